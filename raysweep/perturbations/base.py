@@ -1,0 +1,50 @@
+"""The contract of a perturbation: one way of changing natural-language text."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from raysweep.errors import UsageError
+from raysweep.records import Segment
+from raysweep.registry import Registry
+
+
+class Perturbation(ABC):
+    """One way of changing text, registered under its short name (``C1``).
+
+    A perturbation is a pure function of (segments, generator, protected words, strength): it keeps no state, draws only
+    from the generator it is given, and never fails on any text; text that it can't change comes back as it is.
+    Strength 1 is the study's rate, 0 changes nothing. Verbatim segments come back untouched, line breaks are kept,
+    and a word whose first alphanumeric run is protected is skipped (study.md section 3).
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]  # ReCode's name, shown in tables
+    level: ClassVar[str]  # character | word | sentence | mixed | none
+
+    def __init__(self, strength: float = 1.0) -> None:
+        if not 0 <= strength <= 20:
+            raise UsageError(f"perturbation {self.name}: strength {strength} is not between 0 and 20")
+        self.strength = strength
+
+    @abstractmethod
+    def perturb_text(self, text: str, rng: random.Random, protected: frozenset[str]) -> str:
+        """Return one natural-language segment, changed."""
+
+    def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
+        """Return all segments, the natural ones changed. Methods that need whole sentences override this."""
+        return [Segment(self.perturb_text(s.text, rng, protected), True) if s.natural else s for s in segments]
+
+    def pick(self, rng: random.Random) -> Perturbation:
+        """Return the method to apply to one row: itself, or for an aggregate the member it draws."""
+        return self
+
+    def perturb_recode(self, text: str, seed: int) -> str:
+        """Return `text` as ReCode's code perturbs it, bit for bit (``compat: recode``, study.md section 4)."""
+        raise UsageError(f"perturbation {self.name} has no `compat: recode`; methods with it: C1, C2, C3")
+
+
+PERTURBATIONS: Registry[Perturbation] = Registry("perturbation", "raysweep.perturbations")

@@ -1,0 +1,60 @@
+"""Records <-> Parquet: one frozen record is one row, one field one column, with the schema version beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from raysweep.errors import StoreError
+from raysweep.records import SCHEMA_VERSION
+
+R = TypeVar("R")
+
+
+def write_rows(path: Path, record: type[R], rows: Iterable[R], sort_by: Sequence[str]) -> int:
+    """Write rows sorted by the named fields; return how many. Equal rows give an equal file."""
+    import pyarrow
+    import pyarrow.parquet
+
+    listed = sorted(rows, key=lambda row: tuple(getattr(row, name) for name in sort_by))
+    columns = {name: [getattr(row, name) for row in listed] for name in _field_types(record)}
+    table = pyarrow.table(columns, schema=schema_of(record))
+    pyarrow.parquet.write_table(table, path, compression="zstd")
+    return len(listed)
+
+
+def read_rows(path: Path, record: type[R]) -> list[R]:
+    """Read all rows of a file that `write_rows` wrote; raise StoreError when it is of a newer schema."""
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(path)
+    metadata = table.schema.metadata or {}
+    version = int(metadata.get(b"raysweep.schema_version", b"0"))
+    if version > SCHEMA_VERSION:
+        raise StoreError(f"{path} has schema version {version}; this raysweep reads up to {SCHEMA_VERSION}: upgrade it")
+    known = [name for name in _field_types(record) if name in table.column_names]
+    columns = [table.column(name).to_pylist() for name in known]
+    return [record(**dict(zip(known, values, strict=True))) for values in zip(*columns, strict=True)]
+
+
+def schema_of(record: type[Any]) -> Any:
+    """Return the Arrow schema of a record: str, int, float, bool and `str | None` fields."""
+    import pyarrow
+
+    kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_()}
+    fields = []
+    for name, annotation in _field_types(record).items():
+        options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+        kind = next(option for option in options if option is not type(None))
+        fields.append(pyarrow.field(name, kinds[kind], nullable=type(None) in options))
+    versioned = {"raysweep.schema_version": str(SCHEMA_VERSION), "raysweep.record": record.__name__}
+    return pyarrow.schema(fields, metadata=versioned)
+
+
+def _field_types(record: type[Any]) -> dict[str, Any]:
+    hints = typing.get_type_hints(record)
+    return {field.name: hints[field.name] for field in dataclasses.fields(record)}
