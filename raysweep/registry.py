@@ -1,18 +1,20 @@
 """Name -> class tables, filled by decorators.
 
 A registry imports every module of its package once, then the entry points of the same name
-(``raysweep.perturbations`` and so on), so a new variant is one new file or one installed package, and no list is edited.
+(``raysweep.perturbations`` and so on): a new variant is one new file or one installed package, and no list is edited.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
+import typing
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from raysweep.errors import UnknownName, UsageError
+from raysweep.errors import UnknownName, UsageError, did_you_mean
 from raysweep.records import Spec
 
 T = TypeVar("T")
@@ -61,10 +63,32 @@ class Registry(Generic[T]):
     def create(self, spec: Spec, **more: Any) -> T:
         """Build the object a spec describes; raise UsageError when its arguments don't fit the class."""
         cls = self.get(spec.name)
-        try:
-            return cls(**spec.args, **more)
-        except TypeError as error:
-            raise UsageError(f"{self.kind} {spec.name!r}: {error}") from error
+        self._check_args(cls, spec, more)
+        return cls(**spec.args, **more)
+
+    def parameters(self, name: str) -> dict[str, inspect.Parameter]:
+        """Return what the class called `name` takes, by argument name."""
+        return dict(inspect.signature(self.get(name)).parameters)
+
+    def _check_args(self, cls: type[T], spec: Spec, more: dict[str, Any]) -> None:
+        from pydantic import TypeAdapter, ValidationError
+
+        known = self.parameters(spec.name)
+        place = f"{self.kind} {spec.name!r}"
+        for name in spec.args:
+            if name not in known or name in more:
+                allowed = sorted(set(known) - set(more))
+                hint = did_you_mean(name, allowed)
+                raise UsageError(f"{place} has no argument {name!r}{hint}; it takes: {', '.join(allowed) or 'none'}")
+        for name, parameter in known.items():
+            if parameter.default is parameter.empty and name not in spec.args and name not in more:
+                raise UsageError(f"{place} needs the argument {name!r}")
+        hints = typing.get_type_hints(cls.__init__)
+        for name, value in spec.args.items():
+            try:
+                TypeAdapter(hints[name]).validate_python(value, strict=not isinstance(value, int | list))
+            except ValidationError as error:
+                raise UsageError(f"{place}, argument {name!r}: {error.errors()[0]['msg']}, not {value!r}") from None
 
     def _load(self) -> None:
         if self._loaded:

@@ -14,7 +14,8 @@ from raysweep.registry import Registry
 class ProblemSet(ABC):
     """A named list of problems, made again from its spec wherever it is needed.
 
-    The constructor is cheap and raises UsageError on arguments that can't work; `problems` may read files or generate.
+    The constructor is cheap and raises UsageError on arguments that can't work; `problems` may read files or generate;
+    `check` reads what it must and raises UsageError (file, line, what is wrong) before any work starts.
     `fingerprint` is cheap and changes whenever `problems` would: it stands in the keys of everything made from the set.
     """
 
@@ -28,6 +29,9 @@ class ProblemSet(ABC):
     @abstractmethod
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what the problems depend on, as JSON (data hash or generator version; never a path)."""
+
+    def check(self) -> None:
+        """Raise UsageError when the problems can't be had. Sets that read files override this."""
 
     def segments(self, problem: Problem) -> list[Segment]:
         """Split a prompt into natural language and verbatim text, losslessly (study.md section 3)."""

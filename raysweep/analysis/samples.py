@@ -1,0 +1,149 @@
+"""The report's samples as one compact JSON text: what every model wrote for every problem, and what became of it.
+
+A clean prompt stands once per problem set and task; a perturbed one as its difference to it; equal completions,
+assertions and error outputs stand once; a sample is six integers. The text is safe inside a <script> element: whatever a
+model wrote, it holds no ``<``, ``>``, ``&``, and no character outside ASCII, that is not escaped.
+
+The JSON: ``texts`` [str]; ``outcomes`` [str]; ``sets`` [{problems, tasks [id], clean [prompt]}]; ``tests`` [{set, name,
+methods [str], edits, broken [task number]}], edits[t] null (no such prompt) or the prompt as parts in order: n > 0 keeps
+n UTF-16 units of the clean prompt, n < 0 removes them, a string is new; ``pairs`` [{model, training_set, recipe, seed,
+test, total, rows}], rows a flat list of task, draw, outcome, completion, detail, stderr (the last three number texts).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raysweep.records import Completion, Outcome, PromptRow, Result
+from raysweep.textdiff import changes
+
+PAGE_SAMPLES = 20_000
+"""How many samples a page shows unless told otherwise: about 10 MB of real completions, 3 MB of MiniCode's."""
+
+
+@dataclass(frozen=True)
+class PairSamples:
+    """What one model did on one test set. Results without their completion show an empty one."""
+
+    model: str
+    training_set: str
+    seed: int
+    recipe: str
+    problem_set: str
+    perturbation: str
+    prompts: Sequence[PromptRow]
+    completions: Sequence[Completion]
+    results: Sequence[Result]
+
+
+def embed(samples: Sequence[PairSamples], max_per_pair: int | None = None) -> str:
+    """Return the samples as JSON for a <script> element.
+
+    Args:
+        samples: the pairs to show, in order.
+        max_per_pair: results shown of each pair; None shares `PAGE_SAMPLES` out over the pairs. First draws come first,
+            and tasks in an order that is the same for all pairs, so that a model's clean and perturbed sample, and
+            different models, stay comparable.
+    """
+    limit = max(1, PAGE_SAMPLES // max(1, len(samples))) if max_per_pair is None else max_per_pair
+    return safe_json(_Embedding().build(samples, limit))
+
+
+def safe_json(value: Any) -> str:
+    """Return ASCII JSON that can't end a <script> element or open a comment in it, and parses to the same value."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def chosen(results: Sequence[Result], limit: int) -> list[Result]:
+    """Return at most `limit` results: by draw, then by a hash of the task id; sorted by task and draw."""
+    ranked = sorted(results, key=lambda r: (r.draw, hashlib.sha256(r.task_id.encode("utf-8", "replace")).digest()))
+    return sorted(ranked[:limit], key=lambda r: (_natural(r.task_id), r.draw))
+
+
+class _Embedding:
+    """Collects pairs into the JSON's tables; built once, used once."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, int] = {}
+        self.outcomes = {outcome.value: number for number, outcome in enumerate(Outcome)}
+        self.tests: dict[tuple[str, str], int] = {}
+
+    def build(self, samples: Sequence[PairSamples], limit: int) -> dict[str, Any]:
+        kept = [(pair, chosen(pair.results, limit)) for pair in samples]
+        tasks: dict[str, dict[str, int]] = {}
+        for pair, results in kept:
+            tasks.setdefault(pair.problem_set, {}).update({result.task_id: 0 for result in results})
+        for problems, names in tasks.items():
+            tasks[problems] = {name: number for number, name in enumerate(sorted(names, key=_natural))}
+        clean: dict[str, dict[str, str]] = {problems: {} for problems in tasks}
+        tests = []
+        for pair, _ in kept:
+            clean[pair.problem_set].update({row.task_id: row.clean_prompt for row in pair.prompts})
+            if (pair.problem_set, pair.perturbation) not in self.tests:
+                self.tests[pair.problem_set, pair.perturbation] = len(tests)
+                tests.append(_test(pair, list(tasks).index(pair.problem_set), tasks[pair.problem_set]))
+        return {
+            "sets": [
+                {"problems": problems, "tasks": list(names), "clean": [clean[problems].get(name, "") for name in names]}
+                for problems, names in tasks.items()
+            ],
+            "tests": tests,
+            "pairs": [self._pair(pair, results, tasks[pair.problem_set]) for pair, results in kept],
+            "outcomes": list(self.outcomes),
+            "texts": list(self.texts),
+        }
+
+    def _pair(self, pair: PairSamples, results: Sequence[Result], tasks: dict[str, int]) -> dict[str, Any]:
+        written = {(completion.task_id, completion.draw): completion.text for completion in pair.completions}
+        rows: list[int] = []
+        for result in results:
+            rows += [tasks[result.task_id], result.draw, self.outcomes.setdefault(result.outcome, len(self.outcomes))]
+            texts = (written.get((result.task_id, result.draw), ""), result.detail, result.stderr)
+            rows += [self.texts.setdefault(text, len(self.texts)) for text in texts]
+        return {
+            "model": pair.model,
+            "training_set": pair.training_set,
+            "recipe": pair.recipe,
+            "seed": pair.seed,
+            "test": self.tests[pair.problem_set, pair.perturbation],
+            "total": len(pair.results),
+            "rows": rows,
+        }
+
+
+def _test(pair: PairSamples, problem_set: int, tasks: dict[str, int]) -> dict[str, Any]:
+    rows = {row.task_id: row for row in pair.prompts}
+    prompts = [rows.get(task) for task in tasks]
+    return {
+        "set": problem_set,
+        "name": pair.perturbation,
+        "methods": [row.method if row else "" for row in prompts],
+        "edits": [_edits(row.clean_prompt, row.prompt) if row else None for row in prompts],
+        "broken": [number for number, row in enumerate(prompts) if row and not row.compiles],
+    }
+
+
+def _edits(before: str, after: str) -> list[int | str]:
+    parts: list[int | str] = []
+    for change in changes(before, after):
+        if change.kind == "added":
+            parts.append(change.text)
+        else:
+            parts.append(_units(change.text) * (1 if change.kind == "equal" else -1))
+    return parts
+
+
+def _units(text: str) -> int:
+    """Length as JavaScript counts it."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _natural(task_id: str) -> list[tuple[int, str]]:
+    """Sort key that puts HumanEval/9 before HumanEval/10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", task_id)]

@@ -1,0 +1,325 @@
+"""What a config file may say: the schema of a sweep, with its defaults.
+
+Every key is checked here, unknown ones are refused, and names are looked up in their registries, so that a sweep that
+starts can finish. Reading files, line numbers and ``--set`` are in `raysweep.config_file`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from raysweep.errors import UnknownName, UsageError, did_you_mean
+from raysweep.generators.base import GENERATORS
+from raysweep.models.base import FAMILIES
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import Decoding, Limits, Spec
+from raysweep.registry import Registry
+from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
+from raysweep.training_sets.base import SOURCES
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]{0,79}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Strict(BaseModel):
+    """A section of the config: unknown keys are refused and nothing is coerced from text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+def registered(registry: Registry[Any]) -> AfterValidator:
+    """Return a validator that a name is in a registry; the error offers the nearest one."""
+
+    def check(name: str) -> str:
+        try:
+            registry.get(name)
+        except UnknownName as error:
+            raise ValueError(str(error)) from None
+        return name
+
+    return AfterValidator(check)
+
+
+def declared(section: str) -> AfterValidator:
+    """Return a validator that a name is a key of another section of the same file."""
+
+    def check(name: str, info: ValidationInfo) -> str:
+        known = (info.context or {}).get(section)
+        if known is not None and name not in known:
+            raise ValueError(f"no {section[:-1]} called {name!r}{did_you_mean(name, known)} under `{section}:`")
+        return name
+
+    return AfterValidator(check)
+
+
+class SpecConfig(BaseModel):
+    """A registered name with its arguments beside it: ``{name: minicode, rows: 8000}``, or the bare name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    def spec(self, registry: Registry[Any], seed: int) -> Spec:
+        """Return the spec; a generated world that names none gets the sweep's seed."""
+        args = dict(self.model_extra or {})
+        if "world" in registry.parameters(self.name):
+            args.setdefault("world", seed)
+        return Spec(self.name, args)
+
+
+def spec_of(registry: Registry[Any]) -> AfterValidator:
+    """Return a validator that a SpecConfig can be built by a registry, arguments included."""
+
+    def check(value: SpecConfig) -> SpecConfig:
+        try:
+            registry.create(value.spec(registry, seed=0))
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    return AfterValidator(check)
+
+
+SourceSpec = Annotated[SpecConfig, spec_of(SOURCES)]
+ProblemsSpec = Annotated[SpecConfig, spec_of(PROBLEMS)]
+
+
+class LoraConfig(Strict):
+    """PEFT LoRA. `targets`: module names; none = the family's. `train_embeddings`: full updates of embeddings."""
+
+    r: Count = 16
+    alpha: Count = 32
+    dropout: Share = 0.1
+    targets: list[str] | None = None
+    train_embeddings: bool = False
+
+
+class RecipeConfig(Strict):
+    """How to train, whatever the model (see `raysweep.trainers.base.Recipe` for units)."""
+
+    trainer: Annotated[str, registered(TRAINERS)] = "full"
+    objective: Annotated[str, registered(OBJECTIVES)] = "sft"
+    objective_args: dict[str, float] = {}
+    lr: Annotated[float, Field(gt=0, le=1)] = 2e-5
+    epochs: Annotated[float, Field(gt=0)] = 2
+    steps: Count | None = None
+    batch_size: Count = 16
+    micro_batch_size: Count | None = None
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: Share = 0.0
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    precision: Literal["float32", "bf16"] = "float32"
+    max_tokens: Annotated[int, Field(ge=8)] = 1024
+    rehearsal: Share = 0.0
+    length_buckets: Annotated[int, Field(ge=0)] = 0
+    template: Literal["instruct", "raw"] = "instruct"
+    workers: Count = 1
+    lora: LoraConfig = LoraConfig()
+
+    def recipe(self) -> Recipe:
+        """Return the record that travels to trainers. LoRA's settings go along only where they count."""
+        values = self.model_dump()
+        values["lora"] = values["lora"] if self.trainer == "lora" else {}
+        return Recipe(**values)
+
+
+class PretrainConfig(Strict):
+    """A base model trained from scratch here, an artefact like any other."""
+
+    family: Annotated[str, registered(FAMILIES)]
+    source: SourceSpec
+    recipe: Annotated[str, declared("recipes")]
+    vocab_size: Annotated[int, Field(ge=300)] = 512
+    size: dict[str, int | float | bool] = {}
+
+
+class ModelConfig(Strict):
+    """One base model: where its weights come from and how it is prompted."""
+
+    name: Name
+    path: str | None = None  # a local folder or a hub id
+    pretrain: PretrainConfig | None = None
+    generator: SpecConfig | None = None  # a generator that needs no weights: reference, fake
+    revision: str | None = None
+    trust_remote_code: bool = False
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    recipes: list[Annotated[str, declared("recipes")]] = []
+    stop: list[str] = []  # beside each problem's own
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        given = [key for key in ("path", "pretrain", "generator") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"model {self.name!r} needs exactly one of `path`, `pretrain`, `generator`; it has {given or 'none'}"
+            )
+        if self.generator is not None and self.recipes:
+            raise ValueError(f"model {self.name!r} has no weights, so it can't have `recipes`")
+        return self
+
+    @field_validator("stop")
+    @classmethod
+    def _no_escaped_newline(cls, stop: list[str]) -> list[str]:
+        return [lint_stop(text) for text in stop]
+
+    @field_validator("generator")
+    @classmethod
+    def _known_generator(cls, value: SpecConfig | None) -> SpecConfig | None:
+        if value is not None:
+            try:
+                GENERATORS.get(value.name)
+            except UnknownName as error:
+                raise ValueError(str(error)) from None
+        return value
+
+
+class TrainingSetConfig(Strict):
+    """One column of the grid. A bare name means that perturbation on every row."""
+
+    name: Name
+    perturbation: Annotated[str, registered(PERTURBATIONS)]
+    ratio: Share = 1.0  # share of the rows that are perturbed
+    draw: Annotated[int, Field(ge=0)] = 0  # which draw of those rows
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value, "perturbation": value}
+        if isinstance(value, Mapping) and "perturbation" not in value and "name" in value:
+            return {**value, "perturbation": value["name"]}
+        return value
+
+
+class TrainingConfig(Strict):
+    """Where rows come from and which sets are made of them."""
+
+    source: SourceSpec
+    sets: Annotated[list[TrainingSetConfig], Field(min_length=1)]
+
+
+class EvaluationConfig(Strict):
+    """Who is judged on what, and how completions are drawn."""
+
+    problems: Annotated[list[ProblemsSpec], Field(min_length=1)]
+    perturbations: list[Annotated[str, registered(PERTURBATIONS)]] = ["clean"]
+    pairs: Literal["all", "paper", "figures"] | dict[str, list[str]] = "all"
+    prompt_format: Literal["native", "raw", "instruct"] = "native"
+    compat: Literal["recode"] | None = None
+    max_new_tokens: Count = 256
+    samples: Count = 1
+    temperature: Annotated[float, Field(ge=0, le=5)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    batch_size: Count = 64
+    limit: Count | None = None  # the first problems of every set
+
+    @field_validator("perturbations")
+    @classmethod
+    def _clean_first(cls, names: list[str]) -> list[str]:
+        return ["clean", *(name for name in dict.fromkeys(names) if name != "clean")]
+
+    def decoding(self, seed: int) -> Decoding:
+        """Return how completions are drawn."""
+        return Decoding(self.max_new_tokens, self.temperature, self.top_p, self.samples, seed)
+
+
+class ExecutionConfig(Strict):
+    """What one program may use; what is left out comes from the problem set."""
+
+    cpu_seconds: Annotated[float, Field(gt=0)] | None = None
+    wall_factor: Annotated[float, Field(ge=1)] | None = None
+    memory_mib: Annotated[int, Field(ge=64)] | None = None
+    output_kib: Count | None = None
+
+    def limits(self, default: Limits) -> Limits:
+        """Return the limits of a problem set with this section's settings over them."""
+        given = {key: value for key, value in self.model_dump().items() if value is not None}
+        return Limits(**{**{name: getattr(default, name) for name in type(self).model_fields}, **given})
+
+
+class ResourcesConfig(Strict):
+    """What one training worker (and one generation actor) asks for."""
+
+    cpus: Annotated[float, Field(gt=0)] = 1
+    gpus: Annotated[float, Field(ge=0)] = 0
+    memory_gib: Annotated[float, Field(ge=0)] = 0
+    processes: Literal["auto", "trial", "workers"] = "auto"  # where training runs; auto: 1 worker, no GPU = trial
+    generators: Count = 1  # actors of one cell's generation
+    executors: Count = 1  # actors of one cell's execution
+
+
+class RayConfig(Strict):
+    """The Ray that raysweep starts when there is none to connect to."""
+
+    cpus: Count | None = None  # none: all that this process may use
+    object_store_mib: Annotated[int, Field(ge=80)] = 300
+    dashboard: bool = True
+
+
+class ReportConfig(Strict):
+    """What the report shows beside the numbers."""
+
+    notice: str = ""
+    samples_per_pair: Annotated[int, Field(ge=0)] = 240
+
+
+class SweepConfig(Strict):
+    """A whole sweep."""
+
+    name: Name
+    seed: int = 42  # texts, draws, generated worlds, pre-training
+    seeds: Annotated[list[int], Field(min_length=1)] | None = None  # of fine-tuning; none: [seed]
+    allow_code_execution: bool = False
+    models: Annotated[list[ModelConfig], Field(min_length=1)]
+    recipes: dict[Name, RecipeConfig] = {}
+    training: TrainingConfig | None = None
+    evaluation: EvaluationConfig
+    strengths: dict[Annotated[str, registered(PERTURBATIONS)], Annotated[float, Field(ge=0, le=20)]] = {}
+    execution: ExecutionConfig = ExecutionConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    ray: RayConfig = RayConfig()
+    report: ReportConfig = ReportConfig()
+    checkpoint_every: Annotated[int, Field(ge=0)] = 100  # optimizer steps; 0: none
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for what, names in (
+            ("model", [m.name for m in self.models]),
+            ("training set", [s.name for s in self.training.sets] if self.training else []),
+            ("problem set", [p.name for p in self.evaluation.problems]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"two entries share the {what} name {twice[0]!r}; names must differ")
+        if self.training is None and any(model.recipes for model in self.models):
+            raise ValueError("models have `recipes`, but there is no `training:` section")
+        return self
+
+    def perturbation(self, name: str) -> Spec:
+        """Return the spec of a perturbation with the sweep's strengths."""
+        if "strengths" in PERTURBATIONS.parameters(name):
+            return Spec(name, {"strengths": self.strengths} if self.strengths else {})
+        return Spec(name, {"strength": self.strengths[name]} if name in self.strengths else {})
+
+
+def lint_stop(text: str) -> str:
+    r"""Return a stop string; raise ValueError on a literal backslash-n, which YAML keeps in plain and single quotes."""
+    for escaped, real in (("\\n", "\n"), ("\\t", "\t")):
+        if escaped in text:
+            shown = text.replace(escaped, real).encode("unicode_escape").decode()
+            raise ValueError(f'stop string {text!r} holds a literal backslash; write it in double quotes: "{shown}"')
+    if not text:
+        raise ValueError("an empty stop string would cut every completion to nothing; leave it out")
+    return text

@@ -1,0 +1,134 @@
+"""SweepConfig -> cells and evaluation pairs. Pure: no I/O, no keys, no imports of what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from raysweep.config import SweepConfig
+from raysweep.errors import UnknownName
+
+LEVELS: Mapping[str, tuple[str, ...]] = {"C": ("C1", "C2", "C3"), "W": ("W1", "W2", "W3"), "S": ("S1", "S2", "S3")}
+"""The study's aggregates and their members (study.md section 1)."""
+
+BASE = "base"
+"""The training set of a model that is not fine-tuned, in results."""
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One model of the grid: a base model, or a base model fine-tuned by a recipe on a training set with a seed."""
+
+    model: str
+    recipe: str  # "none" for a base model's own evaluation
+    training_set: str  # "base" likewise
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """A name that is unique in the sweep, stable, and a valid file name: ``llama.full.C1.s42``."""
+        if self.training_set == BASE:
+            return f"{self.model}.{BASE}"
+        return f"{self.model}.{self.recipe}.{self.training_set}.s{self.seed}"
+
+
+@dataclass(frozen=True, order=True)
+class Pair:
+    """A model judged on a test set."""
+
+    cell: Cell
+    problem_set: str
+    perturbation: str
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What an evaluation rule may look at: a training set's name, perturbation and share of perturbed rows."""
+
+    name: str
+    perturbation: str
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All cells, base models first, and all pairs, in the config's order."""
+
+    cells: tuple[Cell, ...]
+    pairs: tuple[Pair, ...]
+
+    def pairs_of(self, cell: Cell) -> tuple[Pair, ...]:
+        """Return the pairs of one cell, in order."""
+        return tuple(pair for pair in self.pairs if pair.cell == cell)
+
+
+Rule = Callable[[TrainedOn, Sequence[str]], list[str]]
+
+
+def build_grid(config: SweepConfig) -> Grid:
+    """Return the grid of a config; raise UnknownName when a written rule names a set that does not exist."""
+    seeds = config.seeds or [config.seed]
+    sets = {
+        s.name: TrainedOn(s.name, s.perturbation, s.ratio) for s in (config.training.sets if config.training else [])
+    }
+    bases = [Cell(model.name, "none", BASE, config.seed) for model in config.models]
+    tuned = [
+        Cell(model.name, recipe, name, seed)
+        for model in config.models
+        for recipe in model.recipes
+        for name in sets
+        for seed in seeds
+    ]
+    rule = _rule(config, [BASE, *sets])
+    pairs = [
+        Pair(cell, problems.name, perturbation)
+        for cell in [*bases, *tuned]
+        for problems in config.evaluation.problems
+        for perturbation in rule(sets.get(cell.training_set, TrainedOn(BASE, BASE)), config.evaluation.perturbations)
+    ]
+    return Grid(tuple(bases + tuned), tuple(pairs))
+
+
+def _rule(config: SweepConfig, training_sets: Sequence[str]) -> Rule:
+    pairs = config.evaluation.pairs
+    if isinstance(pairs, str):
+        return RULES[pairs]
+    known = config.evaluation.perturbations
+    for training_set, wanted in pairs.items():
+        if training_set not in training_sets:
+            raise UnknownName("training set under evaluation.pairs", training_set, training_sets)
+        for name in wanted:
+            if name not in known:
+                raise UnknownName("perturbation under evaluation.pairs", name, known)
+    return lambda trained, tests: [t for t in tests if t == "clean" or t in pairs.get(trained.name, tests)]
+
+
+def everything(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
+    """``all``: every model on every test set."""
+    return list(tests)
+
+
+def paper(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
+    """``paper``: study.md section 1, who is evaluated on what."""
+    group = _level(trained.perturbation)
+    if group is not None:  # C1..S3: clean and the single methods of the same level
+        return [t for t in tests if t == "clean" or t in LEVELS[group]]
+    if trained.perturbation in LEVELS:  # C, W, S: clean and the aggregates
+        return [t for t in tests if t == "clean" or t in LEVELS or t == "mix_all"]
+    return list(tests)
+
+
+def figures(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
+    """``figures``: only what the paper's tables 2-11 and figures 3-6 need (study.md section 1)."""
+    if trained.perturbation != "mix_all":
+        return paper(trained, tests)
+    if trained.ratio < 1:  # RQ2, RQ3
+        return [t for t in tests if t in ("clean", "mix_all")]
+    return [t for t in tests if t == "clean" or t in LEVELS or t == "mix_all"]
+
+
+RULES: Mapping[str, Rule] = {"all": everything, "paper": paper, "figures": figures}
+
+
+def _level(perturbation: str) -> str | None:
+    return next((group for group, members in LEVELS.items() if perturbation in members), None)

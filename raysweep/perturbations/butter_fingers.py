@@ -1,0 +1,64 @@
+"""C1 ButterFingers: letters replaced by neighbours on the keyboard.
+
+Source: NL-Augmenter's `butter_fingers_perturbation` as ReCode runs it (Wang et al. 2023); study.md section 4.
+"""
+
+from __future__ import annotations
+
+import random
+
+from raysweep.perturbations.base import PERTURBATIONS, Perturbation
+from raysweep.perturbations.regions import change_words
+
+RATE = 0.06
+"""Probability a letter: ReCode draws one of 0..99 and replaces at 5 or below."""
+
+_RECODE_PERCENT = 5
+_NEIGHBOURS = dict(
+    pair.split(" ")
+    for pair in (
+        "q qwasedzx;w wqesadrfcx;e ewrsfdqazxcvgt;r retdgfwsxcvgt;t tryfhgedcvbnju;y ytugjhrfvbnji;u uyihkjtgbnmlo;"
+        "i iuojlkyhnmlp;o oipklujm;p plo['ik;a aqszwxwdce;s swxadrfv;d decsfaqgbv;f fdgrvwsxyhn;g gtbfhedcyjn;"
+        "h hyngjfrvkim;j jhknugtblom;k kjlinyhn;l lokmpujn;z zaxsvde;x xzcsdbvfrewq;c cxvdfzswergb;v vcfbgxdertyn;"
+        "b bvnghcftyun;n nbmhjvgtuik;m mnkjloik"
+    ).split(";")
+)
+
+
+@PERTURBATIONS.register("C1")
+class ButterFingers(Perturbation):
+    """Each letter becomes, with probability .06 x strength, one from the map of its neighbours; case is kept.
+
+    The map lists some letters among their own neighbours, so slightly fewer letters really change.
+    """
+
+    title = "ButterFingers"
+    level = "character"
+
+    def perturb_text(self, text: str, rng: random.Random, protected: frozenset[str]) -> str:
+        """Return the text with neighbouring letters in words that are not protected."""
+        rate = RATE * self.strength
+
+        def change(word: str) -> str:
+            return "".join(
+                _neighbour(char, rng) if char.lower() in _NEIGHBOURS and rng.random() < rate else char for char in word
+            )
+
+        return change_words(text, protected, change)
+
+    def perturb_recode(self, text: str, seed: int) -> str:
+        """Return ReCode's text: one draw a letter or space, then one a replacement; a space becomes a space."""
+        rng = random.Random(seed)
+        changed = []
+        for char in text:
+            if char == " " or char.lower() in _NEIGHBOURS:
+                hit = rng.choice(range(100)) <= _RECODE_PERCENT
+                changed.append(_neighbour(char, rng) if hit else char)
+            else:
+                changed.append(char)
+        return "".join(changed)
+
+
+def _neighbour(char: str, rng: random.Random) -> str:
+    near = rng.choice(_NEIGHBOURS.get(char.lower(), " "))
+    return near if char == char.lower() else near.upper()

@@ -1,0 +1,313 @@
+"""The table of contents: what happens to one cell, in order, and to the inputs that cells share.
+
+    training set -> fine-tuned model -> completions -> results        (analysis: `raysweep.sweep`)
+
+Each function makes one artefact from others and commits it to the store; what exists already is left alone. How and
+where the work runs is the engine's business (`raysweep.engine.base.Stages`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from raysweep.engine.base import GenerateJob, Stages
+from raysweep.models.prompts import evaluation_prompt
+from raysweep.planning import BasePlan, CellPlan, PairPlan, Shared, TestSetPlan, TrainingSetPlan
+from raysweep.problems.base import PROBLEMS
+from raysweep.progress import ProgressFile
+from raysweep.records import (
+    Completion,
+    GenerationRequest,
+    Limits,
+    ModelKind,
+    ModelRef,
+    Problem,
+    Program,
+    PromptRow,
+    Result,
+    Spec,
+    TrainingRow,
+    Verdict,
+    canonical_json,
+)
+from raysweep.store import Node, Store
+from raysweep.tables import read_rows, write_rows
+from raysweep.trainers.base import TRAINERS, TrainJob
+from raysweep.training_sets.base import SOURCES
+
+ROWS = "rows.parquet"
+"""The file of every tabular artefact."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all stages of one sweep share and no key depends on."""
+
+    storage: str
+    progress: Path  # folder of progress files
+    batch_size: int
+    checkpoint_every: int
+
+    @property
+    def store(self) -> Store:
+        """The store, opened in this process."""
+        return Store(self.storage)
+
+
+# ------------------------------------------------------------------------------------- inputs that cells share
+
+
+def make_shared(plan: Shared, context: Context, stages: Stages) -> None:
+    """Make a training set, a test set or a base model, unless it exists."""
+    assert plan.node is not None
+    store = context.store
+    store.discard_if_damaged(plan.node)
+    if store.has(plan.node):
+        return
+    with ProgressFile(context.progress, shared_id(plan)).running("making") as progress:
+        match plan:
+            case TrainingSetPlan():
+                make_training_set(plan, store)
+            case TestSetPlan():
+                make_test_set(plan, store)
+            case BasePlan():
+                pretrain(plan, context, stages, progress)
+
+
+def shared_id(plan: Shared) -> str:
+    """Return the id under which a shared input's progress is told."""
+    assert plan.node is not None
+    return f"{plan.node.label.replace(' ', '-')}-{plan.node.key[:8]}"
+
+
+def make_training_set(plan: TrainingSetPlan, store: Store) -> None:
+    """Perturb a source's rows into a training set."""
+    from raysweep.training_sets.build import build_training_set
+
+    rows = build_training_set(
+        SOURCES.create(plan.source), plan.perturbation, ratio=plan.ratio, draw=plan.draw, seed=plan.seed
+    )
+    with store.writing(plan.node) as draft:
+        write_rows(draft.folder / ROWS, TrainingRow, rows, ["row_id"])
+        draft.counts = {"rows": len(rows), "perturbed": sum(row.perturbed for row in rows)}
+
+
+def make_test_set(plan: TestSetPlan, store: Store) -> None:
+    """Perturb a problem set's prompts into a test set."""
+    from raysweep.problems.test_sets import build_test_set
+
+    problems = PROBLEMS.create(plan.problem_set)
+    rows = build_test_set(problems, plan.perturbation, seed=plan.seed, compat=plan.compat, limit=plan.limit)
+    with store.writing(plan.node) as draft:
+        write_rows(draft.folder / ROWS, PromptRow, rows, ["task_id"])
+        unchanged, broken = sum(not row.changed for row in rows), sum(not row.compiles for row in rows)
+        draft.counts = {"rows": len(rows), "rows_unchanged": unchanged, "rows_not_compiling": broken}
+
+
+def pretrain(plan: BasePlan, context: Context, stages: Stages, progress: ProgressFile) -> None:
+    """Train a base model from scratch: tokenizer and config first, then the weights."""
+    from raysweep.models.scratch import prepare_scratch
+
+    assert plan.node is not None and plan.training_set is not None and plan.recipe is not None
+    store = context.store
+    rows_file = store.folder(plan.training_set.node) / ROWS
+    start = store.work_folder(plan.node) / "start"
+    texts = (row.instruction + row.output for row in read_rows(rows_file, TrainingRow))
+    start.mkdir(parents=True, exist_ok=True)
+    prepare_scratch(plan.family, texts, plan.vocab_size, dict(plan.size), start)
+    job = TrainJob(
+        base=ModelRef(str(start)),
+        family=plan.family,
+        recipe=plan.recipe,
+        training_set=rows_file,
+        out=start,
+        seed=plan.training_set.seed,
+        label=plan.node.label,
+        checkpoint_every=context.checkpoint_every,
+        scratch=True,
+    )
+    train(job, plan.node, store, stages, progress)
+
+
+# ---------------------------------------------------------------------------------------------------- one cell
+
+
+def make_cell(plan: CellPlan, context: Context, stages: Stages) -> None:
+    """Fine-tune, generate, execute: whatever of it is missing."""
+    store = context.store
+    for node in plan.nodes():
+        store.discard_if_damaged(node)
+    with ProgressFile(context.progress, plan.cell.id).running("starting") as progress:
+        if plan.model is not None and not store.has(plan.model):
+            fine_tune(plan, context, stages, progress)
+        generate(plan, context, stages, progress)
+        execute(plan, store, stages, progress)
+
+
+def fine_tune(plan: CellPlan, context: Context, stages: Stages, progress: ProgressFile) -> None:
+    """Fine-tune the cell's base model on its training set."""
+    assert plan.model is not None and plan.training_set is not None and plan.recipe is not None
+    store = context.store
+    base = base_ref(plan.base, store)
+    assert base is not None
+    job = TrainJob(
+        base=base,
+        family=plan.base.family,
+        recipe=plan.recipe,
+        training_set=store.folder(plan.training_set.node) / ROWS,
+        out=store.folder(plan.model),
+        seed=plan.cell.seed,
+        label=plan.cell.id,
+        checkpoint_every=context.checkpoint_every,
+    )
+    train(job, plan.model, store, stages, progress)
+
+
+def generate(plan: CellPlan, context: Context, stages: Stages, progress: ProgressFile) -> None:
+    """Complete the prompts of all the cell's test sets in one go; equal prompts are completed once."""
+    store = context.store
+    missing = [pair for pair in plan.pairs if not store.has(pair.completions)]
+    if not missing:
+        return
+    asked = {pair: requests_of(plan, pair, store) for pair in missing}
+    once = {_same_text(plan, request): request for requests in asked.values() for request in requests}
+    longest_first = sorted(once.values(), key=lambda request: (-len(request.prompt), request.request_id))
+    job = GenerateJob(model_ref(plan, store), plan.generator, plan.decoding, longest_first, context.batch_size)
+
+    def tell(done: int, total: int, detail: str) -> None:
+        progress.update("generating", done, total, detail)
+
+    made = {
+        _same_text(plan, request): completion
+        for request, completion in zip(longest_first, stages.generate(job, tell), strict=True)
+    }
+    for pair, requests in asked.items():
+        rows = [
+            dataclasses.replace(made[_same_text(plan, request)], task_id=request.task_id, draw=request.draw)
+            for request in requests
+        ]
+        with store.writing(pair.completions) as draft:
+            write_rows(draft.folder / ROWS, Completion, rows, ["task_id", "draw"])
+            draft.counts = {"rows": len(rows), "distinct_prompts_of_cell": len(once), "batch_size": context.batch_size}
+
+
+def execute(plan: CellPlan, store: Store, stages: Stages, progress: ProgressFile) -> None:
+    """Run the tests on all completions without verdicts; equal programs run once."""
+    missing = [pair for pair in plan.pairs if not store.has(pair.results)]
+    for limits in dict.fromkeys(pair.limits for pair in missing):
+        _execute_under([pair for pair in missing if pair.limits == limits], limits, store, stages, progress)
+
+
+def _execute_under(
+    pairs: Sequence[PairPlan], limits: Limits, store: Store, stages: Stages, progress: ProgressFile
+) -> None:
+    def tell(done: int, total: int, detail: str) -> None:
+        progress.update("executing", done, total, detail)
+
+    programs: dict[str, Program] = {}
+    wanted: dict[PairPlan, list[tuple[Completion, str]]] = {}
+    for pair in pairs:
+        problems = problems_of(pair)
+        for completion in read_rows(store.folder(pair.completions) / ROWS, Completion):
+            program = problems[completion.task_id].assemble(completion.text)
+            sha = program.sha
+            programs[sha] = program
+            wanted.setdefault(pair, []).append((completion, sha))
+    verdicts = dict(zip(programs, stages.execute(list(programs.values()), limits, tell), strict=True))
+    for pair, completions in wanted.items():
+        rows = [result_of(completion, verdicts[sha], sha) for completion, sha in completions]
+        with store.writing(pair.results) as draft:
+            write_rows(draft.folder / ROWS, Result, rows, ["task_id", "draw"])
+            draft.counts = {"rows": len(rows), "distinct_programs_of_cell": len(programs)}
+
+
+# ----------------------------------------------------------------------------------------------------- helpers
+
+
+def train(job: TrainJob, node: Node, store: Store, stages: Stages, progress: ProgressFile) -> None:
+    """Train a model artefact, with checkpoints in its work folder."""
+
+    def tell(done: int, total: int, detail: str) -> None:
+        progress.update("training", done, total, detail)
+
+    with store.writing(node) as draft:
+        draft.counts = stages.train(dataclasses.replace(job, out=draft.folder), store.work_folder(node), tell)
+
+
+def base_ref(base: BasePlan, store: Store) -> ModelRef | None:
+    """Return how to load a base model; None for a generator without weights."""
+    return ModelRef(str(store.folder(base.node))) if base.node is not None else base.ref
+
+
+def model_ref(plan: CellPlan, store: Store) -> ModelRef | None:
+    """Return how to load a cell's model."""
+    base = base_ref(plan.base, store)
+    if plan.model is None or plan.recipe is None:
+        return base
+    kind = TRAINERS.get(plan.recipe.trainer).kind
+    folder = str(store.folder(plan.model))
+    if kind is ModelKind.FULL:
+        return ModelRef(folder, dtype=base.dtype) if base else None
+    return ModelRef(folder, kind, base)
+
+
+def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[GenerationRequest]:
+    """Return the completions that a pair asks for."""
+    problems = problems_of(pair)
+    requests = []
+    for row in read_rows(store.folder(pair.test_set.node) / ROWS, PromptRow):
+        problem = problems[row.task_id]
+        text = evaluation_prompt(
+            problem,
+            row.prompt,
+            prompt_format=plan.prompt_format,
+            tuned=plan.recipe is not None,
+            template=plan.template,
+        )
+        requests += [
+            GenerationRequest(
+                f"{pair.pair.problem_set}/{pair.pair.perturbation}/{row.task_id}/{draw}",
+                row.task_id,
+                text,
+                draw,
+                (*problem.stop, *plan.stop),
+                problem.reference,
+            )
+            for draw in range(plan.decoding.samples)
+        ]
+    return requests
+
+
+def problems_of(pair: PairPlan) -> Mapping[str, Problem]:
+    """Return a pair's problems by task id."""
+    return _problems(canonical_json(pair.test_set.problem_set.as_dict()))
+
+
+@cache
+def _problems(spec: str) -> dict[str, Problem]:
+    made = PROBLEMS.create(Spec(**json.loads(spec)))
+    return {problem.task_id: problem for problem in made.problems()}
+
+
+def _same_text(plan: CellPlan, request: GenerationRequest) -> tuple[str, str, int, tuple[str, ...]]:
+    """What a completion depends on: requests that agree in it are made once."""
+    draw = request.draw if plan.decoding.temperature > 0 else 0
+    return (request.prompt, request.task_id, draw, request.stop)
+
+
+def result_of(completion: Completion, verdict: Verdict, sha: str) -> Result:
+    """Return the row of a verdict on a completion."""
+    return Result(
+        completion.task_id,
+        completion.draw,
+        verdict.outcome.value,
+        verdict.detail,
+        verdict.stderr,
+        verdict.seconds,
+        sha,
+    )

@@ -1,0 +1,304 @@
+"""A config's grid with keys: every artefact a sweep needs, what it is made from, and which of them exist.
+
+Reads what keys depend on (fingerprints of files and models) and nothing else; makes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from raysweep.config import ModelConfig, SweepConfig
+from raysweep.generators.base import GENERATORS
+from raysweep.grid import BASE, Cell, Grid, Pair, build_grid
+from raysweep.models.loading import fingerprint, resolve
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import Decoding, Limits, ModelKind, ModelRef, Spec
+from raysweep.store import Node, Store
+from raysweep.trainers.base import Recipe
+from raysweep.training_sets.base import SOURCES
+
+
+@dataclass(frozen=True)
+class TrainingSetPlan:
+    """Rows to make: `share` perturbed, the `draw`-th draw of which ones."""
+
+    node: Node
+    source: Spec
+    perturbation: Spec
+    ratio: float
+    draw: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class TestSetPlan:
+    """Prompts to make. `limit`: the first problems only."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    node: Node
+    problem_set: Spec
+    perturbation: Spec
+    seed: int
+    compat: str | None
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class BasePlan:
+    """A base model: `ref` where it exists already, `node` and `training_set` where it is pre-trained here.
+
+    `identity` stands in the keys of what is made with it. All three are None/empty for a generator without weights.
+    """
+
+    name: str
+    family: str
+    identity: dict[str, Any]
+    ref: ModelRef | None = None
+    node: Node | None = None
+    training_set: TrainingSetPlan | None = None
+    recipe: Recipe | None = None
+    vocab_size: int = 0
+    size: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """One evaluation pair: completions of a model on a test set, and the verdicts on them."""
+
+    pair: Pair
+    test_set: TestSetPlan
+    completions: Node
+    results: Node
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """One cell: the model to make (None for a base model) and its pairs."""
+
+    cell: Cell
+    base: BasePlan
+    pairs: tuple[PairPlan, ...]
+    generator: Spec
+    decoding: Decoding
+    prompt_format: str
+    template: str
+    stop: tuple[str, ...]
+    model: Node | None = None
+    training_set: TrainingSetPlan | None = None
+    recipe: Recipe | None = None
+
+    def nodes(self) -> Iterator[Node]:
+        """Yield the artefacts that belong to this cell alone."""
+        if self.model is not None:
+            yield self.model
+        for pair in self.pairs:
+            yield pair.completions
+            yield pair.results
+
+
+Shared = TrainingSetPlan | TestSetPlan | BasePlan
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """A whole sweep: cells, and the inputs that they share, in the order in which they can be made."""
+
+    config: SweepConfig
+    grid: Grid
+    cells: tuple[CellPlan, ...]
+
+    def shared(self) -> list[Shared]:
+        """Return the inputs that cells share, each once, those of base models first."""
+        found: dict[str, Shared] = {}
+        for cell in self.cells:
+            base = cell.base
+            for plan in (base.training_set, base if base.node else None, cell.training_set):
+                if plan is not None and plan.node is not None:
+                    found.setdefault(plan.node.key, plan)
+            for pair in cell.pairs:
+                found.setdefault(pair.test_set.node.key, pair.test_set)
+        return list(found.values())
+
+    def missing_cells(self, store: Store) -> list[CellPlan]:
+        """Return the cells with at least one artefact that does not exist (or is damaged)."""
+        return [cell for cell in self.cells if not all(store.has(node) for node in cell.nodes())]
+
+    def missing_shared(self, store: Store, cells: list[CellPlan]) -> list[Shared]:
+        """Return the shared inputs that these cells need and that do not exist.
+
+        A cell reads its training set only while its model is missing, and a base model's rows likewise.
+        """
+        wanted: dict[str, Shared] = {}
+        for cell in cells:
+            needed: list[Shared | None] = [pair.test_set for pair in cell.pairs]
+            if cell.base.node is not None and not store.has(cell.base.node):
+                needed += [cell.base.training_set, cell.base]
+            if cell.model is not None and not store.has(cell.model):
+                needed.append(cell.training_set)
+            for plan in needed:
+                if plan is not None and plan.node is not None and not store.has(plan.node):
+                    wanted.setdefault(plan.node.key, plan)
+        order = {plan.node.key: at for at, plan in enumerate(self.shared()) if plan.node is not None}
+        return sorted(wanted.values(), key=lambda plan: order[plan.node.key] if plan.node else 0)
+
+
+def build_plan(config: SweepConfig) -> SweepPlan:
+    """Return the plan of a config; raise UsageError where a model or file that it names can't be read."""
+    grid = build_grid(config)
+    planner = _Planner(config)
+    return SweepPlan(config, grid, tuple(planner.cell(cell, grid.pairs_of(cell)) for cell in grid.cells))
+
+
+class _Planner:
+    """Builds each distinct part of a plan once."""
+
+    def __init__(self, config: SweepConfig) -> None:
+        self.config = config
+        self.models = {model.name: model for model in config.models}
+        self.problem_specs = {p.name: p.spec(PROBLEMS, config.seed) for p in config.evaluation.problems}
+        self.base = cache(self._base)
+        self.test_set = cache(self._test_set)
+        self.fine_tuning_set = cache(self._fine_tuning_set)
+        self.problem_fingerprint = cache(self._problem_fingerprint)
+
+    def cell(self, cell: Cell, pairs: tuple[Pair, ...]) -> CellPlan:
+        model = self.models[cell.model]
+        base = self.base(cell.model)
+        plan = CellPlan(
+            cell,
+            base,
+            pairs=(),
+            generator=model.generator.spec(GENERATORS, self.config.seed) if model.generator else Spec("transformers"),
+            decoding=self.config.evaluation.decoding(self.config.seed),
+            prompt_format=self.config.evaluation.prompt_format,
+            template="",
+            stop=tuple(model.stop),
+        )
+        if cell.training_set != BASE:
+            plan = self._tuned(plan)
+        return replace(plan, pairs=tuple(self._pair(plan, pair) for pair in pairs))
+
+    def _tuned(self, plan: CellPlan) -> CellPlan:
+        cell = plan.cell
+        recipe = self.config.recipes[cell.recipe].recipe()
+        training_set = self.fine_tuning_set(cell.training_set)
+        spec = {
+            "base": plan.base.identity,
+            "family": plan.base.family,
+            "recipe": dataclasses.asdict(recipe),
+            "seed": cell.seed,
+        }
+        inputs = (plan.base.node.key, training_set.node.key) if plan.base.node else (training_set.node.key,)
+        node = Node("model", 1, spec, inputs, cell.id)
+        return replace(plan, model=node, training_set=training_set, recipe=recipe, template=recipe.template)
+
+    def _pair(self, plan: CellPlan, pair: Pair) -> PairPlan:
+        test_set = self.test_set(pair.problem_set, pair.perturbation)
+        made_by = plan.model or plan.base.node
+        spec = {
+            "generator": plan.generator.as_dict(),
+            "decoding": _decoding_spec(plan.decoding),
+            "prompt": _prompt_spec(plan),
+            "stop": list(plan.stop),
+            "model": None if made_by else plan.base.identity,
+        }
+        label = f"{plan.cell.id} on {pair.problem_set} {pair.perturbation}"
+        inputs = (made_by.key, test_set.node.key) if made_by else (test_set.node.key,)
+        completions = Node("completions", 1, spec, inputs, label)
+        limits = self.config.execution.limits(PROBLEMS.get(pair.problem_set).limits)
+        judged = {
+            "limits": dataclasses.asdict(limits),
+            "python": platform.python_version(),
+            "problems": self.problem_fingerprint(pair.problem_set),
+        }
+        results = Node("results", 1, judged, (completions.key,), label)
+        return PairPlan(pair, test_set, completions, results, limits)
+
+    def _base(self, name: str) -> BasePlan:
+        model = self.models[name]
+        if model.generator is not None:
+            return BasePlan(name, family="", identity={})
+        if model.pretrain is None:
+            return self._existing(model)
+        pretrain = model.pretrain
+        recipe = self.config.recipes[pretrain.recipe].recipe()
+        source = pretrain.source.spec(SOURCES, self.config.seed)
+        training_set = self._training_set(source, "clean", 1.0, 0, f"pre-training rows ({source.name})")
+        spec = {
+            "family": pretrain.family,
+            "vocab_size": pretrain.vocab_size,
+            "size": pretrain.size,
+            "recipe": dataclasses.asdict(recipe),
+            "seed": self.config.seed,
+        }
+        node = Node("base_model", 1, spec, (training_set.node.key,), f"base model {name}")
+        size = tuple(sorted(pretrain.size.items()))
+        return BasePlan(name, pretrain.family, {}, None, node, training_set, recipe, pretrain.vocab_size, size)
+
+    def _existing(self, model: ModelConfig) -> BasePlan:
+        assert model.path is not None
+        resolved = resolve(model.path, model.revision, model.trust_remote_code)
+        ref = ModelRef(resolved.location, ModelKind.FULL, None, model.dtype, resolved.revision, model.trust_remote_code)
+        return BasePlan(model.name, resolved.model_type, {**fingerprint(ref), "dtype": model.dtype}, ref)
+
+    def _fine_tuning_set(self, name: str) -> TrainingSetPlan:
+        training = self.config.training
+        assert training is not None
+        wanted = next(s for s in training.sets if s.name == name)
+        source = training.source.spec(SOURCES, self.config.seed)
+        return self._training_set(source, wanted.perturbation, wanted.ratio, wanted.draw, f"training set {name}")
+
+    def _training_set(self, source: Spec, perturbation: str, ratio: float, draw: int, label: str) -> TrainingSetPlan:
+        method = self.config.perturbation(perturbation)
+        spec = {
+            "source": source.name,
+            "rows": dict(SOURCES.create(source).fingerprint()),
+            "perturbation": method.as_dict(),
+            "ratio": ratio,
+            "draw": draw if 0 < ratio < 1 else 0,
+            "seed": self.config.seed,
+        }
+        return TrainingSetPlan(Node("training_set", 1, spec, (), label), source, method, ratio, draw, self.config.seed)
+
+    def _test_set(self, problem_set: str, perturbation: str) -> TestSetPlan:
+        evaluation = self.config.evaluation
+        method = self.config.perturbation(perturbation)
+        spec = {
+            "problems": self.problem_fingerprint(problem_set),
+            "perturbation": method.as_dict(),
+            "seed": self.config.seed,
+            "compat": evaluation.compat,
+            "limit": evaluation.limit,
+        }
+        node = Node("test_set", 1, spec, (), f"test set {problem_set} {perturbation}")
+        problems = self.problem_specs[problem_set]
+        return TestSetPlan(node, problems, method, self.config.seed, evaluation.compat, evaluation.limit)
+
+    def _problem_fingerprint(self, problem_set: str) -> dict[str, Any]:
+        spec = self.problem_specs[problem_set]
+        return {"name": spec.name, **PROBLEMS.create(spec).fingerprint()}
+
+
+def _decoding_spec(decoding: Decoding) -> dict[str, Any]:
+    """Decoding as it stands in keys: greedy decoding draws nothing, so its key has no seed."""
+    spec = dataclasses.asdict(decoding)
+    if decoding.temperature == 0:
+        del spec["top_p"], spec["seed"]
+    return spec
+
+
+def _prompt_spec(plan: CellPlan) -> dict[str, Any]:
+    """What turns a test set's prompt into the text a model sees."""
+    native = plan.prompt_format == "native"
+    return {
+        "format": plan.prompt_format,
+        "tuned": plan.recipe is not None and native,
+        "template": plan.template if native else "",
+    }

@@ -1,0 +1,148 @@
+"""Inputs for the functions of MiniCode: random ones, and the ones that tell near misses apart.
+
+An input is the tuple of a call's arguments. The constants of a task are met on purpose: numbers around ``k``, words of
+``k`` letters, the letter ``c`` in first, middle and last place, lists of which a filter leaves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from raysweep.problems.minicode.families import Argument
+
+Input = tuple[Any, ...]
+Constants = Mapping[str, int | str]  # k and j: 2 to 9; c: a letter
+
+LETTERS = "abdelnst"
+"""What a letter constant is drawn from."""
+
+_MIXED = "aeioubdlnstAEBDNST"
+_FOREIGN = "  0379 .-"
+
+
+def draw_input(argument: Argument, constants: Constants, rng: Random) -> Input:
+    """Return one random input of a function that takes `argument`."""
+    return _DRAW[argument](rng, int(constants.get("k", 5)), str(constants.get("c", "e")))
+
+
+def draw_pool(argument: Argument, constants: Constants, rng: Random, size: int) -> list[Input]:
+    """Return `size` different inputs (fewer where there aren't as many), the telling ones first."""
+    k, c = int(constants.get("k", 5)), str(constants.get("c", "e"))
+    pool = {repr(given): given for given in _TELLING[argument](rng, k, c)}
+    drawn = (draw_input(argument, constants, rng) for _ in range(4 * size))
+    pool |= {repr(given): given for given in drawn}
+    return list(pool.values())[:size]
+
+
+# --------------------------------------------------------------------------------------------------- numbers
+
+
+def _pair(rng: Random, k: int, c: str) -> Input:
+    return rng.randint(-9, 20), rng.choice([-4, -3, -1, 1, 2, 3, 5, 7, 10])
+
+
+def _telling_pairs(rng: Random, k: int, c: str) -> list[Input]:
+    n = rng.randint(3, 9)
+    return [(n, n), (n, n + 1), (n + 1, n), (-n, n), (n, -n), (0, n), (3 * n, n), (-n, -n - 1), (n, 1)]
+
+
+def _int(rng: Random, k: int, c: str) -> Input:
+    return (rng.randint(-30, 60),)
+
+
+def _telling_ints(rng: Random, k: int, c: str) -> list[Input]:
+    return [(n,) for n in (0, 1, -1, 2, k - 1, k, k + 1, 2 * k, 2 * k + 1, -k, 3 * k - 1, k * k, k + 20, -k - 1)]
+
+
+def _nat(rng: Random, k: int, c: str) -> Input:
+    return (rng.randint(1, rng.choice([12, 99])),)
+
+
+def _telling_nats(rng: Random, k: int, c: str) -> list[Input]:
+    return [(n,) for n in (1, 2, 3, 4, 5, 6, 7, 9, 10, 12, 13, 19, 25, 28, 49, 60, 91, 97, 80)]
+
+
+def _list(rng: Random, k: int, c: str) -> Input:
+    size = rng.choice([1, 2, 3, 4, 4, 5, 5, 6, 7, 9, 11])
+    return ([rng.choice([rng.randint(-12, 20), rng.randint(-4, 9), k + rng.randint(-1, 1)]) for _ in range(size)],)
+
+
+def _telling_lists(rng: Random, k: int, c: str) -> list[Input]:
+    def some(accepts: Callable[[int], bool], size: int = 4) -> Input:
+        return (rng.sample([n for n in range(-3 * k, 4 * k + 6) if accepts(n)], size),)
+
+    size = rng.randint(3, 5)
+    filtered = [
+        some(lambda n: n % 2 == 1, size),
+        some(lambda n: n % 2 == 0, size),
+        some(lambda n: n > 0, size),
+        some(lambda n: n < 0, size),
+        some(lambda n: n > k, size),
+        some(lambda n: n < k, size),
+        some(lambda n: n % k == 0, size),
+        some(lambda n: n % k != 0, 5),
+    ]
+    edges = [[], [k], [0], [k - 1, k, k + 1], [k + 1, k, k - 1, k], [0, 1, -1], [-1, -2], [2, 1], [1, 2, 3, 2, 1], [0, -1]]
+    edges += [[k, k + 1], [k, k - 1], [k - 1, k - 2], [k + 1, k + 2], [2 * k, 2 * k + 1], [-k, k, -k]]
+    ordered = sorted(some(lambda n: True, 6)[0])
+    return [*filtered, *((edge,) for edge in edges), (ordered,), (ordered[::-1],), (ordered * 2,)]
+
+
+# ------------------------------------------------------------------------------------------------------ text
+
+
+def _word(rng: Random, size: int, letters: str = "abdelnstiourm") -> str:
+    return "".join(rng.choices(letters, k=size))
+
+
+def _string(rng: Random, k: int, c: str) -> Input:
+    size = rng.choice([2, 4, 5, 6, 7, 8, 9, 12])
+    return ("".join(rng.choices(_MIXED + c * 2 + _FOREIGN, k=size)),)
+
+
+def _telling_strings(rng: Random, k: int, c: str) -> list[Input]:
+    half = _word(rng, 3)
+    texts = [
+        "", c, c.upper(), "x", half + half[::-1], half + "o" + half[::-1], half + half[::-1][:2] + "z", half.upper(),
+        half + c, c + half, f"{half}{c}{half}", f"{c}{half} {half}{c}", f"{half} {half.title()}", f"  {half}   ok ",
+        "2 Big Dogs", "7402", "a1B2 c3", "bcd fgh", "AEIOU xyz", "aeiou", "BCDF", "!? -", "    ", "Zz9_z", "tab\tend", "y-3.5",
+        _word(rng, k - 1), _word(rng, k), _word(rng, k + 1), _word(rng, 2 * k + 1),
+    ]  # fmt: skip
+    return [(text,) for text in texts]
+
+
+def _words(rng: Random, k: int, c: str) -> Input:
+    sizes = rng.choices([1, 2, 3, 4, 5, k - 1, k, k + 1], k=rng.randint(1, 6))
+    return ([_word(rng, size, "abdelnstiour" + c * 2) for size in sizes],)
+
+
+def _telling_words(rng: Random, k: int, c: str) -> list[Input]:
+    plain = "gumpfy"
+    near = [_word(rng, size) for size in (k - 1, k, k + 1)]
+    places = [c + _word(rng, 2, plain), _word(rng, 2, plain) + c, f"{_word(rng, 2, plain)}{c}{_word(rng, 1, plain)}"]
+    lists = [
+        [], [c], near, near[::-1], places, places[::-1], [*near, *places], [_word(rng, 3, plain)], near[:1], near[1:2],
+        near[2:], places[:1], places[1:2], places[2:], [c.upper() + "um", "um" + c.upper()], [*near[:2], *near[:2]],
+        ["gum", "py", "fumy"], [f"{c}y{c}", "gym"], [_word(rng, 9), "o", _word(rng, 9)], ["", c], [near[1], near[0]],
+    ]  # fmt: skip
+    return [(words,) for words in lists]
+
+
+_DRAW: dict[Argument, Callable[[Random, int, str], Input]] = {
+    "pair": _pair,
+    "int": _int,
+    "nat": _nat,
+    "list": _list,
+    "string": _string,
+    "words": _words,
+}
+_TELLING: dict[Argument, Callable[[Random, int, str], list[Input]]] = {
+    "pair": _telling_pairs,
+    "int": _telling_ints,
+    "nat": _telling_nats,
+    "list": _telling_lists,
+    "string": _telling_strings,
+    "words": _telling_words,
+}

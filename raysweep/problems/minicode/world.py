@@ -1,0 +1,137 @@
+"""How tasks are drawn from the families: hold-outs, strata, names, constants, wordings.
+
+What is held out doesn't depend on the world: cells by grid or hash, wordings by hash. The world is the seed of the
+draws. A task is a pure function of (world, part, index), whatever else is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import count
+from random import Random
+
+from raysweep.problems.minicode import atoms, lists, strings, words
+from raysweep.problems.minicode.families import Argument, Family, Kind, Split
+from raysweep.problems.minicode.inputs import LETTERS, Constants, draw_input, draw_pool
+from raysweep.problems.minicode.mutants import compile_function
+from raysweep.problems.minicode.tests import POOL_SIZE, arguments, raises_not, write_tests
+from raysweep.seeding import python_rng
+
+GENERATOR_VERSION = 1
+"""Raised whenever the same (world, part, index) would give another task."""
+
+MIXTURE: dict[Kind, float] = {"atoms": 0.45, "lists": 0.22, "strings": 0.11, "words": 0.22}
+"""Shares of the kinds in training rows."""
+
+STRATA = ("atom", "held-out cell", "atom", "held-out cell", "seen cell")
+"""Strata of evaluation problems, in turn. Atoms and seen cells come in wordings that training never shows."""
+
+PLAIN_NAME, EXAMPLE = 0.7, 0.1
+"""Shares of uninformative function names, and of docstrings with an example."""
+
+SHORT = 22
+"""Letters of an example's input at most."""
+
+FUNCTION_NAMES = ("f", "g", "run", "func", "solve", "task")
+ARGUMENT_NAMES: dict[Argument, tuple[str, ...]] = {
+    "pair": ("a, b", "x, y", "p, q"),
+    "int": ("n", "m", "num"),
+    "nat": ("n", "m", "num"),
+    "string": ("s", "t", "txt", "st"),
+    "list": ("xs", "arr", "nums", "vals", "seq"),
+    "words": ("ws", "tokens", "terms", "strs"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One drawn task. `prompt` + `body` is the reference's definition."""
+
+    family: Family
+    name: str  # of the function
+    prompt: str  # signature and docstring
+    body: str
+    constants: Constants
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """Return all families, atoms first."""
+    return tuple(family for module in (atoms, lists, strings, words) for family in module.families())
+
+
+def training_task(world: int, part: str, index: int) -> Task:
+    """Draw a training task: a kind by its share, then any of its families and wordings for training."""
+    rng = python_rng(world, "minicode", part, index)
+    kind = rng.choices(list(MIXTURE), weights=list(MIXTURE.values()))[0]
+    return _draw(rng.choice(_trained(kind)), "train", rng)
+
+
+def evaluation_tasks(world: int, split: Split, size: int) -> Iterator[Task]:
+    """Draw the first `size` tasks of the validation or test split, no two with the same prompt.
+
+    Strata take turns, and inside a stratum its families in random order: each occurs about equally often.
+    """
+    turns = {stratum: _in_turn(world, split, stratum) for stratum in STRATA}
+    seen = set[str]()
+    for index in range(size):
+        family = next(turns[STRATA[index % len(STRATA)]])
+        attempts = (_draw(family, split, python_rng(world, "minicode", split, index, again)) for again in range(1000))
+        task = next(task for task in attempts if task.prompt not in seen)
+        seen.add(task.prompt)
+        yield task
+
+
+def tests_of(task: Task, world: int, split: Split, index: int) -> str:
+    """Return ``check(candidate)`` for an evaluation task."""
+    rng = python_rng(world, "minicode", split, index, "tests")
+    return write_tests(task.prompt + task.body, draw_pool(task.family.argument, task.constants, rng, POOL_SIZE))
+
+
+def stratum_of(family: Family) -> str:
+    """Return the stratum of `STRATA` that a family's evaluation problems belong to."""
+    return "atom" if family.kind == "atoms" else "seen cell" if family.split == "train" else "held-out cell"
+
+
+@cache
+def _trained(kind: Kind) -> tuple[Family, ...]:
+    return tuple(family for family in families() if family.kind == kind and family.wordings["train"])
+
+
+def _in_turn(world: int, split: Split, stratum: str) -> Iterator[Family]:
+    members = [family for family in families() if stratum_of(family) == stratum and family.wordings[split]]
+    for lap in count():
+        order = members.copy()
+        python_rng(world, "minicode", split, stratum, lap).shuffle(order)
+        yield from order
+
+
+def _draw(family: Family, split: Split, rng: Random) -> Task:
+    """Choose wording, constants and names; write prompt and body."""
+    k, j = rng.sample(range(2, 10), 2)
+    values = {"k": k, "j": j, "c": rng.choice(LETTERS)}
+    constants = {name: values[name] for name in family.constants}
+    name = rng.choice(FUNCTION_NAMES) if rng.random() < PLAIN_NAME else family.name
+    given = rng.choice(ARGUMENT_NAMES[family.argument])
+    x, _, y = given.partition(", ")
+    sentence = rng.choice(family.wordings[split]).format(**constants)
+    body = _indent(family.body.format(x=x, y=y, **constants).split("\n"))
+    head = f"def {name}({given}):"
+    lines = [f'"""{sentence}.']
+    if rng.random() < EXAMPLE:
+        lines += _example(f"{head}\n{body}", family.argument, constants, rng)
+    return Task(family, name, "\n".join([head, _indent(lines), '    """', ""]), body, constants)
+
+
+def _example(source: str, argument: Argument, constants: Constants, rng: Random) -> list[str]:
+    """Return a doctest of the function on a short input it accepts."""
+    function = compile_function(source)
+    drawn = (draw_input(argument, constants, rng) for _ in range(1000))
+    given = next(given for given in drawn if len(repr(given)) <= SHORT and raises_not(function, given))
+    return [f">>> {function.__name__}({arguments(given)})", repr(function(*given))]
+
+
+def _indent(lines: Sequence[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)

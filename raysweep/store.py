@@ -1,0 +1,245 @@
+"""The content-addressed store: a stage's output lies under the hash of everything that determines it.
+
+Layout (design.md, "Keys and artefacts"):
+    <root>/artefacts/<stage>/<key[:2]>/<key>/   data files, and manifest.json, written last
+    <root>/work/<stage>/<key>/                  checkpoints of what is being made; goes when it is committed
+    <root>/sweeps/<name>/                       config, grid, progress, scores, report of a sweep
+An artefact without a manifest does not exist. One whose files differ from its manifest is damaged: it is reported,
+removed and made again, never used. Files are moved one by one, the manifest last, and no folder is ever renamed, since
+object stores can't: `Store` is the seam for them (today a folder on a local or shared disk).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import StoreError, UsageError
+from raysweep.records import SCHEMA_VERSION, canonical_json
+
+MANIFEST = "manifest.json"
+FULL_CHECK_BYTES = 256 * 2**20
+"""Files up to this size are hashed whenever an artefact is looked up; larger ones are checked by size until used."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A planned artefact: what it is made by, from what, and the key that follows.
+
+    `spec` holds all that determines the output and nothing else: no path, host, time, or option that can't change it.
+    """
+
+    stage: str
+    version: int
+    spec: Mapping[str, Any]
+    inputs: tuple[str, ...]  # keys of the artefacts it is made from
+    label: str  # for people; not part of the key
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        content = {"stage": self.stage, "version": self.version, "spec": self.spec, "inputs": list(self.inputs)}
+        object.__setattr__(self, "key", hashlib.sha256(canonical_json(content).encode()).hexdigest())
+
+
+class Draft:
+    """A folder to write an artefact's files into, and the counts that its manifest will hold."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.counts: dict[str, Any] = {}
+
+
+class Store:
+    """Artefacts below one root folder.
+
+    Args:
+        root: a local path; created when missing.
+
+    Raises:
+        UsageError: the root is a URI of a kind not supported yet, or can't be written.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        text = str(root)
+        if "://" in text:
+            raise UsageError(f"storage {text!r}: only local and shared-disk paths are supported so far; give a path")
+        self.root = Path(text).expanduser().absolute()
+
+    def require_writable(self) -> None:
+        """Raise UsageError when the root can't be created or written, or holds a newer store."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".probe-{uuid.uuid4().hex}"
+            probe.write_text("")
+            probe.unlink()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UsageError(
+                f"storage {str(self.root)!r} can't be written: {reason}; give another folder with --storage"
+            ) from None
+
+    def folder(self, node: Node) -> Path:
+        """Return the folder of an artefact, whether it exists or not."""
+        return self.root / "artefacts" / node.stage / node.key[:2] / node.key
+
+    def work_folder(self, node: Node) -> Path:
+        """Return the folder for checkpoints of an artefact that is being made."""
+        return self.root / "work" / node.stage / node.key
+
+    def sweep_folder(self, name: str) -> Path:
+        """Return the folder of a sweep."""
+        return self.root / "sweeps" / name
+
+    def has(self, node: Node) -> bool:
+        """Tell whether an artefact is complete and undamaged."""
+        return (self.folder(node) / MANIFEST).is_file() and not self.damage(node)
+
+    def manifest(self, node: Node) -> dict[str, Any]:
+        """Return an artefact's manifest; raise StoreError when there is none or it can't be read."""
+        try:
+            manifest: dict[str, Any] = json.loads((self.folder(node) / MANIFEST).read_text())
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{node.label}: no readable manifest in {self.folder(node)}: {error}") from None
+        if manifest.get("schema_version", 0) > SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.folder(node)} was written by a newer raysweep (schema {manifest['schema_version']}, "
+                f"this one reads {SCHEMA_VERSION}); upgrade raysweep or give another --storage"
+            )
+        return manifest
+
+    def damage(self, node: Node) -> str:
+        """Say how an artefact's files differ from its manifest; empty when they don't."""
+        folder = self.folder(node)
+        try:
+            files = self.manifest(node)["files"]
+            for name, expected in files.items():
+                path = folder / name
+                if not path.is_file():
+                    return f"{name} is missing"
+                stat = path.stat()
+                if stat.st_size != expected["bytes"]:
+                    return f"{name} has {stat.st_size} bytes, not {expected['bytes']}"
+                if (
+                    stat.st_size <= FULL_CHECK_BYTES
+                    and _hash(path, stat.st_size, stat.st_mtime_ns) != expected["sha256"]
+                ):
+                    return f"{name} has another content than was written"
+        except json.JSONDecodeError as error:
+            return f"{MANIFEST} can't be read: {error}"
+        except StoreError as error:
+            if "newer raysweep" in str(error):
+                raise
+            return str(error)
+        except (KeyError, TypeError):
+            return f"{MANIFEST} is incomplete"
+        return ""
+
+    def discard_if_damaged(self, node: Node) -> str:
+        """Remove a damaged artefact so that it is made again; return what was wrong, or an empty string."""
+        if not (self.folder(node) / MANIFEST).exists():
+            return ""
+        wrong = self.damage(node)
+        if wrong:
+            self.remove(node)
+        return wrong
+
+    def remove(self, node: Node) -> None:
+        """Remove an artefact, its manifest first."""
+        (self.folder(node) / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(self.folder(node), ignore_errors=True)
+
+    @contextlib.contextmanager
+    def writing(self, node: Node) -> Iterator[Draft]:
+        """Give a folder to write an artefact into; commit it when the block ends without an error."""
+        started = time.time()
+        staging = self.root / "staging" / f"{node.stage}-{node.key[:12]}-{uuid.uuid4().hex[:12]}"
+        staging.mkdir(parents=True)
+        draft = Draft(staging)
+        try:
+            yield draft
+            self._commit(node, draft, time.time() - started)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(self.work_folder(node), ignore_errors=True)
+
+    def _commit(self, node: Node, draft: Draft, wall_seconds: float) -> None:
+        folder = self.folder(node)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        names = sorted(str(p.relative_to(draft.folder)) for p in draft.folder.rglob("*") if p.is_file())
+        files = {name: _describe(draft.folder / name) for name in names}
+        for name in names:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (draft.folder / name).replace(target)
+        manifest = {
+            "schema_version": SCHEMA_VERSION,
+            "stage": node.stage,
+            "version": node.version,
+            "key": node.key,
+            "label": node.label,
+            "spec": node.spec,
+            "inputs": list(node.inputs),
+            "files": files,
+            "counts": draft.counts,
+            "wall_seconds": round(wall_seconds, 3),
+            "made": provenance(),
+        }
+        write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that readers see the old content or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@lru_cache(maxsize=1)
+def provenance() -> dict[str, Any]:
+    """Return the machine and the versions of what can change results."""
+    return {
+        "host": socket.gethostname(),
+        "machine": platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": versions(("raysweep", "torch", "transformers", "peft", "ray", "tokenizers", "numpy")),
+    }
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the installed versions of packages, without importing them."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    stat = path.stat()
+    return {"bytes": stat.st_size, "sha256": _hash(path, stat.st_size, stat.st_mtime_ns)}
+
+
+@lru_cache(maxsize=65536)
+def _hash(path: Path, size: int, mtime_ns: int) -> str:
+    """sha256 of a file; remembered within the process while its size and time stay."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

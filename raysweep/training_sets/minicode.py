@@ -1,0 +1,48 @@
+"""Training rows of MiniCode, the embedded world (`raysweep.problems.minicode`): prompts and reference bodies.
+
+The parts, pre-training and fine-tuning, are separate streams of draws. Neither shows a held-out combination or wording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.problems.minicode.world import GENERATOR_VERSION, training_task
+from raysweep.records import SourceRow
+from raysweep.training_sets.base import SOURCES, TrainingSource
+
+PARTS = ("pretraining", "finetuning")
+
+
+@SOURCES.register("minicode")
+class MiniCodeRows(TrainingSource):
+    """The first `rows` rows of a world's stream. The instruction is a prompt exactly as a problem's, the output a body.
+
+    Raises:
+        UsageError: the part isn't one, or `rows` isn't positive.
+    """
+
+    def __init__(self, world: int, rows: int, part: str = "finetuning") -> None:
+        if part not in PARTS:
+            raise UsageError(f"minicode: part {part!r} is none of {', '.join(PARTS)}{did_you_mean(part, PARTS)}")
+        if rows < 1:
+            raise UsageError(f"minicode: rows is {rows}; it must be at least 1")
+        self.world, self.size, self.part = world, rows, part
+
+    def rows(self) -> Iterable[SourceRow]:
+        """Yield the rows, about 10,000 a second."""
+        for index in range(self.size):
+            task = training_task(self.world, self.part, index)
+            yield SourceRow(
+                row_id=f"minicode-{self.part}-{index}",
+                instruction=task.prompt,
+                output=task.body,
+                language="python",
+                entry_point=task.name,
+            )
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return the generator's version and the arguments."""
+        return {"generator": GENERATOR_VERSION, "world": self.world, "rows": self.size, "part": self.part}
