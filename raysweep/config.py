@@ -309,9 +309,9 @@ class SweepConfig(Strict):
 
     def perturbation(self, name: str) -> Spec:
         """Return the spec of a perturbation with the sweep's strengths."""
-        if "strengths" in PERTURBATIONS.parameters(name):
-            return Spec(name, {"strengths": self.strengths} if self.strengths else {})
-        return Spec(name, {"strength": self.strengths[name]} if name in self.strengths else {})
+        own = {"strength": self.strengths[name]} if name in self.strengths else {}
+        members = {m: self.strengths[m] for m in getattr(PERTURBATIONS.get(name), "members", ()) if m in self.strengths}
+        return Spec(name, {**own, "strengths": members} if members else own)
 
 
 def lint_stop(text: str) -> str:

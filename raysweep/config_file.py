@@ -185,7 +185,7 @@ def _document_path(value: Any, loc: KeyPath) -> KeyPath:
     """Drop the steps that pydantic adds for unions and functions and that the document does not have."""
     path: list[str | int] = []
     for at, step in enumerate(loc):
-        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
+        if (isinstance(value, list) and isinstance(step, int) and step < len(value)) or (isinstance(value, dict) and step in value):
             value = value[step]
         elif not (isinstance(value, dict) and at == len(loc) - 1):
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from raysweep.config import ModelConfig, SweepConfig
+from raysweep.config import ModelConfig, SpecConfig, SweepConfig
 from raysweep.errors import UsageError
 from raysweep.models.loading import resolve
 from raysweep.problems.base import PROBLEMS
@@ -20,9 +20,10 @@ def check_inputs(config: SweepConfig) -> list[Finding]:
 
 
 def _sources(config: SweepConfig) -> Iterator[Finding]:
-    named = [
-        (("models", at, "pretrain", "source"), m.pretrain.source) for at, m in enumerate(config.models) if m.pretrain
-    ]
+    named: list[tuple[tuple[str | int, ...], SpecConfig]] = []
+    for at, model in enumerate(config.models):
+        if model.pretrain is not None:
+            named.append((("models", at, "pretrain", "source"), model.pretrain.source))
     if config.training is not None:
         named.append((("training", "source"), config.training.source))
     for path, source in named:

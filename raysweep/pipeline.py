@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from raysweep.engine.base import GenerateJob, Stages
+from raysweep.metrics.passing import pass_rate
 from raysweep.models.prompts import evaluation_prompt
 from raysweep.planning import BasePlan, CellPlan, PairPlan, Shared, TestSetPlan, TrainingSetPlan
 from raysweep.problems.base import PROBLEMS
@@ -82,7 +83,8 @@ def make_shared(plan: Shared, context: Context, stages: Stages) -> None:
 def shared_id(plan: Shared) -> str:
     """Return the id under which a shared input's progress is told."""
     assert plan.node is not None
-    return f"{plan.node.label.replace(' ', '-')}-{plan.node.key[:8]}"
+    label = "".join(char if char.isalnum() or char in ".@%" else "-" for char in plan.node.label)
+    return f"{label}-{plan.node.key[:8]}"
 
 
 def make_training_set(plan: TrainingSetPlan, store: Store) -> None:
@@ -137,8 +139,8 @@ def pretrain(plan: BasePlan, context: Context, stages: Stages, progress: Progres
 # ---------------------------------------------------------------------------------------------------- one cell
 
 
-def make_cell(plan: CellPlan, context: Context, stages: Stages) -> None:
-    """Fine-tune, generate, execute: whatever of it is missing."""
+def make_cell(plan: CellPlan, context: Context, stages: Stages) -> dict[str, float]:
+    """Fine-tune, generate, execute, whatever of it is missing; return pass@1 by test set, for Tune's results."""
     store = context.store
     for node in plan.nodes():
         store.discard_if_damaged(node)
@@ -147,6 +149,7 @@ def make_cell(plan: CellPlan, context: Context, stages: Stages) -> None:
             fine_tune(plan, context, stages, progress)
         generate(plan, context, stages, progress)
         execute(plan, store, stages, progress)
+    return {f"pass@1 {pair.test_set.node.label}": passing(pair, store) for pair in plan.pairs}
 
 
 def fine_tune(plan: CellPlan, context: Context, stages: Stages, progress: ProgressFile) -> None:
@@ -298,6 +301,11 @@ def _same_text(plan: CellPlan, request: GenerationRequest) -> tuple[str, str, in
     """What a completion depends on: requests that agree in it are made once."""
     draw = request.draw if plan.decoding.temperature > 0 else 0
     return (request.prompt, request.task_id, draw, request.stop)
+
+
+def passing(pair: PairPlan, store: Store) -> float:
+    """Return a pair's pass@1."""
+    return pass_rate(read_rows(store.folder(pair.results) / ROWS, Result), 1).value
 
 
 def result_of(completion: Completion, verdict: Verdict, sha: str) -> Result:

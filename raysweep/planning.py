@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -17,7 +17,7 @@ from raysweep.generators.base import GENERATORS
 from raysweep.grid import BASE, Cell, Grid, Pair, build_grid
 from raysweep.models.loading import fingerprint, resolve
 from raysweep.problems.base import PROBLEMS
-from raysweep.records import Decoding, Limits, ModelKind, ModelRef, Spec
+from raysweep.records import Decoding, Limits, ModelRef, Spec
 from raysweep.store import Node, Store
 from raysweep.trainers.base import Recipe
 from raysweep.training_sets.base import SOURCES
@@ -130,23 +130,19 @@ class SweepPlan:
         """Return the cells with at least one artefact that does not exist (or is damaged)."""
         return [cell for cell in self.cells if not all(store.has(node) for node in cell.nodes())]
 
-    def missing_shared(self, store: Store, cells: list[CellPlan]) -> list[Shared]:
-        """Return the shared inputs that these cells need and that do not exist.
+    def missing_shared(self, store: Store, cells: Sequence[CellPlan]) -> list[Shared]:
+        """Return the shared inputs that are damaged, or that these cells need and that do not exist, in making order.
 
         A cell reads its training set only while its model is missing, and a base model's rows likewise.
         """
-        wanted: dict[str, Shared] = {}
+        needed: list[Shared | None] = [item for item in self.shared() if item.node and store.is_damaged(item.node)]
         for cell in cells:
-            needed: list[Shared | None] = [pair.test_set for pair in cell.pairs]
-            if cell.base.node is not None and not store.has(cell.base.node):
-                needed += [cell.base.training_set, cell.base]
+            needed += [pair.test_set for pair in cell.pairs] + [cell.base]
             if cell.model is not None and not store.has(cell.model):
                 needed.append(cell.training_set)
-            for plan in needed:
-                if plan is not None and plan.node is not None and not store.has(plan.node):
-                    wanted.setdefault(plan.node.key, plan)
-        order = {plan.node.key: at for at, plan in enumerate(self.shared()) if plan.node is not None}
-        return sorted(wanted.values(), key=lambda plan: order[plan.node.key] if plan.node else 0)
+        needed += [i.training_set for i in needed if isinstance(i, BasePlan) and i.node and not store.has(i.node)]
+        wanted = {item.node.key for item in needed if item and item.node and not store.has(item.node)}
+        return [item for item in self.shared() if item.node and item.node.key in wanted]
 
 
 def build_plan(config: SweepConfig) -> SweepPlan:
@@ -230,7 +226,7 @@ class _Planner:
         pretrain = model.pretrain
         recipe = self.config.recipes[pretrain.recipe].recipe()
         source = pretrain.source.spec(SOURCES, self.config.seed)
-        training_set = self._training_set(source, "clean", 1.0, 0, f"pre-training rows ({source.name})")
+        training_set = self._training_set(source, "clean", 1.0, 0, f"pre-training rows {source.name}")
         spec = {
             "family": pretrain.family,
             "vocab_size": pretrain.vocab_size,
@@ -245,7 +241,7 @@ class _Planner:
     def _existing(self, model: ModelConfig) -> BasePlan:
         assert model.path is not None
         resolved = resolve(model.path, model.revision, model.trust_remote_code)
-        ref = ModelRef(resolved.location, ModelKind.FULL, None, model.dtype, resolved.revision, model.trust_remote_code)
+        ref = resolved.ref(model.dtype)
         return BasePlan(model.name, resolved.model_type, {**fingerprint(ref), "dtype": model.dtype}, ref)
 
     def _fine_tuning_set(self, name: str) -> TrainingSetPlan:

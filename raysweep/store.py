@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from raysweep.errors import StoreError, UsageError
 from raysweep.records import SCHEMA_VERSION, canonical_json
@@ -51,6 +51,19 @@ class Node:
     def __post_init__(self) -> None:
         content = {"stage": self.stage, "version": self.version, "spec": self.spec, "inputs": list(self.inputs)}
         object.__setattr__(self, "key", hashlib.sha256(canonical_json(content).encode()).hexdigest())
+
+
+class Artefact(Protocol):
+    """Anything that names an artefact: a `Node`, or what a sweep's grid remembers of one."""
+
+    @property
+    def stage(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
 
 
 class Draft:
@@ -90,11 +103,11 @@ class Store:
                 f"storage {str(self.root)!r} can't be written: {reason}; give another folder with --storage"
             ) from None
 
-    def folder(self, node: Node) -> Path:
+    def folder(self, node: Artefact) -> Path:
         """Return the folder of an artefact, whether it exists or not."""
         return self.root / "artefacts" / node.stage / node.key[:2] / node.key
 
-    def work_folder(self, node: Node) -> Path:
+    def work_folder(self, node: Artefact) -> Path:
         """Return the folder for checkpoints of an artefact that is being made."""
         return self.root / "work" / node.stage / node.key
 
@@ -102,11 +115,11 @@ class Store:
         """Return the folder of a sweep."""
         return self.root / "sweeps" / name
 
-    def has(self, node: Node) -> bool:
+    def has(self, node: Artefact) -> bool:
         """Tell whether an artefact is complete and undamaged."""
         return (self.folder(node) / MANIFEST).is_file() and not self.damage(node)
 
-    def manifest(self, node: Node) -> dict[str, Any]:
+    def manifest(self, node: Artefact) -> dict[str, Any]:
         """Return an artefact's manifest; raise StoreError when there is none or it can't be read."""
         try:
             manifest: dict[str, Any] = json.loads((self.folder(node) / MANIFEST).read_text())
@@ -119,7 +132,7 @@ class Store:
             )
         return manifest
 
-    def damage(self, node: Node) -> str:
+    def damage(self, node: Artefact) -> str:
         """Say how an artefact's files differ from its manifest; empty when they don't."""
         folder = self.folder(node)
         try:
@@ -146,16 +159,19 @@ class Store:
             return f"{MANIFEST} is incomplete"
         return ""
 
-    def discard_if_damaged(self, node: Node) -> str:
+    def is_damaged(self, node: Artefact) -> bool:
+        """Tell whether an artefact was committed and is no longer what was written."""
+        return (self.folder(node) / MANIFEST).exists() and bool(self.damage(node))
+
+    def discard_if_damaged(self, node: Artefact) -> str:
         """Remove a damaged artefact so that it is made again; return what was wrong, or an empty string."""
-        if not (self.folder(node) / MANIFEST).exists():
+        if not self.is_damaged(node):
             return ""
         wrong = self.damage(node)
-        if wrong:
-            self.remove(node)
+        self.remove(node)
         return wrong
 
-    def remove(self, node: Node) -> None:
+    def remove(self, node: Artefact) -> None:
         """Remove an artefact, its manifest first."""
         (self.folder(node) / MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(self.folder(node), ignore_errors=True)

@@ -11,7 +11,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raysweep.analysis.layout import CLEAN, Failure, Line, Order, Place, ScoreBook
 from raysweep.records import Score
@@ -48,7 +48,14 @@ def draw(book: ScoreBook, panels: Sequence[tuple[Line, str]]) -> str:
     wide = min(2, len(panels))
     high = math.ceil(len(panels) / wide)
     panel_height = _ROW_INCHES * len(book.training_sets) + 1.15
-    settings = {"svg.hashsalt": "raysweep", "svg.fonttype": "none", "font.size": 10, "text.color": _INK}
+    settings: dict[Any, Any] = {
+        "svg.hashsalt": "raysweep",
+        "svg.fonttype": "none",  # text stays text
+        "text.parse_math": False,  # names may hold a dollar sign
+        "text.color": _INK,
+        "font.family": "DejaVu Sans",
+        "font.size": 10,
+    }
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=(_PANEL_INCHES * wide, panel_height * high))
         for number, (line, problems) in enumerate(panels, 1):
@@ -111,7 +118,9 @@ def _legend(axes: Axes, headline: str) -> None:
 
 def _upper_limit(book: ScoreBook) -> float:
     """The common right end of all panels: the highest interval, rounded up to 20 %."""
-    shown = [s for p in book.problem_sets for name in (CLEAN, book.headline) for s in book.everywhere(p, name, "pass@1")]
+    shown = [
+        s for p in book.problem_sets for name in (CLEAN, book.headline) for s in book.everywhere(p, name, "pass@1")
+    ]
     highest = max((v for s in shown for v in (s.value, s.high) if not math.isnan(v)), default=1.0)
     return min(100.0, 20.0 * max(1, math.ceil(highest * 5)))
 
@@ -123,7 +132,7 @@ def _svg(figure: Figure) -> str:
     svg = out.getvalue()
     for name, (light, _) in _COLOURS.items():
         svg = svg.replace(light, f"var({name}, {light})")
-    svg = re.sub(r"'DejaVu Sans'", "system-ui, 'DejaVu Sans'", svg)
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, 'DejaVu Sans', sans-serif", svg)
     dark = "; ".join(f"{name}: {dark}" for name, (_, dark) in _COLOURS.items())
     style = f"<style>@media (prefers-color-scheme: dark) {{ svg {{ {dark} }} }}</style>"
     return re.sub(r"(<svg [^>]*>)", lambda match: match[1] + "\n " + style, svg, count=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysweep.analysis.layout import BASE, CLEAN, Failure, Line, Order, Place, ScoreBook
 from raysweep.records import Score
@@ -22,6 +22,7 @@ class Finding:
     tuned_rd: float
     control_rd: float  # of the model fine-tuned on clean prompts
     sentence: str
+    detail: str  # pass@1 beside every RD of the sentence
 
     @property
     def complete(self) -> bool:
@@ -46,20 +47,37 @@ def _finding(book: ScoreBook, line: Line, problems: str) -> Finding:
     perturbation = book.headline
     tuned = [name for name in book.training_sets if name not in (BASE, CLEAN)]
     tuned_on = perturbation if perturbation in tuned else (tuned[-1] if tuned else "")
-    base, own, control = (_rd(book, Place(line, name, problems, perturbation)) for name in (BASE, tuned_on, CLEAN))
+    places = [Place(line, name, problems, perturbation) for name in (BASE, tuned_on, CLEAN)]
+    base, own, control = (_value(book, place, "RD") for place in places)
     where = f" on {problems}" if len(book.problem_sets) > 1 else ""
-    sentence = f"{line.label} {_loses(base)} of its pass@1{where} under {perturbation}"
     if math.isnan(base):
-        sentence = f"{line.label} has no relative drop{where} under {perturbation}"
+        score = book.score(places[0], "RD")
+        reason = score.note if score is not None and score.note else "no result"
+        sentence = f"{line.label} has no relative drop{where} under {perturbation} ({reason})"
+    else:
+        sentence = f"{line.label} {_loses(base)} of its pass@1{where} under {perturbation}"
     if not math.isnan(own):
         sentence += f"; fine-tuned on {tuned_on} it {_loses(own)}"
     if not math.isnan(control):
         sentence += f"; fine-tuned on clean prompts it {_loses(control)}"
-    return Finding(line.label, problems, perturbation, tuned_on, base, own, control, sentence + ".")
+    names = ("not fine-tuned", f"fine-tuned on {tuned_on}", "fine-tuned on clean prompts")
+    passes = [text for name, place in zip(names, places, strict=True) if (text := _passes(book, name, place))]
+    detail = f"pass@1 on clean and on perturbed prompts: {'; '.join(passes)}." if passes else ""
+    return Finding(line.label, problems, perturbation, tuned_on, base, own, control, f"{sentence}.", detail)
 
 
-def _rd(book: ScoreBook, place: Place) -> float:
-    score = book.score(place, "RD")
+def _passes(book: ScoreBook, name: str, place: Place) -> str:
+    """What RD leaves out (study.md section 7): both pass@1 and their difference; "" where one is not known."""
+    clean = _value(book, replace(place, perturbation=CLEAN), "pass@1")
+    perturbed = _value(book, place, "pass@1")
+    if math.isnan(clean) or math.isnan(perturbed):
+        return ""
+    points = f"{round(100 * (perturbed - clean)):+d}".replace("-", "−")
+    return f"{name} {percent(clean)} and {percent(perturbed)} ({points} points)"
+
+
+def _value(book: ScoreBook, place: Place, metric: str) -> float:
+    score = book.score(place, metric)
     return math.nan if score is None else score.value
 
 

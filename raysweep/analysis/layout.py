@@ -84,13 +84,14 @@ class ScoreBook:
     @classmethod
     def of(cls, scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> ScoreBook:
         """Index scores and failures; of two scores for one place the later one counts."""
+        known: list[Score | Failure] = [*scores, *failures]
         cells: dict[tuple[str, str, str], list[int]] = {}
-        for it in (*scores, *failures):
+        for it in known:
             seeds = cells.setdefault((it.model, it.recipe, it.training_set), [])
             if it.seed not in seeds:
                 seeds.append(it.seed)
-        models = _merged(order.models, (it.model for it in (*scores, *failures)))
-        sets = _merged(order.training_sets, (it.training_set for it in (*scores, *failures)))
+        models = _merged(order.models, (it.model for it in known))
+        sets = _merged(order.training_sets, (it.training_set for it in known))
         perturbations = _merged(order.perturbations, (score.perturbation for score in scores))
         perturbed = tuple(name for name in perturbations if name != CLEAN)
         return cls(

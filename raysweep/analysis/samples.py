@@ -1,13 +1,17 @@
 """The report's samples as one compact JSON text: what every model wrote for every problem, and what became of it.
 
-A clean prompt stands once per problem set and task; a perturbed one as its difference to it; equal completions,
-assertions and error outputs stand once; a sample is six integers. The text is safe inside a <script> element: whatever a
-model wrote, it holds no ``<``, ``>``, ``&``, and no character outside ASCII, that is not escaped.
+A clean prompt stands once per problem set and task, a perturbed one as its difference to it; equal completions,
+assertions and error outputs stand once; a sample is six integers. The text is safe inside a <script> element: whatever
+a model wrote, ``<``, ``>``, ``&`` and every character outside ASCII are escaped.
 
-The JSON: ``texts`` [str]; ``outcomes`` [str]; ``sets`` [{problems, tasks [id], clean [prompt]}]; ``tests`` [{set, name,
-methods [str], edits, broken [task number]}], edits[t] null (no such prompt) or the prompt as parts in order: n > 0 keeps
-n UTF-16 units of the clean prompt, n < 0 removes them, a string is new; ``pairs`` [{model, training_set, recipe, seed,
-test, total, rows}], rows a flat list of task, draw, outcome, completion, detail, stderr (the last three number texts).
+The JSON:
+    texts: [str]
+    outcomes: [str]
+    sets: [{problems, tasks: [id], clean: [prompt]}]
+    tests: [{set, name, methods: [str], edits, broken: [task number]}], where edits[task] is null (no such prompt) or
+        the prompt in parts: n > 0 keeps n UTF-16 units of the clean one, n < 0 skips them, a string is new
+    pairs: [{model, training_set, recipe, seed, test, total, rows}], where rows is a flat list of task, draw, outcome,
+        completion, detail, stderr; the last three number texts
 """
 
 from __future__ import annotations
@@ -81,19 +85,22 @@ class _Embedding:
             tasks.setdefault(pair.problem_set, {}).update({result.task_id: 0 for result in results})
         for problems, names in tasks.items():
             tasks[problems] = {name: number for number, name in enumerate(sorted(names, key=_natural))}
+        prompts: dict[tuple[str, str], dict[str, PromptRow]] = {}
         clean: dict[str, dict[str, str]] = {problems: {} for problems in tasks}
-        tests = []
-        for pair, _ in kept:
+        for pair in samples:
+            rows = prompts.setdefault((pair.problem_set, pair.perturbation), {})
+            rows.update({row.task_id: row for row in pair.prompts})
             clean[pair.problem_set].update({row.task_id: row.clean_prompt for row in pair.prompts})
-            if (pair.problem_set, pair.perturbation) not in self.tests:
-                self.tests[pair.problem_set, pair.perturbation] = len(tests)
-                tests.append(_test(pair, list(tasks).index(pair.problem_set), tasks[pair.problem_set]))
+        self.tests = {test_set: number for number, test_set in enumerate(prompts)}
         return {
             "sets": [
                 {"problems": problems, "tasks": list(names), "clean": [clean[problems].get(name, "") for name in names]}
                 for problems, names in tasks.items()
             ],
-            "tests": tests,
+            "tests": [
+                {"set": list(tasks).index(problems), "name": name, **_test([rows.get(t) for t in tasks[problems]])}
+                for (problems, name), rows in prompts.items()
+            ],
             "pairs": [self._pair(pair, results, tasks[pair.problem_set]) for pair, results in kept],
             "outcomes": list(self.outcomes),
             "texts": list(self.texts),
@@ -117,12 +124,8 @@ class _Embedding:
         }
 
 
-def _test(pair: PairSamples, problem_set: int, tasks: dict[str, int]) -> dict[str, Any]:
-    rows = {row.task_id: row for row in pair.prompts}
-    prompts = [rows.get(task) for task in tasks]
+def _test(prompts: Sequence[PromptRow | None]) -> dict[str, Any]:
     return {
-        "set": problem_set,
-        "name": pair.perturbation,
         "methods": [row.method if row else "" for row in prompts],
         "edits": [_edits(row.clean_prompt, row.prompt) if row else None for row in prompts],
         "broken": [number for number, row in enumerate(prompts) if row and not row.compiles],

@@ -48,6 +48,13 @@ class Row:
     labels: tuple[str, ...]
     cells: tuple[Cell, ...]
 
+    @property
+    def whole(self) -> Cell | None:
+        """The failed or missing cell that all cells of this row are, or None."""
+        first = self.cells[0] if self.cells else Cell()
+        alike = all(cell.text == first.text for cell in self.cells)
+        return first if alike and first.state in ("failed", "missing") else None
+
 
 @dataclass(frozen=True)
 class Table:
@@ -82,6 +89,7 @@ def to_markdown(table: Table) -> str:
     for row in table.rows:
         marks = [f"[{table.mark(cell)}]" if cell.note else "" for cell in row.cells]
         shown = [" ".join(filter(None, (c.text, c.interval, m))) for c, m in zip(row.cells, marks, strict=True)]
+        shown[1:] = [""] * (len(shown) - 1) if row.whole else shown[1:]
         lines.append(_pipes([*row.labels, *shown]))
     notes = "".join(f"\n[{number}] {_one_line(note)}  " for number, note in enumerate(table.footnotes, 1))
     return f"### {_one_line(table.title)}\n\n{_one_line(table.caption)}\n\n" + "\n".join(lines) + f"\n{notes}".rstrip()
@@ -89,7 +97,7 @@ def to_markdown(table: Table) -> str:
 
 def to_csv(table: Table) -> str:
     """Return a table as CSV with one header line; numbers in full, "" where undefined, notes in the last column."""
-    bounded = [any(row.cells[i].interval for row in table.rows) for i in range(len(table.columns))]
+    bounded = [any(not math.isnan(row.cells[i].low) for row in table.rows) for i in range(len(table.columns))]
     header = list(table.stub)
     for column, has_bounds in zip(table.columns, bounded, strict=True):
         header += [column.full_name]

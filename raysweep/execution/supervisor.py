@@ -1,14 +1,15 @@
 """Runs programs one after another for one slot: starts each in an interpreter of its own, watches, clears up, judges.
 
-A small process with one thread, started by exec (slot.py), so that a fork costs a millisecond and carries nothing of the
-engine's; it needs nothing but the standard library. Requests come on stdin and answers go to stdout (frames.py).
+A small process with one thread, started by exec (slot.py), so that a fork costs a millisecond and carries nothing of
+the engine's; it needs nothing but the standard library. Requests come on stdin, answers go to stdout (frames.py).
 
 Nothing outlives a program: this process is the subreaper of all its descendants, so a daemon comes back here and is
 killed. Nothing outlives this process: a program gets a parent-death signal, and this process ends, programs first, when
 stdin ends or its parent changes. (A parent-death signal of its own would fire when the *thread* that started it ends.)
 CPU time is summed over the tree and judged by the final figure too, so a verdict doesn't hang on when somebody looked.
 
-Not covered: file access, network, disk space, attacks on this process by a program of the same user.
+Not covered: file access, network, disk space, memory of the tree as a whole, fork bombs that move to new sessions (they
+end, but load the machine meanwhile), attacks on this process by a program of the same user.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 
 from raysweep.execution.frames import read_frame, write_frame
 from raysweep.execution.interpreter import Started, start
@@ -43,8 +44,6 @@ class Supervisor:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
-        with suppress(PermissionError):  # root only: a fork bomb can't starve this process, which sleeps nearly always
-            os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.wake, writer = os.pipe()
@@ -178,7 +177,7 @@ def reported(program: Started, status: int) -> Verdict:
 def remove_folder(folder: str) -> None:
     """Remove a program's folder; the empty one, which is the usual one, without starting a process."""
     try:
-        os.rmdir(folder)
+        Path(folder).rmdir()
     except OSError:
         os.spawnvp(os.P_WAIT, "chmod", ["chmod", "-R", "u+rwX", folder])
         os.spawnvp(os.P_WAIT, "rm", ["rm", "-rf", "--", folder])  # any depth, which shutil.rmtree can't

@@ -14,22 +14,42 @@ RATE = 0.06
 """Probability a letter: ReCode draws one of 0..99 and replaces at 5 or below."""
 
 _RECODE_PERCENT = 5
-_NEIGHBOURS = dict(
-    pair.split(" ")
-    for pair in (
-        "q qwasedzx;w wqesadrfcx;e ewrsfdqazxcvgt;r retdgfwsxcvgt;t tryfhgedcvbnju;y ytugjhrfvbnji;u uyihkjtgbnmlo;"
-        "i iuojlkyhnmlp;o oipklujm;p plo['ik;a aqszwxwdce;s swxadrfv;d decsfaqgbv;f fdgrvwsxyhn;g gtbfhedcyjn;"
-        "h hyngjfrvkim;j jhknugtblom;k kjlinyhn;l lokmpujn;z zaxsvde;x xzcsdbvfrewq;c cxvdfzswergb;v vcfbgxdertyn;"
-        "b bvnghcftyun;n nbmhjvgtuik;m mnkjloik"
-    ).split(";")
-)
+_NEIGHBOURS = {
+    "q": "qwasedzx",
+    "w": "wqesadrfcx",
+    "e": "ewrsfdqazxcvgt",
+    "r": "retdgfwsxcvgt",
+    "t": "tryfhgedcvbnju",
+    "y": "ytugjhrfvbnji",
+    "u": "uyihkjtgbnmlo",
+    "i": "iuojlkyhnmlp",
+    "o": "oipklujm",
+    "p": "plo['ik",
+    "a": "aqszwxwdce",
+    "s": "swxadrfv",
+    "d": "decsfaqgbv",
+    "f": "fdgrvwsxyhn",
+    "g": "gtbfhedcyjn",
+    "h": "hyngjfrvkim",
+    "j": "jhknugtblom",
+    "k": "kjlinyhn",
+    "l": "lokmpujn",
+    "z": "zaxsvde",
+    "x": "xzcsdbvfrewq",
+    "c": "cxvdfzswergb",
+    "v": "vcfbgxdertyn",
+    "b": "bvnghcftyun",
+    "n": "nbmhjvgtuik",
+    "m": "mnkjloik",
+}
+_LETTERS = frozenset("".join(_NEIGHBOURS) + "".join(_NEIGHBOURS).upper())
 
 
 @PERTURBATIONS.register("C1")
 class ButterFingers(Perturbation):
     """Each letter becomes, with probability .06 x strength, one from the map of its neighbours; case is kept.
 
-    The map lists some letters among their own neighbours, so slightly fewer letters really change.
+    The map lists every letter among its own neighbours, so about a tenth of the hits change nothing.
     """
 
     title = "ButterFingers"
@@ -40,9 +60,7 @@ class ButterFingers(Perturbation):
         rate = RATE * self.strength
 
         def change(word: str) -> str:
-            return "".join(
-                _neighbour(char, rng) if char.lower() in _NEIGHBOURS and rng.random() < rate else char for char in word
-            )
+            return "".join(_neighbour(char, rng) if char in _LETTERS and rng.random() < rate else char for char in word)
 
         return change_words(text, protected, change)
 

@@ -25,11 +25,11 @@ def recode_prompt(method: Perturbation, prompt: str, entry_point: str, reference
     start, stop = _region(prompt, entry_point)
     protected = _names(prompt + (reference or "")) | ALWAYS_PROTECTED
     words = prompt[start:stop].split(" ")
-    kept = [word for word in words if is_protected(word, protected)]
+    kept = iter([word for word in words if is_protected(word, protected)])
     masked = " ".join(_MASK if is_protected(word, protected) else word for word in words)
     changed = method.perturb_recode(masked, seed).replace("< ||| >", _MASK)
     pieces = changed.split(_MASK)
-    filled = pieces[0] + "".join(word + piece for word, piece in zip(kept, pieces[1:], strict=False))
+    filled = pieces[0] + "".join(next(kept, _MASK) + piece for piece in pieces[1:])
     return prompt[:start] + filled + prompt[stop:]
 
 

@@ -46,7 +46,7 @@ _INLINE = re.compile(_VERBATIM)
 _INLINE_OR_WORD = re.compile(f"{_VERBATIM}|\\b(?P<word>[^\\W\\d]\\w*)")
 _FENCE = re.compile(r"\s*(```|~~~)")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+•]|\(?\w{1,3}[.)])\s")
-_PROSE = re.compile(r"(?:\b[A-Za-z][a-z]*,? ){4}")
+_PROSE = re.compile(r"(?:\b[A-Za-z][a-z]* ){4}")
 _CODE_LINE = re.compile(
     r"(?:async\s+def|def|class)\s+\w+.*[:({]$|import\s+[\w.*{}, ]+$|from\s+[\w.]+\s+import\b|#\s*include\b|@\w+"
     r"|</?[A-Za-z!][^>]*>|//|/\*|\*/|[)\]}]+[;,]?$|[\w.]+\(.*\);?$|\[.*\],?$"

@@ -1,4 +1,4 @@
-"""MiniCode: an embedded world of small, seeded, HumanEval-shaped problems, to see the engine at work without a download.
+"""MiniCode: an embedded world of small, seeded, HumanEval-shaped problems; it shows the engine without a download.
 
 Validation and test hold wordings and combinations of parts that training rows (`raysweep.training_sets.minicode`) never
 show. It is no evidence about real models: the world was made so that the effect of noisy prompts is visible.

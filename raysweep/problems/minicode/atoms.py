@@ -37,12 +37,12 @@ INT = [
 
 NAT = [
     ("digit_sum", "(RETURN the sum of|Add up) the digits( of the number|)", "return sum(int(d) for d in str({x}))"),
-    ("digit_count", "(Count the digits|RETURN the number of digits)( of the number|)", "return len(str({x}))"),
-    ("top_digit", "RETURN the (largest|highest|biggest) digit( of the number|)", "return max(int(d) for d in str({x}))"),
+    ("digit_count", "(Count the digits|RETURN the number of digits) of the number", "return len(str({x}))"),
+    ("top_digit", "RETURN the (largest|highest) digit( of the number|)", "return max(int(d) for d in str({x}))"),
     ("flip_digits", "(Reverse|Flip) the (order of the |)digits( of the number|)", "return int(str({x})[::-1])"),
     ("divisors", "LIST the (divisors|factors) of the number", "return [d for d in range(1, {x} + 1) if {x} % d == 0]"),
     ("is_prime", "WHETHER the number is (a prime|prime)", "return {x} > 1 and all({x} % d for d in range(2, {x}))"),
-    ("count_up", "(List the numbers from one|Count from one) up to the (number|value)", "return list(range(1, {x} + 1))"),
+    ("count_up", "(List the numbers|Count) from one( up|) to the (number|value)", "return list(range(1, {x} + 1))"),
     (
         "factorial",
         "RETURN the factorial( of the (number|value)|)",
@@ -80,7 +80,11 @@ LIST = [
     ("size", "(Count the (items|elements)|RETURN the (length|size)) of the list", "return len({x})"),
     ("mean_list", "RETURN the (mean|average) of the (list|numbers)", "return sum({x}) / len({x})"),
     ("spread", "RETURN the (range|spread) of the (list|numbers)", "return max({x}) - min({x})"),
-    ("product", "RETURN the product of (all|all the|the) numbers", "result = 1\nfor n in {x}:\n    result *= n\nreturn result"),
+    (
+        "product",
+        "RETURN the product of (all|the) numbers",
+        "result = 1\nfor n in {x}:\n    result *= n\nreturn result",
+    ),
     ("backwards", "(Reverse the list|RETURN the list backwards|Turn the list around)", "return {x}[::-1]"),
     ("ascending", "(Sort|Order|Arrange) the (list|numbers) (in ascending order|upwards)", "return sorted({x})"),
     (
@@ -93,7 +97,7 @@ LIST = [
     ("has_repeats", "WHETHER the list (has|contains) (duplicates|repeats)", "return len(set({x})) < len({x})"),
     ("runner_up", "RETURN the second (largest|highest|biggest) (number|value)", "return sorted({x})[-2]"),
     ("top_index", "RETURN the (index|position) of the (largest|highest|biggest) number", "return {x}.index(max({x}))"),
-    ("rotate", "((Rotate|Shift) the list left|Move the first (number|element|item) to the end)", "return {x}[1:] + {x}[:1]"),
+    ("rotate", "((Rotate|Shift) the list left|Move the first (number|item) to the end)", "return {x}[1:] + {x}[:1]"),
     ("gaps", "LIST the (gaps|differences) between neighbours", "return [b - a for a, b in zip({x}, {x}[1:])]"),
     ("first_k", "RETURN the first `{k}` (numbers|elements|items)", "return {x}[:{k}]"),
     ("last_k", "RETURN the last `{k}` (numbers|elements|items)", "return {x}[-{k}:]"),

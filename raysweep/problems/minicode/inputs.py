@@ -84,10 +84,12 @@ def _telling_lists(rng: Random, k: int, c: str) -> list[Input]:
         some(lambda n: n % k == 0, size),
         some(lambda n: n % k != 0, 5),
     ]
-    edges = [[], [k], [0], [k - 1, k, k + 1], [k + 1, k, k - 1, k], [0, 1, -1], [-1, -2], [2, 1], [1, 2, 3, 2, 1], [0, -1]]
-    edges += [[k, k + 1], [k, k - 1], [k - 1, k - 2], [k + 1, k + 2], [2 * k, 2 * k + 1], [-k, k, -k]]
+    edges = [[], [k], [0], [k - 1, k, k + 1], [k + 1, k, k - 1, k], [0, 1, -1], [-1, -2], [2, 1], [1, 2, 3, 2, 1]]
+    edges += [[0, -1], [k, k + 1], [k, k - 1], [k - 1, k - 2], [k + 1, k + 2], [2 * k, 2 * k + 1], [-k, k, -k]]
     ordered = sorted(some(lambda n: True, 6)[0])
-    return [*filtered, *((edge,) for edge in edges), (ordered,), (ordered[::-1],), (ordered * 2,)]
+    rich = [k, k, *some(lambda n: True, 6)[0], k, -k, k + 1]
+    rng.shuffle(rich)
+    return [(rich,), *filtered, *((edge,) for edge in edges), (ordered,), (ordered[::-1],), (ordered * 2,)]
 
 
 # ------------------------------------------------------------------------------------------------------ text
@@ -105,9 +107,12 @@ def _string(rng: Random, k: int, c: str) -> Input:
 def _telling_strings(rng: Random, k: int, c: str) -> list[Input]:
     half = _word(rng, 3)
     texts = [
-        "", c, c.upper(), "x", half + half[::-1], half + "o" + half[::-1], half + half[::-1][:2] + "z", half.upper(),
+        f"{half} {c}O7{half.title()}-{c}{c.upper()} {rng.randint(10, 99)}",
+        f" {half.upper()}{c}4_A5x  {_word(rng, 4)}u",
+        "", c, c.upper(), "x", half + half[::-1], half + "o" + half[::-1], half + half[1::-1] + "z", half.upper(),
         half + c, c + half, f"{half}{c}{half}", f"{c}{half} {half}{c}", f"{half} {half.title()}", f"  {half}   ok ",
-        "2 Big Dogs", "7402", "a1B2 c3", "bcd fgh", "AEIOU xyz", "aeiou", "BCDF", "!? -", "    ", "Zz9_z", "tab\tend", "y-3.5",
+        "2 Big Dogs", "7402", "a1B2 c3", "bcd fgh", "AEIOU xyz", "aeiou", "BCDF", "!? -", "    ", "Zz9_z", "tab\tend",
+        "y-3.5", "ue", "tT", "DE", "4 2",
         _word(rng, k - 1), _word(rng, k), _word(rng, k + 1), _word(rng, 2 * k + 1),
     ]  # fmt: skip
     return [(text,) for text in texts]

@@ -28,18 +28,29 @@ _OPERATORS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.Mod: (ast.FloorDiv, ast.Mult),
     ast.Pow: (ast.Mult, ast.Add),
 }
-_NAMES = {"max": "min", "min": "max", "any": "all", "all": "any", "sum": "len", "len": "sum", "abs": "int"} | {
-    "upper": "lower", "lower": "upper", "isupper": "islower", "islower": "isupper", "startswith": "endswith",
-    "endswith": "startswith", "isdigit": "isalnum", "isalpha": "isalnum", "isalnum": "isalpha", "swapcase": "title",
-    "isspace": "isdigit",
-}  # fmt: skip
+_CHARACTER_TESTS = ("isupper", "islower", "isdigit", "isalpha", "isalnum", "isspace")
+_NAMES = {test: tuple(other for other in _CHARACTER_TESTS if other != test) for test in _CHARACTER_TESTS} | {
+    "max": ("min", "sum"),
+    "min": ("max", "sum"),
+    "any": ("all", "sum"),
+    "all": ("any",),
+    "sum": ("len", "any", "max"),
+    "len": ("sum", "any"),
+    "abs": ("int",),
+    "upper": ("lower", "swapcase"),
+    "lower": ("upper", "swapcase", "strip"),
+    "swapcase": ("title", "upper"),
+    "startswith": ("endswith", "count"),
+    "endswith": ("startswith", "count"),
+}
 
 
 def compile_function(source: str | ast.Module) -> Function:
     """Execute a definition and return the function it defines."""
     namespace: dict[str, Any] = {}
     exec(compile(source, "<minicode>", "exec"), namespace)  # our own references only, see the module's docstring
-    return next(value for name, value in namespace.items() if name != "__builtins__")
+    function: Function = next(value for name, value in namespace.items() if name != "__builtins__")
+    return function
 
 
 def mutants(source: str) -> list[Function]:
@@ -86,9 +97,10 @@ def _variants(node: Any) -> Iterator[Any]:
         case ast.Slice():
             yield from _slices(node)
         case ast.Call(func=ast.Name(id=name)) if name in _NAMES:
-            yield ast.Call(ast.Name(_NAMES[name], ast.Load()), node.args, node.keywords)
+            yield from (ast.Call(ast.Name(new, ast.Load()), node.args, node.keywords) for new in _NAMES[name])
         case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name in _NAMES:
-            yield ast.Call(ast.Attribute(owner, _NAMES[name], ast.Load()), node.args, node.keywords)
+            functions = (ast.Attribute(owner, new, ast.Load()) for new in _NAMES[name])
+            yield from (ast.Call(function, node.args, node.keywords) for function in functions)
         case ast.Call(func=ast.Name(id="sorted"), args=[first]):
             yield first
 

@@ -16,7 +16,7 @@ CLASSES = {  # name: (noun phrase, condition)
 }
 OPERATIONS = {  # name: (prose around the noun phrase, body around the condition)
     "count": ("(Count the NOUN|RETURN the number of NOUN)( in the text|)", "return sum({} for c in {{x}})"),
-    "remove": ("(Remove|Delete|Strip) (all|the) NOUN( from the text|)", 'return "".join("" if {} else c for c in {{x}})'),
+    "remove": ("(Remove|Delete|Strip) (all|the) NOUN( of the text|)", 'return "".join("" if {} else c for c in {{x}})'),
     "keep": ("(Keep only|Return only|Keep just) (the|) NOUN( of the text|)", 'return "".join(c for c in {{x}} if {})'),
     "any": ("WHETHER (there are any NOUN|any NOUN (occur|exist))", "return any({} for c in {{x}})"),
     "none": ("WHETHER (there are no NOUN|no NOUN (occur|exist))", "return not any({} for c in {{x}})"),

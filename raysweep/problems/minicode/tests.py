@@ -1,7 +1,8 @@
 """The tests of a problem: the inputs that tell the reference from its near misses, chosen greedily.
 
 Each step takes the input of the pool that fails most mutants not yet failed, among equals one with a new result; when
-no input fails a further mutant, a second round over all mutants begins. Six inputs out of forty fail 98 to 99 % of the mutants that aren't equivalent.
+no input fails a further mutant, a second round over all mutants begins. Six inputs out of forty fail over 99 % of the
+mutants that aren't equivalent.
 """
 
 from __future__ import annotations

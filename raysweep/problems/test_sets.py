@@ -1,0 +1,75 @@
+"""Builds test sets: the prompts of a problem set after a perturbation, one row a problem."""
+
+from __future__ import annotations
+
+import warnings
+from itertools import islice
+
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.perturbations.apply import Perturber
+from raysweep.perturbations.recode import recode_prompt
+from raysweep.perturbations.regions import protected_words
+from raysweep.problems.base import ProblemSet
+from raysweep.records import Problem, PromptRow, Spec
+
+RECODE = "recode"
+
+
+def build_test_set(
+    problem_set: ProblemSet, perturbation: Spec, *, seed: int, compat: str | None = None, limit: int | None = None
+) -> list[PromptRow]:
+    """Return the prompts of the first `limit` problems (all without it) after the perturbation, in the set's order.
+
+    Args:
+        problem_set: where the problems come from.
+        perturbation: a registered name with its arguments; ``clean`` changes nothing.
+        seed: of the study. Under `compat` it is ReCode's, the same for every row.
+        compat: None, or ``recode`` to perturb as ReCode does (study.md section 4).
+        limit: keep only so many problems.
+
+    Raises:
+        UsageError: for an unknown perturbation or compat, or a method that has no such compat.
+    """
+    if compat not in (None, RECODE):
+        raise UsageError(f"unknown compat {compat!r}{did_you_mean(str(compat), [RECODE])}; known: {RECODE}")
+    perturber = Perturber(perturbation, seed=seed, source_id=f"problems/{problem_set.name}")
+    rows = []
+    for problem in islice(problem_set.problems(), limit):
+        if compat == RECODE:
+            method = perturber.method(problem.task_id)
+            prompt = recode_prompt(method, problem.prompt, problem.entry_point, problem.reference, seed)
+            rows.append(_row(problem, prompt, method.name))
+        else:
+            segments = problem_set.segments(problem)
+            done = perturber.perturb(segments, protected_words(problem.prompt), row_id=problem.task_id)
+            rows.append(_row(problem, done.text, done.method))
+    return rows
+
+
+def _row(problem: Problem, prompt: str, method: str) -> PromptRow:
+    changed = prompt != problem.prompt
+    return PromptRow(
+        task_id=problem.task_id,
+        prompt=prompt,
+        clean_prompt=problem.prompt,
+        method=method,
+        changed=changed,
+        compiles=not changed or _still_compiles(problem, prompt),
+    )
+
+
+def _still_compiles(problem: Problem, prompt: str) -> bool:
+    """Tell whether prompt + reference compiles; True where that says nothing (no Python, no reference, clean fails)."""
+    if problem.language != "python" or problem.reference is None:
+        return True
+    return _compiles(prompt + problem.reference) or not _compiles(problem.prompt + problem.reference)
+
+
+def _compiles(program: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SyntaxWarning: an invalid escape sequence compiles all the same
+        try:
+            compile(program, "<prompt>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
+            return False
+    return True

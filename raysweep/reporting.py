@@ -1,0 +1,237 @@
+"""The last stage: results -> scores, tables, figure and report of a sweep, all in the sweep's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import yaml
+
+from raysweep.analysis.figures import effect_figure
+from raysweep.analysis.layout import Failure, Order
+from raysweep.analysis.report import PairSamples, Report, render_report
+from raysweep.analysis.table import to_csv, to_markdown
+from raysweep.analysis.tables import tables
+from raysweep.config import SweepConfig, TrainingSetConfig
+from raysweep.config_file import load_config, to_yaml
+from raysweep.errors import UnknownName
+from raysweep.metrics.base import CellLabels
+from raysweep.metrics.scores import scores_of
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.pipeline import ROWS
+from raysweep.records import Completion, PromptRow, Result, Score
+from raysweep.store import Store, write_atomically
+from raysweep.sweep_folder import GridRow, Held, SweepFolder
+from raysweep.tables import read_rows
+
+if TYPE_CHECKING:
+    from raysweep.planning import SweepPlan
+
+R = TypeVar("R")
+
+REPORT_VERSION = 1
+"""Raise it when the same results should give another report."""
+
+
+def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> tuple[list[Score], Path]:
+    """Score what has results and write the report, unless both are up to date; return scores and the report's path."""
+    report = folder.path / "report.html"
+    stamp = _stamp(folder, plan.config, errors)
+    stamp_file = folder.path / "analysed.json"
+    if report.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
+        return folder.scores(), report
+    scores = score(folder)
+    folder.write_scores(scores)
+    write_report(folder, plan.config, scores, errors, folder.path)
+    write_atomically(stamp_file, stamp)
+    return scores, report
+
+
+def score(folder: SweepFolder) -> list[Score]:
+    """Return the scores of every cell with results."""
+    found: list[Score] = []
+    for rows in _by_cell(folder.grid()).values():
+        first = rows[0]
+        labels = CellLabels(first.model, first.recipe, first.training_set, first.seed)
+        ready = [row for row in rows if folder.store.has(results_of(row))]
+        results = {(r.problem_set, r.perturbation): _read(folder.store, results_of(r), Result) for r in ready}
+        prompts = {(r.problem_set, r.perturbation): _read(folder.store, test_set_of(r), PromptRow) for r in ready}
+        if results:
+            found += scores_of(labels, results, prompts)
+    return found
+
+
+def write_report(
+    folder: SweepFolder, config: SweepConfig, scores: Sequence[Score], errors: Mapping[str, str], target: Path
+) -> None:
+    """Write report.html, figure.svg and the tables as Markdown and CSV into `target`."""
+    order, failures = order_of(config), _failures(folder, errors)
+    text = render_report(
+        Report(
+            name=config.name,
+            title=config.name,
+            notice=config.report.notice,
+            scores=scores,
+            order=order,
+            settings=settings_of(config),
+            config_yaml=to_yaml(config),
+            failures=failures,
+            provenance=_provenance(folder),
+            samples=list(_samples(folder)) if config.report.samples_per_pair else [],
+        ),
+        max_samples_per_pair=config.report.samples_per_pair,
+    )
+    out = target / "tables"
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(target / "report.html", text)
+    write_atomically(target / "figure.svg", effect_figure(scores, order, failures))
+    for table in tables(scores, order, failures):
+        write_atomically(out / f"{table.name}.md", to_markdown(table) + "\n")
+        write_atomically(out / f"{table.name}.csv", to_csv(table))
+
+
+def export(folder: SweepFolder, format: str, out: Path | None) -> str:
+    """Write a sweep's report again from its results; return what to print: the tables, or where the files lie.
+
+    Args:
+        folder: the sweep's.
+        format: html (the report), md or csv (its tables).
+        out: where to write; None: into the sweep's folder for html, onto stdout for tables.
+    """
+    if format not in ("html", "md", "csv"):
+        raise UnknownName("format", format, ("html", "md", "csv"))
+    config = load_config(folder.path / "config.yaml")
+    scores, errors = score(folder), folder.errors()
+    if format == "html":
+        target = out or folder.path
+        write_report(folder, config, scores, errors, target)
+        return str(target / "report.html")
+    write = to_markdown if format == "md" else to_csv
+    texts = {table.name: write(table) for table in tables(scores, order_of(config), _failures(folder, errors))}
+    if out is None:
+        return "\n\n".join(texts.values())
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_atomically(out / f"{name}.{format}", text + "\n")
+    return str(out)
+
+
+def order_of(config: SweepConfig) -> Order:
+    """Return the config's order of models, training sets and test sets."""
+    sets = [s.name for s in config.training.sets] if config.training else []
+    return Order(
+        tuple(model.name for model in config.models),
+        ("base", *sets),
+        tuple(problems.name for problems in config.evaluation.problems),
+        tuple(config.evaluation.perturbations),
+    )
+
+
+def settings_of(config: SweepConfig) -> list[tuple[str, str]]:
+    """Return what a reader must know of the config: strengths, rates, rehearsal, seeds, who is judged on what."""
+    names = dict.fromkeys(config.evaluation.perturbations + [s.perturbation for s in _sets(config)])
+    settings = [("seed", str(config.seed)), ("training seeds", ", ".join(map(str, config.seeds or [config.seed])))]
+    for name in names:
+        spec = config.perturbation(name)
+        if "strength" in PERTURBATIONS.parameters(name) and not getattr(PERTURBATIONS.get(name), "members", ()):
+            method = PERTURBATIONS.create(spec)
+            settings.append((f"{name} {method.title}", f"strength {method.strength:g}"))
+    for name, recipe in config.recipes.items():
+        length = f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs:g} epochs"
+        settings.append(
+            (
+                f"recipe {name}",
+                f"{recipe.trainer}, learning rate {recipe.lr:g}, {length} of {recipe.batch_size} rows, "
+                f"clean rehearsal share {recipe.rehearsal:g}, {recipe.precision}",
+            )
+        )
+    evaluation = config.evaluation
+    drawn = "greedy" if evaluation.temperature == 0 else f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}"
+    settings.append(
+        ("generation", f"{drawn}, {evaluation.samples} per prompt, at most {evaluation.max_new_tokens} tokens")
+    )
+    rule = evaluation.pairs if isinstance(evaluation.pairs, str) else "as written in the config"
+    settings.append(("who is judged on what", rule))
+    settings.append(("prompt format", evaluation.prompt_format))
+    return settings
+
+
+def results_of(row: GridRow) -> Held:
+    """Return the results artefact of a pair."""
+    return Held("results", row.results_key, f"{row.cell} on {row.problem_set} {row.perturbation}")
+
+
+def test_set_of(row: GridRow) -> Held:
+    """Return the test set artefact of a pair."""
+    return Held("test_set", row.test_set_key, f"test set {row.problem_set} {row.perturbation}")
+
+
+test_set_of.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of its name
+
+
+def _samples(folder: SweepFolder) -> Iterator[PairSamples]:
+    prompts = cache(lambda key: _read(folder.store, Held("test_set", key, ""), PromptRow))
+    for row in folder.grid():
+        completions = Held("completions", row.completions_key, row.cell)
+        if folder.store.has(results_of(row)) and folder.store.has(completions):
+            yield PairSamples(
+                row.model,
+                row.training_set,
+                row.seed,
+                row.recipe,
+                row.problem_set,
+                row.perturbation,
+                prompts(row.test_set_key),
+                _read(folder.store, completions, Completion),
+                _read(folder.store, results_of(row), Result),
+            )
+
+
+def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:
+    cells = _by_cell(folder.grid())
+    rows = {cell: found[0] for cell, found in cells.items() if cell in errors}
+    return [Failure(r.model, r.recipe, r.training_set, r.seed, errors[cell]) for cell, r in rows.items()]
+
+
+def _provenance(folder: SweepFolder) -> list[tuple[str, str]]:
+    runs = folder.runs()
+    if not runs:
+        return []
+    last = runs[-1]
+    lines = [
+        ("machine", f"{last['cpus']} CPUs, {last['machine']}, Python {last['python']}"),
+        ("versions", ", ".join(f"{name} {number}" for name, number in last["versions"].items())),
+        ("storage", "artefacts by key, see grid.parquet beside this file"),
+    ]
+    made = [run for run in runs if run["cells"]]
+    total = sum(run["wall_seconds"] for run in made)
+    lines.append(
+        ("wall time", f"{total / 60:.1f} min over {len(made)} run{'s' * (len(made) != 1)} ({last['engine']} engine)")
+    )
+    lines.append(("last run", str(last["started"])))
+    return lines
+
+
+def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) -> str:
+    ready = sorted(row.results_key for row in folder.grid() if folder.store.has(results_of(row)))
+    content = [REPORT_VERSION, yaml.safe_load(to_yaml(config)), ready, dict(errors), len(folder.runs())]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _by_cell(rows: Sequence[GridRow]) -> dict[str, list[GridRow]]:
+    cells: dict[str, list[GridRow]] = {}
+    for row in rows:
+        cells.setdefault(row.cell, []).append(row)
+    return cells
+
+
+def _read(store: Store, artefact: Held, record: type[R]) -> list[R]:
+    return read_rows(store.folder(artefact) / ROWS, record)
+
+
+def _sets(config: SweepConfig) -> list[TrainingSetConfig]:
+    return config.training.sets if config.training else []

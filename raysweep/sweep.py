@@ -1,0 +1,187 @@
+"""Running a sweep: look at the store, make what is missing, analyse. Also plan and status, which make nothing."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from raysweep.config import SweepConfig
+from raysweep.config_file import to_yaml
+from raysweep.engine.base import Engine, EngineSettings, Stages, Task
+from raysweep.errors import UsageError
+from raysweep.execution.permission import require_permission
+from raysweep.pipeline import Context, make_cell, make_shared, shared_id
+from raysweep.planning import BasePlan, CellPlan, Shared, SweepPlan, build_plan
+from raysweep.records import Score
+from raysweep.store import Store, provenance
+from raysweep.sweep_folder import SweepFolder
+
+log = logging.getLogger("raysweep")
+
+Watch = Callable[[SweepFolder, SweepPlan, Sequence[str]], AbstractContextManager[None]]
+"""Shows progress while the engine works: given the folder, the plan, and the ids of what will be made."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run, as opposed to what: none of it is part of a key."""
+
+    storage: str | None = None  # None: $RAYSWEEP_STORAGE, else ./raysweep-store
+    engine: str = "ray"  # ray | local
+    address: str | None = None  # of a running Ray
+    watch: Watch | None = None
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a run left behind. `errors`: by cell id or shared input; empty when every planned cell has results."""
+
+    folder: SweepFolder
+    scores: list[Score]
+    errors: Mapping[str, str]
+    made: int  # cells that were worked on
+    report: Path
+
+
+def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepResult:
+    """Run a sweep: whatever is missing is made, then everything is analysed.
+
+    Raises:
+        UsageError: bad config, storage, resources, or no permission to execute; nothing was started then.
+    """
+    from raysweep.reporting import analyse
+
+    options = options or RunOptions()
+    started = time.time()
+    store = open_store(options.storage)
+    store.require_writable()
+    plan = build_plan(config)
+    missing = plan.missing_cells(store)
+    shared = plan.missing_shared(store, missing)
+    if missing:
+        require_permission(config.allow_code_execution)
+    require_resources(config, missing, options)
+    folder = SweepFolder(store, config.name)
+    folder.claim(plan, to_yaml(config))
+    errors: dict[str, str] = {}
+    _discard_damaged(plan, store)
+    if missing or shared:
+        errors = _make(plan, missing, shared, folder, options)
+        folder.add_run(_run_record(started, options, missing, errors))
+    scores, report = analyse(folder, plan, errors)
+    return SweepResult(folder, scores, errors, len(missing), report)
+
+
+def open_store(storage: str | None) -> Store:
+    """Open the store that a command line or the environment names, else ./raysweep-store."""
+    return Store(storage or os.environ.get("RAYSWEEP_STORAGE") or "raysweep-store")
+
+
+def open_folder(name: str, storage: str | None) -> SweepFolder:
+    """Open a sweep's folder; raise UnknownName when the store has no such sweep."""
+    folder = SweepFolder(open_store(storage), name)
+    folder.require()
+    return folder
+
+
+def require_resources(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> None:
+    """Raise UsageError when a cell asks for more than this machine has; a running Ray is asked once connected."""
+    from raysweep.engine.cluster import machine_resources, placement, require_feasible
+
+    if options.engine not in ("ray", "local"):
+        raise UsageError(f"unknown engine {options.engine!r}; known: local, ray")
+    if options.engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
+        raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
+    if options.address or os.environ.get("RAY_ADDRESS"):
+        return
+    nodes = [machine_resources(config.ray)]
+    for workers in sorted({cell.recipe.workers if cell.recipe else 0 for cell in cells}):
+        require_feasible(placement(config.resources, workers), workers, nodes, "this machine")
+
+
+def _make(
+    plan: SweepPlan, cells: Sequence[CellPlan], shared: Sequence[Shared], folder: SweepFolder, options: RunOptions
+) -> dict[str, str]:
+    config = plan.config
+    shutil.rmtree(folder.progress, ignore_errors=True)
+    context = Context(str(folder.store.root), folder.progress, config.evaluation.batch_size, config.checkpoint_every)
+    before = [_shared_task(item, context, shared) for item in shared]
+    tasks = [_cell_task(cell, context) for cell in cells]
+    settings = EngineSettings(config.resources, config.ray, folder.path, options.address)
+    watch = options.watch(folder, plan, [task.id for task in [*before, *tasks]]) if options.watch else nullcontext()
+    with watch, _engine(options.engine, settings) as engine:
+        errors = engine.make_shared(before) if before else {}
+        ready = [task for task in tasks if not any(name in errors for name in _needs(task.id, cells))]
+        for task in tasks:
+            if task not in ready:
+                errors[task.id] = "not started: " + next(
+                    f"{name} failed: {errors[name]}" for name in _needs(task.id, cells) if name in errors
+                )
+        return {**errors, **(engine.run_cells(ready) if ready else {})}
+
+
+def _needs(cell_id: str, cells: Sequence[CellPlan]) -> list[str]:
+    """Return the ids of the shared inputs that a cell reads."""
+    cell = next(cell for cell in cells if cell.cell.id == cell_id)
+    inputs: list[Shared | None] = [cell.base, cell.training_set, *(pair.test_set for pair in cell.pairs)]
+    return [shared_id(item) for item in inputs if item is not None and item.node is not None]
+
+
+def _shared_task(item: Shared, context: Context, all_shared: Sequence[Shared]) -> Task:
+    after: tuple[str, ...] = ()
+    workers = 0
+    if isinstance(item, BasePlan):
+        workers = item.recipe.workers if item.recipe else 0
+        after = (shared_id(item.training_set),) if item.training_set in all_shared and item.training_set else ()
+    return Task(shared_id(item), functools.partial(_run_shared, item, context), workers, after)
+
+
+def _cell_task(cell: CellPlan, context: Context) -> Task:
+    workers = cell.recipe.workers if cell.recipe else 0
+    return Task(cell.cell.id, functools.partial(make_cell, cell, context), workers)
+
+
+def _run_shared(item: Shared, context: Context, stages: Stages) -> Mapping[str, float]:
+    make_shared(item, context, stages)
+    return {}
+
+
+def _engine(name: str, settings: EngineSettings) -> Engine:
+    if name == "local":
+        from raysweep.engine.local import LocalEngine
+
+        return LocalEngine(settings)
+    from raysweep.engine.tuning import RayEngine
+
+    return RayEngine(settings)
+
+
+def _discard_damaged(plan: SweepPlan, store: Store) -> None:
+    nodes = [node for cell in plan.cells for node in cell.nodes()]
+    nodes += [item.node for item in plan.shared() if item.node is not None]
+    for node in nodes:
+        wrong = store.discard_if_damaged(node)
+        if wrong:
+            log.warning(
+                "%s %s was damaged (%s): it will be made again", node.stage.replace("_", " "), node.label, wrong
+            )
+
+
+def _run_record(
+    started: float, options: RunOptions, cells: Sequence[CellPlan], errors: Mapping[str, str]
+) -> dict[str, object]:
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "wall_seconds": round(time.time() - started, 1),
+        "engine": options.engine,
+        "cells": len(cells),
+        "failed": dict(errors),
+        **provenance(),
+    }

@@ -1,0 +1,114 @@
+"""From rows to batches: rehearsal, order, shards, padding. All pure, so a resumed training needs its step only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from raysweep.errors import UsageError
+from raysweep.records import TrainingRow
+from raysweep.seeding import python_rng
+from raysweep.trainers.base import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
+PAD_TO = 8
+"""Widths are multiples of this: few different shapes keep the memory of bf16 kernels on CPUs in bounds."""
+
+
+def rehearse(rows: Sequence[TrainingRow], share: float, seed: int) -> list[TrainingRow]:
+    """Return the rows, exactly round(share x n) of them with their clean text; which ones depends on the seed only."""
+    chosen = set(python_rng(seed, "rehearsal").sample(range(len(rows)), round(share * len(rows))))
+    return [
+        dataclasses.replace(row, instruction=row.clean_instruction, input=row.clean_input) if i in chosen else row
+        for i, row in enumerate(rows)
+    ]
+
+
+def total_steps(rows: int, recipe: Recipe) -> int:
+    """Return the number of optimizer steps: `recipe.steps`, or (rows // batch) x epochs; an epoch's tail is dropped.
+
+    Raises:
+        UsageError: fewer rows than one step takes, fewer rows a step than workers, or no step at all.
+    """
+    if rows < recipe.batch_size:
+        raise UsageError(f"{rows} usable training rows are fewer than `batch_size: {recipe.batch_size}`")
+    if recipe.batch_size < recipe.workers:
+        raise UsageError(f"`batch_size: {recipe.batch_size}` gives some of {recipe.workers} workers no row")
+    steps = recipe.steps if recipe.steps is not None else int(rows // recipe.batch_size * recipe.epochs)
+    if steps < 1:
+        raise UsageError(f"`epochs: {recipe.epochs}` of {rows} rows is not one step of {recipe.batch_size}")
+    return steps
+
+
+class DataOrder:
+    """Which rows each step takes. An epoch is a permutation of (seed, epoch), cut into steps; its tail is dropped.
+
+    Args:
+        lengths: tokens of each row.
+        batch_size: rows of one step, over all workers.
+        length_buckets: so many steps' rows are sorted by length together before they are cut into steps, whose order
+            is then drawn; 0: rows stay in random order.
+        seed: of the training.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, length_buckets: int, seed: int) -> None:
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.length_buckets = length_buckets
+        self.seed = seed
+        self.steps_per_epoch = len(lengths) // batch_size
+        self._known: tuple[int, list[list[int]]] = (-1, [])
+
+    def rows(self, step: int) -> list[int]:
+        """Return the row numbers of a step (from 0), longest first, whatever steps were asked for before."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        if self._known[0] != epoch:
+            self._known = (epoch, self._epoch(epoch))
+        return sorted(self._known[1][index], key=lambda row: -self.lengths[row])
+
+    def _epoch(self, epoch: int) -> list[list[int]]:
+        rng = python_rng(self.seed, "order", epoch)
+        order = list(range(len(self.lengths)))
+        rng.shuffle(order)
+        order = order[: self.steps_per_epoch * self.batch_size]
+        if not self.length_buckets:
+            return chunks(order, self.batch_size)
+        steps = []
+        for bucket in chunks(order, self.batch_size * self.length_buckets):
+            cut = chunks(sorted(bucket, key=lambda row: self.lengths[row]), self.batch_size)
+            rng.shuffle(cut)
+            steps += cut
+        return steps
+
+
+def chunks(items: Sequence[T], size: int | None) -> list[list[T]]:
+    """Cut a sequence into lists of `size` items, the last one shorter; None: one list."""
+    size = size or max(1, len(items))
+    return [list(items[start : start + size]) for start in range(0, len(items), size)]
+
+
+def shard(rows: Sequence[T], rank: int, world_size: int) -> list[T]:
+    """Return a worker's share of a step's rows: every `world_size`-th, so that lengths are shared out evenly."""
+    return list(rows[rank::world_size])
+
+
+def collate(rows: Sequence[Mapping[str, list[Any]]], most: int) -> dict[str, torch.Tensor]:
+    """Pad encoded rows on the right, with zeros, to a multiple of 8 (at most `most`), and mask by length.
+
+    Returns:
+        one (rows, tokens) tensor for each key of the rows, and `attention_mask`: 1 where `input_ids` has a token.
+    """
+    import torch
+
+    batch = {}
+    for key in rows[0]:
+        longest = max(len(row[key]) for row in rows)
+        width = max(longest, min(-(-longest // PAD_TO) * PAD_TO, most))
+        batch[key] = torch.tensor([row[key] + [0] * (width - len(row[key])) for row in rows])
+    lengths = torch.tensor([[len(row["input_ids"])] for row in rows])
+    batch["attention_mask"] = (torch.arange(batch["input_ids"].shape[1]) < lengths).long()
+    return batch

@@ -1,0 +1,90 @@
+"""Checks that stop a training that can't be right, before it costs GPU-hours, and refuse a broken result after it.
+
+Each one answers reports of silent failures in similar tools (adapters that were never applied, saved weights that were
+empty, end-of-text tokens without loss).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import RaysweepError
+from raysweep.trainers.batching import collate
+
+if TYPE_CHECKING:
+    import torch
+
+
+def check_trainable(model: Any) -> int:
+    """Return the number of trainable weights; raise RaysweepError when there is none."""
+    count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    if not count:
+        raise RaysweepError("no tensor of the model is trainable; check the recipe's `lora.targets`")
+    return count
+
+
+def check_eos(rows: Sequence[Mapping[str, list[Any]]], eos_token_id: int) -> None:
+    """Raise RaysweepError unless every encoded row ends with an eos that carries loss: the model must learn to stop."""
+    for number, row in enumerate(rows):
+        if row["input_ids"][-1] != eos_token_id or not row["weights"][-1] > 0:
+            raise RaysweepError(f"the objective gives no loss to the end-of-text token of row {number}")
+
+
+def check_adapter_acts(model: Any, row: Mapping[str, list[Any]]) -> None:
+    """Raise RaysweepError unless the adapter, its zero-initialised half filled for a moment, changes the logits.
+
+    Args:
+        model: a PEFT model; it is left as it was, in evaluation mode.
+        row: one encoded row.
+    """
+    import torch
+
+    batch = collate([row], len(row["input_ids"]))
+    halves = [parameter for name, parameter in model.named_parameters() if "lora_B" in name]
+    model.eval()
+    with torch.no_grad():
+        before = [half.clone() for half in halves]
+        for half in halves:
+            half.fill_(0.1)
+        on = _logits(model, batch)
+        with model.disable_adapter():
+            off = _logits(model, batch)
+        for half, value in zip(halves, before, strict=True):
+            half.copy_(value)
+    if torch.equal(on, off):
+        raise RaysweepError("the adapter doesn't change the model's logits; check the recipe's `lora.targets`")
+
+
+def check_saved(out: Path, expected: Collection[str]) -> None:
+    """Raise RaysweepError unless the saved tensors are complete, finite, not empty, and no matrix is all zero.
+
+    Args:
+        out: the folder, with its weights in safetensors files.
+        expected: the names that must be there.
+    """
+    from safetensors import safe_open
+
+    missing = set(expected)
+    for path in sorted(out.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118: a safetensors file is no mapping
+                missing.discard(name)
+                if fault := _fault(file.get_tensor(name)):
+                    raise RaysweepError(f"the trained tensor {name!r} in {path} {fault}")
+    if missing:
+        raise RaysweepError(f"the saved model in {out} lacks {len(missing)} tensors, {min(missing)!r} among them")
+
+
+def _fault(tensor: torch.Tensor) -> str:
+    if not tensor.numel():
+        return "is empty"
+    if not tensor.isfinite().all():
+        return "has values that are not finite; a lower `lr` or `precision: float32` may help"
+    return "is all zero, so it was not trained" if tensor.dim() > 1 and not tensor.any() else ""
+
+
+def _logits(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    logits: torch.Tensor = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    return logits

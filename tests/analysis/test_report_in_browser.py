@@ -1,0 +1,101 @@
+"""The page in headless Chromium: it runs without an error, filters, follows links, and survives hostile texts."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from raysweep.analysis.report import render_report
+from tests.analysis.examples import HOSTILE, PASS, pair, realistic_samples, report
+from tests.analysis.test_report import Page
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a chromium binary, which is not on this machine")
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
+    *("--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--enable-logging=stderr", "--virtual-time-budget=3000", "--window-size=1400,1000"),
+)
+
+
+def visit(folder: Path, html: str, hash: str = "") -> tuple[Page, list[str]]:
+    """Return the page after its script ran, and what its console said."""
+    file = folder / "report.html"
+    file.write_text(html, encoding="utf-8")
+    profile = folder / f"profile-{len(list(folder.iterdir()))}"
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", f"{file.as_uri()}{hash}"]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=True)
+    said = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
+    return Page(done.stdout.decode("utf-8", "replace")), said
+
+
+@pytest.fixture(scope="module")
+def sweep() -> str:
+    return render_report(report(realistic_samples()))
+
+
+def test_an_error_of_the_script_would_be_seen(tmp_path: Path):
+    _, said = visit(tmp_path, "<!DOCTYPE html><title>x</title><script>nothing.there()</script>")
+    assert "nothing is not defined" in said[0]
+
+
+def test_the_page_opens_on_what_the_headline_is_about(tmp_path: Path, sweep: str):
+    page, said = visit(tmp_path, sweep)
+    assert said == []
+    chosen = [attributes["value"] for tag, attributes in page.elements if tag == "option" and "selected" in attributes]
+    assert chosen == ["llama", "base", "C"]
+    pairs = {(p.model, p.training_set, p.perturbation): p.results for p in realistic_samples()}
+    both = zip(pairs["llama", "base", "clean"], pairs["llama", "base", "C"], strict=True)
+    broken = sum(clean.outcome == "passed" != perturbed.outcome for clean, perturbed in both)
+    assert f"{broken} of 14,400 samples" in page.text
+    shown = [cell for table in page.tables for row in table for cell in row]
+    for values in PASS.values():
+        assert all(f"{100 * value:.1f}" in shown for value in values)
+
+
+def test_an_address_selects_filter_and_sample(tmp_path: Path, sweep: str):
+    at = "gpt_bigcode~C~lora~42~minicode~C3~minicode/7~0"
+    page, said = visit(tmp_path, sweep, f"#samples?model=gpt_bigcode&set=C&test=C3&at={at}")
+    assert said == []
+    assert "240 of 14,400 samples" in page.text
+    assert "gpt_bigcode · C · C3 · 8 of 240" in page.text
+    options = [attributes for _, attributes in page.elements if attributes.get("role") == "option"]
+    assert 5 < len(options) < 40  # only what is in view
+    assert [a["id"] for a in options if a["aria-selected"] == "true"] == ["option-7"]
+
+
+def test_verdict_broken_and_text_filters_count_right(tmp_path: Path):
+    passes = pair("llama", "base", "clean", 6, ["right\n"], fails=[0])
+    breaks = pair("llama", "base", "C", 6, ["right\n", "odd\n"], fails=[0, 1, 2])
+    html = render_report(report([passes, breaks]))
+    for hash, count in (
+        ("test=C&verdict=failed", 3),
+        ("broke=1", 2),
+        ("q=odd&broke=1", 1),
+        ("q=nubmer", 6),
+    ):
+        page, said = visit(tmp_path, html, f"#samples?{hash}")
+        assert said == []
+        assert f"{count} of 12 samples" in page.text
+
+
+def test_changes_are_marked_on_both_sides(tmp_path: Path):
+    samples = [pair("llama", "base", name, 1, ["    return x\n"]) for name in ("clean", "C")]
+    page, _ = visit(tmp_path, render_report(report(samples)), "#samples?test=C")
+    tags = [tag for tag, _ in page.elements]
+    assert tags.count("del") == tags.count("ins") == 2
+    assert "(the same)" in page.text
+
+
+def test_hostile_completions_do_nothing(tmp_path: Path):
+    samples = [pair("llama", "base", name, 1, ["\n".join(HOSTILE)]) for name in ("clean", "C")]
+    page, said = visit(tmp_path, render_report(report(samples)), "#samples?test=C")
+    assert said == []
+    assert not [tag for tag, _ in page.elements if tag == "img"]
+    assert page.title == "Small models under typos"
+    for text in HOSTILE:
+        start = re.split(r"[\x00-\x1f\u2028\u202e\ud800]", text)[0]
+        assert page.text.count(start) >= 2  # clean and perturbed
+    assert "\\ud800 surrogate" in page.text and "\\u202e override" in page.text

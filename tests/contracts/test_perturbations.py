@@ -1,0 +1,116 @@
+"""What every registered perturbation promises."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raysweep.errors import UsageError
+from raysweep.perturbations.base import PERTURBATIONS, Perturbation
+from raysweep.records import Segment, Spec
+
+EXAMPLE_ARGS: dict[str, dict[str, Any]] = {}  # for those that need some, by name
+LEVELS = {"character", "word", "sentence", "mixed", "none"}
+PROSE = "Write a function that takes several sorted numbers and returns the largest of them.\n  Then print it.\n" * 4
+NOTHING: frozenset[str] = frozenset()
+
+each = pytest.mark.parametrize("name", PERTURBATIONS.names())
+unicode_texts = settings(max_examples=60, deadline=None)
+
+
+def make(name: str, **more: Any) -> Perturbation:
+    try:
+        return PERTURBATIONS.create(Spec(name, {**EXAMPLE_ARGS.get(name, {}), **more}))
+    except UsageError as error:
+        pytest.skip(f"{name} can't be made without arguments of its own: {error}")
+
+
+def applied(name: str, text: str, seed: int, protected: frozenset[str] = NOTHING, **more: Any) -> str:
+    segments = make(name, **more).perturb([Segment(text, True)], random.Random(seed), protected)
+    return "".join(segment.text for segment in segments)
+
+
+@each
+def test_has_a_title_and_a_known_level(name):
+    assert make(name).title
+    assert make(name).level in LEVELS
+
+
+@each
+def test_strength_outside_0_to_20_is_refused(name):
+    make(name)
+    for strength in (-0.1, 20.1):
+        with pytest.raises(UsageError, match="not between 0 and 20"):
+            PERTURBATIONS.create(Spec(name, {"strength": strength}))
+
+
+@each
+def test_changes_ordinary_prose_at_strength_1(name):
+    if make(name).level == "none":
+        pytest.skip("it is meant to change nothing")
+    assert applied(name, PROSE, 1) != PROSE
+
+
+@each
+@given(text=st.text(max_size=200), seed=st.integers(0, 2**32))
+@unicode_texts
+def test_strength_0_changes_nothing(name, text, seed):
+    assert applied(name, text + PROSE, seed, strength=0) == text + PROSE
+
+
+@each
+@given(text=st.text(max_size=200), seed=st.integers(0, 2**32), strength=st.sampled_from([1, 20]))
+@unicode_texts
+def test_any_text_is_fine_and_the_same_generator_gives_the_same_text(name, text, seed, strength):
+    assert applied(name, text, seed, strength=strength) == applied(name, text, seed, strength=strength)
+
+
+@each
+@given(texts=st.lists(st.text(max_size=40), min_size=1, max_size=8), seed=st.integers(0, 2**32))
+@unicode_texts
+def test_verbatim_segments_come_back_in_order_and_untouched(name, texts, seed):
+    segments = [Segment(text, natural=index % 2 == 0) for index, text in enumerate(texts)]
+    after = make(name, strength=20).perturb(segments, random.Random(seed), NOTHING)
+    assert [s.text for s in after if not s.natural] == [s.text for s in segments if not s.natural]
+
+
+@each
+@given(lines=st.lists(st.text("abc XYZ.,'1é", max_size=30), max_size=6), seed=st.integers(0, 2**32))
+@unicode_texts
+def test_line_breaks_are_kept(name, lines, seed):
+    text = "\n".join(lines)
+    assert applied(name, text, seed, strength=20).count("\n") == text.count("\n")
+
+
+@each
+@given(seed=st.integers(0, 2**32), strength=st.sampled_from([1, 5, 20]))
+@unicode_texts
+def test_protected_words_stay(name, seed, strength):
+    text = "Return the threshold of (numbers) that numbers's largest list holds, in numbers."
+    after = applied(name, text, seed, frozenset({"numbers", "threshold", "list"}), strength=strength).split(" ")
+    for word in ("threshold", "(numbers)", "numbers's", "list", "numbers."):
+        assert word in after
+
+
+@each
+def test_other_seeds_give_other_texts(name):
+    if make(name).level == "none":
+        pytest.skip("it is meant to change nothing")
+    assert len({applied(name, PROSE, seed) for seed in range(20)}) > 1
+
+
+@each
+def test_keeps_no_state_between_texts(name):
+    perturbation = make(name)
+    first = perturbation.perturb_text(PROSE, random.Random(3), NOTHING)
+    perturbation.perturb_text("something else entirely", random.Random(4), NOTHING)
+    assert perturbation.perturb_text(PROSE, random.Random(3), NOTHING) == first
+
+
+@each
+def test_picks_a_registered_method_that_picks_itself(name):
+    method = make(name).pick(random.Random(0))
+    assert method.name in PERTURBATIONS.names()
+    assert method.pick(random.Random(1)) is method

@@ -1,0 +1,107 @@
+"""Order, sharing of equal programs, progress, and what is refused."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from raysweep.errors import ExecutionNotAllowed, UsageError
+from raysweep.execution.permission import require_permission
+from raysweep.execution.pool import Executor
+from raysweep.records import Limits, Outcome, Program
+
+LIMITS = Limits(cpu_seconds=5)
+
+
+def test_verdicts_come_in_the_order_of_the_programs_whatever_ends_first():
+    texts = ["import time; time.sleep(0.4)", "assert 0", "1 / 0", "pass"]
+    with Executor(slots=3) as executor:
+        outcomes = [verdict.outcome for verdict in executor.run([Program(text) for text in texts], LIMITS)]
+    assert outcomes == [Outcome.PASSED, Outcome.FAILED, Outcome.EXCEPTION, Outcome.PASSED]
+
+
+def test_slots_work_at_the_same_time():
+    programs = [Program(f"import time; time.sleep(1.5) #{n}") for n in range(6)]
+    began = time.monotonic()
+    with Executor(slots=6) as executor:
+        executor.run(programs, LIMITS)
+    assert time.monotonic() - began < 6  # one after the other: 9
+
+
+def test_equal_programs_run_once(tmp_path):
+    log = tmp_path / "log"
+    log.touch()
+    program = Program(f"open({str(log)!r}, 'a').write('x')\nassert 0")
+    other = Program(program.text + "#")
+    seen: list[int] = []
+    with Executor(slots=2) as executor:
+        verdicts = executor.run([program, other, program, program], LIMITS, seen.append)
+    assert log.read_text() == "xx"
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.FAILED] * 4
+    assert seen in ([1, 4], [3, 4])
+
+
+def test_an_executor_can_be_used_again_with_other_limits_and_with_nothing_to_do():
+    with Executor() as executor:
+        assert executor.run([], LIMITS) == []
+        program = Program("x = bytearray(200 * 2**20)")
+        assert executor.run([program], Limits(memory_mib=128))[0].outcome is Outcome.MEMORY
+        assert executor.run([program], Limits(memory_mib=512))[0].outcome is Outcome.PASSED
+
+
+def test_closing_ends_the_supervisors_and_leaves_no_folder():
+    before = set(Path("/tmp").glob("raysweep-*"))
+    with Executor(slots=2) as executor:
+        executor.run([Program("open('x', 'w')"), Program("import os; os.makedirs('a/b/c')")], LIMITS)
+        supervisors = [slot.pid for slot in executor._slots]
+        assert all(pid is not None and psutil.pid_exists(pid) for pid in supervisors)
+    assert not any(psutil.pid_exists(pid) for pid in supervisors if pid)
+    assert set(Path("/tmp").glob("raysweep-*")) <= before
+
+
+def test_an_error_in_the_callback_ends_what_runs():
+    programs = [Program("pass"), Program("import time; time.sleep(30)")]
+
+    def fail(done: int) -> None:
+        raise ValueError("stop")
+
+    executor = Executor(slots=2)
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="stop"):
+        executor.run(programs, LIMITS, fail)
+    assert time.monotonic() - began < 15
+    assert [slot.pid for slot in executor._slots] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (Limits(cpu_seconds=0), "cpu_seconds must be above 0"),
+        (Limits(wall_factor=0.5), "wall_factor at least 1"),
+        (Limits(memory_mib=10), "memory_mib is 10; an interpreter alone needs 64"),
+    ],
+)
+def test_limits_that_nothing_can_run_in_are_refused(limits, message):
+    with pytest.raises(UsageError, match=message):
+        Executor().run([Program("pass")], limits)
+
+
+def test_other_languages_are_refused():
+    with pytest.raises(UsageError, match="'java'; only 'python'"):
+        Executor().run([Program("class A {}", "java")], LIMITS)
+
+
+def test_other_systems_are_refused_in_one_sentence(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(UsageError, match="on Linux only, and this is darwin"):
+        Executor()
+
+
+def test_permission_is_asked_for_and_the_error_says_how_to_give_it():
+    require_permission(True)
+    with pytest.raises(ExecutionNotAllowed, match="--allow-code-execution or set `allow_code_execution: true`"):
+        require_permission(False)

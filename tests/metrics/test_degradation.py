@@ -1,0 +1,92 @@
+"""Relative degradation: its value, where it is undefined, and what its pairing does."""
+
+from __future__ import annotations
+
+import csv
+import math
+
+import pytest
+
+from raysweep.metrics.base import CellLabels, Evaluation
+from raysweep.metrics.degradation import RelativeDegradation, pair, relative_degradation
+from raysweep.records import Outcome, PromptRow, Result
+from tests.conftest import shared_data
+
+TABLES = {2: "02_pass1_clean", 3: "03_pass1_perturbed", 4: "04_rd"}
+CELL = CellLabels("m", "none", "base", 42)
+
+
+def results(**passed: bool | None) -> tuple[Result, ...]:
+    outcome = {True: Outcome.PASSED, False: Outcome.FAILED, None: Outcome.HARNESS_ERROR}
+    return tuple(Result(task, 0, outcome[value], "", "", 0.0, "") for task, value in passed.items())
+
+
+def measure(clean, perturbed, prompts=()):
+    found = RelativeDegradation().measure(Evaluation("p", "C1", perturbed, tuple(prompts), clean), CELL)
+    return {measurement.metric: measurement for measurement in found}
+
+
+def test_it_reproduces_the_studys_printed_table():
+    tables = {number: shared_data("paper", f"table{name}.csv") for number, name in TABLES.items()}
+    rows = {number: list(csv.DictReader(path.open())) for number, path in tables.items()}
+    compared = 0
+    for clean, perturbed, printed in zip(rows[2], rows[3], rows[4], strict=True):
+        for column in ("base", "clean_ft", "perturbed_ft"):
+            ours = relative_degradation(float(clean[column]), float(perturbed[column])).value
+            assert 100 * ours == pytest.approx(float(printed[column]), abs=0.006), (printed["model"], column)
+            compared += 1
+    assert compared >= 18
+
+
+def test_a_gain_is_negative_and_a_total_loss_is_one():
+    assert relative_degradation(0.5, 0.6).value == pytest.approx(-0.2)
+    assert relative_degradation(0.5, 0.0).value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("clean", "perturbed", "note"),
+    [(0.0, 0.5, "the clean score is 0"), (math.nan, 0.5, "a score it rests on is undefined")],
+)
+def test_it_is_nan_with_its_reason_where_undefined(clean, perturbed, note):
+    value, reason = relative_degradation(clean, perturbed)
+    assert math.isnan(value)
+    assert reason == note
+
+
+def test_a_problem_without_a_verdict_on_either_side_leaves_both():
+    scores = pair(results(a=True, b=True, c=None), results(a=False, b=None, c=True))
+    assert scores == ([1.0], [0.0])
+
+
+def test_rd_and_drop_come_with_intervals_that_hold_them():
+    clean = results(**{f"t{n}": n % 10 < 8 for n in range(100)})
+    perturbed = results(**{f"t{n}": n % 10 < 4 for n in range(100)})
+    found = measure(clean, perturbed)
+    assert found["RD"].value == pytest.approx(0.5)
+    assert found["drop"].value == pytest.approx(-0.4)
+    assert 0.35 < found["RD"].low < 0.5 < found["RD"].high < 0.65
+    assert -0.51 < found["drop"].low < -0.4 < found["drop"].high < -0.29
+    assert found["RD"].n == 100
+    assert "RD_changed" not in found  # no prompts given
+
+
+def test_rd_over_the_changed_rows_leaves_out_unchanged_and_broken_ones():
+    def row(task: str, changed: bool, compiles: bool) -> PromptRow:
+        return PromptRow(task, "", "", "C1", changed, compiles)
+
+    prompts = [row("a", True, True), row("b", True, True), row("c", False, True), row("d", True, False)]
+    found = measure(results(a=True, b=True, c=True, d=True), results(a=True, b=False, c=True, d=False), prompts)
+    assert (found["RD"].value, found["RD"].n) == (0.5, 4)
+    assert (found["RD_changed"].value, found["RD_changed"].n) == (0.5, 2)
+    assert measure(results(a=True), results(a=True), [row("a", False, True)])["RD_changed"].n == 0
+
+
+def test_an_undefined_rd_has_no_interval():
+    found = measure(results(a=False, b=False), results(a=True, b=False))
+    assert all(math.isnan(number) for number in (found["RD"].value, found["RD"].low, found["RD"].high))
+    assert found["RD"].note == "the clean score is 0"
+    assert found["drop"].value == 0.5
+
+
+def test_the_clean_test_set_has_no_degradation():
+    assert RelativeDegradation().measure(Evaluation("p", "clean", results(a=True)), CELL) == []

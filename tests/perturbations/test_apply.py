@@ -1,0 +1,82 @@
+"""Generators a row: what texts depend on, and what not."""
+
+import random
+
+import pytest
+
+from raysweep.errors import UnknownName
+from raysweep.perturbations.apply import Perturber
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.records import Segment, Spec
+from raysweep.seeding import python_rng
+
+TEXT = [Segment("Return the largest of several ", True), Segment("numbers", False), Segment(" please, now.", True)]
+IDS = [f"row-{n}" for n in range(60)]
+
+
+def rows(name, *, seed=42, source_id="training/x", ids=IDS, **args):
+    perturber = Perturber(Spec(name, args), seed=seed, source_id=source_id)
+    return {row_id: perturber.perturb(TEXT, frozenset(), row_id=row_id) for row_id in ids}
+
+
+def test_a_rows_text_does_not_depend_on_the_rows_before_it():
+    assert rows("C", ids=IDS[::-1]) == rows("C")
+    assert rows("C", ids=IDS[7:8]) == {IDS[7]: rows("C")[IDS[7]]}
+
+
+def test_an_aggregates_row_equals_the_row_of_its_members_set():
+    singles = {name: rows(name) for name in ("C1", "C2", "C3")}
+    mixed = rows("C")
+    assert {row.method for row in mixed.values()} == set(singles)
+    for row_id, row in mixed.items():
+        assert row == singles[row.method][row_id]
+
+
+def test_strengths_do_not_change_which_member_a_row_gets():
+    stronger = rows("C", strengths={"C1": 3, "C2": 3, "C3": 2})
+    assert {i: row.method for i, row in stronger.items()} == {i: row.method for i, row in rows("C").items()}
+
+
+@pytest.mark.parametrize("name", ["C1", "C2", "C3", "C"])
+@pytest.mark.parametrize("other", [{"seed": 43}, {"source_id": "problems/x"}])
+def test_seed_and_source_change_the_texts(name, other):
+    texts = [row.text for row in rows(name).values()]
+    assert texts == [row.text for row in rows(name).values()]
+    assert texts != [row.text for row in rows(name, **other).values()]
+
+
+@pytest.mark.parametrize("name", ["C1", "C2", "C3"])
+def test_rows_with_the_same_text_get_different_noise(name):
+    assert len({row.text for row in rows(name).values()}) > 10
+
+
+def test_the_parts_of_a_row_share_the_method_but_not_the_noise():
+    perturber = Perturber(Spec("C"), seed=1, source_id="x")
+    pairs = [[perturber.perturb(TEXT, frozenset(), row_id=i, part=part) for part in ("", "input")] for i in IDS]
+    assert all(one.method == other.method for one, other in pairs)
+    assert any(one.text != other.text for one, other in pairs)
+
+
+def test_the_text_comes_from_seed_source_method_and_row():
+    rng = python_rng(42, "text", "training/x", "C1", "row-0")
+    segments = PERTURBATIONS.create(Spec("C1")).perturb(TEXT, rng, frozenset())
+    assert rows("C1")["row-0"].text == "".join(segment.text for segment in segments)
+
+
+def test_changed_tells_whether_the_text_differs():
+    clean = "".join(segment.text for segment in TEXT)
+    for row in [*rows("C2").values(), *rows("clean").values(), *rows("C1", strength=0).values()]:
+        assert row.changed is (row.text != clean)
+    assert {row.method for row in rows("clean").values()} == {"clean"}
+
+
+def test_the_global_generator_is_left_alone():
+    random.seed(1)
+    before = random.getstate()
+    rows("C")
+    assert random.getstate() == before
+
+
+def test_an_unknown_perturbation_names_the_nearest():
+    with pytest.raises(UnknownName, match=r"unknown perturbation 'c1' .did you mean 'C1'"):
+        Perturber(Spec("c1"), seed=1, source_id="x")

@@ -1,0 +1,48 @@
+"""Aggregates: one member a row, each as likely."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from raysweep.errors import UnknownName, UsageError
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.mixes import Characters
+from raysweep.records import Segment, Spec
+
+TEXT = "Return the largest of several numbers, please, and print all of the others."
+
+
+def test_each_member_is_drawn_equally_often():
+    rng = random.Random(3)
+    drawn = Counter(Characters().pick(rng).name for _ in range(3000))
+    assert set(drawn) == {"C1", "C2", "C3"}
+    assert all(900 < count < 1100 for count in drawn.values())
+
+
+def test_members_take_their_own_strengths_times_the_mixs():
+    mix = Characters(strength=2, strengths={"C1": 1.5, "C3": 0.4})
+    picked = {method.name: method.strength for seed in range(50) for method in [mix.pick(random.Random(seed))]}
+    assert picked == pytest.approx({"C1": 3.0, "C2": 2.0, "C3": 0.8})
+
+
+def test_all_segments_of_a_text_get_the_same_member():
+    segments = [Segment(TEXT, True), Segment("code", False), Segment(TEXT, True)]
+    for seed in range(20):
+        rng = random.Random(seed)
+        expected = Characters().pick(rng).perturb(segments, rng, frozenset())
+        assert Characters().perturb(segments, random.Random(seed), frozenset()) == expected
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "message"),
+    [
+        ({"strengths": {"C4": 1}}, UnknownName, "unknown member of perturbation C 'C4'.*known: C1, C2, C3"),
+        ({"strengths": {"C1": "high"}}, UsageError, "argument 'strengths'.*number.*high"),
+        ({"strengths": {"C1": 30}}, UsageError, "perturbation C1: strength 30.0 is not between"),
+        ({"strenght": 1}, UsageError, "no argument 'strenght'"),
+    ],
+)
+def test_wrong_arguments_are_named(args, error, message):
+    with pytest.raises(error, match=message):
+        PERTURBATIONS.create(Spec("C", args))

@@ -1,0 +1,63 @@
+"""`compat: recode` against ReCode's published data."""
+
+import gzip
+import json
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.clean import Clean
+from raysweep.perturbations.recode import recode_prompt
+from raysweep.records import Spec
+from tests.conftest import shared_data
+
+NAMES = {"C1": "ButterFingersPerturbation", "C2": "SwapCharactersPerturbation", "C3": "ChangeCharCase"}
+NOMINAL = {"humaneval": "HumanEval", "mbpp": "mbpp_wtest"}
+# Rows that really change (study.md section 4).
+CHANGED = {("humaneval", "C1"): 164, ("humaneval", "C2"): 157, ("humaneval", "C3"): 164}
+CHANGED |= {("mbpp", "C1"): 974, ("mbpp", "C2"): 865, ("mbpp", "C3"): 974}
+
+
+def rows(folder, file):
+    with gzip.open(shared_data("recode", folder, f"{file}.jsonl.gz"), "rt") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def recoded(method, row, seed):
+    perturbation = PERTURBATIONS.create(Spec(method))
+    return recode_prompt(perturbation, row["prompt"], row["entry_point"], row["canonical_solution"], seed)
+
+
+@pytest.mark.parametrize(("benchmark", "method"), CHANGED)
+def test_every_row_equals_the_published_one(benchmark, method):
+    nominal = rows("nominal", NOMINAL[benchmark])
+    golden = rows("perturbed", f"{benchmark}_{NAMES[method]}_s0")
+    ours = [recoded(method, row, seed=0) for row in nominal]
+    assert [row["task_id"] for row in nominal] == [row["task_id"] for row in golden]
+    assert ours == [row["prompt"] for row in golden]
+    changed = sum(prompt != row["prompt"] for prompt, row in zip(ours, nominal, strict=True))
+    assert changed == CHANGED[benchmark, method]
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_different_seeds_give_different_data(method):
+    nominal = rows("nominal", "HumanEval")
+    one, other = ([recoded(method, row, seed) for row in nominal] for seed in (0, 1))
+    assert sum(a != b for a, b in zip(one, other, strict=True)) > 100
+    assert one == [recoded(method, row, 0) for row in nominal]
+
+
+def test_masking_and_unmasking_alone_changes_nothing():
+    for row in rows("nominal", "HumanEval"):
+        assert recode_prompt(Clean(), row["prompt"], row["entry_point"], row["canonical_solution"], 0) == row["prompt"]
+
+
+@pytest.mark.parametrize("prompt", ["", "def f(x):\n", 'def f(x):\n    """', 'f """<|||> x <|||>"""', "f '''\n'''"])
+def test_a_strange_prompt_comes_back(prompt):
+    assert recode_prompt(Clean(), prompt, "f", None, 0) == prompt
+
+
+def test_a_method_without_compat_says_which_have_it():
+    with pytest.raises(UsageError, match="C has no `compat: recode`; methods with it: C1, C2, C3"):
+        PERTURBATIONS.create(Spec("C")).perturb_recode("text", 0)

@@ -1,0 +1,155 @@
+import json
+import re
+import subprocess
+import sys
+from collections import Counter, defaultdict
+
+import pytest
+
+from raysweep.problems.minicode import world
+from raysweep.problems.minicode.families import split_of_cell
+from raysweep.problems.minicode.world import STRATA, evaluation_tasks, families, stratum_of, training_task
+
+WORLDS = (1, 2, 3)
+CONSTANT = re.compile(r"`([^`]*)`")
+
+
+def drawn(world_seed):
+    yield from (training_task(world_seed, "pretraining", index) for index in range(600))
+    yield from evaluation_tasks(world_seed, "validation", 120)
+    yield from evaluation_tasks(world_seed, "test", 120)
+
+
+def description(prompt):
+    return re.split(r'\n    (?:>>>|""")', prompt.split('"""')[1])[0]
+
+
+def test_there_are_80_atoms_and_307_compositions():
+    assert Counter(family.kind for family in families()) == {"atoms": 80, "lists": 195, "strings": 56, "words": 56}
+    atoms = Counter(family.argument for family in families() if family.kind == "atoms")
+    assert atoms == {"pair": 10, "int": 12, "nat": 8, "string": 20, "list": 26, "words": 4}
+
+
+def test_no_two_families_share_a_name_or_a_wording():
+    owners = defaultdict(set)
+    for family in families():
+        for wording in (wording for found in family.wordings.values() for wording in found):
+            owners[wording].add(family.name)
+    assert all(len(names) == 1 for names in owners.values())
+    assert len({family.name for family in families()}) == len(families())
+
+
+def test_a_grid_holds_out_one_cell_a_row_on_a_slanted_line():
+    held = {(row, column): split_of_cell(row, column, 7) for row in range(8) for column in range(7)}
+    held = {cell: split for cell, split in held.items() if split != "train"}
+    assert held == {
+        (0, 1): "test", (1, 4): "validation", (2, 0): "test", (3, 3): "validation",
+        (4, 6): "test", (5, 2): "validation", (6, 5): "test", (7, 1): "validation",
+    }  # fmt: skip
+
+
+def test_every_part_of_a_held_out_composition_occurs_in_training():
+    for kind in ("lists", "strings", "words"):
+        trained = {part for f in families() if f.kind == kind and f.split == "train" for part in f.name.split("_")}
+        held = {part for f in families() if f.kind == kind and f.split != "train" for part in f.name.split("_")}
+        assert held <= trained
+
+
+def test_about_a_tenth_of_the_wordings_goes_to_test_and_to_validation():
+    counts = Counter()
+    for family in families():
+        if family.split == "train":
+            counts.update({split: len(found) for split, found in family.wordings.items()})
+    for split in ("validation", "test"):
+        assert counts[split] / counts.total() == pytest.approx(0.1, abs=0.01)
+
+
+def test_every_trained_family_has_wordings_to_train_on():
+    assert all(bool(family.wordings["train"]) == (family.split == "train") for family in families())
+
+
+@pytest.mark.parametrize("seed", WORLDS)
+def test_prompt_and_body_compile_and_define_the_named_function(seed):
+    for task in drawn(seed):
+        namespace = {}
+        exec(task.prompt + task.body, namespace)
+        assert callable(namespace[task.name])
+        assert 1 <= len(task.body.split("\n")) <= 4
+
+
+@pytest.mark.parametrize("seed", WORLDS)
+def test_every_constant_of_the_body_stands_in_back_ticks_and_nothing_else_does(seed):
+    for task in drawn(seed):
+        said = CONSTANT.findall(description(task.prompt))
+        assert sorted(said) == sorted(str(value) for value in task.constants.values())
+        assert not re.search(r"\d", CONSTANT.sub("", description(task.prompt)))
+        assert all(value in "23456789" or value in "abdelnst" for value in said)
+
+
+def test_examples_stand_in_a_tenth_of_the_prompts_and_are_true():
+    tasks = [training_task(5, "pretraining", index) for index in range(3000)]
+    with_example = [task for task in tasks if ">>>" in task.prompt]
+    assert len(with_example) / len(tasks) == pytest.approx(0.1, abs=0.02)
+    for task in with_example:
+        call, result = re.search(r">>> (.*)\n    (.*)\n", task.prompt).groups()
+        namespace = {}
+        exec(task.prompt + task.body, namespace)
+        assert repr(eval(call, namespace)) == result
+
+
+def test_seven_functions_in_ten_have_uninformative_names():
+    tasks = [training_task(5, "pretraining", index) for index in range(3000)]
+    assert sum(task.name in world.FUNCTION_NAMES for task in tasks) / 3000 == pytest.approx(0.7, abs=0.03)
+
+
+def test_training_draws_the_kinds_by_their_shares():
+    kinds = Counter(training_task(6, "pretraining", index).family.kind for index in range(4000))
+    for kind, share in world.MIXTURE.items():
+        assert kinds[kind] / 4000 == pytest.approx(share, abs=0.03)
+    assert sum(world.MIXTURE.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_evaluation_takes_its_strata_in_turn_and_every_held_out_cell(split):
+    tasks = list(evaluation_tasks(4, split, 240))
+    assert [stratum_of(task.family) for task in tasks] == [STRATA[index % 5] for index in range(240)]
+    held = {family.name for family in families() if family.split == split}
+    assert {task.family.name for task in tasks if task.family.split != "train"} == held
+    assert len({task.prompt for task in tasks}) == 240
+
+
+def test_a_smaller_evaluation_is_the_beginning_of_a_larger_one():
+    assert list(evaluation_tasks(4, "test", 30)) == list(evaluation_tasks(4, "test", 90))[:30]
+
+
+@pytest.mark.parametrize("seed", WORLDS)
+def test_no_prompt_of_a_split_occurs_in_another(seed):
+    train = {training_task(seed, part, index).prompt for part in ("pretraining", "finetuning") for index in range(5000)}
+    validation = {task.prompt for task in evaluation_tasks(seed, "validation", 240)}
+    test = {task.prompt for task in evaluation_tasks(seed, "test", 240)}
+    assert not train & validation
+    assert not train & test
+    assert not validation & test
+
+
+def test_no_wording_of_a_split_occurs_in_another():
+    said = {"train": set(), "validation": set(), "test": set()}
+    for family in families():
+        for split, wordings in family.wordings.items():
+            said[split].update(wordings)
+    assert not said["train"] & said["validation"]
+    assert not said["train"] & said["test"]
+    assert not said["validation"] & said["test"]
+
+
+def test_another_process_with_another_hash_seed_draws_the_same():
+    code = (
+        "import json; from raysweep.problems.minicode import MiniCodeProblems as P;"
+        "print(json.dumps([[p.prompt, p.reference, p.test] for p in P(world=3, count=40).problems()]))"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True)
+        for seed in ("1", "2")
+    ]
+    assert runs[0].stdout == runs[1].stdout
+    assert len(json.loads(runs[0].stdout)) == 40

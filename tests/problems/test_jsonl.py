@@ -1,0 +1,75 @@
+"""Problems from a user's file."""
+
+import json
+import pickle
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.problems.jsonl import JsonlProblems, problem_fields
+from raysweep.records import Problem
+
+ROW = {
+    "task_id": "own/1",
+    "prompt": 'def twice(n):\n    """Double it."""\n',
+    "entry_point": "twice",
+    "canonical_solution": "    return 2 * n\n",
+    "test": "def check(candidate):\n    assert candidate(2) == 4\n",
+    "difficulty": {"level": 3},
+}
+
+
+def problem_set(tmp_path, *rows):
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return JsonlProblems(str(path))
+
+
+def without(name):
+    return {key: value for key, value in ROW.items() if key != name}
+
+
+def test_a_row_becomes_a_problem(tmp_path):
+    (problem,) = problem_set(tmp_path, ROW).problems()
+    assert (problem.task_id, problem.prompt, problem.entry_point) == ("own/1", ROW["prompt"], "twice")
+    assert (problem.reference, problem.test, problem.language) == (ROW["canonical_solution"], ROW["test"], "python")
+
+
+def test_the_test_may_be_absent(tmp_path):
+    (problem,) = problem_set(tmp_path, without("test")).problems()
+    assert problem.test == ""
+    assert "test" not in problem_fields(problem)
+
+
+@pytest.mark.parametrize("name", ["task_id", "prompt", "entry_point", "canonical_solution"])
+def test_a_missing_field_is_named_with_file_and_line(tmp_path, name):
+    with pytest.raises(UsageError, match=rf"own.jsonl:2: the row has no `{name}`"):
+        problem_set(tmp_path, ROW, without(name)).problems()
+
+
+def test_a_task_id_that_comes_twice_names_both_lines(tmp_path):
+    with pytest.raises(UsageError, match=r"own.jsonl:2: task_id 'own/1' is already at .*own.jsonl:1"):
+        problem_set(tmp_path, ROW, ROW).problems()
+
+
+def test_a_missing_file_is_found_before_work_starts(tmp_path):
+    with pytest.raises(UsageError, match="doesn't exist"):
+        JsonlProblems(str(tmp_path / "none.jsonl"))
+
+
+def test_a_problem_gives_its_row_back(tmp_path):
+    (problem,) = problem_set(tmp_path, ROW).problems()
+    assert problem_fields(problem) == ROW
+    assert pickle.loads(pickle.dumps(problem)) == problem
+    assert len({problem, problem}) == 1
+
+
+def test_a_problem_that_came_from_no_file_has_humanevals_fields():
+    problem = Problem("own/1", ROW["prompt"], "twice", ROW["test"], ROW["canonical_solution"])
+    assert problem_fields(problem) == {key: value for key, value in ROW.items() if key != "difficulty"}
+
+
+def test_the_fingerprint_follows_the_content(tmp_path):
+    one = problem_set(tmp_path, ROW).fingerprint()
+    assert one == problem_set(tmp_path, ROW).fingerprint()
+    assert one != problem_set(tmp_path, ROW | {"prompt": "def twice(n):\n"}).fingerprint()

@@ -1,0 +1,94 @@
+"""Who may import what, and what `raysweep --help` may not."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "raysweep"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = ("ray", "torch", "transformers", "peft", "pandas", "pyarrow", "matplotlib", "scipy", "datasets", "deepspeed")
+
+
+def imports(path: Path, everywhere: bool) -> set[str]:
+    tree = ast.parse(path.read_text())
+    nodes = ast.walk(tree) if everywhere else iter(tree.body)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(PACKAGE.parent))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_the_engine_imports_ray(path):
+    inside = path.parent == PACKAGE / "engine"
+    assert inside or not [name for name in imports(path, everywhere=True) if name.split(".")[0] == "ray"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_heavy_packages_are_imported_where_they_are_used(path):
+    assert not [name for name in imports(path, everywhere=False) if name.split(".")[0] in HEAVY]
+
+
+LAYERS = [
+    {"records", "errors", "seeding", "registry", "tables"},
+    {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
+    {"trainers", "generators", "execution", "metrics", "analysis"},
+    {"config"},
+    {"engine", "store", "grid", "progress", "inputs", "config_file"},
+    {"planning", "pipeline", "sweep_folder", "samples"},
+    {"reporting", "sweep", "watching"},
+    {"perturb_view", "show", "tools"},
+    {"cli", "__main__", "__init__"},
+]
+
+
+def layer(module: str) -> int:
+    return next(at for at, names in enumerate(LAYERS) if module in names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_down(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for name in imports(path, everywhere=False):
+        parts = name.split(".")
+        if parts[0] == "raysweep" and len(parts) > 1:
+            assert layer(parts[1]) <= layer(own), f"{own} imports {name}"
+
+
+def test_analysis_and_metrics_see_records_only():
+    for folder in ("analysis", "metrics"):
+        for path in (PACKAGE / folder).rglob("*.py"):
+            own = {n for n in imports(path, everywhere=True) if n.startswith("raysweep.")}
+            allowed = (
+                f"raysweep.{folder}",
+                "raysweep.records",
+                "raysweep.errors",
+                "raysweep.registry",
+                "raysweep.seeding",
+                "raysweep.textdiff",
+            )
+            assert all(name.startswith(allowed) for name in own), (path, own)
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, raysweep.cli\n"
+        "try: raysweep.cli.main(['--help'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "quick" in done.stdout or "Usage" in done.stdout
+    assert done.stderr.strip() == "[]"

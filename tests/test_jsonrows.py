@@ -1,0 +1,109 @@
+"""Reading a user's JSON, and saying where it is broken."""
+
+import gzip
+import json
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.jsonrows import content_sha, read_json_rows
+
+ROWS = [{"a": "1 \u2028 2", "b": "é"}, {"a": "2", "b": None}]
+
+
+def written(tmp_path, text, name="rows.jsonl"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (LINES, [1, 2]),
+        (LINES.replace("\n", "\r\n"), [1, 2]),
+        ("\n\n" + LINES.rstrip("\n"), [3, 4]),
+        ("\ufeff" + LINES, [1, 2]),
+        (json.dumps(ROWS), [1, 1]),
+        (json.dumps(ROWS, indent=2), [2, 6]),
+        (gzip.compress(LINES.encode()), [1, 2]),
+        (gzip.compress(json.dumps(ROWS, indent=2).encode()), [2, 6]),
+    ],
+)
+def test_lines_arrays_and_gzip_give_the_same_rows_with_their_lines(tmp_path, text, lines):
+    path = written(tmp_path, text)
+    rows = read_json_rows(path)
+    assert [row.fields for row in rows] == ROWS
+    assert [row.place for row in rows] == [f"{path}:{line}" for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": "1"}\n{"a": \n', r"rows.jsonl:2: broken JSON at column \d"),
+        ('{"a": "1"}\n\n[1]\n', r"rows.jsonl:3: a row must be a JSON object in braces, not \[1\]"),
+        ('{"a": "1"} {"a": "2"}\n', "rows.jsonl:1: broken JSON at column 12"),
+        ('[\n{"a": "1"},\n{"a" "2"}]', "rows.jsonl:3: broken JSON at column 6"),
+        ('[\n{"a": "1"}\n{"a": "2"}]', "rows.jsonl:3: the array needs a `,`"),
+        ('[\n{"a": "1"},\n"text"]', "rows.jsonl:3: a row must be a JSON object"),
+        ('[{"a": "1"}', "rows.jsonl:1: the array needs a `,` or its closing"),
+        ('[{"a": "1"}] {"a": "2"}', "text after the array's closing"),
+        ("", "the file has no rows"),
+        ("\n \n", "the file has no rows"),
+        ("[]", "the file has no rows"),
+        (b'{"a": "1"}\n{"a": "\xff"}\n', "rows.jsonl:2: not UTF-8"),
+        (gzip.compress(LINES.encode())[:-12], "rows.jsonl: can't be read"),
+    ],
+)
+def test_what_is_broken_is_named_with_its_line(tmp_path, text, message):
+    with pytest.raises(UsageError, match=message):
+        read_json_rows(written(tmp_path, text))
+
+
+def test_deep_nesting_is_an_error_and_no_crash(tmp_path):
+    with pytest.raises(UsageError, match=r"rows.jsonl:1: broken JSON"):
+        read_json_rows(written(tmp_path, '{"a": ' + "[" * 200_000))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"tesk": "x"}', r"rows.jsonl:1: the row has no `task` \(did you mean 'tesk'\?\); it has tesk"),
+        ("{}", "rows.jsonl:1: the row has no `task`; it has nothing"),
+        ('{"task": 3}', "rows.jsonl:1: `task` must be a string, not 3"),
+        ('{"task": null}', "rows.jsonl:1: `task` must be a string, not null"),
+        ('{"task": "\\ud800"}', "rows.jsonl:1: `task` holds half of a surrogate pair"),
+    ],
+)
+def test_a_field_that_is_no_text_is_named(tmp_path, row, message):
+    with pytest.raises(UsageError, match=message):
+        read_json_rows(written(tmp_path, row))[0].text("task")
+
+
+def test_a_default_stands_in_for_an_absent_or_null_field_only(tmp_path):
+    row = read_json_rows(written(tmp_path, '{"a": null, "b": 3}'))[0]
+    assert row.text("a", "") == row.text("c", "") == ""
+    with pytest.raises(UsageError, match="`b` must be a string"):
+        row.text("b", "")
+
+
+def test_a_missing_file_names_the_nearest(tmp_path):
+    written(tmp_path, LINES, "train.jsonl")
+    with pytest.raises(UsageError, match=r"trian.jsonl doesn't exist \(did you mean 'train.jsonl'\?\)"):
+        read_json_rows(tmp_path / "trian.jsonl")
+
+
+def test_a_folder_and_a_missing_folder_are_told_apart(tmp_path):
+    with pytest.raises(UsageError, match="is a folder"):
+        read_json_rows(tmp_path)
+    with pytest.raises(UsageError, match="nor does its folder"):
+        read_json_rows(tmp_path / "none" / "rows.jsonl")
+
+
+def test_the_hash_is_of_the_content_however_it_is_packed(tmp_path):
+    plain, packed = written(tmp_path, LINES), written(tmp_path, gzip.compress(LINES.encode()), "rows.jsonl.gz")
+    assert content_sha(plain) == content_sha(packed)
+    assert content_sha(written(tmp_path, LINES + " ", "other.jsonl")) != content_sha(plain)
