@@ -185,11 +185,14 @@ def _document_path(value: Any, loc: KeyPath) -> KeyPath:
     """Drop the steps that pydantic adds for unions and functions and that the document does not have."""
     path: list[str | int] = []
     for at, step in enumerate(loc):
-        if (isinstance(value, list) and isinstance(step, int) and step < len(value)) or (isinstance(value, dict) and step in value):
+        if isinstance(value, dict) and step in value:
+            path.append(step)
             value = value[step]
-        elif not (isinstance(value, dict) and at == len(loc) - 1):
-            continue
-        path.append(step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            path.append(step)
+            value = value[step]
+        elif isinstance(value, dict) and at == len(loc) - 1:
+            path.append(step)  # a key that is missing
     return tuple(path)
 
 

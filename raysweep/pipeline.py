@@ -177,8 +177,8 @@ def generate(plan: CellPlan, context: Context, stages: Stages, progress: Progres
     missing = [pair for pair in plan.pairs if not store.has(pair.completions)]
     if not missing:
         return
-    asked = {pair: requests_of(plan, pair, store) for pair in missing}
-    once = {_same_text(plan, request): request for requests in asked.values() for request in requests}
+    asked = [(pair, requests_of(plan, pair, store)) for pair in missing]
+    once = {_same_text(plan, request): request for _, requests in asked for request in requests}
     longest_first = sorted(once.values(), key=lambda request: (-len(request.prompt), request.request_id))
     job = GenerateJob(model_ref(plan, store), plan.generator, plan.decoding, longest_first, context.batch_size)
 
@@ -189,7 +189,7 @@ def generate(plan: CellPlan, context: Context, stages: Stages, progress: Progres
         _same_text(plan, request): completion
         for request, completion in zip(longest_first, stages.generate(job, tell), strict=True)
     }
-    for pair, requests in asked.items():
+    for pair, requests in asked:
         rows = [
             dataclasses.replace(made[_same_text(plan, request)], task_id=request.task_id, draw=request.draw)
             for request in requests
@@ -213,16 +213,17 @@ def _execute_under(
         progress.update("executing", done, total, detail)
 
     programs: dict[str, Program] = {}
-    wanted: dict[PairPlan, list[tuple[Completion, str]]] = {}
+    wanted: list[tuple[PairPlan, list[tuple[Completion, str]]]] = []
     for pair in pairs:
         problems = problems_of(pair)
+        wanted.append((pair, []))
         for completion in read_rows(store.folder(pair.completions) / ROWS, Completion):
             program = problems[completion.task_id].assemble(completion.text)
             sha = program.sha
             programs[sha] = program
-            wanted.setdefault(pair, []).append((completion, sha))
+            wanted[-1][1].append((completion, sha))
     verdicts = dict(zip(programs, stages.execute(list(programs.values()), limits, tell), strict=True))
-    for pair, completions in wanted.items():
+    for pair, completions in wanted:
         rows = [result_of(completion, verdicts[sha], sha) for completion, sha in completions]
         with store.writing(pair.results) as draft:
             write_rows(draft.folder / ROWS, Result, rows, ["task_id", "draw"])

@@ -57,13 +57,16 @@ class Artefact(Protocol):
     """Anything that names an artefact: a `Node`, or what a sweep's grid remembers of one."""
 
     @property
-    def stage(self) -> str: ...
+    def stage(self) -> str:
+        """The kind of artefact, a folder's name."""
 
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """64 hex digits."""
 
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """What people call it."""
 
 
 class Draft:

@@ -73,6 +73,7 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
     errors: dict[str, str] = {}
     _discard_damaged(plan, store)
     if missing or shared:
+        _log_to(folder.path / "raysweep.log")
         errors = _make(plan, missing, shared, folder, options)
         folder.add_run(_run_record(started, options, missing, errors))
     scores, report = analyse(folder, plan, errors)
@@ -125,6 +126,17 @@ def _make(
                     f"{name} failed: {errors[name]}" for name in _needs(task.id, cells) if name in errors
                 )
         return {**errors, **(engine.run_cells(ready) if ready else {})}
+
+
+def _log_to(path: Path) -> None:
+    """Send the run's log to the sweep's folder too, and say where; a terminal shows warnings only."""
+    for handler in [h for h in log.handlers if isinstance(h, logging.FileHandler)]:
+        log.removeHandler(handler)
+        handler.close()
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
 
 
 def _needs(cell_id: str, cells: Sequence[CellPlan]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from raysweep.execution.pool import Executor
 from raysweep.generators.base import GENERATORS, Generator
 from raysweep.records import Completion, Limits, Program, Verdict
 from raysweep.trainers.base import TRAINERS, TrainJob
+
+log = logging.getLogger("raysweep")
 
 
 class LocalStages(Stages):
@@ -58,6 +61,7 @@ class LocalEngine(Engine):
             try:
                 task.run(LocalStages())
             except Exception as error:
+                log.info("%s failed", task.id, exc_info=True)
                 errors[task.id] = f"{type(error).__name__}: {error}"
         return errors
 

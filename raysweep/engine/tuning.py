@@ -79,6 +79,7 @@ class RayEngine(Engine):
             try:
                 ray.get(ref)
             except Exception as error:
+                log.info("%s failed", name, exc_info=True)
                 errors[name] = last_line(error)
         return errors
 

@@ -1,0 +1,1 @@
+"""What completes prompts: one file a generator."""

@@ -116,7 +116,7 @@ def fingerprint(ref: ModelRef) -> dict[str, Any]:
     folder = Path(ref.location).expanduser()
     found: dict[str, Any] = {"kind": str(ref.kind)}
     if folder.is_dir():
-        files = {path for pattern in (*WEIGHTS, *CONFIGS, *TOKENIZERS) for path in folder.glob(pattern) if path.is_file()}
+        files = {path for pattern in (*WEIGHTS, *CONFIGS, *TOKENIZERS) for path in folder.glob(pattern)}
         found["files"] = {path.name: _content_sha(path) for path in sorted(files)}
     else:
         found["hub"] = ref.location

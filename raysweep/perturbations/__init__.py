@@ -1,0 +1,1 @@
+"""Ways of changing prompts: one file a method."""

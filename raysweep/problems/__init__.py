@@ -1,0 +1,1 @@
+"""Problem sets: one file a set, and the test sets made of them."""

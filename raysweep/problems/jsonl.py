@@ -50,6 +50,10 @@ class JsonlProblems(ProblemSet):
         """Return {sha256 of the unzipped file}."""
         return {"sha256": content_sha(self._path)}
 
+    def check(self) -> None:
+        """Read the whole file; raise UsageError (file, line, what is wrong) at the first row that can't be used."""
+        read_problems(self._path)
+
 
 def read_problems(path: Path) -> list[Problem]:
     """Read HumanEval-shaped problems; raise UsageError naming file and line for rows that can't be used."""

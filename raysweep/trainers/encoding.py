@@ -36,7 +36,7 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
     Args:
         job: names the Parquet file of training rows and the recipe.
         tokenizer: the model's.
-        config: the model's, for the number of positions it has: rows beyond it are dropped like those over `max_tokens`.
+        config: the model's, for its number of positions: longer rows are dropped like those over `max_tokens`.
 
     Raises:
         UsageError: the set is empty, or no row can be used.

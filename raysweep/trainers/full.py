@@ -28,7 +28,7 @@ class Full(Trainer):
         if services.rank == 0:
             model.save_pretrained(job.out)
             tokenizer.save_pretrained(job.out)
-            check_saved(job.out, stored_names(model))
+            check_saved(job.out, tensor_names(model))
         return counts
 
 
@@ -54,9 +54,9 @@ def initialise(base: ModelRef) -> tuple[Any, Any]:
     return model, load_tokenizer(base)
 
 
-def stored_names(model: Any) -> set[str]:
-    """Return the tensor names that `save_pretrained` must write: of tied tensors the first."""
-    first: dict[int, str] = {}
+def tensor_names(model: Any) -> list[set[str]]:
+    """Return the names of each of a model's tensors; a tied one has several and is saved under one of them."""
+    names: dict[int, set[str]] = {}
     for name, tensor in model.state_dict().items():
-        first.setdefault(tensor.data_ptr(), name)
-    return set(first.values())
+        names.setdefault(tensor.data_ptr(), set()).add(name)
+    return list(names.values())

@@ -79,14 +79,14 @@ class TrainingLoop:
             RaysweepError: the loss is not finite; the step is named.
         """
         final = float("nan")
-        for step in range(self._resume(), self.total):
-            with own_torch_rng(self.job.seed, "step", step, self.services.rank):
+        with own_torch_rng(self.job.seed, "training"):
+            for step in range(self._resume(), self.total):
                 self._step(step)
-            done = step + 1
-            if done in (1, self.total) or done % max(1, self.total // REPORTS) == 0:
-                final = self._report(done)
-            if self.job.checkpoint_every and done % self.job.checkpoint_every == 0 and done < self.total:
-                self._checkpoint(done)
+                done = step + 1
+                if done in (1, self.total) or done % max(1, self.total // REPORTS) == 0:
+                    final = self._report(done)
+                if self.job.checkpoint_every and done % self.job.checkpoint_every == 0 and done < self.total:
+                    self._checkpoint(done)
         self.model.eval()
         return {
             "rows": len(self.data.rows),
@@ -101,6 +101,7 @@ class TrainingLoop:
         """Take one optimizer step; remember its loss."""
         import torch
 
+        torch.manual_seed(derive(self.job.seed, "step", step, self.services.rank) % 2**63)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, step, self.total)
         self.optimizer.zero_grad()

@@ -42,7 +42,7 @@ class Lora(Trainer):
             names = get_peft_model_state_dict(model, save_embedding_layers=False).keys()
             model.save_pretrained(job.out, save_embedding_layers=False)
             tokenizer.save_pretrained(job.out)
-            check_saved(job.out, names)
+            check_saved(job.out, [{name} for name in names])
         return counts
 
 

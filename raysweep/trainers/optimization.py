@@ -19,7 +19,8 @@ def make_optimizer(model: Any, recipe: Recipe) -> torch.optim.AdamW:
     """
     import torch
 
-    spared, decayed = [], []
+    spared: list[torch.nn.Parameter] = []
+    decayed: list[torch.nn.Parameter] = []
     for module in model.modules():
         is_norm = type(module).__name__.lower().endswith("norm")
         for name, parameter in module.named_parameters(recurse=False):

@@ -1,0 +1,1 @@
+"""Sources of training rows, and the sets made of them."""

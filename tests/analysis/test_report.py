@@ -116,8 +116,9 @@ def test_hostile_names_errors_and_configs_stay_text(text: str):
 
 def test_names_of_cells_are_escaped_in_tables_and_figures():
     name = "<b>&\"'</script>"
-    page = Page(render_report(report(scores=[replace(s, model=name) for s in scores()])))
-    assert [row[0] for row in page.tables[1]][1] == name
+    page = Page(render_report(report(scores=[replace(s, model=name) for s in scores() if s.model == "llama"])))
+    assert name in [row[0] for table in page.tables for row in table]
+    assert page.text.count(name) > 5
     assert len(page.scripts) == 1
 
 

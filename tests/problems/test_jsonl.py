@@ -43,8 +43,10 @@ def test_the_test_may_be_absent(tmp_path):
 
 @pytest.mark.parametrize("name", ["task_id", "prompt", "entry_point", "canonical_solution"])
 def test_a_missing_field_is_named_with_file_and_line(tmp_path, name):
-    with pytest.raises(UsageError, match=rf"own.jsonl:2: the row has no `{name}`"):
-        problem_set(tmp_path, ROW, without(name)).problems()
+    problems = problem_set(tmp_path, ROW, without(name))
+    for use in (problems.check, problems.problems):
+        with pytest.raises(UsageError, match=rf"own.jsonl:2: the row has no `{name}`"):
+            use()
 
 
 def test_a_task_id_that_comes_twice_names_both_lines(tmp_path):

@@ -1,0 +1,46 @@
+"""A deterministic stand-in for a model: right on a share of the prompts, wrong on the others. For tests and trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raysweep.errors import UsageError
+from raysweep.generators.base import GENERATORS, Generator
+from raysweep.generators.reference import answer
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, text_sha
+from raysweep.seeding import derive
+
+
+@GENERATORS.register("fake")
+class Fake(Generator):
+    """Answers with the reference solution on some prompts, chosen by the prompt's text, and with `wrong` on the rest.
+
+    Args:
+        model: not used.
+        decoding: its seed takes part in the choice.
+        share: of right answers, from 0 to 1.
+        wrong: the body of a wrong answer.
+    """
+
+    def __init__(
+        self,
+        model: ModelRef | None,
+        decoding: Decoding,
+        share: float = 0.5,
+        wrong: str = "    raise NotImplementedError\n",
+    ) -> None:
+        super().__init__(model, decoding)
+        if not 0 <= share <= 1:
+            raise UsageError(f"generator fake: share {share} is not between 0 and 1")
+        self.share = share
+        self.wrong = wrong
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """See `Generator.generate`. Raises RaysweepError when a problem to answer has no reference solution."""
+        return [answer(request) if self._knows(request) else self._fail(request) for request in requests]
+
+    def _knows(self, request: GenerationRequest) -> bool:
+        return derive(self.decoding.seed, "fake", request.prompt, request.draw) < self.share * 2**128
+
+    def _fail(self, request: GenerationRequest) -> Completion:
+        return Completion(request.task_id, request.draw, self.wrong, "eos", 0, text_sha(request.prompt))
