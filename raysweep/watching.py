@@ -99,7 +99,7 @@ def overview(activities: dict[str, Activity], wanted: Sequence[str], started: fl
     weights = [_weight(activity) for activity in found]
     fraction = sum(w * _fraction(a) for w, a in zip(weights, found, strict=True)) / (sum(weights) or 1)
     elapsed = time.time() - started
-    eta = elapsed * (1 - fraction) / fraction if fraction > 0.03 and elapsed > 5 else None
+    eta = elapsed * (1 - fraction) / fraction if fraction > 0.05 and elapsed > 15 else None
     return Overview(done, failed, len(found), fraction, eta)
 
 

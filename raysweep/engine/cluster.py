@@ -17,6 +17,12 @@ SLOT = "raysweep_slot"
 """Custom resource that a trial holds while its work runs elsewhere: with CPUs instead, drivers and their children
 would wait for each other for ever on a small machine (Ray has no notion of the two belonging together)."""
 
+QUIET = {
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the command line's
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own tables would stand between ours, on stdout
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -83,8 +89,8 @@ class Cluster:
 
     def start(self) -> str:
         """Connect or start; return one line for the user."""
-        os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C is the command line's
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        for name, value in QUIET.items():  # before Ray is imported
+            os.environ.setdefault(name, value)
         import ray
 
         common: dict[str, Any] = {"namespace": "raysweep", "log_to_driver": False, "logging_level": logging.ERROR}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ class EncodedSet:
     dropped: int
     most: int
 
-    @property
+    @functools.cached_property
     def lengths(self) -> list[int]:
         """Tokens of each row."""
         return [len(row["input_ids"]) for row in self.rows]
