@@ -41,7 +41,8 @@ class Document:
                 return f"--set {self.overrides[path[:length]]}, "
             if length and path[:length] in self.lines:
                 return f"line {self.lines[path[:length]]}, "
-        return ""
+        below = next((text for given, text in self.overrides.items() if given[: len(path)] == path), None)
+        return f"--set {below}, " if below and path else ""
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SweepConfig:

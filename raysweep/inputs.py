@@ -36,7 +36,7 @@ def _sources(config: SweepConfig) -> Iterator[Finding]:
 def _problems(config: SweepConfig) -> Iterator[Finding]:
     for at, problems in enumerate(config.evaluation.problems):
         try:
-            PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).check()
+            PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).check(judged=True)
         except UsageError as error:
             yield ("evaluation", "problems", at), str(error)
 

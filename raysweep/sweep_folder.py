@@ -6,11 +6,12 @@ raysweep.log, tune/. Everything points into the store by key; the folder holds n
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UnknownName, UsageError
 from raysweep.planning import CellPlan, SweepPlan
@@ -18,6 +19,9 @@ from raysweep.progress import FAILED, read_activities
 from raysweep.records import Score
 from raysweep.store import Store, write_atomically
 from raysweep.tables import read_rows, write_rows
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,16 @@ class SweepFolder:
         """Return the scores of the last analysis; empty before the first."""
         path = self.path / "scores.parquet"
         return read_rows(path, Score) if path.is_file() else []
+
+    def frame(self) -> pandas.DataFrame:
+        """Return the scores as a table; see `raysweep.load_results`."""
+        import pandas
+
+        scores = [dataclasses.asdict(score) for score in self.scores()]
+        frame = pandas.DataFrame(scores, columns=[field.name for field in dataclasses.fields(Score)])
+        notes = frame.pop("note")
+        frame.attrs["notes"] = {row: note for row, note in enumerate(notes) if note}
+        return frame
 
     def write_scores(self, scores: Iterable[Score]) -> None:
         """Store the scores, sorted."""

@@ -30,8 +30,11 @@ class ProblemSet(ABC):
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what the problems depend on, as JSON (data hash or generator version; never a path)."""
 
-    def check(self) -> None:
-        """Raise UsageError when the problems can't be had. Sets that read files override this."""
+    def check(self, *, judged: bool = False) -> None:
+        """Raise UsageError when the problems can't be had, or when `judged` and one has no tests.
+
+        Sets that read files override this.
+        """
 
     def segments(self, problem: Problem) -> list[Segment]:
         """Split a prompt into natural language and verbatim text, losslessly (study.md section 3)."""

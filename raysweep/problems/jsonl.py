@@ -50,9 +50,11 @@ class JsonlProblems(ProblemSet):
         """Return {sha256 of the unzipped file}."""
         return {"sha256": content_sha(self._path)}
 
-    def check(self) -> None:
+    def check(self, *, judged: bool = False) -> None:
         """Read the whole file; raise UsageError (file, line, what is wrong) at the first row that can't be used."""
-        read_problems(self._path)
+        for problem in read_problems(self._path):
+            if judged and not problem.test.strip():
+                raise UsageError(f"{self._path}: problem {problem.task_id!r} has no `test`, so nothing can judge it")
 
 
 def read_problems(path: Path) -> list[Problem]:

@@ -21,8 +21,8 @@ PAIR = [
 ]
 
 INT = [
-    ("square", "(Square the number|RETURN the (number squared|square of the number))", "return {x} ** 2"),
-    ("cube", "(Cube the number|RETURN the (number cubed|cube of the number))", "return {x} ** 3"),
+    ("square", "(Square the number|RETURN the (number squared|square of the number))", "return {x} * {x}"),
+    ("cube", "(Cube the number|RETURN the (number cubed|cube of the number))", "return {x} * {x} * {x}"),
     ("negate", "(Negate the number|Flip the sign of the number|RETURN the negated number)", "return -{x}"),
     ("absolute", "RETURN the (absolute value|magnitude) of the number", "return abs({x})"),
     ("is_even", "WHETHER the (number|value) is even", "return {x} % 2 == 0"),

@@ -16,8 +16,8 @@ FILTERS = {  # name: (noun phrase, condition)
 }
 MAPS = {  # name: (order, past participle, expression)
     "": ("Take FILTER", "", "n"),
-    "squared": ("Square FILTER", ", each squared", "n ** 2"),
-    "doubled": ("Double FILTER", ", each doubled", "n * 2"),
+    "squared": ("Square FILTER", ", each squared", "n * n"),
+    "doubled": ("Double FILTER", ", each doubled", "n + n"),
     "negated": ("Negate FILTER", ", each negated", "-n"),
     "plus": ("Add `{j}` to FILTER", ", each plus `{j}`", "n + {j}"),
     "times": ("Multiply FILTER by `{j}`", ", each times `{j}`", "n * {j}"),

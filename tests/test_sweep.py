@@ -1,0 +1,205 @@
+"""Whole sweeps, small: both engines agree, a killed one goes on, nothing is done twice, failures are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import raysweep
+from raysweep.config_file import load_config
+from raysweep.errors import UsageError
+from raysweep.sweep import RunOptions, SweepResult, run_sweep
+
+NANO = Path(__file__).with_name("nano.yaml")
+TABULAR = ("training_set", "test_set", "completions", "results")
+
+
+def run(storage: Path, *overrides: str, engine: str = "local") -> SweepResult:
+    return run_sweep(load_config(NANO, overrides), RunOptions(str(storage), engine))
+
+
+def command(storage: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "raysweep", "run", str(NANO), "--storage", str(storage), *arguments]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+
+
+def artefacts(storage: Path) -> dict[str, dict[str, str]]:
+    """Files' hashes by stage and key, run times left out (seconds stand in results)."""
+    found = {}
+    for path in sorted((storage / "artefacts").rglob("manifest.json")):
+        manifest = json.loads(path.read_text())
+        if manifest["stage"] != "results":
+            found[f"{manifest['stage']}/{manifest['key']}"] = {n: f["sha256"] for n, f in manifest["files"].items()}
+    return found
+
+
+def verdicts(storage: Path) -> list[tuple[str, ...]]:
+    from raysweep.records import Result
+    from raysweep.tables import read_rows
+
+    paths = sorted((storage / "artefacts" / "results").rglob("rows.parquet"))
+    rows = [(path.parent.name, row) for path in paths for row in read_rows(path, Result)]
+    return [(key, r.task_id, str(r.draw), r.outcome, r.detail, r.program_sha) for key, r in rows]
+
+
+def commit_times(storage: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in (storage / "artefacts").rglob("manifest.json")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    """A store with a finished nano sweep of the local engine."""
+    storage = tmp_path_factory.mktemp("undisturbed")
+    result = run(storage)
+    assert not result.errors and result.made == 2
+    return storage
+
+
+@pytest.fixture
+def finished(undisturbed, tmp_path) -> Path:
+    """A copy of it, to be harmed."""
+    return Path(shutil.copytree(undisturbed, tmp_path / "store"))
+
+
+def test_every_pair_has_scores_and_load_results_gives_them_tidy(undisturbed):
+    frame = raysweep.load_results("nano", storage=str(undisturbed))
+    columns = "model recipe training_set seed problem_set perturbation metric value low high n".split()
+    assert list(frame.columns) == columns
+    passing = frame[frame.metric == "pass@1"]
+    assert set(zip(passing.training_set, passing.perturbation, strict=True)) == {
+        (trained, tested) for trained in ("base", "C1") for tested in ("clean", "C1")
+    }
+    assert set(passing.n) == {6} and set(frame[frame.training_set == "base"].recipe) == {"none"}
+
+
+def test_the_second_run_makes_nothing_and_imports_neither_ray_nor_torch(finished):
+    before = commit_times(finished)
+    code = (
+        f"import sys; sys.argv[1:] = ['run', {str(NANO)!r}, '--storage', {str(finished)!r}]\n"
+        "from raysweep.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert 'ray' not in sys.modules and 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert "no work was done" in done.stdout
+    assert commit_times(finished) == before
+
+
+def test_adding_a_training_set_trains_exactly_one_cell(finished):
+    before = commit_times(finished)
+    result = run(finished, "training.sets=[C1, C2]")
+    assert result.made == 1 and not result.errors
+    new = {path.split("/artefacts/")[1].split("/")[0] for path in commit_times(finished).keys() - before.keys()}
+    models = [path for path in commit_times(finished).keys() - before.keys() if "/artefacts/model/" in path]
+    assert new == {"training_set", "model", "completions", "results"} and len(models) == 1
+    assert {k: v for k, v in commit_times(finished).items() if k in before} == before
+
+
+def test_a_name_taken_by_another_config_is_refused(finished):
+    with pytest.raises(UsageError, match="--set name=nano-2"):
+        run(finished, "recipes.tiny.lr=0.002")
+
+
+def test_a_limit_is_part_of_the_key(undisturbed, tmp_path):
+    storage = Path(shutil.copytree(undisturbed, tmp_path / "store"))
+    result = run(storage, "name=limited", "evaluation.limit=2")
+    assert result.made == 2
+    assert {score.n for score in result.scores if score.metric == "pass@1"} == {2}
+
+
+def test_a_damaged_artefact_is_redone_and_said(finished, caplog):
+    models = list((finished / "artefacts" / "model").rglob("model.safetensors"))
+    intact = models[0].read_bytes()
+    models[0].write_bytes(intact[:-1] + bytes([intact[-1] ^ 1]))
+    result = run(finished)
+    assert "was damaged" in caplog.text and "another content" in caplog.text
+    assert not result.errors and models[0].read_bytes() == intact
+
+
+def test_a_cell_that_fails_is_told_and_the_others_go_on(tmp_path):
+    done = subprocess.run(
+        [
+            *command(tmp_path, "--engine", "local"),
+            "--set",
+            "recipes.broken={max_tokens: 8, template: raw}",
+            "--set",
+            "models.0.recipes=[broken]",
+        ],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 1
+    assert "failed: llama.broken.C1.s7: " in done.stdout
+    frame = raysweep.load_results("nano", storage=str(tmp_path))
+    assert set(frame.training_set) == {"base"}
+    assert "llama.broken" in (tmp_path / "sweeps" / "nano" / "report.html").read_text()
+
+
+@pytest.mark.ray
+def test_ray_and_the_local_engine_make_the_same_bytes(undisturbed, tmp_path):
+    done = subprocess.run(command(tmp_path), capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert artefacts(tmp_path) == artefacts(undisturbed)
+    assert verdicts(tmp_path) == verdicts(undisturbed)
+
+
+@pytest.mark.ray
+def test_killed_with_kill_9_in_mid_run_it_goes_on_and_ends_the_same(finished, tmp_path):
+    longer = ["training.source.rows=3200", "checkpoint_every=10", "name=longer"]
+    arguments = [part for override in longer for part in ("--set", override)]
+    assert not run(finished, *longer).errors
+    killed = tmp_path / "killed"
+    running = subprocess.Popen(command(killed, *arguments), stderr=subprocess.DEVNULL, env=environment())
+    deadline = time.time() + 240
+    while time.time() < deadline and not list((killed / "work").glob("model/*/step-*/COMPLETE")):
+        assert running.poll() is None, "the sweep ended before it could be killed"
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    before = commit_times(killed)
+    assert [path for path in before if "/base_model/" in path]
+    assert not [path for path in before if "/artefacts/model/" in path], "killed too late to show anything"
+    time.sleep(4)  # Ray's processes notice the driver's death
+    done = subprocess.run(command(killed, *arguments), capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    after = commit_times(killed)
+    assert {path: after[path] for path in before} == before
+    assert artefacts(killed).items() <= artefacts(finished).items()
+    assert set(verdicts(killed)) <= set(verdicts(finished))
+    made = next((killed / "artefacts" / "model").rglob("manifest.json"))
+    assert json.loads(made.read_text())["counts"]["resumed_from"] >= 10
+
+
+@pytest.mark.ray
+def test_training_in_worker_processes_gives_the_same_weights(undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path / "store")
+    storage = tmp_path / "store"
+    shutil.rmtree(storage / "artefacts" / "model")
+    arguments = ["--set", "resources.processes=workers"]
+    done = subprocess.run([*command(storage), *arguments], capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert artefacts(storage) == artefacts(undisturbed)
