@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas
 
-    from raysweep.planning import SweepPlan
+    from raysweep.config import SweepConfig
+    from raysweep.plans import SweepPlan
     from raysweep.sweep import SweepResult
 
 __version__ = "0.1.0"
@@ -61,7 +62,7 @@ def load_results(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     return open_folder(sweep, storage).frame()
 
 
-def _config(config: str | Path | Mapping[str, Any]) -> Any:
+def _config(config: str | Path | Mapping[str, Any]) -> SweepConfig:
     from raysweep.config_file import config_from, load_config
 
     return config_from(config, "config") if isinstance(config, Mapping) else load_config(config)

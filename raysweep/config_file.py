@@ -186,15 +186,22 @@ def _document_path(value: Any, loc: KeyPath) -> KeyPath:
     """Drop the steps that pydantic adds for unions and functions and that the document does not have."""
     path: list[str | int] = []
     for at, step in enumerate(loc):
-        if isinstance(value, dict) and step in value:
-            path.append(step)
-            value = value[step]
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            path.append(step)
-            value = value[step]
-        elif isinstance(value, dict) and at == len(loc) - 1:
-            path.append(step)  # a key that is missing
+        inside = _child(value, step)
+        if inside is not None:
+            value = inside[0]
+        elif not (isinstance(value, dict) and at == len(loc) - 1):  # else: a key that is missing
+            continue
+        path.append(step)
     return tuple(path)
+
+
+def _child(value: Any, step: str | int) -> tuple[Any] | None:
+    """Return what stands under a key or index, in a tuple; None when there is no such place."""
+    if isinstance(value, dict) and step in value:
+        return (value[step],)
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return (value[step],)
+    return None
 
 
 def _fields_at(path: KeyPath) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from raysweep.config import ModelConfig, SpecConfig, SweepConfig
+from raysweep.config import ModelConfig, SweepConfig
+from raysweep.config_types import SpecConfig
 from raysweep.errors import UsageError
 from raysweep.models.loading import resolve
 from raysweep.problems.base import PROBLEMS

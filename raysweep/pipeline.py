@@ -9,40 +9,28 @@ where the work runs is the engine's business (`raysweep.engine.base.Stages`).
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from raysweep.engine.base import GenerateJob, Stages
-from raysweep.metrics.passing import pass_rate
-from raysweep.models.prompts import evaluation_prompt
-from raysweep.planning import BasePlan, CellPlan, PairPlan, Shared, TestSetPlan, TrainingSetPlan
+from raysweep.plans import BasePlan, CellPlan, PairPlan, Shared, TestSetPlan, TrainingSetPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.progress import ProgressFile
 from raysweep.records import (
     Completion,
-    GenerationRequest,
     Limits,
-    ModelKind,
     ModelRef,
-    Problem,
     Program,
     PromptRow,
     Result,
-    Spec,
     TrainingRow,
-    Verdict,
-    canonical_json,
 )
+from raysweep.stage_inputs import base_ref, model_ref, passing, problems_of, requests_of, result_of, same_text
 from raysweep.store import Node, Store
-from raysweep.tables import read_rows, write_rows
-from raysweep.trainers.base import TRAINERS, TrainJob
+from raysweep.tables import ROWS, read_rows, write_rows
+from raysweep.trainers.base import TrainJob
 from raysweep.training_sets.base import SOURCES
-
-ROWS = "rows.parquet"
-"""The file of every tabular artefact."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +166,7 @@ def generate(plan: CellPlan, context: Context, stages: Stages, progress: Progres
     if not missing:
         return
     asked = [(pair, requests_of(plan, pair, store)) for pair in missing]
-    once = {_same_text(plan, request): request for _, requests in asked for request in requests}
+    once = {same_text(plan, request): request for _, requests in asked for request in requests}
     longest_first = sorted(once.values(), key=lambda request: (-len(request.prompt), request.request_id))
     job = GenerateJob(model_ref(plan, store), plan.generator, plan.decoding, longest_first, context.batch_size)
 
@@ -186,12 +174,12 @@ def generate(plan: CellPlan, context: Context, stages: Stages, progress: Progres
         progress.update("generating", done, total, detail)
 
     made = {
-        _same_text(plan, request): completion
+        same_text(plan, request): completion
         for request, completion in zip(longest_first, stages.generate(job, tell), strict=True)
     }
     for pair, requests in asked:
         rows = [
-            dataclasses.replace(made[_same_text(plan, request)], task_id=request.task_id, draw=request.draw)
+            dataclasses.replace(made[same_text(plan, request)], task_id=request.task_id, draw=request.draw)
             for request in requests
         ]
         with store.writing(pair.completions) as draft:
@@ -241,82 +229,3 @@ def train(job: TrainJob, node: Node, store: Store, stages: Stages, progress: Pro
 
     with store.writing(node) as draft:
         draft.counts = stages.train(dataclasses.replace(job, out=draft.folder), store.work_folder(node), tell)
-
-
-def base_ref(base: BasePlan, store: Store) -> ModelRef | None:
-    """Return how to load a base model; None for a generator without weights."""
-    return ModelRef(str(store.folder(base.node))) if base.node is not None else base.ref
-
-
-def model_ref(plan: CellPlan, store: Store) -> ModelRef | None:
-    """Return how to load a cell's model."""
-    base = base_ref(plan.base, store)
-    if plan.model is None or plan.recipe is None:
-        return base
-    kind = TRAINERS.get(plan.recipe.trainer).kind
-    folder = str(store.folder(plan.model))
-    if kind is ModelKind.FULL:
-        return ModelRef(folder, dtype=base.dtype) if base else None
-    return ModelRef(folder, kind, base)
-
-
-def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[GenerationRequest]:
-    """Return the completions that a pair asks for."""
-    problems = problems_of(pair)
-    requests = []
-    for row in read_rows(store.folder(pair.test_set.node) / ROWS, PromptRow):
-        problem = problems[row.task_id]
-        text = evaluation_prompt(
-            problem,
-            row.prompt,
-            prompt_format=plan.prompt_format,
-            tuned=plan.recipe is not None,
-            template=plan.template,
-        )
-        requests += [
-            GenerationRequest(
-                f"{pair.pair.problem_set}/{pair.pair.perturbation}/{row.task_id}/{draw}",
-                row.task_id,
-                text,
-                draw,
-                (*problem.stop, *plan.stop),
-                problem.reference,
-            )
-            for draw in range(plan.decoding.samples)
-        ]
-    return requests
-
-
-def problems_of(pair: PairPlan) -> Mapping[str, Problem]:
-    """Return a pair's problems by task id."""
-    return _problems(canonical_json(pair.test_set.problem_set.as_dict()))
-
-
-@cache
-def _problems(spec: str) -> dict[str, Problem]:
-    made = PROBLEMS.create(Spec(**json.loads(spec)))
-    return {problem.task_id: problem for problem in made.problems()}
-
-
-def _same_text(plan: CellPlan, request: GenerationRequest) -> tuple[str, str, int, tuple[str, ...]]:
-    """What a completion depends on: requests that agree in it are made once."""
-    draw = request.draw if plan.decoding.temperature > 0 else 0
-    return (request.prompt, request.task_id, draw, request.stop)
-
-
-def passing(pair: PairPlan, store: Store) -> float:
-    """Return a pair's pass@1."""
-    return pass_rate(read_rows(store.folder(pair.results) / ROWS, Result), 1).value
-
-
-def result_of(completion: Completion, verdict: Verdict, sha: str) -> Result:
-    """Return the row of a verdict on a completion."""
-    return Result(
-        completion.task_id,
-        completion.draw,
-        verdict.outcome.value,
-        verdict.detail,
-        verdict.stderr,
-        verdict.seconds,
-        sha,
-    )

@@ -22,14 +22,13 @@ from raysweep.errors import UnknownName
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.scores import scores_of
 from raysweep.perturbations.base import PERTURBATIONS
-from raysweep.pipeline import ROWS
 from raysweep.records import Completion, PromptRow, Result, Score
 from raysweep.store import Store, write_atomically
 from raysweep.sweep_folder import GridRow, Held, SweepFolder
-from raysweep.tables import read_rows
+from raysweep.tables import ROWS, read_rows
 
 if TYPE_CHECKING:
-    from raysweep.planning import SweepPlan
+    from raysweep.plans import SweepPlan
 
 R = TypeVar("R")
 

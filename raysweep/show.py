@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.planning import SweepPlan
+from raysweep.plans import SweepPlan
 from raysweep.progress import FAILED, RUNNING, Activity, read_activities
 from raysweep.records import Score
 from raysweep.samples import SampleScores

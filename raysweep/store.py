@@ -15,18 +15,17 @@ import contextlib
 import hashlib
 import json
 import os
-import platform
 import shutil
-import socket
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from raysweep.errors import StoreError, UsageError
+from raysweep.provenance import provenance
 from raysweep.records import SCHEMA_VERSION, canonical_json
 
 MANIFEST = "manifest.json"
@@ -227,29 +226,6 @@ def write_atomically(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-
-
-@lru_cache(maxsize=1)
-def provenance() -> dict[str, Any]:
-    """Return the machine and the versions of what can change results."""
-    return {
-        "host": socket.gethostname(),
-        "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": versions(("raysweep", "torch", "transformers", "peft", "ray", "tokenizers", "numpy")),
-    }
-
-
-def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Return the installed versions of packages, without importing them."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for package in packages:
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
 
 
 def _describe(path: Path) -> dict[str, Any]:

@@ -18,9 +18,11 @@ from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.errors import UsageError
 from raysweep.execution.permission import require_permission
 from raysweep.pipeline import Context, make_cell, make_shared, shared_id
-from raysweep.planning import BasePlan, CellPlan, Shared, SweepPlan, build_plan
+from raysweep.planning import build_plan
+from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
+from raysweep.provenance import provenance
 from raysweep.records import Score
-from raysweep.store import Store, provenance
+from raysweep.store import Store
 from raysweep.sweep_folder import SweepFolder
 
 log = logging.getLogger("raysweep")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UnknownName, UsageError
-from raysweep.planning import CellPlan, SweepPlan
+from raysweep.plans import CellPlan, SweepPlan
 from raysweep.progress import FAILED, read_activities
 from raysweep.records import Score
 from raysweep.store import Store, write_atomically

@@ -14,6 +14,9 @@ from raysweep.records import SCHEMA_VERSION
 
 R = TypeVar("R")
 
+ROWS = "rows.parquet"
+"""The file of every tabular artefact."""
+
 
 def write_rows(path: Path, record: type[R], rows: Iterable[R], sort_by: Sequence[str]) -> int:
     """Write rows sorted by the named fields; return how many. Equal rows give an equal file."""

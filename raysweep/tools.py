@@ -18,13 +18,12 @@ from raysweep.generators.base import GENERATORS
 from raysweep.metrics.base import METRICS
 from raysweep.models.base import FAMILIES
 from raysweep.perturbations.base import PERTURBATIONS
-from raysweep.pipeline import ROWS
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.records import Completion, Result, Spec, canonical_json, text_sha
 from raysweep.registry import Registry
 from raysweep.samples import SampleScores, programs_of, read_samples, score_samples, write_results
 from raysweep.sweep_folder import Held, SweepFolder
-from raysweep.tables import read_rows
+from raysweep.tables import ROWS, read_rows
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
 

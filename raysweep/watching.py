@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.planning import SweepPlan
+from raysweep.plans import SweepPlan
 from raysweep.progress import DONE, FAILED, RUNNING, Activity, read_activities
 from raysweep.sweep_folder import SweepFolder
 

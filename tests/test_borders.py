@@ -42,12 +42,12 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
 
 
 LAYERS = [
-    {"records", "errors", "seeding", "registry", "tables"},
+    {"records", "errors", "seeding", "registry", "tables", "provenance"},
     {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis"},
-    {"config"},
+    {"config", "config_types"},
     {"engine", "store", "grid", "progress", "inputs", "config_file"},
-    {"planning", "pipeline", "sweep_folder", "samples"},
+    {"plans", "planning", "stage_inputs", "pipeline", "sweep_folder", "samples"},
     {"reporting", "sweep", "watching"},
     {"perturb_view", "show", "tools"},
     {"cli", "__main__", "__init__"},

@@ -84,8 +84,9 @@ def finished(undisturbed, tmp_path) -> Path:
 
 def test_every_pair_has_scores_and_load_results_gives_them_tidy(undisturbed):
     frame = raysweep.load_results("nano", storage=str(undisturbed))
-    columns = "model recipe training_set seed problem_set perturbation metric value low high n".split()
-    assert list(frame.columns) == columns
+    assert ",".join(frame.columns) == (
+        "model,recipe,training_set,seed,problem_set,perturbation,metric,value,low,high,n"
+    )
     passing = frame[frame.metric == "pass@1"]
     assert set(zip(passing.training_set, passing.perturbation, strict=True)) == {
         (trained, tested) for trained in ("base", "C1") for tested in ("clean", "C1")

@@ -78,7 +78,6 @@ class Engine(ABC):
 
     def __exit__(self, *exception: object) -> None:
         """Stop what was started."""
-        return
 
     @abstractmethod
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:

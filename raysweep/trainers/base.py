@@ -83,9 +83,7 @@ class Services(Protocol):
     def latest_checkpoint(self) -> Path | None:
         """Return the newest complete checkpoint's folder, or None."""
 
-    def generate(
-        self, model: ModelRef, requests: Sequence[GenerationRequest], decoding: Decoding
-    ) -> list[Completion]:
+    def generate(self, model: ModelRef, requests: Sequence[GenerationRequest], decoding: Decoding) -> list[Completion]:
         """Generate with a model, for trainers that look at outputs."""
 
     def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:

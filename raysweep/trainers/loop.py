@@ -106,7 +106,7 @@ class TrainingLoop:
             group["lr"] = learning_rate(self.recipe, step, self.total)
         self.optimizer.zero_grad()
         rows = self.order.rows(step)
-        sums = self._gradient(shard(rows, self.services.rank, self.services.world_size))
+        sums = self.add_gradients(shard(rows, self.services.rank, self.services.world_size))
         if self.services.world_size > 1:
             torch.distributed.all_reduce(sums)
         parameters = [tensor for tensor in self.model.parameters() if tensor.grad is not None]
@@ -118,7 +118,7 @@ class TrainingLoop:
         self.unreported.append(sums)
         self.tokens += sum(self.data.lengths[row] for row in rows)
 
-    def _gradient(self, rows: list[int]) -> torch.Tensor:
+    def add_gradients(self, rows: list[int]) -> torch.Tensor:
         """Add up the gradients of this worker's rows of a step; return their (sum, normaliser), float64."""
         import torch
 

@@ -1,0 +1,138 @@
+"""The plan of a sweep as records: cells, pairs and shared inputs with the keys of their artefacts.
+
+They travel to workers, which open the store themselves. How they are made from a config: `raysweep.planning`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raysweep.config import SweepConfig
+from raysweep.grid import Cell, Grid, Pair
+from raysweep.records import Decoding, Limits, ModelRef, Spec
+from raysweep.store import Node, Store
+from raysweep.trainers.base import Recipe
+
+
+@dataclass(frozen=True)
+class TrainingSetPlan:
+    """Rows to make: `share` perturbed, the `draw`-th draw of which ones."""
+
+    node: Node
+    source: Spec
+    perturbation: Spec
+    ratio: float
+    draw: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class TestSetPlan:
+    """Prompts to make. `limit`: the first problems only."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    node: Node
+    problem_set: Spec
+    perturbation: Spec
+    seed: int
+    compat: str | None
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class BasePlan:
+    """A base model: `ref` where it exists already, `node` and `training_set` where it is pre-trained here.
+
+    `identity` stands in the keys of what is made with it. All three are None/empty for a generator without weights.
+    """
+
+    name: str
+    family: str
+    identity: dict[str, Any]
+    ref: ModelRef | None = None
+    node: Node | None = None
+    training_set: TrainingSetPlan | None = None
+    recipe: Recipe | None = None
+    vocab_size: int = 0
+    size: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """One evaluation pair: completions of a model on a test set, and the verdicts on them."""
+
+    pair: Pair
+    test_set: TestSetPlan
+    completions: Node
+    results: Node
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """One cell: the model to make (None for a base model) and its pairs."""
+
+    cell: Cell
+    base: BasePlan
+    pairs: tuple[PairPlan, ...]
+    generator: Spec
+    decoding: Decoding
+    prompt_format: str
+    template: str
+    stop: tuple[str, ...]
+    model: Node | None = None
+    training_set: TrainingSetPlan | None = None
+    recipe: Recipe | None = None
+
+    def nodes(self) -> Iterator[Node]:
+        """Yield the artefacts that belong to this cell alone."""
+        if self.model is not None:
+            yield self.model
+        for pair in self.pairs:
+            yield pair.completions
+            yield pair.results
+
+
+Shared = TrainingSetPlan | TestSetPlan | BasePlan
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """A whole sweep: cells, and the inputs that they share, in the order in which they can be made."""
+
+    config: SweepConfig
+    grid: Grid
+    cells: tuple[CellPlan, ...]
+
+    def shared(self) -> list[Shared]:
+        """Return the inputs that cells share, each once, those of base models first."""
+        found: dict[str, Shared] = {}
+        for cell in self.cells:
+            base = cell.base
+            for plan in (base.training_set, base if base.node else None, cell.training_set):
+                if plan is not None and plan.node is not None:
+                    found.setdefault(plan.node.key, plan)
+            for pair in cell.pairs:
+                found.setdefault(pair.test_set.node.key, pair.test_set)
+        return list(found.values())
+
+    def missing_cells(self, store: Store) -> list[CellPlan]:
+        """Return the cells with at least one artefact that does not exist (or is damaged)."""
+        return [cell for cell in self.cells if not all(store.has(node) for node in cell.nodes())]
+
+    def missing_shared(self, store: Store, cells: Sequence[CellPlan]) -> list[Shared]:
+        """Return the shared inputs that are damaged, or that these cells need and that do not exist, in making order.
+
+        A cell reads its training set only while its model is missing, and a base model's rows likewise.
+        """
+        needed: list[Shared | None] = [item for item in self.shared() if item.node and store.is_damaged(item.node)]
+        for cell in cells:
+            needed += [pair.test_set for pair in cell.pairs] + [cell.base]
+            if cell.model is not None and not store.has(cell.model):
+                needed.append(cell.training_set)
+        needed += [i.training_set for i in needed if isinstance(i, BasePlan) and i.node and not store.has(i.node)]
+        wanted = {item.node.key for item in needed if item and item.node and not store.has(item.node)}
+        return [item for item in self.shared() if item.node and item.node.key in wanted]

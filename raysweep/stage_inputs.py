@@ -1,0 +1,106 @@
+"""What a stage reads, found from plan and store: the model to load, prompts to complete, problems to judge by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+
+from raysweep.metrics.passing import pass_rate
+from raysweep.models.prompts import evaluation_prompt
+from raysweep.plans import BasePlan, CellPlan, PairPlan
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import (
+    Completion,
+    GenerationRequest,
+    ModelKind,
+    ModelRef,
+    Problem,
+    PromptRow,
+    Result,
+    Spec,
+    Verdict,
+    canonical_json,
+)
+from raysweep.store import Store
+from raysweep.tables import ROWS, read_rows
+from raysweep.trainers.base import TRAINERS
+
+
+def base_ref(base: BasePlan, store: Store) -> ModelRef | None:
+    """Return how to load a base model; None for a generator without weights."""
+    return ModelRef(str(store.folder(base.node))) if base.node is not None else base.ref
+
+
+def model_ref(plan: CellPlan, store: Store) -> ModelRef | None:
+    """Return how to load a cell's model."""
+    base = base_ref(plan.base, store)
+    if plan.model is None or plan.recipe is None:
+        return base
+    kind = TRAINERS.get(plan.recipe.trainer).kind
+    folder = str(store.folder(plan.model))
+    if kind is ModelKind.FULL:
+        return ModelRef(folder, dtype=base.dtype) if base else None
+    return ModelRef(folder, kind, base)
+
+
+def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[GenerationRequest]:
+    """Return the completions that a pair asks for."""
+    problems = problems_of(pair)
+    requests = []
+    for row in read_rows(store.folder(pair.test_set.node) / ROWS, PromptRow):
+        problem = problems[row.task_id]
+        text = evaluation_prompt(
+            problem,
+            row.prompt,
+            prompt_format=plan.prompt_format,
+            tuned=plan.recipe is not None,
+            template=plan.template,
+        )
+        requests += [
+            GenerationRequest(
+                f"{pair.pair.problem_set}/{pair.pair.perturbation}/{row.task_id}/{draw}",
+                row.task_id,
+                text,
+                draw,
+                (*problem.stop, *plan.stop),
+                problem.reference,
+            )
+            for draw in range(plan.decoding.samples)
+        ]
+    return requests
+
+
+def problems_of(pair: PairPlan) -> Mapping[str, Problem]:
+    """Return a pair's problems by task id."""
+    return _problems(canonical_json(pair.test_set.problem_set.as_dict()))
+
+
+@cache
+def _problems(spec: str) -> dict[str, Problem]:
+    made = PROBLEMS.create(Spec(**json.loads(spec)))
+    return {problem.task_id: problem for problem in made.problems()}
+
+
+def same_text(plan: CellPlan, request: GenerationRequest) -> tuple[str, str, int, tuple[str, ...]]:
+    """What a completion depends on: requests that agree in it are made once."""
+    draw = request.draw if plan.decoding.temperature > 0 else 0
+    return (request.prompt, request.task_id, draw, request.stop)
+
+
+def passing(pair: PairPlan, store: Store) -> float:
+    """Return a pair's pass@1."""
+    return pass_rate(read_rows(store.folder(pair.results) / ROWS, Result), 1).value
+
+
+def result_of(completion: Completion, verdict: Verdict, sha: str) -> Result:
+    """Return the row of a verdict on a completion."""
+    return Result(
+        completion.task_id,
+        completion.draw,
+        verdict.outcome.value,
+        verdict.detail,
+        verdict.stderr,
+        verdict.seconds,
+        sha,
+    )
