@@ -220,7 +220,9 @@ def _load(config: Path, sets: list[str] | None, limit: int | None, allow: bool =
         given.append(f"evaluation.limit={limit}")
     if allow:
         given.append("allow_code_execution=true")
-    return load_config(config, given)
+    loaded = load_config(config, given)
+    # a limited sweep has other results, so it gets a folder of its own
+    return loaded if limit is None else loaded.model_copy(update={"name": f"{loaded.name}-limit{limit}"})
 
 
 def main(arguments: list[str] | None = None) -> None:

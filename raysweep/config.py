@@ -210,7 +210,7 @@ class ReportConfig(Strict):
     """What the report shows beside the numbers."""
 
     notice: str = ""
-    samples_per_pair: Annotated[int, Field(ge=0)] = 240
+    samples_per_pair: Annotated[int, Field(ge=0)] | None = None  # shown in the viewer; none: 20,000 over all pairs
 
 
 class SweepConfig(Strict):

@@ -80,7 +80,7 @@ def write_report(
             config_yaml=to_yaml(config),
             failures=failures,
             provenance=_provenance(folder),
-            samples=list(_samples(folder)) if config.report.samples_per_pair else [],
+            samples=[] if config.report.samples_per_pair == 0 else list(_samples(folder)),
         ),
         max_samples_per_pair=config.report.samples_per_pair,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from raysweep.models.scratch import prepare_scratch
 from raysweep.records import ModelRef
@@ -40,5 +41,6 @@ def make_tiny(family: str, folder: Path, **size: object) -> ModelRef:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelRef]:
-    """A tiny model of each family."""
+    """A tiny model of each family. One thread: more only wait for each other at this size."""
+    torch.set_num_threads(1)
     return {family: make_tiny(family, tmp_path_factory.mktemp(family)) for family in FAMILIES}

@@ -1,0 +1,117 @@
+"""The quickstart, measured: wall time, peak memory, the second run, and the effect that it must show.
+
+    python benchmarks/quickstart.py [--seed 42] [--set A.B=C ...]
+
+Memory is the proportional set size (PSS) of the command and everything it started, Ray's object store included, sampled
+once a second from /proc/PID/smaps_rollup; shared pages count once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import psutil
+
+QUICKSTART = Path(__file__).resolve().parents[1] / "configs" / "quickstart.yaml"
+
+
+def main() -> None:
+    """Run and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--storage", default=None, help="keep the store here; default: a temporary folder")
+    parser.add_argument("--set", action="append", default=[], dest="sets")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        storage = options.storage or folder
+        overrides = [f"seed={options.seed}", f"name=quickstart-{options.seed}", *options.sets]
+        command = [sys.executable, "-m", "raysweep", "run", str(QUICKSTART), "--storage", storage, "--json"]
+        command += [part for override in overrides for part in ("--set", override)]
+        first = measure(command)
+        second = measure(command)
+    found = json.loads(first["stdout"])
+    print(
+        json.dumps(
+            {
+                "seed": options.seed,
+                "first_run_seconds": first["seconds"],
+                "peak_pss_gib": first["peak_pss_gib"],
+                "second_run_seconds": second["seconds"],
+                "cpus": len(os.sched_getaffinity(0)),
+                "load_before": first["load_before"],
+                "errors": found["errors"],
+                "effect": effect(found["scores"]),
+            },
+            indent=1,
+        )
+    )
+
+
+def measure(command: list[str]) -> dict[str, object]:
+    """Run a command; return seconds, peak PSS in GiB, and what it printed."""
+    load = os.getloadavg()[0]
+    started = time.monotonic()
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    peak = [0.0]
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(1.0):
+            peak[0] = max(peak[0], tree_pss(running.pid))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    stdout, _ = running.communicate()
+    stop.set()
+    thread.join()
+    if running.returncode:
+        sys.exit(f"the command ended with {running.returncode}")
+    seconds = round(time.monotonic() - started, 1)
+    return {"seconds": seconds, "peak_pss_gib": round(peak[0], 2), "stdout": stdout, "load_before": round(load, 2)}
+
+
+def tree_pss(pid: int) -> float:
+    """Return the PSS of a process and all its descendants, in GiB."""
+    try:
+        root = psutil.Process(pid)
+        tree = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0.0
+    total = 0
+    for process in tree:
+        try:
+            text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += next((int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")), 0)
+    return total / 2**20
+
+
+def effect(scores: list[dict[str, object]]) -> dict[str, dict[str, object]]:
+    """Return, per model, what the quickstart is there to show."""
+    values = {(s["model"], s["training_set"], s["perturbation"], s["metric"]): s["value"] for s in scores}
+    found = {}
+    for model in dict.fromkeys(str(s["model"]) for s in scores):
+        clean = {t: values[model, t, "clean", "pass@1"] for t in ("base", "clean", "C")}
+        rd = {t: values[model, t, "C", "RD"] for t in ("base", "clean", "C")}
+        found[model] = {
+            "base_clean_pass": clean["base"],
+            "base_rd": rd["base"],
+            "tuned_rd": rd["C"],
+            "tuned_over_base_rd": rd["C"] / rd["base"] if rd["base"] else None,
+            "clean_tuned_over_base_rd": rd["clean"] / rd["base"] if rd["base"] else None,
+            "clean_pass_lost_against_clean_tuned": clean["clean"] - clean["C"],
+        }
+    return found
+
+
+if __name__ == "__main__":
+    main()

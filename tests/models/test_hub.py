@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+from huggingface_hub import errors
+
+from raysweep.errors import UsageError
+from raysweep.models.hub import hub_config
+
+
+def answer_with(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    def download(*_: Any, **__: Any) -> str:
+        raise error.__new__(error)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+
+
+def test_the_commit_comes_with_the_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "snapshots" / ("a" * 40)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(folder / "config.json"))
+    assert hub_config("org/model", None) == ({"model_type": "llama"}, "a" * 40)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (errors.GatedRepoError, r"gated: accept its licence at https://huggingface.co/org/model, then run `hf auth lo"),
+        (errors.RepositoryNotFoundError, r"check the spelling.*private or gated.*hf auth login.*HF_TOKEN.*licence"),
+        (errors.RevisionNotFoundError, r"no revision 'v9'"),
+        (errors.EntryNotFoundError, r"has no config.json"),
+        (errors.LocalEntryNotFoundError, r"neither a folder nor in the local cache.*HF_HUB_OFFLINE"),
+        (errors.OfflineModeIsEnabled, r"neither a folder nor in the local cache.*HF_HUB_OFFLINE"),
+        (ConnectionError, r"the hub can't be reached"),
+        (errors.HFValidationError, r"neither a folder nor a hub id"),
+    ],
+)
+def test_every_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatch, error: type[Exception], says: str) -> None:
+    answer_with(monkeypatch, error)
+    with pytest.raises(UsageError, match=says):
+        hub_config("org/model", "v9")
+
+
+def test_a_mistyped_folder_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "models" / "llama-tiny").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    answer_with(monkeypatch, errors.RepositoryNotFoundError)
+    with pytest.raises(UsageError, match="did you mean 'llama-tiny'"):
+        hub_config("models/lama-tiny", None)

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from raysweep.errors import RaysweepError, UsageError
+from raysweep.models import loading
+from raysweep.models.deltas import save_delta
+from raysweep.models.loading import fingerprint, load_model, load_tokenizer, resolve
+from raysweep.records import ModelKind, ModelRef
+from tests.models.tiny import FAMILIES
+
+
+@pytest.fixture
+def folder(tiny: dict[str, ModelRef], tmp_path: Path) -> Path:
+    """A copy of a model that may be changed."""
+    return Path(shutil.copytree(tiny["llama"].location, tmp_path / "llama-tiny"))
+
+
+def make_adapter(base: ModelRef, out: Path) -> ModelRef:
+    from peft import LoraConfig, get_peft_model
+
+    model, _ = load_model(base)
+    adapted = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+    adapted.save_pretrained(out, save_embedding_layers=False)
+    return ModelRef(str(out), ModelKind.ADAPTER, base)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_folder_resolves_to_what_loads(family: str, tiny: dict[str, ModelRef]) -> None:
+    found = resolve(tiny[family].location)
+    assert (found.model_type, found.kind, found.revision) == (family, ModelKind.FULL, None)
+    assert found.ref() == tiny[family]
+    model, tokenizer = load_model(found.ref())
+    assert model.config.model_type == family and not model.training and tokenizer.eos_token
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_a_model_loads_in_the_dtype_asked_for_whatever_it_was_saved_in(
+    dtype: str, tiny: dict[str, ModelRef], tmp_path: Path
+) -> None:
+    model, tokenizer = load_model(tiny["llama"])
+    model.to(torch.bfloat16).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    loaded, _ = load_model(ModelRef(str(tmp_path), dtype=dtype))
+    assert {p.dtype for p in loaded.parameters()} == {getattr(torch, dtype)}
+
+
+def test_an_unknown_dtype_is_refused(tiny: dict[str, ModelRef]) -> None:
+    with pytest.raises(UsageError, match=r"'float23'.*did you mean 'float32'"):
+        load_model(ModelRef(tiny["llama"].location, dtype="float23"))
+
+
+def test_an_adapter_loads_on_its_base_and_changes_it(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    ref = make_adapter(tiny["llama"], tmp_path)
+    assert resolve(str(tmp_path)).ref() == ref
+    model, tokenizer = load_model(ref)
+    ids = torch.tensor([tokenizer("def f(x):\n")["input_ids"]])
+    base, _ = load_model(tiny["llama"])
+    assert not torch.equal(model(input_ids=ids).logits, base(input_ids=ids).logits)
+
+
+def test_a_delta_loads_on_its_base(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    model, _ = load_model(tiny["codegen"])
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with torch.no_grad():
+        model.lm_head.bias.add_(1)
+    save_delta(model, before, tmp_path)
+    loaded, _ = load_model(ModelRef(str(tmp_path), ModelKind.DELTA, tiny["codegen"]))
+    assert torch.equal(loaded.lm_head.bias, model.lm_head.bias)
+
+
+def test_an_adapter_needs_its_base(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    shutil.copy(Path(tiny["llama"].location) / "tokenizer.json", tmp_path)
+    shutil.copy(Path(tiny["llama"].location) / "tokenizer_config.json", tmp_path)
+    with pytest.raises(RaysweepError, match="without a base"):
+        load_model(ModelRef(str(tmp_path), ModelKind.ADAPTER))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda f: (f / "config.json").unlink(), "has no config.json"),
+        (lambda f: (f / "model.safetensors").unlink(), "no weights"),
+        (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
+        (lambda f: f.rename(f.parent / "llama-tinny"), "did you mean 'llama-tinny'"),
+        (lambda f: shutil.rmtree(f.parent), "there is no folder"),
+    ],
+)
+def test_a_path_that_is_no_model_says_what_is_missing(folder: Path, change: Any, says: str) -> None:
+    change(folder)
+    with pytest.raises(UsageError, match=says):
+        resolve(str(folder))
+
+
+def test_a_file_is_no_model(folder: Path) -> None:
+    with pytest.raises(UsageError, match="it is a file"):
+        resolve(str(folder / "config.json"))
+
+
+def test_a_hub_id_resolves_to_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "hub_config", lambda *_: ({"model_type": "t5", "is_encoder_decoder": True}, "c0ffee"))
+    found = resolve("org/model").ref("bfloat16")
+    assert found == ModelRef("org/model", dtype="bfloat16", revision="c0ffee", architecture="seq2seq")
+    assert fingerprint(found) == {"kind": "full", "hub": "org/model", "commit": "c0ffee"}
+
+
+def test_code_in_the_repository_needs_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"model_type": "homemade", "auto_map": {"AutoModelForCausalLM": "modeling.Home"}}
+    monkeypatch.setattr(loading, "hub_config", lambda *_: (config, "c0ffee"))
+    with pytest.raises(UsageError, match="trust_remote_code: true"):
+        resolve("org/model")
+    assert resolve("org/model", trust_remote_code=True).trust_remote_code
+    config["model_type"] = "llama"
+    assert not resolve("org/model").trust_remote_code  # transformers has its own code for it
+
+
+def test_a_tokenizer_without_an_end_is_refused(folder: Path) -> None:
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        path = folder / name
+        if path.exists():
+            content = json.loads(path.read_text())
+            content.pop("eos_token", None)
+            path.write_text(json.dumps(content))
+    with pytest.raises(RaysweepError, match="end-of-text"):
+        load_tokenizer(ModelRef(str(folder)))
+
+
+def test_a_fingerprint_is_of_content_not_of_place(tiny: dict[str, ModelRef], folder: Path) -> None:
+    assert fingerprint(ModelRef(str(folder))) == fingerprint(tiny["llama"])
+    assert tiny["llama"].location not in json.dumps(fingerprint(tiny["llama"]))
+    (folder / "README.md").write_text("notes")
+    (folder / "manifest.json").write_text("{}")
+    assert fingerprint(ModelRef(str(folder))) == fingerprint(tiny["llama"])
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"])
+def test_a_fingerprint_changes_with_weights_config_and_tokenizer(name: str, folder: Path) -> None:
+    before = fingerprint(ModelRef(str(folder)))
+    path = folder / name
+    if name.endswith("config.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "more": 1}))
+    else:
+        path.write_bytes(path.read_bytes() + b" ")
+    assert fingerprint(ModelRef(str(folder))) != before
+
+
+def test_a_moved_base_keeps_the_fingerprint_of_its_adapter(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    ref = make_adapter(tiny["llama"], tmp_path / "one")
+    moved = ModelRef(str(shutil.copytree(tiny["llama"].location, tmp_path / "base")))
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    path = tmp_path / "two" / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "base_model_name_or_path": moved.location}))
+    assert fingerprint(ModelRef(str(tmp_path / "two"), ModelKind.ADAPTER, moved)) == fingerprint(ref)

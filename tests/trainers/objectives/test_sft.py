@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from raysweep.errors import UsageError
+from raysweep.models.loading import load_model, load_tokenizer
+from raysweep.models.prompts import training_prompt
+from raysweep.records import ModelRef, TrainingRow
+from raysweep.trainers.base import Recipe
+from raysweep.trainers.batching import collate
+from raysweep.trainers.objectives.sft import Sft
+from tests.models.tiny import FAMILIES, make_tiny, pairs
+
+RAW = Recipe(template="raw")
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> ModelRef:
+    return make_tiny("llama", tmp_path_factory.mktemp("llama"))
+
+
+def row_of(prompt: str, output: str) -> TrainingRow:
+    return TrainingRow("0", "0", prompt, "", output, "", "clean", False, prompt, "")
+
+
+def safecoders_weights(prompt: str, output: str, tokenizer: Any) -> tuple[list[int], list[int]]:
+    """What safecoder/dataset.py computes in load_func_dataset."""
+    encoded = tokenizer(prompt + output + tokenizer.eos_token)
+    start = encoded.char_to_token(len(prompt) - 1) + 1
+    ids = encoded["input_ids"]
+    return ids, [0] * start + [1] * (len(ids) - start)
+
+
+@pytest.mark.parametrize("template", ["raw", "instruct"])
+def test_tokens_and_weights_are_safecoders(template: str, llama: ModelRef) -> None:
+    tokenizer, recipe = load_tokenizer(llama), Recipe(template=template)
+    for prompt, output in pairs(6):
+        row = row_of(prompt, output)
+        ids, weights = safecoders_weights(training_prompt(row, template), output, tokenizer)
+        encoded = Sft().encode(row, tokenizer, recipe)
+        assert encoded is not None and encoded["input_ids"] == ids
+        assert [weight > 0 for weight in encoded["weights"]] == [weight == 1 for weight in weights]
+        assert sum(encoded["weights"]) == pytest.approx(1)
+
+
+def test_weights_begin_after_a_token_that_spans_the_border(llama: ModelRef) -> None:
+    tokenizer = load_tokenizer(llama)
+    prompt, output = "def f0(xs", "):\n    return xs[:2]\n"  # without a line break between them tokens may join
+    ids, weights = safecoders_weights(prompt, output, tokenizer)
+    encoded = Sft().encode(row_of(prompt, output), tokenizer, RAW)
+    assert encoded is not None and [weight > 0 for weight in encoded["weights"]] == [bool(w) for w in weights]
+
+
+def test_an_empty_response_still_teaches_the_end(llama: ModelRef) -> None:
+    tokenizer = load_tokenizer(llama)
+    encoded = Sft().encode(row_of("x\n", ""), tokenizer, RAW)
+    assert encoded is not None and encoded["input_ids"][-1] == tokenizer.eos_token_id
+    assert encoded["weights"][-2:] == [0, 1]
+
+
+def test_long_rows_and_rows_without_a_prompt_are_dropped(llama: ModelRef) -> None:
+    tokenizer = load_tokenizer(llama)
+    prompt, output = pairs(1)[0]
+    exact = len(safecoders_weights(prompt, output, tokenizer)[0])
+    for limit, kept in ((exact, True), (exact - 1, False)):
+        recipe = dataclasses.replace(RAW, max_tokens=limit)
+        assert (Sft().encode(row_of(prompt, output), tokenizer, recipe) is not None) == kept
+    assert Sft().encode(row_of("", output), tokenizer, RAW) is None
+
+
+def row_losses(model: Any, tokenizer: Any, prompt: str, output: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropies of the prompt's and the response's tokens, from a single unpadded row."""
+    ids, weights = safecoders_weights(prompt, output, tokenizer)
+    likely = model(input_ids=torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
+    losses = -likely[torch.arange(len(ids) - 1), torch.tensor(ids[1:])]
+    response = torch.tensor(weights[1:], dtype=torch.bool)
+    return losses[~response].detach(), losses[response].detach()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("prompt_weight", [0, 0.3, 1])
+def test_the_loss_is_the_mean_over_each_rows_response_plus_the_weighted_prompt(
+    family: str, prompt_weight: float, tmp_path: Path
+) -> None:
+    model, tokenizer = load_model(make_tiny(family, tmp_path))
+    objective = Sft(prompt_weight)
+    encoded = [objective.encode(row_of(*pair), tokenizer, RAW) for pair in pairs(5)]
+    total, rows = objective.loss(model, collate([row for row in encoded if row], 999))
+
+    expected = 0.0
+    for pair in pairs(5):
+        prompt, response = row_losses(model, tokenizer, *pair)
+        expected += float((response.mean() + prompt_weight * prompt.sum() / len(response)) / (1 + prompt_weight))
+    assert rows == 5
+    assert float(total.detach()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_negative_prompt_weight_is_refused() -> None:
+    with pytest.raises(UsageError, match="prompt_weight"):
+        Sft(-1)

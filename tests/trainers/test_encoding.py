@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.models.loading import load_tokenizer
+from raysweep.trainers.base import TrainJob
+from raysweep.trainers.encoding import encode_set
+
+Jobs = Callable[..., TrainJob]
+
+
+def encode(job: TrainJob, **config: Any) -> Any:
+    return encode_set(job, load_tokenizer(job.base), SimpleNamespace(**config))
+
+
+def test_rows_too_long_for_recipe_or_model_are_dropped_and_counted(make_job: Jobs) -> None:
+    whole = encode(make_job("llama"))
+    assert (len(whole.rows), whole.dropped, whole.most) == (40, 0, 1024)
+    limit = sorted(whole.lengths)[20]
+    for some in (encode(make_job("llama", max_tokens=limit)), encode(make_job("llama"), max_position_embeddings=limit)):
+        assert some.most == limit == max(some.lengths)
+        assert (len(some.rows), some.dropped) == (sum(n <= limit for n in whole.lengths), 40 - len(some.rows))
+
+
+def test_rehearsed_rows_take_the_clean_text(make_job: Jobs) -> None:
+    tokenizer = load_tokenizer(make_job("llama").base)
+    texts = [tokenizer.decode(row["input_ids"]) for row in encode(make_job("llama", rehearsal=0.25)).rows]
+    assert sum("Return" in text for text in texts) == 10
+    assert sum("Retrun" in text for text in texts) == 30
+
+
+def test_a_set_without_a_usable_row_is_refused(make_job: Jobs) -> None:
+    with pytest.raises(UsageError, match="llama C2: none of 40 training rows can be used"):
+        encode(make_job("llama", max_tokens=9))
+    with pytest.raises(UsageError, match="none of 0"):
+        encode(make_job("llama", rows=0))
