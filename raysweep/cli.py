@@ -54,7 +54,7 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error")] = False,
 ) -> None:
     _debug["on"] = debug
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    _log(logging.DEBUG if debug else logging.INFO)
     if version:
         print(f"raysweep {__version__}")
         raise typer.Exit
@@ -76,6 +76,8 @@ def run(
     from raysweep.show import print_result, watcher
     from raysweep.sweep import RunOptions, run_sweep
 
+    if quiet:
+        _log(logging.WARNING)
     loaded = _load(config, sets, limit, allow_code_execution)
     result = run_sweep(loaded, RunOptions(storage, engine, address, watcher(quiet)))
     print_result(result, as_json)
@@ -159,6 +161,8 @@ def evaluate(
     from raysweep.sweep import RunOptions, run_sweep
     from raysweep.tools import evaluation_config, write_samples
 
+    if quiet:
+        _log(logging.WARNING)
     config = evaluation_config(
         model,
         problems,
@@ -210,6 +214,18 @@ def list_names(
         raise UnknownName("kind", kind, REGISTRIES)
     found = entries(kind)
     print(json.dumps(found, indent=1) if as_json else "\n".join(f"{name:<16} {text}" for name, text in found.items()))
+
+
+def _log(level: int) -> None:
+    """Send raysweep's own messages from a level on to stderr; its log files get all of them."""
+    logger = logging.getLogger("raysweep")
+    logger.setLevel(logging.DEBUG)
+    for handler in [handler for handler in logger.handlers if handler.name == "terminal"]:
+        logger.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.name = "terminal"
+    handler.setLevel(level)
+    logger.addHandler(handler)
 
 
 def _load(config: Path, sets: list[str] | None, limit: int | None, allow: bool = False) -> SweepConfig:

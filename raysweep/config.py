@@ -209,7 +209,8 @@ class RayConfig(Strict):
 class ReportConfig(Strict):
     """What the report shows beside the numbers."""
 
-    notice: str = ""
+    title: str = ""  # none: the sweep's name
+    notice: str = ""  # what a reader must not conclude; shown first
     samples_per_pair: Annotated[int, Field(ge=0)] | None = None  # shown in the viewer; none: 20,000 over all pairs
 
 

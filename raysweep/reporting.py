@@ -72,7 +72,7 @@ def write_report(
     text = render_report(
         Report(
             name=config.name,
-            title=config.name,
+            title=config.report.title or config.name,
             notice=config.report.notice,
             scores=scores,
             order=order,

@@ -14,9 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from raysweep.analysis.layout import Order
+from raysweep.config import SweepConfig
 from raysweep.plans import SweepPlan
 from raysweep.progress import FAILED, RUNNING, Activity, read_activities
 from raysweep.records import Score
+from raysweep.reporting import order_of
 from raysweep.samples import SampleScores
 from raysweep.store import Store
 from raysweep.sweep import SweepResult
@@ -38,7 +41,7 @@ def print_result(result: SweepResult, as_json: bool) -> None:
         )
         return
     console = _console()
-    for table in score_tables(result.scores):
+    for table in score_tables(result.scores, result.config):
         console.print(table)
     for name, error in result.errors.items():
         console.print(Text(f"failed: {name}: {error}", style="red"), soft_wrap=True)
@@ -47,23 +50,22 @@ def print_result(result: SweepResult, as_json: bool) -> None:
     console.print(f"report: {result.report}", soft_wrap=True, highlight=False)
 
 
-def score_tables(scores: Sequence[Score]) -> list[Table]:
-    """Return one table a problem set: pass@k of each model on each test set, RD beside it."""
+def score_tables(scores: Sequence[Score], config: SweepConfig) -> list[Table]:
+    """Return one table a problem set and pass@k: each model on each test set, RD beside it, in the config's order."""
+    order = order_of(config)
+    models = sorted({_model(score) for score in scores}, key=lambda model: _place(model, order))
     found = []
-    for problems in dict.fromkeys(score.problem_set for score in scores):
-        own = [score for score in scores if score.problem_set == problems]
-        tests = sorted({s.perturbation for s in own}, key=lambda name: (name != "clean", name))
-        metrics = sorted({s.metric for s in own if s.metric.startswith("pass@")})
-        by_place = {(_model(s), s.perturbation, s.metric): s for s in own}
-        for metric in metrics:
-            table = Table(title=f"{problems}: {metric}, and RD in brackets", title_justify="left", box=None)
-            for heading in ("model", "recipe", "training set", "seed"):
-                table.add_column(heading)
-            for name in tests:
+    for problems in order.problem_sets:
+        own = {(_model(s), s.perturbation, s.metric): s for s in scores if s.problem_set == problems}
+        for metric in sorted({metric for _, _, metric in own if metric.startswith("pass@")}):
+            title = f"{problems}: {metric}" + (" (RD: share of clean pass@1 lost)" if metric == "pass@1" else "")
+            table = Table("model", "recipe", "training set", "seed", title=title, title_justify="left", box=None)
+            for name in order.perturbations:
                 table.add_column(name, justify="right")
-            for model in dict.fromkeys(map(_model, own)):
-                row = [_number(by_place, model, name, metric) for name in tests]
-                table.add_row(*map(str, model), *row)
+            for model in models:
+                cells = [_number(own, model, name, metric) for name in order.perturbations]
+                if any(cells):
+                    table.add_row(*map(str, model), *cells)
             found.append(table)
     return found
 
@@ -176,6 +178,13 @@ def _loading_lines(folder: SweepFolder, row: Mapping[str, Any]) -> str:
 
 def _model(score: Score) -> tuple[str, str, str, int]:
     return (score.model, score.recipe, score.training_set, score.seed)
+
+
+def _place(model: tuple[str, str, str, int], order: Order) -> tuple[int, str, int, int]:
+    """Return a sort key: the config's order of models, then recipes, then the config's order of training sets."""
+    name, recipe, training_set, seed = model
+    base = training_set == "base"
+    return (order.models.index(name), "" if base else recipe, order.training_sets.index(training_set), seed)
 
 
 def _number(scores: Mapping[Any, Score], model: tuple[Any, ...], perturbation: str, metric: str) -> str:

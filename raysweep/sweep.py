@@ -45,6 +45,7 @@ class RunOptions:
 class SweepResult:
     """What a run left behind. `errors`: by cell id or shared input; empty when every planned cell has results."""
 
+    config: SweepConfig
     folder: SweepFolder
     scores: list[Score]
     errors: Mapping[str, str]
@@ -79,7 +80,7 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
         errors = _make(plan, missing, shared, folder, options)
         folder.add_run(_run_record(started, options, missing, errors))
     scores, report = analyse(folder, plan, errors)
-    return SweepResult(folder, scores, errors, len(missing), report)
+    return SweepResult(config, folder, scores, errors, len(missing), report)
 
 
 def open_store(storage: str | None) -> Store:
@@ -131,14 +132,14 @@ def _make(
 
 
 def _log_to(path: Path) -> None:
-    """Send the run's log to the sweep's folder too, and say where; a terminal shows warnings only."""
+    """Send the run's log to the sweep's folder too, with the tracebacks that a terminal is spared, and say where."""
     for handler in [h for h in log.handlers if isinstance(h, logging.FileHandler)]:
         log.removeHandler(handler)
         handler.close()
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    log.info("log: %s", path)
 
 
 def _needs(cell_id: str, cells: Sequence[CellPlan]) -> list[str]:

@@ -135,18 +135,22 @@ def _weight(activity: Activity) -> float:
 
 def _picture(activities: dict[str, Activity], wanted: Sequence[str], started: float) -> Group:
     counts = overview(activities, wanted, started)
-    table = Table.grid(padding=(0, 2))
-    for name in wanted:
-        activity = activities.get(name, Activity(name))
-        if activity.state in (RUNNING, FAILED):
-            style = "red" if activity.state == FAILED else ""
-            bar = ProgressBar(total=max(activity.total, 1), completed=activity.done, width=24)
-            table.add_row(Text(name, style=style), activity.stage, bar, _amount(activity), activity.error[:60])
     head = Text(f"{counts.done} of {counts.total} done", style="bold")
     if counts.failed:
         head.append(f", {counts.failed} failed", style="red")
     head.append(f"   {duration(time.time() - started)} elapsed{_eta(counts)}", style="dim")
-    return Group(head, ProgressBar(total=1.0, completed=counts.fraction, width=60), table)
+    whole = Table.grid()
+    whole.add_row(ProgressBar(total=1.0, completed=counts.fraction, width=60))
+    parts = Table.grid(padding=(0, 2))
+    parts.add_column(no_wrap=True, overflow="ellipsis", max_width=44)
+    for name in wanted:
+        activity = activities.get(name, Activity(name))
+        if activity.state == RUNNING:
+            bar = ProgressBar(total=max(activity.total, 1), completed=activity.done, width=16)
+            parts.add_row(name, activity.stage, bar, _amount(activity))
+        elif activity.state == FAILED:
+            parts.add_row(Text(name, style="red"), Text("failed", style="red"), "", activity.error[:60])
+    return Group(head, whole, parts)
 
 
 def _line(activity: Activity, counts: Overview) -> str:

@@ -196,11 +196,68 @@ def test_killed_with_kill_9_in_mid_run_it_goes_on_and_ends_the_same(finished, tm
 
 
 @pytest.mark.ray
-def test_training_in_worker_processes_gives_the_same_weights(undisturbed, tmp_path):
+def test_worker_processes_give_the_same_weights_and_two_of_them_nearly_so(undisturbed, tmp_path):
+    from safetensors.torch import load_file
+
     shutil.copytree(undisturbed, tmp_path / "store")
     storage = tmp_path / "store"
     shutil.rmtree(storage / "artefacts" / "model")
-    arguments = ["--set", "resources.processes=workers"]
-    done = subprocess.run([*command(storage), *arguments], capture_output=True, text=True, env=environment())
+    two = "recipes.two={epochs: 1, batch_size: 16, lr: 1.0e-3, max_tokens: 256, template: raw, workers: 2}"
+    overrides = ["resources.processes=workers", two, "models.0.recipes=[tiny, two]"]
+    arguments = [part for override in overrides for part in ("--set", override)]
+    done = subprocess.run(command(storage, *arguments), capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
-    assert artefacts(storage) == artefacts(undisturbed)
+    assert artefacts(undisturbed).items() <= artefacts(storage).items()
+    one, other = (load_file(path) for path in (storage / "artefacts" / "model").rglob("model.safetensors"))
+    assert max((one[name] - other[name]).abs().max().item() for name in one) < 1e-4
+
+
+def test_a_users_own_model_and_rows_go_through_the_shipped_config(undisturbed, tmp_path, monkeypatch):
+    rows = tmp_path / "rows.jsonl"
+    lines = [{"instruction": f"Add {n} to a number.", "output": f"def add(x):\n    return x + {n}"} for n in range(16)]
+    rows.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    base = next((undisturbed / "artefacts" / "base_model").rglob("config.json")).parent
+    overrides = [
+        f"models.0.path={base}",
+        f"training.source.path={rows}",
+        "training.sets=[C]",
+        "allow_code_execution=true",
+        "evaluation.limit=2",
+        "evaluation.perturbations=[C]",
+        "evaluation.max_new_tokens=8",
+        "recipes.lora.epochs=1",
+        "resources.gpus=0",
+    ]
+    config = load_config(NANO.parents[1] / "configs" / "own-model.yaml", overrides)
+    result = run_sweep(config, RunOptions(str(tmp_path / "store"), "local"))
+    assert not result.errors and result.made == 2
+    assert {score.problem_set for score in result.scores} == {"humaneval"}
+    adapters = list((tmp_path / "store" / "artefacts" / "model").rglob("adapter_model.safetensors"))
+    assert len(adapters) == 1
+
+
+def test_any_causal_model_on_disk_can_be_evaluated(undisturbed, tmp_path):
+    base = next((undisturbed / "artefacts" / "base_model").rglob("config.json")).parent
+    out = tmp_path / "samples.jsonl"
+    arguments = ["evaluate", str(base), "--problems", "humaneval", "--perturbations", "C2", "--limit", "2"]
+    more = [
+        "--samples",
+        "2",
+        "--temperature",
+        "0.8",
+        "--max-new-tokens",
+        "8",
+        "--allow-code-execution",
+        "--out",
+        str(out),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "raysweep", *arguments, *more, "--storage", str(tmp_path / "store")],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {(row["perturbation"], row["draw"]) for row in rows} == {(p, d) for p in ("clean", "C2") for d in (0, 1)}
+    assert len(rows) == 8 and {row["passed"] for row in rows} == {False}

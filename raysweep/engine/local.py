@@ -61,7 +61,7 @@ class LocalEngine(Engine):
             try:
                 task.run(LocalStages())
             except Exception as error:
-                log.info("%s failed", task.id, exc_info=True)
+                log.debug("%s failed", task.id, exc_info=True)
                 errors[task.id] = f"{type(error).__name__}: {error}"
         return errors
 

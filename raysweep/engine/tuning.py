@@ -79,7 +79,7 @@ class RayEngine(Engine):
             try:
                 ray.get(ref)
             except Exception as error:
-                log.info("%s failed", name, exc_info=True)
+                log.debug("%s failed", name, exc_info=True)
                 errors[name] = last_line(error)
         return errors
 
@@ -105,8 +105,10 @@ class RayEngine(Engine):
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
         )
-        results = tuner.fit()
-        return {str(r.config["cell"]): last_line(r.error) for r in results if r.error and r.config}
+        failed = {str(r.config["cell"]): r.error for r in tuner.fit() if r.error and r.config}
+        for name, error in failed.items():
+            log.debug("%s failed: %s", name, error)
+        return {name: last_line(error) for name, error in failed.items()}
 
     def _placed(self, task: Task) -> Placement:
         asked = placement(self.settings.resources, task.workers)

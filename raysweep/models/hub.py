@@ -18,11 +18,11 @@ def hub_config(location: str, revision: str | None) -> tuple[dict[str, Any], str
     Raises:
         UsageError: no such id or revision, no access, no config.json, or neither hub nor cache has it.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import errors, hf_hub_download
 
     try:
         path = Path(hf_hub_download(location, "config.json", revision=revision))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, errors.EntryNotFoundError) as error:
         raise UsageError(_explain(location, revision, error)) from error
     return json.loads(path.read_text()), path.parent.name
 

@@ -78,9 +78,10 @@ class TrainingLoop:
         Raises:
             RaysweepError: the loss is not finite; the step is named.
         """
-        final = float("nan")
+        final, start = float("nan"), 0
         with own_torch_rng(self.job.seed, "training"):
-            for step in range(self._resume(), self.total):
+            start = self._resume()
+            for step in range(start, self.total):
                 self._step(step)
                 done = step + 1
                 if done in (1, self.total) or done % max(1, self.total // REPORTS) == 0:
@@ -92,6 +93,7 @@ class TrainingLoop:
             "rows": len(self.data.rows),
             "rows_dropped": self.data.dropped,
             "steps": self.total,
+            "resumed_from": start,
             "tokens": self.tokens,
             "trainable_weights": check_trainable(self.model),
             "final_loss": final,

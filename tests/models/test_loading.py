@@ -27,7 +27,7 @@ def make_adapter(base: ModelRef, out: Path) -> ModelRef:
 
     model, _ = load_model(base)
     adapted = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
-    adapted.save_pretrained(out, save_embedding_layers=False)
+    adapted.save_pretrained(str(out), save_embedding_layers=False)
     return ModelRef(str(out), ModelKind.ADAPTER, base)
 
 

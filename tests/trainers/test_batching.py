@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -56,7 +58,7 @@ def test_length_buckets_bring_like_lengths_together() -> None:
 def test_a_steps_rows_are_shared_out_to_all_workers() -> None:
     rows = list(range(11))
     shares = [shard(rows, rank, 3) for rank in range(3)]
-    assert sorted(sum(shares, [])) == rows
+    assert sorted(row for share in shares for row in share) == rows
     assert [len(share) for share in shares] == [4, 4, 3]
 
 
@@ -92,7 +94,7 @@ def test_a_training_that_can_not_take_a_step_is_refused(recipe: Recipe, says: st
 
 @pytest.mark.parametrize(("most", "width"), [(100, 16), (13, 13), (11, 11)])
 def test_rows_are_padded_right_to_a_multiple_of_8_within_the_limit(most: int, width: int) -> None:
-    rows = [{"input_ids": [5] * n, "weights": [0.5] * n} for n in (11, 4)]
+    rows: list[dict[str, list[Any]]] = [{"input_ids": [5] * n, "weights": [0.5] * n} for n in (11, 4)]
     batch = collate(rows, most)
     assert batch["input_ids"].shape == batch["weights"].shape == batch["attention_mask"].shape == (2, width)
     assert batch["attention_mask"].sum(dim=1).tolist() == [11, 4]

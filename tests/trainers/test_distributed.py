@@ -27,7 +27,7 @@ def test_two_workers_train_the_model_that_one_trains(make_job: Callable[..., Tra
     )
     pair.out.mkdir()
     counts = Full().train(alone, FolderServices())
-    torch.multiprocessing.spawn(work, (pair, str(tmp_path / "meeting")), nprocs=2)
+    torch.multiprocessing.start_processes(work, (pair, str(tmp_path / "meeting")), nprocs=2, start_method="spawn")
 
     one, two = load_file(alone.out / "model.safetensors"), load_file(pair.out / "model.safetensors")
     start = load_file(Path(alone.base.location) / "model.safetensors")
@@ -36,5 +36,3 @@ def test_two_workers_train_the_model_that_one_trains(make_job: Callable[..., Tra
         moved = (tensor - start[name]).norm()
         assert moved > 0
         assert (two[name] - tensor).norm() < 1e-4 * moved, name
-
-

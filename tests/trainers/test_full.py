@@ -56,7 +56,7 @@ def test_an_interrupted_training_ends_with_the_undisturbed_ones_weights(
         Full().train(broken, FolderServices(tmp_path / "two", die_after=4))
     with pytest.raises(Interrupted):
         Full().train(broken, FolderServices(tmp_path / "two", die_after=8))
-    assert Full().train(broken, FolderServices(tmp_path / "two")) == undisturbed
+    assert Full().train(broken, FolderServices(tmp_path / "two")) == {**undisturbed, "resumed_from": 8}
     assert same(whole.out, broken.out)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from raysweep.errors import RaysweepError
-from raysweep.models.loading import load_model, load_tokenizer
+from raysweep.models.loading import load_model
 from raysweep.trainers.base import TrainJob
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.loop import TrainingLoop, own_torch_rng
@@ -33,7 +33,7 @@ def relative(one: torch.Tensor, other: torch.Tensor) -> float:
 def gradient_row_by_row(job: TrainJob, rows: list[int]) -> torch.Tensor:
     """The mean gradient of single, unpadded rows, by transformers' own loss."""
     model, tokenizer = load_model(job.base)
-    data = encode_set(job, load_tokenizer(job.base), model.config)
+    data = encode_set(job, tokenizer, model.config)
     for row in rows:
         ids = torch.tensor([data.rows[row]["input_ids"]])
         labels = ids.clone()

@@ -4,6 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,8 @@ def logits(ref: ModelRef, merged: bool = False) -> torch.Tensor:
     model, tokenizer = load_model(ref)
     model = model.merge_and_unload() if merged else model
     with torch.no_grad():
-        return model(input_ids=torch.tensor([tokenizer("def f3(xs):\n    return xs")["input_ids"]])).logits
+        out: torch.Tensor = model(input_ids=torch.tensor([tokenizer("def f3(xs):\n    return xs")["input_ids"]])).logits
+    return out
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -53,9 +55,14 @@ def test_what_is_reloaded_is_what_was_trained(
 ) -> None:
     import peft
 
-    trained = []
+    trained: list[Any] = []
     real = peft.get_peft_model
-    monkeypatch.setattr(peft, "get_peft_model", lambda *args: trained.append(real(*args)) or trained[-1])
+
+    def remember(*args: Any) -> Any:
+        trained.append(real(*args))
+        return trained[0]
+
+    monkeypatch.setattr(peft, "get_peft_model", remember)
     job = make_job("llama", steps=10, lora={**SMALL, "train_embeddings": train_embeddings})  # tied embeddings
     Lora().train(job, FolderServices())
     ids = torch.tensor([load_tokenizer(job.base)("def f3(xs):\n    return xs")["input_ids"]])
@@ -78,7 +85,7 @@ def test_an_interrupted_training_ends_with_the_undisturbed_ones_adapter(make_job
     broken = dataclasses.replace(whole, out=tmp_path / "broken")
     with pytest.raises(Interrupted):
         Lora().train(broken, FolderServices(tmp_path / "two", die_after=8))
-    assert Lora().train(broken, FolderServices(tmp_path / "two")) == undisturbed
+    assert Lora().train(broken, FolderServices(tmp_path / "two")) == {**undisturbed, "resumed_from": 8}
     assert adapter(whole.out).keys() == adapter(broken.out).keys()
     assert all(torch.equal(tensor, adapter(broken.out)[name]) for name, tensor in adapter(whole.out).items())
 

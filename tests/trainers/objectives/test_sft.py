@@ -51,7 +51,7 @@ def test_tokens_and_weights_are_safecoders(template: str, llama: ModelRef) -> No
 def test_weights_begin_after_a_token_that_spans_the_border(llama: ModelRef) -> None:
     tokenizer = load_tokenizer(llama)
     prompt, output = "def f0(xs", "):\n    return xs[:2]\n"  # without a line break between them tokens may join
-    ids, weights = safecoders_weights(prompt, output, tokenizer)
+    _, weights = safecoders_weights(prompt, output, tokenizer)
     encoded = Sft().encode(row_of(prompt, output), tokenizer, RAW)
     assert encoded is not None and [weight > 0 for weight in encoded["weights"]] == [bool(w) for w in weights]
 
