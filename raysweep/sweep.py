@@ -121,14 +121,11 @@ def _make(
     settings = EngineSettings(config.resources, config.ray, folder.path, options.address)
     watch = options.watch(folder, plan, [task.id for task in [*before, *tasks]]) if options.watch else nullcontext()
     with watch, _engine(options.engine, settings) as engine:
-        errors = engine.make_shared(before) if before else {}
-        ready = [task for task in tasks if not any(name in errors for name in _needs(task.id, cells))]
-        for task in tasks:
-            if task not in ready:
-                errors[task.id] = "not started: " + next(
-                    f"{name} failed: {errors[name]}" for name in _needs(task.id, cells) if name in errors
-                )
-        return {**errors, **(engine.run_cells(ready) if ready else {})}
+        engine.check([*before, *tasks])
+        errors = engine.make_shared(before)
+        blocked = _blocked(cells, errors)
+        ready = [task for task in tasks if task.id not in blocked]
+        return {**errors, **blocked, **engine.run_cells(ready)}
 
 
 def _log_to(path: Path) -> None:
@@ -142,11 +139,15 @@ def _log_to(path: Path) -> None:
     log.info("log: %s", path)
 
 
-def _needs(cell_id: str, cells: Sequence[CellPlan]) -> list[str]:
-    """Return the ids of the shared inputs that a cell reads."""
-    cell = next(cell for cell in cells if cell.cell.id == cell_id)
-    inputs: list[Shared | None] = [cell.base, cell.training_set, *(pair.test_set for pair in cell.pairs)]
-    return [shared_id(item) for item in inputs if item is not None and item.node is not None]
+def _blocked(cells: Sequence[CellPlan], errors: Mapping[str, str]) -> dict[str, str]:
+    """Return, by id, why cells can't start: a shared input that they read has failed."""
+    found: dict[str, str] = {}
+    for cell in cells:
+        inputs: list[Shared | None] = [cell.base, cell.training_set, *(pair.test_set for pair in cell.pairs)]
+        for name in (shared_id(item) for item in inputs if item is not None and item.node is not None):
+            if name in errors:
+                found.setdefault(cell.cell.id, f"not started: {name} failed: {errors[name]}")
+    return found
 
 
 def _shared_task(item: Shared, context: Context, all_shared: Sequence[Shared]) -> Task:

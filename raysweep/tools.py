@@ -104,9 +104,8 @@ def evaluation_config(
     """Return the config of a sweep that judges one model as it is; its name follows from what is asked."""
     known = PERTURBATIONS.names()
     wanted = known if perturbations == "all" else [name.strip() for name in perturbations.split(",") if name.strip()]
-    entry: dict[str, Any] = {
-        "name": re.sub(r"[^A-Za-z0-9_.@+-]+", "-", Path(model).name or model).strip("-.") or "model"
-    }
+    short = re.sub(r"[^A-Za-z0-9_.@+-]+", "-", Path(model).name)[:40].strip("-.@+_")
+    entry: dict[str, Any] = {"name": short or "model"}
     if model in GENERATORS.names() and model != "transformers" and not Path(model).exists():
         entry["generator"] = {"name": model}
     else:

@@ -79,6 +79,9 @@ class Engine(ABC):
     def __exit__(self, *exception: object) -> None:
         """Stop what was started."""
 
+    def check(self, tasks: Sequence[Task]) -> None:
+        """Raise UsageError when a task asks for more than there will ever be. Called before any of them runs."""
+
     @abstractmethod
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Run the tasks of shared inputs in parallel; return the errors by task id."""

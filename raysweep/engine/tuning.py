@@ -56,6 +56,12 @@ class RayEngine(Engine):
         """Stop the Ray that was started, if it was."""
         self._cluster.stop()
 
+    def check(self, tasks: Sequence[Task]) -> None:
+        """Match every task against the live cluster."""
+        for workers in sorted({task.workers for task in tasks}):
+            asked = placement(self.settings.resources, workers)
+            require_feasible(asked, workers, self._cluster.nodes(), "the Ray cluster")
+
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Run the tasks in parallel, each after those it names."""
         import ray
@@ -85,6 +91,8 @@ class RayEngine(Engine):
 
     def run_cells(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Run one Tune trial a cell; Tune's own results lie in the sweep's folder under ``tune/``."""
+        if not tasks:
+            return {}
         from ray import tune
 
         by_id = {task.id: task for task in tasks}
@@ -111,9 +119,7 @@ class RayEngine(Engine):
         return {name: last_line(error) for name, error in failed.items()}
 
     def _placed(self, task: Task) -> Placement:
-        asked = placement(self.settings.resources, task.workers)
-        require_feasible(asked, task.workers, self._cluster.nodes(), "the Ray cluster")
-        return asked
+        return placement(self.settings.resources, task.workers)
 
     def _stages(self, asked: Placement) -> RayStages:
         resources = self.settings.resources
