@@ -1,0 +1,52 @@
+"""Records and Parquet."""
+
+from __future__ import annotations
+
+import math
+
+import pyarrow.parquet
+import pytest
+
+from raysweep.errors import StoreError
+from raysweep.records import Completion, Score, TrainingRow
+from raysweep.tables import read_rows, write_rows
+
+
+def completion(task: str, draw: int) -> Completion:
+    return Completion(task, draw, "    return 1\n", "eos", 4, "0" * 64)
+
+
+def test_rows_come_back_equal_and_sorted(tmp_path):
+    rows = [completion("b", 0), completion("a", 1), completion("a", 0)]
+    assert write_rows(tmp_path / "x.parquet", Completion, rows, ["task_id", "draw"]) == 3
+    assert read_rows(tmp_path / "x.parquet", Completion) == [rows[2], rows[1], rows[0]]
+
+
+def test_equal_rows_give_equal_bytes_in_any_order(tmp_path):
+    rows = [completion("a", draw) for draw in range(9)]
+    for name, order in (("x", rows), ("y", rows[::-1])):
+        write_rows(tmp_path / name, Completion, order, ["task_id", "draw"])
+    assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
+
+
+def test_missing_values_and_nan_survive(tmp_path):
+    row = TrainingRow("1", "1", "i", "", "o", "python", "clean", False, "i", "", rejected=None, context="{}")
+    write_rows(tmp_path / "t", TrainingRow, [row], ["row_id"])
+    assert read_rows(tmp_path / "t", TrainingRow) == [row]
+    score = Score("m", "none", "base", 1, "p", "C1", "RD", math.nan, math.nan, math.nan, 3, "clean pass@1 is 0")
+    write_rows(tmp_path / "s", Score, [score], ["model"])
+    assert math.isnan(read_rows(tmp_path / "s", Score)[0].value)
+
+
+def test_an_empty_table_keeps_its_schema(tmp_path):
+    write_rows(tmp_path / "x", Completion, [], ["task_id"])
+    assert read_rows(tmp_path / "x", Completion) == []
+    assert pyarrow.parquet.read_schema(tmp_path / "x").names[0] == "task_id"
+
+
+def test_a_newer_schema_is_refused(tmp_path):
+    write_rows(tmp_path / "x", Completion, [completion("a", 0)], ["task_id"])
+    table = pyarrow.parquet.read_table(tmp_path / "x")
+    pyarrow.parquet.write_table(table.replace_schema_metadata({"raysweep.schema_version": "99"}), tmp_path / "x")
+    with pytest.raises(StoreError, match="schema version 99"):
+        read_rows(tmp_path / "x", Completion)
