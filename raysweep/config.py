@@ -62,13 +62,15 @@ class RecipeConfig(Strict):
     max_tokens: Annotated[int, Field(ge=8)] = 1024
     rehearsal: Share = 0.0
     length_buckets: Annotated[int, Field(ge=0)] = 0
-    template: Literal["instruct", "raw"] = "instruct"
     workers: Count = 1
     lora: LoraConfig = LoraConfig()
 
-    def recipe(self) -> Recipe:
-        """Return the record that travels to trainers. LoRA's settings go along only where they count."""
-        values = self.model_dump()
+    def recipe(self, template: str) -> Recipe:
+        """Return the record that travels to trainers, for a model with that prompt template.
+
+        LoRA's settings go along only where they count.
+        """
+        values = {**self.model_dump(), "template": template}
         values["lora"] = values["lora"] if self.trainer == "lora" else {}
         return Recipe(**values)
 
@@ -93,6 +95,7 @@ class ModelConfig(Strict):
     revision: str | None = None
     trust_remote_code: bool = False
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    template: Literal["instruct", "raw"] = "instruct"  # how its fine-tuned versions are prompted (study.md section 5)
     recipes: list[Annotated[str, declared("recipes")]] = []
     stop: list[str] = []  # beside each problem's own
 

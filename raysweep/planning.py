@@ -51,7 +51,7 @@ class _Planner:
             generator=model.generator.spec(GENERATORS, self.config.seed) if model.generator else Spec("transformers"),
             decoding=self.config.evaluation.decoding(self.config.seed),
             prompt_format=self.config.evaluation.prompt_format,
-            template="",
+            template=model.template,
             stop=tuple(model.stop),
         )
         if cell.training_set != BASE:
@@ -60,7 +60,7 @@ class _Planner:
 
     def _tuned(self, plan: CellPlan) -> CellPlan:
         cell = plan.cell
-        recipe = self.config.recipes[cell.recipe].recipe()
+        recipe = self.config.recipes[cell.recipe].recipe(plan.template)
         training_set = self.fine_tuning_set(cell.training_set)
         spec = {
             "base": plan.base.identity,
@@ -70,7 +70,7 @@ class _Planner:
         }
         inputs = (plan.base.node.key, training_set.node.key) if plan.base.node else (training_set.node.key,)
         node = Node("model", 1, spec, inputs, cell.id)
-        return replace(plan, model=node, training_set=training_set, recipe=recipe, template=recipe.template)
+        return replace(plan, model=node, training_set=training_set, recipe=recipe)
 
     def _pair(self, plan: CellPlan, pair: Pair) -> PairPlan:
         test_set = self.test_set(pair.problem_set, pair.perturbation)
@@ -101,7 +101,7 @@ class _Planner:
         if model.pretrain is None:
             return self._existing(model)
         pretrain = model.pretrain
-        recipe = self.config.recipes[pretrain.recipe].recipe()
+        recipe = self.config.recipes[pretrain.recipe].recipe(model.template)
         source = pretrain.source.spec(SOURCES, self.config.seed)
         training_set = self._training_set(source, "clean", 1.0, 0, f"pre-training rows {source.name}")
         spec = {
@@ -168,10 +168,6 @@ def _decoding_spec(decoding: Decoding) -> dict[str, Any]:
 
 
 def _prompt_spec(plan: CellPlan) -> dict[str, Any]:
-    """What turns a test set's prompt into the text a model sees."""
-    native = plan.prompt_format == "native"
-    return {
-        "format": plan.prompt_format,
-        "tuned": plan.recipe is not None and native,
-        "template": plan.template if native else "",
-    }
+    """What turns a test set's prompt into the text a model sees; `tuned` counts only where the format looks at it."""
+    tuned = plan.recipe is not None and plan.prompt_format == "native"
+    return {"format": plan.prompt_format, "tuned": tuned, "template": plan.template}

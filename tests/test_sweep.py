@@ -145,7 +145,7 @@ def test_a_cell_that_fails_is_told_and_the_others_go_on(tmp_path):
         [
             *command(tmp_path, "--engine", "local"),
             "--set",
-            "recipes.broken={max_tokens: 8, template: raw}",
+            "recipes.broken={max_tokens: 8}",
             "--set",
             "models.0.recipes=[broken]",
         ],
@@ -202,7 +202,7 @@ def test_worker_processes_give_the_same_weights_and_two_of_them_nearly_so(undist
     shutil.copytree(undisturbed, tmp_path / "store")
     storage = tmp_path / "store"
     shutil.rmtree(storage / "artefacts" / "model")
-    two = "recipes.two={epochs: 1, batch_size: 16, lr: 1.0e-3, max_tokens: 256, template: raw, workers: 2}"
+    two = "recipes.two={epochs: 1, batch_size: 16, lr: 1.0e-3, max_tokens: 256, workers: 2}"
     overrides = ["resources.processes=workers", two, "models.0.recipes=[tiny, two]"]
     arguments = [part for override in overrides for part in ("--set", override)]
     done = subprocess.run(command(storage, *arguments), capture_output=True, text=True, env=environment())

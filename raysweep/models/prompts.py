@@ -51,16 +51,17 @@ def evaluation_prompt(problem: Problem, shown_prompt: str, *, prompt_format: str
         prompt_format: ``native`` (a base model the prompt, a tuned one its training template), ``raw`` (the prompt,
             for all) or ``instruct`` (the instruction template, for all).
         tuned: whether the model was fine-tuned.
-        template: the recipe's template; "" for a base model.
+        template: the model's, with which its fine-tuned versions are trained.
 
-    A base model's native prompt is stripped (study.md section 6); ``raw`` ones, format or template, never are.
+    A prompt that stands alone is stripped (study.md section 6): a last line break would be a token of its own that
+    models don't know there. Under the template ``raw`` it never is, since that is how rows were shown in training.
     """
     if prompt_format not in FORMATS:
         raise UsageError(f"unknown prompt_format {prompt_format!r}; known: {', '.join(FORMATS)}")
     if prompt_format == "instruct" or (prompt_format == "native" and tuned and template == "instruct"):
         signature, docstring = split_docstring(shown_prompt, problem.entry_point)
         return instruct(TASK.format(docstring=docstring)) + signature
-    return shown_prompt if "raw" in (template, prompt_format) else shown_prompt.strip()
+    return shown_prompt if template == "raw" else shown_prompt.strip()
 
 
 def split_docstring(prompt: str, entry_point: str) -> tuple[str, str]:

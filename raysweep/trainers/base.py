@@ -48,7 +48,7 @@ class Recipe:
     max_tokens: int = 1024  # longer rows are dropped and counted
     rehearsal: float = 0.0  # share of the rows whose text is the clean one
     length_buckets: int = 0  # steps whose rows are sorted by length together; 0: rows in random order
-    template: str = "instruct"  # instruct (study.md section 5) | raw (instruction + output)
+    template: str = "instruct"  # the base model's: instruct (study.md section 5) | raw (instruction + output)
     workers: int = 1
     lora: Mapping[str, Any] = field(default_factory=dict)  # r, alpha, dropout, targets, train_embeddings
 

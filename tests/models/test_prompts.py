@@ -63,7 +63,7 @@ def test_a_tuned_model_sees_the_template_and_goes_on_from_the_signature() -> Non
 
 @pytest.mark.parametrize("tuned", [False, True])
 def test_a_prompt_format_holds_for_base_and_tuned_alike(tuned: bool) -> None:
-    assert show(tuned=tuned, prompt_format="raw") == PROMPT
+    assert show(tuned=tuned, prompt_format="raw") == PROMPT.strip()
     assert show(tuned=tuned, prompt_format="instruct").startswith(HEAD)
     with pytest.raises(UsageError, match="chat"):
         show(tuned=tuned, prompt_format="chat")
