@@ -20,9 +20,16 @@ class ConfigError(UsageError):
     """Everything that is wrong with a config, one line a finding."""
 
     def __init__(self, source: str, findings: Sequence[str]) -> None:
-        self.findings = list(findings)
-        count = f"{len(findings)} errors" if len(findings) > 1 else "1 error"
-        super().__init__("\n".join([f"{source}: {count}", *(f"  {finding}" for finding in findings)]))
+        super().__init__(source, list(findings))
+
+    @property
+    def findings(self) -> list[str]:
+        """One line each."""
+        return list(self.args[1])
+
+    def __str__(self) -> str:
+        count = f"{len(self.findings)} errors" if len(self.findings) > 1 else "1 error"
+        return "\n".join([f"{self.args[0]}: {count}", *(f"  {finding}" for finding in self.findings)])
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,11 @@ class UnknownName(UsageError):
     """A name that no registry entry, config entry or field has."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        known = sorted(known)
-        super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, known)}; known: {', '.join(known) or 'none'}")
+        super().__init__(kind, name, sorted(known))  # as given, so that it can be pickled: workers raise it too
+
+    def __str__(self) -> str:
+        kind, name, known = self.args
+        return f"unknown {kind} {name!r}{did_you_mean(name, known)}; known: {', '.join(known) or 'none'}"
 
 
 class StoreError(RaysweepError):
@@ -33,8 +36,8 @@ class StoreError(RaysweepError):
 class ExecutionNotAllowed(UsageError):
     """Model-written programs were about to run without the user's permission."""
 
-    def __init__(self) -> None:
-        super().__init__(
+    def __str__(self) -> str:
+        return (
             "this would run programs written by a language model on this machine; if you accept that, "
             "pass --allow-code-execution or set `allow_code_execution: true` in the config"
         )

@@ -14,7 +14,7 @@ from raysweep.engine.checkpoints import TrainingServices
 from raysweep.engine.cluster import Placement
 from raysweep.errors import RaysweepError
 from raysweep.records import TrainingStep
-from raysweep.trainers.base import TRAINERS, TrainJob
+from raysweep.trainers.base import TrainJob
 
 REPORTS = 20
 """Reports a training makes to Ray Train, at most: all workers must make the same ones."""
@@ -46,6 +46,8 @@ def train_with_ray(job: TrainJob, work: Path, tell: Tell, placement: Placement) 
     in_trial = placement.in_trial
 
     def loop(config: dict[str, Any]) -> dict[str, Any]:
+        from raysweep.trainers.base import TRAINERS  # here: a function sent to a worker takes copies of its globals
+
         services = TrainingServices(work, tell) if in_trial else WorkerServices(work, tell)
         return TRAINERS.get(job.recipe.trainer)().train(job, services)
 
