@@ -2,7 +2,7 @@
 
 Layout (design.md, "Keys and artefacts"):
     <root>/artefacts/<stage>/<key[:2]>/<key>/   data files, and manifest.json, written last
-    <root>/work/<stage>/<key>/                  checkpoints of what is being made; goes when it is committed
+    <root>/unfinished/<stage>/<key>/            checkpoints of what is being made; goes when it is committed
     <root>/sweeps/<name>/                       config, grid, progress, scores, report of a sweep
 An artefact without a manifest does not exist. One whose files differ from its manifest is damaged: it is reported,
 removed and made again, never used. Files are moved one by one, the manifest last, and no folder is ever renamed, since
@@ -111,7 +111,7 @@ class Store:
 
     def work_folder(self, node: Artefact) -> Path:
         """Return the folder for checkpoints of an artefact that is being made."""
-        return self.root / "work" / node.stage / node.key
+        return self.root / "unfinished" / node.stage / node.key
 
     def sweep_folder(self, name: str) -> Path:
         """Return the folder of a sweep."""

@@ -176,7 +176,7 @@ def test_killed_with_kill_9_in_mid_run_it_goes_on_and_ends_the_same(finished, tm
     killed = tmp_path / "killed"
     running = subprocess.Popen(command(killed, *arguments), stderr=subprocess.DEVNULL, env=environment())
     deadline = time.time() + 240
-    while time.time() < deadline and not list((killed / "work").glob("model/*/step-*/COMPLETE")):
+    while time.time() < deadline and not list((killed / "unfinished").glob("model/*/step-*/COMPLETE")):
         assert running.poll() is None, "the sweep ended before it could be killed"
         time.sleep(0.02)
     running.send_signal(signal.SIGKILL)
