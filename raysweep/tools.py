@@ -159,22 +159,21 @@ def execute_samples(
     import dataclasses
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from raysweep.execution.permission import require_permission
     from raysweep.execution.pool import Executor
+    from raysweep.watching import counting
 
     problem_set, _ = problem_set_of(problems, seed=42)
     rows = read_samples(samples)
     programs = programs_of(rows, problem_set.problems())
     require_permission(allowed)
     limits = problem_set.limits if timeout is None else dataclasses.replace(problem_set.limits, cpu_seconds=timeout)
-    columns = (TextColumn("executing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(file=sys.stderr)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("executing", total=len(programs))
-        with Executor(workers or len(os.sched_getaffinity(0))) as executor:
-            verdicts = executor.run(programs, limits, lambda done: progress.update(task, completed=done))
+    with (
+        counting(Console(file=sys.stderr), "executing", len(programs)) as tell,
+        Executor(workers or len(os.sched_getaffinity(0))) as executor,
+    ):
+        verdicts = executor.run(programs, limits, tell)
     if out is not None:
         write_results(out, rows, verdicts)
     return score_samples(rows, verdicts, problem_set.problems())

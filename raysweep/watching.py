@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -89,6 +90,25 @@ class Watcher:
                     self._console.print(_line(activity, counts), highlight=False, soft_wrap=True)
             if ended:
                 return
+
+
+@contextmanager
+def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Give a function to tell how many of `total` are done: a bar on a terminal, a line every 10 seconds in a log."""
+    if console.is_terminal:
+        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda done: progress.update(task, completed=done)
+        return
+    told = [time.time()]
+
+    def tell(done: int) -> None:
+        if time.time() - told[0] >= LINE_SECONDS:
+            told[0] = time.time()
+            console.print(f"{time.strftime('%H:%M:%S')} {what}: {done:,}/{total:,}", highlight=False)
+
+    yield tell
 
 
 def overview(activities: dict[str, Activity], wanted: Sequence[str], started: float) -> Overview:
