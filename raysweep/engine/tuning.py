@@ -76,6 +76,7 @@ class RayEngine(Engine):
                 "memory": bundle.pop("memory", None),
                 "resources": bundle,
                 "max_retries": 0,
+                "max_calls": 1 if task.workers else 0,  # a process that trained holds gigabytes until it ends
                 "name": f"make {task.id}",
             }
             before = [refs[name] for name in task.after if name in refs]
