@@ -80,7 +80,7 @@ class RayEngine(Engine):
                 "name": f"make {task.id}",
             }
             before = [refs[name] for name in task.after if name in refs]
-            refs[task.id] = ray.remote(_run_task).options(**options).remote(task, self._stages(asked), *before)
+            refs[task.id] = ray.remote(**options)(_run_task).remote(task, self._stages(asked), *before)
         errors = {}
         for name, ref in refs.items():
             try:
