@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raysweep.engine.base import GenerateJob, Stages
+from raysweep.errors import RaysweepError
 from raysweep.plans import BasePlan, CellPlan, PairPlan, Shared, TestSetPlan, TrainingSetPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.progress import ProgressFile
@@ -21,6 +22,7 @@ from raysweep.records import (
     Completion,
     Limits,
     ModelRef,
+    Outcome,
     Program,
     PromptRow,
     Result,
@@ -211,6 +213,9 @@ def _execute_under(
             programs[sha] = program
             wanted[-1][1].append((completion, sha))
     verdicts = dict(zip(programs, stages.execute(list(programs.values()), limits, tell), strict=True))
+    unjudged = [verdict.detail for verdict in verdicts.values() if verdict.outcome is Outcome.HARNESS_ERROR]
+    if unjudged:
+        raise RaysweepError(f"{len(unjudged)} programs could not be judged: {unjudged[0]}; run the command again")
     for pair, completions in wanted:
         rows = [result_of(completion, verdicts[sha], sha) for completion, sha in completions]
         with store.writing(pair.results) as draft:

@@ -129,8 +129,9 @@ class SweepPlan:
         A cell reads its training set only while its model is missing, and a base model's rows likewise.
         """
         needed: list[Shared | None] = [item for item in self.shared() if item.node and store.is_damaged(item.node)]
+        needed += [pair.test_set for cell in self.cells for pair in cell.pairs]  # reports read them, too
         for cell in cells:
-            needed += [pair.test_set for pair in cell.pairs] + [cell.base]
+            needed.append(cell.base)
             if cell.model is not None and not store.has(cell.model):
                 needed.append(cell.training_set)
         needed += [i.training_set for i in needed if isinstance(i, BasePlan) and i.node and not store.has(i.node)]

@@ -29,7 +29,7 @@ from raysweep.trainers.base import TRAINERS
 
 def base_ref(base: BasePlan, store: Store) -> ModelRef | None:
     """Return how to load a base model; None for a generator without weights."""
-    return ModelRef(str(store.folder(base.node))) if base.node is not None else base.ref
+    return ModelRef(str(store.use(base.node))) if base.node is not None else base.ref
 
 
 def model_ref(plan: CellPlan, store: Store) -> ModelRef | None:
@@ -38,7 +38,7 @@ def model_ref(plan: CellPlan, store: Store) -> ModelRef | None:
     if plan.model is None or plan.recipe is None:
         return base
     kind = TRAINERS.get(plan.recipe.trainer).kind
-    folder = str(store.folder(plan.model))
+    folder = str(store.use(plan.model))
     if kind is ModelKind.FULL:
         return ModelRef(folder, dtype=base.dtype) if base else None
     return ModelRef(folder, kind, base)
@@ -73,11 +73,13 @@ def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[Generation
 
 def problems_of(pair: PairPlan) -> Mapping[str, Problem]:
     """Return a pair's problems by task id."""
-    return _problems(canonical_json(pair.test_set.problem_set.as_dict()))
+    content = canonical_json(pair.test_set.node.spec["problems"])
+    return _problems(canonical_json(pair.test_set.problem_set.as_dict()), content)
 
 
 @cache
-def _problems(spec: str) -> dict[str, Problem]:
+def _problems(spec: str, content: str) -> dict[str, Problem]:
+    """Make a problem set once per content: a file may have changed since."""
     made = PROBLEMS.create(Spec(**json.loads(spec)))
     return {problem.task_id: problem for problem in made.problems()}
 

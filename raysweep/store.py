@@ -52,6 +52,10 @@ class Node:
         object.__setattr__(self, "key", hashlib.sha256(canonical_json(content).encode()).hexdigest())
 
 
+class NewerStore(StoreError):
+    """An artefact of a schema that this raysweep does not know; it is left alone."""
+
+
 class Artefact(Protocol):
     """Anything that names an artefact: a `Node`, or what a sweep's grid remembers of one."""
 
@@ -127,39 +131,37 @@ class Store:
             manifest: dict[str, Any] = json.loads((self.folder(node) / MANIFEST).read_text())
         except (OSError, ValueError) as error:
             raise StoreError(f"{node.label}: no readable manifest in {self.folder(node)}: {error}") from None
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+            raise StoreError(f"{node.label}: the manifest in {self.folder(node)} is incomplete")
         if manifest.get("schema_version", 0) > SCHEMA_VERSION:
-            raise StoreError(
+            raise NewerStore(
                 f"{self.folder(node)} was written by a newer raysweep (schema {manifest['schema_version']}, "
                 f"this one reads {SCHEMA_VERSION}); upgrade raysweep or give another --storage"
             )
         return manifest
 
-    def damage(self, node: Artefact) -> str:
-        """Say how an artefact's files differ from its manifest; empty when they don't."""
-        folder = self.folder(node)
+    def damage(self, node: Artefact, *, whole: bool = False) -> str:
+        """Say how an artefact's files differ from its manifest; empty when they don't. `whole`: hash large ones too."""
         try:
             files = self.manifest(node)["files"]
-            for name, expected in files.items():
-                path = folder / name
-                if not path.is_file():
-                    return f"{name} is missing"
-                stat = path.stat()
-                if stat.st_size != expected["bytes"]:
-                    return f"{name} has {stat.st_size} bytes, not {expected['bytes']}"
-                if (
-                    stat.st_size <= FULL_CHECK_BYTES
-                    and _hash(path, stat.st_size, stat.st_mtime_ns) != expected["sha256"]
-                ):
-                    return f"{name} has another content than was written"
-        except json.JSONDecodeError as error:
-            return f"{MANIFEST} can't be read: {error}"
+        except NewerStore:
+            raise
         except StoreError as error:
-            if "newer raysweep" in str(error):
-                raise
             return str(error)
-        except (KeyError, TypeError):
-            return f"{MANIFEST} is incomplete"
-        return ""
+        found = (_difference(self.folder(node) / name, expected, whole) for name, expected in files.items())
+        return next((difference for difference in found if difference), "")
+
+    def use(self, node: Artefact) -> Path:
+        """Return an artefact's folder, for reading large files; every byte is checked once.
+
+        Raises:
+            StoreError: it is damaged, and was removed so that the next run makes it again.
+        """
+        wrong = self.damage(node, whole=True)
+        if wrong:
+            self.remove(node)
+            raise StoreError(f"{node.label} is damaged ({wrong}); it was removed: run the command again")
+        return self.folder(node)
 
     def is_damaged(self, node: Artefact) -> bool:
         """Tell whether an artefact was committed and is no longer what was written."""
@@ -226,6 +228,21 @@ def write_atomically(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _difference(path: Path, expected: Any, whole: bool) -> str:
+    """Say how a file differs from its manifest's entry {bytes, sha256}; empty when it does not."""
+    if not path.is_file():
+        return f"{path.name} is missing"
+    if not isinstance(expected, dict) or not {"bytes", "sha256"} <= set(expected):
+        return f"{MANIFEST} is incomplete"
+    stat = path.stat()
+    if stat.st_size != expected["bytes"]:
+        return f"{path.name} has {stat.st_size} bytes, not {expected['bytes']}"
+    looked_at = whole or stat.st_size <= FULL_CHECK_BYTES
+    if looked_at and _hash(path, stat.st_size, stat.st_mtime_ns) != expected["sha256"]:
+        return f"{path.name} has another content than was written"
+    return ""
 
 
 def _describe(path: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from raysweep.execution.permission import require_permission
 from raysweep.pipeline import Context, make_cell, make_shared, shared_id
 from raysweep.planning import build_plan
 from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
+from raysweep.progress import read_activities
 from raysweep.provenance import provenance
 from raysweep.records import Score
 from raysweep.store import Store
@@ -125,7 +126,11 @@ def _make(
         errors = engine.make_shared(before)
         blocked = _blocked(cells, errors)
         ready = [task for task in tasks if task.id not in blocked]
-        return {**errors, **blocked, **engine.run_cells(ready)}
+        errors = {**errors, **blocked, **engine.run_cells(ready)}
+    told = {name: activity.error for name, activity in read_activities(folder.progress).items() if activity.error}
+    errors = {name: told.get(name, error) for name, error in errors.items()}
+    unfinished = [cell.cell.id for cell in plan.missing_cells(folder.store)]
+    return {**{name: "it ended without results" for name in unfinished}, **errors}
 
 
 def _log_to(path: Path) -> None:

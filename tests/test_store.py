@@ -77,6 +77,8 @@ def test_a_folder_without_manifest_does_not_exist(tmp_path):
         (lambda folder: (folder / "sub" / "more.txt").unlink(), "missing"),
         (lambda folder: (folder / MANIFEST).write_text('{"files": '), "manifest"),
         (lambda folder: (folder / MANIFEST).write_text("{}"), "incomplete"),
+        (lambda folder: (folder / MANIFEST).write_text("[]"), "incomplete"),
+        (lambda folder: (folder / MANIFEST).write_text('{"files": {"rows.txt": 3}}'), "incomplete"),
     ],
 )
 def test_damage_is_seen_said_and_removed(tmp_path, harm, said):
@@ -86,6 +88,18 @@ def test_damage_is_seen_said_and_removed(tmp_path, harm, said):
     assert not store.has(node())
     assert said in store.discard_if_damaged(node())
     assert not store.folder(node()).exists()
+
+
+def test_a_large_file_is_checked_whole_before_it_is_used(tmp_path, monkeypatch):
+    monkeypatch.setattr("raysweep.store.FULL_CHECK_BYTES", 3)
+    store = Store(tmp_path)
+    commit(store, node())
+    assert store.use(node()) == store.folder(node())
+    (store.folder(node()) / "rows.txt").write_text("CONTENT")
+    assert store.has(node()), "its size is right, and that is all that is looked at so far"
+    with pytest.raises(StoreError, match="removed: run the command again"):
+        store.use(node())
+    assert not store.has(node())
 
 
 def test_an_artefact_of_a_newer_schema_is_left_alone(tmp_path):

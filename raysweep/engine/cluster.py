@@ -17,7 +17,8 @@ SLOT = "raysweep_slot"
 """Custom resource that a trial holds while its work runs elsewhere: with CPUs instead, drivers and their children
 would wait for each other for ever on a small machine (Ray has no notion of the two belonging together)."""
 
-QUIET = {
+ENVIRONMENT = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a user's relative paths mean the folder that the command was given in
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the command line's
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own tables would stand between ours, on stdout
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -43,8 +44,9 @@ class Placement:
 def placement(resources: ResourcesConfig, workers: int) -> Placement:
     """Return how a task with so many training workers (0: none) is placed."""
     in_trial = resources.processes == "trial" or (resources.processes == "auto" and workers <= 1 and not resources.gpus)
-    if in_trial and workers > 1:
-        raise UsageError(f"resources.processes is 'trial', but a recipe has {workers} workers; use 'auto' or 'workers'")
+    if in_trial and (workers > 1 or resources.gpus):
+        what = f"a recipe has {workers} workers" if workers > 1 else f"resources.gpus is {resources.gpus:g}"
+        raise UsageError(f"resources.processes is 'trial', but {what}; use 'auto' or 'workers'")
     return Placement(resources.cpus, resources.gpus, int(resources.memory_gib * 2**30), in_trial)
 
 
@@ -89,10 +91,12 @@ class Cluster:
 
     def start(self) -> str:
         """Connect or start; return one line for the user."""
-        for name, value in QUIET.items():  # before Ray is imported
+        for name, value in ENVIRONMENT.items():  # before Ray is imported
             os.environ.setdefault(name, value)
         import ray
 
+        for noisy in ("ray.tune", "ray.train", "ray.data"):  # errors of cells are told by raysweep, in one line
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)
         common: dict[str, Any] = {"namespace": "raysweep", "log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is not None:
             context = ray.init(address=self._address, **common)

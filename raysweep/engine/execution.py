@@ -19,16 +19,14 @@ class ExecutionActor:
     """One slot: programs run in interpreters of their own, never in the actor's process."""
 
     def __init__(self) -> None:
-        self._executor = Executor(slots=1)
-        self._executor.__enter__()
+        self._executor = Executor(slots=1)  # its supervisor ends with this process
+
+    def ready(self) -> None:
+        """Answer once the actor has been placed and started."""
 
     def run(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
         """Return one verdict a program, in order."""
         return self._executor.run(programs, limits)
-
-    def close(self) -> None:
-        """End the slot."""
-        self._executor.__exit__(None, None, None)
 
 
 def execute_with_ray(
@@ -45,22 +43,26 @@ def execute_with_ray(
     )
     pool = [remote.remote() for _ in range(min(actors, -(-len(programs) // BATCH)))]
     verdicts: dict[int, Verdict] = {}
-    pending: dict[Any, tuple[int, Any]] = {}
+    starting = {actor.ready.remote(): actor for actor in pool}  # one that never finds a CPU holds nothing up
+    running: dict[Any, tuple[int, Any]] = {}
 
     def submit(actor: Any) -> None:
         batch = next(waiting, None)
         if batch is not None:
-            pending[actor.run.remote(batch[1], limits)] = (batch[0], actor)
+            running[actor.run.remote(batch[1], limits)] = (batch[0], actor)
 
-    for actor in pool * IN_FLIGHT:
-        submit(actor)
-    while pending:
-        ready, _ = ray.wait(list(pending), num_returns=1)
-        at, actor = pending.pop(ready[0])
-        verdicts.update(enumerate(ray.get(ready[0]), start=at))
-        submit(actor)
-        tell(len(verdicts), len(programs), "")
-    ray.get([actor.close.remote() for actor in pool])
+    while len(verdicts) < len(programs):
+        for ready in ray.wait([*starting, *running], num_returns=1)[0]:
+            if ready in starting:
+                ray.get(ready)
+                for _ in range(IN_FLIGHT):
+                    submit(starting[ready])
+                del starting[ready]
+                continue
+            at, actor = running.pop(ready)
+            verdicts.update(enumerate(ray.get(ready), start=at))
+            submit(actor)
+            tell(len(verdicts), len(programs), "")
     for actor in pool:
         ray.kill(actor)
     return [verdicts[at] for at in range(len(programs))]

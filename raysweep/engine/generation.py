@@ -41,7 +41,7 @@ def generate_with_ray(job: GenerateJob, tell: Tell, placement: Placement, actors
         GenerationActor,
         fn_constructor_args=(dataclasses.replace(job, requests=()),),
         compute=ray.data.ActorPoolStrategy(size=min(actors, blocks)),
-        batch_size=None,
+        batch_size=job.batch_size,
         num_cpus=0 if placement.in_trial else placement.cpus,  # in the trial's process: it lends its CPU and waits
         num_gpus=placement.gpus or None,
     )

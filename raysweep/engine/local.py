@@ -67,8 +67,9 @@ class LocalEngine(Engine):
 
 
 def make_generator(job: GenerateJob) -> Generator:
-    """Build a job's generator."""
-    return GENERATORS.create(job.generator, model=job.model, decoding=job.decoding)
+    """Build a job's generator; one that batches by itself takes the job's batch size."""
+    own = {"batch_size": job.batch_size} if "batch_size" in GENERATORS.parameters(job.generator.name) else {}
+    return GENERATORS.create(job.generator, model=job.model, decoding=job.decoding, **own)
 
 
 def batches(job: GenerateJob) -> list[Sequence[Any]]:

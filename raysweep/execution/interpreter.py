@@ -60,6 +60,9 @@ def start(text: str, limits: Limits, folder: str, packages: list[str]) -> Starte
                 _limit(limits)
                 os.chdir(folder)
                 _become_child([source, theirs[2]], folder, packages)
+        except BaseException as error:  # not the program's fault: it never ran
+            os.write(theirs[2], nonce + f"harness_error\nit could not be started: {error}".encode())
+            os._exit(0)
         finally:
             os._exit(127)
     for descriptor in (source, *theirs):

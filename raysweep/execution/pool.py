@@ -106,10 +106,7 @@ def _verdicts(slots: Sequence[Slot], programs: Mapping[str, Program], limits: Li
                 if attempt < TRIES:
                     waiting.appendleft((key, attempt + 1))
                 else:
-                    yield (
-                        key,
-                        Verdict(Outcome.HARNESS_ERROR, f"lost its supervisor {TRIES} times; the last time {lost}"),
-                    )
+                    yield key, Verdict(Outcome.KILLED, f"it ended its supervisor {TRIES} times; the last time {lost}")
 
 
 def _ready(busy: Mapping[Slot, tuple[str, int]]) -> list[Slot]:

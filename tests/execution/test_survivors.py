@@ -14,7 +14,9 @@ import psutil
 import pytest
 
 from raysweep.execution import process_tree, supervisor
+from raysweep.execution.interpreter import start
 from raysweep.execution.pool import Executor
+from raysweep.execution.supervisor import reported
 from raysweep.records import Limits, Outcome, Program
 
 LIMITS = Limits(cpu_seconds=2, wall_factor=10)
@@ -120,15 +122,25 @@ def test_a_supervisor_killed_in_the_middle_loses_nothing_and_leaves_nothing():
     assert outcomes == [Outcome.PASSED] * 3 + [Outcome.FAILED]
 
 
-def test_a_program_that_kills_its_supervisor_each_time_is_a_harness_error_and_harms_no_other():
+def test_a_program_that_kills_its_supervisor_each_time_is_killed_and_harms_no_other():
     programs = [Program("import os; os.kill(os.getppid(), 9)"), Program("assert True")]
     with Executor() as executor:
         first, second = executor.run(programs, LIMITS)
     assert (first.outcome, first.detail) == (
-        Outcome.HARNESS_ERROR,
-        "lost its supervisor 2 times; the last time it died",
+        Outcome.KILLED,
+        "it ended its supervisor 2 times; the last time it died",
     )
     assert second.outcome is Outcome.PASSED
+
+
+def test_a_program_that_could_not_be_started_is_a_harness_error(monkeypatch, tmp_path):
+    broken = tmp_path / "python"
+    broken.write_text("no program")
+    monkeypatch.setattr("raysweep.execution.interpreter.sys.executable", str(broken))
+    program = start("assert True", LIMITS, str(tmp_path), [])
+    _, status = os.waitpid(program.pid, 0)
+    verdict = reported(program, status)
+    assert verdict.outcome is Outcome.HARNESS_ERROR and "could not be started" in verdict.detail
 
 
 def test_a_supervisor_that_died_while_idle_is_replaced():
@@ -144,7 +156,7 @@ def test_a_supervisor_that_went_silent_is_replaced(monkeypatch):
     text = "import os, signal; os.kill(os.getppid(), signal.SIGSTOP)"
     with Executor() as executor:
         verdicts = executor.run([Program(text), Program("pass")], Limits(cpu_seconds=0.5, wall_factor=1))
-    assert [verdict.outcome for verdict in verdicts] == [Outcome.HARNESS_ERROR, Outcome.PASSED]
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.KILLED, Outcome.PASSED]
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
