@@ -41,7 +41,6 @@ class Context:
 
     storage: str
     progress: Path  # folder of progress files
-    batch_size: int
     checkpoint_every: int
 
     @property
@@ -170,7 +169,7 @@ def generate(plan: CellPlan, context: Context, stages: Stages, progress: Progres
     asked = [(pair, requests_of(plan, pair, store)) for pair in missing]
     once = {same_text(plan, request): request for _, requests in asked for request in requests}
     longest_first = sorted(once.values(), key=lambda request: (-len(request.prompt), request.request_id))
-    job = GenerateJob(model_ref(plan, store), plan.generator, plan.decoding, longest_first, context.batch_size)
+    job = GenerateJob(model_ref(plan, store), plan.generator, plan.decoding, longest_first, plan.batch_size)
 
     def tell(done: int, total: int, detail: str) -> None:
         progress.update("generating", done, total, detail)
@@ -186,7 +185,7 @@ def generate(plan: CellPlan, context: Context, stages: Stages, progress: Progres
         ]
         with store.writing(pair.completions) as draft:
             write_rows(draft.folder / ROWS, Completion, rows, ["task_id", "draw"])
-            draft.counts = {"rows": len(rows), "distinct_prompts_of_cell": len(once), "batch_size": context.batch_size}
+            draft.counts = {"rows": len(rows), "distinct_prompts_of_cell": len(once), "batch_size": plan.batch_size}
 
 
 def execute(plan: CellPlan, store: Store, stages: Stages, progress: ProgressFile) -> None:

@@ -17,9 +17,14 @@ from raysweep.grid import BASE, Cell, Pair, build_grid
 from raysweep.models.loading import fingerprint, resolve
 from raysweep.plans import BasePlan, CellPlan, PairPlan, SweepPlan, TestSetPlan, TrainingSetPlan
 from raysweep.problems.base import PROBLEMS
+from raysweep.provenance import versions
 from raysweep.records import Decoding, Spec
 from raysweep.store import Node
+from raysweep.trainers.base import Recipe
 from raysweep.training_sets.base import SOURCES
+
+CLEAN = "clean"
+TRANSFORMERS = "transformers"
 
 
 def build_plan(config: SweepConfig) -> SweepPlan:
@@ -48,11 +53,12 @@ class _Planner:
             cell,
             base,
             pairs=(),
-            generator=model.generator.spec(GENERATORS, self.config.seed) if model.generator else Spec("transformers"),
+            generator=model.generator.spec(GENERATORS, self.config.seed) if model.generator else Spec(TRANSFORMERS),
             decoding=self.config.evaluation.decoding(self.config.seed),
             prompt_format=self.config.evaluation.prompt_format,
             template=model.template,
             stop=tuple(model.stop),
+            batch_size=self.config.evaluation.batch_size,
         )
         if cell.training_set != BASE:
             plan = self._tuned(plan)
@@ -65,7 +71,7 @@ class _Planner:
         spec = {
             "base": plan.base.identity,
             "family": plan.base.family,
-            "recipe": dataclasses.asdict(recipe),
+            "recipe": _recipe_spec(recipe),
             "seed": cell.seed,
         }
         inputs = (plan.base.node.key, training_set.node.key) if plan.base.node else (training_set.node.key,)
@@ -76,7 +82,7 @@ class _Planner:
         test_set = self.test_set(pair.problem_set, pair.perturbation)
         made_by = plan.model or plan.base.node
         spec = {
-            "generator": plan.generator.as_dict(),
+            "generator": _generator_spec(plan, self.models[plan.cell.model].dtype),
             "decoding": _decoding_spec(plan.decoding),
             "prompt": _prompt_spec(plan),
             "stop": list(plan.stop),
@@ -108,7 +114,7 @@ class _Planner:
             "family": pretrain.family,
             "vocab_size": pretrain.vocab_size,
             "size": pretrain.size,
-            "recipe": dataclasses.asdict(recipe),
+            "recipe": _recipe_spec(recipe),
             "seed": self.config.seed,
         }
         node = Node("base_model", 1, spec, (training_set.node.key,), f"base model {name}")
@@ -129,27 +135,29 @@ class _Planner:
         return self._training_set(source, wanted.perturbation, wanted.ratio, wanted.draw, f"training set {name}")
 
     def _training_set(self, source: Spec, perturbation: str, ratio: float, draw: int, label: str) -> TrainingSetPlan:
-        method = self.config.perturbation(perturbation)
-        spec = {
+        method = self.config.perturbation(perturbation if ratio > 0 else CLEAN)  # 0 % of anything is the clean set
+        spec: dict[str, Any] = {
             "source": source.name,
             "rows": dict(SOURCES.create(source).fingerprint()),
-            "perturbation": method.as_dict(),
-            "ratio": ratio,
-            "draw": draw if 0 < ratio < 1 else 0,
-            "seed": self.config.seed,
+            "perturbation": _method_spec(method),
         }
+        if method.name != CLEAN:
+            drawn = {"ratio": ratio, "draw": draw if ratio < 1 else 0, "seed": self.config.seed}
+            spec = {**spec, **drawn}
         return TrainingSetPlan(Node("training_set", 1, spec, (), label), source, method, ratio, draw, self.config.seed)
 
     def _test_set(self, problem_set: str, perturbation: str) -> TestSetPlan:
         evaluation = self.config.evaluation
         method = self.config.perturbation(perturbation)
-        spec = {
+        if evaluation.compat is not None:
+            method = Spec(method.name)  # ReCode knows no strength
+        spec: dict[str, Any] = {
             "problems": self.problem_fingerprint(problem_set),
-            "perturbation": method.as_dict(),
-            "seed": self.config.seed,
-            "compat": evaluation.compat,
+            "perturbation": _method_spec(method),
             "limit": evaluation.limit,
         }
+        if method.name != CLEAN:
+            spec = {**spec, "seed": self.config.seed, "compat": evaluation.compat}
         node = Node("test_set", 1, spec, (), f"test set {problem_set} {perturbation}")
         problems = self.problem_specs[problem_set]
         return TestSetPlan(node, problems, method, self.config.seed, evaluation.compat, evaluation.limit)
@@ -157,6 +165,32 @@ class _Planner:
     def _problem_fingerprint(self, problem_set: str) -> dict[str, Any]:
         spec = self.problem_specs[problem_set]
         return {"name": spec.name, **PROBLEMS.create(spec).fingerprint()}
+
+
+def _recipe_spec(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as it stands in keys: `steps`, where given, is what counts, and not `epochs`."""
+    spec = dataclasses.asdict(recipe)
+    if recipe.steps is not None:
+        del spec["epochs"]
+    return spec
+
+
+def _method_spec(method: Spec) -> dict[str, Any]:
+    """A perturbation as it stands in keys: a strength of 1 is the default, said or not."""
+    args = {name: value for name, value in method.args.items() if value != 1}
+    if "strengths" in args:
+        args["strengths"] = {name: value for name, value in args["strengths"].items() if value != 1}
+    return {"name": method.name, "args": {name: value for name, value in args.items() if value != {}}}
+
+
+def _generator_spec(plan: CellPlan, dtype: str) -> dict[str, Any]:
+    """A generator as it stands in keys: with what it runs on, and below float32 with the batch that moves its bits."""
+    spec = plan.generator.as_dict()
+    if plan.generator.name == TRANSFORMERS:
+        spec["versions"] = versions(("transformers", "torch"))
+        if dtype != "float32":
+            spec["batch_size"] = plan.batch_size
+    return spec
 
 
 def _decoding_spec(decoding: Decoding) -> dict[str, Any]:

@@ -83,6 +83,7 @@ class CellPlan:
     prompt_format: str
     template: str
     stop: tuple[str, ...]
+    batch_size: int
     model: Node | None = None
     training_set: TrainingSetPlan | None = None
     recipe: Recipe | None = None

@@ -116,7 +116,7 @@ def _make(
 ) -> dict[str, str]:
     config = plan.config
     shutil.rmtree(folder.progress, ignore_errors=True)
-    context = Context(str(folder.store.root), folder.progress, config.evaluation.batch_size, config.checkpoint_every)
+    context = Context(str(folder.store.root), folder.progress, config.checkpoint_every)
     before = [_shared_task(item, context, shared) for item in shared]
     tasks = [_cell_task(cell, context) for cell in cells]
     settings = EngineSettings(config.resources, config.ray, folder.path, options.address)
