@@ -9,14 +9,27 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from raysweep import __version__
-from raysweep.errors import RaysweepError, UnknownName
+from raysweep.cli_end import invocation, log_to_stderr, run_to_exit_code
+from raysweep.cli_options import (
+    Address,
+    Allow,
+    AsJson,
+    ConfigFile,
+    EngineName,
+    Limit,
+    OutFile,
+    Quiet,
+    Sets,
+    Storage,
+    SweepName,
+)
+from raysweep.errors import UnknownName
 
 if TYPE_CHECKING:
     from raysweep.config import SweepConfig
@@ -30,31 +43,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The sweep's YAML file, see configs/")]
-SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="`name` of the sweep's config")]
-Storage = Annotated[
-    str | None, typer.Option("--storage", metavar="DIR", help="The store; default $RAYSWEEP_STORAGE, ./raysweep-store")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a config key; repeatable")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N problems of every set")]
-Allow = Annotated[bool, typer.Option("--allow-code-execution", help="Run programs that a model wrote on this machine")]
-EngineName = Annotated[str, typer.Option("--engine", metavar="ray|local", help="local: in this process, without Ray")]
-Address = Annotated[str | None, typer.Option("--address", help="A running Ray to use: auto, or host:port")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors")]
-OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write rows to this JSONL file")]
-
-_debug = {"on": False}
-_USAGE_ERROR: Any = typer.BadParameter.__mro__[2]  # click's ClickException, which typer brings under its own name
-
 
 @app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error")] = False,
 ) -> None:
-    _debug["on"] = debug
-    _log(logging.DEBUG if debug else logging.INFO)
+    invocation.debug, invocation.command = debug, context.invoked_subcommand or ""
+    log_to_stderr(logging.DEBUG if debug else logging.INFO)
     if version:
         print(f"raysweep {__version__}")
         raise typer.Exit
@@ -77,7 +74,7 @@ def run(
     from raysweep.sweep import RunOptions, run_sweep
 
     if quiet:
-        _log(logging.WARNING)
+        log_to_stderr(logging.WARNING)
     loaded = _load(config, sets, limit, allow_code_execution)
     result = run_sweep(loaded, RunOptions(storage, engine, address, watcher(quiet)))
     print_result(result, as_json)
@@ -99,7 +96,7 @@ def plan(
 @app.command()
 def status(sweep: SweepName, storage: Storage = None, as_json: AsJson = False) -> None:
     """Show how far a sweep is, and where each model lies."""
-    from raysweep.show import print_status
+    from raysweep.status_view import print_status
     from raysweep.sweep import open_folder
 
     print_status(open_folder(sweep, storage), as_json)
@@ -162,7 +159,7 @@ def evaluate(
     from raysweep.tools import evaluation_config, write_samples
 
     if quiet:
-        _log(logging.WARNING)
+        log_to_stderr(logging.WARNING)
     config = evaluation_config(
         model,
         problems,
@@ -213,19 +210,9 @@ def list_names(
     if kind not in REGISTRIES:
         raise UnknownName("kind", kind, REGISTRIES)
     found = entries(kind)
-    print(json.dumps(found, indent=1) if as_json else "\n".join(f"{name:<16} {text}" for name, text in found.items()))
-
-
-def _log(level: int) -> None:
-    """Send raysweep's own messages from a level on to stderr; its log files get all of them."""
-    logger = logging.getLogger("raysweep")
-    logger.setLevel(logging.DEBUG)
-    for handler in [handler for handler in logger.handlers if handler.name == "terminal"]:
-        logger.removeHandler(handler)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.name = "terminal"
-    handler.setLevel(level)
-    logger.addHandler(handler)
+    width = max(map(len, found), default=0)
+    lines = [f"{name:<{width}}  {text}" for name, text in found.items()]
+    print(json.dumps(found, indent=1) if as_json else "\n".join(lines))
 
 
 def _load(config: Path, sets: list[str] | None, limit: int | None, allow: bool = False) -> SweepConfig:
@@ -242,30 +229,5 @@ def _load(config: Path, sets: list[str] | None, limit: int | None, allow: bool =
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 all done, 1 something failed, 2 bad usage, 130 after Ctrl-C."""
-    sys.exit(_run(arguments))
-
-
-def _run(arguments: list[str] | None) -> int:
-    try:
-        code: Any = app(args=arguments, standalone_mode=False)
-    except RaysweepError as error:
-        return _tell(error, error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        print("\nstopped; what was finished is in the store, and the same command goes on from there", file=sys.stderr)
-        return 130
-    except Exception as error:
-        if isinstance(error, _USAGE_ERROR):
-            error.show()
-            return int(error.exit_code)
-        return _tell(error, 1)
-    return int(code or 0)
-
-
-def _tell(error: Exception, code: int) -> int:
-    if _debug["on"]:
-        traceback.print_exception(error)
-    kind = "" if isinstance(error, RaysweepError) else f"{type(error).__name__}: "
-    hint = "" if isinstance(error, RaysweepError) else " (--debug before the command shows where)"
-    print(f"error: {kind}{error}{hint}", file=sys.stderr)
-    return code
+    """Run the command line and exit; the codes are those of `raysweep.cli_end`."""
+    sys.exit(run_to_exit_code(app, arguments))

@@ -9,22 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from raysweep.config_types import (
+    Amount,
+    AmountOrZero,
+    Betas,
     Count,
+    CountOrZero,
+    GeneratorSpec,
     Name,
     ProblemsSpec,
+    Seed,
     Share,
     SourceSpec,
-    SpecConfig,
     Strict,
+    SweepName,
     declared,
     lint_stop,
     registered,
 )
-from raysweep.errors import UnknownName
-from raysweep.generators.base import GENERATORS
 from raysweep.models.base import FAMILIES
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import Decoding, Limits, Spec
@@ -48,20 +52,20 @@ class RecipeConfig(Strict):
     objective: Annotated[str, registered(OBJECTIVES)] = "sft"
     objective_args: dict[str, float] = {}
     lr: Annotated[float, Field(gt=0, le=1)] = 2e-5
-    epochs: Annotated[float, Field(gt=0)] = 2
+    epochs: Amount = 2
     steps: Count | None = None
     batch_size: Count = 16
     micro_batch_size: Count | None = None
-    betas: tuple[Share, Share] = (0.9, 0.999)
-    eps: Annotated[float, Field(gt=0)] = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    betas: Betas = (0.9, 0.999)
+    eps: Amount = 1e-8
+    weight_decay: AmountOrZero = 0.01
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup: Share = 0.0
-    clip: Annotated[float, Field(gt=0)] = 1.0
+    clip: Amount = 1.0
     precision: Literal["float32", "bf16"] = "float32"
-    max_tokens: Annotated[int, Field(ge=8)] = 1024
+    max_tokens: Annotated[int, Field(ge=8, lt=2**31)] = 1024
     rehearsal: Share = 0.0
-    length_buckets: Annotated[int, Field(ge=0)] = 0
+    length_buckets: CountOrZero = 0
     workers: Count = 1
     lora: LoraConfig = LoraConfig()
 
@@ -81,7 +85,7 @@ class PretrainConfig(Strict):
     family: Annotated[str, registered(FAMILIES)]
     source: SourceSpec
     recipe: Annotated[str, declared("recipes")]
-    vocab_size: Annotated[int, Field(ge=300)] = 512
+    vocab_size: Annotated[int, Field(ge=300, le=10**7)] = 512
     size: dict[str, int | float | bool] = {}
 
 
@@ -91,7 +95,7 @@ class ModelConfig(Strict):
     name: Name
     path: str | None = None  # a local folder or a hub id
     pretrain: PretrainConfig | None = None
-    generator: SpecConfig | None = None  # a generator that needs no weights: reference, fake
+    generator: GeneratorSpec | None = None  # a generator that needs no weights: reference, fake
     revision: str | None = None
     trust_remote_code: bool = False
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -115,16 +119,6 @@ class ModelConfig(Strict):
     def _no_escaped_newline(cls, stop: list[str]) -> list[str]:
         return [lint_stop(text) for text in stop]
 
-    @field_validator("generator")
-    @classmethod
-    def _known_generator(cls, value: SpecConfig | None) -> SpecConfig | None:
-        if value is not None:
-            try:
-                GENERATORS.get(value.name)
-            except UnknownName as error:
-                raise ValueError(str(error)) from None
-        return value
-
 
 class TrainingSetConfig(Strict):
     """One column of the grid. A bare name means that perturbation on every row."""
@@ -132,7 +126,7 @@ class TrainingSetConfig(Strict):
     name: Name
     perturbation: Annotated[str, registered(PERTURBATIONS)]
     ratio: Share = 1.0  # share of the rows that are perturbed
-    draw: Annotated[int, Field(ge=0)] = 0  # which draw of those rows
+    draw: CountOrZero = 0  # which draw of those rows
 
     @model_validator(mode="before")
     @classmethod
@@ -151,12 +145,23 @@ class TrainingConfig(Strict):
     sets: Annotated[list[TrainingSetConfig], Field(min_length=1)]
 
 
+def _form(pairs: Any) -> str:
+    return "written" if isinstance(pairs, Mapping) else "rule"
+
+
+Pairs = Annotated[
+    Annotated[Literal["all", "paper", "figures"], Tag("rule")] | Annotated[dict[str, list[str]], Tag("written")],
+    Discriminator(_form),
+]
+"""Who is judged on what: a rule's name, or the perturbations of each training set."""
+
+
 class EvaluationConfig(Strict):
     """Who is judged on what, and how completions are drawn."""
 
     problems: Annotated[list[ProblemsSpec], Field(min_length=1)]
     perturbations: list[Annotated[str, registered(PERTURBATIONS)]] = ["clean"]
-    pairs: Literal["all", "paper", "figures"] | dict[str, list[str]] = "all"
+    pairs: Pairs = "all"
     prompt_format: Literal["native", "raw", "instruct"] = "native"
     compat: Literal["recode"] | None = None
     max_new_tokens: Count = 256
@@ -179,9 +184,9 @@ class EvaluationConfig(Strict):
 class ExecutionConfig(Strict):
     """What one program may use; what is left out comes from the problem set."""
 
-    cpu_seconds: Annotated[float, Field(gt=0)] | None = None
-    wall_factor: Annotated[float, Field(ge=1)] | None = None
-    memory_mib: Annotated[int, Field(ge=64)] | None = None
+    cpu_seconds: Amount | None = None
+    wall_factor: Annotated[float, Field(ge=1, le=1000)] | None = None
+    memory_mib: Annotated[int, Field(ge=64, lt=2**31)] | None = None
     output_kib: Count | None = None
 
     def limits(self, default: Limits) -> Limits:
@@ -193,9 +198,9 @@ class ExecutionConfig(Strict):
 class ResourcesConfig(Strict):
     """What one training worker (and one generation actor) asks for."""
 
-    cpus: Annotated[float, Field(gt=0)] = 1
-    gpus: Annotated[float, Field(ge=0)] = 0
-    memory_gib: Annotated[float, Field(ge=0)] = 0
+    cpus: Amount = 1
+    gpus: AmountOrZero = 0
+    memory_gib: AmountOrZero = 0
     processes: Literal["auto", "trial", "workers"] = "auto"  # where training runs; auto: 1 worker, no GPU = trial
     generators: Count = 1  # actors of one cell's generation
     executors: Count = 1  # actors of one cell's execution
@@ -205,7 +210,7 @@ class RayConfig(Strict):
     """The Ray that raysweep starts when there is none to connect to."""
 
     cpus: Count | None = None  # none: all that this process may use
-    object_store_mib: Annotated[int, Field(ge=80)] = 300
+    object_store_mib: Annotated[int, Field(ge=80, lt=2**31)] = 300
     dashboard: bool = True
 
 
@@ -214,15 +219,15 @@ class ReportConfig(Strict):
 
     title: str = ""  # none: the sweep's name
     notice: str = ""  # what a reader must not conclude; shown first
-    samples_per_pair: Annotated[int, Field(ge=0)] | None = None  # shown in the viewer; none: 20,000 over all pairs
+    samples_per_pair: CountOrZero | None = None  # shown in the viewer; none: 20,000 over all pairs
 
 
 class SweepConfig(Strict):
     """A whole sweep."""
 
-    name: Name
-    seed: int = 42  # texts, draws, generated worlds, pre-training
-    seeds: Annotated[list[int], Field(min_length=1)] | None = None  # of fine-tuning; none: [seed]
+    name: SweepName
+    seed: Seed = 42  # texts, draws, generated worlds, pre-training
+    seeds: Annotated[list[Seed], Field(min_length=1)] | None = None  # of fine-tuning; none: [seed]
     allow_code_execution: bool = False
     models: Annotated[list[ModelConfig], Field(min_length=1)]
     recipes: dict[Name, RecipeConfig] = {}
@@ -233,21 +238,7 @@ class SweepConfig(Strict):
     resources: ResourcesConfig = ResourcesConfig()
     ray: RayConfig = RayConfig()
     report: ReportConfig = ReportConfig()
-    checkpoint_every: Annotated[int, Field(ge=0)] = 100  # optimizer steps; 0: none
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for what, names in (
-            ("model", [m.name for m in self.models]),
-            ("training set", [s.name for s in self.training.sets] if self.training else []),
-            ("problem set", [p.name for p in self.evaluation.problems]),
-        ):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"two entries share the {what} name {twice[0]!r}; names must differ")
-        if self.training is None and any(model.recipes for model in self.models):
-            raise ValueError("models have `recipes`, but there is no `training:` section")
-        return self
+    checkpoint_every: CountOrZero = 100  # optimizer steps; 0: none
 
     def perturbation(self, name: str) -> Spec:
         """Return the spec of a perturbation with the sweep's strengths."""

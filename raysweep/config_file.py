@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from raysweep.config import SweepConfig
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.registry import in_words
 
 KeyPath = tuple[str | int, ...]
 
@@ -43,11 +44,13 @@ class Document:
 
     def place(self, path: KeyPath) -> str:
         """Return where a value stands: its line, or the --set that gave it."""
-        for length in range(len(path), -1, -1):
-            if path[:length] in self.overrides:
-                return f"--set {self.overrides[path[:length]]}, "
-            if length and path[:length] in self.lines:
-                return f"line {self.lines[path[:length]]}, "
+        prefixes = [path[:length] for length in range(len(path), 0, -1)]
+        for prefix in prefixes:
+            if prefix in self.overrides:  # what stood there in the file is gone
+                return f"--set {self.overrides[prefix]}, "
+        for prefix in prefixes:
+            if prefix in self.lines:
+                return f"line {self.lines[prefix]}, "
         below = next((text for given, text in self.overrides.items() if given[: len(path)] == path), None)
         return f"--set {below}, " if below and path else ""
 
@@ -82,23 +85,28 @@ def validate(document: Document) -> SweepConfig:
 def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
     """Parse a YAML file and apply overrides; raise ConfigError on bad YAML, doubled keys or a bad override."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         known = [str(near) for near in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
         reason = error.strerror or str(error)
         raise UsageError(f"can't read config {str(path)!r}: {reason}{did_you_mean(str(path), known)}") from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes().count(b"\n", 0, error.start) + 1
+        raise ConfigError(str(path), [f"line {line}: not UTF-8 ({error.reason}); save the file as UTF-8"]) from None
+    lines: dict[KeyPath, int] = {}
+    wrong: list[str] = []
     try:
         node = yaml.compose(text, yaml.SafeLoader)
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        if not isinstance(value, dict) or node is None:
+            wrong = ["line 1: a config is a mapping of keys to values; see configs/quickstart.yaml"]
+        else:
+            _index(node, (), lines, wrong)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(str(path), [_yaml_problem(error)]) from None
-    if not isinstance(value, dict) or node is None:
-        raise ConfigError(str(path), ["line 1: a config is a mapping of keys to values; see configs/quickstart.yaml"])
-    lines: dict[KeyPath, int] = {}
-    doubled: list[str] = []
-    _index(node, (), lines, doubled)
-    if doubled:
-        raise ConfigError(str(path), doubled)
+    if wrong:
+        raise ConfigError(str(path), wrong)
+    value = _unshared(value)
     given = {_override(value, text, str(path)): text for text in overrides}
     return Document(str(path), value, lines, given)
 
@@ -125,6 +133,13 @@ def _index(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], doubled: l
             _index(child, (*path, at), lines, doubled)
 
 
+def _unshared(value: Any) -> Any:
+    """Copy a document so that what an anchor names is one value a place: --set changes the place it names only."""
+    if isinstance(value, dict):
+        return {key: _unshared(child) for key, child in value.items()}
+    return [_unshared(child) for child in value] if isinstance(value, list) else value
+
+
 def _override(value: dict[str, Any], text: str, source: str) -> KeyPath:
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():
@@ -135,7 +150,7 @@ def _override(value: dict[str, Any], text: str, source: str) -> KeyPath:
     for at, step in enumerate(steps):
         last = at == len(steps) - 1
         if isinstance(place, list):
-            if not step.isdigit() or int(step) >= len(place):
+            if not (step.isdecimal() and len(step) < 10 and int(step) < len(place)):
                 raise ConfigError(
                     source, [f"--set {text}: {step!r} is not one of the {len(place)} entries (0, 1, ...)"]
                 )
@@ -157,25 +172,22 @@ def _override(value: dict[str, Any], text: str, source: str) -> KeyPath:
 def _scalar(raw: str, text: str, source: str) -> Any:
     try:
         return yaml.safe_load(raw) if raw.strip() else ""
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(source, [f"--set {text}: {_yaml_problem(error)}"]) from None
 
 
-def _yaml_problem(error: yaml.YAMLError) -> str:
+def _yaml_problem(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "this is nested too deeply, or an anchor (&) holds itself; write it out"
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    return (
-        f"line {mark.line + 1}, column {mark.column + 1}: not valid YAML: {problem}"
-        if mark
-        else f"not valid YAML: {problem}"
-    )
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{place}not valid YAML: {getattr(error, 'problem', None) or str(error).splitlines()[0]}"
 
 
 def _finding(document: Document, detail: dict[str, Any]) -> str:
     """One pydantic error as 'line 7, models.0.recpies: unknown key (did you mean 'recipes'?)'."""
     path = _document_path(document.value, tuple(detail["loc"]))
     key = ".".join(map(str, path)) or "the config"
-    value = detail.get("input")
     match detail["type"]:
         case "extra_forbidden":
             known = _fields_at(path[:-1])
@@ -185,7 +197,7 @@ def _finding(document: Document, detail: dict[str, Any]) -> str:
         case "value_error":
             message = str(detail["ctx"]["error"])
         case _:
-            message = f"{detail['msg']}, not {_shown(value)}"
+            message = in_words(detail)
     return f"{document.place(path)}{key}: {message}"
 
 
@@ -231,8 +243,3 @@ def _section(annotation: Any) -> type[BaseModel] | None:
         if found is not None:
             return found
     return None
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from raysweep.errors import UnknownName, UsageError, did_you_mean
+from raysweep.generators.base import GENERATORS
 from raysweep.problems.base import PROBLEMS
-from raysweep.records import Spec
+from raysweep.records import Decoding, Spec
 from raysweep.registry import Registry
 from raysweep.training_sets.base import SOURCES
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]{0,79}$")]
+
+def named(longest: int) -> AfterValidator:
+    """Return a validator that a name can be part of a file's name, with at most `longest` characters."""
+
+    def check(name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.@+-]*", name):
+            raise ValueError(
+                f"name {name!r} can't be part of a file's name; take letters, digits and _ . @ + -, and start it with "
+                "a letter or a digit"
+            )
+        if len(name) > longest:
+            raise ValueError(f"name {name!r} has {len(name)} characters; at most {longest} are allowed")
+        return name
+
+    return AfterValidator(check)
+
+
+def _pair(value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError(f"must be a list of two numbers, such as [0.9, 0.999], not {value!r}")
+    return tuple(value)
+
+
+Name = Annotated[str, named(40)]  # cell ids are three of them and a seed, and file names end at 255 bytes
+SweepName = Annotated[str, named(80)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Betas = Annotated[tuple[Beta, Beta], BeforeValidator(_pair)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+CountOrZero = Annotated[int, Field(ge=0, lt=2**31)]
+Amount = Annotated[float, Field(gt=0, le=1e6)]
+AmountOrZero = Annotated[float, Field(ge=0, le=1e6)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class Strict(BaseModel):
-    """A section of the config: unknown keys are refused and nothing is coerced from text."""
+    """A section of the config: unknown keys are refused, nothing is coerced from text, and numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), strict=True, allow_inf_nan=False)
 
 
 def registered(registry: Registry[Any]) -> AfterValidator:
@@ -60,19 +93,25 @@ class SpecConfig(BaseModel):
         return {"name": value} if isinstance(value, str) else value
 
     def spec(self, registry: Registry[Any], seed: int) -> Spec:
-        """Return the spec; a generated world that names none gets the sweep's seed."""
+        """Return the spec; a generated world that names none gets the sweep's seed.
+
+        A `path` becomes absolute: a spec travels to workers, which run in other folders.
+        """
         args = dict(self.model_extra or {})
+        path = args.get("path")
+        if isinstance(path, str) and "://" not in path:
+            args["path"] = str(Path(path).expanduser().absolute())
         if "world" in registry.parameters(self.name):
             args.setdefault("world", seed)
         return Spec(self.name, args)
 
 
-def spec_of(registry: Registry[Any]) -> AfterValidator:
-    """Return a validator that a SpecConfig can be built by a registry, arguments included."""
+def spec_of(registry: Registry[Any], **more: Any) -> AfterValidator:
+    """Return a validator that a SpecConfig can be built by a registry, arguments (and `more` of them) included."""
 
     def check(value: SpecConfig) -> SpecConfig:
         try:
-            registry.create(value.spec(registry, seed=0))
+            registry.create(value.spec(registry, seed=0), **more)
         except UsageError as error:
             raise ValueError(str(error)) from None
         return value
@@ -82,6 +121,7 @@ def spec_of(registry: Registry[Any]) -> AfterValidator:
 
 SourceSpec = Annotated[SpecConfig, spec_of(SOURCES)]
 ProblemsSpec = Annotated[SpecConfig, spec_of(PROBLEMS)]
+GeneratorSpec = Annotated[SpecConfig, spec_of(GENERATORS, model=None, decoding=Decoding())]
 
 
 def lint_stop(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raysweep.config import SweepConfig
-from raysweep.errors import UnknownName
+from raysweep.errors import UsageError
 
 LEVELS: Mapping[str, tuple[str, ...]] = {"C": ("C1", "C2", "C3"), "W": ("W1", "W2", "W3"), "S": ("S1", "S2", "S3")}
 """The study's aggregates and their members (study.md section 1)."""
@@ -66,7 +66,7 @@ Rule = Callable[[TrainedOn, Sequence[str]], list[str]]
 
 
 def build_grid(config: SweepConfig) -> Grid:
-    """Return the grid of a config; raise UnknownName when a written rule names a set that does not exist."""
+    """Return the grid of a config; raise UsageError when two cells would share an id, and so their files."""
     seeds = config.seeds or [config.seed]
     sets = {
         s.name: TrainedOn(s.name, s.perturbation, s.ratio) for s in (config.training.sets if config.training else [])
@@ -79,7 +79,8 @@ def build_grid(config: SweepConfig) -> Grid:
         for name in sets
         for seed in seeds
     ]
-    rule = _rule(config, [BASE, *sets])
+    _require_distinct([*bases, *tuned])
+    rule = _rule(config)
     pairs = [
         Pair(cell, problems.name, perturbation)
         for cell in [*bases, *tuned]
@@ -89,17 +90,19 @@ def build_grid(config: SweepConfig) -> Grid:
     return Grid(tuple(bases + tuned), tuple(pairs))
 
 
-def _rule(config: SweepConfig, training_sets: Sequence[str]) -> Rule:
+def _require_distinct(cells: Sequence[Cell]) -> None:
+    by_id: dict[str, Cell] = {}
+    for cell in cells:
+        other = by_id.setdefault(cell.id, cell)
+        if other != cell:
+            one, two = (f"model {c.model!r} with recipe {c.recipe!r} on {c.training_set!r}" for c in (other, cell))
+            raise UsageError(f"{one} and {two} would both be called {cell.id!r}; rename one of them")
+
+
+def _rule(config: SweepConfig) -> Rule:
     pairs = config.evaluation.pairs
     if isinstance(pairs, str):
         return RULES[pairs]
-    known = config.evaluation.perturbations
-    for training_set, wanted in pairs.items():
-        if training_set not in training_sets:
-            raise UnknownName("training set under evaluation.pairs", training_set, training_sets)
-        for name in wanted:
-            if name not in known:
-                raise UnknownName("perturbation under evaluation.pairs", name, known)
     return lambda trained, tests: [t for t in tests if t == "clean" or t in pairs.get(trained.name, tests)]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from raysweep.store import write_atomically
 
-WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,24 @@ class ProgressFile:
 
     @contextmanager
     def running(self, stage: str) -> Iterator[ProgressFile]:
-        """Mark the activity as running, then as done or failed (with the error's text), and let errors pass."""
+        """Mark the activity as running, then as done, failed (with the error's text) or stopped; let errors pass.
+
+        Stopped: by Ctrl-C, or by a signal that asks the process to end; its stage and amount stay as they were.
+        """
         self.update(stage, force=True)
         try:
             yield self
+        except (KeyboardInterrupt, SystemExit):
+            self._finish(STOPPED, "")
+            raise
         except BaseException as error:
             self._finish(FAILED, f"{type(error).__name__}: {error}")
             raise
         self._finish(DONE, "")
+
+    def fail(self, error: str) -> None:
+        """Mark the activity as failed without its having run."""
+        self._finish(FAILED, error)
 
     def _finish(self, state: str, error: str) -> None:
         self.activity = dataclasses.replace(self.activity, state=state, error=error, updated=time.time())

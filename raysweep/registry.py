@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
@@ -86,9 +87,11 @@ class Registry(Generic[T]):
         hints = typing.get_type_hints(cls.__init__)
         for name, value in spec.args.items():
             try:
-                TypeAdapter(hints[name]).validate_python(value, strict=not isinstance(value, int | list))
+                TypeAdapter(hints[name]).validate_python(value, strict=not isinstance(value, list))
             except ValidationError as error:
-                raise UsageError(f"{place}, argument {name!r}: {error.errors()[0]['msg']}, not {value!r}") from None
+                raise UsageError(f"{place}, argument {name!r}: {in_words(dict(error.errors()[0]))}") from None
+            if isinstance(value, int | float) and not abs(value) < 2**63:  # also NaN and infinity
+                raise UsageError(f"{place}, argument {name!r}: must be a finite number below 2**63, not {value!r:.60}")
 
     def _load(self) -> None:
         if self._loaded:
@@ -101,3 +104,49 @@ class Registry(Generic[T]):
             loaded = entry.load()
             if isinstance(loaded, type):
                 self.register(entry.name)(loaded)
+
+
+_WANTED = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be text",
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping of keys",
+    "mapping_type": "must be a mapping of keys",
+    "model_type": "must be a mapping of keys",
+    "too_short": "must have at least {min_length} of them",
+    "too_long": "must have at most {max_length} of them",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+}
+_EXPONENT = re.compile(r"([+-]?\d+)(\.\d*)?[eE]([+-]?\d+)")
+
+
+def in_words(detail: Mapping[str, Any]) -> str:
+    """Say one of pydantic's errors in words for who writes YAML: what is wanted, and what stands there."""
+    kind, value, limits = detail["type"], detail.get("input"), detail.get("ctx", {})
+    if kind.endswith("too_short") and not value:
+        return "must not be empty"
+    wanted = _WANTED[kind].format_map(limits) if kind in _WANTED else detail["msg"][:1].lower() + detail["msg"][1:]
+    shown = repr(value)
+    return f"{wanted}, not {shown if len(shown) <= 80 else shown[:77] + '...'}{_hint(kind, value, limits)}"
+
+
+def _hint(kind: str, value: Any, limits: Mapping[str, Any]) -> str:
+    """Say how to write a value that YAML reads as another type, or which choice is near."""
+    if kind == "string_type":
+        return "; put it in quotes" if isinstance(value, int | float) else ""
+    if not isinstance(value, str):
+        return ""
+    if kind == "literal_error":
+        return did_you_mean(value, re.findall(r"'([^']+)'", limits["expected"]))
+    if kind == "float_type" and (number := _EXPONENT.fullmatch(value)):
+        return f", which is text to YAML; write {number[1]}{number[2] or '.0'}e{int(number[3]):+d}"
+    quoted = re.fullmatch(r"[+-]?\d+(\.\d+)?|true|false", value)
+    return "; write it without quotes" if quoted and kind in ("int_type", "float_type", "bool_type") else ""

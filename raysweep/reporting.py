@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,33 +18,35 @@ from raysweep.analysis.layout import Failure, Order
 from raysweep.analysis.report import PairSamples, Report, render_report
 from raysweep.analysis.table import to_csv, to_markdown
 from raysweep.analysis.tables import tables
-from raysweep.config import SweepConfig, TrainingSetConfig
-from raysweep.config_file import load_config, to_yaml
-from raysweep.errors import UnknownName
+from raysweep.config import SweepConfig
+from raysweep.config_file import to_yaml
+from raysweep.errors import UnknownName, UsageError
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.scores import scores_of
-from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import Completion, PromptRow, Result, Score
+from raysweep.report_settings import settings_of
 from raysweep.store import Store, write_atomically
 from raysweep.sweep_folder import GridRow, Held, SweepFolder
-from raysweep.tables import ROWS, read_rows
+from raysweep.tables import ROWS, UnreadableTable, read_rows
+from raysweep.terminal import count
 
 if TYPE_CHECKING:
     from raysweep.plans import SweepPlan
 
 R = TypeVar("R")
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 """Raise it when the same results should give another report."""
 
 
 def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> tuple[list[Score], Path]:
     """Score what has results and write the report, unless both are up to date; return scores and the report's path."""
-    report = folder.path / "report.html"
+    report, stamp_file = folder.path / "report.html", folder.path / "analysed.json"
     stamp = _stamp(folder, plan.config, errors)
-    stamp_file = folder.path / "analysed.json"
-    if report.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
-        return folder.scores(), report
+    whole = all(path.is_file() for path in (report, stamp_file, folder.path / "scores.parquet"))
+    if whole and stamp_file.read_text(errors="replace") == stamp:
+        with suppress(UnreadableTable):
+            return folder.scores(), report
     scores = score(folder)
     folder.write_scores(scores)
     write_report(folder, plan.config, scores, errors, folder.path)
@@ -51,14 +55,15 @@ def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> 
 
 
 def score(folder: SweepFolder) -> list[Score]:
-    """Return the scores of every cell with results."""
+    """Return the scores of every cell with results; those that count prompts only where the test set is there too."""
     found: list[Score] = []
     for rows in _by_cell(folder.grid()).values():
         first = rows[0]
         labels = CellLabels(first.model, first.recipe, first.training_set, first.seed)
-        ready = [row for row in rows if folder.store.has(results_of(row))]
-        results = {(r.problem_set, r.perturbation): _read(folder.store, results_of(r), Result) for r in ready}
-        prompts = {(r.problem_set, r.perturbation): _read(folder.store, test_set_of(r), PromptRow) for r in ready}
+        ready = [row for row in rows if folder.store.has(row.results)]
+        shown = [row for row in ready if folder.store.has(row.test_set)]
+        results = {(r.problem_set, r.perturbation): _read(folder.store, r.results, Result) for r in ready}
+        prompts = {(r.problem_set, r.perturbation): _read(folder.store, r.test_set, PromptRow) for r in shown}
         if results:
             found += scores_of(labels, results, prompts)
     return found
@@ -100,11 +105,16 @@ def export(folder: SweepFolder, format: str, out: Path | None) -> str:
         folder: the sweep's.
         format: html (the report), md or csv (its tables).
         out: where to write; None: into the sweep's folder for html, onto stdout for tables.
+
+    Raises:
+        UsageError: an unknown format, or a folder that can't be written.
     """
     if format not in ("html", "md", "csv"):
         raise UnknownName("format", format, ("html", "md", "csv"))
-    config = load_config(folder.path / "config.yaml")
+    config = folder.config()
     scores, errors = score(folder), folder.errors()
+    if out is not None:
+        _require_folder(out)
     if format == "html":
         target = out or folder.path
         write_report(folder, config, scores, errors, target)
@@ -112,8 +122,7 @@ def export(folder: SweepFolder, format: str, out: Path | None) -> str:
     write = to_markdown if format == "md" else to_csv
     texts = {table.name: write(table) for table in tables(scores, order_of(config), _failures(folder, errors))}
     if out is None:
-        return "\n\n".join(texts.values())
-    out.mkdir(parents=True, exist_ok=True)
+        return "\n\n".join(text if format == "md" else f"# {name}\n{text}" for name, text in texts.items())
     for name, text in texts.items():
         write_atomically(out / f"{name}.{format}", text + "\n")
     return str(out)
@@ -130,53 +139,10 @@ def order_of(config: SweepConfig) -> Order:
     )
 
 
-def settings_of(config: SweepConfig) -> list[tuple[str, str]]:
-    """Return what a reader must know of the config: strengths, rates, rehearsal, seeds, who is judged on what."""
-    names = dict.fromkeys(config.evaluation.perturbations + [s.perturbation for s in _sets(config)])
-    settings = [("seed", str(config.seed)), ("training seeds", ", ".join(map(str, config.seeds or [config.seed])))]
-    for name in names:
-        spec = config.perturbation(name)
-        if "strength" in PERTURBATIONS.parameters(name) and not getattr(PERTURBATIONS.get(name), "members", ()):
-            method = PERTURBATIONS.create(spec)
-            settings.append((f"{name} {method.title}", f"strength {method.strength:g}"))
-    for name, recipe in config.recipes.items():
-        length = f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs:g} epochs"
-        settings.append(
-            (
-                f"recipe {name}",
-                f"{recipe.trainer}, learning rate {recipe.lr:g}, {length} of {recipe.batch_size} rows, "
-                f"clean rehearsal share {recipe.rehearsal:g}, {recipe.precision}",
-            )
-        )
-    evaluation = config.evaluation
-    drawn = "greedy" if evaluation.temperature == 0 else f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}"
-    settings.append(
-        ("generation", f"{drawn}, {evaluation.samples} per prompt, at most {evaluation.max_new_tokens} tokens")
-    )
-    rule = evaluation.pairs if isinstance(evaluation.pairs, str) else "as written in the config"
-    settings.append(("who is judged on what", rule))
-    settings.append(("prompt format", evaluation.prompt_format))
-    return settings
-
-
-def results_of(row: GridRow) -> Held:
-    """Return the results artefact of a pair."""
-    return Held("results", row.results_key, f"{row.cell} on {row.problem_set} {row.perturbation}")
-
-
-def test_set_of(row: GridRow) -> Held:
-    """Return the test set artefact of a pair."""
-    return Held("test_set", row.test_set_key, f"test set {row.problem_set} {row.perturbation}")
-
-
-test_set_of.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of its name
-
-
 def _samples(folder: SweepFolder) -> Iterator[PairSamples]:
     prompts = cache(lambda key: _read(folder.store, Held("test_set", key, ""), PromptRow))
     for row in folder.grid():
-        completions = Held("completions", row.completions_key, row.cell)
-        if folder.store.has(results_of(row)) and folder.store.has(completions):
+        if all(folder.store.has(artefact) for artefact in (row.test_set, row.completions, row.results)):
             yield PairSamples(
                 row.model,
                 row.training_set,
@@ -185,8 +151,8 @@ def _samples(folder: SweepFolder) -> Iterator[PairSamples]:
                 row.problem_set,
                 row.perturbation,
                 prompts(row.test_set_key),
-                _read(folder.store, completions, Completion),
-                _read(folder.store, results_of(row), Result),
+                _read(folder.store, row.completions, Completion),
+                _read(folder.store, row.results, Result),
             )
 
 
@@ -208,17 +174,25 @@ def _provenance(folder: SweepFolder) -> list[tuple[str, str]]:
     ]
     made = [run for run in runs if run["cells"]]
     total = sum(run["wall_seconds"] for run in made)
-    lines.append(
-        ("wall time", f"{total / 60:.1f} min over {len(made)} run{'s' * (len(made) != 1)} ({last['engine']} engine)")
-    )
+    lines.append(("wall time", f"{total / 60:.1f} min over {count(len(made), 'run')} ({last['engine']} engine)"))
     lines.append(("last run", str(last["started"])))
     return lines
 
 
 def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) -> str:
-    ready = sorted(row.results_key for row in folder.grid() if folder.store.has(results_of(row)))
+    has = folder.store.has
+    ready = sorted((row.results_key, has(row.test_set)) for row in folder.grid() if has(row.results))
     content = [REPORT_VERSION, yaml.safe_load(to_yaml(config)), ready, dict(errors), len(folder.runs())]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _require_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path} can't be a folder ({error.strerror}); give another one with --out") from None
+    if not os.access(path, os.W_OK):
+        raise UsageError(f"{path} can't be written; give another folder with --out")
 
 
 def _by_cell(rows: Sequence[GridRow]) -> dict[str, list[GridRow]]:
@@ -230,7 +204,3 @@ def _by_cell(rows: Sequence[GridRow]) -> dict[str, list[GridRow]]:
 
 def _read(store: Store, artefact: Held, record: type[R]) -> list[R]:
     return read_rows(store.folder(artefact) / ROWS, record)
-
-
-def _sets(config: SweepConfig) -> list[TrainingSetConfig]:
-    return config.training.sets if config.training else []

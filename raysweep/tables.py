@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,23 +19,44 @@ ROWS = "rows.parquet"
 """The file of every tabular artefact."""
 
 
+class UnreadableTable(StoreError):
+    """A Parquet file that is not whole, such as one that was being written when the machine went down."""
+
+
 def write_rows(path: Path, record: type[R], rows: Iterable[R], sort_by: Sequence[str]) -> int:
-    """Write rows sorted by the named fields; return how many. Equal rows give an equal file."""
+    """Write rows sorted by the named fields; return how many. Equal rows give an equal file.
+
+    Readers see the old file or the new one, never a part.
+    """
     import pyarrow
     import pyarrow.parquet
 
     listed = sorted(rows, key=lambda row: tuple(getattr(row, name) for name in sort_by))
     columns = {name: [getattr(row, name) for row in listed] for name in _field_types(record)}
     table = pyarrow.table(columns, schema=schema_of(record))
-    pyarrow.parquet.write_table(table, path, compression="zstd")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        pyarrow.parquet.write_table(table, temporary, compression="zstd")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return len(listed)
 
 
 def read_rows(path: Path, record: type[R]) -> list[R]:
-    """Read all rows of a file that `write_rows` wrote; raise StoreError when it is of a newer schema."""
+    """Read all rows of a file that `write_rows` wrote.
+
+    Raises:
+        UnreadableTable: it is missing or not whole.
+        StoreError: it is of a newer schema.
+    """
     import pyarrow.parquet
 
-    table = pyarrow.parquet.read_table(path)
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnreadableTable(f"{path} can't be read ({reason}); the sweep's command writes it again") from None
     metadata = table.schema.metadata or {}
     version = int(metadata.get(b"raysweep.schema_version", b"0"))
     if version > SCHEMA_VERSION:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import os
 import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,22 @@ from raysweep.generators.base import GENERATORS
 from raysweep.metrics.base import METRICS
 from raysweep.models.base import FAMILIES
 from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.planning import build_plan
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.records import Completion, Result, Spec, canonical_json, text_sha
 from raysweep.registry import Registry
-from raysweep.samples import SampleScores, programs_of, read_samples, score_samples, write_results
-from raysweep.sweep_folder import Held, SweepFolder
+from raysweep.samples import (
+    SampleScores,
+    passed_or_none,
+    programs_of,
+    read_samples,
+    result_text,
+    score_samples,
+    write_results,
+)
+from raysweep.sweep_folder import GridRow, SweepFolder
 from raysweep.tables import ROWS, read_rows
+from raysweep.terminal import console
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
 
@@ -45,8 +55,13 @@ def entries(kind: str) -> dict[str, str]:
     return {name: (inspect.getdoc(registry.get(name)) or "").split("\n")[0] for name in registry.names()}
 
 
-def problem_set_of(name: str, seed: int) -> tuple[ProblemSet, dict[str, Any]]:
+def problem_set_of(name: str, seed: int, *, judged: bool) -> tuple[ProblemSet, dict[str, Any]]:
     """Return a problem set by name, or from a JSONL file, and its entry for a config.
+
+    Args:
+        name: a registered name, or a path.
+        seed: of a generated world.
+        judged: programs will be judged, so every problem needs tests.
 
     Raises:
         UsageError: neither a registered name nor a file, or the file can't be used.
@@ -60,7 +75,7 @@ def problem_set_of(name: str, seed: int) -> tuple[ProblemSet, dict[str, Any]]:
     else:
         PROBLEMS.get(name)  # raises, with the nearest name
     problem_set = PROBLEMS.create(Spec(spec["name"], {key: value for key, value in spec.items() if key != "name"}))
-    problem_set.check()
+    problem_set.check(judged=judged)
     return problem_set, spec
 
 
@@ -75,20 +90,20 @@ def perturb_problems(
     out: Path | None,
 ) -> None:
     """Perturb a problem set's prompts, print some before and after, and write the rows."""
-    from rich.console import Console
-
     from raysweep.perturb_view import preview, write_problem_rows
     from raysweep.problems.test_sets import build_test_set
 
-    problem_set, _ = problem_set_of(problems, seed)
+    problem_set, _ = problem_set_of(problems, seed, judged=False)
     spec = Spec(method, {} if strength is None else {"strength": strength})
     PERTURBATIONS.create(spec)
     if compat not in (None, "recode"):
         raise UsageError(f"--compat {compat!r} is unknown; known: recode")
+    if compat is not None and strength is not None:
+        raise UsageError(f"--strength has no effect with --compat {compat}, whose rates are fixed; leave one out")
     rows = build_test_set(problem_set, spec, seed=seed, compat=compat, limit=limit)
     if out is not None:
         write_problem_rows(problem_set.problems(), rows, out)
-    preview(rows, Console(), show)
+    preview(rows, console(), show)
 
 
 def evaluation_config(
@@ -101,7 +116,17 @@ def evaluation_config(
     trust_remote_code: bool,
     allow_code_execution: bool,
 ) -> SweepConfig:
-    """Return the config of a sweep that judges one model as it is; its name follows from what is asked."""
+    """Return the config of a sweep that judges one model as it is.
+
+    Its name follows from the keys of its results, so that an edited file or model is another sweep.
+
+    Raises:
+        UsageError: what is asked can't be had, or makes no sense.
+    """
+    if decoding["samples"] > 1 and decoding["temperature"] == 0:
+        raise UsageError(
+            f"--samples {decoding['samples']} at temperature 0: greedy draws are identical; give --temperature too"
+        )
     known = PERTURBATIONS.names()
     wanted = known if perturbations == "all" else [name.strip() for name in perturbations.split(",") if name.strip()]
     short = re.sub(r"[^A-Za-z0-9_.@+-]+", "-", Path(model).name)[:40].strip("-.@+_")
@@ -110,67 +135,70 @@ def evaluation_config(
         entry["generator"] = {"name": model}
     else:
         entry |= {"path": model, "trust_remote_code": trust_remote_code}
-    _, problem_spec = problem_set_of(problems, seed)
-    config = {
+    _, problem_spec = problem_set_of(problems, seed, judged=True)
+    value = {
+        "name": "evaluate",
         "seed": seed,
         "allow_code_execution": allow_code_execution,
         "models": [entry],
         "evaluation": {"problems": [problem_spec], "perturbations": wanted, **decoding},
     }
-    asked = {**config, "allow_code_execution": None}
-    config["name"] = f"evaluate-{entry['name']}-{text_sha(canonical_json(asked))[:8]}"
-    return config_from(config, "evaluate")
+    config = config_from(value, "evaluate")
+    keys = sorted(pair.results.key for cell in build_plan(config).cells for pair in cell.pairs)
+    return config.model_copy(update={"name": f"evaluate-{entry['name']}-{text_sha(canonical_json(keys))[:8]}"})
 
 
 def write_samples(folder: SweepFolder, out: Path) -> None:
-    """Write every completion of a sweep with its verdict as JSONL."""
-    lines = []
-    for row in folder.grid():
-        completions = Held("completions", row.completions_key, row.cell)
-        results = Held("results", row.results_key, row.cell)
-        if not folder.store.has(results):
-            continue
-        verdicts = {(r.task_id, r.draw): r for r in read_rows(folder.store.folder(results) / ROWS, Result)}
-        for completion in read_rows(folder.store.folder(completions) / ROWS, Completion):
-            verdict = verdicts[completion.task_id, completion.draw]
-            lines.append(
-                {
-                    "task_id": completion.task_id,
-                    "completion": completion.text,
-                    "model": row.model,
-                    "training_set": row.training_set,
-                    "problem_set": row.problem_set,
-                    "perturbation": row.perturbation,
-                    "draw": completion.draw,
-                    "passed": None if verdict.outcome == "harness_error" else verdict.outcome == "passed",
-                    "result": verdict.outcome if not verdict.detail else f"{verdict.outcome}: {verdict.detail}",
-                }
-            )
+    """Write every completion of a sweep with its verdict as JSONL; raise UsageError when the file can't be written."""
+    ready = [row for row in folder.grid() if folder.store.has(row.results) and folder.store.has(row.completions)]
+    lines = [json.dumps(line) + "\n" for row in ready for line in _sample_rows(folder, row)]
     try:
-        out.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        out.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{out} can't be written ({error.strerror}); choose another file") from None
+
+
+def _sample_rows(folder: SweepFolder, row: GridRow) -> Iterator[dict[str, Any]]:
+    """Yield a pair's completions as rows of a samples file."""
+    verdicts = {(r.task_id, r.draw): r for r in read_rows(folder.store.folder(row.results) / ROWS, Result)}
+    for completion in read_rows(folder.store.folder(row.completions) / ROWS, Completion):
+        verdict = verdicts[completion.task_id, completion.draw]
+        yield {
+            "task_id": completion.task_id,
+            "completion": completion.text,
+            "model": row.model,
+            "training_set": row.training_set,
+            "problem_set": row.problem_set,
+            "perturbation": row.perturbation,
+            "draw": completion.draw,
+            "passed": passed_or_none(verdict.outcome),
+            "result": result_text(verdict.outcome, verdict.detail),
+        }
 
 
 def execute_samples(
     samples: Path, problems: str, out: Path | None, timeout: float | None, workers: int | None, allowed: bool
 ) -> SampleScores:
-    """Run the programs of a samples file, write the rows with their verdicts, and return the scores."""
-    import dataclasses
+    """Run the programs of a samples file, write the rows with their verdicts, and return the scores.
 
-    from rich.console import Console
+    Raises:
+        UsageError: bad samples, problems without tests, a timeout that is no time, or no permission.
+    """
+    import dataclasses
 
     from raysweep.execution.permission import require_permission
     from raysweep.execution.pool import Executor
     from raysweep.watching import counting
 
-    problem_set, _ = problem_set_of(problems, seed=42)
+    if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
+        raise UsageError(f"--timeout {timeout:g} is no time limit; give CPU seconds above 0")
+    problem_set, _ = problem_set_of(problems, seed=42, judged=True)
     rows = read_samples(samples)
     programs = programs_of(rows, problem_set.problems())
     require_permission(allowed)
     limits = problem_set.limits if timeout is None else dataclasses.replace(problem_set.limits, cpu_seconds=timeout)
     with (
-        counting(Console(file=sys.stderr), "executing", len(programs)) as tell,
+        counting(console(stderr=True), "executing", len(programs)) as tell,
         Executor(workers or len(os.sched_getaffinity(0))) as executor,
     ):
         verdicts = executor.run(programs, limits, tell)

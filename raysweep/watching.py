@@ -18,6 +18,7 @@ from rich.text import Text
 from raysweep.plans import SweepPlan
 from raysweep.progress import DONE, FAILED, RUNNING, Activity, read_activities
 from raysweep.sweep_folder import SweepFolder
+from raysweep.terminal import duration
 
 WEIGHTS = {"making": 0.0, "starting": 0.0, "training": 0.8, "generating": 0.15, "executing": 0.05}
 """Share of a cell's time in each stage, for the ETA; what comes before a stage counts as done."""
@@ -87,7 +88,7 @@ class Watcher:
                 if told.get(name) != news or due:
                     told[name], told_at[name] = news, time.time()
                     counts = overview(activities, wanted, started)
-                    self._console.print(_line(activity, counts), highlight=False, soft_wrap=True)
+                    self._console.print(Text(_line(activity, counts)), soft_wrap=True)
             if ended:
                 return
 
@@ -106,7 +107,7 @@ def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int]
     def tell(done: int) -> None:
         if time.time() - told[0] >= LINE_SECONDS:
             told[0] = time.time()
-            console.print(f"{time.strftime('%H:%M:%S')} {what}: {done:,}/{total:,}", highlight=False)
+            console.print(Text(f"{time.strftime('%H:%M:%S')} {what}: {done:,}/{total:,}"), soft_wrap=True)
 
     yield tell
 
@@ -121,16 +122,6 @@ def overview(activities: dict[str, Activity], wanted: Sequence[str], started: fl
     elapsed = time.time() - started
     eta = elapsed * (1 - fraction) / fraction if fraction > 0.05 and elapsed > 15 else None
     return Overview(done, failed, len(found), fraction, eta)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def _fraction(activity: Activity) -> float:
@@ -167,17 +158,20 @@ def _picture(activities: dict[str, Activity], wanted: Sequence[str], started: fl
         activity = activities.get(name, Activity(name))
         if activity.state == RUNNING:
             bar = ProgressBar(total=max(activity.total, 1), completed=activity.done, width=16)
-            parts.add_row(name, activity.stage, bar, _amount(activity))
+            parts.add_row(Text(name), Text(activity.stage), bar, Text(_amount(activity)))
         elif activity.state == FAILED:
-            parts.add_row(Text(name, style="red"), Text("failed", style="red"), "", activity.error[:60])
+            parts.add_row(Text(name, style="red"), Text("failed", style="red"), "", Text(activity.error[:60]))
     return Group(head, whole, parts)
 
 
 def _line(activity: Activity, counts: Overview) -> str:
     clock = time.strftime("%H:%M:%S")
-    what = {DONE: "done", FAILED: f"FAILED: {activity.error}"}.get(activity.state) or activity.stage
-    amount = f" {_amount(activity)}" if activity.state == RUNNING and activity.total else ""
-    return f"{clock} [{counts.done}/{counts.total}] {activity.id}: {what}{amount}{_eta(counts)}"
+    start = f"{clock} [{counts.done}/{counts.total}] {activity.id}: "
+    if activity.state != RUNNING:
+        ends = {DONE: "done", FAILED: f"FAILED: {activity.error}"}
+        return start + ends.get(activity.state, activity.state)
+    amount = f" {_amount(activity)}" if activity.total else ""
+    return f"{start}{activity.stage}{amount}{_eta(counts)}"
 
 
 def _amount(activity: Activity) -> str:
@@ -187,4 +181,4 @@ def _amount(activity: Activity) -> str:
 
 
 def _eta(counts: Overview) -> str:
-    return f", about {duration(counts.eta)} left" if counts.eta is not None else ""
+    return f", about {duration(counts.eta)} left" if counts.eta is not None and counts.eta >= 1 else ""

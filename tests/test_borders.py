@@ -42,15 +42,15 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
 
 
 LAYERS = [
-    {"records", "errors", "seeding", "registry", "tables", "provenance"},
+    {"records", "errors", "seeding", "registry", "tables", "provenance", "terminal"},
     {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis"},
     {"config", "config_types"},
     {"engine", "store", "grid", "progress", "inputs", "config_file"},
     {"plans", "planning", "stage_inputs", "pipeline", "sweep_folder", "samples"},
-    {"reporting", "sweep", "watching"},
-    {"perturb_view", "show", "tools"},
-    {"cli", "__main__", "__init__"},
+    {"reporting", "report_settings", "sweep", "watching"},
+    {"perturb_view", "show", "status_view", "tools"},
+    {"cli", "cli_options", "cli_end", "__main__", "__init__"},
 ]
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -117,6 +120,133 @@ def test_execute_scores_a_samples_file_in_human_evals_format(cli, tmp_path):
     assert results[0]["result"].startswith("failed") and results[1]["result"] == "passed"
 
 
-def test_the_command_starts_fast_enough_to_be_pleasant():
-    done = subprocess.run([sys.executable, "-m", "raysweep", "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("raysweep ")
+def test_commands_that_only_look_import_neither_ray_nor_torch(tmp_path):
+    code = (
+        "import sys\nfrom raysweep.cli import main\n"
+        f"for arguments in (['plan', {NANO!r}], ['list', 'trainers'], ['--version']):\n"
+        "    try: main(arguments)\n"
+        "    except SystemExit as end: assert not end.code, end.code\n"
+        "print([name for name in ('ray', 'torch', 'transformers', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_list_is_aligned_to_the_longest_name(cli):
+    _, out, _ = cli("list", "metrics")
+    names = json.loads(cli("list", "metrics", "--json")[1])
+    starts = {line.index(text) for line, text in zip(out.splitlines(), names.values(), strict=True)}
+    assert starts == {max(map(len, names)) + 2}
+
+
+def problem_file(path: Path, *answers: int, test: str = "def check(f):\n    assert f() == {0}\n") -> Path:
+    rows = [
+        {
+            "task_id": f"T/{answer}",
+            "prompt": f'def f{answer}():\n    """Return the number {answer}, which is a number."""\n',
+            "entry_point": f"f{answer}",
+            "canonical_solution": f"    return {answer}\n",
+            "test": test.format(answer),
+        }
+        for answer in answers
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def evaluate(cli, problems: Path, *more: str, model: str = "reference") -> tuple[int, str, str]:
+    return cli("evaluate", model, "--problems", str(problems), "--allow-code-execution", "--quiet", *more)
+
+
+@pytest.mark.parametrize("name", ["st[red]x", "st[/x]y", ":warning:"])
+def test_square_brackets_in_a_path_are_no_markup(cli, tmp_path, name):
+    problems = problem_file(tmp_path / "p.jsonl", 1)
+    code, out, err = evaluate(cli, problems, "--storage", name)
+    assert (code, err) == (0, "")
+    assert f"/{name}/sweeps/evaluate-reference-" in out
+    assert f"storage: {tmp_path / name}" in cli("plan", NANO, "--storage", name)[1]
+
+
+def test_a_report_is_written_again_where_the_problem_file_is_gone(cli, tmp_path, monkeypatch):
+    problems = problem_file(tmp_path / "p.jsonl", 1, 2)
+    code, out, _ = evaluate(
+        cli, Path("p.jsonl"), "--perturbations", "C1", "--storage", str(tmp_path / "store"), "--json"
+    )
+    assert code == 0
+    name, before = json.loads(out)["sweep"], Path(json.loads(out)["report"]).read_text()
+    problems.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, out, err = cli("report", name, "--storage", str(tmp_path / "store"), "--out", "again")
+    assert (code, err, out.strip()) == (0, "", "again/report.html")
+    assert Path("again/report.html").read_text() == before
+    code, out, _ = cli("report", name, "--storage", str(tmp_path / "store"), "--format", "csv")
+    assert code == 0 and [line for line in out.splitlines() if line.startswith("# ")]
+
+
+def test_a_report_below_a_file_is_refused(cli, tmp_path):
+    _, out, _ = evaluate(cli, problem_file(tmp_path / "p.jsonl", 1), "--json")
+    (tmp_path / "file").write_text("")
+    for more in ((), ("--format", "md")):
+        code, _, err = cli("report", json.loads(out)["sweep"], "--out", "file/below", *more)
+        assert code == 2 and "--out" in err and "file/below" in err
+
+
+def test_an_edited_problem_file_is_another_sweep(cli, tmp_path):
+    path = tmp_path / "p.jsonl"
+    names = []
+    for answers in ((1,), (1, 2), (1,)):
+        names.append(json.loads(evaluate(cli, problem_file(path, *answers), "--json")[1])["sweep"])
+    assert names[0] == names[2] != names[1]
+
+
+def test_results_of_evaluate_begin_as_human_evals_do(cli, tmp_path):
+    problems = problem_file(tmp_path / "p.jsonl", *range(12))
+    assert evaluate(cli, problems, "--out", "samples.jsonl", model="fake")[0] == 0
+    rows = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert {row["result"] for row in rows if row["passed"]} == {"passed"}
+    failed = [row["result"] for row in rows if not row["passed"]]
+    assert failed and all(text.startswith("failed: ") for text in failed)
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf"])
+def test_a_timeout_that_is_no_time_is_refused(cli, tmp_path, timeout):
+    (tmp_path / "s.jsonl").write_text("")
+    code, _, err = cli("execute", "s.jsonl", "--allow-code-execution", "--timeout", timeout)
+    assert code == 2 and "--timeout" in err
+
+
+def test_problems_without_tests_judge_nothing(cli, tmp_path):
+    problem_file(tmp_path / "p.jsonl", 1, test="")
+    (tmp_path / "s.jsonl").write_text(json.dumps({"task_id": "T/1", "completion": "    return 0\n"}) + "\n")
+    code, _, err = cli("execute", "s.jsonl", "--problems", "p.jsonl", "--allow-code-execution")
+    assert code == 2 and "has no `test`" in err
+
+
+def test_options_that_cannot_count_are_refused(cli):
+    code, _, err = cli("perturb", "humaneval", "--method", "C1", "--compat", "recode", "--strength", "2")
+    assert code == 2 and "--strength has no effect" in err
+    code, _, err = cli("evaluate", "reference", "--problems", "humaneval", "--samples", "3")
+    assert code == 2 and "give --temperature" in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_says_so_once_and_its_status_too(tmp_path, number, code):
+    arguments = ["run", NANO, "--engine", "local", "--storage", str(tmp_path), "--set", "recipes.tiny.epochs=500"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "raysweep", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    training = '"stage": "training"'
+    deadline = time.time() + 120
+    while not any(training in path.read_text() for path in tmp_path.glob("sweeps/nano/progress/base-model-*.json")):
+        assert running.poll() is None and time.time() < deadline
+        time.sleep(0.05)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == code
+    assert err.count("stopped; what was finished is in the store") == 1 and "Traceback" not in err
+    status = [sys.executable, "-m", "raysweep", "status", "nano", "--storage", str(tmp_path)]
+    shown = subprocess.run(status, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"base-model-llama-\w+ +stopped \(training \d+/[\d,]+\)", shown)
+    assert "failed" not in shown

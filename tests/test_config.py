@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from raysweep.config_file import ConfigError, config_from, load_config, to_yaml
-from raysweep.errors import UsageError
+from raysweep.config_types import SpecConfig
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.training_sets.base import SOURCES
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").rglob("*.yaml"))
 NANO = Path(__file__).with_name("nano.yaml")
@@ -32,7 +34,7 @@ evaluation:
 
 @pytest.mark.parametrize("path", [*CONFIGS, NANO], ids=lambda path: path.name)
 def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, monkeypatch):
-    (tmp_path / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n')
+    (tmp_path / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n' * 16)
     overrides = []
     if path.name == "own-model.yaml":  # names what the user brings
         overrides = ["models.0.path=" + str(tiny_folder(tmp_path)), f"training.source.path={tmp_path / 'rows.jsonl'}"]
@@ -40,11 +42,12 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
     assert load_config(path, overrides).name == path.stem
 
 
-def tiny_folder(folder: Path) -> Path:
+def tiny_folder(folder: Path, config: str = '{"model_type": "llama"}') -> Path:
     model = folder / "model"
     model.mkdir()
-    (model / "config.json").write_text('{"model_type": "llama"}')
+    (model / "config.json").write_text(config)
     (model / "model.safetensors").write_bytes(b"0")
+    (model / "tokenizer.json").write_text("{}")
     return model
 
 
@@ -81,7 +84,7 @@ def test_all_errors_come_at_once_with_line_key_value_and_nearest_name(tmp_path):
         (MINIMAL.replace("    generator", "    recipes: [full]\n    generator"), "no recipe called 'full'"),
         (
             MINIMAL.replace("[humaneval]", "[{name: jsonl, path: nowhere.jsonl}]"),
-            "line 6, evaluation.problems.0: nowhere.jsonl doesn't exist",
+            "nowhere.jsonl doesn't exist",
         ),
         (MINIMAL.replace("[humaneval]", "[{name: humaneval, splitt: test}]"), "has no argument 'splitt'"),
     ],
@@ -113,33 +116,87 @@ def test_a_bad_set_names_itself(tmp_path, override):
         load_config(write(tmp_path, MINIMAL), [override])
 
 
-def test_a_training_file_is_checked_before_work_with_its_line(tmp_path):
-    rows = tmp_path / "rows.jsonl"
-    text = NANO.read_text().replace(
-        "source: {name: minicode, part: finetuning, rows: 64}", f"source: {{name: jsonl, path: {rows}}}"
-    )
-    for content, expected in [
-        ('{"instruction": "a", "output": "b"}\n{"instruction": "a", \n', f"{rows}:2"),
-        ('{"prompt": "a", "output": "b"}\n', "`instruction`"),
-        ("", "no rows"),
-    ]:
-        rows.write_text(content)
-        with pytest.raises(ConfigError, match=r"training.source: ") as caught:
-            load_config(write(tmp_path, text))
-        assert expected in str(caught.value)
-
-
-def test_a_path_that_is_no_model_is_refused(tmp_path):
-    text = MINIMAL.replace("generator: reference", f"path: {tmp_path}")
-    with pytest.raises(ConfigError, match=r"line 4, models.0.path: no model at"):
-        load_config(write(tmp_path, text))
-
-
 def test_a_mapping_is_checked_like_a_file():
     config = config_from(yaml.safe_load(MINIMAL), "here")
     assert config.evaluation.perturbations == ["clean"]
     with pytest.raises(UsageError, match="here: 1 error"):
         config_from({**yaml.safe_load(MINIMAL), "nam": 1}, "here")
+
+
+def findings(path: Path, *overrides: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides)
+    return [finding.removeprefix(f"--set {', '.join(overrides)}, ") for finding in caught.value.findings]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("allow_code_execution='yes'", "must be true or false, not 'yes'"),
+        ("seed='7'", "must be a whole number, not '7'; write it without quotes"),
+        ("seed=7.0", "must be a whole number, not 7.0"),
+        ("seed=9223372036854775808", "must be below 9223372036854775808"),
+        ("recipes.tiny.lr=3e-3", "must be a number, not '3e-3', which is text to YAML; write 3.0e-3"),
+        ("recipes.tiny.lr=2.5e4", "write 2.5e+4"),
+        ("recipes.tiny.epochs=.inf", "must be a finite number, not inf"),
+        ("recipes.tiny.eps=.nan", "must be a finite number, not nan"),
+        ("recipes.tiny.epochs=1000001", "must be at most 1000000"),
+        ("recipes.tiny.batch_size=2147483648", "must be below 2147483648"),
+        ("recipes.tiny.betas=[0.9]", "must be a list of two numbers, such as [0.9, 0.999], not [0.9]"),
+        ("recipes.tiny.betas=[0.9, 1]", "must be below 1"),
+        ("seeds=[]", "seeds: must not be empty"),
+        ("models=[null]", "models.0: must be a mapping of keys, not None"),
+        ("models.0.name=7", "must be text, not 7; put it in quotes"),
+        ("models.0.name=" + "a" * 41, "has 41 characters; at most 40 are allowed"),
+        ("name=" + "a" * 81, "has 81 characters; at most 80 are allowed"),
+        ("name=a/b", "name 'a/b' can't be part of a file's name"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_in_plain_words(override, expected):
+    (found,) = findings(NANO, override)
+    assert expected in found
+
+
+def test_a_whole_number_is_fine_where_a_real_one_is_wanted():
+    config = load_config(NANO, ["recipes.tiny.epochs=2", "resources.cpus=1", f"name={'a' * 80}"])
+    assert (config.recipes["tiny"].epochs, config.resources.cpus) == (2.0, 1.0)
+
+
+def test_a_set_of_a_whole_list_hides_the_files_lines():
+    with pytest.raises(ConfigError, match=r"--set models=\[null\], models.0: "):
+        load_config(NANO, ["models=[null]"])
+
+
+def test_a_set_below_an_anchor_changes_one_place(tmp_path):
+    text = MINIMAL + "recipes: {a: &a {lora: {r: 4}}, b: *a}\n"
+    config = load_config(write(tmp_path, text), ["recipes.a.lora.r=8"])
+    assert (config.recipes["a"].lora.r, config.recipes["b"].lora.r) == (8, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (MINIMAL.encode("utf-16"), "line 1: not UTF-8"),
+        ((MINIMAL + "report: {title: é}\n").encode("latin-1"), "line 7: not UTF-8"),
+        (b"a: &a [*a]\n", "an anchor (&) holds itself"),
+        (b"a: &a {b: *a}\n", "an anchor (&) holds itself"),
+        (b"a: " + b"[" * 3000, "nested too deeply"),
+        (b"a: 2001-99-99\n", "not valid YAML: month must be in 1..12"),
+        (b"a: \x00\n", "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_plain_yaml_is_one_error(tmp_path, content, expected):
+    path = tmp_path / "sweep.yaml"
+    path.write_bytes(content)
+    (found,) = findings(path)
+    assert expected in found and "\n" not in found
+
+
+def test_a_path_travels_to_workers_as_an_absolute_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert SpecConfig(name="jsonl", path="rows.jsonl").spec(SOURCES, 0).args == {"path": str(tmp_path / "rows.jsonl")}
+    far = "s3://bucket/rows.jsonl"
+    assert SpecConfig(name="jsonl", path=far).spec(SOURCES, 0).args == {"path": far}
 
 
 def test_trusting_remote_code_must_be_asked_for(tmp_path):
@@ -152,3 +209,7 @@ def test_strengths_reach_single_methods_and_aggregates_and_nothing_else(tmp_path
     assert config.perturbation("C2").args == {}
     assert config.perturbation("C").args == {"strengths": {"C1": 1.5, "C3": 0.4}}
     assert config.perturbation("clean").args == {}
+
+
+def test_a_name_that_shares_little_is_not_offered():
+    assert did_you_mean("a", ["ray", "seed"]) == ""

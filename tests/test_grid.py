@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.config_file import load_config
-from raysweep.errors import UnknownName
+from raysweep.config import SweepConfig
+from raysweep.config_file import load_config, read_document
+from raysweep.errors import UsageError
 from raysweep.grid import RULES, TrainedOn, build_grid
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "configs" / "quickstart.yaml"
@@ -50,6 +51,15 @@ def test_pairs_written_in_the_config_are_taken_and_clean_always_is():
     assert {p for t, p in pairs if t == "C2"} == {"clean", "C1", "C2", "C3", "C"}
 
 
-def test_a_pair_of_an_unknown_set_is_refused_with_the_nearest_name():
-    with pytest.raises(UnknownName, match="did you mean 'clean'"):
-        build_grid(load_config(QUICKSTART, ["evaluation.pairs={claen: [C1]}"]))
+def test_two_cells_of_one_id_are_refused():
+    overrides = [
+        "models.0={name: a.b, path: x, recipes: [c]}",
+        "models.1={name: a, path: x, recipes: [b.c]}",
+        "recipes={c: {}, b.c: {}}",
+    ]
+    document = read_document(QUICKSTART, overrides)
+    config = SweepConfig.model_validate(document.value, context={"recipes": {"c", "b.c"}})
+    with pytest.raises(
+        UsageError, match=r"model 'a.b' with recipe 'c'.* and model 'a' with recipe 'b.c'.*'a.b.c.clean"
+    ):
+        build_grid(config)

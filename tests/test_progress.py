@@ -8,8 +8,9 @@ import time
 import pytest
 from rich.console import Console
 
-from raysweep.progress import DONE, FAILED, RUNNING, Activity, ProgressFile, read_activities
-from raysweep.watching import Watcher, duration, overview
+from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, Activity, ProgressFile, read_activities
+from raysweep.terminal import console, count, duration
+from raysweep.watching import Watcher, _line, _picture, overview
 
 
 def test_an_activity_is_read_back_with_its_stage_and_its_end(tmp_path):
@@ -25,6 +26,15 @@ def test_an_error_is_kept_and_passed_on(tmp_path):
         raise ValueError("broken")
     found = read_activities(tmp_path)["cell"]
     assert (found.state, found.error) == (FAILED, "ValueError: broken")
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_who_stops_a_run_does_not_fail_it(tmp_path, end):
+    with pytest.raises(end), ProgressFile(tmp_path, "cell").running("starting") as progress:
+        progress.update("training", 3, 10)
+        raise end
+    found = read_activities(tmp_path)["cell"]
+    assert (found.state, found.error, found.stage, found.done, found.total) == (STOPPED, "", "training", 3, 10)
 
 
 def test_files_that_are_no_activity_are_passed_over(tmp_path):
@@ -43,6 +53,45 @@ def test_the_overview_counts_and_estimates_what_is_left():
 
 def test_durations_read_well():
     assert [duration(s) for s in (42, 185, 7800)] == ["42 s", "3 min 05 s", "2 h 10 min"]
+
+
+def test_counts_know_singular_and_plural():
+    assert [count(n, "cell") for n in (0, 1, 2, 1200)] == ["0 cells", "1 cell", "2 cells", "1,200 cells"]
+
+
+def test_a_line_tells_what_is_left_only_while_something_runs():
+    half, nearly = (
+        [Activity("a", DONE), Activity("b", RUNNING, "training", 5, 10), Activity("c", FAILED, error="why")],
+        [Activity("a", DONE), Activity("b", RUNNING, "executing", 999_999, 1_000_000)],
+    )
+    lines = {}
+    for activities in (half, nearly):
+        counts = overview({a.id: a for a in activities}, [a.id for a in activities], started=time.time() - 60)
+        lines[len(activities)] = [_line(activity, counts) for activity in activities]
+    done, running, failed = lines[3]
+    assert done.endswith("a: done") and failed.endswith("c: FAILED: why") and "left" in running
+    assert not [line for line in lines[2] if "left" in line]
+
+
+def test_an_error_with_square_brackets_ends_neither_lines_nor_the_live_table(tmp_path):
+    class Folder:
+        progress = tmp_path
+
+    out = io.StringIO()
+    with Watcher(Console(file=out))(Folder(), None, ["a[/b]"]):
+        with pytest.raises(ValueError), ProgressFile(tmp_path, "a").running("making"):
+            raise ValueError("[/model] of [red]")
+        (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text().replace('"a"', '"a[/b]"'))
+    assert "a[/b]: FAILED: ValueError: [/model] of [red]" in out.getvalue()
+    activities = {"x": Activity("x", FAILED, error="[/model]"), "y": Activity("y", RUNNING, "[/a]", 1, 2, "[/b]")}
+    picture = Console(file=io.StringIO(), force_terminal=True, width=80)
+    picture.print(_picture(activities, ["x", "y"], time.time()))
+    assert "[/model]" in picture.file.getvalue() and "[/b]" in picture.file.getvalue()
+
+
+def test_consoles_print_what_they_are_given(capsys):
+    console().print("st[/x]y :warning: [red]1[/red]")
+    assert capsys.readouterr().out == "st[/x]y :warning: [red]1[/red]\n"
 
 
 def test_a_log_gets_plain_lines_and_quiet_gets_none(tmp_path):

@@ -118,13 +118,17 @@ def test_rows_come_out_as_they_were_with_passed_and_result_added(tmp_path):
         write_results(tmp_path / name, samples, verdicts)
         written = [json.loads(line) for line in read(tmp_path / name).splitlines()]
         assert [entry.pop("passed") for entry in written] == [True, False, False, None]
-        assert [entry.pop("result") for entry in written] == [result_text(verdict) for verdict in verdicts]
+        assert [entry.pop("result") for entry in written] == [
+            result_text(verdict.outcome, verdict.detail) for verdict in verdicts
+        ]
         assert written == [row] * 4
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_every_result_begins_as_human_evals_does(outcome):
-    assert result_text(Verdict(outcome, "why")).startswith(("passed", "failed", "timed out"))
+    for detail in ("why", ""):
+        assert result_text(outcome, detail).split(":")[0] in ("passed", "failed", "timed out")
+        assert not result_text(str(outcome), detail).endswith((" ", ":")) or outcome is Outcome.HARNESS_ERROR
 
 
 def test_tasks_without_samples_and_harness_errors_are_counted_and_not_in_the_mean(tmp_path):

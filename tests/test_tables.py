@@ -9,7 +9,7 @@ import pytest
 
 from raysweep.errors import StoreError
 from raysweep.records import Completion, Score, TrainingRow
-from raysweep.tables import read_rows, write_rows
+from raysweep.tables import UnreadableTable, read_rows, write_rows
 
 
 def completion(task: str, draw: int) -> Completion:
@@ -50,3 +50,25 @@ def test_a_newer_schema_is_refused(tmp_path):
     pyarrow.parquet.write_table(table.replace_schema_metadata({"raysweep.schema_version": "99"}), tmp_path / "x")
     with pytest.raises(StoreError, match="schema version 99"):
         read_rows(tmp_path / "x", Completion)
+
+
+def test_a_torn_or_missing_file_is_told_as_such(tmp_path):
+    write_rows(tmp_path / "x", Completion, [completion("a", 0)], ["task_id"])
+    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-20])
+    for name in ("x", "nowhere"):
+        with pytest.raises(UnreadableTable, match=f"{name} can't be read"):
+            read_rows(tmp_path / name, Completion)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    write_rows(tmp_path / "x", Completion, [completion("a", 0)], ["task_id"])
+
+    def half(table, path, **more):
+        path.write_bytes(b"PAR1")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pyarrow.parquet, "write_table", half)
+    with pytest.raises(OSError, match="disk full"):
+        write_rows(tmp_path / "x", Completion, [], ["task_id"])
+    assert read_rows(tmp_path / "x", Completion) == [completion("a", 0)]
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

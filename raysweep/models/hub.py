@@ -11,6 +11,9 @@ from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
 
+SECONDS = 5
+"""How long the hub may take to answer whether it knows a model."""
+
 
 def hub_config(location: str, revision: str | None) -> tuple[dict[str, Any], str]:
     """Return a hub model's config.json and the commit it is from; the local cache answers when the hub can't.
@@ -18,13 +21,34 @@ def hub_config(location: str, revision: str | None) -> tuple[dict[str, Any], str
     Raises:
         UsageError: no such id or revision, no access, no config.json, or neither hub nor cache has it.
     """
-    from huggingface_hub import errors, hf_hub_download
+    import huggingface_hub
+    from huggingface_hub import errors
 
     try:
-        path = Path(hf_hub_download(location, "config.json", revision=revision))
+        reached = _is_reached(location, revision)
+        path = Path(
+            huggingface_hub.hf_hub_download(location, "config.json", revision=revision, local_files_only=not reached)
+        )
     except (OSError, ValueError, errors.EntryNotFoundError) as error:
         raise UsageError(_explain(location, revision, error)) from error
     return json.loads(path.read_text()), path.parent.name
+
+
+def _is_reached(location: str, revision: str | None) -> bool:
+    """Ask the hub once whether it knows a model: a download that can't reach it tries for half a minute.
+
+    Raises:
+        HfHubHTTPError: it answers that there is no such model or revision.
+    """
+    from huggingface_hub import HfApi, errors
+
+    try:
+        HfApi().model_info(location, revision=revision, timeout=SECONDS)
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def _explain(location: str, revision: str | None, error: Exception) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from raysweep.records import ModelKind, ModelRef, canonical_json
 DTYPES = ("float32", "bfloat16", "float16")
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
 CONFIGS = ("*config.json", "*.index.json", "*.py")
+VOCABULARIES = ("tokenizer.*", "vocab*", "*.model", "*.tiktoken")
+"""Files of which a model that transformers can read text for has at least one."""
 TOKENIZERS = ("tokenizer.*", "special_tokens_map.json", "added_tokens.json", "merges.txt", "vocab*", "*.jinja")
 PLACES = ("_name_or_path", "name_or_path", "base_model_name_or_path", "revision")
 """Fields of config files that say where something lay, not what it is."""
@@ -50,22 +52,28 @@ def resolve(location: str, revision: str | None = None, trust_remote_code: bool 
     """Find a model: a folder with weights or a PEFT adapter, else a hub id.
 
     Raises:
-        UsageError: it is neither, is gated, can't be reached, or needs code from its repository that isn't trusted.
+        UsageError: it is neither, lacks a file, is gated, can't be reached, or needs code from its repository that
+            isn't trusted; an adapter names no base, or itself.
     """
+    return _resolve(location, revision, trust_remote_code, above=())
+
+
+def _resolve(location: str, revision: str | None, trust_remote_code: bool, above: tuple[Path, ...]) -> ResolvedModel:
+    """Do what `resolve` says. `above`: the adapters whose base this is."""
     folder = Path(location).expanduser()
     if not folder.is_dir():
         if _is_path(location, folder):
             raise UsageError(f"no model at {location}: {_what_is_there(folder)}")
         config, commit = hub_config(location, revision)
         return _resolved(location, config, trust_remote_code, commit)
+    folder = folder.absolute()  # workers run in other folders, and adapters name their base
     if (folder / "config.json").is_file():
-        if not any(path for pattern in WEIGHTS for path in folder.glob(pattern)):
-            raise UsageError(f"no model at {location}: it has a config.json but no weights (model.safetensors)")
+        _require(folder, location, WEIGHTS, "weights (model.safetensors)")
+        if not trust_remote_code:  # else the tokenizer may be code, too
+            _require(folder, location, VOCABULARIES, "tokenizer (tokenizer.json)")
         return _resolved(str(folder), _read_json(folder / "config.json"), trust_remote_code, None)
     if (folder / "adapter_config.json").is_file():
-        named = str(_read_json(folder / "adapter_config.json").get("base_model_name_or_path"))
-        base = resolve(named, None, trust_remote_code)
-        return ResolvedModel(str(folder), base.model_type, ModelKind.ADAPTER, None, trust_remote_code, base=base)
+        return _resolved_adapter(folder, location, trust_remote_code, above)
     raise UsageError(f"no model at {location}: {_what_is_there(folder)}")
 
 
@@ -161,6 +169,22 @@ def _resolved(location: str, config: Mapping[str, Any], trust: bool, commit: str
             )
     architecture = "seq2seq" if config.get("is_encoder_decoder") else "causal"
     return ResolvedModel(location, model_type, ModelKind.FULL, commit, trust, architecture)
+
+
+def _resolved_adapter(folder: Path, location: str, trust: bool, above: tuple[Path, ...]) -> ResolvedModel:
+    _require(folder, location, WEIGHTS, "weights (adapter_model.safetensors)")
+    named = _read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+    if not isinstance(named, str) or not named.strip():
+        raise UsageError(f"no model at {location}: its adapter_config.json has no `base_model_name_or_path`; add it")
+    if folder.resolve() in above:
+        raise UsageError(f"no model at {location}: this adapter is its own base; mend its `base_model_name_or_path`")
+    base = _resolve(named, None, trust, (*above, folder.resolve()))
+    return ResolvedModel(str(folder), base.model_type, ModelKind.ADAPTER, None, trust, base.architecture, base)
+
+
+def _require(folder: Path, location: str, patterns: Sequence[str], what: str) -> None:
+    if not any(path for pattern in patterns for path in folder.glob(pattern)):
+        raise UsageError(f"no model at {location}: the folder has no {what}; save it there with save_pretrained")
 
 
 def _is_path(location: str, path: Path) -> bool:

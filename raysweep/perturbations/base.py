@@ -42,9 +42,18 @@ class Perturbation(ABC):
         """Return the method to apply to one row: itself, or for an aggregate the member it draws."""
         return self
 
+    def rate_text(self) -> str:
+        """Return what share of a text changes at this strength, for reports (`share`); empty where none is known."""
+        return ""
+
     def perturb_recode(self, text: str, seed: int) -> str:
         """Return `text` as ReCode's code perturbs it, bit for bit (``compat: recode``, study.md section 4)."""
         raise UsageError(f"perturbation {self.name} has no `compat: recode`; methods with it: C1, C2, C3")
+
+
+def share(rate: float, what: str) -> str:
+    """Return a probability as ``10.8 % of letters``; above 1 it is certain."""
+    return f"{100 * min(1.0, rate):.3g} % of {what}"
 
 
 PERTURBATIONS: Registry[Perturbation] = Registry("perturbation", "raysweep.perturbations")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 
-from raysweep.perturbations.base import PERTURBATIONS, Perturbation
+from raysweep.perturbations.base import PERTURBATIONS, Perturbation, share
 from raysweep.perturbations.regions import change_words
 
 RATE = 0.06
@@ -63,6 +63,10 @@ class ButterFingers(Perturbation):
             return "".join(_neighbour(char, rng) if char in _LETTERS and rng.random() < rate else char for char in word)
 
         return change_words(text, protected, change)
+
+    def rate_text(self) -> str:
+        """Return the share of letters."""
+        return share(RATE * self.strength, "letters")
 
     def perturb_recode(self, text: str, seed: int) -> str:
         """Return ReCode's text: one draw a letter or space, then one a replacement; a space becomes a space."""

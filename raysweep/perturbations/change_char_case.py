@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 
-from raysweep.perturbations.base import PERTURBATIONS, Perturbation
+from raysweep.perturbations.base import PERTURBATIONS, Perturbation, share
 from raysweep.perturbations.regions import change_words
 
 RATE = 0.35
@@ -25,6 +25,10 @@ class ChangeCharCase(Perturbation):
         """Return the text with flipped case in words that are not protected."""
         rate = RATE * self.strength
         return change_words(text, protected, lambda word: _flip(word, rng, rate))
+
+    def rate_text(self) -> str:
+        """Return the share of letters with a case."""
+        return share(RATE * self.strength, "letters with a case")
 
     def perturb_recode(self, text: str, seed: int) -> str:
         """Return ReCode's text: one draw a cased letter from a generator seeded by `seed`."""

@@ -42,6 +42,11 @@ class Mix(Perturbation):
         """Return one member, drawn uniformly."""
         return rng.choice(self._methods).pick(rng)
 
+    def rate_text(self) -> str:
+        """Return the members with their strengths."""
+        members = ", ".join(f"{method.name} at strength {method.strength:g}" for method in self._methods)
+        return f"each row one of {members}"
+
     def perturb_text(self, text: str, rng: random.Random, protected: frozenset[str]) -> str:
         """Return the text changed by a drawn member."""
         return self.pick(rng).perturb_text(text, rng, protected)

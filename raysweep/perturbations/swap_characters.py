@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from raysweep.perturbations.base import PERTURBATIONS, Perturbation
+from raysweep.perturbations.base import PERTURBATIONS, Perturbation, share
 from raysweep.perturbations.regions import change_words
 
 RATE = 0.05
@@ -32,6 +32,10 @@ class SwapCharacters(Perturbation):
             return _swap(word, pairs) if pairs else word
 
         return change_words(text, protected, change)
+
+    def rate_text(self) -> str:
+        """Return the share of adjacent pairs."""
+        return share(RATE * self.strength, "adjacent pairs")
 
     def perturb_recode(self, text: str, seed: int) -> str:
         """Return ReCode's text: NumPy's legacy generator, seeded by the seed and the sum of the code points."""

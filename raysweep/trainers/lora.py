@@ -47,17 +47,23 @@ class Lora(Trainer):
 
 
 def add_adapter(model: Any, job: TrainJob) -> Any:
-    """Wrap a model with a fresh adapter as the job's recipe asks."""
+    """Wrap a model with a fresh adapter as the job's recipe asks.
+
+    The family is looked up only for what the recipe leaves to it, so targets make any architecture work.
+
+    Raises:
+        UnknownName: the family isn't registered, and the recipe names no targets or trains embeddings.
+    """
     from peft import LoraConfig, get_peft_model
 
     lora = job.recipe.lora
-    family = FAMILIES.get(job.family)
+    targets = lora.get("targets") or FAMILIES.get(job.family).lora_targets
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=int(lora.get("r", 16)),
         lora_alpha=int(lora.get("alpha", 32)),
         lora_dropout=float(lora.get("dropout", 0.1)),
-        target_modules=list(lora.get("targets") or family.lora_targets),
-        modules_to_save=list(family.embeddings) if lora.get("train_embeddings") else None,
+        target_modules=list(targets),
+        modules_to_save=list(FAMILIES.get(job.family).embeddings) if lora.get("train_embeddings") else None,
     )
     return get_peft_model(model, config)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from raysweep.errors import UsageError
 from raysweep.jsonrows import content_sha, read_json_rows
 from raysweep.records import SourceRow
 from raysweep.training_sets.base import SOURCES, TrainingSource
@@ -27,15 +28,18 @@ class JsonlSource(TrainingSource):
     """
 
     def __init__(self, path: str) -> None:
-        self._path = Path(path).expanduser()
+        self._path = Path(path).expanduser().absolute()  # workers run in other folders
+        self.size: int | None = None  # rows, once `check` has counted them
 
     def rows(self) -> Iterator[SourceRow]:
         """Yield the rows in the file's order; raise UsageError (file, line) for one that can't be used."""
         for number, row in enumerate(read_json_rows(self._path)):
-            output = row.text("output")
+            instruction, output = row.text("instruction"), row.text("output")
+            if not instruction.strip():
+                raise UsageError(f"{row.place}: `instruction` is empty; remove the row")
             yield SourceRow(
                 row_id=f"{number:07d}",
-                instruction=row.text("instruction"),
+                instruction=instruction,
                 output=output,
                 input=row.text("input", ""),
                 language=row.text("language", "") or _fence_tag(output),
@@ -47,8 +51,7 @@ class JsonlSource(TrainingSource):
 
     def check(self) -> None:
         """Read the whole file; raise UsageError (file, line, what is wrong) at the first row that can't be used."""
-        for _ in self.rows():
-            pass
+        self.size = sum(1 for _ in self.rows())
 
 
 def _fence_tag(output: str) -> str:

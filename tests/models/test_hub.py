@@ -6,10 +6,16 @@ from typing import Any
 
 import huggingface_hub
 import pytest
+import requests
 from huggingface_hub import errors
 
 from raysweep.errors import UsageError
 from raysweep.models.hub import hub_config
+
+
+@pytest.fixture(autouse=True)
+def hub_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: None)
 
 
 def answer_with(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
@@ -52,3 +58,32 @@ def test_a_mistyped_folder_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path:
     answer_with(monkeypatch, errors.RepositoryNotFoundError)
     with pytest.raises(UsageError, match="did you mean 'llama-tiny'"):
         hub_config("models/lama-tiny", None)
+
+
+@pytest.mark.parametrize("error", [requests.ConnectionError, requests.Timeout, errors.OfflineModeIsEnabled])
+def test_a_hub_that_does_not_answer_is_asked_once_and_the_cache_then(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def silent(*_: Any, **__: Any) -> None:
+        raise error()
+
+    def download(*_: Any, **options: Any) -> str:
+        asked.append(options)
+        raise errors.LocalEntryNotFoundError("not cached")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", silent)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    with pytest.raises(UsageError, match="the hub can't be reached"):
+        hub_config("org/model", None)
+    assert [options["local_files_only"] for options in asked] == [True]
+
+
+def test_a_model_that_the_hub_does_not_know_is_not_looked_for_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: Any, **__: Any) -> None:
+        raise errors.RepositoryNotFoundError.__new__(errors.RepositoryNotFoundError)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unknown)
+    with pytest.raises(UsageError, match="check the spelling"):
+        hub_config("org/model", None)

@@ -87,6 +87,7 @@ def test_an_adapter_needs_its_base(tiny: dict[str, ModelRef], tmp_path: Path) ->
     [
         (lambda f: (f / "config.json").unlink(), "has no config.json"),
         (lambda f: (f / "model.safetensors").unlink(), "no weights"),
+        (lambda f: (f / "tokenizer.json").unlink(), r"no tokenizer \(tokenizer.json\)"),
         (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
         (lambda f: f.rename(f.parent / "llama-tinny"), "did you mean 'llama-tinny'"),
         (lambda f: shutil.rmtree(f.parent), "there is no folder"),
@@ -96,6 +97,42 @@ def test_a_path_that_is_no_model_says_what_is_missing(folder: Path, change: Any,
     change(folder)
     with pytest.raises(UsageError, match=says):
         resolve(str(folder))
+
+
+def test_a_relative_folder_and_base_become_absolute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert resolve("llama-tiny").location == str(folder)
+    adapter = bare_adapter(folder.parent / "adapter", "llama-tiny")
+    assert resolve("adapter").ref() == ModelRef(str(adapter), ModelKind.ADAPTER, ModelRef(str(folder)))
+
+
+def bare_adapter(folder: Path, base: object) -> Path:
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+    (folder / "adapter_model.safetensors").write_bytes(b"0")
+    return folder
+
+
+@pytest.mark.parametrize("base", [None, "", 3])
+def test_an_adapter_that_names_no_base_is_refused(base: object, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no `base_model_name_or_path`"):
+        resolve(str(bare_adapter(tmp_path / "a", base)))
+
+
+def test_an_adapter_without_weights_is_refused(tmp_path: Path) -> None:
+    folder = bare_adapter(tmp_path / "a", "org/model")
+    (folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(UsageError, match="no weights"):
+        resolve(str(folder))
+
+
+def test_adapters_in_a_circle_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="its own base"):
+        resolve(str(bare_adapter(tmp_path / "self", str(tmp_path / "self"))))
+    bare_adapter(tmp_path / "a", str(tmp_path / "b"))
+    bare_adapter(tmp_path / "b", str(tmp_path / "a"))
+    with pytest.raises(UsageError, match="its own base"):
+        resolve(str(tmp_path / "a"))
 
 
 def test_a_file_is_no_model(folder: Path) -> None:

@@ -57,6 +57,7 @@ def test_the_language_is_the_first_fences_tag(tmp_path, output, language):
         (LINES + '{"instruction": "x"}\n', "rows.jsonl:4: the row has no `output`"),
         (LINES + '{"instruction": "x", "output": 3}\n', "rows.jsonl:4: `output` must be a string, not 3"),
         (LINES + '{"instruction": "x", "output": "y", "input": []}\n', "rows.jsonl:4: `input` must be a string"),
+        (LINES + '{"instruction": " \\n", "output": "y"}\n', "rows.jsonl:4: `instruction` is empty; remove the row"),
         ("", "rows.jsonl: the file has no rows"),
     ],
 )
@@ -72,7 +73,17 @@ def test_check_names_the_nearest_file(tmp_path):
 
 
 def test_check_accepts_a_good_file(tmp_path):
-    source(tmp_path, LINES).check()
+    good = source(tmp_path, LINES)
+    good.check()
+    assert good.size == 3
+
+
+def test_a_relative_path_is_kept_wherever_the_process_goes(tmp_path, monkeypatch):
+    source(tmp_path, LINES)
+    monkeypatch.chdir(tmp_path)
+    relative = JsonlSource("rows.jsonl")
+    monkeypatch.chdir("/")
+    assert len(list(relative.rows())) == 3
 
 
 def test_the_fingerprint_follows_the_content_and_holds_no_path(tmp_path):

@@ -1,0 +1,94 @@
+"""How a command ends: its exit code, one line about an error or a stop, and what is logged to stderr meanwhile.
+
+Exit codes: 0 all done, 1 something failed, 2 bad usage, 130 after Ctrl-C, 143 after SIGTERM.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import traceback
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import typer
+
+from raysweep.errors import RaysweepError
+
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and SIGTERM: 128 and the signal's number."""
+
+_USAGE_ERROR: Any = typer.BadParameter.__mro__[2]  # click's ClickException, which typer brings under its own name
+
+
+@dataclass
+class Invocation:
+    """What the command line was asked for, as far as its end depends on it."""
+
+    debug: bool = False
+    command: str = ""
+
+
+invocation = Invocation()
+"""Of this process; the command line's callback fills it."""
+
+
+def run_to_exit_code(app: typer.Typer, arguments: list[str] | None) -> int:
+    """Run a command, tell on stderr how it ended if not well, and return the exit code."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may say what signals do
+        return _run(app, arguments)
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        return _run(app, arguments)
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def log_to_stderr(level: int) -> None:
+    """Send raysweep's own messages from a level on to stderr; its log files get all of them."""
+    logger = logging.getLogger("raysweep")
+    logger.setLevel(logging.DEBUG)
+    for handler in [handler for handler in logger.handlers if handler.name == "terminal"]:
+        logger.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.name = "terminal"
+    handler.setLevel(level)
+    logger.addHandler(handler)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)
+
+
+def _run(app: typer.Typer, arguments: list[str] | None) -> int:
+    try:
+        code: Any = app(args=arguments, standalone_mode=False)
+    except RaysweepError as error:
+        return _tell(error, error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except (
+        SystemExit
+    ):  # commands end with typer.Exit; Ray, while it runs, answers SIGTERM itself, with a code of its own
+        code = TERMINATED
+    except Exception as error:
+        if isinstance(error, _USAGE_ERROR):
+            error.show()
+            return int(error.exit_code)
+        return _tell(error, 1)
+    if code in (INTERRUPTED, TERMINATED):
+        kept = "; what was finished is in the store, and the same command goes on from there"
+        print("\nstopped" + (kept if invocation.command in ("run", "evaluate") else ""), file=sys.stderr)
+    return int(code or 0)
+
+
+def _tell(error: Exception, code: int) -> int:
+    if invocation.debug:
+        traceback.print_exception(error)
+    kind = "" if isinstance(error, RaysweepError) else f"{type(error).__name__}: "
+    hint = "" if isinstance(error, RaysweepError) else " (--debug before the command shows where)"
+    print(f"error: {kind}{error}{hint}", file=sys.stderr)
+    return code

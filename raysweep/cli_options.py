@@ -1,0 +1,22 @@
+"""The arguments and options that several commands share, each with its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The sweep's YAML file, see configs/")]
+SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="`name` of the sweep's config")]
+Storage = Annotated[
+    str | None, typer.Option("--storage", metavar="DIR", help="The store; default $RAYSWEEP_STORAGE, ./raysweep-store")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a config key; repeatable")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N problems of every set")]
+Allow = Annotated[bool, typer.Option("--allow-code-execution", help="Run programs that a model wrote on this machine")]
+EngineName = Annotated[str, typer.Option("--engine", metavar="ray|local", help="local: in this process, without Ray")]
+Address = Annotated[str | None, typer.Option("--address", help="A running Ray to use: auto, or host:port")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors")]
+OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write rows to this JSONL file")]

@@ -1,0 +1,79 @@
+"""Reports from results: settings that say what was done, and results whose prompts are gone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from raysweep.config_file import config_from, load_config
+from raysweep.report_settings import settings_of
+from raysweep.reporting import score
+from raysweep.sweep import RunOptions, run_sweep
+
+NANO = Path(__file__).with_name("nano.yaml")
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory) -> Path:
+    found = tmp_path_factory.mktemp("store")
+    assert not run(found).errors
+    return found
+
+
+def run(storage: Path):
+    evaluation = {"problems": ["humaneval"], "perturbations": ["C1"], "limit": 3}
+    models = [{"name": "reference", "generator": "reference"}]
+    value = {"name": "s", "allow_code_execution": True, "models": models, "evaluation": evaluation}
+    return run_sweep(config_from(value, "test"), RunOptions(str(storage), "local"))
+
+
+def test_a_pair_whose_test_set_is_gone_is_scored_without_its_prompts(storage, tmp_path):
+    result = run(Path(shutil.copytree(storage, tmp_path / "store")))
+    folder = result.folder
+    perturbed = next(row for row in folder.grid() if row.perturbation == "C1")
+    folder.store.remove(perturbed.test_set)
+    left = {(s.perturbation, s.metric): s.value for s in score(folder)}
+    before = {(s.perturbation, s.metric): s.value for s in result.scores}
+    assert left.items() < before.items()
+    assert before.keys() - left.keys() == {
+        ("C1", name) for name in ("rows_unchanged", "rows_not_compiling", "RD_changed")
+    }
+
+
+def test_a_report_is_written_where_a_test_set_is_gone(storage, tmp_path):
+    from raysweep.reporting import export
+
+    folder = run(Path(shutil.copytree(storage, tmp_path / "store"))).folder
+    for row in folder.grid():
+        folder.store.remove(row.test_set)
+    report = Path(export(folder, "html", tmp_path / "out"))
+    assert "pass@1" in report.read_text()
+
+
+def test_settings_tell_strengths_rates_data_and_limits():
+    overrides = [
+        "strengths={C1: 1.8, C2: 1.8, C3: 0.45}",
+        "evaluation.perturbations=[C1, C2, C3, C]",
+        "evaluation.limit=5",
+        "evaluation.compat=recode",
+        "execution.memory_mib=300",
+    ]
+    lines = settings_of(load_config(NANO, overrides))
+    found = dict(lines)
+    assert found["C1 ButterFingers"] == "strength 1.8, 10.8 % of letters"
+    assert found["C2 SwapCharacters"] == "strength 1.8, 9 % of adjacent pairs"
+    assert found["C3 ChangeCharCase"] == "strength 0.45, 15.8 % of letters with a case"
+    assert found["C Characters"].endswith("C1 at strength 1.8, C2 at strength 1.8, C3 at strength 0.45")
+    assert not [label for label in found if "lean" in label]
+    assert found["compat"].startswith("recode") and found["limit"] == "the first 5 problems of every set"
+    assert found["training rows"] == "minicode, part finetuning, rows 64, world 7"
+    assert found["problems"] == "minicode, split validation, count 6, world 7"
+    assert found["limits of a program on minicode"].startswith("1 s of CPU time, 20 s in all, 300 MiB")
+    assert len(found) == len(lines)
+
+
+def test_a_share_above_one_is_all_of_it():
+    lines = dict(settings_of(load_config(NANO, ["strengths={C3: 20}", "evaluation.perturbations=[C3]"])))
+    assert lines["C3 ChangeCharCase"] == "strength 20, 100 % of letters with a case"

@@ -1,0 +1,64 @@
+"""What commands print: whole numbers on any terminal, JSON that every parser reads."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+
+import pytest
+from rich.console import Console
+
+from raysweep.config_file import config_from
+from raysweep.planning import build_plan
+from raysweep.samples import SampleScores
+from raysweep.show import ScoreTable, print_json, print_plan, print_sample_scores, print_scores
+from raysweep.store import Store
+
+TABLE = ScoreTable(
+    "minicode: pass@1",
+    ("clean", "C1", "C2", "C3", "C"),
+    tuple((("gpt_bigcode", "lora", name, "42"), ("0.812", *["0.375 (-0.54)"] * 4)) for name in ("base", "clean")),
+)
+
+
+def printed(width: int) -> str:
+    out = io.StringIO()
+    print_scores(TABLE, Console(file=out, width=width, force_terminal=True, color_system=None))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120, 200])
+def test_every_number_and_name_of_a_score_table_is_whole_at_any_width(width):
+    shown = printed(width)
+    assert "…" not in shown
+    assert shown.count("0.812") == 2 and shown.count("0.375") == shown.count("(-0.54)") == 8
+    assert shown.count("gpt_bigcode") == 2
+
+
+def test_a_score_table_is_one_line_a_model_where_there_is_room_and_fits_80_columns():
+    assert "0.375 (-0.54)" in printed(120)
+    assert max(map(len, printed(80).splitlines())) <= 80 and "model" in printed(80)
+
+
+def test_json_has_null_where_a_number_is_none(capsys):
+    print_json({"a": math.nan, "b": [math.inf, 1.5], "c": (1, {"d": math.nan})})
+    assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1.5], "c": [1, {"d": None}]}
+
+
+def test_scores_of_samples_without_verdicts_are_null_and_undefined(capsys):
+    scores = SampleScores(1, 1, ("T/1",), 1, {1: math.nan})
+    print_sample_scores(scores, as_json=True)
+    out = capsys.readouterr().out
+    assert "NaN" not in out and json.loads(out)["pass_at_k"] == {"pass@1": None}
+    print_sample_scores(scores, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["1 sample of 1 task", "pass@1: undefined"]
+    assert lines[2].startswith("no sample for 1 task,") and lines[3].endswith("1 sample")
+
+
+def test_a_plan_of_one_cell_is_told_in_the_singular(capsys, tmp_path):
+    models = [{"name": "reference", "generator": "reference"}]
+    value = {"name": "s", "models": models, "evaluation": {"problems": ["humaneval"]}}
+    print_plan(build_plan(config_from(value, "test")), Store(tmp_path), as_json=False)
+    assert "1 cell, 1 evaluation pair (rule: all); 1 cell to do" in capsys.readouterr().out

@@ -1,0 +1,105 @@
+"""What `raysweep status` tells: states, errors, and paths that can be copied."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, Activity
+from raysweep.status_view import print_status
+from raysweep.store import Node, Store
+from raysweep.sweep_folder import GridRow, SweepFolder
+from raysweep.tables import write_rows
+
+ERROR = "RuntimeError: [/model] broke [red]here"
+
+
+def commit(store: Store, stage: str, *names: str) -> str:
+    node = Node(stage, 1, {"files": list(names)}, (), stage)
+    with store.writing(node) as draft:
+        for name in names:
+            (draft.folder / name).write_text('{"base_model_name_or_path": "/moved/away"}')
+    return node.key
+
+
+@pytest.fixture
+def folder(tmp_path) -> SweepFolder:
+    """One base model with results, two fine-tuned ones, a failed, a blocked and a stopped cell, a failed input."""
+    store = Store(tmp_path / "st[red]x")
+    store.require_writable()
+    folder = SweepFolder(store, "s")
+    results = commit(store, "results", "rows.parquet")
+    base = commit(store, "base_model", "config.json")
+    models = {
+        "m.base": ("base_model", base, results),
+        "m.full.C1.s1": ("model", commit(store, "model", "config.json", "model.safetensors"), "0" * 64),
+        "m.lora.C1.s1": ("model", commit(store, "model", "adapter_config.json"), "1" * 64),
+        "m.full.C2.s1": ("model", "2" * 64, "2" * 64),
+        "m.full.C3.s1": ("model", "3" * 64, "3" * 64),
+        "m.full.C.s1": ("model", "4" * 64, "4" * 64),
+    }
+    rows = [
+        GridRow(cell, "m", "r", "t", 1, "p", "clean", stage, key, "5" * 64, "6" * 64, verdicts)
+        for cell, (stage, key, verdicts) in models.items()
+    ]
+    folder.progress.mkdir(parents=True)
+    write_rows(folder.path / "grid.parquet", GridRow, rows, ["cell"])
+    now = time.time()
+    for activity in (
+        Activity("m.full.C1.s1", RUNNING, "generating", 5, 10, updated=now - 100),
+        Activity("m.full.C2.s1", FAILED, "training", error=ERROR),
+        Activity("m.full.C3.s1", FAILED, error="not started: training-set-C3 failed: why"),
+        Activity("m.full.C.s1", STOPPED, "training", 3, 10, updated=now - 100),
+        Activity("training-set-C3", FAILED, "making", error="why"),
+        Activity("training-set-C1", DONE, "making"),
+    ):
+        (folder.progress / f"{activity.id}.json").write_text(json.dumps(activity.__dict__))
+    return folder
+
+
+def test_every_state_is_told_with_its_reason(folder, capsys):
+    print_status(folder, as_json=False)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for line in (
+        "m.base done 1 of 1",
+        "m.full.C1.s1 running (generating 5/10, no news for 1 min 40 s) 0 of 1",
+        "m.lora.C1.s1 waiting 0 of 1",
+        "m.full.C2.s1 failed 0 of 1",
+        "m.full.C.s1 stopped (training 3/10) 0 of 1",
+        "training-set-C3 failed",
+        f"failed: m.full.C2.s1: {ERROR}",
+        "failed: m.full.C3.s1: not started: training-set-C3 failed: why",
+        "failed: training-set-C3: why",
+    ):
+        assert line in lines
+    assert not [line for line in lines if "training-set-C1" in line]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_paths_stand_whole_on_lines_of_their_own(folder, capsys, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    print_status(folder, as_json=False)
+    out = capsys.readouterr().out
+    weights = [row.weights for row in folder.grid() if row.weights and folder.store.has(row.weights)]
+    assert len(weights) == 3
+    assert all(f"\n  {folder.store.folder(one)}\n" in out for one in weights)
+    assert "…" not in out
+
+
+def test_each_kind_of_model_comes_with_lines_that_load_it(folder, capsys):
+    print_status(folder, as_json=False)
+    out = capsys.readouterr().out
+    assert "m.lora.C1.s1 (adapter, BASE: m.base)" in out and "/moved/away" not in out
+    assert 'AutoModelForCausalLM.from_pretrained("PATH")' in out
+    assert 'PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), "PATH")' in out
+
+
+def test_json_holds_cells_and_shared_inputs(folder, capsys):
+    print_status(folder, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    cells = {cell["cell"]: cell for cell in found["cells"]}
+    assert cells["m.full.C2.s1"]["state"] == FAILED and cells["m.full.C2.s1"]["error"] == ERROR
+    assert [(item["id"], item["error"]) for item in found["shared"]] == [("training-set-C3", "why")]
