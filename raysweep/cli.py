@@ -86,11 +86,11 @@ def plan(
     config: ConfigFile, sets: Sets = None, storage: Storage = None, limit: Limit = None, as_json: AsJson = False
 ) -> None:
     """Show cells, evaluation pairs, what exists and what is missing; make nothing."""
+    from raysweep.plan_view import plan_facts, print_plan
     from raysweep.planning import build_plan
-    from raysweep.show import print_plan
     from raysweep.sweep import open_store
 
-    print_plan(build_plan(_load(config, sets, limit)), open_store(storage), as_json)
+    print_plan(plan_facts(build_plan(_load(config, sets, limit)), open_store(storage)), as_json)
 
 
 @app.command()

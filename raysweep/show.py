@@ -11,16 +11,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.measure import Measurement
-from rich.table import Column, Table
+from rich.table import Table
 
 from raysweep import terminal
 from raysweep.analysis.layout import Order
 from raysweep.config import SweepConfig
-from raysweep.plans import SweepPlan
 from raysweep.records import Score
 from raysweep.reporting import order_of
 from raysweep.samples import SampleScores
-from raysweep.store import Store
 from raysweep.sweep import SweepResult
 from raysweep.terminal import count
 from raysweep.watching import Watcher
@@ -88,48 +86,6 @@ def print_scores(table: ScoreTable, console: Console) -> None:
         console.print(" ".join(labels), soft_wrap=True)
         for name, cell in zip(table.columns, cells, strict=True):
             console.print(f"  {name} {cell}", soft_wrap=True)
-
-
-def print_plan(plan: SweepPlan, store: Store, as_json: bool) -> None:
-    """Print cells, pairs, and what of them exists."""
-    missing = {cell.cell.id for cell in plan.missing_cells(store)}
-    shared = plan.missing_shared(store, plan.missing_cells(store))
-    cells = [
-        {
-            "cell": cell.cell.id,
-            "pairs": len(cell.pairs),
-            "model": "base" if cell.model is None else _state(store.has(cell.model)),
-            "pairs_done": sum(store.has(pair.results) for pair in cell.pairs),
-            "missing": cell.cell.id in missing,
-        }
-        for cell in plan.cells
-    ]
-    pairs = plan.config.evaluation.pairs
-    rule = pairs if isinstance(pairs, str) else "as written"
-    made = [item.node.label for item in shared if item.node]
-    asked = plan.config.resources.model_dump()
-    if as_json:
-        print_json(
-            {"cells": cells, "shared_missing": made, "rule": rule, "resources": asked, "storage": str(store.root)}
-        )
-        return
-    console = terminal.console()
-    table = Table(*(Column(name, overflow="fold") for name in ("cell", "pairs", "model", "pairs done")), box=None)
-    for cell in cells:
-        table.add_row(
-            str(cell["cell"]), str(cell["pairs"]), str(cell["model"]), f"{cell['pairs_done']} of {cell['pairs']}"
-        )
-    console.print(table)
-    console.print(
-        f"{count(len(cells), 'cell')}, {count(len(plan.grid.pairs), 'evaluation pair')} (rule: {rule}); "
-        f"{count(len(missing), 'cell')} to do",
-        soft_wrap=True,
-    )
-    if made:
-        console.print(f"to make first: {', '.join(made)}", soft_wrap=True)
-    wanted = f"{asked['cpus']:g} CPUs, {asked['gpus']:g} GPUs, {asked['memory_gib']:g} GiB"
-    console.print(f"each cell asks for {wanted}", soft_wrap=True)
-    console.print(f"storage: {store.root}", soft_wrap=True)
 
 
 def print_sample_scores(scores: SampleScores, as_json: bool) -> None:

@@ -104,7 +104,7 @@ def require_resources(config: SweepConfig, cells: Sequence[CellPlan], options: R
         raise UsageError(f"unknown engine {options.engine!r}; known: local, ray")
     if options.engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
         raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
-    if options.address or os.environ.get("RAY_ADDRESS"):
+    if options.engine == "ray" and (options.address or os.environ.get("RAY_ADDRESS")):
         return
     nodes = [machine_resources(config.ray)]
     for workers in sorted({cell.recipe.workers if cell.recipe else 0 for cell in cells}):

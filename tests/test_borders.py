@@ -49,7 +49,7 @@ LAYERS = [
     {"engine", "store", "grid", "progress", "inputs", "config_file"},
     {"plans", "planning", "stage_inputs", "pipeline", "sweep_folder", "samples"},
     {"reporting", "report_settings", "sweep", "watching"},
-    {"perturb_view", "show", "status_view", "tools"},
+    {"perturb_view", "plan_view", "show", "status_view", "tools"},
     {"cli", "cli_options", "cli_end", "__main__", "__init__"},
 ]
 

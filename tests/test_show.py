@@ -9,11 +9,8 @@ import math
 import pytest
 from rich.console import Console
 
-from raysweep.config_file import config_from
-from raysweep.planning import build_plan
 from raysweep.samples import SampleScores
-from raysweep.show import ScoreTable, print_json, print_plan, print_sample_scores, print_scores
-from raysweep.store import Store
+from raysweep.show import ScoreTable, print_json, print_sample_scores, print_scores
 
 TABLE = ScoreTable(
     "minicode: pass@1",
@@ -55,10 +52,3 @@ def test_scores_of_samples_without_verdicts_are_null_and_undefined(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["1 sample of 1 task", "pass@1: undefined"]
     assert lines[2].startswith("no sample for 1 task,") and lines[3].endswith("1 sample")
-
-
-def test_a_plan_of_one_cell_is_told_in_the_singular(capsys, tmp_path):
-    models = [{"name": "reference", "generator": "reference"}]
-    value = {"name": "s", "models": models, "evaluation": {"problems": ["humaneval"]}}
-    print_plan(build_plan(config_from(value, "test")), Store(tmp_path), as_json=False)
-    assert "1 cell, 1 evaluation pair (rule: all); 1 cell to do" in capsys.readouterr().out
