@@ -200,7 +200,11 @@ def execute(
 @app.command("list")
 def list_names(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="perturbations, models, problems, trainers, metrics, ...")
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="perturbations, models, problems, sources, trainers, objectives, generators or metrics",
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:

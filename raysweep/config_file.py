@@ -41,6 +41,7 @@ class Document:
     value: dict[str, Any]
     lines: Mapping[KeyPath, int]
     overrides: Mapping[KeyPath, str]  # what --set put there
+    wrong: tuple[str, ...] = ()  # overrides that could not be applied
 
     def place(self, path: KeyPath) -> str:
         """Return where a value stands: its line, or the --set that gave it."""
@@ -75,8 +76,9 @@ def validate(document: Document) -> SweepConfig:
         config = SweepConfig.model_validate(document.value, context=context)
     except ValidationError as error:
         found = {_finding(document, dict(detail)): None for detail in error.errors()}
-        raise ConfigError(document.source, list(found)) from None
-    wrong = [f"{document.place(path)}{'.'.join(map(str, path))}: {text}" for path, text in check_inputs(config)]
+        raise ConfigError(document.source, [*document.wrong, *sorted(found, key=_line)]) from None
+    wrong = [*document.wrong]
+    wrong += [f"{document.place(path)}{'.'.join(map(str, path))}: {text}" for path, text in check_inputs(config)]
     if wrong:
         raise ConfigError(document.source, wrong)
     return config
@@ -87,9 +89,8 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        known = [str(near) for near in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        reason = error.strerror or str(error)
-        raise UsageError(f"can't read config {str(path)!r}: {reason}{did_you_mean(str(path), known)}") from None
+        near = did_you_mean(str(path), map(str, path.parent.glob("*.yaml")))
+        raise UsageError(f"can't read config {str(path)!r}: {error.strerror or error}{near}") from None
     except UnicodeDecodeError as error:
         line = path.read_bytes().count(b"\n", 0, error.start) + 1
         raise ConfigError(str(path), [f"line {line}: not UTF-8 ({error.reason}); save the file as UTF-8"]) from None
@@ -107,8 +108,13 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
     if wrong:
         raise ConfigError(str(path), wrong)
     value = _unshared(value)
-    given = {_override(value, text, str(path)): text for text in overrides}
-    return Document(str(path), value, lines, given)
+    given: dict[KeyPath, str] = {}
+    for override in overrides:
+        try:
+            given[_override(value, override, str(path))] = override
+        except ConfigError as error:
+            wrong += error.findings
+    return Document(str(path), value, lines, given, tuple(wrong))
 
 
 def to_yaml(config: BaseModel) -> str:
@@ -182,6 +188,10 @@ def _yaml_problem(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     return f"{place}not valid YAML: {getattr(error, 'problem', None) or str(error).splitlines()[0]}"
+
+
+def _line(finding: str) -> int:
+    return int(finding.split()[1].rstrip(",")) if finding.startswith("line ") else 0
 
 
 def _finding(document: Document, detail: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ class JsonRow:
             return default
         if name not in self.fields:
             there = ", ".join(self.fields) or "nothing"
-            raise UsageError(f"{self.place}: the row has no `{name}`{did_you_mean(name, self.fields)}; it has {there}")
+            raise UsageError(f"{self.place}: the row has no `{name}`; it has {there}")
         if not isinstance(value, str):
             shown = json.dumps(value)[:60]
             raise UsageError(f"{self.place}: `{name}` must be a string, not {shown}; put it in quotes")

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from raysweep import terminal
 from raysweep.grid import BASE
-from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, WAITING, Activity, read_activities
+from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, WAITING, Activity
 from raysweep.show import print_json
 from raysweep.sweep_folder import GridRow, SweepFolder
 from raysweep.terminal import duration
@@ -81,7 +81,7 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
 
 def cell_states(folder: SweepFolder) -> list[CellStatus]:
     """Return the state of every cell of a sweep, from the store and the progress files."""
-    activities = read_activities(folder.progress)
+    activities = folder.activities()
     cells: dict[str, list[GridRow]] = {}
     for row in folder.grid():
         cells.setdefault(row.cell, []).append(row)
@@ -99,7 +99,7 @@ def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[Shar
     names = {cell.cell for cell in cells}
     return [
         SharedStatus(activity.id, activity.state, _amount(activity), activity.error)
-        for activity in read_activities(folder.progress).values()
+        for activity in folder.activities().values()
         if activity.id not in names and activity.state not in (DONE, WAITING)
     ]
 

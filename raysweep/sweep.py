@@ -23,6 +23,7 @@ from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
 from raysweep.progress import ProgressFile, read_activities
 from raysweep.provenance import provenance
 from raysweep.records import Score
+from raysweep.run_lock import held
 from raysweep.store import Store
 from raysweep.sweep_folder import SweepFolder
 
@@ -58,7 +59,8 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
     """Run a sweep: whatever is missing is made, then everything is analysed.
 
     Raises:
-        UsageError: bad config, storage, resources, or no permission to execute; nothing was started then.
+        UsageError: bad config, storage, resources, no permission to execute, or another run of the same sweep;
+            nothing was started then.
     """
     from raysweep.reporting import analyse
 
@@ -73,14 +75,15 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
         require_permission(config.allow_code_execution)
     require_resources(config, missing, options)
     folder = SweepFolder(store, config.name)
-    folder.claim(plan, to_yaml(config))
-    errors: dict[str, str] = {}
-    _discard_damaged(plan, store)
-    if missing or shared:
-        _log_to(folder.path / "raysweep.log")
-        errors = _make(plan, missing, shared, folder, options)
-        folder.add_run(_run_record(started, options, missing, errors))
-    scores, report = analyse(folder, plan, errors)
+    with held(folder.path, config.name):
+        folder.claim(plan, to_yaml(config))
+        errors: dict[str, str] = {}
+        _discard_damaged(plan, store)
+        if missing or shared:
+            _log_to(folder.path / "raysweep.log")
+            errors = _make(plan, missing, shared, folder, options)
+            folder.add_run(_run_record(started, options, missing, errors))
+        scores, report = analyse(folder, plan, errors)
     return SweepResult(config, folder, scores, errors, len(missing), report)
 
 
@@ -90,7 +93,7 @@ def open_store(storage: str | None) -> Store:
 
 
 def open_folder(name: str, storage: str | None) -> SweepFolder:
-    """Open a sweep's folder; raise UnknownName when the store has no such sweep."""
+    """Open a sweep's folder; raise UsageError when the store has no such sweep."""
     folder = SweepFolder(open_store(storage), name)
     folder.require()
     return folder

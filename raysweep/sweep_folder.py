@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +19,20 @@ from pydantic import ValidationError
 
 from raysweep.config import EvaluationConfig, PretrainConfig, SweepConfig, TrainingConfig, TrainingSetConfig
 from raysweep.config_types import SpecConfig
-from raysweep.errors import StoreError, UnknownName, UsageError
+from raysweep.errors import StoreError, UsageError, did_you_mean
 from raysweep.plans import CellPlan, SweepPlan
-from raysweep.progress import FAILED, read_activities
+from raysweep.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
 from raysweep.records import Score
+from raysweep.run_lock import is_held
 from raysweep.store import Store, write_atomically
 from raysweep.tables import UnreadableTable, read_rows, write_rows
 from raysweep.terminal import count
 
 if TYPE_CHECKING:
     import pandas
+
+DEAD_SECONDS = 10
+"""A part that claims to run and was silent for so long, in a sweep that no process holds, is not running."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +99,22 @@ class SweepFolder:
         """Whether a sweep of this name was ever started here."""
         return (self.path / "grid.parquet").is_file()
 
+    def activities(self) -> dict[str, Activity]:
+        """Return what each part is doing; what claims to run though no process runs the sweep any more is stopped."""
+        found = read_activities(self.progress)
+        if is_held(self.path):
+            return found
+        dead = {a.id: a for a in found.values() if a.state == RUNNING and time.time() - a.updated > DEAD_SECONDS}
+        return {**found, **{name: dataclasses.replace(a, state=STOPPED) for name, a in dead.items()}}
+
     def require(self) -> None:
-        """Raise UnknownName when there is no such sweep."""
+        """Raise UsageError when there is no such sweep."""
         if not self.exists():
             sweeps = self.store.sweep_folder("x").parent
             known = [folder.name for folder in sweeps.glob("*") if (folder / "grid.parquet").is_file()]
-            raise UnknownName(f"sweep in {self.store.root}", self.name, known)
+            hint = did_you_mean(self.name, known)
+            there = ", ".join(sorted(known)) or "none"
+            raise UsageError(f"unknown sweep {self.name!r}{hint}; in {self.store.root} there is: {there}")
 
     def claim(self, plan: SweepPlan, config_yaml: str) -> None:
         """Write config and grid; raise UsageError when results of the sweep of this name would be left out."""
@@ -110,7 +125,8 @@ class SweepFolder:
             raise UsageError(
                 f"{count(len(lost), 'finished evaluation pair')} of the sweep {self.name!r} in {self.store.root} "
                 f"{'is' if len(lost) == 1 else 'are'} not in this config (other settings, data or versions), first: "
-                f"{lost[0].results.label}. Give this one another name (--set name={self.name}-2) or another --storage"
+                f"{lost[0].results.label}. Give this one another name (--set name={self.name}-2) or another --storage, "
+                f"or remove {self.path}: what was made stays in the store"
             )
         self.path.mkdir(parents=True, exist_ok=True)
         write_rows(self.path / "grid.parquet", GridRow, rows, ["cell", "problem_set", "perturbation"])

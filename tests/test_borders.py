@@ -42,7 +42,7 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
 
 
 LAYERS = [
-    {"records", "errors", "seeding", "registry", "tables", "provenance", "terminal"},
+    {"records", "errors", "seeding", "registry", "tables", "provenance", "run_lock", "terminal"},
     {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis"},
     {"config", "config_types"},

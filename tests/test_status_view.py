@@ -8,6 +8,7 @@ import time
 import pytest
 
 from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, Activity
+from raysweep.run_lock import held
 from raysweep.status_view import print_status
 from raysweep.store import Node, Store
 from raysweep.sweep_folder import GridRow, SweepFolder
@@ -60,7 +61,8 @@ def folder(tmp_path) -> SweepFolder:
 
 
 def test_every_state_is_told_with_its_reason(folder, capsys):
-    print_status(folder, as_json=False)
+    with held(folder.path, folder.name):
+        print_status(folder, as_json=False)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     for line in (
         "m.base done 1 of 1",
@@ -75,6 +77,12 @@ def test_every_state_is_told_with_its_reason(folder, capsys):
     ):
         assert line in lines
     assert not [line for line in lines if "training-set-C1" in line]
+
+
+def test_what_claims_to_run_in_a_sweep_that_no_process_holds_has_stopped(folder, capsys):
+    print_status(folder, as_json=False)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "m.full.C1.s1 stopped (generating 5/10) 0 of 1" in lines
 
 
 @pytest.mark.parametrize("width", [40, 80])
