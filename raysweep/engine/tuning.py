@@ -106,7 +106,8 @@ class RayEngine(Engine):
         tuner = tune.Tuner(
             trainable,
             param_space={"cell": tune.grid_search(list(by_id))},
-            tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=_cell, trial_dirname_creator=_cell),
+            # no reuse of actors: a process that trained one cell after another grew by some 0.2 GB each
+            tune_config=tune.TuneConfig(reuse_actors=False, trial_name_creator=_cell, trial_dirname_creator=_cell),
             run_config=tune.RunConfig(
                 name=time.strftime("%Y%m%d-%H%M%S"),
                 storage_path=str(self.settings.folder / "tune"),
