@@ -204,6 +204,18 @@ class ResourcesConfig(Strict):
     processes: Literal["auto", "trial", "workers"] = "auto"  # where training runs; auto: 1 worker, no GPU = trial
     generators: Count = 1  # actors of one cell's generation
     executors: Count = 1  # actors of one cell's execution
+    custom: dict[str, Amount] = {}  # further resources by Ray's name
+    labels: dict[
+        str, str
+    ] = {}  # of the node, as Ray's label selectors say it: {ray.io/accelerator-type: "in(A100,H100)"}
+
+
+class RecoveryConfig(Strict):
+    """How a cell or a shared input that fails is tried again; see `raysweep.attempts`."""
+
+    retries: Annotated[int, Field(ge=0, le=100)] = 2  # attempts after the first
+    backoff_seconds: AmountOrZero = 5  # before the second attempt, doubled for each further one
+    stall_seconds: AmountOrZero = 1800  # an attempt without progress for so long is ended; 0: never
 
 
 class RayConfig(Strict):
@@ -236,6 +248,7 @@ class SweepConfig(Strict):
     strengths: dict[Annotated[str, registered(PERTURBATIONS)], Annotated[float, Field(ge=0, le=20)]] = {}
     execution: ExecutionConfig = ExecutionConfig()
     resources: ResourcesConfig = ResourcesConfig()
+    recovery: RecoveryConfig = RecoveryConfig()
     ray: RayConfig = RayConfig()
     report: ReportConfig = ReportConfig()
     checkpoint_every: CountOrZero = 100  # optimizer steps; 0: none

@@ -7,15 +7,26 @@ from collections.abc import Iterable
 
 
 class RaysweepError(Exception):
-    """Something went wrong while working. Its text names the place, the value and the way out."""
+    """Something went wrong while working. Its text names the place, the value and the way out.
+
+    `retry`: another attempt may do better.
+    """
 
     exit_code = 1
+    retry = True
+
+
+class HopelessError(RaysweepError):
+    """Something that goes wrong again however often it is tried, such as a loss that is not finite."""
+
+    retry = False
 
 
 class UsageError(RaysweepError):
     """Bad input (command line, config, data file), found before work starts."""
 
     exit_code = 2
+    retry = False
 
 
 class UnknownName(UsageError):
@@ -33,6 +44,22 @@ class StoreError(RaysweepError):
     """The store can't be read or written."""
 
 
+class NewerStore(StoreError):
+    """Something of a schema that this raysweep does not know; it is left alone."""
+
+    retry = False
+
+    def __init__(self, place: str, theirs: int, ours: int) -> None:
+        super().__init__(place, theirs, ours)
+
+    def __str__(self) -> str:
+        place, theirs, ours = self.args
+        return (
+            f"{place} was written by a newer raysweep (schema {theirs}, this one reads {ours}); "
+            "upgrade raysweep or give another --storage"
+        )
+
+
 class ExecutionNotAllowed(UsageError):
     """Model-written programs were about to run without the user's permission."""
 
@@ -41,6 +68,12 @@ class ExecutionNotAllowed(UsageError):
             "this would run programs written by a language model on this machine; if you accept that, "
             "pass --allow-code-execution or set `allow_code_execution: true` in the config"
         )
+
+
+def last_line(error: BaseException) -> str:
+    """Return the cause that a person looks for in an error, maybe from another process: its text's last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from raysweep.artefacts import Node
 from raysweep.config import ModelConfig, SweepConfig
 from raysweep.generators.base import GENERATORS
 from raysweep.grid import BASE, Cell, Pair, build_grid
@@ -19,7 +20,6 @@ from raysweep.plans import BasePlan, CellPlan, PairPlan, SweepPlan, TestSetPlan,
 from raysweep.problems.base import PROBLEMS
 from raysweep.provenance import versions
 from raysweep.records import Decoding, Spec
-from raysweep.store import Node
 from raysweep.trainers.base import Recipe
 from raysweep.training_sets.base import SOURCES
 

@@ -5,14 +5,16 @@ They travel to workers, which open the store themselves. How they are made from 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raysweep.artefacts import Node, Unit
 from raysweep.config import SweepConfig
 from raysweep.grid import Cell, Grid, Pair
-from raysweep.records import Decoding, Limits, ModelRef, Spec
-from raysweep.store import Node, Store
+from raysweep.records import Decoding, Limits, ModelRef, Spec, canonical_json
+from raysweep.store import Store
 from raysweep.trainers.base import Recipe
 
 
@@ -95,6 +97,26 @@ class CellPlan:
         for pair in self.pairs:
             yield pair.completions
             yield pair.results
+
+    @property
+    def evaluation(self) -> Unit:
+        """Generating with this model and executing: one process at a time, whatever the test sets."""
+        model = self.model or self.base.node
+        content = {"model": model.key if model else "", "how": self.pairs[0].completions.spec}
+        key = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+        return Unit("evaluation", key, f"evaluation of {self.cell.id}")
+
+    def inputs(self, store: Store) -> list[Shared]:
+        """Return the shared inputs that what is missing of this cell is made from."""
+        needed: list[Shared] = [pair.test_set for pair in self.pairs]
+        if not all(store.has(pair.completions) for pair in self.pairs) or self._lacks_model(store):
+            needed += [self.base] if self.base.node is not None else []
+        if self._lacks_model(store) and self.training_set is not None:
+            needed.append(self.training_set)
+        return needed
+
+    def _lacks_model(self, store: Store) -> bool:
+        return self.model is not None and not store.has(self.model)
 
 
 Shared = TrainingSetPlan | TestSetPlan | BasePlan

@@ -23,11 +23,12 @@ from raysweep.config_file import to_yaml
 from raysweep.errors import UnknownName, UsageError
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.scores import scores_of
+from raysweep.places import write_atomically
 from raysweep.records import Completion, PromptRow, Result, Score
 from raysweep.report_settings import settings_of
-from raysweep.store import Store, write_atomically
+from raysweep.store import Store
 from raysweep.sweep_folder import GridRow, Held, SweepFolder
-from raysweep.tables import ROWS, UnreadableTable, read_rows
+from raysweep.tables import UnreadableTable
 from raysweep.terminal import count
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> 
     folder.write_scores(scores)
     write_report(folder, plan.config, scores, errors, folder.path)
     write_atomically(stamp_file, stamp)
+    folder.publish()
     return scores, report
 
 
@@ -118,7 +120,9 @@ def export(folder: SweepFolder, format: str, out: Path | None) -> str:
     if format == "html":
         target = out or folder.path
         write_report(folder, config, scores, errors, target)
-        return str(target / "report.html")
+        if out is None:
+            folder.publish()
+        return str(target / "report.html") if out else f"{folder}/report.html"
     write = to_markdown if format == "md" else to_csv
     texts = {table.name: write(table) for table in tables(scores, order_of(config), _failures(folder, errors))}
     if out is None:
@@ -203,4 +207,4 @@ def _by_cell(rows: Sequence[GridRow]) -> dict[str, list[GridRow]]:
 
 
 def _read(store: Store, artefact: Held, record: type[R]) -> list[R]:
-    return read_rows(store.folder(artefact) / ROWS, record)
+    return store.rows(artefact, record)

@@ -22,33 +22,32 @@ from raysweep.records import (
     Verdict,
     canonical_json,
 )
-from raysweep.store import Store
-from raysweep.tables import ROWS, read_rows
+from raysweep.store import Store, location_of
 from raysweep.trainers.base import TRAINERS
 
 
-def base_ref(base: BasePlan, store: Store) -> ModelRef | None:
+def base_ref(base: BasePlan) -> ModelRef | None:
     """Return how to load a base model; None for a generator without weights."""
-    return ModelRef(str(store.use(base.node))) if base.node is not None else base.ref
+    return ModelRef(location_of(base.node)) if base.node is not None else base.ref
 
 
-def model_ref(plan: CellPlan, store: Store) -> ModelRef | None:
+def model_ref(plan: CellPlan) -> ModelRef | None:
     """Return how to load a cell's model."""
-    base = base_ref(plan.base, store)
+    base = base_ref(plan.base)
     if plan.model is None or plan.recipe is None:
         return base
     kind = TRAINERS.get(plan.recipe.trainer).kind
-    folder = str(store.use(plan.model))
+    place = location_of(plan.model)
     if kind is ModelKind.FULL:
-        return ModelRef(folder, dtype=base.dtype) if base else None
-    return ModelRef(folder, kind, base)
+        return ModelRef(place, dtype=base.dtype) if base else None
+    return ModelRef(place, kind, base)
 
 
 def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[GenerationRequest]:
     """Return the completions that a pair asks for."""
     problems = problems_of(pair)
     requests = []
-    for row in read_rows(store.folder(pair.test_set.node) / ROWS, PromptRow):
+    for row in store.rows(pair.test_set.node, PromptRow):
         problem = problems[row.task_id]
         text = evaluation_prompt(
             problem,
@@ -92,7 +91,7 @@ def same_text(plan: CellPlan, request: GenerationRequest) -> tuple[str, str, int
 
 def passing(pair: PairPlan, store: Store) -> float:
     """Return a pair's pass@1."""
-    return pass_rate(read_rows(store.folder(pair.results) / ROWS, Result), 1).value
+    return pass_rate(store.rows(pair.results, Result), 1).value
 
 
 def result_of(completion: Completion, verdict: Verdict, sha: str) -> Result:

@@ -7,17 +7,17 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from raysweep import terminal
+from raysweep.artefacts import folder_of
 from raysweep.grid import BASE
 from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, WAITING, Activity
 from raysweep.show import print_json
-from raysweep.sweep_folder import GridRow, SweepFolder
+from raysweep.sweep_folder import GridRow, Held, SweepFolder
 from raysweep.terminal import duration
 
 SILENT_SECONDS = 60
@@ -106,20 +106,20 @@ def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[Shar
 
 def _cell_state(folder: SweepFolder, rows: Sequence[GridRow], activity: Activity) -> CellStatus:
     first, done = rows[0], sum(folder.store.has(row.results) for row in rows)
-    path = folder.store.folder(first.weights) if first.weights and folder.store.has(first.weights) else None
+    weights = first.weights if first.weights and folder.store.has(first.weights) else None
     if done == len(rows):
         activity = Activity(first.cell, DONE)
     elif activity.state == DONE:  # of an earlier run: what it made is gone, or more is asked now
         activity = Activity(first.cell)
-    model = str(path) if path else ""
-    base = _base_of(path) if path else ""
+    model = folder.store.folder(weights) if weights else ""
+    base = _base_of(folder, weights) if weights else ""
     return CellStatus(first.cell, activity.state, _amount(activity), activity.error, done, len(rows), model, base)
 
 
-def _base_of(path: Path) -> str:
+def _base_of(folder: SweepFolder, weights: Held) -> str:
     """Return what an adapter names as its base: a folder, which may have moved since, or a hub id; else ""."""
-    config = path / "adapter_config.json"
-    return str(json.loads(config.read_text())["base_model_name_or_path"]) if config.is_file() else ""
+    config = folder.store.files.read(f"{folder_of(weights)}/adapter_config.json")
+    return str(json.loads(config)["base_model_name_or_path"]) if config else ""
 
 
 def _amount(activity: Activity) -> str:

@@ -2,74 +2,43 @@
 
 Layout (design.md, "Keys and artefacts"):
     <root>/artefacts/<stage>/<key[:2]>/<key>/   data files, and manifest.json, written last
-    <root>/unfinished/<stage>/<key>/            checkpoints of what is being made; goes when it is committed
+    <root>/unfinished/<stage>/<key>/            checkpoints and blocks of what is being made; go when it is committed
+    <root>/leases/                              who is making what
     <root>/sweeps/<name>/                       config, grid, progress, scores, report of a sweep
 An artefact without a manifest does not exist. One whose files differ from its manifest is damaged: it is reported,
-removed and made again, never used. Files are moved one by one, the manifest last, and no folder is ever renamed, since
-object stores can't: `Store` is the seam for them (today a folder on a local or shared disk).
+removed and made again, never used. The root may be in an object store; what is used then lies in a folder of this
+machine too, $RAYSWEEP_CACHE, by default ~/.cache/raysweep.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
-from raysweep.errors import StoreError, UsageError
+from raysweep.artefacts import Artefact, Node, Unit, folder_of
+from raysweep.digests import describe, difference
+from raysweep.errors import NewerStore, StoreError
+from raysweep.files import Files
+from raysweep.leases import Holder, Leases
+from raysweep.places import write_atomically
 from raysweep.provenance import provenance
-from raysweep.records import SCHEMA_VERSION, canonical_json
+from raysweep.records import SCHEMA_VERSION, ModelRef
+from raysweep.tables import ROWS, read_rows
+
+R = TypeVar("R")
 
 MANIFEST = "manifest.json"
-FULL_CHECK_BYTES = 256 * 2**20
-"""Files up to this size are hashed whenever an artefact is looked up; larger ones are checked by size until used."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """A planned artefact: what it is made by, from what, and the key that follows.
-
-    `spec` holds all that determines the output and nothing else: no path, host, time, or option that can't change it.
-    """
-
-    stage: str
-    version: int
-    spec: Mapping[str, Any]
-    inputs: tuple[str, ...]  # keys of the artefacts it is made from
-    label: str  # for people; not part of the key
-    key: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        content = {"stage": self.stage, "version": self.version, "spec": self.spec, "inputs": list(self.inputs)}
-        object.__setattr__(self, "key", hashlib.sha256(canonical_json(content).encode()).hexdigest())
-
-
-class NewerStore(StoreError):
-    """An artefact of a schema that this raysweep does not know; it is left alone."""
-
-
-class Artefact(Protocol):
-    """Anything that names an artefact: a `Node`, or what a sweep's grid remembers of one."""
-
-    @property
-    def stage(self) -> str:
-        """The kind of artefact, a folder's name."""
-
-    @property
-    def key(self) -> str:
-        """64 hex digits."""
-
-    @property
-    def label(self) -> str:
-        """What people call it."""
+IN_STORE = "artefact:"
+"""Begins a model's location that is no folder but an artefact, so that every machine finds its own copy."""
 
 
 class Draft:
@@ -81,110 +50,169 @@ class Draft:
 
 
 class Store:
-    """Artefacts below one root folder.
+    """Artefacts below one root.
 
     Args:
-        root: a local path; created when missing.
+        root: a local path, or a URI that pyarrow.fs knows.
+        expected: the root was there before, so it is waited for when it is not; see `raysweep.files.Files`.
 
     Raises:
-        UsageError: the root is a URI of a kind not supported yet, or can't be written.
+        UsageError: the root is a URI of an unknown kind.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        text = str(root)
-        if "://" in text:
-            raise UsageError(f"storage {text!r}: only local and shared-disk paths are supported so far; give a path")
-        self.root = Path(text).expanduser().absolute()
+    def __init__(self, root: str | Path, *, expected: bool = False) -> None:
+        self.files = Files(str(root), expected=expected)
+        self.root = self.files.root
+        self.leases = Leases(self.files)
+        self._known: set[str] = set()  # artefacts in an object store that were found whole: they don't change
 
     def require_writable(self) -> None:
-        """Raise UsageError when the root can't be created or written, or holds a newer store."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".probe-{uuid.uuid4().hex}"
-            probe.write_text("")
-            probe.unlink()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise UsageError(
-                f"storage {str(self.root)!r} can't be written: {reason}; give another folder with --storage"
-            ) from None
+        """Make the root; raise UsageError when it can't be written, NewerStore when a newer raysweep wrote it."""
+        self.files.require_writable()
+        self.scratch.mkdir(parents=True, exist_ok=True)
 
-    def folder(self, node: Artefact) -> Path:
-        """Return the folder of an artefact, whether it exists or not."""
-        return self.root / "artefacts" / node.stage / node.key[:2] / node.key
+    @property
+    def scratch(self) -> Path:
+        """A folder on this machine's disk for what goes into the store, and for copies of what lies in it."""
+        if self.files.local is not None:
+            return self.files.local
+        cache = os.environ.get("RAYSWEEP_CACHE") or "~/.cache/raysweep"
+        return Path(cache).expanduser().absolute() / hashlib.sha256(self.root.encode()).hexdigest()[:16]
 
-    def work_folder(self, node: Artefact) -> Path:
-        """Return the folder for checkpoints of an artefact that is being made."""
-        return self.root / "unfinished" / node.stage / node.key
+    def folder(self, node: Artefact) -> str:
+        """Return where an artefact lies or will lie: a path, or a URI."""
+        return str(self.files.below(folder_of(node)))
 
-    def sweep_folder(self, name: str) -> Path:
-        """Return the folder of a sweep."""
-        return self.root / "sweeps" / name
+    def progress(self, sweep: str) -> Files:
+        """Return the folder of a sweep's progress files."""
+        return self.files.below(f"sweeps/{sweep}/progress")
+
+    def work(self, node: Artefact) -> Files:
+        """Return the files of an artefact that is being made: checkpoints, blocks."""
+        return self.files.below(f"unfinished/{node.stage}/{node.key}")
 
     def has(self, node: Artefact) -> bool:
         """Tell whether an artefact is complete and undamaged."""
-        return (self.folder(node) / MANIFEST).is_file() and not self.damage(node)
+        return self._text(node) is not None and not self.damage(node)
 
     def manifest(self, node: Artefact) -> dict[str, Any]:
         """Return an artefact's manifest; raise StoreError when there is none or it can't be read."""
+        text = self._text(node)
+        if text is None:
+            raise StoreError(f"{node.label}: there is no manifest in {self.folder(node)}")
         try:
-            manifest: dict[str, Any] = json.loads((self.folder(node) / MANIFEST).read_text())
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{node.label}: no readable manifest in {self.folder(node)}: {error}") from None
+            manifest: dict[str, Any] = json.loads(text)
+        except ValueError as error:
+            raise StoreError(f"{node.label}: the manifest in {self.folder(node)} can't be read: {error}") from None
         if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
             raise StoreError(f"{node.label}: the manifest in {self.folder(node)} is incomplete")
         if manifest.get("schema_version", 0) > SCHEMA_VERSION:
-            raise NewerStore(
-                f"{self.folder(node)} was written by a newer raysweep (schema {manifest['schema_version']}, "
-                f"this one reads {SCHEMA_VERSION}); upgrade raysweep or give another --storage"
-            )
+            raise NewerStore(self.folder(node), manifest["schema_version"], SCHEMA_VERSION)
         return manifest
 
     def damage(self, node: Artefact, *, whole: bool = False) -> str:
         """Say how an artefact's files differ from its manifest; empty when they don't. `whole`: hash large ones too."""
+        if node.key in self._known and not whole:
+            return ""
         try:
             files = self.manifest(node)["files"]
         except NewerStore:
             raise
         except StoreError as error:
             return str(error)
-        found = (_difference(self.folder(node) / name, expected, whole) for name, expected in files.items())
-        return next((difference for difference in found if difference), "")
+        if self.files.local is not None:
+            return difference(self.files.local / folder_of(node), files, whole=whole)
+        found = self.files.infos(folder_of(node))
+        sizes = {name: found[name].size for name in found}
+        for name, entry in files.items():
+            if not isinstance(entry, dict) or sizes.get(name) != entry.get("bytes"):
+                return f"{name} has {sizes.get(name, 'no')} bytes, not {dict(entry or {}).get('bytes')}"
+        wrong = difference(self._copy(node), files, whole=True) if whole else ""
+        if not wrong:
+            self._known.add(node.key)
+        return wrong
 
     def use(self, node: Artefact) -> Path:
-        """Return an artefact's folder, for reading large files; every byte is checked once.
+        """Return a local folder with an artefact's files; every byte is checked once.
 
         Raises:
-            StoreError: it is damaged, and was removed so that the next run makes it again.
+            StoreError: it is damaged, and was removed so that it is made again.
         """
         wrong = self.damage(node, whole=True)
         if wrong:
             self.remove(node)
             raise StoreError(f"{node.label} is damaged ({wrong}); it was removed: run the command again")
-        return self.folder(node)
+        return self.scratch / folder_of(node)
+
+    def rows(self, node: Artefact, record: type[R]) -> list[R]:
+        """Return the rows of a tabular artefact; raise StoreError when it is damaged or missing."""
+        return read_rows(self.use(node) / ROWS, record)
+
+    def forget(self, node: Artefact) -> None:
+        """Remove this machine's copy of an artefact in an object store."""
+        if self.files.local is None:
+            shutil.rmtree(self.scratch / folder_of(node), ignore_errors=True)
 
     def is_damaged(self, node: Artefact) -> bool:
         """Tell whether an artefact was committed and is no longer what was written."""
-        return (self.folder(node) / MANIFEST).exists() and bool(self.damage(node))
+        return self._text(node) is not None and bool(self.damage(node))
 
     def discard_if_damaged(self, node: Artefact) -> str:
         """Remove a damaged artefact so that it is made again; return what was wrong, or an empty string."""
-        if not self.is_damaged(node):
-            return ""
-        wrong = self.damage(node)
-        self.remove(node)
+        wrong = self.damage(node) if self._text(node) is not None else ""
+        if wrong:
+            self.remove(node)
         return wrong
 
     def remove(self, node: Artefact) -> None:
         """Remove an artefact, its manifest first."""
-        (self.folder(node) / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(self.folder(node), ignore_errors=True)
+        self._known.discard(node.key)
+        self.files.remove(f"{folder_of(node)}/{MANIFEST}")
+        self.files.remove_folder(folder_of(node))
+        shutil.rmtree(self.scratch / folder_of(node), ignore_errors=True)
+
+    def located(self, ref: ModelRef) -> ModelRef:
+        """Return a model with folders of this machine instead of artefacts of this store, fetched where necessary.
+
+        Raises:
+            StoreError: an artefact is damaged.
+        """
+        base = self.located(ref.base) if ref.base else None
+        if not ref.location.startswith(IN_STORE):
+            return dataclasses.replace(ref, base=base)
+        stage, key = ref.location.removeprefix(IN_STORE).split("/")
+        return dataclasses.replace(ref, location=str(self.use(Unit(stage, key, f"{stage} {key[:8]}"))), base=base)
+
+    @contextlib.contextmanager
+    def making(
+        self, what: Artefact, is_done: Callable[[], bool], tell: Callable[[Holder | None], None]
+    ) -> Iterator[bool]:
+        """Hold the lease of an artefact, or of a unit of work, for the block; wait while another process has it.
+
+        Args:
+            what: what this process is about to make.
+            is_done: tells whether it exists.
+            tell: told who is waited for, again and again; None when the wait is over.
+
+        Yields:
+            Whether it must be made: False when it exists, maybe since a moment.
+        """
+        lease = self.leases.wait(f"{what.stage}-{what.key}", is_done, tell)
+        with lease or contextlib.nullcontext():
+            if lease is None or is_done():
+                yield False
+                return
+            yield True
 
     @contextlib.contextmanager
     def writing(self, node: Node) -> Iterator[Draft]:
         """Give a folder to write an artefact into; commit it when the block ends without an error."""
         started = time.time()
-        staging = self.root / "staging" / f"{node.stage}-{node.key[:12]}-{uuid.uuid4().hex[:12]}"
+        self.files.await_root()
+        prefix = f"{node.stage}-{node.key[:16]}-"
+        for left in (self.scratch / "staging").glob(f"{prefix}*"):
+            shutil.rmtree(left, ignore_errors=True)  # of a process that was killed: nobody else makes this now
+        staging = self.scratch / "staging" / f"{prefix}{uuid.uuid4().hex[:12]}"
         staging.mkdir(parents=True)
         draft = Draft(staging)
         try:
@@ -192,18 +220,13 @@ class Store:
             self._commit(node, draft, time.time() - started)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-        shutil.rmtree(self.work_folder(node), ignore_errors=True)
+        self.work(node).remove_folder()
 
     def _commit(self, node: Node, draft: Draft, wall_seconds: float) -> None:
-        folder = self.folder(node)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MANIFEST).unlink(missing_ok=True)
-        names = sorted(str(p.relative_to(draft.folder)) for p in draft.folder.rglob("*") if p.is_file())
-        files = {name: _describe(draft.folder / name) for name in names}
-        for name in names:
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            (draft.folder / name).replace(target)
+        if self.has(node):  # of another process, which took over while this one was out of reach
+            return
+        self.files.remove(f"{folder_of(node)}/{MANIFEST}")
+        files = describe(draft.folder)
         manifest = {
             "schema_version": SCHEMA_VERSION,
             "stage": node.stage,
@@ -217,41 +240,34 @@ class Store:
             "wall_seconds": round(wall_seconds, 3),
             "made": provenance(),
         }
-        write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
+        text = json.dumps(manifest, indent=1, ensure_ascii=False)
+        for name in files:
+            self.files.put(draft.folder / name, f"{folder_of(node)}/{name}")
+        self.files.write(f"{folder_of(node)}/{MANIFEST}", text)
+        if self.files.local is None:  # what was just made is wanted next
+            shutil.rmtree(self.scratch / folder_of(node), ignore_errors=True)
+            (self.scratch / folder_of(node)).parent.mkdir(parents=True, exist_ok=True)
+            draft.folder.replace(self.scratch / folder_of(node))
+            write_atomically(self.scratch / folder_of(node) / MANIFEST, text)
+
+    def _text(self, node: Artefact) -> bytes | None:
+        return self.files.read(f"{folder_of(node)}/{MANIFEST}")
+
+    def _copy(self, node: Artefact) -> Path:
+        """Return the folder of this machine's copy of an artefact in an object store, made if it is missing or old."""
+        folder = self.scratch / folder_of(node)
+        manifest = folder / MANIFEST
+        if not manifest.is_file() or manifest.read_bytes() != self._text(node):
+            shutil.rmtree(folder, ignore_errors=True)
+            draft = self.scratch / "staging" / f"copy-{uuid.uuid4().hex}"
+            self.files.fetch(folder_of(node), draft)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # another process was faster
+                draft.replace(folder)
+            shutil.rmtree(draft, ignore_errors=True)
+        return folder
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old content or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _difference(path: Path, expected: Any, whole: bool) -> str:
-    """Say how a file differs from its manifest's entry {bytes, sha256}; empty when it does not."""
-    if not path.is_file():
-        return f"{path.name} is missing"
-    if not isinstance(expected, dict) or not {"bytes", "sha256"} <= set(expected):
-        return f"{MANIFEST} is incomplete"
-    stat = path.stat()
-    if stat.st_size != expected["bytes"]:
-        return f"{path.name} has {stat.st_size} bytes, not {expected['bytes']}"
-    looked_at = whole or stat.st_size <= FULL_CHECK_BYTES
-    if looked_at and _hash(path, stat.st_size, stat.st_mtime_ns) != expected["sha256"]:
-        return f"{path.name} has another content than was written"
-    return ""
-
-
-def _describe(path: Path) -> dict[str, Any]:
-    stat = path.stat()
-    return {"bytes": stat.st_size, "sha256": _hash(path, stat.st_size, stat.st_mtime_ns)}
-
-
-@lru_cache(maxsize=65536)
-def _hash(path: Path, size: int, mtime_ns: int) -> str:
-    """sha256 of a file; remembered within the process while its size and time stay."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def location_of(node: Artefact) -> str:
+    """Return a model's location that stands for an artefact; see `Store.located`."""
+    return f"{IN_STORE}{node.stage}/{node.key}"

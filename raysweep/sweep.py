@@ -5,25 +5,25 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from raysweep.attempts import Recovery
 from raysweep.config import SweepConfig
 from raysweep.config_file import to_yaml
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.errors import UsageError
 from raysweep.execution.permission import require_permission
+from raysweep.leases import DEAD_SECONDS, Lease
 from raysweep.pipeline import Context, make_cell, make_shared, shared_id
 from raysweep.planning import build_plan
 from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
-from raysweep.progress import ProgressFile, read_activities
+from raysweep.progress import RUNNING, ProgressFile, read_activities
 from raysweep.provenance import provenance
 from raysweep.records import Score
-from raysweep.run_lock import held
 from raysweep.store import Store
 from raysweep.sweep_folder import SweepFolder
 
@@ -41,6 +41,7 @@ class RunOptions:
     engine: str = "ray"  # ray | local
     address: str | None = None  # of a running Ray
     watch: Watch | None = None
+    fail_fast: bool = False  # the first cell that gives up stops the others
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class SweepResult:
     scores: list[Score]
     errors: Mapping[str, str]
     made: int  # cells that were worked on
-    report: Path
+    report: str  # its path or URI
 
 
 def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepResult:
@@ -75,7 +76,7 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
         require_permission(config.allow_code_execution)
     require_resources(config, missing, options)
     folder = SweepFolder(store, config.name)
-    with held(folder.path, config.name):
+    with _only_run(folder):
         folder.claim(plan, to_yaml(config))
         errors: dict[str, str] = {}
         _discard_damaged(plan, store)
@@ -83,8 +84,9 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
             _log_to(folder.path / "raysweep.log")
             errors = _make(plan, missing, shared, folder, options)
             folder.add_run(_run_record(started, options, missing, errors))
-        scores, report = analyse(folder, plan, errors)
-    return SweepResult(config, folder, scores, errors, len(missing), report)
+        scores, _ = analyse(folder, plan, errors)
+        folder.publish()
+    return SweepResult(config, folder, scores, errors, len(missing), f"{folder}/report.html")
 
 
 def open_store(storage: str | None) -> Store:
@@ -117,25 +119,65 @@ def require_resources(config: SweepConfig, cells: Sequence[CellPlan], options: R
 def _make(
     plan: SweepPlan, cells: Sequence[CellPlan], shared: Sequence[Shared], folder: SweepFolder, options: RunOptions
 ) -> dict[str, str]:
-    config = plan.config
-    shutil.rmtree(folder.progress, ignore_errors=True)
-    context = Context(str(folder.store.root), folder.progress, config.checkpoint_every)
+    config, recovery = plan.config, plan.config.recovery
+    folder.progress.remove_folder()
+    may_exit = options.engine == "ray"
+    attempts = Recovery(recovery.retries, recovery.backoff_seconds, recovery.stall_seconds, may_exit)
+    context = Context(folder.store.root, folder.name, config.checkpoint_every, attempts)
     before = [_shared_task(item, context, shared) for item in shared]
     tasks = [_cell_task(cell, context) for cell in cells]
-    settings = EngineSettings(config.resources, config.ray, folder.path, options.address)
+    settings = EngineSettings(config.resources, config.ray, attempts, folder.files, options.address, options.fail_fast)
     watch = options.watch(folder, plan, [task.id for task in [*before, *tasks]]) if options.watch else nullcontext()
-    with watch, _engine(options.engine, settings) as engine:
+    with watch, _stopped_when_interrupted(folder), _engine(options.engine, settings) as engine:
         engine.check([*before, *tasks])
         errors = engine.make_shared(before)
         blocked = _blocked(cells, errors)
         for name, why in blocked.items():
             ProgressFile(folder.progress, name).fail(why)
         ready = [task for task in tasks if task.id not in blocked]
-        errors = {**errors, **blocked, **engine.run_cells(ready)}
+        if not (errors and options.fail_fast):
+            errors = {**errors, **blocked, **engine.run_cells(ready)}
     told = {name: activity.error for name, activity in read_activities(folder.progress).items() if activity.error}
     errors = {name: told.get(name, error) for name, error in errors.items()}
     unfinished = [cell.cell.id for cell in plan.missing_cells(folder.store)]
     return {**{name: "it ended without results" for name in unfinished}, **errors}
+
+
+@contextmanager
+def _only_run(folder: SweepFolder) -> Iterator[Lease]:
+    """Hold a sweep for the length of the block.
+
+    Raises:
+        UsageError: another process runs it; it is named. One elsewhere, maybe dead, is watched for a while first.
+    """
+    leases, until = folder.store.leases, time.monotonic() + DEAD_SECONDS + 15
+    lease, told = leases.take(folder.lease), False
+    while lease is None:
+        holder = leases.holder(folder.lease)
+        if holder is not None and (holder.is_here or time.monotonic() > until):
+            raise UsageError(
+                f"sweep {folder.name!r} is being run by {holder}; wait for it (raysweep status {folder.name}), stop "
+                f"it, or give this one another name (--set name={folder.name}-2)"
+            )
+        if not told and holder is not None:
+            log.info("sweep %r was run by %s: looking for up to a minute whether it still is", folder.name, holder)
+            told = True
+        time.sleep(1)
+        lease = leases.take(folder.lease)
+    with lease:
+        yield lease
+
+
+@contextmanager
+def _stopped_when_interrupted(folder: SweepFolder) -> Iterator[None]:
+    """Mark what runs as stopped when Ctrl-C or SIGTERM ends the block: its processes may end before they can."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        for name, activity in read_activities(folder.progress).items():
+            if activity.state == RUNNING:
+                ProgressFile(folder.progress, name).stop()
+        raise
 
 
 def _log_to(path: Path) -> None:

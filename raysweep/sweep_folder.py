@@ -1,7 +1,8 @@
 """What a sweep leaves under ``<storage>/sweeps/<name>/``, and how it is read again.
 
 config.yaml (resolved), grid.parquet, runs.jsonl (one line a run), progress/, scores.parquet, report.html, tables/,
-raysweep.log, tune/. Everything points into the store by key; the folder holds no results of its own.
+raysweep.log, tune/. Everything points into the store by key; the folder holds no results of its own. Of a store in an
+object store, the folder's small files are written on this machine and copied there.
 """
 
 from __future__ import annotations
@@ -19,18 +20,22 @@ from pydantic import ValidationError
 
 from raysweep.config import EvaluationConfig, PretrainConfig, SweepConfig, TrainingConfig, TrainingSetConfig
 from raysweep.config_types import SpecConfig
+from raysweep.digests import describe, sha256
 from raysweep.errors import StoreError, UsageError, did_you_mean
+from raysweep.files import Files
+from raysweep.places import write_atomically
 from raysweep.plans import CellPlan, SweepPlan
 from raysweep.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
 from raysweep.records import Score
-from raysweep.run_lock import is_held
-from raysweep.store import Store, write_atomically
+from raysweep.store import Store
 from raysweep.tables import UnreadableTable, read_rows, write_rows
 from raysweep.terminal import count
 
 if TYPE_CHECKING:
     import pandas
 
+PROGRESS, TUNE = "progress", "tune"
+"""Folders that processes of several machines write into."""
 DEAD_SECONDS = 10
 """A part that claims to run and was silent for so long, in a sweep that no process holds, is not running."""
 
@@ -88,21 +93,48 @@ class SweepFolder:
     def __init__(self, store: Store, name: str) -> None:
         self.store = store
         self.name = name
-        self.path = store.sweep_folder(name)
+        self.files = store.files.below(f"sweeps/{name}")
+        self.path = store.scratch / "sweeps" / name  # on this machine
+        self._published: dict[str, str] = {}
+
+    def __str__(self) -> str:
+        return str(self.files)
 
     @property
-    def progress(self) -> Path:
+    def progress(self) -> Files:
         """Folder of progress files."""
-        return self.path / "progress"
+        return self.store.progress(self.name)
+
+    @property
+    def lease(self) -> str:
+        """The name of the lease that the one process holds which runs the sweep."""
+        return f"sweep-{self.name}"
 
     def exists(self) -> bool:
         """Whether a sweep of this name was ever started here."""
-        return (self.path / "grid.parquet").is_file()
+        return self.files.info("grid.parquet") is not None
+
+    def pull(self) -> None:
+        """Bring the small files of a sweep in an object store to this machine; on a disk they are there."""
+        if self.files.local is None and self.exists():
+            for name in self.files.infos():
+                if name.partition("/")[0] not in (PROGRESS, TUNE):
+                    write_below(self.path, name, self.files.read(name) or b"")
+
+    def publish(self) -> None:
+        """Copy what is new in the folder into the object store; on a disk it is there."""
+        if self.files.local is not None:
+            return
+        for name in describe(self.path):
+            sha = sha256(self.path / name)
+            if self._published.get(name) != sha:
+                self.files.write(name, (self.path / name).read_bytes())
+                self._published[name] = sha
 
     def activities(self) -> dict[str, Activity]:
         """Return what each part is doing; what claims to run though no process runs the sweep any more is stopped."""
         found = read_activities(self.progress)
-        if is_held(self.path):
+        if self.store.leases.is_alive(self.lease):
             return found
         dead = {a.id: a for a in found.values() if a.state == RUNNING and time.time() - a.updated > DEAD_SECONDS}
         return {**found, **{name: dataclasses.replace(a, state=STOPPED) for name, a in dead.items()}}
@@ -110,14 +142,16 @@ class SweepFolder:
     def require(self) -> None:
         """Raise UsageError when there is no such sweep."""
         if not self.exists():
-            sweeps = self.store.sweep_folder("x").parent
-            known = [folder.name for folder in sweeps.glob("*") if (folder / "grid.parquet").is_file()]
+            names = (name.split("/") for name in self.store.files.infos("sweeps"))
+            known = [parts[0] for parts in names if parts[1:] == ["grid.parquet"]]
             hint = did_you_mean(self.name, known)
             there = ", ".join(sorted(known)) or "none"
             raise UsageError(f"unknown sweep {self.name!r}{hint}; in {self.store.root} there is: {there}")
+        self.pull()
 
     def claim(self, plan: SweepPlan, config_yaml: str) -> None:
         """Write config and grid; raise UsageError when results of the sweep of this name would be left out."""
+        self.pull()
         rows = grid_rows(plan)
         kept = {row.results_key for row in rows}
         lost = [row for row in self._former_grid() if row.results_key not in kept and self.store.has(row.results)]
@@ -126,11 +160,12 @@ class SweepFolder:
                 f"{count(len(lost), 'finished evaluation pair')} of the sweep {self.name!r} in {self.store.root} "
                 f"{'is' if len(lost) == 1 else 'are'} not in this config (other settings, data or versions), first: "
                 f"{lost[0].results.label}. Give this one another name (--set name={self.name}-2) or another --storage, "
-                f"or remove {self.path}: what was made stays in the store"
+                f"or remove {self}: what was made stays in the store"
             )
         self.path.mkdir(parents=True, exist_ok=True)
         write_rows(self.path / "grid.parquet", GridRow, rows, ["cell", "problem_set", "perturbation"])
         write_atomically(self.path / "config.yaml", config_yaml)
+        self.publish()
 
     def _former_grid(self) -> list[GridRow]:
         """Return the grid of earlier runs; a broken file is as good as none, since nothing but the name hangs on it."""
@@ -205,6 +240,12 @@ class SweepFolder:
 def grid_rows(plan: SweepPlan) -> list[GridRow]:
     """Return a plan's pairs as rows."""
     return [row for cell in plan.cells for row in _rows_of(cell)]
+
+
+def write_below(folder: Path, name: str, data: bytes) -> None:
+    """Write a file below a folder."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / name, data)
 
 
 def _rows_of(plan: CellPlan) -> list[GridRow]:

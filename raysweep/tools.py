@@ -32,7 +32,6 @@ from raysweep.samples import (
     write_results,
 )
 from raysweep.sweep_folder import GridRow, SweepFolder
-from raysweep.tables import ROWS, read_rows
 from raysweep.terminal import console
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
@@ -160,8 +159,8 @@ def write_samples(folder: SweepFolder, out: Path) -> None:
 
 def _sample_rows(folder: SweepFolder, row: GridRow) -> Iterator[dict[str, Any]]:
     """Yield a pair's completions as rows of a samples file."""
-    verdicts = {(r.task_id, r.draw): r for r in read_rows(folder.store.folder(row.results) / ROWS, Result)}
-    for completion in read_rows(folder.store.folder(row.completions) / ROWS, Completion):
+    verdicts = {(r.task_id, r.draw): r for r in folder.store.rows(row.results, Result)}
+    for completion in folder.store.rows(row.completions, Completion):
         verdict = verdicts[completion.task_id, completion.draw]
         yield {
             "task_id": completion.task_id,

@@ -42,14 +42,15 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
 
 
 LAYERS = [
-    {"records", "errors", "seeding", "registry", "tables", "provenance", "run_lock", "terminal"},
+    {"records", "errors", "seeding", "registry", "tables", "provenance", "terminal", "machine", "digests", "artefacts"},
+    {"places", "files", "leases", "blocks"},
     {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis"},
     {"config", "config_types"},
-    {"engine", "store", "grid", "progress", "inputs", "config_file"},
-    {"plans", "planning", "stage_inputs", "pipeline", "sweep_folder", "samples"},
+    {"engine", "store", "grid", "progress", "attempts", "inputs", "config_file"},
+    {"plans", "planning", "stage_inputs", "training_stage", "evaluation_stage", "pipeline", "sweep_folder", "samples"},
     {"reporting", "report_settings", "sweep", "watching"},
-    {"perturb_view", "plan_view", "show", "status_view", "tools"},
+    {"perturb_view", "plan_view", "show", "status_view", "tools", "doctor", "doctor_checks", "doctor_view"},
     {"cli", "cli_options", "cli_end", "__main__", "__init__"},
 ]
 

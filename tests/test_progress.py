@@ -8,39 +8,40 @@ import time
 import pytest
 from rich.console import Console
 
+from raysweep.files import Files
 from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, Activity, ProgressFile, read_activities
 from raysweep.terminal import console, count, duration
 from raysweep.watching import Watcher, _line, _picture, overview
 
 
 def test_an_activity_is_read_back_with_its_stage_and_its_end(tmp_path):
-    with ProgressFile(tmp_path, "cell").running("training") as progress:
+    with ProgressFile(Files(str(tmp_path)), "cell").running("training") as progress:
         progress.update("training", 3, 10, "loss 0.5", force=True)
-        assert read_activities(tmp_path)["cell"].done == 3
-        assert read_activities(tmp_path)["cell"].state == RUNNING
-    assert read_activities(tmp_path)["cell"].state == DONE
+        assert read_activities(Files(str(tmp_path)))["cell"].done == 3
+        assert read_activities(Files(str(tmp_path)))["cell"].state == RUNNING
+    assert read_activities(Files(str(tmp_path)))["cell"].state == DONE
 
 
 def test_an_error_is_kept_and_passed_on(tmp_path):
-    with pytest.raises(ValueError, match="broken"), ProgressFile(tmp_path, "cell").running("training"):
+    with pytest.raises(ValueError, match="broken"), ProgressFile(Files(str(tmp_path)), "cell").running("training"):
         raise ValueError("broken")
-    found = read_activities(tmp_path)["cell"]
+    found = read_activities(Files(str(tmp_path)))["cell"]
     assert (found.state, found.error) == (FAILED, "ValueError: broken")
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
 def test_who_stops_a_run_does_not_fail_it(tmp_path, end):
-    with pytest.raises(end), ProgressFile(tmp_path, "cell").running("starting") as progress:
+    with pytest.raises(end), ProgressFile(Files(str(tmp_path)), "cell").running("starting") as progress:
         progress.update("training", 3, 10)
         raise end
-    found = read_activities(tmp_path)["cell"]
+    found = read_activities(Files(str(tmp_path)))["cell"]
     assert (found.state, found.error, found.stage, found.done, found.total) == (STOPPED, "", "training", 3, 10)
 
 
 def test_files_that_are_no_activity_are_passed_over(tmp_path):
     (tmp_path / "half.json").write_text('{"id": "x"')
     (tmp_path / "other.json").write_text('{"what": 1}')
-    assert read_activities(tmp_path) == {}
+    assert read_activities(Files(str(tmp_path))) == {}
 
 
 def test_the_overview_counts_and_estimates_what_is_left():
@@ -75,11 +76,11 @@ def test_a_line_tells_what_is_left_only_while_something_runs():
 
 def test_an_error_with_square_brackets_ends_neither_lines_nor_the_live_table(tmp_path):
     class Folder:
-        progress = tmp_path
+        progress = Files(str(tmp_path))
 
     out = io.StringIO()
     with Watcher(Console(file=out))(Folder(), None, ["a[/b]"]):
-        with pytest.raises(ValueError), ProgressFile(tmp_path, "a").running("making"):
+        with pytest.raises(ValueError), ProgressFile(Files(str(tmp_path)), "a").running("making"):
             raise ValueError("[/model] of [red]")
         (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text().replace('"a"', '"a[/b]"'))
     assert "a[/b]: FAILED: ValueError: [/model] of [red]" in out.getvalue()
@@ -96,10 +97,11 @@ def test_consoles_print_what_they_are_given(capsys):
 
 def test_a_log_gets_plain_lines_and_quiet_gets_none(tmp_path):
     class Folder:
-        progress = tmp_path
+        progress = Files(str(tmp_path))
 
     for quiet, expected in ((False, "a: done"), (True, "")):
         out = io.StringIO()
-        with Watcher(Console(file=out), quiet)(Folder(), None, ["a"]), ProgressFile(tmp_path, "a").running("making"):
+        activity = ProgressFile(Files(str(tmp_path)), "a")
+        with Watcher(Console(file=out), quiet)(Folder(), None, ["a"]), activity.running("making"):
             time.sleep(0.1)
         assert expected in out.getvalue() and ("\x1b" not in out.getvalue()) and bool(out.getvalue()) != quiet

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from raysweep.artefacts import Node
 from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, Activity
-from raysweep.run_lock import held
 from raysweep.status_view import print_status
-from raysweep.store import Node, Store
+from raysweep.store import Store
 from raysweep.sweep_folder import GridRow, SweepFolder
 from raysweep.tables import write_rows
 
@@ -45,7 +45,7 @@ def folder(tmp_path) -> SweepFolder:
         GridRow(cell, "m", "r", "t", 1, "p", "clean", stage, key, "5" * 64, "6" * 64, verdicts)
         for cell, (stage, key, verdicts) in models.items()
     ]
-    folder.progress.mkdir(parents=True)
+    folder.path.mkdir(parents=True)
     write_rows(folder.path / "grid.parquet", GridRow, rows, ["cell"])
     now = time.time()
     for activity in (
@@ -56,12 +56,14 @@ def folder(tmp_path) -> SweepFolder:
         Activity("training-set-C3", FAILED, "making", error="why"),
         Activity("training-set-C1", DONE, "making"),
     ):
-        (folder.progress / f"{activity.id}.json").write_text(json.dumps(activity.__dict__))
+        folder.progress.write(f"{activity.id}.json", json.dumps(activity.__dict__))
     return folder
 
 
 def test_every_state_is_told_with_its_reason(folder, capsys):
-    with held(folder.path, folder.name):
+    lease = folder.store.leases.take(folder.lease)
+    assert lease is not None
+    with lease:
         print_status(folder, as_json=False)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     for line in (

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from raysweep.artefacts import Node, folder_of
 from raysweep.errors import StoreError, UsageError
-from raysweep.store import MANIFEST, Node, Store
+from raysweep.store import MANIFEST, Store
 
 
 def node(**spec: object) -> Node:
     return Node("results", 1, {"limit": 3, **spec}, ("a" * 64,), "label")
+
+
+def place(store: Store) -> Path:
+    return store.scratch / folder_of(node())
 
 
 def commit(store: Store, made: Node, text: str = "content") -> None:
@@ -47,7 +53,7 @@ def test_what_is_committed_is_there_with_its_manifest(tmp_path):
     assert manifest["spec"] == {"limit": 3} and manifest["counts"] == {"rows": 1}
     assert set(manifest["files"]) == {"rows.txt", "sub/more.txt"}
     assert manifest["made"]["versions"]["raysweep"]
-    assert store.folder(node()) == tmp_path / "artefacts" / "results" / node().key[:2] / node().key
+    assert store.folder(node()) == str(tmp_path / "artefacts" / "results" / node().key[:2] / node().key)
 
 
 def test_an_error_while_writing_commits_nothing_and_leaves_nothing(tmp_path):
@@ -62,11 +68,11 @@ def test_an_error_while_writing_commits_nothing_and_leaves_nothing(tmp_path):
 def test_a_folder_without_manifest_does_not_exist(tmp_path):
     store = Store(tmp_path)
     commit(store, node())
-    (store.folder(node()) / MANIFEST).unlink()
+    (place(store) / MANIFEST).unlink()
     assert not store.has(node())
     assert store.discard_if_damaged(node()) == ""
     commit(store, node(), "again")
-    assert (store.folder(node()) / "rows.txt").read_text() == "again"
+    assert (place(store) / "rows.txt").read_text() == "again"
 
 
 @pytest.mark.parametrize(
@@ -84,18 +90,18 @@ def test_a_folder_without_manifest_does_not_exist(tmp_path):
 def test_damage_is_seen_said_and_removed(tmp_path, harm, said):
     store = Store(tmp_path)
     commit(store, node())
-    harm(store.folder(node()))
+    harm(place(store))
     assert not store.has(node())
     assert said in store.discard_if_damaged(node())
-    assert not store.folder(node()).exists()
+    assert not place(store).exists()
 
 
 def test_a_large_file_is_checked_whole_before_it_is_used(tmp_path, monkeypatch):
-    monkeypatch.setattr("raysweep.store.FULL_CHECK_BYTES", 3)
+    monkeypatch.setattr("raysweep.digests.FULL_CHECK_BYTES", 3)
     store = Store(tmp_path)
     commit(store, node())
-    assert store.use(node()) == store.folder(node())
-    (store.folder(node()) / "rows.txt").write_text("CONTENT")
+    assert store.use(node()) == place(store)
+    (place(store) / "rows.txt").write_text("CONTENT")
     assert store.has(node()), "its size is right, and that is all that is looked at so far"
     with pytest.raises(StoreError, match="removed: run the command again"):
         store.use(node())
@@ -105,7 +111,7 @@ def test_a_large_file_is_checked_whole_before_it_is_used(tmp_path, monkeypatch):
 def test_an_artefact_of_a_newer_schema_is_left_alone(tmp_path):
     store = Store(tmp_path)
     commit(store, node())
-    path = store.folder(node()) / MANIFEST
+    path = place(store) / MANIFEST
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
     with pytest.raises(StoreError, match="newer raysweep"):
         store.has(node())
@@ -114,10 +120,9 @@ def test_an_artefact_of_a_newer_schema_is_left_alone(tmp_path):
 
 def test_checkpoints_go_when_the_artefact_is_committed(tmp_path):
     store = Store(tmp_path)
-    work = store.work_folder(node())
-    work.mkdir(parents=True)
+    store.work(node()).write("step-1/weights", "w")
     commit(store, node())
-    assert not work.exists()
+    assert not store.work(node()).infos()
 
 
 def test_a_storage_that_cannot_be_written_is_refused(tmp_path):
@@ -125,5 +130,5 @@ def test_a_storage_that_cannot_be_written_is_refused(tmp_path):
     blocked.write_text("")
     with pytest.raises(UsageError, match="can't be written"):
         Store(blocked / "store").require_writable()
-    with pytest.raises(UsageError, match="only local"):
-        Store("s3://bucket/x")
+    with pytest.raises(UsageError, match="a URI such as s3://"):
+        Store("nonsense://bucket/x")

@@ -7,44 +7,66 @@ twin. Both give equal rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from raysweep.attempts import Recovery
 from raysweep.config import RayConfig, ResourcesConfig
+from raysweep.files import Files
+from raysweep.progress import ProgressFile
 from raysweep.records import Completion, Decoding, GenerationRequest, Limits, ModelRef, Program, Spec, Verdict
-from raysweep.trainers.base import TrainJob
+from raysweep.trainers.base import Services
 
-Tell = Callable[[int, int, str], None]
-"""Told how far a stage is: (done, total, detail)."""
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class TrainWork:
+    """A model to train. `run` is called on every training worker and returns the trainer's counts."""
+
+    run: Callable[[Services], dict[str, Any]]
+    work: Files  # for checkpoints; all workers see it
+    workers: int
+    label: str
 
 
 @dataclass(frozen=True)
 class GenerateJob:
-    """Completions to make with one model. `requests` come sorted by length."""
+    """Completions to make with one model of a store, batch by batch: what is in one batch stays in one."""
 
+    storage: str
     model: ModelRef | None
     generator: Spec
     decoding: Decoding
-    requests: Sequence[GenerationRequest]
-    batch_size: int
+    batches: Sequence[Sequence[GenerationRequest]]
+    batch_size: int  # of the largest
+
+
+@dataclass(frozen=True)
+class Block(Generic[R]):
+    """What was made of the batch number `at`, in the batch's order."""
+
+    at: int
+    rows: Sequence[R]
 
 
 class Stages(ABC):
-    """What one cell's driver may ask of the engine; each call blocks until the work is done."""
+    """What one cell's driver may ask of the engine. `progress` is told what is waited for, and how far training is."""
 
     @abstractmethod
-    def train(self, job: TrainJob, work: Path, tell: Tell) -> dict[str, Any]:
-        """Train a model into `job.out`, checkpoints in `work`; return the trainer's counts."""
+    def train(self, work: TrainWork, progress: ProgressFile) -> dict[str, Any]:
+        """Run the work on its workers until it is done; return the counts of the first."""
 
     @abstractmethod
-    def generate(self, job: GenerateJob, tell: Tell) -> list[Completion]:
-        """Return one completion a request, in the order of the requests."""
+    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[Block[Completion]]:
+        """Yield the completions of each batch as soon as they are there, batches in any order."""
 
     @abstractmethod
-    def execute(self, programs: Sequence[Program], limits: Limits, tell: Tell) -> list[Verdict]:
-        """Return one verdict a program, in order. Equal programs run once."""
+    def execute(
+        self, batches: Sequence[Sequence[Program]], limits: Limits, progress: ProgressFile
+    ) -> Iterator[Block[Verdict]]:
+        """Yield the verdicts on each batch as soon as they are there, batches in any order."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +85,10 @@ class EngineSettings:
 
     resources: ResourcesConfig
     ray: RayConfig
-    folder: Path  # of the sweep: Tune's results go below it
+    recovery: Recovery
+    folder: Files  # of the sweep: progress is told in it, Tune's results go below it
     address: str | None = None  # of a running Ray; None: RAY_ADDRESS, else start one
+    fail_fast: bool = False  # the first task that gives up stops the others
 
 
 class Engine(ABC):

@@ -1,18 +1,25 @@
 """The one report and checkpoint shim of training: the same in a trial's process, in worker processes and locally.
 
-Checkpoints are folders ``step-000123`` in the artefact's work folder; a file ``COMPLETE`` in it is written last. The
-newest complete one is kept, so a killed training loses at most one interval.
+Checkpoints are folders ``step-00000123-...`` in the artefact's work folder; a file ``COMPLETE``, written last, tells
+what their files are. The newest complete one is kept, so a killed training loses at most one interval; one that is
+damaged is passed over.
 """
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+import json
+import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from raysweep.engine.base import Tell
+from raysweep.digests import describe, difference
+from raysweep.files import Files
+from raysweep.progress import ProgressFile
 from raysweep.records import Completion, Decoding, GenerationRequest, Limits, ModelRef, Program, TrainingStep, Verdict
+
+log = logging.getLogger("raysweep")
 
 COMPLETE = "COMPLETE"
 
@@ -20,33 +27,42 @@ COMPLETE = "COMPLETE"
 class TrainingServices:
     """`raysweep.trainers.base.Services` over a work folder that all workers see."""
 
-    def __init__(self, work: Path, tell: Tell, *, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, work: Files, progress: ProgressFile, *, rank: int = 0, world_size: int = 1) -> None:
         self.rank = rank
         self.world_size = world_size
         self._work = work
-        self._tell = tell
+        self._progress = progress
 
     def report(self, step: TrainingStep) -> None:
         """Tell progress; only rank 0 is heard."""
         if self.rank == 0:
-            self._tell(step.step, step.total_steps, f"loss {step.loss:.3f}")
+            detail = f"loss {step.loss:.3f}, lr {step.learning_rate:.1e}"
+            self._progress.update("training", step.step, step.total_steps, detail)
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         """Commit a checkpoint, then drop the older ones."""
         if self.rank != 0:
             return
-        folder = self._work / f"step-{step:08d}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        write(folder)
-        (folder / COMPLETE).write_text(uuid.uuid4().hex)
-        for other in self._checkpoints():
-            if other != folder:
-                shutil.rmtree(other, ignore_errors=True)
+        before = self._checkpoints()
+        name = f"step-{step:08d}-{uuid.uuid4().hex[:8]}"
+        with self._work.writing(name) as folder:
+            write(folder)
+            files = describe(folder)
+        self._work.write(f"{name}/{COMPLETE}", json.dumps(files))
+        for other in before:
+            self._work.remove_folder(other)
 
-    def latest_checkpoint(self) -> Path | None:
-        """Return the newest complete checkpoint."""
-        return max(self._checkpoints(), default=None)
+    @contextlib.contextmanager
+    def latest_checkpoint(self) -> Iterator[Path | None]:
+        """Give the newest whole checkpoint's folder for the block, None where there is none."""
+        for name in sorted(self._checkpoints(), reverse=True):
+            with self._work.reading(name) as folder:
+                wrong = _damage(folder)
+                if not wrong:
+                    yield folder
+                    return
+            log.warning("checkpoint %s is damaged (%s): it is passed over", name, wrong)
+        yield None
 
     def generate(self, model: ModelRef, requests: Sequence[GenerationRequest], decoding: Decoding) -> list[Completion]:
         """Generate in this process with the transformers generator."""
@@ -61,5 +77,13 @@ class TrainingServices:
         with Executor(slots=1) as executor:
             return executor.run(programs, limits)
 
-    def _checkpoints(self) -> list[Path]:
-        return [path.parent for path in self._work.glob(f"step-*/{COMPLETE}")]
+    def _checkpoints(self) -> list[str]:
+        names = (name.partition("/") for name in self._work.infos())
+        return [folder for folder, _, file in names if file == COMPLETE and folder.startswith("step-")]
+
+
+def _damage(folder: Path) -> str:
+    try:
+        return difference(folder, json.loads((folder / COMPLETE).read_bytes()), whole=True)
+    except (OSError, ValueError, AttributeError) as error:
+        return f"{COMPLETE}: {error}"

@@ -6,7 +6,8 @@ import logging
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,20 @@ class Placement:
     gpus: float
     memory_bytes: int
     in_trial: bool  # training runs in the trial's own process, which then holds the resources
+    custom: Mapping[str, float] = field(default_factory=dict)  # further resources, by Ray's name
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the node, as Ray's label selectors say it
 
     @property
     def worker(self) -> dict[str, float]:
         """Resources of one training worker, as Ray names them."""
-        asked = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory_bytes)}
+        asked = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory_bytes), **self.custom}
         return {name: amount for name, amount in asked.items() if amount}
+
+    @property
+    def remote_options(self) -> dict[str, Any]:
+        """What actors beside the trial ask for beyond CPUs and GPUs, as options of Ray; nothing in the trial."""
+        asked = {"resources": dict(self.custom), "label_selector": dict(self.labels)}
+        return {} if self.in_trial else {name: value for name, value in asked.items() if value}
 
 
 def placement(resources: ResourcesConfig, workers: int) -> Placement:
@@ -47,7 +56,8 @@ def placement(resources: ResourcesConfig, workers: int) -> Placement:
     if in_trial and (workers > 1 or resources.gpus):
         what = f"a recipe has {workers} workers" if workers > 1 else f"resources.gpus is {resources.gpus:g}"
         raise UsageError(f"resources.processes is 'trial', but {what}; use 'auto' or 'workers'")
-    return Placement(resources.cpus, resources.gpus, int(resources.memory_gib * 2**30), in_trial)
+    memory = int(resources.memory_gib * 2**30)
+    return Placement(resources.cpus, resources.gpus, memory, in_trial, resources.custom, resources.labels)
 
 
 def machine_resources(ray: RayConfig) -> dict[str, float]:

@@ -1,18 +1,19 @@
-"""Execution through Ray: a pool of actors, each with one slot of the sandbox, fed in batches."""
+"""Execution through Ray: a pool of actors, each with one slot of the sandbox, fed batch by batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from raysweep.engine.base import Tell
+from raysweep.engine.base import Block
 from raysweep.engine.cluster import Placement
 from raysweep.execution.pool import Executor
 from raysweep.records import Limits, Program, Verdict
 
-BATCH = 32
 IN_FLIGHT = 2
 """Batches queued at each actor: the next is there when one ends."""
+RESTARTS = 3
+"""Times that an actor whose process died is started again; its batches run once more."""
 
 
 class ExecutionActor:
@@ -30,28 +31,30 @@ class ExecutionActor:
 
 
 def execute_with_ray(
-    programs: Sequence[Program], limits: Limits, tell: Tell, placement: Placement, actors: int
-) -> list[Verdict]:
-    """Return one verdict a program, in order."""
+    batches: Sequence[Sequence[Program]], limits: Limits, placement: Placement, actors: int, label: str
+) -> Iterator[Block[Verdict]]:
+    """Yield the verdicts on each batch as they come. `label`: what the actors are called in Ray's dashboard."""
     import ray
 
-    waiting = iter([(at, list(programs[at : at + BATCH])) for at in range(0, len(programs), BATCH)])
+    waiting = iter(enumerate(batches))
     # SPREAD keeps actors with a CPU of their own out of the trial's placement group, where they would wait for ever.
-    strategy = "DEFAULT" if placement.in_trial else "SPREAD"
     remote: Any = ray.remote(ExecutionActor).options(
-        num_cpus=0 if placement.in_trial else 1, scheduling_strategy=strategy
+        num_cpus=0 if placement.in_trial else 1,
+        scheduling_strategy="DEFAULT" if placement.in_trial else "SPREAD",
+        max_restarts=RESTARTS,
+        max_task_retries=RESTARTS,
     )
-    pool = [remote.remote() for _ in range(min(actors, -(-len(programs) // BATCH)))]
-    verdicts: dict[int, Verdict] = {}
+    pool = [remote.remote() for _ in range(min(actors, len(batches)))]
     starting = {actor.ready.remote(): actor for actor in pool}  # one that never finds a CPU holds nothing up
     running: dict[Any, tuple[int, Any]] = {}
 
     def submit(actor: Any) -> None:
         batch = next(waiting, None)
         if batch is not None:
-            running[actor.run.remote(batch[1], limits)] = (batch[0], actor)
+            running[actor.run.options(name=f"execute {label}").remote(list(batch[1]), limits)] = (batch[0], actor)
 
-    while len(verdicts) < len(programs):
+    left = len(batches)
+    while left:
         for ready in ray.wait([*starting, *running], num_returns=1)[0]:
             if ready in starting:
                 ray.get(ready)
@@ -60,9 +63,6 @@ def execute_with_ray(
                 del starting[ready]
                 continue
             at, actor = running.pop(ready)
-            verdicts.update(enumerate(ray.get(ready), start=at))
+            left -= 1
+            yield Block(at, ray.get(ready))
             submit(actor)
-            tell(len(verdicts), len(programs), "")
-    for actor in pool:
-        ray.kill(actor)
-    return [verdicts[at] for at in range(len(programs))]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from raysweep.engine.base import Engine, GenerateJob, Stages, Task, Tell
+from raysweep.engine.base import Block, Engine, GenerateJob, Stages, Task, TrainWork
 from raysweep.engine.checkpoints import TrainingServices
+from raysweep.errors import last_line
 from raysweep.execution.pool import Executor
 from raysweep.generators.base import GENERATORS, Generator
+from raysweep.progress import ProgressFile
 from raysweep.records import Completion, Limits, Program, Verdict
-from raysweep.trainers.base import TRAINERS, TrainJob
+from raysweep.store import Store
 
 log = logging.getLogger("raysweep")
 
@@ -21,23 +22,23 @@ log = logging.getLogger("raysweep")
 class LocalStages(Stages):
     """Everything in this process, programs apart: those always run in interpreters of their own."""
 
-    def train(self, job: TrainJob, work: Path, tell: Tell) -> dict[str, Any]:
+    def train(self, work: TrainWork, progress: ProgressFile) -> dict[str, Any]:
         """Train here, with one worker."""
-        return TRAINERS.get(job.recipe.trainer)().train(job, TrainingServices(work, tell))
+        return work.run(TrainingServices(work.work, progress))
 
-    def generate(self, job: GenerateJob, tell: Tell) -> list[Completion]:
+    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[Block[Completion]]:
         """Generate here, batch by batch."""
         generator = make_generator(job)
-        made: list[Completion] = []
-        for batch in batches(job):
-            made += generator.generate(batch)
-            tell(len(made), len(job.requests), "")
-        return made
+        for at, batch in enumerate(job.batches):
+            yield Block(at, generator.generate(batch))
 
-    def execute(self, programs: Sequence[Program], limits: Limits, tell: Tell) -> list[Verdict]:
+    def execute(
+        self, batches: Sequence[Sequence[Program]], limits: Limits, progress: ProgressFile
+    ) -> Iterator[Block[Verdict]]:
         """Run programs on as many slots as this process has CPUs."""
         with Executor(slots=len(os.sched_getaffinity(0))) as executor:
-            return executor.run(programs, limits, lambda done: tell(done, len(programs), ""))
+            for at, batch in enumerate(batches):
+                yield Block(at, executor.run(batch, limits))
 
 
 class LocalEngine(Engine):
@@ -62,16 +63,18 @@ class LocalEngine(Engine):
                 task.run(LocalStages())
             except Exception as error:
                 log.debug("%s failed", task.id, exc_info=True)
-                errors[task.id] = f"{type(error).__name__}: {error}"
+                errors[task.id] = last_line(error)
+                if self.settings.fail_fast:
+                    break
         return errors
 
 
 def make_generator(job: GenerateJob) -> Generator:
-    """Build a job's generator; one that batches by itself takes the job's batch size."""
+    """Build a job's generator, with its model on this machine; one that batches by itself takes the job's batch size.
+
+    Raises:
+        StoreError: the model is damaged.
+    """
     own = {"batch_size": job.batch_size} if "batch_size" in GENERATORS.parameters(job.generator.name) else {}
-    return GENERATORS.create(job.generator, model=job.model, decoding=job.decoding, **own)
-
-
-def batches(job: GenerateJob) -> list[Sequence[Any]]:
-    """Cut a job's requests into batches of like length (they come sorted)."""
-    return [job.requests[at : at + job.batch_size] for at in range(0, len(job.requests), job.batch_size)]
+    model = Store(job.storage, expected=True).located(job.model) if job.model else None
+    return GENERATORS.create(job.generator, model=model, decoding=job.decoding, **own)

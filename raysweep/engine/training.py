@@ -6,15 +6,15 @@ is started again resumes whatever happened to Ray.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from raysweep.engine.base import Tell
+from raysweep.engine.base import TrainWork
 from raysweep.engine.checkpoints import TrainingServices
 from raysweep.engine.cluster import Placement
 from raysweep.errors import RaysweepError
+from raysweep.files import Files
+from raysweep.progress import ProgressFile
 from raysweep.records import TrainingStep
-from raysweep.trainers.base import TrainJob
 
 REPORTS = 20
 """Reports a training makes to Ray Train, at most: all workers must make the same ones."""
@@ -23,11 +23,11 @@ REPORTS = 20
 class WorkerServices(TrainingServices):
     """The shim in a Ray Train worker process: it also reports to Ray Train."""
 
-    def __init__(self, work: Path, tell: Tell) -> None:
+    def __init__(self, work: Files, progress: ProgressFile) -> None:
         from ray import train
 
         context = train.get_context()
-        super().__init__(work, tell, rank=context.get_world_rank(), world_size=context.get_world_size())
+        super().__init__(work, progress, rank=context.get_world_rank(), world_size=context.get_world_size())
 
     def report(self, step: TrainingStep) -> None:
         """Tell progress, and now and then Ray Train."""
@@ -38,7 +38,7 @@ class WorkerServices(TrainingServices):
             train.report({"step": step.step, "loss": step.loss, "learning_rate": step.learning_rate})
 
 
-def train_with_ray(job: TrainJob, work: Path, tell: Tell, placement: Placement) -> dict[str, Any]:
+def train_with_ray(work: TrainWork, progress: ProgressFile, placement: Placement) -> dict[str, Any]:
     """Train a model and return the trainer's counts; raise RaysweepError when the training failed."""
     from ray import train
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -46,28 +46,28 @@ def train_with_ray(job: TrainJob, work: Path, tell: Tell, placement: Placement) 
     in_trial = placement.in_trial
 
     def loop(config: dict[str, Any]) -> dict[str, Any]:
-        from raysweep.trainers.base import TRAINERS  # here: a function sent to a worker takes copies of its globals
+        files = work.work
+        return work.run(TrainingServices(files, progress) if in_trial else WorkerServices(files, progress))
 
-        services = TrainingServices(work, tell) if in_trial else WorkerServices(work, tell)
-        return TRAINERS.get(job.recipe.trainer)().train(job, services)
-
-    work.mkdir(parents=True, exist_ok=True)
+    filesystem, path = work.work.filesystem()
     trainer = TorchTrainer(
         loop,
         train_loop_config={},
         torch_config=TorchConfig(backend="nccl" if placement.gpus else "gloo"),
         scaling_config=train.ScalingConfig(
-            num_workers=0 if in_trial else job.recipe.workers,
+            num_workers=0 if in_trial else work.workers,
             use_gpu=bool(placement.gpus),
             resources_per_worker=None if in_trial else placement.worker,
+            label_selector=None if in_trial else dict(placement.labels) or None,
         ),
         run_config=train.RunConfig(
             name="ray_train",
-            storage_path=str(work),
+            storage_path=path,
+            storage_filesystem=filesystem,
             failure_config=train.FailureConfig(max_failures=0, controller_failure_limit=0),
         ),
     )
     counts = trainer.fit().return_value
     if counts is None:
-        raise RaysweepError(f"training of {job.label} ended without a result")
+        raise RaysweepError(f"training of {work.label} ended without a result")
     return dict(counts)

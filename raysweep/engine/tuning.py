@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from raysweep.engine.base import Engine, EngineSettings, GenerateJob, Stages, Task, Tell
+from raysweep.engine.base import Block, Engine, EngineSettings, GenerateJob, Stages, Task, TrainWork
 from raysweep.engine.cluster import Cluster, Placement, placement, require_feasible
 from raysweep.engine.execution import execute_with_ray
 from raysweep.engine.generation import generate_with_ray
 from raysweep.engine.training import train_with_ray
+from raysweep.errors import last_line
+from raysweep.progress import ProgressFile
 from raysweep.records import Completion, Limits, Program, Verdict
-from raysweep.trainers.base import TrainJob
 
 log = logging.getLogger("raysweep")
 
@@ -27,17 +27,27 @@ class RayStages(Stages):
         self._generators = generators
         self._executors = executors
 
-    def train(self, job: TrainJob, work: Path, tell: Tell) -> dict[str, Any]:
+    def train(self, work: TrainWork, progress: ProgressFile) -> dict[str, Any]:
         """Train through Ray Train."""
-        return train_with_ray(job, work, tell, self._placement)
+        self._wait_for("training workers", work.workers, progress)
+        return train_with_ray(work, progress, self._placement)
 
-    def generate(self, job: GenerateJob, tell: Tell) -> list[Completion]:
+    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[Block[Completion]]:
         """Generate through Ray Data."""
-        return generate_with_ray(job, tell, self._placement, self._generators)
+        self._wait_for("generation actors", 1, progress)
+        return generate_with_ray(job, self._placement, self._generators)
 
-    def execute(self, programs: Sequence[Program], limits: Limits, tell: Tell) -> list[Verdict]:
+    def execute(
+        self, batches: Sequence[Sequence[Program]], limits: Limits, progress: ProgressFile
+    ) -> Iterator[Block[Verdict]]:
         """Execute through a pool of Ray actors."""
-        return execute_with_ray(programs, limits, tell, self._placement, self._executors)
+        return execute_with_ray(batches, limits, self._placement, self._executors, progress.activity.id)
+
+    def _wait_for(self, what: str, number: int, progress: ProgressFile) -> None:
+        """Tell what is waited for, where it isn't this process that works."""
+        if not self._placement.in_trial:
+            asked = ", ".join(f"{amount:g} {name}" for name, amount in self._placement.worker.items())
+            progress.wait_for(f"{number} {what} with {asked or 'nothing'} each")
 
 
 class RayEngine(Engine):
@@ -99,6 +109,7 @@ class RayEngine(Engine):
         by_id = {task.id: task for task in tasks}
         stages = {task.id: self._stages(self._placed(task)) for task in tasks}
         bundles = {task.id: self._cluster.driver_bundle(self._placed(task)) for task in tasks}
+        filesystem, path = self.settings.folder.below("tune").filesystem()
         trainable = tune.with_resources(
             tune.with_parameters(_trial, tasks=by_id, stages=stages),
             lambda config: tune.PlacementGroupFactory([bundles[config["cell"]]]),
@@ -110,7 +121,8 @@ class RayEngine(Engine):
             tune_config=tune.TuneConfig(reuse_actors=False, trial_name_creator=_cell, trial_dirname_creator=_cell),
             run_config=tune.RunConfig(
                 name=time.strftime("%Y%m%d-%H%M%S"),
-                storage_path=str(self.settings.folder / "tune"),
+                storage_path=path,
+                storage_filesystem=filesystem,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
@@ -126,12 +138,6 @@ class RayEngine(Engine):
     def _stages(self, asked: Placement) -> RayStages:
         resources = self.settings.resources
         return RayStages(asked, resources.generators, resources.executors)
-
-
-def last_line(error: BaseException) -> str:
-    """Return the cause that a person looks for in an error from a Ray worker: the last line of its traceback."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
 
 
 def _trial(config: dict[str, Any], tasks: Mapping[str, Task], stages: Mapping[str, Stages]) -> None:

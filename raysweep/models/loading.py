@@ -6,7 +6,6 @@ adapter, delta); `fingerprint` is what stands for a model in keys. How the hub i
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raysweep.digests import sha256
 from raysweep.errors import RaysweepError, UsageError, did_you_mean
 from raysweep.models.deltas import FILE as DELTA_FILE
 from raysweep.models.deltas import apply_delta
@@ -210,15 +210,7 @@ def _content_sha(path: Path) -> str:
     if path.name.endswith("config.json"):
         config = {key: value for key, value in _read_json(path).items() if key not in PLACES}
         return hashlib.sha256(canonical_json(config).encode()).hexdigest()
-    status = path.stat()
-    return _file_sha(path, status.st_size, status.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=1024)
-def _file_sha(path: Path, size: int, mtime_ns: int) -> str:
-    """Hash a file; size and time are there so that a changed file isn't answered from the cache."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(path)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -80,8 +81,8 @@ class Services(Protocol):
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         """Commit a checkpoint: rank 0 calls `write` with an empty folder; an older one goes once this is complete."""
 
-    def latest_checkpoint(self) -> Path | None:
-        """Return the newest complete checkpoint's folder, or None."""
+    def latest_checkpoint(self) -> AbstractContextManager[Path | None]:
+        """Give the newest complete checkpoint's folder for a block, or None."""
 
     def generate(self, model: ModelRef, requests: Sequence[GenerationRequest], decoding: Decoding) -> list[Completion]:
         """Generate with a model, for trainers that look at outputs."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import HopelessError
 
 if TYPE_CHECKING:
     import torch
@@ -45,14 +45,14 @@ def read_checkpoint(folder: Path, model: Any, optimizer: torch.optim.Optimizer) 
     """Put a checkpoint's weights and optimizer state in place and return how far it was.
 
     Raises:
-        RaysweepError: it is of another model or recipe.
+        HopelessError: it is of another model or recipe.
     """
     import torch
 
     state = torch.load(folder / FILE, map_location="cpu", weights_only=True)
     weights = _trainable(model)
     if odd := sorted(weights.keys() ^ state["weights"].keys()):
-        raise RaysweepError(f"the checkpoint {folder} is of another training: tensor {odd[0]!r} is not in both")
+        raise HopelessError(f"the checkpoint {folder} is of another training: tensor {odd[0]!r} is not in both")
     with torch.no_grad():
         for name, tensor in weights.items():
             tensor.copy_(state["weights"][name])

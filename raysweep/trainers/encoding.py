@@ -41,7 +41,7 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
 
     Raises:
         UsageError: the set is empty, or no row can be used.
-        RaysweepError: a row's end-of-text token carries no loss.
+        HopelessError: a row's end-of-text token carries no loss.
     """
     positions = getattr(config, "max_position_embeddings", None) or job.recipe.max_tokens
     recipe = dataclasses.replace(job.recipe, max_tokens=min(job.recipe.max_tokens, positions))

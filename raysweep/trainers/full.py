@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.base import TRAINERS, Services, Trainer, TrainJob
@@ -21,7 +21,7 @@ class Full(Trainer):
     kind = ModelKind.FULL
 
     def train(self, job: TrainJob, services: Services) -> dict[str, Any]:
-        """See `Trainer.train`. Raises RaysweepError on a loss that is not finite or a result that is not whole."""
+        """See `Trainer.train`. Raises HopelessError on a loss that is not finite or a result that is not whole."""
         with own_torch_rng(job.seed, "initialise"):
             model, tokenizer = initialise(job.base) if job.scratch else load_for_training(job.base)
             counts = TrainingLoop(model, encode_set(job, tokenizer, model.config), job, services).run()
@@ -36,10 +36,10 @@ def load_for_training(base: ModelRef) -> tuple[Any, Any]:
     """Load a base model in float32, whatever it is generated with: optimizers need full-precision weights.
 
     Raises:
-        RaysweepError: the base is an adapter.
+        HopelessError: the base is an adapter.
     """
     if base.kind is ModelKind.ADAPTER:
-        raise RaysweepError(f"{base.location} is an adapter; merge it into its base before training on it")
+        raise HopelessError(f"{base.location} is an adapter; merge it into its base before training on it")
     inner = dataclasses.replace(base.base, dtype="float32") if base.base else None
     return load_model(dataclasses.replace(base, dtype="float32", base=inner))
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import HopelessError
 from raysweep.trainers.batching import collate
 
 if TYPE_CHECKING:
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 
 def check_trainable(model: Any) -> int:
-    """Return the number of trainable weights; raise RaysweepError when there is none."""
+    """Return the number of trainable weights; raise HopelessError when there is none."""
     count = sum(int(parameter.numel()) for parameter in model.parameters() if parameter.requires_grad)
     if not count:
-        raise RaysweepError("no tensor of the model is trainable; check the recipe's `lora.targets`")
+        raise HopelessError("no tensor of the model is trainable; check the recipe's `lora.targets`")
     return count
 
 
 def check_eos(rows: Sequence[Mapping[str, list[Any]]], eos_token_id: int) -> None:
-    """Raise RaysweepError unless every encoded row ends with an eos that carries loss: the model must learn to stop."""
+    """Raise HopelessError unless every encoded row ends with an eos that carries loss: the model must learn to stop."""
     for number, row in enumerate(rows):
         if row["input_ids"][-1] != eos_token_id or not row["weights"][-1] > 0:
-            raise RaysweepError(f"the objective gives no loss to the end-of-text token of row {number}")
+            raise HopelessError(f"the objective gives no loss to the end-of-text token of row {number}")
 
 
 def check_adapter_acts(model: Any, row: Mapping[str, list[Any]]) -> None:
-    """Raise RaysweepError unless the adapter, its zero-initialised half filled for a moment, changes the logits.
+    """Raise HopelessError unless the adapter, its zero-initialised half filled for a moment, changes the logits.
 
     Args:
         model: a PEFT model; it is left as it was, in evaluation mode.
@@ -54,11 +54,11 @@ def check_adapter_acts(model: Any, row: Mapping[str, list[Any]]) -> None:
         for half, value in zip(halves, before, strict=True):
             half.copy_(value)
     if torch.equal(on, off):
-        raise RaysweepError("the adapter doesn't change the model's logits; check the recipe's `lora.targets`")
+        raise HopelessError("the adapter doesn't change the model's logits; check the recipe's `lora.targets`")
 
 
 def check_saved(out: Path, expected: Iterable[Collection[str]]) -> None:
-    """Raise RaysweepError unless the saved tensors are complete, finite, not empty, and no matrix is all zero.
+    """Raise HopelessError unless the saved tensors are complete, finite, not empty, and no matrix is all zero.
 
     Args:
         out: the folder, with its weights in safetensors files.
@@ -72,10 +72,10 @@ def check_saved(out: Path, expected: Iterable[Collection[str]]) -> None:
             for name in list(file.keys()):
                 saved.add(name)
                 if fault := _fault(file.get_tensor(name)):
-                    raise RaysweepError(f"the trained tensor {name!r} in {path} {fault}")
+                    raise HopelessError(f"the trained tensor {name!r} in {path} {fault}")
     missing = sorted(min(names) for names in expected if not saved.intersection(names))
     if missing:
-        raise RaysweepError(f"the saved model in {out} lacks {len(missing)} tensors, {missing[0]!r} among them")
+        raise HopelessError(f"the saved model in {out} lacks {len(missing)} tensors, {missing[0]!r} among them")
 
 
 def _fault(tensor: torch.Tensor) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import HopelessError
 from raysweep.records import TrainingStep
 from raysweep.seeding import derive
 from raysweep.trainers.base import Services, TrainJob
@@ -76,7 +76,7 @@ class TrainingLoop:
         """Train from the newest checkpoint, or from the start, to the end; return the counts for the manifest.
 
         Raises:
-            RaysweepError: the loss is not finite; the step is named.
+            HopelessError: the loss is not finite; the step is named.
         """
         final, start = float("nan"), 0
         with own_torch_rng(self.job.seed, "training"):
@@ -145,7 +145,7 @@ class TrainingLoop:
         bad = (~losses[:, 0].isfinite()).nonzero()
         if len(bad):
             step = done - len(losses) + 1 + int(bad[0])
-            raise RaysweepError(
+            raise HopelessError(
                 f"{self.job.label}: the loss of step {step} of {self.total} is {float(losses[bad[0], 0])}; "
                 f"lower `lr: {self.recipe.lr}` or use `precision: float32`"
             )
@@ -167,10 +167,10 @@ class TrainingLoop:
 
     def _resume(self) -> int:
         """Load the newest checkpoint, if there is one; return the number of steps it holds."""
-        folder = self.services.latest_checkpoint()
-        if folder is None:
-            return 0
-        progress = read_checkpoint(folder, self.model, self.optimizer)
+        with self.services.latest_checkpoint() as folder:
+            if folder is None:
+                return 0
+            progress = read_checkpoint(folder, self.model, self.optimizer)
         self.tokens = progress.tokens
         self.unreported = list(progress.unreported.to(self.device))
         return progress.step

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 
+import psutil
 import pytest
 
 from raysweep.engine.base import GenerateJob
@@ -13,10 +14,13 @@ from raysweep.engine.cluster import Placement
 from raysweep.engine.execution import execute_with_ray
 from raysweep.engine.generation import generate_with_ray
 from raysweep.engine.local import LocalStages
+from raysweep.files import Files
+from raysweep.progress import ProgressFile
 from raysweep.records import Decoding, GenerationRequest, Limits, Outcome, Program, Spec
 
 pytestmark = pytest.mark.ray
 
+LIMITS = Limits(cpu_seconds=5)
 IN_TRIAL = Placement(cpus=1, gpus=0, memory_bytes=0, in_trial=True)
 ON_GPU = Placement(cpus=1, gpus=1, memory_bytes=0, in_trial=False)
 IN_WORKERS = Placement(cpus=1, gpus=0, memory_bytes=0, in_trial=False)
@@ -46,24 +50,36 @@ def job() -> GenerateJob:
     requests = [
         GenerationRequest(str(n), f"task/{n}", "p" * (40 - n), reference=f"    return {n}\n") for n in range(23)
     ]
-    return GenerateJob(None, Spec("fake"), Decoding(), requests, batch_size=4)
-
-
-def nothing(done: int, total: int, detail: str) -> None:
-    """Take progress and tell nobody."""
+    batches = [requests[at : at + 4] for at in range(0, 23, 4)]
+    return GenerateJob("", None, Spec("fake"), Decoding(), batches, batch_size=4)
 
 
 @pytest.mark.parametrize("placement", [IN_TRIAL, ON_GPU], ids=["in the trial", "on a GPU"])
-def test_generation_gives_the_local_engines_completions_in_order(placement):
-    told = []
-    made = generate_with_ray(job(), lambda done, total, _: told.append((done, total)), placement, actors=1)
-    assert made == LocalStages().generate(job(), nothing)
-    assert told[-1] == (23, 23)
+def test_generation_gives_the_local_engines_completions_batch_by_batch(placement, tmp_path):
+    progress = ProgressFile(Files(str(tmp_path)), "cell")
+    made = {block.at: block.rows for block in generate_with_ray(job(), placement, actors=1)}
+    local = {block.at: block.rows for block in LocalStages().generate(job(), progress)}
+    assert made == local and len(made) == 6
 
 
 @pytest.mark.parametrize(("placement", "actors"), [(IN_TRIAL, 1), (IN_WORKERS, 4)])
 def test_execution_gives_verdicts_in_order_though_some_actors_find_no_cpu(placement, actors):
     programs = [Program(f"assert {n} % 3") for n in range(130)]
-    verdicts = execute_with_ray(programs, Limits(cpu_seconds=5), nothing, placement, actors)
-    wanted = [Outcome.PASSED if n % 3 else Outcome.FAILED for n in range(130)]
-    assert [verdict.outcome for verdict in verdicts] == wanted
+    batches = [programs[at : at + 30] for at in range(0, 130, 30)]
+    verdicts = {block.at: block.rows for block in execute_with_ray(batches, LIMITS, placement, actors, "cell")}
+    found = [verdict.outcome for at in sorted(verdicts) for verdict in verdicts[at]]
+    assert found == [Outcome.PASSED if n % 3 else Outcome.FAILED for n in range(130)]
+
+
+def test_execution_survives_the_death_of_an_actor():
+    batches = [
+        [Program(f"import time; time.sleep(.2); assert {n} % 3") for n in range(at, at + 5)] for at in range(0, 40, 5)
+    ]
+    found = {}
+    for block in execute_with_ray(batches, LIMITS, IN_TRIAL, 1, "cell"):
+        if not found:
+            next(p for p in psutil.Process().children(recursive=True) if "ray::execute cell" in p.cmdline()[0]).kill()
+        assert block.at not in found
+        found[block.at] = [verdict.outcome for verdict in block.rows]
+    wanted = [Outcome.PASSED if n % 3 else Outcome.FAILED for n in range(40)]
+    assert [outcome for at in sorted(found) for outcome in found[at]] == wanted

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,9 @@ class FolderServices:
         if step == self.die_after:
             raise Interrupted
 
-    def latest_checkpoint(self) -> Path | None:
-        return self.folder if self.folder and self.folder.exists() else None
+    @contextlib.contextmanager
+    def latest_checkpoint(self) -> Iterator[Path | None]:
+        yield self.folder if self.folder and self.folder.exists() else None
 
     def generate(self, *_: Any) -> Any:
         raise NotImplementedError

@@ -1,0 +1,138 @@
+"""How measurements are judged: what is fine, what may not work, what can't."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from raysweep import doctor_checks as checks
+from raysweep.doctor_checks import GIB, TESTED, State
+from raysweep.machine import Accelerator, Accelerators, Cores, Disk, Memory
+
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+GOOD = {"Python": "3.11.7", "ray": "2.60.0", "torch": "2.13.0+cu130"}
+BOUNDS = ["Python>=3.11", "ray<3,>=2.60", "torch>=2.6,<2.14"]
+
+
+def test_what_is_tested_is_required_and_within_its_bounds():
+    bounds = {one.name: one.specifier for one in map(Requirement, PROJECT["dependencies"])}
+    bounds["Python"] = Requirement(f"Python{PROJECT['requires-python']}").specifier
+    for name, version in TESTED.items():
+        assert bounds[name].contains(version), f"{name} {version}"
+
+
+def test_the_installation_is_held_against_its_own_requirements():
+    stated = {Requirement(text).name for text in checks.required()}
+    assert stated == {"Python", *(Requirement(text).name for text in PROJECT["dependencies"])}
+    assert stated <= set(checks.installed())
+
+
+def test_tested_versions_are_shown_a_local_build_too():
+    found = checks.versions(GOOD, BOUNDS)
+    assert (found.state, found.found) == (State.OK, "Python 3.11.7, ray 2.60.0, torch 2.13.0+cu130")
+
+
+def test_another_version_than_tested_is_a_warning_with_both():
+    found = checks.versions(GOOD | {"ray": "2.61.1", "Python": "3.12.1"}, BOUNDS)
+    assert found.state is State.WARNING
+    assert found.found == "Python 3.12.1 (tested: 3.11), ray 2.61.1 (tested: 2.60)"
+
+
+@pytest.mark.parametrize(
+    ("other", "found", "advice"),
+    [
+        ({"torch": "2.14.1"}, "torch 2.14.1 is not <2.14,>=2.6", "pip install 'torch<2.14,>=2.6'"),
+        ({"ray": None}, "ray is missing", "pip install 'ray<3,>=2.60'"),
+        ({"Python": "3.10.2"}, "Python 3.10.2 is not >=3.11", "use Python 3.11"),
+    ],
+)
+def test_missing_packages_and_versions_out_of_bounds_are_errors(other, found, advice):
+    have = {name: version for name, version in (GOOD | other).items() if version}
+    check = checks.versions(have, BOUNDS)
+    assert (check.state, check.found, check.advice) == (State.ERROR, found, advice)
+
+
+def test_fewer_cores_by_quota_are_a_warning_that_names_the_key():
+    assert checks.cores(Cores(8, None)).state is State.OK
+    found = checks.cores(Cores(64, 2.5))
+    assert found.state is State.WARNING and "2.5" in found.found and "ray.cpus=2" in found.advice
+    assert "ray.cpus=1" in checks.cores(Cores(2, 0.5)).advice
+
+
+def test_memory_is_judged_by_what_is_free():
+    assert checks.memory(Memory(64 * GIB, 40 * GIB, None)).found == "64.0 GiB, 40.0 GiB available"
+    limited = checks.memory(Memory(64 * GIB, 3 * GIB, 4 * GIB))
+    assert limited.state is State.WARNING
+    assert limited.found == "4.0 GiB (a control group's limit), 3.0 GiB available"
+
+
+@pytest.mark.parametrize(("free", "state"), [(2 * GIB, State.OK), (64 * 2**20, State.WARNING), (None, State.WARNING)])
+def test_shared_memory_must_hold_the_object_store(free, state):
+    found = checks.shared_memory(Path("/dev/shm"), free)
+    assert found.state is state
+    assert state is State.OK or "300 MiB" in found.advice
+
+
+def accelerators(*devices: Accelerator, build="CUDA 13.0", driver=True, hidden=False):
+    return checks.accelerators(Accelerators(devices, build, driver, hidden))
+
+
+def test_devices_are_counted_by_kind():
+    a100, v100 = Accelerator("NVIDIA A100", 80 * GIB), Accelerator("Tesla V100", 32 * GIB)
+    found = accelerators(a100, v100, a100)
+    assert (found.state, found.found) == (State.OK, "2 x NVIDIA A100, 80.0 GiB; 1 x Tesla V100, 32.0 GiB")
+
+
+def test_no_device_is_fine_unless_a_driver_is_loaded():
+    assert accelerators(driver=False).found == "none: CPU only"
+    assert "CUDA_VISIBLE_DEVICES" in accelerators(hidden=True).found
+    for build, advice in (("", "CUDA build"), ("CUDA 13.0", "driver")):
+        found = accelerators(build=build)
+        assert found.state is State.WARNING and advice in found.advice
+
+
+@pytest.mark.parametrize(
+    ("disk", "state", "said"),
+    [
+        (Disk("ext4", 100 * GIB, 50 * GIB), State.OK, "/s, 50.0 GiB free (ext4)"),
+        (Disk("nfs4", 100 * GIB, 2 * GIB), State.WARNING, "2.0 GiB free"),
+        (Disk("tmpfs", 100 * GIB, 50 * GIB), State.WARNING, "gone after a restart"),
+        (Disk("overlay", 100 * GIB, 50 * GIB), State.WARNING, "gone with it"),
+        (Disk("", 100 * GIB, 50 * GIB), State.OK, "/s, 50.0 GiB free"),
+    ],
+)
+def test_a_stores_disk_has_room_and_lasts(disk, state, said):
+    found = checks.storage(Path("/s"), disk)
+    assert found.state is state and said in found.found and bool(found.advice) is (state is not State.OK)
+
+
+def test_a_temp_folder_on_a_full_disk_is_a_warning():
+    assert checks.temp_folder(Path("/tmp"), Disk("ext4", 100 * GIB, 6 * GIB)).state is State.OK
+    assert checks.temp_folder(Path("/tmp"), Disk("ext4", 100 * GIB, 4 * GIB)).state is State.WARNING
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "state", "text"),
+    [
+        (1024, 524288, State.OK, "1,024; Ray may raise it to 524,288"),
+        (65536, -1, State.OK, "65,536; Ray may raise it to unlimited"),
+        (-1, -1, State.OK, "unlimited"),
+        (1024, 1024, State.WARNING, "1,024"),
+    ],
+)
+def test_open_files_are_judged_by_what_ray_can_raise_them_to(soft, hard, state, text):
+    found = checks.open_files(soft, hard)
+    assert (found.state, found.found) == (state, text)
+
+
+def test_the_hubs_switch_is_read_as_the_hub_reads_it():
+    assert all("offline" in checks.model_hub(value).found for value in ("1", "true", "ON", "yes"))
+    assert not any("offline" in checks.model_hub(value).found for value in ("", "0", "false"))
+
+
+@pytest.mark.parametrize(("amount", "text"), [(0, "0 MiB"), (64 * 2**20, "64 MiB"), (3 * GIB // 2, "1.5 GiB")])
+def test_sizes_are_in_words(amount, text):
+    assert checks.size(amount) == text

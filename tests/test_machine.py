@@ -1,0 +1,108 @@
+"""What a machine has, read from /proc and /sys of control groups in both versions."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from raysweep.machine import accelerators, cores, disk, memory
+
+GIB = 2**30
+MEMINFO = f"MemTotal: {16 * 2**20} kB\nMemFree: 100 kB\nMemAvailable: {12 * 2**20} kB\nHugePages_Total: 0\n"
+
+
+def machine(root: Path, files: dict[str, object]) -> Path:
+    for name, text in {"proc/meminfo": MEMINFO, **files}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"{text}\n")
+    return root
+
+
+def test_without_a_control_groups_limit_all_memory_counts(tmp_path):
+    group = {"proc/self/cgroup": "0::/user", "sys/fs/cgroup/user/memory.max": "max"}
+    found = memory(machine(tmp_path, group))
+    assert (found.total, found.available, found.limit) == (16 * GIB, 12 * GIB, None)
+
+
+def test_the_lowest_limit_on_the_way_up_counts_and_its_idle_cache_is_free(tmp_path):
+    group = {
+        "proc/self/cgroup": "0::/job/step",
+        "sys/fs/cgroup/job/step/memory.max": "max",
+        "sys/fs/cgroup/job/memory.max": 4 * GIB,
+        "sys/fs/cgroup/job/memory.current": 3 * GIB,
+        "sys/fs/cgroup/job/memory.stat": f"anon 5\ninactive_file {GIB}",
+    }
+    found = memory(machine(tmp_path, group))
+    assert (found.total, found.available, found.limit) == (16 * GIB, 2 * GIB, 4 * GIB)
+
+
+def test_version_1_in_a_container_shows_its_own_limit_at_the_root(tmp_path):
+    group = {
+        "proc/self/cgroup": "5:cpuset:/\n4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc",
+        "sys/fs/cgroup/memory/memory.limit_in_bytes": 2 * GIB,
+        "sys/fs/cgroup/memory/memory.usage_in_bytes": GIB,
+        "sys/fs/cgroup/memory/memory.stat": "inactive_file 7\ntotal_inactive_file 1024",
+    }
+    found = memory(machine(tmp_path, group))
+    assert (found.available, found.limit) == (GIB + 1024, 2 * GIB)
+
+
+def test_version_1_writes_a_huge_number_for_no_limit(tmp_path):
+    group = {"proc/self/cgroup": "4:memory:/", "sys/fs/cgroup/memory/memory.limit_in_bytes": 2**63 - 4096}
+    assert memory(machine(tmp_path, group)).limit is None
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/cpu.max": "50000 100000"}, 0.5),
+        ({"proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/cpu.max": "max 100000"}, None),
+        ({"proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/cpu.max": "999900000 100000"}, None),
+        (
+            {
+                "proc/self/cgroup": "3:cpu,cpuacct:/a",
+                "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": 25000,
+                "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": 100000,
+            },
+            0.25,
+        ),
+        ({"proc/self/cgroup": "3:cpu:/a", "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": -1}, None),
+        ({}, None),
+    ],
+)
+def test_a_quota_counts_where_it_is_below_the_usable_cores(tmp_path, files, quota):
+    found = cores(machine(tmp_path, files))
+    assert (found.usable, found.quota) == (len(os.sched_getaffinity(0)), quota)
+
+
+def test_a_disk_is_that_of_the_innermost_mount_and_of_the_last_one_there(tmp_path):
+    inner = tmp_path / "with space" / "é"
+    inner.mkdir(parents=True)
+    shown = str(inner).replace(" ", r"\040")
+    lines = [
+        "1 0 8:1 / / rw - ext4 /dev/sda rw",
+        f"2 1 8:2 / {tmp_path} rw shared:1 - xfs /dev/sdb rw",
+        f"3 2 0:9 / {shown} rw - tmpfs tmpfs rw",
+        f"4 2 0:9 / {shown} rw shared:2 master:1 - nfs4 server:/x rw",
+    ]
+    root = machine(tmp_path / "root", {"proc/self/mountinfo": "\n".join(lines)})
+    assert disk(inner, root).kind == "nfs4"
+    assert disk(inner.parent, root).kind == "xfs"
+    assert disk(Path("/"), root).kind == "ext4"
+    assert disk(inner, tmp_path).kind == "", "no /proc there"
+
+
+def test_this_machine_is_measured():
+    assert memory().total > memory().available > 0
+    found = disk(Path("/"))
+    assert found.total > found.free > 0
+
+
+def test_accelerators_are_what_torch_sees(monkeypatch):
+    import torch
+
+    assert len(accelerators().devices) == torch.cuda.device_count()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert accelerators().hidden
