@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from raysweep.errors import RaysweepError, last_line
-from raysweep.progress import Activity, ProgressFile
+from raysweep.progress import NOTE, Activity, ProgressFile
 
 log = logging.getLogger("raysweep")
 
@@ -75,7 +75,7 @@ def _end_of_last_process(activity: Activity) -> str:
     """Say why an earlier process stopped working on an activity; empty when there was none."""
     if not activity.attempt:
         return ""
-    last = activity.tail[-1].split(" ", 2)[-1] if activity.tail else ""
+    last = activity.tail[-1].split(" ", 2)[-1].removeprefix(NOTE) if activity.tail else ""
     return last if last.startswith(NO_PROGRESS) else f"its process died at: {activity.amount}"
 
 

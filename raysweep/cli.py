@@ -22,6 +22,7 @@ from raysweep.cli_options import (
     AsJson,
     ConfigFile,
     EngineName,
+    FailFast,
     Limit,
     OutFile,
     Quiet,
@@ -65,6 +66,7 @@ def run(
     engine: EngineName = "ray",
     address: Address = None,
     limit: Limit = None,
+    fail_fast: FailFast = False,
     allow_code_execution: Allow = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -76,7 +78,7 @@ def run(
     if quiet:
         log_to_stderr(logging.WARNING)
     loaded = _load(config, sets, limit, allow_code_execution)
-    result = run_sweep(loaded, RunOptions(storage, engine, address, watcher(quiet)))
+    result = run_sweep(loaded, RunOptions(storage, engine, address, watcher(quiet), fail_fast))
     print_result(result, as_json)
     raise typer.Exit(1 if result.errors else 0)
 
@@ -94,12 +96,25 @@ def plan(
 
 
 @app.command()
-def status(sweep: SweepName, storage: Storage = None, as_json: AsJson = False) -> None:
+def status(
+    sweep: SweepName,
+    storage: Storage = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until no process runs the sweep")] = False,
+    cell: Annotated[str | None, typer.Option("--cell", metavar="ID", help="One cell: loss, step, its log")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show how far a sweep is, and where each model lies."""
-    from raysweep.status_view import print_status
+    from raysweep.cell_view import print_cell
+    from raysweep.status_view import print_status, watch_status
     from raysweep.sweep import open_folder
 
-    print_status(open_folder(sweep, storage), as_json)
+    folder = open_folder(sweep, storage)
+    if cell is not None:
+        print_cell(folder, cell, as_json)
+    elif watch and not as_json:
+        watch_status(folder)
+    else:
+        print_status(folder, as_json)
 
 
 @app.command()
@@ -217,6 +232,16 @@ def list_names(
     width = max(map(len, found), default=0)
     lines = [f"{name:<{width}}  {text}" for name, text in found.items()]
     print(json.dumps(found, indent=1) if as_json else "\n".join(lines))
+
+
+@app.command()
+def doctor(storage: Storage = None, address: Address = None, as_json: AsJson = False) -> None:
+    """Show what this machine can do, and the way out where it can't."""
+    from raysweep.doctor import examine
+    from raysweep.doctor_view import print_checks
+
+    worst = print_checks(examine(storage, address), as_json)
+    raise typer.Exit(1 if worst == "error" else 0)
 
 
 def _load(config: Path, sets: list[str] | None, limit: int | None, allow: bool = False) -> SweepConfig:

@@ -6,6 +6,8 @@ Exit codes: 0 all done, 1 something failed, 2 bad usage, 130 after Ctrl-C, 143 a
 from __future__ import annotations
 
 import logging
+import os
+import shlex
 import signal
 import sys
 import threading
@@ -30,6 +32,12 @@ class Invocation:
 
     debug: bool = False
     command: str = ""
+    stopped_by: int = 0  # the number of a signal
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the same command goes on where it was stopped."""
+        return self.command in ("run", "evaluate")
 
 
 invocation = Invocation()
@@ -40,11 +48,13 @@ def run_to_exit_code(app: typer.Typer, arguments: list[str] | None) -> int:
     """Run a command, tell on stderr how it ended if not well, and return the exit code."""
     if threading.current_thread() is not threading.main_thread():  # which alone may say what signals do
         return _run(app, arguments)
-    before = signal.signal(signal.SIGTERM, _end)
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         return _run(app, arguments)
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        invocation.stopped_by = 0
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def log_to_stderr(level: int) -> None:
@@ -59,8 +69,14 @@ def log_to_stderr(level: int) -> None:
     logger.addHandler(handler)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End the command at the first signal, and the process at the second."""
+    if invocation.stopped_by:
+        os._exit(128 + number)
+    invocation.stopped_by = number
+    if invocation.resumes:
+        print("\nstopping; once more ends at once", file=sys.stderr, flush=True)
+    raise KeyboardInterrupt  # the only exception that leaves every call of Ray
 
 
 def _run(app: typer.Typer, arguments: list[str] | None) -> int:
@@ -70,19 +86,21 @@ def _run(app: typer.Typer, arguments: list[str] | None) -> int:
         return _tell(error, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except (
-        SystemExit
-    ):  # commands end with typer.Exit; Ray, while it runs, answers SIGTERM itself, with a code of its own
-        code = TERMINATED
     except Exception as error:
         if isinstance(error, _USAGE_ERROR):
             error.show()
             return int(error.exit_code)
         return _tell(error, 1)
+    if invocation.stopped_by:  # typer makes an exit code of Ctrl-C
+        code = 128 + invocation.stopped_by
     if code in (INTERRUPTED, TERMINATED):
-        kept = "; what was finished is in the store, and the same command goes on from there"
-        print("\nstopped" + (kept if invocation.command in ("run", "evaluate") else ""), file=sys.stderr)
+        print("stopped" + (_kept(arguments) if invocation.resumes else ""), file=sys.stderr)
     return int(code or 0)
+
+
+def _kept(arguments: list[str] | None) -> str:
+    command = shlex.join(["raysweep", *(sys.argv[1:] if arguments is None else arguments)])
+    return f"; artefacts, checkpoints and blocks that were written are kept, and this goes on from there:\n  {command}"
 
 
 def _tell(error: Exception, code: int) -> int:

@@ -10,7 +10,12 @@ import typer
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The sweep's YAML file, see configs/")]
 SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="`name` of the sweep's config")]
 Storage = Annotated[
-    str | None, typer.Option("--storage", metavar="DIR", help="The store; default $RAYSWEEP_STORAGE, ./raysweep-store")
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URI",
+        help="The store: a folder, s3://..., gs://...; default $RAYSWEEP_STORAGE, ./raysweep-store",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a config key; repeatable")]
@@ -19,4 +24,5 @@ Allow = Annotated[bool, typer.Option("--allow-code-execution", help="Run program
 EngineName = Annotated[str, typer.Option("--engine", metavar="ray|local", help="local: in this process, without Ray")]
 Address = Annotated[str | None, typer.Option("--address", help="A running Ray to use: auto, or host:port")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that gives up")]
 OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write rows to this JSONL file")]

@@ -49,7 +49,7 @@ def generate(plan: CellPlan, store: Store, stages: Stages, progress: ProgressFil
     batches = [longest_first[at : at + size] for at in range(0, len(longest_first), size)]
     if batches:
         requests = [[request for _, request in batch] for batch in batches]
-        job = GenerateJob(store.root, model_ref(plan), plan.generator, plan.decoding, requests, size)
+        job = GenerateJob(store.root, model_ref(plan), plan.generator, plan.decoding, requests, size, plan.cell.id)
         progress.update("generating", resumed, len(once))
         for block in stages.generate(job, progress):
             rows = {sha: row for (sha, _), row in zip(batches[block.at], block.rows, strict=True)}

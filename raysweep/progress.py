@@ -19,6 +19,9 @@ from raysweep.files import Files
 
 WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
 
+TRAINING = "training"
+NOTE = "! "
+"""Begins, after the time, a line of the tail that is shown at once."""
 TAIL = 40
 """Lines that an activity remembers."""
 LINE_SECONDS = 10.0
@@ -35,6 +38,7 @@ class Activity:
     done: int = 0
     total: int = 0
     detail: str = ""  # such as "loss 0.61, lr 2.0e-05"
+    training: str = ""  # how far training is or was: "118/118: loss 0.61, lr 2.0e-05"
     waits: str = ""  # what it waits for; empty while it works
     attempt: int = 0  # 1: the first
     error: str = ""
@@ -82,6 +86,9 @@ class ProgressFile:
             started=before.started or now,
             updated=now,
         )
+        if stage == TRAINING and total:
+            training = self.activity.amount.removeprefix(f"{TRAINING} ")
+            self.activity = dataclasses.replace(self.activity, training=training)
         if new_stage or now - self._last_line >= LINE_SECONDS:
             self._last_line = now
             self._add_line(self.activity.amount)
@@ -98,9 +105,9 @@ class ProgressFile:
         self._write()
 
     def note(self, text: str) -> None:
-        """Remember an event."""
+        """Remember an event that a person should hear of."""
         self.activity = self._newest()
-        self._add_line(text)
+        self._add_line(f"{NOTE}{text}")
         self._write()
 
     def latest(self) -> Activity | None:

@@ -6,9 +6,11 @@ import dataclasses
 import json
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -20,6 +22,7 @@ from raysweep.show import print_json
 from raysweep.sweep_folder import GridRow, Held, SweepFolder
 from raysweep.terminal import duration
 
+WATCH_SECONDS = 2.0
 SILENT_SECONDS = 60
 """After so long without news a running activity is told with the time since."""
 
@@ -67,6 +70,29 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
         print_json({"sweep": folder.name, "cells": rows, "shared": inputs, "runs": folder.runs()})
         return
     console = terminal.console()
+    _print_table(cells, shared, console)
+    _print_models([cell for cell in cells if cell.model], console)
+
+
+def watch_status(folder: SweepFolder) -> None:
+    """Show a sweep's state until no process runs it any more: in place on a terminal, else whenever it changes."""
+    console = terminal.console()
+    shown = ""
+    with Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else nullcontext() as live:
+        while folder.is_running():
+            cells = cell_states(folder)
+            with console.capture() as captured:
+                _print_table(cells, shared_states(folder, cells), console)
+            if live is not None:
+                live.update(Text.from_ansi(captured.get()), refresh=True)
+            elif captured.get() != shown:
+                shown = captured.get()
+                print(f"{time.strftime('%H:%M:%S')}\n{shown}", end="", flush=True)
+            time.sleep(WATCH_SECONDS)
+    print_status(folder, as_json=False)
+
+
+def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], console: Console) -> None:
     table = Table(*(Column(name, overflow="fold") for name in ("cell", "state", "pairs")), box=None)
     for cell in cells:
         table.add_row(cell.cell, _state(cell), f"{cell.done} of {cell.pairs}")
@@ -76,7 +102,6 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
     for name, error in [(c.cell, c.error) for c in cells] + [(s.id, s.error) for s in shared]:
         if error:
             console.print(f"failed: {name}: {error}", style="red", soft_wrap=True)
-    _print_models([cell for cell in cells if cell.model], console)
 
 
 def cell_states(folder: SweepFolder) -> list[CellStatus]:
@@ -125,10 +150,13 @@ def _base_of(folder: SweepFolder, weights: Held) -> str:
 def _amount(activity: Activity) -> str:
     if activity.state not in (RUNNING, STOPPED):
         return ""
+    if activity.waits and activity.state == RUNNING:
+        return f"waits for {activity.waits}"
     silent = time.time() - activity.updated
     news = f", no news for {duration(silent)}" if activity.state == RUNNING and silent > SILENT_SECONDS else ""
     amount = f" {activity.done:,}/{activity.total:,}" if activity.total else ""
-    return f"{activity.stage}{amount}{news}"
+    again = f", attempt {activity.attempt}" if activity.attempt > 1 else ""
+    return f"{activity.stage}{amount}{again}{news}"
 
 
 def _state(item: CellStatus | SharedStatus) -> Text:

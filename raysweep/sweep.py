@@ -18,12 +18,14 @@ from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.errors import UsageError
 from raysweep.execution.permission import require_permission
 from raysweep.leases import DEAD_SECONDS, Lease
+from raysweep.machine import cores
 from raysweep.pipeline import Context, make_cell, make_shared, shared_id
 from raysweep.planning import build_plan
 from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
 from raysweep.progress import RUNNING, ProgressFile, read_activities
 from raysweep.provenance import provenance
 from raysweep.records import Score
+from raysweep.space import require_space
 from raysweep.store import Store
 from raysweep.sweep_folder import SweepFolder
 
@@ -75,6 +77,7 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
     if missing:
         require_permission(config.allow_code_execution)
     require_resources(config, missing, options)
+    require_space(store, missing, at_once=cores().usable)
     folder = SweepFolder(store, config.name)
     with _only_run(folder):
         folder.claim(plan, to_yaml(config))
@@ -103,17 +106,18 @@ def open_folder(name: str, storage: str | None) -> SweepFolder:
 
 def require_resources(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> None:
     """Raise UsageError when a cell asks for more than this machine has; a running Ray is asked once connected."""
-    from raysweep.engine.cluster import machine_resources, placement, require_feasible
+    from raysweep.engine.cluster import placement
+    from raysweep.engine.preflight import require_feasible, this_machine
 
     if options.engine not in ("ray", "local"):
         raise UsageError(f"unknown engine {options.engine!r}; known: local, ray")
     if options.engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
         raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
-    if options.engine == "ray" and (options.address or os.environ.get("RAY_ADDRESS")):
+    if options.engine == "ray" and (options.address or os.environ.get("RAY_ADDRESS") or "local") != "local":
         return
-    nodes = [machine_resources(config.ray)]
+    here = this_machine(config.ray)
     for workers in sorted({cell.recipe.workers if cell.recipe else 0 for cell in cells}):
-        require_feasible(placement(config.resources, workers), workers, nodes, "this machine")
+        require_feasible(placement(config.resources, workers), workers, [here], "this machine")
 
 
 def _make(
@@ -170,10 +174,10 @@ def _only_run(folder: SweepFolder) -> Iterator[Lease]:
 
 @contextmanager
 def _stopped_when_interrupted(folder: SweepFolder) -> Iterator[None]:
-    """Mark what runs as stopped when Ctrl-C or SIGTERM ends the block: its processes may end before they can."""
+    """Mark what runs as stopped when a signal, or the end of Ray, ends the block: its processes may end before."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):
+    except BaseException:
         for name, activity in read_activities(folder.progress).items():
             if activity.state == RUNNING:
                 ProgressFile(folder.progress, name).stop()

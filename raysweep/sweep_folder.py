@@ -131,10 +131,14 @@ class SweepFolder:
                 self.files.write(name, (self.path / name).read_bytes())
                 self._published[name] = sha
 
+    def is_running(self) -> bool:
+        """Whether a process runs the sweep."""
+        return self.store.leases.is_alive(self.lease)
+
     def activities(self) -> dict[str, Activity]:
         """Return what each part is doing; what claims to run though no process runs the sweep any more is stopped."""
         found = read_activities(self.progress)
-        if self.store.leases.is_alive(self.lease):
+        if self.is_running():
             return found
         dead = {a.id: a for a in found.values() if a.state == RUNNING and time.time() - a.updated > DEAD_SECONDS}
         return {**found, **{name: dataclasses.replace(a, state=STOPPED) for name, a in dead.items()}}

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raysweep.plans import SweepPlan
-from raysweep.progress import DONE, FAILED, RUNNING, Activity, read_activities
+from raysweep.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities
 from raysweep.sweep_folder import SweepFolder
 from raysweep.terminal import duration
 
@@ -67,23 +67,28 @@ class Watcher:
             thread.join(timeout=5)
 
     def _live(self, folder: SweepFolder, wanted: Sequence[str], stop: threading.Event) -> None:
-        started = time.time()
+        started, notes = time.time(), _Notes()
         with Live(console=self._console, refresh_per_second=4, transient=True) as live:
             while not stop.wait(0.25):
-                live.update(_picture(read_activities(folder.progress), wanted, started))
+                activities = read_activities(folder.progress)
+                for note in notes.new(activities, wanted):
+                    live.console.print(Text(note, style="yellow"), soft_wrap=True)
+                live.update(_picture(activities, wanted, started))
 
     def _lines(self, folder: SweepFolder, wanted: Sequence[str], stop: threading.Event) -> None:
-        started = time.time()
-        told: dict[str, tuple[str, str]] = {}
+        started, notes = time.time(), _Notes()
+        told: dict[str, tuple[str, str, str]] = {}
         told_at: dict[str, float] = {}
         while True:
             ended = stop.wait(0.5)
             activities = read_activities(folder.progress)
+            for note in notes.new(activities, wanted):
+                self._console.print(Text(note), soft_wrap=True)
             for name in wanted:
                 activity = activities.get(name)
                 if activity is None:
                     continue
-                news = (activity.state, activity.stage)
+                news = (activity.state, activity.stage, activity.waits)
                 due = activity.state == RUNNING and time.time() - told_at.get(name, 0) >= LINE_SECONDS
                 if told.get(name) != news or due:
                     told[name], told_at[name] = news, time.time()
@@ -91,6 +96,25 @@ class Watcher:
                     self._console.print(Text(_line(activity, counts)), soft_wrap=True)
             if ended:
                 return
+
+
+class _Notes:
+    """The notes of activities that were not shown yet."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, str] = {}
+
+    def new(self, activities: dict[str, Activity], wanted: Sequence[str]) -> Iterator[str]:
+        """Yield a line for each note since the last call."""
+        for name in wanted:
+            tail = activities[name].tail if name in activities else ()
+            seen = self._seen.get(name, "")
+            for line in tail[tail.index(seen) + 1 if seen in tail else 0 :]:
+                _, clock, text = line.split(" ", 2)
+                if text.startswith(NOTE):
+                    yield f"{clock} {name}: {text.removeprefix(NOTE)}"
+            if tail:
+                self._seen[name] = tail[-1]
 
 
 @contextmanager
@@ -156,7 +180,9 @@ def _picture(activities: dict[str, Activity], wanted: Sequence[str], started: fl
     parts.add_column(no_wrap=True, overflow="ellipsis", max_width=44)
     for name in wanted:
         activity = activities.get(name, Activity(name))
-        if activity.state == RUNNING:
+        if activity.state == RUNNING and activity.waits:
+            parts.add_row(Text(name), Text("waits", style="yellow"), "", Text(f"for {activity.waits}"))
+        elif activity.state == RUNNING:
             bar = ProgressBar(total=max(activity.total, 1), completed=activity.done, width=16)
             parts.add_row(Text(name), Text(activity.stage), bar, Text(_amount(activity)))
         elif activity.state == FAILED:
@@ -170,6 +196,8 @@ def _line(activity: Activity, counts: Overview) -> str:
     if activity.state != RUNNING:
         ends = {DONE: "done", FAILED: f"FAILED: {activity.error}"}
         return start + ends.get(activity.state, activity.state)
+    if activity.waits:
+        return f"{start}waits for {activity.waits}"
     amount = f" {_amount(activity)}" if activity.total else ""
     return f"{start}{activity.stage}{amount}{_eta(counts)}"
 

@@ -49,8 +49,8 @@ LAYERS = [
     {"config", "config_types"},
     {"engine", "store", "grid", "progress", "attempts", "inputs", "config_file"},
     {"plans", "planning", "stage_inputs", "training_stage", "evaluation_stage", "pipeline", "sweep_folder", "samples"},
-    {"reporting", "report_settings", "sweep", "watching"},
-    {"perturb_view", "plan_view", "show", "status_view", "tools", "doctor", "doctor_checks", "doctor_view"},
+    {"reporting", "report_settings", "sweep", "watching", "space"},
+    {"perturb_view", "plan_view", "show", "status_view", "cell_view", "tools", "doctor", "doctor_checks", "doctor_view"},
     {"cli", "cli_options", "cli_end", "__main__", "__init__"},
 ]
 

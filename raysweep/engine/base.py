@@ -41,6 +41,7 @@ class GenerateJob:
     decoding: Decoding
     batches: Sequence[Sequence[GenerationRequest]]
     batch_size: int  # of the largest
+    label: str = ""  # for people
 
 
 @dataclass(frozen=True)

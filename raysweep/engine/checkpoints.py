@@ -16,7 +16,7 @@ from pathlib import Path
 
 from raysweep.digests import describe, difference
 from raysweep.files import Files
-from raysweep.progress import ProgressFile
+from raysweep.progress import TRAINING, ProgressFile
 from raysweep.records import Completion, Decoding, GenerationRequest, Limits, ModelRef, Program, TrainingStep, Verdict
 
 log = logging.getLogger("raysweep")
@@ -37,7 +37,7 @@ class TrainingServices:
         """Tell progress; only rank 0 is heard."""
         if self.rank == 0:
             detail = f"loss {step.loss:.3f}, lr {step.learning_rate:.1e}"
-            self._progress.update("training", step.step, step.total_steps, detail)
+            self._progress.update(TRAINING, step.step, step.total_steps, detail)
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         """Commit a checkpoint, then drop the older ones."""

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from raysweep.config import RayConfig, ResourcesConfig
+from raysweep.engine.reach import require_reachable
 from raysweep.errors import UsageError
+from raysweep.machine import cores
 
 SLOT = "raysweep_slot"
 """Custom resource that a trial holds while its work runs elsewhere: with CPUs instead, drivers and their children
 would wait for each other for ever on a small machine (Ray has no notion of the two belonging together)."""
+
+PREFIX = "rs-"
+"""Of the folder in /tmp of a Ray that raysweep starts, before the process id."""
 
 ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a user's relative paths mean the folder that the command was given in
@@ -60,38 +68,13 @@ def placement(resources: ResourcesConfig, workers: int) -> Placement:
     return Placement(resources.cpus, resources.gpus, memory, in_trial, resources.custom, resources.labels)
 
 
-def machine_resources(ray: RayConfig) -> dict[str, float]:
-    """Return the CPUs, GPUs and memory (bytes) of this machine, as a Ray started here would have them."""
-    cpus = ray.cpus or len(os.sched_getaffinity(0))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"CPU": float(cpus), "GPU": float(_gpus()), "memory": float(memory)}
-
-
-def require_feasible(asked: Placement, workers: int, nodes: list[dict[str, float]], where: str) -> None:
-    """Raise UsageError when no node can ever hold one worker, or all nodes together not all workers."""
-    for name, key in (("CPU", "cpus"), ("GPU", "gpus"), ("memory", "memory_gib")):
-        amount = asked.worker.get(name, 0.0)
-        largest = max((node.get(name, 0.0) for node in nodes), default=0.0)
-        if amount > largest:
-            have, want = (f"{v / 2**30:.1f} GiB" if name == "memory" else f"{v:g}" for v in (largest, amount))
-            raise UsageError(
-                f"a cell can never be scheduled: it asks for {want} {name} (`resources.{key}`), "
-                f"but {where} has at most {have}; lower it or use a larger machine (--address)"
-            )
-        fits = sum(int(node.get(name, 0.0) // amount) for node in nodes) if amount else workers
-        if fits < workers:
-            raise UsageError(
-                f"a cell can never be scheduled: its {workers} training workers (`workers` of the recipe) ask for "
-                f"{amount:g} {name} each, but {where} has room for {fits}; lower one of the two"
-            )
-
-
 class Cluster:
     """Connects to a Ray, or starts one in a temporary folder of its own and stops it again."""
 
     def __init__(self, settings: RayConfig, address: str | None) -> None:
         self._settings = settings
-        self._address = address or os.environ.get("RAY_ADDRESS") or None
+        named = address or os.environ.get("RAY_ADDRESS")
+        self._address = None if named in (None, "", "local") else named
         self._folder: str | None = None
 
     @property
@@ -107,21 +90,27 @@ class Cluster:
 
         for noisy in ("ray.tune", "ray.train", "ray.data"):  # errors of cells are told by raysweep, in one line
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
+        if hasattr(ray._private.worker, "print_to_stdstream"):  # a raylet's warnings, which log_to_driver lets through
+            ray._private.worker.print_to_stdstream = lambda *lines, **options: None
         common: dict[str, Any] = {"namespace": "raysweep", "log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is not None:
-            context = ray.init(address=self._address, **common)
+            require_reachable(self._address)
+            with _signals_kept():
+                context = ray.init(address=self._address, **common)
             return f"connected to Ray at {self._address}" + _dashboard(context)
-        self._folder = tempfile.mkdtemp(prefix="rs-", dir="/tmp")  # AF_UNIX paths must stay short
-        cpus = int(machine_resources(self._settings)["CPU"])
-        context = ray.init(
-            address="local",
-            num_cpus=cpus,
-            resources={SLOT: cpus},
-            object_store_memory=self._settings.object_store_mib * 2**20,
-            include_dashboard=self._settings.dashboard,
-            _temp_dir=self._folder,
-            **common,
-        )
+        _remove_left_behind()
+        self._folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp")  # AF_UNIX paths must stay short
+        cpus = self._settings.cpus or cores().usable
+        with _signals_kept():
+            context = ray.init(
+                address="local",
+                num_cpus=cpus,
+                resources={SLOT: cpus},
+                object_store_memory=self._settings.object_store_mib * 2**20,
+                include_dashboard=self._settings.dashboard,
+                _temp_dir=self._folder,
+                **common,
+            )
         return f"started Ray on {cpus} CPUs" + _dashboard(context)
 
     def stop(self) -> None:
@@ -132,12 +121,6 @@ class Cluster:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def nodes(self) -> list[dict[str, float]]:
-        """Return the resources of each live node."""
-        import ray
-
-        return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
     def driver_bundle(self, asked: Placement) -> dict[str, float]:
         """Return what a trial or a shared input's task holds."""
         if asked.in_trial:
@@ -145,15 +128,26 @@ class Cluster:
         return {SLOT: 1.0} if self.owned else {"CPU": 0.001}
 
 
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Keep what signals do, which Ray would change: how a command ends is the command line's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def _remove_left_behind() -> None:
+    """Remove Ray's folders of raysweep processes that were killed."""
+    for folder in Path("/tmp").glob(f"{PREFIX}*-*"):
+        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists() and folder.stat().st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _dashboard(context: Any) -> str:
     url = getattr(context, "dashboard_url", None)
     return f"; dashboard: http://{url}" if url else ""
-
-
-def _gpus() -> int:
-    """GPUs that torch sees; 0 without importing it when no driver is loaded."""
-    if not Path("/proc/driver/nvidia").exists() and "CUDA_VISIBLE_DEVICES" not in os.environ:
-        return 0
-    import torch
-
-    return torch.cuda.device_count()

@@ -17,10 +17,17 @@ RESTARTS = 3
 
 
 class ExecutionActor:
-    """One slot: programs run in interpreters of their own, never in the actor's process."""
+    """One slot: programs run in interpreters of their own, never in the actor's process.
 
-    def __init__(self) -> None:
+    `label`: what it is called in Ray's dashboard.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
         self._executor = Executor(slots=1)  # its supervisor ends with this process
+
+    def __repr__(self) -> str:
+        return f"execute {self._label}"
 
     def ready(self) -> None:
         """Answer once the actor has been placed and started."""
@@ -44,7 +51,7 @@ def execute_with_ray(
         max_restarts=RESTARTS,
         max_task_retries=RESTARTS,
     )
-    pool = [remote.remote() for _ in range(min(actors, len(batches)))]
+    pool = [remote.remote(label) for _ in range(min(actors, len(batches)))]
     starting = {actor.ready.remote(): actor for actor in pool}  # one that never finds a CPU holds nothing up
     running: dict[Any, tuple[int, Any]] = {}
 

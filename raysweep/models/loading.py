@@ -134,6 +134,11 @@ def fingerprint(ref: ModelRef) -> dict[str, Any]:
     return found
 
 
+def weight_bytes(folder: Path) -> int:
+    """Return the size of the weights in a model's folder; 0 where it isn't one, as of a hub id."""
+    return sum(path.stat().st_size for pattern in WEIGHTS for path in folder.expanduser().glob(pattern))
+
+
 def torch_dtype(name: str) -> Any:
     """Return torch's dtype of that name; raise UsageError when it is none that models are loaded in."""
     import torch

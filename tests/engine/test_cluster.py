@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raysweep.config import RayConfig, ResourcesConfig
-from raysweep.engine.cluster import SLOT, Cluster, machine_resources, placement, require_feasible
+from raysweep.engine.cluster import SLOT, Cluster, placement
+from raysweep.engine.preflight import NodeFacts, matches, require_feasible, this_machine
 from raysweep.errors import UsageError
 
 GIB = 2.0**30
@@ -38,23 +39,35 @@ def test_several_workers_do_not_fit_into_a_trial():
         ({"cpus": 9}, 1, r"9 CPU \(`resources.cpus`\), but here has at most 8"),
         ({"gpus": 2}, 1, r"2 GPU \(`resources.gpus`\), but here has at most 1"),
         ({"memory_gib": 100}, 1, r"100.0 GiB memory \(`resources.memory_gib`\), but here has at most 16.0 GiB"),
-        ({"gpus": 1}, 3, "3 training workers .* ask for 1 GPU each, but here has room for 2"),
+        ({"gpus": 1}, 3, "3 training workers .* ask for 1 CPU and 1 GPU each, but here has room for 2"),
+        ({"custom": {"tpuu": 1}}, 1, r"1 tpuu \(`resources.custom.tpuu`\), but here has none"),
+        ({"labels": {"pool": "in(b,c)"}}, 1, r"matches `resources.labels` pool: 'in\(b,c\)'; there is a"),
+        ({"labels": {"pol": "a"}}, 1, r"pol: 'a'; there is no such label \(did you mean 'pool'\?\)"),
         ({"cpus": 5}, 3, "3 training workers .* ask for 5 CPU each, but here has room for 2"),
     ],
 )
 def test_what_no_node_can_hold_is_refused_with_its_name(resources, workers, said):
-    node = {"CPU": 8.0, "GPU": 1.0, "memory": 16 * GIB}
+    node = NodeFacts({"CPU": 8.0, "GPU": 1.0, "memory": 16 * GIB}, {"pool": "a", "zone": "x"})
     with pytest.raises(UsageError, match=said):
         require_feasible(placement(ResourcesConfig(**resources), workers), workers, [node, node], "here")
 
 
 def test_what_fits_is_let_through():
-    node = {"CPU": 8.0, "GPU": 1.0, "memory": 16 * GIB}
+    node = NodeFacts({"CPU": 8.0, "GPU": 1.0, "memory": 16 * GIB}, {"pool": "a", "zone": "x"})
     require_feasible(placement(ResourcesConfig(cpus=4, gpus=1), 2), 2, [node, node], "here")
     require_feasible(placement(ResourcesConfig(), 0), 0, [node], "here")
 
 
 def test_the_machine_is_measured_and_the_config_can_take_less_of_it():
-    found = machine_resources(RayConfig())
+    found = this_machine(RayConfig()).resources
     assert found["CPU"] >= 1 and found["memory"] > GIB
-    assert machine_resources(RayConfig(cpus=1))["CPU"] == 1
+    assert this_machine(RayConfig(cpus=1)).resources["CPU"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "matching"),
+    [("a", True), ("b", False), ("!a", False), ("!b", True), ("in(b, a)", True), ("!in(a,b)", False), ("!in(b)", True)],
+)
+def test_label_selectors_are_rays(wanted, matching):
+    assert matches({"pool": wanted}, {"pool": "a"}) is matching
+    assert matches({"pool": wanted}, {}) is wanted.startswith("!")

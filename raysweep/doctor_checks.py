@@ -1,0 +1,205 @@
+"""How `raysweep doctor` judges what was measured: one function a subject, each returning a `Check`. Tries nothing."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from raysweep.config import RayConfig
+from raysweep.machine import Accelerators, Cores, Disk, Memory
+
+TESTED = {
+    "Python": "3.11",
+    "ray": "2.60",
+    "torch": "2.13",
+    "transformers": "4.57",
+    "peft": "0.21",
+    "tokenizers": "0.22",
+    "safetensors": "0.8",
+    "numpy": "2.4",
+    "pandas": "3.1",
+    "pyarrow": "26.0",
+}
+"""The versions (major.minor) that the tests ran with, of what can change results or break."""
+
+SHOWN = ("Python", "ray", "torch", "transformers", "peft", "pyarrow")
+GIB = 2**30
+ENOUGH_MEMORY = 5 * GIB  # the quickstart on Ray takes this much
+ENOUGH_SPACE = 10 * GIB
+FULL = 0.95  # of a disk: from there on Ray puts nothing more on it
+ENOUGH_FILES = 4096  # below, Ray warns
+
+FLEETING = {
+    "tmpfs": "in memory: gone after a restart",
+    "ramfs": "in memory: gone after a restart",
+    "overlay": "inside a container: gone with it",
+}
+"""Where a kind of file system keeps its files, if that doesn't last."""
+
+
+class State(StrEnum):
+    """How a check ended. `error`: something can't work; `warning`: it may not, or not well."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One subject. `advice`: the way out; empty where the state is ok."""
+
+    name: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def versions(found: Mapping[str, str], requirements: Sequence[str]) -> Check:
+    """Judge installed versions: outside of what raysweep requires is an error, other than tested a warning.
+
+    Args:
+        found: package or `Python` -> version; missing ones are left out.
+        requirements: as packages state them, such as ``torch>=2.6,<2.14``.
+    """
+    from packaging.requirements import Requirement
+
+    wanted = [Requirement(text) for text in requirements]
+    missing = [one for one in wanted if one.name not in found]
+    outside = [one for one in wanted if one.name in found and not one.specifier.contains(found[one.name], True)]
+    if missing or outside:
+        texts = [f"{one.name} is missing" for one in missing]
+        texts += [f"{one.name} {found[one.name]} is not {one.specifier}" for one in outside]
+        packages = [f"'{one.name}{one.specifier}'" for one in (*missing, *outside) if one.name != "Python"]
+        advice = f"pip install {' '.join(packages)}" if packages else f"use Python {TESTED['Python']}"
+        return Check("versions", State.ERROR, ", ".join(texts), advice)
+    other = [name for name, tested in TESTED.items() if name in found and _minor(found[name]) != tested]
+    if other:
+        text = ", ".join(f"{name} {found[name]} (tested: {TESTED[name]})" for name in other)
+        return Check("versions", State.WARNING, text, "nothing while all works; if not, try the tested ones first")
+    return Check("versions", State.OK, ", ".join(f"{name} {found[name]}" for name in SHOWN if name in found))
+
+
+def installed() -> dict[str, str]:
+    """Return the versions of Python and of every package that is tested or required."""
+    from packaging.requirements import Requirement
+
+    from raysweep.provenance import versions as versions_of
+
+    names = {*TESTED, *(Requirement(text).name for text in required())} - {"Python"}
+    return {"Python": platform.python_version(), **versions_of(sorted(names))}
+
+
+def required() -> list[str]:
+    """Return what raysweep's installation requires; nothing where it runs without being installed."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    try:
+        stated = metadata("raysweep")
+    except PackageNotFoundError:
+        return []
+    return [f"Python{stated['Requires-Python']}", *_always(stated.get_all("Requires-Dist") or [])]
+
+
+def cores(found: Cores) -> Check:
+    """Judge the cores that this process may use."""
+    if found.quota is None:
+        return Check("cores", State.OK, f"{found.usable}")
+    text = f"{found.usable}, of which a control group grants {found.quota:g} at a time"
+    return Check("cores", State.WARNING, text, f"--set ray.cpus={max(1, int(found.quota))}, or raise the group's quota")
+
+
+def memory(found: Memory) -> Check:
+    """Judge memory by what is free."""
+    whole = size(found.total) if found.limit is None else f"{size(found.limit)} (a control group's limit)"
+    text = f"{whole}, {size(found.available)} available"
+    if found.available >= ENOUGH_MEMORY:
+        return Check("memory", State.OK, text)
+    advice = "close other programs, do one cell at a time (--set ray.cpus=1), or without Ray (--engine local)"
+    return Check("memory", State.WARNING, text, advice)
+
+
+def shared_memory(folder: Path, free: int | None) -> Check:
+    """Judge the room for Ray's object store; `free` in bytes, None where there is no such folder."""
+    needed = RayConfig().object_store_mib * 2**20
+    text = f"{folder} doesn't exist" if free is None else f"{size(free)} free in {folder}"
+    if free is not None and free >= needed:
+        return Check("shared memory", State.OK, text)
+    advice = f"Ray needs {size(needed)} or takes the disk, which is slow; in docker: --shm-size=1g"
+    return Check("shared memory", State.WARNING, text, advice)
+
+
+def accelerators(found: Accelerators) -> Check:
+    """Judge what torch can compute on: none is fine, but not if a driver is loaded."""
+    if found.devices:
+        alike = Counter(f"{device.name}, {size(device.memory)}" for device in found.devices)
+        return Check("accelerators", State.OK, "; ".join(f"{number} x {what}" for what, number in alike.items()))
+    if found.hidden or not found.driver:
+        why = " (CUDA_VISIBLE_DEVICES hides all)" if found.hidden else ""
+        return Check("accelerators", State.OK, f"none: CPU only{why}")
+    if found.build:
+        text = f"an NVIDIA driver is loaded, but torch, built for {found.build}, finds no device"
+        advice = "see `nvidia-smi`; update the driver, or install a torch built for its CUDA version"
+    else:
+        text = "an NVIDIA driver is loaded, but this torch is built for CPU only"
+        advice = "install a CUDA build of torch; pytorch.org names the command"
+    return Check("accelerators", State.WARNING, text, advice)
+
+
+def storage(path: Path, disk: Disk) -> Check:
+    """Judge the disk of a store that can be written: does it last, and is there room?"""
+    text = f"{path}, {size(disk.free)} free" + (f" ({disk.kind})" if disk.kind else "")
+    if disk.kind in FLEETING:
+        text = f"{text}; it lies {FLEETING[disk.kind]}"
+        return Check("storage", State.WARNING, text, "give a lasting disk with --storage or RAYSWEEP_STORAGE")
+    if disk.free < ENOUGH_SPACE:
+        advice = "free some, or give another disk with --storage: 1 B weights fill 2 to 4 GB, more while training"
+        return Check("storage", State.WARNING, text, advice)
+    return Check("storage", State.OK, text)
+
+
+def temp_folder(folder: Path, disk: Disk) -> Check:
+    """Judge the disk of a folder where Ray's sockets can be."""
+    text = f"{folder}, {size(disk.free)} free"
+    if disk.free < (1 - FULL) * disk.total:
+        advice = f"free some: on a disk that is {FULL:.0%} full Ray stores no objects"
+        return Check("temp folder", State.WARNING, f"{text} of {size(disk.total)}", advice)
+    return Check("temp folder", State.OK, text)
+
+
+def open_files(soft: int, hard: int) -> Check:
+    """Judge how many files a process may open; Ray raises the soft limit up to the hard one. -1: no limit."""
+    now, most = ("unlimited" if limit < 0 else f"{limit:,}" for limit in (soft, hard))
+    text = now if now == most else f"{now}; Ray may raise it to {most}"
+    if hard < 0 or hard >= ENOUGH_FILES:
+        return Check("open files", State.OK, text)
+    advice = f"Ray wants {ENOUGH_FILES:,} or more: raise `ulimit -n`"
+    return Check("open files", State.WARNING, text, advice)
+
+
+def model_hub(offline: str) -> Check:
+    """Tell what HF_HUB_OFFLINE makes of hub ids; nothing is asked of the hub."""
+    if offline.upper() in ("1", "ON", "YES", "TRUE"):
+        return Check("model hub", State.OK, "offline (HF_HUB_OFFLINE is set): models must be on this machine")
+    return Check("model hub", State.OK, "used when a config names a hub id (HF_HUB_OFFLINE is not set)")
+
+
+def size(amount: int) -> str:
+    """Return bytes as ``23.5 GiB``, below one GiB as ``300 MiB``."""
+    return f"{amount / GIB:.1f} GiB" if amount >= GIB else f"{amount // 2**20} MiB"
+
+
+def _always(requirements: Sequence[str]) -> list[str]:
+    """Leave out the requirements of extras, and the extras of requirements."""
+    from packaging.requirements import Requirement
+
+    parsed = [Requirement(text) for text in requirements]
+    return [f"{one.name}{one.specifier}" for one in parsed if one.marker is None or one.marker.evaluate({"extra": ""})]
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
