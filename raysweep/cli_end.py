@@ -63,10 +63,23 @@ def log_to_stderr(level: int) -> None:
     logger.setLevel(logging.DEBUG)
     for handler in [handler for handler in logger.handlers if handler.name == "terminal"]:
         logger.removeHandler(handler)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.name = "terminal"
     handler.setLevel(level)
     logger.addHandler(handler)
+
+
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what stderr is at the time: a live table puts something else in its place."""
+
+    @property
+    def stream(self) -> Any:
+        """The stream to write to."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        pass
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -6,8 +6,8 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +17,14 @@ from raysweep.config_file import to_yaml
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.errors import UsageError
 from raysweep.execution.permission import require_permission
-from raysweep.leases import DEAD_SECONDS, Lease
 from raysweep.machine import cores
 from raysweep.pipeline import Context, make_cell, make_shared, shared_id
 from raysweep.planning import build_plan
 from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
-from raysweep.progress import RUNNING, ProgressFile, read_activities
+from raysweep.progress import ProgressFile, read_activities
 from raysweep.provenance import provenance
 from raysweep.records import Score
+from raysweep.run_guards import only_run, stopped_when_interrupted
 from raysweep.space import require_space
 from raysweep.store import Store
 from raysweep.sweep_folder import SweepFolder
@@ -79,7 +79,7 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
     require_resources(config, missing, options)
     require_space(store, missing, at_once=cores().usable)
     folder = SweepFolder(store, config.name)
-    with _only_run(folder):
+    with only_run(folder):
         folder.claim(plan, to_yaml(config))
         errors: dict[str, str] = {}
         _discard_damaged(plan, store)
@@ -132,7 +132,7 @@ def _make(
     tasks = [_cell_task(cell, context) for cell in cells]
     settings = EngineSettings(config.resources, config.ray, attempts, folder.files, options.address, options.fail_fast)
     watch = options.watch(folder, plan, [task.id for task in [*before, *tasks]]) if options.watch else nullcontext()
-    with watch, _stopped_when_interrupted(folder), _engine(options.engine, settings) as engine:
+    with watch, stopped_when_interrupted(folder), _engine(options.engine, settings) as engine:
         engine.check([*before, *tasks])
         errors = engine.make_shared(before)
         blocked = _blocked(cells, errors)
@@ -145,43 +145,6 @@ def _make(
     errors = {name: told.get(name, error) for name, error in errors.items()}
     unfinished = [cell.cell.id for cell in plan.missing_cells(folder.store)]
     return {**{name: "it ended without results" for name in unfinished}, **errors}
-
-
-@contextmanager
-def _only_run(folder: SweepFolder) -> Iterator[Lease]:
-    """Hold a sweep for the length of the block.
-
-    Raises:
-        UsageError: another process runs it; it is named. One elsewhere, maybe dead, is watched for a while first.
-    """
-    leases, until = folder.store.leases, time.monotonic() + DEAD_SECONDS + 15
-    lease, told = leases.take(folder.lease), False
-    while lease is None:
-        holder = leases.holder(folder.lease)
-        if holder is not None and (holder.is_here or time.monotonic() > until):
-            raise UsageError(
-                f"sweep {folder.name!r} is being run by {holder}; wait for it (raysweep status {folder.name}), stop "
-                f"it, or give this one another name (--set name={folder.name}-2)"
-            )
-        if not told and holder is not None:
-            log.info("sweep %r was run by %s: looking for up to a minute whether it still is", folder.name, holder)
-            told = True
-        time.sleep(1)
-        lease = leases.take(folder.lease)
-    with lease:
-        yield lease
-
-
-@contextmanager
-def _stopped_when_interrupted(folder: SweepFolder) -> Iterator[None]:
-    """Mark what runs as stopped when a signal, or the end of Ray, ends the block: its processes may end before."""
-    try:
-        yield
-    except BaseException:
-        for name, activity in read_activities(folder.progress).items():
-            if activity.state == RUNNING:
-                ProgressFile(folder.progress, name).stop()
-        raise
 
 
 def _log_to(path: Path) -> None:

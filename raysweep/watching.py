@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from rich.console import Console, Group
@@ -19,6 +20,8 @@ from raysweep.plans import SweepPlan
 from raysweep.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities
 from raysweep.sweep_folder import SweepFolder
 from raysweep.terminal import duration
+
+log = logging.getLogger("raysweep")
 
 WEIGHTS = {"making": 0.0, "starting": 0.0, "training": 0.8, "generating": 0.15, "executing": 0.05}
 """Share of a cell's time in each stage, for the ETA; what comes before a stage counts as done."""
@@ -39,10 +42,10 @@ class Overview:
 
 
 class Watcher:
-    """A `raysweep.sweep.Watch`: polls the sweep's progress files while the engine works.
+    """A `raysweep.sweep.Watch`: polls the sweep's progress files while the engine works, and logs what is new.
 
     Args:
-        console: where to write (stderr).
+        console: where to show it (stderr): a live table on a terminal, else lines.
         quiet: show nothing.
     """
 
@@ -53,12 +56,8 @@ class Watcher:
     @contextmanager
     def __call__(self, folder: SweepFolder, plan: SweepPlan, wanted: Sequence[str]) -> Iterator[None]:
         """Show the progress of the activities `wanted` until the block ends."""
-        if self._quiet:
-            yield
-            return
         stop = threading.Event()
-        show = self._live if self._console.is_terminal else self._lines
-        thread = threading.Thread(target=show, args=(folder, wanted, stop), daemon=True)
+        thread = threading.Thread(target=self._follow, args=(folder, wanted, stop), daemon=True)
         thread.start()
         try:
             yield
@@ -66,55 +65,61 @@ class Watcher:
             stop.set()
             thread.join(timeout=5)
 
-    def _live(self, folder: SweepFolder, wanted: Sequence[str], stop: threading.Event) -> None:
-        started, notes = time.time(), _Notes()
-        with Live(console=self._console, refresh_per_second=4, transient=True) as live:
-            while not stop.wait(0.25):
+    def _follow(self, folder: SweepFolder, wanted: Sequence[str], stop: threading.Event) -> None:
+        journal, started = _Journal(wanted), time.time()
+        is_live = self._console.is_terminal and not self._quiet
+        with Live(console=self._console, refresh_per_second=4, transient=True) if is_live else nullcontext() as live:
+            ended = False
+            while not ended:
+                ended = stop.wait(0.25 if is_live else 0.5)
                 activities = read_activities(folder.progress)
-                for note in notes.new(activities, wanted):
-                    live.console.print(Text(note, style="yellow"), soft_wrap=True)
-                live.update(_picture(activities, wanted, started))
-
-    def _lines(self, folder: SweepFolder, wanted: Sequence[str], stop: threading.Event) -> None:
-        started, notes = time.time(), _Notes()
-        told: dict[str, tuple[str, str, str]] = {}
-        told_at: dict[str, float] = {}
-        while True:
-            ended = stop.wait(0.5)
-            activities = read_activities(folder.progress)
-            for note in notes.new(activities, wanted):
-                self._console.print(Text(note), soft_wrap=True)
-            for name in wanted:
-                activity = activities.get(name)
-                if activity is None:
-                    continue
-                news = (activity.state, activity.stage, activity.waits)
-                due = activity.state == RUNNING and time.time() - told_at.get(name, 0) >= LINE_SECONDS
-                if told.get(name) != news or due:
-                    told[name], told_at[name] = news, time.time()
-                    counts = overview(activities, wanted, started)
-                    self._console.print(Text(_line(activity, counts)), soft_wrap=True)
-            if ended:
-                return
+                for line in journal.lines(activities):
+                    log.debug("%s", line.text)
+                    if not self._quiet and (line.is_note or not is_live):
+                        style = "yellow" if line.is_note else ""
+                        self._console.print(Text(f"{line.clock} {line.text}", style=style), soft_wrap=True)
+                if live is not None:
+                    live.update(_picture(activities, wanted, started))
 
 
-class _Notes:
-    """The notes of activities that were not shown yet."""
+@dataclass(frozen=True)
+class _Line:
+    """One line of news."""
 
-    def __init__(self) -> None:
-        self._seen: dict[str, str] = {}
+    clock: str
+    text: str
+    is_note: bool = False
 
-    def new(self, activities: dict[str, Activity], wanted: Sequence[str]) -> Iterator[str]:
-        """Yield a line for each note since the last call."""
-        for name in wanted:
-            tail = activities[name].tail if name in activities else ()
-            seen = self._seen.get(name, "")
-            for line in tail[tail.index(seen) + 1 if seen in tail else 0 :]:
-                _, clock, text = line.split(" ", 2)
-                if text.startswith(NOTE):
-                    yield f"{clock} {name}: {text.removeprefix(NOTE)}"
-            if tail:
-                self._seen[name] = tail[-1]
+
+class _Journal:
+    """Turns activities into lines: each change, each note, and every ten seconds how far a stage is."""
+
+    def __init__(self, wanted: Sequence[str]) -> None:
+        self._wanted = wanted
+        self._started = time.time()
+        self._told: dict[str, tuple[str, str, str]] = {}
+        self._told_at: dict[str, float] = {}
+        self._seen: dict[str, str] = {}  # the last line of each tail
+
+    def lines(self, activities: dict[str, Activity]) -> Iterator[_Line]:
+        """Yield what is new since the last call."""
+        for activity in (activities[name] for name in self._wanted if name in activities):
+            yield from self._notes(activity)
+            news = (activity.state, activity.stage, activity.waits)
+            due = activity.state == RUNNING and time.time() - self._told_at.get(activity.id, 0) >= LINE_SECONDS
+            if self._told.get(activity.id) != news or due:
+                self._told[activity.id], self._told_at[activity.id] = news, time.time()
+                counts = overview(activities, self._wanted, self._started)
+                yield _Line(time.strftime("%H:%M:%S"), _line(activity, counts))
+
+    def _notes(self, activity: Activity) -> Iterator[_Line]:
+        tail, seen = activity.tail, self._seen.get(activity.id, "")
+        for line in tail[tail.index(seen) + 1 if seen in tail else 0 :]:
+            _, clock, text = line.split(" ", 2)
+            if text.startswith(NOTE):
+                yield _Line(clock, f"{activity.id}: {text.removeprefix(NOTE)}", is_note=True)
+        if tail:
+            self._seen[activity.id] = tail[-1]
 
 
 @contextmanager
@@ -191,8 +196,7 @@ def _picture(activities: dict[str, Activity], wanted: Sequence[str], started: fl
 
 
 def _line(activity: Activity, counts: Overview) -> str:
-    clock = time.strftime("%H:%M:%S")
-    start = f"{clock} [{counts.done}/{counts.total}] {activity.id}: "
+    start = f"[{counts.done}/{counts.total}] {activity.id}: "
     if activity.state != RUNNING:
         ends = {DONE: "done", FAILED: f"FAILED: {activity.error}"}
         return start + ends.get(activity.state, activity.state)

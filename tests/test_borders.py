@@ -43,14 +43,24 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
 
 LAYERS = [
     {"records", "errors", "seeding", "registry", "tables", "provenance", "terminal", "machine", "digests", "artefacts"},
-    {"places", "files", "leases", "blocks"},
+    {"places", "object_stores", "files", "holders", "leases", "blocks", "copies", "integrity", "mirrors"},
     {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis"},
-    {"config", "config_types"},
+    {"config", "config_types", "stored_config"},
     {"engine", "store", "grid", "progress", "attempts", "inputs", "config_file"},
     {"plans", "planning", "stage_inputs", "training_stage", "evaluation_stage", "pipeline", "sweep_folder", "samples"},
-    {"reporting", "report_settings", "sweep", "watching", "space"},
-    {"perturb_view", "plan_view", "show", "status_view", "cell_view", "tools", "doctor", "doctor_checks", "doctor_view"},
+    {"reporting", "report_settings", "run_guards", "sweep", "watching", "space"},
+    {
+        "perturb_view",
+        "plan_view",
+        "show",
+        "status_view",
+        "cell_view",
+        "tools",
+        "doctor",
+        "doctor_checks",
+        "doctor_view",
+    },
     {"cli", "cli_options", "cli_end", "__main__", "__init__"},
 ]
 
