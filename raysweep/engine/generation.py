@@ -39,7 +39,7 @@ def generate_with_ray(job: GenerateJob, placement: Placement, actors: int) -> It
     context.print_on_execution_start = False
     total = len(job.batches)
     made = ray.data.from_items([{"at": at} for at in range(total)], override_num_blocks=total).map_batches(
-        type(f"generate {job.label}", (GenerationActor,), {}),  # so Ray's dashboard shows which cell it works for
+        type(f"generate {job.label.replace('.', '-')}", (GenerationActor,), {}),  # in Ray's dashboard
         fn_constructor_args=(job,),
         compute=ray.data.ActorPoolStrategy(size=min(actors, total)),
         batch_size=1,
