@@ -53,7 +53,8 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
     """Return what `run` returns, after as many attempts as it takes and `recovery` grants.
 
     Raises:
-        Exception: the last attempt's, or one that says of itself that no other attempt would help.
+        Exception: the last attempt's, or one that says of itself that no other attempt would help; not Ray's, where
+            that stands for another one.
         GaveUp: the process died in every attempt.
     """
     why = _end_of_last_process(progress.activity)
@@ -67,16 +68,19 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
         except Exception as error:
             log.debug("%s: attempt %d failed", progress.activity.id, attempt, exc_info=True)
             if attempt > recovery.retries or not _may_help(error):
-                raise
-            why = last_line(error)
+                if (cause := _cause(error)) is error:
+                    raise
+                raise cause from error
+            why = last_line(_cause(error))  # no name for the error: it would keep alive what it failed in
 
 
 def _end_of_last_process(activity: Activity) -> str:
     """Say why an earlier process stopped working on an activity; empty when there was none."""
     if not activity.attempt:
         return ""
-    last = activity.tail[-1].split(" ", 2)[-1].removeprefix(NOTE) if activity.tail else ""
-    return last if last.startswith(NO_PROGRESS) else f"its process died at: {activity.amount}"
+    lines = [line.split(" ", 2)[-1].removeprefix(NOTE) for line in activity.tail]
+    last = lines[-2] if len(lines) > 1 else ""  # the very last one is of this process, which says that it starts
+    return last if last.startswith(NO_PROGRESS) else f"its process died after: {last}"
 
 
 def _pause(attempt: int, why: str, progress: ProgressFile, recovery: Recovery) -> None:
@@ -92,9 +96,23 @@ def _pause(attempt: int, why: str, progress: ProgressFile, recovery: Recovery) -
 
 def _may_help(error: BaseException) -> bool:
     """Whether another attempt may do better: no error that this one stands for says that it won't."""
-    inner = [error.__cause__, getattr(error, "cause", None), *getattr(error, "worker_failures", {}).values()]
-    causes = [cause for cause in inner if isinstance(cause, BaseException) and cause is not error]
+    causes = [*_stands_for(error), *([error.__cause__] if error.__cause__ else [])]
     return bool(getattr(error, "retry", True)) and all(map(_may_help, causes))
+
+
+def _cause(error: Exception) -> Exception:
+    """Return the error that a person looks for: of those that Ray's stands for, one that explains the others."""
+    inner = [_cause(cause) for cause in _stands_for(error)]
+    ours = [cause for cause in inner if isinstance(cause, RaysweepError)]
+    hopeless = [cause for cause in ours if not cause.retry]
+    return [*hopeless, *ours, *inner, error][0]
+
+
+def _stands_for(error: BaseException) -> list[Exception]:
+    """Return the errors of other processes that one of Ray's tells of: a task's, a controller's, those of workers."""
+    named = [getattr(error, name, None) for name in ("cause", "controller_failure")]
+    inner = [*named, *getattr(error, "worker_failures", {}).values()]
+    return [cause for cause in inner if isinstance(cause, Exception) and cause is not error]
 
 
 @contextlib.contextmanager

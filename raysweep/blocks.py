@@ -5,6 +5,7 @@ A block is a file whose name holds the hash of its content, so one that is torn 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -29,18 +30,21 @@ class Blocks(Generic[R]):
         self._make = make
 
     def read(self) -> dict[str, R]:
-        """Return the rows of all whole blocks."""
+        """Return the rows of all whole blocks that this version can make use of."""
         found: dict[str, R] = {}
         for name in sorted(self._files.infos()):
             data = self._files.read(name)
             if data is not None and name == _name(data):
-                found.update({key: self._make(**row) for key, row in json.loads(data).items()})
+                with contextlib.suppress(
+                    TypeError, ValueError, KeyError, AttributeError
+                ):  # rows of a version with other fields
+                    found.update({key: self._make(**row) for key, row in json.loads(data).items()})
         return found
 
     def add(self, rows: Mapping[str, R]) -> None:
         """Write one block."""
         plain = {key: dataclasses.asdict(row) for key, row in rows.items()}  # type: ignore[call-overload]
-        data = json.dumps(plain, ensure_ascii=False).encode()
+        data = json.dumps(plain).encode()
         self._files.write(_name(data), data)
 
 

@@ -31,6 +31,9 @@ def difference(folder: Path, expected: Mapping[str, Any], *, whole: bool = False
         folder: where they lie.
         expected: `describe`'s answer, maybe broken since.
         whole: hash files of any size, not only those up to `FULL_CHECK_BYTES`.
+
+    Raises:
+        OSError: a file is there and can't be read.
     """
     found = (_difference(folder / name, entry, whole) for name, entry in expected.items())
     return next((text for text in found if text), "")
@@ -39,13 +42,14 @@ def difference(folder: Path, expected: Mapping[str, Any], *, whole: bool = False
 def _difference(path: Path, expected: Any, whole: bool) -> str:
     if not isinstance(expected, dict) or not {"bytes", "sha256"} <= set(expected):
         return f"the entry of {path.name} is incomplete"
-    if not path.is_file():
+    try:
+        size = path.stat().st_size
+        if size != expected["bytes"]:
+            return f"{path.name} has {size} bytes, not {expected['bytes']}"
+        if (whole or size <= FULL_CHECK_BYTES) and sha256(path) != expected["sha256"]:
+            return f"{path.name} has another content than was written"
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return f"{path.name} is missing"
-    size = path.stat().st_size
-    if size != expected["bytes"]:
-        return f"{path.name} has {size} bytes, not {expected['bytes']}"
-    if (whole or size <= FULL_CHECK_BYTES) and sha256(path) != expected["sha256"]:
-        return f"{path.name} has another content than was written"
     return ""
 
 

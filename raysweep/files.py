@@ -11,16 +11,18 @@ import errno
 import functools
 import json
 import logging
+import os
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
+from raysweep.digests import difference
 from raysweep.errors import NewerStore, StoreError, UsageError
-from raysweep.places import Disk, FileInfo, ObjectStore, Place, Vanished, reason_of
+from raysweep.object_stores import ObjectStore
+from raysweep.places import Disk, FileInfo, Place, Vanished, is_full, normal_root, reason_of
 from raysweep.records import SCHEMA_VERSION
 
 log = logging.getLogger("raysweep")
@@ -36,29 +38,33 @@ class Files:
     """Files below one root.
 
     Args:
-        root: a path, or a URI that pyarrow.fs knows (``s3://bucket/folder?endpoint_override=host:port&scheme=http``).
+        root: a path, or a URI that pyarrow.fs knows (``s3://bucket/folder?endpoint_override=host:port&scheme=http``);
+            what the process's environment says of accounts and end points holds wherever the root is used.
         below: a folder in it; names are relative to it.
         expected: the root was there before: it is waited for when it is not. Set by `require_writable`.
 
     Raises:
-        UsageError: a URI of an unknown kind.
+        UsageError: a URI of an unknown kind, or of something that can't be reached.
     """
 
     def __init__(self, root: str, below: str = "", *, expected: bool = False) -> None:
-        remote = "://" in root
-        self.root = root if remote else str(Path(root).expanduser().absolute())
+        self.root = normal_root(root)
         self.expected = expected
         self._below = below
-        self.local = None if remote else Path(self.root) / below
-        self._place: Place = Disk(self.local) if self.local is not None else ObjectStore(root, below)
+        self._remote = ObjectStore(self.root, below) if "://" in self.root else None
+        self.local = None if self._remote else Path(self.root) / below
+        self._place: Place = self._remote or Disk(Path(self.root) / below)
+        if self._remote and not expected:
+            try:
+                self._remote.top  # noqa: B018  opens it
+            except OSError as error:
+                raise UsageError(f"storage {str(self)!r} can't be opened: {reason_of(error)}") from None
 
     def __reduce__(self) -> Any:
         return _again, (self.root, self._below, self.expected)
 
     def __str__(self) -> str:
-        if isinstance(self._place, ObjectStore):
-            return f"{urlsplit(self.root).scheme}://{self._place.top}"
-        return str(self.local)
+        return str(self._remote or self.local)
 
     def below(self, folder: str) -> Files:
         """Return the files of a folder."""
@@ -66,9 +72,8 @@ class Files:
 
     def filesystem(self) -> tuple[Any, str]:
         """Return pyarrow's file system (None: the disk) and the path in it, for libraries that take these."""
-        if isinstance(self._place, ObjectStore):
-            return self._place.filesystem, self._place.top
-        return None, str(self.local)
+        remote = self._remote
+        return (None, str(self.local)) if remote is None else self._patiently(lambda: (remote.filesystem, remote.top))
 
     # ------------------------------------------------------------------------------------------ single files
 
@@ -85,9 +90,9 @@ class Files:
         data = content.encode() if isinstance(content, str) else content
         self._patiently(lambda: self._place.write(name, data), patient=patient, rooted=True)
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, patient: bool = True) -> None:
         """Remove a file, if it is there."""
-        self._patiently(lambda: self._place.remove(name))
+        self._patiently(lambda: self._place.remove(name), patient=patient)
 
     def put(self, source: Path, name: str) -> None:
         """Bring a local file to its place; it may be gone from the old one afterwards."""
@@ -102,6 +107,32 @@ class Files:
     def remove_folder(self, folder: str = "") -> None:
         """Remove a folder and all below it, if it is there."""
         self._patiently(lambda: self._place.remove_folder(folder))
+
+    def difference(self, folder: str, expected: Mapping[str, Any], *, whole: bool) -> str:
+        """Say how a folder on a disk differs from what it should be; see `raysweep.digests.difference`."""
+        assert self.local is not None
+        path = self.local / folder
+        wrong = self._patiently(lambda: difference(path, expected, whole=whole))
+        if wrong and self.expected:  # or was the root just away?
+            self.await_root()
+            wrong = self._patiently(lambda: difference(path, expected, whole=whole))
+        return wrong
+
+    @contextlib.contextmanager
+    def opened(self, name: str, *, patient: bool = True) -> Iterator[int]:
+        """Give the descriptor of a file on a disk, which is made if it isn't there."""
+        assert self.local is not None
+        path = self.local / name
+
+        def made() -> int:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+        descriptor = self._patiently(made, patient=patient, rooted=True)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     @contextlib.contextmanager
     def writing(self, folder: str) -> Iterator[Path]:
@@ -141,20 +172,20 @@ class Files:
             UsageError: it can't be made or written.
             NewerStore: a newer raysweep wrote it.
         """
-        root = Files(self.root)
+        place = Files(self.root)._place
         try:
-            if root.local is not None:
-                root.local.mkdir(parents=True, exist_ok=True)
-            root.require_known()
-            if root._place.read(MARKER) is None:
-                root._place.write(MARKER, (json.dumps({"schema_version": SCHEMA_VERSION}) + "\n").encode())
+            if isinstance(place, Disk):
+                place.top.mkdir(parents=True, exist_ok=True)
+            marker = place.read(MARKER)
+            self._require_known(marker)
+            if marker is None:
+                place.write(MARKER, (json.dumps({"schema_version": SCHEMA_VERSION}) + "\n").encode())
             probe = f".probe-{uuid.uuid4().hex}"
-            root._place.write(probe, b"x")
-            root._place.remove(probe)
+            place.write(probe, b"x")
+            place.remove(probe)
         except OSError as error:
-            raise UsageError(
-                f"storage {self.root!r} can't be written: {reason_of(error)}; give another one with --storage"
-            ) from None
+            way_out = "" if is_full(error) else "; give another one with --storage"
+            raise UsageError(f"storage {str(self)!r} can't be written: {reason_of(error)}{way_out}") from None
         self.expected = True
 
     def await_root(self) -> None:
@@ -162,12 +193,22 @@ class Files:
         self._patiently(self._require_root)
 
     def require_known(self) -> None:
-        """Raise NewerStore when a newer raysweep wrote the store."""
-        text = Files(self.root)._place.read(MARKER)
+        """Raise NewerStore when a newer raysweep wrote the store; StoreError when it can't be read."""
+        root = Files(self.root)
+        marker = root.read(MARKER)
+        if marker is None and root._remote is not None:
+            root._patiently(root._remote.require_bucket)
+        self._require_known(marker)
+
+    def _require_known(self, marker: bytes | None) -> None:
         with contextlib.suppress(ValueError, AttributeError, TypeError):
-            version = int(json.loads(text or b"{}").get("schema_version", 0))
+            version = int(json.loads(marker or b"{}").get("schema_version", 0))
             if version > SCHEMA_VERSION:
-                raise NewerStore(str(self.root), version, SCHEMA_VERSION)
+                raise NewerStore(str(self), version, SCHEMA_VERSION)
+
+    @property
+    def _shown_root(self) -> str:
+        return str(ObjectStore(self.root, "")) if self._remote else self.root
 
     def _require_root(self) -> None:
         if self.expected and self.local is not None and not (Path(self.root) / MARKER).is_file():
@@ -185,16 +226,19 @@ class Files:
             try:
                 if rooted:
                     self._require_root()
-                return operation()
+                done = operation()
+                if told:
+                    log.warning("storage %s is back", self._shown_root)
+                return done
             except OSError as error:
                 left = started + PATIENCE - time.monotonic()
                 if not (patient and self.expected and left > 0 and self._place.may_pass(error)):
-                    raise StoreError(f"storage {self}: {reason_of(error)}") from error
+                    raise StoreError(f"storage {self._shown_root}: {reason_of(error)}") from error
                 if not told:
                     told = True
-                    log.warning("storage %s: %s; waiting up to %.0f s for it", self, reason_of(error), left)
+                    log.warning("storage %s: %s; waiting up to %.0f s for it", self._shown_root, reason_of(error), left)
                 time.sleep(min(pause, left))
-                pause = min(2 * pause, 10)
+                pause = min(2 * pause, 5)
 
 
 def _again(root: str, below: str, expected: bool) -> Files:

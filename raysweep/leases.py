@@ -1,7 +1,7 @@
 """Leases: of all processes that work on one store, one makes an artefact, and the others wait for it.
 
 A lease is a small file that names its holder (host, boot, process, start time) and is touched every few seconds. A
-holder of this machine that is dead is taken over at once, one elsewhere when its lease was not touched for a minute. On
+holder of this machine that is dead is taken over at once, any other when its lease was not touched for a minute. On
 a disk a file lock makes taking a lease exclusive. Object stores have no such thing, so there two may now and then make
 the same artefact; what they write is not mixed up, since a manifest names the content of its files.
 """
@@ -9,59 +9,33 @@ the same artefact; what they write is not mixed up, since a manifest names the c
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
-import functools
-import json
 import logging
 import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 from raysweep.errors import StoreError
 from raysweep.files import Files
+from raysweep.holders import Holder, holder_from, this_process, uptime
 
 log = logging.getLogger("raysweep")
 
 FOLDER = "leases"
 BEAT_SECONDS = 10.0
-DEAD_SECONDS = 60.0
-"""A holder elsewhere that was silent for so long is dead."""
 LOOK_SECONDS = 2.0
 """Between two looks at a lease that another process holds."""
+DEAD_SECONDS = 60.0 - LOOK_SECONDS
+"""A holder whose lease was watched for so long, and not touched, is dead, or will find that it is not needed."""
+LONG_DEAD_SECONDS = 600.0
+"""A holder elsewhere whose lease was not touched for so long, by the store's clock, is dead at first sight."""
 SETTLE_SECONDS = 0.5
-"""In an object store the last writer holds a lease; it looks again after so long."""
-
-
-@dataclass(frozen=True)
-class Holder:
-    """The process that holds a lease. `machine`: host, boot and process namespace; `started`: in ticks since boot."""
-
-    host: str
-    machine: str
-    pid: int
-    started: int
-    since: float  # seconds since the epoch, for people
-    token: str  # of one taking
-
-    def __str__(self) -> str:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        return f"process {self.pid} on {self.host} since {when}"
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it is, or was, a process of this machine, whose life can be looked up."""
-        return self.machine == _machine()
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether it is known to be dead: a process of this machine that is no more, or of an earlier boot."""
-        return self.is_here and _start_of(self.pid) != self.started
+"""Where there are no file locks, the last writer holds a lease; it looks again after so long."""
+GUARD_SECONDS = 10.0
+"""A process that keeps others from looking at leases for longer than this hangs, and is not waited for."""
+_HELD: set[str] = set()
+"""Tokens of what this process holds: a lease that it could not give back is not its own any more."""
 
 
 class Lease:
@@ -80,20 +54,25 @@ class Lease:
         self.release()
 
     def release(self) -> None:
-        """Give the lease back."""
+        """Give the lease back; where the store is out of reach it ends by itself."""
+        _HELD.discard(self._holder.token)
         self._end.set()
         self._thread.join(timeout=5)
-        with contextlib.suppress(StoreError), _guard(self._files):
-            if _holder_of(self._files, self._name) == self._holder:
-                self._files.remove(_file(self._name))
+        with contextlib.suppress(StoreError), _guard(self._files, patient=False):
+            if _holder_of(self._files, self._name, patient=False) == self._holder:
+                self._files.remove(_file(self._name), patient=False)
 
     def _beat(self) -> None:
         while not self._end.wait(BEAT_SECONDS):
             try:
+                there = _holder_of(self._files, self._name, patient=False)
+                if there is not None and there != self._holder:
+                    log.warning("%s took over what this process makes, after it was silent: %s", there, self._name)
+                    return
                 if self._files.local is not None:
                     os.utime(self._files.local / _file(self._name))  # needs no space on a full disk
-                elif _holder_of(self._files, self._name) == self._holder:
-                    self._files.write(_file(self._name), _text(self._holder), patient=False)
+                else:
+                    self._files.write(_file(self._name), self._holder.text, patient=False)
             except (OSError, StoreError):
                 log.debug("the lease %s could not be renewed", self._name, exc_info=True)
 
@@ -111,19 +90,15 @@ class Leases:
         Raises:
             StoreError: the store can't be read or written.
         """
-        mine = Holder(
-            socket.gethostname(), _machine(), os.getpid(), _start_of(os.getpid()), time.time(), uuid.uuid4().hex
-        )
-        with _guard(self._files):
-            there = self.holder(name)
-            if there is not None and not self._is_over(name, there):
-                return None
-            self._files.write(_file(name), _text(mine))
-        if self._files.local is None:
-            time.sleep(SETTLE_SECONDS)
-            if self.holder(name) != mine:
-                return None
-        return Lease(self._files, name, mine)
+        mine, lease = this_process(), None
+        _HELD.add(mine.token)
+        try:
+            if self._has_taken(name, mine):
+                lease = Lease(self._files, name, mine)
+            return lease
+        finally:
+            if lease is None:
+                _HELD.discard(mine.token)
 
     def wait(self, name: str, is_done: Callable[[], bool], tell: Callable[[Holder | None], None]) -> Lease | None:
         """Take a lease as soon as it is free; None when what it is for is done before that.
@@ -138,8 +113,10 @@ class Leases:
             lease = self.take(name)
             if lease is not None:
                 break
-            waited = True
-            tell(self.holder(name))
+            there = self.holder(name)
+            if there is not None:
+                waited = True
+                tell(there)
             time.sleep(LOOK_SECONDS)
         if waited:
             tell(None)
@@ -157,59 +134,74 @@ class Leases:
         info = self._files.info(_file(name))
         return info is not None and time.time() - info.mtime_ns / 1e9 < DEAD_SECONDS + BEAT_SECONDS
 
+    def _has_taken(self, name: str, mine: Holder) -> bool:
+        with _guard(self._files) as alone:
+            there = self.holder(name)
+            if there is not None and not self._is_over(name, there):
+                return False
+            self._files.write(_file(name), mine.text)
+        if not alone:
+            time.sleep(SETTLE_SECONDS)
+        return alone or self.holder(name) == mine
+
     def _is_over(self, name: str, there: Holder) -> bool:
-        if there.is_here:
-            return there.is_dead
+        if there.is_dead or (there.is_me and there.token not in _HELD):
+            return True
         info = self._files.info(_file(name))
-        beat = (there.token, info.mtime_ns if info else 0)
+        if info is None:
+            return True
+        beat = (there.token, info.mtime_ns)
         seen, since = self._seen.get(name, (None, 0.0))
-        if seen != beat:
-            self._seen[name] = beat, time.monotonic()
+        if seen == beat:
+            return time.monotonic() - since >= DEAD_SECONDS
+        self._seen[name] = beat, time.monotonic()
+        if there.is_here:
             return False
-        return time.monotonic() - since > DEAD_SECONDS
+        silent = self._now() - info.mtime_ns / 1e9
+        return silent > (min(LONG_DEAD_SECONDS, uptime()) if there.was_here else LONG_DEAD_SECONDS)
+
+    def _now(self) -> float:
+        """Return the time by the clock of where the store lies; 0 where nothing can be written."""
+        with contextlib.suppress(StoreError):
+            self._files.write(f"{FOLDER}/clock", b"", patient=False)
+            info = self._files.info(f"{FOLDER}/clock")
+            return info.mtime_ns / 1e9 if info else 0.0
+        return 0.0
 
 
 def _file(name: str) -> str:
     return f"{FOLDER}/{name}.json"
 
 
-def _holder_of(files: Files, name: str) -> Holder | None:
-    try:
-        return Holder(**json.loads(files.read(_file(name)) or b""))
-    except (ValueError, TypeError):  # nobody, or a torn file of a machine that went down
-        return None
-
-
-def _text(holder: Holder) -> str:
-    return json.dumps(dataclasses.asdict(holder))
+def _holder_of(files: Files, name: str, *, patient: bool = True) -> Holder | None:
+    text = files.read(_file(name), patient=patient)
+    return None if text is None else holder_from(text)
 
 
 @contextlib.contextmanager
-def _guard(files: Files) -> Iterator[None]:
-    """Keep other processes from looking at leases meanwhile, where the file system can."""
+def _guard(files: Files, *, patient: bool = True) -> Iterator[bool]:
+    """Keep other processes from looking at leases meanwhile; gives whether that can be done here."""
     if files.local is None:
-        yield
+        yield False
         return
-    with files.writing(FOLDER) as folder, (folder / "guard").open("a") as file:
-        with contextlib.suppress(OSError):  # a shared disk without locks: as good as an object store
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    with files.opened(f"{FOLDER}/guard", patient=patient) as descriptor:
+        alone = _locked(descriptor)
+        try:
+            yield alone
+        finally:
+            if alone:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough where a child has it, too
 
 
-@functools.cache
-def _machine() -> str:
-    """Return what tells processes apart whose ids mean the same: host, boot, and process namespace."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    space = Path("/proc/self/ns/pid")
-    with contextlib.suppress(OSError):
-        return f"{socket.gethostname()} {boot.read_text().strip()} {space.readlink()}"
-    return socket.gethostname()
-
-
-def _start_of(pid: int) -> int:
-    """Return when a process started, in ticks since boot; 0 when there is none of that id (or it is a zombie)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] in "ZX" else int(fields[19])
+def _locked(descriptor: int) -> bool:
+    until = time.monotonic() + GUARD_SECONDS
+    while time.monotonic() < until:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+        except OSError:  # a shared disk without locks: as good as an object store
+            return False
+        else:
+            return True
+    return False

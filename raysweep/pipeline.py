@@ -17,7 +17,7 @@ from raysweep.attempts import Recovery, with_retries
 from raysweep.engine.base import Stages
 from raysweep.evaluation_stage import evaluate
 from raysweep.files import Files
-from raysweep.leases import Holder
+from raysweep.holders import Holder
 from raysweep.plans import BasePlan, CellPlan, Shared, TestSetPlan, TrainingSetPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.progress import ProgressFile

@@ -1,4 +1,4 @@
-"""Where files lie: on a disk, or in an object store through pyarrow.fs. Each does the same few things, at once or not.
+"""Where files lie: on a disk (here), or in an object store (`raysweep.object_stores`). Each does the same few things.
 
 What a missing file, a full disk or an absent network mean to a sweep is `raysweep.files`'s business.
 """
@@ -8,18 +8,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
+import stat
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from urllib.parse import unquote
 
-from raysweep.errors import UsageError
+from raysweep.errors import RaysweepError, StoreError, UsageError
 
 TRANSIENT = (errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.EHOSTDOWN, errno.ETIMEDOUT)
-FINAL = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "Bucket", "redentials")
-"""In an object store's error: asking again won't help."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE = "no space is left on the disk; free some, or give another one with --storage"
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Disk(Place):
         """See `Place`."""
         try:
             return (self.top / name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
     def write(self, name: str, data: bytes) -> None:
@@ -104,12 +107,22 @@ class Disk(Place):
     def infos(self, folder: str) -> dict[str, FileInfo]:
         """See `Place`."""
         top = self.top / folder
-        found = {str(path.relative_to(top)): _status(path) for path in top.rglob("*") if path.is_file()}
+        paths = [Path(at) / name for at, _, names in os.walk(top, onerror=_unless_gone) for name in names]
+        found = {str(path.relative_to(top)): _status(path) for path in paths}
         return {name: info for name, info in found.items() if info is not None}
 
     def remove_folder(self, folder: str) -> None:
         """See `Place`."""
-        shutil.rmtree(self.top / folder, ignore_errors=True)
+        for _ in range(10):  # another process may remove the same one, or still write into it
+            try:
+                shutil.rmtree(self.top / folder)
+            except NotADirectoryError:
+                return
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                    raise
+            if not (self.top / folder).exists():
+                return
 
     def put(self, source: Path, name: str) -> None:
         """See `Place`."""
@@ -120,8 +133,11 @@ class Disk(Place):
             if error.errno != errno.EXDEV:
                 raise
             temporary = (self.top / name).with_name(f".{uuid.uuid4().hex}")
-            shutil.copyfile(source, temporary)
-            temporary.replace(self.top / name)
+            try:
+                shutil.copyfile(source, temporary)
+                temporary.replace(self.top / name)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def get(self, name: str, target: Path) -> None:
         """See `Place`."""
@@ -132,89 +148,9 @@ class Disk(Place):
         return error.errno in TRANSIENT or isinstance(error, Vanished)
 
 
-class ObjectStore(Place):
-    """A prefix in an object store, or any file system that pyarrow knows by a URI.
-
-    Args:
-        uri: such as ``s3://bucket/folder?endpoint_override=host:port&scheme=http``.
-        below: a folder in it.
-
-    Raises:
-        UsageError: pyarrow knows no such kind of URI.
-    """
-
-    def __init__(self, uri: str, below: str) -> None:
-        from pyarrow import ArrowException
-        from pyarrow.fs import FileSystem
-
-        try:
-            self.filesystem, path = FileSystem.from_uri(uri)
-        except (ArrowException, OSError, ValueError) as error:
-            raise UsageError(
-                f"storage {uri!r} can't be opened: {reason_of(error)}; give a path, or a URI such as "
-                "s3://bucket/folder or gs://bucket/folder"
-            ) from None
-        self.top = "/".join(part for part in (path.rstrip("/"), below) if part)
-
-    def info(self, name: str) -> FileInfo | None:
-        """See `Place`."""
-        return _described(self.filesystem.get_file_info(self._at(name)))
-
-    def read(self, name: str) -> bytes | None:
-        """See `Place`."""
-        try:
-            with self.filesystem.open_input_stream(self._at(name)) as stream:
-                return bytes(stream.read())
-        except FileNotFoundError:
-            return None
-
-    def write(self, name: str, data: bytes) -> None:
-        """See `Place`."""
-        with self.filesystem.open_output_stream(self._at(name)) as stream:
-            stream.write(data)
-
-    def remove(self, name: str) -> None:
-        """See `Place`."""
-        with contextlib.suppress(FileNotFoundError):
-            self.filesystem.delete_file(self._at(name))
-
-    def infos(self, folder: str) -> dict[str, FileInfo]:
-        """See `Place`."""
-        from pyarrow.fs import FileSelector
-
-        top = self._at(folder)
-        listed = self.filesystem.get_file_info(FileSelector(top, recursive=True, allow_not_found=True))
-        described = {entry.path[len(top) + 1 :]: _described(entry) for entry in listed}
-        return {name: info for name, info in described.items() if info is not None}
-
-    def remove_folder(self, folder: str) -> None:
-        """See `Place`."""
-        with contextlib.suppress(FileNotFoundError):
-            self.filesystem.delete_dir(self._at(folder))
-
-    def put(self, source: Path, name: str) -> None:
-        """See `Place`."""
-        from pyarrow.fs import LocalFileSystem, copy_files
-
-        copy_files(str(source), self._at(name), LocalFileSystem(), self.filesystem)
-
-    def get(self, name: str, target: Path) -> None:
-        """See `Place`."""
-        from pyarrow.fs import LocalFileSystem, copy_files
-
-        copy_files(self._at(name), str(target), self.filesystem, LocalFileSystem())
-
-    def may_pass(self, error: OSError) -> bool:
-        """See `Place`."""
-        return not isinstance(error, PermissionError) and not any(sign in str(error) for sign in FINAL)
-
-    def _at(self, name: str) -> str:
-        return f"{self.top}/{name}" if name else self.top
-
-
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a local file so that readers see the old content or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    temporary = path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex[:8]}")
     try:
         with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -222,20 +158,50 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+def normal_root(root: str) -> str:
+    """Return a root as it is used: a URI without a slash at its end, or an absolute path.
+
+    Raises:
+        UsageError: a URI with one slash too few.
+    """
+    scheme, separator, rest = root.partition("://")
+    if not separator:
+        if re.match(r"(s3|gs|gcs|abfss?|hdfs):/", root, re.IGNORECASE):
+            raise UsageError(f"storage {root!r}: a URI has two slashes, {root.replace(':/', '://', 1)}")
+        return str(Path(root).expanduser().absolute())
+    if scheme.lower() == "file":
+        return str(Path(unquote(rest)).absolute())
+    path, question, query = rest.partition("?")
+    return f"{scheme.lower()}://{path.rstrip('/')}{question}{query}"
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether an error says that a disk is full; libraries in other languages say it in words only."""
+    return getattr(error, "errno", None) in FULL or bool(re.search(r"No space left|os error 28\b", str(error)))
+
+
+@contextlib.contextmanager
+def full_disk_named(place: str) -> Iterator[None]:
+    """Turn what libraries raise on a full disk into a StoreError that names the place."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, RaysweepError) or not is_full(error):
+            raise
+        raise StoreError(f"{place}: {NO_SPACE}") from error
 
 
 def reason_of(error: Exception) -> str:
     """Return an error's reason in one line."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "no space is left on the disk: free some, or give another --storage"
+    if is_full(error):
+        return NO_SPACE
     text = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
-    return text.splitlines()[0]
-
-
-def _described(entry: Any) -> FileInfo | None:
-    return FileInfo(entry.size, entry.mtime_ns or 0) if entry.is_file else None
+    return re.sub(r" ?\(Request ID: [^)]*\)|; Details: .*| error_info={.*", "", text.splitlines()[0])
 
 
 def _status(path: Path) -> FileInfo | None:
@@ -243,4 +209,9 @@ def _status(path: Path) -> FileInfo | None:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return FileInfo(status.st_size, status.st_mtime_ns)
+    return FileInfo(status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error

@@ -57,7 +57,7 @@ def plan_facts(plan: SweepPlan, store: Store) -> PlanFacts:
         pairs if isinstance(pairs, str) else "as written",
         plan.config.resources.model_dump(),
         here,
-        str(store.root),
+        str(store.files),
     )
 
 

@@ -144,6 +144,7 @@ class SweepPlan:
 
     def missing_cells(self, store: Store) -> list[CellPlan]:
         """Return the cells with at least one artefact that does not exist (or is damaged)."""
+        store.survey(node for cell in self.cells for node in cell.nodes())
         return [cell for cell in self.cells if not all(store.has(node) for node in cell.nodes())]
 
     def missing_shared(self, store: Store, cells: Sequence[CellPlan]) -> list[Shared]:

@@ -8,17 +8,33 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import pkgutil
 import re
 import typing
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from raysweep.errors import UnknownName, UsageError, did_you_mean
 from raysweep.records import Spec
 
+log = logging.getLogger("raysweep")
+
 T = TypeVar("T")
+
+
+class NotLoaded(UnknownName):
+    """A name of an installed package that can't be imported; `why` says which and what is wrong with it."""
+
+    def __init__(self, kind: str, name: str, why: str) -> None:
+        super().__init__(kind, name, [why])
+
+    def __reduce__(self) -> Any:
+        return NotLoaded, (self.args[0], self.args[1], self.args[2][0])
+
+    def __str__(self) -> str:
+        return str(self.args[2][0])
 
 
 class Registry(Generic[T]):
@@ -33,6 +49,7 @@ class Registry(Generic[T]):
         self.kind = kind
         self.package = package
         self._classes: dict[str, type[T]] = {}
+        self._broken: dict[str, str] = {}  # why names of installed packages can't be had
         self._loaded = False
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
@@ -54,12 +71,13 @@ class Registry(Generic[T]):
         return sorted(self._classes)
 
     def get(self, name: str) -> type[T]:
-        """Return the class called `name`; raise UnknownName with the nearest one otherwise."""
+        """Return the class called `name`; raise UnknownName with the nearest one, or NotLoaded, otherwise."""
         self._load()
-        try:
+        if name in self._classes:
             return self._classes[name]
-        except KeyError:
-            raise UnknownName(self.kind, name, self._classes) from None
+        if name in self._broken:
+            raise NotLoaded(self.kind, name, self._broken[name])
+        raise UnknownName(self.kind, name, self._classes)
 
     def create(self, spec: Spec, **more: Any) -> T:
         """Build the object a spec describes; raise UsageError when its arguments don't fit the class."""
@@ -101,9 +119,19 @@ class Registry(Generic[T]):
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
         for entry in entry_points(group=self.package):
-            loaded = entry.load()
-            if isinstance(loaded, type):
-                self.register(entry.name)(loaded)
+            try:
+                loaded = entry.load()
+                if isinstance(loaded, type):
+                    self.register(entry.name)(loaded)
+            except Exception as error:  # whatever a package of somebody else does: the others can be used
+                self._broken[entry.name] = why = self._why(entry, error)
+                log.warning("%s", why)
+                log.debug("%s", entry, exc_info=True)
+
+    def _why(self, entry: EntryPoint, error: Exception) -> str:
+        package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+        what = error if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        return f"{self.kind} {entry.name!r} of the installed package {package} can't be used: {what}"
 
 
 _WANTED = {

@@ -30,6 +30,10 @@ _FULL = """\
   from transformers import AutoModelForCausalLM, AutoTokenizer
   model = AutoModelForCausalLM.from_pretrained("PATH")
   tokenizer = AutoTokenizer.from_pretrained("PATH")"""
+_FETCH = """\
+  import os, pyarrow.fs
+  os.makedirs("PATH")
+  pyarrow.fs.copy_files("URI", "PATH")"""
 _ADAPTER = """\
   from peft import PeftModel
   model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), "PATH")"""
@@ -110,6 +114,7 @@ def cell_states(folder: SweepFolder) -> list[CellStatus]:
     cells: dict[str, list[GridRow]] = {}
     for row in folder.grid():
         cells.setdefault(row.cell, []).append(row)
+    folder.store.survey(row.results for rows in cells.values() for row in rows)
     found = [_cell_state(folder, rows, activities.get(name, Activity(name))) for name, rows in cells.items()]
     stored = {cell.cell for cell in found if cell.model}
     bases = {name: f"{rows[0].model}.{BASE}" for name, rows in cells.items()}
@@ -168,6 +173,8 @@ def _print_models(cells: Sequence[CellStatus], console: Console) -> None:
     """Print every model's path on a line of its own, whole, then how to load a model of each kind that is there."""
     if cells:
         console.print()
+    if any("://" in cell.model for cell in cells):
+        console.print(f"bring a model to this machine, into PATH, first:\n{_FETCH}\n", soft_wrap=True)
     for cell in cells:
         over = f" (adapter, BASE: {cell.base})" if cell.base else ""
         console.print(f"{cell.cell}{over}\n  {cell.model}", soft_wrap=True)

@@ -6,39 +6,39 @@ Layout (design.md, "Keys and artefacts"):
     <root>/leases/                              who is making what
     <root>/sweeps/<name>/                       config, grid, progress, scores, report of a sweep
 An artefact without a manifest does not exist. One whose files differ from its manifest is damaged: it is reported,
-removed and made again, never used. The root may be in an object store; what is used then lies in a folder of this
-machine too, $RAYSWEEP_CACHE, by default ~/.cache/raysweep.
+removed and made again, never used (`raysweep.integrity`). What is used of a root in an object store lies on this
+machine too, below $RAYSWEEP_CACHE, by default ~/.cache/raysweep.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import json
-import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from raysweep.artefacts import Artefact, Node, Unit, folder_of
-from raysweep.digests import describe, difference
-from raysweep.errors import NewerStore, StoreError
+from raysweep.copies import MANIFEST, STAGING, Copies, cache_of
+from raysweep.digests import describe
+from raysweep.errors import StoreError
 from raysweep.files import Files
-from raysweep.leases import Holder, Leases
-from raysweep.places import write_atomically
-from raysweep.provenance import provenance
-from raysweep.records import SCHEMA_VERSION, ModelRef
+from raysweep.holders import Holder
+from raysweep.integrity import Integrity, manifest_of
+from raysweep.leases import Leases
+from raysweep.places import full_disk_named
+from raysweep.records import ModelRef
 from raysweep.tables import ROWS, read_rows
 
 R = TypeVar("R")
 
-MANIFEST = "manifest.json"
 IN_STORE = "artefact:"
 """Begins a model's location that is no folder but an artefact, so that every machine finds its own copy."""
+LOOKS_AT_ONCE = 16
 
 
 class Draft:
@@ -64,20 +64,15 @@ class Store:
         self.files = Files(str(root), expected=expected)
         self.root = self.files.root
         self.leases = Leases(self.files)
-        self._known: set[str] = set()  # artefacts in an object store that were found whole: they don't change
+        self.scratch = self.files.local or cache_of(self.root)  # on this machine: drafts, and copies of artefacts
+        self._copies = None if self.files.local else Copies(self.files, self.scratch)
+        self._integrity = Integrity(self.files, self._copies)
 
     def require_writable(self) -> None:
         """Make the root; raise UsageError when it can't be written, NewerStore when a newer raysweep wrote it."""
         self.files.require_writable()
-        self.scratch.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def scratch(self) -> Path:
-        """A folder on this machine's disk for what goes into the store, and for copies of what lies in it."""
-        if self.files.local is not None:
-            return self.files.local
-        cache = os.environ.get("RAYSWEEP_CACHE") or "~/.cache/raysweep"
-        return Path(cache).expanduser().absolute() / hashlib.sha256(self.root.encode()).hexdigest()[:16]
+        if self._copies:
+            self._copies.prepare()
 
     def folder(self, node: Artefact) -> str:
         """Return where an artefact lies or will lie: a path, or a URI."""
@@ -93,44 +88,21 @@ class Store:
 
     def has(self, node: Artefact) -> bool:
         """Tell whether an artefact is complete and undamaged."""
-        return self._text(node) is not None and not self.damage(node)
+        return self._integrity.is_known(node) or not self.damage(node)
+
+    def survey(self, nodes: Iterable[Artefact]) -> None:
+        """Look at many artefacts of an object store at once, where one after the other would take minutes."""
+        if self._copies:
+            with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+                list(pool.map(self.has, nodes))
 
     def manifest(self, node: Artefact) -> dict[str, Any]:
         """Return an artefact's manifest; raise StoreError when there is none or it can't be read."""
-        text = self._text(node)
-        if text is None:
-            raise StoreError(f"{node.label}: there is no manifest in {self.folder(node)}")
-        try:
-            manifest: dict[str, Any] = json.loads(text)
-        except ValueError as error:
-            raise StoreError(f"{node.label}: the manifest in {self.folder(node)} can't be read: {error}") from None
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-            raise StoreError(f"{node.label}: the manifest in {self.folder(node)} is incomplete")
-        if manifest.get("schema_version", 0) > SCHEMA_VERSION:
-            raise NewerStore(self.folder(node), manifest["schema_version"], SCHEMA_VERSION)
-        return manifest
+        return self._integrity.parsed(node, self._integrity.text(node) or b"")
 
     def damage(self, node: Artefact, *, whole: bool = False) -> str:
         """Say how an artefact's files differ from its manifest; empty when they don't. `whole`: hash large ones too."""
-        if node.key in self._known and not whole:
-            return ""
-        try:
-            files = self.manifest(node)["files"]
-        except NewerStore:
-            raise
-        except StoreError as error:
-            return str(error)
-        if self.files.local is not None:
-            return difference(self.files.local / folder_of(node), files, whole=whole)
-        found = self.files.infos(folder_of(node))
-        sizes = {name: found[name].size for name in found}
-        for name, entry in files.items():
-            if not isinstance(entry, dict) or sizes.get(name) != entry.get("bytes"):
-                return f"{name} has {sizes.get(name, 'no')} bytes, not {dict(entry or {}).get('bytes')}"
-        wrong = difference(self._copy(node), files, whole=True) if whole else ""
-        if not wrong:
-            self._known.add(node.key)
-        return wrong
+        return self._integrity.damage(node, self._integrity.text(node), whole=whole)
 
     def use(self, node: Artefact) -> Path:
         """Return a local folder with an artefact's files; every byte is checked once.
@@ -138,9 +110,11 @@ class Store:
         Raises:
             StoreError: it is damaged, and was removed so that it is made again.
         """
-        wrong = self.damage(node, whole=True)
-        if wrong:
-            self.remove(node)
+        text = self._integrity.text(node)
+        if text is None:
+            raise StoreError(f"{node.label} is not in the store; run the command again")
+        if wrong := self._integrity.damage(node, text, whole=True):
+            self._remove_unless_renewed(node, text)
             raise StoreError(f"{node.label} is damaged ({wrong}); it was removed: run the command again")
         return self.scratch / folder_of(node)
 
@@ -150,26 +124,32 @@ class Store:
 
     def forget(self, node: Artefact) -> None:
         """Remove this machine's copy of an artefact in an object store."""
-        if self.files.local is None:
-            shutil.rmtree(self.scratch / folder_of(node), ignore_errors=True)
+        if self._copies:
+            self._copies.forget(node)
 
     def is_damaged(self, node: Artefact) -> bool:
-        """Tell whether an artefact was committed and is no longer what was written."""
-        return self._text(node) is not None and bool(self.damage(node))
+        """Tell whether an artefact was committed, at least in part, and is not what was to be written."""
+        return not self._integrity.is_known(node) and bool(self._wrong_with(node, self._integrity.text(node)))
 
     def discard_if_damaged(self, node: Artefact) -> str:
-        """Remove a damaged artefact so that it is made again; return what was wrong, or an empty string."""
-        wrong = self.damage(node) if self._text(node) is not None else ""
-        if wrong:
-            self.remove(node)
+        """Remove a damaged artefact so that it is made again; return what was wrong, or an empty string.
+
+        One whose manifest is missing, since writing it was cut short, is left to the process that makes it again.
+        """
+        if self._integrity.is_known(node):
+            return ""
+        text = self._integrity.text(node)
+        wrong = self._wrong_with(node, text)
+        if wrong and text is not None:
+            self._remove_unless_renewed(node, text)
         return wrong
 
     def remove(self, node: Artefact) -> None:
         """Remove an artefact, its manifest first."""
-        self._known.discard(node.key)
+        self._integrity.forget(node)
         self.files.remove(f"{folder_of(node)}/{MANIFEST}")
         self.files.remove_folder(folder_of(node))
-        shutil.rmtree(self.scratch / folder_of(node), ignore_errors=True)
+        self.forget(node)
 
     def located(self, ref: ModelRef) -> ModelRef:
         """Return a model with folders of this machine instead of artefacts of this store, fetched where necessary.
@@ -210,14 +190,15 @@ class Store:
         started = time.time()
         self.files.await_root()
         prefix = f"{node.stage}-{node.key[:16]}-"
-        for left in (self.scratch / "staging").glob(f"{prefix}*"):
+        for left in (self.scratch / STAGING).glob(f"{prefix}*"):
             shutil.rmtree(left, ignore_errors=True)  # of a process that was killed: nobody else makes this now
-        staging = self.scratch / "staging" / f"{prefix}{uuid.uuid4().hex[:12]}"
-        staging.mkdir(parents=True)
-        draft = Draft(staging)
+        staging = self.scratch / STAGING / f"{prefix}{uuid.uuid4().hex[:12]}"
         try:
-            yield draft
-            self._commit(node, draft, time.time() - started)
+            with full_disk_named(f"{node.label}, in {staging}"):
+                staging.mkdir(parents=True)
+                draft = Draft(staging)
+                yield draft
+                self._commit(node, draft, time.time() - started)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         self.work(node).remove_folder()
@@ -227,45 +208,25 @@ class Store:
             return
         self.files.remove(f"{folder_of(node)}/{MANIFEST}")
         files = describe(draft.folder)
-        manifest = {
-            "schema_version": SCHEMA_VERSION,
-            "stage": node.stage,
-            "version": node.version,
-            "key": node.key,
-            "label": node.label,
-            "spec": node.spec,
-            "inputs": list(node.inputs),
-            "files": files,
-            "counts": draft.counts,
-            "wall_seconds": round(wall_seconds, 3),
-            "made": provenance(),
-        }
-        text = json.dumps(manifest, indent=1, ensure_ascii=False)
+        text = manifest_of(node, files, draft.counts, wall_seconds)
+        for name in self.files.infos(folder_of(node)):
+            if name not in files:
+                self.files.remove(f"{folder_of(node)}/{name}")
         for name in files:
             self.files.put(draft.folder / name, f"{folder_of(node)}/{name}")
         self.files.write(f"{folder_of(node)}/{MANIFEST}", text)
-        if self.files.local is None:  # what was just made is wanted next
-            shutil.rmtree(self.scratch / folder_of(node), ignore_errors=True)
-            (self.scratch / folder_of(node)).parent.mkdir(parents=True, exist_ok=True)
-            draft.folder.replace(self.scratch / folder_of(node))
-            write_atomically(self.scratch / folder_of(node) / MANIFEST, text)
+        if self._copies:
+            self._copies.adopt(node, draft.folder, text)
 
-    def _text(self, node: Artefact) -> bytes | None:
-        return self.files.read(f"{folder_of(node)}/{MANIFEST}")
+    def _wrong_with(self, node: Artefact, text: bytes | None) -> str:
+        if text is None:
+            return "there are files and no manifest" if self.files.infos(folder_of(node)) else ""
+        return self._integrity.damage(node, text)
 
-    def _copy(self, node: Artefact) -> Path:
-        """Return the folder of this machine's copy of an artefact in an object store, made if it is missing or old."""
-        folder = self.scratch / folder_of(node)
-        manifest = folder / MANIFEST
-        if not manifest.is_file() or manifest.read_bytes() != self._text(node):
-            shutil.rmtree(folder, ignore_errors=True)
-            draft = self.scratch / "staging" / f"copy-{uuid.uuid4().hex}"
-            self.files.fetch(folder_of(node), draft)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(OSError):  # another process was faster
-                draft.replace(folder)
-            shutil.rmtree(draft, ignore_errors=True)
-        return folder
+    def _remove_unless_renewed(self, node: Artefact, text: bytes | None) -> None:
+        """Remove an artefact that was found damaged, unless another process has made it again since."""
+        if self._integrity.text(node) == text:
+            self.remove(node)
 
 
 def location_of(node: Artefact) -> str:

@@ -19,18 +19,22 @@ from raysweep.errors import UsageError
 from raysweep.execution.permission import require_permission
 from raysweep.machine import cores
 from raysweep.pipeline import Context, make_cell, make_shared, shared_id
+from raysweep.places import full_disk_named
 from raysweep.planning import build_plan
 from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
 from raysweep.progress import ProgressFile, read_activities
 from raysweep.provenance import provenance
 from raysweep.records import Score
 from raysweep.run_guards import only_run, stopped_when_interrupted
+from raysweep.run_log import log_to
 from raysweep.space import require_space
 from raysweep.store import Store
 from raysweep.sweep_folder import SweepFolder
 
 log = logging.getLogger("raysweep")
 
+IN_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Environment variable that Ray sets for what `ray job submit` starts."""
 Watch = Callable[[SweepFolder, SweepPlan, Sequence[str]], AbstractContextManager[None]]
 """Shows progress while the engine works: given the folder, the plan, and the ids of what will be made."""
 
@@ -79,12 +83,12 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
     require_resources(config, missing, options)
     require_space(store, missing, at_once=cores().usable)
     folder = SweepFolder(store, config.name)
-    with only_run(folder):
+    with only_run(folder), full_disk_named(f"storage {store.files}"):
         folder.claim(plan, to_yaml(config))
         errors: dict[str, str] = {}
         _discard_damaged(plan, store)
         if missing or shared:
-            _log_to(folder.path / "raysweep.log")
+            log_to(folder.path / "raysweep.log")
             errors = _make(plan, missing, shared, folder, options)
             folder.add_run(_run_record(started, options, missing, errors))
         scores, _ = analyse(folder, plan, errors)
@@ -93,8 +97,18 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
 
 
 def open_store(storage: str | None) -> Store:
-    """Open the store that a command line or the environment names, else ./raysweep-store."""
-    return Store(storage or os.environ.get("RAYSWEEP_STORAGE") or "raysweep-store")
+    """Open the store that a command line or the environment names, else ./raysweep-store.
+
+    Raises:
+        UsageError: it would lie in the folder of a Ray job, which Ray removes.
+    """
+    root = storage or os.environ.get("RAYSWEEP_STORAGE") or "raysweep-store"
+    if IN_RAY_JOB in os.environ and "://" not in root and not Path(root).expanduser().is_absolute():
+        raise UsageError(
+            f"storage {root!r} would lie in the folder of this Ray job, which is temporary; with --storage or "
+            "RAYSWEEP_STORAGE name an absolute path that every node sees, or an object store (s3://bucket/folder)"
+        )
+    return Store(root)
 
 
 def open_folder(name: str, storage: str | None) -> SweepFolder:
@@ -145,17 +159,6 @@ def _make(
     errors = {name: told.get(name, error) for name, error in errors.items()}
     unfinished = [cell.cell.id for cell in plan.missing_cells(folder.store)]
     return {**{name: "it ended without results" for name in unfinished}, **errors}
-
-
-def _log_to(path: Path) -> None:
-    """Send the run's log to the sweep's folder too, with the tracebacks that a terminal is spared, and say where."""
-    for handler in [h for h in log.handlers if isinstance(h, logging.FileHandler)]:
-        log.removeHandler(handler)
-        handler.close()
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
-    log.info("log: %s", path)
 
 
 def _blocked(cells: Sequence[CellPlan], errors: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 config.yaml (resolved), grid.parquet, runs.jsonl (one line a run), progress/, scores.parquet, report.html, tables/,
 raysweep.log, tune/. Everything points into the store by key; the folder holds no results of its own. Of a store in an
-object store, the folder's small files are written on this machine and copied there.
+object store, the folder's small files are written on this machine and copied there (`raysweep.mirrors`).
 """
 
 from __future__ import annotations
@@ -15,27 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from pydantic import ValidationError
-
-from raysweep.config import EvaluationConfig, PretrainConfig, SweepConfig, TrainingConfig, TrainingSetConfig
-from raysweep.config_types import SpecConfig
-from raysweep.digests import describe, sha256
-from raysweep.errors import StoreError, UsageError, did_you_mean
+from raysweep.config import SweepConfig
+from raysweep.errors import UsageError, did_you_mean
 from raysweep.files import Files
+from raysweep.mirrors import Mirror
 from raysweep.places import write_atomically
 from raysweep.plans import CellPlan, SweepPlan
 from raysweep.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
 from raysweep.records import Score
 from raysweep.store import Store
+from raysweep.stored_config import read_config
 from raysweep.tables import UnreadableTable, read_rows, write_rows
 from raysweep.terminal import count
 
 if TYPE_CHECKING:
     import pandas
 
-PROGRESS, TUNE = "progress", "tune"
-"""Folders that processes of several machines write into."""
+SHARED_FOLDERS = ("progress", "tune")
+"""Those that processes of several machines write into."""
+LOG = "raysweep.log"
 DEAD_SECONDS = 10
 """A part that claims to run and was silent for so long, in a sweep that no process holds, is not running."""
 
@@ -94,11 +92,15 @@ class SweepFolder:
         self.store = store
         self.name = name
         self.files = store.files.below(f"sweeps/{name}")
-        self.path = store.scratch / "sweeps" / name  # on this machine
-        self._published: dict[str, str] = {}
+        self._mirror = Mirror(self.files, store.scratch / "sweeps" / name, SHARED_FOLDERS, (LOG,))
 
     def __str__(self) -> str:
         return str(self.files)
+
+    @property
+    def path(self) -> Path:
+        """The folder on this machine."""
+        return self._mirror.path
 
     @property
     def progress(self) -> Files:
@@ -114,22 +116,9 @@ class SweepFolder:
         """Whether a sweep of this name was ever started here."""
         return self.files.info("grid.parquet") is not None
 
-    def pull(self) -> None:
-        """Bring the small files of a sweep in an object store to this machine; on a disk they are there."""
-        if self.files.local is None and self.exists():
-            for name in self.files.infos():
-                if name.partition("/")[0] not in (PROGRESS, TUNE):
-                    write_below(self.path, name, self.files.read(name) or b"")
-
     def publish(self) -> None:
         """Copy what is new in the folder into the object store; on a disk it is there."""
-        if self.files.local is not None:
-            return
-        for name in describe(self.path):
-            sha = sha256(self.path / name)
-            if self._published.get(name) != sha:
-                self.files.write(name, (self.path / name).read_bytes())
-                self._published[name] = sha
+        self._mirror.publish()
 
     def is_running(self) -> bool:
         """Whether a process runs the sweep."""
@@ -144,24 +133,25 @@ class SweepFolder:
         return {**found, **{name: dataclasses.replace(a, state=STOPPED) for name, a in dead.items()}}
 
     def require(self) -> None:
-        """Raise UsageError when there is no such sweep."""
+        """Raise UsageError when there is no such sweep, NewerStore when a newer raysweep wrote the store."""
+        self.store.files.require_known()
         if not self.exists():
             names = (name.split("/") for name in self.store.files.infos("sweeps"))
             known = [parts[0] for parts in names if parts[1:] == ["grid.parquet"]]
             hint = did_you_mean(self.name, known)
             there = ", ".join(sorted(known)) or "none"
-            raise UsageError(f"unknown sweep {self.name!r}{hint}; in {self.store.root} there is: {there}")
-        self.pull()
+            raise UsageError(f"unknown sweep {self.name!r}{hint}; in {self.store.files} there is: {there}")
+        self._mirror.read_only()
 
     def claim(self, plan: SweepPlan, config_yaml: str) -> None:
         """Write config and grid; raise UsageError when results of the sweep of this name would be left out."""
-        self.pull()
+        self._mirror.pull()
         rows = grid_rows(plan)
         kept = {row.results_key for row in rows}
         lost = [row for row in self._former_grid() if row.results_key not in kept and self.store.has(row.results)]
         if lost:
             raise UsageError(
-                f"{count(len(lost), 'finished evaluation pair')} of the sweep {self.name!r} in {self.store.root} "
+                f"{count(len(lost), 'finished evaluation pair')} of the sweep {self.name!r} in {self.store.files} "
                 f"{'is' if len(lost) == 1 else 'are'} not in this config (other settings, data or versions), first: "
                 f"{lost[0].results.label}. Give this one another name (--set name={self.name}-2) or another --storage, "
                 f"or remove {self}: what was made stays in the store"
@@ -183,17 +173,8 @@ class SweepFolder:
         return read_rows(self.path / "grid.parquet", GridRow)
 
     def config(self) -> SweepConfig:
-        """Return the config of the last run, as it was checked then: what it names may be gone since.
-
-        Raises:
-            StoreError: the file is missing or not one that this version wrote.
-        """
-        path = self.path / "config.yaml"
-        try:
-            value = yaml.safe_load(path.read_text(encoding="utf-8"))
-            return SweepConfig.model_validate(_as_checked(value), context={"recipes": set(value["recipes"])})
-        except (OSError, yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
-            raise StoreError(f"{path} can't be read: {error}; the sweep's command writes it again") from None
+        """Return the config of the last run; see `raysweep.stored_config`."""
+        return read_config(self.path / "config.yaml")
 
     def scores(self) -> list[Score]:
         """Return the scores of the last analysis; empty before the first."""
@@ -246,12 +227,6 @@ def grid_rows(plan: SweepPlan) -> list[GridRow]:
     return [row for cell in plan.cells for row in _rows_of(cell)]
 
 
-def write_below(folder: Path, name: str, data: bytes) -> None:
-    """Write a file below a folder."""
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / name, data)
-
-
 def _rows_of(plan: CellPlan) -> list[GridRow]:
     cell, made = plan.cell, plan.model or plan.base.node
     return [
@@ -271,21 +246,3 @@ def _rows_of(plan: CellPlan) -> list[GridRow]:
         )
         for pair in plan.pairs
     ]
-
-
-def _as_checked(value: dict[str, Any]) -> dict[str, Any]:
-    """Return a stored config with the sections that name files as built objects, which pydantic takes as they are."""
-    evaluation, training = value["evaluation"], value.get("training")
-    problems = [SpecConfig(**spec) for spec in evaluation["problems"]]
-    built: dict[str, Any] = {"evaluation": EvaluationConfig.model_construct(**{**evaluation, "problems": problems})}
-    if training is not None:
-        sets = [TrainingSetConfig(**entry) for entry in training["sets"]]
-        built["training"] = TrainingConfig.model_construct(source=SpecConfig(**training["source"]), sets=sets)
-    models = []
-    for model in value["models"]:
-        pretrain = model.get("pretrain")
-        if pretrain is not None:
-            source = SpecConfig(**pretrain["source"])
-            model = {**model, "pretrain": PretrainConfig.model_construct(**{**pretrain, "source": source})}
-        models.append(model)
-    return {**value, **built, "models": models}

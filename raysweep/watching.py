@@ -26,6 +26,8 @@ log = logging.getLogger("raysweep")
 WEIGHTS = {"making": 0.0, "starting": 0.0, "training": 0.8, "generating": 0.15, "executing": 0.05}
 """Share of a cell's time in each stage, for the ETA; what comes before a stage counts as done."""
 
+FAR_SECONDS = 5
+"""Seconds between two looks at a sweep in an object store: each asks for every part's file."""
 LINE_SECONDS = 10
 """Seconds between two plain progress lines of one activity."""
 
@@ -71,7 +73,7 @@ class Watcher:
         with Live(console=self._console, refresh_per_second=4, transient=True) if is_live else nullcontext() as live:
             ended = False
             while not ended:
-                ended = stop.wait(0.25 if is_live else 0.5)
+                ended = stop.wait(FAR_SECONDS if folder.progress.local is None else 0.25 if is_live else 0.5)
                 activities = read_activities(folder.progress)
                 for line in journal.lines(activities):
                     log.debug("%s", line.text)

@@ -42,7 +42,19 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
 
 
 LAYERS = [
-    {"records", "errors", "seeding", "registry", "tables", "provenance", "terminal", "machine", "digests", "artefacts"},
+    {
+        "records",
+        "errors",
+        "seeding",
+        "registry",
+        "tables",
+        "provenance",
+        "terminal",
+        "machine",
+        "digests",
+        "artefacts",
+        "run_log",
+    },
     {"places", "object_stores", "files", "holders", "leases", "blocks", "copies", "integrity", "mirrors"},
     {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis"},

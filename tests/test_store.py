@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from raysweep.artefacts import Node, folder_of
-from raysweep.errors import StoreError, UsageError
-from raysweep.store import MANIFEST, Store
+from raysweep.errors import NewerStore, StoreError, UsageError
+from raysweep.records import ModelRef
+from raysweep.store import MANIFEST, Store, location_of
+from tests.object_store import ACCOUNT, served
 
 
 def node(**spec: object) -> Node:
@@ -18,6 +23,27 @@ def node(**spec: object) -> Node:
 
 def place(store: Store) -> Path:
     return store.scratch / folder_of(node())
+
+
+@pytest.fixture(scope="module")
+def server():
+    with served() as running:
+        yield running
+
+
+@pytest.fixture(params=["disk", "object store"])
+def store(request, tmp_path, server, monkeypatch) -> Store:
+    for name, value in ACCOUNT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "store" if request.param == "disk" else server.uri(request.node.name.partition("[")[0])
+    found = Store(f"{root}" if request.param == "disk" else root.replace("?", f"{time.time_ns()}?"))
+    found.require_writable()
+    return found
+
+
+def there(store: Store) -> set[str]:
+    return set(store.files.infos(folder_of(node())))
 
 
 def commit(store: Store, made: Node, text: str = "content") -> None:
@@ -44,56 +70,133 @@ def test_a_key_does_not_depend_on_the_order_of_a_specs_entries():
     assert Node("a", 1, {"x": 1, "y": 2}, (), "").key == Node("a", 1, {"y": 2, "x": 1}, (), "").key
 
 
-def test_what_is_committed_is_there_with_its_manifest(tmp_path):
-    store = Store(tmp_path)
+def test_what_is_committed_is_there_with_its_manifest(store):
     assert not store.has(node())
     commit(store, node())
-    assert store.has(node())
+    assert store.has(node()) and Store(store.root).has(node())
     manifest = store.manifest(node())
     assert manifest["spec"] == {"limit": 3} and manifest["counts"] == {"rows": 1}
-    assert set(manifest["files"]) == {"rows.txt", "sub/more.txt"}
+    assert set(manifest["files"]) == {"rows.txt", "sub/more.txt"} == there(store) - {MANIFEST}
     assert manifest["made"]["versions"]["raysweep"]
-    assert store.folder(node()) == str(tmp_path / "artefacts" / "results" / node().key[:2] / node().key)
+    assert store.folder(node()) == f"{store.files}/artefacts/results/{node().key[:2]}/{node().key}"
+    assert (store.use(node()) / "sub" / "more.txt").read_text() == "more"
 
 
-def test_an_error_while_writing_commits_nothing_and_leaves_nothing(tmp_path):
-    store = Store(tmp_path)
+def test_an_error_while_writing_commits_nothing_and_leaves_nothing(store):
     with pytest.raises(RuntimeError), store.writing(node()) as draft:
         (draft.folder / "rows.txt").write_text("half")
         raise RuntimeError
-    assert not store.has(node())
-    assert not [path for path in (tmp_path / "staging").iterdir()]
+    assert not store.has(node()) and not there(store)
+    assert not list((store.scratch / "staging").iterdir())
 
 
-def test_a_folder_without_manifest_does_not_exist(tmp_path):
-    store = Store(tmp_path)
-    commit(store, node())
-    (place(store) / MANIFEST).unlink()
-    assert not store.has(node())
+def test_a_folder_without_manifest_does_not_exist_and_is_written_anew(store):
     assert store.discard_if_damaged(node()) == ""
+    commit(store, node())
+    store = Store(store.root)
+    store.files.remove(f"{folder_of(node())}/{MANIFEST}")
+    store.files.write(f"{folder_of(node())}/model-00002.safetensors", "of a run that was cut short")
+    assert not store.has(node()) and store.is_damaged(node())
+    assert "no manifest" in store.discard_if_damaged(node())
+    assert "rows.txt" in there(store), "another process may be writing the manifest at this moment"
     commit(store, node(), "again")
-    assert (place(store) / "rows.txt").read_text() == "again"
+    assert (store.use(node()) / "rows.txt").read_text() == "again"
+    assert there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("name", "content", "said"),
     [
-        (lambda folder: (folder / "rows.txt").write_text("CONTENT"), "another content"),
-        (lambda folder: (folder / "rows.txt").write_text("con"), "3 bytes, not 7"),
-        (lambda folder: (folder / "sub" / "more.txt").unlink(), "missing"),
-        (lambda folder: (folder / MANIFEST).write_text('{"files": '), "manifest"),
-        (lambda folder: (folder / MANIFEST).write_text("{}"), "incomplete"),
-        (lambda folder: (folder / MANIFEST).write_text("[]"), "incomplete"),
-        (lambda folder: (folder / MANIFEST).write_text('{"files": {"rows.txt": 3}}'), "incomplete"),
+        ("rows.txt", "CONTENT", "another content"),
+        ("rows.txt", "con", "3 bytes, not 7"),
+        ("sub/more.txt", None, "missing"),
+        (MANIFEST, '{"files": ', "manifest"),
+        (MANIFEST, "{}", "incomplete"),
+        (MANIFEST, "[]", "incomplete"),
+        (MANIFEST, '{"files": {"rows.txt": 3}}', "incomplete"),
+        (MANIFEST, '{"files": {"rows.txt": null}}', "incomplete"),
+        (MANIFEST, '{"files": {"rows.txt": {"bytes": 7}}, "schema_version": "x"}', "incomplete"),
     ],
 )
-def test_damage_is_seen_said_and_removed(tmp_path, harm, said):
-    store = Store(tmp_path)
+def test_damage_is_seen_said_and_removed(store, name, content, said):
     commit(store, node())
-    harm(place(store))
-    assert not store.has(node())
+    store = Store(store.root)
+    if store.files.local is None and said == "another content":
+        time.sleep(1.1)  # times of objects are in seconds
+    if content is None:
+        store.files.remove(f"{folder_of(node())}/{name}")
+    else:
+        store.files.write(f"{folder_of(node())}/{name}", content)
+    assert not store.has(node()) and store.is_damaged(node())
     assert said in store.discard_if_damaged(node())
-    assert not place(store).exists()
+    assert not there(store) and not store.is_damaged(node())
+    commit(store, node())
+    assert store.has(node())
+
+
+def test_damage_is_seen_in_use_at_the_latest(store):
+    commit(store, node())
+    store.forget(node())
+    store.files.write(f"{folder_of(node())}/rows.txt", "CONTENT")
+    with pytest.raises(StoreError, match=r"label is damaged \(rows.txt has another content.*run the command again"):
+        store.use(node())
+    assert not store.has(node())
+    with pytest.raises(StoreError, match="label is not in the store"):
+        store.use(node())
+
+
+def test_a_damaged_copy_is_fetched_again_and_harms_nobody(store):
+    commit(store, node())
+    if store.files.local is not None:
+        return
+    for harm in (
+        lambda folder: (folder / "rows.txt").write_text("CONTENT"),
+        lambda folder: (folder / "sub" / "more.txt").unlink(),
+        lambda folder: (folder / MANIFEST).unlink(),
+        shutil.rmtree,
+    ):
+        harm(place(store))
+        assert (store.use(node()) / "rows.txt").read_text() == "content"
+        assert (store.use(node()) / "sub" / "more.txt").read_text() == "more"
+    assert there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+
+
+def test_an_artefact_may_be_forgotten_and_fetched_by_many_at_once(store):
+    commit(store, node())
+    failed = []
+
+    def use():
+        for _ in range(30):
+            try:
+                store.use(node())
+                Store(store.root).forget(node())
+            except Exception as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not [error for error in failed if "damaged" in str(error)]
+    assert Store(store.root).has(node()) and there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+
+
+def test_what_another_process_has_made_again_is_not_removed(store, monkeypatch):
+    commit(store, node())
+    slow, quick = Store(store.root), Store(store.root)
+    store.files.write(f"{folder_of(node())}/rows.txt", "con")
+    looked = slow._integrity.damage
+
+    def damage(*arguments, **more):
+        wrong = looked(*arguments, **more)
+        quick.discard_if_damaged(node())
+        commit(quick, node())
+        return wrong
+
+    monkeypatch.setattr(slow._integrity, "damage", damage)
+    assert "3 bytes" in slow.discard_if_damaged(node())
+    assert quick.has(node()) and Store(store.root).has(node())
 
 
 def test_a_large_file_is_checked_whole_before_it_is_used(tmp_path, monkeypatch):
@@ -108,21 +211,86 @@ def test_a_large_file_is_checked_whole_before_it_is_used(tmp_path, monkeypatch):
     assert not store.has(node())
 
 
-def test_an_artefact_of_a_newer_schema_is_left_alone(tmp_path):
-    store = Store(tmp_path)
+def test_an_artefact_of_a_newer_schema_is_left_alone(store):
     commit(store, node())
-    path = place(store) / MANIFEST
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
-    with pytest.raises(StoreError, match="newer raysweep"):
-        store.has(node())
-    assert path.exists()
+    name = f"{folder_of(node())}/{MANIFEST}"
+    newer = {**json.loads(store.files.read(name)), "schema_version": 99, "colour": "red"}
+    store.files.write(name, json.dumps(newer))
+    for look in (Store.has, Store.use, Store.discard_if_damaged, Store.manifest):
+        with pytest.raises(NewerStore, match="newer raysweep"):
+            look(Store(store.root), node())
+    assert there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 
 
-def test_checkpoints_go_when_the_artefact_is_committed(tmp_path):
-    store = Store(tmp_path)
+def test_an_artefact_of_this_schema_may_say_more_than_is_known(store):
+    commit(store, node())
+    name = f"{folder_of(node())}/{MANIFEST}"
+    store.files.write(name, json.dumps({**json.loads(store.files.read(name)), "colour": "red"}))
+    assert Store(store.root).has(node())
+
+
+def test_a_store_that_is_away_for_a_moment_is_not_damaged(tmp_path, monkeypatch):
+    store = Store(tmp_path / "store")
+    store.require_writable()
+    commit(store, node())
+    away = tmp_path / "away"
+    read = store.files.read
+
+    def read_and_go(name: str) -> bytes | None:
+        text = read(name)
+        (tmp_path / "store").rename(away)
+        threading.Timer(0.7, lambda: away.rename(tmp_path / "store")).start()
+        return text
+
+    monkeypatch.setattr(store._integrity._files, "read", read_and_go)
+    assert store.has(node())
+    monkeypatch.undo()
+    assert store.has(node()) and there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+
+
+def test_checkpoints_go_when_the_artefact_is_committed(store):
     store.work(node()).write("step-1/weights", "w")
     commit(store, node())
     assert not store.work(node()).infos()
+
+
+def test_what_a_killed_process_was_writing_is_removed_by_the_next_one(store):
+    left = store.scratch / "staging" / f"results-{node().key[:16]}-killed"
+    other = store.scratch / "staging" / "results-of-somebody-else"
+    for folder in (left, other):
+        folder.mkdir(parents=True)
+    commit(store, node())
+    assert not left.exists() and other.exists()
+
+
+def test_a_model_in_the_store_is_found_by_every_machine(store, monkeypatch, tmp_path):
+    commit(store, node())
+    adapter = ModelRef(location_of(node()), base=ModelRef("some/hub-id"))
+    assert (
+        store.located(adapter).location == str(place(store)) and store.located(adapter).base.location == "some/hub-id"
+    )
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "of another machine"))
+    other = Store(store.root)
+    found = Path(other.located(ModelRef("x", base=ModelRef(location_of(node())))).base.location)
+    assert (found / "rows.txt").read_text() == "content"
+
+
+def test_many_artefacts_are_looked_at_at_once(store):
+    nodes = [node(limit=number) for number in range(20)]
+    for each in nodes[::2]:
+        commit(store, each)
+    other = Store(store.root)
+    other.survey(nodes)
+    assert [other.has(each) for each in nodes] == [number % 2 == 0 for number in range(20)]
+
+
+def test_a_full_disk_is_named_whatever_library_met_it(store):
+    for error in (
+        OSError(28, "No space left on device"),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+    ):
+        with pytest.raises(StoreError, match=r"label, in .*: no space is left on the disk"), store.writing(node()):
+            raise error
 
 
 def test_a_storage_that_cannot_be_written_is_refused(tmp_path):

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
+import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from raysweep.engine.base import Block, GenerateJob
 from raysweep.engine.cluster import Placement
 from raysweep.engine.local import make_generator
-from raysweep.errors import RaysweepError
+from raysweep.errors import HopelessError, RaysweepError
+from raysweep.generators.base import Generator
 from raysweep.records import Completion
+
+log = logging.getLogger("raysweep")
+
+RESTARTS = 3
+"""Times that an actor whose process died is started again before the attempt has failed; Ray Data's own is for ever."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a batch could not be made. It travels as data: Ray Data would bury the error, and lose its kind."""
+
+    text: str
+    retry: bool
+    trace: str
+
+    @staticmethod
+    def of(error: Exception) -> Failure:
+        """Describe an error."""
+        text = str(error) if isinstance(error, RaysweepError) else f"{type(error).__name__}: {error}"
+        return Failure(text, bool(getattr(error, "retry", True)), traceback.format_exc())
+
+    @property
+    def error(self) -> RaysweepError:
+        """An error to raise instead."""
+        return RaysweepError(self.text) if self.retry else HopelessError(self.text)
 
 
 class GenerationActor:
@@ -18,19 +47,25 @@ class GenerationActor:
 
     def __init__(self, job: GenerateJob) -> None:
         self._job = job
-        self._generator = make_generator(job)
+        self._generator: Generator | None = None
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         """Complete batches; their numbers travel along, since Data keeps no order."""
-        made = [pickle.dumps(self._generator.generate(self._job.batches[int(at)])) for at in rows["at"]]
-        return {"at": rows["at"], "completions": made}
+        return {"at": rows["at"], "completions": [pickle.dumps(self._make(int(at))) for at in rows["at"]]}
+
+    def _make(self, at: int) -> list[Completion] | Failure:
+        try:
+            self._generator = self._generator or make_generator(self._job)
+            return self._generator.generate(self._job.batches[at])
+        except Exception as error:
+            return Failure.of(error)
 
 
 def generate_with_ray(job: GenerateJob, placement: Placement, actors: int) -> Iterator[Block[Completion]]:
     """Yield the completions of each batch as it is made.
 
     Raises:
-        RaysweepError: not all batches came back.
+        RaysweepError: the generator failed, or not all batches came back.
     """
     import ray
 
@@ -45,13 +80,27 @@ def generate_with_ray(job: GenerateJob, placement: Placement, actors: int) -> It
         batch_size=1,
         num_cpus=0 if placement.in_trial else placement.cpus,  # in the trial's process: it lends its CPU and waits
         num_gpus=placement.gpus or None,
+        max_restarts=RESTARTS,
+        max_task_retries=RESTARTS,
         **placement.remote_options,
     )
     found = set()
-    for rows in made.iter_batches(batch_size=None, prefetch_batches=0):
-        for at, completions in zip(map(int, rows["at"]), rows["completions"], strict=True):
-            if at not in found:  # a batch whose actor died after it was made is made again
-                found.add(at)
-                yield Block(at, pickle.loads(completions))
+    try:
+        for rows in made.iter_batches(batch_size=None, prefetch_batches=0):
+            for at, completions in zip(map(int, rows["at"]), rows["completions"], strict=True):
+                if at not in found:  # a batch whose actor died after it was made is made again
+                    found.add(at)
+                    yield Block(at, _completions(completions))
+    except ray.exceptions.RayActorError as error:
+        times = f"{RESTARTS + 1} times"
+        raise RaysweepError(f"the process of a generator died {times} at one batch; was its memory short?") from error
     if len(found) != total:
         raise RaysweepError(f"generation returned {len(found)} of {total} batches")
+
+
+def _completions(block: bytes) -> list[Completion]:
+    made: list[Completion] | Failure = pickle.loads(block)
+    if isinstance(made, Failure):
+        log.debug("%s", made.trace)
+        raise made.error
+    return made

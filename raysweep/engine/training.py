@@ -47,7 +47,10 @@ def train_with_ray(work: TrainWork, progress: ProgressFile, placement: Placement
 
     def loop(config: dict[str, Any]) -> dict[str, Any]:
         files = work.work
-        return work.run(TrainingServices(files, progress) if in_trial else WorkerServices(files, progress))
+        services = TrainingServices(files, progress) if in_trial else WorkerServices(files, progress)
+        if services.rank == 0:
+            progress.update("training", force=True)  # the wait for workers is over: from here on a hang counts
+        return work.run(services)
 
     filesystem, path = work.work.filesystem()
     trainer = TorchTrainer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from raysweep.engine.cluster import Cluster, Placement, placement
 from raysweep.engine.execution import execute_with_ray
 from raysweep.engine.generation import generate_with_ray
 from raysweep.engine.lost import noticed
+from raysweep.engine.orphans import released
 from raysweep.engine.preflight import live_nodes, require_feasible
 from raysweep.engine.stalls import told
 from raysweep.engine.training import train_with_ray
@@ -24,6 +26,8 @@ log = logging.getLogger("raysweep")
 
 GAVE_UP = "gave_up"
 """A trial reports it before it raises an error that no further attempt follows."""
+PATIENT = ("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "1e7")
+"""Workers wait for their resources while other cells hold them, which may take hours; Ray Train gives up after 60 s."""
 
 
 class RayStages(Stages):
@@ -36,6 +40,7 @@ class RayStages(Stages):
 
     def train(self, work: TrainWork, progress: ProgressFile) -> dict[str, Any]:
         """Train through Ray Train."""
+        os.environ.setdefault(*PATIENT)
         self._wait_for("training workers", work.workers, progress)
         return train_with_ray(work, progress, self._placement)
 
@@ -69,6 +74,7 @@ class RayEngine(Engine):
         log.info("%s", self._cluster.start())
         self._watches = ExitStack()
         self._watches.enter_context(told(self.settings.folder.below("progress")))
+        self._watches.enter_context(released())
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -95,20 +101,23 @@ class RayEngine(Engine):
                 "num_gpus": bundle.pop("GPU", 0),
                 "memory": bundle.pop("memory", None),
                 "resources": bundle,
+                "label_selector": dict(asked.labels) if asked.in_trial else {},
                 "max_retries": self.settings.recovery.retries + 1,  # of processes that die; `attempts` counts them
                 "max_calls": 1 if task.workers else 0,  # a process that trained holds gigabytes until it ends
                 "name": f"make {task.id}",
             }
             before = [refs[name] for name in task.after if name in refs]
             refs[task.id] = ray.remote(**options)(_run_task).remote(task, self._stages(asked), *before)
-        errors = {}
+        errors: dict[str, str] = {}
+        names, left = {ref: name for name, ref in refs.items()}, list(refs.values())
         with noticed():
-            for name, ref in refs.items():
+            while left and not (errors and self.settings.fail_fast):
+                (ended,), left = ray.wait(left, num_returns=1)
                 try:
-                    ray.get(ref)
+                    ray.get(ended)
                 except Exception as error:
-                    log.debug("%s failed", name, exc_info=True)
-                    errors[name] = last_line(error)
+                    log.debug("%s failed", names[ended], exc_info=True)
+                    errors[names[ended]] = last_line(error)
         return errors
 
     def run_cells(self, tasks: Sequence[Task]) -> dict[str, str]:
@@ -118,10 +127,10 @@ class RayEngine(Engine):
         from ray import tune
 
         by_id = {task.id: task for task in tasks}
-        stages = {task.id: self._stages(self._placed(task)) for task in tasks}
-        bundles = {task.id: self._cluster.driver_bundle(self._placed(task)) for task in tasks}
-        filesystem, path = self.settings.folder.below("tune").filesystem()
         placed = {task.id: self._placed(task) for task in tasks}
+        stages = {name: self._stages(asked) for name, asked in placed.items()}
+        bundles = {name: self._cluster.driver_bundle(asked) for name, asked in placed.items()}
+        filesystem, path = self.settings.folder.below("tune").filesystem()
         selectors = {name: dict(asked.labels) if asked.in_trial else {} for name, asked in placed.items()}
         ends = _ends()
         trainable = tune.with_resources(

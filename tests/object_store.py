@@ -1,0 +1,84 @@
+"""A local S3 server for tests: moto, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+ACCOUNT = {
+    "AWS_ACCESS_KEY_ID": "someone",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_REGION": "us-east-1",
+}
+
+
+@dataclass
+class Server:
+    """A server with one bucket; what it holds outlives `stop` and `start`."""
+
+    bucket: str
+    port: int = 0
+    _server: Any = None
+
+    def start(self) -> None:
+        from moto.server import ThreadedMotoServer
+
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self._server = ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
+        self._server.start()
+        self.port = self._server.get_host_and_port()[1]
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def uri(self, folder: str, bucket: str | None = None) -> str:
+        """A storage for raysweep."""
+        return f"s3://{bucket or self.bucket}/{folder}?endpoint_override=127.0.0.1:{self.port}&scheme=http"
+
+    def keys(self) -> list[str]:
+        """All objects of the bucket that hold something, without asking raysweep."""
+        return sorted(key for key, value in self._objects() if value)
+
+    def get(self, key: str) -> bytes:
+        return dict(self._objects())[key]
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object as another program would, now."""
+        self.ask("PUT", key, data)
+
+    def delete(self, key: str) -> None:
+        self.ask("DELETE", key)
+
+    def ask(self, method: str, key: str, data: bytes | None = None) -> None:
+        address = f"http://127.0.0.1:{self.port}/{self.bucket}/{quote(key)}"
+        urllib.request.urlopen(urllib.request.Request(address, data, method=method), timeout=10).close()
+
+    def _objects(self) -> Iterator[tuple[str, bytes]]:
+        from moto.s3.models import s3_backends
+
+        for backend in s3_backends.values():
+            for account in backend.values():
+                if self.bucket in account.buckets:
+                    yield from ((name, key.value) for name, key in account.buckets[self.bucket].keys.items())
+
+
+@contextlib.contextmanager
+def served() -> Iterator[Server]:
+    """Serve for the block."""
+    pytest.importorskip("moto.server", reason="needs moto[server]")
+    server = Server(f"b{uuid.uuid4().hex[:12]}")  # all servers of a process share what they hold
+    server.start()
+    try:
+        server.ask("PUT", "")
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,36 @@
+"""Parts as they come with raysweep that also write down where they are used."""
+
+from __future__ import annotations
+
+from raysweep_extra.notes import found_here
+
+from raysweep.generators.fake import Fake
+from raysweep.problems.minicode import MiniCodeProblems
+from raysweep.trainers.objectives.sft import Sft
+
+
+class ToldProblems(MiniCodeProblems):
+    """MiniCode's problems."""
+
+    def problems(self):
+        """See `MiniCodeProblems`."""
+        found_here("problem set")
+        return super().problems()
+
+
+class ToldSft(Sft):
+    """Supervised fine-tuning."""
+
+    def encode(self, row, tokenizer, recipe):
+        """See `Sft`."""
+        found_here("objective")
+        return super().encode(row, tokenizer, recipe)
+
+
+class ToldFake(Fake):
+    """The fake generator."""
+
+    def generate(self, requests):
+        """See `Fake`."""
+        found_here("generator")
+        return super().generate(requests)

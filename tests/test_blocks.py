@@ -1,0 +1,77 @@
+"""Blocks of rows: what is whole and of this version is read, all else is passed over."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from raysweep.blocks import Blocks, _name
+from raysweep.files import Files
+from raysweep.records import Completion, Outcome, Verdict
+
+
+@pytest.fixture
+def files(tmp_path) -> Files:
+    return Files(str(tmp_path))
+
+
+def completion(task: str, text: str = "pass") -> Completion:
+    made = Completion.__dataclass_fields__
+    given = {"task_id": task, "draw": 0, "text": text}
+    empty = {"str": "", "int": 0, "float": 0.0, "bool": False}
+    return Completion(**{name: given.get(name, empty.get(str(field.type), "")) for name, field in made.items()})
+
+
+def test_rows_come_back_as_they_were(files):
+    blocks = Blocks(files, Completion)
+    rows = {"a": completion("t/1"), "b": completion("t/2", "ü \u2028 \ud800 \0 'x'\n")}
+    blocks.add(rows)
+    blocks.add({"c": completion("t/3")})
+    assert Blocks(files, Completion).read() == {**rows, "c": completion("t/3")}
+
+
+def test_enums_come_back_through_a_function_that_makes_them(files):
+    verdict = Verdict(Outcome.PASSED, "", "", 0.25)
+    Blocks(files, Verdict).add({"a": verdict})
+    assert Blocks(files, lambda outcome, **more: Verdict(Outcome(outcome), **more)).read() == {"a": verdict}
+
+
+def test_nothing_is_no_rows(files):
+    assert Blocks(files.below("none"), Completion).read() == {}
+    Blocks(files, Completion).add({})
+    assert Blocks(files, Completion).read() == {}
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda data: data[:-3], lambda data: b"", lambda data: data.replace(b"pass", b"PASS"), lambda data: b"{"]
+)
+def test_a_torn_or_altered_block_is_passed_over(files, harm):
+    blocks = Blocks(files, Completion)
+    blocks.add({"a": completion("t/1")})
+    (path,) = files.local.iterdir()
+    path.write_bytes(harm(path.read_bytes()))
+    blocks.add({"b": completion("t/2")})
+    assert blocks.read() == {"b": completion("t/2")}
+
+
+@pytest.mark.parametrize("content", [{"a": {"colour": "red"}}, {"a": 3}, [1], 3, {"a": None}])
+def test_a_block_of_another_version_is_passed_over(files, content):
+    data = json.dumps(content).encode()
+    files.write(_name(data), data)
+    Blocks(files, Completion).add({"b": completion("t/2")})
+    assert Blocks(files, Completion).read() == {"b": completion("t/2")}
+
+
+def test_blocks_may_be_added_and_read_at_the_same_time(files):
+    blocks = Blocks(files, Completion)
+    threads = [
+        threading.Thread(target=lambda at=at: [blocks.add({f"{at}-{n}": completion("t")}) for n in range(20)])
+        for at in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        blocks.read()
+    assert len(blocks.read()) == 80

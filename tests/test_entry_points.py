@@ -1,0 +1,101 @@
+"""Packages beside raysweep: what they register is found wherever it is used, and one that is broken stops no other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import raysweep
+from tests.plugin import environment, install
+
+NANO = Path(__file__).with_name("nano.yaml")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """A folder with the package of tests/plugin, built and installed by pip."""
+    folder = tmp_path_factory.mktemp("installed")
+    install(folder)
+    return folder
+
+
+@pytest.fixture
+def broken(installed, tmp_path) -> str:
+    """The folder, and one with a package whose module can't be imported, for PYTHONPATH."""
+    about = tmp_path / "raysweep_ruin-2.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: raysweep-ruin\nVersion: 2.1\n")
+    (about / "entry_points.txt").write_text("[raysweep.perturbations]\nRuin = ruin:Ruin\nC1 = theirs:Theirs\n")
+    (tmp_path / "ruin.py").write_text("import no_such_module\n")
+    (tmp_path / "theirs.py").write_text("class Theirs:\n    pass\n")
+    return f"{installed}:{tmp_path}"
+
+
+def command(path: str | Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run raysweep where the packages in `path` are installed; they write down things in `folder`."""
+    return subprocess.run(
+        [sys.executable, "-m", "raysweep", *arguments],
+        capture_output=True,
+        text=True,
+        env={**environment(folder), "PYTHONPATH": str(path)},
+    )
+
+
+def test_what_an_installed_package_registers_is_listed_with_its_docstring(installed, tmp_path):
+    done = command(installed, tmp_path, "list", "perturbations")
+    assert done.returncode == 0
+    assert "Shout       Each word in capitals, with a probability of .5 x strength.\n" in done.stdout
+
+
+def test_a_package_that_can_not_be_imported_is_named_and_the_others_work(broken, tmp_path):
+    done = command(broken, tmp_path, "list", "perturbations")
+    names = [line.split()[0] for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and {"C1", "Shout"} <= set(names) and "Ruin" not in names
+    told = done.stderr.splitlines()
+    assert told == [
+        "perturbation 'Ruin' of the installed package raysweep-ruin 2.1 can't be used: "
+        "ModuleNotFoundError: No module named 'no_such_module'",
+        "perturbation 'C1' of the installed package raysweep-ruin 2.1 can't be used: "
+        "perturbation 'C1' is registered by both raysweep.perturbations.butter_fingers and theirs",
+    ]
+
+
+def test_a_config_that_needs_such_a_package_is_refused_with_the_reason(broken, tmp_path):
+    done = command(broken, tmp_path, "plan", str(NANO), "--set", "training.sets=[Ruin]")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    said = "perturbation 'Ruin' of the installed package raysweep-ruin 2.1 can't be used: ModuleNotFoundError"
+    assert f"training.sets.0: {said}" in done.stderr.replace("\n", " ")
+
+
+@pytest.mark.ray
+def test_every_kind_of_worker_finds_an_installed_perturbation(installed, tmp_path):
+    config = yaml.safe_load(NANO.read_text())
+    config["models"].append({"name": "fake", "generator": {"name": "told", "share": 0.9}})
+    config["recipes"]["told"] = {**config["recipes"]["tiny"], "objective": "told"}
+    config["models"][0]["recipes"] = ["told"]
+    config["training"]["sets"] = ["Shout"]
+    config["evaluation"]["perturbations"] = ["Shout"]
+    config["evaluation"]["problems"] = [{"name": "told", "split": "validation", "count": 6}]
+    config["resources"] = {"processes": "workers"}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    storage = str(tmp_path / "store")
+    done = command(installed, tmp_path, "run", str(tmp_path / "config.yaml"), "--storage", storage)
+    assert done.returncode == 0, done.stderr
+    where: dict[str, set[str]] = {}
+    for line in (tmp_path / "found").read_text().splitlines():
+        what, module, process = line.split("|")
+        assert module == "raysweep_extra.shout"
+        where.setdefault(what, set()).add(process)
+    assert set(where) == {"perturbation", "problem set", "objective", "generator"}
+    assert all("ray::" in process for processes in where.values() for process in processes)
+    making_inputs, training, generating = where["perturbation"], where["objective"], where["generator"]
+    trials = where["problem set"] - making_inputs
+    assert len(making_inputs | training | generating | trials) >= 4
+    assert not training & generating and not (training | generating) & (making_inputs | trials)
+    frame = raysweep.load_results("nano", storage=storage)
+    unchanged = frame[(frame.metric == "rows_unchanged") & (frame.perturbation == "Shout")]
+    assert set(unchanged.training_set) == {"base", "Shout"} and set(unchanged.value) == {0}

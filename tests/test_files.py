@@ -1,0 +1,270 @@
+"""Files of a root: waiting for one that vanishes, its marker, errors in one sentence, travelling to other processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from raysweep import files as files_module
+from raysweep.errors import NewerStore, StoreError, UsageError
+from raysweep.files import MARKER, Files
+from tests.object_store import ACCOUNT, served
+
+
+@pytest.fixture(scope="module")
+def server():
+    with served() as running:
+        yield running
+
+
+@pytest.fixture
+def account(monkeypatch):
+    for name, value in ACCOUNT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(params=["disk", "s3"])
+def files(request, tmp_path, server, account) -> Files:
+    root = str(tmp_path / "store") if request.param == "disk" else server.uri(request.node.name[:30])
+    found = Files(root)
+    found.require_writable()
+    return found
+
+
+@pytest.fixture
+def disk(tmp_path) -> Files:
+    found = Files(str(tmp_path / "store"))
+    found.require_writable()
+    return found
+
+
+def away(files: Files, seconds: float) -> threading.Thread:
+    """Take the root away now, bring it back after some time."""
+    root, elsewhere = Path(files.root), Path(f"{files.root}-away")
+    root.rename(elsewhere)
+
+    def bring_back():
+        time.sleep(seconds)
+        if root.exists():
+            root.rmdir()  # empty, as the folder is that an unmounted disk leaves
+        elsewhere.rename(root)
+
+    thread = threading.Thread(target=bring_back)
+    thread.start()
+    return thread
+
+
+def test_files_below_a_folder_are_named_relative_to_it(files):
+    below = files.below("a/b")
+    below.write("x", "text")
+    assert files.read("a/b/x") == b"text" == below.read("x") == files.below("a").below("b").read("x")
+    assert set(files.infos("a")) == {"b/x"} and set(below.infos()) == {"x"}
+    assert str(below) == f"{files}/a/b"
+
+
+def test_files_travel_to_other_processes(files):
+    files.write("x", "1")
+    other = pickle.loads(pickle.dumps(files.below("sub")))
+    assert other.expected and str(other) == f"{files}/sub" and other.read("none") is None
+    other.write("y", "2")
+    assert files.read("sub/y") == b"2"
+
+
+def test_many_threads_may_use_one_files(files):
+    def work(number: int) -> bool:
+        files.write(f"t/{number}", str(number))
+        return files.read(f"t/{number}") == str(number).encode()
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(work, range(100)))
+    assert len(files.infos("t")) == 100
+
+
+def test_a_folder_is_written_and_read_through_a_local_one(files):
+    with files.writing("c/step-1") as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "w").write_bytes(b"w" * 1000)
+        (folder / "e").touch()
+    with files.reading("c/step-1") as folder:
+        assert (folder / "sub" / "w").read_bytes() == b"w" * 1000 and (folder / "e").read_bytes() == b""
+    assert set(files.infos("c")) == {"step-1/sub/w", "step-1/e"}
+
+
+def test_an_error_in_a_folder_being_written_reaches_no_object_store(server, account):
+    files = Files(server.uri("error"))
+    with pytest.raises(RuntimeError), files.writing("c") as folder:
+        (folder / "w").write_text("half")
+        raise RuntimeError
+    assert not files.infos()
+
+
+def test_a_root_that_vanishes_is_waited_for_in_reads_and_writes(disk, caplog):
+    disk.write("x", "1")
+    for use in (
+        lambda: disk.read("x"),
+        lambda: disk.infos()["x"],
+        lambda: disk.info("x"),
+        lambda: disk.write("y", "2") or "written",
+        lambda: disk.await_root() or "there",
+    ):
+        back = away(disk, 0.7)
+        started = time.monotonic()
+        assert use()
+        assert time.monotonic() - started >= 0.4
+        back.join()
+    assert disk.read("x") == b"1" and disk.read("y") == b"2"
+    assert "waiting up to 120 s for it" in caplog.text and "is back" in caplog.text
+
+
+def test_the_empty_folder_that_an_unmounted_disk_leaves_is_not_written_into(disk):
+    back = away(disk, 0.8)
+    root = Path(disk.root)
+    root.mkdir()
+    disk.write("deep/y", "2")
+    with disk.writing("folder") as folder:
+        (folder / "z").write_text("3")
+    back.join()
+    assert disk.read("deep/y") == b"2" and disk.read("folder/z") == b"3"
+
+
+def test_a_root_that_stays_away_is_an_error_that_names_it(disk, monkeypatch):
+    monkeypatch.setattr(files_module, "PATIENCE", 1.0)
+    back = away(disk, 2)
+    with pytest.raises(StoreError, match=rf"storage {disk.root}: its folder, or the file {MARKER} in it, is gone"):
+        disk.read("x")
+    with pytest.raises(StoreError):
+        disk.write("x", "1", patient=False)
+    back.join()
+
+
+def test_what_was_never_there_is_not_waited_for(tmp_path):
+    files = Files(str(tmp_path / "none"))
+    assert files.read("x") is None and files.infos() == {} and files.info("x") is None
+
+
+def test_a_server_that_is_away_is_waited_for(account):
+    with served() as server:
+        files = Files(server.uri("vanishing"))
+        files.require_writable()
+        files.write("x", "1")
+        server.stop()
+        threading.Timer(3, server.start).start()
+        assert files.read("x") == b"1"
+        server.stop()
+        threading.Timer(1, server.start).start()
+        files.write("y", "2")
+        assert set(files.infos()) == {"x", "y", MARKER}
+
+
+def test_a_server_that_does_not_answer_is_an_error_in_seconds(account):
+    files = Files("s3://bucket/x?endpoint_override=127.0.0.1:1&scheme=http")
+    started = time.monotonic()
+    with pytest.raises(UsageError, match=r"storage 's3://bucket/x' can't be written: .*onnect"):
+        files.require_writable()
+    with pytest.raises(StoreError, match="onnect"):
+        files.read("x")
+    assert time.monotonic() - started < 30
+
+
+def test_a_bucket_that_does_not_exist_is_named(server, account):
+    files = Files(server.uri("x", bucket="no-such-bucket"))
+    with pytest.raises(UsageError, match="bucket does not exist"):
+        files.require_writable()
+    with pytest.raises(UsageError, match="there is no bucket 'no-such-bucket'"):
+        files.require_known()
+
+
+@pytest.mark.parametrize("uri", ["nonsense://bucket/x", "s3://", "s3:///x", "s3://bucket/x?colour=red", "s3:/b/x"])
+def test_a_uri_that_means_nothing_is_refused_at_once(uri):
+    with pytest.raises(UsageError, match="s3://bucket"):
+        Files(uri if uri != "s3:/b/x" else "s3:/bucket")
+
+
+def test_a_root_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="can't be written: Not a directory; give another one with --storage"):
+        Files(str(tmp_path / "file" / "store")).require_writable()
+
+
+def test_a_store_of_a_newer_raysweep_is_left_alone_by_writers_and_readers(files):
+    files.write(MARKER, json.dumps({"schema_version": 99, "colour": "red"}))
+    before = set(files.infos())
+    for look in (Files(files.root).require_writable, Files(files.root).require_known):
+        with pytest.raises(NewerStore, match=r"was written by a newer raysweep \(schema 99"):
+            look()
+    assert set(files.infos()) == before
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": "x"}', "\0\0"])
+def test_a_marker_that_is_broken_marks_all_the_same(files, content):
+    files.write(MARKER, content)
+    Files(files.root).require_writable()
+    Files(files.root).require_known()
+
+
+def test_an_old_store_without_a_marker_gets_one(tmp_path):
+    (tmp_path / "store" / "artefacts").mkdir(parents=True)
+    files = Files(str(tmp_path / "store"))
+    files.require_known()
+    assert not (tmp_path / "store" / MARKER).exists(), "readers write nothing"
+    files.require_writable()
+    assert (tmp_path / "store" / MARKER).exists() and files.expected
+
+
+@pytest.mark.parametrize("form", ["relative", "slash", "symlink", "dots", "uri"])
+def test_one_root_may_be_given_in_many_ways(tmp_path, monkeypatch, form):
+    real = tmp_path / "the store [1] ü"
+    Files(str(real)).require_writable()
+    Files(str(real)).write("x", "1")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(real)
+    root = {
+        "relative": real.name,
+        "slash": f"{real}/",
+        "symlink": str(tmp_path / "link"),
+        "dots": f"../{tmp_path.name}/{real.name}",
+        "uri": real.as_uri(),
+    }[form]
+    files = Files(root)
+    files.require_writable()
+    monkeypatch.chdir("/")
+    assert files.read("x") == b"1" and set(files.infos()) == {"x", MARKER}
+
+
+def test_a_home_folder_is_found(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Files("~/store").require_writable()
+    assert (tmp_path / "store" / MARKER).exists()
+
+
+def test_reading_whole_folders_while_they_change_is_no_error(disk):
+    over = threading.Event()
+
+    def change():
+        while not over.is_set():
+            for number in range(20):
+                disk.write(f"f/{number}/x", "1")
+            disk.remove_folder("f")
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    for _ in range(200):
+        disk.infos()
+    over.set()
+    thread.join()
+
+
+def test_a_file_that_may_not_be_read_is_an_error_and_not_an_absent_one(disk):
+    disk.write("x", "1")
+    disk.local.joinpath("x").chmod(0)
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    with pytest.raises(StoreError, match="Permission denied"):
+        disk.read("x")

@@ -1,0 +1,380 @@
+"""Leases: one holder at a time, whatever dies and whoever races."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from raysweep import holders, leases
+from raysweep.files import Files
+from raysweep.holders import Holder, holder_from, this_process
+from raysweep.leases import Leases
+from tests.object_store import ACCOUNT, served
+
+
+@pytest.fixture
+def files(tmp_path) -> Files:
+    store = Files(str(tmp_path / "a store [1] ü"))
+    store.require_writable()
+    return store
+
+
+def lease_file(files: Files, name: str = "x") -> Path:
+    return files.local / "leases" / f"{name}.json"
+
+
+def put(files: Files, holder: Holder | bytes, silent: float = 0.0) -> None:
+    """Leave a lease as another process would, last touched `silent` seconds ago."""
+    files.write("leases/x.json", holder if isinstance(holder, bytes) else holder.text)
+    os.utime(lease_file(files), (time.time() - silent,) * 2)
+
+
+def elsewhere(**more: object) -> Holder:
+    return dataclasses.replace(this_process(), **{"host": "another", "boot": "b", "pid": 7, **more})
+
+
+def dead_here() -> Holder:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return dataclasses.replace(this_process(), pid=child.pid, started=12345)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(leases, "DEAD_SECONDS", 0.6)
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "LOOK_SECONDS", 0.05)
+
+
+def in_process(code: str, files: Files, *arguments: str, **popen: object) -> subprocess.Popen[str]:
+    start = f"""
+        import os, sys, time
+        from raysweep.files import Files
+        from raysweep.leases import Leases
+        from raysweep.holders import this_process
+        files = Files({files.root!r}, expected=True)
+    """
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(start) + textwrap.dedent(code), *arguments],
+        text=True,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        **popen,
+    )
+
+
+def test_a_lease_is_held_by_one_and_taken_when_it_is_given_back(files):
+    mine, other = Leases(files), Leases(files)
+    with mine.take("x") as lease:
+        assert lease is not None and other.take("x") is None and mine.take("x") is None
+        assert other.holder("x").pid == os.getpid() and other.is_alive("x")
+        assert other.take("y") is not None
+    assert other.holder("x") is None and not other.is_alive("x")
+    other.take("x").release()
+
+
+def test_a_dead_holder_of_this_machine_is_taken_over_at_once(files):
+    put(files, dead_here())
+    started = time.monotonic()
+    assert Leases(files).take("x") is not None
+    assert time.monotonic() - started < 1
+
+
+def test_a_process_with_the_number_of_a_dead_one_is_another_one(files):
+    put(files, dataclasses.replace(this_process(), pid=os.getppid(), started=1))
+    assert Leases(files).take("x") is not None
+
+
+def test_a_killed_holder_delays_nobody(files):
+    holder = in_process("lease = Leases(files).take('x'); print('held', flush=True); time.sleep(600)", files)
+    assert holder.stdout.readline() == "held\n"
+    assert Leases(files).take("x") is None
+    holder.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{holder.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline
+    assert Leases(files).take("x") is not None, "a zombie holds nothing, though nobody has waited for it yet"
+    holder.wait()
+
+
+def test_one_from_before_this_machine_was_booted_is_taken_over_at_once(files):
+    before_boot = holders.uptime() + 60
+    put(files, dataclasses.replace(this_process(), boot="an earlier one"), before_boot)
+    assert Leases(files).take("x") is not None
+    put(files, dataclasses.replace(this_process(), boot="of a machine of the same name"), 5)
+    assert Leases(files).take("x") is None
+
+
+def test_a_holder_elsewhere_is_watched_for_a_minute(files, quick):
+    put(files, elsewhere(), 1000 - leases.LONG_DEAD_SECONDS)
+    watching = Leases(files)
+    started = time.monotonic()
+    while watching.take("x") is None:
+        time.sleep(0.05)
+    assert 0.6 <= time.monotonic() - started < 1.2
+
+
+def test_a_holder_elsewhere_that_touches_its_lease_is_alive(files, quick):
+    put(files, elsewhere())
+    watching = Leases(files)
+    for _ in range(20):
+        assert watching.take("x") is None and watching.is_alive("x")
+        time.sleep(0.05)
+        os.utime(lease_file(files))
+
+
+def test_one_elsewhere_that_was_silent_for_ten_minutes_is_dead_at_first_sight(files):
+    put(files, elsewhere(), leases.LONG_DEAD_SECONDS + 5)
+    assert not Leases(files).is_alive("x")
+    assert Leases(files).take("x") is not None
+
+
+def test_the_wait_for_one_elsewhere_is_at_most_a_minute():
+    assert leases.DEAD_SECONDS + leases.LOOK_SECONDS <= 60 and leases.BEAT_SECONDS * 3 < leases.DEAD_SECONDS
+
+
+def test_a_held_lease_is_touched(files, quick):
+    with Leases(files).take("x"):
+        os.utime(lease_file(files), (1000, 1000))
+        time.sleep(0.4)
+        assert time.time() - lease_file(files).stat().st_mtime < 5
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 300, b'{"host": "a', b"[]", b"3", b'{"host": "a", "pid": "many"}'])
+def test_a_lease_that_cannot_be_read_is_somebodys_for_a_minute(files, quick, content):
+    put(files, content)
+    watching = Leases(files)
+    assert watching.take("x") is None and "another version" in str(watching.holder("x"))
+    time.sleep(0.7)
+    assert watching.take("x") is not None
+
+
+def test_what_a_newer_version_adds_to_a_lease_is_left_out(files):
+    holder = this_process()
+    newer = json.dumps({**json.loads(holder.text), "colour": "red", "schema_version": 99}).encode()
+    assert holder_from(newer) == holder
+    put(files, json.dumps({**json.loads(elsewhere().text), "colour": "red"}).encode())
+    assert Leases(files).take("x") is None
+
+
+def test_a_lease_that_could_not_be_given_back_is_taken_again_by_its_own_process(files, monkeypatch):
+    lease = Leases(files).take("x")
+    away = Path(f"{files.root}-away")
+    Path(files.root).rename(away)
+    started = time.monotonic()
+    lease.release()
+    assert time.monotonic() - started < 3, "stopping does not wait for a disk"
+    away.rename(files.root)
+    assert lease_file(files).exists()
+    assert Leases(files).take("x") is not None
+
+
+def test_one_that_hangs_is_taken_over_and_leaves_the_other_alone(files, quick, caplog):
+    holder = in_process(
+        """
+        import raysweep.leases
+        raysweep.leases.BEAT_SECONDS = 0.1
+        lease = Leases(files).take('x')
+        print('held', flush=True)
+        sys.stdin.readline()
+        lease.release()
+        """,
+        files,
+        stderr=subprocess.PIPE,
+    )
+    assert holder.stdout.readline() == "held\n"
+    holder.send_signal(signal.SIGSTOP)
+    watching, taken = Leases(files), None
+    deadline = time.monotonic() + 10
+    while taken is None and time.monotonic() < deadline:
+        taken = watching.take("x")
+        time.sleep(0.05)
+    assert taken is not None
+    holder.send_signal(signal.SIGCONT)
+    time.sleep(0.5)
+    holder.communicate("\n", timeout=10)
+    assert watching.holder("x").pid == os.getpid()
+    taken.release()
+
+
+def test_a_process_that_hangs_while_it_looks_does_not_stop_the_others(files, monkeypatch):
+    monkeypatch.setattr(leases, "GUARD_SECONDS", 0.3)
+    holder = in_process(
+        """
+        from raysweep.leases import _guard
+        with _guard(files) as alone:
+            print('inside', alone, flush=True)
+            sys.stdin.readline()
+        """,
+        files,
+    )
+    assert holder.stdout.readline() == "inside True\n"
+    with Leases(files).take("x") as lease:
+        assert lease is not None
+    holder.communicate("\n", timeout=10)
+
+
+def test_threads_of_one_process_exclude_each_other(files):
+    store, taken, barrier = Leases(files), [], threading.Barrier(6)
+
+    def take():
+        for number in range(40):
+            barrier.wait()
+            lease = store.take(f"l{number}")
+            if lease is not None:
+                taken.append((number, lease))
+            barrier.wait()
+
+    threads = [threading.Thread(target=take) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(number for number, _ in taken) == list(range(40))
+    for _, lease in taken:
+        lease.release()
+
+
+RACE = """
+    mine, taken = Leases(files), []
+    for number in range(int(sys.argv[2])):
+        print(number, flush=True)
+        sys.stdin.readline()
+        lease = mine.take(f"r{number}")
+        if lease is not None:
+            taken.append(number)
+            keep = lease
+    print("taken", *taken, flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("of_a_dead_one", [False, True])
+def test_of_several_processes_exactly_one_takes_a_lease(files, of_a_dead_one):
+    rounds = 300
+    if of_a_dead_one:
+        dead = dead_here()
+        for number in range(rounds):
+            files.write(f"leases/r{number}.json", dead.text)
+    racers = [in_process(RACE, files, str(at), str(rounds)) for at in range(4)]
+    try:
+        for number in range(rounds):
+            assert {racer.stdout.readline() for racer in racers} == {f"{number}\n"}
+            for racer in racers:
+                racer.stdin.write("\n")
+                racer.stdin.flush()
+        taken = [racer.stdout.readline().split()[1:] for racer in racers]
+        assert sorted(int(number) for numbers in taken for number in numbers) == list(range(rounds))
+        assert sum(bool(numbers) for numbers in taken) > 1, "nobody raced"
+    finally:
+        for racer in racers:
+            racer.communicate("\n", timeout=20)
+
+
+WORK = """
+    import random
+    random.seed(int(sys.argv[1]))
+    from pathlib import Path
+    inside = Path(files.root) / "inside"
+    mine = Leases(files)
+    ended = 0
+    while ended < 25:
+        lease = mine.take("x")
+        if lease is None:
+            time.sleep(0.002)
+            continue
+        inside.mkdir()  # fails where somebody is there already
+        time.sleep(random.random() * 0.01)
+        inside.rmdir()
+        if random.random() < 0.2 and os.fork() == 0:
+            time.sleep(0.02)  # a child that has copies of all descriptors
+            os._exit(0)
+        lease.release()
+        ended += 1
+    print("ended", flush=True)
+"""
+
+
+def test_inside_a_lease_a_process_is_alone(files):
+    workers = [in_process(WORK, files, str(at)) for at in range(4)]
+    assert [worker.communicate(timeout=60)[0] for worker in workers] == ["ended\n"] * 4
+
+
+def test_waiting_ends_when_the_work_is_done_or_the_lease_is_free(files, quick):
+    told: list[Holder | None] = []
+    done = [False]
+    with Leases(files).take("x"):
+        threading.Timer(0.3, lambda: done.__setitem__(0, True)).start()
+        assert Leases(files).wait("x", lambda: done[0], told.append) is None
+    assert told[0].pid == os.getpid() and told[-1] is None
+    lease = Leases(files).take("x")
+    threading.Timer(0.3, lease.release).start()
+    assert Leases(files).wait("x", lambda: False, told.append) is not None
+
+
+# ------------------------------------------------------------------------------------------------ object stores
+
+
+@pytest.fixture(scope="module")
+def server():
+    with served() as running:
+        yield running
+
+
+@pytest.fixture
+def there(server, monkeypatch, request) -> Files:
+    for name, value in ACCOUNT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(leases, "SETTLE_SECONDS", 0.3)
+    store = Files(server.uri(request.node.name[:30]))
+    store.require_writable()
+    return store
+
+
+def test_in_an_object_store_the_last_of_several_writers_holds_a_lease(there):
+    for number in range(5):
+        found, barrier = [], threading.Barrier(4)
+
+        def take(name=f"l{number}", found=found, barrier=barrier):
+            mine = Leases(there)
+            barrier.wait()
+            found.append(mine.take(name))
+
+        threads = [threading.Thread(target=take) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        held = [lease for lease in found if lease is not None]
+        assert len(held) == 1
+        held[0].release()
+        assert Leases(there).holder(f"l{number}") is None
+
+
+def test_in_an_object_store_a_lease_is_renewed_and_a_dead_ones_taken(there, quick):
+    with Leases(there).take("x"):
+        before = there.info("leases/x.json").mtime_ns
+        time.sleep(1.5)
+        assert there.info("leases/x.json").mtime_ns > before
+    there.write("leases/x.json", dead_here().text)
+    Leases(there).take("x").release()
+    there.write("leases/x.json", elsewhere().text)
+    watching = Leases(there)
+    assert watching.take("x") is None
+    time.sleep(0.7)
+    assert watching.take("x") is not None
+
+
+def test_a_host_is_named():
+    assert str(this_process()).startswith(f"process {os.getpid()} on {socket.gethostname()} since ")

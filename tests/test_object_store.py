@@ -1,0 +1,288 @@
+"""Whole sweeps in an object store: the same results as on a disk, from any machine, and damage there is made good."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import raysweep
+from raysweep.config_file import load_config
+from raysweep.files import Files
+from raysweep.reporting import export
+from raysweep.status_view import cell_states
+from raysweep.sweep import RunOptions, SweepResult, open_folder, run_sweep
+from tests.object_store import ACCOUNT, served
+from tests.stores import content, made, written
+
+NANO = Path(__file__).with_name("nano.yaml")
+STAGES = ("training_set", "test_set", "base_model", "model", "completions", "results")
+
+
+def run(root: object, *overrides: str) -> SweepResult:
+    return run_sweep(load_config(NANO, overrides), RunOptions(str(root), "local"))
+
+
+def command(root: object, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "raysweep", *arguments, "--storage", str(root)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **ACCOUNT, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch, served() as running:
+        for name, value in ACCOUNT.items():
+            patch.setenv(name, value)
+        patch.setenv("RAYSWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield running
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory) -> Path:
+    """A store with a finished sweep."""
+    root = tmp_path_factory.mktemp("disk")
+    assert not run(root).errors
+    return root
+
+
+@pytest.fixture(scope="module")
+def there(server) -> str:
+    """The same in the object store."""
+    root = server.uri("a%20store")
+    result = run(root)
+    assert not result.errors and result.made == 2
+    return root
+
+
+@pytest.fixture
+def copied(there, server, request) -> str:
+    """A copy of it, to be changed."""
+    root = server.uri(f"copied-{abs(hash(request.node.name))}")
+    copy(there, root)
+    return root
+
+
+def copy(source: object, root: str) -> None:
+    there = Files(str(source))
+    for name in there.infos():
+        Files(root).write(name, there.read(name))
+
+
+@pytest.fixture
+def other_machine(monkeypatch, tmp_path) -> Path:
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_an_object_store_holds_what_a_disk_would(there, on_disk):
+    assert content(there) == content(on_disk)
+    ours, theirs = (raysweep.load_results("nano", storage=str(root)) for root in (there, on_disk))
+    assert ours.equals(theirs) and len(ours)
+    files = Files(there)
+    below = {name for name in files.infos() if not name.startswith(("artefacts/", "leases/"))}
+    on_the_disk = {name for name in Files(str(on_disk)).infos() if not name.startswith(("artefacts/", "leases/"))}
+    assert below == on_the_disk
+    assert not files.infos("unfinished") and not [name for name in files.infos("leases") if name.endswith(".json")]
+
+
+def test_the_second_run_makes_nothing(there):
+    before = written(there)
+    assert run(there).made == 0
+    assert written(there) == before
+
+
+def test_another_machine_sees_reports_and_goes_on(there, on_disk, server, other_machine):
+    folder = open_folder("nano", there)
+    states = cell_states(folder)
+    assert [cell.state for cell in states] == ["done", "done"]
+    assert states[1].model.startswith(f"s3://{server.bucket}/a%20store/artefacts/model/")
+    said = command(there, "status", "nano").stdout
+    assert states[1].model in said and 'copy_files("URI", "PATH")' in said and "endpoint_override" not in said
+    assert export(folder, "md", None) == export(open_folder("nano", str(on_disk)), "md", None)
+    assert export(folder, "html", None) == f"s3://{server.bucket}/a%20store/sweeps/nano/report.html"
+    shutil.rmtree(other_machine)
+    assert run(there).made == 0
+    assert len(raysweep.load_results("nano", storage=there))
+
+
+def test_another_machine_makes_only_what_a_larger_grid_adds(copied, other_machine):
+    before = written(copied)
+    result = run(copied, "training.sets=[C1, C2]")
+    assert result.made == 1 and not result.errors
+    after = written(copied)
+    assert {name: after[name] for name in before} == before
+    new = sorted(name.split("/")[0] for name in after.keys() - before.keys())
+    assert new == ["completions", "completions", "model", "results", "results", "training_set"]
+
+
+def test_someone_who_looks_leaves_the_files_of_the_one_who_runs_alone(copied):
+    running = run(copied).folder
+    (running.path / "raysweep.log").write_text("more than was published" * 1000)
+    (running.path / "runs.jsonl").write_text("newer")
+    for _ in range(2):
+        other = open_folder("nano", copied)
+        assert other.path != running.path and len(other.grid()) == 4
+    assert (running.path / "runs.jsonl").read_text() == "newer"
+    again = run(copied).folder
+    assert (again.path / "raysweep.log").read_text().startswith("more than was published"), "a kill loses no log"
+    assert again.runs(), "what was never published is not the sweep's"
+
+
+# --------------------------------------------------------------------------------------------------------- damage
+
+
+def torn(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def altered(data: bytes) -> bytes:
+    return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+
+
+def nothing(data: bytes) -> None:
+    return None
+
+
+HARMS = {
+    "truncated": (lambda name: not name.endswith("manifest.json"), torn, "bytes, not"),
+    "altered": (lambda name: not name.endswith("manifest.json"), altered, "another content than was written"),
+    "manifest torn": (lambda name: name.endswith("manifest.json"), torn, "can't be read"),
+    "manifest missing": (lambda name: name.endswith("manifest.json"), nothing, "no manifest"),
+}
+
+
+def harm(root: object, kind: str) -> dict[str, str]:
+    """Harm one artefact of every stage behind raysweep's back; return their labels by stage."""
+    is_meant, change, _ = HARMS[kind]
+    files, found, before = Files(str(root)), {}, made(root)
+    for name in sorted(files.infos("artefacts")):
+        stage, _, key, file = name.split("/", 3)
+        if stage in found or not is_meant(file):
+            continue
+        found[stage] = before[f"{stage}/{key}"].what.label
+        data = change(files.read(f"artefacts/{name}"))
+        files.remove(f"artefacts/{name}")
+        if data is not None:
+            files.write(f"artefacts/{name}", data)
+    return found
+
+
+@pytest.mark.parametrize("kind", HARMS)
+@pytest.mark.parametrize("place", ["disk", "object store"])
+def test_damage_of_every_kind_is_said_and_made_good(place, kind, server, on_disk, tmp_path, caplog):
+    root = shutil.copytree(on_disk, tmp_path / "store")
+    if place == "object store":
+        root = server.uri(kind.replace(" ", "-"))
+        copy(on_disk, root)
+        time.sleep(1.1)  # times of objects are in seconds
+    harmed = harm(root, kind)
+    assert set(harmed) == set(STAGES)
+    result = run(root)
+    assert not result.errors
+    for stage, label in harmed.items():
+        said = [r.message for r in caplog.records if f"{stage.replace('_', ' ')} {label} was damaged (" in r.message]
+        assert said and HARMS[kind][2] in said[0], (stage, caplog.text)
+    assert content(root) == content(on_disk)
+    assert run(root).made == 0
+
+
+def test_a_damaged_copy_is_no_damage_of_what_lies_there(there, other_machine):
+    before = written(there)
+    raysweep.load_results("nano", storage=there)
+    folder = open_folder("nano", there)
+    export(folder, "html", None)
+    copies = [path for path in other_machine.rglob("rows.parquet")]
+    assert len(copies) > 3
+    for path, how in zip(copies, [altered, torn, nothing] * len(copies), strict=False):
+        data = how(path.read_bytes())
+        path.unlink()
+        if data is not None:
+            path.write_bytes(data)
+    export(open_folder("nano", there), "html", None)
+    assert written(there) == before
+
+
+def test_a_bucket_that_was_copied_is_checked_once_and_believed_then(there, server, other_machine, monkeypatch):
+    root = server.uri("copied")
+    names = sorted(Files(there).infos("artefacts"), key=lambda name: not name.endswith("manifest.json"))
+    for name in names:
+        Files(root).write(f"artefacts/{name}", Files(there).read(f"artefacts/{name}"))
+        if name == names[len([n for n in names if n.endswith("manifest.json")]) - 1]:
+            time.sleep(1.1)  # all manifests are older now than all that they tell of
+    assert run(root).made == 0
+    fetched: list[str] = []
+    real = Files.fetch
+    monkeypatch.setattr(
+        Files, "fetch", lambda self, folder, target: fetched.append(folder) or real(self, folder, target)
+    )
+    shutil.rmtree(next(other_machine.glob("*/artefacts")))
+    assert run(root).made == 0
+    assert not fetched
+
+
+# --------------------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("root", "code", "said"),
+    [
+        ("s3://no-such-bucket/x?{query}", 2, "bucket does not exist"),
+        ("s3://bucket/x?endpoint_override=127.0.0.1:1&scheme=http", 2, "onnect"),
+        ("s4://bucket/x", 2, "give a path, or a URI such as s3://"),
+        ("gs://bucket/x?endpoint_override=127.0.0.1:1&scheme=http&retry_limit_seconds=2", 2, "can't be written"),
+    ],
+)
+def test_a_storage_that_is_none_is_one_clear_error_soon(server, root, code, said, tmp_path):
+    root = root.format(query=server.uri("x").partition("?")[2])
+    started = time.monotonic()
+    done = command(root, "run", str(NANO), "--engine", "local")
+    assert time.monotonic() - started < 40
+    assert done.returncode == code and said in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: storage '") and done.stderr.count("\n") == 1
+
+
+def test_the_wrong_account_is_one_clear_error(server, monkeypatch):
+    done = command("s3://no-such-bucket/x?" + server.uri("x").partition("?")[2], "status", "nano")
+    assert done.returncode == 2 and "there is no bucket 'no-such-bucket'" in done.stderr
+
+
+def test_a_cache_that_cannot_be_written_is_named(there, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(raysweep.errors.UsageError, match="set RAYSWEEP_CACHE to another folder"):
+        run(there)
+
+
+# ------------------------------------------------------------------------------------------------------------ ray
+
+
+@pytest.mark.ray
+def test_ray_makes_the_same_in_an_object_store(server, on_disk, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+    root = server.uri("with-ray")
+    done = command(root, "run", str(NANO))
+    assert done.returncode == 0, done.stderr
+    assert content(root) == content(on_disk)
+    again = command(root, "run", str(NANO))
+    assert again.returncode == 0 and "no work was done" in again.stdout
+    assert json.loads(command(root, "status", "nano", "--json").stdout)["cells"][1]["state"] == "done"

@@ -1,0 +1,169 @@
+"""Storage that fills, vanishes or is too new in mid-sweep: a clear error or a wait, and nothing damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raysweep.files import MARKER, Files
+from tests.object_store import ACCOUNT, served
+from tests.stores import content, written
+
+NANO = Path(__file__).with_name("nano.yaml")
+LONGER = {"training.source.rows": "3200", "checkpoint_every": "10", "recovery.backoff_seconds": "1"}
+
+
+def start(root: object) -> subprocess.Popen[str]:
+    arguments = [part for key, value in LONGER.items() for part in ("--set", f"{key}={value}")]
+    return subprocess.Popen(
+        [sys.executable, "-m", "raysweep", "run", str(NANO), "--storage", str(root), "--engine", "local", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def await_training(root: object, running: subprocess.Popen[str]) -> None:
+    """Return when the cell's training has saved a checkpoint."""
+    work, deadline = Files(str(root)).below("unfinished/model"), time.monotonic() + 240
+    while not [name for name in work.infos() if name.endswith("/COMPLETE")]:
+        if running.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"no training: {running.communicate()}")
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("undisturbed")
+    running = start(root)
+    told = running.communicate()
+    assert running.returncode == 0, told
+    return root
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of 64 MiB in memory."""
+    if os.geteuid() != 0 or not shutil.which("mount"):
+        pytest.skip("only root may mount")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"can't mount here: {mounted.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "something else").open("wb", buffering=0) as file:
+        for size in (2**20, 4096, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError:
+                continue
+
+
+def test_a_disk_that_fills_up_is_one_clear_error_and_the_same_command_goes_on(small_disk, undisturbed):
+    root = small_disk / "store"
+    running = start(root)
+    await_training(root, running)
+    fill(small_disk)
+    out, err = running.communicate(timeout=200)
+    assert running.returncode == 1, (out, err)
+    assert "Traceback" not in err and "Logging error" not in err
+    last = err.splitlines()[-1]
+    assert last == f"error: storage {root}: no space is left on the disk; free some, or give another one with --storage"
+    before = written(root)
+    assert content(root).items() <= content(undisturbed).items() and len(before) >= 4
+    on_full = start(root)
+    _, err = on_full.communicate(timeout=200)
+    assert on_full.returncode == 2 and err.count("\n") == 1
+    assert "no space is left on the disk" in err or "free" in err
+    subprocess.run(["mount", "-o", "remount,size=512m", small_disk], check=True)
+    again = start(root)
+    told = again.communicate(timeout=200)
+    assert again.returncode == 0, told
+    assert content(root) == content(undisturbed)
+    assert {name: written(root)[name] for name in before} == before
+
+
+def test_a_disk_that_vanishes_for_some_seconds_is_waited_for(tmp_path, undisturbed):
+    root, away = tmp_path / "store", tmp_path / "away"
+    running = start(root)
+    await_training(root, running)
+    root.rename(away)
+    root.mkdir()  # as the folder is that an unmounted disk leaves
+    time.sleep(6)
+    assert not list(root.iterdir()), "nothing is written where the disk should be"
+    root.rmdir()
+    away.rename(root)
+    told = running.communicate(timeout=200)
+    assert running.returncode == 0, told
+    assert content(root) == content(undisturbed)
+    assert "waiting up to" in told[1] or "attempt" in (root / "sweeps/nano/progress/llama.tiny.C1.s7.json").read_text()
+
+
+def test_an_object_store_that_does_not_answer_for_some_seconds_is_waited_for(tmp_path, undisturbed, monkeypatch):
+    for name, value in {**ACCOUNT, "RAYSWEEP_CACHE": str(tmp_path / "cache")}.items():
+        monkeypatch.setenv(name, value)
+    with served() as server:
+        root = server.uri("store")
+        running = start(root)
+        await_training(root, running)
+        server.stop()
+        time.sleep(12)
+        assert running.poll() is None
+        server.start()
+        told = running.communicate(timeout=200)
+        assert running.returncode == 0, told
+        assert content(root) == content(undisturbed)
+
+
+@pytest.fixture
+def finished(undisturbed, tmp_path) -> Path:
+    return Path(shutil.copytree(undisturbed, tmp_path / "copy"))
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "raysweep", *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_a_store_of_a_newer_version_is_left_alone(finished):
+    (finished / MARKER).write_text(json.dumps({"schema_version": 99}))
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    for arguments in (("run", NANO, "--engine", "local"), ("status", "nano"), ("report", "nano")):
+        done = command(*arguments, "--storage", finished)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1
+        assert "was written by a newer raysweep (schema 99" in done.stderr and "upgrade raysweep" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+
+def test_an_artefact_of_a_newer_version_is_left_alone(finished):
+    path = next((finished / "artefacts" / "model").rglob("manifest.json"))
+    newer = json.dumps({**json.loads(path.read_text()), "schema_version": 99, "files": {}})
+    path.write_text(newer)
+    arguments = [part for key, value in LONGER.items() for part in ("--set", f"{key}={value}")]
+    for words in (("run", NANO, "--engine", "local", *arguments), ("status", "nano")):
+        done = command(*words, "--storage", finished)
+        assert done.returncode == 1 and "was written by a newer raysweep (schema 99" in done.stderr
+    assert path.read_text() == newer
+
+
+def test_leases_and_progress_of_a_newer_version_are_no_trouble(finished):
+    (finished / "leases" / "model-x.json").write_text('{"schema_version": 99, "who": ["someone"]}')
+    (finished / "sweeps" / "nano" / "progress" / "llama.base.json").write_text('{"id": "x", "mood": "good"}')
+    done = command("status", "nano", "--storage", finished)
+    assert done.returncode == 0 and "2 of 2" in done.stdout
