@@ -10,14 +10,14 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 
-from raysweep.blocks import Blocks
 from raysweep.engine.base import GenerateJob, Stages
 from raysweep.errors import RaysweepError
 from raysweep.plans import CellPlan, PairPlan
 from raysweep.progress import ProgressFile
 from raysweep.records import Completion, Limits, Outcome, Program, Result, Verdict, canonical_json
 from raysweep.stage_inputs import model_ref, problems_of, requests_of, result_of, same_text
-from raysweep.store import Store
+from raysweep.storage.blocks import Blocks
+from raysweep.storage.store import Store
 from raysweep.tables import ROWS, write_rows
 
 PROGRAMS = 32

@@ -12,18 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raysweep.artefacts import Artefact
 from raysweep.attempts import Recovery, with_retries
 from raysweep.engine.base import Stages
 from raysweep.evaluation_stage import evaluate
-from raysweep.files import Files
-from raysweep.holders import Holder
 from raysweep.plans import BasePlan, CellPlan, Shared, TestSetPlan, TrainingSetPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.progress import ProgressFile
 from raysweep.records import PromptRow, TrainingRow
 from raysweep.stage_inputs import passing
-from raysweep.store import Store
+from raysweep.storage.artefacts import Artefact
+from raysweep.storage.files import Files
+from raysweep.storage.holders import Holder
+from raysweep.storage.store import Store
 from raysweep.tables import ROWS, write_rows
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_stage import fine_tune, pretrain

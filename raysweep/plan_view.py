@@ -14,7 +14,7 @@ from raysweep import terminal
 from raysweep.errors import UsageError
 from raysweep.plans import CellPlan, SweepPlan
 from raysweep.show import print_json
-from raysweep.store import Store
+from raysweep.storage.store import Store
 from raysweep.sweep import RunOptions, require_resources
 from raysweep.terminal import count
 

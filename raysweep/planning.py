@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from raysweep.artefacts import Node
 from raysweep.config import ModelConfig, SweepConfig
 from raysweep.generators.base import GENERATORS
 from raysweep.grid import BASE, Cell, Pair, build_grid
@@ -20,6 +19,7 @@ from raysweep.plans import BasePlan, CellPlan, PairPlan, SweepPlan, TestSetPlan,
 from raysweep.problems.base import PROBLEMS
 from raysweep.provenance import versions
 from raysweep.records import Decoding, Spec
+from raysweep.storage.artefacts import Node
 from raysweep.trainers.base import Recipe
 from raysweep.training_sets.base import SOURCES
 

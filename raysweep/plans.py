@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raysweep.artefacts import Node, Unit
 from raysweep.config import SweepConfig
 from raysweep.grid import Cell, Grid, Pair
 from raysweep.records import Decoding, Limits, ModelRef, Spec, canonical_json
-from raysweep.store import Store
+from raysweep.storage.artefacts import Node, Unit
+from raysweep.storage.store import Store
 from raysweep.trainers.base import Recipe
 
 

@@ -23,10 +23,10 @@ from raysweep.config_file import to_yaml
 from raysweep.errors import UnknownName, UsageError
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.scores import scores_of
-from raysweep.places import write_atomically
 from raysweep.records import Completion, PromptRow, Result, Score
 from raysweep.report_settings import settings_of
-from raysweep.store import Store
+from raysweep.storage.places import write_atomically
+from raysweep.storage.store import Store
 from raysweep.sweep_folder import GridRow, Held, SweepFolder
 from raysweep.tables import UnreadableTable
 from raysweep.terminal import count

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from raysweep.errors import UsageError
-from raysweep.leases import DEAD_SECONDS, Lease
 from raysweep.progress import RUNNING, ProgressFile, read_activities
+from raysweep.storage.leases import DEAD_SECONDS, Lease
 from raysweep.sweep_folder import SweepFolder
 
 log = logging.getLogger("raysweep")

@@ -10,7 +10,7 @@ from raysweep.machine import disk
 from raysweep.models.loading import weight_bytes
 from raysweep.plans import CellPlan
 from raysweep.records import ModelKind
-from raysweep.store import Store
+from raysweep.storage.store import Store
 from raysweep.terminal import count
 from raysweep.trainers.base import TRAINERS
 

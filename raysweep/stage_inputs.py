@@ -22,7 +22,7 @@ from raysweep.records import (
     Verdict,
     canonical_json,
 )
-from raysweep.store import Store, location_of
+from raysweep.storage.store import Store, location_of
 from raysweep.trainers.base import TRAINERS
 
 

@@ -15,10 +15,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from raysweep import terminal
-from raysweep.artefacts import folder_of
 from raysweep.grid import BASE
 from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, WAITING, Activity
 from raysweep.show import print_json
+from raysweep.storage.artefacts import folder_of
 from raysweep.sweep_folder import GridRow, Held, SweepFolder
 from raysweep.terminal import duration
 

@@ -19,7 +19,6 @@ from raysweep.errors import UsageError
 from raysweep.execution.permission import require_permission
 from raysweep.machine import cores
 from raysweep.pipeline import Context, make_cell, make_shared, shared_id
-from raysweep.places import full_disk_named
 from raysweep.planning import build_plan
 from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
 from raysweep.progress import ProgressFile, read_activities
@@ -28,7 +27,8 @@ from raysweep.records import Score
 from raysweep.run_guards import only_run, stopped_when_interrupted
 from raysweep.run_log import log_to
 from raysweep.space import require_space
-from raysweep.store import Store
+from raysweep.storage.places import full_disk_named
+from raysweep.storage.store import Store
 from raysweep.sweep_folder import SweepFolder
 
 log = logging.getLogger("raysweep")

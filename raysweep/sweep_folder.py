@@ -2,7 +2,7 @@
 
 config.yaml (resolved), grid.parquet, runs.jsonl (one line a run), progress/, scores.parquet, report.html, tables/,
 raysweep.log, tune/. Everything points into the store by key; the folder holds no results of its own. Of a store in an
-object store, the folder's small files are written on this machine and copied there (`raysweep.mirrors`).
+object store, the folder's small files are written on this machine and copied there (`raysweep.storage.mirrors`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.config import SweepConfig
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.files import Files
-from raysweep.mirrors import Mirror
-from raysweep.places import write_atomically
 from raysweep.plans import CellPlan, SweepPlan
 from raysweep.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
 from raysweep.records import Score
-from raysweep.store import Store
+from raysweep.storage.files import Files
+from raysweep.storage.mirrors import Mirror
+from raysweep.storage.places import write_atomically
+from raysweep.storage.store import Store
 from raysweep.stored_config import read_config
 from raysweep.tables import UnreadableTable, read_rows, write_rows
 from raysweep.terminal import count

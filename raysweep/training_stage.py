@@ -12,13 +12,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from raysweep.artefacts import Node
 from raysweep.engine.base import Stages, TrainWork
 from raysweep.plans import BasePlan, CellPlan, TrainingSetPlan
 from raysweep.progress import ProgressFile
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.stage_inputs import base_ref
-from raysweep.store import Store
+from raysweep.storage.artefacts import Node
+from raysweep.storage.store import Store
 from raysweep.tables import ROWS
 from raysweep.trainers.base import TRAINERS, Services, TrainJob
 

@@ -12,8 +12,8 @@ import pytest
 from raysweep import attempts
 from raysweep.attempts import STALLED, GaveUp, Recovery, with_retries
 from raysweep.errors import HopelessError, RaysweepError
-from raysweep.files import Files
 from raysweep.progress import ProgressFile, read_activity
+from raysweep.storage.files import Files
 
 PATIENT = Recovery(retries=3, backoff_seconds=5, stall_seconds=0)
 
@@ -173,7 +173,7 @@ def test_after_too_many_deaths_it_gives_up_without_another_try(files, pauses):
 HANGS = """
 import sys, threading, time
 from raysweep.attempts import Recovery, with_retries
-from raysweep.files import Files
+from raysweep.storage.files import Files
 from raysweep.progress import ProgressFile
 
 progress = ProgressFile(Files(sys.argv[1]), "cell")

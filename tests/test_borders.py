@@ -42,24 +42,12 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
 
 
 LAYERS = [
-    {
-        "records",
-        "errors",
-        "seeding",
-        "registry",
-        "tables",
-        "provenance",
-        "terminal",
-        "machine",
-        "digests",
-        "artefacts",
-        "run_log",
-    },
-    {"places", "object_stores", "files", "holders", "leases", "blocks", "copies", "integrity", "mirrors"},
+    {"records", "errors", "seeding", "registry", "tables", "provenance", "terminal", "machine", "run_log"},
+    {"storage"},
     {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis"},
     {"config", "config_types", "stored_config"},
-    {"engine", "store", "grid", "progress", "attempts", "inputs", "config_file"},
+    {"engine", "grid", "progress", "attempts", "inputs", "config_file"},
     {"plans", "planning", "stage_inputs", "training_stage", "evaluation_stage", "pipeline", "sweep_folder", "samples"},
     {"reporting", "report_settings", "run_guards", "sweep", "watching", "space"},
     {

@@ -10,7 +10,7 @@ import raysweep
 from raysweep.cell_view import cell_detail, print_cell
 from raysweep.errors import UnknownName
 from raysweep.progress import ProgressFile
-from raysweep.store import Store
+from raysweep.storage.store import Store
 from raysweep.sweep_folder import SweepFolder
 
 CONFIG = {

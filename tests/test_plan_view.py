@@ -7,7 +7,7 @@ from typing import Any
 from raysweep.config_file import config_from
 from raysweep.plan_view import plan_facts, print_plan
 from raysweep.planning import build_plan
-from raysweep.store import Store
+from raysweep.storage.store import Store
 
 
 def small(**more: Any) -> Any:

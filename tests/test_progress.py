@@ -8,8 +8,8 @@ import time
 import pytest
 from rich.console import Console
 
-from raysweep.files import Files
 from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, Activity, ProgressFile, read_activities
+from raysweep.storage.files import Files
 from raysweep.terminal import console, count, duration
 from raysweep.watching import Watcher, _line, _picture, overview
 

@@ -11,13 +11,13 @@ import pytest
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.progress import STOPPED, ProgressFile, read_activities
 from raysweep.run_guards import only_run, stopped_when_interrupted
-from raysweep.store import Store
+from raysweep.storage.store import Store
 from raysweep.sweep_folder import SweepFolder
 
 HOLD = """
 import sys, time
 from raysweep.run_guards import only_run
-from raysweep.store import Store
+from raysweep.storage.store import Store
 from raysweep.sweep_folder import SweepFolder
 with only_run(SweepFolder(Store(sys.argv[1]), "x")):
     time.sleep(60)

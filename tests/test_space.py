@@ -11,7 +11,7 @@ from raysweep.config_file import load_config
 from raysweep.errors import UsageError
 from raysweep.planning import build_plan
 from raysweep.space import CHECKPOINTS, LEAST, OF_WEIGHTS, require_space
-from raysweep.store import Store
+from raysweep.storage.store import Store
 from tests.models.tiny import tiny
 
 __all__ = ["tiny"]

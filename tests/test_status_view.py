@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from raysweep.artefacts import Node
 from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, Activity
 from raysweep.status_view import print_status
-from raysweep.store import Store
+from raysweep.storage.artefacts import Node
+from raysweep.storage.store import Store
 from raysweep.sweep_folder import GridRow, SweepFolder
 from raysweep.tables import write_rows
 

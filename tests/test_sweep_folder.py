@@ -100,7 +100,7 @@ def test_a_run_after_torn_files_needs_no_help(result):
 
 
 def test_the_stored_config_is_read_as_it_was_checked(tmp_path):
-    from raysweep.store import Store
+    from raysweep.storage.store import Store
 
     rows = tmp_path / "rows.jsonl"
     rows.write_text((json.dumps({"instruction": "Add one.", "output": "x + 1"}) + "\n") * 20)
@@ -116,7 +116,7 @@ def test_the_stored_config_is_read_as_it_was_checked(tmp_path):
 
 @pytest.mark.parametrize("content", ["", "name: x", "{", "name: [", "models: 3\nevaluation: 4\nrecipes: 5"])
 def test_a_config_that_cannot_be_read_is_named(tmp_path, content):
-    from raysweep.store import Store
+    from raysweep.storage.store import Store
 
     folder = SweepFolder(Store(tmp_path), "x")
     folder.path.mkdir(parents=True)

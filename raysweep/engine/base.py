@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 
 from raysweep.attempts import Recovery
 from raysweep.config import RayConfig, ResourcesConfig
-from raysweep.files import Files
 from raysweep.progress import ProgressFile
 from raysweep.records import Completion, Decoding, GenerationRequest, Limits, ModelRef, Program, Spec, Verdict
+from raysweep.storage.files import Files
 from raysweep.trainers.base import Services
 
 R = TypeVar("R")

@@ -14,10 +14,10 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from raysweep.digests import describe, difference
-from raysweep.files import Files
 from raysweep.progress import TRAINING, ProgressFile
 from raysweep.records import Completion, Decoding, GenerationRequest, Limits, ModelRef, Program, TrainingStep, Verdict
+from raysweep.storage.digests import describe, difference
+from raysweep.storage.files import Files
 
 log = logging.getLogger("raysweep")
 

@@ -14,7 +14,7 @@ from raysweep.execution.pool import Executor
 from raysweep.generators.base import GENERATORS, Generator
 from raysweep.progress import ProgressFile
 from raysweep.records import Completion, Limits, Program, Verdict
-from raysweep.store import Store
+from raysweep.storage.store import Store
 
 log = logging.getLogger("raysweep")
 

@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 
-from raysweep.files import Files
 from raysweep.progress import RUNNING, Activity, read_activities
+from raysweep.storage.files import Files
 from raysweep.terminal import duration
 
 log = logging.getLogger("raysweep")

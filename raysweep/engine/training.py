@@ -12,9 +12,9 @@ from raysweep.engine.base import TrainWork
 from raysweep.engine.checkpoints import TrainingServices
 from raysweep.engine.cluster import Placement
 from raysweep.errors import RaysweepError
-from raysweep.files import Files
 from raysweep.progress import ProgressFile
 from raysweep.records import TrainingStep
+from raysweep.storage.files import Files
 
 REPORTS = 20
 """Reports a training makes to Ray Train, at most: all workers must make the same ones."""

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysweep.digests import sha256
 from raysweep.errors import RaysweepError, UsageError, did_you_mean
 from raysweep.models.deltas import FILE as DELTA_FILE
 from raysweep.models.deltas import apply_delta
 from raysweep.models.hub import hub_config
 from raysweep.records import ModelKind, ModelRef, canonical_json
+from raysweep.storage.digests import sha256
 
 DTYPES = ("float32", "bfloat16", "float16")
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")

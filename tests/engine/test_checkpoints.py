@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from raysweep.engine.checkpoints import TrainingServices
-from raysweep.files import Files
 from raysweep.progress import ProgressFile
 from raysweep.records import Limits, Outcome, Program, TrainingStep
+from raysweep.storage.files import Files
 
 
 def services(folder: Path, **more: int) -> tuple[TrainingServices, ProgressFile]:

@@ -14,9 +14,9 @@ from raysweep.engine.cluster import Placement
 from raysweep.engine.execution import execute_with_ray
 from raysweep.engine.generation import generate_with_ray
 from raysweep.engine.local import LocalStages
-from raysweep.files import Files
 from raysweep.progress import ProgressFile
 from raysweep.records import Decoding, GenerationRequest, Limits, Outcome, Program, Spec
+from raysweep.storage.files import Files
 
 pytestmark = pytest.mark.ray
 

@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raysweep.digests import difference
 from raysweep.errors import NewerStore, StoreError, UsageError
-from raysweep.object_stores import ObjectStore
-from raysweep.places import Disk, FileInfo, Place, Vanished, is_full, normal_root, reason_of
 from raysweep.records import SCHEMA_VERSION
+from raysweep.storage.digests import difference
+from raysweep.storage.object_stores import ObjectStore
+from raysweep.storage.places import Disk, FileInfo, Place, Vanished, is_full, normal_root, reason_of
 
 log = logging.getLogger("raysweep")
 
@@ -109,7 +109,7 @@ class Files:
         self._patiently(lambda: self._place.remove_folder(folder))
 
     def difference(self, folder: str, expected: Mapping[str, Any], *, whole: bool) -> str:
-        """Say how a folder on a disk differs from what it should be; see `raysweep.digests.difference`."""
+        """Say how a folder on a disk differs from what it should be; see `raysweep.storage.digests.difference`."""
         assert self.local is not None
         path = self.local / folder
         wrong = self._patiently(lambda: difference(path, expected, whole=whole))

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 import raysweep
-from raysweep.store import Store
-from tests.object_store import ACCOUNT, served
-from tests.stores import content, made
+from raysweep.storage.store import Store
+from tests.storage.object_store import ACCOUNT, served
+from tests.storage.stores import content, made
 
-NANO = Path(__file__).with_name("nano.yaml")
+NANO = Path(__file__).parents[1] / "nano.yaml"
 SETS = {"one": "[C1, C2]", "two": "[C2, C3]"}
 SHARED_CELL = "llama.tiny.C2.s7"
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from raysweep import files as files_module
 from raysweep.errors import NewerStore, StoreError, UsageError
-from raysweep.files import MARKER, Files
-from tests.object_store import ACCOUNT, served
+from raysweep.storage import files as files_module
+from raysweep.storage.files import MARKER, Files
+from tests.storage.object_store import ACCOUNT, served
 
 
 @pytest.fixture(scope="module")

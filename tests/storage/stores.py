@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from raysweep.artefacts import Unit
-from raysweep.copies import MANIFEST
-from raysweep.store import Store
+from raysweep.storage.artefacts import Unit
+from raysweep.storage.copies import MANIFEST
+from raysweep.storage.store import Store
 
 
 @dataclass(frozen=True)

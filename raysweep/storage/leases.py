@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from raysweep.errors import StoreError
-from raysweep.files import Files
-from raysweep.holders import Holder, holder_from, this_process, uptime
+from raysweep.storage.files import Files
+from raysweep.storage.holders import Holder, holder_from, this_process, uptime
 
 log = logging.getLogger("raysweep")
 

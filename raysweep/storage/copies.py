@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from raysweep.artefacts import Artefact, folder_of
-from raysweep.digests import difference
 from raysweep.errors import UsageError
-from raysweep.files import Files
-from raysweep.places import FileInfo, reason_of, write_atomically
+from raysweep.storage.artefacts import Artefact, folder_of
+from raysweep.storage.digests import difference
+from raysweep.storage.files import Files
+from raysweep.storage.places import FileInfo, reason_of, write_atomically
 
 MANIFEST = "manifest.json"
 STAGING = "staging"

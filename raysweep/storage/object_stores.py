@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from raysweep.errors import UsageError
-from raysweep.places import FULL, FileInfo, Place, reason_of
+from raysweep.storage.places import FULL, FileInfo, Place, reason_of
 
 FINAL = (
     "ACCESS_DENIED",

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from raysweep.blocks import Blocks, _name
-from raysweep.files import Files
 from raysweep.records import Completion, Outcome, Verdict
+from raysweep.storage.blocks import Blocks, _name
+from raysweep.storage.files import Files
 
 
 @pytest.fixture

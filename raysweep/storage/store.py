@@ -6,8 +6,8 @@ Layout (design.md, "Keys and artefacts"):
     <root>/leases/                              who is making what
     <root>/sweeps/<name>/                       config, grid, progress, scores, report of a sweep
 An artefact without a manifest does not exist. One whose files differ from its manifest is damaged: it is reported,
-removed and made again, never used (`raysweep.integrity`). What is used of a root in an object store lies on this
-machine too, below $RAYSWEEP_CACHE, by default ~/.cache/raysweep.
+removed and made again, never used (integrity.py). What is used of a root in an object store lies on this machine too,
+below $RAYSWEEP_CACHE, by default ~/.cache/raysweep.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raysweep.artefacts import Artefact, Node, Unit, folder_of
-from raysweep.copies import MANIFEST, STAGING, Copies, cache_of
-from raysweep.digests import describe
 from raysweep.errors import StoreError
-from raysweep.files import Files
-from raysweep.holders import Holder
-from raysweep.integrity import Integrity, manifest_of
-from raysweep.leases import Leases
-from raysweep.places import full_disk_named
 from raysweep.records import ModelRef
+from raysweep.storage.artefacts import Artefact, Node, Unit, folder_of
+from raysweep.storage.copies import MANIFEST, STAGING, Copies, cache_of
+from raysweep.storage.digests import describe
+from raysweep.storage.files import Files
+from raysweep.storage.holders import Holder
+from raysweep.storage.integrity import Integrity, manifest_of
+from raysweep.storage.leases import Leases
+from raysweep.storage.places import full_disk_named
 from raysweep.tables import ROWS, read_rows
 
 R = TypeVar("R")
@@ -54,7 +54,7 @@ class Store:
 
     Args:
         root: a local path, or a URI that pyarrow.fs knows.
-        expected: the root was there before, so it is waited for when it is not; see `raysweep.files.Files`.
+        expected: the root was there before, so it is waited for when it is not; see `raysweep.storage.files.Files`.
 
     Raises:
         UsageError: the root is a URI of an unknown kind.

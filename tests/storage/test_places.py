@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.object_stores import ObjectStore, _complete
-from raysweep.places import Disk, Place, is_full, normal_root, reason_of, write_atomically
-from tests.object_store import ACCOUNT, served
+from raysweep.storage.object_stores import ObjectStore, _complete
+from raysweep.storage.places import Disk, Place, is_full, normal_root, reason_of, write_atomically
+from tests.storage.object_store import ACCOUNT, served
 
 NAMES = ["a", "sub/b.json", "with space/ümlaut [1].txt", "deep/er/and/deep er/x"]
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
-from raysweep.files import Files
+from raysweep.storage.files import Files
 
 R = TypeVar("R")
 

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from raysweep import digests
-from raysweep.digests import describe, difference, sha256
+from raysweep.storage import digests
+from raysweep.storage.digests import describe, difference, sha256
 
 
 @pytest.fixture

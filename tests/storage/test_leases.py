@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from raysweep import holders, leases
-from raysweep.files import Files
-from raysweep.holders import Holder, holder_from, this_process
-from raysweep.leases import Leases
-from tests.object_store import ACCOUNT, served
+from raysweep.storage.files import Files
+from raysweep.storage.holders import Holder, holder_from, this_process
+from raysweep.storage.leases import Leases
+from tests.storage.object_store import ACCOUNT, served
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def quick(monkeypatch):
 def in_process(code: str, files: Files, *arguments: str, **popen: object) -> subprocess.Popen[str]:
     start = f"""
         import os, sys, time
-        from raysweep.files import Files
-        from raysweep.leases import Leases
-        from raysweep.holders import this_process
+        from raysweep.storage.files import Files
+        from raysweep.storage.leases import Leases
+        from raysweep.storage.holders import this_process
         files = Files({files.root!r}, expected=True)
     """
     return subprocess.Popen(
@@ -183,8 +183,8 @@ def test_a_lease_that_could_not_be_given_back_is_taken_again_by_its_own_process(
 def test_one_that_hangs_is_taken_over_and_leaves_the_other_alone(files, quick, caplog):
     holder = in_process(
         """
-        import raysweep.leases
-        raysweep.leases.BEAT_SECONDS = 0.1
+        import raysweep.storage.leases
+        raysweep.storage.leases.BEAT_SECONDS = 0.1
         lease = Leases(files).take('x')
         print('held', flush=True)
         sys.stdin.readline()
@@ -212,7 +212,7 @@ def test_a_process_that_hangs_while_it_looks_does_not_stop_the_others(files, mon
     monkeypatch.setattr(leases, "GUARD_SECONDS", 0.3)
     holder = in_process(
         """
-        from raysweep.leases import _guard
+        from raysweep.storage.leases import _guard
         with _guard(files) as alone:
             print('inside', alone, flush=True)
             sys.stdin.readline()

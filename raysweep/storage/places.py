@@ -1,6 +1,6 @@
-"""Where files lie: on a disk (here), or in an object store (`raysweep.object_stores`). Each does the same few things.
+"""Where files lie: on a disk (here), or in an object store (object_stores.py). Each does the same few things.
 
-What a missing file, a full disk or an absent network mean to a sweep is `raysweep.files`'s business.
+What a missing file, a full disk or an absent network mean to a sweep is `raysweep.storage.files`'s business.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from raysweep.artefacts import Artefact, Node, folder_of
-from raysweep.copies import MANIFEST, Copies
 from raysweep.errors import NewerStore, StoreError
-from raysweep.files import Files
 from raysweep.provenance import provenance
 from raysweep.records import SCHEMA_VERSION
+from raysweep.storage.artefacts import Artefact, Node, folder_of
+from raysweep.storage.copies import MANIFEST, Copies
+from raysweep.storage.files import Files
 
 NONE = "there is no manifest"
 
@@ -26,7 +26,7 @@ def manifest_of(node: Node, files: Mapping[str, Any], counts: Mapping[str, Any],
 
     Args:
         node: the artefact.
-        files: what `raysweep.digests.describe` says of its files.
+        files: what `raysweep.storage.digests.describe` says of its files.
         counts: what its stage says of it.
         wall_seconds: how long the making took.
     """

@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
-from raysweep.digests import describe, sha256
-from raysweep.files import Files
-from raysweep.places import write_atomically
+from raysweep.storage.digests import describe, sha256
+from raysweep.storage.files import Files
+from raysweep.storage.places import write_atomically
 
 
 class Mirror:

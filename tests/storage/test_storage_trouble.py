@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.files import MARKER, Files
-from tests.object_store import ACCOUNT, served
-from tests.stores import content, written
+from raysweep.storage.files import MARKER, Files
+from tests.storage.object_store import ACCOUNT, served
+from tests.storage.stores import content, written
 
-NANO = Path(__file__).with_name("nano.yaml")
+NANO = Path(__file__).parents[1] / "nano.yaml"
 LONGER = {"training.source.rows": "3200", "checkpoint_every": "10", "recovery.backoff_seconds": "1"}
 
 

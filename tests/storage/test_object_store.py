@@ -14,14 +14,14 @@ import pytest
 
 import raysweep
 from raysweep.config_file import load_config
-from raysweep.files import Files
 from raysweep.reporting import export
 from raysweep.status_view import cell_states
+from raysweep.storage.files import Files
 from raysweep.sweep import RunOptions, SweepResult, open_folder, run_sweep
-from tests.object_store import ACCOUNT, served
-from tests.stores import content, made, written
+from tests.storage.object_store import ACCOUNT, served
+from tests.storage.stores import content, made, written
 
-NANO = Path(__file__).with_name("nano.yaml")
+NANO = Path(__file__).parents[1] / "nano.yaml"
 STAGES = ("training_set", "test_set", "base_model", "model", "completions", "results")
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.artefacts import Node, folder_of
 from raysweep.errors import NewerStore, StoreError, UsageError
 from raysweep.records import ModelRef
-from raysweep.store import MANIFEST, Store, location_of
-from tests.object_store import ACCOUNT, served
+from raysweep.storage.artefacts import Node, folder_of
+from raysweep.storage.store import MANIFEST, Store, location_of
+from tests.storage.object_store import ACCOUNT, served
 
 
 def node(**spec: object) -> Node:
@@ -200,7 +200,7 @@ def test_what_another_process_has_made_again_is_not_removed(store, monkeypatch):
 
 
 def test_a_large_file_is_checked_whole_before_it_is_used(tmp_path, monkeypatch):
-    monkeypatch.setattr("raysweep.digests.FULL_CHECK_BYTES", 3)
+    monkeypatch.setattr("raysweep.storage.digests.FULL_CHECK_BYTES", 3)
     store = Store(tmp_path)
     commit(store, node())
     assert store.use(node()) == place(store)

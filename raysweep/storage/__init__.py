@@ -1,0 +1,1 @@
+"""The content-addressed store: files anywhere, leases, blocks, integrity. Start with store.py."""
