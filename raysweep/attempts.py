@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -66,7 +67,7 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
             with _watched(progress, recovery):
                 return run()
         except Exception as error:
-            log.debug("%s: attempt %d failed", progress.activity.id, attempt, exc_info=True)
+            progress.remember(traceback.format_exc())
             if attempt > recovery.retries or not _may_help(error):
                 if (cause := _cause(error)) is error:
                     raise

@@ -83,8 +83,8 @@ def _facts(found: CellDetail) -> list[tuple[str, str]]:
     if activity.attempt > 1:
         facts.append(("attempt", str(activity.attempt)))
     if activity.updated:
-        ago = f"{duration(time.time() - activity.updated)} ago"
-        facts.append(("last news", f"{ago}, begun {duration(time.time() - activity.started)} ago"))
+        begun = f", begun {duration(time.time() - activity.started)} ago" if activity.started else ""
+        facts.append(("last news", f"{duration(time.time() - activity.updated)} ago{begun}"))
     if activity.error:
         facts.append(("error", activity.error))
     if status is not None:

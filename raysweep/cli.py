@@ -29,11 +29,12 @@ from raysweep.cli_options import (
     Sets,
     Storage,
     SweepName,
+    load,
 )
 from raysweep.errors import UnknownName
 
 if TYPE_CHECKING:
-    from raysweep.config import SweepConfig
+    pass
 
 app = typer.Typer(
     name="raysweep",
@@ -77,7 +78,7 @@ def run(
 
     if quiet:
         log_to_stderr(logging.WARNING)
-    loaded = _load(config, sets, limit, allow_code_execution)
+    loaded = load(config, sets, limit, allow_code_execution)
     result = run_sweep(loaded, RunOptions(storage, engine, address, watcher(quiet), fail_fast))
     print_result(result, as_json)
     raise typer.Exit(1 if result.errors else 0)
@@ -92,7 +93,7 @@ def plan(
     from raysweep.planning import build_plan
     from raysweep.sweep import open_store
 
-    print_plan(plan_facts(build_plan(_load(config, sets, limit)), open_store(storage)), as_json)
+    print_plan(plan_facts(build_plan(load(config, sets, limit)), open_store(storage)), as_json)
 
 
 @app.command()
@@ -242,19 +243,6 @@ def doctor(storage: Storage = None, address: Address = None, as_json: AsJson = F
 
     worst = print_checks(examine(storage, address), as_json)
     raise typer.Exit(1 if worst == "error" else 0)
-
-
-def _load(config: Path, sets: list[str] | None, limit: int | None, allow: bool = False) -> SweepConfig:
-    from raysweep.config_file import load_config
-
-    given = list(sets or [])
-    if limit is not None:
-        given.append(f"evaluation.limit={limit}")
-    if allow:
-        given.append("allow_code_execution=true")
-    loaded = load_config(config, given)
-    # a limited sweep has other results, so it gets a folder of its own
-    return loaded if limit is None else loaded.model_copy(update={"name": f"{loaded.name}-limit{limit}"})
 
 
 def main(arguments: list[str] | None = None) -> None:

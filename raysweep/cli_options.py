@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from raysweep.config import SweepConfig
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The sweep's YAML file, see configs/")]
 SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="`name` of the sweep's config")]
@@ -26,3 +29,17 @@ Address = Annotated[str | None, typer.Option("--address", help="A running Ray to
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors")]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that gives up")]
 OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write rows to this JSONL file")]
+
+
+def load(config: Path, sets: list[str] | None, limit: int | None, allow: bool = False) -> SweepConfig:
+    """Return the config that a command line names, with what it overrides."""
+    from raysweep.config_file import load_config
+
+    given = list(sets or [])
+    if limit is not None:
+        given.append(f"evaluation.limit={limit}")
+    if allow:
+        given.append("allow_code_execution=true")
+    loaded = load_config(config, given)
+    # a limited sweep has other results, so it gets a folder of its own
+    return loaded if limit is None else loaded.model_copy(update={"name": f"{loaded.name}-limit{limit}"})

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from raysweep.config_running import RayConfig, RecoveryConfig, ResourcesConfig
 from raysweep.config_types import (
     Amount,
     AmountOrZero,
@@ -193,37 +194,6 @@ class ExecutionConfig(Strict):
         """Return the limits of a problem set with this section's settings over them."""
         given = {key: value for key, value in self.model_dump().items() if value is not None}
         return Limits(**{**{name: getattr(default, name) for name in type(self).model_fields}, **given})
-
-
-class ResourcesConfig(Strict):
-    """What one training worker (and one generation actor) asks for."""
-
-    cpus: Amount = 1
-    gpus: AmountOrZero = 0
-    memory_gib: AmountOrZero = 0
-    processes: Literal["auto", "trial", "workers"] = "auto"  # where training runs; auto: 1 worker, no GPU = trial
-    generators: Count = 1  # actors of one cell's generation
-    executors: Count = 1  # actors of one cell's execution
-    custom: dict[str, Amount] = {}  # further resources by Ray's name
-    labels: dict[
-        str, str
-    ] = {}  # of the node, as Ray's label selectors say it: {ray.io/accelerator-type: "in(A100,H100)"}
-
-
-class RecoveryConfig(Strict):
-    """How a cell or a shared input that fails is tried again; see `raysweep.attempts`."""
-
-    retries: Annotated[int, Field(ge=0, le=100)] = 2  # attempts after the first
-    backoff_seconds: AmountOrZero = 5  # before the second attempt, doubled for each further one
-    stall_seconds: AmountOrZero = 1800  # an attempt without progress for so long is ended; 0: never
-
-
-class RayConfig(Strict):
-    """The Ray that raysweep starts when there is none to connect to."""
-
-    cpus: Count | None = None  # none: all that this process may use
-    object_store_mib: Annotated[int, Field(ge=80, lt=2**31)] = 300
-    dashboard: bool = True
 
 
 class ReportConfig(Strict):

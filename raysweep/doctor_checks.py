@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from raysweep.config import RayConfig
+from raysweep.config_running import RayConfig
 from raysweep.machine import Accelerators, Cores, Disk, Memory
 
 TESTED = {

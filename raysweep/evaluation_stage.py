@@ -91,7 +91,8 @@ def _execute_under(
             sha = program.sha
             programs[sha] = program
             wanted[-1][1].append((completion, sha))
-    under = f"verdicts-{_sha(dataclasses.asdict(limits))[:16]}"
+    judged = pairs[0].results  # limits and interpreter are the same for all of them
+    under = f"verdicts-{_sha([dataclasses.asdict(limits), judged.spec['python'], judged.version])[:16]}"
     blocks = Blocks(store.work(plan.evaluation).below(under), _verdict)
     verdicts, resumed = _verdicts(programs, limits, blocks, stages, progress)
     for pair, completions in wanted:

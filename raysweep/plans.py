@@ -102,7 +102,8 @@ class CellPlan:
     def evaluation(self) -> Unit:
         """Generating with this model and executing: one process at a time, whatever the test sets."""
         model = self.model or self.base.node
-        content = {"model": model.key if model else "", "how": self.pairs[0].completions.spec}
+        made = self.pairs[0].completions
+        content = {"model": model.key if model else "", "how": made.spec, "version": made.version}
         key = hashlib.sha256(canonical_json(content).encode()).hexdigest()
         return Unit("evaluation", key, f"evaluation of {self.cell.id}")
 

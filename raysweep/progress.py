@@ -22,6 +22,8 @@ WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed"
 TRAINING = "training"
 NOTE = "! "
 """Begins, after the time, a line of the tail that is shown at once."""
+TRACE = 8000
+"""Characters of a traceback that an activity remembers."""
 TAIL = 40
 """Lines that an activity remembers."""
 LINE_SECONDS = 10.0
@@ -44,6 +46,7 @@ class Activity:
     error: str = ""
     started: float = 0.0  # seconds since the epoch; 0: not yet
     updated: float = 0.0
+    trace: str = ""  # the end of the last traceback
     tail: tuple[str, ...] = ()  # the last events, each with its time
 
     @property
@@ -97,11 +100,22 @@ class ProgressFile:
 
     def wait_for(self, what: str) -> None:
         """Tell what is waited for; the next update ends it."""
+        self.activity = self._newest()
         if what != self.activity.waits:
             self._add_line(f"waits for {what}")
         now = time.time()
         started = self.activity.started or now
         self.activity = dataclasses.replace(self.activity, state=RUNNING, waits=what, started=started, updated=now)
+        self._write()
+
+    def go_on(self) -> None:
+        """Tell that a wait is over, and nothing else yet."""
+        now = self._newest()
+        self.update(now.stage, now.done, now.total, now.detail, force=True)
+
+    def remember(self, trace: str) -> None:
+        """Keep the end of a traceback, for the log."""
+        self.activity = dataclasses.replace(self._newest(), trace=trace[-TRACE:])
         self._write()
 
     def note(self, text: str) -> None:
@@ -116,7 +130,8 @@ class ProgressFile:
 
     def begin_attempt(self) -> int:
         """Count an attempt and return its number; those of processes that died count, too."""
-        self.activity = dataclasses.replace(self.activity, attempt=self.activity.attempt + 1)
+        newest = self._newest()
+        self.activity = dataclasses.replace(newest, attempt=newest.attempt + 1)
         self._write()
         return self.activity.attempt
 

@@ -28,7 +28,7 @@ def require_space(store: Store, cells: Sequence[CellPlan], at_once: int) -> None
     Args:
         store: in an object store nothing is checked.
         cells: those that are missing.
-        at_once: how many of them train at a time.
+        at_once: how many of them keep checkpoints at a time; 0: none.
     """
     if store.files.local is None:
         return

@@ -83,10 +83,13 @@ def _problems(spec: str, content: str) -> dict[str, Problem]:
     return {problem.task_id: problem for problem in made.problems()}
 
 
-def same_text(plan: CellPlan, request: GenerationRequest) -> tuple[str, str, int, tuple[str, ...]]:
-    """What a completion depends on: requests that agree in it are made once."""
+def same_text(plan: CellPlan, request: GenerationRequest) -> tuple[str, str, int, tuple[str, ...], str | None]:
+    """What a completion depends on: requests that agree in it are made once.
+
+    The reference solution is what generators without a model answer with.
+    """
     draw = request.draw if plan.decoding.temperature > 0 else 0
-    return (request.prompt, request.task_id, draw, request.stop)
+    return (request.prompt, request.task_id, draw, request.stop, request.reference)
 
 
 def passing(pair: PairPlan, store: Store) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import os
@@ -17,7 +18,7 @@ from raysweep.config_file import to_yaml
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.errors import UsageError
 from raysweep.execution.permission import require_permission
-from raysweep.machine import cores
+from raysweep.machine import cores, gpus
 from raysweep.pipeline import Context, make_cell, make_shared, shared_id
 from raysweep.planning import build_plan
 from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
@@ -81,7 +82,7 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
     if missing:
         require_permission(config.allow_code_execution)
     require_resources(config, missing, options)
-    require_space(store, missing, at_once=cores().usable)
+    require_space(store, missing, at_once=_at_once(config, options) if config.checkpoint_every else 0)
     folder = SweepFolder(store, config.name)
     with only_run(folder), full_disk_named(f"storage {store.files}"):
         folder.claim(plan, to_yaml(config))
@@ -131,7 +132,19 @@ def require_resources(config: SweepConfig, cells: Sequence[CellPlan], options: R
         return
     here = this_machine(config.ray)
     for workers in sorted({cell.recipe.workers if cell.recipe else 0 for cell in cells}):
-        require_feasible(placement(config.resources, workers), workers, [here], "this machine")
+        asked = placement(config.resources, workers)
+        known = dataclasses.replace(asked, custom={}, labels={})  # what Ray adds to a node is seen once it runs
+        require_feasible(known, workers, [here], "this machine")
+
+
+def _at_once(config: SweepConfig, options: RunOptions) -> int:
+    """Return how many cells may train at a time, at least; of another Ray's machines nothing is known yet."""
+    if options.engine == "local" or options.address or os.environ.get("RAY_ADDRESS"):
+        return 1
+    rooms = [cores().usable / config.resources.cpus]
+    if config.resources.gpus:
+        rooms.append(gpus() / config.resources.gpus)
+    return max(1, int(min(rooms)))
 
 
 def _make(
@@ -153,12 +166,16 @@ def _make(
         for name, why in blocked.items():
             ProgressFile(folder.progress, name).fail(why)
         ready = [task for task in tasks if task.id not in blocked]
-        if not (errors and options.fail_fast):
-            errors = {**errors, **blocked, **engine.run_cells(ready)}
-    told = {name: activity.error for name, activity in read_activities(folder.progress).items() if activity.error}
+        stops = bool(errors) and options.fail_fast
+        errors = {**errors, **blocked, **({} if stops else engine.run_cells(ready))}
+    activities = read_activities(folder.progress)
+    told = {name: activity.error for name, activity in activities.items() if activity.error}
     errors = {name: told.get(name, error) for name, error in errors.items()}
     unfinished = [cell.cell.id for cell in plan.missing_cells(folder.store)]
-    return {**{name: "it ended without results" for name in unfinished}, **errors}
+    begun = "stopped" if errors and options.fail_fast else "it ended without results"
+    left = {name: begun if name in activities else "not started" for name in unfinished}
+    first = f", since {next(iter(errors))} failed (--fail-fast)" if errors and options.fail_fast else ""
+    return {**{name: f"{why}{first}" for name, why in left.items()}, **errors}
 
 
 def _blocked(cells: Sequence[CellPlan], errors: Mapping[str, str]) -> dict[str, str]:

@@ -145,6 +145,7 @@ class SweepFolder:
 
     def claim(self, plan: SweepPlan, config_yaml: str) -> None:
         """Write config and grid; raise UsageError when results of the sweep of this name would be left out."""
+        self.files.await_root()
         self._mirror.pull()
         rows = grid_rows(plan)
         kept = {row.results_key for row in rows}

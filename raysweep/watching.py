@@ -76,7 +76,7 @@ class Watcher:
                 ended = stop.wait(FAR_SECONDS if folder.progress.local is None else 0.25 if is_live else 0.5)
                 activities = read_activities(folder.progress)
                 for line in journal.lines(activities):
-                    log.debug("%s", line.text)
+                    log.debug("%s%s", line.text, line.trace)
                     if not self._quiet and (line.is_note or not is_live):
                         style = "yellow" if line.is_note else ""
                         self._console.print(Text(f"{line.clock} {line.text}", style=style), soft_wrap=True)
@@ -91,6 +91,7 @@ class _Line:
     clock: str
     text: str
     is_note: bool = False
+    trace: str = ""  # for the log alone
 
 
 class _Journal:
@@ -102,6 +103,7 @@ class _Journal:
         self._told: dict[str, tuple[str, str, str]] = {}
         self._told_at: dict[str, float] = {}
         self._seen: dict[str, str] = {}  # the last line of each tail
+        self._traces: dict[str, str] = {}
 
     def lines(self, activities: dict[str, Activity]) -> Iterator[_Line]:
         """Yield what is new since the last call."""
@@ -112,14 +114,21 @@ class _Journal:
             if self._told.get(activity.id) != news or due:
                 self._told[activity.id], self._told_at[activity.id] = news, time.time()
                 counts = overview(activities, self._wanted, self._started)
-                yield _Line(time.strftime("%H:%M:%S"), _line(activity, counts))
+                yield _Line(time.strftime("%H:%M:%S"), _line(activity, counts), trace=self._trace(activity))
+
+    def _trace(self, activity: Activity) -> str:
+        """Return a traceback that was not returned before."""
+        if activity.trace == self._traces.get(activity.id, ""):
+            return ""
+        self._traces[activity.id] = activity.trace
+        return f"\n{activity.trace}"
 
     def _notes(self, activity: Activity) -> Iterator[_Line]:
         tail, seen = activity.tail, self._seen.get(activity.id, "")
         for line in tail[tail.index(seen) + 1 if seen in tail else 0 :]:
             _, clock, text = line.split(" ", 2)
             if text.startswith(NOTE):
-                yield _Line(clock, f"{activity.id}: {text.removeprefix(NOTE)}", is_note=True)
+                yield _Line(clock, f"{activity.id}: {text.removeprefix(NOTE)}", True, self._trace(activity))
         if tail:
             self._seen[activity.id] = tail[-1]
 

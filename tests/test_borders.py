@@ -46,7 +46,7 @@ LAYERS = [
     {"storage"},
     {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis"},
-    {"config", "config_types", "stored_config"},
+    {"config", "config_types", "config_running", "stored_config"},
     {"engine", "grid", "progress", "attempts", "inputs", "config_file"},
     {"plans", "planning", "stage_inputs", "training_stage", "evaluation_stage", "pipeline", "sweep_folder", "samples"},
     {"reporting", "report_settings", "run_guards", "sweep", "watching", "space"},

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from raysweep.attempts import Recovery
-from raysweep.config import RayConfig, ResourcesConfig
+from raysweep.config_running import RayConfig, ResourcesConfig
 from raysweep.progress import ProgressFile
 from raysweep.records import Completion, Decoding, GenerationRequest, Limits, ModelRef, Program, Spec, Verdict
 from raysweep.storage.files import Files

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,9 +19,9 @@ from raysweep.records import Completion, Decoding, GenerationRequest, Limits, Mo
 from raysweep.storage.digests import describe, difference
 from raysweep.storage.files import Files
 
-log = logging.getLogger("raysweep")
-
+STEP = "step-"
 COMPLETE = "COMPLETE"
+TICK_SECONDS = 30.0
 
 
 class TrainingServices:
@@ -39,12 +39,17 @@ class TrainingServices:
             detail = f"loss {step.loss:.3f}, lr {step.learning_rate:.1e}"
             self._progress.update(TRAINING, step.step, step.total_steps, detail)
 
+    def tick(self, step: int, total_steps: int) -> None:
+        """Tell every half minute that training goes on, where it reports less often; only rank 0 is heard."""
+        if self.rank == 0 and time.time() - self._progress.activity.updated > TICK_SECONDS:
+            self._progress.update(TRAINING, step, total_steps, self._progress.activity.detail)
+
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         """Commit a checkpoint, then drop the older ones."""
         if self.rank != 0:
             return
-        before = self._checkpoints()
-        name = f"step-{step:08d}-{uuid.uuid4().hex[:8]}"
+        before = {name.partition("/")[0] for name in self._work.infos() if name.startswith(STEP)}
+        name = f"{STEP}{step:08d}-{uuid.uuid4().hex[:8]}"
         with self._work.writing(name) as folder:
             write(folder)
             files = describe(folder)
@@ -61,7 +66,7 @@ class TrainingServices:
                 if not wrong:
                     yield folder
                     return
-            log.warning("checkpoint %s is damaged (%s): it is passed over", name, wrong)
+            self._progress.note(f"checkpoint {name} is damaged ({wrong}): it is passed over")
         yield None
 
     def generate(self, model: ModelRef, requests: Sequence[GenerationRequest], decoding: Decoding) -> list[Completion]:
@@ -79,7 +84,7 @@ class TrainingServices:
 
     def _checkpoints(self) -> list[str]:
         names = (name.partition("/") for name in self._work.infos())
-        return [folder for folder, _, file in names if file == COMPLETE and folder.startswith("step-")]
+        return [folder for folder, _, file in names if file == COMPLETE and folder.startswith(STEP)]
 
 
 def _damage(folder: Path) -> str:

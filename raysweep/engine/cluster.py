@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from raysweep.config import RayConfig, ResourcesConfig
+from raysweep.config_running import RayConfig, ResourcesConfig
 from raysweep.engine.reach import require_reachable
 from raysweep.errors import UsageError
 from raysweep.machine import cores
@@ -54,7 +54,7 @@ class Placement:
     @property
     def remote_options(self) -> dict[str, Any]:
         """What actors beside the trial ask for beyond CPUs and GPUs, as options of Ray; nothing in the trial."""
-        asked = {"resources": dict(self.custom), "label_selector": dict(self.labels)}
+        asked = {"memory": self.memory_bytes, "resources": dict(self.custom), "label_selector": dict(self.labels)}
         return {} if self.in_trial else {name: value for name, value in asked.items() if value}
 
 
@@ -135,9 +135,11 @@ def _signals_kept() -> Iterator[None]:
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _remove_left_behind() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from raysweep.engine.base import Block
 from raysweep.engine.cluster import Placement
 from raysweep.execution.pool import Executor
+from raysweep.progress import ProgressFile
 from raysweep.records import Limits, Program, Verdict
 
 IN_FLIGHT = 2
@@ -38,11 +39,12 @@ class ExecutionActor:
 
 
 def execute_with_ray(
-    batches: Sequence[Sequence[Program]], limits: Limits, placement: Placement, actors: int, label: str
+    batches: Sequence[Sequence[Program]], limits: Limits, placement: Placement, actors: int, progress: ProgressFile
 ) -> Iterator[Block[Verdict]]:
-    """Yield the verdicts on each batch as they come. `label`: what the actors are called in Ray's dashboard."""
+    """Yield the verdicts on each batch as they come. The actors are called by the activity in Ray's dashboard."""
     import ray
 
+    label = progress.activity.id
     waiting = iter(enumerate(batches))
     # SPREAD keeps actors with a CPU of their own out of the trial's placement group, where they would wait for ever.
     remote: Any = ray.remote(ExecutionActor).options(
@@ -65,6 +67,8 @@ def execute_with_ray(
         for ready in ray.wait([*starting, *running], num_returns=1)[0]:
             if ready in starting:
                 ray.get(ready)
+                if progress.activity.waits:
+                    progress.go_on()
                 for _ in range(IN_FLIGHT):
                     submit(starting[ready])
                 del starting[ready]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 import traceback
 from collections.abc import Iterator
@@ -14,9 +13,8 @@ from raysweep.engine.cluster import Placement
 from raysweep.engine.local import make_generator
 from raysweep.errors import HopelessError, RaysweepError
 from raysweep.generators.base import Generator
+from raysweep.progress import ProgressFile
 from raysweep.records import Completion
-
-log = logging.getLogger("raysweep")
 
 RESTARTS = 3
 """Times that an actor whose process died is started again before the attempt has failed; Ray Data's own is for ever."""
@@ -39,14 +37,17 @@ class Failure:
     @property
     def error(self) -> RaysweepError:
         """An error to raise instead."""
-        return RaysweepError(self.text) if self.retry else HopelessError(self.text)
+        error = RaysweepError(self.text) if self.retry else HopelessError(self.text)
+        error.add_note(self.trace)
+        return error
 
 
 class GenerationActor:
     """Holds one loaded model; Ray Data calls it with the number of a batch."""
 
-    def __init__(self, job: GenerateJob) -> None:
+    def __init__(self, job: GenerateJob, progress: ProgressFile) -> None:
         self._job = job
+        self._progress = progress
         self._generator: Generator | None = None
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
@@ -55,13 +56,17 @@ class GenerationActor:
 
     def _make(self, at: int) -> list[Completion] | Failure:
         try:
-            self._generator = self._generator or make_generator(self._job)
+            if self._generator is None:
+                self._progress.go_on()  # the wait for a place is over: from here on a hang counts
+                self._generator = make_generator(self._job)
             return self._generator.generate(self._job.batches[at])
         except Exception as error:
             return Failure.of(error)
 
 
-def generate_with_ray(job: GenerateJob, placement: Placement, actors: int) -> Iterator[Block[Completion]]:
+def generate_with_ray(
+    job: GenerateJob, placement: Placement, actors: int, progress: ProgressFile
+) -> Iterator[Block[Completion]]:
     """Yield the completions of each batch as it is made.
 
     Raises:
@@ -75,7 +80,7 @@ def generate_with_ray(job: GenerateJob, placement: Placement, actors: int) -> It
     total = len(job.batches)
     made = ray.data.from_items([{"at": at} for at in range(total)], override_num_blocks=total).map_batches(
         type(f"generate {job.label.replace('.', '-')}", (GenerationActor,), {}),  # in Ray's dashboard
-        fn_constructor_args=(job,),
+        fn_constructor_args=(job, progress),
         compute=ray.data.ActorPoolStrategy(size=min(actors, total)),
         batch_size=1,
         num_cpus=0 if placement.in_trial else placement.cpus,  # in the trial's process: it lends its CPU and waits
@@ -101,6 +106,5 @@ def generate_with_ray(job: GenerateJob, placement: Placement, actors: int) -> It
 def _completions(block: bytes) -> list[Completion]:
     made: list[Completion] | Failure = pickle.loads(block)
     if isinstance(made, Failure):
-        log.debug("%s", made.trace)
         raise made.error
     return made

@@ -44,6 +44,8 @@ def release_orphans() -> int:
     from ray.core.generated.gcs_pb2 import PlacementGroupTableData
     from ray.util.placement_group import PlacementGroup, remove_placement_group
 
+    if not ray.is_initialized():  # asking would start one
+        return 0
     job, nobody = bytes.fromhex(ray.get_runtime_context().get_job_id()), ray.ActorID.nil().binary()
     groups = map(PlacementGroupTableData.FromString, state._connect_and_get_accessor().get_placement_group_table())
     orphans = [

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from raysweep.config import RayConfig
+from raysweep.config_running import RayConfig
 from raysweep.engine.cluster import Placement
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.machine import cores, gpus, memory
 
+UNIT = 10_000
+"""Ray counts in ten thousandths."""
 KEYS = {"CPU": "resources.cpus", "GPU": "resources.gpus", "memory": "resources.memory_gib"}
 
 
@@ -65,6 +67,29 @@ def require_feasible(asked: Placement, workers: int, nodes: Sequence[NodeFacts],
         )
 
 
+def require_feasible_beside(
+    driver: Mapping[str, float], asked: Placement, workers: int, nodes: Sequence[NodeFacts], where: str
+) -> None:
+    """Raise UsageError unless the nodes can ever hold a cell and its driver, which asks for `driver` on one of them."""
+    require_feasible(asked, workers, nodes, where)
+    for at, node in enumerate(nodes):
+        left = {name: amount - driver.get(name, 0.0) for name, amount in node.resources.items()}
+        if any(left.get(name, -1.0) < 0 for name in driver):
+            continue
+        rest = [*nodes[:at], NodeFacts(left, node.labels), *nodes[at + 1 :]]
+        try:
+            require_feasible(asked, workers, rest, where)
+        except UsageError:
+            continue
+        return
+    if driver:
+        what = " and ".join(f"{amount:g} {name}" for name, amount in driver.items())
+        raise UsageError(
+            f"a cell can never be scheduled: its workers would take all of {where}, and its driver needs {what} beside "
+            "them; lower `resources.cpus` or `workers` of the recipe"
+        )
+
+
 def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     """Tell whether a node's labels match a label selector of Ray: ``a``, ``!a``, ``in(a,b)``, ``!in(a,b)`` by label."""
     return all(_matches(wanted, labels.get(label)) for label, wanted in selector.items())
@@ -86,7 +111,8 @@ def _unmatched(selector: Mapping[str, str], nodes: Sequence[NodeFacts], where: s
 
 
 def _room(asked: Placement, node: NodeFacts) -> int:
-    fits = [int(node.resources.get(name, 0.0) // amount) for name, amount in asked.worker.items()]
+    parts = ((node.resources.get(name, 0.0), amount) for name, amount in asked.worker.items())
+    fits = [round(there * UNIT) // max(1, round(amount * UNIT)) for there, amount in parts]
     return min(fits, default=1_000_000)
 
 

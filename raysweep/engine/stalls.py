@@ -58,7 +58,8 @@ class Waits:
         if news != self._news:
             self._news, self._moved = news, now
         waiting = {(a.id, a.waits) for a in activities.values() if a.waits and a.state == RUNNING}
-        if not waiting and now - self._moved > QUIET_SECONDS:
+        idle = not any(a.state == RUNNING for a in activities.values())
+        if idle and now - self._moved > QUIET_SECONDS:
             waiting = {("the sweep", "a place for its next part")}
         self._since = {wait: self._since.get(wait, now) for wait in waiting}
         lines = []
@@ -81,6 +82,9 @@ def _demands() -> str:
 
 def _state() -> tuple[list[str], list[str]]:
     import ray
+
+    if not ray.is_initialized():  # asking would start one
+        return [], []
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
     from ray.autoscaler.v2.sdk import get_cluster_resource_state
 

@@ -15,7 +15,7 @@ from raysweep.engine.execution import execute_with_ray
 from raysweep.engine.generation import generate_with_ray
 from raysweep.engine.lost import noticed
 from raysweep.engine.orphans import released
-from raysweep.engine.preflight import live_nodes, require_feasible
+from raysweep.engine.preflight import live_nodes, require_feasible_beside
 from raysweep.engine.stalls import told
 from raysweep.engine.training import train_with_ray
 from raysweep.errors import last_line
@@ -47,13 +47,15 @@ class RayStages(Stages):
     def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[Block[Completion]]:
         """Generate through Ray Data."""
         self._wait_for("generation actors", 1, progress)
-        return generate_with_ray(job, self._placement, self._generators)
+        return generate_with_ray(job, self._placement, self._generators, progress)
 
     def execute(
         self, batches: Sequence[Sequence[Program]], limits: Limits, progress: ProgressFile
     ) -> Iterator[Block[Verdict]]:
         """Execute through a pool of Ray actors."""
-        return execute_with_ray(batches, limits, self._placement, self._executors, progress.activity.id)
+        if not self._placement.in_trial:
+            progress.wait_for("1 execution actor with 1 CPU")
+        return execute_with_ray(batches, limits, self._placement, self._executors, progress)
 
     def _wait_for(self, what: str, number: int, progress: ProgressFile) -> None:
         """Tell what is waited for, where it isn't this process that works."""
@@ -86,7 +88,8 @@ class RayEngine(Engine):
         """Match every task against the live cluster."""
         for workers in sorted({task.workers for task in tasks}):
             asked = placement(self.settings.resources, workers)
-            require_feasible(asked, workers, live_nodes(), "the Ray cluster")
+            driver = {} if asked.in_trial else self._cluster.driver_bundle(asked)
+            require_feasible_beside(driver, asked, workers, live_nodes(), "the Ray cluster")
 
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Run the tasks in parallel, each after those it names."""

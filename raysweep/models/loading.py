@@ -136,7 +136,8 @@ def fingerprint(ref: ModelRef) -> dict[str, Any]:
 
 def weight_bytes(folder: Path) -> int:
     """Return the size of the weights in a model's folder; 0 where it isn't one, as of a hub id."""
-    return sum(path.stat().st_size for pattern in WEIGHTS for path in folder.expanduser().glob(pattern))
+    kinds = (list(folder.expanduser().glob(pattern)) for pattern in WEIGHTS)
+    return sum(path.stat().st_size for path in next((paths for paths in kinds if paths), []))
 
 
 def torch_dtype(name: str) -> Any:

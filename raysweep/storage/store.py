@@ -112,6 +112,7 @@ class Store:
         """
         text = self._integrity.text(node)
         if text is None:
+            self._integrity.forget(node)  # another process may have removed what this one had found whole
             raise StoreError(f"{node.label} is not in the store; run the command again")
         if wrong := self._integrity.damage(node, text, whole=True):
             self._remove_unless_renewed(node, text)

@@ -78,6 +78,9 @@ class Services(Protocol):
     def report(self, step: TrainingStep) -> None:
         """Tell progress. Called on every worker."""
 
+    def tick(self, step: int, total_steps: int) -> None:
+        """Tell that training goes on. Called on every worker after every step; must cost nothing."""
+
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         """Commit a checkpoint: rank 0 calls `write` with an empty folder; an older one goes once this is complete."""
 

@@ -52,7 +52,8 @@ def read_checkpoint(folder: Path, model: Any, optimizer: torch.optim.Optimizer) 
     state = torch.load(folder / FILE, map_location="cpu", weights_only=True)
     weights = _trainable(model)
     if odd := sorted(weights.keys() ^ state["weights"].keys()):
-        raise HopelessError(f"the checkpoint {folder} is of another training: tensor {odd[0]!r} is not in both")
+        what = f"tensor {odd[0]!r} is not in both"
+        raise HopelessError(f"the checkpoint {folder} is of another training: {what}; remove the folder")
     with torch.no_grad():
         for name, tensor in weights.items():
             tensor.copy_(state["weights"][name])

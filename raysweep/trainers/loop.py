@@ -84,6 +84,7 @@ class TrainingLoop:
             for step in range(start, self.total):
                 self._step(step)
                 done = step + 1
+                self.services.tick(done, self.total)
                 if done in (1, self.total) or done % max(1, self.total // REPORTS) == 0:
                     final = self._report(done)
                 if self.job.checkpoint_every and done % self.job.checkpoint_every == 0 and done < self.total:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.config import RayConfig, ResourcesConfig
+from raysweep.config_running import RayConfig, ResourcesConfig
 from raysweep.engine.cluster import SLOT, Cluster, placement
-from raysweep.engine.preflight import NodeFacts, matches, require_feasible, this_machine
+from raysweep.engine.preflight import NodeFacts, matches, require_feasible, require_feasible_beside, this_machine
 from raysweep.errors import UsageError
 
 GIB = 2.0**30
@@ -71,3 +71,20 @@ def test_the_machine_is_measured_and_the_config_can_take_less_of_it():
 def test_label_selectors_are_rays(wanted, matching):
     assert matches({"pool": wanted}, {"pool": "a"}) is matching
     assert matches({"pool": wanted}, {}) is wanted.startswith("!")
+
+
+def test_workers_that_would_take_all_leave_no_room_for_their_driver():
+    node, half = NodeFacts({"CPU": 2.0}), NodeFacts({"CPU": 2.5})
+    asked = placement(ResourcesConfig(processes="workers"), 2)
+    with pytest.raises(UsageError, match=r"workers would take all of here, and its driver needs 0.001 CPU"):
+        require_feasible_beside({"CPU": 0.001}, asked, 2, [node], "here")
+    require_feasible_beside({"CPU": 0.001}, asked, 2, [half], "here")
+    require_feasible_beside({"CPU": 0.001}, asked, 2, [node, NodeFacts({"CPU": 1.0})], "here")
+    require_feasible_beside({}, asked, 2, [node], "here")
+
+
+def test_shares_of_a_gpu_are_counted_as_ray_does():
+    asked = placement(ResourcesConfig(gpus=0.1, cpus=0.1), 10)
+    require_feasible(asked, 10, [NodeFacts({"CPU": 1.0, "GPU": 1.0})], "here")
+    with pytest.raises(ValueError, match=r"1\.5 GPUs can't be had"):
+        ResourcesConfig(gpus=1.5)

@@ -57,26 +57,28 @@ def job() -> GenerateJob:
 @pytest.mark.parametrize("placement", [IN_TRIAL, ON_GPU], ids=["in the trial", "on a GPU"])
 def test_generation_gives_the_local_engines_completions_batch_by_batch(placement, tmp_path):
     progress = ProgressFile(Files(str(tmp_path)), "cell")
-    made = {block.at: block.rows for block in generate_with_ray(job(), placement, actors=1)}
+    made = {block.at: block.rows for block in generate_with_ray(job(), placement, 1, progress)}
     local = {block.at: block.rows for block in LocalStages().generate(job(), progress)}
     assert made == local and len(made) == 6
 
 
 @pytest.mark.parametrize(("placement", "actors"), [(IN_TRIAL, 1), (IN_WORKERS, 4)])
-def test_execution_gives_verdicts_in_order_though_some_actors_find_no_cpu(placement, actors):
+def test_execution_gives_verdicts_in_order_though_some_actors_find_no_cpu(placement, actors, tmp_path):
+    progress = ProgressFile(Files(str(tmp_path)), "cell")
     programs = [Program(f"assert {n} % 3") for n in range(130)]
     batches = [programs[at : at + 30] for at in range(0, 130, 30)]
-    verdicts = {block.at: block.rows for block in execute_with_ray(batches, LIMITS, placement, actors, "cell")}
+    verdicts = {block.at: block.rows for block in execute_with_ray(batches, LIMITS, placement, actors, progress)}
     found = [verdict.outcome for at in sorted(verdicts) for verdict in verdicts[at]]
     assert found == [Outcome.PASSED if n % 3 else Outcome.FAILED for n in range(130)]
 
 
-def test_execution_survives_the_death_of_an_actor():
+def test_execution_survives_the_death_of_an_actor(tmp_path):
+    progress = ProgressFile(Files(str(tmp_path)), "cell")
     batches = [
         [Program(f"import time; time.sleep(.2); assert {n} % 3") for n in range(at, at + 5)] for at in range(0, 40, 5)
     ]
     found = {}
-    for block in execute_with_ray(batches, LIMITS, IN_TRIAL, 1, "cell"):
+    for block in execute_with_ray(batches, LIMITS, IN_TRIAL, 1, progress):
         if not found:
             next(p for p in psutil.Process().children(recursive=True) if "ray::execute cell" in p.cmdline()[0]).kill()
         assert block.at not in found

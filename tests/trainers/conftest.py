@@ -35,6 +35,9 @@ class FolderServices:
     def report(self, step: TrainingStep) -> None:
         self.reports.append(step)
 
+    def tick(self, step: int, total_steps: int) -> None:
+        assert 0 < step <= total_steps
+
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         assert self.folder is not None
         if self.rank == 0:
