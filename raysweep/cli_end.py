@@ -85,6 +85,7 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
 def _stop(number: int, frame: FrameType | None) -> None:
     """End the command at the first signal, and the process at the second."""
     if invocation.stopped_by:
+        print(f"ended{_kept(None)}" if invocation.resumes else "ended", file=sys.stderr, flush=True)
         os._exit(128 + number)
     invocation.stopped_by = number
     if invocation.resumes:

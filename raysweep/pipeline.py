@@ -158,7 +158,7 @@ def waits_in(progress: ProgressFile) -> Callable[[Holder | None], None]:
 
     def tell(holder: Holder | None) -> None:
         if holder is not None:
-            progress.wait_for(f"what {holder} is making")
+            progress.wait_for(f"another sweep to make it: {holder}")
         else:
             progress.update("starting", force=True)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from raysweep.errors import StoreError
+from raysweep.errors import RaysweepError, StoreError
 from raysweep.storage.files import Files
 
 WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
@@ -148,7 +148,8 @@ class ProgressFile:
             self._finish(STOPPED, "")
             raise
         except BaseException as error:
-            self._finish(FAILED, f"{type(error).__name__}: {error}")
+            kind = "" if isinstance(error, RaysweepError) else f"{type(error).__name__}: "
+            self._finish(FAILED, f"{kind}{error}")
             raise
         self._finish(DONE, "")
 
@@ -189,11 +190,17 @@ def read_activity(files: Files, name: str) -> Activity | None:
         return None
 
 
-def read_activities(files: Files) -> dict[str, Activity]:
-    """Return the activities of a folder by id; files that are no activity are passed over."""
+def read_activities(files: Files, *, strict: bool = False) -> dict[str, Activity]:
+    """Return the activities of a folder by id; files that are no activity are passed over.
+
+    Raises:
+        StoreError: the folder can't be read, and `strict` asks to be told.
+    """
     try:
         names = sorted(name.removesuffix(".json") for name in files.infos(patient=False) if name.endswith(".json"))
     except StoreError:
+        if strict:
+            raise
         return {}
     found = [read_activity(files, name) for name in names if not name.startswith(".")]
     return {activity.id: activity for activity in found if activity is not None}

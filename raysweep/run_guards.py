@@ -28,7 +28,8 @@ def only_run(folder: SweepFolder) -> Iterator[Lease]:
         holder = leases.holder(folder.lease)
         if holder is not None and (holder.is_here or time.monotonic() > until):
             raise UsageError(
-                f"sweep {folder.name!r} is being run by {holder}; wait for it (raysweep status {folder.name}), stop "
+                f"sweep {folder.name!r} is being run by {holder}; wait for it "
+                f"(raysweep status {folder.name} --storage {folder.store.root}), stop "
                 f"it, or give this one another name (--set name={folder.name}-2)"
             )
         if not told and holder is not None:

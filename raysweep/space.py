@@ -53,4 +53,4 @@ def _full_bytes(cell: CellPlan, store: Store) -> int:
 
 
 def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

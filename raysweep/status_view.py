@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import time
 from collections.abc import Sequence
@@ -85,12 +86,13 @@ def watch_status(folder: SweepFolder) -> None:
     with Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else nullcontext() as live:
         while folder.is_running():
             cells = cell_states(folder)
-            with console.capture() as captured:
-                _print_table(cells, shared_states(folder, cells), console)
+            page = Console(file=io.StringIO(), markup=False, highlight=False, width=console.width)
+            _print_table(cells, shared_states(folder, cells), page)
+            text = page.file.getvalue()  # type: ignore[attr-defined]
             if live is not None:
-                live.update(Text.from_ansi(captured.get()), refresh=True)
-            elif captured.get() != shown:
-                shown = captured.get()
+                live.update(Text(text), refresh=True)
+            elif text != shown:
+                shown = text
                 print(f"{time.strftime('%H:%M:%S')}\n{shown}", end="", flush=True)
             time.sleep(WATCH_SECONDS)
     print_status(folder, as_json=False)

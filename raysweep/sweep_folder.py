@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 SHARED_FOLDERS = ("progress", "tune")
 """Those that processes of several machines write into."""
 LOG = "raysweep.log"
-DEAD_SECONDS = 10
-"""A part that claims to run and was silent for so long, in a sweep that no process holds, is not running."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +126,8 @@ class SweepFolder:
         found = read_activities(self.progress)
         if self.is_running():
             return found
-        dead = {a.id: a for a in found.values() if a.state == RUNNING and time.time() - a.updated > DEAD_SECONDS}
-        return {**found, **{name: dataclasses.replace(a, state=STOPPED) for name, a in dead.items()}}
+        dead = {a.id: a for a in found.values() if a.state == RUNNING}
+        return {**found, **{name: dataclasses.replace(a, state=STOPPED, waits="") for name, a in dead.items()}}
 
     def require(self) -> None:
         """Raise UsageError when there is no such sweep, NewerStore when a newer raysweep wrote the store."""

@@ -16,8 +16,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from raysweep.errors import StoreError
 from raysweep.plans import SweepPlan
 from raysweep.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities
+from raysweep.storage.files import PATIENCE
 from raysweep.sweep_folder import SweepFolder
 from raysweep.terminal import duration
 
@@ -54,6 +56,7 @@ class Watcher:
     def __init__(self, console: Console, quiet: bool = False) -> None:
         self._console = console
         self._quiet = quiet
+        self._blind = False  # the storage can't be read
 
     @contextmanager
     def __call__(self, folder: SweepFolder, plan: SweepPlan, wanted: Sequence[str]) -> Iterator[None]:
@@ -74,7 +77,7 @@ class Watcher:
             ended = False
             while not ended:
                 ended = stop.wait(FAR_SECONDS if folder.progress.local is None else 0.25 if is_live else 0.5)
-                activities = read_activities(folder.progress)
+                activities = self._activities(folder)
                 for line in journal.lines(activities):
                     log.debug("%s%s", line.text, line.trace)
                     if not self._quiet and (line.is_note or not is_live):
@@ -82,6 +85,20 @@ class Watcher:
                         self._console.print(Text(f"{line.clock} {line.text}", style=style), soft_wrap=True)
                 if live is not None:
                     live.update(_picture(activities, wanted, started))
+
+    def _activities(self, folder: SweepFolder) -> dict[str, Activity]:
+        """Return what the parts do; say once when the storage can't be read, and once when it can again."""
+        try:
+            found = read_activities(folder.progress, strict=True)
+        except StoreError as error:
+            if not self._blind:
+                log.warning("%s; the sweep waits for it, for up to %.0f s at a time", error, PATIENCE)
+            self._blind = True
+            return {}
+        if self._blind:
+            log.warning("storage %s is there again", folder.store.files)
+        self._blind = False
+        return found
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,9 @@ class TrainingServices:
             with self._work.reading(name) as folder:
                 wrong = _damage(folder)
                 if not wrong:
+                    if self.rank == 0:
+                        step = int(name.removeprefix(STEP).partition("-")[0])
+                        self._progress.note(f"training goes on from step {step:,}")
                     yield folder
                     return
             self._progress.note(f"checkpoint {name} is damaged ({wrong}): it is passed over")

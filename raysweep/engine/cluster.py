@@ -94,10 +94,10 @@ class Cluster:
             ray._private.worker.print_to_stdstream = lambda *lines, **options: None
         common: dict[str, Any] = {"namespace": "raysweep", "log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is not None:
-            require_reachable(self._address)
+            found = require_reachable(self._address)
             with _signals_kept():
                 context = ray.init(address=self._address, **common)
-            return f"connected to Ray at {self._address}" + _dashboard(context)
+            return f"connected to Ray at {found.address}" + _dashboard(context)
         _remove_left_behind()
         self._folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp")  # AF_UNIX paths must stay short
         cpus = self._settings.cpus or cores().usable

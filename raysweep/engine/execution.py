@@ -13,6 +13,7 @@ from raysweep.records import Limits, Program, Verdict
 
 IN_FLIGHT = 2
 """Batches queued at each actor: the next is there when one ends."""
+CLOSE_SECONDS = 5
 RESTARTS = 3
 """Times that an actor whose process died is started again; its batches run once more."""
 
@@ -36,6 +37,10 @@ class ExecutionActor:
     def run(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
         """Return one verdict a program, in order."""
         return self._executor.run(programs, limits)
+
+    def close(self) -> None:
+        """End the supervisor and remove its folder: Ray would kill both at once."""
+        self._executor.close()
 
 
 def execute_with_ray(
@@ -77,3 +82,5 @@ def execute_with_ray(
             left -= 1
             yield Block(at, ray.get(ready))
             submit(actor)
+    started = [actor for actor in pool if actor not in starting.values()]
+    ray.wait([actor.close.remote() for actor in started], num_returns=len(started), timeout=CLOSE_SECONDS)

@@ -85,8 +85,7 @@ def generate_with_ray(
         batch_size=1,
         num_cpus=0 if placement.in_trial else placement.cpus,  # in the trial's process: it lends its CPU and waits
         num_gpus=placement.gpus or None,
-        max_restarts=RESTARTS,
-        max_task_retries=RESTARTS,
+        ray_remote_args_fn=lambda: {"max_restarts": RESTARTS, "max_task_retries": RESTARTS},
         **placement.remote_options,
     )
     found = set()

@@ -73,8 +73,8 @@ class Lease:
                     os.utime(self._files.local / _file(self._name))  # needs no space on a full disk
                 else:
                     self._files.write(_file(self._name), self._holder.text, patient=False)
-            except (OSError, StoreError):
-                log.debug("the lease %s could not be renewed", self._name, exc_info=True)
+            except (OSError, StoreError) as error:
+                log.debug("the lease %s could not be renewed: %s", self._name, error)
 
 
 class Leases:

@@ -1,7 +1,7 @@
 """A sweep that loses its driver, any of its processes or a node ends as if nothing had happened, and does little twice.
 
-RAYSWEEP_CHAOS_MOMENTS (default 1): how many moments each kind of process is killed at; RAYSWEEP_CHAOS_SEED (default 1)
-chooses them.
+Several kinds of processes are killed in one sweep. With RAYSWEEP_CHAOS_MOMENTS=N each kind has N sweeps of its own, in
+which it is killed once; RAYSWEEP_CHAOS_SEED (default 1) chooses the moments.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,12 @@ LONGER = (  # so that each kind of process is there for some seconds
 )
 IN_WORKERS = "resources.processes=workers"
 LIMIT = 400.0  # seconds for one run of the command
+EACH_ALONE = "RAYSWEEP_CHAOS_MOMENTS" in os.environ
 MOMENTS = range(1, 1 + int(os.environ.get("RAYSWEEP_CHAOS_MOMENTS", "1")))
 SEED = os.environ.get("RAYSWEEP_CHAOS_SEED", "1")
-VICTIMS = [victim for victim in Victim if victim not in (Victim.TRAIN_WORKER, Victim.GCS)]
+BELOW = (Victim.SHARED_TASK, Victim.TRIAL, Victim.DATA_ACTOR, Victim.EXECUTION_ACTOR, Victim.SUPERVISOR)
+TOGETHER = ((Victim.DRIVER, Victim.RAYLET), BELOW)
+GROUPS = [(victim,) for group in TOGETHER for victim in group] if EACH_ALONE else TOGETHER
 
 
 def nano(storage: Path, *overrides: str, **more) -> Sweep:
@@ -42,20 +46,24 @@ def nano(storage: Path, *overrides: str, **more) -> Sweep:
 
 
 def struck(
-    sweep: Sweep, victim: Victim, moment: int, reference: Reference, before: Path | None = None, **more
+    sweep: Sweep, victims: Sequence[Victim], moment: int, reference: Reference, before: Path | None = None, **more
 ) -> Disturbed:
-    """Strike once at a random moment; at an earlier one when the sweep was faster this time and had ended by then."""
-    rng = random.Random(f"{SEED}/{victim.label}/{moment}")
-    share = rng.random()
+    """Strike each once at a random moment; earlier when the sweep was faster this time and had ended by then."""
+    rng = random.Random(f"{SEED}/{label_of(victims)}/{moment}")
+    shares = {victim: rng.random() for victim in victims}
     for tried in range(3):
         shutil.rmtree(sweep.storage, ignore_errors=True)
         if before is not None:
             shutil.copytree(before, sweep.storage)
-        strike = Strike(victim, share * reference.exposure[victim] / 2**tried)
-        outcome = disturbed(sweep, [strike], rng, LIMIT, **more)
+        strikes = [Strike(victim, share * reference.exposure[victim] / 2**tried) for victim, share in shares.items()]
+        outcome = disturbed(sweep, strikes, rng, LIMIT, **more)
         if outcome.kills:
             return outcome
-    raise AssertionError(f"no {victim.label} was there in time")
+    raise AssertionError(f"no {label_of(victims)} was there in time")
+
+
+def label_of(victims: Sequence[Victim]) -> str:
+    return ", ".join(victim.label for victim in victims)
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +94,9 @@ def reference_in_workers(untuned, tmp_path_factory) -> Reference:
 
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"moment {moment}")
-@pytest.mark.parametrize("victim", VICTIMS, ids=lambda victim: victim.label)
-def test_killed_with_kill_9_the_sweep_ends_as_if_nothing_had_happened(victim, moment, reference, tmp_path):
-    outcome = struck(nano(tmp_path / "store"), victim, moment, reference)
+@pytest.mark.parametrize("victims", GROUPS, ids=label_of)
+def test_killed_with_kill_9_the_sweep_ends_as_if_nothing_had_happened(victims, moment, reference, tmp_path):
+    outcome = struck(nano(tmp_path / "store"), victims, moment, reference)
     assert not outcome.problems(reference.content)
 
 
@@ -97,7 +105,7 @@ def test_so_it_does_when_a_worker_process_of_a_training_is_killed(
     moment, reference, reference_in_workers, untuned, tmp_path
 ):
     sweep = nano(tmp_path / "store", IN_WORKERS)
-    outcome = struck(sweep, Victim.TRAIN_WORKER, moment, reference_in_workers, untuned)
+    outcome = struck(sweep, [Victim.TRAIN_WORKER], moment, reference_in_workers, untuned)
     assert not outcome.problems(reference.content)
 
 
@@ -105,6 +113,6 @@ def test_so_it_does_when_a_worker_process_of_a_training_is_killed(
 def test_so_it_does_when_a_node_is_lost_that_cells_run_on(moment, reference, tmp_path):
     with two_nodes(tmp_path / "nodes.log") as cluster:
         sweep = nano(tmp_path / "store", address=cluster.address, roots=(cluster.process.pid,))
-        outcome = struck(sweep, Victim.TRIAL, moment, reference, strike=cluster.remove_node_of)
+        outcome = struck(sweep, [Victim.TRIAL], moment, reference, strike=cluster.remove_node_of)
         assert len(cluster.removed) == 1
     assert not outcome.problems(reference.content)
