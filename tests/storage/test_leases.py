@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep import holders, leases
+from raysweep.storage import holders, leases
 from raysweep.storage.files import Files
 from raysweep.storage.holders import Holder, holder_from, this_process
 from raysweep.storage.leases import Leases
