@@ -18,6 +18,7 @@ from raysweep.config_running import RayConfig, ResourcesConfig
 from raysweep.engine.reach import require_reachable
 from raysweep.errors import UsageError
 from raysweep.machine import cores
+from raysweep.terminal import count
 
 SLOT = "raysweep_slot"
 """Custom resource that a trial holds while its work runs elsewhere: with CPUs instead, drivers and their children
@@ -111,7 +112,7 @@ class Cluster:
                 _temp_dir=self._folder,
                 **common,
             )
-        return f"started Ray on {cpus} CPUs" + _dashboard(context)
+        return f"started Ray on {count(cpus, 'CPU')}" + _dashboard(context)
 
     def stop(self) -> None:
         """Disconnect; stop the Ray if it is ours, and remove its folder."""

@@ -1,0 +1,50 @@
+"""A sweep that was stopped goes on with another number of CPUs, to the same results."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from raysweep.config_file import load_config
+from raysweep.sweep import RunOptions, run_sweep
+from tests.storage.stores import content
+
+pytestmark = pytest.mark.ray
+
+NANO = Path(__file__).parents[1] / "nano.yaml"
+LONGER = ["models.0.pretrain.source.rows=1600"]  # so that it can be stopped while it trains
+
+
+def started(storage: Path, cpus: int) -> subprocess.Popen[str]:
+    sets = [part for item in (*LONGER, f"ray.cpus={cpus}") for part in ("--set", item)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "raysweep", "run", str(NANO), "--storage", str(storage), *sets],
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_sweep_stopped_on_two_cpus_ends_on_one_as_an_undisturbed_one(tmp_path):
+    run_sweep(load_config(NANO, LONGER), RunOptions(str(tmp_path / "undisturbed"), engine="local"))
+    storage = tmp_path / "store"
+    first = started(storage, 2)
+    deadline = time.monotonic() + 120
+    while not any(storage.glob("unfinished/base_model/*/step-*/COMPLETE")):
+        assert first.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    first.send_signal(signal.SIGTERM)
+    _, err = first.communicate(timeout=60)
+    assert first.returncode == 143 and "this goes on from there" in err
+    second = started(storage, 1)
+    _, err = second.communicate(timeout=300)
+    assert second.returncode == 0, err
+    assert "started Ray on 1 CPU\n" in err and "training goes on from step" in err
+    assert content(storage) == content(tmp_path / "undisturbed")
