@@ -6,16 +6,16 @@ dead one stopped, since attempts are counted in the progress file.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
+from raysweep.background import repeated
 from raysweep.errors import RaysweepError, last_line
 from raysweep.progress import NOTE, Activity, ProgressFile
 
@@ -116,30 +116,23 @@ def _stands_for(error: BaseException) -> list[Exception]:
     return [cause for cause in inner if isinstance(cause, Exception) and cause is not error]
 
 
-@contextlib.contextmanager
-def _watched(progress: ProgressFile, recovery: Recovery) -> Iterator[None]:
+def _watched(progress: ProgressFile, recovery: Recovery) -> AbstractContextManager[None]:
     """End the process when there is no news of the activity for too long, unless it says that it waits for something.
 
     An exception can't be raised in a thread that hangs in a library's call; the process can be ended in any case.
     """
     if not recovery.stall_seconds or not recovery.may_exit:
-        yield
-        return
-    over = threading.Event()
+        return nullcontext()
+    news, since = 0.0, time.monotonic()
 
-    def watch() -> None:
-        news, since = 0.0, time.monotonic()
-        while not over.wait(min(10.0, recovery.stall_seconds / 5)):
-            latest = progress.latest()
-            if latest is None or latest.waits or latest.updated != news:
-                news, since = latest.updated if latest else 0.0, time.monotonic()
-            elif time.monotonic() - since > recovery.stall_seconds:
-                limit = f"{recovery.stall_seconds:g} s (`recovery.stall_seconds`)"
-                progress.note(f"{NO_PROGRESS} for {limit} at: {latest.amount}")
-                os._exit(STALLED)
+    def look() -> None:
+        nonlocal news, since
+        latest = progress.latest()
+        if latest is None or latest.waits or latest.updated != news:
+            news, since = latest.updated if latest else 0.0, time.monotonic()
+        elif time.monotonic() - since > recovery.stall_seconds:
+            limit = f"{recovery.stall_seconds:g} s (`recovery.stall_seconds`)"
+            progress.note(f"{NO_PROGRESS} for {limit} at: {latest.amount}")
+            os._exit(STALLED)
 
-    threading.Thread(target=watch, name="watchdog", daemon=True).start()
-    try:
-        yield
-    finally:
-        over.set()
+    return repeated(look, min(10.0, recovery.stall_seconds / 5), "watchdog")

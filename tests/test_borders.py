@@ -42,7 +42,18 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
 
 
 LAYERS = [
-    {"records", "errors", "seeding", "registry", "tables", "provenance", "terminal", "machine", "run_log"},
+    {
+        "records",
+        "errors",
+        "seeding",
+        "registry",
+        "tables",
+        "provenance",
+        "terminal",
+        "machine",
+        "run_log",
+        "background",
+    },
     {"storage"},
     {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis"},

@@ -6,35 +6,26 @@ whether the controller lives (ray #54305).
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import threading
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+from raysweep.background import repeated
 
 log = logging.getLogger("raysweep")
 
 LOOK_SECONDS = 3.0
 
 
-@contextlib.contextmanager
-def released() -> Iterator[None]:
+def released() -> AbstractContextManager[None]:
     """Release, while the block runs, the placement groups of this Ray job whose creator has died."""
-    over = threading.Event()
-    thread = threading.Thread(target=_watch, args=(over,), name="orphans", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(timeout=5)
 
-
-def _watch(over: threading.Event) -> None:
-    while not over.wait(LOOK_SECONDS):
+    def look() -> None:
         try:
             release_orphans()
-        except Exception:  # no Ray any more, or one of another kind: the next look may find it
-            log.debug("placement groups can't be listed", exc_info=True)
+        except Exception as error:  # no Ray any more, or one of another kind: the next look may find it
+            log.debug("placement groups can't be listed: %s", error)
+
+    return repeated(look, LOOK_SECONDS, "orphans")
 
 
 def release_orphans() -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
+from raysweep.background import repeated
 from raysweep.progress import RUNNING, Activity, read_activities
 from raysweep.storage.files import Files
 from raysweep.terminal import duration
@@ -19,28 +19,19 @@ QUIET_SECONDS = 120.0
 LOOK_SECONDS = 15.0
 
 
-@contextlib.contextmanager
-def told(progress: Files) -> Iterator[None]:
+def told(progress: Files) -> AbstractContextManager[None]:
     """Log, while the block runs, what a sweep waits for that has made no progress for some minutes.
 
     Args:
         progress: the folder of its progress files.
     """
-    over = threading.Event()
-    thread = threading.Thread(target=_watch, args=(progress, over), name="stalls", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(timeout=5)
-
-
-def _watch(progress: Files, over: threading.Event) -> None:
     waits = Waits()
-    while not over.wait(LOOK_SECONDS):
+
+    def look() -> None:
         for line in waits.look(read_activities(progress), time.monotonic()):
             log.warning("%s", line)
+
+    return repeated(look, LOOK_SECONDS, "stalls")
 
 
 class Waits:
