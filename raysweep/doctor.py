@@ -94,7 +94,7 @@ def ray(address: str | None) -> Check:
 
 
 def store(storage: str | None) -> Check:
-    """Write to a store; where its folder doesn't exist yet, beside it, and leave nothing behind."""
+    """Write where a store is or would be, and leave nothing behind."""
     from raysweep.sweep import open_store
 
     opened = open_store(storage)
@@ -104,9 +104,7 @@ def store(storage: str | None) -> Check:
         return Check("storage", State.OK, f"{root}: can be written")
     path = Path(root)
     there = next(folder for folder in (path, *path.parents) if folder.exists())
-    if there == path:
-        opened.require_writable()
-        return checks.storage(path, machine.disk(path))
+    opened.files.require_known()
     try:
         tempfile.TemporaryDirectory(prefix=".raysweep-", dir=there).cleanup()
     except OSError as error:

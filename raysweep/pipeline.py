@@ -150,7 +150,12 @@ def discard_if_damaged(node: Artefact, store: Store, progress: ProgressFile) -> 
     """Remove a damaged artefact and say so."""
     wrong = store.discard_if_damaged(node)
     if wrong:
-        progress.note(f"{node.stage.replace('_', ' ')} {node.label} was damaged ({wrong}): it is made again")
+        progress.note(damage_text(node, wrong))
+
+
+def damage_text(node: Artefact, wrong: str) -> str:
+    """Say that an artefact was damaged, and how."""
+    return f"{node.stage.replace('_', ' ')} {node.label} was damaged ({wrong}): it is made again"
 
 
 def waits_in(progress: ProgressFile) -> Callable[[Holder | None], None]:

@@ -19,7 +19,7 @@ from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.errors import UsageError
 from raysweep.execution.permission import require_permission
 from raysweep.machine import cores, gpus
-from raysweep.pipeline import Context, make_cell, make_shared, shared_id
+from raysweep.pipeline import Context, damage_text, make_cell, make_shared, shared_id
 from raysweep.planning import build_plan
 from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
 from raysweep.progress import ProgressFile, read_activities
@@ -224,9 +224,7 @@ def _discard_damaged(plan: SweepPlan, store: Store) -> None:
     for node in nodes:
         wrong = store.discard_if_damaged(node)
         if wrong:
-            log.warning(
-                "%s %s was damaged (%s): it will be made again", node.stage.replace("_", " "), node.label, wrong
-            )
+            log.warning("%s", damage_text(node, wrong))
 
 
 def _run_record(
