@@ -184,7 +184,8 @@ def test_killed_with_kill_9_in_mid_run_it_goes_on_and_ends_the_same(finished, tm
     before = commit_times(killed)
     assert [path for path in before if "/base_model/" in path]
     assert not [path for path in before if "/artefacts/model/" in path], "killed too late to show anything"
-    time.sleep(4)  # Ray's processes notice the driver's death
+    time.sleep(4)  # Ray's processes notice the driver's death, and may end what they were about to
+    trained = list((killed / "artefacts" / "model").rglob("manifest.json"))
     done = subprocess.run(command(killed, *arguments), capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
     after = commit_times(killed)
@@ -192,7 +193,7 @@ def test_killed_with_kill_9_in_mid_run_it_goes_on_and_ends_the_same(finished, tm
     assert artefacts(killed).items() <= artefacts(finished).items()
     assert set(verdicts(killed)) <= set(verdicts(finished))
     made = next((killed / "artefacts" / "model").rglob("manifest.json"))
-    assert json.loads(made.read_text())["counts"]["resumed_from"] >= 10
+    assert trained == [made] or json.loads(made.read_text())["counts"]["resumed_from"] >= 10
 
 
 @pytest.mark.ray
