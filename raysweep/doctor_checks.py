@@ -11,6 +11,7 @@ from pathlib import Path
 
 from raysweep.config_running import RayConfig
 from raysweep.machine import Accelerators, Cores, Disk, Memory
+from raysweep.terminal import size
 
 TESTED = {
     "Python": "3.11",
@@ -186,11 +187,6 @@ def model_hub(offline: str) -> Check:
     if offline.upper() in ("1", "ON", "YES", "TRUE"):
         return Check("model hub", State.OK, "offline (HF_HUB_OFFLINE is set): models must be on this machine")
     return Check("model hub", State.OK, "used when a config names a hub id (HF_HUB_OFFLINE is not set)")
-
-
-def size(amount: int) -> str:
-    """Return bytes as ``23.5 GiB``, below one GiB as ``300 MiB``."""
-    return f"{amount / GIB:.1f} GiB" if amount >= GIB else f"{amount // 2**20} MiB"
 
 
 def _always(requirements: Sequence[str]) -> list[str]:

@@ -40,7 +40,7 @@ def generate(plan: CellPlan, store: Store, stages: Stages, progress: ProgressFil
     made = blocks.read()
     asked = [(pair, requests_of(plan, pair, store)) for pair in missing]
     once = {_sha(same_text(plan, request)): request for _, requests in asked for request in requests}
-    resumed = sum(sha in made for sha in once)
+    resumed = done = sum(sha in made for sha in once)
     longest_first = sorted(
         ((sha, request) for sha, request in once.items() if sha not in made),
         key=lambda item: (-len(item[1].prompt), item[1].request_id),
@@ -55,7 +55,8 @@ def generate(plan: CellPlan, store: Store, stages: Stages, progress: ProgressFil
             rows = {sha: row for (sha, _), row in zip(batches[block.at], block.rows, strict=True)}
             blocks.add(rows)
             made.update(rows)
-            progress.update("generating", sum(sha in made for sha in once), len(once))
+            done += len(rows)
+            progress.update("generating", done, len(once))
     for pair, requests_of_pair in asked:
         rows_of_pair = [
             dataclasses.replace(made[_sha(same_text(plan, request))], task_id=request.task_id, draw=request.draw)

@@ -11,7 +11,7 @@ from raysweep.models.loading import weight_bytes
 from raysweep.plans import CellPlan
 from raysweep.records import ModelKind
 from raysweep.storage.store import Store
-from raysweep.terminal import count
+from raysweep.terminal import count, size
 from raysweep.trainers.base import TRAINERS
 
 LEAST = 2**25
@@ -32,13 +32,13 @@ def require_space(store: Store, cells: Sequence[CellPlan], at_once: int) -> None
     """
     if store.files.local is None:
         return
-    models = [size for cell in cells if (size := _full_bytes(cell, store))]
+    models = [weights for cell in cells if (weights := _full_bytes(cell, store))]
     checkpoints = sum(sorted(models, reverse=True)[:at_once]) * CHECKPOINTS
     needed, free = LEAST + sum(models) + checkpoints, disk(store.files.local).free
     if needed > free:
         what = f" ({count(len(models), 'fully fine-tuned model')} and their checkpoints)" if models else ""
         raise UsageError(
-            f"storage {store.root!r} has {_gib(free)} free, and this sweep needs about {_gib(needed)}{what}; free "
+            f"storage {store.root!r} has {size(free)} free, and this sweep needs about {size(needed)}{what}; free "
             "some, give another --storage, or take fewer models" + (" (LoRA keeps small ones)" if models else "")
         )
 
@@ -50,7 +50,3 @@ def _full_bytes(cell: CellPlan, store: Store) -> int:
     if TRAINERS.get(cell.recipe.trainer).kind is not ModelKind.FULL:
         return 0
     return OF_WEIGHTS * weight_bytes(Path(cell.base.ref.location))
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

@@ -121,14 +121,14 @@ def open_folder(name: str, storage: str | None) -> SweepFolder:
 
 def require_resources(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> None:
     """Raise UsageError when a cell asks for more than this machine has; a running Ray is asked once connected."""
-    from raysweep.engine.cluster import placement
+    from raysweep.engine.cluster import foreign_address, placement
     from raysweep.engine.preflight import require_feasible, this_machine
 
     if options.engine not in ("ray", "local"):
         raise UsageError(f"unknown engine {options.engine!r}; known: local, ray")
     if options.engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
         raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
-    if options.engine == "ray" and (options.address or os.environ.get("RAY_ADDRESS") or "local") != "local":
+    if options.engine == "ray" and foreign_address(options.address):
         return
     here = this_machine(config.ray)
     for workers in sorted({cell.recipe.workers if cell.recipe else 0 for cell in cells}):
@@ -139,7 +139,9 @@ def require_resources(config: SweepConfig, cells: Sequence[CellPlan], options: R
 
 def _at_once(config: SweepConfig, options: RunOptions) -> int:
     """Return how many cells may train at a time, at least; of another Ray's machines nothing is known yet."""
-    if options.engine == "local" or options.address or os.environ.get("RAY_ADDRESS"):
+    from raysweep.engine.cluster import foreign_address
+
+    if options.engine == "local" or foreign_address(options.address):
         return 1
     rooms = [cores().usable / config.resources.cpus]
     if config.resources.gpus:

@@ -27,6 +27,11 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
+def size(amount: float) -> str:
+    """Return bytes as ``23.5 GiB``, below one GiB as ``300 MiB``."""
+    return f"{amount / 2**30:.1f} GiB" if amount >= 2**30 else f"{amount // 2**20:.0f} MiB"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
     whole = round(seconds)

@@ -34,7 +34,7 @@ def test_a_disk_with_next_to_nothing_left_is_refused_with_the_numbers(tmp_path, 
     free(LEAST)
     require_space(store, plan.cells, 2)
     free(LEAST - 1)
-    with pytest.raises(UsageError, match=r"has 32 MiB free, and this sweep needs about 32 MiB; .* another --storage"):
+    with pytest.raises(UsageError, match=r"has 31 MiB free, and this sweep needs about 32 MiB; .* another --storage"):
         require_space(store, plan.cells, 2)
 
 

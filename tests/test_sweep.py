@@ -17,6 +17,9 @@ import raysweep
 from raysweep.config_file import load_config
 from raysweep.errors import UsageError
 from raysweep.sweep import RunOptions, SweepResult, run_sweep
+from tests.threads import one_thread
+
+__all__ = ["one_thread"]
 
 NANO = Path(__file__).with_name("nano.yaml")
 TABULAR = ("training_set", "test_set", "completions", "results")
@@ -55,16 +58,6 @@ def verdicts(storage: Path) -> list[tuple[str, ...]]:
 
 def commit_times(storage: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in (storage / "artefacts").rglob("manifest.json")}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -69,13 +69,18 @@ def placement(resources: ResourcesConfig, workers: int) -> Placement:
     return Placement(resources.cpus, resources.gpus, memory, in_trial, resources.custom, resources.labels)
 
 
+def foreign_address(given: str | None) -> str | None:
+    """Return the address of the running Ray that is to be used, None where raysweep starts one of its own."""
+    named = given or os.environ.get("RAY_ADDRESS")
+    return None if named in (None, "", "local") else named
+
+
 class Cluster:
     """Connects to a Ray, or starts one in a temporary folder of its own and stops it again."""
 
     def __init__(self, settings: RayConfig, address: str | None) -> None:
         self._settings = settings
-        named = address or os.environ.get("RAY_ADDRESS")
-        self._address = None if named in (None, "", "local") else named
+        self._address = foreign_address(address)
         self._folder: str | None = None
 
     @property

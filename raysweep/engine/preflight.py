@@ -9,6 +9,7 @@ from raysweep.config_running import RayConfig
 from raysweep.engine.cluster import Placement
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.machine import cores, gpus, memory
+from raysweep.terminal import size
 
 UNIT = 10_000
 """Ray counts in ten thousandths."""
@@ -129,4 +130,4 @@ def _key(name: str) -> str:
 
 
 def _amount(name: str, value: float) -> str:
-    return f"{value / 2**30:.1f} GiB" if name == "memory" else f"{value:g}"
+    return size(value) if name == "memory" else f"{value:g}"

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from raysweep.background import repeated
 from raysweep.progress import RUNNING, Activity, read_activities
 from raysweep.storage.files import Files
-from raysweep.terminal import duration
+from raysweep.terminal import duration, size
 
 log = logging.getLogger("raysweep")
 
@@ -94,7 +94,7 @@ def _state() -> tuple[list[str], list[str]]:
 
 def _amounts(resources: Mapping[str, float]) -> str:
     shown = {name: amount for name, amount in resources.items() if not name.startswith(("node:", "object_store"))}
-    parts = (f"{v / 2**30:.1f} GiB" if name == "memory" else f"{v:g} {name}" for name, v in sorted(shown.items()))
+    parts = (size(v) if name == "memory" else f"{v:g} {name}" for name, v in sorted(shown.items()))
     return ", ".join(parts) or "nothing"
 
 

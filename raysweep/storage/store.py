@@ -3,6 +3,7 @@
 Layout (design.md, "Keys and artefacts"):
     <root>/artefacts/<stage>/<key[:2]>/<key>/   data files, and manifest.json, written last
     <root>/unfinished/<stage>/<key>/            checkpoints and blocks of what is being made; go when it is committed
+    <root>/staging/                             what is being written; in an object store's case on this machine
     <root>/leases/                              who is making what
     <root>/sweeps/<name>/                       config, grid, progress, scores, report of a sweep
 An artefact without a manifest does not exist. One whose files differ from its manifest is damaged: it is reported,

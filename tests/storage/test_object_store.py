@@ -20,6 +20,9 @@ from raysweep.storage.files import Files
 from raysweep.sweep import RunOptions, SweepResult, open_folder, run_sweep
 from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import content, made, written
+from tests.threads import one_thread
+
+__all__ = ["one_thread"]
 
 NANO = Path(__file__).parents[1] / "nano.yaml"
 STAGES = ("training_set", "test_set", "base_model", "model", "completions", "results")
@@ -36,16 +39,6 @@ def command(root: object, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         env={**os.environ, **ACCOUNT, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"},
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
