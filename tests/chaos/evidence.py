@@ -145,8 +145,14 @@ def content(storage: Path, sweep: str) -> dict[str, Any]:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Name what two contents don't agree in."""
-    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+    """Name what two contents don't agree in, with the first thing that differs."""
+    names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+    return [f"{name}: {_first_difference(one.get(name), other.get(name))}" for name in names]
+
+
+def _first_difference(one: Any, other: Any) -> str:
+    pairs = zip(one, other, strict=False) if isinstance(one, list) and isinstance(other, list) else [(one, other)]
+    return next((f"{a!r}, not {b!r}" for a, b in pairs if a != b), "not as many rows")
 
 
 def _files(storage: Path, pattern: str) -> list[Path]:

@@ -31,8 +31,9 @@ from tests.chaos.processes import ProcessTree, Seen, Victim
 LOOK_SECONDS = 0.1
 RUNS = 4
 """Of one command, at most, beside one for each strike: a driver that dies more often does not recover."""
-PATIENCE = 30.0
-"""Seconds after the command's end in which everything that it started must have ended."""
+PATIENCE = 90.0
+"""Seconds after the command's end in which everything that it started must have ended: when driver, raylet and GCS are
+killed at once, Ray's two agents try to reach the GCS for 60 s before they end."""
 
 
 class Failed(Exception):
@@ -65,12 +66,16 @@ class Sweep:
         where = ["--address", self.address] if self.address else []
         command = [sys.executable, "-m", "raysweep", "--debug", "run", str(self.config), "--storage", str(self.storage)]
         own = {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TMPDIR": folder}
+        self.note("the command")
         with self.log.open("a") as log:
-            log.write(f"\n===== {time.strftime('%H:%M:%S')}\n")
-            log.flush()
             return subprocess.Popen(
                 [*command, *sets, *where], stdout=log, stderr=log, env={**os.environ, **own}, start_new_session=True
             )
+
+    def note(self, what: str) -> None:
+        """Add a line to the log."""
+        with self.log.open("a") as log:
+            log.write(f"===== {time.strftime('%H:%M:%S')} {what}\n")
 
     def tail(self) -> str:
         """Return the end of the command's output."""
@@ -176,6 +181,7 @@ def disturbed(
             with contextlib.suppress(psutil.NoSuchProcess):  # it ended this moment: the next one, then
                 strike(seen)
                 outcome.struck(due, time.monotonic() - started)
+                sweep.note(f"killed: {due.victim.label} {seen.process.pid}")
 
         while not outcome.codes or outcome.codes[-1] != 0:
             if len(outcome.codes) == RUNS + len(strikes):

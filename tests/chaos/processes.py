@@ -146,8 +146,17 @@ def _classify(seen: Seen) -> None:
         return
     title = title_of(seen.process.pid)
     found = victim_of(title)
+    if found is Victim.SUPERVISOR and _is_forked_program(seen.process):
+        return
     if found or seen.victim is None or seen.victim in PASSING:
         seen.victim, seen.title = found, title
+
+
+def _is_forked_program(process: psutil.Process) -> bool:
+    """Tell whether it was forked off a supervisor a moment ago: until its exec it bears the same title."""
+    with contextlib.suppress(psutil.Error):
+        return victim_of(title_of(process.ppid())) is Victim.SUPERVISOR
+    return True
 
 
 def _children() -> dict[int, list[int]]:

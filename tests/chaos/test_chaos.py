@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,12 @@ def struck(
     rng = random.Random(f"{SEED}/{label_of(victims)}/{moment}")
     shares = {victim: rng.random() for victim in victims}
     problems: list[str] = []
-    for _ in range(SWEEPS):
-        shutil.rmtree(sweep.storage, ignore_errors=True)
+    for number in range(SWEEPS):
+        again = replace(sweep, storage=sweep.storage.with_name(f"store-{number}"))
         if before is not None:
-            shutil.copytree(before, sweep.storage)
+            shutil.copytree(before, again.storage)
         strikes = [Strike(victim, share * reference.exposure[victim]) for victim, share in shares.items()]
-        outcome = disturbed(sweep, strikes, rng, LIMIT, **more)
+        outcome = disturbed(again, strikes, rng, LIMIT, **more)
         problems += outcome.problems(content)
         shares = {strike.victim: shares[strike.victim] / 2 for strike in outcome.coming}
         if not shares:

@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from raysweep.execution.pool import Executor
+from raysweep.records import Limits, Program
 from tests.chaos.evidence import manifests, snapshot
 from tests.chaos.kills import Kill
 from tests.chaos.parts import Part, Parts, parts_of
@@ -158,6 +161,19 @@ def test_every_artefact_of_nano_belongs_to_a_part():
 )
 def test_processes_are_known_by_their_titles(title, victim):
     assert victim_of(title) is victim
+
+
+def test_a_program_that_was_just_forked_is_not_taken_for_its_supervisor():
+    programs = [Program(f"assert {number} >= 0") for number in range(100)]
+    tree, found = ProcessTree(), set()
+    with Executor(1) as executor:
+        running = threading.Thread(target=executor.run, args=(programs, Limits()))
+        running.start()
+        tree.add_root(os.getpid())
+        while running.is_alive():
+            tree.look()
+            found |= {seen.process.pid for seen in tree.alive(Victim.SUPERVISOR)}
+    assert len(found) == 1
 
 
 def test_a_tree_keeps_processes_whose_parent_has_ended_and_no_others():

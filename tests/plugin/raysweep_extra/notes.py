@@ -10,11 +10,12 @@ FOLDER = "RAYSWEEP_EXTRA_FOLDER"
 
 
 def write_down(name: str, line: str) -> int:
-    """Add a line to a file; return how many it has now."""
+    """Add a line to a file; return which one it is, from 1, whoever adds others at the same time."""
     path = Path(os.environ[FOLDER], name)
-    with path.open("a") as file:
-        file.write(f"{line}\n")
-    return len(path.read_text().splitlines())
+    with path.open("ab", buffering=0) as file:
+        file.write(f"{line}\n".encode())
+        end = file.tell()
+    return path.read_bytes()[:end].count(b"\n")
 
 
 def found_here(what: str) -> None:
