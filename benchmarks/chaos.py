@@ -78,7 +78,8 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
 
 def sweep_in(storage: Path, options: argparse.Namespace, **more: Any) -> Sweep:
     """Return the command with a store of its own."""
-    return Sweep(options.config, storage, ("ray.dashboard=false", *options.sets), **more)
+    retries = f"recovery.retries={10 * options.moments}"  # all kills may hit one cell
+    return Sweep(options.config, storage, ("ray.dashboard=false", retries, *options.sets), **more)
 
 
 def reference_of(sweep: Sweep, times: Path, limit: float) -> Reference:

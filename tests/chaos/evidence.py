@@ -23,6 +23,8 @@ from tests.chaos.parts import folder_in
 
 STAGES = ("waiting", "making", "starting", "training", "generating", "executing")
 COMPLETIONS, VERDICTS = "completions", "verdicts"
+NAME_THE_BASE = ("README.md", "adapter_config.json")
+"""Files of an adapter that name its base model by its path, and so differ from store to store."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def content(storage: Path, sweep: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, manifest in manifests(storage).items():
         if manifest.stage != "results":
-            found[name] = dict(manifest.files)
+            found[name] = {file: sha for file, sha in manifest.files.items() if file not in NAME_THE_BASE}
             continue
         rows = read_rows(folder_in(storage, name) / "rows.parquet", Result)
         found[name] = [(row.task_id, row.draw, row.outcome, row.detail, row.program_sha) for row in rows]
