@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import threading
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ from raysweep.generators.base import Generator
 from raysweep.progress import ProgressFile
 from raysweep.records import Completion
 
+LOOK_SECONDS = 1.0
 RESTARTS = 3
 """Times that an actor whose process died is started again before the attempt has failed; Ray Data's own is for ever."""
 
@@ -49,6 +53,7 @@ class GenerationActor:
         self._job = job
         self._progress = progress
         self._generator: Generator | None = None
+        threading.Thread(target=_end_with, args=(os.getppid(),), name="is Ray there", daemon=True).start()
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         """Complete batches; their numbers travel along, since Data keeps no order."""
@@ -62,6 +67,13 @@ class GenerationActor:
             return self._generator.generate(self._job.batches[at])
         except Exception as error:
             return Failure.of(error)
+
+
+def _end_with(raylet: int) -> None:
+    """End this process at once when its parent has ended: left to Ray, it waits for the batch that is being made."""
+    while os.getppid() == raylet:
+        time.sleep(LOOK_SECONDS)
+    os._exit(1)
 
 
 def generate_with_ray(

@@ -27,7 +27,7 @@ STAGING = "staging"
 ABANDONED_SECONDS = 86_400
 """A copy that was being fetched so long ago is one of a process that was killed."""
 FETCHES = 3
-"""Attempts to get a copy that is as the manifest says: others may remove it meanwhile."""
+"""Attempts to get a copy that is as the manifest says: the artefact may be made again meanwhile."""
 
 
 def cache_of(root: str) -> Path:
@@ -79,12 +79,11 @@ class Copies:
             expected: what it says of the files.
             afresh: fetch it in any case.
         """
+        if not afresh and self._is_of(node, manifest) and not difference(self.folder(node), expected, whole=True):
+            return ""
         wrong = ""
-        for attempt in range(FETCHES):
-            if attempt or afresh or not self._is_of(node, manifest):
-                self.forget(node)
-                self._fetch(node)
-            before, wrong = wrong, difference(self.folder(node), expected, whole=True)
+        for _ in range(FETCHES):
+            before, wrong = wrong, self._fetch(node, expected)
             if not wrong or wrong == before:
                 break
         return wrong
@@ -123,11 +122,16 @@ class Copies:
             return (self.folder(node) / MANIFEST).read_bytes() == manifest
         return False
 
-    def _fetch(self, node: Artefact) -> None:
+    def _fetch(self, node: Artefact, expected: Mapping[str, Any]) -> str:
+        """Fetch a copy and say what is wrong with it, looked at before others can remove it; keep it if it is whole."""
         draft = self._scratch / STAGING / f"copy-{uuid.uuid4().hex}"
         try:
             self._files.fetch(folder_of(node), draft)
-            self._place(node, draft)
+            wrong = difference(draft, expected, whole=True)
+            if not wrong:
+                self.forget(node)
+                self._place(node, draft)
+            return wrong
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 

@@ -12,6 +12,7 @@ import pytest
 
 from raysweep.errors import NewerStore, StoreError, UsageError
 from raysweep.records import ModelRef
+from raysweep.storage import copies
 from raysweep.storage.artefacts import Node, folder_of
 from raysweep.storage.store import MANIFEST, Store, location_of
 from tests.storage.object_store import ACCOUNT, served
@@ -180,6 +181,21 @@ def test_an_artefact_may_be_forgotten_and_fetched_by_many_at_once(store):
         thread.join()
     assert not [error for error in failed if "damaged" in str(error)]
     assert Store(store.root).has(node()) and there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+
+
+def test_a_copy_that_others_remove_again_and_again_is_no_damage(store, monkeypatch):
+    commit(store, node())
+    if store.files.local is not None:
+        return
+    real = copies.difference
+
+    def racing(*arguments, **more):
+        shutil.rmtree(place(store), ignore_errors=True)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(copies, "difference", racing)
+    assert (store.use(node()) / "rows.txt").read_text() == "content"
+    assert there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 
 
 def test_what_another_process_has_made_again_is_not_removed(store, monkeypatch):
