@@ -81,6 +81,7 @@ class Copies:
         """
         if not afresh and self._is_of(node, manifest) and not difference(self.folder(node), expected, whole=True):
             return ""
+        self.forget(node)
         wrong = ""
         for _ in range(FETCHES):
             before, wrong = wrong, self._fetch(node, expected)
@@ -123,13 +124,15 @@ class Copies:
         return False
 
     def _fetch(self, node: Artefact, expected: Mapping[str, Any]) -> str:
-        """Fetch a copy and say what is wrong with it, looked at before others can remove it; keep it if it is whole."""
+        """Fetch a copy and say what is wrong with it, looked at before others can remove it; keep it if it is whole.
+
+        A copy that another process has brought meanwhile was looked at likewise, may be in use, and stays.
+        """
         draft = self._scratch / STAGING / f"copy-{uuid.uuid4().hex}"
         try:
             self._files.fetch(folder_of(node), draft)
             wrong = difference(draft, expected, whole=True)
             if not wrong:
-                self.forget(node)
                 self._place(node, draft)
             return wrong
         finally:
