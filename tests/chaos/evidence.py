@@ -23,7 +23,7 @@ from tests.chaos.parts import folder_in
 
 STAGES = ("waiting", "making", "starting", "training", "generating", "executing")
 COMPLETIONS, VERDICTS = "completions", "verdicts"
-NAME_THE_BASE = ("README.md", "adapter_config.json")
+CARD, ADAPTER = "README.md", "adapter_config.json"
 """Files of an adapter that name its base model by its path, and so differ from store to store."""
 
 
@@ -137,7 +137,9 @@ def content(storage: Path, sweep: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, manifest in manifests(storage).items():
         if manifest.stage != "results":
-            found[name] = {file: sha for file, sha in manifest.files.items() if file not in NAME_THE_BASE}
+            found[name] = {file: sha for file, sha in manifest.files.items() if file not in (CARD, ADAPTER)}
+            if ADAPTER in manifest.files:
+                found[name][ADAPTER] = _adapter(folder_in(storage, name) / ADAPTER)
             continue
         rows = read_rows(folder_in(storage, name) / "rows.parquet", Result)
         found[name] = [(row.task_id, row.draw, row.outcome, row.detail, row.program_sha) for row in rows]
@@ -152,7 +154,16 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return [f"{name}: {_first_difference(one.get(name), other.get(name))}" for name in names]
 
 
+def _adapter(path: Path) -> dict[str, Any]:
+    """Return an adapter's settings without its base's path, lists sorted: PEFT writes sets, in any order."""
+    settings = json.loads(path.read_text())
+    del settings["base_model_name_or_path"]
+    return {name: sorted(value) if isinstance(value, list) else value for name, value in settings.items()}
+
+
 def _first_difference(one: Any, other: Any) -> str:
+    if isinstance(one, dict) and isinstance(other, dict):
+        one, other = (sorted(content.items()) for content in (one, other))
     pairs = zip(one, other, strict=False) if isinstance(one, list) and isinstance(other, list) else [(one, other)]
     return next((f"{a!r}, not {b!r}" for a, b in pairs if a != b), "not as many rows")
 

@@ -35,6 +35,7 @@ LONGER = (  # so that each kind of process is there for some seconds
 )
 IN_WORKERS = "resources.processes=workers"
 SWEEPS = 4
+"""At most, until each kind was there at its moment."""
 LIMIT = 400.0  # seconds for one run of the command
 EACH_ALONE = "RAYSWEEP_CHAOS_MOMENTS" in os.environ
 MOMENTS = range(1, 1 + int(os.environ.get("RAYSWEEP_CHAOS_MOMENTS", "1")))

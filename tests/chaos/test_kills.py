@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from raysweep.execution.pool import Executor
-from raysweep.records import Limits, Program
-from tests.chaos.evidence import manifests, snapshot
+from raysweep.records import Limits, Program, Score
+from raysweep.tables import write_rows
+from tests.chaos.evidence import content, differences, manifests, snapshot
 from tests.chaos.kills import Kill
 from tests.chaos.parts import Part, Parts, parts_of
 from tests.chaos.processes import ProcessTree, Victim, victim_of
@@ -137,6 +138,22 @@ def test_what_the_processes_of_a_killed_driver_still_do_is_no_recovery(half_made
     write(half_made / "leases/model-m.json", {"pid": 2})
     kill.look(half_made)
     assert kill.recovered is not None
+
+
+def test_adapters_differ_by_their_settings_and_not_by_their_bases_path(tmp_path):
+    for store, settings in (("a", {"r": 8}), ("b", {"r": 8}), ("c", {"r": 4})):
+        folder = tmp_path / store / "artefacts" / "model" / "ke" / "key"
+        sets = {"target_modules": ["q", "k"] if store == "a" else ["k", "q"], "base_model_name_or_path": store}
+        write(folder / "adapter_config.json", {**settings, **sets})
+        files = {"adapter_config.json": {"sha256": store}, "weights": {"sha256": "w"}}
+        write(folder / "manifest.json", {"stage": "model", "key": "key", "counts": {}, "files": files})
+        (tmp_path / store / "sweeps" / "s").mkdir(parents=True)
+        write_rows(tmp_path / store / "sweeps" / "s" / "scores.parquet", Score, [], ["model"])
+    one, same, other = (content(tmp_path / store, "s") for store in "abc")
+    assert differences(one, same) == []
+    ours, theirs = ({"r": r, "target_modules": ["k", "q"]} for r in (8, 4))
+    said = f"model/key: {('adapter_config.json', ours)!r}, not {('adapter_config.json', theirs)!r}"
+    assert differences(one, other) == [said]
 
 
 def test_every_artefact_of_nano_belongs_to_a_part():

@@ -1,0 +1,41 @@
+"""A generation actor's process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import psutil
+
+RAYLET = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+ACTOR = """
+import os, threading, time
+from raysweep.engine.generation import _end_with
+batch = threading.Thread(target=time.sleep, args=(60,))
+batch.start()
+threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+"""
+"""Its end waits for the batch, as that of Ray Data's does."""
+
+
+def test_it_ends_with_its_parent_though_a_batch_is_being_made():
+    parent = subprocess.Popen([sys.executable, "-c", RAYLET, ACTOR], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    actor = psutil.Process(int(parent.stdout.readline()))
+    try:
+        time.sleep(5)
+        assert actor.is_running() and actor.status() != psutil.STATUS_ZOMBIE
+        parent.kill()
+        parent.wait()
+        _, left = psutil.wait_procs([actor], timeout=15)
+        assert not left
+    finally:
+        parent.kill()
+        if actor.is_running():
+            actor.kill()
