@@ -8,6 +8,8 @@ import time
 
 import psutil
 
+from raysweep.engine.generation import LOOK_SECONDS
+
 RAYLET = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
@@ -20,6 +22,7 @@ from raysweep.engine.generation import _end_with
 batch = threading.Thread(target=time.sleep, args=(60,))
 batch.start()
 threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+print("watches", flush=True)
 """
 """Its end waits for the batch, as that of Ray Data's does."""
 
@@ -29,7 +32,8 @@ def test_it_ends_with_its_parent_though_a_batch_is_being_made():
     assert parent.stdout is not None
     actor = psutil.Process(int(parent.stdout.readline()))
     try:
-        time.sleep(5)
+        assert parent.stdout.readline() == "watches\n"
+        time.sleep(3 * LOOK_SECONDS)
         assert actor.is_running() and actor.status() != psutil.STATUS_ZOMBIE
         parent.kill()
         parent.wait()

@@ -32,6 +32,9 @@ def server():
         yield running
 
 
+WHERE_THERE_ARE_COPIES = pytest.mark.parametrize("store", ["object store"], indirect=True)
+
+
 @pytest.fixture(params=["disk", "object store"])
 def store(request, tmp_path, server, monkeypatch) -> Store:
     for name, value in ACCOUNT.items():
@@ -146,10 +149,9 @@ def test_damage_is_seen_in_use_at_the_latest(store):
         store.use(node())
 
 
+@WHERE_THERE_ARE_COPIES
 def test_a_damaged_copy_is_fetched_again_and_harms_nobody(store):
     commit(store, node())
-    if store.files.local is not None:
-        return
     for harm in (
         lambda folder: (folder / "rows.txt").write_text("CONTENT"),
         lambda folder: (folder / "sub" / "more.txt").unlink(),
@@ -183,10 +185,9 @@ def test_an_artefact_may_be_forgotten_and_fetched_by_many_at_once(store):
     assert Store(store.root).has(node()) and there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 
 
+@WHERE_THERE_ARE_COPIES
 def test_a_copy_that_others_remove_again_and_again_is_no_damage(store, monkeypatch):
     commit(store, node())
-    if store.files.local is not None:
-        pytest.skip("on a disk there are no copies")
     real = copies.difference
 
     def racing(*arguments, **more):
@@ -198,10 +199,9 @@ def test_a_copy_that_others_remove_again_and_again_is_no_damage(store, monkeypat
     assert there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 
 
+@WHERE_THERE_ARE_COPIES
 def test_a_copy_that_another_process_has_brought_meanwhile_stays_for_who_uses_it(store, monkeypatch):
     commit(store, node())
-    if store.files.local is not None:
-        pytest.skip("on a disk there are no copies")
     store.forget(node())
     fetch, used = store.files.fetch, []
 
