@@ -2,7 +2,8 @@
 
 The pool grows while work waits and CPUs come: at most one actor waits for its place, and none is waited for while
 others work. An actor has two batches, so that its next is there when one ends, and no more, so that little is lost with
-it: the batches of one that died are run again, what it has returned is not.
+it: the batches of one that died are run again, what it has returned is not. Nodes that can't isolate programs as far as
+is required are left out.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import Any
 
 from raysweep.engine.base import Block, ExecuteJob
 from raysweep.engine.cluster import Placement
-from raysweep.engine.execution_actor import ExecutionActor
+from raysweep.engine.execution_actor import ExecutionActor, Place
 from raysweep.engine.stragglers import Stragglers
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, UsageError
 from raysweep.programs import Verdict
 from raysweep.progress import ProgressFile
 from raysweep.terminal import count
@@ -33,6 +34,8 @@ PATIENCE_SECONDS = 60.0
 DEATHS = 3
 """Actors that may die at one batch, or one after the other before they are ready."""
 CLOSE_SECONDS = 5
+NODE_LABEL = "ray.io/node-id"
+"""That Ray gives to every node."""
 
 
 def execute_with_ray(
@@ -47,7 +50,7 @@ def execute_with_ray(
         progress: told what is waited for, which actors died, and which batches are late.
 
     Raises:
-        UsageError: a node can't isolate programs as far as is required.
+        UsageError: no node can isolate programs as far as is required.
         RaysweepError: actors died again and again.
     """
     pool = _Pool(job, placement, actors, progress)
@@ -79,6 +82,7 @@ class _Pool:
         self._since = time.monotonic()  # when the pending one was asked for
         self._deaths: Counter[int] = Counter()  # of actors, by the batch that they ran
         self._failed_starts = 0
+        self._refused: set[str] = set()  # ids of nodes that isolate too little
         self._stragglers = Stragglers(len(job.batches))
 
     def grow(self) -> None:
@@ -90,7 +94,7 @@ class _Pool:
             return
         worth = 1 if self._most is not None or not self._workers else WORTH
         if len(self._waiting) >= worth and (self._most is None or len(self._workers) < self._most):
-            lent = self._placement.in_trial and (self._most is not None or not self._workers)
+            lent = self._placement.in_trial and not self._refused and (self._most is not None or not self._workers)
             self._start(cpus=0 if lent else 1)
 
     def step(self) -> Iterator[Block[Verdict]]:
@@ -132,8 +136,13 @@ class _Pool:
         import ray
 
         # SPREAD keeps actors with a CPU of their own out of the trial's placement group, where they would wait for ever
+        elsewhere = {NODE_LABEL: f"!in({','.join(sorted(self._refused))})"} if self._refused else None
         remote: Any = ray.remote(ExecutionActor).options(
-            num_cpus=cpus, scheduling_strategy="SPREAD" if cpus else "DEFAULT", max_restarts=0, max_task_retries=0
+            num_cpus=cpus,
+            scheduling_strategy="SPREAD" if cpus or elsewhere else "DEFAULT",
+            label_selector=elsewhere,
+            max_restarts=0,
+            max_task_retries=0,
         )
         worker = _Worker(remote.remote(self._progress.activity.id, self._job.sandbox))
         self._pending = {worker.actor.ready.remote(): worker}
@@ -152,7 +161,7 @@ class _Pool:
 
         worker = self._pending.pop(ref)
         try:
-            worker.where = _got(ref)
+            place: Place = _got(ref)
         except ray.exceptions.RayActorError as error:
             self._failed_starts += 1
             if self._failed_starts >= DEATHS:
@@ -161,10 +170,24 @@ class _Pool:
                 ) from error
             return
         self._failed_starts = 0
+        if place.refusal:
+            ray.kill(worker.actor)
+            self._leave_out(place)
+            return
+        worker.where = place.where
         if self._progress.activity.waits:
             self._progress.go_on()
         self._workers.append(worker)
         self._feed(worker)
+
+    def _leave_out(self, place: Place) -> None:
+        """Start no more actors on a node; raise UsageError when there is no other."""
+        import ray
+
+        self._refused.add(place.node)
+        if not self._workers and self._refused.issuperset(node["NodeID"] for node in ray.nodes() if node["Alive"]):
+            raise UsageError(place.refusal)
+        self._progress.note(f"no programs are run on a node: {place.refusal}")
 
     def _feed(self, worker: _Worker) -> None:
         while self._waiting and len(worker.queue) < IN_FLIGHT:

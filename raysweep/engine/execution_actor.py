@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+from typing import NamedTuple
 
 from raysweep.engine.base import Programs
 from raysweep.errors import UsageError
 from raysweep.execution.pool import Executor
 from raysweep.programs import Sandbox, Verdict
+
+
+class Place(NamedTuple):
+    """Where an actor is: Ray's id of its node, and both in words. `refusal`: why it can run no programs, or ""."""
+
+    node: str
+    where: str
+    refusal: str
 
 
 class ExecutionActor:
@@ -24,18 +33,16 @@ class ExecutionActor:
     def __repr__(self) -> str:
         return f"execute {self._label}"
 
-    def ready(self) -> str:
-        """Say where the actor runs, once it has been placed and its sandbox tried.
+    def ready(self) -> Place:
+        """Say where the actor runs, once it has been placed and its sandbox tried."""
+        import ray
 
-        Raises:
-            UsageError: this node can't isolate programs as far as is required.
-        """
-        node = platform.node()
+        name, refusal = platform.node(), ""
         try:
             self._executor.level()
         except UsageError as error:
-            raise UsageError(f"node {node}: {error}") from None
-        return f"pid {os.getpid()} on node {node}"
+            refusal = f"node {name}: {error}"
+        return Place(ray.get_runtime_context().get_node_id(), f"pid {os.getpid()} on node {name}", refusal)
 
     def run(self, batch: Programs) -> list[Verdict]:
         """Return one verdict a program, in order."""
