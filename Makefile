@@ -1,6 +1,6 @@
 # make quickstart   set up .venv, then run configs/quickstart.yaml
 # make test         set up .venv with the development tools, then run the tests
-# make soak         200,000 programs, 1 % hostile: fails when anything grows or survives (an hour or so)
+# make soak         250,000 programs, 1 % hostile, slots and actors killed: fails when anything grows, stays or is lost
 # make lint         ruff (lint, format) and mypy --strict
 # PYTHON=python3.12 picks the interpreter, PIP_ARGS="..." goes to every `pip install`.
 
@@ -19,6 +19,7 @@ test: .venv/installed-dev
 
 soak: .venv/installed-dev
 	$(BIN)/python -m tests.execution.soak 200000
+	$(BIN)/python -m tests.engine.soak 50000
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

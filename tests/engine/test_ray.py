@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 import shutil
@@ -12,7 +11,7 @@ import tempfile
 import psutil
 import pytest
 
-from raysweep.engine import execution, execution_actor
+from raysweep.engine import execution
 from raysweep.engine.base import ExecuteJob, GenerateJob, Programs
 from raysweep.engine.cluster import Placement
 from raysweep.engine.execution import execute_with_ray
@@ -23,6 +22,7 @@ from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
 from raysweep.progress import ProgressFile
 from raysweep.records import Decoding, GenerationRequest, Spec
 from raysweep.storage.files import Files
+from tests.engine.soak import soak
 
 pytestmark = pytest.mark.ray
 
@@ -126,6 +126,10 @@ def test_execution_survives_the_death_of_its_actors_and_runs_only_their_batches_
     assert len(notes) == killed >= 1 and all(re.search(r"; (5|10) programs run again", line) for line in notes)
 
 
+def test_thousands_of_programs_hostile_ones_too_lose_nothing_when_actors_are_killed(tmp_path):
+    assert soak(2000, kills=3, folder=tmp_path, size=64) == []
+
+
 def test_programs_whose_actors_die_again_and_again_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(execution, "DEATHS", 1)
     progress = ProgressFile(Files(str(tmp_path)), "always")
@@ -153,14 +157,6 @@ class Holder:
 
     def there(self) -> bool:
         return True
-
-
-def test_a_node_that_isolates_too_little_is_named(monkeypatch):
-    half = functools.partial(execution_actor.Executor, without=("landlock",))
-    monkeypatch.setattr(execution_actor, "Executor", half)
-    actor = execution_actor.ExecutionActor("cell", Sandbox(Lane.SHARED, Level.STRONG))
-    with pytest.raises(UsageError, match=r"^node .*: .* level 'partial' here, and 'strong' is required .*landlock"):
-        actor.ready()
 
 
 def test_an_error_of_an_actor_comes_as_it_is(tmp_path):

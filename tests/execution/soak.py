@@ -1,11 +1,13 @@
-"""Many programs, some of them hostile, through one executor: does anything grow, or stay?
+"""Many programs, some of them hostile, through one executor whose slots are killed: does anything grow, stay, get lost?
 
 ``python -m tests.execution.soak 200000`` (``make soak``) prints a line per interval and ends with 1 when something
-grew, survived, or got a wrong verdict.
+grew, survived, or got a wrong verdict or none. tests/engine/soak.py does the same through Ray's actors.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import tempfile
 import time
@@ -17,18 +19,22 @@ from typing import NamedTuple
 import psutil
 
 from raysweep.execution.pool import Executor
-from raysweep.programs import Level, Limits, Outcome, Program, Sandbox
+from raysweep.programs import Level, Limits, Outcome, Program, Sandbox, Verdict
 from tests.execution import corpus
 from tests.execution.world import World, survivors
 
 SLOTS = 2
 HOSTILE_EVERY = 100
 TIMEOUT = 0.4
+KILLS = 8
+SLOT_TITLE = "raysweep.execution.start"
 ROUGH = {"floods", "memory"}  # they take a second each: every tenth of the hostile ones is enough
 RIGHT = "def square(n):\n    return n * n  # {}\n"
 WRONG = "def square(n):\n    return n + n + n - 2  # {}\n"
 ODD = "import os\n\ndef square(n):\n    return n * n if os.getcwd() else {}\n"
 GROWTH_MIB = 24
+Key = tuple[int, frozenset[Outcome], str]
+"""A program's number, the outcomes that are right, and what it is called."""
 
 
 class Reading(NamedTuple):
@@ -53,16 +59,15 @@ def soak(count: int, readings: int = 10) -> tuple[list[Reading], list[str]]:
     seen: list[Reading] = []
     wrong: list[str] = []
     with World() as world, _own_folder() as folder, survivors() as left:
-        hostile = _hostile(world)
         with Executor(SLOTS, Sandbox(require=Level.LIMITS)) as executor:
-            hostile = [entry for entry in hostile if entry.held(executor.level())]
             keys = set()
             began, done = time.monotonic(), 0
-            for key, verdict in executor.stream(_work(hostile, count)):
+            for key, verdict in executor.stream(work(world, executor.level(), count)):
                 keys.add(key[0])
                 done += 1
-                if verdict.outcome not in key[1]:
-                    wrong.append(f"program {key[0]} ({key[2]}): {verdict.outcome} {verdict.detail}")
+                wrong += judged(key, verdict)
+                if done % max(1, count // KILLS) == 0:
+                    os.kill(below(os.getpid(), SLOT_TITLE)[done % SLOTS], signal.SIGKILL)
                 if done % max(1, count // readings) == 0:
                     now = time.monotonic()
                     seen.append(_reading(done, count // readings / (now - began), folder))
@@ -89,15 +94,28 @@ def grown(readings: Sequence[Reading]) -> list[str]:
     return said
 
 
-def _hostile(world: World) -> list[corpus.Entry]:
-    entries = [entry for entry in corpus.load(world.places) if not entry.honest]
-    return [e for n, e in enumerate(entries) if e.group not in ROUGH or n % 10 == 0]
+def judged(key: Key, verdict: Verdict) -> list[str]:
+    """Return what is wrong with a verdict: nothing, or one line."""
+    number, right, name = key
+    return [f"program {number} ({name}): {verdict.outcome} {verdict.detail}"] * (verdict.outcome not in right)
 
 
-def _work(
-    hostile: Sequence[corpus.Entry], count: int
-) -> Iterator[tuple[tuple[int, frozenset[Outcome], str], Program, Limits]]:
-    """Yield `count` programs: one in HOSTILE_EVERY hostile, the others right, wrong, or (every tenth) impure."""
+def below(pid: int, title: str) -> list[int]:
+    """Return the pids of the processes nearest below one whose command line has `title` in it, the oldest first."""
+    found = []
+    for process in psutil.Process(pid).children():
+        with suppress(psutil.Error):
+            found += [process.pid] if title in " ".join(process.cmdline()) else below(process.pid, title)
+    return found
+
+
+def work(world: World, level: Level, count: int) -> Iterator[tuple[Key, Program, Limits]]:
+    """Yield `count` programs: one in HOSTILE_EVERY hostile, the others right, wrong, or (every tenth) impure.
+
+    The hostile ones are those of the corpus that isolation at `level` holds.
+    """
+    entries = [entry for entry in corpus.load(world.places) if not entry.honest and entry.held(level)]
+    hostile = [entry for at, entry in enumerate(entries) if entry.group not in ROUGH or at % 10 == 0]
     for number in range(count):
         if number % HOSTILE_EVERY == HOSTILE_EVERY - 1:
             entry = hostile[number // HOSTILE_EVERY * 7 % len(hostile)]

@@ -1,0 +1,113 @@
+"""Many programs, some of them hostile, through Ray's execution actors while these are killed: is anything lost?
+
+``python -m tests.engine.soak 50000`` (part of ``make soak``) starts a small Ray, and ends with 1 when a program got no
+verdict, two, or a wrong one, or when something survived.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from raysweep.engine.base import ExecuteJob, Programs
+from raysweep.engine.cluster import Placement
+from raysweep.engine.execution import execute_with_ray
+from raysweep.execution.pool import Executor
+from raysweep.judging_stage import MOST
+from raysweep.programs import Lane, Level, Sandbox
+from raysweep.progress import ProgressFile
+from raysweep.storage.files import Files
+from tests.execution.soak import SLOT_TITLE, below, judged, work
+from tests.execution.world import World
+
+SANDBOX = Sandbox(Lane.SHARED, Level.LIMITS)
+
+
+def soak(count: int, kills: int, folder: Path, size: int = MOST) -> list[str]:
+    """Run `count` programs on the Ray that this process is connected to; return what was wrong, one line each.
+
+    Args:
+        count: programs.
+        kills: actors that are killed (SIGKILL), at random moments.
+        folder: for progress.
+        size: programs of a batch.
+    """
+    wrong: list[str] = []
+    dice = random.Random(count)
+    progress = ProgressFile(Files(str(folder)), "soak")
+    began = time.time()
+    with World() as world:
+        with Executor(1, SANDBOX) as probe:
+            level = probe.level()
+        programs = list(work(world, level, count))
+        batches = [programs[at : at + size] for at in range(0, count, size)]
+        job = ExecuteJob([Programs([one[1] for one in b], [one[2] for one in b]) for b in batches], SANDBOX)
+        moments = set(dice.sample(range(1, len(batches) - 2), kills))
+        seen: list[int] = []
+        for block in execute_with_ray(job, Placement(1, 0, 0, in_trial=False), 2, progress):
+            seen.append(block.at)
+            for (key, _, _), verdict in zip(batches[block.at], block.rows, strict=True):
+                wrong += judged(key, verdict)
+            if len(seen) in moments:
+                os.kill(dice.choice(below(os.getpid(), "ray::execute soak")), signal.SIGKILL)
+        if sorted(seen) != list(range(len(batches))):
+            wrong.append(f"batches that came: {sorted(seen)}")
+        deaths = sum("an execution actor died" in line for line in progress.activity.tail)
+        wrong += [f"{kills} actors were killed, and {deaths} were seen to die"] * (not deaths)
+        wrong += world.effects()
+    return wrong + [f"survived: {process}" for process in _slots_since(began)]
+
+
+def _slots_since(began: float) -> list[psutil.Process]:
+    """Return processes of slots that were started since and are still there some seconds later, programs included."""
+    until = time.monotonic() + 5
+    while True:
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                is_slot = process.create_time() >= began and SLOT_TITLE in " ".join(process.cmdline())
+                found += [process] if is_slot else []
+        if not found or time.monotonic() > until:
+            return found
+        time.sleep(0.1)
+
+
+def main() -> int:
+    """Start Ray, soak, and say what was found."""
+    import ray
+
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
+    folder = tempfile.mkdtemp(prefix="rs-", dir="/tmp")  # AF_UNIX paths must stay short
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    ray.init(
+        address="local",
+        num_cpus=2,
+        object_store_memory=300 * 2**20,
+        include_dashboard=False,
+        log_to_driver=False,
+        _temp_dir=folder,
+    )
+    began = time.monotonic()
+    try:
+        wrong = soak(count, 10, Path(folder))
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+    for line in wrong[:50]:
+        print(line)
+    end = "nothing was lost" if not wrong else "failed"
+    print(f"{count:,} programs, 10 actors killed, in {time.monotonic() - began:.0f} s: {end}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
