@@ -13,9 +13,10 @@ from rich.text import Text
 from raysweep import terminal
 from raysweep.errors import UsageError
 from raysweep.plans import CellPlan, SweepPlan
+from raysweep.problems.base import PROBLEMS
+from raysweep.run_guards import require_resources
 from raysweep.show import print_json
 from raysweep.storage.store import Store
-from raysweep.sweep import RunOptions, require_resources
 from raysweep.terminal import count
 
 
@@ -38,6 +39,9 @@ class PlanFacts:
     shared_missing: tuple[str, ...]  # inputs that cells share and that are made first
     rule: str
     resources: Mapping[str, Any]
+    lane: str
+    require: str  # isolation below which no program is run
+    timeouts: Mapping[str, float]  # seconds of effective time of a program, by problem set
     here: str
     storage: str
 
@@ -48,7 +52,7 @@ def plan_facts(plan: SweepPlan, store: Store) -> PlanFacts:
     pairs = plan.config.evaluation.pairs
     here = ""
     try:
-        require_resources(plan.config, missing, RunOptions())
+        require_resources(plan.config, missing)
     except UsageError as error:
         here = str(error)
     return PlanFacts(
@@ -56,6 +60,9 @@ def plan_facts(plan: SweepPlan, store: Store) -> PlanFacts:
         tuple(item.node.label for item in plan.missing_shared(store, missing) if item.node),
         pairs if isinstance(pairs, str) else "as written",
         plan.config.resources.model_dump(),
+        plan.config.execution.lane,
+        plan.config.execution.require,
+        {name: plan.config.execution.limits(PROBLEMS.get(name).limits).timeout for name in _problem_sets(plan)},
         here,
         str(store.files),
     )
@@ -78,10 +85,16 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
         lines.append(f"to make first: {', '.join(facts.shared_missing)}")
     asked = facts.resources
     lines.append(f"each cell asks for {asked['cpus']:g} CPUs, {asked['gpus']:g} GPUs, {asked['memory_gib']:g} GiB")
+    seconds = ", ".join(f"{name} {timeout:g} s" for name, timeout in facts.timeouts.items())
+    lines.append(f"programs: {facts.lane} lane, isolation {facts.require} or better; time limits: {seconds}")
     lines.append(f"storage: {facts.storage}")
     console.print("\n".join(lines), soft_wrap=True)
     if facts.here:
         console.print(Text(f"not on this machine: {facts.here}", style="yellow"), soft_wrap=True)
+
+
+def _problem_sets(plan: SweepPlan) -> list[str]:
+    return list(dict.fromkeys(problems.name for problems in plan.config.evaluation.problems))
 
 
 def _cell_facts(cell: CellPlan, store: Store, missing: bool) -> CellFacts:

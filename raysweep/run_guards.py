@@ -1,13 +1,16 @@
-"""What surrounds a run: no second one of the same sweep, and what its parts are said to do when it ends early."""
+"""What surrounds a run: enough resources, no second run of the same sweep, and what is said when it ends early."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from raysweep.config import SweepConfig
 from raysweep.errors import UsageError
+from raysweep.plans import CellPlan
 from raysweep.progress import RUNNING, ProgressFile, read_activities
 from raysweep.storage.leases import DEAD_SECONDS, Lease
 from raysweep.sweep_folder import SweepFolder
@@ -51,3 +54,36 @@ def stopped_when_interrupted(folder: SweepFolder) -> Iterator[None]:
             if activity.state == RUNNING:
                 ProgressFile(folder.progress, name).stop()
         raise
+
+
+def require_resources(
+    config: SweepConfig, cells: Sequence[CellPlan], engine: str = "ray", address: str | None = None
+) -> None:
+    """Raise UsageError when a cell asks for more than this machine has, or its programs for better isolation.
+
+    A running Ray (`address`) is asked once connected.
+    """
+    from raysweep.engine.cluster import foreign_address, placement
+    from raysweep.engine.preflight import require_feasible, this_machine
+
+    if engine not in ("ray", "local"):
+        raise UsageError(f"unknown engine {engine!r}; known: local, ray")
+    if engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
+        raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
+    if engine == "ray" and foreign_address(address):
+        return
+    here = this_machine(config.ray)
+    for workers in sorted({cell.recipe.workers if cell.recipe else 0 for cell in cells}):
+        asked = placement(config.resources, workers)
+        known = dataclasses.replace(asked, custom={}, labels={})  # what Ray adds to a node is seen once it runs
+        require_feasible(known, workers, [here], "this machine")
+    _require_isolation(cells)
+
+
+def _require_isolation(cells: Sequence[CellPlan]) -> None:
+    """Raise UsageError when programs can't be isolated here as they must be: before anything is trained."""
+    from raysweep.execution.pool import Executor
+
+    for sandbox in {pair.sandbox for cell in cells for pair in cell.pairs}:
+        with Executor(1, sandbox) as executor:
+            executor.level()

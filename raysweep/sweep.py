@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
 import os
@@ -25,7 +24,7 @@ from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
 from raysweep.progress import ProgressFile, read_activities
 from raysweep.provenance import provenance
 from raysweep.records import Score
-from raysweep.run_guards import only_run, stopped_when_interrupted
+from raysweep.run_guards import only_run, require_resources, stopped_when_interrupted
 from raysweep.run_log import log_to
 from raysweep.space import require_space
 from raysweep.storage.places import full_disk_named
@@ -81,7 +80,7 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
     shared = plan.missing_shared(store, missing)
     if missing:
         require_permission(config.allow_code_execution)
-    require_resources(config, missing, options)
+    require_resources(config, missing, options.engine, options.address)
     require_space(store, missing, at_once=_at_once(config, options) if config.checkpoint_every else 0)
     folder = SweepFolder(store, config.name)
     with only_run(folder), full_disk_named(f"storage {store.files}"):
@@ -117,34 +116,6 @@ def open_folder(name: str, storage: str | None) -> SweepFolder:
     folder = SweepFolder(open_store(storage), name)
     folder.require()
     return folder
-
-
-def require_resources(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> None:
-    """Raise UsageError when a cell asks for more than this machine has; a running Ray is asked once connected."""
-    from raysweep.engine.cluster import foreign_address, placement
-    from raysweep.engine.preflight import require_feasible, this_machine
-
-    if options.engine not in ("ray", "local"):
-        raise UsageError(f"unknown engine {options.engine!r}; known: local, ray")
-    if options.engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
-        raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
-    if options.engine == "ray" and foreign_address(options.address):
-        return
-    here = this_machine(config.ray)
-    for workers in sorted({cell.recipe.workers if cell.recipe else 0 for cell in cells}):
-        asked = placement(config.resources, workers)
-        known = dataclasses.replace(asked, custom={}, labels={})  # what Ray adds to a node is seen once it runs
-        require_feasible(known, workers, [here], "this machine")
-    _require_isolation(cells)
-
-
-def _require_isolation(cells: Sequence[CellPlan]) -> None:
-    """Raise UsageError when programs can't be isolated here as they must be: before anything is trained."""
-    from raysweep.execution.pool import Executor
-
-    for sandbox in {pair.sandbox for cell in cells for pair in cell.pairs}:
-        with Executor(1, sandbox) as executor:
-            executor.level()
 
 
 def _at_once(config: SweepConfig, options: RunOptions) -> int:

@@ -58,7 +58,7 @@ LAYERS = [
     {"storage"},
     {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis"},
-    {"config", "config_types", "config_running", "stored_config"},
+    {"config", "config_types", "config_running", "stored_config", "document"},
     {"engine", "grid", "progress", "attempts", "inputs", "config_file"},
     {
         "plans",

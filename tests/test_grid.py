@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from raysweep.config import SweepConfig
-from raysweep.config_file import load_config, read_document
+from raysweep.config_file import load_config
+from raysweep.document import read_document
 from raysweep.errors import UsageError
 from raysweep.grid import RULES, TrainedOn, build_grid
 

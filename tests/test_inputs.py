@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.config_file import ConfigError, load_config
+from raysweep.config_file import load_config
+from raysweep.document import ConfigError
 from tests.test_config import CONFIGS, MINIMAL, NANO, findings, tiny_folder, write
 
 

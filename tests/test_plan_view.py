@@ -27,3 +27,9 @@ def test_what_this_machine_can_not_hold_is_said_and_the_plan_still_shown(capsys,
     out = capsys.readouterr().out
     assert "not on this machine: a cell can never be scheduled: it asks for 4000 CPU" in out and "1 cell to do" in out
     assert plan_facts(small(), Store(tmp_path)).here == ""
+
+
+def test_how_programs_will_be_run_is_told(capsys, tmp_path):
+    facts = plan_facts(small(execution={"lane": "strict", "require": "limits", "timeout": 2.5}), Store(tmp_path))
+    print_plan(facts, as_json=False)
+    assert "programs: strict lane, isolation limits or better; time limits: humaneval 2.5 s" in capsys.readouterr().out
