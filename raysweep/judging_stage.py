@@ -15,7 +15,7 @@ from typing import Any
 from raysweep.engine.base import ExecuteJob, Programs, Stages
 from raysweep.errors import RaysweepError
 from raysweep.plans import CellPlan, PairPlan
-from raysweep.programs import Level, Outcome, Program, Sandbox, Verdict, text_sha
+from raysweep.programs import SAME, Level, Outcome, Program, Sandbox, Verdict, text_sha
 from raysweep.progress import ProgressFile
 from raysweep.records import Completion, Result, canonical_json
 from raysweep.reference_times import limits_of
@@ -28,8 +28,6 @@ from raysweep.tables import ROWS, write_rows
 FEWEST, MOST = 32, 256
 """Programs of one block. Some tenths of a second of work where all are quick, so that Ray's milliseconds a call don't
 count; fewer in a small cell, so that all actors have some. A block is what a kill may lose."""
-SAME = "same"
-"""What an audit says that found no difference."""
 
 
 @dataclass(frozen=True)

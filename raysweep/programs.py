@@ -99,6 +99,8 @@ class Sandbox:
 
 
 DEFAULT_SANDBOX = Sandbox()
+SAME = "same"
+"""What an audit says that found no difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class Verdict:
     limit_seconds: float = 0.0  # of effective time
     level: str = ""  # a `Level`
     lane: str = ""  # a `Lane`; how it was really run
-    audit: str = ""  # of a shared verdict that was checked in the strict lane: "same", or what the strict lane said
+    audit: str = ""  # of a shared verdict that was checked in the strict lane: SAME, or what was found before
 
     @property
     def near_limit(self) -> bool:

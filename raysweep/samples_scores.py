@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from raysweep.metrics.intervals import mean_interval
 from raysweep.metrics.passing import Tally, rate_of, task_rates
-from raysweep.programs import Lane, Level, Outcome, Verdict
+from raysweep.programs import SAME, Lane, Level, Outcome, Verdict
 from raysweep.records import Problem
 
 KS = (1, 10, 100)
@@ -72,7 +72,7 @@ class ScoreBoard:
         self._facts["programs"] += 1
         self._facts["kept"] += kept
         self._facts["audited"] += bool(verdict.audit)
-        self._facts["audit_differences"] += verdict.audit not in ("", "same")
+        self._facts["audit_differences"] += verdict.audit not in ("", SAME)
         self._facts["near_limit"] += verdict.near_limit
 
     def add_sample(self, task_id: str, outcome: str, detail: str) -> None:

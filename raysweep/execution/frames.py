@@ -1,13 +1,37 @@
-"""JSON messages between a slot and its process: four bytes of length, then the text."""
+"""Messages between a slot and its process: four bytes of length, then JSON. Their rows: `Item`, `Answer`."""
 
 from __future__ import annotations
 
 import json
 import os
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 
 _LENGTH = struct.Struct(">I")
+
+
+class Item(NamedTuple):
+    """A program to judge. `tests`: their hash, "" for none."""
+
+    number: int
+    text: str
+    tests: str
+    timeout: float
+    wall: float
+    memory: int  # bytes
+    output: int  # bytes
+
+
+class Answer(NamedTuple):
+    """A program's verdict; its fields are those of `raysweep.programs.Verdict`."""
+
+    number: int
+    outcome: str
+    detail: str
+    stderr: str
+    seconds: float
+    lane: str
+    audit: str = ""
 
 
 def write_frame(descriptor: int, message: dict[str, Any]) -> None:

@@ -9,9 +9,9 @@ COMPARE = "compare values"
 """Name of the function that rewritten tests call: no identifier, so nothing clashes with it."""
 
 
-def rewrite(text: str) -> ast.Module:
-    """Return tests with guarded comparisons."""
-    rewritten: ast.Module = ast.fix_missing_locations(_Guard().visit(ast.parse(text)))
+def rewrite(tree: ast.Module) -> ast.Module:
+    """Return tests with guarded comparisons; `tree` is changed."""
+    rewritten: ast.Module = ast.fix_missing_locations(_Guard().visit(tree))
     return rewritten
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from raysweep.errors import RaysweepError, UsageError
-from raysweep.execution.frames import read_frame, write_frame
+from raysweep.execution.frames import Answer, Item, read_frame, write_frame
 from raysweep.execution.process_tree import MARKER, kill_marked
 from raysweep.execution.removal import remove_folder
 from raysweep.programs import Level, Limits, Outcome, Program, Verdict, text_sha
@@ -109,11 +109,10 @@ class Slot:
         except (EOFError, OSError, ValueError):
             raise SlotLost("it died") from None
         verdicts = {}
-        for number, outcome, detail, stderr, seconds, lane, audit in answer["verdicts"]:
-            limits = self._limits.pop(number)
-            verdicts[number] = Verdict(
-                Outcome(outcome), detail, stderr, seconds, limits.timeout, self.level, lane, audit
-            )
+        for one in [Answer(*fields) for fields in answer["verdicts"]]:
+            limit = self._limits.pop(one.number).timeout
+            found = Outcome(one.outcome), one.detail, one.stderr, one.seconds
+            verdicts[one.number] = Verdict(*found, limit, self.level, one.lane, one.audit)
         for number in answer["unsuited"]:
             del self._limits[number]
         self._wait_again()
@@ -166,7 +165,7 @@ class Slot:
         new = {sha: text for sha, text in tests.items() if sha not in self._known}
         self._known |= new.keys()
         items = [
-            (
+            Item(
                 job.number,
                 job.program.text,
                 tests_sha(job.program.tests) if job.program.tests else "",

@@ -94,7 +94,8 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
 
     def _some(self, queue: deque[Job], lane: Lane) -> list[Job]:
         least, most = TOGETHER[lane]
-        size = min(most, max(least, math.ceil(len(queue) / (2 * len(self._slots)))))
+        fair = math.ceil(len(queue) / (2 * len(self._slots))) if len(self._slots) > 1 else len(queue)
+        size = min(most, max(least, fair))
         jobs: list[Job] = []
         while queue and len(jobs) < size and _alike(queue[0], *jobs[:1]):
             jobs.append(queue.popleft())

@@ -55,11 +55,11 @@ def prepare(text: str) -> Tests:
     """
     tree = ast.parse(text)
     plain = compile(text, TESTS, "exec", dont_inherit=True)
-    guarded = compile(rewrite(text), TESTS, "exec", dont_inherit=True)
     loaded, defines = {name for one in code_objects(plain) for name in one.co_names}, frozenset(bound_names(tree.body))
     needs, built_in = frozenset(loaded - _BUILTINS.keys()), frozenset(plain.co_names) & _BUILTINS.keys()
     _import_all(tree)
     code = {name: compile(module, TESTS, "exec", dont_inherit=True) for name, module in imports(tree)}
+    guarded = compile(rewrite(tree), TESTS, "exec", dont_inherit=True)
     return Tests(text, guarded, is_pure(plain, text, TEST_MODULES), needs, built_in, defines, code)
 
 

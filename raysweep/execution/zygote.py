@@ -15,10 +15,10 @@ from typing import Any, NamedTuple, NoReturn
 
 from raysweep.execution import kernel
 from raysweep.execution.box import Box
-from raysweep.execution.frames import read_frame, write_frame
+from raysweep.execution.frames import Answer, Item, read_frame, write_frame
 from raysweep.execution.isolation import Layers, lower_limit
 from raysweep.execution.watch import Ended, Report, Reports, Stop, Watch, beyond_text
-from raysweep.programs import Lane, Outcome
+from raysweep.programs import SAME, Lane, Outcome
 
 REQUESTS, ANSWERS, REPORTS = 10, 11, 3  # descriptors; the last is a program's only one beside 0, 1 and 2
 SLOW_SECONDS = 0.2  # in the shared lane; what takes longer is run alone
@@ -26,18 +26,6 @@ AUDITED = 100  # one shared verdict in so many is checked alone
 STDERR = 300  # characters
 SUITED = frozenset(Outcome) - {Outcome.HARNESS_ERROR}
 NOT_STARTED = 125  # exit code
-
-
-class Item(NamedTuple):
-    """A program to judge, as the request has it. `tests`: their hash, "" for none."""
-
-    number: int
-    text: str
-    tests: str
-    timeout: float
-    wall: float
-    memory: int  # bytes
-    output: int  # bytes
 
 
 class Hands(NamedTuple):
@@ -69,13 +57,13 @@ class Zygote:
             self._own_size = _address_space()
             alone = [item for item in items if item.tests not in self._broken]
             for item in [item for item in items if item.tests in self._broken]:
-                self._tell([(item.number, Outcome.HARNESS_ERROR, self._broken[item.tests], "", 0.0, Lane.STRICT, "")])
+                self._tell([Answer(item.number, Outcome.HARNESS_ERROR, self._broken[item.tests], "", 0.0, Lane.STRICT)])
             if request["shared"]:
                 alone = self._run_together(alone)
                 self._tell([], unsuited=[item.number for item in alone])  # for whichever slot is idle
                 continue
             for item in alone:
-                self._tell([(item.number, *self._run_or_fail(item), Lane.STRICT, "")])
+                self._tell([Answer(item.number, *self._run_or_fail(item), Lane.STRICT)])
 
     def _run_or_fail(self, item: Item) -> tuple[str, str, str, float]:
         """Judge a program; what goes wrong here, and not in it, is told as that."""
@@ -91,7 +79,7 @@ class Zygote:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             self._broken[sha] = f"the tests can't be compiled: {error}"
 
-    def _tell(self, verdicts: Sequence[tuple[Any, ...]], unsuited: Sequence[int] = ()) -> None:
+    def _tell(self, verdicts: Sequence[Answer], unsuited: Sequence[int] = ()) -> None:
         write_frame(ANSWERS, {"verdicts": verdicts, "unsuited": unsuited})
 
     # ------------------------------------------------------------------------------------------- shared lane
@@ -113,15 +101,16 @@ class Zygote:
             left = left[1:]
         return alone
 
-    def _audited(self, item: Item, report: Report) -> tuple[Any, ...]:
+    def _audited(self, item: Item, report: Report) -> Answer:
         """Return the verdict on a program that shared a process; now and then it is checked alone, and that counts."""
         shared = (report.outcome, report.detail, "", report.seconds)
         if int.from_bytes(os.urandom(4), "big") % AUDITED:
-            return (item.number, *shared, Lane.SHARED, "")
+            return Answer(item.number, *shared, Lane.SHARED)
         alone = self._run_alone(item)
         if alone[:2] == shared[:2]:
-            return (item.number, *shared, Lane.SHARED, "same")
-        return (item.number, *alone, Lane.STRICT, f"{report.outcome} in the shared lane: {report.detail}"[:300])
+            return Answer(item.number, *shared, Lane.SHARED, SAME)
+        differs = f"{report.outcome} in the shared lane: {report.detail}"[:STDERR]
+        return Answer(item.number, *alone, Lane.STRICT, differs)
 
     def _fork_together(self, items: Sequence[Item]) -> tuple[list[Report], Ended]:
         triples = [(item.number, item.text, self._tests[item.tests]) for item in items]
