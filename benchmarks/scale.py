@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from raysweep.programs import Limits
 
 OBJECT_STORE_MIB = 300
-BATCH = 64  # programs of one call of an actor
 TURNS = (("warm", 0.02), ("library", 0.5), ("ray", 1.0), ("library", 0.5))  # and shares of the programs
 DISTINCT = 1000  # programs among the rows
 
@@ -85,11 +84,12 @@ def _with_ray(programs: Sequence[Program], limits: Limits, slots: int) -> float:
     from raysweep.engine.base import ExecuteJob, Programs
     from raysweep.engine.cluster import Placement
     from raysweep.engine.execution import execute_with_ray
+    from raysweep.judging_stage import MOST
     from raysweep.programs import DEFAULT_SANDBOX
     from raysweep.progress import ProgressFile
     from raysweep.storage.files import Files
 
-    batches = [programs[at : at + BATCH] for at in range(0, len(programs), BATCH)]
+    batches = [programs[at : at + MOST] for at in range(0, len(programs), MOST)]
     job = ExecuteJob([Programs(batch, [limits] * len(batch)) for batch in batches], DEFAULT_SANDBOX)
     with tempfile.TemporaryDirectory() as folder:
         progress = ProgressFile(Files(folder), "benchmark")

@@ -19,6 +19,7 @@ from raysweep.config_types import (
     Betas,
     Count,
     CountOrZero,
+    Factor,
     GeneratorSpec,
     Name,
     ProblemsSpec,
@@ -188,10 +189,10 @@ class ExecutionConfig(Strict):
     """What one program may use, and how it is isolated; limits that are left out come from the problem set."""
 
     timeout: Amount | None = None  # seconds of effective time
-    wall_factor: Annotated[float, Field(ge=1, le=1000)] | None = None
+    wall_factor: Factor | None = None
     memory_mib: Annotated[int, Field(ge=64, lt=2**31)] | None = None
     output_kib: Count | None = None
-    reference_factor: Amount | None = None  # a problem's limit as a multiple of its reference solution's time
+    reference_factor: Factor | None = None  # a problem's limit as a multiple of its reference solution's time
     lane: Literal["strict", "shared"] = "shared"  # strict: a process for each program
     require: Literal["limits", "partial", "filtered", "strong"] = "partial"  # isolation below which nothing is run
 

@@ -47,6 +47,7 @@ Count = Annotated[int, Field(ge=1, lt=2**31)]
 CountOrZero = Annotated[int, Field(ge=0, lt=2**31)]
 Amount = Annotated[float, Field(gt=0, le=1e6)]
 AmountOrZero = Annotated[float, Field(ge=0, le=1e6)]
+Factor = Annotated[float, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 

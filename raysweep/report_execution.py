@@ -58,7 +58,8 @@ def _audits(shared: int, audited: int, differences: int) -> Iterator[Line]:
     if not shared:
         return
     found = "no verdict differed" if not differences else f"{count(differences, 'verdict')} differed"
-    yield "audit", f"{_share(audited, shared)} of shared verdicts were checked in a process of their own; {found}"
+    checked = f"{audited:,} of {count(shared, 'shared verdict')} ({_share(audited, shared)})"
+    yield "audit", f"{checked} were checked in a process of their own; {found}"
 
 
 def _many(rows: int) -> str:

@@ -95,17 +95,23 @@ class _Programs:
 class SampleRun:
     """One run of a job; the file is checked when it is made. `samples`: its rows. `board`: the counts so far.
 
+    Args:
+        job: what is to be run.
+        tell: told now and then how many rows have been checked.
+
     Raises:
         UsageError: a row can't be used (file and line), or its task is not among the problems.
     """
 
-    def __init__(self, job: SampleJob) -> None:
+    def __init__(self, job: SampleJob, tell: Tell) -> None:
         self._job = job
         self._problems: Mapping[str, Problem] = {p.task_id: p for p in job.problem_set.problems()}
         self._programs = _Programs()
         self.board = ScoreBoard()
         self.samples = 0
         for _, key, _ in self._rows():
+            if self.samples % _TOLD_EACH == 0:
+                tell(self.samples)
             self._programs.add(key)
             self.samples += 1
 

@@ -215,7 +215,9 @@ def execute_samples(
     if out is not None:
         check_out(out, [samples, *([Path(spec["path"])] if "path" in spec else [])])
     limits = problem_set.limits if timeout is None else dataclasses.replace(problem_set.limits, timeout=timeout)
-    run = SampleRun(SampleJob(samples, problem_set, out, limits, sandbox, workers or len(os.sched_getaffinity(0))))
+    job = SampleJob(samples, problem_set, out, limits, sandbox, workers or len(os.sched_getaffinity(0)))
+    with counting(console(stderr=True), "checking") as tell:
+        run = SampleRun(job, tell)
     require_permission(allowed)
     with counting(console(stderr=True), "executing", run.samples) as tell:
         return run.run(tell)

@@ -151,8 +151,8 @@ class _Journal:
 
 
 @contextmanager
-def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Give a function to tell how many of `total` are done: a bar on a terminal, a line every 10 seconds in a log."""
+def counting(console: Console, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Give a function to tell how many (of `total`) are done: a bar on a terminal, a line every 10 seconds in a log."""
     if console.is_terminal:
         columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True) as progress:
@@ -160,11 +160,12 @@ def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int]
             yield lambda done: progress.update(task, completed=done)
         return
     told = [time.time()]
+    of = "" if total is None else f"/{total:,}"
 
     def tell(done: int) -> None:
         if time.time() - told[0] >= LINE_SECONDS:
             told[0] = time.time()
-            console.print(Text(f"{time.strftime('%H:%M:%S')} {what}: {done:,}/{total:,}"), soft_wrap=True)
+            console.print(Text(f"{time.strftime('%H:%M:%S')} {what}: {done:,}{of}"), soft_wrap=True)
 
     yield tell
 

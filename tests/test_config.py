@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from raysweep.config_file import ConfigError, config_from, load_config, to_yaml
+from raysweep.config_file import config_from, load_config, to_yaml
 from raysweep.config_types import SpecConfig
+from raysweep.document import ConfigError
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.programs import Lane, Level, Limits, Sandbox
 from raysweep.training_sets.base import SOURCES
@@ -152,7 +153,7 @@ def findings(path: Path, *overrides: str) -> list[str]:
         ("name=" + "a" * 81, "has 81 characters; at most 80 are allowed"),
         ("execution.lane=fast", "must be 'strict' or 'shared', not 'fast'"),
         ("execution.require=strongest", "'filtered' or 'strong', not 'strongest' (did you mean 'strong'?)"),
-        ("execution.reference_factor=0", "must be above 0.0, not 0"),
+        ("execution.reference_factor=0.5", "must be at least 1.0, not 0.5"),
         ("resources.executors=many", "resources.executors: must be 'auto', not 'many'"),
         ("resources.executors=0", "resources.executors: must be at least 1, not 0"),
         ("name=a/b", "name 'a/b' can't be part of a file's name"),

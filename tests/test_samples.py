@@ -77,7 +77,7 @@ def test_verdicts_and_pass_at_k_equal_human_evals_own(tmp_path):
 
     out = tmp_path / "ours.jsonl"
     job = SampleJob(samples_file, JsonlProblems(str(problem_file)), out, Limits(timeout=3), DEFAULT_SANDBOX, 2)
-    run = SampleRun(job)
+    run = SampleRun(job, lambda done: None)
     run.run(lambda done: None)
     ours = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["passed"] for row in ours] == [row["passed"] for row in theirs]

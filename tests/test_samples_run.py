@@ -38,7 +38,11 @@ def samples(folder: Path, *rows: tuple[int, str], name: str = "s.jsonl") -> Path
 
 def run(folder: Path, path: Path, out: Path | None, **limits: float) -> SampleScores:
     problem_set = JsonlProblems(str(folder / "p.jsonl"))
-    return SampleRun(SampleJob(path, problem_set, out, Limits(**limits), DEFAULT_SANDBOX, 2)).run(lambda done: None)
+    return SampleRun(SampleJob(path, problem_set, out, Limits(**limits), DEFAULT_SANDBOX, 2), silent).run(silent)
+
+
+def silent(done: int) -> None:
+    """Show no progress."""
 
 
 def rows_of(out: Path) -> list[dict]:
@@ -97,10 +101,11 @@ def test_harness_errors_are_null_told_and_run_again_by_the_next_command(tmp_path
 def test_a_file_that_changes_while_it_is_read_is_told(tmp_path):
     problems(tmp_path)
     path = samples(tmp_path, (0, RIGHT))
-    made = SampleRun(SampleJob(path, JsonlProblems(str(tmp_path / "p.jsonl")), None, Limits(), DEFAULT_SANDBOX, 1))
+    job = SampleJob(path, JsonlProblems(str(tmp_path / "p.jsonl")), None, Limits(), DEFAULT_SANDBOX, 1)
+    made = SampleRun(job, silent)
     samples(tmp_path, (0, WRONG))
     with pytest.raises(UsageError, match="changed while it was read"):
-        made.run(lambda done: None)
+        made.run(silent)
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path):

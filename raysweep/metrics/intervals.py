@@ -33,8 +33,9 @@ def mean_interval(values: Sequence[float], seed: int = SEED) -> Interval:
     """Return the interval of the mean of one value a problem."""
     if not values:
         return Interval(nan, nan)
+    least, most = min(values), max(values)  # rounding may step over what a mean can be
     low, high = _percentiles(_weights(len(values), seed) @ _array(values))
-    return Interval(max(low, min(values)), min(high, max(values)))  # rounding may step over what a mean can be
+    return Interval(min(max(low, least), most), min(max(high, least), most))
 
 
 def paired_interval(

@@ -53,6 +53,6 @@ def test_resamples_in_which_the_statistic_is_undefined_are_left_out():
 
 
 def test_no_end_of_an_interval_lies_beyond_what_a_mean_can_be():
-    for count in range(1, 60):
+    for count in (*range(1, 60), 164):
         assert mean_interval([1.0] * count) == (1.0, 1.0)
         assert mean_interval([0.1] * count) == (0.1, 0.1)
