@@ -11,6 +11,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -138,11 +139,11 @@ class Slot:
         if self._process is None:
             return
         self._close_pipes()
-        try:
-            self._process.wait(CLOSE_SECONDS)
-            self._process = None
-        except subprocess.TimeoutExpired:
-            self.abandon()
+        with suppress(subprocess.TimeoutExpired):
+            if self._process.wait(CLOSE_SECONDS) == 0:
+                self._process = None
+                return
+        self.abandon()  # it didn't end by itself, and cleared nothing up
 
     def kill(self) -> None:
         """Kill a process that has gone silent, so that `receive` finds it lost."""

@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import random
-import select
 import signal
 import sys
 import types
@@ -27,9 +26,12 @@ from raysweep.execution.box import Box
 from raysweep.execution.frames import write_frame
 from raysweep.execution.isolation import Layers
 from raysweep.execution.removal import remove_folder
+from raysweep.execution.watch import End
 from raysweep.execution.zygote import ANSWERS, REQUESTS, Hands, Zygote
 
 RULES = 12  # descriptor
+LOOK_SECONDS = 1.0
+"""Between two looks at whether the owner is still there."""
 PRELOADED = """
     math cmath re typing collections itertools functools heapq bisect string operator copy fractions numbers
     datetime random json decimal statistics time io textwrap enum contextlib abc ctypes
@@ -94,11 +96,11 @@ def _set_up(layers: Layers, folder: str, settings: dict[str, Any]) -> Zygote:
 
 def _keep(zygote: int, owner: int, folder: str) -> NoReturn:
     """Wait for the zygote, or for the owner to go, and clear up."""
-    descriptor = os.pidfd_open(zygote)
+    end = End(zygote)
     for pipe in (0, 1):
         os.close(pipe)
     with suppress(OSError):
-        while not select.select([descriptor], [], [], 1.0)[0]:
+        while not end.wait(LOOK_SECONDS):
             if os.getppid() != owner:  # a fork of the owner may still hold the pipes
                 os.kill(zygote, signal.SIGKILL)
     os.waitpid(zygote, 0)

@@ -12,12 +12,14 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from raysweep.programs import Outcome
 
 FIRST_LOOK, LOOK = 0.02, 0.05  # seconds
+ASK = 0.001  # seconds between two questions where nothing tells
 Stop = tuple[str, str]
 HEAD = 16 + 4  # bytes before a report: nonce, length
 MOST = 64 * 2**10  # bytes of one report
@@ -75,6 +77,38 @@ class Reports:
         return found
 
 
+class End:
+    """The end of a child process, waited for; it stays a zombie. `descriptor`: readable then; None: one has to ask.
+
+    There is none before Linux 5.3, and in containers whose seccomp profile is older than that.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.descriptor: int | None = None
+        with suppress(OSError):
+            self.descriptor = os.pidfd_open(pid)
+
+    def has_come(self) -> bool:
+        """Ask."""
+        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for so long at most; say whether it has come."""
+        if self.descriptor is not None:
+            return bool(select.select([self.descriptor], [], [], seconds)[0])
+        until, pause = time.monotonic() + seconds, ASK
+        while not (come := self.has_come()) and time.monotonic() < until:
+            time.sleep(pause)
+            pause = min(2 * pause, LOOK)
+        return come
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+
+
 class Watch:
     """Looks at one process now and then; quick programs end before the first look."""
 
@@ -83,10 +117,11 @@ class Watch:
     ) -> None:
         self.pid, self.reports, self._also = pid, reports, also
         self._several = several  # programs: each report begins the time of the next
-        self._pidfd = os.pidfd_open(pid)
+        self._end = End(pid)
         self._quit_on = quit_on
         self._poll = select.poll()
-        self._poll.register(self._pidfd, select.POLLIN)
+        if self._end.descriptor is not None:
+            self._poll.register(self._end.descriptor, select.POLLIN)
         self._poll.register(reports.descriptor, select.POLLIN)
         self._poll.register(quit_on, 0)  # only that it was hung up
         self._began = self._since = time.monotonic()
@@ -107,11 +142,12 @@ class Watch:
             stopped = self._beyond(*limits(len(self.found))) or self._also()
         if stopped:
             os.kill(self.pid, signal.SIGKILL)
-            select.select([self._pidfd], [], [])
+            while not self._end.wait(LOOK):
+                pass
         wall = time.monotonic() - self._since
         waited = self._run_queue() - self._waited if wall > FIRST_LOOK else 0.0
         self._drain()
-        os.close(self._pidfd)
+        self._end.close()
         _, status, usage = os.wait4(self.pid, 0)
         cpu = usage.ru_utime + usage.ru_stime - self._used
         seconds = max(cpu, wall - waited) if wall > FIRST_LOOK and _COUNTS_WAITING else cpu
@@ -120,9 +156,10 @@ class Watch:
     def _wait(self, seconds: float) -> bool:
         """Read reports for so long; True as soon as the process has ended."""
         until = time.monotonic() + seconds
+        asks = self._end.descriptor is None
         while (left := until - time.monotonic()) > 0:
-            for descriptor, _ in self._poll.poll(1000 * left):
-                if descriptor == self._pidfd:
+            for descriptor, _ in self._poll.poll(1000 * (min(left, ASK) if asks else left)):
+                if descriptor == self._end.descriptor:
                     return True
                 if descriptor == self._quit_on:
                     raise EOFError
@@ -132,6 +169,8 @@ class Watch:
                     self.found += new
                     if self._several:
                         self._start_anew()
+            if asks and self._end.has_come():
+                return True
         return False
 
     def _start_anew(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import sys
 import tempfile
@@ -18,8 +17,9 @@ from pathlib import Path
 
 import psutil
 
+from raysweep.config_running import RayConfig
 from raysweep.engine.base import ExecuteJob, Programs
-from raysweep.engine.cluster import Placement
+from raysweep.engine.cluster import Cluster, Placement
 from raysweep.engine.execution import execute_with_ray
 from raysweep.execution.pool import Executor
 from raysweep.judging_stage import MOST
@@ -83,29 +83,19 @@ def _slots_since(began: float) -> list[psutil.Process]:
 
 def main() -> int:
     """Start Ray, soak, and say what was found."""
-    import ray
-
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
-    folder = tempfile.mkdtemp(prefix="rs-", dir="/tmp")  # AF_UNIX paths must stay short
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    ray.init(
-        address="local",
-        num_cpus=2,
-        object_store_memory=300 * 2**20,
-        include_dashboard=False,
-        log_to_driver=False,
-        _temp_dir=folder,
-    )
+    count, kills = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000, 10
+    ray = Cluster(RayConfig(cpus=2, dashboard=False), "local")
+    ray.start()
     began = time.monotonic()
     try:
-        wrong = soak(count, 10, Path(folder))
+        with tempfile.TemporaryDirectory(prefix="rs-soak-") as folder:
+            wrong = soak(count, kills, Path(folder))
     finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+        ray.stop()
     for line in wrong[:50]:
         print(line)
     end = "nothing was lost" if not wrong else "failed"
-    print(f"{count:,} programs, 10 actors killed, in {time.monotonic() - began:.0f} s: {end}")
+    print(f"{count:,} programs, {kills} actors killed, in {time.monotonic() - began:.0f} s: {end}")
     return 1 if wrong else 0
 
 

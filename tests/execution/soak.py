@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -54,8 +54,10 @@ class Reading(NamedTuple):
         )
 
 
-def soak(count: int, readings: int = 10) -> tuple[list[Reading], list[str]]:
-    """Run `count` programs; return what was held now and then, and what was wrong, one line each."""
+def soak(
+    count: int, readings: int = 10, tell: Callable[[Reading], None] = lambda reading: None
+) -> tuple[list[Reading], list[str]]:
+    """Run `count` programs; return what was held now and then (and `tell` it), and what was wrong, one line each."""
     seen: list[Reading] = []
     wrong: list[str] = []
     with World() as world, _own_folder() as folder, survivors() as left:
@@ -71,6 +73,7 @@ def soak(count: int, readings: int = 10) -> tuple[list[Reading], list[str]]:
                 if done % max(1, count // readings) == 0:
                     now = time.monotonic()
                     seen.append(_reading(done, count // readings / (now - began), folder))
+                    tell(seen[-1])
                     began = now
         wrong += [f"{count - len(keys)} programs have no verdict"] * (len(keys) != count or done != count)
         wrong += world.effects()
@@ -140,6 +143,8 @@ def _reading(done: int, per_second: float, folder: Path) -> Reading:
     mib, descriptors, processes = 0.0, 0, 0
     for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
         with suppress(psutil.Error):
+            if process.status() == psutil.STATUS_ZOMBIE:  # this process is a subreaper, and reaps at its end
+                continue
             size, opened = process.memory_info().rss / 2**20, process.num_fds()
             mib, descriptors, processes = mib + size, descriptors + opened, processes + 1
     return Reading(done, per_second, mib, descriptors, processes, len(list(folder.iterdir())))
@@ -160,8 +165,8 @@ def _own_folder() -> Iterator[Path]:
 def main() -> int:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     began = time.monotonic()
-    seen, wrong = soak(count, readings=40)
-    for line in (*seen, *wrong[:50]):
+    _, wrong = soak(count, readings=40, tell=lambda reading: print(reading, flush=True))
+    for line in wrong[:50]:
         print(line)
     print(f"{count:,} programs in {time.monotonic() - began:.0f} s: {'nothing grew' if not wrong else 'failed'}")
     return 1 if wrong else 0

@@ -143,6 +143,14 @@ def test_a_slot_that_died_while_idle_is_replaced():
         assert executor.run([Program("pass")], LIMITS)[0].outcome is Outcome.PASSED
 
 
+def test_the_folder_of_a_slot_that_died_while_idle_is_removed_at_the_end():
+    with Executor() as executor:
+        executor.level()
+        slot = executor._slots[0]
+        os.kill(slot.pid or 0, signal.SIGKILL)
+    assert not Path(slot._folder).exists()
+
+
 def test_a_slot_that_went_silent_is_replaced(monkeypatch):
     monkeypatch.setattr("raysweep.execution.slot.GRACE_SECONDS", 1.0)
     text = "import os, signal; os.kill(os.getppid(), signal.SIGSTOP)"
