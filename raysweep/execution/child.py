@@ -7,35 +7,41 @@ own, uses built-in functions and types only, defines no classes, and is in no ta
 
 from __future__ import annotations
 
+import builtins
 import errno
 import gc
 import sys
 from collections.abc import Callable, Sequence
+from operator import is_
 from os import _exit, fstat, ftruncate, getpid, write
+from resource import RUSAGE_SELF, getrusage
 from time import process_time
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import Any
 
 from raysweep.execution.comparisons import compare
 from raysweep.execution.rewriting import COMPARE
 from raysweep.execution.screen import is_pure
-from raysweep.execution.tested import TESTS, Tests, lent_imports, private_builtins
+from raysweep.execution.tested import TESTS, Tests, lent_imports, plain_builtins, private_builtins
 
 PROGRAM = "<program>"
 DETAIL = 300  # characters
 FrameOf = Callable[[TracebackType], FrameType]
 Report = Callable[[int, str, str, float], None]
+LEFT_KIB = 64 * 2**10  # of memory that programs may have had when the next one comes to their process
 UNSUITED = "unsuited"  # for the shared lane: run it alone
 
 
 def run_alone(text: str, tests: Tests | None, report: Report, frame_of: FrameOf) -> None:
     """Run one program that has this process to itself, report how it ended, and end the process."""
     leave, streams = _exit, (sys.stdout, sys.stderr)
-    gc.enable()
+    _begin()
     outcome, detail = _compiled(text)
     if not isinstance(outcome, str):
         lent = lent_imports(outcome, tests) if tests else []
         outcome, detail = _judge(outcome, text, tests, lent, frame_of)
+        if outcome == "passed" and not _is_untouched():
+            outcome, detail = "exception", "the program changed the built-in functions of libraries"
     for stream in streams:
         try:
             stream.flush()
@@ -49,7 +55,8 @@ def run_together(
     items: Sequence[tuple[int, str, Tests | None]], report: Report, frame_of: FrameOf, output_bytes: int
 ) -> None:
     """Run those programs that are found pure, report `UNSUITED` for the others, and end the process."""
-    gc.enable()
+    _begin()
+    most = getrusage(RUSAGE_SELF).ru_maxrss + LEFT_KIB
     for number, text, tests in items:
         began = process_time()
         outcome, detail = _compiled(text)
@@ -63,7 +70,20 @@ def run_together(
             else:
                 outcome = UNSUITED
         report(number, outcome, detail, process_time() - began)
+        if getrusage(RUSAGE_SELF).ru_maxrss > most:  # it may keep what the next ones need
+            break
     _exit(0)
+
+
+def _begin() -> None:
+    """Set up what a fork has and its zygote has not: garbage collection, and built-in functions to be changed."""
+    gc.enable()
+    sys.modules["builtins"] = _LENT
+
+
+def _is_untouched() -> bool:
+    """Say whether the interpreter's own built-in functions, which libraries use, are what they were."""
+    return all(map(is_, map(_OWN.get, _PRISTINE), _PRISTINE.values()))
 
 
 def _quiet(output_bytes: int) -> bool:
@@ -83,8 +103,10 @@ def _compiled(text: str) -> tuple[CodeType | str, str]:
         return compile(text, PROGRAM, "exec", dont_inherit=True), ""
     except MemoryError:
         return "memory", "MemoryError while compiling"
-    except (SyntaxError, ValueError, OverflowError, RecursionError) as error:
+    except (SyntaxError, ValueError, OverflowError) as error:
         return "syntax_error", _describe(error)
+    except RecursionError as error:
+        return "exception", _describe(error)
 
 
 def _judge(
@@ -94,9 +116,10 @@ def _judge(
 
     `lent`: the imports of the tests that it relies on.
     """
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__builtins__": _LENT.__dict__}
     judge = tests.guarded if tests else None
     takes = _takes(tests) if tests else None  # here, since the candidate may change the class
+    offered = _PLAIN_BUILTINS if tests and tests.patches else _TEST_BUILTINS
     sources = {PROGRAM: text, TESTS: tests.text} if tests else {PROGRAM: text}
     try:
         exec(code, names)
@@ -104,7 +127,7 @@ def _judge(
             if name not in names:
                 exec(imported, names)  # the module itself, not the tests' private copy
         if judge is not None and takes is not None:
-            exec(judge, _tests_names(*takes, names))
+            exec(judge, _tests_names(*takes, names) | {"__builtins__": offered, COMPARE: compare})
     except BaseException as error:
         traceback = _TRACEBACK.__get__(error)
         _TRACEBACK.__set__(error, None)  # its own methods may look for the frames that were below it
@@ -126,26 +149,39 @@ def _ending(
     return "memory" if out_of_memory else "exception", _describe(error)
 
 
-def _takes(tests: Tests) -> tuple[list[str], list[str], list[str]]:
-    """Return the names that tests take from a candidate: those that are its alone, others, and those of built-ins."""
+def _takes(tests: Tests) -> tuple[list[str], list[str], list[str], frozenset[str] | None]:
+    """Return the names that tests take from a candidate: those that are its alone, others, and those of built-ins.
+
+    Last, where tests may ask for any other name: all but which.
+    """
     own = [name for name in tests.needs if name not in tests.defines]
-    return own, [name for name in tests.needs if name in tests.defines], list(tests.built_in)
+    others = [name for name in tests.needs if name in tests.defines]
+    return own, others, list(tests.built_in), tests.defines if tests.looks_up else None
 
 
-def _tests_names(own: list[str], others: list[str], built_in: list[str], names: dict[str, Any]) -> dict[str, Any]:
-    """Return the globals of the tests of a candidate that has run and left `names`.
+def _tests_names(
+    own: list[str], others: list[str], built_in: list[str], all_but: frozenset[str] | None, names: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what of the `names` that a candidate has left is in the globals of its tests.
 
     What is called like a built-in function is the candidate's only if it has nothing else that the tests ask for: then
     the task is called so. Otherwise its `abs` might be 0 for everything.
     """
     shared = {name: names[name] for name in [*own, *others] if name in names}
+    if all_but is not None:
+        known = [name for name in names if type(name) is str and name not in _PRISTINE and name not in all_but]
+        shared |= {name: names[name] for name in known}
     if not any(name in names for name in own):
         shared |= {name: names[name] for name in built_in if name in names}
-    return shared | {"__builtins__": _TEST_BUILTINS, COMPARE: compare}
+    return shared
 
 
+_OWN = vars(builtins)
+_PRISTINE = dict(_OWN)
+_LENT = ModuleType("builtins", builtins.__doc__)  # what programs change in it isn't changed for libraries
+vars(_LENT).update(_PRISTINE)
 _TRACEBACK: Any = BaseException.__dict__["__traceback__"]
-_TEST_BUILTINS = private_builtins()
+_TEST_BUILTINS, _PLAIN_BUILTINS = private_builtins(), plain_builtins()
 
 
 def _failing_line(traceback: TracebackType | None, sources: dict[str, str], frame_of: FrameOf) -> str:

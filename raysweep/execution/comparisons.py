@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from os import urandom
 from typing import Any
 
-_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+_IMMUTABLE, _HEAP = 1 << 8, 1 << 9  # Py_TPFLAGS_IMMUTABLETYPE, Py_TPFLAGS_HEAPTYPE
+_FLAGS: Callable[[type], int] = type.__dict__["__flags__"].__get__  # a metaclass may say what it likes
 _ATOMS = frozenset(
     {int, float, str, bool, bytes, complex, type(None), range, bytearray, type(...), type(NotImplemented)}
 )
@@ -43,11 +44,28 @@ def compare(names: Sequence[str], values: Sequence[Any], *later: Callable[[], An
     right = values[0]
     for at, name in enumerate(names):
         left, right = right, later[at - 1]() if at else values[1]
-        doubtful = name not in ("Is", "IsNot") and (is_doubtful(left) or is_doubtful(right))
-        result = _questioned(name, left, right) if doubtful else OPERATORS[name](left, right)
+        if name in ("Is", "IsNot") or not (is_doubtful(left) or is_doubtful(right)):
+            result = OPERATORS[name](left, right)
+        else:
+            result = _by_element(name, left, right)
+            if result is None:
+                result = _questioned(name, left, right)
         if at + 1 < len(names) and not result:
             return result
     return result
+
+
+def _by_element(name: str, left: Any, right: Any) -> Any:
+    """Return what a comparison of arrays and tables says, element by element; None where it isn't one."""
+    if not all(_is_frozen(one) or not is_doubtful(one) for one in (left, right)):
+        return None
+    result = OPERATORS[name](left, right)
+    return result if _is_frozen(result) or (type(result) not in _ATOMS and _is_of_numpy(type(result), result)) else None
+
+
+def _is_frozen(value: Any) -> bool:
+    """Say whether an object is of a library's class that tests import, whose methods nobody can change (tested.py)."""
+    return _FLAGS(type(value)) & (_HEAP | _IMMUTABLE) == _HEAP | _IMMUTABLE
 
 
 def is_doubtful(value: Any) -> bool:
@@ -56,11 +74,14 @@ def is_doubtful(value: Any) -> bool:
     Only what is known isn't: numbers, texts, containers of them, arrays.
     """
     waiting = [value]
+    seen: set[int] = set()
     while waiting:
         value = waiting.pop()
         kind = type(value)
-        if kind in _ATOMS:
+        if kind in _ATOMS or id(value) in seen:
             continue
+        if kind in _CONTAINERS:
+            seen.add(id(value))
         if kind in _SEQUENCES:
             if not set(map(type, value)) <= _ATOMS:
                 waiting += value
@@ -74,10 +95,10 @@ def is_doubtful(value: Any) -> bool:
 def _is_of_numpy(kind: type, value: Any) -> bool:
     """Say whether a value is an array or a scalar of numpy's own types, without Python objects in it."""
     return (
-        not kind.__flags__ & _HEAP
+        not _FLAGS(kind) & _HEAP
         and kind.__module__ == "numpy"
         and getattr(value, "dtype", None) is not None
-        and (value.dtype.kind != "O")
+        and (value.dtype.kind != "O" or set(map(type, value.ravel().tolist())) <= _ATOMS)
     )
 
 
@@ -127,9 +148,9 @@ def _is_consistent(name: str, left: Any, right: Any) -> bool:
     """Ask about the values and about decoys in a random order; return True only if every answer fits."""
     questions = [(left, right, True)] * _REPEATS
     if name == "Eq":
-        questions += [(left, decoy, False) for decoy in _unlike(right) if is_doubtful(right) or decoy != right]
+        questions += [(left, decoy, False) for decoy in _decoys(left, right) if is_doubtful(right) or decoy != right]
         if is_doubtful(right):
-            questions += [(decoy, right, False) for decoy in _unlike(left) if is_doubtful(left) or decoy != left]
+            questions += [(decoy, right, False) for decoy in _decoys(right, left) if is_doubtful(left) or decoy != left]
     elif name == "In":
         questions += [(_Decoy(), right, False)]
     elif name in ("Lt", "LtE", "Gt", "GtE") and isinstance(right, int | float) and not is_doubtful(right):
@@ -152,6 +173,11 @@ def _answer(ask: Callable[[Any, Any], Any], one: Any, other: Any, may_raise: boo
         raise
 
 
+def _decoys(asked: Any, expected: Any) -> Iterator[Any]:
+    """Yield what an object must not equal if it equals `expected`: less where tests made it, as an approximation."""
+    return iter([_Decoy()]) if _is_frozen(asked) else _unlike(expected)
+
+
 class _Decoy:
     """Equal to itself only, and to whatever says that it equals everything."""
 
@@ -163,7 +189,7 @@ def _unlike(value: Any) -> Iterator[Any]:
     if kind is bool:
         yield not value
     elif kind is int:
-        yield from (value + 1 + urandom(1)[0] % 9, value - 1, 2 * value + 7)
+        yield from (value + 1, value - 1)  # no others: an honest class may compute modulo something
     elif kind in (float, complex):
         yield from (-value or 1.0, value * (1.1 + urandom(1)[0] / 256), value + 1)
     elif kind in (str, bytes, list, tuple):

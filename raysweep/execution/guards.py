@@ -15,6 +15,9 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+PROGRAM = "<program>"
+HIDDEN = ("<tests>", __file__.rpartition("/")[0])
+"""How the file names of code begin whose names are hidden: tests, and this package."""
 _REFUSED = ("_lsprof", "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters")
 _FRAME_READERS = "_current_frames _current_exceptions monitoring _settraceallthreads _setprofileallthreads"
 _REACHES_MEMORY = """
@@ -27,8 +30,8 @@ def set_up() -> Callable[[types.TracebackType], types.FrameType]:
     """Hide frames from everything in this interpreter; return the one way to a traceback's frame that is left."""
     frame_of: Callable[[types.TracebackType], types.FrameType] = types.TracebackType.__dict__["tb_frame"].__get__
     empty = _empty_frame()
-    _hide(types.FrameType, "f_back", None)
-    _hide(types.TracebackType, "tb_frame", empty)
+    _hide_frames(empty, _empty_frame(), frame_of)
+    _hide_names()
     _keep_code()
     _hide(types.FunctionType, "__closure__", None)  # where the functions below keep what they replace
     _leave_own_frame(empty)
@@ -55,11 +58,43 @@ def _empty_frame() -> types.FrameType:
     """Return the frame of a call that has ended and knew nothing."""
     names: dict[str, Any] = {"__builtins__": {}, "__name__": "builtins"}
     try:
-        exec(compile("None[0]", "<program>", "exec"), names)
+        exec(compile("None[0]", PROGRAM, "exec"), names)
     except TypeError as error:
         assert error.__traceback__ is not None and error.__traceback__.tb_next is not None
         return error.__traceback__.tb_next.tb_frame
     raise AssertionError
+
+
+def _hide_frames(
+    empty: types.FrameType, bottom: types.FrameType, frame_of: Callable[[types.TracebackType], types.FrameType]
+) -> None:
+    """Let tracebacks show the program's own frames only, and frames nothing below them but an empty one (`bottom`)."""
+    offset_of: Callable[[types.TracebackType], int] = types.TracebackType.__dict__["tb_lasti"].__get__
+
+    def is_own(traceback: types.TracebackType) -> bool:
+        return frame_of(traceback).f_code.co_filename == PROGRAM
+
+    def shown(traceback: types.TracebackType) -> types.FrameType:
+        return frame_of(traceback) if is_own(traceback) else empty
+
+    _set(types.FrameType, "f_back", property(lambda self: None if self is bottom else bottom))
+    _set(types.TracebackType, "tb_frame", property(shown))
+    _set(types.TracebackType, "tb_lasti", property(lambda self: offset_of(self) if is_own(self) else 0))
+
+
+def _hide_names() -> None:
+    """Let functions and frames of the tests, which a program may be handed, show nothing of the names around them."""
+    for kind, code, hidden in (
+        (types.FunctionType, "__code__", ("__globals__", "__builtins__")),
+        (types.FrameType, "f_code", ("f_globals", "f_locals", "f_builtins")),
+    ):
+        code_of = kind.__dict__[code].__get__
+        for name in hidden:
+            _set(kind, name, property(_unless_of_tests(code_of, kind.__dict__[name].__get__)))
+
+
+def _unless_of_tests(code_of: Callable[[Any], types.CodeType], get: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda one: {} if code_of(one).co_filename.startswith(HIDDEN) else get(one)
 
 
 def _keep_code() -> None:
@@ -69,7 +104,7 @@ def _keep_code() -> None:
 
     def replace(function: types.FunctionType, new: types.CodeType) -> None:
         old = get(function)
-        if old.co_filename != "<program>" and (old.co_code, old.co_consts) != (new.co_code, new.co_consts):
+        if old.co_filename != PROGRAM and (old.co_code, old.co_consts) != (new.co_code, new.co_consts):
             raise TypeError("the code of a library's function can't be replaced")
         set_code(function, new)
 
@@ -93,7 +128,7 @@ def _leave_own_frame(empty: types.FrameType) -> None:
 
     def own_frame(depth: int = 0) -> types.FrameType:
         frame = frame_below(1)
-        return frame if depth == 0 and frame.f_code.co_filename == "<program>" else empty
+        return frame if depth == 0 and frame.f_code.co_filename == PROGRAM else empty
 
     sys._getframe = own_frame
 
@@ -136,8 +171,8 @@ def _refuse_to_load_again() -> None:
 
 def _unless(guarded: frozenset[str], load: Callable[..., types.ModuleType]) -> Callable[..., types.ModuleType]:
     def load_other(spec: Any, *more: Any) -> types.ModuleType:
-        name = str(spec.name)
-        if name in guarded or name.rpartition(".")[2] in guarded:
+        name = spec.name
+        if type(name) is not str or name in guarded or name.rpartition(".")[2] in guarded:
             raise ImportError(f"{name} can't be loaded again")
         return load(types.SimpleNamespace(name=name, origin=spec.origin), *more)
 

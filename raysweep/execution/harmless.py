@@ -19,10 +19,11 @@ MODULES = frozenset(
     """)
 )
 _PUBLIC = {
-    "typing": """Any Callable ClassVar Collection Container Counter DefaultDict Deque Dict Final FrozenSet Generator
-        Generic Hashable Iterable Iterator List Literal Mapping MutableMapping MutableSequence MutableSet NamedTuple
-        NewType NoReturn Optional OrderedDict Protocol Reversible Sequence Set Sized SupportsInt Text Tuple Type TypeVar
-        Union""",
+    "typing": """AbstractSet Annotated Any AnyStr Callable ClassVar Collection Container Counter DefaultDict Deque Dict
+        Final FrozenSet Generator Generic Hashable ItemsView Iterable Iterator KeysView List Literal
+        Mapping MutableMapping MutableSequence MutableSet NamedTuple NewType NoReturn Optional
+        OrderedDict Protocol Reversible Self Sequence Set Sized SupportsAbs SupportsFloat SupportsIndex
+        SupportsInt Text Tuple Type TypeAlias TypeVar Union ValuesView cast""",
     "collections": "ChainMap Counter OrderedDict abc defaultdict deque namedtuple",
     "functools": "cache cmp_to_key lru_cache partial reduce",
     "string": "ascii_letters ascii_lowercase ascii_uppercase capwords digits hexdigits octdigits printable punctuation"
@@ -38,7 +39,7 @@ _OTHERS = {
     name
     for module, public in _PUBLIC.items()
     for name in dir(importlib.import_module(module))
-    if not name.startswith("_") and name not in public.split()
+    if len(name) > 1 and not name.startswith("_") and name not in {*MODULES, *" ".join(_PUBLIC.values()).split()}
 }
 _CHANGEABLE = {
     name
@@ -52,7 +53,7 @@ BUILTINS = frozenset(
     abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter
     float frozenset hash hex id int isinstance issubclass iter len list map max min next object oct ord pow
     print property range repr reversed round set slice sorted staticmethod str sum super tuple type zip hasattr
-    True False None NotImplemented Ellipsis __name__ __build_class__ __debug__
+    True False None NotImplemented Ellipsis __name__ __debug__
     """)
 ) | {
     name
@@ -72,13 +73,14 @@ METHODS = frozenset(
 )
 FORBIDDEN = (
     _CHANGEABLE
+    | _OTHERS
     | frozenset(
         _words("""
     attrgetter get_origin get_args NamedTupleMeta methodcaller wraps update_wrapper cached_property
     singledispatch singledispatchmethod total_ordering get_type_hints ForwardRef Formatter Template register mro
     purge Scanner final no_type_check no_type_check_decorator dataclass_transform override overload
     runtime_checkable ABCMeta dispatch_table algorithms_available algorithms_guaranteed with_traceback
-    file_digest format_map
+    file_digest format_map seterr seterrcall setbufsize set_printoptions
     """)
     )
     | (

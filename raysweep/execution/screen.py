@@ -30,22 +30,18 @@ def is_pure(code: CodeType, text: str, modules: frozenset[str] = harmless.MODULE
         return False
     if "import" in facts and facts & {"attribute set", "class"}:
         return False  # modules keep objects, in caches and registries, and ask their methods
-    return "type" not in facts or _only_asks_types(text)
+    return "type" not in facts or ("class" not in facts and _only_compares_types(text))
 
 
-def _only_asks_types(text: str) -> bool:
-    """Say whether a program calls `type` with one argument only: with three it makes classes with any methods."""
+def _only_compares_types(text: str) -> bool:
+    """Say whether a program uses `type` in comparisons only, ``type(x) == int``: elsewhere it might make classes.
+
+    It would with three arguments, and ``type(int)`` is `type` itself.
+    """
     nodes = list(ast.walk(ast.parse(text)))
-    asked = [
-        node.func
-        for node in nodes
-        if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords and not _is_starred(node.args[0])
-    ]
+    compared = [side for node in nodes if isinstance(node, ast.Compare) for side in (node.left, *node.comparators)]
+    asked = [side.func for side in compared if isinstance(side, ast.Call) and len(side.args) == 1 and not side.keywords]
     return all(node in asked for node in nodes if isinstance(node, ast.Name) and node.id == "type")
-
-
-def _is_starred(node: ast.expr) -> bool:
-    return isinstance(node, ast.Starred)
 
 
 def code_objects(code: CodeType) -> Iterator[CodeType]:
@@ -115,6 +111,7 @@ def _uses_are_harmless(code: CodeType, modules: frozenset[str], facts: set[str])
             on_text = before is not None and before.opname == "LOAD_CONST" and isinstance(before.argval, str)
             if not _is_harmless_attribute(name, step.opname, on_text):
                 return False
+            facts |= {"attribute set"} if name == "__init__" else set()  # of any object, anew
         elif step.opname in harmless.NAME_STEPS:
             facts |= {name} & {"type"}
             if not _is_harmless_variable(name):

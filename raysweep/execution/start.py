@@ -84,7 +84,7 @@ def _set_up(layers: Layers, folder: str, settings: dict[str, Any]) -> Zygote:
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     warnings.simplefilter("ignore", SyntaxWarning)
     apart = {name: _load_apart(f"raysweep.execution.{name}") for name in _APART}
-    guards = importlib.import_module("raysweep.execution.guards")
+    guards = _load_apart("raysweep.execution.guards")
     hands = Hands(apart["tested"].prepare, apart["child"], guards.set_up())
     zygote = Zygote(layers, box, hands)
     _forget_raysweep(settings["packages"])

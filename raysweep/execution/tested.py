@@ -11,7 +11,8 @@ import ast
 import builtins
 import dis
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
@@ -26,6 +27,11 @@ _PRIVATE: dict[str, ModuleType] = {}
 """Copies of modules for the tests: what a candidate sets in a module isn't seen in them."""
 
 
+_HIDDEN_TYPES = frozenset({"numpy.ma.core", "_pytest.approx", "_pytest.python_api"})
+"""Modules whose classes come to tests through others: masked arrays, approximations."""
+_LOOKS_UP = frozenset({"eval", "exec", "globals", "locals", "vars", "dir"})
+_PATCHERS = frozenset({"patch", "monkeypatch", "MonkeyPatch", "setattr"})
+DEEPEST = 20_000  # levels of an expression
 _SHARED = frozenset({"sys", "builtins", "io", "os"})
 """Modules that tests use to change what the candidate sees: its stdin, its output."""
 
@@ -45,6 +51,8 @@ class Tests(NamedTuple):
     built_in: frozenset[str]
     defines: frozenset[str]
     imports: Mapping[str, CodeType]
+    looks_up: bool  # names as texts, as `eval` does: any of the candidate's may be meant
+    patches: bool  # modules, for the candidate to see: then they aren't private copies
 
 
 def prepare(text: str) -> Tests:
@@ -59,8 +67,28 @@ def prepare(text: str) -> Tests:
     needs, built_in = frozenset(loaded - _BUILTINS.keys()), frozenset(plain.co_names) & _BUILTINS.keys()
     _import_all(tree)
     code = {name: compile(module, TESTS, "exec", dont_inherit=True) for name, module in imports(tree)}
-    guarded = compile(rewrite(tree), TESTS, "exec", dont_inherit=True)
-    return Tests(text, guarded, is_pure(plain, text, TEST_MODULES), needs, built_in, defines, code)
+    pure = is_pure(plain, text, TEST_MODULES)
+    patches = bool(loaded & _PATCHERS) or _sets_attributes(tree, {name for name, _ in imports(tree)})
+    guarded = _guarded(tree, plain)
+    return Tests(text, guarded, pure, needs, built_in, defines, code, bool(loaded & _LOOKS_UP), patches)
+
+
+def _guarded(tree: ast.Module, plain: CodeType) -> CodeType:
+    """Return tests with guarded comparisons; those that are too deep for that stay `plain`."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, DEEPEST))
+    try:
+        return compile(rewrite(tree), TESTS, "exec", dont_inherit=True)
+    except RecursionError:
+        return plain
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _sets_attributes(tree: ast.Module, names: Collection[str]) -> bool:
+    """Say whether tests set an attribute of something that they import, as in ``random.randint = ...``."""
+    targets = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
+    return any(isinstance(target.value, ast.Name) and target.value.id in names for target in targets)
 
 
 def lent_imports(candidate: CodeType, tests: Tests) -> list[tuple[str, CodeType]]:
@@ -71,6 +99,11 @@ def lent_imports(candidate: CodeType, tests: Tests) -> list[tuple[str, CodeType]
     asked = loaded & tests.imports.keys() - _BUILTINS.keys()
     lent = asked - _stored(candidate) if asked else asked  # looking through instructions takes a millisecond
     return [(name, tests.imports[name]) for name in sorted(lent)]
+
+
+def plain_builtins() -> dict[str, Any]:
+    """Return builtins that no program can change, whose imports give the modules that programs have."""
+    return dict(_BUILTINS)
 
 
 def private_builtins() -> dict[str, Any]:
@@ -91,11 +124,14 @@ def _import_all(tree: ast.Module) -> None:
         for name in [name for name in names if name not in _PRIVATE and name not in _SHARED]:
             try:
                 _PRIVATE[name] = _copy(importlib.import_module(name))
+                for hidden in _HIDDEN_TYPES & sys.modules.keys():
+                    _copy(sys.modules[hidden])
             except Exception:  # the tests will say so, in every program
                 continue
 
 
 def _copy(module: ModuleType) -> ModuleType:
+    """Return a copy of a module, whose own classes nobody can change from now on."""
     copied = ModuleType(module.__name__)
     vars(copied).update(vars(module))
     root = module.__name__.partition(".")[0]
