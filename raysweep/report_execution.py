@@ -9,7 +9,7 @@ from typing import Any
 from raysweep.config import ExecutionConfig
 from raysweep.programs import Lane, Level
 from raysweep.report_settings import Line
-from raysweep.terminal import count
+from raysweep.terminal import count, share
 
 TOTALS = ("rows", "programs_run", "near_limit", "audited", "audit_differences")
 
@@ -26,17 +26,21 @@ def execution_of(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]) -
         return []
     totals = {name: sum(int(one.get(name, 0)) for one in known) for name in TOTALS}
     levels, lanes = (_summed(known, name) for name in ("levels", "lanes"))
-    rows, shared = totals["rows"], lanes[Lane.SHARED]
+    rows, together = totals["rows"], lanes[Lane.SHARED]
     return [
         ("isolation", f"level {_levels(levels, rows)}; required: {config.require}"),
-        ("lane", f"{config.lane}; {_share(shared, rows)} of verdicts are from processes that programs shared"),
-        ("programs that were not run", f"{_share(rows - totals['programs_run'], rows)} of {_many(rows)}: {_EQUAL}"),
-        ("programs near their limit", f"{_share(totals['near_limit'], rows)} took 0.5 to 2 times as long as it is"),
-        *_audits(shared, totals["audited"], totals["audit_differences"]),
+        ("lane", f"{config.lane}; {share(together, rows)} of verdicts are from processes that programs shared"),
+        ("completions that were not run", f"{share(rows - totals['programs_run'], rows)} of {rows:,}: {_EQUAL}"),
+        (
+            "verdicts near the limit",
+            f"{share(totals['near_limit'], rows)} took half of it or more, stopped ones included",
+        ),
+        *_audits(together, totals["audited"], totals["audit_differences"]),
     ]
 
 
-_EQUAL = "an equal one had been, here or for another sweep"
+NEAR = "half of it or more, stopped ones included"
+_EQUAL = "an equal program had been, here or for another sweep"
 
 
 def _summed(counts: Sequence[Mapping[str, Any]], name: str) -> Counter[str]:
@@ -51,23 +55,15 @@ def _levels(levels: Counter[str], rows: int) -> str:
     found = [level for level in Level if levels[level]]
     if len(found) == 1:
         return found[0].value
-    return ", ".join(f"{level.value} ({_share(levels[level], rows)})" for level in found)
+    return ", ".join(f"{level.value} ({share(levels[level], rows)})" for level in found)
 
 
 def _audits(shared: int, audited: int, differences: int) -> Iterator[Line]:
     if not shared:
         return
+    if not audited:
+        yield "audit", f"1 in 100 of the {count(shared, 'shared verdict')} was to be checked, and none was drawn"
+        return
     found = "no verdict differed" if not differences else f"{count(differences, 'verdict')} differed"
-    checked = f"{audited:,} of {count(shared, 'shared verdict')} ({_share(audited, shared)})"
+    checked = f"{audited:,} of {count(shared, 'shared verdict')} ({share(audited, shared)})"
     yield "audit", f"{checked} were checked in a process of their own; {found}"
-
-
-def _many(rows: int) -> str:
-    return count(rows, "program")
-
-
-def _share(part: int, whole: int) -> str:
-    """Return a share in percent; what is not nothing doesn't look like it, and what is not all neither."""
-    if 0 < part < 0.001 * whole:
-        return "less than 0.1 %"
-    return f"{min(99.9, 100 * part / whole) if part < whole else 100:.1f} %".replace(".0 %", " %")

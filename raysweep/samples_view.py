@@ -40,9 +40,10 @@ def scores_json(scores: SampleScores) -> dict[str, Any]:
 def score_lines(scores: SampleScores) -> list[str]:
     """Return what a person reads."""
     programs = count(scores.programs, "distinct program")
+    repeated = terminal.share(scores.samples - scores.programs, scores.samples)
     lines = [
         f"{count(scores.samples, 'sample')} of {count(scores.tasks, 'task')}: {programs}; "
-        f"{_percent(scores.repeated_share)} of the samples repeat another one and were not run again",
+        f"{repeated} of the samples repeat another one and were not run again",
         f"outcomes: {_counts(scores.outcomes)}",
     ]
     if scores.kept:
@@ -62,9 +63,10 @@ def _sandbox_lines(scores: SampleScores) -> list[str]:
     if scores.audited:
         differences = f"{scores.audit_differences:,} of them differ" if scores.audit_differences else "none differs"
         lines.append(f"audit: {count(scores.audited, 'shared verdict')} checked in the strict lane, {differences}")
-    share = scores.near_limit / scores.programs if scores.programs else 0.0
-    near = f"{_percent(share)} of the programs took 0.5 to 2 times the limit"
-    lines.append(near + (": another machine might judge them otherwise" if scores.near_limit else ""))
+    near = f"{terminal.share(scores.near_limit, scores.programs)} of the programs took half of the limit or more"
+    if scores.near_limit:
+        near += ", stopped ones included: another machine might judge some otherwise"
+    lines.append(near)
     return lines
 
 
@@ -76,10 +78,6 @@ def _shown(rate: SampleRate) -> str:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in counts.items())
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _number(value: float) -> float | None:

@@ -27,6 +27,13 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
+def share(part: int, whole: int) -> str:
+    """Return ``12.5 %``; what is not nothing doesn't look like it, and what is not all neither."""
+    if 0 < part < 0.001 * whole:
+        return "less than 0.1 %"
+    return f"{min(99.9, 100 * part / whole) if part < whole else 100:.1f} %".replace(".0 %", " %")
+
+
 def size(amount: float) -> str:
     """Return bytes as ``23.5 GiB``, below one GiB as ``300 MiB``."""
     return f"{amount / 2**30:.1f} GiB" if amount >= 2**30 else f"{amount // 2**20:.0f} MiB"

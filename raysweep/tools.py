@@ -23,7 +23,7 @@ from raysweep.models.base import FAMILIES
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning import build_plan
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.programs import Lane, Level, Sandbox, text_sha
+from raysweep.programs import Lane, Level, Limits, Sandbox, text_sha
 from raysweep.records import Completion, Result, Spec, canonical_json
 from raysweep.registry import Registry
 from raysweep.samples import passed_or_none, result_text
@@ -201,12 +201,16 @@ def execute_samples(
         UsageError: bad options, samples or problems, an `out` that can't be made, or no permission.
     """
     from raysweep.execution.permission import require_permission
+    from raysweep.execution.stream import LONGEST_SECONDS
     from raysweep.samples_part import check_out
     from raysweep.samples_run import SampleJob, SampleRun
     from raysweep.watching import counting
 
     if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
         raise UsageError(f"--timeout {timeout:g} is no time limit; give seconds above 0")
+    longest = LONGEST_SECONDS / Limits().wall_factor
+    if timeout is not None and timeout > longest:
+        raise UsageError(f"--timeout {timeout:g} is too long; give at most {longest:.0f} seconds")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers} can't run anything; give 1 or more")
     sandbox = Sandbox(_member(Lane, "--lane", lane), _member(Level, "--require", require))
@@ -216,9 +220,9 @@ def execute_samples(
         check_out(out, [samples, *([Path(spec["path"])] if "path" in spec else [])])
     limits = problem_set.limits if timeout is None else dataclasses.replace(problem_set.limits, timeout=timeout)
     job = SampleJob(samples, problem_set, out, limits, sandbox, workers or len(os.sched_getaffinity(0)))
+    require_permission(allowed)
     with counting(console(stderr=True), "checking") as tell:
         run = SampleRun(job, tell)
-    require_permission(allowed)
     with counting(console(stderr=True), "executing", run.samples) as tell:
         return run.run(tell)
 

@@ -96,8 +96,8 @@ def test_a_report_tells_how_programs_were_run():
     lines = dict(execution_of(ExecutionConfig(require="filtered"), [COUNTS, COUNTS, {"rows": 9}]))
     assert lines["isolation"] == "level strong; required: filtered"
     assert lines["lane"] == "shared; 75 % of verdicts are from processes that programs shared"
-    assert lines["programs that were not run"].startswith("75 % of 1,200 programs: an equal one")
-    assert lines["programs near their limit"].startswith("0.5 % took")
+    assert lines["completions that were not run"].startswith("75 % of 1,200: an equal program")
+    assert lines["verdicts near the limit"].startswith("0.5 % took half of it or more")
     assert lines["audit"].startswith("12 of 900 shared verdicts (1.3 %) were checked")
     assert lines["audit"].endswith("no verdict differed")
 
@@ -112,7 +112,7 @@ def test_mixed_levels_and_differences_are_told_and_nothing_of_other_versions():
 
 def test_a_sweeps_report_holds_how_its_programs_were_run(storage, tmp_path):
     report = run(Path(shutil.copytree(storage, tmp_path / "store"))).folder.path / "report.html"
-    assert "programs that were not run" in report.read_text() and "required: partial" in report.read_text()
+    assert "completions that were not run" in report.read_text() and "required: partial" in report.read_text()
 
 
 def test_a_share_above_one_is_all_of_it():

@@ -59,7 +59,7 @@ def test_it_is_told_how_programs_were_run(capsys):
         "8 samples of 1 task: 4 distinct programs; 50.0 % of the samples repeat",
         "isolation: strong; lanes: strict 1, shared 3",
         "audit: 2 shared verdicts checked in the strict lane, 1 of them differ",
-        "25.0 % of the programs took 0.5 to 2 times the limit",
+        "25 % of the programs took half of the limit or more",
         "1 program had a verdict",
         "pass@1: 1.0000 (95 % interval 1.0000 to 1.0000, bootstrap over tasks)",
     ):

@@ -82,7 +82,7 @@ class _Pool:
         self._since = time.monotonic()  # when the pending one was asked for
         self._deaths: Counter[int] = Counter()  # of actors, by the batch that they ran
         self._failed_starts = 0
-        self._refused: set[str] = set()  # ids of nodes that isolate too little
+        self._refused: dict[str, str] = {}  # why, by the id of a node that isolates too little
         self._stragglers = Stragglers(len(job.batches))
 
     def grow(self) -> None:
@@ -90,6 +90,7 @@ class _Pool:
         if self._pending:
             if not self._workers and time.monotonic() - self._since > PATIENCE_SECONDS:
                 self._drop_pending()
+                self._require_a_node()
                 self._start(cpus=0)
             return
         worth = 1 if self._most is not None or not self._workers else WORTH
@@ -109,7 +110,7 @@ class _Pool:
             worker = running[ref]
             try:
                 block = self._ended(worker, ref, _got(ref))
-            except ray.exceptions.RayActorError:
+            except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError):  # with its node, the latter
                 yield from self._lost(worker)
             else:
                 self._feed(worker)
@@ -182,12 +183,17 @@ class _Pool:
 
     def _leave_out(self, place: Place) -> None:
         """Start no more actors on a node; raise UsageError when there is no other."""
+        self._refused[place.node] = place.refusal
+        self._require_a_node()
+        self._progress.note(f"no programs are run on a node: {place.refusal}")
+
+    def _require_a_node(self) -> None:
+        """Raise UsageError when nobody works and every node that there is isolates too little."""
         import ray
 
-        self._refused.add(place.node)
-        if not self._workers and self._refused.issuperset(node["NodeID"] for node in ray.nodes() if node["Alive"]):
-            raise UsageError(place.refusal)
-        self._progress.note(f"no programs are run on a node: {place.refusal}")
+        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        if not self._workers and alive <= self._refused.keys():
+            raise UsageError(list(self._refused.values())[-1])
 
     def _feed(self, worker: _Worker) -> None:
         while self._waiting and len(worker.queue) < IN_FLIGHT:
@@ -215,7 +221,8 @@ class _Pool:
         self._workers.remove(worker)
         ray.kill(worker.actor)  # it may only be out of reach
         for ref, _ in list(worker.queue):
-            with suppress(ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
+            gone = ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.GetTimeoutError
+            with suppress(*gone):
                 yield self._ended(worker, ref, _got(ref, timeout=0))
         lost = [at for _, at in worker.queue]
         sizes = [len(self._job.batches[at].programs) for at in lost]

@@ -19,7 +19,7 @@ LEAST_MIB = 64
 LONGEST_SECONDS = 7 * 24 * 3600.0
 TOGETHER = {Lane.SHARED: (4, 64), Lane.STRICT: (1, 8)}
 """How many programs a slot is handed at once: the fewest (if there are so many), and the most."""
-TRIES = 2  # of a program whose slot is lost while it runs alone
+TRIES = 2  # of a program that loses its slot while it is there alone
 
 
 class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
@@ -123,8 +123,8 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
     def _try_again(self, slot: Slot, numbers: set[int], lost: SlotLost) -> None:
         alone = len(numbers) == 1
         for number in sorted(numbers):
-            self._tries[number] += 1
-            if alone and self._tries[number] >= TRIES:
+            self._tries[number] += alone
+            if self._tries[number] >= TRIES:
                 text = f"it ended its slot {self._tries[number]} times; the last time {lost}"
                 seconds = self._jobs[number].limits.timeout
                 verdict = Verdict(Outcome.KILLED, text, limit_seconds=seconds, level=slot.level, lane=Lane.STRICT)
