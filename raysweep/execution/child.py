@@ -21,7 +21,7 @@ from typing import Any
 
 from raysweep.execution.comparisons import compare
 from raysweep.execution.rewriting import COMPARE
-from raysweep.execution.screen import is_pure
+from raysweep.execution.screen import code_objects, is_pure, sets_attributes
 from raysweep.execution.tested import TESTS, Tests, lent_imports, plain_builtins, private_builtins
 
 PROGRAM = "<program>"
@@ -35,12 +35,12 @@ UNSUITED = "unsuited"  # for the shared lane: run it alone
 def run_alone(text: str, tests: Tests | None, report: Report, frame_of: FrameOf) -> None:
     """Run one program that has this process to itself, report how it ended, and end the process."""
     leave, streams = _exit, (sys.stdout, sys.stderr)
-    _begin()
+    _begin(lends := tests is None or not tests.patches_builtins)
     outcome, detail = _compiled(text)
     if not isinstance(outcome, str):
         lent = lent_imports(outcome, tests) if tests else []
         outcome, detail = _judge(outcome, text, tests, lent, frame_of)
-        if outcome == "passed" and not _is_untouched():
+        if outcome == "passed" and lends and not _is_untouched():
             outcome, detail = "exception", "the program changed the built-in functions of libraries"
     for stream in streams:
         try:
@@ -55,7 +55,7 @@ def run_together(
     items: Sequence[tuple[int, str, Tests | None]], report: Report, frame_of: FrameOf, output_bytes: int
 ) -> None:
     """Run those programs that are found pure, report `UNSUITED` for the others, and end the process."""
-    _begin()
+    _begin(lends=True)
     most = getrusage(RUSAGE_SELF).ru_maxrss + LEFT_KIB
     for number, text, tests in items:
         began = process_time()
@@ -63,7 +63,7 @@ def run_together(
         if outcome == "memory":
             outcome = UNSUITED
         elif not isinstance(outcome, str):
-            if is_pure(outcome, text) and (tests is None or (tests.pure and not lent_imports(outcome, tests))):
+            if is_pure(outcome, text) and (tests is None or _are_harmless(tests, outcome)):
                 outcome, detail = _judge(outcome, text, tests, [], frame_of)
                 if outcome in ("memory", "killed") or detail.startswith("RecursionError") or not _quiet(output_bytes):
                     outcome = UNSUITED
@@ -75,10 +75,18 @@ def run_together(
     _exit(0)
 
 
-def _begin() -> None:
+def _are_harmless(tests: Tests, candidate: CodeType) -> bool:
+    """Say whether tests leave nothing behind, and lend a pure candidate nothing to leave something in."""
+    if not tests.pure or lent_imports(candidate, tests):
+        return False
+    return not (tests.imports_any and any(map(sets_attributes, code_objects(candidate))))
+
+
+def _begin(lends: bool) -> None:
     """Set up what a fork has and its zygote has not: garbage collection, and built-in functions to be changed."""
     gc.enable()
-    sys.modules["builtins"] = _LENT
+    if lends:
+        sys.modules["builtins"] = _LENT
 
 
 def _is_untouched() -> bool:
@@ -116,10 +124,10 @@ def _judge(
 
     `lent`: the imports of the tests that it relies on.
     """
-    names: dict[str, Any] = {"__builtins__": _LENT.__dict__}
+    names: dict[str, Any] = {"__builtins__": sys.modules["builtins"].__dict__}
     judge = tests.guarded if tests else None
     takes = _takes(tests) if tests else None  # here, since the candidate may change the class
-    offered = _PLAIN_BUILTINS if tests and tests.patches else _TEST_BUILTINS
+    offered = _offered(tests) if tests else {}
     sources = {PROGRAM: text, TESTS: tests.text} if tests else {PROGRAM: text}
     try:
         exec(code, names)
@@ -136,6 +144,13 @@ def _judge(
         except BaseException:
             return "exception", "an error that can't be described"
     return "passed", ""
+
+
+def _offered(tests: Tests) -> dict[str, Any]:
+    """Return the built-in functions of tests."""
+    if tests.patches_builtins:
+        return _OWN
+    return _PLAIN_BUILTINS if tests.patches else _TEST_BUILTINS
 
 
 def _ending(

@@ -9,19 +9,29 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from os import urandom
 from typing import Any
 
 _IMMUTABLE, _HEAP = 1 << 8, 1 << 9  # Py_TPFLAGS_IMMUTABLETYPE, Py_TPFLAGS_HEAPTYPE
 _FLAGS: Callable[[type], int] = type.__dict__["__flags__"].__get__  # a metaclass may say what it likes
-_ATOMS = frozenset(
-    {int, float, str, bool, bytes, complex, type(None), range, bytearray, type(...), type(NotImplemented)}
-)
-_SETS = frozenset({set, frozenset})
-_SEQUENCES = frozenset({list, tuple, deque}) | _SETS
-_MAPPINGS = frozenset({dict, OrderedDict, defaultdict})
+
+
+def _ids(*kinds: type) -> frozenset[int]:
+    """Return what classes are known by: a class itself may be equal to others, and hash like them (metaclasses)."""
+    return frozenset(map(id, kinds))
+
+
+_ATOMS = _ids(int, float, str, bool, bytes, complex, type(None), range, bytearray, type(...), type(NotImplemented))
+_SETS = _ids(set, frozenset)
+_SEQUENCES = _ids(list, tuple, deque) | _SETS
+_MAPPINGS = _ids(dict, OrderedDict, defaultdict)
 _CONTAINERS = _SEQUENCES | _MAPPINGS
+_NUMBERS, _REALS = _ids(float, complex), _ids(int, float)
+_EXACT = _ids(Fraction, Decimal)
+_EXTENDED = _ids(str, bytes, list, tuple)
 _REPEATS = 3  # of the true question, among the decoys
 _INFINITE = float("inf")
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -30,6 +40,9 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "In": lambda one, many: one in many, "NotIn": lambda one, many: one not in many,
 }  # fmt: skip
 _OPPOSITE = {"Lt": "GtE", "GtE": "Lt", "Gt": "LtE", "LtE": "Gt"}
+_METHODS = {"Lt": "__lt__", "GtE": "__ge__", "Gt": "__gt__", "LtE": "__le__"}
+_MRO: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
+_NAMES: Callable[[type], Any] = type.__dict__["__dict__"].__get__
 
 
 def compare(names: Sequence[str], values: Sequence[Any], *later: Callable[[], Any]) -> Any:
@@ -57,15 +70,35 @@ def compare(names: Sequence[str], values: Sequence[Any], *later: Callable[[], An
 
 def _by_element(name: str, left: Any, right: Any) -> Any:
     """Return what a comparison of arrays and tables says, element by element; None where it isn't one."""
-    if not all(_is_frozen(one) or not is_doubtful(one) for one in (left, right)):
+    if not all(_is_table(one) or not is_doubtful(one) for one in (left, right)):
         return None
     result = OPERATORS[name](left, right)
-    return result if _is_frozen(result) or (type(result) not in _ATOMS and _is_of_numpy(type(result), result)) else None
+    return result if _is_table(result) or _is_of_numpy(type(result), result) else None
 
 
-def _is_frozen(value: Any) -> bool:
-    """Say whether an object is of a library's class that tests import, whose methods nobody can change (tested.py)."""
-    return _FLAGS(type(value)) & (_HEAP | _IMMUTABLE) == _HEAP | _IMMUTABLE
+def _is_table(value: Any) -> bool:
+    """Say whether an object is an array or a table of numpy's or pandas' without objects of programs in it."""
+    try:
+        return _is_frozen(value, ("numpy", "pandas")) and _holds_atoms(
+            value.to_numpy() if hasattr(value, "to_numpy") else value
+        )
+    except Exception:  # of kinds that can't be looked into
+        return False
+
+
+def _is_frozen(value: Any, packages: tuple[str, ...]) -> bool:
+    """Say whether an object is of a class of these that tests import, whose methods nobody can change (tested.py)."""
+    kind = type(value)
+    is_frozen = _FLAGS(kind) & (_HEAP | _IMMUTABLE) == _HEAP | _IMMUTABLE
+    return is_frozen and str(kind.__module__).partition(".")[0] in packages
+
+
+def _holds_atoms(array: Any) -> bool:
+    return not array.dtype.hasobject or _kinds(array.ravel().tolist()) <= _ATOMS
+
+
+def _kinds(values: Iterable[Any]) -> set[int]:
+    return set(map(id, map(type, values)))
 
 
 def is_doubtful(value: Any) -> bool:
@@ -78,14 +111,14 @@ def is_doubtful(value: Any) -> bool:
     while waiting:
         value = waiting.pop()
         kind = type(value)
-        if kind in _ATOMS or id(value) in seen:
+        if id(kind) in _ATOMS or id(value) in seen:
             continue
-        if kind in _CONTAINERS:
+        if id(kind) in _CONTAINERS:
             seen.add(id(value))
-        if kind in _SEQUENCES:
-            if not set(map(type, value)) <= _ATOMS:
+        if id(kind) in _SEQUENCES:
+            if not _kinds(value) <= _ATOMS:
                 waiting += value
-        elif kind in _MAPPINGS:
+        elif id(kind) in _MAPPINGS:
             waiting += (*value.keys(), *value.values())
         elif not _is_of_numpy(kind, value):
             return True
@@ -94,12 +127,8 @@ def is_doubtful(value: Any) -> bool:
 
 def _is_of_numpy(kind: type, value: Any) -> bool:
     """Say whether a value is an array or a scalar of numpy's own types, without Python objects in it."""
-    return (
-        not _FLAGS(kind) & _HEAP
-        and kind.__module__ == "numpy"
-        and getattr(value, "dtype", None) is not None
-        and (value.dtype.kind != "O" or set(map(type, value.ravel().tolist())) <= _ATOMS)
-    )
+    static = not _FLAGS(kind) & _HEAP and kind.__module__ == "numpy"
+    return static and getattr(value, "dtype", None) is not None and _holds_atoms(value)
 
 
 def _questioned(name: str, left: Any, right: Any) -> bool:
@@ -108,7 +137,7 @@ def _questioned(name: str, left: Any, right: Any) -> bool:
         return not _equal(left, right)
     if name == "Eq":
         return _equal(left, right)
-    if name in ("In", "NotIn") and type(right) in _CONTAINERS:
+    if name in ("In", "NotIn") and id(type(right)) in _CONTAINERS:
         found = left in right and any(left is one or _equal(left, one) for one in right)
         return found is (name == "In")
     if hasattr(type(right), "__next__"):
@@ -121,13 +150,13 @@ def _questioned(name: str, left: Any, right: Any) -> bool:
 def _equal(left: Any, right: Any) -> bool:
     """Say whether two values are equal, looking into containers: what lies in them is questioned on its own."""
     kind = type(left)
-    if kind is type(right) and kind in _CONTAINERS:
+    if kind is type(right) and id(kind) in _CONTAINERS:
         if len(left) != len(right):
             return False
-        if kind in _MAPPINGS:
+        if id(kind) in _MAPPINGS:
             return _equal_mappings(left, right)
-        if kind in _SETS:
-            return _all_found(tuple(left), tuple(right))
+        if id(kind) in _SETS:
+            return _all_found(((one, one) for one in left), ((one, one) for one in right))
         return all(one is other or _equal(one, other) for one, other in zip(left, right, strict=True))
     if not is_doubtful(left) and not is_doubtful(right):
         return bool(left == right)
@@ -135,22 +164,27 @@ def _equal(left: Any, right: Any) -> bool:
 
 
 def _equal_mappings(left: Any, right: Any) -> bool:
-    if set(map(type, left)) <= _ATOMS:
+    if _kinds(left) <= _ATOMS:
         return all(key in right and (left[key] is right[key] or _equal(left[key], right[key])) for key in left)
-    return _all_found(tuple(left.items()), tuple(right.items()))
+    return _all_found(((key, item) for key, item in left.items()), ((key, item) for key, item in right.items()))
 
 
-def _all_found(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
-    return all(any(one is other or _equal(one, other) for other in others) for one in some)
+def _all_found(some: Iterable[tuple[Any, Any]], others: Iterable[tuple[Any, Any]]) -> bool:
+    """Say whether each of some (key, value) is equal to one of others; equal keys have equal hashes."""
+    by_hash: dict[int, list[tuple[Any, Any]]] = {}
+    for other in others:
+        by_hash.setdefault(hash(other[0]), []).append(other)
+    return all(any(_equal(one, other) for other in by_hash.get(hash(one[0]), ())) for one in some)
 
 
 def _is_consistent(name: str, left: Any, right: Any) -> bool:
     """Ask about the values and about decoys in a random order; return True only if every answer fits."""
     questions = [(left, right, True)] * _REPEATS
     if name == "Eq":
-        questions += [(left, decoy, False) for decoy in _decoys(left, right) if is_doubtful(right) or decoy != right]
+        questions += [(left, decoy, False) for decoy in _unlike(right) if is_doubtful(right) or decoy != right]
         if is_doubtful(right):
-            questions += [(decoy, right, False) for decoy in _decoys(right, left) if is_doubtful(left) or decoy != left]
+            decoys = _far_from(left) if _is_frozen(right, ("_pytest",)) else _unlike(left)
+            questions += [(decoy, right, False) for decoy in decoys if is_doubtful(left) or decoy != left]
     elif name == "In":
         questions += [(_Decoy(), right, False)]
     elif name in ("Lt", "LtE", "Gt", "GtE") and isinstance(right, int | float) and not is_doubtful(right):
@@ -161,7 +195,17 @@ def _is_consistent(name: str, left: Any, right: Any) -> bool:
         if _answer(OPERATORS[name], one, other, not expected) is not expected:
             return False
     opposite = _OPPOSITE.get(name)
-    return opposite is None or not _answer(OPERATORS[opposite], left, right, True)
+    if opposite is None or not _are_of_one_class(type(left), _METHODS[name], _METHODS[opposite]):
+        return True
+    return not _answer(OPERATORS[opposite], left, right, True)
+
+
+def _are_of_one_class(kind: type, *methods: str) -> bool:
+    """Say whether the first class that defines one of these methods defines them all."""
+    for one in _MRO(kind):
+        if any(name in _NAMES(one) for name in methods):
+            return all(name in _NAMES(one) for name in methods)
+    return False
 
 
 def _answer(ask: Callable[[Any, Any], Any], one: Any, other: Any, may_raise: bool) -> bool:
@@ -173,9 +217,11 @@ def _answer(ask: Callable[[Any, Any], Any], one: Any, other: Any, may_raise: boo
         raise
 
 
-def _decoys(asked: Any, expected: Any) -> Iterator[Any]:
-    """Yield what an object must not equal if it equals `expected`: less where tests made it, as an approximation."""
-    return iter([_Decoy()]) if _is_frozen(asked) else _unlike(expected)
+def _far_from(value: Any) -> Iterator[Any]:
+    """Yield what no approximation of tests is equal to, if it is to a value."""
+    yield _Decoy()
+    if id(type(value)) in _REALS:
+        yield 1e9 * value + 1e18
 
 
 class _Decoy:
@@ -190,18 +236,20 @@ def _unlike(value: Any) -> Iterator[Any]:
         yield not value
     elif kind is int:
         yield from (value + 1, value - 1)  # no others: an honest class may compute modulo something
-    elif kind in (float, complex):
+    elif id(kind) in _EXACT:
+        yield from (value + 1, value - 1)
+    elif id(kind) in _NUMBERS:
         yield from (-value or 1.0, value * (1.1 + urandom(1)[0] / 256), value + 1)
-    elif kind in (str, bytes, list, tuple):
+    elif id(kind) in _EXTENDED:
         end: Any = "x" if kind is str else b"x" if kind is bytes else kind([0])
         yield value + end
         yield from _with_one_changed(value, kind)
-    elif kind in _SETS:
+    elif id(kind) in _SETS:
         yield from (value | {_Decoy()}, value ^ {0})
-    elif kind in _MAPPINGS:
-        unlike: dict[Any, Any] = {key: _Decoy() for key in value}
-        yield from ({**value, _Decoy(): 1}, unlike or {0: 0})
-    elif kind in _ATOMS:
+    elif id(kind) in _MAPPINGS:
+        unlike: dict[Any, Any] = {key: _another(old) for key, old in value.items()}
+        yield from ({**value, "another": 1}, unlike or {0: 0}, dict([*value.items()][1:]) if value else {1: 1})
+    elif id(kind) in _ATOMS:
         yield from (0, "", [])
 
 
@@ -215,5 +263,12 @@ def _with_one_changed(value: Any, kind: type) -> Iterator[Any]:
         elif kind is bytes:
             new = bytes([(old + 1) % 256])
         else:
-            new = kind([old + 1 if type(old) in (int, float) else _Decoy()])
+            new = kind([_another(old)])
         yield value[:at] + new + value[at + 1 :]
+
+
+def _another(value: Any) -> Any:
+    """Return something that isn't equal to a value, and looks like it where it is a number or a text."""
+    if id(type(value)) in _REALS:
+        return value + 1
+    return f"{value}x" if type(value) is str else _Decoy()

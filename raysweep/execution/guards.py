@@ -42,6 +42,7 @@ def set_up() -> Callable[[types.TracebackType], types.FrameType]:
             delattr(sys, name)
     for name in ("settrace", "setprofile", "addaudithook"):
         setattr(sys, name, lambda function: None)
+    sys.getrefcount = lambda value: 2
     for name in ("gettrace", "getprofile"):
         setattr(sys, name, lambda: None)
     for name in ("get_objects", "get_referrers", "get_referents"):
@@ -102,9 +103,12 @@ def _keep_code() -> None:
     descriptor: Any = types.FunctionType.__dict__["__code__"]
     get, set_code = descriptor.__get__, descriptor.__set__
 
+    def same(new: types.CodeType, old: types.CodeType) -> types.CodeType | None:
+        return new.replace(co_flags=old.co_flags) if new.co_filename == old.co_filename else None
+
     def replace(function: types.FunctionType, new: types.CodeType) -> None:
         old = get(function)
-        if old.co_filename != PROGRAM and (old.co_code, old.co_consts) != (new.co_code, new.co_consts):
+        if old.co_filename != PROGRAM and same(new, old) != old:
             raise TypeError("the code of a library's function can't be replaced")
         set_code(function, new)
 

@@ -53,6 +53,11 @@ def code_objects(code: CodeType) -> Iterator[CodeType]:
         yield found
 
 
+def sets_attributes(code: CodeType) -> bool:
+    """Say whether code may set attributes of what it is given, `__init__` included."""
+    return bool(set(code.co_code[::2]) & harmless.SETS_ATTRIBUTE) or "__init__" in code.co_names
+
+
 def _is_harmless(code: CodeType, modules: frozenset[str], facts: set[str]) -> bool:
     steps, arguments = code.co_code[::2], code.co_code[1::2]
     used = set(steps)

@@ -12,7 +12,7 @@ import builtins
 import dis
 import importlib
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
@@ -51,8 +51,10 @@ class Tests(NamedTuple):
     built_in: frozenset[str]
     defines: frozenset[str]
     imports: Mapping[str, CodeType]
+    imports_any: bool  # anywhere
     looks_up: bool  # names as texts, as `eval` does: any of the candidate's may be meant
     patches: bool  # modules, for the candidate to see: then they aren't private copies
+    patches_builtins: bool  # for the candidate and libraries to see: then there is one instance of them
 
 
 def prepare(text: str) -> Tests:
@@ -67,10 +69,14 @@ def prepare(text: str) -> Tests:
     needs, built_in = frozenset(loaded - _BUILTINS.keys()), frozenset(plain.co_names) & _BUILTINS.keys()
     _import_all(tree)
     code = {name: compile(module, TESTS, "exec", dont_inherit=True) for name, module in imports(tree)}
+    imported = {name for name, _ in imports(tree)}
     pure = is_pure(plain, text, TEST_MODULES)
-    patches = bool(loaded & _PATCHERS) or _sets_attributes(tree, {name for name, _ in imports(tree)})
+    patches = bool(loaded & _PATCHERS) or bool(_sets_attributes_of(tree) & imported - _SHARED)
     guarded = _guarded(tree, plain)
-    return Tests(text, guarded, pure, needs, built_in, defines, code, bool(loaded & _LOOKS_UP), patches)
+    own = "builtins" in imported & _sets_attributes_of(tree) or '"builtins.' in text or "'builtins." in text
+    imports_any = any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree))
+    looks_up = bool(loaded & _LOOKS_UP)
+    return Tests(text, guarded, pure, needs, built_in, defines, code, imports_any, looks_up, patches, own)
 
 
 def _guarded(tree: ast.Module, plain: CodeType) -> CodeType:
@@ -85,10 +91,10 @@ def _guarded(tree: ast.Module, plain: CodeType) -> CodeType:
         sys.setrecursionlimit(limit)
 
 
-def _sets_attributes(tree: ast.Module, names: Collection[str]) -> bool:
-    """Say whether tests set an attribute of something that they import, as in ``random.randint = ...``."""
+def _sets_attributes_of(tree: ast.Module) -> set[str]:
+    """Return the names of what tests set attributes of, as in ``random.randint = ...``."""
     targets = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
-    return any(isinstance(target.value, ast.Name) and target.value.id in names for target in targets)
+    return {target.value.id for target in targets if isinstance(target.value, ast.Name)}
 
 
 def lent_imports(candidate: CodeType, tests: Tests) -> list[tuple[str, CodeType]]:
@@ -124,6 +130,8 @@ def _import_all(tree: ast.Module) -> None:
         for name in [name for name in names if name not in _PRIVATE and name not in _SHARED]:
             try:
                 _PRIVATE[name] = _copy(importlib.import_module(name))
+                if name == "numpy":
+                    importlib.import_module("numpy.ma")  # which it loads late, and then masked arrays were not known
                 for hidden in _HIDDEN_TYPES & sys.modules.keys():
                     _copy(sys.modules[hidden])
             except Exception:  # the tests will say so, in every program

