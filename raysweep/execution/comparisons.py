@@ -8,30 +8,14 @@ not a boundary: an object that knows the right answer, or that computes with the
 from __future__ import annotations
 
 import operator
-from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
-from fractions import Fraction
+from collections.abc import Callable, Iterable, Sequence
 from os import urandom
 from typing import Any
 
+from raysweep.execution.decoys import ATOMS, CONTAINERS, MAPPINGS, SEQUENCES, SETS, Decoy, far_from, kinds_of, unlike
+
 _IMMUTABLE, _HEAP = 1 << 8, 1 << 9  # Py_TPFLAGS_IMMUTABLETYPE, Py_TPFLAGS_HEAPTYPE
 _FLAGS: Callable[[type], int] = type.__dict__["__flags__"].__get__  # a metaclass may say what it likes
-
-
-def _ids(*kinds: type) -> frozenset[int]:
-    """Return what classes are known by: a class itself may be equal to others, and hash like them (metaclasses)."""
-    return frozenset(map(id, kinds))
-
-
-_ATOMS = _ids(int, float, str, bool, bytes, complex, type(None), range, bytearray, type(...), type(NotImplemented))
-_SETS = _ids(set, frozenset)
-_SEQUENCES = _ids(list, tuple, deque) | _SETS
-_MAPPINGS = _ids(dict, OrderedDict, defaultdict)
-_CONTAINERS = _SEQUENCES | _MAPPINGS
-_NUMBERS, _REALS = _ids(float, complex), _ids(int, float)
-_EXACT = _ids(Fraction, Decimal)
-_EXTENDED = _ids(str, bytes, list, tuple)
 _REPEATS = 3  # of the true question, among the decoys
 _INFINITE = float("inf")
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -94,11 +78,7 @@ def _is_frozen(value: Any, packages: tuple[str, ...]) -> bool:
 
 
 def _holds_atoms(array: Any) -> bool:
-    return not array.dtype.hasobject or _kinds(array.ravel().tolist()) <= _ATOMS
-
-
-def _kinds(values: Iterable[Any]) -> set[int]:
-    return set(map(id, map(type, values)))
+    return not array.dtype.hasobject or kinds_of(array.ravel().tolist()) <= ATOMS
 
 
 def is_doubtful(value: Any) -> bool:
@@ -111,14 +91,14 @@ def is_doubtful(value: Any) -> bool:
     while waiting:
         value = waiting.pop()
         kind = type(value)
-        if id(kind) in _ATOMS or id(value) in seen:
+        if id(kind) in ATOMS or id(value) in seen:
             continue
-        if id(kind) in _CONTAINERS:
+        if id(kind) in CONTAINERS:
             seen.add(id(value))
-        if id(kind) in _SEQUENCES:
-            if not _kinds(value) <= _ATOMS:
+        if id(kind) in SEQUENCES:
+            if not kinds_of(value) <= ATOMS:
                 waiting += value
-        elif id(kind) in _MAPPINGS:
+        elif id(kind) in MAPPINGS:
             waiting += (*value.keys(), *value.values())
         elif not _is_of_numpy(kind, value):
             return True
@@ -137,7 +117,7 @@ def _questioned(name: str, left: Any, right: Any) -> bool:
         return not _equal(left, right)
     if name == "Eq":
         return _equal(left, right)
-    if name in ("In", "NotIn") and id(type(right)) in _CONTAINERS:
+    if name in ("In", "NotIn") and id(type(right)) in CONTAINERS:
         found = left in right and any(left is one or _equal(left, one) for one in right)
         return found is (name == "In")
     if hasattr(type(right), "__next__"):
@@ -150,12 +130,12 @@ def _questioned(name: str, left: Any, right: Any) -> bool:
 def _equal(left: Any, right: Any) -> bool:
     """Say whether two values are equal, looking into containers: what lies in them is questioned on its own."""
     kind = type(left)
-    if kind is type(right) and id(kind) in _CONTAINERS:
+    if kind is type(right) and id(kind) in CONTAINERS:
         if len(left) != len(right):
             return False
-        if id(kind) in _MAPPINGS:
+        if id(kind) in MAPPINGS:
             return _equal_mappings(left, right)
-        if id(kind) in _SETS:
+        if id(kind) in SETS:
             return _all_found(((one, one) for one in left), ((one, one) for one in right))
         return all(one is other or _equal(one, other) for one, other in zip(left, right, strict=True))
     if not is_doubtful(left) and not is_doubtful(right):
@@ -164,7 +144,7 @@ def _equal(left: Any, right: Any) -> bool:
 
 
 def _equal_mappings(left: Any, right: Any) -> bool:
-    if _kinds(left) <= _ATOMS:
+    if kinds_of(left) <= ATOMS:
         return all(key in right and (left[key] is right[key] or _equal(left[key], right[key])) for key in left)
     return _all_found(((key, item) for key, item in left.items()), ((key, item) for key, item in right.items()))
 
@@ -181,12 +161,12 @@ def _is_consistent(name: str, left: Any, right: Any) -> bool:
     """Ask about the values and about decoys in a random order; return True only if every answer fits."""
     questions = [(left, right, True)] * _REPEATS
     if name == "Eq":
-        questions += [(left, decoy, False) for decoy in _unlike(right) if is_doubtful(right) or decoy != right]
+        questions += [(left, decoy, False) for decoy in unlike(right) if is_doubtful(right) or decoy != right]
         if is_doubtful(right):
-            decoys = _far_from(left) if _is_frozen(right, ("_pytest",)) else _unlike(left)
+            decoys = far_from(left) if _is_frozen(right, ("_pytest",)) else unlike(left)
             questions += [(decoy, right, False) for decoy in decoys if is_doubtful(left) or decoy != left]
     elif name == "In":
-        questions += [(_Decoy(), right, False)]
+        questions += [(Decoy(), right, False)]
     elif name in ("Lt", "LtE", "Gt", "GtE") and isinstance(right, int | float) and not is_doubtful(right):
         beyond = -_INFINITE if name.startswith("L") else _INFINITE
         questions += [(left, beyond, False)] if right != beyond else []
@@ -215,60 +195,3 @@ def _answer(ask: Callable[[Any, Any], Any], one: Any, other: Any, may_raise: boo
         if may_raise:
             return False
         raise
-
-
-def _far_from(value: Any) -> Iterator[Any]:
-    """Yield what no approximation of tests is equal to, if it is to a value."""
-    yield _Decoy()
-    if id(type(value)) in _REALS:
-        yield 1e9 * value + 1e18
-
-
-class _Decoy:
-    """Equal to itself only, and to whatever says that it equals everything."""
-
-
-def _unlike(value: Any) -> Iterator[Any]:
-    """Yield values that look like one, of its length and size, and aren't equal to it."""
-    yield _Decoy()
-    kind = type(value)
-    if kind is bool:
-        yield not value
-    elif kind is int:
-        yield from (value + 1, value - 1)  # no others: an honest class may compute modulo something
-    elif id(kind) in _EXACT:
-        yield from (value + 1, value - 1)
-    elif id(kind) in _NUMBERS:
-        yield from (-value or 1.0, value * (1.1 + urandom(1)[0] / 256), value + 1)
-    elif id(kind) in _EXTENDED:
-        end: Any = "x" if kind is str else b"x" if kind is bytes else kind([0])
-        yield value + end
-        yield from _with_one_changed(value, kind)
-    elif id(kind) in _SETS:
-        yield from (value | {_Decoy()}, value ^ {0})
-    elif id(kind) in _MAPPINGS:
-        unlike: dict[Any, Any] = {key: _another(old) for key, old in value.items()}
-        yield from ({**value, "another": 1}, unlike or {0: 0}, dict([*value.items()][1:]) if value else {1: 1})
-    elif id(kind) in _ATOMS:
-        yield from (0, "", [])
-
-
-def _with_one_changed(value: Any, kind: type) -> Iterator[Any]:
-    """Yield sequences of the same length in which one element, anywhere, is another one."""
-    for _ in range(2 if value else 0):
-        at = urandom(2)[0] % len(value)
-        old = value[at]
-        if kind is str:
-            new: Any = chr((ord(old) + 1) % 0xD800)
-        elif kind is bytes:
-            new = bytes([(old + 1) % 256])
-        else:
-            new = kind([_another(old)])
-        yield value[:at] + new + value[at + 1 :]
-
-
-def _another(value: Any) -> Any:
-    """Return something that isn't equal to a value, and looks like it where it is a number or a text."""
-    if id(type(value)) in _REALS:
-        return value + 1
-    return f"{value}x" if type(value) is str else _Decoy()

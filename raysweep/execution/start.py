@@ -36,7 +36,7 @@ PRELOADED = """
     math cmath re typing collections itertools functools heapq bisect string operator copy fractions numbers
     datetime random json decimal statistics time io textwrap enum contextlib abc ctypes
 """
-_APART = ("rewriting", "harmless", "screen", "tested", "comparisons", "child")
+_APART = ("rewriting", "harmless", "screen", "tested", "decoys", "comparisons", "child")
 
 
 def main() -> None:
