@@ -56,7 +56,7 @@ def test_it_is_told_how_programs_were_run(capsys):
     scores = made.scores(PROBLEMS[:1])
     lines = "\n".join(score_lines(scores))
     for said in (
-        "8 samples of 1 task: 4 distinct programs; 50.0 % of the samples repeat",
+        "8 samples of 1 task: 4 distinct programs; 50 % of the samples repeat",
         "isolation: strong; lanes: strict 1, shared 3",
         "audit: 2 shared verdicts checked in the strict lane, 1 of them differ",
         "25 % of the programs took half of the limit or more",
