@@ -39,7 +39,6 @@ def execution_of(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]) -
     ]
 
 
-NEAR = "half of it or more, stopped ones included"
 _EQUAL = "an equal program had been, here or for another sweep"
 
 

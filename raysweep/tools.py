@@ -201,16 +201,12 @@ def execute_samples(
         UsageError: bad options, samples or problems, an `out` that can't be made, or no permission.
     """
     from raysweep.execution.permission import require_permission
-    from raysweep.execution.stream import LONGEST_SECONDS
     from raysweep.samples_part import check_out
     from raysweep.samples_run import SampleJob, SampleRun
     from raysweep.watching import counting
 
-    if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
-        raise UsageError(f"--timeout {timeout:g} is no time limit; give seconds above 0")
-    longest = LONGEST_SECONDS / Limits().wall_factor
-    if timeout is not None and timeout > longest:
-        raise UsageError(f"--timeout {timeout:g} is too long; give at most {longest:.0f} seconds")
+    if timeout is not None:
+        _check_timeout(timeout)
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers} can't run anything; give 1 or more")
     sandbox = Sandbox(_member(Lane, "--lane", lane), _member(Level, "--require", require))
@@ -225,6 +221,16 @@ def execute_samples(
         run = SampleRun(job, tell)
     with counting(console(stderr=True), "executing", run.samples) as tell:
         return run.run(tell)
+
+
+def _check_timeout(timeout: float) -> None:
+    from raysweep.execution.stream import LONGEST_SECONDS
+
+    longest = LONGEST_SECONDS / Limits().wall_factor
+    if not (math.isfinite(timeout) and timeout > 0):
+        raise UsageError(f"--timeout {timeout:g} is no time limit; give seconds above 0")
+    if timeout > longest:
+        raise UsageError(f"--timeout {timeout:g} is too long; give at most {longest:.0f} seconds")
 
 
 def _member(kind: type[E], option: str, value: str) -> E:

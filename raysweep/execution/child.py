@@ -22,9 +22,8 @@ from typing import Any
 from raysweep.execution.comparisons import compare
 from raysweep.execution.rewriting import COMPARE
 from raysweep.execution.screen import code_objects, is_pure, sets_attributes
-from raysweep.execution.tested import TESTS, Tests, lent_imports, plain_builtins, private_builtins
+from raysweep.execution.tested import PROGRAM, TESTS, Tests, lent_imports, private_builtins
 
-PROGRAM = "<program>"
 DETAIL = 300  # characters
 FrameOf = Callable[[TracebackType], FrameType]
 Report = Callable[[int, str, str, float], None]
@@ -196,7 +195,7 @@ _PRISTINE = dict(_OWN)
 _LENT = ModuleType("builtins", builtins.__doc__)  # what programs change in it isn't changed for libraries
 vars(_LENT).update(_PRISTINE)
 _TRACEBACK: Any = BaseException.__dict__["__traceback__"]
-_TEST_BUILTINS, _PLAIN_BUILTINS = private_builtins(), plain_builtins()
+_TEST_BUILTINS, _PLAIN_BUILTINS = private_builtins(), dict(_PRISTINE)
 
 
 def _failing_line(traceback: TracebackType | None, sources: dict[str, str], frame_of: FrameOf) -> str:

@@ -136,7 +136,7 @@ def _equal(left: Any, right: Any) -> bool:
         if id(kind) in MAPPINGS:
             return _equal_mappings(left, right)
         if id(kind) in SETS:
-            return _all_found(((one, one) for one in left), ((one, one) for one in right))
+            return _all_found(left, right, lambda one: one)
         return all(one is other or _equal(one, other) for one, other in zip(left, right, strict=True))
     if not is_doubtful(left) and not is_doubtful(right):
         return bool(left == right)
@@ -146,15 +146,15 @@ def _equal(left: Any, right: Any) -> bool:
 def _equal_mappings(left: Any, right: Any) -> bool:
     if kinds_of(left) <= ATOMS:
         return all(key in right and (left[key] is right[key] or _equal(left[key], right[key])) for key in left)
-    return _all_found(((key, item) for key, item in left.items()), ((key, item) for key, item in right.items()))
+    return _all_found(left.items(), right.items(), operator.itemgetter(0))
 
 
-def _all_found(some: Iterable[tuple[Any, Any]], others: Iterable[tuple[Any, Any]]) -> bool:
-    """Say whether each of some (key, value) is equal to one of others; equal keys have equal hashes."""
-    by_hash: dict[int, list[tuple[Any, Any]]] = {}
+def _all_found(some: Iterable[Any], others: Iterable[Any], key: Callable[[Any], Any]) -> bool:
+    """Say whether each of some is equal to one of others; what is equal has keys with equal hashes."""
+    by_hash: dict[int, list[Any]] = {}
     for other in others:
-        by_hash.setdefault(hash(other[0]), []).append(other)
-    return all(any(_equal(one, other) for other in by_hash.get(hash(one[0]), ())) for one in some)
+        by_hash.setdefault(hash(key(other)), []).append(other)
+    return all(any(one is o or _equal(one, o) for o in by_hash.get(hash(key(one)), ())) for one in some)
 
 
 def _is_consistent(name: str, left: Any, right: Any) -> bool:

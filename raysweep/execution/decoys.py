@@ -60,8 +60,8 @@ def unlike(value: Any) -> Iterator[Any]:
     elif id(kind) in SETS:
         yield from (value | {Decoy()}, value ^ {0})
     elif id(kind) in MAPPINGS:
-        unlike: dict[Any, Any] = {key: _another(old) for key, old in value.items()}
-        yield from ({**value, "another": 1}, unlike or {0: 0}, dict([*value.items()][1:]) if value else {1: 1})
+        changed: dict[Any, Any] = {key: _another(old) for key, old in value.items()}
+        yield from ({**value, "another": 1}, changed or {0: 0}, dict([*value.items()][1:]) if value else {1: 1})
     elif id(kind) in ATOMS:
         yield from (0, "", [])
 

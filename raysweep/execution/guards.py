@@ -15,8 +15,9 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-PROGRAM = "<program>"
-HIDDEN = ("<tests>", __file__.rpartition("/")[0])
+from raysweep.execution.tested import PROGRAM, TESTS
+
+HIDDEN = (TESTS, __file__.rpartition("/")[0])
 """How the file names of code begin whose names are hidden: tests, and this package."""
 _REFUSED = ("_lsprof", "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters")
 _FRAME_READERS = "_current_frames _current_exceptions monitoring _settraceallthreads _setprofileallthreads"

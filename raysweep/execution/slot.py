@@ -212,10 +212,10 @@ class Slot:
             return read_frame(self.fileno())
         except (OSError, EOFError) as error:
             self.abandon()
-            text = (
-                f"a process for programs can't be started: {error or 'it ended at once'}; its last words are on stderr"
-            )
-            raise RaysweepError(text) from error
+            why = error or "it ended at once"
+            raise RaysweepError(
+                f"a process for programs can't be started: {why}; its last words are on stderr"
+            ) from error
 
     def _environment(self) -> Mapping[str, str]:
         box = f"{self._folder}/box"

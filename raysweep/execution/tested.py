@@ -21,7 +21,7 @@ from raysweep.execution.kernel import freeze_type
 from raysweep.execution.rewriting import bound_names, imports, rewrite
 from raysweep.execution.screen import code_objects, is_pure
 
-TESTS = "<tests>"
+PROGRAM, TESTS = "<program>", "<tests>"  # file names of their code
 _BUILTINS = dict(vars(builtins))
 _PRIVATE: dict[str, ModuleType] = {}
 """Copies of modules for the tests: what a candidate sets in a module isn't seen in them."""
@@ -69,14 +69,20 @@ def prepare(text: str) -> Tests:
     needs, built_in = frozenset(loaded - _BUILTINS.keys()), frozenset(plain.co_names) & _BUILTINS.keys()
     _import_all(tree)
     code = {name: compile(module, TESTS, "exec", dont_inherit=True) for name, module in imports(tree)}
-    imported = {name for name, _ in imports(tree)}
-    pure = is_pure(plain, text, TEST_MODULES)
-    patches = bool(loaded & _PATCHERS) or bool(_sets_attributes_of(tree) & imported - _SHARED)
-    guarded = _guarded(tree, plain)
-    own = "builtins" in imported & _sets_attributes_of(tree) or '"builtins.' in text or "'builtins." in text
-    imports_any = any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree))
-    looks_up = bool(loaded & _LOOKS_UP)
-    return Tests(text, guarded, pure, needs, built_in, defines, code, imports_any, looks_up, patches, own)
+    patched = _sets_attributes_of(tree) & code.keys()
+    return Tests(
+        text=text,
+        pure=is_pure(plain, text, TEST_MODULES),
+        needs=needs,
+        built_in=built_in,
+        defines=defines,
+        imports=code,
+        imports_any=any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree)),
+        looks_up=bool(loaded & _LOOKS_UP),
+        patches=bool(loaded & _PATCHERS or patched - _SHARED),
+        patches_builtins="builtins" in patched or '"builtins.' in text or "'builtins." in text,
+        guarded=_guarded(tree, plain),  # last: it changes the tree
+    )
 
 
 def _guarded(tree: ast.Module, plain: CodeType) -> CodeType:
@@ -107,11 +113,6 @@ def lent_imports(candidate: CodeType, tests: Tests) -> list[tuple[str, CodeType]
     return [(name, tests.imports[name]) for name in sorted(lent)]
 
 
-def plain_builtins() -> dict[str, Any]:
-    """Return builtins that no program can change, whose imports give the modules that programs have."""
-    return dict(_BUILTINS)
-
-
 def private_builtins() -> dict[str, Any]:
     """Return builtins that no program can change, whose imports give the private copies of modules."""
     return _BUILTINS | {"__import__": _import_private}
@@ -129,24 +130,28 @@ def _import_all(tree: ast.Module) -> None:
         names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
         for name in [name for name in names if name not in _PRIVATE and name not in _SHARED]:
             try:
-                _PRIVATE[name] = _copy(importlib.import_module(name))
+                _PRIVATE[name] = _frozen_copy(importlib.import_module(name))
                 if name == "numpy":
                     importlib.import_module("numpy.ma")  # which it loads late, and then masked arrays were not known
                 for hidden in _HIDDEN_TYPES & sys.modules.keys():
-                    _copy(sys.modules[hidden])
+                    _freeze_classes(sys.modules[hidden])
             except Exception:  # the tests will say so, in every program
                 continue
 
 
-def _copy(module: ModuleType) -> ModuleType:
+def _frozen_copy(module: ModuleType) -> ModuleType:
     """Return a copy of a module, whose own classes nobody can change from now on."""
     copied = ModuleType(module.__name__)
     vars(copied).update(vars(module))
+    _freeze_classes(module)
+    return copied
+
+
+def _freeze_classes(module: ModuleType) -> None:
     root = module.__name__.partition(".")[0]
     for value in list(vars(module).values()):
         if isinstance(value, type) and value.__module__.partition(".")[0] == root:
             freeze_type(value)
-    return copied
 
 
 def _import_private(

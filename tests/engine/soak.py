@@ -58,13 +58,19 @@ def soak(count: int, kills: int, folder: Path, size: int = MOST) -> list[str]:
             for (key, _, _), verdict in zip(batches[block.at], block.rows, strict=True):
                 wrong += judged(key, verdict)
             if len(seen) in moments:
-                os.kill(dice.choice(below(os.getpid(), "ray::execute soak")), signal.SIGKILL)
+                _kill_an_actor(dice)
         if sorted(seen) != list(range(len(batches))):
             wrong.append(f"batches that came: {sorted(seen)}")
         deaths = sum("an execution actor died" in line for line in progress.activity.tail)
         wrong += [f"{kills} actors were killed, and {deaths} were seen to die"] * (2 * deaths < kills)
         wrong += world.effects()
     return wrong + [f"survived: {process}" for process in _slots_since(began)]
+
+
+def _kill_an_actor(dice: random.Random) -> None:
+    while not (at_work := below(os.getpid(), "ray::execute soak")):  # each may be between two batches
+        time.sleep(0.01)
+    os.kill(dice.choice(at_work), signal.SIGKILL)
 
 
 def _slots_since(began: float) -> list[psutil.Process]:

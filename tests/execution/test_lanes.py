@@ -142,6 +142,19 @@ def test_a_program_that_sets_attributes_does_not_share_where_its_tests_hand_it_m
     assert outcomes(executor, first, second) == [Outcome.PASSED, Outcome.PASSED]
 
 
+@pytest.mark.parametrize("terms", [600, 3000])
+def test_tests_of_many_terms_are_judged_or_told_as_what_cannot_be_compiled(terms):
+    tests = f"assert {' + '.join(['1'] * terms)} + square(2) == {terms + 4}"
+    try:
+        compile(tests, "", "exec")
+    except RecursionError:
+        wanted = (Outcome.HARNESS_ERROR, Outcome.HARNESS_ERROR)
+    else:
+        wanted = (Outcome.PASSED, Outcome.FAILED)
+    right, wrong = execute([Program(GOOD, tests), Program(WRONG.replace("4", "5"), tests)], LIMITS)
+    assert (right.outcome, wrong.outcome) == wanted
+
+
 def test_slow_and_endless_programs_leave_the_shared_process_and_hold_up_nobody():
     texts = [f"{GOOD} # {n}" for n in range(6)]
     texts[1] += "\nfor i in range(10**8): pass"
