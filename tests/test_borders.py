@@ -55,7 +55,7 @@ LAYERS = [
         "run_log",
         "background",
     },
-    {"storage"},
+    {"storage", "language"},
     {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis"},
     {"config", "config_types", "config_running", "stored_config", "document"},

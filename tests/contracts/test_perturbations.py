@@ -1,6 +1,9 @@
 """What every registered perturbation promises."""
 
+import os
 import random
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -14,6 +17,14 @@ from raysweep.records import Segment, Spec
 EXAMPLE_ARGS: dict[str, dict[str, Any]] = {}  # for those that need some, by name
 LEVELS = {"character", "word", "sentence", "mixed", "none"}
 PROSE = "Write a function that takes several sorted numbers and returns the largest of them.\n  Then print it.\n" * 4
+ODD = {
+    "empty": "",
+    "one character": "a",
+    "a tab": "\t",
+    "Windows line ends": "Return\r\n\tthe 'list' of \"numbers\"\r\n",
+    "nested quotes and unicode": "Say \"it's 'one'\" — naïve £5 漢字 🙂.",
+    "tabs": PROSE.replace(" ", "\t"),
+}
 NOTHING: frozenset[str] = frozenset()
 
 each = pytest.mark.parametrize("name", PERTURBATIONS.names())
@@ -98,7 +109,48 @@ def test_protected_words_stay(name, seed, strength):
 def test_other_seeds_give_other_texts(name):
     if make(name).level == "none":
         pytest.skip("it is meant to change nothing")
-    assert len({applied(name, PROSE, seed) for seed in range(20)}) > 1
+    assert len({applied(name, PROSE, seed, strength=0.5) for seed in range(20)}) > 1, "tenses draw only below 1"
+
+
+@each
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_texts_keep_their_blanks(name, kind):
+    for seed in range(5):
+        after = applied(name, ODD[kind], seed)
+        assert after.count("\r\n") == ODD[kind].count("\r\n") and after.count("\t") == ODD[kind].count("\t")
+        assert [line.isspace() for line in after.splitlines()] == [line.isspace() for line in ODD[kind].splitlines()]
+
+
+@each
+def test_a_text_of_100000_characters_is_fine(name):
+    text = PROSE * 300
+    assert len(text) > 100_000 // 3
+    after = applied(name, text, 1)
+    assert after.count("\n") == text.count("\n") and (after != text) is (make(name).level != "none")
+
+
+def test_texts_are_the_same_in_every_process_and_under_every_hash_seed():
+    code = (
+        "import random, sys\n"
+        "from raysweep.perturbations.base import PERTURBATIONS\n"
+        "from raysweep.errors import UsageError\n"
+        "from raysweep.records import Spec\n"
+        "for name in PERTURBATIONS.names():\n"
+        "    try: method = PERTURBATIONS.create(Spec(name))\n"
+        "    except UsageError: continue\n"
+        "    print(name, method.perturb_text(sys.argv[1], random.Random(1), frozenset()))\n"
+    )
+    made = {
+        subprocess.run(
+            [sys.executable, "-c", code, PROSE],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(made) == 1 and made.pop().count("\n") > len(PROSE.splitlines()) * 3
 
 
 @each

@@ -1,0 +1,1 @@
+"""What perturbations know of English: tags, synonyms, inflections, sentences, translations."""

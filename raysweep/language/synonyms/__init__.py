@@ -1,0 +1,1 @@
+"""Sources of synonyms: one file a source."""

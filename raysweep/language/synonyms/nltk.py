@@ -1,0 +1,57 @@
+"""Synonyms `nltk`: the WordNet that is installed for nltk, whichever version that is.
+
+Nothing is downloaded: ``python -m nltk.downloader wordnet omw-1.4`` does that once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+from raysweep.errors import UsageError
+from raysweep.language.synonyms.base import SYNONYMS, Synonyms
+
+_POS = {"NOUN": "n", "VERB": "v", "ADJ": "a", "ADV": "r"}
+
+
+@SYNONYMS.register("nltk")
+class NltkWordNet(Synonyms):
+    """WordNet as nltk reads it from its data folders.
+
+    Raises:
+        UsageError: nltk or its WordNet isn't installed.
+    """
+
+    def __init__(self) -> None:
+        self._version = _reader().get_version()
+
+    def heads(self, word: str, upos: str) -> Sequence[str]:
+        """Return the first words of a word's synsets."""
+        return _heads(word, upos)
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Return the version of nltk's WordNet."""
+        return {"wordnet": f"{self._version} (nltk)"}
+
+
+@lru_cache(maxsize=65_536)
+def _heads(word: str, upos: str) -> tuple[str, ...]:
+    if upos not in _POS:
+        return ()
+    names = (synset.name().rsplit(".", 2)[0] for synset in _reader().synsets(word, _POS[upos]))
+    return tuple(name.replace("_", " ") for name in names)
+
+
+@cache
+def _reader() -> Any:
+    try:
+        from nltk.corpus import wordnet
+
+        wordnet.ensure_loaded()
+    except (ImportError, LookupError, OSError) as error:
+        raise UsageError(
+            "synonyms nltk: nltk's WordNet isn't installed; pip install nltk and run `python -m nltk.downloader "
+            "wordnet omw-1.4`, or take the shipped one (synonyms: wordnet)"
+        ) from error
+    return wordnet

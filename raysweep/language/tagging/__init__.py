@@ -1,0 +1,1 @@
+"""Part-of-speech taggers: one file a tagger."""

@@ -1,0 +1,51 @@
+"""Tagger `spacy`: spaCy's `en_core_web_sm`, as ReCode uses it, where both are installed.
+
+``pip install spacy`` and ``python -m spacy download en_core_web_sm`` install them; nothing is downloaded here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any
+
+from raysweep.errors import UsageError
+from raysweep.language.tagging.base import TAGGERS, Tagger
+
+_MODEL = "en_core_web_sm"
+
+
+@TAGGERS.register("spacy")
+class SpacyTagger(Tagger):
+    """spaCy's small English model.
+
+    Raises:
+        UsageError: spaCy or the model isn't installed.
+    """
+
+    def __init__(self) -> None:
+        if find_spec("spacy") is None or find_spec(_MODEL) is None:
+            raise UsageError(
+                f"tagger spacy: spaCy and its model {_MODEL} aren't both installed; pip install spacy and run `python "
+                f"-m spacy download {_MODEL}`, or take the one that is always there (tagger: hanta)"
+            )
+
+    def tag(self, words: Sequence[str]) -> list[str]:
+        """Return one Penn tag a word."""
+        pipeline, doc_of = _pipeline()
+        return [token.tag_ for token in pipeline(doc_of(words))]
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Return the versions of spaCy and of the model."""
+        return {"tagger": f"spacy {version('spacy')}, {_MODEL} {version(_MODEL)}"}
+
+
+@cache
+def _pipeline() -> tuple[Any, Any]:
+    import spacy
+    from spacy.tokens import Doc
+
+    loaded = spacy.load(_MODEL, disable=["parser", "ner", "lemmatizer"])
+    return loaded, lambda words: Doc(loaded.vocab, words=list(words))
