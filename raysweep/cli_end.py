@@ -5,6 +5,7 @@ Exit codes: 0 all done, 1 something failed, 2 bad usage, 130 after Ctrl-C, 143 a
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
 import shlex
@@ -35,6 +36,7 @@ class Invocation:
     command: str = ""
     part: Path | None = None  # a file that the same command goes on from, if it is there
     stopped_by: int = 0  # the number of a signal
+    swallowed: bool = False  # its exception came where Python passes over them, so it must come again
 
     @property
     def kept(self) -> str:
@@ -53,10 +55,12 @@ def run_to_exit_code(app: typer.Typer, arguments: list[str] | None) -> int:
     if threading.current_thread() is not threading.main_thread():  # which alone may say what signals do
         return _run(app, arguments)
     before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    passed_over, sys.unraisablehook = sys.unraisablehook, _stop_again
     try:
         return _run(app, arguments)
     finally:
-        invocation.stopped_by = 0
+        invocation.stopped_by, invocation.swallowed = 0, False
+        sys.unraisablehook = passed_over
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
 
@@ -88,6 +92,9 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
 
 def _stop(number: int, frame: FrameType | None) -> None:
     """End the command at the first signal, and the process at the second."""
+    if invocation.swallowed:
+        invocation.swallowed = False
+        raise KeyboardInterrupt
     if invocation.stopped_by:
         print(f"ended{_kept(None)}", file=sys.stderr, flush=True)
         os._exit(128 + number)
@@ -95,6 +102,15 @@ def _stop(number: int, frame: FrameType | None) -> None:
     if invocation.kept:
         print("\nstopping; once more ends at once", file=sys.stderr, flush=True)
     raise KeyboardInterrupt  # the only exception that leaves every call of Ray
+
+
+def _stop_again(unraisable: Any) -> None:
+    """Stop the command again when its first end came in a finaliser or a callback, whose exceptions are passed over."""
+    if unraisable.exc_type is KeyboardInterrupt and invocation.stopped_by:
+        invocation.swallowed = True
+        threading.Timer(0.05, _thread.interrupt_main).start()  # not here, where it would be passed over again
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _run(app: typer.Typer, arguments: list[str] | None) -> int:
