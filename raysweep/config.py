@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from raysweep.config_models import ModelConfig, RecipeConfig
 from raysweep.config_running import RayConfig, RecoveryConfig, ResourcesConfig
 from raysweep.config_types import (
     Amount,
-    AmountOrZero,
-    Betas,
     Count,
     CountOrZero,
     Factor,
-    GeneratorSpec,
     Name,
     ProblemsSpec,
     Seed,
@@ -28,100 +26,14 @@ from raysweep.config_types import (
     SourceSpec,
     Strict,
     SweepName,
-    declared,
-    lint_stop,
     registered,
 )
-from raysweep.models.base import FAMILIES
+from raysweep.language.synonyms.base import SYNONYMS
+from raysweep.language.tagging.base import TAGGERS
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.programs import Lane, Level, Limits, Sandbox
 from raysweep.records import Decoding, Spec
-from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
-
-
-class LoraConfig(Strict):
-    """PEFT LoRA. `targets`: module names; none = the family's. `train_embeddings`: full updates of embeddings."""
-
-    r: Count = 16
-    alpha: Count = 32
-    dropout: Share = 0.1
-    targets: list[str] | None = None
-    train_embeddings: bool = False
-
-
-class RecipeConfig(Strict):
-    """How to train, whatever the model (see `raysweep.trainers.base.Recipe` for units)."""
-
-    trainer: Annotated[str, registered(TRAINERS)] = "full"
-    objective: Annotated[str, registered(OBJECTIVES)] = "sft"
-    objective_args: dict[str, float] = {}
-    lr: Annotated[float, Field(gt=0, le=1)] = 2e-5
-    epochs: Amount = 2
-    steps: Count | None = None
-    batch_size: Count = 16
-    micro_batch_size: Count | None = None
-    betas: Betas = (0.9, 0.999)
-    eps: Amount = 1e-8
-    weight_decay: AmountOrZero = 0.01
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup: Share = 0.0
-    clip: Amount = 1.0
-    precision: Literal["float32", "bf16"] = "float32"
-    max_tokens: Annotated[int, Field(ge=8, lt=2**31)] = 1024
-    rehearsal: Share = 0.0
-    length_buckets: CountOrZero = 0
-    workers: Count = 1
-    lora: LoraConfig = LoraConfig()
-
-    def recipe(self, template: str) -> Recipe:
-        """Return the record that travels to trainers, for a model with that prompt template.
-
-        LoRA's settings go along only where they count.
-        """
-        values = {**self.model_dump(), "template": template}
-        values["lora"] = values["lora"] if self.trainer == "lora" else {}
-        return Recipe(**values)
-
-
-class PretrainConfig(Strict):
-    """A base model trained from scratch here, an artefact like any other."""
-
-    family: Annotated[str, registered(FAMILIES)]
-    source: SourceSpec
-    recipe: Annotated[str, declared("recipes")]
-    vocab_size: Annotated[int, Field(ge=300, le=10**7)] = 512
-    size: dict[str, int | float | bool] = {}
-
-
-class ModelConfig(Strict):
-    """One base model: where its weights come from and how it is prompted."""
-
-    name: Name
-    path: str | None = None  # a local folder or a hub id
-    pretrain: PretrainConfig | None = None
-    generator: GeneratorSpec | None = None  # a generator that needs no weights: reference, fake
-    revision: str | None = None
-    trust_remote_code: bool = False
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    template: Literal["instruct", "raw"] = "instruct"  # how its fine-tuned versions are prompted (study.md section 5)
-    recipes: list[Annotated[str, declared("recipes")]] = []
-    stop: list[str] = []  # beside each problem's own
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        given = [key for key in ("path", "pretrain", "generator") if getattr(self, key) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"model {self.name!r} needs exactly one of `path`, `pretrain`, `generator`; it has {given or 'none'}"
-            )
-        if self.generator is not None and self.recipes:
-            raise ValueError(f"model {self.name!r} has no weights, so it can't have `recipes`")
-        return self
-
-    @field_validator("stop")
-    @classmethod
-    def _no_escaped_newline(cls, stop: list[str]) -> list[str]:
-        return [lint_stop(text) for text in stop]
+from raysweep.training_sets.choice import Choice
 
 
 class TrainingSetConfig(Strict):
@@ -131,6 +43,13 @@ class TrainingSetConfig(Strict):
     perturbation: Annotated[str, registered(PERTURBATIONS)]
     ratio: Share = 1.0  # share of the rows that are perturbed
     draw: CountOrZero = 0  # which draw of those rows
+    size: Amount = 1.0  # rows as a multiple of the source's
+    compose: Literal["draw", "union", "stack"] = "draw"  # an aggregate's methods: one a row, a row each, or all in turn
+
+    @property
+    def choice(self) -> Choice:
+        """Which rows the set takes."""
+        return Choice(self.ratio, self.draw, self.size, self.compose)
 
     @model_validator(mode="before")
     @classmethod
@@ -168,6 +87,7 @@ class EvaluationConfig(Strict):
     pairs: Pairs = "all"
     prompt_format: Literal["native", "raw", "instruct"] = "native"
     compat: Literal["recode"] | None = None
+    compose: Literal["draw", "stack"] = "draw"  # an aggregate's methods: one for a prompt, or all in turn
     max_new_tokens: Count = 256
     samples: Count = 1
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.0
@@ -207,6 +127,19 @@ class ExecutionConfig(Strict):
         return dataclasses.replace(default, **{name: value for name, value in given.items() if value is not None})
 
 
+class LanguageConfig(Strict):
+    """What word and sentence methods know of English; a set's manifest says which resources made it."""
+
+    tagger: Annotated[str, registered(TAGGERS)] = "hanta"
+    synonyms: Annotated[str, registered(SYNONYMS)] = "wordnet"
+    participles: bool = False  # S2 and S3 conjugate lone participles too, as ReCode does
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is not as by default."""
+        return self.model_dump(exclude_defaults=True)
+
+
 class ReportConfig(Strict):
     """What the report shows beside the numbers."""
 
@@ -226,6 +159,7 @@ class SweepConfig(Strict):
     recipes: dict[Name, RecipeConfig] = {}
     training: TrainingConfig | None = None
     evaluation: EvaluationConfig
+    language: LanguageConfig = LanguageConfig()
     strengths: dict[Annotated[str, registered(PERTURBATIONS)], Annotated[float, Field(ge=0, le=20)]] = {}
     execution: ExecutionConfig = ExecutionConfig()
     resources: ResourcesConfig = ResourcesConfig()
@@ -234,8 +168,16 @@ class SweepConfig(Strict):
     report: ReportConfig = ReportConfig()
     checkpoint_every: CountOrZero = 100  # optimizer steps; 0: none
 
-    def perturbation(self, name: str) -> Spec:
-        """Return the spec of a perturbation with the sweep's strengths."""
-        own = {"strength": self.strengths[name]} if name in self.strengths else {}
+    def perturbation(self, name: str, compose: str = "draw") -> Spec:
+        """Return the spec of a perturbation with the sweep's strengths and language resources.
+
+        `compose`: how an aggregate's members come to a text; ``union`` is up to the training set that takes from all.
+        """
+        args: dict[str, Any] = {"strength": self.strengths[name]} if name in self.strengths else {}
+        language, takes = self.language.given, PERTURBATIONS.parameters(name)
+        args |= {key: value for key, value in language.items() if key in takes}
         members = {m: self.strengths[m] for m in getattr(PERTURBATIONS.get(name), "members", ()) if m in self.strengths}
-        return Spec(name, {**own, "strengths": members} if members else own)
+        args |= {"strengths": members} if members else {}
+        args |= {"language": language} if language and "language" in takes else {}
+        args |= {"compose": compose} if compose == "stack" and "compose" in takes else {}
+        return Spec(name, args)

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raysweep.config import ModelConfig, PretrainConfig, RecipeConfig, SweepConfig
+from raysweep.config import SweepConfig
+from raysweep.config_models import ModelConfig, PretrainConfig, RecipeConfig
 from raysweep.config_types import SpecConfig
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.grid import BASE, build_grid

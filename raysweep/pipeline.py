@@ -9,16 +9,27 @@ another process makes at this moment is waited for. How and where the work runs 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from raysweep.attempts import Recovery, with_retries
 from raysweep.engine.base import Stages
 from raysweep.evaluation_stage import evaluate
-from raysweep.plans import BasePlan, CellPlan, ReferenceTimesPlan, Shared, TestSetPlan, TrainingSetPlan
+from raysweep.plans import (
+    BasePlan,
+    CellPlan,
+    PerturbedRowsPlan,
+    ReferenceTimesPlan,
+    Shared,
+    SourceRowsPlan,
+    TestSetPlan,
+    TrainingSetPlan,
+)
 from raysweep.problems.base import PROBLEMS
 from raysweep.progress import ProgressFile
-from raysweep.records import PromptRow, TrainingRow
+from raysweep.records import PromptRow
 from raysweep.reference_times import make_reference_times
 from raysweep.stage_inputs import passing
 from raysweep.storage.artefacts import Artefact
@@ -26,7 +37,7 @@ from raysweep.storage.files import Files
 from raysweep.storage.holders import Holder
 from raysweep.storage.store import Store
 from raysweep.tables import ROWS, write_rows
-from raysweep.training_sets.base import SOURCES
+from raysweep.training_set_stage import make_perturbed_rows, make_source_rows, make_training_set
 from raysweep.training_stage import fine_tune, pretrain
 
 
@@ -60,6 +71,27 @@ def make_shared(plan: Shared, context: Context, stages: Stages) -> None:
         with_retries(lambda: ensure(plan, store, context, stages, progress), progress, context.recovery)
 
 
+def make_perturbed(plans: Sequence[PerturbedRowsPlan], context: Context, stages: Stages) -> None:
+    """Perturb the rows of one source by several methods in one go, unless their texts exist."""
+    store, progress = context.store, ProgressFile(context.progress, shared_id(plans[0]))
+    with progress.running("making"):
+        with_retries(lambda: _perturb(plans, store, stages, progress), progress, context.recovery)
+
+
+def _perturb(plans: Sequence[PerturbedRowsPlan], store: Store, stages: Stages, progress: ProgressFile) -> None:
+    in_order = sorted(plans, key=lambda plan: plan.node.key)  # so that no two processes wait for each other
+    with ExitStack() as held:
+        missing = []
+        for plan in in_order:
+            discard_if_damaged(plan.node, store, progress)
+            is_missing = held.enter_context(
+                store.making(plan.node, functools.partial(store.has, plan.node), waits_in(progress))
+            )
+            missing += [plan] if is_missing else []
+        if missing:
+            make_perturbed_rows(missing, store, stages, progress)
+
+
 def ensure(plan: Shared, store: Store, context: Context, stages: Stages, progress: ProgressFile) -> None:
     """Make a shared input, unless it exists or is made by another process."""
     node = plan.node
@@ -69,7 +101,14 @@ def ensure(plan: Shared, store: Store, context: Context, stages: Stages, progres
         if not missing:
             return
         match plan:
+            case SourceRowsPlan():
+                make_source_rows(plan, store)
+            case PerturbedRowsPlan():
+                ensure(plan.rows, store, context, stages, progress)
+                make_perturbed_rows([plan], store, stages, progress)
             case TrainingSetPlan():
+                for item in plan.inputs:
+                    ensure(item, store, context, stages, progress)
                 make_training_set(plan, store)
             case TestSetPlan():
                 make_test_set(plan, store)
@@ -82,22 +121,12 @@ def ensure(plan: Shared, store: Store, context: Context, stages: Stages, progres
 
 
 def shared_id(plan: Shared) -> str:
-    """Return the id under which a shared input's progress is told."""
+    """Return the id under which a shared input's progress is told; texts of one source's rows are made together."""
     assert plan.node is not None
+    if isinstance(plan, PerturbedRowsPlan):
+        return f"perturbed-{shared_id(plan.rows)}"
     label = "".join(char if char.isalnum() or char in ".@%" else "-" for char in plan.node.label)
     return f"{label}-{plan.node.key[:8]}"
-
-
-def make_training_set(plan: TrainingSetPlan, store: Store) -> None:
-    """Perturb a source's rows into a training set."""
-    from raysweep.training_sets.build import build_training_set
-
-    rows = build_training_set(
-        SOURCES.create(plan.source), plan.perturbation, ratio=plan.ratio, draw=plan.draw, seed=plan.seed
-    )
-    with store.writing(plan.node) as draft:
-        write_rows(draft.folder / ROWS, TrainingRow, rows, ["row_id"])
-        draft.counts = {"rows": len(rows), "perturbed": sum(row.perturbed for row in rows)}
 
 
 def make_test_set(plan: TestSetPlan, store: Store) -> None:

@@ -7,25 +7,35 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from raysweep.config import ModelConfig, SweepConfig
+from raysweep.config import SweepConfig
+from raysweep.config_models import ModelConfig
 from raysweep.generators.base import GENERATORS
 from raysweep.grid import BASE, Cell, Pair, build_grid
 from raysweep.models.loading import fingerprint, resolve
-from raysweep.plans import BasePlan, CellPlan, PairPlan, ReferenceTimesPlan, SweepPlan, TestSetPlan, TrainingSetPlan
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.plan_keys import TRANSFORMERS, decoding_spec, generator_spec, method_spec, prompt_spec, recipe_spec
+from raysweep.plans import (
+    BasePlan,
+    CellPlan,
+    PairPlan,
+    PerturbedRowsPlan,
+    ReferenceTimesPlan,
+    SourceRowsPlan,
+    SweepPlan,
+    TestSetPlan,
+    TrainingSetPlan,
+)
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Limits, Sandbox
-from raysweep.provenance import versions
-from raysweep.records import Decoding, Spec
+from raysweep.records import Spec
 from raysweep.storage.artefacts import Node
-from raysweep.trainers.base import Recipe
 from raysweep.training_sets.base import SOURCES
-
-CLEAN = "clean"
-TRANSFORMERS = "transformers"
+from raysweep.training_sets.choice import CLEAN, Choice
 
 
 def build_plan(config: SweepConfig) -> SweepPlan:
@@ -73,7 +83,7 @@ class _Planner:
         spec = {
             "base": plan.base.identity,
             "family": plan.base.family,
-            "recipe": _recipe_spec(recipe),
+            "recipe": recipe_spec(recipe),
             "seed": cell.seed,
         }
         inputs = (plan.base.node.key, training_set.node.key) if plan.base.node else (training_set.node.key,)
@@ -84,9 +94,9 @@ class _Planner:
         test_set = self.test_set(pair.problem_set, pair.perturbation)
         made_by = plan.model or plan.base.node
         spec = {
-            "generator": _generator_spec(plan, self.models[plan.cell.model].dtype),
-            "decoding": _decoding_spec(plan.decoding),
-            "prompt": _prompt_spec(plan),
+            "generator": generator_spec(plan, self.models[plan.cell.model].dtype),
+            "decoding": decoding_spec(plan.decoding),
+            "prompt": prompt_spec(plan),
             "stop": list(plan.stop),
             "model": None if made_by else plan.base.identity,
         }
@@ -127,12 +137,12 @@ class _Planner:
         pretrain = model.pretrain
         recipe = self.config.recipes[pretrain.recipe].recipe(model.template)
         source = pretrain.source.spec(SOURCES, self.config.seed)
-        training_set = self._training_set(source, "clean", 1.0, 0, f"pre-training rows {source.name}")
+        training_set = self._training_set(source, CLEAN, Choice(), f"pre-training rows {source.name}")
         spec = {
             "family": pretrain.family,
             "vocab_size": pretrain.vocab_size,
             "size": pretrain.size,
-            "recipe": _recipe_spec(recipe),
+            "recipe": recipe_spec(recipe),
             "seed": self.config.seed,
         }
         node = Node("base_model", 1, spec, (training_set.node.key,), f"base model {name}")
@@ -150,28 +160,39 @@ class _Planner:
         assert training is not None
         wanted = next(s for s in training.sets if s.name == name)
         source = training.source.spec(SOURCES, self.config.seed)
-        return self._training_set(source, wanted.perturbation, wanted.ratio, wanted.draw, f"training set {name}")
+        return self._training_set(source, wanted.perturbation, wanted.choice, f"training set {name}")
 
-    def _training_set(self, source: Spec, perturbation: str, ratio: float, draw: int, label: str) -> TrainingSetPlan:
-        method = self.config.perturbation(perturbation if ratio > 0 else CLEAN)  # 0 % of anything is the clean set
-        spec: dict[str, Any] = {
-            "source": source.name,
-            "rows": dict(SOURCES.create(source).fingerprint()),
-            "perturbation": _method_spec(method),
-        }
+    def _training_set(self, source: Spec, perturbation: str, choice: Choice, label: str) -> TrainingSetPlan:
+        rows = self._source_rows(source)
+        method = self.config.perturbation(perturbation, choice.compose)
+        if choice.ratio == 0 and choice.size == 1:
+            method = Spec(CLEAN)  # 0 % of anything is the clean set
+        texts = tuple(self._perturbed_rows(rows, part) for part in _parts(method))
+        spec: dict[str, Any] = {"perturbation": method.name}
         if method.name != CLEAN:
-            drawn = {"ratio": ratio, "draw": draw if ratio < 1 else 0, "seed": self.config.seed}
-            spec = {**spec, **drawn}
-        return TrainingSetPlan(Node("training_set", 1, spec, (), label), source, method, ratio, draw, self.config.seed)
+            draw = choice.draw if choice.ratio < 1 or choice.size != 1 else 0
+            drawn = dataclasses.asdict(dataclasses.replace(choice, draw=draw))
+            spec |= {"choice": drawn, "seed": self.config.seed}
+        node = Node("training_set", 2, spec, (rows.node.key, *(text.node.key for text in texts)), label)
+        return TrainingSetPlan(node, rows, texts, method, choice, self.config.seed)
+
+    def _source_rows(self, source: Spec) -> SourceRowsPlan:
+        spec = {"source": source.name, "rows": dict(SOURCES.create(source).fingerprint())}
+        return SourceRowsPlan(Node("source_rows", 1, spec, (), f"rows of {source.name}"), source)
+
+    def _perturbed_rows(self, rows: SourceRowsPlan, method: Spec) -> PerturbedRowsPlan:
+        spec = {"perturbation": method_spec(method), "seed": self.config.seed}
+        node = Node("perturbed_rows", 1, spec, (rows.node.key,), f"{rows.node.label} after {method.name}")
+        return PerturbedRowsPlan(node, rows, method, self.config.seed)
 
     def _test_set(self, problem_set: str, perturbation: str) -> TestSetPlan:
         evaluation = self.config.evaluation
-        method = self.config.perturbation(perturbation)
+        method = self.config.perturbation(perturbation, evaluation.compose)
         if evaluation.compat is not None:
             method = Spec(method.name)  # ReCode knows no strength
         spec: dict[str, Any] = {
             "problems": self.problem_fingerprint(problem_set),
-            "perturbation": _method_spec(method),
+            "perturbation": method_spec(method),
             "limit": evaluation.limit,
         }
         if method.name != CLEAN:
@@ -185,41 +206,6 @@ class _Planner:
         return {"name": spec.name, **PROBLEMS.create(spec).fingerprint()}
 
 
-def _recipe_spec(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as it stands in keys: `steps`, where given, is what counts, and not `epochs`."""
-    spec = dataclasses.asdict(recipe)
-    if recipe.steps is not None:
-        del spec["epochs"]
-    return spec
-
-
-def _method_spec(method: Spec) -> dict[str, Any]:
-    """A perturbation as it stands in keys: a strength of 1 is the default, said or not."""
-    args = {name: value for name, value in method.args.items() if value != 1}
-    if "strengths" in args:
-        args["strengths"] = {name: value for name, value in args["strengths"].items() if value != 1}
-    return {"name": method.name, "args": {name: value for name, value in args.items() if value != {}}}
-
-
-def _generator_spec(plan: CellPlan, dtype: str) -> dict[str, Any]:
-    """A generator as it stands in keys: with what it runs on, and below float32 with the batch that moves its bits."""
-    spec = plan.generator.as_dict()
-    if plan.generator.name == TRANSFORMERS:
-        spec["versions"] = versions(("transformers", "torch"))
-        if dtype != "float32":
-            spec["batch_size"] = plan.batch_size
-    return spec
-
-
-def _decoding_spec(decoding: Decoding) -> dict[str, Any]:
-    """Decoding as it stands in keys: greedy decoding draws nothing, so its key has no seed."""
-    spec = dataclasses.asdict(decoding)
-    if decoding.temperature == 0:
-        del spec["top_p"], spec["seed"]
-    return spec
-
-
-def _prompt_spec(plan: CellPlan) -> dict[str, Any]:
-    """What turns a test set's prompt into the text a model sees; `tuned` counts only where the format looks at it."""
-    tuned = plan.recipe is not None and plan.prompt_format == "native"
-    return {"format": plan.prompt_format, "tuned": tuned, "template": plan.template}
+def _parts(method: Spec) -> Sequence[Spec]:
+    """Return the methods that make the rows of a set: an aggregate's members, else itself; none for the clean set."""
+    return () if method.name == CLEAN else (PERTURBATIONS.create(method).parts or (method,))

@@ -18,18 +18,42 @@ from raysweep.storage.artefacts import Node, Unit
 from raysweep.storage.store import Store
 from raysweep.storage.verdicts import level_of
 from raysweep.trainers.base import Recipe
+from raysweep.training_sets.choice import Choice
+
+
+@dataclass(frozen=True)
+class SourceRowsPlan:
+    """The clean rows of a source, written once so that any block of them can be read."""
+
+    node: Node
+    source: Spec
+
+
+@dataclass(frozen=True)
+class PerturbedRowsPlan:
+    """The texts of all rows of a source after one method, from which training sets take."""
+
+    node: Node
+    rows: SourceRowsPlan
+    method: Spec
+    seed: int
 
 
 @dataclass(frozen=True)
 class TrainingSetPlan:
-    """Rows to make: `share` perturbed, the `draw`-th draw of which ones."""
+    """Rows to take from a source and from its perturbed rows. `perturbation`: a method or an aggregate of `texts`."""
 
     node: Node
-    source: Spec
+    rows: SourceRowsPlan
+    texts: tuple[PerturbedRowsPlan, ...]
     perturbation: Spec
-    ratio: float
-    draw: int
+    choice: Choice
     seed: int
+
+    @property
+    def inputs(self) -> tuple[SourceRowsPlan | PerturbedRowsPlan, ...]:
+        """What the set is made from, in making order."""
+        return (self.rows, *self.texts)
 
 
 @dataclass(frozen=True)
@@ -155,7 +179,7 @@ class CellPlan:
         return self.model is not None and not store.has(self.model)
 
 
-Shared = TrainingSetPlan | TestSetPlan | BasePlan | ReferenceTimesPlan
+Shared = SourceRowsPlan | PerturbedRowsPlan | TrainingSetPlan | TestSetPlan | BasePlan | ReferenceTimesPlan
 
 
 @dataclass(frozen=True)
@@ -171,7 +195,8 @@ class SweepPlan:
         found: dict[str, Shared] = {}
         for cell in self.cells:
             base = cell.base
-            for plan in (base.training_set, base if base.node else None, cell.training_set):
+            plans: list[Shared | None] = [*_with_inputs(base.training_set), base, *_with_inputs(cell.training_set)]
+            for plan in plans:
                 if plan is not None and plan.node is not None:
                     found.setdefault(plan.node.key, plan)
             for pair in cell.pairs:
@@ -198,5 +223,14 @@ class SweepPlan:
             if cell.model is not None and not store.has(cell.model):
                 needed.append(cell.training_set)
         needed += [i.training_set for i in needed if isinstance(i, BasePlan) and i.node and not store.has(i.node)]
+        for item in [i for i in needed if isinstance(i, TrainingSetPlan) and not store.has(i.node)]:
+            needed += item.texts
+        needed += [
+            i.rows for i in needed if isinstance(i, TrainingSetPlan | PerturbedRowsPlan) and not store.has(i.node)
+        ]
         wanted = {item.node.key for item in needed if item and item.node and not store.has(item.node)}
         return [item for item in self.shared() if item.node and item.node.key in wanted]
+
+
+def _with_inputs(plan: TrainingSetPlan | None) -> list[Shared]:
+    return [] if plan is None else [*plan.inputs, plan]

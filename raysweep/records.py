@@ -95,6 +95,15 @@ class SourceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PerturbedRow:
+    """The texts of a source row after one method."""
+
+    row_id: str
+    instruction: str
+    input: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingRow:
     """One row of a training set."""
 

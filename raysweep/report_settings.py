@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from raysweep.config import RecipeConfig, SweepConfig
+from raysweep.config import SweepConfig
+from raysweep.config_models import RecipeConfig
 from raysweep.config_types import SpecConfig
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.problems.base import PROBLEMS

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from raysweep.config import EvaluationConfig, PretrainConfig, SweepConfig, TrainingConfig, TrainingSetConfig
+from raysweep.config import EvaluationConfig, SweepConfig, TrainingConfig, TrainingSetConfig
+from raysweep.config_models import PretrainConfig
 from raysweep.config_types import SpecConfig
 from raysweep.errors import StoreError
 

@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,9 @@ from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.errors import UsageError
 from raysweep.execution.permission import require_permission
 from raysweep.machine import cores, gpus
-from raysweep.pipeline import Context, damage_text, make_cell, make_shared, shared_id
+from raysweep.pipeline import Context, damage_text, make_cell, make_perturbed, make_shared, shared_id
 from raysweep.planning import build_plan
-from raysweep.plans import BasePlan, CellPlan, Shared, SweepPlan
+from raysweep.plans import BasePlan, CellPlan, PerturbedRowsPlan, Shared, SweepPlan, TrainingSetPlan
 from raysweep.progress import ProgressFile, read_activities
 from raysweep.provenance import provenance
 from raysweep.records import Score
@@ -138,7 +138,7 @@ def _make(
     may_exit = options.engine == "ray"
     attempts = Recovery(recovery.retries, recovery.backoff_seconds, recovery.stall_seconds, may_exit)
     context = Context(folder.store.root, folder.name, config.checkpoint_every, attempts)
-    before = [_shared_task(item, context, shared) for item in shared]
+    before = list(_shared_tasks(shared, context))
     tasks = [_cell_task(cell, context) for cell in cells]
     settings = EngineSettings(config.resources, config.ray, attempts, folder.files, options.address, options.fail_fast)
     watch = options.watch(folder, plan, [task.id for task in [*before, *tasks]]) if options.watch else nullcontext()
@@ -173,13 +173,38 @@ def _blocked(cells: Sequence[CellPlan], errors: Mapping[str, str]) -> dict[str, 
     return found
 
 
-def _shared_task(item: Shared, context: Context, all_shared: Sequence[Shared]) -> Task:
-    after: tuple[str, ...] = ()
-    workers = 0
-    if isinstance(item, BasePlan):
-        workers = item.recipe.workers if item.recipe else 0
-        after = (shared_id(item.training_set),) if item.training_set in all_shared and item.training_set else ()
-    return Task(shared_id(item), functools.partial(_run_shared, item, context), workers, after)
+def _shared_tasks(shared: Sequence[Shared], context: Context) -> Iterator[Task]:
+    """Yield the tasks of shared inputs, each after those that it reads; a source's rows are perturbed in one."""
+    known = {shared_id(item) for item in shared}
+    perturbed: dict[str, list[PerturbedRowsPlan]] = {}
+    for item in shared:
+        if isinstance(item, PerturbedRowsPlan):
+            perturbed.setdefault(shared_id(item), []).append(item)
+    for name, item in {shared_id(item): item for item in shared}.items():
+        reads = [shared_id(read) for read in _read_by(item)]
+        after = tuple(dict.fromkeys(read for read in reads if read in known))
+        if isinstance(item, PerturbedRowsPlan):
+            yield Task(name, functools.partial(_run_perturbing, perturbed[name], context), after=after, spreads=True)
+        else:
+            workers = item.recipe.workers if isinstance(item, BasePlan) and item.recipe else 0
+            yield Task(name, functools.partial(_run_shared, item, context), workers, after)
+
+
+def _read_by(item: Shared) -> Sequence[Shared]:
+    """Return what a shared input is made from."""
+    match item:
+        case BasePlan():
+            return [item.training_set] if item.training_set else []
+        case TrainingSetPlan():
+            return item.inputs
+        case PerturbedRowsPlan():
+            return [item.rows]
+    return []
+
+
+def _run_perturbing(items: Sequence[PerturbedRowsPlan], context: Context, stages: Stages) -> Mapping[str, float]:
+    make_perturbed(items, context, stages)
+    return {}
 
 
 def _cell_task(cell: CellPlan, context: Context) -> Task:

@@ -8,7 +8,7 @@ import typing
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from raysweep.errors import StoreError
 from raysweep.records import SCHEMA_VERSION
@@ -61,9 +61,64 @@ def read_rows(path: Path, record: type[R]) -> list[R]:
     version = int(metadata.get(b"raysweep.schema_version", b"0"))
     if version > SCHEMA_VERSION:
         raise StoreError(f"{path} has schema version {version}; this raysweep reads up to {SCHEMA_VERSION}: upgrade it")
+    return _records(table, record)
+
+
+def _records(table: Any, record: type[R]) -> list[R]:
     known = [name for name in _field_types(record) if name in table.column_names]
     columns = [table.column(name).to_pylist() for name in known]
     return [record(**dict(zip(known, values, strict=True))) for values in zip(*columns, strict=True)]
+
+
+class RowWriter(Generic[R]):
+    """Writes rows a block at a time, so that a table need not fit into memory; each block is a row group of its own.
+
+    Used as a context manager. The file is whole only after the end of the block, so it belongs into a draft's folder.
+    """
+
+    def __init__(self, path: Path, record: type[R]) -> None:
+        import pyarrow.parquet
+
+        self._schema = schema_of(record)
+        self._names = list(_field_types(record))
+        self._writer = pyarrow.parquet.ParquetWriter(path, self._schema, compression="zstd")
+        self.rows = 0  # written so far
+
+    def add(self, rows: Sequence[R]) -> None:
+        """Write one block; nothing where there are no rows."""
+        import pyarrow
+
+        if rows:
+            columns = {name: [getattr(row, name) for row in rows] for name in self._names}
+            self._writer.write_table(pyarrow.table(columns, schema=self._schema), row_group_size=len(rows))
+            self.rows += len(rows)
+
+    def __enter__(self) -> RowWriter[R]:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.close()
+
+
+def block_count(path: Path) -> int:
+    """Return how many blocks a `RowWriter` wrote into a file."""
+    import pyarrow.parquet
+
+    return int(pyarrow.parquet.ParquetFile(path).num_row_groups)
+
+
+def row_count(path: Path) -> int:
+    """Return how many rows a file holds."""
+    import pyarrow.parquet
+
+    return int(pyarrow.parquet.ParquetFile(path).metadata.num_rows)
+
+
+def read_block(path: Path, record: type[R], at: int) -> list[R]:
+    """Return the rows of one block of a file that a `RowWriter` wrote."""
+    import pyarrow.parquet
+
+    return _records(pyarrow.parquet.ParquetFile(path).read_row_group(at), record)
 
 
 def schema_of(record: type[Any]) -> Any:

@@ -108,7 +108,7 @@ def test_adding_a_training_set_trains_exactly_one_cell(finished):
     assert result.made == 1 and not result.errors
     new = {path.split("/artefacts/")[1].split("/")[0] for path in commit_times(finished).keys() - before.keys()}
     models = [path for path in commit_times(finished).keys() - before.keys() if "/artefacts/model/" in path]
-    assert new == {"training_set", "model", "completions", "results"} and len(models) == 1
+    assert new == {"perturbed_rows", "training_set", "model", "completions", "results"} and len(models) == 1
     assert {k: v for k, v in commit_times(finished).items() if k in before} == before
 
 

@@ -15,7 +15,8 @@ from raysweep.attempts import Recovery
 from raysweep.config_running import RayConfig, ResourcesConfig
 from raysweep.programs import Limits, Program, Sandbox, Verdict
 from raysweep.progress import ProgressFile
-from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, Spec
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, PerturbedRow, Spec
+from raysweep.storage.artefacts import Artefact
 from raysweep.storage.files import Files
 from raysweep.trainers.base import Services
 
@@ -62,6 +63,18 @@ class ExecuteJob:
 
 
 @dataclass(frozen=True)
+class PerturbJob:
+    """Blocks of a source's rows to perturb by several methods in one go; they share what is known of each text."""
+
+    storage: str
+    rows: Artefact  # of SourceRow, in blocks
+    source: Spec
+    methods: Sequence[Spec]
+    seed: int
+    blocks: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Block(Generic[R]):
     """What was made of the batch number `at`, in the batch's order."""
 
@@ -75,6 +88,10 @@ class Stages(ABC):
     @abstractmethod
     def train(self, work: TrainWork, progress: ProgressFile) -> dict[str, Any]:
         """Run the work on its workers until it is done; return the counts of the first."""
+
+    @abstractmethod
+    def perturb(self, job: PerturbJob, progress: ProgressFile) -> Iterator[Block[Sequence[PerturbedRow]]]:
+        """Yield each block's rows, those of the first method first, as soon as they are there, in any order."""
 
     @abstractmethod
     def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[Block[Completion]]:
@@ -97,6 +114,7 @@ class Task:
     run: Callable[[Stages], Mapping[str, float]]
     workers: int = 0  # training workers; 0: it trains nothing
     after: tuple[str, ...] = ()  # tasks that must end well before
+    spreads: bool = False  # its work runs in processes of its own, so it holds no CPU itself
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,14 @@ import os
 import pickle
 import threading
 import time
-import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from raysweep.engine.base import Block, GenerateJob
 from raysweep.engine.cluster import Placement
+from raysweep.engine.failures import Failure
 from raysweep.engine.local import make_generator
-from raysweep.errors import HopelessError, RaysweepError
+from raysweep.errors import RaysweepError
 from raysweep.generators.base import Generator
 from raysweep.progress import ProgressFile
 from raysweep.records import Completion
@@ -22,28 +21,6 @@ from raysweep.records import Completion
 LOOK_SECONDS = 1.0
 RESTARTS = 3
 """Times that an actor whose process died is started again before the attempt has failed; Ray Data's own is for ever."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a batch could not be made. It travels as data: Ray Data would bury the error, and lose its kind."""
-
-    text: str
-    retry: bool
-    trace: str
-
-    @staticmethod
-    def of(error: Exception) -> Failure:
-        """Describe an error."""
-        text = str(error) if isinstance(error, RaysweepError) else f"{type(error).__name__}: {error}"
-        return Failure(text, bool(getattr(error, "retry", True)), traceback.format_exc())
-
-    @property
-    def error(self) -> RaysweepError:
-        """An error to raise instead."""
-        error = RaysweepError(self.text) if self.retry else HopelessError(self.text)
-        error.add_note(self.trace)
-        return error
 
 
 class GenerationActor:

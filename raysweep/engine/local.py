@@ -8,15 +8,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from raysweep.engine.base import Block, Engine, ExecuteJob, GenerateJob, Stages, Task, TrainWork
+from raysweep.engine.base import Block, Engine, ExecuteJob, GenerateJob, PerturbJob, Stages, Task, TrainWork
 from raysweep.engine.checkpoints import TrainingServices
 from raysweep.errors import last_line
 from raysweep.execution.pool import Executor
 from raysweep.generators.base import GENERATORS, Generator
 from raysweep.programs import Verdict
 from raysweep.progress import ProgressFile
-from raysweep.records import Completion
+from raysweep.records import Completion, PerturbedRow, SourceRow
 from raysweep.storage.store import Store
+from raysweep.tables import ROWS, read_block
+from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.perturbing import perturb_rows, perturber_of
 
 log = logging.getLogger("raysweep")
 
@@ -27,6 +30,11 @@ class LocalStages(Stages):
     def train(self, work: TrainWork, progress: ProgressFile) -> dict[str, Any]:
         """Train here, with one worker."""
         return work.run(TrainingServices(work.work, progress))
+
+    def perturb(self, job: PerturbJob, progress: ProgressFile) -> Iterator[Block[Sequence[PerturbedRow]]]:
+        """Perturb here, block by block."""
+        for at in job.blocks:
+            yield Block(at, perturbed_block(job, at))
 
     def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[Block[Completion]]:
         """Generate here, batch by batch."""
@@ -76,6 +84,19 @@ class LocalEngine(Engine):
                 if self.settings.fail_fast:
                     break
         return errors
+
+
+def perturbed_block(job: PerturbJob, at: int) -> list[Sequence[PerturbedRow]]:
+    """Return a block's rows after each method of a job.
+
+    Raises:
+        StoreError: the source's rows are damaged.
+    """
+    source = SOURCES.create(job.source)
+    methods = {method.name: perturber_of(source, method, job.seed) for method in job.methods}
+    rows = read_block(Store(job.storage, expected=True).use(job.rows) / ROWS, SourceRow, at)
+    made = perturb_rows(rows, source, methods)
+    return [made[method.name] for method in job.methods]
 
 
 def make_generator(job: GenerateJob) -> Generator:

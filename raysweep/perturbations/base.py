@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from raysweep.errors import UsageError
-from raysweep.records import Segment
+from raysweep.records import Segment, Spec
 from raysweep.registry import Registry
 
 
@@ -41,6 +41,15 @@ class Perturbation(ABC):
     def pick(self, rng: random.Random) -> Perturbation:
         """Return the method to apply to one row: itself, or for an aggregate the member it draws."""
         return self
+
+    @property
+    def parts(self) -> Sequence[Spec]:
+        """The methods that make the rows of a set: an aggregate's members; none where it is this one itself."""
+        return ()
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Return what else texts depend on, for keys and manifests: language resources, with their versions."""
+        return {}
 
     def rate_text(self) -> str:
         """Return what share of a text changes at this strength, for reports (`share`); empty where none is known."""

@@ -46,7 +46,8 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
     positions = getattr(config, "max_position_embeddings", None) or job.recipe.max_tokens
     recipe = dataclasses.replace(job.recipe, max_tokens=min(job.recipe.max_tokens, positions))
     objective = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
-    read = rehearse(read_rows(job.training_set, TrainingRow), recipe.rehearsal, job.seed)
+    by_id = sorted(read_rows(job.training_set, TrainingRow), key=lambda row: row.row_id)  # whatever order they came in
+    read = rehearse(by_id, recipe.rehearsal, job.seed)
     encoded = [row for row in (objective.encode(row, tokenizer, recipe) for row in read) if row is not None]
     if not encoded:
         raise UsageError(

@@ -1,12 +1,18 @@
 """Training sets: which rows are perturbed, and what stays."""
 
+from collections import Counter
+from itertools import islice
+
 import pytest
 
 from raysweep.errors import UsageError
+from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import SourceRow, Spec
 from raysweep.training_sets.base import TrainingSource
-from raysweep.training_sets.build import build_training_set
+from raysweep.training_sets.build import build_rows
+from raysweep.training_sets.choice import Choice, Chooser
 from raysweep.training_sets.jsonl import JsonlSource
+from raysweep.training_sets.perturbing import perturb_rows, perturber_of
 from tests.conftest import shared_data
 
 PROSE = "Write a function that returns the largest of several numbers and prints the rest of them."
@@ -30,8 +36,15 @@ class Rows(TrainingSource):
 PLAIN = Rows([SourceRow(f"{n:04d}", f"{PROSE} Number {n}.", f"output {n}", language="python") for n in range(101)])
 
 
-def build(source=PLAIN, method="C", ratio=1.0, draw=0, seed=42, **more):
-    return build_training_set(source, Spec(method), ratio=ratio, draw=draw, seed=seed, **more)
+def build(source=PLAIN, method="C", ratio=1.0, draw=0, seed=42, size=1.0, compose="draw", **args):
+    rows = list(source.rows())
+    spec = Spec(method, args | ({"compose": "stack"} if compose == "stack" else {}))
+    parts = PERTURBATIONS.create(spec).parts or (spec,)
+    methods = {part.name: perturber_of(source, part, seed) for part in parts}
+    chooser = Chooser(Choice(ratio, draw, size, compose), len(rows), list(methods), seed)
+    drawing = perturber_of(source, spec, seed)
+    choices = [chooser.of(at, drawing.method(row.row_id).name) for at, row in enumerate(rows)]
+    return build_rows(rows, choices, perturb_rows(rows, source, methods))
 
 
 def perturbed_ids(rows):
@@ -110,16 +123,71 @@ def test_a_changed_input_alone_marks_a_row():
 def test_a_prompt_shaped_instruction_keeps_its_signature_and_names():
     prompt = 'def pick(numbers, k):\n    """Return the list of the largest k of numbers and so on."""\n'
     source = Rows([SourceRow("0", prompt, "    return []\n", entry_point="pick")])
-    (row,) = build_training_set(source, Spec("C3", {"strength": 20}), ratio=1, draw=0, seed=1)
+    (row,) = build(source, "C3", strength=20)
     assert row.instruction == prompt.replace(
         "Return the list of the largest k of numbers and so on.",
         "rETURN THE list OF THE LARGEST k OF numbers AND SO ON.",
     )
 
 
-def test_a_limit_takes_the_first_source_rows():
-    assert build(limit=10) == build()[:10]
-    assert len(perturbed_ids(build(limit=10, ratio=0.5))) == 5
+@pytest.mark.parametrize(
+    ("size", "ratio", "rows", "perturbed"), [(0.25, 0.6, 25, 15), (0.5, 0.6, 50, 30), (3, 0.6, 303, 182)]
+)
+def test_another_size_takes_rows_from_all_pairs_of_row_and_method(size, ratio, rows, perturbed):
+    made = build(size=size, ratio=ratio)
+    assert len(made) == rows and sum(row.method != "clean" for row in made) == perturbed
+    pairs = [(row.source_id, row.method) for row in made if row.method != "clean"]
+    assert len(set(pairs)) == len(pairs) and {method for _, method in pairs} == {"C1", "C2", "C3"}
+    assert len({row.row_id for row in made}) == rows
+    assert [row.source_id for row in made] == sorted(row.source_id for row in made)
+    singles = {name: {row.row_id: row for row in build(method=name)} for name in ("C1", "C2", "C3", "clean")}
+    assert all(row.instruction == singles[row.method][row.source_id].instruction for row in made)
+
+
+def test_clean_rows_of_a_large_set_come_again_only_when_none_is_left():
+    clean = Counter(row.source_id for row in build(size=3, ratio=0.6) if row.method == "clean")
+    assert sum(clean.values()) == 121 and len(clean) == 101 and set(clean.values()) == {1, 2}
+    clean = Counter(row.source_id for row in build(size=0.5, ratio=0.6) if row.method == "clean")
+    assert set(clean.values()) == {1}
+
+
+def test_sizes_are_the_studys():
+    sizes = [round(size * 30_087) for size in (0.25, 0.5, 2, 3)]
+    assert sizes == [7_522, 15_044, 60_174, 90_261]
+
+
+def test_more_perturbed_rows_than_there_are_pairs_are_refused():
+    with pytest.raises(UsageError, match=r"404 perturbed rows .* 101 rows x 3 methods give fewer"):
+        build(size=4, ratio=1.0)
+
+
+def test_union_takes_each_row_after_every_method():
+    made = build(compose="union")
+    assert [row.row_id for row in made[:4]] == ["0000.C1", "0000.C2", "0000.C3", "0001.C1"] and len(made) == 303
+    singles = {name: build(method=name) for name in ("C1", "C2", "C3")}
+    assert all(row.instruction == singles[row.method][at // 3].instruction for at, row in enumerate(made))
+    assert len(build(compose="union", ratio=0.5)) == 51 + 3 * 50
+
+
+def test_stack_applies_the_methods_one_after_the_other():
+    made = build(compose="stack")
+    assert [row.method for row in made] == ["C"] * 101 and all(row.perturbed for row in made)
+    letters = [sum(a != b for a, b in zip(row.instruction, row.clean_instruction, strict=True)) for row in made]
+    single = [sum(a != b for a, b in zip(r.instruction, r.clean_instruction, strict=True)) for r in build(method="C3")]
+    assert sum(letters) > 1.15 * sum(single), "typos and swaps come on top of the changed case"
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ({"size": 0.0}, "size 0.0 is not above 0"),
+        ({"compose": "x"}, "'x' is none of draw"),
+        ({"size": 2, "compose": "union"}, "leave out"),
+    ],
+)
+def test_choices_that_make_no_sense_are_refused(choice, said):
+    with pytest.raises(UsageError, match=said):
+        build(**choice)
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.1, float("nan")])
@@ -128,11 +196,12 @@ def test_a_ratio_outside_0_to_1_is_refused(ratio):
         build(ratio=ratio)
 
 
-@pytest.mark.parametrize("method", ["C1", "C2", "C3"])
+@pytest.mark.parametrize("method", ["C1", "C2", "C3", "W1", "W2", "W3", "S2", "S3"])
 def test_almost_all_published_instructions_change_and_their_code_does_not(method):
     source = JsonlSource(str(shared_data("evol_code", "evol-codealpaca-2k-1.json.gz")))
-    rows = build(source, method=method, limit=600)
-    assert sum(row.perturbed for row in rows) > 590
+    some = Rows(list(islice(source.rows(), 600)))
+    rows = build(some, method=method)
+    assert sum(row.perturbed for row in rows) > 580
     for row, clean in zip(rows, source.rows(), strict=False):
         at = 0
         for segment in source.segments(clean, clean.instruction):
