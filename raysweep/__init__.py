@@ -38,7 +38,8 @@ def run(
     Raises:
         UsageError: everything that is wrong with config, files and resources, before work starts.
     """
-    from raysweep.sweep import RunOptions, run_sweep
+    from raysweep.making import RunOptions
+    from raysweep.sweep import run_sweep
 
     return run_sweep(_config(config), RunOptions(storage, engine, address))
 

@@ -75,8 +75,9 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a sweep: make what the store lacks, then write tables, figure and report."""
+    from raysweep.making import RunOptions
     from raysweep.show import print_result, watcher
-    from raysweep.sweep import RunOptions, run_sweep
+    from raysweep.sweep import run_sweep
 
     if quiet:
         log_to_stderr(logging.WARNING)
@@ -96,6 +97,35 @@ def plan(
     from raysweep.sweep import open_store
 
     print_plan(plan_facts(build_plan(load(config, sets, limit)), open_store(storage)), as_json)
+
+
+@app.command("sets")
+def data_sets(
+    config: ConfigFile,
+    sets: Sets = None,
+    storage: Storage = None,
+    engine: EngineName = "ray",
+    address: Address = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Export them for datasets.load_dataset")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a config's training and test sets, and nothing else; no model is needed."""
+    from raysweep.config_file import load_config
+    from raysweep.data_sets import export, make_data_sets
+    from raysweep.making import RunOptions
+    from raysweep.show import print_data_sets, watcher
+
+    if quiet:
+        log_to_stderr(logging.WARNING)
+    loaded = load_config(config, sets or [], with_models=False)
+    made = make_data_sets(loaded, RunOptions(storage, engine, address, watcher(quiet)))
+    if out is not None:
+        export(made, out)
+    print_data_sets(made, as_json)
+    raise typer.Exit(1 if made.errors else 0)
 
 
 @app.command()
@@ -172,8 +202,9 @@ def evaluate(
     out: OutFile = None,
 ) -> None:
     """Judge one model, without fine-tuning, on clean and perturbed prompts."""
+    from raysweep.making import RunOptions
     from raysweep.show import print_result, watcher
-    from raysweep.sweep import RunOptions, run_sweep
+    from raysweep.sweep import run_sweep
     from raysweep.tools import evaluation_config, write_samples
 
     if quiet:

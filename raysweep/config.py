@@ -30,7 +30,9 @@ from raysweep.config_types import (
 )
 from raysweep.language.synonyms.base import SYNONYMS
 from raysweep.language.tagging.base import TAGGERS
+from raysweep.language.translation.base import AUTO, TRANSLATORS
 from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.mixes import NO_TRANSLATOR
 from raysweep.programs import Lane, Level, Limits, Sandbox
 from raysweep.records import Decoding, Spec
 from raysweep.training_sets.choice import Choice
@@ -132,6 +134,7 @@ class LanguageConfig(Strict):
 
     tagger: Annotated[str, registered(TAGGERS)] = "hanta"
     synonyms: Annotated[str, registered(SYNONYMS)] = "wordnet"
+    translator: Annotated[str, registered(TRANSLATORS, AUTO, NO_TRANSLATOR)] = AUTO  # none: S and mix_all without S1
     participles: bool = False  # S2 and S3 conjugate lone participles too, as ReCode does
 
     @property

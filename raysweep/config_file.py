@@ -15,9 +15,12 @@ from raysweep.errors import did_you_mean
 from raysweep.registry import in_words
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SweepConfig:
-    """Read a config file and its ``--set a.b=c`` overrides, and check it; raise ConfigError with all findings."""
-    return validate(read_document(Path(path), overrides))
+def load_config(path: str | Path, overrides: Sequence[str] = (), *, with_models: bool = True) -> SweepConfig:
+    """Read a config file and its ``--set a.b=c`` overrides, and check it; raise ConfigError with all findings.
+
+    `with_models`: False where only training and test sets are to be made, so that no model is looked for.
+    """
+    return validate(read_document(Path(path), overrides), with_models=with_models)
 
 
 def config_from(value: Mapping[str, Any], source: str) -> SweepConfig:
@@ -25,7 +28,7 @@ def config_from(value: Mapping[str, Any], source: str) -> SweepConfig:
     return validate(Document(source, dict(value), {}, {}))
 
 
-def validate(document: Document) -> SweepConfig:
+def validate(document: Document, *, with_models: bool = True) -> SweepConfig:
     """Check a document against the schema, then the files it names; raise ConfigError with all findings."""
     from raysweep.inputs import check_inputs
 
@@ -37,7 +40,10 @@ def validate(document: Document) -> SweepConfig:
         found = {_finding(document, dict(detail)): None for detail in error.errors()}
         raise ConfigError(document.source, [*document.wrong, *sorted(found, key=_line)]) from None
     wrong = [*document.wrong]
-    wrong += [f"{document.place(path)}{'.'.join(map(str, path))}: {text}" for path, text in check_inputs(config)]
+    wrong += [
+        f"{document.place(path)}{'.'.join(map(str, path))}: {text}"
+        for path, text in check_inputs(config, with_models=with_models)
+    ]
     if wrong:
         raise ConfigError(document.source, wrong)
     return config

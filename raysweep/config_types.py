@@ -57,14 +57,16 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), strict=True, allow_inf_nan=False)
 
 
-def registered(registry: Registry[Any]) -> AfterValidator:
-    """Return a validator that a name is in a registry; the error offers the nearest one."""
+def registered(registry: Registry[Any], *others: str) -> AfterValidator:
+    """Return a validator that a name is in a registry, or among others; the error offers the nearest one."""
 
     def check(name: str) -> str:
         try:
-            registry.get(name)
+            if name not in others:
+                registry.get(name)
         except UnknownName as error:
-            raise ValueError(str(error)) from None
+            more = f"; also: {', '.join(others)}" if others else ""
+            raise ValueError(f"{error}{more}") from None
         return name
 
     return AfterValidator(check)

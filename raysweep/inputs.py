@@ -30,9 +30,13 @@ Finding = tuple[KeyPath, str]
 """(where in the config, what is wrong)"""
 
 
-def check_inputs(config: SweepConfig) -> list[Finding]:
-    """Return everything that is wrong with a config of the right schema, and with the files and models it names."""
-    checks = (_doubled, _cells, _pairs, _strengths, _recipes, _sources, _problems, _pretraining, _models)
+def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Finding]:
+    """Return everything that is wrong with a config of the right schema, and with the files and models it names.
+
+    `with_models`: False where only training and test sets are to be made.
+    """
+    checks = [_doubled, _cells, _pairs, _perturbations, _recipes, _sources, _problems]
+    checks += [_pretraining, _models] if with_models else []
     return [finding for check in checks for finding in check(config)]
 
 
@@ -91,14 +95,20 @@ def _pairs(config: SweepConfig) -> Iterator[Finding]:
                 yield (*path, at), f"{test!r} is not among `evaluation.perturbations`{near}: {', '.join(tests)}"
 
 
-def _strengths(config: SweepConfig) -> Iterator[Finding]:
-    used = [*config.strengths, *config.evaluation.perturbations]
-    used += [s.perturbation for s in config.training.sets] if config.training else []
-    for name in dict.fromkeys(used):
+def _perturbations(config: SweepConfig) -> Iterator[Finding]:
+    """Methods that can't be made as the config has them, or not on this machine."""
+    used: list[tuple[KeyPath, str, str]] = [(("strengths", name), name, "draw") for name in config.strengths]
+    tests, sets = config.evaluation, config.training.sets if config.training else []
+    used += [(("training", "sets", at), s.perturbation, s.compose) for at, s in enumerate(sets)]
+    used += [(("evaluation", "perturbations", at), n, tests.compose) for at, n in enumerate(tests.perturbations)]
+    said: set[str] = set()
+    for path, name, compose in used:
         try:
-            PERTURBATIONS.create(config.perturbation(name))
+            PERTURBATIONS.create(config.perturbation(name, compose))
         except UsageError as error:
-            yield ("strengths", name) if name in config.strengths else ("strengths",), str(error)
+            if str(error) not in said:
+                said.add(str(error))
+                yield path, str(error)
 
 
 def _recipes(config: SweepConfig) -> Iterator[Finding]:

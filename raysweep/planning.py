@@ -45,6 +45,18 @@ def build_plan(config: SweepConfig) -> SweepPlan:
     return SweepPlan(config, grid, tuple(planner.cell(cell, grid.pairs_of(cell)) for cell in grid.cells))
 
 
+def build_data_sets(config: SweepConfig) -> tuple[dict[str, TrainingSetPlan], dict[tuple[str, str], TestSetPlan]]:
+    """Return the training sets of a config by name and its test sets by (problem set, perturbation); no model is read.
+
+    Raises:
+        UsageError: a file that it names can't be read.
+    """
+    planner = _Planner(config)
+    training = {s.name: planner.fine_tuning_set(s.name) for s in (config.training.sets if config.training else ())}
+    named = [(p.name, name) for p in config.evaluation.problems for name in config.evaluation.perturbations]
+    return training, {(problems, name): planner.test_set(problems, name) for problems, name in named}
+
+
 class _Planner:
     """Builds each distinct part of a plan once."""
 
@@ -164,7 +176,7 @@ class _Planner:
 
     def _training_set(self, source: Spec, perturbation: str, choice: Choice, label: str) -> TrainingSetPlan:
         rows = self._source_rows(source)
-        method = self.config.perturbation(perturbation, choice.compose)
+        method = _pinned(self.config.perturbation(perturbation, choice.compose))
         if choice.ratio == 0 and choice.size == 1:
             method = Spec(CLEAN)  # 0 % of anything is the clean set
         texts = tuple(self._perturbed_rows(rows, part) for part in _parts(method))
@@ -187,7 +199,7 @@ class _Planner:
 
     def _test_set(self, problem_set: str, perturbation: str) -> TestSetPlan:
         evaluation = self.config.evaluation
-        method = self.config.perturbation(perturbation, evaluation.compose)
+        method = _pinned(self.config.perturbation(perturbation, evaluation.compose))
         if evaluation.compat is not None:
             method = Spec(method.name)  # ReCode knows no strength
         spec: dict[str, Any] = {
@@ -204,6 +216,11 @@ class _Planner:
     def _problem_fingerprint(self, problem_set: str) -> dict[str, Any]:
         spec = self.problem_specs[problem_set]
         return {"name": spec.name, **PROBLEMS.create(spec).fingerprint()}
+
+
+def _pinned(method: Spec) -> Spec:
+    """Return a method with what ``auto`` is on this machine, so that it is the same on the others."""
+    return Spec(method.name, {**method.args, **PERTURBATIONS.create(method).pinned})
 
 
 def _parts(method: Spec) -> Sequence[Spec]:

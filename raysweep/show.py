@@ -16,6 +16,7 @@ from rich.table import Table
 from raysweep import terminal
 from raysweep.analysis.layout import Order
 from raysweep.config import SweepConfig
+from raysweep.data_sets import DataSets
 from raysweep.records import Score
 from raysweep.reporting import order_of
 from raysweep.sweep import SweepResult
@@ -51,6 +52,26 @@ def print_result(result: SweepResult, as_json: bool) -> None:
     if not result.made:
         console.print("nothing was missing in the store: no work was done")
     console.print(f"report: {result.report}", soft_wrap=True)
+
+
+def print_data_sets(made: DataSets, as_json: bool) -> None:
+    """Print the sets that exist, with their rows and where they lie."""
+    rows = [dataclasses.asdict(one) | {"folder": made.store.folder(one.node)} for one in made.sets]
+    if as_json:
+        print_json(
+            {"sets": [{k: v for k, v in row.items() if k != "node"} for row in rows], "errors": dict(made.errors)}
+        )
+        return
+    console = terminal.console()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("set")
+    for name in ("rows", "perturbed", "unchanged", "not compiling"):
+        table.add_column(name, justify="right")
+    for one in made.sets:
+        table.add_row(one.name, f"{one.rows:,}", f"{one.perturbed:,}", f"{one.unchanged:,}", f"{one.broken:,}")
+    console.print(table)
+    for name, error in made.errors.items():
+        console.print(f"failed: {name}: {error}", style="red", soft_wrap=True)
 
 
 def score_tables(scores: Sequence[Score], config: SweepConfig) -> list[ScoreTable]:

@@ -19,7 +19,7 @@ from raysweep.storage.store import Store
 from raysweep.tables import ROWS, RowWriter, block_count, read_block, row_count
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.build import build_rows
-from raysweep.training_sets.choice import Chooser
+from raysweep.training_sets.choice import CLEAN, Chooser
 from raysweep.training_sets.perturbing import perturber_of
 
 BLOCK_ROWS = 512
@@ -66,7 +66,7 @@ def make_training_set(plan: TrainingSetPlan, store: Store) -> None:
     texts = {text.method.name: store.use(text.node) / ROWS for text in plan.texts}
     perturber = perturber_of(SOURCES.create(plan.rows.source), plan.perturbation, plan.seed)
     chooser = Chooser(plan.choice, row_count(path), list(texts), plan.seed)
-    perturbed = at = 0
+    perturbed = unchanged = at = 0
     with store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, TrainingRow) as writer:
             for block in range(block_count(path)):
@@ -75,8 +75,9 @@ def make_training_set(plan: TrainingSetPlan, store: Store) -> None:
                 made = build_rows(rows, choices, _texts_of(choices, texts, block))
                 writer.add(made)
                 perturbed += sum(row.perturbed for row in made)
+                unchanged += sum(row.method != CLEAN and not row.perturbed for row in made)
                 at += len(rows)
-        draft.counts = {"rows": writer.rows, "perturbed": perturbed}
+        draft.counts = {"rows": writer.rows, "perturbed": perturbed, "rows_unchanged": unchanged}
 
 
 def _texts_of(choices: Sequence[Sequence[str]], texts: dict[str, Path], block: int) -> dict[str, list[PerturbedRow]]:

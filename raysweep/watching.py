@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from raysweep.errors import StoreError
-from raysweep.plans import SweepPlan
 from raysweep.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities
 from raysweep.storage.files import PATIENCE
 from raysweep.sweep_folder import SweepFolder
@@ -46,7 +45,7 @@ class Overview:
 
 
 class Watcher:
-    """A `raysweep.sweep.Watch`: polls the sweep's progress files while the engine works, and logs what is new.
+    """A `raysweep.making.Watch`: polls the sweep's progress files while the engine works, and logs what is new.
 
     Args:
         console: where to show it (stderr): a live table on a terminal, else lines.
@@ -59,7 +58,7 @@ class Watcher:
         self._blind = False  # the storage can't be read
 
     @contextmanager
-    def __call__(self, folder: SweepFolder, plan: SweepPlan, wanted: Sequence[str]) -> Iterator[None]:
+    def __call__(self, folder: SweepFolder, wanted: Sequence[str]) -> Iterator[None]:
         """Show the progress of the activities `wanted` until the block ends."""
         stop = threading.Event()
         thread = threading.Thread(target=self._follow, args=(folder, wanted, stop), daemon=True)

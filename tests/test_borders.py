@@ -71,7 +71,17 @@ LAYERS = [
         "samples_scores",
     },
     {"reference_times", "training_stage", "training_set_stage", "judging_stage", "evaluation_stage", "pipeline"},
-    {"reporting", "report_settings", "report_execution", "run_guards", "sweep", "watching", "space"},
+    {
+        "reporting",
+        "report_settings",
+        "report_execution",
+        "run_guards",
+        "making",
+        "sweep",
+        "data_sets",
+        "watching",
+        "space",
+    },
     {
         "perturb_view",
         "plan_view",

@@ -9,10 +9,11 @@ import pytest
 
 from raysweep.config import ExecutionConfig
 from raysweep.config_file import config_from, load_config
+from raysweep.making import RunOptions
 from raysweep.report_execution import execution_of
 from raysweep.report_settings import settings_of
 from raysweep.reporting import score
-from raysweep.sweep import RunOptions, run_sweep
+from raysweep.sweep import run_sweep
 
 NANO = Path(__file__).with_name("nano.yaml")
 

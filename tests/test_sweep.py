@@ -16,7 +16,8 @@ import pytest
 import raysweep
 from raysweep.config_file import load_config
 from raysweep.errors import UsageError
-from raysweep.sweep import RunOptions, SweepResult, run_sweep
+from raysweep.making import RunOptions
+from raysweep.sweep import SweepResult, run_sweep
 from tests.threads import one_thread
 
 __all__ = ["one_thread"]

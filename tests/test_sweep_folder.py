@@ -11,7 +11,8 @@ import pytest
 import raysweep
 from raysweep.config_file import config_from, load_config, to_yaml
 from raysweep.errors import StoreError, UsageError
-from raysweep.sweep import RunOptions, SweepResult, run_sweep
+from raysweep.making import RunOptions
+from raysweep.sweep import SweepResult, run_sweep
 from raysweep.sweep_folder import SweepFolder
 
 NANO = Path(__file__).with_name("nano.yaml")

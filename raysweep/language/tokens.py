@@ -61,7 +61,7 @@ def tagged_sentences(segments: tuple[Segment, ...], tagger: str) -> tuple[Senten
     """
     tag = TAGGERS.create(Spec(tagger)).tag
     found = []
-    for sentence in _sentences(segments):
+    for sentence in sentences(segments):
         tags = tag([_shown(token) for token in sentence])
         places = _auxiliaries([token.text.lower() for token in sentence], tags)
         found.append(
@@ -90,8 +90,8 @@ def _shown(token: Token) -> str:
     return token.text if token.natural or _NAME.fullmatch(token.text) else _OPAQUE
 
 
-def _sentences(segments: Sequence[Segment]) -> Iterator[list[Token]]:
-    """Yield the tokens of each sentence, not tagged yet."""
+def sentences(segments: Sequence[Segment]) -> Iterator[list[Token]]:
+    """Yield the tokens of each sentence, without tags."""
     sentence: list[Token] = []
     for gap, token in _tokens(segments):
         begins_item = "\n" in gap and _BULLET.match(segments[token.segment].text, token.start)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raysweep.perturbations.base import PERTURBATIONS, Perturbation
+from raysweep.perturbations.base import PERTURBATIONS, Perturbation, Text
 from raysweep.records import Segment, Spec
 from raysweep.seeding import python_rng
 
@@ -21,6 +21,23 @@ class Perturbed:
     text: str
     method: str  # the method that made it; for an aggregate the member drawn
     changed: bool  # the text differs from the clean one
+
+
+@dataclass(frozen=True, slots=True)
+class RowText:
+    """One text of a row.
+
+    Attributes:
+        segments: the clean text (`raysweep.perturbations.regions`).
+        protected: words that no method may change.
+        row_id: unique in the source and stable.
+        part: which of the row's texts this is where there are several: they share a method, not the noise.
+    """
+
+    segments: Sequence[Segment]
+    protected: frozenset[str]
+    row_id: str
+    part: str = ""
 
 
 class Perturber:
@@ -48,16 +65,23 @@ class Perturber:
     def perturb(
         self, segments: Sequence[Segment], protected: frozenset[str], *, row_id: str, part: str = ""
     ) -> Perturbed:
-        """Return a row's text after perturbation.
+        """Return one row's text after perturbation; see `perturb_all`."""
+        return self.perturb_all([RowText(segments, protected, row_id, part)])[0]
 
-        Args:
-            segments: the clean text (`raysweep.perturbations.regions`).
-            protected: words that no method may change.
-            row_id: unique in the source and stable.
-            part: which of the row's texts this is where there are several: they share a method, not the noise.
-        """
-        method = self.method(row_id)
-        names = (row_id, part) if part else (row_id,)
+    def perturb_all(self, rows: Sequence[RowText]) -> list[Perturbed]:
+        """Return the texts of rows after perturbation, in their order; a method gets all that it is to make at once."""
+        methods = [self.method(row.row_id) for row in rows]
+        made: dict[int, Perturbed] = {}
+        for method in dict.fromkeys(methods):
+            places = [at for at, own in enumerate(methods) if own is method]
+            texts = [self._text(rows[at], method) for at in places]
+            for at, segments in zip(places, method.perturb_all(texts), strict=True):
+                text = "".join(segment.text for segment in segments)
+                clean = "".join(segment.text for segment in rows[at].segments)
+                made[at] = Perturbed(text, method.name, text != clean)
+        return [made[at] for at in range(len(rows))]
+
+    def _text(self, row: RowText, method: Perturbation) -> Text:
+        names = (row.row_id, row.part) if row.part else (row.row_id,)
         rng = python_rng(self._seed, "text", self._source_id, method.name, *names)
-        text = "".join(segment.text for segment in method.perturb(segments, rng, protected))
-        return Perturbed(text, method.name, text != "".join(segment.text for segment in segments))
+        return Text(row.segments, rng, row.protected)

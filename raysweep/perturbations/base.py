@@ -5,11 +5,21 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from raysweep.errors import UsageError
 from raysweep.records import Segment, Spec
 from raysweep.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text to perturb: its segments, the generator of its noise, and the words that may not be changed."""
+
+    segments: Sequence[Segment]
+    rng: random.Random
+    protected: frozenset[str]
 
 
 class Perturbation(ABC):
@@ -38,6 +48,10 @@ class Perturbation(ABC):
         """Return all segments, the natural ones changed. Methods that need whole sentences override this."""
         return [Segment(self.perturb_text(s.text, rng, protected), True) if s.natural else s for s in segments]
 
+    def perturb_all(self, texts: Sequence[Text]) -> list[list[Segment]]:
+        """Return the segments of many texts. Methods that are faster with many at once override this."""
+        return [self.perturb(text.segments, text.rng, text.protected) for text in texts]
+
     def pick(self, rng: random.Random) -> Perturbation:
         """Return the method to apply to one row: itself, or for an aggregate the member it draws."""
         return self
@@ -46,6 +60,11 @@ class Perturbation(ABC):
     def parts(self) -> Sequence[Spec]:
         """The methods that make the rows of a set: an aggregate's members; none where it is this one itself."""
         return ()
+
+    @property
+    def pinned(self) -> Mapping[str, Any]:
+        """Arguments that fix what was found on this machine (``auto``), for keys and for other machines."""
+        return {}
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return what else texts depend on, for keys and manifests: language resources, with their versions."""

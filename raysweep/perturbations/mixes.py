@@ -56,11 +56,18 @@ class Mix(Perturbation):
             if not _is_left_out(name, language or {})
         ]
         self._methods = [PERTURBATIONS.create(part) for part in self._parts]
+        self._language = dict(language or {})
 
     @property
     def parts(self) -> Sequence[Spec]:
         """The members with their arguments; none where they are stacked."""
         return () if self._stacked else self._parts
+
+    @property
+    def pinned(self) -> Mapping[str, Any]:
+        """What the members found on this machine, for each that takes it."""
+        found = {key: value for method in self._methods for key, value in method.pinned.items()}
+        return {"language": {**self._language, **found}} if found else {}
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return what the members' texts depend on."""

@@ -7,7 +7,9 @@ text, tags once for all methods (`raysweep.language.tokens`).
 from __future__ import annotations
 
 import random
+import sys
 from abc import abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import ClassVar, NamedTuple
@@ -20,6 +22,10 @@ from raysweep.records import Segment, Spec
 
 _SITES_KEPT = 1024
 """Texts whose sites a method remembers."""
+
+
+Spans = Sequence[tuple[int, int]]
+"""(start, end) of words in a text, in order."""
 
 
 class Edit(NamedTuple):
@@ -107,8 +113,14 @@ def free_tokens(segments: tuple[Segment, ...], tagger: str, protected: frozenset
     kept = {index: protected_spans(s.text, protected) for index, s in enumerate(segments) if s.natural}
     for sentence in tagged_sentences(segments, tagger):
         for token in sentence:
-            if token.natural and not any(start <= token.start < end for start, end in kept[token.segment]):
+            if token.natural and not is_within(token.start, kept[token.segment]):
                 yield token
+
+
+def is_within(at: int, spans: Spans) -> bool:
+    """Tell whether a position is in one of some spans, which come in order."""
+    before = bisect_right(spans, (at, sys.maxsize)) - 1
+    return before >= 0 and at < spans[before][1]
 
 
 def protected_spans(text: str, protected: frozenset[str]) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ import warnings
 from itertools import islice
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.perturbations.apply import Perturber
+from raysweep.perturbations.apply import Perturber, RowText
 from raysweep.perturbations.recode import recode_prompt
 from raysweep.perturbations.regions import protected_words
 from raysweep.problems.base import ProblemSet
@@ -33,17 +33,16 @@ def build_test_set(
     if compat not in (None, RECODE):
         raise UsageError(f"unknown compat {compat!r}{did_you_mean(str(compat), [RECODE])}; known: {RECODE}")
     perturber = Perturber(perturbation, seed=seed, source_id=f"problems/{problem_set.name}")
-    rows = []
-    for problem in islice(problem_set.problems(), limit):
-        if compat == RECODE:
-            method = perturber.method(problem.task_id)
-            prompt = recode_prompt(method, problem.prompt, problem.entry_point, problem.reference, seed)
-            rows.append(_row(problem, prompt, method.name))
-        else:
-            segments = problem_set.segments(problem)
-            done = perturber.perturb(segments, protected_words(problem.prompt), row_id=problem.task_id)
-            rows.append(_row(problem, done.text, done.method))
-    return rows
+    problems = list(islice(problem_set.problems(), limit))
+    if compat == RECODE:
+        methods = [perturber.method(problem.task_id) for problem in problems]
+        return [
+            _row(p, recode_prompt(method, p.prompt, p.entry_point, p.reference, seed), method.name)
+            for p, method in zip(problems, methods, strict=True)
+        ]
+    texts = [RowText(problem_set.segments(p), protected_words(p.prompt), p.task_id) for p in problems]
+    made = perturber.perturb_all(texts)
+    return [_row(problem, done.text, done.method) for problem, done in zip(problems, made, strict=True)]
 
 
 def _row(problem: Problem, prompt: str, method: str) -> PromptRow:

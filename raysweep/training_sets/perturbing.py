@@ -5,12 +5,14 @@ The perturbation changes the instruction and an input that is prose, never the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from raysweep.perturbations.apply import Perturber
+from raysweep.perturbations.apply import Perturber, RowText
 from raysweep.perturbations.regions import ALWAYS_PROTECTED, is_prose, protected_words
 from raysweep.records import PerturbedRow, SourceRow, Spec
 from raysweep.training_sets.base import TrainingSource
+
+_INPUT = "input"
 
 
 def perturber_of(source: TrainingSource, method: Spec, seed: int) -> Perturber:
@@ -22,14 +24,21 @@ def perturb_rows(
     rows: Sequence[SourceRow], source: TrainingSource, methods: Mapping[str, Perturber]
 ) -> dict[str, list[PerturbedRow]]:
     """Return the rows' texts after each method, in the rows' order, by the names of the methods."""
-    made: dict[str, list[PerturbedRow]] = {name: [] for name in methods}
-    for row in rows:
-        protected = protected_words(row.instruction) if row.entry_point else ALWAYS_PROTECTED
-        instruction = source.segments(row, row.instruction)
-        given = source.segments(row, row.input) if row.input else []
-        is_text = is_prose(given)
-        for name, perturber in methods.items():
-            text = perturber.perturb(instruction, protected, row_id=row.row_id).text
-            also = perturber.perturb(given, protected, row_id=row.row_id, part="input").text if is_text else row.input
-            made[name].append(PerturbedRow(row.row_id, text, also))
+    texts = [text for row in rows for text in _texts(row, source)]
+    made = {}
+    for name, perturber in methods.items():
+        changed = {
+            (text.row_id, text.part): done.text for text, done in zip(texts, perturber.perturb_all(texts), strict=True)
+        }
+        made[name] = [
+            PerturbedRow(row.row_id, changed[row.row_id, ""], changed.get((row.row_id, _INPUT), row.input))
+            for row in rows
+        ]
     return made
+
+
+def _texts(row: SourceRow, source: TrainingSource) -> Iterator[RowText]:
+    protected = protected_words(row.instruction) if row.entry_point else ALWAYS_PROTECTED
+    yield RowText(source.segments(row, row.instruction), protected, row.row_id)
+    if row.input and is_prose(segments := source.segments(row, row.input)):
+        yield RowText(segments, protected, row.row_id, _INPUT)

@@ -14,10 +14,11 @@ import pytest
 
 import raysweep
 from raysweep.config_file import load_config
+from raysweep.making import RunOptions
 from raysweep.reporting import export
 from raysweep.status_view import cell_states
 from raysweep.storage.files import Files
-from raysweep.sweep import RunOptions, SweepResult, open_folder, run_sweep
+from raysweep.sweep import SweepResult, open_folder, run_sweep
 from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import content, made, written
 from tests.threads import one_thread

@@ -1,0 +1,1 @@
+"""Back-translation: one file an engine."""
