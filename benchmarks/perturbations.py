@@ -162,7 +162,7 @@ def sets(files: Sequence[str]) -> None:
             "name": "sets",
             "models": [{"name": "none", "generator": "reference"}],
             "training": {
-                "source": {"name": "jsonl", "path": str(folder / "rows.jsonl")},
+                "source": source,
                 "sets": made + shares + sizes,
             },
             "evaluation": {"problems": ["humaneval"]},
@@ -215,9 +215,8 @@ def translation() -> None:
     made = method.perturb_all([Text([Segment(text, True)], random.Random(0), NOTHING) for text in texts])
     took = time.monotonic() - began
     changed = sum("".join(s.text for s in segments) != text for segments, text in zip(made, texts, strict=True))
-    print(
-        f"{method.fingerprint()['translator']}: {len(texts) / took:.0f} texts a second, {changed} of {len(texts)} changed"
-    )
+    rate = f"{len(texts) / took:.0f} texts a second"
+    print(f"{method.fingerprint()['translator']}: {rate}, {changed} of {len(texts)} changed")
 
 
 if __name__ == "__main__":

@@ -6,14 +6,16 @@ https://github.com/wartaal/HanTa. Its tags are those of the British National Cor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Any
 
 from raysweep.language.tagging.base import TAGGERS, Tagger
 
 _MODEL = "morphmodel_en.pgz"
+_LOWEST = -1e6
 _PENN = {
     **dict.fromkeys(["AJ0", "ORD"], "JJ"),
     "AJC": "JJR",
@@ -55,8 +57,8 @@ class HanTaTagger(Tagger):
         """Return one Penn tag a word; punctuation is tagged as itself."""
         if not words:
             return []
-        found = _model().tag_sent(list(words), taglevel=0)
-        return [_PENN.get(tag, word) for tag, word in zip(found, words, strict=True)]
+        model, names = _model()
+        return [_PENN.get(names[tag], word) for tag, word in zip(model.tag_sent_viterbi(words), words, strict=True)]
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return HanTa's version; the model is part of its wheel."""
@@ -64,7 +66,53 @@ class HanTaTagger(Tagger):
 
 
 @cache
-def _model() -> Any:
-    from HanTa.HanoverTagger import HanoverTagger
+def _model() -> tuple[Any, dict[int, str]]:
+    """Return the loaded tagger and the names of its tags."""
+    from HanTa import HanoverTagger as hanta
 
-    return HanoverTagger(_MODEL)
+    class Quick(hanta.HanoverTagger):  # type: ignore[misc]
+        """HanTa, whose words are looked up once, and whose search over a sentence tries a word's own tags only."""
+
+        @lru_cache(maxsize=65_536)  # noqa: B019  # one object a process
+        def chances(self, word: str, cased: bool) -> dict[int, float]:
+            """Return the tags of a word with their log chances; none where any tag will do."""
+            found = dict(self._tag_word(word, cutoff=5, casesensitive=cased, conditional=True))
+            return {} if found.keys() <= {hanta.UNKNOWN} else found
+
+        def tag_sent_viterbi(self, sent: Sequence[str], casesensitive: bool = True) -> list[int]:
+            """Return the best tags of a sentence, the same as HanTa's."""
+            row: dict[tuple[int, int], float] = {(hanta.EMPTY, hanta.START): 0.0}
+            came: list[dict[tuple[int, int], tuple[int, int]]] = []
+            for at, word in enumerate(sent):
+                chances = self.chances(word, casesensitive and at > 0)
+                bound = sorted(row.values(), reverse=True)[5] - 1 if len(row) > 5 else _LOWEST
+                best: dict[tuple[int, int], float] = {}
+                origin: dict[tuple[int, int], tuple[int, int]] = {}
+                for state, before in row.items():
+                    if before < bound:
+                        continue
+                    follows = self.LP_trans_word[state]
+                    for tag in chances or follows:
+                        if tag == hanta.END or tag not in follows:
+                            continue
+                        chance = before + follows[tag] + (chances[tag] if chances else 0)
+                        reached = (state[1], tag)
+                        if chance > _LOWEST and chance > best.get(reached, -math.inf):
+                            best[reached], origin[reached] = chance, state
+                came.append(origin)
+                row = best
+            return self._path(row, came) if row else [hanta.UNKNOWN] * len(sent)
+
+        def _path(
+            self, row: dict[tuple[int, int], float], came: list[dict[tuple[int, int], tuple[int, int]]]
+        ) -> list[int]:
+            ends = {s: before + self.LP_trans_word[s].get(hanta.END, -math.inf) for s, before in row.items()}
+            state = max(ends, key=lambda state: ends[state])
+            tags = []
+            for origin in reversed(came):
+                tags.append(state[1])
+                state = origin[state]
+            return tags[::-1]
+
+    model = Quick(_MODEL)
+    return model, dict(model.int2tag)

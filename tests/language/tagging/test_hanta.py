@@ -4,6 +4,7 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.language.tagging.base import TAGGERS, upos
+from raysweep.language.tagging.hanta import _model
 from raysweep.records import Spec
 
 
@@ -44,3 +45,15 @@ def test_spacy_says_what_to_install_where_it_is_absent():
         assert "spacy download en_core_web_sm" in str(error) and "hanta" in str(error)
     else:
         assert found.tag(["The", "function", "returns", "it", "."])[2] == "VBZ"
+
+
+def test_tags_are_those_of_hanta_itself():
+    from HanTa.HanoverTagger import HanoverTagger
+
+    from raysweep.problems.humaneval import HumanEval
+
+    quick, names = _model()
+    plain = HanoverTagger("morphmodel_en.pgz")
+    for problem in HumanEval().problems()[::8]:
+        words = problem.prompt.split()
+        assert [names[tag] for tag in quick.tag_sent_viterbi(words)] == plain.tag_sent(words, taglevel=0)
