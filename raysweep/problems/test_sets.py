@@ -53,11 +53,11 @@ def _row(problem: Problem, prompt: str, method: str) -> PromptRow:
         clean_prompt=problem.prompt,
         method=method,
         changed=changed,
-        compiles=not changed or _still_compiles(problem, prompt),
+        compiles=not changed or still_compiles(problem, prompt),
     )
 
 
-def _still_compiles(problem: Problem, prompt: str) -> bool:
+def still_compiles(problem: Problem, prompt: str) -> bool:
     """Tell whether prompt + reference compiles; True where that says nothing (no Python, no reference, clean fails)."""
     if problem.language != "python" or problem.reference is None:
         return True
