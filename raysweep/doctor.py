@@ -19,6 +19,7 @@ from raysweep import doctor_checks as checks
 from raysweep import machine
 from raysweep.doctor_checks import GIB, Check, State
 from raysweep.errors import RaysweepError, UsageError
+from raysweep.records import Spec
 from raysweep.terminal import count
 
 RAY_TEMP = Path("/tmp")
@@ -44,6 +45,7 @@ def examine(storage: str | None = None, address: str | None = None) -> Iterator[
         "shared memory": shared_memory,
         "accelerators": lambda: checks.accelerators(machine.accelerators()),
         "isolation": isolation,
+        "language": language,
         "Ray": lambda: ray(address or os.environ.get("RAY_ADDRESS") or None),
         "storage": lambda: store(storage),
         "temp folder": lambda: temp_folder(Path(tempfile.gettempdir())),
@@ -75,6 +77,24 @@ def isolation() -> Check:
             )
             return Check("isolation", State.ERROR, found, "run no model's programs here, and report this line")
     return checks.isolation(level, missing)
+
+
+def language() -> Check:
+    """Tag a sentence, look a word up, and see which translators are ready: what W1 to W3 and S1 to S3 rest on."""
+    from raysweep.language.synonyms.base import SYNONYMS
+    from raysweep.language.tagging.base import TAGGERS
+    from raysweep.language.translation.base import TRANSLATORS
+
+    tagger, synonyms = TAGGERS.create(Spec("hanta")), SYNONYMS.create(Spec("wordnet"))
+    if tagger.tag(["It", "works"])[1] != "VBZ" or "telephone" not in synonyms.heads("phone", "NOUN"):
+        return Check("language", State.ERROR, "words are tagged or looked up wrongly", "install raysweep again")
+    here = {**tagger.fingerprint(), **synonyms.fingerprint()}
+    found = f"{here['tagger']}, WordNet {here['wordnet']}"
+    ready = [name for name in TRANSLATORS.names() if TRANSLATORS.create(Spec(name)).is_ready]
+    if ready:
+        return Check("language", State.OK, f"{found}; S1 by {', '.join(ready)}")
+    advice = "S1 needs it: apt install apertium apertium-eng-spa, or hub models (docs/perturbations.md)"
+    return Check("language", State.WARNING, f"{found}; no translator", advice)
 
 
 def ray(address: str | None) -> Check:

@@ -20,6 +20,7 @@ from raysweep.generators.base import GENERATORS
 from raysweep.jsonrows import check_file
 from raysweep.metrics.base import METRICS
 from raysweep.models.base import FAMILIES
+from raysweep.perturbations.apply import usable
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning import build_plan
 from raysweep.problems.base import PROBLEMS, ProblemSet
@@ -125,8 +126,8 @@ def evaluation_config(
         raise UsageError(
             f"--samples {decoding['samples']} at temperature 0: greedy draws are identical; give --temperature too"
         )
-    known = PERTURBATIONS.names()
-    wanted = known if perturbations == "all" else [name.strip() for name in perturbations.split(",") if name.strip()]
+    named = [name.strip() for name in perturbations.split(",") if name.strip()]
+    wanted = usable() if perturbations == "all" else named
     short = re.sub(r"[^A-Za-z0-9_.@+-]+", "-", Path(model).name)[:40].strip("-.@+_")
     entry: dict[str, Any] = {"name": short or "model"}
     if model in GENERATORS.names() and model != "transformers" and not Path(model).exists():

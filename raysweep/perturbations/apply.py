@@ -6,12 +6,30 @@ so an aggregate's row is byte-equal to the row of the single set of its member (
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation, Text
 from raysweep.records import Segment, Spec
 from raysweep.seeding import python_rng
+
+log = logging.getLogger("raysweep")
+
+
+def usable() -> list[str]:
+    """Return the names of the perturbations that can be made on this machine; log which can't, and why."""
+    found, why = [], ""
+    for name in PERTURBATIONS.names():
+        try:
+            PERTURBATIONS.create(Spec(name))
+            found.append(name)
+        except UsageError as error:
+            why = why or f"{name} and what draws from it are left out: {error}"
+    if why:
+        log.warning("%s", why)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from raysweep.errors import UnknownName
-from raysweep.perturbations.apply import Perturber
+from raysweep.perturbations.apply import Perturber, usable
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import Segment, Spec
 from raysweep.seeding import python_rng
@@ -80,3 +80,11 @@ def test_the_global_generator_is_left_alone():
 def test_an_unknown_perturbation_names_the_nearest():
     with pytest.raises(UnknownName, match=r"unknown perturbation 'c1' .did you mean 'C1'"):
         Perturber(Spec("c1"), seed=1, source_id="x")
+
+
+def test_what_cannot_be_made_here_is_left_out_of_all_and_told(monkeypatch, caplog):
+    from raysweep.language.translation import base
+
+    monkeypatch.setattr(base, "_PREFERRED", ())
+    assert set(usable()) == set(PERTURBATIONS.names()) - {"S1", "S", "mix_all"}
+    assert "left out" in caplog.text and "apt install apertium" in caplog.text
