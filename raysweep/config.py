@@ -67,6 +67,9 @@ class TrainingConfig(Strict):
     """Where rows come from and which sets are made of them."""
 
     source: SourceSpec
+    decontaminate: Literal["report", "drop"] = (
+        "report"  # rows that give evaluated problems away: listed, or left out too
+    )
     sets: Annotated[list[TrainingSetConfig], Field(min_length=1)]
 
 

@@ -14,12 +14,14 @@ import yaml
 
 from raysweep.config import SweepConfig
 from raysweep.errors import UsageError
+from raysweep.leakage_text import leakage_text
 from raysweep.making import RunOptions, make
 from raysweep.pipeline import damage_text
-from raysweep.planning import build_data_sets
-from raysweep.plans import Shared, TestSetPlan, TrainingSetPlan
+from raysweep.plans import Shared, with_inputs
 from raysweep.run_guards import only_run
 from raysweep.run_log import log, log_to
+from raysweep.set_planning import build_data_sets
+from raysweep.set_plans import TestSetPlan, TrainingSetPlan
 from raysweep.storage.artefacts import Node
 from raysweep.storage.places import full_disk_named
 from raysweep.storage.store import Store
@@ -50,6 +52,7 @@ class DataSets:
     sets: Sequence[DataSet]
     errors: Mapping[str, str]
     store: Store
+    leakage: str  # how many training rows give evaluated problems away, in words
 
 
 def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
@@ -60,23 +63,21 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
     """
     store = open_store(options.storage)
     store.require_writable()
-    training, tests = build_data_sets(config)
-    named: dict[str, TrainingSetPlan | TestSetPlan] = {f"training-{name}": plan for name, plan in training.items()}
-    named |= {f"{problems}-{name}": plan for (problems, name), plan in tests.items()}
+    named, leakage = build_data_sets(config)
     folder = SweepFolder(store, config.name)
     errors: Mapping[str, str] = {}
     with only_run(folder), full_disk_named(f"storage {store.files}"):
         for plan in named.values():
             if wrong := store.discard_if_damaged(plan.node):
                 log.warning("%s", damage_text(plan.node, wrong))
-        wanted = _missing(named.values(), store)
+        wanted = _missing([*named.values(), *([leakage] if leakage else [])], store)
         if wanted:
             folder.path.mkdir(parents=True, exist_ok=True)
             log_to(folder.path / "raysweep.log")
             errors = make(config, wanted, [], folder, options)
         folder.publish()
     made = [_data_set(name, plan, store) for name, plan in named.items() if store.has(plan.node)]
-    return DataSets(made, errors, store)
+    return DataSets(made, errors, store, leakage_text(config, leakage, store))
 
 
 def export(made: DataSets, folder: Path) -> None:
@@ -99,15 +100,14 @@ def export(made: DataSets, folder: Path) -> None:
         raise UsageError(f"--out {folder} can't be written ({error.strerror}); choose another folder") from None
 
 
-def _missing(plans: Iterable[TrainingSetPlan | TestSetPlan], store: Store) -> list[Shared]:
-    """Return the sets that don't exist, each after what it is made from and what of that doesn't exist either."""
+def _missing(plans: Iterable[Shared], store: Store) -> list[Shared]:
+    """Return the inputs that don't exist, each after what it is made from and what of that doesn't exist either."""
     found: dict[str, Shared] = {}
     for plan in plans:
-        if store.has(plan.node):
-            continue
-        for item in (*plan.inputs, plan) if isinstance(plan, TrainingSetPlan) else (plan,):
-            if not store.has(item.node):
-                found.setdefault(item.node.key, item)
+        if plan.node is not None and not store.has(plan.node):
+            for item in with_inputs(plan):
+                if item.node is not None and not store.has(item.node):
+                    found.setdefault(item.node.key, item)
     return list(found.values())
 
 

@@ -11,9 +11,10 @@ from raysweep.attempts import Recovery
 from raysweep.config import SweepConfig
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.pipeline import Context, make_cell, make_perturbed, make_shared, shared_id
-from raysweep.plans import BasePlan, CellPlan, PerturbedRowsPlan, Shared, TrainingSetPlan
+from raysweep.plans import BasePlan, CellPlan, Shared, reads
 from raysweep.progress import ProgressFile, read_activities
 from raysweep.run_guards import stopped_when_interrupted
+from raysweep.set_plans import PerturbedRowsPlan
 from raysweep.sweep_folder import SweepFolder
 
 Watch = Callable[[SweepFolder, Sequence[str]], AbstractContextManager[None]]
@@ -76,26 +77,13 @@ def _shared_tasks(shared: Sequence[Shared], context: Context) -> Iterator[Task]:
     for item in shared:
         if isinstance(item, PerturbedRowsPlan):
             perturbed.setdefault(shared_id(item), []).append(item)
-    for name, item in {shared_id(item): item for item in shared}.items():
-        reads = [shared_id(read) for read in _read_by(item)]
-        after = tuple(dict.fromkeys(read for read in reads if read in known))
+    for own, item in {shared_id(item): item for item in shared}.items():
+        after = tuple(dict.fromkeys(name for name in map(shared_id, reads(item)) if name in known))
         if isinstance(item, PerturbedRowsPlan):
-            yield Task(name, functools.partial(_run_perturbing, perturbed[name], context), after=after, spreads=True)
+            yield Task(own, functools.partial(_run_perturbing, perturbed[own], context), after=after, spreads=True)
         else:
             workers = item.recipe.workers if isinstance(item, BasePlan) and item.recipe else 0
-            yield Task(name, functools.partial(_run_shared, item, context), workers, after)
-
-
-def _read_by(item: Shared) -> Sequence[Shared]:
-    """Return what a shared input is made from."""
-    match item:
-        case BasePlan():
-            return [item.training_set] if item.training_set else []
-        case TrainingSetPlan():
-            return item.inputs
-        case PerturbedRowsPlan():
-            return [item.rows]
-    return []
+            yield Task(own, functools.partial(_run_shared, item, context), workers, after)
 
 
 def _run_perturbing(items: Sequence[PerturbedRowsPlan], context: Context, stages: Stages) -> Mapping[str, float]:

@@ -17,27 +17,19 @@ from dataclasses import dataclass
 from raysweep.attempts import Recovery, with_retries
 from raysweep.engine.base import Stages
 from raysweep.evaluation_stage import evaluate
-from raysweep.plans import (
-    BasePlan,
-    CellPlan,
-    PerturbedRowsPlan,
-    ReferenceTimesPlan,
-    Shared,
-    SourceRowsPlan,
-    TestSetPlan,
-    TrainingSetPlan,
-)
+from raysweep.plans import BasePlan, CellPlan, ReferenceTimesPlan, Shared, reads
 from raysweep.problems.base import PROBLEMS
 from raysweep.progress import ProgressFile
 from raysweep.records import PromptRow
 from raysweep.reference_times import make_reference_times
+from raysweep.set_plans import LeakagePlan, PerturbedRowsPlan, SourceRowsPlan, TestSetPlan, TrainingSetPlan
 from raysweep.stage_inputs import passing
 from raysweep.storage.artefacts import Artefact
 from raysweep.storage.files import Files
 from raysweep.storage.holders import Holder
 from raysweep.storage.store import Store
 from raysweep.tables import ROWS, write_rows
-from raysweep.training_set_stage import make_perturbed_rows, make_source_rows, make_training_set
+from raysweep.training_set_stage import make_leakage, make_perturbed_rows, make_source_rows, make_training_set
 from raysweep.training_stage import fine_tune, pretrain
 
 
@@ -100,23 +92,22 @@ def ensure(plan: Shared, store: Store, context: Context, stages: Stages, progres
     with store.making(node, lambda: store.has(node), waits_in(progress)) as missing:
         if not missing:
             return
+        for item in reads(plan):
+            ensure(item, store, context, stages, progress)
         match plan:
             case SourceRowsPlan():
                 make_source_rows(plan, store)
+            case LeakagePlan():
+                make_leakage(plan, store)
             case PerturbedRowsPlan():
-                ensure(plan.rows, store, context, stages, progress)
                 make_perturbed_rows([plan], store, stages, progress)
             case TrainingSetPlan():
-                for item in plan.inputs:
-                    ensure(item, store, context, stages, progress)
                 make_training_set(plan, store)
             case TestSetPlan():
                 make_test_set(plan, store)
             case ReferenceTimesPlan():
                 make_reference_times(plan, store, stages, progress)
             case BasePlan():
-                assert plan.training_set is not None
-                ensure(plan.training_set, store, context, stages, progress)
                 pretrain(plan, store, context.checkpoint_every, stages, progress)
 
 

@@ -14,60 +14,11 @@ from raysweep.config import SweepConfig
 from raysweep.grid import Cell, Grid, Pair
 from raysweep.programs import Limits, Sandbox
 from raysweep.records import Decoding, ModelRef, Spec, canonical_json
+from raysweep.set_plans import LeakagePlan, PerturbedRowsPlan, SourceRowsPlan, TestSetPlan, TrainingSetPlan
 from raysweep.storage.artefacts import Node, Unit
 from raysweep.storage.store import Store
 from raysweep.storage.verdicts import level_of
 from raysweep.trainers.base import Recipe
-from raysweep.training_sets.choice import Choice
-
-
-@dataclass(frozen=True)
-class SourceRowsPlan:
-    """The clean rows of a source, written once so that any block of them can be read."""
-
-    node: Node
-    source: Spec
-
-
-@dataclass(frozen=True)
-class PerturbedRowsPlan:
-    """The texts of all rows of a source after one method, from which training sets take."""
-
-    node: Node
-    rows: SourceRowsPlan
-    method: Spec
-    seed: int
-
-
-@dataclass(frozen=True)
-class TrainingSetPlan:
-    """Rows to take from a source and from its perturbed rows. `perturbation`: a method or an aggregate of `texts`."""
-
-    node: Node
-    rows: SourceRowsPlan
-    texts: tuple[PerturbedRowsPlan, ...]
-    perturbation: Spec
-    choice: Choice
-    seed: int
-
-    @property
-    def inputs(self) -> tuple[SourceRowsPlan | PerturbedRowsPlan, ...]:
-        """What the set is made from, in making order."""
-        return (self.rows, *self.texts)
-
-
-@dataclass(frozen=True)
-class TestSetPlan:
-    """Prompts to make. `limit`: the first problems only."""
-
-    __test__ = False  # not a test class, whatever pytest thinks of its name
-
-    node: Node
-    problem_set: Spec
-    perturbation: Spec
-    seed: int
-    compat: str | None
-    limit: int | None
 
 
 @dataclass(frozen=True)
@@ -179,7 +130,30 @@ class CellPlan:
         return self.model is not None and not store.has(self.model)
 
 
-Shared = SourceRowsPlan | PerturbedRowsPlan | TrainingSetPlan | TestSetPlan | BasePlan | ReferenceTimesPlan
+Shared = (
+    SourceRowsPlan | LeakagePlan | PerturbedRowsPlan | TrainingSetPlan | TestSetPlan | BasePlan | ReferenceTimesPlan
+)
+
+
+def reads(plan: Shared) -> Sequence[Shared]:
+    """Return what a shared input is made from, in making order."""
+    match plan:
+        case SourceRowsPlan():
+            return [plan.leaks] if plan.leaks else []
+        case LeakagePlan() | PerturbedRowsPlan():
+            return [plan.rows]
+        case TrainingSetPlan():
+            return [plan.rows, *plan.texts]
+        case BasePlan():
+            return [plan.training_set] if plan.training_set else []
+    return []
+
+
+def with_inputs(plan: Shared) -> Iterator[Shared]:
+    """Yield what a shared input is made from, and from what that is, in making order, then the input itself."""
+    for item in reads(plan):
+        yield from with_inputs(item)
+    yield plan
 
 
 @dataclass(frozen=True)
@@ -189,20 +163,24 @@ class SweepPlan:
     config: SweepConfig
     grid: Grid
     cells: tuple[CellPlan, ...]
+    leakage: LeakagePlan | None = None  # where something is fine-tuned
 
     def shared(self) -> list[Shared]:
         """Return the inputs that cells share, each once, those of base models first."""
         found: dict[str, Shared] = {}
         for cell in self.cells:
             base = cell.base
-            plans: list[Shared | None] = [*_with_inputs(base.training_set), base, *_with_inputs(cell.training_set)]
-            for plan in plans:
-                if plan is not None and plan.node is not None:
-                    found.setdefault(plan.node.key, plan)
+            for plan in (base, cell.training_set):
+                for item in with_inputs(plan) if plan is not None else ():
+                    if item.node is not None:
+                        found.setdefault(item.node.key, item)
             for pair in cell.pairs:
                 found.setdefault(pair.test_set.node.key, pair.test_set)
                 if pair.times is not None:
                     found.setdefault(pair.times.node.key, pair.times)
+        for item in with_inputs(self.leakage) if self.leakage else ():
+            if item.node is not None:
+                found.setdefault(item.node.key, item)
         return list(found.values())
 
     def missing_cells(self, store: Store) -> list[CellPlan]:
@@ -222,15 +200,15 @@ class SweepPlan:
             needed += [pair.times for pair in cell.pairs if pair.times and not pair.is_judged(store)]
             if cell.model is not None and not store.has(cell.model):
                 needed.append(cell.training_set)
-        needed += [i.training_set for i in needed if isinstance(i, BasePlan) and i.node and not store.has(i.node)]
-        for item in [i for i in needed if isinstance(i, TrainingSetPlan) and not store.has(i.node)]:
-            needed += item.texts
-        needed += [
-            i.rows for i in needed if isinstance(i, TrainingSetPlan | PerturbedRowsPlan) and not store.has(i.node)
-        ]
-        wanted = {item.node.key for item in needed if item and item.node and not store.has(item.node)}
+        needed.append(self.leakage)
+        wanted: set[str] = set()
+        for item in needed:
+            wanted |= _missing(item, store) if item is not None else set()
         return [item for item in self.shared() if item.node and item.node.key in wanted]
 
 
-def _with_inputs(plan: TrainingSetPlan | None) -> list[Shared]:
-    return [] if plan is None else [*plan.inputs, plan]
+def _missing(plan: Shared, store: Store) -> set[str]:
+    """Return the keys of an input and of what it is made from, as far as they have to be made."""
+    if plan.node is None or store.has(plan.node):
+        return set()
+    return {plan.node.key}.union(*(_missing(item, store) for item in reads(plan)))

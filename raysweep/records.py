@@ -92,6 +92,17 @@ class SourceRow:
     input: str = ""
     language: str = ""
     entry_point: str = ""  # of a prompt-shaped instruction; empty otherwise
+    task_id: str = ""  # of the published problem that the row is, where it says so
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A training row that gives an evaluated problem away."""
+
+    row_id: str
+    problem_set: str
+    task_id: str
+    rule: str  # "task id", "instruction", "first sentence", "solution", "docstring overlap", "solution overlap"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 from raysweep.config import SweepConfig
 from raysweep.config_models import RecipeConfig
 from raysweep.config_types import SpecConfig
+from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.problems.base import PROBLEMS
 from raysweep.registry import Registry
@@ -32,7 +33,11 @@ def settings_of(config: SweepConfig) -> list[Line]:
 def _perturbations(config: SweepConfig) -> Iterator[Line]:
     sets = config.training.sets if config.training else []
     for name in dict.fromkeys([*config.evaluation.perturbations, *(entry.perturbation for entry in sets)]):
-        method = PERTURBATIONS.create(config.perturbation(name))
+        try:
+            method = PERTURBATIONS.create(config.perturbation(name))
+        except UsageError:  # a report may be written where a translator isn't
+            yield name, PERTURBATIONS.get(name).title
+            continue
         if method.level != "none":
             parts = (f"strength {method.strength:g}", method.rate_text())
             yield f"{name} {method.title}", ", ".join(filter(None, parts))

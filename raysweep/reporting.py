@@ -84,7 +84,7 @@ def write_report(
             notice=config.report.notice,
             scores=scores,
             order=order,
-            settings=[*settings_of(config), *_execution(folder, config)],
+            settings=[*settings_of(config), *_leakage(folder), *_execution(folder, config)],
             config_yaml=to_yaml(config),
             failures=failures,
             provenance=_provenance(folder),
@@ -159,6 +159,12 @@ def _samples(folder: SweepFolder) -> Iterator[PairSamples]:
                 _read(folder.store, row.completions, Completion),
                 _read(folder.store, row.results, Result),
             )
+
+
+def _leakage(folder: SweepFolder) -> list[Line]:
+    """Return what the newest run that looked for leaks said."""
+    told = [str(run["leakage"]) for run in folder.runs() if run.get("leakage")]
+    return [("leakage", told[-1])] if told else []
 
 
 def _execution(folder: SweepFolder, config: SweepConfig) -> list[Line]:

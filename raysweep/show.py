@@ -70,6 +70,8 @@ def print_data_sets(made: DataSets, as_json: bool) -> None:
     for one in made.sets:
         table.add_row(one.name, f"{one.rows:,}", f"{one.perturbed:,}", f"{one.unchanged:,}", f"{one.broken:,}")
     console.print(table)
+    if made.leakage:
+        console.print(f"leakage: {made.leakage}", soft_wrap=True)
     for name, error in made.errors.items():
         console.print(f"failed: {name}: {error}", style="red", soft_wrap=True)
 

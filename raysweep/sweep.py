@@ -13,6 +13,7 @@ from raysweep.config import SweepConfig
 from raysweep.config_file import to_yaml
 from raysweep.errors import UsageError
 from raysweep.execution.permission import require_permission
+from raysweep.leakage_text import leakage_text
 from raysweep.machine import cores, gpus
 from raysweep.making import RunOptions, make
 from raysweep.pipeline import damage_text
@@ -74,7 +75,8 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
         if missing or shared:
             log_to(folder.path / "raysweep.log")
             errors = _make(plan, missing, shared, folder, options)
-            folder.add_run(_run_record(started, options, missing, errors))
+            leakage = leakage_text(config, plan.leakage, store)
+            folder.add_run({**_run_record(started, options, missing, errors), "leakage": leakage})
         scores, _ = analyse(folder, plan, errors)
         folder.publish()
     return SweepResult(config, folder, scores, errors, len(missing), f"{folder}/report.html")

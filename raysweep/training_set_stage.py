@@ -6,33 +6,56 @@ blocks that a killed run had made are used by the next one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from raysweep.engine.base import PerturbJob, Stages
-from raysweep.plans import PerturbedRowsPlan, SourceRowsPlan, TrainingSetPlan
+from raysweep.problems.base import PROBLEMS
 from raysweep.progress import ProgressFile
-from raysweep.records import PerturbedRow, SourceRow, TrainingRow
+from raysweep.records import Leak, PerturbedRow, SourceRow, TrainingRow
+from raysweep.set_plans import LeakagePlan, PerturbedRowsPlan, SourceRowsPlan, TrainingSetPlan
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.store import Store
-from raysweep.tables import ROWS, RowWriter, block_count, read_block, row_count
+from raysweep.tables import ROWS, RowWriter, block_count, read_block, row_count, write_rows
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.build import build_rows
 from raysweep.training_sets.choice import CLEAN, Chooser
+from raysweep.training_sets.leakage import LeakFinder
 from raysweep.training_sets.perturbing import perturber_of
 
 BLOCK_ROWS = 512
 
 
 def make_source_rows(plan: SourceRowsPlan, store: Store) -> None:
-    """Write a source's rows."""
-    rows = iter(SOURCES.create(plan.source).rows())
+    """Write a source's rows, those that leak left out where that is planned."""
+    rows = iter(SOURCES.create(plan.source).rows()) if plan.leaks is None else _kept(plan.leaks, store)
     with store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, SourceRow) as writer:
             while block := list(islice(rows, BLOCK_ROWS)):
                 writer.add(block)
         draft.counts = {"rows": writer.rows}
+
+
+def make_leakage(plan: LeakagePlan, store: Store) -> None:
+    """List the rows of a source that give evaluated problems away."""
+    finder = LeakFinder({name: PROBLEMS.create(spec) for name, spec in plan.problems})
+    leaks = list(finder.leaks(_source_rows(plan.rows, store)))
+    with store.writing(plan.node) as draft:
+        write_rows(draft.folder / ROWS, Leak, leaks, ["row_id", "problem_set", "task_id"])
+        total = row_count(store.use(plan.rows.node) / ROWS)
+        draft.counts = {"rows": total, "leaking": len({leak.row_id for leak in leaks})}
+
+
+def _source_rows(plan: SourceRowsPlan, store: Store) -> Iterator[SourceRow]:
+    path = store.use(plan.node) / ROWS
+    for block in range(block_count(path)):
+        yield from read_block(path, SourceRow, block)
+
+
+def _kept(leaks: LeakagePlan, store: Store) -> Iterator[SourceRow]:
+    leaking = {leak.row_id for leak in store.rows(leaks.node, Leak)}
+    return (row for row in _source_rows(leaks.rows, store) if row.row_id not in leaking)
 
 
 def make_perturbed_rows(

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.engine.base import Stages, TrainWork
-from raysweep.plans import BasePlan, CellPlan, TrainingSetPlan
+from raysweep.plans import BasePlan, CellPlan
 from raysweep.progress import ProgressFile
 from raysweep.records import ModelRef, TrainingRow
+from raysweep.set_plans import TrainingSetPlan
 from raysweep.stage_inputs import base_ref
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store

@@ -62,6 +62,8 @@ LAYERS = [
     {"engine", "grid", "progress", "attempts", "inputs", "config_file"},
     {
         "plans",
+        "set_plans",
+        "set_planning",
         "planning",
         "plan_keys",
         "stage_inputs",
@@ -77,6 +79,7 @@ LAYERS = [
         "report_execution",
         "run_guards",
         "making",
+        "leakage_text",
         "sweep",
         "data_sets",
         "watching",

@@ -125,3 +125,34 @@ def test_no_model_is_looked_for(tmp_path):
 def test_source_rows_are_stored_once_in_blocks(made):
     (folder,) = (made.store.scratch / "artefacts/source_rows").glob("*/*")
     assert len(read_rows(folder / ROWS, SourceRow)) == 64
+
+
+def rows_with_a_leak(tmp_path):
+    """A source of 40 rows, two of which are HumanEval's problems 0 and 1."""
+    from raysweep.problems.humaneval import HumanEval
+
+    rows = [{"instruction": f"Write the function number {n} of all.", "output": f"def f{n}(): pass"} for n in range(40)]
+    for problem in HumanEval().problems()[:2]:
+        rows[7 + len(problem.task_id) % 2 + int(problem.task_id[-1])]["output"] = str(problem.reference)
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return (
+        "training.source={name: jsonl, path: " + str(tmp_path / "rows.jsonl") + "}",
+        "evaluation.problems=[humaneval]",
+    )
+
+
+def test_rows_that_leak_are_told_and_kept_or_left_out(tmp_path):
+    overrides = rows_with_a_leak(tmp_path)
+    kept = make(tmp_path / "store", *overrides)
+    assert "2 of 40 training rows give 2 evaluated problems away (2 by solution)" in kept.leakage
+    assert "they are kept" in kept.leakage and len(rows_of(kept, "training-C1")) == 40
+    left = make(tmp_path / "store", *overrides, "training.decontaminate=drop")
+    assert "they are left out" in left.leakage
+    ids = {row.source_id for row in rows_of(left, "training-C1")}
+    assert len(ids) == 38 and len(rows_of(left, "training-some")) == 38 and len(rows_of(left, "training-x2")) == 76
+    whole = {row.source_id: row.instruction for row in rows_of(kept, "training-C1")}
+    assert all(whole[row.source_id] == row.instruction for row in rows_of(left, "training-C1"))
+
+
+def test_a_world_that_keeps_its_problems_apart_is_not_looked_at(made):
+    assert made.leakage == ""

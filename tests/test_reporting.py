@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -119,3 +120,16 @@ def test_a_sweeps_report_holds_how_its_programs_were_run(storage, tmp_path):
 def test_a_share_above_one_is_all_of_it():
     lines = dict(settings_of(load_config(NANO, ["strengths={C3: 20}", "evaluation.perturbations=[C3]"])))
     assert lines["C3 ChangeCharCase"] == "strength 20, 100 % of letters with a case"
+
+
+def test_the_report_says_which_training_rows_give_problems_away(tmp_path):
+    rows = [{"instruction": f"Write the function number {n} of all.", "output": f"def f{n}(): pass"} for n in range(20)]
+    rows[3]["task_id"] = "HumanEval/2"
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = "training.source={name: jsonl, path: " + str(tmp_path / "rows.jsonl") + "}"
+    small = ["evaluation.problems=[humaneval]", "evaluation.limit=1", "evaluation.perturbations=[clean]"]
+    config = load_config(NANO, [source, *small, "name=leaky", "training.sets=[clean]"])
+    result = run_sweep(config, RunOptions(str(tmp_path / "store"), "local"))
+    assert not result.errors
+    report = Path(result.report).read_text()
+    assert "1 of 20 training rows gives 1 evaluated problem away (1 by task id); it is kept" in report

@@ -19,6 +19,7 @@ class TrainingSource(ABC):
     """
 
     name: ClassVar[str]
+    apart_from: ClassVar[frozenset[str]] = frozenset()  # problem sets that its rows can't give away, by construction
 
     @abstractmethod
     def rows(self) -> Iterable[SourceRow]:

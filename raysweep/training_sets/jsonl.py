@@ -1,4 +1,4 @@
-"""Training-set source `jsonl`: rows {instruction, output, optional input, optional language} from a user's file.
+"""Training-set source `jsonl`: rows {instruction, output, optional input, language, task_id} from a user's file.
 
 One JSON object a line, or one JSON array; gzip is read too. A row without a language takes the tag of the first code
 fence in its output, in lower case.
@@ -43,6 +43,7 @@ class JsonlSource(TrainingSource):
                 output=output,
                 input=row.text("input", ""),
                 language=row.text("language", "") or _fence_tag(output),
+                task_id=row.text("task_id", ""),
             )
 
     def fingerprint(self) -> Mapping[str, Any]:

@@ -24,6 +24,8 @@ class MiniCodeRows(TrainingSource):
         UsageError: the part isn't one, or `rows` isn't positive.
     """
 
+    apart_from = frozenset({"minicode"})  # what is held out is never drawn for training
+
     def __init__(self, world: int, rows: int, part: str = "finetuning") -> None:
         if part not in PARTS:
             raise UsageError(f"minicode: part {part!r} is none of {', '.join(PARTS)}{did_you_mean(part, PARTS)}")

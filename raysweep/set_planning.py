@@ -1,0 +1,125 @@
+"""SweepConfig -> plans of its training and test sets; no model is looked at."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from raysweep.config import SweepConfig
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.plan_keys import method_spec
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import Spec
+from raysweep.set_plans import LeakagePlan, PerturbedRowsPlan, SourceRowsPlan, TestSetPlan, TrainingSetPlan
+from raysweep.storage.artefacts import Node
+from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.choice import CLEAN, Choice
+from raysweep.training_sets.leakage import VERSION as LEAK_RULES
+
+
+def build_data_sets(config: SweepConfig) -> tuple[dict[str, TrainingSetPlan | TestSetPlan], LeakagePlan | None]:
+    """Return the sets of a config as ``training-NAME`` and ``PROBLEMS-NAME``, and the leaks; no model is read.
+
+    Raises:
+        UsageError: a file that it names can't be read.
+    """
+    planner = SetPlanner(config)
+    sets = config.training.sets if config.training else []
+    found: dict[str, TrainingSetPlan | TestSetPlan] = {
+        f"training-{s.name}": planner.fine_tuning_set(s.name) for s in sets
+    }
+    for problems in config.evaluation.problems:
+        for name in config.evaluation.perturbations:
+            found[f"{problems.name}-{name}"] = planner.test_set(problems.name, name)
+    return found, planner.leakage() if sets else None
+
+
+class SetPlanner:
+    """Plans each distinct set of a config once."""
+
+    def __init__(self, config: SweepConfig) -> None:
+        self.config = config
+        self.problem_specs = {p.name: p.spec(PROBLEMS, config.seed) for p in config.evaluation.problems}
+        self.test_set = cache(self._test_set)
+        self.fine_tuning_set = cache(self._fine_tuning_set)
+        self.problem_fingerprint = cache(self._problem_fingerprint)
+
+    def _fine_tuning_set(self, name: str) -> TrainingSetPlan:
+        training = self.config.training
+        assert training is not None
+        wanted = next(s for s in training.sets if s.name == name)
+        source = training.source.spec(SOURCES, self.config.seed)
+        leaks = self.leakage() if training.decontaminate == "drop" else None
+        rows = self.source_rows(source, leaks)
+        return self.training_set(rows, wanted.perturbation, wanted.choice, f"training set {name}")
+
+    def leakage(self) -> LeakagePlan | None:
+        """Return what lists the fine-tuning rows that give evaluated problems away; None where none of them can."""
+        training = self.config.training
+        assert training is not None
+        source = training.source.spec(SOURCES, self.config.seed)
+        apart = SOURCES.get(source.name).apart_from
+        problems = tuple((name, spec) for name, spec in self.problem_specs.items() if spec.name not in apart)
+        if not problems:
+            return None
+        rows = self.source_rows(source)
+        spec = {"rules": LEAK_RULES, "problems": [self.problem_fingerprint(name) for name, _ in problems]}
+        node = Node("leakage", 1, spec, (rows.node.key,), f"leaks in {rows.node.label}")
+        return LeakagePlan(node, rows, problems)
+
+    def training_set(self, rows: SourceRowsPlan, perturbation: str, choice: Choice, label: str) -> TrainingSetPlan:
+        """Return a set of a source's rows."""
+        method = _pinned(self.config.perturbation(perturbation, choice.compose))
+        if choice.ratio == 0 and choice.size == 1:
+            method = Spec(CLEAN)  # 0 % of anything is the clean set
+        texts = tuple(self._perturbed_rows(rows, part) for part in _parts(method))
+        spec: dict[str, Any] = {"perturbation": method.name}
+        if method.name != CLEAN:
+            draw = choice.draw if choice.ratio < 1 or choice.size != 1 else 0
+            drawn = dataclasses.asdict(dataclasses.replace(choice, draw=draw))
+            spec |= {"choice": drawn, "seed": self.config.seed}
+        node = Node("training_set", 2, spec, (rows.node.key, *(text.node.key for text in texts)), label)
+        return TrainingSetPlan(node, rows, texts, method, choice, self.config.seed)
+
+    def source_rows(self, source: Spec, leaks: LeakagePlan | None = None) -> SourceRowsPlan:
+        """Return the rows of a source, without leaks where they are given."""
+        spec = {"source": source.name, "rows": dict(SOURCES.create(source).fingerprint())}
+        inputs = (leaks.node.key,) if leaks else ()
+        return SourceRowsPlan(Node("source_rows", 1, spec, inputs, f"rows of {source.name}"), source, leaks)
+
+    def _perturbed_rows(self, rows: SourceRowsPlan, method: Spec) -> PerturbedRowsPlan:
+        spec = {"perturbation": method_spec(method), "seed": self.config.seed}
+        node = Node("perturbed_rows", 1, spec, (rows.node.key,), f"{rows.node.label} after {method.name}")
+        return PerturbedRowsPlan(node, rows, method, self.config.seed)
+
+    def _test_set(self, problem_set: str, perturbation: str) -> TestSetPlan:
+        evaluation = self.config.evaluation
+        method = _pinned(self.config.perturbation(perturbation, evaluation.compose))
+        if evaluation.compat is not None:
+            method = Spec(method.name)  # ReCode knows no strength
+        spec: dict[str, Any] = {
+            "problems": self.problem_fingerprint(problem_set),
+            "perturbation": method_spec(method),
+            "limit": evaluation.limit,
+        }
+        if method.name != CLEAN:
+            spec = {**spec, "seed": self.config.seed, "compat": evaluation.compat}
+        node = Node("test_set", 1, spec, (), f"test set {problem_set} {perturbation}")
+        problems = self.problem_specs[problem_set]
+        return TestSetPlan(node, problems, method, self.config.seed, evaluation.compat, evaluation.limit)
+
+    def _problem_fingerprint(self, problem_set: str) -> dict[str, Any]:
+        spec = self.problem_specs[problem_set]
+        return {"name": spec.name, **PROBLEMS.create(spec).fingerprint()}
+
+
+def _pinned(method: Spec) -> Spec:
+    """Return a method with what ``auto`` is on this machine, so that it is the same on the others."""
+    return Spec(method.name, {**method.args, **PERTURBATIONS.create(method).pinned})
+
+
+def _parts(method: Spec) -> Sequence[Spec]:
+    """Return the methods that make the rows of a set: an aggregate's members, else itself; none for the clean set."""
+    return () if method.name == CLEAN else (PERTURBATIONS.create(method).parts or (method,))

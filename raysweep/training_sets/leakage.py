@@ -1,0 +1,148 @@
+"""Which training rows give evaluated problems away (study.md section 2).
+
+Three rules: a row with an evaluated task id; equal normalised instruction, entry point with first sentence, or
+reference body; a run of 10-token shingles that covers over half of a problem's docstring or solution. Words are
+compared in lower case, without marks and blanks. Texts of fewer than ten words have no shingles, so only equality
+counts for them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from raysweep.problems.base import ProblemSet
+from raysweep.records import Leak, Problem, Segment, SourceRow
+
+VERSION = 1
+"""Of the rules; it stands in keys."""
+SHINGLE = 10  # tokens
+SHARE = 0.5
+"""Of a text's tokens that one run of shingles must cover, and more."""
+_WORD = re.compile(r"[^\W_]+")
+_FENCED = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*\n(.*?)^[ \t]*(?:```|~~~)", re.DOTALL | re.MULTILINE)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n\s*\n")
+_HUMANEVAL = ("python", "java", "cpp", "humaneval")
+"""Families of task ids that mean the same problems: HumanEval-X is HumanEval."""
+
+Words = tuple[str, ...]
+Place = tuple[int, str, int]
+"""(text, "docstring" or "solution", first token)"""
+
+
+@dataclass
+class _Index:
+    """What is looked for: evaluated problems by what would give them away; values are numbers of problems."""
+
+    ids: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
+    instructions: dict[Words, list[int]] = field(default_factory=lambda: defaultdict(list))
+    openings: dict[tuple[str, Words], list[int]] = field(default_factory=lambda: defaultdict(list))
+    solutions: dict[Words, list[int]] = field(default_factory=lambda: defaultdict(list))
+    shingles: dict[Words, list[Place]] = field(default_factory=lambda: defaultdict(list))
+
+
+class LeakFinder:
+    """Finds rows that give evaluated problems away.
+
+    Args:
+        problem_sets: the evaluated ones, by the names that leaks are told under.
+    """
+
+    def __init__(self, problem_sets: Mapping[str, ProblemSet]) -> None:
+        self._problems: list[tuple[str, str]] = []
+        self._lengths: dict[tuple[int, str], int] = {}
+        self._index = _Index()
+        for name, problem_set in problem_sets.items():
+            for problem in problem_set.problems():
+                self._add(name, problem, problem_set.segments(problem))
+
+    def leaks(self, rows: Iterable[SourceRow]) -> Iterator[Leak]:
+        """Yield the leaks of rows, each problem once a row, by the first rule that finds it."""
+        for row in rows:
+            found: dict[int, str] = {}
+            for rule, number in self._of(row):
+                found.setdefault(number, rule)
+            for number in sorted(found):
+                yield Leak(row.row_id, *self._problems[number], found[number])
+
+    def _add(self, name: str, problem: Problem, segments: Sequence[Segment]) -> None:
+        number = len(self._problems)
+        self._problems.append((name, problem.task_id))
+        inside = [at for at, segment in enumerate(segments) if segment.natural]
+        description = "".join(s.text for s in segments[inside[0] : inside[-1] + 1]) if inside else ""
+        self._index.ids[_task(problem.task_id)].append(number)
+        self._index.instructions[_words(description)].append(number)
+        self._index.openings[problem.entry_point, _first_sentence(description)].append(number)
+        if problem.reference:
+            self._index.solutions[_words(problem.reference)].append(number)
+        for kind, text in (("docstring", description), ("solution", problem.reference or "")):
+            words = _words(text)
+            self._lengths[number, kind] = len(words)
+            for at in range(len(words) - SHINGLE + 1):
+                self._index.shingles[words[at : at + SHINGLE]].append((number, kind, at))
+
+    def _of(self, row: SourceRow) -> Iterator[tuple[str, int]]:
+        """Yield (rule, number of the problem), the strictest rule first."""
+        index = self._index
+        if row.task_id:
+            yield from (("task id", number) for number in index.ids.get(_task(row.task_id), ()))
+        if instruction := _words(row.instruction):
+            yield from (("instruction", number) for number in index.instructions.get(instruction, ()))
+        for name in _names(row):
+            opening = _first_sentence(row.instruction)
+            yield from (("first sentence", number) for number in index.openings.get((name, opening), ()))
+        for body in [row.output, *_FENCED.findall(row.output)]:
+            if words := _words(_body(body)):
+                yield from (("solution", number) for number in index.solutions.get(words, ()))
+        yield from self._overlaps(_words("\n".join((row.instruction, row.input, row.output))))
+
+    def _overlaps(self, words: Words) -> Iterator[tuple[str, int]]:
+        """Yield problems with a text of which one run of shingles covers more than half."""
+        covered: dict[tuple[int, str], set[int]] = defaultdict(set)
+        for at in range(len(words) - SHINGLE + 1):
+            for number, kind, place in self._index.shingles.get(words[at : at + SHINGLE], ()):
+                covered[number, kind].add(place)
+        for (number, kind), places in covered.items():
+            if _longest_run(places) + SHINGLE - 1 > SHARE * self._lengths[number, kind]:
+                yield f"{kind} overlap", number
+
+
+def _words(text: str) -> Words:
+    return tuple(_WORD.findall(text.lower()))
+
+
+def _task(task_id: str) -> tuple[str, str]:
+    """Return (family, number) of a task id: HumanEval/0, HumanEval_0_has_close_elements and Java/0 are the same."""
+    family = re.match(r"[A-Za-z]*", task_id)
+    number = re.search(r"\d+", task_id)
+    name = family[0].lower() if family else ""
+    return "humaneval" if name in _HUMANEVAL else name, number[0].lstrip("0") or "0" if number else task_id
+
+
+def _first_sentence(text: str) -> Words:
+    return _words(_SENTENCE_END.split(text.strip(), maxsplit=1)[0])
+
+
+def _names(row: SourceRow) -> list[str]:
+    """Return the functions that a row is about: its entry point, or what its output defines."""
+    return [row.entry_point] if row.entry_point else list(dict.fromkeys(re.findall(r"\bdef\s+(\w+)", row.output)))
+
+
+def _body(code: str) -> str:
+    """Return the body of code that is one function with a body, without its docstring; other code as it is."""
+    found = re.match(r"\s*(?:@[^\n]*\n\s*)*def [^\n]*:\s*\n(.*)\Z", code, re.DOTALL)
+    body = found[1] if found else code
+    return re.sub(r"\A\s*(\"\"\"|''').*?\1", "", body, count=1, flags=re.DOTALL)
+
+
+def _longest_run(places: set[int]) -> int:
+    longest = 0
+    for place in places:
+        if place - 1 not in places:
+            end = place
+            while end in places:
+                end += 1
+            longest = max(longest, end - place)
+    return longest

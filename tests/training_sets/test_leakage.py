@@ -1,0 +1,85 @@
+"""Rows that give evaluated problems away, and rows that only look like it."""
+
+import pytest
+
+from raysweep.problems.base import ProblemSet
+from raysweep.problems.humaneval import HumanEval
+from raysweep.records import Problem, SourceRow
+from raysweep.training_sets.leakage import LeakFinder
+
+TEXT = "Return the longest of all the words in a sentence, the first one where several are equally long."
+BODY = """    words = sentence.split()
+    best = max(len(word) for word in words)
+    return [w for w in words if len(w) == best][0]
+"""
+
+
+class Two(ProblemSet):
+    name = "two"
+
+    def problems(self):
+        example = '    >>> longest_word("a bb")\n    "bb"\n'
+        prompt = f'def longest_word(sentence):\n    """{TEXT} Blanks part words.\n{example}    """\n'
+        other = 'def add(a, b):\n    """Add two."""\n'
+        return [
+            Problem("HumanEval/12", prompt, "longest_word", "", BODY),
+            Problem("HumanEval/53", other, "add", "", "    return a + b\n"),
+        ]
+
+    def fingerprint(self):
+        return {}
+
+
+def rules(**row):
+    given = {"row_id": "r", "instruction": "Something else.", "output": "pass", **row}
+    return [(leak.task_id, leak.rule) for leak in LeakFinder({"two": Two()}).leaks([SourceRow(**given)])]
+
+
+@pytest.mark.parametrize(
+    ("row", "rule"),
+    [
+        ({"task_id": "HumanEval_12_longest_word"}, "task id"),
+        ({"task_id": "Java/12"}, "task id"),
+        ({"instruction": TEXT.upper() + "\nBlanks part words"}, "instruction"),
+        (
+            {"instruction": f"{TEXT} And so on.", "output": "```python\ndef longest_word(s):\n    pass\n```"},
+            "first sentence",
+        ),
+        ({"output": BODY}, "solution"),
+        ({"output": f"Here:\n```python\ndef other(sentence):\n{BODY}```\nDone."}, "solution"),
+        ({"instruction": f"I have to do this: {TEXT.replace('equally', 'just as')}"}, "docstring overlap"),
+        ({"output": BODY.replace("best", "best", 1) + "\nprint(1)"}, "solution overlap"),
+    ],
+)
+def test_a_row_that_gives_a_problem_away_is_found_once_by_its_strictest_rule(row, rule):
+    assert rules(**row) == [("HumanEval/12", rule)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"task_id": "MBPP/12"},
+        {"task_id": "HumanEval/1"},
+        {"instruction": "Return the longest of all the words in a list."},
+        {"instruction": TEXT[:40]},
+        {"output": "def longest_word(s):\n    return max(s.split(), key=len)"},
+    ],
+)
+def test_a_row_that_is_only_about_the_same_is_not(row):
+    assert rules(**row) == []
+
+
+def test_short_texts_count_only_where_they_are_equal():
+    assert rules(instruction="add two") == [("HumanEval/53", "instruction")]
+    assert rules(output="def add(a, b):\n    return a + b") == [("HumanEval/53", "solution")]
+    assert rules(output="def add(a, b):\n    return a + b + 1") == []
+
+
+def test_of_humanevals_own_solutions_each_is_found_and_no_other():
+    problems = HumanEval()
+    finder = LeakFinder({"humaneval": problems})
+    rows = [SourceRow(p.task_id, "Solve it.", p.reference) for p in problems.problems()]
+    found = {(leak.row_id, leak.task_id) for leak in finder.leaks(rows)}
+    assert {(row.row_id, row.row_id) for row in rows} <= found
+    others = {pair for pair in found if pair[0] != pair[1]}
+    assert len(others) < 10, others
