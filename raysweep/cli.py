@@ -129,6 +129,28 @@ def data_sets(
 
 
 @app.command()
+def audit(
+    target: Annotated[Path, typer.Argument(metavar="SET", help="A set's Parquet file, or the folder of a sheet")],
+    answers: Annotated[list[Path] | None, typer.Argument(metavar="[ANSWERS]...", help="CSV, one a rater")] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="Texts to judge")] = 100,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, other texts")] = 42,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the sheet goes")] = Path("audit"),
+    as_json: AsJson = False,
+) -> None:
+    """Write a blind sheet for people to judge perturbed texts by, or read their answers back."""
+    from raysweep.audit.sheet import draw_items, read_answers, read_key, write_sheet
+    from raysweep.audit_view import print_audit, print_sheet
+
+    if answers:
+        items = read_key(target)
+        print_audit(items, {path.stem: read_answers(path, items) for path in answers}, as_json)
+    else:
+        items = draw_items(target, n, seed)
+        write_sheet(items, out)
+        print_sheet(items, out)
+
+
+@app.command()
 def status(
     sweep: SweepName,
     storage: Storage = None,

@@ -57,7 +57,7 @@ LAYERS = [
     },
     {"storage", "language"},
     {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
-    {"trainers", "generators", "execution", "metrics", "analysis"},
+    {"trainers", "generators", "execution", "metrics", "analysis", "audit"},
     {"config", "config_types", "config_models", "config_running", "stored_config", "document"},
     {"engine", "grid", "progress", "attempts", "inputs", "config_file"},
     {
@@ -87,6 +87,7 @@ LAYERS = [
     },
     {
         "perturb_view",
+        "audit_view",
         "plan_view",
         "show",
         "status_view",

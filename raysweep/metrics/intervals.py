@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from math import nan
+from math import nan, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from raysweep.seeding import numpy_rng
@@ -59,6 +59,17 @@ def paired_interval(
         return Interval(nan, nan)
     weights = _weights(len(clean), seed)
     return _percentiles(statistic(weights @ _array(clean), weights @ _array(perturbed)))
+
+
+def share_interval(count: int, total: int) -> Interval:
+    """Return the 95 % interval of a share (Wilson 1927), for counts that no problems stand behind."""
+    if not total:
+        return Interval(nan, nan)
+    z = 1.959963984540054  # of the normal distribution, for 95 %
+    share, extra = count / total, z * z / total
+    middle, half = share + extra / 2, z * sqrt(share * (1 - share) / total + extra / (4 * total))
+    low, high = (middle - half) / (1 + extra), (middle + half) / (1 + extra)
+    return Interval(low if count else 0.0, high if count < total else 1.0)
 
 
 def _percentiles(statistics: NDArray[np.float64]) -> Interval:
