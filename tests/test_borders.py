@@ -11,7 +11,20 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "raysweep"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = ("ray", "torch", "transformers", "peft", "pandas", "pyarrow", "matplotlib", "scipy", "datasets", "deepspeed")
+HEAVY = (
+    "ray",
+    "torch",
+    "transformers",
+    "peft",
+    "pandas",
+    "pyarrow",
+    "matplotlib",
+    "scipy",
+    "datasets",
+    "deepspeed",
+    "textattack",
+    "nltk",
+)
 
 
 def imports(path: Path, everywhere: bool) -> set[str]:
@@ -56,7 +69,7 @@ LAYERS = [
         "background",
     },
     {"storage", "language"},
-    {"models", "problems", "perturbations", "training_sets", "jsonrows", "textdiff"},
+    {"models", "problems", "perturbations", "textattack", "training_sets", "jsonrows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis", "audit"},
     {"config", "config_types", "config_models", "config_running", "stored_config", "document"},
     {"engine", "grid", "progress", "attempts", "inputs", "config_file"},
