@@ -1,0 +1,134 @@
+import ast
+import random
+
+import pytest
+
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.records import Segment, Spec
+from raysweep.textattack.loading import load_textattack
+from raysweep.textattack.transformation import as_transformation, restricted
+
+pytest.importorskip("nltk", reason="textattack isn't installed")
+load_textattack()
+
+from textattack import Attack  # noqa: E402
+from textattack.augmentation import Augmenter  # noqa: E402
+from textattack.constraints.pre_transformation import RepeatModification, StopwordModification  # noqa: E402
+from textattack.goal_function_results import ClassificationGoalFunctionResult  # noqa: E402
+from textattack.goal_functions import GoalFunction  # noqa: E402
+from textattack.search_methods import GreedyWordSwapWIR  # noqa: E402
+from textattack.shared import AttackedText  # noqa: E402
+from textattack.transformations import WordSwapQWERTY  # noqa: E402
+
+from raysweep.textattack.constraint import keep_code  # noqa: E402
+
+PROMPT = (
+    'def largest(numbers: list) -> int:\n    """Return the largest of all numbers in `numbers`. It sorts nothing.\n'
+    '    >>> largest([1, 2])\n    2\n    """\n'
+)
+
+
+def method(name, **args):
+    return PERTURBATIONS.create(Spec(name, args))
+
+
+def outside(prompt):
+    """The code around the description."""
+    at, end = prompt.index('"""') + 3, prompt.index("    >>>")
+    return prompt[:at], prompt[end:]
+
+
+def free(constraint, text):
+    return [text.words[i] for i in sorted(constraint(text, WordSwapQWERTY()))]
+
+
+def test_only_words_of_the_description_that_are_no_identifiers_may_be_changed():
+    assert free(keep_code(), AttackedText(PROMPT)) == ["Return", "the", "of", "all", "It", "sorts", "nothing"]
+
+
+def test_what_may_be_changed_follows_from_the_text_before_all_changes():
+    text = AttackedText(PROMPT)
+    at = text.words.index("sorts")
+    changed = text.replace_word_at_index(at, "sortts").delete_word_at_index(text.words.index("the"))
+    assert free(keep_code(), changed) == ["Return", "of", "all", "It", "sortts", "nothing"]
+
+
+@pytest.mark.parametrize("name", ["C1", "C2", "C3", "C", "W1", "W2", "S2"])
+def test_textattacks_augmenter_takes_our_methods_and_leaves_code_alone(name):
+    augmenter = Augmenter(as_transformation(method(name, strength=5.0)), [RepeatModification(), keep_code()])
+    random.seed(1)
+    for text in augmenter.augment(PROMPT):
+        assert text != PROMPT and outside(text) == outside(PROMPT) and "`numbers`" in text
+        ast.parse(text)
+
+
+def test_an_augmenter_changes_a_sentence_once_and_not_in_a_chain():
+    augmenter = Augmenter(as_transformation(method("S3")), [RepeatModification()], pct_words_to_swap=0.1)
+    random.seed(0)
+    (text,) = augmenter.augment("The list holds numbers. " * 6)
+    assert text.count("will hold") == 1 and "will will" not in text
+
+
+class Model:
+    """Its model is asked for a text's length; a stand-in."""
+
+    model = None
+
+    def __call__(self, texts):
+        return texts
+
+
+class WordIsGone(GoalFunction):
+    """The attack's goal: the word "largest" or "all" is gone."""
+
+    def _call_model_uncached(self, texts):
+        return [float("all" not in text.words) for text in texts]
+
+    def _process_model_outputs(self, texts, outputs):
+        return outputs
+
+    def _is_goal_complete(self, output, text):
+        return output > 0
+
+    def _get_score(self, output, text):
+        return output
+
+    def _goal_function_result_type(self):
+        return ClassificationGoalFunctionResult
+
+
+def test_textattacks_attack_takes_our_methods_and_leaves_code_alone():
+    constraints = [RepeatModification(), StopwordModification(["the"]), keep_code()]
+    transformation = as_transformation(method("C"), candidates=3)
+    attack = Attack(WordIsGone(Model(), query_budget=60), constraints, transformation, GreedyWordSwapWIR("delete"))
+    result = attack.attack(PROMPT, 0)
+    text = result.perturbed_result.attacked_text.text
+    assert type(result).__name__ == "SuccessfulAttackResult" and result.num_queries <= 60
+    assert text.split("largest of ")[1].split()[0] != "all" and outside(text) == outside(PROMPT)
+
+
+def test_candidates_keep_their_context_and_follow_from_text_and_seed():
+    text = AttackedText("Return the sum of all even numbers.")
+    word = text.words.index("even")
+    made = [as_transformation(method("C1"), seed=seed)(text, indices_to_modify=[word]) for seed in (1, 1, 2)]
+    texts = [[candidate.text for candidate in candidates] for candidates in made]
+    assert texts[0] == texts[1] != texts[2] and 1 < len(set(texts[0])) <= 4
+    assert all(t.startswith("Return the sum of all ") and t.endswith(" numbers.") for t in texts[0])
+    assert all(candidate.attack_attrs["modified_indices"] == {word} for candidate in made[0])
+
+
+def test_a_word_put_in_moves_the_indices_of_those_after_it():
+    text = AttackedText("Return the big number of all.")
+    (first, *_) = as_transformation(method("W1", strength=2))(text, indices_to_modify=[2])
+    moved = first.attack_attrs["original_index_map"]
+    assert [first.words[i] for i in moved] == text.words and first.num_words > text.num_words
+    assert min(first.attack_attrs["modified_indices"]) == 2
+
+
+def test_restricting_segments_keeps_the_text():
+    segments = [Segment("def f():", False), Segment("Sort the list", True), Segment("`x`", False)]
+    for start in range(30):
+        for end in range(start, 30):
+            cut = restricted(segments, (start, end))
+            assert "".join(s.text for s in cut) == "def f():Sort the list`x`"
+            assert sum(len(s.text) for s in cut if s.natural) == max(0, min(end, 21) - max(start, 8))
