@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
-from raysweep.errors import UnknownName, UsageError, did_you_mean
+from raysweep.errors import UsageError, did_you_mean
 from raysweep.generators.base import GENERATORS
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import Decoding, Spec
@@ -64,7 +64,7 @@ def registered(registry: Registry[Any], *others: str) -> AfterValidator:
         try:
             if name not in others:
                 registry.get(name)
-        except UnknownName as error:
+        except UsageError as error:
             more = f"; also: {', '.join(others)}" if others else ""
             raise ValueError(f"{error}{more}") from None
         return name

@@ -49,6 +49,7 @@ class Registry(Generic[T]):
         self.kind = kind
         self.package = package
         self._classes: dict[str, type[T]] = {}
+        self._prefixes: dict[str, Callable[[str], type[T]]] = {}
         self._broken: dict[str, str] = {}  # why names of installed packages can't be had
         self._loaded = False
 
@@ -65,6 +66,18 @@ class Registry(Generic[T]):
 
         return add
 
+    def register_prefix(self, prefix: str) -> Callable[[Callable[[str], type[T]]], Callable[[str], type[T]]]:
+        """Function decorator: what the function returns for NAME is known as ``prefix:NAME``, and not listed.
+
+        The function raises UnknownName, or another UsageError, for names that can't be had.
+        """
+
+        def add(class_of: Callable[[str], type[T]]) -> Callable[[str], type[T]]:
+            self._prefixes[prefix] = class_of
+            return class_of
+
+        return add
+
     def names(self) -> list[str]:
         """All registered names, sorted."""
         self._load()
@@ -75,6 +88,9 @@ class Registry(Generic[T]):
         self._load()
         if name in self._classes:
             return self._classes[name]
+        prefix, colon, rest = name.partition(":")
+        if colon and prefix in self._prefixes:
+            return self._prefixes[prefix](rest)
         if name in self._broken:
             raise NotLoaded(self.kind, name, self._broken[name])
         raise UnknownName(self.kind, name, self._classes)

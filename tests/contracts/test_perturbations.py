@@ -26,8 +26,9 @@ ODD = {
     "tabs": PROSE.replace(" ", "\t"),
 }
 NOTHING: frozenset[str] = frozenset()
+NAMES = [*PERTURBATIONS.names(), "textattack:WordSwapQWERTY", "textattack:WordDeletion"]
 
-each = pytest.mark.parametrize("name", PERTURBATIONS.names())
+each = pytest.mark.parametrize("name", NAMES)
 unicode_texts = settings(max_examples=60, deadline=None)
 
 
@@ -164,5 +165,5 @@ def test_keeps_no_state_between_texts(name):
 @each
 def test_picks_a_registered_method_that_picks_itself(name):
     method = make(name).pick(random.Random(0))
-    assert method.name in PERTURBATIONS.names()
+    assert method.name in NAMES
     assert method.pick(random.Random(1)) is method
