@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from raysweep import __version__
+from raysweep.cli_attack import attack
 from raysweep.cli_end import invocation, log_to_stderr, run_to_exit_code
 from raysweep.cli_options import (
     Address,
@@ -245,6 +246,9 @@ def evaluate(
         write_samples(result.folder, out)
     print_result(result, as_json)
     raise typer.Exit(1 if result.errors else 0)
+
+
+app.command()(attack)
 
 
 @app.command()

@@ -41,7 +41,7 @@ class Invocation:
     @property
     def kept(self) -> str:
         """What is kept for the same command to go on from; empty when it starts over."""
-        if self.command in ("run", "evaluate"):
+        if self.command in ("run", "evaluate", "attack"):
             return "artefacts, checkpoints and blocks that were written are kept"
         return f"the verdicts so far are kept in {self.part}" if self.part is not None and self.part.exists() else ""
 

@@ -106,13 +106,15 @@ LAYERS = [
         "status_view",
         "cell_view",
         "tools",
+        "attacking",
+        "attack_view",
         "samples_run",
         "samples_view",
         "doctor",
         "doctor_checks",
         "doctor_view",
     },
-    {"cli", "cli_options", "cli_end", "__main__", "__init__"},
+    {"cli", "cli_attack", "cli_options", "cli_end", "__main__", "__init__"},
 ]
 
 

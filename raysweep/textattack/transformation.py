@@ -1,8 +1,8 @@
 """raysweep's perturbations as textattack transformations.
 
-The candidates for a word are draws of the method in which all else is verbatim, so that the word's context is there;
-for a sentence method, the sentence around the word. Candidates follow from (seed, method, text, word) alone. Code and
-protected words stay, with or without `keep_code`.
+The candidates for a word are what draws of the method on the whole text made of it, all else taken back, so that the
+method saw the word in its context; for a sentence method, what they made of the sentence around the word. Candidates
+follow from (seed, method, text) alone. Code and protected words stay, with or without `keep_code`.
 
 Not covered: texts of several columns, as for entailment; they have no candidates.
 """
@@ -10,20 +10,27 @@ Not covered: texts of several columns, as for entailment; they have no candidate
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from bisect import bisect
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
-from raysweep.perturbations.regions import protected_words
+from raysweep.perturbations.word_changes import WordEdit, applied, word_edits
 from raysweep.records import Segment
 from raysweep.seeding import python_rng
 from raysweep.textattack.loading import load_textattack
-from raysweep.textattack.words import Span, Split, split_by_last_function, word_spans
+from raysweep.textattack.words import Span, Split, origin_of, protected_of, split_by_last_function, word_spans
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 _DRAWS = 4
-"""Draws for each candidate wanted: many leave a word as it is."""
+"""Draws of the whole text for each candidate wanted: many leave a word as it is."""
+_TEXTS_KEPT = 64
+"""Texts whose candidates a transformation remembers."""
+Words = tuple[int, int]
+"""The first and the last of some words in a row."""
+Candidates = Mapping[Words, Sequence[Sequence[Segment]]]
+"""The segments of a text after each change of some words."""
 
 
 def as_transformation(
@@ -49,35 +56,19 @@ def as_transformation(
     return CompositeTransformation([make(member, candidates, seed, split) for member in members])
 
 
-def restricted(segments: Iterable[Segment], span: Span) -> list[Segment]:
-    """Return the same text, natural only inside one piece of it."""
-    start, end = span
-    found = []
-    at = 0
-    for segment in segments:
-        length = len(segment.text)
-        low, high = min(max(start - at, 0), length), min(max(end - at, 0), length)
-        if segment.natural and low < high:
-            pieces = (segment.text[:low], False), (segment.text[low:high], True), (segment.text[high:], False)
-            found += [Segment(text, natural) for text, natural in pieces if text]
-        else:
-            found.append(Segment(segment.text, False))
-        at += length
-    return found
-
-
-def changed_text(current: Any, words: tuple[int, int], text: str) -> Any:
+def changed_text(current: Any, words: tuple[int, int], segments: Sequence[Segment]) -> Any:
     """Return a new ``AttackedText`` that knows which words differ, so that textattack's constraints and counts work.
 
     Args:
         current: the ``AttackedText`` before the change.
         words: the first and the last word that may differ.
-        text: after the change; differs nowhere else.
+        segments: of the text after the change, which differs nowhere else; the new text remembers them.
 
     Returns:
         None when words outside have become others (words that textattack can't tell apart without their neighbours).
     """
-    (first, last), new = words, type(current)(text)
+    (first, last), new = words, type(current)("".join(segment.text for segment in segments))
+    new.raysweep_segments = tuple(segments)
     count: int = new.num_words - current.num_words + last - first + 1  # words in place of the old ones
     if count < 0 or not count < new.num_words - first + 1:
         return None
@@ -113,45 +104,62 @@ def _transformation_class() -> Any:
             super().__init__()
             self.method, self.name = method, method.name
             self.candidates, self.seed, self.split = candidates, seed, split
+            self._known: dict[str, Candidates] = {}
 
         def _get_transformations(self, current_text: Any, indices_to_modify: Collection[int]) -> list[Any]:
             if len(current_text.column_labels) > 1:
                 return []
-            spans = word_spans(current_text.text, current_text.words)
-            units = dict.fromkeys(self._unit(current_text.text, spans, i) for i in sorted(indices_to_modify))
+            if current_text.text not in self._known:
+                if len(self._known) == _TEXTS_KEPT:
+                    self._known.pop(next(iter(self._known)))
+                self._known[current_text.text] = self._candidates(current_text)
+            wanted = set(indices_to_modify)
             made = (
-                changed_text(current_text, words, text)
-                for words in units
-                for text in self._texts(current_text.text, (spans[words[0]][0], spans[words[1]][1]))
+                changed_text(current_text, (first, last), segments)
+                for (first, last), changes in self._known[current_text.text].items()
+                if wanted.intersection(range(first, last + 1))
+                for segments in changes
             )
             return [text for text in made if text is not None]
 
-        def _unit(self, text: str, spans: Sequence[Span], index: int) -> tuple[int, int]:
-            """Return the first and the last word that are changed together with a word."""
-            if self.method.level != "sentence":
-                return index, index
-            ends = [0, *(end.start() for end in _SENTENCE_END.finditer(text)), len(text)]
-            start = max(end for end in ends if end <= spans[index][0])
-            stop = min(end for end in ends if end >= spans[index][1])
-            inside = [at for at, span in enumerate(spans) if start <= span[0] and span[1] <= stop]
-            return inside[0], inside[-1]
-
-        def _texts(self, text: str, span: Span) -> Iterator[str]:
-            """Yield different texts that differ from `text` in one piece of it."""
-            segments, protected = restricted(self.split(text), span), protected_words(text)
-            if not any(segment.natural for segment in segments):
-                return
-            known = {text}
+        def _candidates(self, text: Any) -> Candidates:
+            now = getattr(text, "raysweep_segments", None) or tuple(self.split(text.text))
+            protected, spans = protected_of(origin_of(text).text), word_spans(text.text, text.words)
+            found: dict[Words, dict[tuple[Segment, ...], None]] = {}
             for draw in range(_DRAWS * self.candidates):
-                rng = python_rng(self.seed, "textattack", self.method.name, text, *span, draw)
-                made = "".join(segment.text for segment in self.method.perturb(segments, rng, protected))
-                if made not in known:
-                    known.add(made)
-                    yield made
-                if len(known) > self.candidates:
-                    return
+                rng = python_rng(self.seed, "textattack", self.method.name, text.text, draw)
+                made = self.method.perturb(now, rng, protected)
+                for place, edits in _edits(now, made, sentences=self.method.level == "sentence"):
+                    start = sum(len(segment.text) for segment in now[:place])
+                    words = _words(spans, start + edits[0].start, start + edits[-1].end)
+                    changes = found.setdefault(words, {}) if words else {}
+                    if len(changes) < self.candidates:
+                        new = Segment(applied(now[place].text, edits), True)
+                        changes[(*now[:place], new, *now[place + 1 :])] = None
+            return {words: list(changes) for words, changes in sorted(found.items())}
 
         def extra_repr_keys(self) -> list[str]:
             return ["name", "candidates", "seed"]
 
     return Perturbing
+
+
+def _edits(
+    before: Sequence[Segment], after: Sequence[Segment], *, sentences: bool
+) -> Iterator[tuple[int, list[WordEdit]]]:
+    """Yield (segment, edits of one word, or of one sentence) for all that differs between two versions of a text."""
+    for place, (old, new) in enumerate(zip(before, after, strict=True)):
+        if old.text != new.text:
+            edits = word_edits(old.text, new.text)
+            ends = [end.start() for end in _SENTENCE_END.finditer(old.text)] if sentences else []
+            grouped: dict[int, list[WordEdit]] = {}
+            for edit in edits:
+                grouped.setdefault(bisect(ends, edit.start) if sentences else edit.start, []).append(edit)
+            yield from ((place, group) for group in grouped.values())
+
+
+def _words(spans: Sequence[Span], start: int, end: int) -> Words | None:
+    """Return the words in a piece of a text, or where nothing was, the one before; None where there is none."""
+    inside = [at for at, span in enumerate(spans) if span[0] < end and start < span[1]]
+    inside = inside or [at for at, span in enumerate(spans) if span[1] <= start][-1:]
+    return (inside[0], inside[-1]) if inside else None

@@ -30,6 +30,19 @@ def split_by_last_function(prompt: str) -> tuple[Segment, ...]:
     return tuple(split_prompt(prompt, names[-1] if names else ""))
 
 
+@lru_cache(maxsize=4096)
+def protected_of(prompt: str) -> frozenset[str]:
+    """Return the words of a prompt that no method may change (`raysweep.perturbations.regions`)."""
+    return protected_words(prompt)
+
+
+def origin_of(text: Any) -> Any:
+    """Return the ``AttackedText`` from which a text was made in however many changes."""
+    while "previous_attacked_text" in text.attack_attrs:
+        text = text.attack_attrs["previous_attacked_text"]
+    return text
+
+
 def word_spans(text: str, words: Iterable[str]) -> list[Span]:
     """Return where textattack's words stand in their text."""
     spans = []
@@ -64,10 +77,8 @@ def free_words(text: Any, split: Split) -> set[int]:
         text: an ``AttackedText``; words that were put into it are not free.
         split: tells natural language from code in the text that it was made from.
     """
-    origin = text
-    while "previous_attacked_text" in origin.attack_attrs:
-        origin = origin.attack_attrs["previous_attacked_text"]
-    free = free_spans(split(origin.text), protected_words(origin.text))
+    origin = origin_of(text)
+    free = free_spans(split(origin.text), protected_of(origin.text))
     now = text.attack_attrs["original_index_map"]
     spans = word_spans(origin.text, origin.words)
     return {int(now[at]) for at, span in enumerate(spans) if now[at] >= 0 and _lies_in(span, free)}

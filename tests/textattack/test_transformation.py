@@ -4,9 +4,9 @@ import random
 import pytest
 
 from raysweep.perturbations.base import PERTURBATIONS
-from raysweep.records import Segment, Spec
+from raysweep.records import Spec
 from raysweep.textattack.loading import load_textattack
-from raysweep.textattack.transformation import as_transformation, restricted
+from raysweep.textattack.transformation import as_transformation
 
 pytest.importorskip("nltk", reason="textattack isn't installed")
 load_textattack()
@@ -123,12 +123,3 @@ def test_a_word_put_in_moves_the_indices_of_those_after_it():
     moved = first.attack_attrs["original_index_map"]
     assert [first.words[i] for i in moved] == text.words and first.num_words > text.num_words
     assert min(first.attack_attrs["modified_indices"]) == 2
-
-
-def test_restricting_segments_keeps_the_text():
-    segments = [Segment("def f():", False), Segment("Sort the list", True), Segment("`x`", False)]
-    for start in range(30):
-        for end in range(start, 30):
-            cut = restricted(segments, (start, end))
-            assert "".join(s.text for s in cut) == "def f():Sort the list`x`"
-            assert sum(len(s.text) for s in cut if s.natural) == max(0, min(end, 21) - max(start, 8))

@@ -1,0 +1,108 @@
+"""An attack on models at several budgets, against as many random perturbations: a table and a figure.
+
+    python benchmarks/attack.py base=FOLDER C=FOLDER --storage STORE --figure docs/attack.png
+
+FOLDERs are those that `raysweep status quickstart` prints, after `raysweep run configs/quickstart.yaml`; problems are
+MiniCode's test problems of world 42. One run at the largest budget tells the smaller ones too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from raysweep.attacking import AttackJob, failures_under, rate_under, run_attack
+from raysweep.perturbations.search import RANDOM, Finding, Reach
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import Spec
+from raysweep.storage.store import Store
+from raysweep.terminal import console
+from raysweep.watching import counting
+
+BUDGETS = (10, 50, 200)
+INK, MUTED, RULE, COLOURS = "#1c1b1a", "#66635e", "#dcd8d0", {RANDOM: "#0072b2", "greedy": "#c2410c"}  # Okabe and Ito's
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+", metavar="NAME=FOLDER")
+    parser.add_argument("--storage", required=True)
+    parser.add_argument("--methods", default="C1,C2,C3")
+    parser.add_argument("--max-changed", type=float, default=0.1)
+    parser.add_argument("--limit", type=int, default=100)
+    parser.add_argument("--figure", type=Path)
+    given = parser.parse_args()
+    found = {}
+    print("| model | budget | clean | random | greedy attack | failures: random, attack | ratio | at most |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, _, folder in (model.partition("=") for model in given.models):
+        started = time.perf_counter()
+        found[name] = rows = attacked(folder, given)
+        print(*(line(name, rows, budget) for budget in BUDGETS), sep="\n", flush=True)
+        console(stderr=True).print(f"{name}: {time.perf_counter() - started:.0f} s")
+    if given.figure:
+        draw(found, given.figure)
+
+
+def attacked(folder: str, given: argparse.Namespace) -> dict[str, list[Finding]]:
+    job = AttackJob(
+        model=folder,
+        problem_set=PROBLEMS.create(Spec("minicode", {"world": 42})),
+        methods=tuple(Spec(name) for name in given.methods.split(",")),
+        reach=Reach(max(BUDGETS), given.max_changed),
+        search="greedy",
+        template="raw",
+        max_new_tokens=64,
+        limit=given.limit,
+    )
+    with counting(console(stderr=True), folder, given.limit) as tell:
+        rows = run_attack(job, Store(given.storage), tell)
+    return {name: [row for row in rows if row.strategy == name] for name in (RANDOM, "greedy")}
+
+
+def line(name: str, rows: dict[str, list[Finding]], budget: int) -> str:
+    clean = rate_under(rows[RANDOM], 0)
+    shown = [f"{rate.value:.2f} ({rate.low:.2f}-{rate.high:.2f})" for rate in (clean, *rates(rows, budget))]
+    random, greedy = (failures_under(rows[strategy], budget) for strategy in (RANDOM, "greedy"))
+    most = clean.value * len(rows[RANDOM]) / random
+    return f"| {name} | {budget} | {' | '.join(shown)} | {random}, {greedy} | {greedy / random:.2f} | {most:.2f} |"
+
+
+def rates(rows: dict[str, list[Finding]], budget: int):
+    return [rate_under(rows[strategy], budget) for strategy in (RANDOM, "greedy")]
+
+
+def draw(found: dict[str, dict[str, list[Finding]]], path: Path) -> None:
+    """Draw pass@1 over the budget: a panel a model, a line a strategy, a band for its 95 % interval."""
+    steps = sorted({1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200})
+    with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 10, "text.color": INK}):
+        figure = Figure(figsize=(4.6 * len(found), 3.6), dpi=150)
+        for number, (name, rows) in enumerate(found.items(), 1):
+            axes = figure.add_subplot(1, len(found), number)
+            for strategy, label in ((RANDOM, "random perturbations"), ("greedy", "greedy attack")):
+                points = [rate_under(rows[strategy], step) for step in steps]
+                colour = COLOURS[strategy]
+                axes.plot(steps, [100 * p.value for p in points], "o-", color=colour, markersize=4, label=label)
+                low, high = [100 * p.low for p in points], [100 * p.high for p in points]
+                axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+            axes.set(xscale="log", xlim=(1, max(steps)), ylim=(0, 100), xticks=[1, 10, 50, 200])
+            axes.set_xticks([1, 10, 50, 200], labels=["1 (clean)", "10", "50", "200"])
+            axes.minorticks_off()
+            axes.set_xlabel("queries a problem", color=MUTED)
+            axes.set_ylabel("pass@1, %" if number == 1 else "", color=MUTED)
+            axes.set_title(name, loc="left", fontsize=12, fontweight="bold")
+            axes.grid(color=RULE, linewidth=0.8)
+            axes.tick_params(length=0)
+            axes.spines[:].set_visible(False)
+            if number == 1:
+                axes.legend(frameon=False, loc="upper right")
+        figure.tight_layout(w_pad=2)
+        figure.savefig(path, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""What `raysweep attack` prints and writes: pass@1 clean, under random perturbations, under the attack; the changes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from raysweep import terminal
+from raysweep.attacking import AttackJob, Rate, failures_under, rate_under
+from raysweep.errors import UsageError
+from raysweep.perturbations.search import RANDOM, AttackOutcome, Finding
+from raysweep.terminal import count
+from raysweep.textdiff import ADDED, REMOVED, changes
+
+_SHOWN = 5
+_MARKS = {REMOVED: "[-{}-]", ADDED: "{{+{}+}}"}
+
+
+def print_attack(job: AttackJob, rows: Sequence[Finding], as_json: bool) -> None:
+    """Print what an attack found, as lines or as one JSON object."""
+    if as_json:
+        print(json.dumps(attack_json(job, rows), indent=1, ensure_ascii=False, allow_nan=False))
+        return
+    console = terminal.console()
+    for line in attack_lines(job, rows):
+        console.print(line, soft_wrap=True)
+
+
+def write_findings(job: AttackJob, rows: Sequence[Finding], path: Path) -> None:
+    """Write every row with its change as JSONL; raise UsageError when the file can't be written."""
+    try:
+        path.write_text("".join(json.dumps(row) + "\n" for row in _rows(job, rows)), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} can't be written ({error.strerror}); choose another file") from None
+
+
+def attack_json(job: AttackJob, rows: Sequence[Finding]) -> dict[str, Any]:
+    """Return what an attack found as JSON; undefined numbers are null."""
+    budget = job.reach.budget
+    by_strategy = {name: [row for row in rows if row.strategy == name] for name in (job.search, RANDOM)}
+    clean = rate_under(by_strategy[RANDOM], 0)
+    found = {name: failures_under(own, budget) for name, own in by_strategy.items()}
+    return {
+        "model": job.model,
+        "problems": job.problem_set.name,
+        "methods": [method.name for method in job.methods],
+        "search": job.search,
+        **asdict(job.reach),
+        "pass@1": {
+            "clean": _numbers(clean),
+            **{name: _numbers(rate_under(own, budget)) for name, own in by_strategy.items()},
+        },
+        "failures": found,
+        "ratio": found[job.search] / found[RANDOM] if found[RANDOM] else None,
+        "queries": {name: sum(row.queries for row in own) for name, own in by_strategy.items()},
+        "rows": _rows(job, rows),
+    }
+
+
+def attack_lines(job: AttackJob, rows: Sequence[Finding]) -> list[str]:
+    """Return what a person reads."""
+    budget = job.reach.budget
+    searched = [row for row in rows if row.strategy == job.search]
+    drawn = [row for row in rows if row.strategy == RANDOM]
+    names = ", ".join(method.name for method in job.methods)
+    lines = [
+        f"{job.problem_set.name}: {count(len(drawn), 'problem')}, {names}, at most "
+        f"{100 * job.reach.max_changed:g} % of the words (at least one), budget of {budget:,} "
+        f"queries a problem, the clean prompt included",
+        f"clean pass@1                     {_shown(rate_under(drawn, 0))}",
+        f"under random perturbations       {_shown(rate_under(drawn, budget))}",
+    ]
+    if job.search != RANDOM:
+        lines.append(f"robust pass@1 (search {job.search})".ljust(33) + _shown(rate_under(searched, budget)))
+        lines.append(_comparison(searched, drawn, budget))
+    succeeded = sorted((row for row in searched if row.outcome == AttackOutcome.SUCCEEDED), key=_smallness)
+    if succeeded:
+        lines.append(f"smallest changes, {min(_SHOWN, len(succeeded))} of {len(succeeded)}:")
+        prompts = {problem.task_id: problem.prompt for problem in job.problems}
+        lines += [f"  {row.task_id}: {change_of(prompts[row.task_id], row.prompt)}" for row in succeeded[:_SHOWN]]
+    return lines
+
+
+def change_of(before: str, after: str) -> str:
+    """Return the changed lines of a text, with what was taken out in [-...-] and what was put in in {+...+}."""
+    marked = "".join(_MARKS.get(change.kind, "{}").format(change.text) for change in changes(before, after))
+    return " / ".join(line.strip() for line in marked.splitlines() if "[-" in line or "{+" in line)
+
+
+def _comparison(searched: Sequence[Finding], drawn: Sequence[Finding], budget: int) -> str:
+    ours, theirs = failures_under(searched, budget), failures_under(drawn, budget)
+    line = f"failures found: search {ours}, random {theirs}"
+    if theirs:
+        line += f" ({ours / theirs:.2f} times)"
+    firsts = [[row.found_after for row in rows if row.found_after] for rows in (searched, drawn)]
+    if all(firsts):
+        line += f"; queries up to the first, median: search {median(firsts[0]):g}, random {median(firsts[1]):g}"
+    return line
+
+
+def _rows(job: AttackJob, rows: Sequence[Finding]) -> list[dict[str, Any]]:
+    prompts = {problem.task_id: problem.prompt for problem in job.problems}
+    return [
+        {**asdict(row), "change": change_of(prompts[row.task_id], row.prompt) if row.prompt else ""} for row in rows
+    ]
+
+
+def _smallness(row: Finding) -> tuple[int, float]:
+    return row.words, row.character_share
+
+
+def _shown(rate: Rate) -> str:
+    if math.isnan(rate.value):
+        return "undefined"
+    return f"{rate.value:.3f} (95 % interval {rate.low:.3f} to {rate.high:.3f}, bootstrap over problems)"
+
+
+def _numbers(rate: Rate) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in asdict(rate).items()}

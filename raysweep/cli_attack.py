@@ -1,0 +1,67 @@
+"""The command `raysweep attack`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from raysweep.cli_options import Allow, AsJson, Limit, OutFile, Storage
+
+
+def attack(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake")],
+    problems: Annotated[str, typer.Option("--problems", "-p", help="A problem set's name, or a JSONL file")],
+    budget: Annotated[int, typer.Option("--budget", min=1, help="Prompts a problem that the model may be asked")] = 50,
+    methods: Annotated[str, typer.Option("--methods", "-m", help="Perturbations to search among")] = "C1,C2,C3",
+    search: Annotated[str, typer.Option("--search", metavar="greedy|beam|random", help="How")] = "greedy",
+    max_changed: Annotated[float, typer.Option("--max-changed", help="Share of the words, at least one word")] = 0.1,
+    prompt_format: Annotated[
+        str, typer.Option("--prompt-format", metavar="raw|instruct", help="The prompt, or the instruction template")
+    ] = "raw",
+    template: Annotated[
+        str, typer.Option("--template", metavar="instruct|raw", help="raw: prompts are not stripped, as for MiniCode")
+    ] = "instruct",
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Of one completion")] = 256,
+    seed: Annotated[int, typer.Option("--seed", help="Of all draws")] = 42,
+    limit: Limit = None,
+    storage: Storage = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run the model repository's code")
+    ] = False,
+    allow_code_execution: Allow = False,
+    as_json: AsJson = False,
+    out: OutFile = None,
+) -> None:
+    """Search for small changes under which a model fails, against random ones; the same command resumes."""
+    from raysweep.attack_view import print_attack, write_findings
+    from raysweep.attacking import AttackJob, run_attack
+    from raysweep.execution.permission import require_permission
+    from raysweep.perturbations.search import Reach
+    from raysweep.records import Spec
+    from raysweep.sweep import open_store
+    from raysweep.terminal import console
+    from raysweep.tools import problem_set_of
+    from raysweep.watching import counting
+
+    problem_set, _ = problem_set_of(problems, seed, judged=True)
+    names = tuple(Spec(name.strip()) for name in methods.split(",") if name.strip())
+    job = AttackJob(
+        model=model,
+        problem_set=problem_set,
+        methods=names,
+        reach=Reach(budget, max_changed),
+        search=search,
+        prompt_format=prompt_format,
+        template=template,
+        max_new_tokens=max_new_tokens,
+        limit=limit,
+        seed=seed,
+        trust_remote_code=trust_remote_code,
+    )
+    require_permission(allow_code_execution)
+    with counting(console(stderr=True), "attacking", len(job.problems)) as tell:
+        rows = run_attack(job, open_store(storage), tell)
+    if out is not None:
+        write_findings(job, rows, out)
+    print_attack(job, rows, as_json)
