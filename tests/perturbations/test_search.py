@@ -1,0 +1,123 @@
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.regions import protected_words, split_prompt
+from raysweep.perturbations.search import SEARCHES, AttackOutcome, Finding, Queries, Reach, Reaction, Target, attack
+from raysweep.perturbations.word_changes import size_of
+from raysweep.records import Spec
+
+PROMPT = (
+    'def largest(numbers: list) -> int:\n    """Return the largest of all positive numbers, and none of the others at '
+    'all.\n    >>> largest([1, 2])\n    2\n    """\n'
+)
+WORDS = 13  # of natural language
+TARGET = Target("T/1", tuple(split_prompt(PROMPT, "largest")), protected_words(PROMPT))
+METHODS = [PERTURBATIONS.create(Spec(name)) for name in ("C1", "C2", "C3")]
+
+
+class Model:
+    """Fails once enough of the words it looks at have changed; remembers what it was asked."""
+
+    def __init__(self, wants: Sequence[str], enough: int = 1) -> None:
+        self.wants, self.enough, self.asked = wants, enough, []
+
+    def __call__(self, prompts: Sequence[str]) -> list[Reaction]:
+        self.asked += prompts
+        return [self._reaction(prompt) for prompt in prompts]
+
+    def _reaction(self, prompt: str) -> Reaction:
+        gone = sum(word not in prompt.split() for word in self.wants)
+        return Reaction(gone < self.enough, gone / (len(self.wants) or 1))
+
+
+def attacked(model: Callable, strategy: str, budget: int = 200, max_changed: float = 0.2, **more) -> Finding:
+    return attack(TARGET, METHODS, model, Reach(budget, max_changed), strategy=strategy, seed=more.get("seed", 1))
+
+
+@pytest.fixture(params=SEARCHES)
+def strategy(request):
+    if request.param != "random":
+        pytest.importorskip("nltk", reason="textattack isn't installed")
+    return request.param
+
+
+def test_finds_a_change_and_tells_the_smallest(strategy):
+    model = Model(["positive", "none"])
+    found = attacked(model, strategy)
+    assert found.outcome == AttackOutcome.SUCCEEDED and 1 < found.found_after <= found.queries == len(model.asked)
+    assert found.words == 1 and found.word_share == 1 / WORDS and 0 < found.character_share < 0.2
+    assert size_of(PROMPT, found.prompt).words == 1
+
+
+@pytest.mark.parametrize("budget", [1, 2, 7, 40])
+def test_no_prompt_is_asked_twice_and_never_more_than_the_budget(strategy, budget):
+    model = Model([])
+    model._reaction = lambda prompt: Reaction(True, 0.0)
+    found = attacked(model, strategy, budget)
+    assert len(set(model.asked)) == len(model.asked) == found.queries <= budget
+    assert found.outcome == AttackOutcome.FAILED and found.prompt == "" and found.found_after == 0
+    assert budget < 40 or found.queries == 40
+
+
+def test_only_words_of_the_description_change_and_no_more_than_allowed(strategy):
+    model = Model([])
+    model._reaction = lambda prompt: Reaction(True, len(prompt) % 7 / 7)
+    attacked(model, strategy, 60)
+    start, end = PROMPT.index("Return"), PROMPT.index("\n    >>>")
+    for prompt in model.asked:
+        assert prompt.startswith(PROMPT[:start]) and prompt.endswith(PROMPT[end:]) and " numbers," in prompt
+        assert size_of(PROMPT, prompt).words <= int(0.2 * WORDS)
+
+
+def test_a_problem_that_the_model_fails_clean_is_skipped_with_one_query(strategy):
+    model = Model(["missing"])
+    assert attacked(model, strategy) == Finding("T/1", strategy, "skipped", 1, 0, "", 0, 0.0, 0.0)
+
+
+def test_equal_seeds_ask_the_same(strategy):
+    models = [Model(["positive"]), Model(["positive"]), Model(["positive"])]
+    findings = [attacked(model, strategy, seed=seed) for model, seed in zip(models, (1, 1, 2), strict=True)]
+    assert findings[0] == findings[1] and models[0].asked == models[1].asked != models[2].asked
+
+
+def test_a_smaller_budget_is_the_beginning_of_a_larger_one(strategy):
+    few, many = Model(["a", "b"], 3), Model(["a", "b"], 3)
+    attacked(few, strategy, 30)
+    attacked(many, strategy, 60)
+    assert strategy == "beam" or many.asked[:30] == few.asked  # a beam's texts come sorted, cut at the budget
+
+
+def test_a_search_is_led_to_changes_that_only_fail_together():
+    pytest.importorskip("nltk", reason="textattack isn't installed")
+    queries = {}
+    for strategy in ("greedy", "random"):
+        models = [Model(["positive", "none", "others"], 3) for _ in range(3)]
+        found = [attacked(model, strategy, 400, 0.25, seed=seed) for seed, model in enumerate(models)]
+        queries[strategy] = sum(one.found_after or 400 for one in found)
+    assert queries["greedy"] < queries["random"]
+
+
+def test_a_word_that_need_not_change_is_changed_back():
+    wanted = PROMPT.replace("none", "nnoe").replace("others", "otehrs")
+    queries = Queries(TARGET, Model(["none"]), Reach(10, 0.5))
+    queries.ask([wanted])
+    from raysweep.perturbations.search import _shrink
+
+    _shrink(queries)
+    assert queries.smallest()[0] == PROMPT.replace("none", "nnoe") and queries.count == 4
+
+
+@pytest.mark.parametrize(
+    ("budget", "share", "said"), [(0, 0.1, "allows no query"), (5, 0.0, "share"), (5, 1.5, "share")]
+)
+def test_reach_without_sense_is_refused(budget, share, said):
+    with pytest.raises(UsageError, match=said):
+        Reach(budget, share)
+
+
+def test_an_unknown_search_gets_the_nearest_one():
+    with pytest.raises(UsageError, match="did you mean 'greedy'"):
+        attacked(Model([]), "gredy")

@@ -1,0 +1,137 @@
+"""An attack as a command: kept problem by problem, resumed, told beside random perturbations."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from raysweep import attacking
+from raysweep.attack_view import attack_json, attack_lines, change_of, write_findings
+from raysweep.attacking import AttackJob, failures_under, rate_under, run_attack
+from raysweep.cli import main
+from raysweep.errors import UsageError
+from raysweep.perturbations.search import AttackOutcome, Finding, Reach
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import Spec
+from raysweep.storage.store import Store
+
+ROW = Finding("T/1", "greedy", AttackOutcome.SUCCEEDED, 9, 7, "text", 1, 0.1, 0.05)
+
+
+def job(model="fake", **more) -> AttackJob:
+    wanted = {
+        "problem_set": PROBLEMS.create(Spec("minicode", {"world": 1, "count": 6})),
+        "methods": (Spec("C1"), Spec("C3")),
+        "reach": Reach(12, 0.2),
+        "search": "random",
+    }
+    return AttackJob(model=model, **{**wanted, **more})
+
+
+def told(done: int) -> None:
+    """Show no progress."""
+
+
+def test_a_model_that_is_right_whatever_the_prompt_withstands_and_every_query_is_used(tmp_path):
+    rows = run_attack(job("reference"), Store(tmp_path), told)
+    assert {row.outcome for row in rows} == {"failed"} and {row.queries for row in rows} == {12}
+    assert rate_under(rows, 12).value == 1 and failures_under(rows, 12) == 0
+
+
+def test_both_strategies_see_the_same_clean_model(tmp_path):
+    pytest.importorskip("nltk", reason="textattack isn't installed")
+    rows = run_attack(job(search="greedy"), Store(tmp_path), told)
+    by_strategy = {name: [row for row in rows if row.strategy == name] for name in ("greedy", "random")}
+    skipped = [[row.task_id for row in own if row.outcome == "skipped"] for own in by_strategy.values()]
+    assert len(rows) == 12 and skipped[0] == skipped[1] and 0 < len(skipped[0]) < 6
+    assert all(row.outcome == "succeeded" for row in by_strategy["greedy"] if row.task_id not in skipped[0])
+
+
+def test_a_stopped_attack_goes_on_and_a_finished_one_is_read_back(tmp_path, monkeypatch):
+    attacked, real = [], attacking.attack
+
+    def stopping(target, *args, **more):
+        if len(attacked) == 3:
+            raise KeyboardInterrupt
+        attacked.append(target.task_id)
+        return real(target, *args, **more)
+
+    monkeypatch.setattr(attacking, "attack", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run_attack(job(), Store(tmp_path), told)
+    monkeypatch.setattr(
+        attacking, "attack", lambda target, *a, **more: attacked.append(target.task_id) or real(target, *a, **more)
+    )
+    rows = run_attack(job(), Store(tmp_path), told)
+    assert attacked == [row.task_id for row in rows] and len(attacked) == 6
+    assert run_attack(job(), Store(tmp_path), told) == rows and len(attacked) == 6
+    assert run_attack(job(), Store(tmp_path / "other"), told) == rows
+
+
+def test_another_question_has_another_key(tmp_path):
+    run_attack(job(), Store(tmp_path), told)
+    for other in (job(seed=1), job(reach=Reach(11, 0.2)), job(methods=(Spec("C1"),)), job(limit=2)):
+        run_attack(other, Store(tmp_path), told)
+    assert len(list((tmp_path / "artefacts/attack").glob("*/*"))) == 5
+
+
+def test_one_run_tells_every_smaller_budget():
+    rows = [
+        ROW,
+        replace(ROW, found_after=2),
+        replace(ROW, found_after=0, outcome="failed"),
+        replace(ROW, found_after=0, outcome="skipped"),
+    ]
+    assert [rate_under(rows, budget).value for budget in (1, 2, 6, 7)] == [0.75, 0.5, 0.5, 0.25]
+    assert [failures_under(rows, budget) for budget in (1, 2, 7)] == [0, 1, 2]
+    rate = rate_under(rows, 7)
+    assert 0 <= rate.low <= rate.value <= rate.high <= 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"search": "gredy"}, "did you mean 'greedy'"),
+        ({"prompt_format": "rwa"}, "did you mean 'raw'"),
+        ({"template": "instuct"}, "did you mean 'instruct'"),
+        ({"methods": ()}, "names no perturbation"),
+        ({"methods": (Spec("C9"),)}, "unknown perturbation 'C9'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_work_starts(wrong, said):
+    with pytest.raises(UsageError, match=said):
+        job(**wrong)
+
+
+def test_a_change_is_shown_by_its_lines():
+    assert (
+        change_of("def f():\n    '''Sort the list.\n    '''", "def f():\n    '''Srot the list.\n    '''")
+        == "'''S[-or-]{+ro+}t the list."
+    )
+
+
+def test_the_view_tells_rates_failures_and_changes(tmp_path):
+    this = job(search="greedy")
+    prompt = this.problems[0].prompt
+    first = replace(ROW, task_id=this.problems[0].task_id, prompt=prompt.replace('\n    """\n', ' now\n    """\n'))
+    rows = [first, replace(first, strategy="random", outcome="failed", found_after=0, prompt="")]
+    text = "\n".join(attack_lines(this, rows))
+    assert "clean pass@1                     1.000" in text and "robust pass@1 (search greedy)    0.000" in text
+    assert "failures found: search 1, random 0" in text and "smallest changes, 1 of 1" in text
+    shown = json.loads(json.dumps(attack_json(this, rows), allow_nan=False))
+    assert shown["failures"] == {"greedy": 1, "random": 0} and shown["ratio"] is None
+    write_findings(this, rows, tmp_path / "rows.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert "{+" in lines[0]["change"] and lines[1]["change"] == ""
+
+
+def test_the_command_asks_for_permission_and_prints_json(tmp_path, capsys):
+    arguments = ["attack", "fake", "--problems", "minicode", "--search", "random", "--budget", "4", "--limit", "3"]
+    arguments += ["--storage", str(tmp_path), "--json"]
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2 and "--allow-code-execution" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--allow-code-execution"])
+    found = json.loads(capsys.readouterr().out)
+    assert end.value.code == 0 and found["budget"] == 4 and len(found["rows"]) == 3
