@@ -5,7 +5,7 @@
 code, lines of code, doctests with their output, inline back-ticks, URLs, escape sequences, calls, dotted and
 identifier-shaped words (`snake_case`, `camelCase`), and the identifiers of the text's own code.
 
-Not covered: comments as prompts (Java, C++), whose problem sets bring their own `segments`.
+Comments as prompts (Java, C++) are in `raysweep.perturbations.comments`.
 """
 
 from __future__ import annotations
@@ -69,21 +69,30 @@ def split_prompt(prompt: str, entry_point: str) -> list[Segment]:
     found = _docstring(prompt, entry_point)
     if found is None:
         return split_instruction(prompt)
-    start, stop = found.span(2)
-    ends = (cut.start() for cut in _END.finditer(prompt, start, stop) if cut[1] in (None, entry_point))
-    stop = start + len(prompt[start : next(ends, stop)].rstrip())
-    start += len(prompt[start:stop]) - len(prompt[start:stop].lstrip())
-    pieces = [Segment(prompt[:start], False), *_split(prompt[start:stop], _names(prompt), prose=True)]
+    start, stop = description(prompt, *found.span(2), entry_point)
+    pieces = [Segment(prompt[:start], False), *split_prose(prompt[start:stop], prompt)]
     if found[1] == "'''":
         pieces = [piece for part in pieces for piece in _keep_apostrophes(part)]
         pieces = _keep_last_word(pieces) if stop == found.end(2) else pieces
-    return _merge([*pieces, Segment(prompt[stop:], False)])
+    return merge([*pieces, Segment(prompt[stop:], False)])
+
+
+def description(prompt: str, start: int, stop: int, entry_point: str) -> tuple[int, int]:
+    """Return where the description in ``prompt[start:stop]``, the inside of a docstring or comment, begins and ends."""
+    ends = (cut.start() for cut in _END.finditer(prompt, start, stop) if cut[1] in (None, entry_point))
+    stop = start + len(prompt[start : next(ends, stop)].rstrip())
+    return start + len(prompt[start:stop]) - len(prompt[start:stop].lstrip()), stop
+
+
+def split_prose(text: str, code: str) -> list[Segment]:
+    """Split a description into natural language and what is verbatim in it, the identifiers of `code` included."""
+    return _split(text, _names(code), prose=True)
 
 
 def split_instruction(text: str) -> list[Segment]:
     """Split an instruction, or its input: all is natural but the code in it."""
     code = "".join(line for line, is_code in _lines(text) if is_code)
-    return _merge(_split(text, _names(code) - _NOT_NAMES))
+    return merge(_split(text, _names(code) - _NOT_NAMES))
 
 
 def protected_words(prompt: str) -> frozenset[str]:
@@ -176,7 +185,7 @@ def _margin(lines: list[str]) -> int:
 def _split(text: str, names: frozenset[str], prose: bool = False) -> list[Segment]:
     """Split into code lines, verbatim spans and `names` against the rest."""
     segments: list[Segment] = []
-    for segment in _merge(Segment(line, not is_code) for line, is_code in _lines(text, prose)):
+    for segment in merge(Segment(line, not is_code) for line, is_code in _lines(text, prose)):
         segments += _split_inline(segment.text, names) if segment.natural else [segment]
     return segments
 
@@ -211,7 +220,7 @@ def _keep_last_word(pieces: list[Segment]) -> list[Segment]:
     return [*pieces[:-1], Segment(last.text[:at], last.natural), Segment(last.text[at:], False)]
 
 
-def _merge(segments: Iterable[Segment]) -> list[Segment]:
+def merge(segments: Iterable[Segment]) -> list[Segment]:
     """Join neighbours of one kind and drop empty segments."""
     merged: list[Segment] = []
     for segment in segments:

@@ -1,0 +1,61 @@
+"""Splits prompts that describe the task in a comment (Java, C++) into natural language and verbatim text.
+
+The description is the prompt's last comment, a block or a run of ``//`` lines: it stands before the signature, or in
+HumanEval-X's few C++ prompts with a helper, after it. What of it is natural is as in a docstring (study.md section 3);
+the decoration of its lines, ``*`` or ``//``, is verbatim.
+
+No method writes a `*/`, so a comment never ends early.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from raysweep.perturbations.regions import description, merge, split_instruction, split_prose
+from raysweep.records import Segment
+
+_COMMENT = re.compile(r"/\*+(.*?)\*+/|^[ \t]*(//[^\n]*(?:\n[ \t]*//[^\n]*)*)", re.DOTALL | re.MULTILINE)
+_STRINGS_AND_COMMENTS = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:[^\\\"\n]|\\.)*\"|'(?:[^\\'\n]|\\.)*'", re.DOTALL)
+_DECORATION = re.compile(r"[ \t]*(?://+|\*+)[ \t]*")
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_SIGNATURE = re.compile(r"\b(\w+)\s*\([^()]*\)\s*(?:const\s*|throws\s+[\w., ]+)?\{")
+
+
+def entry_point_of(prompt: str) -> str:
+    """Return the name of the last function that a Java or C++ prompt opens; empty where there is none."""
+    names = _SIGNATURE.findall(code_of(prompt))
+    return names[-1] if names else ""
+
+
+def code_of(prompt: str) -> str:
+    """Return a Java or C++ prompt without its comments and strings."""
+    return _STRINGS_AND_COMMENTS.sub(" ", prompt)
+
+
+def split_comment_prompt(prompt: str, entry_point: str) -> list[Segment]:
+    """Split a prompt in Java or C++, losslessly; one without any comment is split as an instruction."""
+    found = list(_COMMENT.finditer(prompt))
+    if not found:
+        return split_instruction(prompt)
+    inside = found[-1].span(1 if found[-1][1] is not None else 2)
+    start, stop = description(prompt, *inside, entry_point)
+    lines = _LINE.findall(prompt[start:stop])
+    marks = [mark[0] if (mark := _DECORATION.match(line)) else "" for line in lines]
+    bare = "".join(line[len(mark) :] for line, mark in zip(lines, marks, strict=True))
+    pieces = split_prose(bare, code_of(prompt))
+    return merge([Segment(prompt[:start], False), *_decorated(pieces, marks), Segment(prompt[stop:], False)])
+
+
+def _decorated(pieces: Sequence[Segment], marks: Sequence[str]) -> list[Segment]:
+    """Put the decoration of each line back before it."""
+    made: list[Segment] = []
+    line, begins = 0, True
+    for piece in pieces:
+        for part in _LINE.findall(piece.text):
+            if begins:
+                made.append(Segment(marks[line], False))
+            made.append(Segment(part, piece.natural))
+            begins = part.endswith("\n")
+            line += begins
+    return [*made, *(Segment(mark, False) for mark in marks[line + (not begins) :])]  # a last line of decoration alone
