@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Findi
 
     `with_models`: False where only training and test sets are to be made.
     """
-    checks = [_doubled, _cells, _pairs, _perturbations, _recipes, _sources, _problems]
+    checks: list[Callable[[SweepConfig], Iterator[Finding]]]
+    checks = [_doubled, _cells, _pairs, _perturbations, _recipes, _sources, partial(_problems, judged=with_models)]
     checks += [_pretraining, _models] if with_models else []
     return [finding for check in checks for finding in check(config)]
 
@@ -141,10 +143,10 @@ def _sources(config: SweepConfig) -> Iterator[Finding]:
                 yield ("recipes", name, "batch_size"), f"{batch} is more than the {rows} rows of {_shown(path)}"
 
 
-def _problems(config: SweepConfig) -> Iterator[Finding]:
+def _problems(config: SweepConfig, judged: bool) -> Iterator[Finding]:
     for at, problems in enumerate(config.evaluation.problems):
         try:
-            PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).check(judged=True)
+            PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).check(judged=judged)
         except UsageError as error:
             yield ("evaluation", "problems", at), str(error)
 

@@ -18,6 +18,7 @@ from raysweep.records import Segment
 _COMMENT = re.compile(r"/\*+(.*?)\*+/|^[ \t]*(//[^\n]*(?:\n[ \t]*//[^\n]*)*)", re.DOTALL | re.MULTILINE)
 _STRINGS_AND_COMMENTS = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:[^\\\"\n]|\\.)*\"|'(?:[^\\'\n]|\\.)*'", re.DOTALL)
 _DECORATION = re.compile(r"[ \t]*(?://+|\*+)[ \t]*")
+_BARE_END = re.compile(r"(?:\n[ \t]*(?://+|\*+)?[ \t]*)+\Z")  # lines of decoration alone
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _SIGNATURE = re.compile(r"\b(\w+)\s*\([^()]*\)\s*(?:const\s*|throws\s+[\w., ]+)?\{")
 
@@ -40,6 +41,7 @@ def split_comment_prompt(prompt: str, entry_point: str) -> list[Segment]:
         return split_instruction(prompt)
     inside = found[-1].span(1 if found[-1][1] is not None else 2)
     start, stop = description(prompt, *inside, entry_point)
+    stop = start + len(_BARE_END.sub("", prompt[start:stop]))
     lines = _LINE.findall(prompt[start:stop])
     marks = [mark[0] if (mark := _DECORATION.match(line)) else "" for line in lines]
     bare = "".join(line[len(mark) :] for line, mark in zip(lines, marks, strict=True))
@@ -58,4 +60,4 @@ def _decorated(pieces: Sequence[Segment], marks: Sequence[str]) -> list[Segment]
             made.append(Segment(part, piece.natural))
             begins = part.endswith("\n")
             line += begins
-    return [*made, *(Segment(mark, False) for mark in marks[line + (not begins) :])]  # a last line of decoration alone
+    return made

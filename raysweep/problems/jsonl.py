@@ -7,13 +7,13 @@ holds is kept, so that `raysweep perturb` gives the same rows back. Gzip and one
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError
-from raysweep.jsonrows import check_file, content_sha, read_json_rows
+from raysweep.jsonrows import JsonRow, check_file, content_sha, read_json_rows
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.records import Problem
 
@@ -53,33 +53,50 @@ class JsonlProblems(ProblemSet):
 
     def check(self, *, judged: bool = False) -> None:
         """Read the whole file; raise UsageError (file, line, what is wrong) at the first row that can't be used."""
-        for problem in read_problems(self._path):
-            if judged and not problem.test.strip():
-                raise UsageError(f"{self._path}: problem {problem.task_id!r} has no `test`, so nothing can judge it")
-            if judged and (broken := _broken_tests(problem)):
-                raise UsageError(f"{self._path}: the `test` of problem {problem.task_id!r} can't judge: {broken}")
+        problems = read_problems(self._path)
+        if judged:
+            check_tests(problems, str(self._path))
+
+
+def humaneval_problem(row: JsonRow) -> Problem:
+    """Return the problem that a HumanEval-shaped row describes; raise UsageError (file, line) for a field."""
+    return FileProblem(
+        task_id=row.text("task_id"),
+        prompt=row.text("prompt"),
+        entry_point=row.text("entry_point"),
+        test=row.text("test", ""),
+        reference=row.text("canonical_solution"),
+        stop=STOP,
+        fields=row.fields,
+    )
 
 
 def read_problems(path: Path) -> list[Problem]:
     """Read HumanEval-shaped problems; raise UsageError naming file and line for rows that can't be used."""
+    return problems_of(read_json_rows(path), humaneval_problem)
+
+
+def problems_of(rows: Iterable[JsonRow], make: Callable[[JsonRow], Problem]) -> list[Problem]:
+    """Return the problem of each row; raise UsageError (file, line) for one that can't be used or comes again."""
     problems: list[Problem] = []
     seen: dict[str, str] = {}
-    for row in read_json_rows(path):
-        problem = FileProblem(
-            task_id=row.text("task_id"),
-            prompt=row.text("prompt"),
-            entry_point=row.text("entry_point"),
-            test=row.text("test", ""),
-            reference=row.text("canonical_solution"),
-            stop=STOP,
-            fields=row.fields,
-        )
+    for row in rows:
+        problem = make(row)
         if problem.task_id in seen:
             first = seen[problem.task_id]
             raise UsageError(f"{row.place}: task_id {problem.task_id!r} is already at {first}; task ids must differ")
         seen[problem.task_id] = row.place
         problems.append(problem)
     return problems
+
+
+def check_tests(problems: Iterable[Problem], place: str) -> None:
+    """Raise UsageError (place, task) for the first problem without tests, or with tests that don't compile."""
+    for problem in problems:
+        if not problem.test.strip():
+            raise UsageError(f"{place}: problem {problem.task_id!r} has no `test`, so nothing can judge it")
+        if broken := _broken_tests(problem):
+            raise UsageError(f"{place}: the `test` of problem {problem.task_id!r} can't judge: {broken}")
 
 
 def _broken_tests(problem: Problem) -> str:

@@ -16,8 +16,23 @@ JAVA = """class Solution {
      */
     public int sum(List<Integer> xs) throws Exception {
 """
-CPP = "/*\nReturn true if the\nstring is long.\nExamples:\nis_long(\"a\") => false\n*/\n#include<string>\nbool is_long(string s){\n"
-AFTER = "int half(int x){\n    // returns half of x.\n    return x/2;\n}\nint twice(int x){\n    // returns twice of x,\n    // as a number.\n"
+CPP = """/*
+Return true if the
+string is long.
+Examples:
+is_long("a") => false
+*/
+#include<string>
+bool is_long(string s){
+"""
+AFTER = """int half(int x){
+    // returns half of x.
+    return x/2;
+}
+int twice(int x){
+    // returns twice of x,
+    // as a number.
+"""
 
 
 def natural(prompt, entry_point=None):

@@ -1,0 +1,132 @@
+"""Problem sets `safecoder-humaneval` (161) and `safecoder-mbpp` (427): the study's, from SafeCoder's YAML files.
+
+A file holds name, prompt, tests, stop_tokens and no reference solution. Prompts and tests are MultiPL-E's: HumanEval
+without three problems and with rewritten doctests, and sanitised MBPP with its asserts in the docstring. In a few of
+MBPP's the prompt opens a helper and the tests call another function, which a completion must define too; they stay.
+Source: https://github.com/eth-sri/SafeCoder, folder data_eval. Any release works: its content stands in keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from raysweep.errors import UsageError
+from raysweep.jsonrows import JsonRow
+from raysweep.perturbations.regions import split_prompt
+from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.problems.jsonl import STOP, check_tests, problems_of
+from raysweep.problems.scripted import ScriptedProblem, without_examples
+from raysweep.records import Problem, Segment
+
+RESULTS = ".results.yaml"
+"""The end of what SafeCoder's own evaluation writes beside the problems."""
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DEFINITION = re.compile(r"^def +(\w+)", re.MULTILINE)
+
+
+class SafeCoderProblems(ProblemSet):
+    """The problems of a folder of YAML files, in the order of their numbers.
+
+    Args:
+        path: SafeCoder's checkout, its data_eval folder, or the folder with the YAML files.
+
+    Raises:
+        UsageError: when there are none in any of these.
+    """
+
+    folder: ClassVar[str]  # below data_eval
+    prefix: ClassVar[str]  # of the files' names
+
+    def __init__(self, path: str) -> None:
+        self._files = self._find(Path(path).expanduser().absolute())
+
+    def problems(self) -> Sequence[Problem]:
+        """Return the problems; raise UsageError (file, what is wrong) for a file that can't be used."""
+        return problems_of((_read(file) for file in self._files), _problem)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return {sha256 of all files, names included}."""
+        digest = hashlib.sha256()
+        for file in self._files:
+            digest.update(f"{file.name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+        return {"sha256": digest.hexdigest()}
+
+    def check(self, *, judged: bool = False) -> None:
+        """Read all files; raise UsageError (file, what is wrong) at the first that can't be used."""
+        problems = self.problems()
+        if judged:
+            check_tests(problems, str(self._files[0].parent))
+
+    def segments(self, problem: Problem) -> list[Segment]:
+        """Split a prompt; test examples are never natural."""
+        return without_examples(split_prompt(problem.prompt, problem.entry_point))
+
+    def _find(self, path: Path) -> list[Path]:
+        places = [path / "data_eval" / self.folder, path / self.folder, path]
+        for place in places:
+            files = [file for file in place.glob(f"{self.prefix}_*.yaml") if not file.name.endswith(RESULTS)]
+            if files:
+                return sorted(files, key=lambda file: (_number(file), file.name))
+        looked = ", ".join(str(place) for place in places)
+        raise UsageError(
+            f"problem set {self.name}: no {self.prefix}_*.yaml in {looked}; give `path:` SafeCoder's checkout, its "
+            f"data_eval folder or the folder {self.folder} in it"
+        )
+
+
+@PROBLEMS.register("safecoder-humaneval")
+class SafeCoderHumanEval(SafeCoderProblems):
+    """HumanEval as SafeCoder and the study use it: 161 problems."""
+
+    folder = "human_eval"
+    prefix = "HumanEval"
+
+
+@PROBLEMS.register("safecoder-mbpp")
+class SafeCoderMbpp(SafeCoderProblems):
+    """MBPP as SafeCoder and the study use it: 427 problems."""
+
+    folder = "mbpp"
+    prefix = "mbpp"
+
+
+def _number(file: Path) -> int:
+    found = re.search(r"\d+", file.name)
+    return int(found[0]) if found else -1
+
+
+def _read(file: Path) -> JsonRow:
+    try:
+        value = yaml.load(file.read_bytes(), _LOADER)  # a safe loader either way
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(
+            f"{file}: can't be read ({str(error).splitlines()[0]}); take it from SafeCoder again"
+        ) from None
+    if not isinstance(value, dict):
+        raise UsageError(f"{file}: is no mapping of keys; take it from SafeCoder again")
+    return JsonRow(str(file), value)
+
+
+def _problem(row: JsonRow) -> Problem:
+    prompt, stop = row.text("prompt"), row.fields.get("stop_tokens") or []
+    defined = _DEFINITION.findall(prompt)
+    if not defined:
+        raise UsageError(f"{row.place}: `prompt` opens no function")
+    if not isinstance(stop, list) or not all(isinstance(token, str) and token for token in stop):
+        raise UsageError(f"{row.place}: `stop_tokens` must be a list of texts, not {stop!r:.60}")
+    if row.text("language", "py") != "py":
+        raise UsageError(f"{row.place}: `language` is {row.text('language')!r}; only py can be used")
+    return ScriptedProblem(
+        task_id=row.text("name"),
+        prompt=prompt,
+        entry_point=defined[-1],
+        test=row.text("tests", ""),
+        stop=tuple(dict.fromkeys([*stop, *STOP])),
+        fields=row.fields,
+    )
