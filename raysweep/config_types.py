@@ -98,11 +98,12 @@ class SpecConfig(BaseModel):
     def spec(self, registry: Registry[Any], seed: int) -> Spec:
         """Return the spec; a generated world that names none gets the sweep's seed.
 
-        A `path` becomes absolute: a spec travels to workers, which run in other folders.
+        A `path` becomes absolute: a spec travels to workers, which run in other folders. One that doesn't exist stays
+        as it is, since it may be a hub id.
         """
         args = dict(self.model_extra or {})
         path = args.get("path")
-        if isinstance(path, str) and "://" not in path:
+        if isinstance(path, str) and "://" not in path and Path(path).expanduser().exists():
             args["path"] = str(Path(path).expanduser().absolute())
         if "world" in registry.parameters(self.name):
             args.setdefault("world", seed)

@@ -69,7 +69,7 @@ LAYERS = [
         "background",
     },
     {"storage", "language"},
-    {"models", "problems", "perturbations", "textattack", "training_sets", "jsonrows", "textdiff"},
+    {"models", "problems", "perturbations", "textattack", "training_sets", "jsonrows", "hub_rows", "textdiff"},
     {"trainers", "generators", "execution", "metrics", "analysis", "audit"},
     {"config", "config_types", "config_models", "config_running", "stored_config", "document"},
     {"engine", "grid", "progress", "attempts", "inputs", "config_file"},

@@ -201,9 +201,10 @@ def test_a_file_that_is_no_plain_yaml_is_one_error(tmp_path, content, expected):
 
 def test_a_path_travels_to_workers_as_an_absolute_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").touch()
     assert SpecConfig(name="jsonl", path="rows.jsonl").spec(SOURCES, 0).args == {"path": str(tmp_path / "rows.jsonl")}
-    far = "s3://bucket/rows.jsonl"
-    assert SpecConfig(name="jsonl", path=far).spec(SOURCES, 0).args == {"path": far}
+    for far in ("s3://bucket/rows.jsonl", "owner/hub-id"):
+        assert SpecConfig(name="jsonl", path=far).spec(SOURCES, 0).args == {"path": far}
 
 
 def test_trusting_remote_code_must_be_asked_for(tmp_path):

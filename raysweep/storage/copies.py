@@ -30,11 +30,15 @@ FETCHES = 3
 """Attempts to get a copy that is as the manifest says: the artefact may be made again meanwhile."""
 
 
+def cache_folder() -> Path:
+    """Return the folder on this machine for what can be fetched again; it may not exist yet."""
+    return Path(os.environ.get("RAYSWEEP_CACHE") or "~/.cache/raysweep").expanduser().absolute()
+
+
 def cache_of(root: str) -> Path:
     """Return the folder on this machine for what is written to, and read from, a root in an object store."""
-    cache = os.environ.get("RAYSWEEP_CACHE") or "~/.cache/raysweep"
     name = f"{root} {os.environ.get('AWS_ENDPOINT_URL', '')}".strip()
-    return Path(cache).expanduser().absolute() / hashlib.sha256(name.encode()).hexdigest()[:16]
+    return cache_folder() / hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 class Copies:

@@ -42,7 +42,7 @@ class JsonlSource(TrainingSource):
                 instruction=instruction,
                 output=output,
                 input=row.text("input", ""),
-                language=row.text("language", "") or _fence_tag(output),
+                language=row.text("language", "") or fence_tag(output),
                 task_id=row.text("task_id", ""),
             )
 
@@ -55,6 +55,7 @@ class JsonlSource(TrainingSource):
         self.size = sum(1 for _ in self.rows())
 
 
-def _fence_tag(output: str) -> str:
+def fence_tag(output: str) -> str:
+    """Return the tag of the first code fence of a text in lower case; empty where there is none."""
     found = _FENCE_TAG.search(output)
     return found[1].lower() if found else ""

@@ -1,0 +1,66 @@
+"""Training rows from what the `datasets` package reads."""
+
+import json
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.records import SourceRow
+from raysweep.training_sets.hf import HubRows
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hf"))
+
+
+def source(tmp_path, rows, **args):
+    folder = tmp_path / "set"
+    folder.mkdir(exist_ok=True)
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return HubRows(str(folder), **args)
+
+
+def test_rows_have_instruction_output_input_and_the_fences_language(tmp_path):
+    rows = [
+        {"instruction": "Add.", "output": "```python\n1\n```", "input": "1, 2"},
+        {"instruction": "Say hello.", "output": "Hello.", "input": None},
+    ]
+    made = source(tmp_path, rows)
+    made.check()
+    assert made.size == 2
+    assert list(made.rows()) == [
+        SourceRow("0000000", "Add.", "```python\n1\n```", "1, 2", "python"),
+        SourceRow("0000001", "Say hello.", "Hello."),
+    ]
+
+
+def test_columns_of_other_names_are_mapped_and_count_in_the_fingerprint(tmp_path):
+    rows = [{"prompt": "Add.", "completion": "1", "more": "x"}]
+    columns = {"instruction_column": "prompt", "output_column": "completion"}
+    plain = source(tmp_path, rows, **columns)
+    further = source(tmp_path, rows, **columns, input_column="more")
+    assert [(row.instruction, row.output, row.input) for row in plain.rows()] == [("Add.", "1", "")]
+    assert [row.input for row in further.rows()] == ["x"]
+    assert plain.fingerprint() != further.fingerprint()
+    assert str(tmp_path) not in json.dumps(plain.fingerprint())
+
+
+@pytest.mark.parametrize(
+    ("row", "args", "said"),
+    [
+        ({"instructions": "Add.", "output": "1"}, {}, "did you mean 'instructions'.*`instruction_column`"),
+        ({"instruction": "Add.", "output": "1"}, {"input_column": "inptu"}, "no column 'inptu'.*`input_column`"),
+        ({"instruction": "Add.", "output": 1}, {}, "row 1: `output` must be a string, not 1"),
+        ({"instruction": " ", "output": "1"}, {}, "row 1: `instruction` is empty"),
+        ({"instruction": "Add.", "output": None}, {}, "row 1: `output` must be a string, not null"),
+    ],
+)
+def test_rows_that_can_not_be_used_are_told(tmp_path, row, args, said):
+    with pytest.raises(UsageError, match=said):
+        source(tmp_path, [row], **args).check()
+
+
+def test_a_constructor_reads_nothing():
+    HubRows("owner/no-such-set")
