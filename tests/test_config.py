@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from raysweep.config import SweepConfig
 from raysweep.config_file import config_from, load_config, to_yaml
 from raysweep.config_types import SpecConfig
 from raysweep.document import ConfigError
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.grid import build_grid
 from raysweep.programs import Lane, Level, Limits, Sandbox
 from raysweep.training_sets.base import SOURCES
+from tests.conftest import shared_data
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").rglob("*.yaml"))
 NANO = Path(__file__).with_name("nano.yaml")
@@ -40,13 +43,30 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
     overrides = []
     if path.name == "own-model.yaml":  # names what the user brings
         overrides = ["models.0.path=" + str(tiny_folder(tmp_path)), f"training.source.path={tmp_path / 'rows.jsonl'}"]
+    if path.name == "study.yaml":
+        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
+        overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}"]
+        overrides += [f"evaluation.problems.{at}.path={shared_data('safecoder')}" for at in range(2)]
+        overrides += ["language.translator=none", "evaluation.perturbations=[clean]", "training.sets=[clean, C1, W, S]"]
     assert path.read_text().splitlines()[0].startswith(f"# raysweep run {path.parent.name}/{path.name}")
     assert load_config(path, overrides).name == path.stem
 
 
+def test_the_studys_config_has_its_grid():
+    document = yaml.safe_load((Path(__file__).parents[1] / "configs/study.yaml").read_text())
+    document["evaluation"]["problems"] = ["humaneval", {"name": "minicode", "world": 1}]  # two sets stand for its two
+    document["training"]["source"] = {"name": "minicode", "world": 1, "rows": 30_087}
+    document["language"] = {"translator": "none"}
+    config = SweepConfig.model_validate(document, context={"recipes": set(document["recipes"])})
+    grid = build_grid(config)
+    assert config.training is not None and len(config.training.sets) == 33
+    assert len(config.evaluation.perturbations) * len(config.evaluation.problems) == 28
+    assert len(grid.cells) == 204 and len(grid.pairs) == 4_308
+
+
 def tiny_folder(folder: Path, config: str = '{"model_type": "llama"}') -> Path:
     model = folder / "model"
-    model.mkdir()
+    model.mkdir(parents=True)
     (model / "config.json").write_text(config)
     (model / "model.safetensors").write_bytes(b"0")
     (model / "tokenizer.json").write_text("{}")
