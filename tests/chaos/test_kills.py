@@ -161,7 +161,8 @@ def test_every_artefact_of_nano_belongs_to_a_part():
     parts = parts_of(Path(__file__).parents[1] / "nano.yaml", ("name=other", "checkpoint_every=3"))
     stages = sorted(name.split("/")[0] for part in parts.parts for name in part.artefacts)
     two = ["completions", "results"]
-    assert stages == sorted(["base_model", "model", *2 * ["test_set", "training_set"], *4 * two])
+    sets = [*2 * ["source_rows", "training_set", "test_set"], "perturbed_rows"]
+    assert stages == sorted(["base_model", "model", *sets, *4 * two])
     assert (parts.name, parts.interval) == ("other", 3)
 
 

@@ -193,7 +193,7 @@ def test_processes_that_die_or_hang_are_replaced_and_training_resumes(sweep):
     last_told = re.search(re.escape(stalled) + r"training [1-3]/4", sweep.told("llama.sticks"))
     assert last_told, sweep.told("llama.sticks")  # three quick steps are told as one
     assert "failed: its process died after: training" in sweep.told("llama.dies")
-    assert "attempt 1 failed: its process died after: making" in sweep.told("training-set")
+    assert len(sweep.calls("perturbation")) > 1, "Ray Data runs a task again whose process died"
     models = [json.loads(path.read_text()) for path in (sweep.store / "artefacts" / "model").rglob("manifest.json")]
     assert [model["counts"]["resumed_from"] for model in models] == [2, 2]
     assert sweep.nothing_is_left_running()

@@ -26,7 +26,7 @@ from tests.threads import one_thread
 __all__ = ["one_thread"]
 
 NANO = Path(__file__).parents[1] / "nano.yaml"
-STAGES = ("training_set", "test_set", "base_model", "model", "completions", "results")
+STAGES = ("source_rows", "perturbed_rows", "training_set", "test_set", "base_model", "model", "completions", "results")
 
 
 def run(root: object, *overrides: str) -> SweepResult:
@@ -127,7 +127,7 @@ def test_another_machine_makes_only_what_a_larger_grid_adds(copied, other_machin
     after = written(copied)
     assert {name: after[name] for name in before} == before
     new = sorted(name.split("/")[0] for name in after.keys() - before.keys())
-    assert new == ["completions", "completions", "model", "results", "results", "training_set"]
+    assert new == ["completions", "completions", "model", "perturbed_rows", "results", "results", "training_set"]
 
 
 def test_someone_who_looks_leaves_the_files_of_the_one_who_runs_alone(copied):
