@@ -40,13 +40,13 @@ class Wanted:
     Attributes:
         path: a hub id, or a local folder or file.
         split: as `datasets` writes it; several are joined by ``+``.
-        name: the set's config on the hub; None: its only one.
+        config: which of the set's; None: its only one.
         revision: a branch, tag or commit of the hub's; None: the newest when it is fetched.
     """
 
     path: str
     split: str
-    name: str | None = None
+    config: str | None = None
     revision: str | None = None
 
 
@@ -153,7 +153,7 @@ def _load(wanted: Wanted, local: Path | None) -> tuple[Any, str]:
             raise UsageError(f"data set {wanted.path}: files end in {known}; name such a file, or a folder of them")
         source = {"path": reader, "data_files": str(local)}
     try:
-        builder = datasets.load_dataset_builder(name=wanted.name, **source)
+        builder = datasets.load_dataset_builder(name=wanted.config, **source)
         builder.download_and_prepare()
         data = builder.as_dataset(split=wanted.split)
     except Exception as error:  # whatever the package, the hub and the network come up with

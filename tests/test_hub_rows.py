@@ -84,7 +84,7 @@ def test_a_hubs_set_keeps_its_commit(monkeypatch):
     [
         (Wanted("owner/no-such-set", "train"), "no such file or folder, and the hub can't give it"),
         (Wanted("{folder}", "trian"), "Unknown split"),
-        (Wanted("{folder}", "train", name="other"), "BuilderConfig 'other' not found"),
+        (Wanted("{folder}", "train", config="other"), "BuilderConfig 'other' not found"),
         (Wanted("{folder}/rows.txt", "train"), "files end in .parquet"),
         (Wanted("{folder}/none.jsonl", "train"), "the file has no rows"),
     ],
@@ -92,7 +92,7 @@ def test_a_hubs_set_keeps_its_commit(monkeypatch):
 def test_what_can_not_be_read_is_told_with_the_way_out_and_leaves_nothing(folder, cache, wanted, said):
     (folder / "rows.txt").touch()
     (folder / "none.jsonl").touch()
-    there = Wanted(wanted.path.format(folder=folder), wanted.split, wanted.name)
+    there = Wanted(wanted.path.format(folder=folder), wanted.split, wanted.config)
     with pytest.raises(UsageError, match=said):
         keep(there)
     assert not list(cache.iterdir())

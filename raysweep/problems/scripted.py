@@ -14,7 +14,7 @@ from raysweep.problems.jsonl import FileProblem
 from raysweep.programs import Program
 from raysweep.records import Segment
 
-_EXAMPLES = re.compile(r"^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)
+_EXAMPLES = re.compile(r"\s*^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class HubRows(TrainingSource):
     Args:
         path: a hub id, or a folder or file that `datasets.load_dataset` takes.
         split: which rows, as `datasets` writes it.
-        name: the set's config, where it has several.
+        config: which of the set's, where it has several.
         revision: a branch, tag or commit of the hub's; a commit is the only one that never moves.
         instruction_column: what holds the instruction.
         output_column: what holds the response.
@@ -37,13 +37,13 @@ class HubRows(TrainingSource):
         self,
         path: str,
         split: str = "train",
-        name: str | None = None,
+        config: str | None = None,
         revision: str | None = None,
         instruction_column: str = "instruction",
         output_column: str = "output",
         input_column: str = INPUT,
     ) -> None:
-        self._wanted = Wanted(path, split, name, revision)
+        self._wanted = Wanted(path, split, config, revision)
         self._columns = {"instruction": instruction_column, "output": output_column, INPUT: input_column}
         self.size: int | None = None  # rows, once `check` has counted them
 
