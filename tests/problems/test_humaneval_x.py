@@ -45,5 +45,5 @@ def test_another_language_or_file_is_told(tmp_path):
         HumanEvalX("jav", "x")
     path = tmp_path / "rows.jsonl"
     path.write_text('{"task_id": "a", "prompt": "def f(x):\\n"}\n')
-    with pytest.raises(UsageError, match="rows.jsonl:1: `prompt` opens no function in java"):
+    with pytest.raises(UsageError, match=r"rows.jsonl:1: `prompt` opens no function in java"):
         HumanEvalX("java", str(path)).check()
