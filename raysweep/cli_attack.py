@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from raysweep.cli_options import Allow, AsJson, Limit, OutFile, Storage
+from raysweep.execution.permission import require_permission
+
+if TYPE_CHECKING:
+    from raysweep.attacking import AttackJob
 
 
 def attack(
@@ -34,22 +39,16 @@ def attack(
     out: OutFile = None,
 ) -> None:
     """Search for small changes under which a model fails, against random ones; the same command resumes."""
-    from raysweep.attack_view import print_attack, write_findings
-    from raysweep.attacking import AttackJob, run_attack
-    from raysweep.execution.permission import require_permission
+    from raysweep.attacking import AttackJob
     from raysweep.perturbations.search import Reach
     from raysweep.records import Spec
-    from raysweep.sweep import open_store
-    from raysweep.terminal import console
     from raysweep.tools import problem_set_of
-    from raysweep.watching import counting
 
     problem_set, _ = problem_set_of(problems, seed, judged=True)
-    names = tuple(Spec(name.strip()) for name in methods.split(",") if name.strip())
     job = AttackJob(
         model=model,
         problem_set=problem_set,
-        methods=names,
+        methods=tuple(Spec(name.strip()) for name in methods.split(",") if name.strip()),
         reach=Reach(budget, max_changed),
         search=search,
         prompt_format=prompt_format,
@@ -60,6 +59,16 @@ def attack(
         trust_remote_code=trust_remote_code,
     )
     require_permission(allow_code_execution)
+    _run(job, storage, as_json, out)
+
+
+def _run(job: AttackJob, storage: str | None, as_json: bool, out: Path | None) -> None:
+    from raysweep.attack_view import print_attack, write_findings
+    from raysweep.attacking import run_attack
+    from raysweep.sweep import open_store
+    from raysweep.terminal import console
+    from raysweep.watching import counting
+
     with counting(console(stderr=True), "attacking", len(job.problems)) as tell:
         rows = run_attack(job, open_store(storage), tell)
     if out is not None:

@@ -16,7 +16,7 @@ from raysweep.textattack.importance import word_importance
 from raysweep.textattack.loading import load_textattack
 from raysweep.textattack.transformation import as_transformation
 
-CANDIDATES = 12
+CANDIDATES = 24
 """For each word and method."""
 BEAM_WIDTH = 4
 
@@ -40,7 +40,7 @@ def search_words(queries: Queries, methods: Sequence[Perturbation], strategy: st
 
     segments = queries.target.segments
     ours = [as_transformation(method, candidates=CANDIDATES, seed=seed, split=lambda _: segments) for method in methods]
-    search = word_importance() if strategy == "greedy" else BeamSearch(BEAM_WIDTH)
+    search = word_importance(queries.allowed, seed) if strategy == "greedy" else BeamSearch(BEAM_WIDTH)
     constraints = [keep_code(lambda _: segments), few_words(queries.allowed)]
     attack = Attack(tests_fail(queries), constraints, CompositeTransformation(ours), search)
     attack.attack(queries.target.prompt, queries.target.task_id)

@@ -17,32 +17,20 @@ FAILS = 1.0
 
 def tests_fail(queries: Queries) -> Any:
     """Return the ``GoalFunction`` "the tests fail" on one prompt; raise UsageError without textattack."""
-    return _classes().TestsFail(queries)
+    return _goal_class()(queries)
 
 
 def few_words(words: int) -> Any:
     """Return the ``Constraint`` that at most so many words differ from the prompt; UsageError without textattack."""
-    return _classes().FewWords(words)
+    return _constraint_class()(words)
 
 
 @cache
-def _classes() -> Any:
+def _goal_class() -> Any:
     load_textattack()
-    from textattack.constraints import Constraint
-    from textattack.goal_function_results import GoalFunctionResult
     from textattack.goal_functions import GoalFunction
 
-    class TestsFailResult(GoalFunctionResult):  # type: ignore[misc]
-        """A prompt with what the model made of it."""
-
-        def get_text_color_input(self) -> str:
-            return "red"
-
-        def get_text_color_perturbed(self) -> str:
-            return "blue"
-
-        def get_colored_output(self, color_method: str | None = None) -> str:
-            return str(self.output)
+    result_class = _result_class()
 
     class TestsFail(GoalFunction):  # type: ignore[misc]
         """The tests fail. The score tells how far the answer moved, so that a search is led before anything fails."""
@@ -64,7 +52,7 @@ def _classes() -> Any:
         def _result(self, text: Any, reaction: Reaction, check_skip: bool) -> Any:
             status, score = self._get_goal_status(reaction, text, check_skip), self._get_score(reaction, text)
             shown = "passed" if reaction.passed else "failed"
-            return TestsFailResult(text, shown, shown, status, score, self.num_queries, self.ground_truth_output)
+            return result_class(text, shown, shown, status, score, self.num_queries, self.ground_truth_output)
 
         def _is_goal_complete(self, model_output: Reaction, _: Any) -> bool:
             return not model_output.passed
@@ -72,11 +60,38 @@ def _classes() -> Any:
         def _get_score(self, model_output: Reaction, _: Any) -> float:
             return 0.9 * model_output.moved if model_output.passed else FAILS
 
-        def _goal_function_result_type(self) -> type[TestsFailResult]:
-            return TestsFailResult
+        def _goal_function_result_type(self) -> Any:
+            return result_class
 
         def _process_model_outputs(self, inputs: Any, outputs: Any) -> Any:
             return outputs
+
+    return TestsFail
+
+
+@cache
+def _result_class() -> Any:
+    from textattack.goal_function_results import GoalFunctionResult
+
+    class TestsFailResult(GoalFunctionResult):  # type: ignore[misc]
+        """A prompt with what the model made of it."""
+
+        def get_text_color_input(self) -> str:
+            return "red"
+
+        def get_text_color_perturbed(self) -> str:
+            return "blue"
+
+        def get_colored_output(self, color_method: str | None = None) -> str:
+            return str(self.output)
+
+    return TestsFailResult
+
+
+@cache
+def _constraint_class() -> Any:
+    load_textattack()
+    from textattack.constraints import Constraint
 
     class FewWords(Constraint):  # type: ignore[misc]
         """At most so many words may differ from the original."""
@@ -88,4 +103,4 @@ def _classes() -> Any:
         def _check_constraint(self, transformed_text: Any, reference_text: Any) -> bool:
             return size_of(reference_text.text, transformed_text.text).words <= self.words
 
-    return SimpleNamespace(TestsFail=TestsFail, FewWords=FewWords)
+    return FewWords

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -125,23 +125,38 @@ def _transformation_class() -> Any:
         def _candidates(self, text: Any) -> Candidates:
             now = getattr(text, "raysweep_segments", None) or tuple(self.split(text.text))
             protected, spans = protected_of(origin_of(text).text), word_spans(text.text, text.words)
-            found: dict[Words, dict[tuple[Segment, ...], None]] = {}
-            for draw in range(_DRAWS * self.candidates):
-                rng = python_rng(self.seed, "textattack", self.method.name, text.text, draw)
-                made = self.method.perturb(now, rng, protected)
-                for place, edits in _edits(now, made, sentences=self.method.level == "sentence"):
-                    start = sum(len(segment.text) for segment in now[:place])
-                    words = _words(spans, start + edits[0].start, start + edits[-1].end)
-                    changes = found.setdefault(words, {}) if words else {}
-                    if len(changes) < self.candidates:
-                        new = Segment(applied(now[place].text, edits), True)
-                        changes[(*now[:place], new, *now[place + 1 :])] = None
-            return {words: list(changes) for words, changes in sorted(found.items())}
+            rngs = (
+                python_rng(self.seed, "textattack", self.name, text.text, draw)
+                for draw in range(_DRAWS * self.candidates)
+            )
+            draws = (self.method.perturb(now, rng, protected) for rng in rngs)
+            return _gathered(now, draws, spans, self.candidates, sentences=self.method.level == "sentence")
 
         def extra_repr_keys(self) -> list[str]:
             return ["name", "candidates", "seed"]
 
     return Perturbing
+
+
+def _gathered(
+    now: tuple[Segment, ...],
+    draws: Iterable[Sequence[Segment]],
+    spans: Sequence[Span],
+    most: int,
+    *,
+    sentences: bool,
+) -> Candidates:
+    """Return what draws of a method made of each word of a text, or of each sentence; at most so many for each."""
+    found: dict[Words, dict[tuple[Segment, ...], None]] = {}
+    for made in draws:
+        for place, edits in _edits(now, made, sentences=sentences):
+            start = sum(len(segment.text) for segment in now[:place])
+            words = _words(spans, start + edits[0].start, start + edits[-1].end)
+            changes = found.setdefault(words, {}) if words else {}
+            if len(changes) < most:
+                new = Segment(applied(now[place].text, edits), True)
+                changes[(*now[:place], new, *now[place + 1 :])] = None
+    return {words: list(changes) for words, changes in sorted(found.items())}
 
 
 def _edits(
