@@ -16,7 +16,8 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from raysweep.attacking import AttackJob, failures_under, rate_under, run_attack
-from raysweep.perturbations.search import RANDOM, Finding, Reach
+from raysweep.perturbations.queries import Finding, Reach
+from raysweep.perturbations.search import RANDOM
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import Spec
 from raysweep.storage.store import Store
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--storage", required=True)
     parser.add_argument("--methods", default="C1,C2,C3")
     parser.add_argument("--max-changed", type=float, default=0.1)
+    parser.add_argument("--max-characters", type=float)
     parser.add_argument("--limit", type=int, default=100)
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
@@ -53,7 +55,7 @@ def attacked(folder: str, given: argparse.Namespace) -> dict[str, list[Finding]]
         model=folder,
         problem_set=PROBLEMS.create(Spec("minicode", {"world": 42})),
         methods=tuple(Spec(name) for name in given.methods.split(",")),
-        reach=Reach(max(BUDGETS), given.max_changed),
+        reach=Reach(max(BUDGETS), given.max_changed, given.max_characters),
         search="greedy",
         template="raw",
         max_new_tokens=64,

@@ -13,7 +13,8 @@ from typing import Any
 from raysweep import terminal
 from raysweep.attacking import AttackJob, Rate, failures_under, rate_under
 from raysweep.errors import UsageError
-from raysweep.perturbations.search import RANDOM, AttackOutcome, Finding
+from raysweep.perturbations.queries import AttackOutcome, Finding
+from raysweep.perturbations.search import RANDOM
 from raysweep.terminal import count
 from raysweep.textdiff import ADDED, REMOVED, changes
 
@@ -70,7 +71,7 @@ def attack_lines(job: AttackJob, rows: Sequence[Finding]) -> list[str]:
     names = ", ".join(method.name for method in job.methods)
     lines = [
         f"{job.problem_set.name}: {count(len(drawn), 'problem')}, {names}, at most "
-        f"{100 * job.reach.max_changed:g} % of the words (at least one), budget of {budget:,} "
+        f"{100 * job.reach.max_changed:g} % of the words (at least one){_characters(job)}, budget of {budget:,} "
         f"queries a problem, the clean prompt included",
         f"clean pass@1                     {_shown(rate_under(drawn, 0))}",
         f"under random perturbations       {_shown(rate_under(drawn, budget))}",
@@ -90,6 +91,11 @@ def change_of(before: str, after: str) -> str:
     """Return the changed lines of a text, with what was taken out in [-...-] and what was put in in {+...+}."""
     marked = "".join(_MARKS.get(change.kind, "{}").format(change.text) for change in changes(before, after))
     return " / ".join(line.strip() for line in marked.splitlines() if "[-" in line or "{+" in line)
+
+
+def _characters(job: AttackJob) -> str:
+    share = job.reach.max_characters
+    return "" if share is None else f" and {100 * share:g} % of the characters"
 
 
 def _comparison(searched: Sequence[Finding], drawn: Sequence[Finding], budget: int) -> str:

@@ -26,8 +26,9 @@ from raysweep.metrics.intervals import mean_interval
 from raysweep.models.loading import fingerprint, resolve
 from raysweep.models.prompts import FORMATS, TEMPLATES, evaluation_prompt
 from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.queries import AttackOutcome, Finding, Reach, Reaction, Target
 from raysweep.perturbations.regions import protected_words
-from raysweep.perturbations.search import RANDOM, SEARCHES, AttackOutcome, Finding, Reach, Reaction, Target, attack
+from raysweep.perturbations.search import RANDOM, SEARCHES, attack
 from raysweep.plan_keys import method_spec
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import DEFAULT_SANDBOX, Outcome

@@ -21,6 +21,9 @@ def attack(
     methods: Annotated[str, typer.Option("--methods", "-m", help="Perturbations to search among")] = "C1,C2,C3",
     search: Annotated[str, typer.Option("--search", metavar="greedy|beam|random", help="How")] = "greedy",
     max_changed: Annotated[float, typer.Option("--max-changed", help="Share of the words, at least one word")] = 0.1,
+    max_characters: Annotated[
+        float | None, typer.Option("--max-characters", help="Share of the characters, at least one; default: any")
+    ] = None,
     prompt_format: Annotated[
         str, typer.Option("--prompt-format", metavar="raw|instruct", help="The prompt, or the instruction template")
     ] = "raw",
@@ -40,7 +43,7 @@ def attack(
 ) -> None:
     """Search for small changes under which a model fails, against random ones; the same command resumes."""
     from raysweep.attacking import AttackJob
-    from raysweep.perturbations.search import Reach
+    from raysweep.perturbations.queries import Reach
     from raysweep.records import Spec
     from raysweep.tools import problem_set_of
 
@@ -49,7 +52,7 @@ def attack(
         model=model,
         problem_set=problem_set,
         methods=tuple(Spec(name.strip()) for name in methods.split(",") if name.strip()),
-        reach=Reach(budget, max_changed),
+        reach=Reach(budget, max_changed, max_characters),
         search=search,
         prompt_format=prompt_format,
         template=template,

@@ -10,7 +10,7 @@ from raysweep.attack_view import attack_json, attack_lines, change_of, write_fin
 from raysweep.attacking import AttackJob, failures_under, rate_under, run_attack
 from raysweep.cli import main
 from raysweep.errors import UsageError
-from raysweep.perturbations.search import AttackOutcome, Finding, Reach
+from raysweep.perturbations.queries import AttackOutcome, Finding, Reach
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import Spec
 from raysweep.storage.store import Store

@@ -65,18 +65,37 @@ def size_of(before: str, after: str) -> Size:
 def keep_some(before: str, after: str, words: int, rng: random.Random) -> str:
     """Return `before` with as many of the changes to `after` as fit into so many words, drawn at random."""
     edits = word_edits(before, after)
+    if sum(edit.words for edit in edits) <= words:
+        return after
     kept: list[WordEdit] = []
     for edit in rng.sample(edits, len(edits)):
-        if sum(other.words for other in kept) + edit.words <= words:
+        if 0 < edit.words <= words - sum(other.words for other in kept):
             kept.append(edit)
     return applied(before, sorted(kept))
 
 
 def taken_back(before: str, after: str) -> Iterator[str]:
-    """Yield `after` with one of its changes taken back, for each of them in turn."""
+    """Yield `after` with one of its changed words taken back, for each of them in turn."""
     edits = word_edits(before, after)
-    for left_out in range(len(edits)):
-        yield applied(before, [*edits[:left_out], *edits[left_out + 1 :]])
+    for place in range(len(edits)):
+        yield applied(before, [*edits[:place], *edits[place + 1 :]])
+
+
+def nearer(before: str, after: str) -> Iterator[str]:
+    """Yield `after` with one changed character of one word taken back, or one piece put in or taken out."""
+    edits = word_edits(before, after)
+    for place, edit in enumerate(edits):
+        for new in _nearer(before[edit.start : edit.end], edit.new):
+            yield applied(before, [*edits[:place], edit._replace(new=new), *edits[place + 1 :]])
+
+
+def _nearer(old: str, new: str) -> Iterator[str]:
+    for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag != "equal" and j - i == m - k:
+            for at in range(j - i):
+                yield new[: k + at] + old[i + at] + new[k + at + 1 :]
+        elif tag != "equal":
+            yield new[:k] + old[i:j] + new[m:]
 
 
 def _words(tokens: list[str]) -> int:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raysweep.perturbations.base import Perturbation
-from raysweep.perturbations.search import Queries
+from raysweep.perturbations.queries import Queries
 from raysweep.textattack.constraint import keep_code
-from raysweep.textattack.goal import few_words, tests_fail
+from raysweep.textattack.goal import small_change, tests_fail
 from raysweep.textattack.importance import word_importance
 from raysweep.textattack.loading import load_textattack
 from raysweep.textattack.transformation import as_transformation
@@ -40,7 +40,7 @@ def search_words(queries: Queries, methods: Sequence[Perturbation], strategy: st
 
     segments = queries.target.segments
     ours = [as_transformation(method, candidates=CANDIDATES, seed=seed, split=lambda _: segments) for method in methods]
-    search = word_importance(queries.allowed, seed) if strategy == "greedy" else BeamSearch(BEAM_WIDTH)
-    constraints = [keep_code(lambda _: segments), few_words(queries.allowed)]
+    search = word_importance(queries, seed) if strategy == "greedy" else BeamSearch(BEAM_WIDTH)
+    constraints = [keep_code(lambda _: segments), small_change(queries)]
     attack = Attack(tests_fail(queries), constraints, CompositeTransformation(ours), search)
     attack.attack(queries.target.prompt, queries.target.task_id)

@@ -7,8 +7,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-from raysweep.perturbations.search import Queries, Reaction
-from raysweep.perturbations.word_changes import size_of
+from raysweep.perturbations.queries import Queries, Reaction
 from raysweep.textattack.loading import load_textattack
 
 FAILS = 1.0
@@ -20,9 +19,9 @@ def tests_fail(queries: Queries) -> Any:
     return _goal_class()(queries)
 
 
-def few_words(words: int) -> Any:
-    """Return the ``Constraint`` that at most so many words differ from the prompt; UsageError without textattack."""
-    return _constraint_class()(words)
+def small_change(queries: Queries) -> Any:
+    """Return the ``Constraint`` that no more differs from the prompt than is allowed; UsageError without textattack."""
+    return _constraint_class()(queries)
 
 
 @cache
@@ -93,14 +92,14 @@ def _constraint_class() -> Any:
     load_textattack()
     from textattack.constraints import Constraint
 
-    class FewWords(Constraint):  # type: ignore[misc]
-        """At most so many words may differ from the original."""
+    class SmallChange(Constraint):  # type: ignore[misc]
+        """Only so much may differ from the original."""
 
-        def __init__(self, words: int) -> None:
+        def __init__(self, queries: Queries) -> None:
             super().__init__(compare_against_original=True)
-            self.words = words
+            self.queries = queries
 
         def _check_constraint(self, transformed_text: Any, reference_text: Any) -> bool:
-            return size_of(reference_text.text, transformed_text.text).words <= self.words
+            return self.queries.allows(transformed_text.text)
 
-    return FewWords
+    return SmallChange

@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 from raysweep.language.stop_words import STOP_WORDS
+from raysweep.perturbations.queries import Queries
 from raysweep.perturbations.word_changes import WordEdit, applied, size_of, word_edits
 from raysweep.seeding import python_rng
 from raysweep.textattack.loading import load_textattack
@@ -31,25 +32,25 @@ Choice = Mapping[int, list[WordEdit]]
 """The words that one text changes, each with its edits of the clean text."""
 
 
-def word_importance(allowed: int, seed: int) -> Any:
+def word_importance(queries: Queries, seed: int) -> Any:
     """Return the ``SearchMethod``.
 
     Args:
-        allowed: words that may change.
+        queries: know how much may change.
         seed: of its draws.
 
     Raises:
         UsageError: textattack isn't installed.
     """
-    return _search_class()(allowed, seed)
+    return _search_class()(queries, seed)
 
 
 class Words:
     """The words of one text with the changes there are for each, and how important each has turned out to be."""
 
-    def __init__(self, changes: Mapping[int, Sequence[list[WordEdit]]], allowed: int, rng: random.Random) -> None:
+    def __init__(self, changes: Mapping[int, Sequence[list[WordEdit]]], queries: Queries, rng: random.Random) -> None:
         self._changes = {word: list(found) for word, found in changes.items() if found}
-        self._allowed, self._rng = allowed, rng
+        self._queries, self._rng = queries, rng
         self._importance = dict.fromkeys(self._changes, 0.0)
         self._best: Choice = {}
         self._score = 0.0
@@ -88,7 +89,7 @@ class Words:
             more = {**chosen, word: self._rng.choice(self._changes[word])}
             if self._fits(more):
                 chosen = more
-            if sum(len(edits) for edits in chosen.values()) >= self._allowed:
+            if sum(len(edits) for edits in chosen.values()) >= self._queries.most.words:
                 break
         return chosen
 
@@ -102,7 +103,7 @@ class Words:
     def _fits(self, choice: Choice) -> bool:
         edits = edits_of(choice)
         apart = all(left.end <= right.start for left, right in pairwise(edits))
-        return apart and sum(edit.words for edit in edits) <= self._allowed
+        return apart and self._queries.allows(applied(self._queries.target.prompt, edits))
 
 
 def edits_of(choice: Choice) -> list[WordEdit]:
@@ -122,12 +123,12 @@ def _search_class() -> Any:
 
         is_black_box = True
 
-        def __init__(self, allowed: int, seed: int) -> None:
-            self.allowed, self.seed = allowed, seed
+        def __init__(self, queries: Queries, seed: int) -> None:
+            self.queries, self.seed = queries, seed
 
         def perform_search(self, initial_result: Any) -> Any:
             clean = initial_result.attacked_text
-            words = Words(self._changes(clean), self.allowed, python_rng(self.seed, "importance", clean.text))
+            words = Words(self._changes(clean), self.queries, python_rng(self.seed, "importance", clean.text))
             asked, best = {clean.text}, initial_result
             choices = list(words.first())
             while choices:
@@ -155,6 +156,6 @@ def _search_class() -> Any:
             return found
 
         def extra_repr_keys(self) -> list[str]:
-            return ["allowed", "seed"]
+            return ["seed"]
 
     return WordImportance

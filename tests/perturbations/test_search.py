@@ -4,8 +4,9 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.queries import AttackOutcome, Finding, Queries, Reach, Reaction, Target
 from raysweep.perturbations.regions import protected_words, split_prompt
-from raysweep.perturbations.search import SEARCHES, AttackOutcome, Finding, Queries, Reach, Reaction, Target, attack
+from raysweep.perturbations.search import SEARCHES, _shrink, attack
 from raysweep.perturbations.word_changes import size_of
 from raysweep.records import Spec
 
@@ -72,6 +73,13 @@ def test_only_words_of_the_description_change_and_no_more_than_allowed(strategy)
         assert size_of(PROMPT, prompt).words <= int(0.2 * WORDS)
 
 
+def test_no_more_characters_change_than_allowed(strategy):
+    model = Model([])
+    model._reaction = lambda prompt: Reaction(True, len(prompt) % 7 / 7)
+    attack(TARGET, METHODS, model, Reach(40, 0.2, 0.04), strategy=strategy, seed=1)
+    assert len(model.asked) == 40 and max(size_of(PROMPT, prompt).characters for prompt in model.asked) == 2
+
+
 def test_a_problem_that_the_model_fails_clean_is_skipped_with_one_query(strategy):
     model = Model(["missing"])
     assert attacked(model, strategy) == Finding("T/1", strategy, "skipped", 1, 0, "", 0, 0.0, 0.0)
@@ -104,18 +112,19 @@ def test_a_word_that_need_not_change_is_changed_back():
     wanted = PROMPT.replace("none", "nnoe").replace("others", "otehrs")
     queries = Queries(TARGET, Model(["none"]), Reach(10, 0.5))
     queries.ask([wanted])
-    from raysweep.perturbations.search import _shrink
-
-    _shrink(queries)
-    assert queries.smallest()[0] == PROMPT.replace("none", "nnoe") and queries.count == 4
+    _shrink(queries, letters=False)
+    assert queries.smallest() == (PROMPT.replace("none", "nnoe"), (1, 2)) and queries.count == 4
+    _shrink(queries, letters=True)
+    assert queries.smallest()[1] == (1, 1) and queries.count <= 10
 
 
 @pytest.mark.parametrize(
-    ("budget", "share", "said"), [(0, 0.1, "allows no query"), (5, 0.0, "share"), (5, 1.5, "share")]
+    ("reach", "said"),
+    [((0, 0.1), "allows no query"), ((5, 0.0), "of words"), ((5, 1.5), "of words"), ((5, 0.1, 0.0), "of characters")],
 )
-def test_reach_without_sense_is_refused(budget, share, said):
+def test_reach_without_sense_is_refused(reach, said):
     with pytest.raises(UsageError, match=said):
-        Reach(budget, share)
+        Reach(*reach)
 
 
 def test_an_unknown_search_gets_the_nearest_one():

@@ -3,7 +3,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysweep.perturbations.word_changes import Size, applied, keep_some, size_of, taken_back, word_edits
+from raysweep.perturbations.word_changes import Size, applied, keep_some, nearer, size_of, taken_back, word_edits
 
 BEFORE = "Return the sum of all even numbers."
 AFTER = "Retrun the total sum of all EVEN numbers."
@@ -41,3 +41,5 @@ def test_which_changes_are_kept_is_drawn():
 
 def test_changes_are_taken_back_one_after_the_other():
     assert list(taken_back("a b c", "x b y")) == ["a b y", "x b c"]
+    assert list(nearer("the sum", "THE sum")) == ["tHE sum", "ThE sum", "THe sum"]
+    assert list(nearer("a sum", "a large sum")) == ["a sum"]
