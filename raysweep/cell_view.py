@@ -11,6 +11,7 @@ from rich.text import Text
 
 from raysweep import terminal
 from raysweep.errors import UnknownName
+from raysweep.grid import test_set_name
 from raysweep.progress import NOTE, Activity
 from raysweep.show import print_json
 from raysweep.status_view import CellStatus, cell_states
@@ -24,6 +25,7 @@ class PairStatus:
 
     problem_set: str
     perturbation: str
+    draw: int  # of the test set
     done: bool
     completions: str
     results: str
@@ -68,7 +70,7 @@ def cell_detail(folder: SweepFolder, name: str) -> CellDetail:
 
 def _pair(folder: SweepFolder, row: GridRow) -> PairStatus:
     done = folder.store.has(row.results)
-    return PairStatus(row.problem_set, row.perturbation, done, row.completions_key, row.results_key)
+    return PairStatus(row.problem_set, row.perturbation, row.test_draw, done, row.completions_key, row.results_key)
 
 
 def _facts(found: CellDetail) -> list[tuple[str, str]]:
@@ -89,7 +91,7 @@ def _facts(found: CellDetail) -> list[tuple[str, str]]:
         facts.append(("error", activity.error))
     if status is not None:
         facts.append(("pairs", f"{status.done} of {status.pairs}"))
-    missing = [f"{pair.problem_set} {pair.perturbation}" for pair in found.pairs if not pair.done]
+    missing = [test_set_name(pair.problem_set, pair.perturbation, pair.draw) for pair in found.pairs if not pair.done]
     if missing:
         facts.append(("missing", ", ".join(missing)))
     if status is not None and status.model:

@@ -212,6 +212,7 @@ def evaluate(
     storage: Storage = None,
     engine: EngineName = "local",
     samples: Annotated[int, typer.Option("--samples", min=1, help="Completions of each prompt")] = 1,
+    draws: Annotated[int, typer.Option("--draws", min=1, help="Of each perturbation; robust pass_s@k")] = 1,
     temperature: Annotated[float, typer.Option("--temperature", min=0, help="0: greedy")] = 0.0,
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Of one completion")] = 256,
     seed: Annotated[int, typer.Option("--seed", help="Of perturbations and samples")] = 42,
@@ -232,12 +233,13 @@ def evaluate(
 
     if quiet:
         log_to_stderr(logging.WARNING)
+    decoding = {"samples": samples, "temperature": temperature, "max_new_tokens": max_new_tokens}
     config = evaluation_config(
         model,
         problems,
         perturbations,
         seed=seed,
-        decoding={"samples": samples, "temperature": temperature, "max_new_tokens": max_new_tokens, "limit": limit},
+        settings={"draws": draws, "limit": limit, **decoding},
         trust_remote_code=trust_remote_code,
         allow_code_execution=allow_code_execution,
     )

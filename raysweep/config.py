@@ -93,6 +93,7 @@ class EvaluationConfig(Strict):
     prompt_format: Literal["native", "raw", "instruct"] = "native"
     compat: Literal["recode"] | None = None
     compose: Literal["draw", "stack"] = "draw"  # an aggregate's methods: one for a prompt, or all in turn
+    draws: Count = 1  # test sets of each perturbation, with noise of their own; above 1 they give robust pass_s@k
     max_new_tokens: Count = 256
     samples: Count = 1
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.0
@@ -104,6 +105,10 @@ class EvaluationConfig(Strict):
     @classmethod
     def _clean_first(cls, names: list[str]) -> list[str]:
         return ["clean", *(name for name in dict.fromkeys(names) if name != "clean")]
+
+    def draws_of(self, perturbation: str) -> range:
+        """Return the draws of a perturbation's test sets; the clean one draws nothing."""
+        return range(1 if perturbation == "clean" else self.draws)
 
     def decoding(self, seed: int) -> Decoding:
         """Return how completions are drawn."""

@@ -39,6 +39,17 @@ class Pair:
     cell: Cell
     problem_set: str
     perturbation: str
+    draw: int = 0  # of the test set's noise
+
+    @property
+    def test_set(self) -> str:
+        """The test set's name: ``humaneval C1``, and ``humaneval C1 draw 2`` of a later draw."""
+        return test_set_name(self.problem_set, self.perturbation, self.draw)
+
+
+def test_set_name(problem_set: str, perturbation: str, draw: int) -> str:
+    """Return what a test set is called; its first draw is the study's and goes without a number."""
+    return " ".join([problem_set, perturbation, *([f"draw {draw}"] if draw else [])])
 
 
 @dataclass(frozen=True)
@@ -82,10 +93,11 @@ def build_grid(config: SweepConfig) -> Grid:
     _require_distinct([*bases, *tuned])
     rule = _rule(config)
     pairs = [
-        Pair(cell, problems.name, perturbation)
+        Pair(cell, problems.name, perturbation, draw)
         for cell in [*bases, *tuned]
         for problems in config.evaluation.problems
         for perturbation in rule(sets.get(cell.training_set, TrainedOn(BASE, BASE)), config.evaluation.perturbations)
+        for draw in config.evaluation.draws_of(perturbation)
     ]
     return Grid(tuple(bases + tuned), tuple(pairs))
 

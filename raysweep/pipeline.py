@@ -125,7 +125,9 @@ def make_test_set(plan: TestSetPlan, store: Store) -> None:
     from raysweep.problems.test_sets import build_test_set
 
     problems = PROBLEMS.create(plan.problem_set)
-    rows = build_test_set(problems, plan.perturbation, seed=plan.seed, compat=plan.compat, limit=plan.limit)
+    rows = build_test_set(
+        problems, plan.perturbation, seed=plan.seed, draw=plan.draw, compat=plan.compat, limit=plan.limit
+    )
     with store.writing(plan.node) as draft:
         write_rows(draft.folder / ROWS, PromptRow, rows, ["task_id"])
         unchanged, broken = sum(not row.changed for row in rows), sum(not row.compiles for row in rows)

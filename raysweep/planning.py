@@ -83,7 +83,7 @@ class _Planner:
         return replace(plan, model=node, training_set=training_set, recipe=recipe)
 
     def _pair(self, plan: CellPlan, pair: Pair) -> PairPlan:
-        test_set = self.sets.test_set(pair.problem_set, pair.perturbation)
+        test_set = self.sets.test_set(pair.problem_set, pair.perturbation, pair.draw)
         made_by = plan.model or plan.base.node
         spec = {
             "generator": generator_spec(plan, self.models[plan.cell.model].dtype),
@@ -92,7 +92,7 @@ class _Planner:
             "stop": list(plan.stop),
             "model": None if made_by else plan.base.identity,
         }
-        label = f"{plan.cell.id} on {pair.problem_set} {pair.perturbation}"
+        label = f"{plan.cell.id} on {pair.test_set}"
         inputs = (made_by.key, test_set.node.key) if made_by else (test_set.node.key,)
         completions = Node("completions", 1, spec, inputs, label)
         limits = self.config.execution.limits(PROBLEMS.get(pair.problem_set).limits)

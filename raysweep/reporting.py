@@ -64,12 +64,27 @@ def score(folder: SweepFolder) -> list[Score]:
         first = rows[0]
         labels = CellLabels(first.model, first.recipe, first.training_set, first.seed)
         ready = [row for row in rows if folder.store.has(row.results)]
-        shown = [row for row in ready if folder.store.has(row.test_set)]
-        results = {(r.problem_set, r.perturbation): _read(folder.store, r.results, Result) for r in ready}
+        firsts = [row for row in ready if not row.test_draw]
+        shown = [row for row in firsts if folder.store.has(row.test_set)]
+        results = {(r.problem_set, r.perturbation): _read(folder.store, r.results, Result) for r in firsts}
         prompts = {(r.problem_set, r.perturbation): _read(folder.store, r.test_set, PromptRow) for r in shown}
         if results:
-            found += scores_of(labels, results, prompts)
+            found += scores_of(labels, results, prompts, more_draws=_later_draws(folder.store, rows, ready))
     return found
+
+
+def _later_draws(
+    store: Store, rows: Sequence[GridRow], ready: Sequence[GridRow]
+) -> dict[tuple[str, str], list[list[Result]]]:
+    """Return the results on later draws of the test sets of which all draws have results."""
+    draws: dict[tuple[str, str], list[GridRow]] = {}
+    for row in rows:
+        draws.setdefault((row.problem_set, row.perturbation), []).append(row)
+    return {
+        name: [_read(store, row.results, Result) for row in of_set if row.test_draw]
+        for name, of_set in draws.items()
+        if all(row in ready for row in of_set)
+    }
 
 
 def write_report(
@@ -154,7 +169,7 @@ def _samples(folder: SweepFolder) -> Iterator[PairSamples]:
                 row.seed,
                 row.recipe,
                 row.problem_set,
-                row.perturbation,
+                row.test_name.removeprefix(f"{row.problem_set} "),
                 prompts(row.test_set_key),
                 _read(folder.store, row.completions, Completion),
                 _read(folder.store, row.results, Result),

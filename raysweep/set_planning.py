@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from raysweep.config import SweepConfig
+from raysweep.grid import test_set_name
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.plan_keys import method_spec
 from raysweep.problems.base import PROBLEMS
@@ -32,7 +33,10 @@ def build_data_sets(config: SweepConfig) -> tuple[dict[str, TrainingSetPlan | Te
     }
     for problems in config.evaluation.problems:
         for name in config.evaluation.perturbations:
-            found[f"{problems.name}-{name}"] = planner.test_set(problems.name, name)
+            for draw in config.evaluation.draws_of(name):
+                found[test_set_name(problems.name, name, draw).replace(" ", "-")] = planner.test_set(
+                    problems.name, name, draw
+                )
     return found, planner.leakage() if sets else None
 
 
@@ -94,7 +98,7 @@ class SetPlanner:
         node = Node("perturbed_rows", 1, spec, (rows.node.key,), f"{rows.node.label} after {method.name}")
         return PerturbedRowsPlan(node, rows, method, self.config.seed)
 
-    def _test_set(self, problem_set: str, perturbation: str) -> TestSetPlan:
+    def _test_set(self, problem_set: str, perturbation: str, draw: int) -> TestSetPlan:
         evaluation = self.config.evaluation
         method = _pinned(self.config.perturbation(perturbation, evaluation.compose))
         if evaluation.compat is not None:
@@ -105,10 +109,10 @@ class SetPlanner:
             "limit": evaluation.limit,
         }
         if method.name != CLEAN:
-            spec = {**spec, "seed": self.config.seed, "compat": evaluation.compat}
-        node = Node("test_set", 1, spec, (), f"test set {problem_set} {perturbation}")
+            spec = {**spec, "seed": self.config.seed, "compat": evaluation.compat, **({"draw": draw} if draw else {})}
+        node = Node("test_set", 1, spec, (), f"test set {test_set_name(problem_set, perturbation, draw)}")
         problems = self.problem_specs[problem_set]
-        return TestSetPlan(node, problems, method, self.config.seed, evaluation.compat, evaluation.limit)
+        return TestSetPlan(node, problems, method, self.config.seed, draw, evaluation.compat, evaluation.limit)
 
     def _problem_fingerprint(self, problem_set: str) -> dict[str, Any]:
         spec = self.problem_specs[problem_set]

@@ -54,7 +54,7 @@ class TrainingSetPlan:
 
 @dataclass(frozen=True)
 class TestSetPlan:
-    """Prompts to make. `limit`: the first problems only."""
+    """Prompts to make. `draw`: which draw of their noise. `limit`: the first problems only."""
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
@@ -62,5 +62,6 @@ class TestSetPlan:
     problem_set: Spec
     perturbation: Spec
     seed: int
+    draw: int
     compat: str | None
     limit: int | None

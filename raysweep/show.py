@@ -77,14 +77,17 @@ def print_data_sets(made: DataSets, as_json: bool) -> None:
 
 
 def score_tables(scores: Sequence[Score], config: SweepConfig) -> list[ScoreTable]:
-    """Return one table a problem set and pass@k: each model on each test set, RD beside it, in the config's order."""
+    """Return a table a problem set and (robust) pass@k: models on test sets, RD beside, in the config's order."""
     order = order_of(config)
     models = sorted({_model(score) for score in scores}, key=lambda model: _place(model, order))
     found = []
     for problems in order.problem_sets:
         own = {(_model(s), s.perturbation, s.metric): s for s in scores if s.problem_set == problems}
-        for metric in sorted({metric for _, _, metric in own if metric.startswith("pass@")}):
-            title = f"{problems}: {metric}" + (" (RD: share of clean pass@1 lost)" if metric == "pass@1" else "")
+        shown = {metric for _, _, metric in own if metric.startswith(("pass@", "RP_"))}
+        for metric in sorted(shown, key=lambda name: (name.startswith("RP_"), name)):
+            title = f"{problems}: {metric}"
+            title += " (RD: share of clean pass@1 lost)" if metric == "pass@1" else ""
+            title += " (robust: passes on all draws)" if metric.startswith("RP_") else ""
             rows = []
             for model in models:
                 cells = [_number(own, model, name, metric) for name in order.perturbations]

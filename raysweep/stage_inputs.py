@@ -58,7 +58,7 @@ def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[Generation
         )
         requests += [
             GenerationRequest(
-                f"{pair.pair.problem_set}/{pair.pair.perturbation}/{row.task_id}/{draw}",
+                f"{pair.pair.test_set}/{row.task_id}/{draw}",
                 row.task_id,
                 text,
                 draw,

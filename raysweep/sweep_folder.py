@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.config import SweepConfig
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.grid import test_set_name
 from raysweep.plans import CellPlan, SweepPlan
 from raysweep.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
 from raysweep.records import Score
@@ -60,6 +61,12 @@ class GridRow:
     test_set_key: str
     completions_key: str
     results_key: str
+    test_draw: int = 0
+
+    @property
+    def test_name(self) -> str:
+        """What the test set is called."""
+        return test_set_name(self.problem_set, self.perturbation, self.test_draw)
 
     @property
     def weights(self) -> Held | None:
@@ -69,17 +76,17 @@ class GridRow:
     @property
     def test_set(self) -> Held:
         """The pair's prompts."""
-        return Held("test_set", self.test_set_key, f"test set {self.problem_set} {self.perturbation}")
+        return Held("test_set", self.test_set_key, f"test set {self.test_name}")
 
     @property
     def completions(self) -> Held:
         """What the model wrote."""
-        return Held("completions", self.completions_key, f"{self.cell} on {self.problem_set} {self.perturbation}")
+        return Held("completions", self.completions_key, f"{self.cell} on {self.test_name}")
 
     @property
     def results(self) -> Held:
         """The verdicts."""
-        return Held("results", self.results_key, f"{self.cell} on {self.problem_set} {self.perturbation}")
+        return Held("results", self.results_key, f"{self.cell} on {self.test_name}")
 
 
 class SweepFolder:
@@ -241,6 +248,7 @@ def _rows_of(plan: CellPlan) -> list[GridRow]:
             pair.test_set.node.key,
             pair.completions.key,
             pair.results.key,
+            pair.pair.draw,
         )
         for pair in plan.pairs
     ]

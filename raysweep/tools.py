@@ -111,20 +111,21 @@ def evaluation_config(
     perturbations: str,
     *,
     seed: int,
-    decoding: Mapping[str, Any],
+    settings: Mapping[str, Any],
     trust_remote_code: bool,
     allow_code_execution: bool,
 ) -> SweepConfig:
     """Return the config of a sweep that judges one model as it is.
 
-    Its name follows from the keys of its results, so that an edited file or model is another sweep.
+    Its name follows from the keys of its results, so that an edited file or model is another sweep. `settings`: of
+    its section `evaluation`, beside problems and perturbations.
 
     Raises:
         UsageError: what is asked can't be had, or makes no sense.
     """
-    if decoding["samples"] > 1 and decoding["temperature"] == 0:
+    if settings["samples"] > 1 and settings["temperature"] == 0:
         raise UsageError(
-            f"--samples {decoding['samples']} at temperature 0: greedy draws are identical; give --temperature too"
+            f"--samples {settings['samples']} at temperature 0: greedy draws are identical; give --temperature too"
         )
     named = [name.strip() for name in perturbations.split(",") if name.strip()]
     wanted = usable() if perturbations == "all" else named
@@ -140,7 +141,7 @@ def evaluation_config(
         "seed": seed,
         "allow_code_execution": allow_code_execution,
         "models": [entry],
-        "evaluation": {"problems": [problem_spec], "perturbations": wanted, **decoding},
+        "evaluation": {"problems": [problem_spec], "perturbations": wanted, **settings},
     }
     config = config_from(value, "evaluate")
     keys = sorted(pair.results.key for cell in build_plan(config).cells for pair in cell.pairs)
@@ -169,6 +170,7 @@ def _sample_rows(folder: SweepFolder, row: GridRow) -> Iterator[dict[str, Any]]:
             "training_set": row.training_set,
             "problem_set": row.problem_set,
             "perturbation": row.perturbation,
+            "test_draw": row.test_draw,
             "draw": completion.draw,
             "passed": passed_or_none(verdict.outcome),
             "result": result_text(verdict.outcome, verdict.detail),

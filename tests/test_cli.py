@@ -239,6 +239,21 @@ def test_results_of_evaluate_begin_as_human_evals_do(cli, tmp_path):
     assert failed and all(text.startswith("failed: ") for text in failed)
 
 
+def test_several_draws_give_the_worst_case_over_them(cli, tmp_path):
+    options = ("--perturbations", "C1", "--draws", "3", "--limit", "30", "--allow-code-execution", "--quiet", "--json")
+    code, out, _ = cli("evaluate", "fake", "--problems", "humaneval", *options, "--out", "samples.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    passed = {(row["perturbation"], row["test_draw"], row["task_id"]): row["passed"] for row in rows}
+    tasks = {row["task_id"] for row in rows}
+    worst = sum(all(passed["C1", draw, task] for draw in range(3)) for task in tasks)
+    found = {(s["perturbation"], s["metric"]): s["value"] for s in json.loads(out)["scores"]}
+    assert code == 0 and len(rows) == 4 * 30
+    assert 0 < worst < 30 and found["C1", "RP_3@1"] == pytest.approx(worst / 30)
+    assert found["C1", "pass@1"] == pytest.approx(sum(passed["C1", 0, task] for task in tasks) / 30)
+    _, tables, _ = cli("report", json.loads(out)["sweep"], "--format", "md")
+    assert "Robust pass over draws, humaneval" in tables and "RP_3@1 (%)" in tables
+
+
 @pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf"])
 def test_a_timeout_that_is_no_time_is_refused(cli, tmp_path, timeout):
     (tmp_path / "s.jsonl").write_text("")

@@ -52,6 +52,13 @@ def test_pairs_written_in_the_config_are_taken_and_clean_always_is():
     assert {p for t, p in pairs if t == "C2"} == {"clean", "C1", "C2", "C3", "C"}
 
 
+def test_draws_are_pairs_of_their_own_and_the_clean_set_has_none():
+    grid = build_grid(load_config(QUICKSTART, ["evaluation.draws=3"]))
+    assert len(grid.pairs) == 12 * (1 + 4 * 3)
+    names = [pair.test_set for pair in grid.pairs_of(grid.cells[0])]
+    assert names[:4] == ["minicode clean", "minicode C1", "minicode C1 draw 1", "minicode C1 draw 2"]
+
+
 def test_two_cells_of_one_id_are_refused():
     overrides = [
         "models.0={name: a.b, path: x, recipes: [c]}",

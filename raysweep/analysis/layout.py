@@ -127,6 +127,10 @@ class ScoreBook:
         wanted = (problem_set, perturbation, metric)
         return [s for s in self._scores.values() if (s.problem_set, s.perturbation, s.metric) == wanted]
 
+    def metrics(self, problem_set: str) -> list[str]:
+        """Return the metrics that there are on a problem set, in the order of the scores."""
+        return list(dict.fromkeys(s.metric for s in self._scores.values() if s.problem_set == problem_set))
+
     def _cell(self, line: Line, training_set: str) -> tuple[str, str, str, int] | None:
         recipe = NOT_TUNED if training_set == BASE else line.recipe
         seeds = self._cells.get((line.model, recipe, training_set), [])

@@ -8,6 +8,7 @@ missing, a number that is undefined (a dash and a footnote), nothing where the s
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -51,6 +52,8 @@ def tables(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = 
         made.append(_clean_table(book, problems))
         if book.perturbations:
             made += [_perturbed_table(book, problems), _rd_table(book, problems)]
+        if robust := _robust_metrics(book, problems):
+            made.append(_robust_table(book, problems, robust))
         if any(book.everywhere(problems, name, _RD_CHANGED.metric) for name in book.perturbations):
             made.append(_rd_changed_table(book, problems))
         if _test_set_rows(book, problems):
@@ -110,6 +113,26 @@ def _rd_changed_table(book: ScoreBook, problems: str) -> Table:
     caption = "As RD, without the problems whose prompt the perturbation left as it was or broke."
     rows = _blocks(book, problems, _RD_CHANGED)
     return Table(title, caption, ("perturbation", "model"), _set_columns(book), rows)
+
+
+def _robust_table(book: ScoreBook, problems: str, metrics: Sequence[str]) -> Table:
+    caption = (
+        "ReCode's robust metrics: a completion counts where it passes on all s draws of the perturbation. RP: robust "
+        "pass_s@k. RD: the share of clean pass@k lost. RR: the share of completions that pass on one side only, clean "
+        "or worst case."
+    )
+    rows = tuple(
+        Row((name, line.label, quantity.heading), _over_sets(book, line, (problems, name), quantity))
+        for name in book.perturbations
+        for line in book.lines
+        for quantity in (_Quantity(metric, metric) for metric in metrics)
+    )
+    stub = ("perturbation", "model", "quantity")
+    return Table(f"Robust pass over draws, {problems}", caption, stub, _set_columns(book), rows)
+
+
+def _robust_metrics(book: ScoreBook, problems: str) -> list[str]:
+    return [name for name in book.metrics(problems) if re.fullmatch(r"R[PDR]_\d+@\d+", name)]
 
 
 def _test_sets_table(book: ScoreBook, problems: str) -> Table:

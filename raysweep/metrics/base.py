@@ -29,6 +29,7 @@ class Evaluation:
     results: tuple[Result, ...]
     prompts: tuple[PromptRow, ...] = ()
     clean: tuple[Result, ...] | None = None  # None: not evaluated, or this is the clean one
+    more_draws: tuple[tuple[Result, ...], ...] = ()  # results on the test set's later draws, where all were evaluated
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,17 +68,18 @@ class RelativeDegradation(Metric):
             return []
         everything = pair(evaluation.clean, evaluation.results)
         note = _left_out(evaluation)
-        found = [_measure_rd("RD", everything, note)]
+        found = [measure_rd("RD", everything, note)]
         if evaluation.prompts:
             changed = frozenset(row.task_id for row in evaluation.prompts if row.changed and row.compiles)
-            found.append(_measure_rd("RD_changed", pair(evaluation.clean, evaluation.results, changed), note))
+            found.append(measure_rd("RD_changed", pair(evaluation.clean, evaluation.results, changed), note))
         before, after = everything.means
         low, high = paired_interval(*everything, lambda x, y: y - x)
         found.append(Measurement("drop", after - before, low, high, len(everything.clean), note))
         return found
 
 
-def _measure_rd(metric: str, scores: Paired, note: str) -> Measurement:
+def measure_rd(metric: str, scores: Paired, note: str) -> Measurement:
+    """Return a relative degradation with its interval; `note` is said beside it."""
     import numpy as np
 
     value, reason = relative_degradation(*scores.means)

@@ -17,14 +17,16 @@ def scores_of(
     results: Mapping[TestSetName, Sequence[Result]],
     prompt_rows: Mapping[TestSetName, Sequence[PromptRow]],
     metrics: Sequence[Spec] | None = None,
+    more_draws: Mapping[TestSetName, Sequence[Sequence[Result]]] | None = None,
 ) -> list[Score]:
     """Score one model, sorted by problem set, perturbation (clean first) and metric as `metrics` names them.
 
     Args:
         cell: whose results these are.
-        results: by (problem set, perturbation).
+        results: by (problem set, perturbation), of a test set's first draw.
         prompt_rows: the test sets' rows, under the same keys; a missing one leaves out the metrics that need it.
         metrics: which to take (``Spec("pass_at_k", {"k": [1]})``); None takes all registered ones.
+        more_draws: results on the test sets' later draws, under the same keys.
     """
     chosen = [METRICS.create(spec) for spec in metrics or [Spec(name) for name in METRICS.names()]]
     scores = []
@@ -37,6 +39,7 @@ def scores_of(
             tuple(results[name]),
             tuple(prompt_rows.get(name, ())),
             None if clean is None else tuple(clean),
+            tuple(tuple(rows) for rows in (more_draws or {}).get(name, ())),
         )
         for metric in chosen:
             for found in metric.measure(evaluation, cell):

@@ -16,7 +16,13 @@ RECODE = "recode"
 
 
 def build_test_set(
-    problem_set: ProblemSet, perturbation: Spec, *, seed: int, compat: str | None = None, limit: int | None = None
+    problem_set: ProblemSet,
+    perturbation: Spec,
+    *,
+    seed: int,
+    draw: int = 0,
+    compat: str | None = None,
+    limit: int | None = None,
 ) -> list[PromptRow]:
     """Return the prompts of the first `limit` problems (all without it) after the perturbation, in the set's order.
 
@@ -24,6 +30,7 @@ def build_test_set(
         problem_set: where the problems come from.
         perturbation: a registered name with its arguments; ``clean`` changes nothing.
         seed: of the study. Under `compat` it is ReCode's, the same for every row.
+        draw: of the noise: 0 is the study's; under `compat` it is added to the seed, as ReCode's own draws are.
         compat: None, or ``recode`` to perturb as ReCode does (study.md section 4).
         limit: keep only so many problems.
 
@@ -32,12 +39,13 @@ def build_test_set(
     """
     if compat not in (None, RECODE):
         raise UsageError(f"unknown compat {compat!r}{did_you_mean(str(compat), [RECODE])}; known: {RECODE}")
-    perturber = Perturber(perturbation, seed=seed, source_id=f"problems/{problem_set.name}")
+    source_id = f"problems/{problem_set.name}" + (f"/draw {draw}" if draw else "")
+    perturber = Perturber(perturbation, seed=seed, source_id=source_id)
     problems = list(islice(problem_set.problems(), limit))
     if compat == RECODE:
         methods = [perturber.method(problem.task_id) for problem in problems]
         return [
-            _row(p, recode_prompt(method, p.prompt, p.entry_point, p.reference, seed), method.name)
+            _row(p, recode_prompt(method, p.prompt, p.entry_point, p.reference, seed + draw), method.name)
             for p, method in zip(problems, methods, strict=True)
         ]
     texts = [RowText(problem_set.segments(p), protected_words(p.prompt), p.task_id) for p in problems]

@@ -108,6 +108,19 @@ def test_different_seeds_give_different_data_and_the_same_seed_the_same(method):
     assert sum(a.prompt != b.prompt for a, b in zip(one, other, strict=True)) > 100
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_draws_differ_and_the_first_is_the_studys_own(method):
+    first, second, third = (build_test_set(HumanEval(), Spec(method), seed=0, draw=draw) for draw in (0, 1, 2))
+    assert first == build_test_set(HumanEval(), Spec(method), seed=0)
+    assert all(sum(a.prompt != b.prompt for a, b in zip(first, other, strict=True)) > 100 for other in (second, third))
+    assert second != third
+
+
+def test_draws_under_compat_recode_are_recodes_seeds():
+    drawn = build_test_set(HumanEval(), Spec("C1"), seed=0, draw=2, compat="recode")
+    assert drawn == build_test_set(HumanEval(), Spec("C1"), seed=2, compat="recode")
+
+
 def test_a_limit_keeps_the_first_rows_as_they_are():
     assert build_test_set(HumanEval(), Spec("C"), seed=3, limit=5) == build_test_set(HumanEval(), Spec("C"), seed=3)[:5]
 
