@@ -5,13 +5,13 @@ Exit codes: 0 all done, 1 something failed, 2 bad usage, 130 after Ctrl-C, 143 a
 
 from __future__ import annotations
 
-import _thread
 import logging
 import os
 import shlex
 import signal
 import sys
 import threading
+import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ from raysweep.errors import RaysweepError
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit codes after Ctrl-C and SIGTERM: 128 and the signal's number."""
+LOOK_SECONDS = 0.3
+"""Between two looks at whether a stopped command is ending."""
 
 _USAGE_ERROR: Any = typer.BadParameter.__mro__[2]  # click's ClickException, which typer brings under its own name
 
@@ -36,7 +38,7 @@ class Invocation:
     command: str = ""
     part: Path | None = None  # a file that the same command goes on from, if it is there
     stopped_by: int = 0  # the number of a signal
-    swallowed: bool = False  # its exception came where Python passes over them, so it must come again
+    again: bool = False  # its exception comes once more
 
     @property
     def kept(self) -> str:
@@ -55,11 +57,11 @@ def run_to_exit_code(app: typer.Typer, arguments: list[str] | None) -> int:
     if threading.current_thread() is not threading.main_thread():  # which alone may say what signals do
         return _run(app, arguments)
     before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    passed_over, sys.unraisablehook = sys.unraisablehook, _stop_again
+    passed_over, sys.unraisablehook = sys.unraisablehook, _without_stops
     try:
         return _run(app, arguments)
     finally:
-        invocation.stopped_by, invocation.swallowed = 0, False
+        invocation.stopped_by, invocation.again = 0, False
         sys.unraisablehook = passed_over
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
@@ -92,8 +94,8 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
 
 def _stop(number: int, frame: FrameType | None) -> None:
     """End the command at the first signal, and the process at the second."""
-    if invocation.swallowed:
-        invocation.swallowed = False
+    if invocation.again:
+        invocation.again = False
         raise KeyboardInterrupt
     if invocation.stopped_by:
         print(f"ended{_kept(None)}", file=sys.stderr, flush=True)
@@ -101,15 +103,37 @@ def _stop(number: int, frame: FrameType | None) -> None:
     invocation.stopped_by = number
     if invocation.kept:
         print("\nstopping; once more ends at once", file=sys.stderr, flush=True)
+    threading.Thread(target=_insist, name="is the command ending", daemon=True).start()
     raise KeyboardInterrupt  # the only exception that leaves every call of Ray
 
 
-def _stop_again(unraisable: Any) -> None:
-    """Stop the command again when its first end came in a finaliser or a callback, whose exceptions are passed over."""
-    if unraisable.exc_type is KeyboardInterrupt and invocation.stopped_by:
-        invocation.swallowed = True
-        threading.Timer(0.05, _thread.interrupt_main).start()  # not here, where it would be passed over again
-    else:
+def _insist() -> None:
+    """Let a stop's exception come again while the main thread shows no sign of it.
+
+    It is lost where it comes in a finaliser or a callback, whose exceptions Python passes over, and in code that
+    catches everything.
+    """
+    missed = 0
+    while invocation.stopped_by:
+        time.sleep(LOOK_SECONDS)
+        missed = 0 if _is_ending() else missed + 1
+        if missed > 1 and invocation.stopped_by:  # once may be between two blocks that handle it
+            missed, invocation.again = 0, True
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def _is_ending() -> bool:
+    """Tell whether the main thread handles a KeyboardInterrupt, or what came of one."""
+    handled: Any = sys._current_exceptions().get(threading.main_thread().ident or 0)
+    error = handled[1] if isinstance(handled, tuple) else handled  # Python 3.11 gives triples
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def _without_stops(unraisable: Any) -> None:
+    """Report an exception that is passed over, unless it is a stop's, which comes again."""
+    if not (unraisable.exc_type is KeyboardInterrupt and invocation.stopped_by):
         sys.__unraisablehook__(unraisable)
 
 

@@ -10,7 +10,30 @@ STOPPED_IN = {
     "a weak reference's callback": (
         "class Late: pass\nlate = Late()\nkept = weakref.ref(late, lambda gone: signal.raise_signal(number))\ndel late"
     ),
+    "code that catches everything": "try:\n    signal.raise_signal(number)\nexcept BaseException:\n    pass",
 }
+
+
+def test_a_stop_that_takes_its_time_is_not_disturbed():
+    text = (
+        "import signal, sys, time, typer\n"
+        "from raysweep.cli_end import run_to_exit_code\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def work():\n"
+        "    try:\n"
+        "        signal.raise_signal(signal.SIGTERM)\n"
+        "    finally:\n"
+        "        for _ in range(30):\n"
+        "            try:\n"
+        "                open('/nowhere/at/all')\n"
+        "            except OSError:\n"
+        "                time.sleep(0.1)\n"
+        "        print('tidied up')\n"
+        "sys.exit(run_to_exit_code(app, []))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (143, "tidied up\n")
 
 
 @pytest.mark.parametrize("place", STOPPED_IN)
