@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,14 +10,14 @@ from raysweep.engine.base import Block, GenerateJob
 from raysweep.engine.cluster import Placement
 from raysweep.engine.failures import Failure
 from raysweep.engine.local import make_generator
+from raysweep.engine.lost import end_with_raylet
 from raysweep.errors import RaysweepError
 from raysweep.generators.base import Generator
 from raysweep.progress import ProgressFile
 from raysweep.records import Completion
 
-LOOK_SECONDS = 1.0
 RESTARTS = 3
-"""Times that an actor whose process died is started again before the attempt has failed; Ray Data's own is for ever."""
+"""Times that an actor of Ray Data whose process died is started again before the attempt has failed; else for ever."""
 
 
 class GenerationActor:
@@ -30,7 +27,7 @@ class GenerationActor:
         self._job = job
         self._progress = progress
         self._generator: Generator | None = None
-        threading.Thread(target=_end_with, args=(_raylet(),), name="is Ray there", daemon=True).start()
+        end_with_raylet()
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         """Complete batches; their numbers travel along, since Data keeps no order."""
@@ -44,18 +41,6 @@ class GenerationActor:
             return self._generator.generate(self._job.batches[at])
         except Exception as error:
             return Failure.of(error)
-
-
-def _raylet() -> int:
-    """Return the pid of this actor's parent, also when that has ended already."""
-    return int(os.environ.get("RAY_RAYLET_PID") or os.getppid())
-
-
-def _end_with(raylet: int) -> None:
-    """End this process at once when its parent has ended: left to Ray, it waits for the batch that is being made."""
-    while os.getppid() == raylet:
-        time.sleep(LOOK_SECONDS)
-    os._exit(1)
 
 
 def generate_with_ray(

@@ -93,10 +93,8 @@ def perturbed_block(job: PerturbJob, at: int) -> list[Sequence[PerturbedRow]]:
         StoreError: the source's rows are damaged.
     """
     source = SOURCES.create(job.source)
-    methods = {method.name: perturber_of(source, method, job.seed) for method in job.methods}
     rows = read_block(Store(job.storage, expected=True).use(job.rows) / ROWS, SourceRow, at)
-    made = perturb_rows(rows, source, methods)
-    return [made[method.name] for method in job.methods]
+    return perturb_rows(rows, source, [perturber_of(source, method, job.seed) for method in job.methods])
 
 
 def make_generator(job: GenerateJob) -> Generator:

@@ -1,10 +1,12 @@
-"""Notices that the Ray which raysweep started has died: Ray itself hangs then, or ends the process a minute later."""
+"""Notices that Ray has died: it hangs then, or ends processes a minute later, and its actors finish their batches."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -46,6 +48,18 @@ def noticed() -> Iterator[None]:
         signal.signal(signal.SIGUSR2, before or signal.SIG_DFL)
     if found:  # Tune may have ended by itself, all its trials lost
         raise RayLost(_text(found[0]))
+
+
+def end_with_raylet() -> None:
+    """End this process, an actor's, as soon as its raylet has ended: left to Ray, it waits for the batch being made."""
+    raylet = int(os.environ.get("RAY_RAYLET_PID") or os.getppid())  # the parent, also when that has ended already
+
+    def look() -> None:
+        while os.getppid() == raylet:
+            time.sleep(LOOK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=look, name="is Ray there", daemon=True).start()
 
 
 def _watch(processes: dict[str, Any], found: list[str], over: threading.Event) -> None:

@@ -57,6 +57,11 @@ class BackTranslation(Perturbation):
         """The engine that ``auto`` was here."""
         return {"translator": self.translator}
 
+    @property
+    def neural(self) -> bool:
+        """Whether the engine is a model."""
+        return self._engine.neural
+
     def fingerprint(self) -> Mapping[str, str]:
         """Return the engine with its models or dictionaries."""
         return self._engine.fingerprint()

@@ -66,6 +66,11 @@ class Perturbation(ABC):
         """Arguments that fix what was found on this machine (``auto``), for keys and for other machines."""
         return {}
 
+    @property
+    def neural(self) -> bool:
+        """Whether it asks a model, which is faster on an accelerator."""
+        return False
+
     def fingerprint(self) -> Mapping[str, str]:
         """Return what else texts depend on, for keys and manifests: language resources, with their versions."""
         return {}

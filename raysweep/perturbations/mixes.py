@@ -69,6 +69,11 @@ class Mix(Perturbation):
         found = {key: value for method in self._methods for key, value in method.pinned.items()}
         return {"language": {**self._language, **found}} if found else {}
 
+    @property
+    def neural(self) -> bool:
+        """Whether any member asks a model."""
+        return any(method.neural for method in self._methods)
+
     def fingerprint(self) -> Mapping[str, str]:
         """Return what the members' texts depend on."""
         return {key: value for method in self._methods for key, value in method.fingerprint().items()}

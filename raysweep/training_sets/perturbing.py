@@ -5,7 +5,7 @@ The perturbation changes the instruction and an input that is prose, never the o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from raysweep.perturbations.apply import Perturber, RowText
 from raysweep.perturbations.regions import ALWAYS_PROTECTED, is_prose, protected_words
@@ -21,19 +21,21 @@ def perturber_of(source: TrainingSource, method: Spec, seed: int) -> Perturber:
 
 
 def perturb_rows(
-    rows: Sequence[SourceRow], source: TrainingSource, methods: Mapping[str, Perturber]
-) -> dict[str, list[PerturbedRow]]:
-    """Return the rows' texts after each method, in the rows' order, by the names of the methods."""
+    rows: Sequence[SourceRow], source: TrainingSource, methods: Sequence[Perturber]
+) -> list[Sequence[PerturbedRow]]:
+    """Return the rows' texts after each method, in the rows' order."""
     texts = [text for row in rows for text in _texts(row, source)]
-    made = {}
-    for name, perturber in methods.items():
+    made: list[Sequence[PerturbedRow]] = []
+    for perturber in methods:
         changed = {
             (text.row_id, text.part): done.text for text, done in zip(texts, perturber.perturb_all(texts), strict=True)
         }
-        made[name] = [
-            PerturbedRow(row.row_id, changed[row.row_id, ""], changed.get((row.row_id, _INPUT), row.input))
-            for row in rows
-        ]
+        made.append(
+            [
+                PerturbedRow(row.row_id, changed[row.row_id, ""], changed.get((row.row_id, _INPUT), row.input))
+                for row in rows
+            ]
+        )
     return made
 
 

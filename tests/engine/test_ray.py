@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,18 +13,24 @@ import psutil
 import pytest
 
 from raysweep.engine import execution
-from raysweep.engine.base import ExecuteJob, GenerateJob, Programs
+from raysweep.engine.base import ExecuteJob, GenerateJob, PerturbJob, Programs
 from raysweep.engine.cluster import Placement
 from raysweep.engine.execution import execute_with_ray
 from raysweep.engine.execution_actor import ExecutionActor
 from raysweep.engine.generation import generate_with_ray
 from raysweep.engine.local import LocalStages
+from raysweep.engine.perturbing import _neural, perturb_with_ray
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
 from raysweep.progress import ProgressFile
-from raysweep.records import Decoding, GenerationRequest, Spec
+from raysweep.records import Decoding, GenerationRequest, SourceRow, Spec
+from raysweep.storage.artefacts import Node
 from raysweep.storage.files import Files
+from raysweep.storage.store import Store
+from raysweep.tables import ROWS, RowWriter
+from raysweep.training_sets.base import SOURCES
 from tests.engine.soak import soak
+from tests.language.translation.test_models import fsmt
 
 pytestmark = pytest.mark.ray
 
@@ -67,6 +74,29 @@ def test_generation_gives_the_local_engines_completions_batch_by_batch(placement
     made = {block.at: block.rows for block in generate_with_ray(job(), placement, 1, progress)}
     local = {block.at: block.rows for block in LocalStages().generate(job(), progress)}
     assert made == local and len(made) == 6
+
+
+def test_perturbing_gives_the_local_engines_rows_and_asks_models_on_accelerators(tmp_path):
+    pytest.importorskip("sacremoses", reason="the tokenizer of FSMT needs sacremoses")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    model = fsmt(folder)
+    (tmp_path / "rows.jsonl").write_text(
+        "".join(json.dumps({"instruction": f"Return the {n} largest numbers.", "output": ""}) + "\n" for n in range(9))
+    )
+    source = Spec("jsonl", {"path": str(tmp_path / "rows.jsonl")})
+    store = Store(str(tmp_path / "store"))
+    node = Node("source_rows", 1, {"test": 1}, (), "rows")
+    with store.writing(node) as draft, RowWriter(draft.folder / ROWS, SourceRow) as writer:
+        for at in range(3):
+            writer.add(list(SOURCES.create(source).rows())[3 * at : 3 * at + 3])
+    translating = Spec("S1", {"translator": "fsmt", "models": [model, model]})
+    job = PerturbJob(store.root, node, source, (Spec("C1"), translating, Spec("C1", {"strength": 2})), 42, (0, 2))
+    progress = ProgressFile(Files(str(tmp_path)), "set")
+    made = {block.at: block.rows for block in perturb_with_ray(job)}
+    assert made == {block.at: block.rows for block in LocalStages().perturb(job, progress)}
+    assert sorted(made) == [0, 2] and made[0][0] != made[0][2]
+    assert _neural(job) == [1]
 
 
 def programs_in(batches: int, each: int, text: str = "") -> ExecuteJob:

@@ -44,7 +44,9 @@ def build(source=PLAIN, method="C", ratio=1.0, draw=0, seed=42, size=1.0, compos
     chooser = Chooser(Choice(ratio, draw, size, compose), len(rows), list(methods), seed)
     drawing = perturber_of(source, spec, seed)
     choices = [chooser.of(at, drawing.method(row.row_id).name) for at, row in enumerate(rows)]
-    return build_rows(rows, choices, perturb_rows(rows, source, methods))
+    return build_rows(
+        rows, choices, dict(zip(methods, perturb_rows(rows, source, list(methods.values())), strict=True))
+    )
 
 
 def perturbed_ids(rows):

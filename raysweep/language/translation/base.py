@@ -27,6 +27,7 @@ class Translator(ABC):
     """
 
     name: ClassVar[str]
+    neural: ClassVar[bool] = False  # a model, which is faster on an accelerator
 
     @abstractmethod
     def lacks(self) -> str:

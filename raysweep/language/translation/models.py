@@ -28,6 +28,7 @@ class ModelTranslator(Translator):
         revision: commit or tag of both hub ids.
     """
 
+    neural = True
     package: ClassVar[str]  # that its tokenizer needs
 
     def __init__(self, there: str, back: str, revision: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A generation actor's process."""
+"""Processes whose Ray has died."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from raysweep.engine.generation import LOOK_SECONDS
+from raysweep.engine.lost import LOOK_SECONDS
 
 RAYLET = """
 import subprocess, sys, time
@@ -18,16 +18,17 @@ time.sleep(60)
 """
 ACTOR = """
 import os, threading, time
-from raysweep.engine.generation import _end_with
+from raysweep.engine.lost import end_with_raylet
+os.environ.pop("RAY_RAYLET_PID", None)
 batch = threading.Thread(target=time.sleep, args=(60,))
 batch.start()
-threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+end_with_raylet()
 print("watches", flush=True)
 """
 """Its end waits for the batch, as that of Ray Data's does."""
 
 
-def test_it_ends_with_its_parent_though_a_batch_is_being_made():
+def test_an_actor_ends_with_its_raylet_though_a_batch_is_being_made():
     parent = subprocess.Popen([sys.executable, "-c", RAYLET, ACTOR], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     actor = psutil.Process(int(parent.stdout.readline()))
