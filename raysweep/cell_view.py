@@ -12,10 +12,11 @@ from rich.text import Text
 from raysweep import terminal
 from raysweep.errors import UnknownName
 from raysweep.grid import test_set_name
+from raysweep.grid_rows import GridRow
 from raysweep.progress import NOTE, Activity
 from raysweep.show import print_json
 from raysweep.status_view import CellStatus, cell_states
-from raysweep.sweep_folder import GridRow, SweepFolder
+from raysweep.sweep_folder import SweepFolder
 from raysweep.terminal import duration
 
 

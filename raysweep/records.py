@@ -40,9 +40,6 @@ class Segment:
     natural: bool
 
 
-# ---------------------------------------------------------------------------------------------------- problems
-
-
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One programming task with its tests, shaped like HumanEval's; other shapes override `assemble`.

@@ -21,6 +21,7 @@ from raysweep.analysis.tables import tables
 from raysweep.config import SweepConfig
 from raysweep.config_file import to_yaml
 from raysweep.errors import UnknownName, UsageError
+from raysweep.grid_rows import GridRow, Held
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.scores import scores_of
 from raysweep.records import Completion, PromptRow, Result, Score
@@ -28,7 +29,7 @@ from raysweep.report_execution import execution_of
 from raysweep.report_settings import Line, settings_of
 from raysweep.storage.places import write_atomically
 from raysweep.storage.store import Store
-from raysweep.sweep_folder import GridRow, Held, SweepFolder
+from raysweep.sweep_folder import SweepFolder
 from raysweep.tables import UnreadableTable
 from raysweep.terminal import count
 

@@ -17,10 +17,11 @@ from rich.text import Text
 
 from raysweep import terminal
 from raysweep.grid import BASE
+from raysweep.grid_rows import GridRow, Held
 from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, WAITING, Activity
 from raysweep.show import print_json
 from raysweep.storage.artefacts import folder_of
-from raysweep.sweep_folder import GridRow, Held, SweepFolder
+from raysweep.sweep_folder import SweepFolder
 from raysweep.terminal import duration
 
 WATCH_SECONDS = 2.0

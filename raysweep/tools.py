@@ -17,6 +17,7 @@ from raysweep.config import SweepConfig
 from raysweep.config_file import config_from
 from raysweep.errors import UnknownName, UsageError
 from raysweep.generators.base import GENERATORS
+from raysweep.grid_rows import GridRow
 from raysweep.jsonrows import check_file
 from raysweep.metrics.base import METRICS
 from raysweep.models.base import FAMILIES
@@ -29,7 +30,7 @@ from raysweep.records import Completion, Result, Spec, canonical_json
 from raysweep.registry import Registry
 from raysweep.samples import passed_or_none, result_text
 from raysweep.samples_scores import SampleScores
-from raysweep.sweep_folder import GridRow, SweepFolder
+from raysweep.sweep_folder import SweepFolder
 from raysweep.terminal import console
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES

@@ -81,6 +81,7 @@ LAYERS = [
         "plan_keys",
         "stage_inputs",
         "sweep_folder",
+        "grid_rows",
         "samples",
         "samples_part",
         "samples_scores",
@@ -114,7 +115,7 @@ LAYERS = [
         "doctor_checks",
         "doctor_view",
     },
-    {"cli", "cli_attack", "cli_options", "cli_end", "__main__", "__init__"},
+    {"cli", "cli_attack", "cli_tools", "cli_options", "cli_end", "__main__", "__init__"},
 ]
 
 

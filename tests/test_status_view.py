@@ -7,11 +7,12 @@ import time
 
 import pytest
 
+from raysweep.grid_rows import GridRow
 from raysweep.progress import DONE, FAILED, RUNNING, STOPPED, Activity
 from raysweep.status_view import print_status
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
-from raysweep.sweep_folder import GridRow, SweepFolder
+from raysweep.sweep_folder import SweepFolder
 from raysweep.tables import write_rows
 
 ERROR = "RuntimeError: [/model] broke [red]here"

@@ -27,8 +27,7 @@ START_SECONDS = 60.0
 CLOSE_SECONDS = 10.0
 MOST_TESTS = 1000  # that a process keeps prepared; with more it is replaced
 LANGUAGES = {"python": "raysweep.execution.start"}
-"""By language, the module whose `main` serves a slot's process: requests and answers as in zygote.py. What it does with
-a program's text is its own affair: compile it first, or hand it to another interpreter."""
+"""By language, the module whose `main` serves a slot's process, compiling or not; frames as in zygote.py."""
 _START = "import sys; sys.path.append(sys.argv.pop(1)); from {} import main; main()"
 _THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
