@@ -79,7 +79,7 @@ def test_an_error_with_square_brackets_ends_neither_lines_nor_the_live_table(tmp
         progress = Files(str(tmp_path))
 
     out = io.StringIO()
-    with Watcher(Console(file=out))(Folder(), None, ["a[/b]"]):
+    with Watcher(Console(file=out))(Folder(), ["a[/b]"]):
         with pytest.raises(ValueError), ProgressFile(Files(str(tmp_path)), "a").running("making"):
             raise ValueError("[/model] of [red]")
         (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text().replace('"a"', '"a[/b]"'))
@@ -102,6 +102,6 @@ def test_a_log_gets_plain_lines_and_quiet_gets_none(tmp_path):
     for quiet, expected in ((False, "a: done"), (True, "")):
         out = io.StringIO()
         activity = ProgressFile(Files(str(tmp_path)), "a")
-        with Watcher(Console(file=out), quiet)(Folder(), None, ["a"]), activity.running("making"):
+        with Watcher(Console(file=out), quiet)(Folder(), ["a"]), activity.running("making"):
             time.sleep(0.1)
         assert expected in out.getvalue() and ("\x1b" not in out.getvalue()) and bool(out.getvalue()) != quiet

@@ -58,6 +58,7 @@ class Snapshot:
     """A store at one moment; artefacts and units of work are named "stage/key"."""
 
     at: float  # seconds since the epoch
+    seen: float  # likewise, when the look was over: what was written until then is part of it
     places: Mapping[str, Place]  # of the activities at work
     manifests: Mapping[str, Manifest]
     checkpoints: Mapping[str, int]  # steps of the newest complete one
@@ -75,7 +76,8 @@ def snapshot(storage: Path, sweep: str) -> Snapshot:
     rows: dict[str, frozenset[str]] = {}
     for name, keys, _ in blocks(storage):
         rows[name] = rows.get(name, frozenset()) | keys
-    return Snapshot(at, at_work, manifests(storage), steps, rows, dict(holders(storage)))
+    seen = time.time()
+    return Snapshot(at, seen, at_work, manifests(storage), steps, rows, dict(holders(storage)))
 
 
 def manifests(storage: Path) -> dict[str, Manifest]:

@@ -54,11 +54,11 @@ class Kill:
                 self.restarted.add(name)
         for name, step, written in checkpoints(storage):
             safe = self.before.checkpoints.get(name, 0)
-            if written > self.before.at and step <= safe:
+            if written > self.before.seen and step <= safe:
                 self.again.add(f"{name}: step {step}, though a checkpoint of step {safe} was there")
         for name, rows, written in blocks(storage):
             both = rows & self.before.blocks.get(name, frozenset())
-            if written > self.before.at and both:
+            if written > self.before.seen and both:
                 self.again.add(f"{name}: {len(both)} rows of blocks that were there")
         if self.recovered is None:
             self._look_who_is_back(storage, held)
