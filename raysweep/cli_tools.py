@@ -29,15 +29,21 @@ def perturb(
     method: Annotated[str, typer.Option("--method", "-m", help="`raysweep list perturbations` shows them")],
     seed: Annotated[int, typer.Option("--seed", help="Another seed, another text")] = 42,
     strength: Annotated[float | None, typer.Option("--strength", help="1: the study's rates; 0: nothing")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="ARG=VALUE", help="Another argument of the method; repeatable")
+    ] = None,
     compat: Annotated[str | None, typer.Option("--compat", metavar="recode", help="Bit for bit as ReCode")] = None,
     limit: Limit = None,
     show: Annotated[int, typer.Option("--show", min=0, help="How many changed prompts to show")] = 5,
     out: OutFile = None,
 ) -> None:
     """Perturb the prompts of a problem set; show them before and after."""
+    from raysweep.document import settings
+    from raysweep.records import Spec
     from raysweep.tools import perturb_problems
 
-    perturb_problems(problems, method, seed, strength, compat, limit, show, out)
+    args = {**settings(sets or []), **({} if strength is None else {"strength": strength})}
+    perturb_problems(problems, Spec(method, args), seed, compat=compat, limit=limit, show=show, out=out)
 
 
 def evaluate(

@@ -24,9 +24,11 @@ from raysweep.config_types import (
     Seed,
     Share,
     SourceSpec,
+    SpecConfig,
     Strict,
     SweepName,
     registered,
+    registered_or_declared,
 )
 from raysweep.language.synonyms.base import SYNONYMS
 from raysweep.language.tagging.base import TAGGERS
@@ -37,12 +39,14 @@ from raysweep.programs import Lane, Level, Limits, Sandbox
 from raysweep.records import Decoding, Spec
 from raysweep.training_sets.choice import Choice
 
+PerturbationName = Annotated[str, registered_or_declared(PERTURBATIONS, "perturbations")]
+
 
 class TrainingSetConfig(Strict):
     """One column of the grid. A bare name means that perturbation on every row."""
 
     name: Name
-    perturbation: Annotated[str, registered(PERTURBATIONS)]
+    perturbation: PerturbationName
     ratio: Share = 1.0  # share of the rows that are perturbed
     draw: CountOrZero = 0  # which draw of those rows
     size: Amount = 1.0  # rows as a multiple of the source's
@@ -88,7 +92,7 @@ class EvaluationConfig(Strict):
     """Who is judged on what, and how completions are drawn."""
 
     problems: Annotated[list[ProblemsSpec], Field(min_length=1)]
-    perturbations: list[Annotated[str, registered(PERTURBATIONS)]] = ["clean"]
+    perturbations: list[PerturbationName] = ["clean"]
     pairs: Pairs = "all"
     prompt_format: Literal["native", "raw", "instruct"] = "native"
     compat: Literal["recode"] | None = None
@@ -171,6 +175,7 @@ class SweepConfig(Strict):
     training: TrainingConfig | None = None
     evaluation: EvaluationConfig
     language: LanguageConfig = LanguageConfig()
+    perturbations: dict[Name, SpecConfig] = {}  # with arguments of their own, by names to use like registered ones
     strengths: dict[Annotated[str, registered(PERTURBATIONS)], Annotated[float, Field(ge=0, le=20)]] = {}
     execution: ExecutionConfig = ExecutionConfig()
     resources: ResourcesConfig = ResourcesConfig()
@@ -179,16 +184,28 @@ class SweepConfig(Strict):
     report: ReportConfig = ReportConfig()
     checkpoint_every: CountOrZero = 100  # optimizer steps; 0: none
 
+    @field_validator("perturbations")
+    @classmethod
+    def _own_names(cls, own: dict[str, SpecConfig]) -> dict[str, SpecConfig]:
+        for name in own:
+            if name in PERTURBATIONS.names():
+                raise ValueError(f"{name!r} is a registered perturbation; choose another name")
+        return own
+
     def perturbation(self, name: str, compose: str = "draw") -> Spec:
         """Return the spec of a perturbation with the sweep's strengths and language resources.
 
-        `compose`: how an aggregate's members come to a text; ``union`` is up to the training set that takes from all.
+        What `perturbations:` says of it stands above both. `compose`: how an aggregate's members come to a text;
+        ``union`` is up to the training set that takes from all.
         """
+        own = self.perturbations[name].spec(PERTURBATIONS, self.seed) if name in self.perturbations else Spec(name)
+        name = own.name
         args: dict[str, Any] = {"strength": self.strengths[name]} if name in self.strengths else {}
         language, takes = self.language.given, PERTURBATIONS.parameters(name)
         args |= {key: value for key, value in language.items() if key in takes}
-        members = {m: self.strengths[m] for m in getattr(PERTURBATIONS.get(name), "members", ()) if m in self.strengths}
-        args |= {"strengths": members} if members else {}
+        members = own.args.get("members", getattr(PERTURBATIONS.get(name), "members", ()))
+        strengths = {member: self.strengths[member] for member in members if member in self.strengths}
+        args |= {"strengths": strengths} if strengths else {}
         args |= {"language": language} if language and "language" in takes else {}
         args |= {"compose": compose} if compose == "stack" and "compose" in takes else {}
-        return Spec(name, args)
+        return Spec(name, {**args, **own.args})

@@ -32,8 +32,8 @@ def validate(document: Document, *, with_models: bool = True) -> SweepConfig:
     """Check a document against the schema, then the files it names; raise ConfigError with all findings."""
     from raysweep.inputs import check_inputs
 
-    recipes = document.value.get("recipes")
-    context = {"recipes": set(recipes)} if isinstance(recipes, dict) else {"recipes": set()}
+    named = {section: document.value.get(section) for section in ("recipes", "perturbations")}
+    context = {section: set(value) if isinstance(value, dict) else set() for section, value in named.items()}
     try:
         config = SweepConfig.model_validate(document.value, context=context)
     except ValidationError as error:

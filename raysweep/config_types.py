@@ -72,6 +72,22 @@ def registered(registry: Registry[Any], *others: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def registered_or_declared(registry: Registry[Any], section: str) -> AfterValidator:
+    """Return a validator that a name is in a registry, or a key of another section of the same file."""
+
+    def check(name: str, info: ValidationInfo) -> str:
+        if name in (own := (info.context or {}).get(section, ())):
+            return name
+        try:
+            registry.get(name)
+        except UsageError as error:
+            more = f"; under `{section}:` there are: {', '.join(sorted(own))}" if own else ""
+            raise ValueError(f"{error}{more}") from None
+        return name
+
+    return AfterValidator(check)
+
+
 def declared(section: str) -> AfterValidator:
     """Return a validator that a name is a key of another section of the same file."""
 

@@ -109,6 +109,14 @@ def _unshared(value: Any) -> Any:
     return [_unshared(child) for child in value] if isinstance(value, list) else value
 
 
+def settings(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what ``--set NAME=VALUE`` options say; raise ConfigError where one isn't written so."""
+    value: dict[str, Any] = {}
+    for text in overrides:
+        _override(value, text, "command line")
+    return value
+
+
 def _override(value: dict[str, Any], text: str, source: str) -> KeyPath:
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():

@@ -99,7 +99,8 @@ def _pairs(config: SweepConfig) -> Iterator[Finding]:
 
 def _perturbations(config: SweepConfig) -> Iterator[Finding]:
     """Methods that can't be made as the config has them, or not on this machine."""
-    used: list[tuple[KeyPath, str, str]] = [(("strengths", name), name, "draw") for name in config.strengths]
+    used: list[tuple[KeyPath, str, str]] = [(("perturbations", name), name, "draw") for name in config.perturbations]
+    used += [(("strengths", name), name, "draw") for name in config.strengths]
     tests, sets = config.evaluation, config.training.sets if config.training else []
     used += [(("training", "sets", at), s.perturbation, s.compose) for at, s in enumerate(sets)]
     used += [(("evaluation", "perturbations", at), n, tests.compose) for at, n in enumerate(tests.perturbations)]

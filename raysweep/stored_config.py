@@ -22,18 +22,19 @@ def read_config(path: Path) -> SweepConfig:
     """
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return SweepConfig.model_validate(_as_checked(value), context={"recipes": set(value["recipes"])})
+        context = {section: set(value.get(section, ())) for section in ("recipes", "perturbations")}
+        return SweepConfig.model_validate(_as_checked(value, context), context=context)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
         raise StoreError(f"{path} can't be read: {error}; the sweep's command writes it again") from None
 
 
-def _as_checked(value: dict[str, Any]) -> dict[str, Any]:
+def _as_checked(value: dict[str, Any], context: dict[str, set[str]]) -> dict[str, Any]:
     """Return a stored config with the sections that name files as built objects, which pydantic takes as they are."""
     evaluation, training = value["evaluation"], value.get("training")
     problems = [SpecConfig(**spec) for spec in evaluation["problems"]]
     built: dict[str, Any] = {"evaluation": EvaluationConfig.model_construct(**{**evaluation, "problems": problems})}
     if training is not None:
-        sets = [TrainingSetConfig(**entry) for entry in training["sets"]]
+        sets = [TrainingSetConfig.model_validate(entry, context=context) for entry in training["sets"]]
         built["training"] = TrainingConfig.model_construct(source=SpecConfig(**training["source"]), sets=sets)
     models = []
     for model in value["models"]:

@@ -81,26 +81,29 @@ def problem_set_of(name: str, seed: int, *, judged: bool) -> tuple[ProblemSet, d
 
 def perturb_problems(
     problems: str,
-    method: str,
+    method: Spec,
     seed: int,
-    strength: float | None,
+    *,
     compat: str | None,
     limit: int | None,
     show: int,
     out: Path | None,
 ) -> None:
-    """Perturb a problem set's prompts, print some before and after, and write the rows."""
+    """Perturb a problem set's prompts, print some before and after, and write the rows.
+
+    Raises:
+        UsageError: what is asked can't be had, or makes no sense.
+    """
     from raysweep.perturb_view import preview, write_problem_rows
     from raysweep.problems.test_sets import build_test_set
 
     problem_set, _ = problem_set_of(problems, seed, judged=False)
-    spec = Spec(method, {} if strength is None else {"strength": strength})
-    PERTURBATIONS.create(spec)
+    PERTURBATIONS.create(method)
     if compat not in (None, "recode"):
         raise UsageError(f"--compat {compat!r} is unknown; known: recode")
-    if compat is not None and strength is not None:
+    if compat is not None and "strength" in method.args:
         raise UsageError(f"--strength has no effect with --compat {compat}, whose rates are fixed; leave one out")
-    rows = build_test_set(problem_set, spec, seed=seed, compat=compat, limit=limit)
+    rows = build_test_set(problem_set, method, seed=seed, compat=compat, limit=limit)
     if out is not None:
         write_problem_rows(problem_set.problems(), rows, out)
     preview(rows, console(), show)

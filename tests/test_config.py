@@ -13,12 +13,14 @@ from raysweep.config_types import SpecConfig
 from raysweep.document import ConfigError
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.grid import build_grid
+from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.programs import Lane, Level, Limits, Sandbox
 from raysweep.training_sets.base import SOURCES
 from tests.conftest import shared_data
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").rglob("*.yaml"))
 NANO = Path(__file__).with_name("nano.yaml")
+HELD_OUT = next(path for path in CONFIGS if path.stem == "held-out")
 
 
 def write(folder: Path, text: str) -> Path:
@@ -48,6 +50,10 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
         overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}"]
         overrides += [f"evaluation.problems.{at}.path={shared_data('safecoder')}" for at in range(2)]
         overrides += ["language.translator=none", "evaluation.perturbations=[clean]", "training.sets=[clean, C1, W, S]"]
+    if path == HELD_OUT:
+        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
+        overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}", "training.sets=[clean, C1]"]
+        overrides += ["perturbations={}", "evaluation.perturbations=[clean]"]
     assert path.read_text().splitlines()[0].startswith(f"# raysweep run {path.parent.name}/{path.name}")
     assert load_config(path, overrides).name == path.stem
 
@@ -62,6 +68,60 @@ def test_the_studys_config_has_its_grid():
     assert config.training is not None and len(config.training.sets) == 33
     assert len(config.evaluation.perturbations) * len(config.evaluation.problems) == 28
     assert len(grid.cells) == 204 and len(grid.pairs) == 4_308
+
+
+def test_a_perturbation_with_arguments_of_its_own_has_a_name_to_be_used_by(tmp_path):
+    own = "perturbations: {typos: {name: mix, members: [C1, C3], strength: 2}}\n"
+    text = MINIMAL + "  perturbations: [typos, C1]\n" + own + "strengths: {C1: 0.5}\n"
+    spec = load_config(write(tmp_path, text)).perturbation("typos")
+    assert (spec.name, spec.args["strength"], spec.args["strengths"]) == ("mix", 2, {"C1": 0.5})  # its own stands above
+
+
+@pytest.mark.parametrize(
+    ("section", "used", "message"),
+    [
+        ("{C1: {name: mix, members: [C2]}}", "C1", "'C1' is a registered perturbation; choose another name"),
+        ("{typos: {name: mix, members: [C9]}}", "typos", "unknown perturbation 'C9' (did you mean"),
+        ("{typos: {name: mix, membrs: [C1]}}", "typos", "has no argument 'membrs' (did you mean 'members'?)"),
+        ("{typos: {name: mix, members: [C1]}}", "typo", "under `perturbations:` there are: typos"),
+        ("{typos: {name: mix, members: []}}", "typos", "name at least one"),
+    ],
+)
+def test_what_is_wrong_with_a_named_perturbation_is_said(tmp_path, section, used, message):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, MINIMAL + f"  perturbations: [{used}]\nperturbations: {section}\n"))
+    assert message in str(caught.value)
+
+
+def test_the_held_out_config_leaves_each_method_out_once_and_takes_what_nlperturbator_published(tmp_path, monkeypatch):
+    (tmp_path / "NLPerturbator").symlink_to(shared_data("nlperturbator"))
+    (tmp_path / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n' * 16)
+    monkeypatch.chdir(tmp_path)
+    overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
+    overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}", "language.translator=none"]
+    overrides += [
+        "evaluation.perturbations.7=clean",
+        "perturbations.without-S1={name: mix, members: [C1]}",
+    ]  # no S1 here
+    config = load_config(HELD_OUT, overrides)
+    nine = set(PERTURBATIONS.get("mix_all").members)
+    written = yaml.safe_load(HELD_OUT.read_text())["perturbations"]
+    left_out = {name: nine - set(own["members"]) for name, own in written.items() if own["name"] == "mix"}
+    assert left_out == {f"without-{name}": {name} for name in nine}
+    assert {s.name for s in config.training.sets} == {"clean", "mix_all", *left_out}
+    ready = [name for name, own in config.perturbations.items() if own.name == "nlperturbator"]
+    for name in ready:
+        method = PERTURBATIONS.create(config.perturbation(name))
+        assert method.fingerprint().keys() == {"HumanEval-R", "MBPP-R"}
+    assert len(ready) == 13 and set(ready) <= set(config.evaluation.perturbations)
+
+
+def test_the_held_out_grid_has_72_models_and_1728_pairs():
+    document = yaml.safe_load(HELD_OUT.read_text())
+    document["training"]["source"] = {"name": "minicode", "world": 1, "rows": 30_087}
+    context = {section: set(document[section]) for section in ("recipes", "perturbations")}
+    grid = build_grid(SweepConfig.model_validate(document, context=context))
+    assert len(grid.cells) == 72 and len(grid.pairs) == 1_728
 
 
 def tiny_folder(folder: Path, config: str = '{"model_type": "llama"}') -> Path:

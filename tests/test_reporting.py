@@ -11,6 +11,7 @@ import pytest
 from raysweep.config import ExecutionConfig
 from raysweep.config_file import config_from, load_config
 from raysweep.making import RunOptions
+from raysweep.records import PromptRow
 from raysweep.report_execution import execution_of
 from raysweep.report_settings import settings_of
 from raysweep.reporting import score
@@ -54,6 +55,24 @@ def test_a_report_is_written_where_a_test_set_is_gone(storage, tmp_path):
         folder.store.remove(row.test_set)
     report = Path(export(folder, "html", tmp_path / "out"))
     assert "pass@1" in report.read_text()
+
+
+def test_a_named_perturbation_is_called_by_its_name_in_all_that_is_made(tmp_path):
+    from raysweep.reporting import export
+
+    value = {
+        "name": "own",
+        "allow_code_execution": True,
+        "models": [{"name": "reference", "generator": "reference"}],
+        "perturbations": {"typos": {"name": "mix", "members": ["C1", "C3"]}},
+        "evaluation": {"problems": ["humaneval"], "perturbations": ["typos"], "limit": 12},
+    }
+    result = run_sweep(config_from(value, "test"), RunOptions(str(tmp_path), "local"))
+    assert {s.perturbation: s.value for s in result.scores if s.metric == "pass@1"} == {"clean": 1.0, "typos": 1.0}
+    typos = next(row for row in result.folder.grid() if row.perturbation == "typos")
+    assert {row.method for row in result.folder.store.rows(typos.test_set, PromptRow)} == {"C1", "C3"}
+    assert result.folder.config().perturbation("typos").args["members"] == ["C1", "C3"]  # as it is stored
+    assert "pass@1 (%) typos" in export(result.folder, "md", None)
 
 
 def test_settings_tell_strengths_rates_data_and_limits():

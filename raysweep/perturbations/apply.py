@@ -19,9 +19,11 @@ log = logging.getLogger("raysweep")
 
 
 def usable() -> list[str]:
-    """Return the names of the perturbations that can be made on this machine; log which can't, and why."""
+    """Return the names of the perturbations that need no arguments and can be made here; log which can't, and why."""
     found, why = [], ""
     for name in PERTURBATIONS.names():
+        if any(taken.default is taken.empty for taken in PERTURBATIONS.parameters(name).values()):
+            continue
         try:
             PERTURBATIONS.create(Spec(name))
             found.append(name)

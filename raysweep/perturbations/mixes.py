@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from raysweep.errors import UnknownName, UsageError
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
@@ -33,7 +33,7 @@ class Mix(Perturbation):
     """
 
     level = "mixed"
-    members: ClassVar[tuple[str, ...]]
+    members: tuple[str, ...]
 
     def __init__(
         self,
@@ -139,3 +139,35 @@ class All(Mix):
 
     title = "All"
     members = (*Characters.members, *Words.members, *Sentences.members)
+
+
+@PERTURBATIONS.register("mix")
+class Chosen(Mix):
+    """Methods of one's choice: a mix that leaves one out, or puts others together.
+
+    Args:
+        members: at least one, each once; no aggregates.
+
+    Others: as `Mix`.
+
+    Raises:
+        UsageError: as `Mix`; no members, one twice, or an aggregate among them.
+    """
+
+    title = "Mix"
+
+    def __init__(
+        self,
+        members: list[str],
+        strength: float = 1.0,
+        strengths: Mapping[str, float] | None = None,
+        compose: str = "draw",
+        language: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not members or len(set(members)) < len(members):
+            raise UsageError(f"perturbation mix: members are {members}; name at least one, and none twice")
+        for name in members:
+            if issubclass(PERTURBATIONS.get(name), Mix):
+                raise UsageError(f"perturbation mix: member {name!r} is a mix itself; name its members")
+        self.members = tuple(members)
+        super().__init__(strength, strengths, compose, language)

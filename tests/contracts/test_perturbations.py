@@ -14,7 +14,7 @@ from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
 from raysweep.records import Segment, Spec
 
-EXAMPLE_ARGS: dict[str, dict[str, Any]] = {}  # for those that need some, by name
+EXAMPLE_ARGS: dict[str, dict[str, Any]] = {"mix": {"members": ["C1", "W2", "S3"]}}  # for those that need some, by name
 LEVELS = {"character", "word", "sentence", "mixed", "none"}
 PROSE = "Write a function that takes several sorted numbers and returns the largest of them.\n  Then print it.\n" * 4
 ODD = {
@@ -55,7 +55,7 @@ def test_strength_outside_0_to_20_is_refused(name):
     make(name)
     for strength in (-0.1, 20.1):
         with pytest.raises(UsageError, match="not between 0 and 20"):
-            PERTURBATIONS.create(Spec(name, {"strength": strength}))
+            PERTURBATIONS.create(Spec(name, {**EXAMPLE_ARGS.get(name, {}), "strength": strength}))
 
 
 @each

@@ -62,7 +62,7 @@ FAILING = {  # references that do not pass, and so they stand in ReCode's file
     },
 }
 SAMPLE = None if os.environ.get("RAYSWEEP_TEST_WHOLE_SETS") else 40
-"""Programs of each set that are run; the others, a minute in all, with the variable set."""
+"""Programs of each set that are run; all, for some seconds more, with the variable set."""
 
 CASES = [*(name for name in PROBLEMS.names() if name not in {case[0] for case in SHARED.values()}), *SHARED]
 each = pytest.mark.parametrize("name", CASES)

@@ -92,5 +92,5 @@ def test_without_textattack_the_way_out_is_named(monkeypatch):
 
 
 def test_the_command_line_takes_names(capsys):
-    perturb_problems("minicode", QWERTY, 42, None, None, 5, 2, None)
+    perturb_problems("minicode", Spec(QWERTY), 42, compat=None, limit=5, show=2, out=None)
     assert "5 rows, 5 changed" in capsys.readouterr().out
