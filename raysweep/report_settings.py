@@ -36,7 +36,7 @@ def _perturbations(config: SweepConfig) -> Iterator[Line]:
         try:
             method = PERTURBATIONS.create(config.perturbation(name))
         except UsageError:  # a report may be written where a translator isn't
-            yield name, PERTURBATIONS.get(name).title
+            yield name, PERTURBATIONS.get(config.perturbation(name).name).title
             continue
         if method.level != "none":
             parts = (f"strength {method.strength:g}", method.rate_text())
@@ -75,6 +75,8 @@ def _evaluation(config: SweepConfig) -> Iterator[Line]:
     evaluation = config.evaluation
     drawn = "greedy" if evaluation.temperature == 0 else f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}"
     yield "generation", f"{drawn}, {evaluation.samples} per prompt, at most {evaluation.max_new_tokens} tokens"
+    if evaluation.draws > 1:
+        yield "draws", f"{evaluation.draws} of each perturbation; tables show the first, the robust metrics take all"
     yield "who is judged on what", evaluation.pairs if isinstance(evaluation.pairs, str) else "as written in the config"
     yield "prompt format", evaluation.prompt_format
     for name in dict.fromkeys(problems.name for problems in evaluation.problems):

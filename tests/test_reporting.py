@@ -81,11 +81,13 @@ def test_settings_tell_strengths_rates_data_and_limits():
         "evaluation.perturbations=[C1, C2, C3, C]",
         "evaluation.limit=5",
         "evaluation.compat=recode",
+        "evaluation.draws=3",
         "execution.memory_mib=300",
     ]
     lines = settings_of(load_config(NANO, overrides))
     found = dict(lines)
     assert found["C1 ButterFingers"] == "strength 1.8, 10.8 % of letters"
+    assert found["draws"].startswith("3 of each perturbation")
     assert found["C2 SwapCharacters"] == "strength 1.8, 9 % of adjacent pairs"
     assert found["C3 ChangeCharCase"] == "strength 0.45, 15.8 % of letters with a case"
     assert found["C Characters"].endswith("C1 at strength 1.8, C2 at strength 1.8, C3 at strength 0.45")
