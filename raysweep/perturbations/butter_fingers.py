@@ -42,7 +42,7 @@ _NEIGHBOURS = {
     "n": "nbmhjvgtuik",
     "m": "mnkjloik",
 }
-_LETTERS = frozenset("".join(_NEIGHBOURS) + "".join(_NEIGHBOURS).upper())
+_OF_BOTH_CASES = {**_NEIGHBOURS, **{letter.upper(): near.upper() for letter, near in _NEIGHBOURS.items()}}
 
 
 @PERTURBATIONS.register("C1")
@@ -57,10 +57,15 @@ class ButterFingers(Perturbation):
 
     def perturb_text(self, text: str, rng: random.Random, protected: frozenset[str]) -> str:
         """Return the text with neighbouring letters in words that are not protected."""
-        rate = RATE * self.strength
+        rate, near, draw, choose = RATE * self.strength, _OF_BOTH_CASES, rng.random, rng.choice
 
         def change(word: str) -> str:
-            return "".join(_neighbour(char, rng) if char in _LETTERS and rng.random() < rate else char for char in word)
+            chars = None  # most words stay
+            for at, char in enumerate(word):
+                if char in near and draw() < rate:
+                    chars = chars or list(word)
+                    chars[at] = choose(near[char])
+            return word if chars is None else "".join(chars)
 
         return change_words(text, protected, change)
 

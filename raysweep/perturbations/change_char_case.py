@@ -6,12 +6,16 @@ Source: NL-Augmenter's `change_char_case` as ReCode runs it (Wang et al. 2023), 
 from __future__ import annotations
 
 import random
+import string
 
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation, share
 from raysweep.perturbations.regions import change_words
 
 RATE = 0.35
 """Probability a cased letter."""
+
+
+_PLAIN = frozenset(string.ascii_letters)  # looked up faster than asked for their case
 
 
 @PERTURBATIONS.register("C3")
@@ -36,6 +40,10 @@ class ChangeCharCase(Perturbation):
 
 
 def _flip(text: str, rng: random.Random, rate: float) -> str:
+    draw, plain = rng.random, _PLAIN
     return "".join(
-        char.swapcase() if (char.isupper() or char.islower()) and rng.random() < rate else char for char in text
+        [
+            char.swapcase() if (char in plain or char.isupper() or char.islower()) and draw() < rate else char
+            for char in text
+        ]
     )

@@ -108,11 +108,15 @@ def protected_words(prompt: str) -> frozenset[str]:
 
 def change_words(text: str, protected: frozenset[str], change: Callable[[str], str]) -> str:
     """Apply `change` to the words between single spaces whose first alphanumeric run is not protected."""
-    return " ".join(word if is_protected(word, protected) else change(word) for word in text.split(" "))
+    return " ".join([word if is_protected(word, protected) else change(word) for word in text.split(" ")])
 
 
 def is_protected(word: str, protected: frozenset[str]) -> bool:
-    """Tell whether a word's first run of alphanumeric characters is protected; an underscore ends a run."""
+    """Tell whether a word's first run of alphanumeric characters is protected; an underscore ends one."""
+    if not protected:
+        return False
+    if word.isalnum():
+        return word in protected
     run = _RUN.search(word)
     return run is not None and run[0] in protected
 

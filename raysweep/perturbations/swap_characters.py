@@ -24,12 +24,14 @@ class SwapCharacters(Perturbation):
 
     def perturb_text(self, text: str, rng: random.Random, protected: frozenset[str]) -> str:
         """Return the text with swapped pairs in words that are not protected."""
-        rate = RATE * self.strength
+        rate, draw = RATE * self.strength, rng.random
 
         def change(word: str) -> str:
-            pairs = [at for at in range(len(word) - 1) if rng.random() < rate]
+            pairs = [at for at in range(len(word) - 1) if draw() < rate]
+            if not pairs:
+                return word
             rng.shuffle(pairs)
-            return _swap(word, pairs) if pairs else word
+            return _swap(word, pairs)
 
         return change_words(text, protected, change)
 
