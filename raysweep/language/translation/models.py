@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from raysweep.language.translation.base import Sentence, Translator, is_believable
+from raysweep.models.loading import fingerprint
+from raysweep.programs import text_sha
 from raysweep.provenance import versions
+from raysweep.records import ModelRef, canonical_json
 
 BATCH = 64
 """Sentences that a model gets at once, those of like lengths."""
 MOST_TOKENS = 512
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json")
 BACK_BEAMS = 2
 """Of the way back; the way there decodes as the model's own settings say (study.md section 4)."""
 
@@ -57,8 +61,12 @@ class ModelTranslator(Translator):
         return [text if is_believable(one, text) else None for one, text in zip(sentences, texts, strict=True)]
 
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the models with their commits, where they are known, and the library's versions."""
-        models = " and ".join(f"{Path(name).name}{_commit(name, self._revision)}" for name in self._ids)
+        """Return the models with their commits or contents, and the library's versions.
+
+        Raises:
+            UsageError: a hub model that neither the hub nor the cache knows.
+        """
+        models = " and ".join(_identity(name, self._revision) for name in self._ids)
         used = ", ".join(f"{name} {version}" for name, version in versions(("transformers", "torch")).items())
         return {"translator": f"{self.name}: {models}; {used}"}
 
@@ -95,22 +103,25 @@ def _loaded(name: str, revision: str | None) -> tuple[Any, Any, Any]:
 
 
 def _is_here(name: str, revision: str | None) -> bool:
-    return Path(name).is_dir() or bool(_cached_config(name, revision))
+    """Tell whether a model is a folder, or lies whole in the hub's cache."""
+    return Path(name).is_dir() or (
+        _is_cached(name, "config.json", revision) and any(_is_cached(name, file, revision) for file in _WEIGHTS)
+    )
 
 
-def _commit(name: str, revision: str | None) -> str:
-    """Return @ and the commit of a hub id that is in the cache, or the revision that was asked for."""
-    path = _cached_config(name, revision)
-    found = Path(path).parent.name if path else revision
-    return f"@{found}" if found else ""
-
-
-def _cached_config(name: str, revision: str | None) -> str:
+def _is_cached(name: str, file: str, revision: str | None) -> bool:
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(name, "config.json", revision=revision)
+        return isinstance(try_to_load_from_cache(name, file, revision=revision), str)
     except HFValidationError:  # a path
-        return ""
-    return found if isinstance(found, str) else ""
+        return False
+
+
+@cache
+def _identity(name: str, revision: str | None) -> str:
+    """Return a model's name with the commit of a hub id, also of one to be downloaded, or the content of a folder."""
+    found = fingerprint(ModelRef(name, revision=revision, architecture="seq2seq"))
+    content = found["commit"] if "commit" in found else text_sha(canonical_json(found))[:12]
+    return f"{Path(name).name}@{content}"

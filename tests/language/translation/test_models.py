@@ -89,6 +89,38 @@ def test_two_models_translate_there_and_back_whatever_else_is_in_the_batch(name,
     assert together[2] == together[4] and all(isinstance(text, str) for text in together)
 
 
+def test_two_folders_of_one_name_are_told_apart_by_their_content(tmp_path):
+    engines = []
+    for at in ("one", "same", "other"):
+        folder = tmp_path / at / "model"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps({"model_type": "fsmt"}))
+        (folder / "model.safetensors").write_bytes(b"weights" + (at == "other") * b"!")
+        engines.append(TRANSLATORS.create(Spec("fsmt", {"there": str(folder), "back": str(folder)})))
+    one, same, other = (engine.fingerprint() for engine in engines)
+    assert one == same != other
+
+
+def test_a_hub_model_is_here_when_its_weights_are(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    from raysweep.models import loading
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(loading, "hub_config", lambda name, revision: ({}, "c0ffee"))
+    engine = TRANSLATORS.create(Spec("marian", {"there": "some/en-de", "back": "some/de-en"}))
+    for step in ("config.json", "pytorch_model.bin"):
+        assert not engine.is_ready
+        for name in ("some--en-de", "some--de-en"):
+            folder = tmp_path / f"models--{name}"
+            (folder / "snapshots" / "c0ffee").mkdir(parents=True, exist_ok=True)
+            (folder / "snapshots" / "c0ffee" / step).write_text("{}")
+            (folder / "refs").mkdir(exist_ok=True)
+            (folder / "refs" / "main").write_text("c0ffee")
+    assert engine.is_ready
+    assert "en-de@c0ffee and de-en@c0ffee" in engine.fingerprint()["translator"]
+
+
 def test_a_hub_model_that_is_not_here_is_told_before_work_starts(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(
