@@ -25,7 +25,7 @@ WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
 CONFIGS = ("*config.json", "*.index.json", "*.py")
 VOCABULARIES = ("tokenizer.*", "vocab*", "*.model", "*.tiktoken")
 """Files of which a model that transformers can read text for has at least one."""
-TOKENIZERS = ("tokenizer.*", "special_tokens_map.json", "added_tokens.json", "merges.txt", "vocab*", "*.jinja")
+TOKENIZERS = ("tokenizer.*", "special_tokens_map.json", "added_tokens.json", "merges.txt", "vocab*", "*.spm", "*.jinja")
 PLACES = ("_name_or_path", "name_or_path", "base_model_name_or_path", "revision")
 """Fields of config files that say where something lay, not what it is."""
 
