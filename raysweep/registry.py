@@ -105,6 +105,10 @@ class Registry(Generic[T]):
         """Return what the class called `name` takes, by argument name."""
         return dict(inspect.signature(self.get(name)).parameters)
 
+    def needed(self, name: str) -> list[str]:
+        """Return the arguments without which the class called `name` can't be built."""
+        return [key for key, taken in self.parameters(name).items() if taken.default is taken.empty]
+
     def _check_args(self, cls: type[T], spec: Spec, more: dict[str, Any]) -> None:
         from pydantic import TypeAdapter, ValidationError
 
@@ -115,8 +119,8 @@ class Registry(Generic[T]):
                 allowed = sorted(set(known) - set(more))
                 hint = did_you_mean(name, allowed)
                 raise UsageError(f"{place} has no argument {name!r}{hint}; it takes: {', '.join(allowed) or 'none'}")
-        for name, parameter in known.items():
-            if parameter.default is parameter.empty and name not in spec.args and name not in more:
+        for name in self.needed(spec.name):
+            if name not in spec.args and name not in more:
                 raise UsageError(f"{place} needs the argument {name!r}")
         hints = typing.get_type_hints(cls.__init__)
         for name, value in spec.args.items():

@@ -22,7 +22,7 @@ def usable() -> list[str]:
     """Return the names of the perturbations that need no arguments and can be made here; log which can't, and why."""
     found, why = [], ""
     for name in PERTURBATIONS.names():
-        if any(taken.default is taken.empty for taken in PERTURBATIONS.parameters(name).values()):
+        if PERTURBATIONS.needed(name):
             continue
         try:
             PERTURBATIONS.create(Spec(name))
@@ -76,7 +76,7 @@ class Perturber:
         self._perturbation: Perturbation = PERTURBATIONS.create(spec)
         self._seed = seed
         self._source_id = source_id
-        self._set_id = f"{source_id}/{spec.name}"
+        self._set_id = f"{source_id}/{self._perturbation.set_name}"
 
     def method(self, row_id: str) -> Perturbation:
         """Return the method for a row: the perturbation itself, or the member that an aggregate draws for it."""

@@ -57,6 +57,11 @@ class Perturbation(ABC):
         return self
 
     @property
+    def set_name(self) -> str:
+        """What `pick` hangs on beside seed, source and row: sets of another name draw other members."""
+        return self.name
+
+    @property
     def parts(self) -> Sequence[Spec]:
         """The methods that make the rows of a set: an aggregate's members; none where it is this one itself."""
         return ()

@@ -29,7 +29,8 @@ class Mix(Perturbation):
             ``none``, members that translate are left out.
 
     Raises:
-        UsageError: for a name that is no member, a product of strengths over 20, an unknown way to compose.
+        UsageError: for a name that is no member, a product of strengths over 20, an unknown way to compose, or where
+            no member is left.
     """
 
     level = "mixed"
@@ -55,6 +56,8 @@ class Mix(Perturbation):
             for name in self.members
             if not _is_left_out(name, language or {})
         ]
+        if not self._parts:
+            raise UsageError(f"perturbation {self.name}: each member translates, and translator is {NO_TRANSLATOR}")
         self._methods = [PERTURBATIONS.create(part) for part in self._parts]
         self._language = dict(language or {})
 
@@ -146,12 +149,12 @@ class Chosen(Mix):
     """Methods of one's choice: a mix that leaves one out, or puts others together.
 
     Args:
-        members: at least one, each once; no aggregates.
+        members: at least one, each once; no aggregates, and none that needs arguments of its own.
 
     Others: as `Mix`.
 
     Raises:
-        UsageError: as `Mix`; no members, one twice, or an aggregate among them.
+        UsageError: as `Mix`; no members, one twice, or one that can't be a member.
     """
 
     title = "Mix"
@@ -169,5 +172,15 @@ class Chosen(Mix):
         for name in members:
             if issubclass(PERTURBATIONS.get(name), Mix):
                 raise UsageError(f"perturbation mix: member {name!r} is a mix itself; name its members")
+            if needed := PERTURBATIONS.needed(name):
+                raise UsageError(
+                    f"perturbation mix: member {name!r} needs arguments of its own ({', '.join(needed)}), which no mix "
+                    "can give; leave it out"
+                )
         self.members = tuple(members)
         super().__init__(strength, strengths, compose, language)
+
+    @property
+    def set_name(self) -> str:
+        """The members too: two mixes draw independently of each other."""
+        return " ".join([self.name, *self.members])

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from raysweep.errors import UnknownName, UsageError
+from raysweep.perturbations.apply import Perturber
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import Characters
 from raysweep.records import Segment, Spec
@@ -46,3 +47,38 @@ def test_all_segments_of_a_text_get_the_same_member():
 def test_wrong_arguments_are_named(args, error, message):
     with pytest.raises(error, match=message):
         PERTURBATIONS.create(Spec("C", args))
+
+
+def mix(members, **args):
+    return PERTURBATIONS.create(Spec("mix", {"members": members, **args}))
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([], "name at least one"),
+        (["C1", "C1"], "none twice"),
+        (["C1", "C"], "member 'C' is a mix itself; name its members"),
+        (["C1", "nlperturbator"], r"'nlperturbator' needs arguments of its own \(path, category\)"),
+        (["C1", "C22"], "unknown perturbation 'C22' .did you mean 'C2'"),
+    ],
+)
+def test_chosen_members_that_cannot_be_are_named(members, message):
+    with pytest.raises(UsageError, match=message):
+        mix(members)
+
+
+def test_a_mix_of_which_no_member_is_left_is_refused():
+    assert [part.name for part in mix(["S1", "S2"], language={"translator": "none"}).parts] == ["S2"]
+    with pytest.raises(UsageError, match="each member translates, and translator is none"):
+        mix(["S1"], language={"translator": "none"})
+
+
+def test_mixes_of_other_members_draw_independently():
+    rows = [str(at) for at in range(900)]
+    one, other = (
+        Perturber(Spec("mix", {"members": members}), seed=1, source_id="x")
+        for members in (["C1", "C2", "C3"], ["C1", "C2", "W3"])
+    )
+    same = sum(one.method(row).name == other.method(row).name for row in rows)
+    assert 150 < same < 250, "of 900 rows two ninths; drawn alike it would be two thirds"
