@@ -15,7 +15,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from raysweep.attacking import AttackJob, failures_under, rate_under, run_attack
+from raysweep.attacking import AttackJob, failures_under, rate_of_one_draw, rate_under, run_attack
 from raysweep.perturbations.queries import Finding, Reach
 from raysweep.perturbations.search import RANDOM
 from raysweep.problems.base import PROBLEMS
@@ -39,8 +39,8 @@ def main() -> None:
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     found = {}
-    print("| model | budget | clean | random | greedy attack | failures: random, attack | ratio | at most |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| model | budget | clean | one draw | random | greedy attack | failures: random, attack | ratio | at most |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name, _, folder in (model.partition("=") for model in given.models):
         started = time.perf_counter()
         found[name] = rows = attacked(folder, given)
@@ -67,8 +67,8 @@ def attacked(folder: str, given: argparse.Namespace) -> dict[str, list[Finding]]
 
 
 def line(name: str, rows: dict[str, list[Finding]], budget: int) -> str:
-    clean = rate_under(rows[RANDOM], 0)
-    shown = [f"{rate.value:.2f} ({rate.low:.2f}-{rate.high:.2f})" for rate in (clean, *rates(rows, budget))]
+    clean, one = rate_under(rows[RANDOM], 0), rate_of_one_draw(rows[RANDOM], max(BUDGETS))
+    shown = [f"{rate.value:.2f} ({rate.low:.2f}-{rate.high:.2f})" for rate in (clean, one, *rates(rows, budget))]
     random, greedy = (failures_under(rows[strategy], budget) for strategy in (RANDOM, "greedy"))
     most = clean.value * len(rows[RANDOM]) / random
     return f"| {name} | {budget} | {' | '.join(shown)} | {random}, {greedy} | {greedy / random:.2f} | {most:.2f} |"

@@ -1,4 +1,4 @@
-"""What `raysweep attack` prints and writes: pass@1 clean, under random perturbations, under the attack; the changes."""
+"""What `raysweep attack` prints and writes: pass@1 clean, under one random draw, under many, attacked; the changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from raysweep import terminal
-from raysweep.attacking import AttackJob, Rate, failures_under, rate_under
+from raysweep.attacking import AttackJob, Rate, failures_under, rate_of_one_draw, rate_under
 from raysweep.errors import UsageError
 from raysweep.perturbations.queries import AttackOutcome, Finding
 from raysweep.perturbations.search import RANDOM
@@ -54,6 +54,7 @@ def attack_json(job: AttackJob, rows: Sequence[Finding]) -> dict[str, Any]:
         **asdict(job.reach),
         "pass@1": {
             "clean": _numbers(clean),
+            "one_draw": _numbers(rate_of_one_draw(by_strategy[RANDOM], budget)),
             **{name: _numbers(rate_under(own, budget)) for name, own in by_strategy.items()},
         },
         "failures": found,
@@ -74,7 +75,8 @@ def attack_lines(job: AttackJob, rows: Sequence[Finding]) -> list[str]:
         f"{100 * job.reach.max_changed:g} % of the words (at least one){_characters(job)}, budget of {budget:,} "
         f"queries a problem, the clean prompt included",
         f"clean pass@1                     {_shown(rate_under(drawn, 0))}",
-        f"under random perturbations       {_shown(rate_under(drawn, budget))}",
+        f"one random perturbation a prompt {_shown(rate_of_one_draw(drawn, budget))}",
+        f"random ones up to the budget     {_shown(rate_under(drawn, budget))}",
     ]
     if job.search != RANDOM:
         lines.append(f"robust pass@1 (search {job.search})".ljust(33) + _shown(rate_under(searched, budget)))

@@ -2,7 +2,7 @@
 
 Each problem's result is kept in the store as it comes, under a key made of all that it depends on: the same command
 goes on after a kill, and asks no model twice. Rows hold after how many queries the model failed first, so that one run
-also tells how it stands under every smaller budget.
+also tells how it stands under every smaller budget, and under a single random perturbation, the first that was drawn.
 
 Not covered: fine-tuned models under the native prompt format (name their template with ``--prompt-format instruct``);
 more than one completion a prompt.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import math
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +45,8 @@ log = logging.getLogger("raysweep")
 
 TRANSFORMERS = "transformers"
 STAGE = "attack"
+_ONE_DRAW = 2
+"""Queries for one random perturbation of a problem: the clean prompt and the first draw."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,17 @@ def rate_under(rows: Sequence[Finding], budget: int) -> Rate:
     """Return pass@1 where a problem counts as failed once an attack with so many queries makes the model fail."""
     passed = [float(row.outcome != AttackOutcome.SKIPPED and not 0 < row.found_after <= budget) for row in rows]
     low, high = mean_interval(passed)
-    return Rate(sum(passed) / len(passed) if passed else float("nan"), low, high)
+    return Rate(sum(passed) / len(passed) if passed else math.nan, low, high)
+
+
+def rate_of_one_draw(rows: Sequence[Finding], budget: int) -> Rate:
+    """Return pass@1 where each prompt is perturbed once, as in an evaluation: by the first of the random draws.
+
+    Args:
+        rows: those of the random strategy; a prompt that no draw changes counts as it is.
+        budget: that they were made with; NaN where it allowed no draw.
+    """
+    return rate_under(rows, _ONE_DRAW) if budget >= _ONE_DRAW else Rate(math.nan, math.nan, math.nan)
 
 
 def failures_under(rows: Sequence[Finding], budget: int) -> int:

@@ -1,13 +1,14 @@
 """An attack as a command: kept problem by problem, resumed, told beside random perturbations."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 
 from raysweep import attacking
 from raysweep.attack_view import attack_json, attack_lines, change_of, write_findings
-from raysweep.attacking import AttackJob, failures_under, rate_under, run_attack
+from raysweep.attacking import AttackJob, failures_under, rate_of_one_draw, rate_under, run_attack
 from raysweep.cli import main
 from raysweep.errors import UsageError
 from raysweep.perturbations.queries import AttackOutcome, Finding, Reach
@@ -88,6 +89,17 @@ def test_one_run_tells_every_smaller_budget():
     assert 0 <= rate.low <= rate.value <= rate.high <= 1
 
 
+def test_one_draw_is_the_first_query_after_the_clean_one():
+    rows = [replace(ROW, found_after=found) for found in (2, 3, 0, 40)]
+    assert rate_of_one_draw(rows, 50).value == 0.75 and math.isnan(rate_of_one_draw(rows, 1).value)
+
+
+def test_a_larger_budget_leaves_the_first_draw_as_it_is(tmp_path):
+    few, many = (run_attack(job(reach=Reach(budget, 0.2)), Store(tmp_path), told) for budget in (2, 12))
+    assert rate_of_one_draw(few, 2) == rate_of_one_draw(many, 12)
+    assert rate_under(many, 12).value <= rate_of_one_draw(many, 12).value <= rate_under(many, 0).value
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -117,8 +129,12 @@ def test_the_view_tells_rates_failures_and_changes(tmp_path):
     rows = [first, replace(first, strategy="random", outcome="failed", found_after=0, prompt="")]
     text = "\n".join(attack_lines(this, rows))
     assert "clean pass@1                     1.000" in text and "robust pass@1 (search greedy)    0.000" in text
+    assert "one random perturbation a prompt 1.000" in text and "random ones up to the budget     1.000" in text
     assert "failures found: search 1, random 0" in text and "smallest changes, 1 of 1" in text
     shown = json.loads(json.dumps(attack_json(this, rows), allow_nan=False))
+    assert (
+        list(shown["pass@1"]) == ["clean", "one_draw", "greedy", "random"] and shown["pass@1"]["one_draw"]["low"] == 1
+    )
     assert shown["failures"] == {"greedy": 1, "random": 0} and shown["ratio"] is None
     write_findings(this, rows, tmp_path / "rows.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
