@@ -7,7 +7,7 @@ starts can finish. Reading files, line numbers and ``--set`` are in `raysweep.co
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -29,6 +29,7 @@ from raysweep.config_types import (
     SweepName,
     registered,
     registered_or_declared,
+    unregistered,
 )
 from raysweep.language.synonyms.base import SYNONYMS
 from raysweep.language.tagging.base import TAGGERS
@@ -40,6 +41,7 @@ from raysweep.records import Decoding, Spec
 from raysweep.training_sets.choice import Choice
 
 PerturbationName = Annotated[str, registered_or_declared(PERTURBATIONS, "perturbations")]
+OwnName = Annotated[Name, unregistered(PERTURBATIONS)]
 
 
 class TrainingSetConfig(Strict):
@@ -175,22 +177,14 @@ class SweepConfig(Strict):
     training: TrainingConfig | None = None
     evaluation: EvaluationConfig
     language: LanguageConfig = LanguageConfig()
-    perturbations: dict[Name, SpecConfig] = {}  # with arguments of their own, by names to use like registered ones
-    strengths: dict[Annotated[str, registered(PERTURBATIONS)], Annotated[float, Field(ge=0, le=20)]] = {}
+    perturbations: dict[OwnName, SpecConfig] = {}  # with arguments of their own, by names to use like registered ones
+    strengths: dict[PerturbationName, Annotated[float, Field(ge=0, le=20)]] = {}
     execution: ExecutionConfig = ExecutionConfig()
     resources: ResourcesConfig = ResourcesConfig()
     recovery: RecoveryConfig = RecoveryConfig()
     ray: RayConfig = RayConfig()
     report: ReportConfig = ReportConfig()
     checkpoint_every: CountOrZero = 100  # optimizer steps; 0: none
-
-    @field_validator("perturbations")
-    @classmethod
-    def _own_names(cls, own: dict[str, SpecConfig]) -> dict[str, SpecConfig]:
-        for name in own:
-            if name in PERTURBATIONS.names():
-                raise ValueError(f"{name!r} is a registered perturbation; choose another name")
-        return own
 
     def perturbation(self, name: str, compose: str = "draw") -> Spec:
         """Return the spec of a perturbation with the sweep's strengths and language resources.
@@ -204,7 +198,8 @@ class SweepConfig(Strict):
         language, takes = self.language.given, PERTURBATIONS.parameters(name)
         args |= {key: value for key, value in language.items() if key in takes}
         members = own.args.get("members", getattr(PERTURBATIONS.get(name), "members", ()))
-        strengths = {member: self.strengths[member] for member in members if member in self.strengths}
+        listed = list(members) if isinstance(members, Sequence) else []  # else: create() says what is wrong with it
+        strengths = {member: value for member, value in self.strengths.items() if member in listed}
         args |= {"strengths": strengths} if strengths else {}
         args |= {"language": language} if language and "language" in takes else {}
         args |= {"compose": compose} if compose == "stack" and "compose" in takes else {}

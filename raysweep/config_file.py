@@ -83,7 +83,7 @@ def _document_path(value: Any, loc: KeyPath) -> KeyPath:
         inside = _child(value, step)
         if inside is not None:
             value = inside[0]
-        elif not (isinstance(value, dict) and at == len(loc) - 1):  # else: a key that is missing
+        elif not (isinstance(value, dict) and at == len(loc) - 1) or step == "[key]":  # else: a key that is missing
             continue
         path.append(step)
     return tuple(path)

@@ -88,6 +88,17 @@ def registered_or_declared(registry: Registry[Any], section: str) -> AfterValida
     return AfterValidator(check)
 
 
+def unregistered(registry: Registry[Any]) -> AfterValidator:
+    """Return a validator that a name is free for an entry of the config's own."""
+
+    def check(name: str) -> str:
+        if name in registry.names():
+            raise ValueError(f"{name!r} is a registered {registry.kind}; choose another name")
+        return name
+
+    return AfterValidator(check)
+
+
 def declared(section: str) -> AfterValidator:
     """Return a validator that a name is a key of another section of the same file."""
 

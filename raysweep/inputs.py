@@ -21,6 +21,7 @@ from raysweep.grid import BASE, build_grid
 from raysweep.models.base import FAMILIES
 from raysweep.models.loading import ResolvedModel, resolve
 from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.recode import require_recode
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import ModelKind, Spec
 from raysweep.trainers.base import OBJECTIVES
@@ -100,18 +101,37 @@ def _pairs(config: SweepConfig) -> Iterator[Finding]:
 def _perturbations(config: SweepConfig) -> Iterator[Finding]:
     """Methods that can't be made as the config has them, or not on this machine."""
     used: list[tuple[KeyPath, str, str]] = [(("perturbations", name), name, "draw") for name in config.perturbations]
-    used += [(("strengths", name), name, "draw") for name in config.strengths]
+    for name in config.strengths:
+        if name in config.perturbations or PERTURBATIONS.needed(name):
+            yield ("strengths", name), "its strength stands under `perturbations:`, beside its other arguments"
+        else:
+            used.append((("strengths", name), name, "draw"))
     tests, sets = config.evaluation, config.training.sets if config.training else []
     used += [(("training", "sets", at), s.perturbation, s.compose) for at, s in enumerate(sets)]
     used += [(("evaluation", "perturbations", at), n, tests.compose) for at, n in enumerate(tests.perturbations)]
     said: set[str] = set()
     for path, name, compose in used:
-        try:
-            PERTURBATIONS.create(config.perturbation(name, compose))
-        except UsageError as error:
-            if str(error) not in said:
-                said.add(str(error))
-                yield path, str(error)
+        wrong = _wrong(config, name, compose, tests.compat is not None and path[0] == "evaluation")
+        if wrong and wrong not in said:
+            said.add(wrong)
+            yield path, wrong
+
+
+def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str:
+    """Return why a perturbation can't be made; empty where it can."""
+    if name not in config.perturbations and (needed := PERTURBATIONS.needed(name)):
+        own = ", ".join([f"name: {name}", *(f"{argument}: ..." for argument in needed)])
+        return (
+            f"perturbation {name!r} needs arguments; name it with them, as in `perturbations: {{mine: {{{own}}}}}`, "
+            "and put that name here"
+        )
+    try:
+        method = PERTURBATIONS.create(config.perturbation(name, compose))
+        if as_recode:
+            require_recode(method)
+    except UsageError as error:
+        return str(error)
+    return ""
 
 
 def _recipes(config: SweepConfig) -> Iterator[Finding]:

@@ -25,13 +25,15 @@ def recipe_spec(recipe: Recipe) -> dict[str, Any]:
 def method_spec(method: Spec) -> dict[str, Any]:
     """Return a perturbation as it stands in keys: with its language resources, and without a strength of 1.
 
-    Of files only the content counts, which its fingerprint tells, and never the path.
+    Of files only the content counts and never the path, where a fingerprint tells it.
     """
-    args = {name: v for name, v in method.args.items() if (name, v) != ("strength", 1) and name != "path"}
+    resources = PERTURBATIONS.create(method).fingerprint()
+    args = {name: value for name, value in method.args.items() if (name, value) != ("strength", 1)}
+    if resources:
+        args.pop("path", None)
     if "strengths" in args:
         args["strengths"] = {name: value for name, value in args["strengths"].items() if value != 1}
     spec: dict[str, Any] = {"name": method.name, "args": {name: value for name, value in args.items() if value != {}}}
-    resources = PERTURBATIONS.create(method).fingerprint()
     return {**spec, "resources": dict(resources)} if resources else spec
 
 

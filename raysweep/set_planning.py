@@ -102,7 +102,8 @@ class SetPlanner:
         evaluation = self.config.evaluation
         method = _pinned(self.config.perturbation(perturbation, evaluation.compose))
         if evaluation.compat is not None:
-            method = Spec(method.name)  # ReCode knows no strength
+            needed = PERTURBATIONS.needed(method.name)
+            method = Spec(method.name, {name: method.args[name] for name in needed})  # ReCode knows no strength
         spec: dict[str, Any] = {
             "problems": self.problem_fingerprint(problem_set),
             "perturbation": method_spec(method),

@@ -15,6 +15,8 @@ from raysweep.errors import UsageError, did_you_mean
 from raysweep.grid import build_grid
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.programs import Lane, Level, Limits, Sandbox
+from raysweep.records import Spec
+from raysweep.set_planning import SetPlanner
 from raysweep.training_sets.base import SOURCES
 from tests.conftest import shared_data
 
@@ -80,7 +82,24 @@ def test_a_perturbation_with_arguments_of_its_own_has_a_name_to_be_used_by(tmp_p
 @pytest.mark.parametrize(
     ("section", "used", "message"),
     [
-        ("{C1: {name: mix, members: [C2]}}", "C1", "'C1' is a registered perturbation; choose another name"),
+        (
+            "{C1: {name: mix, members: [C2]}}",
+            "C1",
+            "perturbations.C1: 'C1' is a registered perturbation; choose another",
+        ),
+        (
+            "{typos: {name: mix, members: 5}}",
+            "typos",
+            "perturbations.typos: perturbation 'mix', argument 'members': must",
+        ),
+        ("{typos: {name: mix, members: [[1]]}}", "typos", "argument 'members': must be text"),
+        (
+            "{}",
+            "mix",
+            "perturbations.1: perturbation 'mix' needs arguments; name it with them, as in `perturbations: {mi",
+        ),
+        ("{typos: {name: mix, members: [C1]}}\nstrengths: {typos: 2}", "typos", "strengths.typos: its strength stands"),
+        ("{}\nstrengths: {mix: 2}", "C1", "strengths.mix: its strength stands under `perturbations:`"),
         ("{typos: {name: mix, members: [C9]}}", "typos", "unknown perturbation 'C9' (did you mean"),
         ("{typos: {name: mix, membrs: [C1]}}", "typos", "has no argument 'membrs' (did you mean 'members'?)"),
         ("{typos: {name: mix, members: [C1]}}", "typo", "under `perturbations:` there are: typos"),
@@ -91,6 +110,15 @@ def test_what_is_wrong_with_a_named_perturbation_is_said(tmp_path, section, used
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, MINIMAL + f"  perturbations: [{used}]\nperturbations: {section}\n"))
     assert message in str(caught.value)
+
+
+def test_recodes_exact_behaviour_is_refused_for_what_has_none_and_takes_chosen_members(tmp_path):
+    text = MINIMAL + "  perturbations: [typos]\n  compat: recode\n"
+    text += "perturbations: {typos: {name: mix, members: [C1, C3], strength: 2}}\n"
+    plan = SetPlanner(load_config(write(tmp_path, text))).test_set("humaneval", "typos", 0)
+    assert plan.perturbation == Spec("mix", {"members": ["C1", "C3"]})
+    with pytest.raises(ConfigError, match=r"perturbations.1: perturbation W1 has no `compat: recode`"):
+        load_config(write(tmp_path, text.replace("[C1, C3]", "[C1, W1]")))
 
 
 def test_the_held_out_config_leaves_each_method_out_once_and_takes_what_nlperturbator_published(tmp_path, monkeypatch):

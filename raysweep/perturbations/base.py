@@ -77,7 +77,10 @@ class Perturbation(ABC):
         return False
 
     def fingerprint(self) -> Mapping[str, str]:
-        """Return what else texts depend on, for keys and manifests: language resources, with their versions."""
+        """Return what else texts depend on, for keys and manifests: language resources, with their versions.
+
+        A method with an argument `path` returns what lies there too; then the path itself counts no more.
+        """
         return {}
 
     def rate_text(self) -> str:

@@ -10,7 +10,7 @@ import io
 import keyword
 import tokenize
 
-from raysweep.perturbations.base import Perturbation
+from raysweep.perturbations.base import PERTURBATIONS, Perturbation
 from raysweep.perturbations.regions import ALWAYS_PROTECTED, is_protected
 
 _MASK = "<|||>"
@@ -31,6 +31,12 @@ def recode_prompt(method: Perturbation, prompt: str, entry_point: str, reference
     pieces = changed.split(_MASK)
     filled = pieces[0] + "".join(next(kept, _MASK) + piece for piece in pieces[1:])
     return prompt[:start] + filled + prompt[stop:]
+
+
+def require_recode(method: Perturbation) -> None:
+    """Raise UsageError where a method, or a member of an aggregate, has no `compat: recode`."""
+    for each in [PERTURBATIONS.create(part) for part in method.parts] or [method]:
+        each.perturb_recode("text", seed=0)
 
 
 def _region(prompt: str, entry_point: str) -> tuple[int, int]:

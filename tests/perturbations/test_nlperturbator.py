@@ -8,6 +8,7 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.nlperturbator import NLPerturbator
 from raysweep.plan_keys import method_spec
 from raysweep.problems.humaneval import HumanEval
 from raysweep.problems.test_sets import build_test_set
@@ -100,6 +101,12 @@ def test_keys_hang_on_the_content_and_not_on_the_path(tmp_path):
     other = mbpp_folder(tmp_path / "other", ("Sort a list.", "Sort a liist."))
     keys = [method_spec(ready(folder, "keyboard_typo")) for folder in (one, same, other)]
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_path_of_whose_content_nothing_is_told_stays_in_keys(tmp_path, monkeypatch):
+    monkeypatch.setattr(NLPerturbator, "fingerprint", lambda self: {})
+    folders = [mbpp_folder(tmp_path / name, ("Sort it.", "Srot it.")) for name in ("one", "other")]
+    assert len({method_spec(ready(folder, "keyboard_typo"))["args"]["path"] for folder in folders}) == 2
 
 
 @pytest.mark.parametrize(
