@@ -18,6 +18,7 @@ from raysweep.cli_options import (
     OutFile,
     Quiet,
     Require,
+    Sets,
     Storage,
     Timeout,
     Workers,
@@ -58,6 +59,7 @@ def evaluate(
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Of one completion")] = 256,
     seed: Annotated[int, typer.Option("--seed", help="Of perturbations and samples")] = 42,
     limit: Limit = None,
+    sets: Sets = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run the model repository's code")
     ] = False,
@@ -81,6 +83,7 @@ def evaluate(
         perturbations,
         seed=seed,
         settings={"draws": draws, "limit": limit, **decoding},
+        sets=sets or [],
         trust_remote_code=trust_remote_code,
         allow_code_execution=allow_code_execution,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from raysweep.config import SweepConfig
-from raysweep.document import ConfigError, Document, KeyPath, read_document
+from raysweep.document import ConfigError, Document, KeyPath, overridden, read_document
 from raysweep.errors import did_you_mean
 from raysweep.registry import in_words
 
@@ -23,9 +24,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), *, with_models:
     return validate(read_document(Path(path), overrides), with_models=with_models)
 
 
-def config_from(value: Mapping[str, Any], source: str) -> SweepConfig:
-    """Check a config given as a mapping; raise ConfigError with all findings."""
-    return validate(Document(source, dict(value), {}, {}))
+def config_from(value: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> SweepConfig:
+    """Check a config given as a mapping, with its ``--set`` overrides; raise ConfigError with all findings."""
+    return validate(overridden(Document(source, deepcopy(dict(value)), {}, {}), overrides))
 
 
 def validate(document: Document, *, with_models: bool = True) -> SweepConfig:

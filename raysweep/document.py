@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +76,19 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
         raise ConfigError(str(path), [_yaml_problem(error)]) from None
     if wrong:
         raise ConfigError(str(path), wrong)
-    value = _unshared(value)
+    return overridden(Document(str(path), _unshared(value), lines, {}), overrides)
+
+
+def overridden(document: Document, overrides: Sequence[str]) -> Document:
+    """Apply ``--set A.B=C`` options to a document in place; return it with what they put where, and what was wrong."""
     given: dict[KeyPath, str] = {}
+    wrong: list[str] = []
     for override in overrides:
         try:
-            given[_override(value, override, str(path))] = override
+            given[_override(document.value, override, document.source)] = override
         except ConfigError as error:
             wrong += error.findings
-    return Document(str(path), value, lines, given, tuple(wrong))
+    return replace(document, overrides=given, wrong=tuple(wrong))
 
 
 def _index(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], doubled: list[str]) -> None:
@@ -110,11 +115,11 @@ def _unshared(value: Any) -> Any:
 
 
 def settings(overrides: Sequence[str]) -> dict[str, Any]:
-    """Return what ``--set NAME=VALUE`` options say; raise ConfigError where one isn't written so."""
-    value: dict[str, Any] = {}
-    for text in overrides:
-        _override(value, text, "command line")
-    return value
+    """Return what ``--set NAME=VALUE`` options say; raise ConfigError where some aren't written so."""
+    document = overridden(Document("command line", {}, {}, {}), overrides)
+    if document.wrong:
+        raise ConfigError(document.source, document.wrong)
+    return document.value
 
 
 def _override(value: dict[str, Any], text: str, source: str) -> KeyPath:

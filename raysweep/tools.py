@@ -8,7 +8,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,6 +98,8 @@ def perturb_problems(
     from raysweep.problems.test_sets import build_test_set
 
     problem_set, _ = problem_set_of(problems, seed, judged=False)
+    if lacking := [argument for argument in PERTURBATIONS.needed(method.name) if argument not in method.args]:
+        raise UsageError(f"--method {method.name} needs {' '.join(f'--set {argument}=...' for argument in lacking)}")
     PERTURBATIONS.create(method)
     if compat not in (None, "recode"):
         raise UsageError(f"--compat {compat!r} is unknown; known: recode")
@@ -116,13 +118,14 @@ def evaluation_config(
     *,
     seed: int,
     settings: Mapping[str, Any],
+    sets: Sequence[str],
     trust_remote_code: bool,
     allow_code_execution: bool,
 ) -> SweepConfig:
     """Return the config of a sweep that judges one model as it is.
 
     Its name follows from the keys of its results, so that an edited file or model is another sweep. `settings`: of
-    its section `evaluation`, beside problems and perturbations.
+    its section `evaluation`, beside problems and perturbations. `sets`: overrides of any other key, as ``a.b=c``.
 
     Raises:
         UsageError: what is asked can't be had, or makes no sense.
@@ -147,7 +150,7 @@ def evaluation_config(
         "models": [entry],
         "evaluation": {"problems": [problem_spec], "perturbations": wanted, **settings},
     }
-    config = config_from(value, "evaluate")
+    config = config_from(value, "evaluate", sets)
     keys = sorted(pair.results.key for cell in build_plan(config).cells for pair in cell.pairs)
     return config.model_copy(update={"name": f"evaluate-{entry['name']}-{text_sha(canonical_json(keys))[:8]}"})
 

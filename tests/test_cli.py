@@ -60,6 +60,11 @@ def test_version_and_help_answer(cli):
         (("list", "modles"), "did you mean 'models'?"),
         (("perturb", "humaneval", "--method", "C4"), "unknown perturbation 'C4'"),
         (("perturb", "humanevil", "--method", "C1"), "did you mean 'humaneval'?"),
+        (("perturb", "humaneval", "--method", "nlperturbator"), "needs --set path=... --set category=..."),
+        (("perturb", "humaneval", "--method", "W1", "--set", "tagger=spicy"), "did you mean 'spacy'?"),
+        (("perturb", "humaneval", "--method", "W1", "--set", "tagger"), "write it as key.path=value"),
+        (("evaluate", "reference", "--problems", "humaneval", "--perturbations", "mix"), "needs arguments; name it"),
+        (("evaluate", "reference", "--problems", "humaneval", "--set", "languge.tagger=x"), "did you mean 'language'?"),
         (("perturb", "nowhere.jsonl", "--method", "C1"), "nowhere.jsonl doesn't exist"),
         (("evaluate", "./nowhere", "--problems", "humaneval"), "no model at ./nowhere"),
         (("evaluate", "reference", "--problems", "humaneval"), "--allow-code-execution"),
@@ -108,6 +113,17 @@ def test_evaluate_the_reference_passes_everything_clean_and_perturbed(cli):
     code, out, _ = cli("evaluate", "reference", *arguments, "--quiet", "--json")
     scores = {s["perturbation"]: s["value"] for s in json.loads(out)["scores"] if s["metric"] == "pass@1"}
     assert code == 0 and scores == {"clean": 1.0, "C1": 1.0, "C2": 1.0, "C3": 1.0}
+
+
+def test_commands_without_a_config_take_arguments_of_perturbations(cli):
+    members = ("--set", "members=[C1, C3]", "--set", "strengths={C1: 0, C3: 0}")
+    code, out, _ = cli("perturb", "humaneval", "--method", "mix", *members, "--limit", "12", "--show", "0")
+    assert code == 0 and "12 rows, 0 changed" in out
+    named = ("--perturbations", "typos", "--set", "perturbations.typos={name: mix, members: [C1, C3], strength: 0}")
+    arguments = ("--problems", "humaneval", *named, "--limit", "12", "--allow-code-execution", "--quiet", "--json")
+    code, out, _ = cli("evaluate", "reference", *arguments)
+    found = {(s["perturbation"], s["metric"]): s["value"] for s in json.loads(out)["scores"]}
+    assert code == 0 and found["typos", "pass@1"] == 1.0 and found["typos", "rows_unchanged"] == 12
 
 
 def test_execute_scores_a_samples_file_in_human_evals_format(cli, tmp_path):

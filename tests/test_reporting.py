@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from raysweep.config import ExecutionConfig
-from raysweep.config_file import config_from, load_config
+from raysweep.config_file import config_from, load_config, to_yaml
 from raysweep.making import RunOptions
 from raysweep.records import PromptRow
 from raysweep.report_execution import execution_of
 from raysweep.report_settings import settings_of
 from raysweep.reporting import score
+from raysweep.stored_config import read_config
 from raysweep.sweep import run_sweep
 
 NANO = Path(__file__).with_name("nano.yaml")
@@ -73,6 +74,24 @@ def test_a_named_perturbation_is_called_by_its_name_in_all_that_is_made(tmp_path
     assert {row.method for row in result.folder.store.rows(typos.test_set, PromptRow)} == {"C1", "C3"}
     assert result.folder.config().perturbation("typos").args["members"] == ["C1", "C3"]  # as it is stored
     assert "pass@1 (%) typos" in export(result.folder, "md", None)
+
+
+def test_settings_are_told_where_what_made_a_test_set_is_gone(tmp_path):
+    folder = tmp_path / "MBPP-R"
+    folder.mkdir()
+    (folder / "mbpp_c1.csv").write_text("original_prompt,prompt,code\nSort it.,Srot it.,def f(): pass\n")
+    own = {"voice": {"name": "nlperturbator", "path": str(tmp_path), "category": "c1"}}
+    value = {
+        "name": "own",
+        "models": [{"name": "reference", "generator": "reference"}],
+        "perturbations": own,
+        "evaluation": {"problems": ["humaneval"], "perturbations": ["voice"]},
+    }
+    config = config_from(value, "test")
+    assert dict(settings_of(config))["voice NLPerturbator"] == "strength 1, c1: 1 published descriptions"
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    shutil.rmtree(folder)
+    assert dict(settings_of(read_config(tmp_path / "config.yaml")))["voice"] == "NLPerturbator"
 
 
 def test_settings_tell_strengths_rates_data_and_limits():
