@@ -135,12 +135,12 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Write a blind sheet for people to judge perturbed texts by, or read their answers back."""
-    from raysweep.audit.sheet import draw_items, read_answers, read_key, write_sheet
+    from raysweep.audit.sheet import draw_items, read_key, read_raters, write_sheet
     from raysweep.audit_view import print_audit, print_sheet
 
     if answers:
         items = read_key(target)
-        print_audit(items, {path.stem: read_answers(path, items) for path in answers}, as_json)
+        print_audit(items, read_raters(answers, items), as_json)
     else:
         items = draw_items(target, n, seed)
         write_sheet(items, out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -14,6 +15,8 @@ from raysweep.config import SweepConfig
 from raysweep.document import ConfigError, Document, KeyPath, overridden, read_document
 from raysweep.errors import did_you_mean
 from raysweep.registry import in_words
+
+NO_MODEL = {"name": "none", "generator": "reference"}
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = (), *, with_models: bool = True) -> SweepConfig:
@@ -30,8 +33,14 @@ def config_from(value: Mapping[str, Any], source: str, overrides: Sequence[str] 
 
 
 def validate(document: Document, *, with_models: bool = True) -> SweepConfig:
-    """Check a document against the schema, then the files it names; raise ConfigError with all findings."""
+    """Check a document against the schema, then the files it names; raise ConfigError with all findings.
+
+    `with_models`: False leaves the section out, and takes a model that is none in its place.
+    """
     from raysweep.inputs import check_inputs
+
+    if not with_models:
+        document = dataclasses.replace(document, value={**document.value, "models": [NO_MODEL]})
 
     named = {section: document.value.get(section) for section in ("recipes", "perturbations")}
     context = {section: set(value) if isinstance(value, dict) else set() for section, value in named.items()}

@@ -5,6 +5,7 @@ The export is a folder of Parquet files with a dataset card, which `datasets.loa
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from raysweep.tables import ROWS
 from raysweep.training_sets.choice import CLEAN
 
 CARD = "README.md"
+_NOT_IN_NAMES = re.compile(r"[<>:/\\|?*]")  # of a configuration of `datasets`
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,9 @@ def export(made: DataSets, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for one in made.sets:
-            shutil.copyfile(made.store.use(one.node) / ROWS, folder / f"{one.name}.parquet")
-            configs.append({"config_name": one.name, "data_files": f"{one.name}.parquet"})
+            name = _NOT_IN_NAMES.sub("-", one.name)
+            shutil.copyfile(made.store.use(one.node) / ROWS, folder / f"{name}.parquet")
+            configs.append({"config_name": name, "data_files": f"{name}.parquet"})
         header = yaml.safe_dump({"configs": configs}, sort_keys=False, width=120)
         lines = [f"| {one.name} | {one.rows} | {one.perturbed} | {one.unchanged} |" for one in made.sets]
         table = "\n".join(["| set | rows | perturbed | unchanged by their method |", "|---|---|---|---|", *lines])

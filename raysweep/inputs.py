@@ -16,20 +16,16 @@ from typing import Any
 from raysweep.config import SweepConfig
 from raysweep.config_models import ModelConfig, PretrainConfig, RecipeConfig
 from raysweep.config_types import SpecConfig
+from raysweep.document import KeyPath
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.grid import BASE, build_grid
+from raysweep.method_inputs import Finding, perturbations, sizes
 from raysweep.models.base import FAMILIES
 from raysweep.models.loading import ResolvedModel, resolve
-from raysweep.perturbations.base import PERTURBATIONS
-from raysweep.perturbations.recode import require_recode
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import ModelKind, Spec
 from raysweep.trainers.base import OBJECTIVES
 from raysweep.training_sets.base import SOURCES
-
-KeyPath = tuple[str | int, ...]
-Finding = tuple[KeyPath, str]
-"""(where in the config, what is wrong)"""
 
 
 def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Finding]:
@@ -38,7 +34,16 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Findi
     `with_models`: False where only training and test sets are to be made.
     """
     checks: list[Callable[[SweepConfig], Iterator[Finding]]]
-    checks = [_doubled, _cells, _pairs, _perturbations, _recipes, _sources, partial(_problems, judged=with_models)]
+    checks = [
+        _doubled,
+        _cells,
+        _pairs,
+        perturbations,
+        sizes,
+        _recipes,
+        _sources,
+        partial(_problems, judged=with_models),
+    ]
     checks += [_pretraining, _models] if with_models else []
     return [finding for check in checks for finding in check(config)]
 
@@ -96,42 +101,6 @@ def _pairs(config: SweepConfig) -> Iterator[Finding]:
             if test not in tests:
                 near = did_you_mean(test, tests)
                 yield (*path, at), f"{test!r} is not among `evaluation.perturbations`{near}: {', '.join(tests)}"
-
-
-def _perturbations(config: SweepConfig) -> Iterator[Finding]:
-    """Methods that can't be made as the config has them, or not on this machine."""
-    used: list[tuple[KeyPath, str, str]] = [(("perturbations", name), name, "draw") for name in config.perturbations]
-    for name in config.strengths:
-        if name in config.perturbations or PERTURBATIONS.needed(name):
-            yield ("strengths", name), "its strength stands under `perturbations:`, beside its other arguments"
-        else:
-            used.append((("strengths", name), name, "draw"))
-    tests, sets = config.evaluation, config.training.sets if config.training else []
-    used += [(("training", "sets", at), s.perturbation, s.compose) for at, s in enumerate(sets)]
-    used += [(("evaluation", "perturbations", at), n, tests.compose) for at, n in enumerate(tests.perturbations)]
-    said: set[str] = set()
-    for path, name, compose in used:
-        wrong = _wrong(config, name, compose, tests.compat is not None and path[0] == "evaluation")
-        if wrong and wrong not in said:
-            said.add(wrong)
-            yield path, wrong
-
-
-def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str:
-    """Return why a perturbation can't be made; empty where it can."""
-    if name not in config.perturbations and (needed := PERTURBATIONS.needed(name)):
-        own = ", ".join([f"name: {name}", *(f"{argument}: ..." for argument in needed)])
-        return (
-            f"perturbation {name!r} needs arguments; name it with them, as in `perturbations: {{mine: {{{own}}}}}`, "
-            "and put that name here"
-        )
-    try:
-        method = PERTURBATIONS.create(config.perturbation(name, compose))
-        if as_recode:
-            require_recode(method)
-    except UsageError as error:
-        return str(error)
-    return ""
 
 
 def _recipes(config: SweepConfig) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from raysweep.attempts import Recovery
 from raysweep.config import SweepConfig
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
+from raysweep.errors import UnknownName
 from raysweep.pipeline import Context, make_cell, make_perturbed, make_shared, shared_id
 from raysweep.plans import BasePlan, CellPlan, Shared, reads
 from raysweep.progress import ProgressFile, read_activities
@@ -17,6 +18,7 @@ from raysweep.run_guards import stopped_when_interrupted
 from raysweep.set_plans import PerturbedRowsPlan
 from raysweep.sweep_folder import SweepFolder
 
+ENGINES = ("local", "ray")
 Watch = Callable[[SweepFolder, Sequence[str]], AbstractContextManager[None]]
 """Shows progress while the engine works: given the folder and the ids of what will be made."""
 
@@ -30,6 +32,10 @@ class RunOptions:
     address: str | None = None  # of a running Ray
     watch: Watch | None = None
     fail_fast: bool = False  # the first cell that gives up stops the others
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise UnknownName("engine", self.engine, ENGINES)
 
 
 def make(

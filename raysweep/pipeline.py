@@ -102,7 +102,7 @@ def ensure(plan: Shared, store: Store, context: Context, stages: Stages, progres
             case PerturbedRowsPlan():
                 make_perturbed_rows([plan], store, stages, progress)
             case TrainingSetPlan():
-                make_training_set(plan, store)
+                make_training_set(plan, store, progress)
             case TestSetPlan():
                 make_test_set(plan, store)
             case ReferenceTimesPlan():

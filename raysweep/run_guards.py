@@ -66,8 +66,6 @@ def require_resources(
     from raysweep.engine.cluster import foreign_address, placement
     from raysweep.engine.preflight import require_feasible, this_machine
 
-    if engine not in ("ray", "local"):
-        raise UsageError(f"unknown engine {engine!r}; known: local, ray")
     if engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
         raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
     if engine == "ray" and foreign_address(address):

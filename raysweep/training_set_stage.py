@@ -83,8 +83,8 @@ def make_perturbed_rows(
             draft.counts = {"rows": writer.rows}
 
 
-def make_training_set(plan: TrainingSetPlan, store: Store) -> None:
-    """Take a training set's rows from its source's and their texts after each method."""
+def make_training_set(plan: TrainingSetPlan, store: Store, progress: ProgressFile) -> None:
+    """Take a training set's rows from its source's and their texts after each method; note where none is changed."""
     path = store.use(plan.rows.node) / ROWS
     texts = {text.method.name: store.use(text.node) / ROWS for text in plan.texts}
     perturber = perturber_of(SOURCES.create(plan.rows.source), plan.perturbation, plan.seed)
@@ -101,6 +101,8 @@ def make_training_set(plan: TrainingSetPlan, store: Store) -> None:
                 unchanged += sum(row.method != CLEAN and not row.perturbed for row in made)
                 at += len(rows)
         draft.counts = {"rows": writer.rows, "perturbed": perturbed, "rows_unchanged": unchanged}
+    if unchanged and not perturbed:
+        progress.note(f"{plan.perturbation.name} changes none of the {unchanged} rows that it was to perturb")
 
 
 def _texts_of(choices: Sequence[Sequence[str]], texts: dict[str, Path], block: int) -> dict[str, list[PerturbedRow]]:

@@ -82,7 +82,7 @@ LAYERS = [
     },
     {"trainers", "generators", "execution", "metrics", "analysis", "audit"},
     {"config", "config_types", "config_models", "config_running", "stored_config", "document"},
-    {"engine", "grid", "progress", "attempts", "inputs", "config_file"},
+    {"engine", "grid", "progress", "attempts", "inputs", "method_inputs", "config_file"},
     {
         "plans",
         "set_plans",

@@ -54,6 +54,7 @@ def test_version_and_help_answer(cli):
         (("run", NANO, "--set", "allow_code_execution=false"), "--allow-code-execution"),
         (("run", NANO, "--storage", "/proc/nowhere"), "can't be written"),
         (("run", NANO, "--engine", "spark"), "unknown engine 'spark'"),
+        (("sets", NANO, "--engine", "spark"), "unknown engine 'spark'"),
         (("run", NANO, "--nonsense"), "--nonsense"),
         (("status", "nosuch"), "unknown sweep"),
         (("report", "nosuch"), "unknown sweep"),

@@ -1,13 +1,17 @@
 """`raysweep sets`: training and test sets without models, exported for `datasets`."""
 
+import dataclasses
 import json
 
 import pytest
+import yaml
 
 from raysweep.cli import main
 from raysweep.config_file import load_config
 from raysweep.data_sets import export, make_data_sets
+from raysweep.document import ConfigError
 from raysweep.making import RunOptions
+from raysweep.progress import ProgressFile
 from raysweep.records import PromptRow, SourceRow, TrainingRow
 from raysweep.tables import ROWS, read_rows
 from tests.test_planning import NANO
@@ -120,6 +124,42 @@ def test_the_command_prints_and_exports(tmp_path, capsys):
 def test_no_model_is_looked_for(tmp_path):
     config = load_config(NANO, ["models=[{name: far, path: nobody/nothing, recipes: [tiny]}]"], with_models=False)
     assert len(make_data_sets(config, RunOptions(str(tmp_path), "local")).sets) == 3
+
+
+def test_models_may_be_left_out_of_the_config(tmp_path):
+    document = yaml.safe_load(NANO.read_text())
+    del document["models"]
+    (tmp_path / "sets.yaml").write_text(yaml.safe_dump(document))
+    config = load_config(tmp_path / "sets.yaml", with_models=False)
+    assert len(make_data_sets(config, RunOptions(str(tmp_path / "store"), "local")).sets) == 3
+    with pytest.raises(ConfigError, match="models: this key is missing"):
+        load_config(tmp_path / "sets.yaml")
+
+
+def test_a_set_that_can_not_be_so_large_is_refused_before_any_is_made():
+    sets = "training.sets=[{name: ten, perturbation: C2, size: 10}, {name: all, perturbation: C, ratio: 0.6, size: 5}]"
+    with pytest.raises(ConfigError) as caught:
+        load_config(NANO, [sets], with_models=False)
+    assert "training.sets.0.size: 10 times the source's rows" in str(caught.value)
+    assert "give a size of at most 1" in str(caught.value) and len(caught.value.findings) == 1
+
+
+def test_a_method_that_changes_no_row_is_told(tmp_path, monkeypatch):
+    notes = []
+    monkeypatch.setattr(ProgressFile, "note", lambda self, text: notes.append(text))
+    (tmp_path / "rows.jsonl").write_text('{"instruction": "123", "output": ""}\n' * 5)
+    source = f"training.source={{name: jsonl, path: {tmp_path / 'rows.jsonl'}}}"
+    config = load_config(NANO, [source, "training.sets=[clean, C1]"], with_models=False)
+    made = make_data_sets(config, RunOptions(str(tmp_path / "store"), "local"))
+    assert not made.errors and notes == ["C1 changes none of the 5 rows that it was to perturb"]
+
+
+def test_names_that_datasets_can_not_have_are_made_so(tmp_path):
+    made = make(tmp_path / "store", "evaluation.perturbations=[clean]")
+    odd = dataclasses.replace(made, sets=[dataclasses.replace(made.sets[0], name="humaneval-textattack:Word")])
+    export(odd, tmp_path / "out")
+    assert (tmp_path / "out" / "humaneval-textattack-Word.parquet").is_file()
+    assert "config_name: humaneval-textattack-Word" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_source_rows_are_stored_once_in_blocks(made):

@@ -107,9 +107,26 @@ def read_answers(path: Path, items: Sequence[Item]) -> dict[int, Mapping[str, bo
         if not str(row.get("id") or "").isdigit() or int(row["id"]) in found:
             raise UsageError(f"{place}: id {row.get('id')!r} is none, or stands there twice; keep the sheet's ids")
         found[int(row["id"])] = {question: _answer(row.get(question), question, place) for question in QUESTIONS}
+    surplus = sorted(found.keys() - {item.id for item in items})
+    if surplus:
+        raise UsageError(f"{path}: item {surplus[0]} is not on this sheet of {len(items)}; these answers are another's")
     missing = [item.id for item in items if item.id not in found]
     if missing:
         raise UsageError(f"{path}: {len(missing)} of {len(items)} items have no row, the first is {missing[0]}")
+    return found
+
+
+def read_raters(paths: Sequence[Path], items: Sequence[Item]) -> dict[str, dict[int, Mapping[str, bool]]]:
+    """Return the answers of several raters, who are called as their files are.
+
+    Raises:
+        UsageError: two files have one name; as `read_answers`.
+    """
+    found: dict[str, dict[int, Mapping[str, bool]]] = {}
+    for path in paths:
+        if path.stem in found:
+            raise UsageError(f"{path}: there are two files of the rater {path.stem!r}; a rater is called as the file")
+        found[path.stem] = read_answers(path, items)
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.audit.sheet import KEY, PAGE, SHEET, draw_items, read_answers, read_key, write_sheet
+from raysweep.audit.sheet import KEY, PAGE, SHEET, draw_items, read_answers, read_key, read_raters, write_sheet
 from raysweep.errors import UsageError
 from raysweep.records import PromptRow, TrainingRow
 from raysweep.tables import write_rows
@@ -79,6 +79,16 @@ def test_answers_come_back_and_bad_ones_are_told_by_their_row(training, tmp_path
         read_answers(answered([*items, items[0]], tmp_path / "a.csv"), items)
     with pytest.raises(UsageError, match="can't be read"):
         read_answers(tmp_path / "none.csv", items)
+
+
+def test_answers_of_another_sheet_and_two_files_of_one_rater_are_refused(training, tmp_path):
+    items = draw_items(training, 4, 1)
+    with pytest.raises(UsageError, match="item 4 is not on this sheet of 3; these answers are another's"):
+        read_answers(answered(items, tmp_path / "a.csv"), items[:3])
+    (tmp_path / "again").mkdir()
+    paths = [answered(items, tmp_path / "ann.csv"), answered(items, tmp_path / "again" / "ann.csv")]
+    with pytest.raises(UsageError, match="two files of the rater 'ann'"):
+        read_raters(paths, items)
 
 
 def test_what_is_no_set_is_refused(training, tmp_path):
