@@ -76,11 +76,12 @@ class SetPlanner:
     def training_set(self, rows: SourceRowsPlan, perturbation: str, choice: Choice, label: str) -> TrainingSetPlan:
         """Return a set of a source's rows."""
         method = _pinned(self.config.perturbation(perturbation, choice.compose))
-        if choice.ratio == 0 and choice.size == 1:
+        if choice.ratio == 0 or method.name == CLEAN:
             method = Spec(CLEAN)  # 0 % of anything is the clean set
+            choice = Choice(0.0, choice.draw, choice.size) if choice.size != 1 else Choice()
         texts = tuple(self._perturbed_rows(rows, part) for part in _parts(method))
         spec: dict[str, Any] = {"perturbation": method.name}
-        if method.name != CLEAN:
+        if method.name != CLEAN or choice.size != 1:
             draw = choice.draw if choice.ratio < 1 or choice.size != 1 else 0
             drawn = dataclasses.asdict(dataclasses.replace(choice, draw=draw))
             spec |= {"choice": drawn, "seed": self.config.seed}
@@ -95,7 +96,7 @@ class SetPlanner:
 
     def _perturbed_rows(self, rows: SourceRowsPlan, method: Spec) -> PerturbedRowsPlan:
         spec = {"perturbation": method_spec(method), "seed": self.config.seed}
-        node = Node("perturbed_rows", 1, spec, (rows.node.key,), f"{rows.node.label} after {method.name}")
+        node = Node("perturbed_rows", 2, spec, (rows.node.key,), f"{rows.node.label} after {method.name}")
         return PerturbedRowsPlan(node, rows, method, self.config.seed)
 
     def _test_set(self, problem_set: str, perturbation: str, draw: int) -> TestSetPlan:
@@ -111,7 +112,7 @@ class SetPlanner:
         }
         if method.name != CLEAN:
             spec = {**spec, "seed": self.config.seed, "compat": evaluation.compat, **({"draw": draw} if draw else {})}
-        node = Node("test_set", 1, spec, (), f"test set {test_set_name(problem_set, perturbation, draw)}")
+        node = Node("test_set", 2, spec, (), f"test set {test_set_name(problem_set, perturbation, draw)}")
         problems = self.problem_specs[problem_set]
         return TestSetPlan(node, problems, method, self.config.seed, draw, evaluation.compat, evaluation.limit)
 

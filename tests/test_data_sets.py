@@ -126,6 +126,14 @@ def test_no_model_is_looked_for(tmp_path):
     assert len(make_data_sets(config, RunOptions(str(tmp_path), "local")).sets) == 3
 
 
+def test_clean_sets_of_other_sizes_are_others(tmp_path):
+    sizes = "training.sets=[clean, {name: x2, perturbation: clean, size: 2}, {name: none, perturbation: C, ratio: 0}]"
+    made = make(tmp_path / "store", sizes, "evaluation.perturbations=[clean]")
+    rows = {one.name: (one.rows, one.perturbed, one.node.key) for one in made.sets}
+    plain, double, none = rows["training-clean"], rows["training-x2"], rows["training-none"]
+    assert double[:2] == (2 * plain[0], 0) and double[2] != plain[2] and none == plain
+
+
 def test_models_may_be_left_out_of_the_config(tmp_path):
     document = yaml.safe_load(NANO.read_text())
     del document["models"]

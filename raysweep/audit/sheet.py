@@ -35,7 +35,7 @@ class Item:
 
 
 def draw_items(path: Path, n: int, seed: int) -> list[Item]:
-    """Return `n` changed rows of a set, equally many of each method as far as there are, in random order.
+    """Return `n` changed rows, no two alike, equally many of each method as far as there are, in random order.
 
     Args:
         path: a Parquet file of a training or test set, or a folder of them (`raysweep sets --out`).
@@ -46,7 +46,8 @@ def draw_items(path: Path, n: int, seed: int) -> list[Item]:
         UsageError: the file or folder can't be read, holds no set, or nothing in it was changed.
     """
     by_method: dict[str, list[Item]] = {}
-    for item in sorted(_changed(path), key=lambda item: (item.method, item.row_id, item.text)):
+    different = {(item.method, item.row_id, item.text): item for item in _changed(path)}  # sets share rows
+    for item in (different[key] for key in sorted(different)):
         by_method.setdefault(item.method, []).append(item)
     if not by_method:
         raise UsageError(f"{path}: no row was changed by its method, so there is nothing to judge")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
+from raysweep.errors import UsageError
 from raysweep.language.tokens import sentences
 from raysweep.language.translation.base import AUTO, TRANSLATORS, resolve
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation, Text, share
@@ -47,6 +48,10 @@ class BackTranslation(Perturbation):
         revision: str | None = None,
     ) -> None:
         super().__init__(strength)
+        if models is not None and len(models) != 2:
+            raise UsageError(f"perturbation S1: models are {models}; give two, from English and back")
+        if translator == AUTO and (models or revision):
+            raise UsageError("perturbation S1: models and revision need `translator: marian` or fsmt beside them")
         args = dict(zip(("there", "back"), models, strict=True)) if models else {}
         args |= {"revision": revision} if revision else {}
         self.translator = resolve(translator, **args)

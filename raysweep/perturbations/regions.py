@@ -22,6 +22,8 @@ ALWAYS_PROTECTED = frozenset(
 )
 """ReCode's TYPE_VARS: protected in every prompt (study.md section 3)."""
 
+_DIVIDED = re.compile(r"\S[^\S ]+\S")
+_BLANKS = re.compile(r"([^\S ]+)")
 _RUN = re.compile(r"[^\W_]+")  # the characters for which str.isalnum() holds
 _DOCSTRING = re.compile(r"(\"\"\"|''')((?:[^\\]|\\.)*?)(?:\1|\\?\Z)", re.DOTALL)
 _END = re.compile(  # of the description; group 1 is a called name, which counts when it is the entry point's
@@ -37,7 +39,7 @@ _TOKEN = re.compile(  # of code: strings and comments are passed over, names are
 _VERBATIM = (
     r"(`+)(?!`)[^\n]*?[^`\n]\1(?!`)"  # inline back-ticks
     r"|\b(?:https?|ftp|file)://\S+|\bwww\.\S+"
-    r"|\\\S*"  # an escape sequence, which a changed letter would break
+    r"|\\N\{[^{}\n]*\}|\\\S*"  # an escape sequence, which a changed letter would break
     r"|\b[^\W\d]\w*(?:\.[^\W\d]\w*)*\([^()\n]*\)"  # a call
     r"|\b[^\W\d]\w*(?:\.[^\W\d]\w*)+"  # a dotted name
     r"|\b\w*_\w*|\b[a-z]+[A-Z]\w*"  # an identifier by its shape
@@ -107,8 +109,20 @@ def protected_words(prompt: str) -> frozenset[str]:
 
 
 def change_words(text: str, protected: frozenset[str], change: Callable[[str], str]) -> str:
-    """Apply `change` to the words between single spaces whose first alphanumeric run is not protected."""
+    """Apply `change` to the words between single spaces whose first alphanumeric run is not protected.
+
+    A protected word that a line break or a tab divides from others is kept all the same, and the others are changed.
+    """
+    if _DIVIDED.search(text):
+        pieces = [_pieces(word, protected) for word in text.split(" ")]
+        return " ".join(["".join([p if is_protected(p, protected) else change(p) for p in word]) for word in pieces])
     return " ".join([word if is_protected(word, protected) else change(word) for word in text.split(" ")])
+
+
+def _pieces(word: str, protected: frozenset[str]) -> list[str]:
+    """Return what is between single spaces whole, or divided at other blanks where one of its words is protected."""
+    pieces = _BLANKS.split(word)
+    return pieces if any(is_protected(piece, protected) for piece in pieces[::2]) else [word]
 
 
 def is_protected(word: str, protected: frozenset[str]) -> bool:
@@ -211,7 +225,9 @@ def _keep_apostrophes(segment: Segment) -> list[Segment]:
         return [segment]
     pieces: list[Segment] = []
     at = 0
-    for found in re.finditer(r"\w*(?:'|[pP]{3})[\w']*", segment.text):
+    for found in re.finditer(r"[\w']+", segment.text):
+        if not re.search(r"'|[pP]{3}", found[0]):
+            continue
         pieces += [Segment(segment.text[at : found.start()], True), Segment(found[0], False)]
         at = found.end()
     return [*pieces, Segment(segment.text[at:], True)]

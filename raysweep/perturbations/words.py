@@ -7,6 +7,7 @@ text, tags once for all methods (`raysweep.language.tokens`).
 from __future__ import annotations
 
 import random
+import re
 import sys
 from abc import abstractmethod
 from bisect import bisect_right
@@ -20,6 +21,7 @@ from raysweep.perturbations.base import Perturbation, share
 from raysweep.perturbations.regions import is_protected
 from raysweep.records import Segment, Spec
 
+_WORD = re.compile(r"\S+")
 _SITES_KEPT = 1024
 """Texts whose sites a method remembers."""
 
@@ -124,14 +126,8 @@ def is_within(at: int, spans: Spans) -> bool:
 
 
 def protected_spans(text: str, protected: frozenset[str]) -> list[tuple[int, int]]:
-    """Return (start, end) of the words between single spaces that are protected."""
-    spans = []
-    at = 0
-    for word in text.split(" "):
-        if is_protected(word, protected):
-            spans.append((at, at + len(word)))
-        at += len(word) + 1
-    return spans
+    """Return (start, end) of the words between blanks that are protected."""
+    return [found.span() for found in _WORD.finditer(text) if is_protected(found[0], protected)]
 
 
 def replaced(segments: Sequence[Segment], edits: Iterable[Edit]) -> list[Segment]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from itertools import islice
 
@@ -13,6 +14,7 @@ from raysweep.problems.base import ProblemSet
 from raysweep.records import Problem, PromptRow, Spec
 
 RECODE = "recode"
+_INDENT = re.compile(r"^([ \t]+)\S", re.MULTILINE)
 
 
 def build_test_set(
@@ -66,10 +68,17 @@ def _row(problem: Problem, prompt: str, method: str) -> PromptRow:
 
 
 def still_compiles(problem: Problem, prompt: str) -> bool:
-    """Tell whether prompt + reference compiles; True where that says nothing (no Python, no reference, clean fails)."""
-    if problem.language != "python" or problem.reference is None:
+    """Tell whether a prompt still compiles as the clean one does; True where that says nothing.
+
+    With the reference solution, or where there is none with a body that fits, or as it stands. It says nothing of other
+    languages, and where the clean prompt compiles in no such way.
+    """
+    if problem.language != "python":
         return True
-    return _compiles(prompt + problem.reference) or not _compiles(problem.prompt + problem.reference)
+    indent = _INDENT.findall(problem.prompt)[-1:] or ["    "]
+    endings = [f"\n{indent[0]}pass\n", ""] if problem.reference is None else [problem.reference]
+    ending = next((ending for ending in endings if _compiles(problem.prompt + ending)), None)
+    return ending is None or _compiles(prompt + ending)
 
 
 def _compiles(program: str) -> bool:

@@ -1,17 +1,20 @@
 """Training-set source `hf`: rows of a data set that Hugging Face's `datasets` reads, by hub id or local path.
 
 The set is read once and kept as Parquet, with the commit it is from (`raysweep.hub_rows`); its rows are streamed from
-there. A row's language is the tag of the first code fence in its output, in lower case.
+there. Columns `language` and `task_id` are taken where there are any; a language that is not told is the tag of the
+first code fence in the output, in lower case.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.hub_rows import KeptRows, Wanted, keep
+from raysweep.jsonrows import JsonRow
 from raysweep.records import SourceRow
 from raysweep.training_sets.base import SOURCES, TrainingSource
 from raysweep.training_sets.jsonl import fence_tag
@@ -55,7 +58,13 @@ class HubRows(TrainingSource):
             if not instruction.strip():
                 raise UsageError(f"{row.place}: `{names['instruction']}` is empty; remove the row")
             further = row.text(names[INPUT], "")
-            yield SourceRow(f"{number:07d}", instruction, output, further, fence_tag(output))
+            language = row.text("language", "") or fence_tag(output)
+            yield SourceRow(f"{number:07d}", instruction, output, further, language, task_id=self._task_id(row))
+
+    def _task_id(self, row: JsonRow) -> str:
+        """Return the published problem that a row says it is; a bare number is one of the set's."""
+        task = str(row.fields.get("task_id") or "")
+        return f"{Path(self._wanted.path).name}/{task}" if task.isdigit() else task
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the sha256 of the rows, the hub's commit, and which columns count."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from raysweep.problems.base import ProblemSet
 from raysweep.records import Leak, Problem, Segment, SourceRow
 
-VERSION = 1
+VERSION = 2
 """Of the rules; it stands in keys."""
 SHINGLE = 10  # tokens
 SHARE = 0.5
@@ -70,8 +70,7 @@ class LeakFinder:
     def _add(self, name: str, problem: Problem, segments: Sequence[Segment]) -> None:
         number = len(self._problems)
         self._problems.append((name, problem.task_id))
-        inside = [at for at, segment in enumerate(segments) if segment.natural]
-        description = "".join(s.text for s in segments[inside[0] : inside[-1] + 1]) if inside else ""
+        description = _description(segments)
         self._index.ids[_task(problem.task_id)].append(number)
         self._index.instructions[_words(description)].append(number)
         self._index.openings[problem.entry_point, _first_sentence(description)].append(number)
@@ -109,16 +108,29 @@ class LeakFinder:
                 yield f"{kind} overlap", number
 
 
+def _description(segments: Sequence[Segment]) -> str:
+    """Return a prompt's natural language with the code in it, that at the ends of its first and last line included."""
+    inside = [at for at, segment in enumerate(segments) if segment.natural]
+    if not inside:
+        return ""
+    before, after = segments[: inside[0]], segments[inside[-1] + 1 :]
+    head = re.search(r'[^"\n]*\Z', before[-1].text if before else "")
+    tail = re.match(r'[^"\n]*', after[0].text if after else "")
+    middle = "".join(segment.text for segment in segments[inside[0] : inside[-1] + 1])
+    return f"{head[0] if head else ''}{middle}{tail[0] if tail else ''}"
+
+
 def _words(text: str) -> Words:
     return tuple(_WORD.findall(text.lower()))
 
 
 def _task(task_id: str) -> tuple[str, str]:
-    """Return (family, number) of a task id: HumanEval/0, HumanEval_0_has_close_elements and Java/0 are the same."""
+    """Return (family, number) of a task id: HumanEval/0, openai_humaneval/0 and Java/0 are the same."""
     family = re.match(r"[A-Za-z]*", task_id)
     number = re.search(r"\d+", task_id)
     name = family[0].lower() if family else ""
-    return "humaneval" if name in _HUMANEVAL else name, number[0].lstrip("0") or "0" if number else task_id
+    published = next((known for known in ("humaneval", "mbpp") if known in task_id.lower()), name)
+    return "humaneval" if name in _HUMANEVAL else published, number[0].lstrip("0") or "0" if number else task_id
 
 
 def _first_sentence(text: str) -> Words:
@@ -132,7 +144,7 @@ def _names(row: SourceRow) -> list[str]:
 
 def _body(code: str) -> str:
     """Return the body of code that is one function with a body, without its docstring; other code as it is."""
-    found = re.match(r"\s*(?:@[^\n]*\n\s*)*def [^\n]*:\s*\n(.*)\Z", code, re.DOTALL)
+    found = re.match(r"\s*(?:(?:@|import\s|from\s)[^\n]*\n\s*)*def [^\n]*:\s*\n(.*)\Z", code, re.DOTALL)
     body = found[1] if found else code
     return re.sub(r"\A\s*(\"\"\"|''').*?\1", "", body, count=1, flags=re.DOTALL)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from raysweep.perturbations.apply import Perturber, RowText
-from raysweep.perturbations.regions import ALWAYS_PROTECTED, is_prose, protected_words
+from raysweep.perturbations.regions import is_prose, protected_words
 from raysweep.records import PerturbedRow, SourceRow, Spec
 from raysweep.training_sets.base import TrainingSource
 
@@ -40,7 +40,7 @@ def perturb_rows(
 
 
 def _texts(row: SourceRow, source: TrainingSource) -> Iterator[RowText]:
-    protected = protected_words(row.instruction) if row.entry_point else ALWAYS_PROTECTED
+    protected = protected_words(row.instruction if row.entry_point else row.input)
     yield RowText(source.segments(row, row.instruction), protected, row.row_id)
     if row.input and is_prose(segments := source.segments(row, row.input)):
         yield RowText(segments, protected, row.row_id, _INPUT)

@@ -91,6 +91,14 @@ def test_answers_of_another_sheet_and_two_files_of_one_rater_are_refused(trainin
         read_raters(paths, items)
 
 
+def test_a_text_that_stands_in_two_sets_is_judged_once(training, tmp_path):
+    folder = tmp_path / "both"
+    folder.mkdir()
+    for name in ("one", "two"):
+        shutil.copyfile(training, folder / f"{name}.parquet")
+    assert len(draw_items(folder, 1000, 1)) == len(draw_items(training, 1000, 1))
+
+
 def test_what_is_no_set_is_refused(training, tmp_path):
     for path, said in [
         (tmp_path / "none.parquet", "can't be read"),

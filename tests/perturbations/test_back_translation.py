@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from raysweep.errors import UsageError
 from raysweep.language.translation.base import TRANSLATORS, Sentence
 from raysweep.perturbations import back_translation
 from raysweep.perturbations.back_translation import BackTranslation
-from raysweep.perturbations.base import Text
-from raysweep.records import Segment
+from raysweep.perturbations.base import PERTURBATIONS, Text
+from raysweep.records import Segment, Spec
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -76,6 +77,18 @@ def test_equal_sentences_are_translated_once_and_what_has_no_words_never():
     texts = [Text([Segment(text, True)], random.Random(0), NOTHING) for text in ["Sort the big list. 1 + 2."] * 3]
     made = ["".join(s.text for s in segments) for segments in method.perturb_all(texts)]
     assert made == ["Order the large list. 1 + 2."] * 3 and method.asked == ["Sort the big list."]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"translator": "fsmt", "models": ["one"]}, "give two, from English and back"),
+        ({"models": ["one", "two"]}, "need `translator: marian` or fsmt beside them"),
+    ],
+)
+def test_models_go_by_two_and_with_their_engine(args, message):
+    with pytest.raises(UsageError, match=message):
+        PERTURBATIONS.create(Spec("S1", args))
 
 
 def test_strength_is_the_share_of_sentences():

@@ -20,6 +20,7 @@ from raysweep.perturbations.regions import (
     split_instruction,
     split_prompt,
 )
+from raysweep.perturbations.words import protected_spans
 from tests.conftest import shared_data
 
 RECODE = ["recode/nominal/HumanEval.jsonl.gz", "recode/nominal/mbpp_wtest.jsonl.gz"]
@@ -140,6 +141,16 @@ def test_an_escape_sequence_is_verbatim():
     assert "\\n" in verbatim(split_prompt(prompt_of("Split it at \\n and so on."), "solve"))
 
 
+def test_a_named_character_is_verbatim_and_keeps_compiling():
+    prompt = 'def f(x):\n    """Return the angle with a \\N{DEGREE SIGN} sign of the text."""\n'
+    assert "\\N{DEGREE SIGN}" in verbatim(split_prompt(prompt, "f"))
+
+
+def test_a_long_word_in_a_docstring_of_apostrophes_takes_no_longer_than_others():
+    text = "a" * 100_000
+    assert "".join(s.text for s in split_prompt(f"def f(x):\n    '''{text} it's'''\n", "f")).count("a") == 100_000
+
+
 def test_a_prompt_without_docstring_is_split_as_an_instruction():
     text = "Write a function to add two numbers."
     assert natural(split_prompt(text, "add")) == [text]
@@ -226,6 +237,12 @@ def test_prose_protects_no_words_of_its_own():
 )
 def test_a_word_is_protected_by_its_first_alphanumeric_run(word, expected):
     assert is_protected(word, frozenset({"list"})) is expected
+
+
+def test_a_protected_word_between_line_breaks_or_tabs_is_kept_and_its_neighbours_change():
+    text = "Take a\nlist\nof\tself and it."
+    assert change_words(text, frozenset({"list", "self"}), str.upper) == "TAKE A\nlist\nOF\tself AND IT."
+    assert [text[start:stop] for start, stop in protected_spans(text, frozenset({"list", "self"}))] == ["list", "self"]
 
 
 def test_words_are_what_stands_between_single_spaces():

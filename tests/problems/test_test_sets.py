@@ -158,5 +158,6 @@ def test_a_prompt_that_noise_breaks_is_marked():
 
     prompt = "def f(x):\n    '''Return it.'''\n"
     assert not build_test_set(Careless(prompt), Spec("C3", {"strength": 20}), seed=0)[0].compiles
-    for other in (Careless(prompt, reference=None), Careless(prompt, language="java"), Careless(prompt + "(")):
+    assert not build_test_set(Careless(prompt, reference=None), Spec("C3", {"strength": 20}), seed=0)[0].compiles
+    for other in (Careless(prompt, language="java"), Careless(prompt + "(")):
         assert build_test_set(other, Spec("C3", {"strength": 20}), seed=0)[0].compiles

@@ -36,6 +36,15 @@ def test_rows_have_instruction_output_input_and_the_fences_language(tmp_path):
     ]
 
 
+def test_a_rows_task_and_language_are_taken_and_a_bare_number_is_one_of_the_set(tmp_path):
+    rows = [
+        {"instruction": "Add.", "output": "1", "task_id": 11, "language": "Java"},
+        {"instruction": "Add.", "output": "1", "task_id": 12, "language": None},
+    ]
+    made = list(source(tmp_path, rows).rows())  # in a folder called set
+    assert [(row.task_id, row.language) for row in made] == [("set/11", "Java"), ("set/12", "")]
+
+
 def test_columns_of_other_names_are_mapped_and_count_in_the_fingerprint(tmp_path):
     rows = [{"prompt": "Add.", "completion": "1", "more": "x"}]
     columns = {"instruction_column": "prompt", "output_column": "completion"}

@@ -40,12 +40,15 @@ def rules(**row):
     [
         ({"task_id": "HumanEval_12_longest_word"}, "task id"),
         ({"task_id": "Java/12"}, "task id"),
+        ({"task_id": "openai_humaneval/12"}, "task id"),
+        ({"task_id": "HumanEvalPlus/12"}, "task id"),
         ({"instruction": TEXT.upper() + "\nBlanks part words"}, "instruction"),
         (
             {"instruction": f"{TEXT} And so on.", "output": "```python\ndef longest_word(s):\n    pass\n```"},
             "first sentence",
         ),
         ({"output": BODY}, "solution"),
+        ({"output": f"from typing import List\nimport re\n\n\ndef longest_word(sentence):\n{BODY}"}, "solution"),
         ({"output": f"Here:\n```python\ndef other(sentence):\n{BODY}```\nDone."}, "solution"),
         ({"instruction": f"I have to do this: {TEXT.replace('equally', 'just as')}"}, "docstring overlap"),
         ({"output": BODY.replace("best", "best", 1) + "\nprint(1)"}, "solution overlap"),
@@ -73,6 +76,14 @@ def test_short_texts_count_only_where_they_are_equal():
     assert rules(instruction="add two") == [("HumanEval/53", "instruction")]
     assert rules(output="def add(a, b):\n    return a + b") == [("HumanEval/53", "solution")]
     assert rules(output="def add(a, b):\n    return a + b + 1") == []
+
+
+def test_every_description_of_humaneval_is_found_word_for_word():
+    problems = HumanEval()
+    finder = LeakFinder({"humaneval": problems})
+    for number, text in ((23, "Return length of given string"), (53, "Add two numbers x and y")):
+        leaks = finder.leaks([SourceRow("r", text, "pass")])
+        assert [(leak.task_id, leak.rule) for leak in leaks] == [(f"HumanEval/{number}", "instruction")]
 
 
 def test_of_humanevals_own_solutions_each_is_found_and_no_other():

@@ -92,13 +92,12 @@ def _translate(texts: Sequence[str], name: str, revision: str | None, beams: int
 
 @cache
 def _loaded(name: str, revision: str | None) -> tuple[Any, Any, Any]:
-    """Return (model, tokenizer, device); on an accelerator in half precision."""
+    """Return (model, tokenizer, device), in single precision everywhere, so that machines agree but for rounding."""
     import torch
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.float16 if device.type == "cuda" else torch.float32
-    model = AutoModelForSeq2SeqLM.from_pretrained(name, revision=revision, dtype=dtype).to(device).eval()
+    model = AutoModelForSeq2SeqLM.from_pretrained(name, revision=revision, dtype=torch.float32).to(device).eval()
     return model, AutoTokenizer.from_pretrained(name, revision=revision), device
 
 
