@@ -3,7 +3,7 @@
 They are ready texts, so nothing is drawn: a description that NLPerturbator perturbed is replaced by what it made of it,
 in any problem set that has that description. `humaneval` then gives HumanEval-R's prompts byte for byte; SafeCoder's
 sets have the same descriptions (HumanEval's, and MBPP's up to a URL). Other texts come back as they are and are counted
-as unchanged. Identifiers may change too, since NLPerturbator protects none.
+as unchanged. Identifiers may change too, since NLPerturbator protects none, and line breaks may move.
 Source: https://github.com/iCSawyer/NLPerturbator, folder Dataset.
 
 Not covered: extra_space_among_words, for which no prompts were published, and `compat`, since nothing is made here.
@@ -49,7 +49,7 @@ class NLPerturbator(Perturbation):
         category: such as ``keyboard_typo``; c1, c2 and c3 are NLPerturbator's mixes and not the study's methods.
 
     Raises:
-        UsageError: no such folder or category, or one without any changed prompt.
+        UsageError: no such folder or category, one without any changed prompt, or a file of another shape.
     """
 
     title = "NLPerturbator"

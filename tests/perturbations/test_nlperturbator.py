@@ -95,6 +95,16 @@ def test_of_equal_descriptions_the_one_of_the_problems_function_is_taken(tmp_pat
         assert method.perturb_text(text, random.Random(0), frozenset()).startswith(expected)
 
 
+def test_nothing_is_drawn_and_there_is_no_strength(tmp_path):
+    spec = ready(mbpp_folder(tmp_path, ("Sort a list.", "Sort a lsit.")), "keyboard_typo")
+    rng = random.Random(1)
+    before = rng.getstate()
+    assert PERTURBATIONS.create(spec).perturb_text("Sort a list.", rng, frozenset({"list"})) == "Sort a lsit."
+    assert rng.getstate() == before
+    with pytest.raises(UsageError, match="no argument 'strength'"):
+        PERTURBATIONS.create(Spec(spec.name, {**spec.args, "strength": 2.0}))
+
+
 def test_keys_hang_on_the_content_and_not_on_the_path(tmp_path):
     one = mbpp_folder(tmp_path / "one", ("Sort a list.", "Sort a lsit."))
     same = mbpp_folder(tmp_path / "same", ("Sort a list.", "Sort a lsit."))
