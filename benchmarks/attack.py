@@ -70,8 +70,9 @@ def line(name: str, rows: dict[str, list[Finding]], budget: int) -> str:
     clean, one = rate_under(rows[RANDOM], 0), rate_of_one_draw(rows[RANDOM], max(BUDGETS))
     shown = [f"{rate.value:.2f} ({rate.low:.2f}-{rate.high:.2f})" for rate in (clean, one, *rates(rows, budget))]
     random, greedy = (failures_under(rows[strategy], budget) for strategy in (RANDOM, "greedy"))
-    most = clean.value * len(rows[RANDOM]) / random
-    return f"| {name} | {budget} | {' | '.join(shown)} | {random}, {greedy} | {greedy / random:.2f} | {most:.2f} |"
+    solved = round(clean.value * len(rows[RANDOM]))
+    ratio, most = (f"{found / random:.2f}" if random else "-" for found in (greedy, solved))
+    return f"| {name} | {budget} | {' | '.join(shown)} | {random}, {greedy} | {ratio} | {most} |"
 
 
 def rates(rows: dict[str, list[Finding]], budget: int):
@@ -91,10 +92,10 @@ def draw(found: dict[str, dict[str, list[Finding]]], path: Path) -> None:
                 axes.plot(steps, [100 * p.value for p in points], "o-", color=colour, markersize=4, label=label)
                 low, high = [100 * p.low for p in points], [100 * p.high for p in points]
                 axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
-            axes.set(xscale="log", xlim=(1, max(steps)), ylim=(0, 100), xticks=[1, 10, 50, 200])
-            axes.set_xticks([1, 10, 50, 200], labels=["1 (clean)", "10", "50", "200"])
+            axes.set(xscale="log", xlim=(1, max(steps)), ylim=(0, 100))
+            axes.set_xticks([1, 2, 10, 50, 200], labels=["1", "2", "10", "50", "200"])
             axes.minorticks_off()
-            axes.set_xlabel("queries a problem", color=MUTED)
+            axes.set_xlabel("queries a problem (1: clean, 2: one changed)", color=MUTED)
             axes.set_ylabel("pass@1, %" if number == 1 else "", color=MUTED)
             axes.set_title(name, loc="left", fontsize=12, fontweight="bold")
             axes.grid(color=RULE, linewidth=0.8)
