@@ -24,7 +24,7 @@ def read_config(path: Path) -> SweepConfig:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
         context = {section: set(value.get(section, ())) for section in ("recipes", "perturbations")}
         return SweepConfig.model_validate(_as_checked(value, context), context=context)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValidationError) as error:
         raise StoreError(f"{path} can't be read: {error}; the sweep's command writes it again") from None
 
 
