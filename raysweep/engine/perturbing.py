@@ -7,21 +7,17 @@ model is loaded once an actor. Without one they are made with the others, in the
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from raysweep.engine.base import Block, PerturbJob
-from raysweep.engine.failures import Failure
-from raysweep.engine.generation import RESTARTS
+from raysweep.engine.batches import added, made_of, numbered, restarting
 from raysweep.engine.local import perturbed_block
 from raysweep.engine.lost import end_with_raylet
-from raysweep.errors import RaysweepError
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import PerturbedRow
-
-_Made = dict[int, Sequence[PerturbedRow]]
-"""A block's rows by the number of the method."""
 
 
 def perturb_with_ray(job: PerturbJob) -> Iterator[Block[Sequence[PerturbedRow]]]:
@@ -32,38 +28,23 @@ def perturb_with_ray(job: PerturbJob) -> Iterator[Block[Sequence[PerturbedRow]]]
     """
     import ray
 
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    items = [{"at": at, "made": pickle.dumps({})} for at in job.blocks]
-    data = ray.data.from_items(items, override_num_blocks=len(items))
+    data = numbered(job.blocks, made=pickle.dumps({}))
     accelerators = int(ray.cluster_resources().get("GPU", 0))
     on_accelerators = _neural(job) if accelerators else []
     others = [number for number in range(len(job.methods)) if number not in on_accelerators]
     if others:
         data = data.map_batches(_perturb, fn_args=(job, others), batch_size=1, num_cpus=1)
     if on_accelerators:
-        pool = ray.data.ActorPoolStrategy(min_size=1, max_size=accelerators)
         data = data.map_batches(
             PerturbingActor,
             fn_constructor_args=(job, on_accelerators),
-            compute=pool,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=accelerators),
             batch_size=1,
             num_gpus=1,
-            ray_remote_args_fn=lambda: {"max_restarts": RESTARTS, "max_task_retries": RESTARTS},
+            ray_remote_args_fn=restarting,
         )
-    found = set()
-    try:
-        for rows in data.iter_batches(batch_size=None, prefetch_batches=0):
-            for at, block in zip(map(int, rows["at"]), rows["made"], strict=True):
-                if at not in found:  # a block whose actor died after it was made is made again
-                    found.add(at)
-                    yield Block(at, _rows_of(block, len(job.methods)))
-    except ray.exceptions.RayActorError as error:
-        times = f"{RESTARTS + 1} times"
-        raise RaysweepError(f"a process that perturbs died {times} at one block; was its memory short?") from error
-    if len(found) != len(job.blocks):
-        raise RaysweepError(f"perturbing returned {len(found)} of {len(job.blocks)} blocks")
+    for at, made in made_of(data, len(job.blocks), "what perturbs", "perturbing"):
+        yield Block(at, [made[number] for number in range(len(job.methods))])
 
 
 class PerturbingActor:
@@ -78,13 +59,6 @@ class PerturbingActor:
         return _perturb(rows, self._job, self._numbers)
 
 
-def _rows_of(block: bytes, methods: int) -> list[Sequence[PerturbedRow]]:
-    made: _Made | Failure = pickle.loads(block)
-    if isinstance(made, Failure):
-        raise made.error
-    return [made[number] for number in range(methods)]
-
-
 def _neural(job: PerturbJob) -> list[int]:
     return [number for number, method in enumerate(job.methods) if PERTURBATIONS.create(method).neural]
 
@@ -92,14 +66,9 @@ def _neural(job: PerturbJob) -> list[int]:
 def _perturb(rows: dict[str, Any], job: PerturbJob, numbers: Sequence[int]) -> dict[str, Any]:
     """Add to blocks what the methods of these numbers make of them."""
     some = dataclasses.replace(job, methods=[job.methods[number] for number in numbers])
-    blocks = zip(map(int, rows["at"]), map(pickle.loads, rows["made"]), strict=True)
-    return {"at": rows["at"], "made": [pickle.dumps(_with(made, some, at, numbers)) for at, made in blocks]}
 
+    def more(at: int, before: dict[int, Sequence[PerturbedRow]]) -> dict[int, Sequence[PerturbedRow]]:
+        return {**before, **dict(zip(numbers, perturbed_block(some, at), strict=True))}
 
-def _with(made: _Made | Failure, job: PerturbJob, at: int, numbers: Sequence[int]) -> _Made | Failure:
-    if isinstance(made, Failure):
-        return made
-    try:
-        return {**made, **dict(zip(numbers, perturbed_block(job, at), strict=True))}
-    except Exception as error:
-        return Failure.of(error)
+    blocks = zip(map(int, rows["at"]), rows["made"], strict=True)
+    return {"at": rows["at"], "made": [added(made, functools.partial(more, at)) for at, made in blocks]}

@@ -13,6 +13,13 @@ from raysweep.programs import Outcome
 from raysweep.records import Result
 
 
+def checked(k: Sequence[int], metric: str) -> tuple[int, ...]:
+    """Return the k of a metric; raise UsageError where there are none, or any below 1."""
+    if not k or min(k) < 1:
+        raise UsageError(f"metric {metric}: k is {list(k)}; give numbers from 1 on")
+    return tuple(k)
+
+
 def pass_at_k(n: int, c: int, k: int) -> float:
     """Return the unbiased estimate 1 - C(n-c, k) / C(n, k), rounded once from exact integers.
 
@@ -105,9 +112,7 @@ class PassAtK(Metric):
     """``pass@1``, ``pass@10``... for those k that some problem has completions enough for."""
 
     def __init__(self, k: Sequence[int] = (1, 10, 100)) -> None:
-        if not k or min(k) < 1:
-            raise UsageError(f"metric pass_at_k: k is {list(k)}; give numbers from 1 on")
-        self.k = tuple(k)
+        self.k = checked(k, self.name)
 
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
         """Return one measurement for each k."""

@@ -14,11 +14,10 @@ from collections.abc import Iterable, Sequence
 from math import nan
 from typing import NamedTuple
 
-from raysweep.errors import UsageError
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.degradation import Paired, measure_rd
 from raysweep.metrics.intervals import mean_interval
-from raysweep.metrics.passing import pass_at_k
+from raysweep.metrics.passing import checked, pass_at_k
 from raysweep.programs import Outcome
 from raysweep.records import Result
 
@@ -79,9 +78,7 @@ class Robust(Metric):
     """``RP_s@k``, ``RD_s@k`` and ``RR_s@k`` for each k that some problem has completions enough for."""
 
     def __init__(self, k: Sequence[int] = (1, 10, 100)) -> None:
-        if not k or min(k) < 1:
-            raise UsageError(f"metric robust: k is {list(k)}; give numbers from 1 on")
-        self.k = tuple(k)
+        self.k = checked(k, self.name)
 
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
         """Return the numbers of a test set with several draws, all of them evaluated, and the clean one beside it."""

@@ -14,8 +14,9 @@ from raysweep.errors import UsageError
 from raysweep.language.tokens import sentences
 from raysweep.language.translation.base import AUTO, TRANSLATORS, resolve
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation, Text, share
+from raysweep.perturbations.protection import protected_spans
 from raysweep.perturbations.translated import Layout, layout
-from raysweep.perturbations.words import Edit, protected_spans, replaced
+from raysweep.perturbations.words import Edit, replaced
 from raysweep.records import Segment, Spec
 
 _MOST_KNOWN = 20_000

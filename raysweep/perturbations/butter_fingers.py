@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation, share
-from raysweep.perturbations.regions import change_words
+from raysweep.perturbations.protection import change_words
 
 RATE = 0.06
 """Probability a letter: ReCode draws one of 0..99 and replaces at 5 or below."""

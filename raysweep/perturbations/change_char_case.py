@@ -9,7 +9,7 @@ import random
 import string
 
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation, share
-from raysweep.perturbations.regions import change_words
+from raysweep.perturbations.protection import change_words
 
 RATE = 0.35
 """Probability a cased letter."""

@@ -11,7 +11,8 @@ import keyword
 import tokenize
 
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
-from raysweep.perturbations.regions import ALWAYS_PROTECTED, is_protected
+from raysweep.perturbations.protection import is_protected
+from raysweep.perturbations.regions import ALWAYS_PROTECTED
 
 _MASK = "<|||>"
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from raysweep.records import Segment
 
@@ -22,9 +22,6 @@ ALWAYS_PROTECTED = frozenset(
 )
 """ReCode's TYPE_VARS: protected in every prompt (study.md section 3)."""
 
-_DIVIDED = re.compile(r"\S[^\S ]+\S")
-_BLANKS = re.compile(r"([^\S ]+)")
-_RUN = re.compile(r"[^\W_]+")  # the characters for which str.isalnum() holds
 _DOCSTRING = re.compile(r"(\"\"\"|''')((?:[^\\]|\\.)*?)(?:\1|\\?\Z)", re.DOTALL)
 _END = re.compile(  # of the description; group 1 is a called name, which counts when it is the entry point's
     r">>>|\bExamples?\b|(?i:\bfor\s+examples?\b|^[ \t]*examples?\b)|\bTest examples:|(?:\bassert\s+)?\b(\w+)\s*\(",
@@ -106,33 +103,6 @@ def protected_words(prompt: str) -> frozenset[str]:
         return _names(prompt) | ALWAYS_PROTECTED
     code = "".join(line for line, is_code in _lines(_DOCSTRING.sub(" ", prompt)) if is_code)
     return (_names(code) - _NOT_NAMES) | ALWAYS_PROTECTED
-
-
-def change_words(text: str, protected: frozenset[str], change: Callable[[str], str]) -> str:
-    """Apply `change` to the words between single spaces whose first alphanumeric run is not protected.
-
-    A protected word that a line break or a tab divides from others is kept all the same, and the others are changed.
-    """
-    if _DIVIDED.search(text):
-        pieces = [_pieces(word, protected) for word in text.split(" ")]
-        return " ".join(["".join([p if is_protected(p, protected) else change(p) for p in word]) for word in pieces])
-    return " ".join([word if is_protected(word, protected) else change(word) for word in text.split(" ")])
-
-
-def _pieces(word: str, protected: frozenset[str]) -> list[str]:
-    """Return what is between single spaces whole, or divided at other blanks where one of its words is protected."""
-    pieces = _BLANKS.split(word)
-    return pieces if any(is_protected(piece, protected) for piece in pieces[::2]) else [word]
-
-
-def is_protected(word: str, protected: frozenset[str]) -> bool:
-    """Tell whether a word's first run of alphanumeric characters is protected; an underscore ends one."""
-    if not protected:
-        return False
-    if word.isalnum():
-        return word in protected
-    run = _RUN.search(word)
-    return run is not None and run[0] in protected
 
 
 def is_prose(segments: Iterable[Segment]) -> bool:

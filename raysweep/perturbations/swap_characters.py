@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable
 
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation, share
-from raysweep.perturbations.regions import change_words
+from raysweep.perturbations.protection import change_words
 
 RATE = 0.05
 """Probability a pair of adjacent characters."""

@@ -7,7 +7,6 @@ text, tags once for all methods (`raysweep.language.tokens`).
 from __future__ import annotations
 
 import random
-import re
 import sys
 from abc import abstractmethod
 from bisect import bisect_right
@@ -18,10 +17,9 @@ from typing import ClassVar, NamedTuple
 from raysweep.language.tagging.base import TAGGERS
 from raysweep.language.tokens import Token, tagged_sentences
 from raysweep.perturbations.base import Perturbation, share
-from raysweep.perturbations.regions import is_protected
+from raysweep.perturbations.protection import protected_spans
 from raysweep.records import Segment, Spec
 
-_WORD = re.compile(r"\S+")
 _SITES_KEPT = 1024
 """Texts whose sites a method remembers."""
 
@@ -123,11 +121,6 @@ def is_within(at: int, spans: Spans) -> bool:
     """Tell whether a position is in one of some spans, which come in order."""
     before = bisect_right(spans, (at, sys.maxsize)) - 1
     return before >= 0 and at < spans[before][1]
-
-
-def protected_spans(text: str, protected: frozenset[str]) -> list[tuple[int, int]]:
-    """Return (start, end) of the words between blanks that are protected."""
-    return [found.span() for found in _WORD.finditer(text) if is_protected(found[0], protected)]
 
 
 def replaced(segments: Sequence[Segment], edits: Iterable[Edit]) -> list[Segment]:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from raysweep.perturbations.protection import protected_spans
 from raysweep.perturbations.regions import protected_words, split_prompt
-from raysweep.perturbations.words import protected_spans
 from raysweep.records import Segment
 
 Split = Callable[[str], Sequence[Segment]]

@@ -11,16 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysweep.perturbations.regions import (
-    ALWAYS_PROTECTED,
-    change_words,
-    is_prose,
-    is_protected,
-    protected_words,
-    split_instruction,
-    split_prompt,
-)
-from raysweep.perturbations.words import protected_spans
+from raysweep.perturbations.regions import ALWAYS_PROTECTED, is_prose, protected_words, split_instruction, split_prompt
 from tests.conftest import shared_data
 
 RECODE = ["recode/nominal/HumanEval.jsonl.gz", "recode/nominal/mbpp_wtest.jsonl.gz"]
@@ -229,27 +220,6 @@ def test_protected_words_of_text_that_does_not_tokenize_are_those_of_its_code():
 
 def test_prose_protects_no_words_of_its_own():
     assert protected_words("Write a function to add two numbers.") == ALWAYS_PROTECTED
-
-
-@pytest.mark.parametrize(
-    ("word", "expected"),
-    [("list", True), ("(list)", True), ("list's", True), ("list_of", True), ("lists", False), ("of-list", False)],
-)
-def test_a_word_is_protected_by_its_first_alphanumeric_run(word, expected):
-    assert is_protected(word, frozenset({"list"})) is expected
-
-
-def test_a_protected_word_between_line_breaks_or_tabs_is_kept_and_its_neighbours_change():
-    text = "Take a\nlist\nof\tself and it."
-    assert change_words(text, frozenset({"list", "self"}), str.upper) == "TAKE A\nlist\nOF\tself AND IT."
-    assert [text[start:stop] for start, stop in protected_spans(text, frozenset({"list", "self"}))] == ["list", "self"]
-
-
-def test_words_are_what_stands_between_single_spaces():
-    seen = []
-    text = "a  list of\n\tthem"
-    assert change_words(text, frozenset({"list"}), lambda word: seen.append(word) or word) == text
-    assert seen == ["a", "", "of\n\tthem"]
 
 
 @pytest.mark.parametrize(

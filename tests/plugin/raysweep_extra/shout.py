@@ -7,7 +7,7 @@ import random
 from raysweep_extra.notes import found_here
 
 from raysweep.perturbations.base import Perturbation
-from raysweep.perturbations.regions import change_words
+from raysweep.perturbations.protection import change_words
 
 
 class Shout(Perturbation):

@@ -1,0 +1,26 @@
+"""Words that no method may change."""
+
+import pytest
+
+from raysweep.perturbations.protection import change_words, is_protected, protected_spans
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("list", True), ("(list)", True), ("list's", True), ("list_of", True), ("lists", False), ("of-list", False)],
+)
+def test_a_word_is_protected_by_its_first_alphanumeric_run(word, expected):
+    assert is_protected(word, frozenset({"list"})) is expected
+
+
+def test_a_protected_word_between_line_breaks_or_tabs_is_kept_and_its_neighbours_change():
+    text = "Take a\nlist\nof\tself and it."
+    assert change_words(text, frozenset({"list", "self"}), str.upper) == "TAKE A\nlist\nOF\tself AND IT."
+    assert [text[start:stop] for start, stop in protected_spans(text, frozenset({"list", "self"}))] == ["list", "self"]
+
+
+def test_words_are_what_stands_between_single_spaces():
+    seen = []
+    text = "a  list of\n\tthem"
+    assert change_words(text, frozenset({"list"}), lambda word: seen.append(word) or word) == text
+    assert seen == ["a", "", "of\n\tthem"]
