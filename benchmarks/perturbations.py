@@ -1,14 +1,14 @@
-"""Speed of perturbing: each method against textattack's Augmenter, tagging, and the study's training sets.
+"""Measures the speed of perturbing: each method and textattack's Augmenter, tagging, the study's training sets.
 
-    python benchmarks/perturbations.py methods                texts a second, one core, same texts, one run
+    python benchmarks/perturbations.py methods                texts per second, one core, same texts, one run
     python benchmarks/perturbations.py sets EVOL.json.gz...   the 31 perturbed training sets without single S1
-    python benchmarks/perturbations.py translation            S1's texts a second
+    python benchmarks/perturbations.py translation            S1's texts per second
 
-textattack is imported from a folder of its own, beside raysweep's packages:
+Install textattack into a separate environment that sees raysweep's packages:
     python -m venv /tmp/benchta     (with .venv's site-packages in a .pth file there)
     /tmp/benchta/bin/pip install textattack
     then run `methods` with PYTHONPATH=. /tmp/benchta/bin/python
-Without it the peer is left out, and the reason printed. WordNet for it is made from Debian's wordnet-base.
+Without textattack only raysweep is measured, and the reason is printed. Its WordNet comes from Debian's wordnet-base.
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ from pathlib import Path
 
 import psutil
 
-from raysweep.perturbations.base import PERTURBATIONS, Text
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.batches import Text
 from raysweep.problems.humaneval import HumanEval
 from raysweep.records import Segment, Spec
 
-NOTHING: frozenset[str] = frozenset()
+NO_WORDS: frozenset[str] = frozenset()
 NEAREST = {
     "C1": "WordSwapQWERTY",
     "C2": "WordSwapNeighboringCharacterSwap",
     "W1": "WordInsertionRandomSynonym",
     "W2": "WordSwapWordNet",
 }
-"""textattack's transformations; C3 and S2, S3 have none, those of W3 and S1 need models from the hub."""
+"""textattack's nearest transformations. C3, S2 and S3 have none; those of W3 and S1 need models from the hub."""
 NOMINAL = 30_087
 
 
@@ -50,7 +51,7 @@ def docstrings() -> list[str]:
 
 
 def methods() -> None:
-    """Print texts a second of each method, cold and warm, and of the nearest of textattack's."""
+    """Print texts per second of each method, cold and warm, and of textattack's nearest transformation."""
     from raysweep.language import tokens
 
     texts = docstrings()
@@ -60,12 +61,12 @@ def methods() -> None:
     tokens.tagged_sentences.cache_clear()
     took = cpu(lambda: [tokens.tagged_sentences((Segment(text, True),), "hanta") for text in texts])
     tagged = sum(len(s) for text in texts for s in tokens.tagged_sentences((Segment(text, True),), "hanta"))
-    print(f"tagging, cold: {words / took:,.0f} words ({tagged / took:,.0f} tokens) a second")
+    print(f"tagging, cold: {words / took:,.0f} words ({tagged / took:,.0f} tokens) per second")
     peers = peer_rates(texts[:40])
     print("method  cold/s  warm/s  textattack/s  cold ratio  warm ratio")
     for name in ("C1", "C2", "C3", "W1", "W2", "W3", "S2", "S3"):
         method = PERTURBATIONS.create(Spec(name))
-        method.perturb_text("Warm the tables of words up.", random.Random(0), NOTHING)
+        perturb(method, ["Warm the tables of words up."])
         tokens.tagged_sentences.cache_clear()
         cold = len(texts) / cpu(lambda method=method: perturb(method, texts))
         warm = 10 * len(texts) / cpu(lambda method=method: [perturb(method, texts) for _ in range(10)])
@@ -75,20 +76,20 @@ def methods() -> None:
 
 
 def perturb(method: object, texts: Sequence[str]) -> None:
-    """Perturb texts with a generator each."""
-    for at, text in enumerate(texts):
-        method.perturb([Segment(text, True)], random.Random(at), NOTHING)
+    """Perturb texts, each with its own random generator."""
+    for index, text in enumerate(texts):
+        method.perturb([Segment(text, True)], random.Random(index), NO_WORDS)
 
 
 def cpu(work: Callable[[], object]) -> float:
-    """Return the CPU seconds of this process for some work."""
+    """Run `work` and return its CPU seconds in this process."""
     began = time.process_time()
     work()
     return time.process_time() - began
 
 
 def peer_rates(texts: Sequence[str]) -> dict[str, float]:
-    """Return texts a second of textattack's Augmenter, 10 % of the words, its usual constraints."""
+    """Return texts per second of textattack's Augmenter with its usual constraints, for 10 % of the words."""
     folder = Path(tempfile.mkdtemp(prefix="rs-nltk-"))
     try:
         nltk_data(folder)
@@ -114,7 +115,7 @@ def peer_rates(texts: Sequence[str]) -> dict[str, float]:
 
 
 def nltk_data(folder: Path) -> None:
-    """Write what textattack wants of nltk's data: stop words, and WordNet from Debian's files."""
+    """Write the nltk data that textattack needs: stop words, and WordNet from Debian's files."""
     from raysweep.language.stop_words import STOP_WORDS
     from raysweep.language.synonyms.wordnet_table import DEBIAN
 
@@ -131,22 +132,22 @@ def nltk_data(folder: Path) -> None:
     names += " verb.cognition verb.communication verb.competition verb.consumption verb.contact verb.creation"
     names += " verb.emotion verb.motion verb.perception verb.possession verb.social verb.stative verb.weather adj.ppl"
     kinds = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
-    lines = [f"{at:02}\t{name}\t{kinds[name.partition('.')[0]]}" for at, name in enumerate(names.split())]
+    lines = [f"{number:02}\t{name}\t{kinds[name.partition('.')[0]]}" for number, name in enumerate(names.split())]
     (folder / "corpora/wordnet/lexnames").write_text("\n".join(lines) + "\n")
 
 
 def sets(files: Sequence[str]) -> None:
     """Build the study's 31 perturbed training sets without single S1 on two cores, in an empty store."""
-    from raysweep.config_file import config_from
-    from raysweep.data_sets import make_data_sets
-    from raysweep.making import RunOptions
+    from raysweep.config.loading import config_from
+    from raysweep.sweep.data_sets import make_data_sets
+    from raysweep.sweep.tasks import RunOptions
 
     folder = Path(tempfile.mkdtemp(prefix="rs-sets-"))
     rows = [row for file in files for row in json.loads(gzip.decompress(Path(file).read_bytes()))]
     with (folder / "rows.jsonl").open("w") as out:
-        for at in range(NOMINAL):
-            out.write(json.dumps(rows[at % len(rows)]) + "\n")
-    made = [*["C1", "C2", "C3", "W1", "W2", "W3", "S2", "S3", "C", "W", "S", "mix_all"]]
+        for index in range(NOMINAL):
+            out.write(json.dumps(rows[index % len(rows)]) + "\n")
+    single = [*["C1", "C2", "C3", "W1", "W2", "W3", "S2", "S3", "C", "W", "S", "mix_all"]]
     shares = [
         {"name": f"mix{ratio}-{draw}", "perturbation": "mix_all", "ratio": ratio / 100, "draw": draw}
         for ratio in (10, 30, 50, 70, 90)
@@ -163,7 +164,7 @@ def sets(files: Sequence[str]) -> None:
             "models": [{"name": "none", "generator": "reference"}],
             "training": {
                 "source": source,
-                "sets": made + shares + sizes,
+                "sets": single + shares + sizes,
             },
             "evaluation": {"problems": ["humaneval"]},
             "language": {"translator": "none"},
@@ -173,49 +174,49 @@ def sets(files: Sequence[str]) -> None:
     )
     peak = Peak()
     began = time.monotonic()
-    done = make_data_sets(config, RunOptions(str(folder / "store")))
+    result = make_data_sets(config, RunOptions(str(folder / "store")))
     took = time.monotonic() - began
-    training = [one for one in done.sets if one.name.startswith("training-")]
-    print(f"{len(training)} sets, {sum(one.rows for one in training):,} rows, errors: {dict(done.errors)}")
+    training = [one for one in result.sets if one.name.startswith("training-")]
+    print(f"{len(training)} sets, {sum(one.rows for one in training):,} rows, errors: {dict(result.errors)}")
     print(f"{took:.0f} s, peak memory of the process tree {peak.stop() / 2**30:.2f} GiB (PSS)")
     shutil.rmtree(folder, ignore_errors=True)
 
 
 class Peak:
-    """The most memory (PSS) that this process and its children held together, looked at twice a second."""
+    """Samples the memory (PSS) of this process and its descendants twice a second and keeps the peak."""
 
     def __init__(self) -> None:
-        self.most, self._over = 0, threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self.peak, self._stop = 0, threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
 
-    def _look(self) -> None:
-        while not self._over.wait(0.5):
+    def _sample(self) -> None:
+        while not self._stop.wait(0.5):
             here = psutil.Process()
-            held = 0
+            total = 0
             for process in [here, *here.children(recursive=True)]:
                 try:
-                    held += process.memory_full_info().pss
+                    total += process.memory_full_info().pss
                 except psutil.Error:
                     continue
-            self.most = max(self.most, held)
+            self.peak = max(self.peak, total)
 
     def stop(self) -> int:
-        """Return the bytes."""
-        self._over.set()
+        """Stop sampling and return the peak in bytes."""
+        self._stop.set()
         self._thread.join()
-        return self.most
+        return self.peak
 
 
 def translation() -> None:
-    """Print texts a second of S1 with whatever translator is ready here."""
+    """Print texts per second of S1 with the translator that is installed here."""
     texts = docstrings()
     method = PERTURBATIONS.create(Spec("S1"))
     began = time.monotonic()
-    made = method.perturb_all([Text([Segment(text, True)], random.Random(0), NOTHING) for text in texts])
+    perturbed = method.perturb_all([Text([Segment(text, True)], random.Random(0), NO_WORDS) for text in texts])
     took = time.monotonic() - began
-    changed = sum("".join(s.text for s in segments) != text for segments, text in zip(made, texts, strict=True))
-    rate = f"{len(texts) / took:.0f} texts a second"
+    changed = sum("".join(s.text for s in segments) != text for segments, text in zip(perturbed, texts, strict=True))
+    rate = f"{len(texts) / took:.0f} texts per second"
     print(f"{method.fingerprint()['translator']}: {rate}, {changed} of {len(texts)} changed")
 
 

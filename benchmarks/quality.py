@@ -1,9 +1,9 @@
-"""What the methods do to published problems, beside ReCode's published sets, and 20 docstrings after each method.
+"""Counts the changes that the methods make to published problems, next to ReCode's published sets; prints examples.
 
     python benchmarks/quality.py FOLDER             statistics, as Markdown tables on stdout
-    python benchmarks/quality.py --examples         the docstrings, as docs/perturbation-examples.md has them
+    python benchmarks/quality.py --examples         docs/perturbation-examples.md: 20 docstrings after each method
 
-FOLDER is ReCode's dataset-release as ../shared/data/recode lays it out: nominal/ and perturbed/ (seed 0).
+FOLDER holds ReCode's dataset-release in two folders: nominal/ and perturbed/ (seed 0).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.problems.base import ProblemSet
 from raysweep.problems.humaneval import HumanEval
 from raysweep.problems.jsonl import JsonlProblems
-from raysweep.problems.test_sets import build_test_set, still_compiles
 from raysweep.records import Spec
+from raysweep.stages.test_sets import build_test_set, still_compiles
 
 METHODS = ("C1", "C2", "C3", "W1", "W2", "W3", "S1", "S2", "S3")
 FILES = {
@@ -40,7 +40,7 @@ SHOWN = (0, 1, 2, 3, 7, 20, 31, *range(40, 170, 10))
 
 
 def distance(one: Sequence[object], other: Sequence[object]) -> int:
-    """Return the Levenshtein distance of two sequences; equal ends are passed over first."""
+    """Return the Levenshtein distance of two sequences, after skipping their equal starts and ends."""
     while one and other and one[0] == other[0]:
         one, other = one[1:], other[1:]
     while one and other and one[-1] == other[-1]:
@@ -48,27 +48,27 @@ def distance(one: Sequence[object], other: Sequence[object]) -> int:
     if not one or not other:
         return len(one) + len(other)
     codes = {item: code for code, item in enumerate(dict.fromkeys([*one, *other]))}
-    row, places = numpy.arange(len(other) + 1), numpy.arange(len(other) + 1)
+    row, indices = numpy.arange(len(other) + 1), numpy.arange(len(other) + 1)
     columns = numpy.array([codes[item] for item in other])
     for item in one:
         moved = row + 1
         moved[1:] = numpy.minimum(moved[1:], row[:-1] + (columns != codes[item]))
-        row = numpy.minimum.accumulate(moved - places) + places
+        row = numpy.minimum.accumulate(moved - indices) + indices
     return int(row[-1])
 
 
-def line(name: str, clean: Sequence[str], made: Sequence[str], broken: int, words: Sequence[int]) -> str:
+def line(name: str, clean: Sequence[str], perturbed: Sequence[str], broken: int, words: Sequence[int]) -> str:
     """Return one row of the table."""
-    changed = sum(one != other for one, other in zip(clean, made, strict=True))
-    chars = [distance(one, other) for one, other in zip(clean, made, strict=True)]
-    edits = [distance(one.split(), other.split()) for one, other in zip(clean, made, strict=True)]
+    changed = sum(one != other for one, other in zip(clean, perturbed, strict=True))
+    chars = [distance(one, other) for one, other in zip(clean, perturbed, strict=True)]
+    edits = [distance(one.split(), other.split()) for one, other in zip(clean, perturbed, strict=True)]
     share = sum(edits) / sum(words)
     means = f"{sum(chars) / len(chars):.1f} | {sum(edits) / len(edits):.1f} | {share:.0%}"
     return f"| {name} | {changed} of {len(clean)} | {len(clean) - changed} | {broken} | {means} |"
 
 
 def statistics(folder: Path) -> None:
-    """Print a table for each problem set: ours, then ReCode's."""
+    """Print a table for each problem set, with raysweep's and ReCode's row for each method."""
     sets: dict[str, tuple[str, ProblemSet]] = {
         "HumanEval": ("humaneval", HumanEval()),
         "MBPP": ("mbpp", JsonlProblems(str(folder / "nominal/mbpp_wtest.jsonl.gz"))),
@@ -83,12 +83,12 @@ def statistics(folder: Path) -> None:
         print("|---|---|---|---|---|---|---|")
         for name in METHODS:
             rows = build_test_set(problems, Spec(name), seed=42)
-            made = [row.prompt for row in rows]
-            print(line(f"{name} raysweep", clean, made, sum(not row.compiles for row in rows), words))
+            prompts = [row.prompt for row in rows]
+            print(line(f"{name} raysweep", clean, prompts, sum(not row.compiles for row in rows), words))
             theirs = recode(folder / f"perturbed/{short}_{FILES[name]}_s0.jsonl.gz")
-            made = [theirs[problem.task_id] for problem in listed]
-            broken = sum(not still_compiles(p, prompt) for p, prompt in zip(listed, made, strict=True))
-            print(line(f"{name} ReCode", clean, made, broken, words), flush=True)
+            prompts = [theirs[problem.task_id] for problem in listed]
+            broken = sum(not still_compiles(p, prompt) for p, prompt in zip(listed, prompts, strict=True))
+            print(line(f"{name} ReCode", clean, prompts, broken, words), flush=True)
 
 
 def recode(path: Path) -> dict[str, str]:
@@ -102,26 +102,26 @@ def examples() -> None:
     listed = list(problems.problems())
     print("# Twenty docstrings after each method\n")
     print("Made by `python benchmarks/quality.py --examples`: HumanEval, seed 42, strength 1. Code words stay.\n")
-    made = {}
+    prompts = {}
     for name in METHODS:
         method = PERTURBATIONS.create(Spec(name))
         if name == "S1":
             print(f"S1 here: {method.fingerprint()['translator']}.\n")
-        made[name] = {row.task_id: row.prompt for row in build_test_set(problems, Spec(name), seed=42)}
-    for at in SHOWN:
-        problem = listed[at]
+        prompts[name] = {row.task_id: row.prompt for row in build_test_set(problems, Spec(name), seed=42)}
+    for index in SHOWN:
+        problem = listed[index]
         print(f"## {problem.task_id}\n")
         print("| | |\n|---|---|")
         for name, prompt in {
             "clean": problem.prompt,
-            **{n: texts[problem.task_id] for n, texts in made.items()},
+            **{n: texts[problem.task_id] for n, texts in prompts.items()},
         }.items():
-            print(f"| {name} | {described(problems, problem, prompt)} |")
+            print(f"| {name} | {description(problems, problem, prompt)} |")
         print()
 
 
-def described(problems: ProblemSet, problem: object, prompt: str) -> str:
-    """Return what of a prompt is its description, on one line for a table."""
+def description(problems: ProblemSet, problem: object, prompt: str) -> str:
+    """Return a prompt's description on one line, escaped for a table."""
     segments = problems.segments(problem)
     before, after = len(segments[0].text), len(segments[-1].text)
     return " ".join(prompt[before : len(prompt) - after].split()).replace("|", "\\|").replace("*", "\\*")

@@ -1,8 +1,8 @@
-"""The quickstart, measured: wall time, peak memory, the second run, and the effect that it must show.
+"""Measures the quickstart: wall time, peak memory, the second run, and the effect that it must show.
 
     python benchmarks/quickstart.py [--seed 42] [--set A.B=C ...]
 
-Memory is the proportional set size (PSS) of the command and everything it started, Ray's object store included, sampled
+Memory is the proportional set size (PSS) of the command and all its descendants, Ray's object store included, sampled
 once a second from /proc/PID/smaps_rollup; shared pages count once.
 """
 
@@ -24,7 +24,7 @@ QUICKSTART = Path(__file__).resolve().parents[1] / "configs" / "quickstart.yaml"
 
 
 def main() -> None:
-    """Run and print one JSON object."""
+    """Run the quickstart twice and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--storage", default=None, help="keep the store here; default: a temporary folder")
@@ -37,7 +37,7 @@ def main() -> None:
         command += [part for override in overrides for part in ("--set", override)]
         first = measure(command)
         second = measure(command)
-    found = json.loads(first["stdout"])
+    printed = json.loads(first["stdout"])
     print(
         json.dumps(
             {
@@ -47,8 +47,8 @@ def main() -> None:
                 "second_run_seconds": second["seconds"],
                 "cpus": len(os.sched_getaffinity(0)),
                 "load_before": first["load_before"],
-                "errors": found["errors"],
-                "effect": effect(found["scores"]),
+                "errors": printed["errors"],
+                "effect": effect(printed["scores"]),
             },
             indent=1,
         )
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def measure(command: list[str]) -> dict[str, object]:
-    """Run a command; return seconds, peak PSS in GiB, and what it printed."""
+    """Run a command; return its seconds, its peak PSS in GiB, and its output."""
     load = os.getloadavg()[0]
     started = time.monotonic()
     running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -96,13 +96,13 @@ def tree_pss(pid: int) -> float:
 
 
 def effect(scores: list[dict[str, object]]) -> dict[str, dict[str, object]]:
-    """Return, per model, what the quickstart is there to show."""
+    """Return the effect of fine-tuning for each model."""
     values = {(s["model"], s["training_set"], s["perturbation"], s["metric"]): s["value"] for s in scores}
-    found = {}
+    by_model = {}
     for model in dict.fromkeys(str(s["model"]) for s in scores):
         clean = {t: values[model, t, "clean", "pass@1"] for t in ("base", "clean", "C")}
         rd = {t: values[model, t, "C", "RD"] for t in ("base", "clean", "C")}
-        found[model] = {
+        by_model[model] = {
             "base_clean_pass": clean["base"],
             "base_rd": rd["base"],
             "tuned_rd": rd["C"],
@@ -110,7 +110,7 @@ def effect(scores: list[dict[str, object]]) -> dict[str, dict[str, object]]:
             "clean_tuned_over_base_rd": rd["clean"] / rd["base"] if rd["base"] else None,
             "clean_pass_lost_against_clean_tuned": clean["clean"] - clean["C"],
         }
-    return found
+    return by_model
 
 
 if __name__ == "__main__":

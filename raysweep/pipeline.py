@@ -1,195 +1,168 @@
-"""The table of contents: what happens to one cell, in order, and to the inputs that cells share.
+"""START HERE: what happens to one cell, stage by stage, and to the artefacts that cells share.
 
-    training set -> fine-tuned model -> completions -> results        (analysis: `raysweep.sweep`)
+    training set -> fine-tuned model -> completions -> results        (analysis: `raysweep.sweep.report`)
 
-Each function makes one artefact from others and commits it to the store; what exists already is left alone, and what
-another process makes at this moment is waited for. How and where the work runs is the engine's business
-(`raysweep.engine.base.Stages`).
+`MAKERS` maps each class of plan to the stage function that makes its artefact and commits it to the store. Existing
+artefacts are used as they are. If another process is making an artefact, this one waits for it. The engine decides how
+and where the work runs (`raysweep.engine.base.Stages`).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import groupby
+from typing import Any
 
-from raysweep.attempts import Recovery, with_retries
-from raysweep.engine.base import Stages
-from raysweep.evaluation_stage import evaluate
-from raysweep.plans import BasePlan, CellPlan, ReferenceTimesPlan, Shared, reads
-from raysweep.problems.base import PROBLEMS
-from raysweep.progress import ProgressFile
-from raysweep.records import PromptRow
-from raysweep.reference_times import make_reference_times
-from raysweep.set_plans import LeakagePlan, PerturbedRowsPlan, SourceRowsPlan, TestSetPlan, TrainingSetPlan
-from raysweep.stage_inputs import passing
-from raysweep.storage.artefacts import Artefact
-from raysweep.storage.files import Files
-from raysweep.storage.holders import Holder
+from raysweep.engine.attempts import with_retries
+from raysweep.engine.base import Context, Stages, Work
+from raysweep.engine.progress import ProgressFile
+from raysweep.planning.missing import is_made, missing
+from raysweep.planning.plan import (
+    ArtefactPlan,
+    BasePlan,
+    CellPlan,
+    CompletionsPlan,
+    LeakagePlan,
+    ModelPlan,
+    PerturbedRowsPlan,
+    ReferenceTimesPlan,
+    ResultsPlan,
+    SourceRowsPlan,
+    TestSetPlan,
+    TrainingSetPlan,
+)
+from raysweep.stages.generation import generate
+from raysweep.stages.judging import judge, pass_at_1
+from raysweep.stages.reference_times import make_reference_times
+from raysweep.stages.test_sets import make_test_set
+from raysweep.stages.training import fine_tune, pretrain
+from raysweep.stages.training_sets import make_leakage, make_perturbed_rows, make_source_rows, make_training_set
+from raysweep.storage.artefacts import Artefact, damage_text
+from raysweep.storage.leases import Holder
 from raysweep.storage.store import Store
-from raysweep.tables import ROWS, write_rows
-from raysweep.training_set_stage import make_leakage, make_perturbed_rows, make_source_rows, make_training_set
-from raysweep.training_stage import fine_tune, pretrain
+
+Maker = Callable[[Sequence[Any], Work], None]
+"""Makes the artefacts of plans of one class that share a task."""
 
 
-@dataclass(frozen=True)
-class Context:
-    """What all stages of one sweep share and no key depends on."""
+def one_by_one(make_one: Callable[[Any, Work], None]) -> Maker:
+    """Return a maker that calls a stage function for each plan."""
 
-    storage: str
-    sweep: str
-    checkpoint_every: int
-    recovery: Recovery
+    def make_all(plans: Sequence[Any], work: Work) -> None:
+        for plan in plans:
+            make_one(plan, work)
 
-    @property
-    def store(self) -> Store:
-        """The store, opened in this process."""
-        return Store(self.storage, expected=True)
-
-    @property
-    def progress(self) -> Files:
-        """The folder of progress files."""
-        return self.store.progress(self.sweep)
+    return make_all
 
 
-# ------------------------------------------------------------------------------------- inputs that cells share
+MAKERS: dict[type[ArtefactPlan], Maker] = {
+    SourceRowsPlan: one_by_one(make_source_rows),
+    LeakagePlan: one_by_one(make_leakage),
+    PerturbedRowsPlan: make_perturbed_rows,  # several methods read each row once
+    TrainingSetPlan: one_by_one(make_training_set),
+    TestSetPlan: one_by_one(make_test_set),
+    ReferenceTimesPlan: one_by_one(make_reference_times),
+    BasePlan: one_by_one(pretrain),
+    ModelPlan: one_by_one(fine_tune),
+    CompletionsPlan: generate,  # equal prompts of a cell's test sets are completed once
+    ResultsPlan: judge,  # equal programs of a cell are run once
+}
 
 
-def make_shared(plan: Shared, context: Context, stages: Stages) -> None:
-    """Make an input that cells share, unless it exists; several attempts where one fails."""
-    store, progress = context.store, ProgressFile(context.progress, shared_id(plan))
-    with progress.running("making"):
-        with_retries(lambda: ensure(plan, store, context, stages, progress), progress, context.recovery)
+def make_shared(plans: Sequence[ArtefactPlan], context: Context, stages: Stages) -> Mapping[str, float]:
+    """Make the missing artefacts of a task that cells share; retry after failures."""
+    with _running(plans, "making", context, stages):
+        return {}
 
 
-def make_perturbed(plans: Sequence[PerturbedRowsPlan], context: Context, stages: Stages) -> None:
-    """Perturb the rows of one source by several methods in one go, unless their texts exist."""
-    store, progress = context.store, ProgressFile(context.progress, shared_id(plans[0]))
-    with progress.running("making"):
-        with_retries(lambda: _perturb(plans, store, stages, progress), progress, context.recovery)
-
-
-def _perturb(plans: Sequence[PerturbedRowsPlan], store: Store, stages: Stages, progress: ProgressFile) -> None:
-    in_order = sorted(plans, key=lambda plan: plan.node.key)  # so that no two processes wait for each other
-    with ExitStack() as held:
-        missing = []
-        for plan in in_order:
-            discard_if_damaged(plan.node, store, progress)
-            is_missing = held.enter_context(
-                store.making(plan.node, functools.partial(store.has, plan.node), waits_in(progress))
-            )
-            missing += [plan] if is_missing else []
-        if missing:
-            make_perturbed_rows(missing, store, stages, progress)
-
-
-def ensure(plan: Shared, store: Store, context: Context, stages: Stages, progress: ProgressFile) -> None:
-    """Make a shared input, unless it exists or is made by another process."""
-    node = plan.node
-    assert node is not None
-    discard_if_damaged(node, store, progress)
-    with store.making(node, lambda: store.has(node), waits_in(progress)) as missing:
-        if not missing:
-            return
-        for item in reads(plan):
-            ensure(item, store, context, stages, progress)
-        match plan:
-            case SourceRowsPlan():
-                make_source_rows(plan, store)
-            case LeakagePlan():
-                make_leakage(plan, store)
-            case PerturbedRowsPlan():
-                make_perturbed_rows([plan], store, stages, progress)
-            case TrainingSetPlan():
-                make_training_set(plan, store, progress)
-            case TestSetPlan():
-                make_test_set(plan, store)
-            case ReferenceTimesPlan():
-                make_reference_times(plan, store, stages, progress)
-            case BasePlan():
-                pretrain(plan, store, context.checkpoint_every, stages, progress)
-
-
-def shared_id(plan: Shared) -> str:
-    """Return the id under which a shared input's progress is told; texts of one source's rows are made together."""
-    assert plan.node is not None
-    if isinstance(plan, PerturbedRowsPlan):
-        return f"perturbed-{shared_id(plan.rows)}"
-    label = "".join(char if char.isalnum() or char in ".@%" else "-" for char in plan.node.label)
-    return f"{label}-{plan.node.key[:8]}"
-
-
-def make_test_set(plan: TestSetPlan, store: Store) -> None:
-    """Perturb a problem set's prompts into a test set."""
-    from raysweep.problems.test_sets import build_test_set
-
-    problems = PROBLEMS.create(plan.problem_set)
-    rows = build_test_set(
-        problems, plan.perturbation, seed=plan.seed, draw=plan.draw, compat=plan.compat, limit=plan.limit
-    )
-    with store.writing(plan.node) as draft:
-        write_rows(draft.folder / ROWS, PromptRow, rows, ["task_id"])
-        unchanged, broken = sum(not row.changed for row in rows), sum(not row.compiles for row in rows)
-        draft.counts = {"rows": len(rows), "rows_unchanged": unchanged, "rows_not_compiling": broken}
-
-
-# ---------------------------------------------------------------------------------------------------- one cell
-
-
-def make_cell(plan: CellPlan, context: Context, stages: Stages) -> dict[str, float]:
-    """Fine-tune, generate, execute, whatever of it is missing; return pass@1 by test set, for Tune's results."""
-    store, progress = context.store, ProgressFile(context.progress, plan.cell.id)
-    with progress.running("starting"):
-        with_retries(lambda: _make_cell(plan, store, context, stages, progress), progress, context.recovery)
-        passed = {f"pass@1 {pair.test_set.node.label}": passing(pair, store) for pair in plan.pairs}
-    if plan.model is not None:
-        store.forget(plan.model)
+def make_cell(cell: CellPlan, context: Context, stages: Stages) -> Mapping[str, float]:
+    """Make a cell's missing model, completions and results; return pass@1 by test set, for Tune's results."""
+    with _running(cell.artefacts, "starting", context, stages) as store:
+        passed = {f"pass@1 {pair.test_set.node.label}": pass_at_1(pair, store) for pair in cell.pairs}
+    if cell.model is not None:
+        store.forget(cell.model)
     return passed
 
 
-def _make_cell(plan: CellPlan, store: Store, context: Context, stages: Stages, progress: ProgressFile) -> None:
-    for node in plan.nodes():
-        discard_if_damaged(node, store, progress)
-    for item in plan.inputs(store):  # made before the first cell: here only what was damaged or lost since
-        ensure(item, store, context, stages, progress)
-    if plan.model is not None:
-        model = plan.model
-        with store.making(model, lambda: store.has(model), waits_in(progress)) as missing:
-            if missing:
-                fine_tune(plan, store, context.checkpoint_every, stages, progress)
-    unit = plan.evaluation
-
-    def judged() -> bool:
-        return all(store.has(pair.completions) and pair.is_judged(store) for pair in plan.pairs)
-
-    with store.making(unit, judged, waits_in(progress)) as missing:
-        if missing:
-            evaluate(plan, store, stages, progress)
+@contextmanager
+def _running(plans: Sequence[ArtefactPlan], first_stage: str, context: Context, stages: Stages) -> Iterator[Store]:
+    """Make the missing artefacts of a task, then run the block; report the task as done when the block ends."""
+    progress, store = ProgressFile(context.progress, plans[0].task), context.store
+    with progress.running(first_stage):
+        with_retries(lambda: make(plans, Work(store, stages, progress, context)), progress, context.recovery)
+        yield store
 
 
-# ----------------------------------------------------------------------------------------------------- helpers
+def make(plans: Sequence[ArtefactPlan], work: Work) -> None:
+    """Make the missing artefacts of the plans and of their dependencies, dependencies first.
+
+    Earlier tasks have made the dependencies already; they are made again here only if they were damaged or lost since.
+    """
+    for group in groups(missing(plans, work.store)):
+        with _leased(group, work) as mine:
+            for kind, same in groupby(mine, key=type):
+                MAKERS[kind](list(same), work)
 
 
-def discard_if_damaged(node: Artefact, store: Store, progress: ProgressFile) -> None:
-    """Remove a damaged artefact and say so."""
-    wrong = store.discard_if_damaged(node)
-    if wrong:
-        progress.note(damage_text(node, wrong))
+def groups(plans: Sequence[ArtefactPlan]) -> list[list[ArtefactPlan]]:
+    """Group plans that are made under the same leases, in build order.
 
-
-def damage_text(node: Artefact, wrong: str) -> str:
-    """Say that an artefact was damaged, and how."""
-    return f"{node.stage.replace('_', ' ')} {node.label} was damaged ({wrong}): it is made again"
-
-
-def waits_in(progress: ProgressFile) -> Callable[[Holder | None], None]:
-    """Return a function that tells in a progress file whose work is waited for."""
-
-    def tell(holder: Holder | None) -> None:
-        if holder is not None:
-            progress.wait_for(f"another sweep to make it: {holder}")
+    Plans of one unit are made together, after everything that any of them needs: a cell's prompts in one pipeline.
+    Otherwise neighbours of one class are made together.
+    """
+    found: list[list[ArtefactPlan]] = []
+    for plan in plans:
+        same_unit = next((group for group in found if group[0].unit == plan.unit), None)
+        if same_unit is not None:
+            found.remove(same_unit)
+            found.append([*same_unit, plan])
+        elif found and type(found[-1][0]) is type(plan) and found[-1][0].unit == found[-1][0].node:
+            found[-1].append(plan)
         else:
-            progress.update("starting", force=True)
+            found.append([plan])
+    return found
 
-    return tell
+
+@contextmanager
+def _leased(plans: Sequence[ArtefactPlan], work: Work) -> Iterator[list[ArtefactPlan]]:
+    """Hold the leases of the plans' units during the block; yield the plans that are still missing, in order.
+
+    Leases are taken in the order of their keys, so that no two processes wait for each other.
+    """
+    units: dict[str, Artefact] = {plan.unit.key: plan.unit for plan in plans}
+    mine: set[str] = set()  # keys of units that this process makes
+    with ExitStack() as leases:
+        for key in sorted(units):
+            members = [plan for plan in plans if plan.unit.key == key]
+            for plan in members:
+                _discard_if_damaged(plan, work)
+            are_made = functools.partial(_are_made, members, work)
+            if leases.enter_context(work.store.making(units[key], are_made, _waiter(work))):
+                mine.add(key)
+        yield [plan for plan in plans if plan.unit.key in mine and not is_made(plan, work.store)]
+        for key in mine:
+            work.store.unfinished(units[key]).remove_folder()
+
+
+def _are_made(plans: Sequence[ArtefactPlan], work: Work) -> bool:
+    return all(is_made(plan, work.store) for plan in plans)
+
+
+def _discard_if_damaged(plan: ArtefactPlan, work: Work) -> None:
+    assert plan.node is not None
+    if wrong := work.store.discard_if_damaged(plan.node):
+        work.progress.note(damage_text(plan.node, wrong))
+
+
+def _waiter(work: Work) -> Callable[[Holder | None], None]:
+    """Return a function that reports in the progress file which process this one waits for."""
+
+    def report(holder: Holder | None) -> None:
+        if holder is not None:
+            work.progress.report_wait(f"another sweep to make it: {holder}")
+        else:
+            work.progress.update("starting", force=True)
+
+    return report

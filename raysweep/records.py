@@ -1,25 +1,35 @@
-"""The frozen records that pass between stages, and the enums of what can happen.
+"""The frozen records that pass between stages.
 
-Row records (`TrainingRow`, `PromptRow`, `Completion`, `Result`, `Score`) are what Parquet files hold: one field is one
-column, see `raysweep.tables`. Adding a column needs a default; changing or removing one needs a new `SCHEMA_VERSION`.
+Row records (`TrainingRow`, `PromptRow`, `Completion`, `Result`, `Score`) are the rows of Parquet files, one column for
+each field; see `raysweep.rows.parquet`. A new column needs a default; changing or removing one needs a new
+`SCHEMA_VERSION`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from raysweep.programs import Program
+from raysweep.seeding import DEFAULT_SEED
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+FORMERLY = "formerly"
+"""Key of a field's metadata: the column's name in files of an earlier schema."""
+
+BASE = "base"
+"""The training set of a model that is not fine-tuned, in cells and results."""
+NOT_TUNED = "none"
+"""The recipe of a model that is not fine-tuned, in cells and results."""
+CLEAN = "clean"
+"""The name of the training set and of the test set that no method perturbs, and of the method that changes nothing."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A registered name with its arguments: what travels to workers and into keys, instead of live objects."""
+    """A registered name with its arguments. Workers and keys get it in place of the object that it describes."""
 
     name: str
     args: Mapping[str, Any] = field(default_factory=dict)
@@ -31,9 +41,9 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of a prompt: natural language, which perturbations may change, or verbatim text, which they may not.
+    """A piece of a prompt: natural language, which perturbations may change, or other text, which they must not change.
 
-    Joining the texts of a prompt's segments gives the prompt back, character for character.
+    The joined texts of a prompt's segments are the prompt, character for character.
     """
 
     text: str
@@ -42,24 +52,20 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One programming task with its tests, shaped like HumanEval's; other shapes override `assemble`.
-
-    `prompt` ends where the completion begins. `test` defines ``check(candidate)``. `reference` is the body of a right
-    solution, or None where there is none. `stop`: strings that end a completion, cut off it.
-    """
+    """One programming task with its tests, in HumanEval's form; subclasses for other forms override `assemble`."""
 
     task_id: str
-    prompt: str
-    entry_point: str
-    test: str
-    reference: str | None = None
+    prompt: str  # ends where the completion begins
+    entry_point: str  # the function to write
+    test: str  # code that defines ``check(candidate)``
+    reference: str | None = None  # the body of a correct solution, if there is one
     language: str = "python"
-    stop: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()  # a completion ends before the first of these strings
 
     def assemble(self, completion: str) -> Program:
-        """Return the program to execute: the clean prompt, the completion, the tests, the call of the tests.
+        """Return the program to execute: clean prompt and completion, and the tests with their call.
 
-        The text is human-eval's: https://github.com/openai/human-eval/blob/master/human_eval/execution.py
+        The text is the same as in human-eval: https://github.com/openai/human-eval/blob/master/human_eval/execution.py
         """
         return Program(f"{self.prompt}{completion}", f"{self.test}\ncheck({self.entry_point})", self.language)
 
@@ -71,9 +77,11 @@ class PromptRow:
     task_id: str
     prompt: str
     clean_prompt: str
-    method: str  # the method that made it; for an aggregate the member drawn; "clean"
+    method: str  # the method that made the prompt, "clean" for none; for a mix the member drawn
     changed: bool  # the text differs from the clean prompt
-    compiles: bool  # prompt + reference parses (True where the clean one doesn't, or there is no reference)
+    compiles: (
+        bool  # prompt + reference parses; also True if the clean prompt doesn't parse either, or there is no reference
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- training
@@ -81,20 +89,20 @@ class PromptRow:
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One row of a training source, before perturbation. `row_id` is unique in the source and stable."""
+    """One row of a training source, before perturbation."""
 
-    row_id: str
+    row_id: str  # unique in the source, and the same each time the source is read
     instruction: str
     output: str
     input: str = ""
     language: str = ""
-    entry_point: str = ""  # of a prompt-shaped instruction; empty otherwise
-    task_id: str = ""  # of the published problem that the row is, where it says so
+    entry_point: str = ""  # the function to write, if the instruction is a prompt in HumanEval's form; empty otherwise
+    task_id: str = ""  # the id of a published problem, if the row names one
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A training row that gives an evaluated problem away."""
+    """A training row that contains an evaluated problem or its solution."""
 
     row_id: str
     problem_set: str
@@ -104,7 +112,7 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class PerturbedRow:
-    """The texts of a source row after one method."""
+    """The texts of a source row after one perturbation method."""
 
     row_id: str
     instruction: str
@@ -116,50 +124,51 @@ class TrainingRow:
     """One row of a training set."""
 
     row_id: str
-    source_id: str  # row_id of the source row; several training rows may share one
+    source_id: str  # `row_id` of the source row; several training rows may have the same
     instruction: str
     input: str
     output: str
     language: str
-    method: str  # the method that was applied; "clean"
-    perturbed: bool  # the text really differs from the clean one
+    method: str  # the method that was applied, "clean" for none
+    perturbed: bool  # the text differs from the clean one
     clean_instruction: str
     clean_input: str
     rejected: str | None = None  # a worse response, for preference objectives
     context: str | None = None  # JSON {before, buggy, after}, for repair
-    meta: str | None = None  # JSON, free
+    meta: str | None = None  # JSON, without a fixed form
 
 
 class ModelKind(StrEnum):
-    """What a model artefact holds."""
+    """The form in which a model is stored."""
 
     FULL = "full"  # all weights, as save_pretrained writes them
-    ADAPTER = "adapter"  # a PEFT adapter over `base`
-    DELTA = "delta"  # delta.safetensors: some tensors that replace `base`'s
+    ADAPTER = "adapter"  # a PEFT adapter of the model `base`
+    DELTA = "delta"  # delta.safetensors: tensors that replace those of the same name in `base`
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """Where a model lies and how to load it. `location`: a folder or a hub id."""
+    """Where a model is and how to load it."""
 
-    location: str
+    location: str  # a folder or a hub id
     kind: ModelKind = ModelKind.FULL
-    base: ModelRef | None = None  # what an adapter or a delta applies to
+    base: ModelRef | None = None  # the model to which an adapter or a delta applies
     dtype: str = "float32"
     revision: str | None = None
     trust_remote_code: bool = False
     architecture: str = "causal"  # causal | seq2seq
+    eos_token: str | None = None  # the end-of-text token, where the tokenizer names none
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """What a training reports after an optimizer step. `loss`: mean over the rows since the last report."""
+    """The report of a training after an optimizer step."""
 
     step: int
     total_steps: int
-    loss: float
+    loss: float  # mean over the rows since the last report
     learning_rate: float
-    tokens: int  # seen so far, padding excluded
+    tokens: int  # trained on so far, without padding
 
 
 # -------------------------------------------------------------------------------------- generation, execution
@@ -167,36 +176,37 @@ class TrainingStep:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How completions are drawn. temperature 0 is greedy; `top_p` counts only above 0."""
+    """How completions are drawn."""
 
     max_new_tokens: int = 256
-    temperature: float = 0.0
-    top_p: float = 0.95
-    samples: int = 1
-    seed: int = 42
+    temperature: float = 0.0  # 0: greedy
+    top_p: float = 0.95  # used only if temperature is above 0
+    samples: int = 1  # completions of each prompt
+    seed: int = DEFAULT_SEED
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One completion to make. Requests that differ only in `request_id` give the same text."""
+    """One completion to generate. Requests that differ only in `request_id` give the same text."""
 
     request_id: str
     task_id: str
-    prompt: str  # the whole text the model sees
-    draw: int = 0
-    stop: tuple[str, ...] = ()
-    reference: str | None = None  # only for generators that copy or spoil it
+    prompt: str  # the whole text that the model gets
+    sample: int = 0  # index among the completions of a prompt
+    stop: tuple[str, ...] = ()  # texts or special tokens that end the completion
+    reference: str | None = None  # only for generators that copy or damage it
+    special_tokens: bool = True  # whether the tokenizer puts its own around the prompt, such as a beginning of text
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One generated body, cut at the first stop string. `stop`: what ended it (a stop string, "eos", "length")."""
+    """One generated text, cut before the first stop string."""
 
     task_id: str
-    draw: int
+    sample: int = field(metadata={FORMERLY: "draw"})  # of the prompt, from 0
     text: str
-    stop: str
-    tokens: int  # generated, the cut part included
+    stop: str  # why generation ended: a stop string, "eos" or "length"
+    tokens: int  # generated, with those cut off
     prompt_sha: str
 
 
@@ -205,18 +215,18 @@ class Result:
     """The verdict on one completion."""
 
     task_id: str
-    draw: int
+    sample: int = field(metadata={FORMERLY: "draw"})  # of the prompt, from 0
     outcome: str
     detail: str
     stderr: str
     seconds: float  # effective time
     program_sha: str
-    limit_seconds: float = 0.0  # of effective time; 0: not told
+    limit_seconds: float = 0.0  # of effective time; 0: unknown
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceTime:
-    """How long a problem's reference solution took, and the limit that follows for all programs on the problem."""
+    """The time of a problem's reference solution, and the limit derived from it for all programs on the problem."""
 
     task_id: str
     outcome: str
@@ -229,7 +239,7 @@ class ReferenceTime:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One number of the study. `low`, `high`: a 95 % interval; NaN where undefined, with the reason in `note`."""
+    """One number of the study, with a 95 % interval. Undefined numbers are NaN, with the reason in `note`."""
 
     model: str
     recipe: str  # "none": not fine-tuned
@@ -241,10 +251,5 @@ class Score:
     value: float
     low: float
     high: float
-    n: int  # problems it rests on
+    n: int  # number of problems that it is computed from
     note: str = ""
-
-
-def canonical_json(value: Any) -> str:
-    """Return JSON with sorted keys and no blanks: equal values give equal bytes. NaN is refused."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

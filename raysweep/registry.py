@@ -1,18 +1,21 @@
-"""Name -> class tables, filled by decorators.
+"""Registries: tables from a name to a class, which decorators fill.
 
-A registry imports every module of its package once, then the entry points of the same name
-(``raysweep.perturbations`` and so on): a new variant is one new file or one installed package, and no list is edited.
+A registry imports every module of its package and of the folders below it, then loads the entry points of the group
+with the package's name (such as ``raysweep.perturbations``). So a new variant is one new file or one installed package,
+and no list has to be edited.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import logging
 import pkgutil
 import re
 import typing
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -25,10 +28,10 @@ T = TypeVar("T")
 
 
 class NotLoaded(UnknownName):
-    """A name of an installed package that can't be imported; `why` says which and what is wrong with it."""
+    """A name whose installed package can't be imported; `reason` names the package and the error."""
 
-    def __init__(self, kind: str, name: str, why: str) -> None:
-        super().__init__(kind, name, [why])
+    def __init__(self, kind: str, name: str, reason: str) -> None:
+        super().__init__(kind, name, [reason])
 
     def __reduce__(self) -> Any:
         return NotLoaded, (self.args[0], self.args[1], self.args[2][0])
@@ -38,28 +41,32 @@ class NotLoaded(UnknownName):
 
 
 class Registry(Generic[T]):
-    """The classes of one kind by their registered name.
+    """The classes of one kind, by their registered names.
 
     Args:
-        kind: what an entry is, in the singular, for messages (``perturbation``).
-        package: the package whose modules register built-in entries; also the entry-point group.
+        kind: the word for one class in messages, such as ``perturbation``.
+        package: the package whose modules register the built-in classes; also the name of the entry-point group.
+        base: the class that all of them inherit from; its annotations ``ClassVar`` without a value are to be set.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, base: type[Any]) -> None:
         self.kind = kind
         self.package = package
+        self.base = base
         self._classes: dict[str, type[T]] = {}
         self._prefixes: dict[str, Callable[[str], type[T]]] = {}
-        self._broken: dict[str, str] = {}  # why names of installed packages can't be had
+        self._plugins: dict[str, str] = {}  # package and version of classes of installed packages, by their names
+        self._broken: dict[str, str] = {}  # names of installed packages that failed to load, with the error message
         self._loaded = False
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
-        """Class decorator: make the class known as `name` and store the name on it as ``cls.name``."""
+        """Class decorator: register the class under `name` and store the name on it as ``cls.name``."""
 
         def add(cls: type[T]) -> type[T]:
             other = self._classes.get(name)
             if other is not None and other.__module__ != cls.__module__:
                 raise UsageError(f"{self.kind} {name!r} is registered by both {other.__module__} and {cls.__module__}")
+            self._check_class(name, cls)
             cls.name = name  # type: ignore[attr-defined]
             self._classes[name] = cls
             return cls
@@ -67,9 +74,9 @@ class Registry(Generic[T]):
         return add
 
     def register_prefix(self, prefix: str) -> Callable[[Callable[[str], type[T]]], Callable[[str], type[T]]]:
-        """Function decorator: what the function returns for NAME is known as ``prefix:NAME``, and not listed.
+        """Function decorator: the name ``prefix:NAME`` stands for the class that the function returns for NAME.
 
-        The function raises UnknownName, or another UsageError, for names that can't be had.
+        `names` doesn't list such classes. The function raises UnknownName, or another UsageError, for other NAMEs.
         """
 
         def add(class_of: Callable[[str], type[T]]) -> Callable[[str], type[T]]:
@@ -79,12 +86,12 @@ class Registry(Generic[T]):
         return add
 
     def names(self) -> list[str]:
-        """All registered names, sorted."""
+        """Return all registered names, sorted."""
         self._load()
         return sorted(self._classes)
 
     def get(self, name: str) -> type[T]:
-        """Return the class called `name`; raise UnknownName with the nearest one, or NotLoaded, otherwise."""
+        """Return the class registered under `name`; raise NotLoaded if its package is broken, otherwise UnknownName."""
         self._load()
         if name in self._classes:
             return self._classes[name]
@@ -96,65 +103,116 @@ class Registry(Generic[T]):
         raise UnknownName(self.kind, name, self._classes)
 
     def create(self, spec: Spec, **more: Any) -> T:
-        """Build the object a spec describes; raise UsageError when its arguments don't fit the class."""
+        """Build the object that a spec describes, with `more` arguments; raise UsageError if arguments don't fit."""
         cls = self.get(spec.name)
         self._check_args(cls, spec, more)
         return cls(**spec.args, **more)
 
+    def plugin_spec(self, name: str) -> dict[str, str]:
+        """Return the part of a key that names the installed package, with its version, that registers a class.
+
+        It is empty for built-in classes, whose changes are versions of the artefacts that they make.
+        """
+        self._load()
+        return {f"package of {self.kind}": self._plugins[name]} if name in self._plugins else {}
+
     def parameters(self, name: str) -> dict[str, inspect.Parameter]:
-        """Return what the class called `name` takes, by argument name."""
+        """Return the parameters of a class's constructor, by their names."""
         return dict(inspect.signature(self.get(name)).parameters)
 
-    def needed(self, name: str) -> list[str]:
-        """Return the arguments without which the class called `name` can't be built."""
-        return [key for key, taken in self.parameters(name).items() if taken.default is taken.empty]
+    def required_arguments(self, name: str) -> list[str]:
+        """Return the names of the arguments for which the class registered under `name` has no default."""
+        return [key for key, parameter in self.parameters(name).items() if parameter.default is parameter.empty]
+
+    def _check_class(self, name: str, cls: type[T]) -> None:
+        """Raise UsageError unless a class is one of this registry's kind and has its class attributes."""
+        base = f"{self.base.__module__}.{self.base.__qualname__}"
+        if not issubclass(cls, self.base):
+            raise UsageError(f"{cls.__module__}.{cls.__qualname__} is no {self.kind}: it doesn't inherit from {base}")
+        for attribute, annotation in getattr(self.base, "__annotations__", {}).items():
+            is_set = attribute == "name" or hasattr(cls, attribute)
+            if str(annotation).startswith("ClassVar") and not is_set:
+                raise UsageError(f"{self.kind} {name!r} has no class attribute `{attribute}`, which {base} asks for")
 
     def _check_args(self, cls: type[T], spec: Spec, more: dict[str, Any]) -> None:
         from pydantic import TypeAdapter, ValidationError
 
         known = self.parameters(spec.name)
-        place = f"{self.kind} {spec.name!r}"
+        subject = f"{self.kind} {spec.name!r}"
         for name in spec.args:
             if name not in known or name in more:
                 allowed = sorted(set(known) - set(more))
                 hint = did_you_mean(name, allowed)
-                raise UsageError(f"{place} has no argument {name!r}{hint}; it takes: {', '.join(allowed) or 'none'}")
-        for name in self.needed(spec.name):
+                raise UsageError(f"{subject} has no argument {name!r}{hint}; it takes: {', '.join(allowed) or 'none'}")
+        for name in self.required_arguments(spec.name):
             if name not in spec.args and name not in more:
-                raise UsageError(f"{place} needs the argument {name!r}")
+                raise UsageError(f"{subject} needs the argument {name!r}")
         hints = typing.get_type_hints(cls.__init__)
         for name, value in spec.args.items():
             try:
                 TypeAdapter(hints[name]).validate_python(value, strict=not isinstance(value, list))
             except ValidationError as error:
-                raise UsageError(f"{place}, argument {name!r}: {in_words(dict(error.errors()[0]))}") from None
+                raise UsageError(
+                    f"{subject}, argument {name!r}: {validation_message(dict(error.errors()[0]))}"
+                ) from None
             if isinstance(value, int | float) and not abs(value) < 2**63:  # also NaN and infinity
-                raise UsageError(f"{place}, argument {name!r}: must be a finite number below 2**63, not {value!r:.60}")
+                raise UsageError(
+                    f"{subject}, argument {name!r}: must be a finite number below 2**63, not {value!r:.60}"
+                )
 
     def _load(self) -> None:
         if self._loaded:
             return
         self._loaded = True
         package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self.package}.{module.name}")
-        for entry in entry_points(group=self.package):
+        for module in pkgutil.walk_packages(package.__path__, f"{self.package}."):
+            importlib.import_module(module.name)
+        _warn_of_unknown_groups()
+        for entry in _installed().select(group=self.package):
+            before = set(self._classes)
             try:
                 loaded = entry.load()
                 if isinstance(loaded, type):
                     self.register(entry.name)(loaded)
-            except Exception as error:  # whatever a package of somebody else does: the others can be used
-                self._broken[entry.name] = why = self._why(entry, error)
-                log.warning("%s", why)
+                if entry.dist:
+                    added = {entry.name, *self._classes} - before  # a module may register several
+                    self._plugins |= dict.fromkeys(added, f"{entry.dist.name} {entry.dist.version}")
+            except Exception as error:  # a broken package must not make the other classes unusable
+                self._broken[entry.name] = message = self._load_error(entry, error)
+                log.warning("%s", message)
                 log.debug("%s", entry, exc_info=True)
 
-    def _why(self, entry: EntryPoint, error: Exception) -> str:
+    def _load_error(self, entry: EntryPoint, error: Exception) -> str:
+        """Return the message for an entry point that failed to load."""
         package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
-        what = error if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
-        return f"{self.kind} {entry.name!r} of the installed package {package} can't be used: {what}"
+        reason = error if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        return f"{self.kind} {entry.name!r} of the installed package {package} can't be used: {reason}"
 
 
-_WANTED = {
+@cache
+def _installed() -> Any:
+    """Return the entry points of all installed packages, read once a process."""
+    return entry_points()
+
+
+@cache
+def _warn_of_unknown_groups() -> None:
+    """Warn, once a process, of groups of entry points in raysweep's name that no registry reads."""
+    found = _installed()
+    for group in sorted(found.groups):
+        if group.startswith("raysweep.") and not _is_package(group):
+            names = ", ".join(entry.name for entry in found.select(group=group))
+            log.warning("an installed package has entry points in the group %r, which doesn't exist: %s", group, names)
+
+
+def _is_package(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+_REQUIREMENTS = {  # by the type of pydantic's error
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
@@ -176,18 +234,24 @@ _WANTED = {
 _EXPONENT = re.compile(r"([+-]?\d+)(\.\d*)?[eE]([+-]?\d+)")
 
 
-def in_words(detail: Mapping[str, Any]) -> str:
-    """Say one of pydantic's errors in words for who writes YAML: what is wanted, and what stands there."""
+def validation_message(detail: Mapping[str, Any]) -> str:
+    """Turn one of pydantic's errors into a message for people who write YAML: the requirement, then the given value."""
     kind, value, limits = detail["type"], detail.get("input"), detail.get("ctx", {})
     if kind.endswith("too_short") and not value:
         return "must not be empty"
-    wanted = _WANTED[kind].format_map(limits) if kind in _WANTED else detail["msg"][:1].lower() + detail["msg"][1:]
-    shown = repr(value)
-    return f"{wanted}, not {shown if len(shown) <= 80 else shown[:77] + '...'}{_hint(kind, value, limits)}"
+    requirement = (
+        _REQUIREMENTS[kind].format_map(limits)
+        if kind in _REQUIREMENTS
+        else detail["msg"][:1].lower() + detail["msg"][1:]
+    )
+    shown = "null" if value is None else repr(value)
+    return f"{requirement}, not {shown if len(shown) <= 80 else shown[:77] + '...'}{_hint(kind, value, limits)}"
 
 
 def _hint(kind: str, value: Any, limits: Mapping[str, Any]) -> str:
-    """Say how to write a value that YAML reads as another type, or which choice is near."""
+    """Return advice: how to write a value that YAML reads as another type, or the most similar choice."""
+    if value is None:
+        return "; give one, or leave the key out"
     if kind == "string_type":
         return "; put it in quotes" if isinstance(value, int | float) else ""
     if not isinstance(value, str):

@@ -1,10 +1,21 @@
-"""What all tests share."""
+"""What all tests share: one thread for numbers, the groups that run side by side, and the data beside the checkout."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.plugin import install
+from tests.small_ray import SmallRay, small_ray
+
+os.environ["OMP_NUM_THREADS"] = "1"
+"""Set before torch is imported: its threads wait for each other, which takes long where other processes run beside."""
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+"""No test needs a model hub, and asking for one that can't be reached takes half a minute."""
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -15,3 +26,41 @@ def shared_data(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs {'/'.join(('../shared/data', *parts))}, which is not on this machine")
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin what takes long: tests with Ray, then the files with tests that are marked as slow."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.get_closest_marker("ray") is None, item.path not in slow))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give pytest-xdist groups of tests that run one after another in one process; see tests/groups.py.
+
+    Its own `loadgroup` puts a group's name into a test's id, which does nothing since pytest 9.2, without a word.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    from tests.groups import group_of
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Groups(config, log)
+
+
+@pytest.fixture(scope="session")
+def shared_ray() -> Iterator[SmallRay]:
+    """A Ray of two CPUs and a pretended GPU for all tests that don't need one of their own."""
+    with small_ray() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package of tests/plugin, built and installed by pip; its parts break down on order."""
+    folder = tmp_path_factory.mktemp("installed")
+    install(folder)
+    return folder

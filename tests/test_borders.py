@@ -1,16 +1,33 @@
-"""Who may import what, and what `raysweep --help` may not."""
+"""Borders: one order of imports, Ray in one folder, no circles, and maps that agree with the tree.
+
+`FLOORS` is the order of imports. All imports count, those inside functions and under `TYPE_CHECKING`
+too. A folder or top-level module imports only names that come after it in `ORDER`.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "raysweep"
+from tests.paths import REPO
+from tests.syntax import parsed
+
+PACKAGE = REPO / "raysweep"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+FOLDERS = sorted({path.parent for path in MODULES})
+FLOORS = """
+    __main__ cli __init__ | sweep | pipeline stages tools | engine planning | config
+    | training_sets perturbations trainers generators language models problems
+    | storage analysis metrics rows prompts stats execution
+    | registry records programs hashing machine units seeding errors
+"""
+ORDER = FLOORS.replace("|", "").split()
+GROUND = FLOORS.rpartition("|")[2].split()
 HEAVY = (
     "ray",
     "torch",
@@ -27,26 +44,64 @@ HEAVY = (
 )
 
 
-def imports(path: Path, everywhere: bool) -> set[str]:
-    tree = ast.parse(path.read_text())
-    nodes = ast.walk(tree) if everywhere else iter(tree.body)
-    found = set()
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add(node.module or "")
-    return found
-
-
 def name_of(path: Path) -> str:
-    return str(path.relative_to(PACKAGE.parent))
+    return str(path.relative_to(REPO))
+
+
+def imports(path: Path, *, everywhere: bool) -> set[str]:
+    """Return the names that a module imports; ``from a import b`` counts as ``a.b`` where that is a module."""
+    tree = parsed(path)
+    names: set[str] = set()
+    for node in ast.walk(tree) if everywhere else iter(tree.body):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            names |= {name if is_module(name := f"{module}.{alias.name}") else module for alias in node.names}
+    return names
+
+
+def is_module(name: str) -> bool:
+    path = REPO / name.replace(".", "/")
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def room(name: str) -> str:
+    """Return the folder or module of the package's top level that a dotted name lies in."""
+    return name.split(".")[1] if "." in name else "__init__"
+
+
+def inside(path: Path, everywhere: bool = True) -> set[str]:
+    return {name for name in imports(path, everywhere=everywhere) if name.split(".")[0] == "raysweep"}
+
+
+def test_the_top_level_holds_what_the_order_names_and_nothing_else():
+    there = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert there == set(ORDER)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_only_the_engine_imports_ray(path):
-    inside = path.parent == PACKAGE / "engine"
-    assert inside or not [name for name in imports(path, everywhere=True) if name.split(".")[0] == "ray"]
+def test_imports_follow_the_order(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    lower = ORDER[ORDER.index(own) :]
+    wrong = {name for name in inside(path) if room(name) not in lower}
+    assert not wrong, f"{own} imports {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_the_ray_engine_imports_ray(path):
+    allowed = path.parent == PACKAGE / "engine" / "ray"
+    assert allowed or not [name for name in imports(path, everywhere=True) if name.split(".")[0] == "ray"]
+
+
+def test_the_ray_engine_is_imported_inside_functions_of_sweep_and_doctor_only():
+    for path in MODULES:
+        own = path.relative_to(PACKAGE)
+        if own.parts[:2] == ("engine", "ray"):
+            continue
+        assert not [name for name in inside(path, everywhere=False) if name.startswith("raysweep.engine.ray")], path
+        if own.parts[0] != "sweep" and own.parts[:2] != ("tools", "doctor"):
+            assert not [name for name in inside(path) if name.startswith("raysweep.engine.ray")], path
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -54,114 +109,83 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
     assert not [name for name in imports(path, everywhere=False) if name.split(".")[0] in HEAVY]
 
 
-LAYERS = [
-    {
-        "records",
-        "programs",
-        "errors",
-        "seeding",
-        "registry",
-        "tables",
-        "provenance",
-        "terminal",
-        "machine",
-        "run_log",
-        "background",
-    },
-    {"storage"},
-    {
-        "models",
-        "language",
-        "problems",
-        "perturbations",
-        "textattack",
-        "training_sets",
-        "jsonrows",
-        "hub_rows",
-        "textdiff",
-    },
-    {"trainers", "generators", "execution", "metrics", "analysis", "audit"},
-    {"config", "config_types", "config_models", "config_running", "stored_config", "document"},
-    {"engine", "grid", "progress", "attempts", "inputs", "method_inputs", "config_file"},
-    {
-        "plans",
-        "set_plans",
-        "set_planning",
-        "planning",
-        "plan_keys",
-        "stage_inputs",
-        "sweep_folder",
-        "grid_rows",
-        "samples",
-        "samples_part",
-        "samples_scores",
-    },
-    {"reference_times", "training_stage", "training_set_stage", "judging_stage", "evaluation_stage", "pipeline"},
-    {
-        "reporting",
-        "report_settings",
-        "report_execution",
-        "run_guards",
-        "making",
-        "leakage_text",
-        "sweep",
-        "data_sets",
-        "watching",
-        "space",
-    },
-    {
-        "perturb_view",
-        "audit_view",
-        "plan_view",
-        "show",
-        "status_view",
-        "cell_view",
-        "tools",
-        "attacking",
-        "attack_view",
-        "samples_run",
-        "samples_view",
-        "doctor",
-        "doctor_checks",
-        "doctor_view",
-    },
-    {"cli", "cli_attack", "cli_tools", "cli_options", "cli_end", "__main__", "__init__"},
-]
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_no_folder_has_a_circle(folder):
+    """Imports of modules under `folder`, seen as edges between its own files and sub-folders."""
+    prefix = "raysweep." + ".".join(folder.relative_to(PACKAGE).parts) if folder != PACKAGE else "raysweep"
+    prefix = prefix.rstrip(".")
+    edges: dict[str, set[str]] = {}
+    for path in folder.rglob("*.py"):
+        own = path.relative_to(folder).parts[0].removesuffix(".py")
+        for name in inside(path):
+            rest = name.removeprefix(prefix)
+            if name.startswith(f"{prefix}.") and (other := rest.split(".")[1]) != own:
+                edges.setdefault(own, set()).add(other)
+    assert not circle(edges)
 
 
-def layer(module: str) -> int:
-    return next(at for at, names in enumerate(LAYERS) if module in names)
+def circle(edges: dict[str, set[str]]) -> list[str]:
+    """Return the names on a circle of the graph; empty when there is none."""
+    done: set[str] = set()
+
+    def visit(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return way[way.index(name) :]
+        if name in done:
+            return []
+        for other in sorted(edges.get(name, ())):
+            if found := visit(other, [*way, name]):
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in sorted(edges) if (found := visit(name, []))), [])
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_point_down(path):
-    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    for name in imports(path, everywhere=False):
-        parts = name.split(".")
-        if parts[0] == "raysweep" and len(parts) > 1:
-            assert layer(parts[1]) <= layer(own), f"{own} imports {name}"
+def test_a_circle_is_found():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+    assert not circle({"a": {"b", "c"}, "b": {"c"}})
 
 
-def test_analysis_and_metrics_see_records_only():
-    for folder in ("analysis", "metrics"):
+def test_numbers_see_records_only():
+    """`metrics`, `stats` and `analysis` import the ground floor and each other."""
+    for folder in ("metrics", "stats", "analysis"):
         for path in (PACKAGE / folder).rglob("*.py"):
-            own = {n for n in imports(path, everywhere=True) if n.startswith("raysweep.")}
-            allowed = (
-                f"raysweep.{folder}",
-                "raysweep.records",
-                "raysweep.programs",
-                "raysweep.errors",
-                "raysweep.registry",
-                "raysweep.seeding",
-                "raysweep.textdiff",
-            )
-            assert all(name.startswith(allowed) for name in own), (path, own)
+            assert {room(name) for name in inside(path)} <= {"metrics", "stats", "analysis", *GROUND}, path
+
+
+def test_execution_imports_programs_and_errors_only():
+    for path in (PACKAGE / "execution").rglob("*.py"):
+        assert {room(name) for name in inside(path)} <= {"execution", "programs", "errors"}, path
+
+
+def test_only_the_command_line_prints():
+    for path in MODULES:
+        calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
+        prints = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"]
+        assert not prints or path.is_relative_to(PACKAGE / "cli"), path
+
+
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != PACKAGE], ids=name_of)
+def test_a_folders_docstring_names_its_files(folder):
+    """One sentence about the folder, then a line ``name.py: what it does`` or ``name/: what is in it`` for each."""
+    text = ast.get_docstring(parsed(folder / "__init__.py")) or ""
+    listed = set(re.findall(r"^ *(\w+(?:\.py|/)) ", text, re.MULTILINE))
+    modules = {path.name for path in folder.glob("*.py") if path.name != "__init__.py"}
+    there = modules | {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
+    assert text.partition("\n")[0].endswith(".") and listed == there
+
+
+def test_the_readme_map_lists_the_folders():
+    tree = (REPO / "README.md").read_text().partition("\n## Where everything lives\n")[2]
+    listed = re.findall(r"^  (\w+)(?:\.py|/) ", tree, re.MULTILINE)
+    assert sorted(listed) == sorted({*ORDER, "__main__"} - {"__main__", "__init__"})
 
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys, raysweep.cli\n"
-        "try: raysweep.cli.main(['--help'])\n"
+        "import sys, raysweep.cli.app\n"
+        "try: raysweep.cli.app.main(['--help'])\n"
         "except SystemExit as end: assert not end.code\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )

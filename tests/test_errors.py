@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from raysweep.document import ConfigError
+from raysweep.config.document import ConfigError
 from raysweep.errors import ExecutionNotAllowed, RaysweepError, StoreError, UnknownName, UsageError, did_you_mean
 
 ERRORS = [

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-import pytest
-
-from raysweep.machine import accelerators, cores, disk, memory
+from raysweep.machine import accelerators, disk, memory
 
 GIB = 2**30
 MEMINFO = f"MemTotal: {16 * 2**20} kB\nMemFree: 100 kB\nMemAvailable: {12 * 2**20} kB\nHugePages_Total: 0\n"
@@ -52,29 +49,6 @@ def test_version_1_in_a_container_shows_its_own_limit_at_the_root(tmp_path):
 def test_version_1_writes_a_huge_number_for_no_limit(tmp_path):
     group = {"proc/self/cgroup": "4:memory:/", "sys/fs/cgroup/memory/memory.limit_in_bytes": 2**63 - 4096}
     assert memory(machine(tmp_path, group)).limit is None
-
-
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({"proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/cpu.max": "50000 100000"}, 0.5),
-        ({"proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/cpu.max": "max 100000"}, None),
-        ({"proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/cpu.max": "999900000 100000"}, None),
-        (
-            {
-                "proc/self/cgroup": "3:cpu,cpuacct:/a",
-                "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": 25000,
-                "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": 100000,
-            },
-            0.25,
-        ),
-        ({"proc/self/cgroup": "3:cpu:/a", "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": -1}, None),
-        ({}, None),
-    ],
-)
-def test_a_quota_counts_where_it_is_below_the_usable_cores(tmp_path, files, quota):
-    found = cores(machine(tmp_path, files))
-    assert (found.usable, found.quota) == (len(os.sched_getaffinity(0)), quota)
 
 
 def test_a_disk_is_that_of_the_innermost_mount_and_of_the_last_one_there(tmp_path):

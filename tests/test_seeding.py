@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from raysweep.seeding import derive, numpy_rng, python_rng, torch_rng
 
 
@@ -16,6 +18,7 @@ def test_a_stream_depends_on_every_name_and_their_borders():
     assert len(streams) == 7
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same_numbers():
     draws = "python_rng(3, 'x').random(), numpy_rng(3, 'x').random(), torch_rng(3, 'x').initial_seed()"
     code = f"from raysweep.seeding import *; print({draws})"

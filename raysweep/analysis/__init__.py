@@ -1,1 +1,15 @@
-"""What a reader sees of a sweep, made from records alone: tables, figures, findings, the HTML report."""
+"""Turns the scores and samples of a sweep into tables, figures and the HTML report.
+
+sweep/report.py calls this folder with records; nothing here reads the store.
+
+    score_book.py    indexes scores and failures by model, training set and test set
+    table.py         the table record, written as Markdown or CSV
+    score_tables.py  builds the tables of a sweep
+    findings.py      writes the headline of each model
+    outcomes.py      builds the table of outcomes: why completions fail
+    trainings.py     builds the table of trainings: rows, dropped rows, losses
+    figures.py       draws the figure of a sweep and loss curves as SVG
+    report.py        renders the report as one HTML file
+    sample_viewer.py packs prompts and completions into JSON for the report's sample viewer
+    textdiff.py      compares two texts word by word and marks the changes
+"""

@@ -1,8 +1,9 @@
-"""The figure of a sweep as SVG: clean and perturbed pass@1 of every training set, one panel per base model.
+"""Draws SVGs: clean and perturbed pass@1 per training set, one panel per model variant; the loss curve of a training.
 
-Each row is a training set: a disc for clean prompts, a diamond for perturbed ones, a band for each 95 % interval, RD in
-a column beside them. The two colours are Okabe and Ito's, told apart by shape as well. Colours are CSS variables
-with fallbacks, so the same text follows a light or a dark page. Equal scores give equal bytes.
+Each row is a training set: a disc for clean prompts, a diamond for the headline's perturbation, both with a band for
+the 95 % interval, a grey mark for each other perturbation, and the headline's RD in a column at the right. The two
+colours are Okabe and Ito's, and the shapes differ too. Colours are CSS variables with fallbacks, so the same SVG fits a
+light and a dark page. Equal scores give equal bytes.
 """
 
 from __future__ import annotations
@@ -11,88 +12,120 @@ import io
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from raysweep.analysis.layout import CLEAN, Failure, Line, Order, Place, ScoreBook
-from raysweep.records import Score
+from raysweep.analysis.findings import problems_text
+from raysweep.analysis.score_book import Failure, ModelVariant, Order, ScoreBook, ScoreKey
+from raysweep.records import CLEAN, Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = {  # CSS variable -> (light, dark); the light one is what matplotlib draws with
+_COLOURS = {  # CSS variable -> (light, dark); matplotlib draws with the light one
     "--rs-ink": ("#1c1b1a", "#e8e6e1"),
     "--rs-muted": ("#66635e", "#a5a29b"),
     "--rs-rule": ("#dcd8d0", "#3b3a37"),
     "--rs-clean": ("#0072b2", "#56b4e9"),
     "--rs-perturbed": ("#c2410c", "#f0894e"),
 }
+_UNCUT: dict[str, Any] = {"clip_on": False}  # marks at 0 and 100 % are whole
 _INK, _MUTED, _RULE, _CLEAN, _PERTURBED = (light for light, _ in _COLOURS.values())
+_OTHER: dict[str, Any] = {"color": _MUTED, "markerfacecolor": "none", "markersize": 5.5, "markeredgewidth": 1.1}
 _PANEL_INCHES = 4.6
 _ROW_INCHES = 0.36
+_LEGEND_INCHES = 0.19  # a line of the legend
+_SHAPES = "^svph<>X"  # of the perturbations beside the headline's; where there are more, all have a stroke
+_LONG_LABEL = 30  # characters; longer ones have a line of the legend for themselves
+_CURVE_WIDTH, _CURVE_HEIGHT = 120, 26  # px of a loss curve
 
 
 def effect_figure(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> str:
-    """Return the whole figure: a panel per model, a row of panels per problem set, on `order.headline`."""
+    """Return the whole figure: one panel per model variant and problem set, with all perturbations."""
     book = ScoreBook.of(scores, order, failures)
-    return draw(book, [(line, problems) for problems in book.problem_sets for line in book.lines])
+    return draw(book, [(variant, problems) for problems in book.problem_sets for variant in book.variants])
 
 
-def draw(book: ScoreBook, panels: Sequence[tuple[Line, str]]) -> str:
-    """Return an SVG with one panel per (line, problem set), two side by side; empty text where there are none."""
+def draw(book: ScoreBook, panels: Sequence[tuple[ModelVariant, str]]) -> str:
+    """Return an SVG with one panel per (variant, problem set), two side by side; empty text where there are none."""
     if not panels or not book.headline:
         return ""
     import matplotlib
     from matplotlib.figure import Figure
 
-    wide = min(2, len(panels))
-    high = math.ceil(len(panels) / wide)
-    panel_height = _ROW_INCHES * len(book.training_sets) + 1.15
+    columns = min(2, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    panel_height = _ROW_INCHES * len(book.training_sets) + 1.14 + _LEGEND_INCHES * _legend_lines(book)
     settings: dict[Any, Any] = {
         "svg.hashsalt": "raysweep",
-        "svg.fonttype": "none",  # text stays text
-        "text.parse_math": False,  # names may hold a dollar sign
+        "svg.fonttype": "none",  # keep text as text, not as paths
+        "text.parse_math": False,  # names may contain a dollar sign
         "text.color": _INK,
         "font.family": "DejaVu Sans",
         "font.size": 10,
     }
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(_PANEL_INCHES * wide, panel_height * high))
-        for number, (line, problems) in enumerate(panels, 1):
-            _panel(figure.add_subplot(high, wide, number), book, line, problems)
+        figure = Figure(figsize=(_PANEL_INCHES * columns, panel_height * rows))
+        for number, (variant, problems) in enumerate(panels, 1):
+            _panel(figure.add_subplot(rows, columns, number), book, variant, problems)
         figure.tight_layout(w_pad=3, h_pad=2)
         return _svg(figure)
 
 
-def _panel(axes: Axes, book: ScoreBook, line: Line, problems: str) -> None:
+def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) -> None:
     limit = _upper_limit(book)
     for row, training_set in enumerate(book.training_sets):
-        _dumbbell(axes, book, Place(line, training_set, problems, book.headline), row, limit)
-    axes.set_yticks(range(len(book.training_sets)), labels=list(book.training_sets))
+        _dumbbell(axes, book, ScoreKey(variant, training_set, problems, book.headline), row, limit)
+    axes.set_yticks(range(len(book.training_sets)), labels=[_row_label(book, name) for name in book.training_sets])
     axes.set_ylim(len(book.training_sets) - 0.5, -0.6)
     axes.set_xlim(0, limit)
-    axes.set_xlabel(f"pass@1 on {problems}, %", color=_MUTED)
-    axes.set_title(line.label, loc="left", fontsize=12, fontweight="bold", pad=26)
+    axes.set_xlabel(f"pass@1 on {problems}, %{_sizes(book, variant, problems)}", color=_MUTED)
+    pad = 26 + 72 * _LEGEND_INCHES * _legend_lines(book)
+    axes.set_title(variant.label, loc="left", fontsize=12, fontweight="bold", pad=pad)
     axes.text(limit * 1.05, -0.85, "RD", color=_MUTED, va="bottom", ha="left")
     axes.grid(axis="x", color=_RULE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=0, labelcolor=_INK)
+    axes.tick_params(axis="y", pad=9)  # room for a mark at 0 %
     axes.spines[:].set_visible(False)
-    _legend(axes, book.headline)
+    _legend(axes, book)
 
 
-def _dumbbell(axes: Axes, book: ScoreBook, place: Place, row: int, limit: float) -> None:
-    clean = book.score(Place(place.line, place.training_set, place.problem_set, CLEAN), "pass@1")
-    perturbed, rd = book.score(place, "pass@1"), book.score(place, "RD")
-    if clean is not None and perturbed is not None:
-        axes.plot([100 * clean.value, 100 * perturbed.value], [row, row], color=_MUTED, linewidth=1.2, zorder=2)
+def _sizes(book: ScoreBook, variant: ModelVariant, problems: str) -> str:
+    """Return the number of problems behind a panel's points as text; empty where there are no points."""
+    keys = [
+        ScoreKey(variant, training_set, problems, name)
+        for training_set in book.training_sets
+        for name in (CLEAN, *book.perturbations)
+    ]
+    sizes = {score.n for key in keys if (score := book.score(key, "pass@1")) is not None}
+    return f" ({problems_text(sizes)})" if sizes else ""
+
+
+def _row_label(book: ScoreBook, training_set: str) -> str:
+    """Return a training set's name, with its words if it is a code that the legend doesn't explain."""
+    explained = training_set in book.perturbations or book.order.trained_with.get(training_set) != training_set
+    return training_set if explained else book.order.training_label(training_set)
+
+
+def _dumbbell(axes: Axes, book: ScoreBook, key: ScoreKey, row: int, limit: float) -> None:
+    clean = book.score(ScoreKey(key.variant, key.training_set, key.problem_set, CLEAN), "pass@1")
+    perturbed, rd = book.score(key, "pass@1"), book.score(key, "RD")
+    others = [(marker, book.score(replace(key, perturbation=name), "pass@1")) for name, marker in _others(book)]
+    values = [s.value for s in (clean, perturbed, *(s for _, s in others)) if s is not None and not math.isnan(s.value)]
+    if len(values) > 1:
+        axes.plot([100 * min(values), 100 * max(values)], [row, row], color=_MUTED, linewidth=1, zorder=2, **_UNCUT)
+    for marker, score in others:
+        if score is not None and not math.isnan(score.value):
+            axes.plot([100 * score.value], [row], marker, zorder=3.5, **_OTHER, **_UNCUT)
     _point(axes, clean, row, _CLEAN, "o")
     _point(axes, perturbed, row, _PERTURBED, "D")
     if rd is not None:
         text = "–" if math.isnan(rd.value) else f"{100 * rd.value:.0f} %".replace("-", "−")
         axes.text(limit * 1.05, row, text, va="center", ha="left", fontweight="bold")
-    elif clean is None and perturbed is None:
-        reason = "failed" if book.failure(place) else ("missing" if book.is_missing(place) else "not evaluated")
+    elif not values:
+        reason = "failed" if book.failure(key) else ("missing" if book.is_missing(key) else "not evaluated")
         axes.text(limit * 0.02, row, reason, va="center", color=_MUTED, fontstyle="italic")
 
 
@@ -101,34 +134,82 @@ def _point(axes: Axes, score: Score | None, row: int, colour: str, marker: str) 
         return
     if not (math.isnan(score.low) or math.isnan(score.high)):
         ends = [100 * score.low, 100 * score.high]
-        axes.plot(ends, [row, row], color=colour, alpha=0.28, linewidth=7, solid_capstyle="butt", zorder=3)
-    axes.plot([100 * score.value], [row], marker, color=colour, markersize=7 if marker == "o" else 6, zorder=4)
+        axes.plot(ends, [row, row], color=colour, alpha=0.28, linewidth=7, solid_capstyle="butt", zorder=3, **_UNCUT)
+    size = 7 if marker == "o" else 6
+    axes.plot([100 * score.value], [row], marker, color=colour, markersize=size, zorder=4, **_UNCUT)
 
 
-def _legend(axes: Axes, headline: str) -> None:
+def _others(book: ScoreBook) -> list[tuple[str, str]]:
+    """Return the perturbations beside the headline's, worst first, each with the shape of its mark."""
+    names = [name for name in book.worst_first if name != book.headline]
+    return list(zip(names, _SHAPES if len(names) <= len(_SHAPES) else "|" * len(names), strict=False))
+
+
+def _legend_entries(book: ScoreBook) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return label, shape and style of each kind of mark."""
+    others, label = _others(book), book.order.test_label
+    explained = [(label(name), marker, _OTHER) for name, marker in others]
+    if len(others) > len(_SHAPES):
+        explained = [(f"each of the {len(others)} other perturbations", "|", _OTHER)]
+    return [
+        ("clean prompts", "o", {"color": _CLEAN, "markersize": 6}),
+        (label(book.headline), "D", {"color": _PERTURBED, "markersize": 6}),
+        *explained,
+    ]
+
+
+def _legend_columns(book: ScoreBook) -> int:
+    return 2 if all(len(label) <= _LONG_LABEL for label, _, _ in _legend_entries(book)) else 1
+
+
+def _legend_lines(book: ScoreBook) -> int:
+    return math.ceil(len(_legend_entries(book)) / _legend_columns(book))
+
+
+def _legend(axes: Axes, book: ScoreBook) -> None:
+    """Explain the marks above the panel, row by row; matplotlib itself fills a legend column by column."""
     from matplotlib.lines import Line2D
 
-    names = (("clean prompts", "o", _CLEAN), (f"perturbed prompts ({headline})", "D", _PERTURBED))
-    handles = [Line2D([], [], marker=m, color=c, linestyle="none", markersize=6, label=name) for name, m, c in names]
+    columns, entries = _legend_columns(book), _legend_entries(book)
+    handles = [Line2D([], [], marker=m, linestyle="none", label=label, **style) for label, m, style in entries]
     axes.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False, fontsize=9,
-        labelcolor=_MUTED, handletextpad=0.2, columnspacing=1.2, borderpad=0,
+        handles=[handle for column in range(columns) for handle in handles[column::columns]],
+        loc="lower left", bbox_to_anchor=(-0.07, 1.0), ncols=columns, frameon=False, fontsize=9,
+        labelcolor=_MUTED, handletextpad=0.2, columnspacing=1.2, borderpad=0, labelspacing=0.35, borderaxespad=1.5,
     )  # fmt: skip
 
 
+def loss_curve(points: Sequence[tuple[float, float]]) -> str:
+    """Return a small SVG of a loss by step, from 0 at the bottom; empty text for fewer than two finite points."""
+    finite = [(step, loss) for step, loss in points if math.isfinite(loss)]
+    if len(finite) < 2:
+        return ""
+    first, last, top = finite[0][0], finite[-1][0], max(loss for _, loss in finite) or 1.0
+    inner_width, inner_height = _CURVE_WIDTH - 6, _CURVE_HEIGHT - 6
+    path = " ".join(
+        f"{3 + inner_width * (step - first) / max(1, last - first):.1f},{3 + inner_height * (1 - loss / top):.1f}"
+        for step, loss in finite
+    )
+    end_x, end_y = path.split()[-1].split(",")
+    return (
+        f'<svg class="curve" viewBox="0 0 {_CURVE_WIDTH} {_CURVE_HEIGHT}" width="{_CURVE_WIDTH}" '
+        f'height="{_CURVE_HEIGHT}" aria-hidden="true"><polyline points="{path}"/>'
+        f'<circle cx="{end_x}" cy="{end_y}" r="2.5"/></svg>'
+    )
+
+
 def _upper_limit(book: ScoreBook) -> float:
-    """The common right end of all panels: the highest interval, rounded up to 20 %."""
-    shown = [
-        s for p in book.problem_sets for name in (CLEAN, book.headline) for s in book.everywhere(p, name, "pass@1")
-    ]
+    """Return the right end of all panels: the highest interval, rounded up to a multiple of 20 %."""
+    names = (CLEAN, *book.perturbations)
+    shown = [s for p in book.problem_sets for name in names for s in book.all_scores(p, name, "pass@1")]
     highest = max((v for s in shown for v in (s.value, s.high) if not math.isnan(v)), default=1.0)
     return min(100.0, 20.0 * max(1, math.ceil(highest * 5)))
 
 
 def _svg(figure: Figure) -> str:
     out = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # no time and no version: equal bytes every time
-    figure.savefig(out, format="svg", transparent=True, metadata=nothing)
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # time and version would change the bytes
+    figure.savefig(out, format="svg", transparent=True, metadata=no_metadata)
     svg = out.getvalue()
     for name, (light, _) in _COLOURS.items():
         svg = svg.replace(light, f"var({name}, {light})")

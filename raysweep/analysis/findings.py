@@ -1,85 +1,158 @@
-"""The headline of a sweep, one sentence per model: what it loses under perturbation, and after fine-tuning on it."""
+"""Writes one headline per model: what it loses under the headline's perturbation and under each other one.
+
+The headline's training set has the same perturbation. Without one it is the widest mix of the training sets, else the
+one that loses least, and the sentence says so.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from raysweep.analysis.layout import BASE, CLEAN, Failure, Line, Order, Place, ScoreBook
-from raysweep.records import Score
+from raysweep.analysis.score_book import Failure, ModelVariant, Order, ScoreBook, ScoreKey
+from raysweep.records import BASE, CLEAN, Score
+from raysweep.units import count
+
+
+@dataclass(frozen=True)
+class Drop:
+    """What a model loses under one perturbation. RDs are shares of clean pass@1; NaN if undefined or missing."""
+
+    label: str  # "changed case (C3)"
+    base_rd: float
+    tuned_rd: float
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One model's headline. RDs are shares of clean pass@1; NaN where there is none."""
+    """One model's headline. RDs are shares of clean pass@1; NaN if undefined or missing."""
 
-    label: str  # the model, and the recipe or seed where there are several
+    label: str  # the model variant's label
     problem_set: str
     perturbation: str
-    tuned_on: str  # the training set that answers the perturbation; "" where there is none
+    tuned_on: str  # the headline's training set, or ""
     base_rd: float
     tuned_rd: float
-    control_rd: float  # of the model fine-tuned on clean prompts
+    control_rd: float  # RD after fine-tuning on clean prompts
     sentence: str
-    detail: str  # pass@1 beside every RD of the sentence
+    detail: str  # clean and perturbed pass@1 behind every RD of the sentence, and the number of problems
+    drops: tuple[Drop, ...]  # one for each perturbation, worst first; empty if there is one only
+    drops_of: str  # the models of `drops` in words: "not fine-tuned → fine-tuned on typos (C)"
 
     @property
     def complete(self) -> bool:
-        """Both ends of the comparison, base and tuned, are numbers."""
+        """Return True if both RDs of the comparison, base and tuned, are numbers."""
         return not (math.isnan(self.base_rd) or math.isnan(self.tuned_rd))
 
 
 def findings(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> list[Finding]:
-    """Return the finding of each model on each problem set, on `order.headline`; empty where nothing is perturbed."""
+    """Return one finding per model variant and problem set; none if nothing is perturbed."""
     book = ScoreBook.of(scores, order, failures)
     if not book.headline:
         return []
-    return [_finding(book, line, problems) for problems in book.problem_sets for line in book.lines]
+    return [_finding(book, variant, problems) for problems in book.problem_sets for variant in book.variants]
 
 
 def percent(share: float) -> str:
-    """Return a share as whole percent: 0.474 gives ``47 %``."""
-    return f"{round(100 * share)} %".replace("-", "−")
+    """Format a share as whole percent: 0.474 gives ``47 %``; a share that is no number gives a dash."""
+    return "–" if math.isnan(share) else f"{round(100 * share)} %".replace("-", "−")
 
 
-def _finding(book: ScoreBook, line: Line, problems: str) -> Finding:
-    perturbation = book.headline
-    tuned = [name for name in book.training_sets if name not in (BASE, CLEAN)]
-    tuned_on = perturbation if perturbation in tuned else (tuned[-1] if tuned else "")
-    places = [Place(line, name, problems, perturbation) for name in (BASE, tuned_on, CLEAN)]
-    base, own, control = (_value(book, place, "RD") for place in places)
+def problems_text(sizes: Collection[int]) -> str:
+    """Return ``240 problems``, or ``238 to 240 problems`` where numbers rest on different ones."""
+    least, most = min(sizes), max(sizes)
+    return f"{least:,} to {count(most, 'problem')}" if least < most else count(most, "problem")
+
+
+def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
+    perturbation, order = book.headline, book.order
+    tuned_on, choice = _tuned_on(book, variant, problems)
+    keys = [ScoreKey(variant, name, problems, perturbation) for name in (BASE, tuned_on, CLEAN)]
+    base, tuned_rd, control = (_value(book, key, "RD") for key in keys)
     where = f" on {problems}" if len(book.problem_sets) > 1 else ""
+    under, tuned_label = order.test_label(perturbation), order.training_label(tuned_on)
     if math.isnan(base):
-        score = book.score(places[0], "RD")
+        score = book.score(keys[0], "RD")
         reason = score.note if score is not None and score.note else "no result"
-        sentence = f"{line.label} has no relative drop{where} under {perturbation} ({reason})"
+        sentence = f"what {variant.label} loses{where} under {under} can't be measured: {reason}"
     else:
-        sentence = f"{line.label} {_loses(base)} of its pass@1{where} under {perturbation}"
-    if not math.isnan(own):
-        sentence += f"; fine-tuned on {tuned_on} it {_loses(own)}"
+        sentence = f"{variant.label} {_change_words(base)} of its pass@1{where} under {under}"
+    if not math.isnan(tuned_rd):
+        sentence += f"; fine-tuned on {tuned_label}{choice} it {_change_words(tuned_rd)}"
     if not math.isnan(control):
-        sentence += f"; fine-tuned on clean prompts it {_loses(control)}"
-    names = ("not fine-tuned", f"fine-tuned on {tuned_on}", "fine-tuned on clean prompts")
-    passes = [text for name, place in zip(names, places, strict=True) if (text := _passes(book, name, place))]
-    detail = f"pass@1 on clean and on perturbed prompts: {'; '.join(passes)}." if passes else ""
-    return Finding(line.label, problems, perturbation, tuned_on, base, own, control, f"{sentence}.", detail)
+        sentence += f"; fine-tuned on clean prompts it {_change_words(control)}"
+    names = ("not fine-tuned", f"fine-tuned on {tuned_label}", "fine-tuned on clean prompts")
+    drops = _drops(book, keys[0], keys[1])
+    drops_of = " → ".join(names[:2] if any(not math.isnan(drop.tuned_rd) for drop in drops) else names[:1])
+    return Finding(
+        variant.label,
+        problems,
+        perturbation,
+        tuned_on,
+        base,
+        tuned_rd,
+        control,
+        f"{sentence}.",
+        _detail(book, names, keys),
+        drops,
+        drops_of,
+    )
 
 
-def _passes(book: ScoreBook, name: str, place: Place) -> str:
-    """What RD leaves out (study.md section 7): both pass@1 and their difference; "" where one is not known."""
-    clean = _value(book, replace(place, perturbation=CLEAN), "pass@1")
-    perturbed = _value(book, place, "pass@1")
+def _tuned_on(book: ScoreBook, variant: ModelVariant, problems: str) -> tuple[str, str]:
+    """Return the training set of the headline, and how it was chosen where a reader would not expect it."""
+    tuned = [name for name in book.training_sets if name not in (BASE, CLEAN)]
+    made_with = {name: book.order.trained_with.get(name, name) for name in tuned}
+    if book.headline in tuned:
+        return book.headline, ""
+    for wanted in (book.headline, *book.order.mixes):
+        if same := [name for name in tuned if made_with[name] == wanted]:
+            return same[0], ""
+    losses = {name: _value(book, ScoreKey(variant, name, problems, book.headline), "RD") for name in tuned}
+    defined = [name for name in tuned if not math.isnan(losses[name])]
+    if not defined:
+        return (tuned[0] if tuned else ""), ""
+    best = min(defined, key=lambda name: losses[name])
+    return best, f", of {len(defined)} training sets the one that loses least," if len(defined) > 1 else ""
+
+
+def _drops(book: ScoreBook, base: ScoreKey, tuned: ScoreKey) -> tuple[Drop, ...]:
+    """Return what the model loses under each perturbation, worst first; empty if there is one only."""
+    if len(book.perturbations) < 2:
+        return ()
+    drops = [
+        Drop(
+            book.order.test_label(name),
+            _value(book, replace(base, perturbation=name), "RD"),
+            _value(book, replace(tuned, perturbation=name), "RD"),
+        )
+        for name in book.worst_first
+    ]
+    return tuple(sorted(drops, key=lambda drop: math.inf if math.isnan(drop.base_rd) else -drop.base_rd))
+
+
+def _detail(book: ScoreBook, names: Sequence[str], keys: Sequence[ScoreKey]) -> str:
+    passes = [text for name, key in zip(names, keys, strict=True) if (text := _pass_rates(book, name, key))]
+    sizes = {score.n for key in keys if (score := book.score(key, "pass@1")) is not None}
+    problems = f" ({problems_text(sizes)})" if sizes else ""
+    return f"pass@1 on clean and on perturbed prompts{problems}: {'; '.join(passes)}." if passes else ""
+
+
+def _pass_rates(book: ScoreBook, name: str, key: ScoreKey) -> str:
+    """Describe both pass@1 and their difference, which RD hides (study.md section 7); empty if one is unknown."""
+    clean = _value(book, replace(key, perturbation=CLEAN), "pass@1")
+    perturbed = _value(book, key, "pass@1")
     if math.isnan(clean) or math.isnan(perturbed):
         return ""
     points = f"{round(100 * (perturbed - clean)):+d}".replace("-", "−")
     return f"{name} {percent(clean)} and {percent(perturbed)} ({points} points)"
 
 
-def _value(book: ScoreBook, place: Place, metric: str) -> float:
-    score = book.score(place, metric)
+def _value(book: ScoreBook, key: ScoreKey, metric: str) -> float:
+    score = book.score(key, metric)
     return math.nan if score is None else score.value
 
 
-def _loses(rd: float) -> str:
+def _change_words(rd: float) -> str:
     return f"{'gains' if round(100 * rd) < 0 else 'loses'} {percent(abs(rd))}"

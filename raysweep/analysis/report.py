@@ -1,7 +1,7 @@
-"""The report of a sweep: one HTML file with everything in it, which opens from disk and asks no server for anything.
+"""Renders the report of a sweep: one self-contained HTML file that opens from disk without any server.
 
-The page runs only the script it was made with (its hash stands in the page's content security policy), and what models
-wrote reaches it as JSON and as text nodes, so that no completion can act on the reader.
+The page's content security policy holds the hash of its script, so that no other script runs. Texts of models are
+embedded as JSON and shown as text nodes, so that no completion can act on the reader.
 """
 
 from __future__ import annotations
@@ -15,28 +15,35 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from raysweep.analysis.figures import draw
+from raysweep.analysis.figures import draw, loss_curve
 from raysweep.analysis.findings import findings, percent
-from raysweep.analysis.layout import Failure, Order, ScoreBook
-from raysweep.analysis.samples import PairSamples, embed
+from raysweep.analysis.outcomes import PairOutcomes, outcome_tables
+from raysweep.analysis.sample_viewer import PairSamples, samples_json
+from raysweep.analysis.score_book import Failure, Order, ScoreBook, labelled
+from raysweep.analysis.score_tables import failures_by_error, tables
 from raysweep.analysis.table import Column, Row, Table
-from raysweep.analysis.tables import tables
+from raysweep.analysis.trainings import Training, training_table
 from raysweep.records import Score
+from raysweep.units import count
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+UNITS = ("%", "points?", "problems?", "tokens?", "steps?", "rows?", "draws?", "cells?", "s", "min", "KiB", "MiB", "GiB")
+"""Words that stay on the line of the number before them."""
+DROPS_SHOWN = 6
+"""Perturbations that a finding lists at once; the page opens the others on demand."""
 WIDE_COLUMNS = 16
-"""Tables with more columns scroll inside their own frame."""
+"""Tables with more columns than this scroll inside a frame."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a report shows. `settings` and `provenance`: (label, value) lines, both for people."""
+    """The content of a report. `settings` and `provenance` are (label, value) lines of readable text."""
 
     name: str
     title: str
-    notice: str  # what the reader must not conclude; shown first, "" for none
+    notice: str  # a warning against wrong conclusions, shown first; "": none
     scores: Sequence[Score]
     order: Order
     settings: Sequence[tuple[str, str]]
@@ -44,11 +51,14 @@ class Report:
     failures: Sequence[Failure]
     provenance: Sequence[tuple[str, str]]
     samples: Sequence[PairSamples]
+    limit: str = ""  # what a limited run left out; "": nothing
+    outcomes: Sequence[PairOutcomes] = ()
+    trainings: Sequence[Training] = ()
 
 
 @dataclass(frozen=True)
 class Heading:
-    """A label of a table's head or side and how many columns or rows it spans."""
+    """A label of a table's head or side, and the number of columns or rows that it spans."""
 
     text: str
     span: int
@@ -58,47 +68,51 @@ def render_report(report: Report, max_samples_per_pair: int | None = None) -> st
     """Return the report as one HTML text; equal reports give equal texts.
 
     Args:
-        report: what to show.
-        max_samples_per_pair: see `raysweep.analysis.samples.embed`.
+        report: the content.
+        max_samples_per_pair: see `raysweep.analysis.sample_viewer.samples_json`.
     """
     from markupsafe import Markup
 
     book = ScoreBook.of(report.scores, report.order, report.failures)
     script = _asset("report.js")
-    every_table = tables(report.scores, report.order, report.failures)
+    all_tables = tables(report.scores, report.order, report.failures)
+    words = {**report.order.training_words, **report.order.words}
     html = (
         _environment()
         .get_template("report.html")
         .render(
             report=report,
             headline=book.headline,
+            headline_label=report.order.test_label(book.headline),
             findings=findings(report.scores, report.order, report.failures),
             figures=[Markup(svg) for svg in _figures(book)],
-            summaries=[table for table in every_table if table.stub == ("training set",)],
-            comparisons=[table for table in every_table if table.stub != ("training set",)],
-            samples=Markup(embed(report.samples, max_samples_per_pair)) if report.samples else "",
+            summaries=[table for table in all_tables if table.stub == ("training set",)],
+            comparisons=[table for table in all_tables if table.stub != ("training set",)],
+            reasons=_reasons(report),
+            failures=failures_by_error(report.failures),
+            samples=Markup(samples_json(report.samples, max_samples_per_pair, words)) if report.samples else "",
             style=Markup(_asset("report.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
-    return html.encode("utf-8", "replace").decode()  # lone surrogates in names or errors could not be saved
+    return html.encode("utf-8", "replace").decode()  # UTF-8 can't encode lone surrogates
 
 
 def column_groups(columns: Sequence[Column]) -> list[Heading]:
-    """Return the upper line of a table's head; empty where no column is in a group."""
+    """Return the upper row of a table's head; empty if no column belongs to a group."""
     groups = [Heading(name, len(list(members))) for name, members in groupby(columns, key=lambda c: c.group)]
     return groups if any(group.text for group in groups) else []
 
 
 def group_edges(columns: Sequence[Column]) -> list[int]:
-    """Return the numbers of the columns, from 0, that open a further group."""
+    """Return the indices of the columns at which a new group begins, without the first column."""
     return [i for i in range(1, len(columns)) if columns[i].group != columns[i - 1].group]
 
 
 def row_headings(rows: Sequence[Row]) -> list[list[Heading]]:
-    """Return each row's headings; a label that the row above has too is left out, and spans from there."""
-    listed: list[list[Heading]] = []
+    """Return each row's headings; a label that repeats the row above is left out, since the label above spans it."""
+    all_headings: list[list[Heading]] = []
     for number, row in enumerate(rows):
         headings = []
         for depth in range(len(row.labels)):
@@ -109,17 +123,54 @@ def row_headings(rows: Sequence[Row]) -> list[list[Heading]]:
             below = [other.labels[: depth + 1] == prefix for other in rows[number:]]
             span = 1 if is_last else (below.index(False) if False in below else len(below))
             headings.append(Heading(row.labels[depth], span))
-        listed.append(headings)
-    return listed
+        all_headings.append(headings)
+    return all_headings
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rows of a table under one first label, which has a line of its own. `size`: ``n = 240 problems``, or ""."""
+
+    label: str  # "" in a table with one column of labels
+    size: str  # "" where the table's title has it, or where the rows differ
+    rows: Sequence[Row]
+
+
+def row_blocks(table: Table) -> list[Block]:
+    """Return the rows in blocks of one first label, which becomes a line of its own, so that labels take less width.
+
+    A table with one column of labels is one block without a label.
+    """
+    if len(table.stub) == 1:
+        return [Block("", "", table.rows)]
+    blocks = [(label, list(rows)) for label, rows in groupby(table.rows, key=lambda row: row.labels[0])]
+    return [Block(label, _size(table, rows), [Row(r.labels[1:], r.cells) for r in rows]) for label, rows in blocks]
+
+
+def _size(table: Table, rows: Sequence[Row]) -> str:
+    sizes = {cell.n for row in rows for cell in row.cells if cell.n}
+    return f"n = {count(sizes.pop(), 'problem')}" if len(sizes) == 1 and not table.problems else ""
+
+
+def bound(text: str) -> str:
+    """Put a no-break space between each number and its unit, and around the sign of ``n = 240``."""
+    text = re.sub(rf"(?<=\d) (?=(?:{'|'.join(UNITS)})(?!\w))", "\u00a0", text)
+    return re.sub(r"\bn = (?=\d)", "n\u00a0=\u00a0", text)
+
+
+def _reasons(report: Report) -> list[Table]:
+    """Return the tables that say why a score is what it is: outcomes and trainings."""
+    trained = [training_table(report.trainings, report.order)] if report.trainings else []
+    return [*outcome_tables(report.outcomes, report.order), *trained]
 
 
 def _figures(book: ScoreBook) -> list[str]:
-    panels = [(line, problems) for problems in book.problem_sets for line in book.lines]
+    panels = [(variant, problems) for problems in book.problem_sets for variant in book.variants]
     return [_inline(draw(book, [panel]), f"fig{number}-") for number, panel in enumerate(panels) if book.headline]
 
 
 def _inline(svg: str, prefix: str) -> str:
-    """Return an SVG without its prolog, its ids made unique in a page of several."""
+    """Return an SVG without its prolog, with `prefix` before its ids, so that a page can hold several."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", body)
     return re.sub(r"<style>.*?</style>", "", body, count=1, flags=re.DOTALL)  # the page sets the colours
@@ -131,6 +182,7 @@ def _asset(name: str) -> str:
 
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("raysweep.analysis", "templates"),
@@ -139,7 +191,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["bound"] = bound
     environment.globals.update(
+        labelled=labelled,
+        loss_curve=lambda points: Markup(loss_curve(points)),
+        row_blocks=row_blocks,
+        drops_shown=DROPS_SHOWN,
         column_groups=column_groups,
         group_edges=group_edges,
         row_headings=row_headings,
@@ -147,6 +204,3 @@ def _environment() -> Environment:
         wide_columns=WIDE_COLUMNS,
     )
     return environment
-
-
-__all__ = ["Failure", "Order", "PairSamples", "Report", "Table", "render_report"]

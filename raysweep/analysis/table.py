@@ -1,7 +1,7 @@
-"""The table record, and how it is written as Markdown and as CSV.
+"""The table record, and its Markdown and CSV forms.
 
-Markdown shows rounded numbers with their intervals, for reading. CSV holds every number in full, its interval's ends in
-columns of their own, for other programs; a cell that failed or is missing says so in both.
+Markdown is for reading: rounded numbers with their intervals. CSV is for other programs: unrounded numbers, with the
+ends of intervals in separate columns. Both mark cells that failed or are missing.
 """
 
 from __future__ import annotations
@@ -9,14 +9,20 @@ from __future__ import annotations
 import csv
 import io
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from raysweep.analysis.score_book import labelled
+from raysweep.units import count
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One place of a table: `text` and `interval` as shown; `value`, `low`, `high` in the table's unit.
+class TableCell:
+    """One cell of a table: `text` and `interval` as shown; `value`, `low`, `high` unrounded, in the table's unit.
 
-    `state`: value | undefined | failed | missing | empty. `value` is NaN in all but the first.
+    `n` is shown once a table where it is the same for all cells, else beside each number.
+
+    `state`: value | undefined | failed | missing | empty. `value` is NaN in all states but the first.
     """
 
     text: str = ""
@@ -26,18 +32,20 @@ class Cell:
     high: float = math.nan
     note: str = ""  # becomes a footnote
     state: str = "empty"
+    n: int = 0  # number of problems behind the value; 0: it is no number over problems
+    curve: tuple[tuple[float, float], ...] = ()  # (step, loss): the HTML page draws it beside the text
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers. `group`: the heading it shares with its neighbours, with the unit."""
+    """A column of numbers. `group`: the heading that neighbouring columns share, with the unit."""
 
     name: str
     group: str = ""
 
     @property
     def full_name(self) -> str:
-        """Group and name: unique in its table."""
+        """Return group and name, which together are unique in a table."""
         return f"{self.group} {self.name}".strip()
 
 
@@ -46,70 +54,112 @@ class Row:
     """One row: its labels, one per entry of `Table.stub`, and its cells, one per column."""
 
     labels: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
 
     @property
-    def whole(self) -> Cell | None:
-        """The failed or missing cell that all cells of this row are, or None."""
-        first = self.cells[0] if self.cells else Cell()
-        alike = all(cell.text == first.text for cell in self.cells)
-        return first if alike and first.state in ("failed", "missing") else None
+    def spanning_cell(self) -> TableCell | None:
+        """Return the first cell if all cells failed or are missing with the same text, else None."""
+        first = self.cells[0] if self.cells else TableCell()
+        all_equal = all(cell.text == first.text for cell in self.cells)
+        return first if all_equal and first.state in ("failed", "missing") else None
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as a reader sees it. `stub`: the headings of the label columns."""
+    """A table as shown to readers.
+
+    `stub`: the headings of the label columns at its left. `row_words` and `column_words`: plain words for the codes of
+    perturbations and training sets among labels and columns. HTML shows them beside the codes, Markdown once a table.
+    """
 
     title: str
     caption: str
     stub: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    row_words: Mapping[str, str] = field(default_factory=dict)
+    column_words: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> str:
+        """Return ``n = 240 problems`` where all numbers rest on as many; otherwise an empty string."""
+        sizes = self._sizes
+        return f"n = {count(sizes.pop(), 'problem')}" if len(sizes) == 1 else ""
+
+    def size(self, cell: TableCell) -> str:
+        """Return ``n = 238`` for a cell of a table whose numbers don't all rest on as many problems; else empty."""
+        return f"n = {cell.n:,}" if cell.n and len(self._sizes) > 1 else ""
+
+    @property
+    def _sizes(self) -> set[int]:
+        return {cell.n for row in self.rows for cell in row.cells if cell.n}
+
+    @property
+    def codes(self) -> str:
+        """Return the codes among labels and columns with their words: ``neighbouring keys (C1), typos (C)``."""
+        rows = [(label, self.row_words) for row in self.rows for label in row.labels]
+        columns = [(column.name, self.column_words) for column in self.columns]
+        return ", ".join(dict.fromkeys(labelled(name, words) for name, words in rows + columns if name in words))
 
     @property
     def name(self) -> str:
-        """The title in letters, digits and hyphens: a file's name."""
+        """Return the title reduced to characters that are safe in a file name."""
         words = "".join(char if char.isalnum() or char in "@." else " " for char in self.title).split()
         return "-".join(words).lower()
 
     @property
     def footnotes(self) -> tuple[str, ...]:
-        """The notes of all cells, each once, in reading order."""
+        """Return the notes of all cells, each once, in reading order."""
         return tuple(dict.fromkeys(cell.note for row in self.rows for cell in row.cells if cell.note))
 
-    def mark(self, cell: Cell) -> str:
-        """Return the number of a cell's footnote, from 1; empty without one."""
+    def mark(self, cell: TableCell) -> str:
+        """Return the number of a cell's footnote, from 1; empty if it has none."""
         return str(self.footnotes.index(cell.note) + 1) if cell.note else ""
 
 
 def to_markdown(table: Table) -> str:
     """Return a table as GitHub Markdown: heading, caption, pipe table, footnotes."""
     headings = [*table.stub, *(column.full_name for column in table.columns)]
+    caption = " ".join(filter(None, (table.problems and f"{table.problems}.", table.caption)))
+    caption += f" Codes: {table.codes}." if table.codes else ""
     lines = [_pipes(headings), _pipes(["---"] * len(table.stub) + ["---:"] * len(table.columns))]
     for row in table.rows:
         marks = [f"[{table.mark(cell)}]" if cell.note else "" for cell in row.cells]
-        shown = [" ".join(filter(None, (c.text, c.interval, m))) for c, m in zip(row.cells, marks, strict=True)]
-        shown[1:] = [""] * (len(shown) - 1) if row.whole else shown[1:]
+        sizes = [f"({size})" if (size := table.size(cell)) else "" for cell in row.cells]
+        shown = [
+            " ".join(filter(None, (c.text, c.interval, n, m))) for c, n, m in zip(row.cells, sizes, marks, strict=True)
+        ]
+        shown[1:] = [""] * (len(shown) - 1) if row.spanning_cell else shown[1:]
         lines.append(_pipes([*row.labels, *shown]))
     notes = "".join(f"\n[{number}] {_one_line(note)}  " for number, note in enumerate(table.footnotes, 1))
-    return f"### {_one_line(table.title)}\n\n{_one_line(table.caption)}\n\n" + "\n".join(lines) + f"\n{notes}".rstrip()
+    return f"### {_one_line(table.title)}\n\n{_one_line(caption)}\n\n" + "\n".join(lines) + f"\n{notes}".rstrip()
 
 
 def to_csv(table: Table) -> str:
-    """Return a table as CSV with one header line; numbers in full, "" where undefined, notes in the last column."""
+    """Return a table as CSV with one header line.
+
+    Numbers have up to 12 digits after the point, undefined ones are empty, and notes stand in the last column. The
+    number of problems stands in the column `n`; where it differs between numbers, in a column for each of them.
+    """
+    counted = [any(row.cells[i].n for row in table.rows) for i in range(len(table.columns))]
+    one_size = bool(table.problems)
     bounded = [any(not math.isnan(row.cells[i].low) for row in table.rows) for i in range(len(table.columns))]
     header = list(table.stub)
-    for column, has_bounds in zip(table.columns, bounded, strict=True):
+    for column, has_bounds, has_n in zip(table.columns, bounded, counted, strict=True):
         header += [column.full_name]
         header += [f"{column.full_name} low", f"{column.full_name} high"] if has_bounds else []
+        header += [f"{column.full_name} n"] if has_n and not one_size else []
+    header += ["n"] if one_size else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*header, "notes"])
     for row in table.rows:
         fields = list(row.labels)
-        for cell, has_bounds in zip(row.cells, bounded, strict=True):
+        for cell, has_bounds, has_n in zip(row.cells, bounded, counted, strict=True):
             fields.append(cell.text if cell.state in ("failed", "missing") else _exact(cell.value))
             fields += [_exact(cell.low), _exact(cell.high)] if has_bounds else []
+            fields += [str(cell.n or "")] if has_n and not one_size else []
+        fields += [str(max(cell.n for cell in row.cells) or "")] if one_size else []
         notes = dict.fromkeys(cell.note for cell in row.cells if cell.note)
         writer.writerow([*fields, "; ".join(notes)])
     return out.getvalue()
@@ -124,4 +174,4 @@ def _one_line(text: str) -> str:
 
 
 def _exact(value: float) -> str:
-    return "" if math.isnan(value) else repr(value)
+    return "" if math.isnan(value) else repr(round(value, 12))

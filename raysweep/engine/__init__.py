@@ -1,1 +1,12 @@
-"""Where the work runs. The only package that imports Ray."""
+"""Decides where and how the work of a sweep's stages runs.
+
+Start reading at base.py: stages hand jobs to an engine, which yields their results batch by batch.
+
+    base.py          defines engines, their jobs and tasks, and the `Work` that stage functions take
+    local.py         runs everything in this process, one task after the other
+    ray/             runs tasks, training, generation and execution on a Ray cluster
+    jobs.py          cuts requests into batches, builds a job's generator, perturbs one block of rows
+    services.py      generates and judges for code inside a stage; saves and resumes checkpoints
+    progress.py      writes and reads progress files, one for each task
+    attempts.py      retries failing work with growing pauses, and ends processes that hang
+"""

@@ -1,7 +1,7 @@
-"""The contract of an engine: where and how the stages' work runs. The stages themselves are in `raysweep.pipeline`.
+"""The contract of an engine, which decides where and how the work of the stages runs.
 
-Two engines: `ray` (Tune schedules cells, Train trains, Data generates, actors execute) and `local`, its in-process
-twin. Both give equal rows.
+There are two engines: `ray` (Tune schedules cells, Train trains, Data perturbs and generates, actors execute) and
+`local`, which does the same in one process. Both give equal rows. The stages themselves are in `raysweep.stages`.
 """
 
 from __future__ import annotations
@@ -11,44 +11,48 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from raysweep.attempts import Recovery
-from raysweep.config_running import RayConfig, ResourcesConfig
-from raysweep.programs import Limits, Program, Sandbox, Verdict
-from raysweep.progress import ProgressFile
+from raysweep.config.schema import RayConfig, ResourcesConfig
+from raysweep.engine.attempts import Recovery
+from raysweep.engine.progress import ProgressFile
+from raysweep.generators.base import LiveModel
+from raysweep.programs import DEFAULT_SANDBOX, Limits, Program, Sandbox, Verdict
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, PerturbedRow, Spec
 from raysweep.storage.artefacts import Artefact
 from raysweep.storage.files import Files
+from raysweep.storage.store import Store
 from raysweep.trainers.base import Services
 
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class TrainWork:
-    """A model to train. `run` is called on every training worker and returns the trainer's counts."""
+class TrainingRun:
+    """A model to train. Every training worker calls `train`, which returns the trainer's counts."""
 
-    run: Callable[[Services], dict[str, Any]]
-    work: Files  # for checkpoints; all workers see it
+    train: Callable[[Services], dict[str, Any]]
+    checkpoints: Files  # a folder that all workers see
     workers: int
-    label: str
+    label: str  # for messages
+    storage: str  # root of the store
+    sandbox: Sandbox  # for programs that the trainer runs
 
 
 @dataclass(frozen=True)
 class GenerateJob:
-    """Completions to make with one model of a store, batch by batch: what is in one batch stays in one."""
+    """Completions to generate with one model. Engines keep the batches as they are."""
 
-    storage: str
-    model: ModelRef | None
+    storage: str  # root of the store
+    model: ModelRef | LiveModel | None
     generator: Spec
     decoding: Decoding
     batches: Sequence[Sequence[GenerationRequest]]
-    batch_size: int  # of the largest
-    label: str = ""  # for people
+    batch_size: int  # the largest number of prompts in a batch
+    label: str = ""  # for messages and Ray's dashboard
 
 
 @dataclass(frozen=True)
-class Programs:
-    """Programs that are run in one go, and what each may use."""
+class ProgramBatch:
+    """Programs that are sent to a slot together, and the limits of each."""
 
     programs: Sequence[Program]
     limits: Sequence[Limits]
@@ -56,81 +60,115 @@ class Programs:
 
 @dataclass(frozen=True)
 class ExecuteJob:
-    """Programs to judge, batch by batch, all in the same kind of sandbox."""
+    """Batches of programs to run and judge, all in the same kind of sandbox."""
 
-    batches: Sequence[Programs]
+    batches: Sequence[ProgramBatch]
     sandbox: Sandbox
 
 
 @dataclass(frozen=True)
 class PerturbJob:
-    """Blocks of a source's rows to perturb by several methods in one go; they share what is known of each text."""
+    """Blocks of a source's rows to perturb by several methods at once; the methods share the analysis of each text."""
 
-    storage: str
-    rows: Artefact  # of SourceRow, in blocks
+    storage: str  # root of the store
+    rows: Artefact  # the source's rows, in blocks
     source: Spec
     methods: Sequence[Spec]
     seed: int
-    blocks: Sequence[int]
+    blocks: Sequence[int]  # indices of the blocks
 
 
 @dataclass(frozen=True)
-class Block(Generic[R]):
-    """What was made of the batch number `at`, in the batch's order."""
+class BatchOutput(Generic[R]):
+    """The rows that a job made from one batch, in the batch's order."""
 
-    at: int
+    index: int  # of the batch in `batches`, or of the block in the source's rows
     rows: Sequence[R]
 
 
 class Stages(ABC):
-    """What one cell's driver may ask of the engine. `progress` is told what is waited for, and how far training is."""
+    """The work that stage functions hand to an engine. It reports waits, and training's progress, to `progress`."""
 
     @abstractmethod
-    def train(self, work: TrainWork, progress: ProgressFile) -> dict[str, Any]:
-        """Run the work on its workers until it is done; return the counts of the first."""
+    def train(self, training: TrainingRun, progress: ProgressFile) -> dict[str, Any]:
+        """Train on all workers until the training is done; return the counts of the first worker."""
 
     @abstractmethod
-    def perturb(self, job: PerturbJob, progress: ProgressFile) -> Iterator[Block[Sequence[PerturbedRow]]]:
-        """Yield each block's rows, those of the first method first, as soon as they are there, in any order."""
+    def perturb(self, job: PerturbJob, progress: ProgressFile) -> Iterator[BatchOutput[Sequence[PerturbedRow]]]:
+        """Yield each block's rows, a sequence for each method, as soon as it is done; blocks come in any order."""
 
     @abstractmethod
-    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[Block[Completion]]:
-        """Yield the completions of each batch as soon as they are there, batches in any order."""
+    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
+        """Yield the completions of each batch as soon as it is done; batches come in any order."""
 
     @abstractmethod
-    def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[Block[Verdict]]:
-        """Yield the verdicts on each batch as soon as they are there, batches in any order.
+    def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
+        """Yield the verdicts on each batch as soon as it is done; batches come in any order.
 
         Raises:
-            UsageError: a machine can't isolate programs as far as the sandbox requires.
+            UsageError: no machine can isolate programs as far as the sandbox requires.
         """
 
 
 @dataclass(frozen=True)
+class Context:
+    """Settings that all stages of one sweep share. No key depends on them. The record is sent to other processes."""
+
+    storage: str  # root of the store
+    sweep: str  # name
+    checkpoint_every: int  # optimizer steps; 0: never
+    recovery: Recovery
+    sandbox: Sandbox = DEFAULT_SANDBOX  # for programs that a trainer runs
+
+    @property
+    def store(self) -> Store:
+        """The store, opened in this process."""
+        return Store(self.storage, expected=True)
+
+    @property
+    def progress(self) -> Files:
+        """The folder of progress files."""
+        return self.store.progress(self.sweep)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A stage function's second argument, beside its plan: store, engine, progress file and the sweep's settings."""
+
+    store: Store
+    stages: Stages
+    progress: ProgressFile
+    context: Context
+
+
+@dataclass(frozen=True)
 class Task:
-    """One piece of schedulable work. `run` makes it and returns numbers for Tune's results; it must be picklable."""
+    """A unit that an engine schedules. `run` makes its artefacts and returns numbers for Tune's results.
+
+    `run` must be picklable.
+    """
 
     id: str
     run: Callable[[Stages], Mapping[str, float]]
-    workers: int = 0  # training workers; 0: it trains nothing
-    after: tuple[str, ...] = ()  # tasks that must end well before
-    spreads: bool = False  # its work runs in processes of its own, so it holds no CPU itself
+    workers: int = 0  # training workers; 0: the task trains nothing
+    after: tuple[str, ...] = ()  # ids of the tasks that must succeed first
+    uses_other_processes: bool = False  # the task holds no CPU, since other processes of the engine do its work
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What an engine is started with."""
+    """The settings that an engine starts with."""
 
     resources: ResourcesConfig
     ray: RayConfig
     recovery: Recovery
-    folder: Files  # of the sweep: progress is told in it, Tune's results go below it
-    address: str | None = None  # of a running Ray; None: RAY_ADDRESS, else start one
-    fail_fast: bool = False  # the first task that gives up stops the others
+    folder: Files  # the sweep's; progress files and Tune's results lie below it
+    address: str | None = None  # of a running Ray; None: use RAY_ADDRESS, or else start one
+    fail_fast: bool = False  # stop the other tasks when the first one fails for good
 
 
 class Engine(ABC):
-    """Runs shared inputs and cells. Used as a context manager: entering starts what it needs, leaving stops it."""
+    """Runs the tasks of a sweep. As a context manager it starts its processes on entry and stops them on exit."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
@@ -139,15 +177,15 @@ class Engine(ABC):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Stop what was started."""
+        """Stop the processes that this engine started."""
 
     def check(self, tasks: Sequence[Task]) -> None:
-        """Raise UsageError when a task asks for more than there will ever be. Called before any of them runs."""
+        """Raise UsageError if a task needs more than the machines will ever have. Called before any task runs."""
 
     @abstractmethod
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
-        """Run the tasks of shared inputs in parallel; return the errors by task id."""
+        """Run the tasks that make artefacts shared by cells; return the errors by task id."""
 
     @abstractmethod
     def run_cells(self, tasks: Sequence[Task]) -> dict[str, str]:
-        """Run the cells' tasks, as many at once as fit; return the errors by task id."""
+        """Run the tasks of cells, as many at once as the machines can hold; return the errors by task id."""

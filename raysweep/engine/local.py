@@ -1,68 +1,121 @@
-"""The in-process twin of the Ray engine: the same stages, one after the other, without Ray."""
+"""The local engine runs all tasks in this process, one after the other, without Ray."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from raysweep.engine.base import Block, Engine, ExecuteJob, GenerateJob, PerturbJob, Stages, Task, TrainWork
-from raysweep.engine.checkpoints import TrainingServices
+from raysweep.engine.base import BatchOutput, Engine, ExecuteJob, GenerateJob, PerturbJob, Stages, Task, TrainingRun
+from raysweep.engine.jobs import generate, make_generator, perturb_block
+from raysweep.engine.progress import ProgressFile
+from raysweep.engine.services import ModelService, TrainingServices
 from raysweep.errors import last_line
 from raysweep.execution.pool import Executor
-from raysweep.generators.base import GENERATORS, Generator
-from raysweep.programs import Verdict
-from raysweep.progress import ProgressFile
-from raysweep.records import Completion, PerturbedRow, SourceRow
+from raysweep.generators.base import Generator
+from raysweep.programs import Sandbox, Verdict
+from raysweep.records import Completion, PerturbedRow
 from raysweep.storage.store import Store
-from raysweep.tables import ROWS, read_block
-from raysweep.training_sets.base import SOURCES
-from raysweep.training_sets.perturbing import perturb_rows, perturber_of
 
 log = logging.getLogger("raysweep")
 
 
 class LocalStages(Stages):
-    """Everything in this process, programs apart: those always run in interpreters of their own."""
+    """Does all work in this process, except that programs always run in interpreters of their own.
 
-    def train(self, work: TrainWork, progress: ProgressFile) -> dict[str, Any]:
-        """Train here, with one worker."""
-        return work.run(TrainingServices(work.work, progress))
+    As a context manager it keeps the last generator, with its model, and the processes for programs until the block
+    ends. Otherwise each call releases them at its end.
 
-    def perturb(self, job: PerturbJob, progress: ProgressFile) -> Iterator[Block[Sequence[PerturbedRow]]]:
-        """Perturb here, block by block."""
-        for at in job.blocks:
-            yield Block(at, perturbed_block(job, at))
+    Args:
+        slots: number of programs that run at a time; None: as many as this process has CPUs.
+    """
 
-    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[Block[Completion]]:
-        """Generate here, batch by batch."""
-        generator = make_generator(job)
-        for at, batch in enumerate(job.batches):
-            yield Block(at, generator.generate(batch))
+    _slots: int | None = None
+    _reuse = False
+    _generator: tuple[GenerateJob, Generator] | None = None
+    _executor: Executor | None = None
 
-    def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[Block[Verdict]]:
-        """Run programs on as many slots as this process has CPUs; none of them waits for the end of a batch."""
-        work = (
-            ((at, place), program, limits)
-            for at, batch in enumerate(job.batches)
-            for place, (program, limits) in enumerate(zip(batch.programs, batch.limits, strict=True))
+    def __init__(self, slots: int | None = None) -> None:
+        self._slots = slots
+
+    def __enter__(self) -> LocalStages:
+        self._reuse = True
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """End the processes for programs and release the model."""
+        self._reuse = False
+        self._release()
+
+    def train(self, training: TrainingRun, progress: ProgressFile) -> dict[str, Any]:
+        """Train with one worker."""
+        store = Store(training.storage, expected=True)
+        with LocalStages() as stages, ModelService(stages, store, progress, training.sandbox) as model_service:
+            return training.train(TrainingServices(training.checkpoints, progress, model_service))
+
+    def perturb(self, job: PerturbJob, progress: ProgressFile) -> Iterator[BatchOutput[Sequence[PerturbedRow]]]:
+        """Perturb block by block."""
+        for index in job.blocks:
+            yield BatchOutput(index, perturb_block(job, index))
+
+    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
+        """Generate batch by batch."""
+        generator = self._generator_of(job)
+        for index, batch in enumerate(job.batches):
+            yield BatchOutput(index, generate(generator, batch))
+        if not self._reuse:
+            self._release()
+
+    def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
+        """Run programs on as many slots as this process has CPUs; a slot need not wait until a batch is done."""
+        programs = (
+            ((index, position), program, limits)
+            for index, batch in enumerate(job.batches)
+            for position, (program, limits) in enumerate(zip(batch.programs, batch.limits, strict=True))
         )
-        made: dict[int, dict[int, Verdict]] = defaultdict(dict)
-        with Executor(len(os.sched_getaffinity(0)), job.sandbox) as executor:
-            for (at, place), verdict in executor.stream(work):
-                made[at][place] = verdict
-                if len(made[at]) == len(job.batches[at].programs):
-                    rows = made.pop(at)
-                    yield Block(at, [rows[place] for place in sorted(rows)])
+        unfinished: dict[int, dict[int, Verdict]] = defaultdict(dict)
+        try:
+            with contextlib.closing(self._executor_for(job.sandbox).stream(programs)) as verdicts:
+                for (index, position), verdict in verdicts:
+                    unfinished[index][position] = verdict
+                    if len(unfinished[index]) == len(job.batches[index].programs):
+                        rows = unfinished.pop(index)
+                        yield BatchOutput(index, [rows[position] for position in sorted(rows)])
+        finally:
+            if not self._reuse:
+                self._release()
+
+    def _generator_of(self, job: GenerateJob) -> Generator:
+        """Return the kept generator if it suits the job, or else a new one."""
+        settings = dataclasses.replace(job, batches=(), label="")
+        if self._generator is None or self._generator[0] != settings:
+            self._generator = None  # frees its memory before the next model is loaded
+            self._generator = (settings, make_generator(job))
+        return self._generator[1]
+
+    def _executor_for(self, sandbox: Sandbox) -> Executor:
+        if self._executor is None or self._executor.sandbox != sandbox:
+            if self._executor is not None:
+                self._executor.close()
+            self._executor = Executor(self._slots or len(os.sched_getaffinity(0)), sandbox)
+        return self._executor
+
+    def _release(self) -> None:
+        self._generator = None
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
 
 
 class LocalEngine(Engine):
-    """Tasks one after the other; an error in one does not stop the others."""
+    """Runs tasks one after the other; an error in one does not stop the others."""
 
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
-        """Run the tasks in order, those after a failed one left out."""
+        """Run the tasks in order, except those that depend on a failed one."""
         return self._run(tasks)
 
     def run_cells(self, tasks: Sequence[Task]) -> dict[str, str]:
@@ -84,25 +137,3 @@ class LocalEngine(Engine):
                 if self.settings.fail_fast:
                     break
         return errors
-
-
-def perturbed_block(job: PerturbJob, at: int) -> list[Sequence[PerturbedRow]]:
-    """Return a block's rows after each method of a job.
-
-    Raises:
-        StoreError: the source's rows are damaged.
-    """
-    source = SOURCES.create(job.source)
-    rows = read_block(Store(job.storage, expected=True).use(job.rows) / ROWS, SourceRow, at)
-    return perturb_rows(rows, source, [perturber_of(source, method, job.seed) for method in job.methods])
-
-
-def make_generator(job: GenerateJob) -> Generator:
-    """Build a job's generator, with its model on this machine; one that batches by itself takes the job's batch size.
-
-    Raises:
-        StoreError: the model is damaged.
-    """
-    own = {"batch_size": job.batch_size} if "batch_size" in GENERATORS.parameters(job.generator.name) else {}
-    model = Store(job.storage, expected=True).located(job.model) if job.model else None
-    return GENERATORS.create(job.generator, model=model, decoding=job.decoding, **own)

@@ -1,4 +1,14 @@
-"""Running untrusted programs, isolated and fast, without Ray: ``from raysweep.execution import execute``."""
+"""Runs untrusted programs, isolated from the machine and from each other, without Ray.
+
+Begin with pool.py; ``from raysweep.execution import execute`` is all that a script needs.
+
+    pool.py          runs programs in several slots and returns their verdicts in order: `execute`, `Executor`
+    stream.py        hands programs to idle slots and yields their verdicts, with few programs in memory
+    slot.py          starts the process that runs programs, sends it programs and reads verdicts
+    messages.py      writes and reads the messages between a slot and its process
+    isolation/       what restricts a program, watches it, and removes what it leaves
+    python/          the code of a slot's process, which judges Python programs in forks
+"""
 
 from __future__ import annotations
 
@@ -11,7 +21,7 @@ __all__ = ["Executor", "execute"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the pool where it is used: a slot's own process must stay small."""
+    """Import the pool on first use only: a slot's process imports this package too and must stay small."""
     if name in __all__:
         from raysweep.execution import pool
 

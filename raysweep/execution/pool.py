@@ -1,6 +1,7 @@
 """Runs many programs, isolated from the machine and from each other, and returns their verdicts.
 
-Plain Python without Ray: an actor holds an `Executor` with one slot, the local engine one with more.
+Plain Python without Ray: each actor of the Ray engine holds an `Executor` with one slot, the local engine holds one
+with several.
 """
 
 from __future__ import annotations
@@ -12,12 +13,21 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from types import TracebackType
 from typing import TypeVar
 
-from raysweep.errors import UsageError
+from raysweep.errors import ExecutionNotAllowed, UsageError
 from raysweep.execution.slot import Slot
-from raysweep.execution.stream import Stream, check
+from raysweep.execution.stream import Stream, check_program
 from raysweep.programs import DEFAULT_SANDBOX, Level, Limits, Program, Sandbox, Verdict
 
 K = TypeVar("K")
+
+
+def require_permission(allowed: bool) -> None:
+    """Raise ExecutionNotAllowed, whose text says how to allow it, unless the user allows model-written programs to run.
+
+    Every command that runs such programs calls this first.
+    """
+    if not allowed:
+        raise ExecutionNotAllowed
 
 
 def execute(
@@ -26,28 +36,28 @@ def execute(
     slots: int | None = None,
     sandbox: Sandbox = DEFAULT_SANDBOX,
 ) -> list[Verdict]:
-    """Run programs on this machine and return one verdict each, in their order; see `Executor.run`.
+    """Run programs on this machine and return one verdict for each, in the same order; see `Executor.run`.
 
     Args:
-        programs: complete programs in Python; equal ones run once.
-        limits: what each may use; one for all, or one each.
-        slots: programs that run at one time; None: as many as there are CPUs.
-        sandbox: the lane, and the isolation required.
+        programs: complete Python programs; equal ones run once.
+        limits: one for all programs, or a sequence with one for each.
+        slots: number of programs that run at the same time; None: the number of CPUs that this process may use.
+        sandbox: the lane, and the lowest level of isolation that is accepted.
     """
     with Executor(slots or len(os.sched_getaffinity(0)), sandbox) as executor:
         return executor.run(programs, limits)
 
 
 class Executor:
-    """Slots that run programs; a context manager. Not for use by two threads at once.
+    """A fixed number of slots that run programs; a context manager. Two threads must not use it at the same time.
 
-    Whoever makes one has asked for permission (permission.py). The slots' processes start with the first programs and
-    are kept for the next; a dead one is replaced and its programs tried once more.
+    Whoever creates one for model-written programs has called `require_permission`. The slots' processes start with the
+    first programs and are reused for later ones. A process that died is replaced, and its programs are tried once more.
 
     Args:
-        slots: programs that run at one time, each with up to one core.
-        sandbox: the lane, and the isolation required.
-        without: layers to leave out (`isolation.LAYERS`), for tests of what the others hold off.
+        slots: number of programs that run at the same time, each on up to one core.
+        sandbox: the lane, and the lowest level of isolation that is accepted.
+        without: layers to leave out (`isolation.layers.LAYERS`), for tests of the remaining ones.
 
     Raises:
         UsageError: this isn't Linux, or `slots` is below 1.
@@ -58,7 +68,7 @@ class Executor:
             raise UsageError(f"programs can be executed on Linux only, and this is {sys.platform}")
         if slots < 1:
             raise UsageError(f"slots is {slots}; give 1 or more")
-        self._sandbox = sandbox
+        self.sandbox = sandbox
         self._slots = [Slot(sandbox.require, without) for _ in range(slots)]
 
     def __enter__(self) -> Executor:
@@ -70,17 +80,17 @@ class Executor:
         self.close()
 
     def close(self) -> None:
-        """End all slots' processes and what they run. The executor can be used again."""
+        """End the processes of all slots and the programs in them. The executor can be used again."""
         for slot in self._slots:
             slot.close()
 
     def level(self) -> Level:
-        """Return how far programs are isolated here; raise what `run` raises when it is below the required level."""
+        """Return how strongly programs are isolated here; raise UsageError when that is below the required level."""
         self._slots[0].start()
         return self._slots[0].level
 
-    def layers(self) -> dict[str, str]:
-        """Return for each layer of isolation that is missing here, why."""
+    def missing_layers(self) -> dict[str, str]:
+        """Return the layers of isolation that this machine lacks, each with the reason."""
         self._slots[0].start()
         return dict(self._slots[0].missing)
 
@@ -90,22 +100,22 @@ class Executor:
         limits: Limits | Sequence[Limits],
         on_done: Callable[[int], None] | None = None,
     ) -> list[Verdict]:
-        """Run programs, equal ones once, and return one verdict each, in their order.
+        """Run programs and return one verdict for each, in the same order. Equal programs with equal limits run once.
 
         Args:
-            programs: complete programs in Python.
-            limits: what each may use; one for all, or one each.
-            on_done: told how many of `programs` have their verdict, each time that number grows.
+            programs: complete Python programs.
+            limits: one for all programs, or a sequence with one for each.
+            on_done: called with the number of `programs` that have a verdict, each time that number grows.
 
         Raises:
-            UsageError: a program in another language, limits that nothing can run in, or too little isolation here.
+            UsageError: a language that isn't supported, limits in which nothing can run, or too little isolation.
             RaysweepError: no process can be started.
         """
-        each = [limits] * len(programs) if isinstance(limits, Limits) else list(limits)
-        keys = [(program.sha, limit) for program, limit in zip(programs, each, strict=True)]
+        limits_by_program = [limits] * len(programs) if isinstance(limits, Limits) else list(limits)
+        keys = [(program.sha, limit) for program, limit in zip(programs, limits_by_program, strict=True)]
         unique = dict(zip(keys, programs, strict=True))
         for (_, limit), program in unique.items():
-            check(program, limit)
+            check_program(program, limit)
         copies = Counter(keys)
         verdicts: dict[tuple[str, Limits], Verdict] = {}
         done = 0
@@ -121,9 +131,9 @@ class Executor:
         return [verdicts[key] for key in keys]
 
     def stream(self, work: Iterable[tuple[K, Program, Limits]]) -> Stream[K]:
-        """Run (key, program, limits) as they come and yield (key, verdict) as they end, in any order.
+        """Take (key, program, limits) from an iterable of any length and yield (key, verdict) as programs end.
 
-        Only what the slots work on is held in memory. A stream that is closed or dropped ends what it runs. Raises what
-        `run` raises.
+        Only as many programs as keep the slots busy are in memory. Closing or dropping the stream ends its programs. It
+        raises the same errors as `run`.
         """
-        return Stream(self._slots, self._sandbox.lane, work, self.close)
+        return Stream(self._slots, self.sandbox.lane, work, self.close)

@@ -1,4 +1,4 @@
-"""One slot seen from outside: start its process, hand it programs, take the verdicts, end it."""
+"""A slot, seen from outside: starts the process in which programs run, sends it programs, reads verdicts, ends it."""
 
 from __future__ import annotations
 
@@ -12,32 +12,31 @@ import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from raysweep.errors import RaysweepError, UsageError
-from raysweep.execution.frames import Answer, Item, read_frame, write_frame
-from raysweep.execution.process_tree import MARKER, kill_marked
-from raysweep.execution.removal import remove_folder
-from raysweep.programs import Level, Limits, Outcome, Program, Verdict, text_sha
+from raysweep.execution.isolation.cleanup import remove_folder
+from raysweep.execution.isolation.process_tree import MARKER, kill_marked
+from raysweep.execution.messages import ProgramItem, VerdictItem, read_frame, write_frame
+from raysweep.programs import Level, Limits, Outcome, Program, Verdict
 
-GRACE_SECONDS = 60.0  # beyond a program's wall cap, before a slot's process counts as lost
+GRACE_SECONDS = 60.0  # a slot's process counts as lost so long after the wall-time limit of its programs
 START_SECONDS = 60.0
 CLOSE_SECONDS = 10.0
-MOST_TESTS = 1000  # that a process keeps prepared; with more it is replaced
-LANGUAGES = {"python": "raysweep.execution.start"}
-"""By language, the module whose `main` serves a slot's process, compiling or not; frames as in zygote.py."""
-_START = "import sys; sys.path.append(sys.argv.pop(1)); from {} import main; main()"
-_THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+MAX_PREPARED_TESTS = 1000  # a process that keeps more than these is replaced
+LANGUAGES = {"python": "raysweep.execution.python.start"}
+"""For each language, the module whose `main` runs as a slot's process and answers requests as zygote.py does."""
+_START_CODE = "import sys; sys.path.append(sys.argv.pop(1)); from {} import main; main()"
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class SlotLost(Exception):
-    """The slot's process died or went silent: no verdicts on the programs it had."""
+    """The slot's process died or stopped answering; the programs it had get no verdicts from it."""
 
 
 class Job(NamedTuple):
-    """A program with its limits. `number`: what its verdict is called by."""
+    """A program with its limits. `number` names it in requests and answers."""
 
     number: int
     program: Program
@@ -45,11 +44,11 @@ class Job(NamedTuple):
 
 
 class Slot:
-    """A place where programs run one at a time. Its process starts with the first of them.
+    """Runs programs one at a time, in a process that starts with the first of them.
 
     Args:
-        require: the level below which no program is run.
-        without: layers to leave out, for tests of what the others hold off.
+        require: the lowest level of isolation at which programs are run.
+        without: layers to leave out (`isolation.layers.LAYERS`), for tests of the remaining ones.
     """
 
     def __init__(self, require: Level, without: Collection[str] = ()) -> None:
@@ -58,32 +57,36 @@ class Slot:
         self._folder = ""
         self._marker = ""
         self._language = "python"
-        self._known: set[str] = set()
-        self._limits: dict[int, Limits] = {}  # of the programs that are out
+        self._sent_tests: set[str] = set()  # sha256 of the tests that the process has
+        self._limits: dict[int, Limits] = {}  # of the programs without a verdict yet, by number
         self.level = Level.LIMITS
-        self.missing: dict[str, str] = {}
-        self.deadline = 0.0  # monotonic seconds by which the next verdict must be here
+        self.missing: dict[str, str] = {}  # layer of isolation: why it is missing
+        self.deadline = 0.0  # in time.monotonic(); without a verdict by then the process counts as lost
 
     @property
     def pid(self) -> int | None:
-        """The pid of the slot's keeper; None when none has been started."""
+        """The pid of the slot's process (the keeper, see python/start.py); None when none has been started."""
         return self._process.pid if self._process else None
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable with verdicts, for `selectors`."""
+        """Return the descriptor that becomes readable when verdicts arrive."""
         assert self._process is not None and self._process.stdout is not None
         return self._process.stdout.fileno()
 
     def send(self, jobs: Sequence[Job], shared: bool) -> None:
-        """Start programs of one language with equal memory and output limits.
+        """Send programs of one language, with equal memory and output limits, to the slot's process.
 
-        A process that died while idle, or that is for another language, is replaced first.
+        A process that died while idle, or that runs another language, is replaced first.
+
+        Args:
+            jobs: the programs.
+            shared: use the shared lane for those that the screen finds pure.
 
         Raises:
-            UsageError: the level that can be had is below the one required.
+            UsageError: this machine's level of isolation is below the required one.
             RaysweepError: no process can be started.
         """
-        if len(self._known) > MOST_TESTS or jobs[0].program.language != self._language:
+        if len(self._sent_tests) > MAX_PREPARED_TESTS or jobs[0].program.language != self._language:
             self.close()
             self._language = jobs[0].program.language
         for last_try in (False, True):
@@ -96,45 +99,45 @@ class Slot:
                 if last_try:
                     raise RaysweepError(f"a process for programs ended at once ({error})") from error
         self._limits = {job.number: job.limits for job in jobs}
-        self._wait_again()
+        self._extend_deadline()
 
     def receive(self) -> tuple[dict[int, Verdict], list[int]]:
-        """Return the verdicts that are there, by number, and the numbers of programs that must be run alone.
+        """Read one answer: verdicts by program number, and the numbers of programs that need a process of their own.
 
         Raises:
-            SlotLost: the process has gone.
+            SlotLost: the process has died.
         """
         try:
             answer = read_frame(self.fileno())
         except (EOFError, OSError, ValueError):
             raise SlotLost("it died") from None
         verdicts = {}
-        for one in [Answer(*fields) for fields in answer["verdicts"]]:
-            limit = self._limits.pop(one.number).timeout
-            found = Outcome(one.outcome), one.detail, one.stderr, one.seconds
-            verdicts[one.number] = Verdict(*found, limit, self.level, one.lane, one.audit)
-        for number in answer["unsuited"]:
+        for item in [VerdictItem(*fields) for fields in answer["verdicts"]]:
+            limit = self._limits.pop(item.number).timeout
+            result = Outcome(item.outcome), item.detail, item.stderr, item.seconds
+            verdicts[item.number] = Verdict(*result, limit, self.level, item.lane, item.audit)
+        for number in answer["need_own_process"]:
             del self._limits[number]
-        self._wait_again()
-        return verdicts, answer["unsuited"]
+        self._extend_deadline()
+        return verdicts, answer["need_own_process"]
 
     def start(self) -> None:
-        """Start the process, if there is none; raise what `send` raises."""
+        """Start the process unless there is one; raise the same errors as `send`."""
         if self._process is not None:
             return
-        hello = self._start(self._without)
-        reason = hello.get("no_namespaces")
-        if reason:  # they can be made but not used, as in some containers
+        isolation = self._start_process(self._without)
+        reason = isolation.get("no_namespaces")
+        if reason:  # some containers allow a process to make namespaces but not to use them
             self.abandon()
-            hello = self._start((*self._without, "namespaces"))
-            hello["missing"]["namespaces"] = reason
-        self.level, self.missing = Level(hello["level"]), hello["missing"]
+            isolation = self._start_process((*self._without, "namespaces"))
+            isolation["missing"]["namespaces"] = reason
+        self.level, self.missing = Level(isolation["level"]), isolation["missing"]
         if self.level < self._require:
             self.close()
-            raise UsageError(too_low(self.level, self._require, self.missing))
+            raise UsageError(_level_too_low(self.level, self._require, self.missing))
 
     def close(self) -> None:
-        """End the process and what it runs; it clears up after itself."""
+        """Ask the process to end, with its programs and its folder; kill it when it doesn't."""
         if self._process is None:
             return
         self._close_pipes()
@@ -142,15 +145,15 @@ class Slot:
             if self._process.wait(CLOSE_SECONDS) == 0:
                 self._process = None
                 return
-        self.abandon()  # it didn't end by itself, and cleared nothing up
+        self.abandon()  # it was killed or did not end, so its programs and folder may still be there
 
     def kill(self) -> None:
-        """Kill a process that has gone silent, so that `receive` finds it lost."""
+        """Kill a process that stopped answering, so that `receive` raises SlotLost."""
         if self._process is not None:
             self._process.kill()
 
     def abandon(self) -> None:
-        """Kill a lost process and everything that ran below it."""
+        """Kill the process and everything that it started, and remove its folder."""
         if self._process is None:
             return
         self._close_pipes()
@@ -161,14 +164,14 @@ class Slot:
         remove_folder(self._folder)
 
     def _request(self, jobs: Sequence[Job], shared: bool) -> dict[str, Any]:
-        tests = {tests_sha(job.program.tests): job.program.tests for job in jobs if job.program.tests}
-        new = {sha: text for sha, text in tests.items() if sha not in self._known}
-        self._known |= new.keys()
+        tests = {job.program.tests_sha: job.program.tests for job in jobs if job.program.tests}
+        new = {sha: text for sha, text in tests.items() if sha not in self._sent_tests}
+        self._sent_tests |= new.keys()
         items = [
-            Item(
+            ProgramItem(
                 job.number,
                 job.program.text,
-                tests_sha(job.program.tests) if job.program.tests else "",
+                job.program.tests_sha,
                 job.limits.timeout,
                 job.limits.timeout * job.limits.wall_factor,
                 job.limits.memory_mib * 2**20,
@@ -178,24 +181,26 @@ class Slot:
         ]
         return {"tests": new, "items": items, "shared": shared}
 
-    def _wait_again(self) -> None:
-        longest = max((one.timeout * one.wall_factor for one in self._limits.values()), default=0.0)
-        self.deadline = time.monotonic() + 2 * longest + GRACE_SECONDS  # twice: one more try, or an audit
+    def _extend_deadline(self) -> None:
+        longest = max((limits.timeout * limits.wall_factor for limits in self._limits.values()), default=0.0)
+        self.deadline = (
+            time.monotonic() + 2 * longest + GRACE_SECONDS
+        )  # twice: a program may get a second try or an audit
 
     def _stdin(self) -> int:
         assert self._process is not None and self._process.stdin is not None
         return self._process.stdin.fileno()
 
-    def _start(self, without: Collection[str]) -> dict[str, Any]:
-        """Start the process and return what it says of itself."""
+    def _start_process(self, without: Collection[str]) -> dict[str, Any]:
+        """Start the process and return its first message: {level, missing}, or {no_namespaces: reason}."""
         self._folder = tempfile.mkdtemp(prefix="raysweep-")
         self._marker = os.urandom(16).hex()
-        self._known = set()
+        self._sent_tests = set()
         paths = sysconfig.get_paths()
         settings = {"packages": list(dict.fromkeys([paths["purelib"], paths["platlib"]])), "without": list(without)}
         root = str(Path(__file__).parents[2])
-        code = [_START.format(LANGUAGES[self._language]), root, self._folder, json.dumps(settings)]
-        arguments = [sys.executable, "-s", "-P", "-S", "-B", "-c", *code]
+        command = [_START_CODE.format(LANGUAGES[self._language]), root, self._folder, json.dumps(settings)]
+        arguments = [sys.executable, "-s", "-P", "-S", "-B", "-c", *command]
         try:
             self._process = subprocess.Popen(
                 arguments,
@@ -213,18 +218,18 @@ class Slot:
             self.abandon()
             why = error or "it ended at once"
             raise RaysweepError(
-                f"a process for programs can't be started: {why}; its last words are on stderr"
+                f"a process for programs can't be started: {why}; its own error message is on stderr"
             ) from error
 
     def _environment(self) -> Mapping[str, str]:
         box = f"{self._folder}/box"
-        return _THREADS | {
+        return _ONE_THREAD | {
             "PATH": "/usr/bin:/bin",
             "LANG": "C.UTF-8",
             "HOME": box,
             "TMPDIR": box,
-            "PYTHONHASHSEED": "0",  # which is why -I can't be used: it ignores the environment
-            "MALLOC_ARENA_MAX": "1",  # else each thread reserves 64 MiB of address space
+            "PYTHONHASHSEED": "0",  # so -I can't be used: it ignores the environment
+            "MALLOC_ARENA_MAX": "1",  # otherwise each thread reserves 64 MiB of address space
             MARKER: self._marker,
         }
 
@@ -235,16 +240,10 @@ class Slot:
                 pipe.close()
 
 
-def too_low(level: Level, require: Level, missing: Mapping[str, str]) -> str:
-    """Return the error about a level below the one required."""
+def _level_too_low(level: Level, require: Level, missing: Mapping[str, str]) -> str:
+    """Return the error message for a level of isolation below the required one."""
     why = "; ".join(f"no {layer}: {reason}" for layer, reason in missing.items())
     return (
         f"programs can be isolated at level {level.value!r} here, and {require.value!r} is required ({why}); "
         f"allow it (the kernel, the container's settings), or set execution.require (--require) to {level.value}"
     )
-
-
-@lru_cache(maxsize=4 * MOST_TESTS)
-def tests_sha(tests: str) -> str:
-    """Return what a text of tests is called by."""
-    return text_sha(tests)

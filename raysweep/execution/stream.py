@@ -1,4 +1,4 @@
-"""Hands programs to slots as they become idle and yields verdicts as they come, with few programs in memory."""
+"""Hands programs to slots as they become idle and yields verdicts as they arrive, with few programs in memory."""
 
 from __future__ import annotations
 
@@ -15,15 +15,22 @@ from raysweep.execution.slot import LANGUAGES, Job, Slot, SlotLost
 from raysweep.programs import Lane, Limits, Outcome, Program, Verdict
 
 K = TypeVar("K")
-LEAST_MIB = 64
-LONGEST_SECONDS = 7 * 24 * 3600.0
-TOGETHER = {Lane.SHARED: (4, 64), Lane.STRICT: (1, 8)}
-"""How many programs a slot is handed at once: the fewest (if there are so many), and the most."""
-TRIES = 2  # of a program that loses its slot while it is there alone
+MIN_MEMORY_MIB = 64
+MAX_WALL_SECONDS = 7 * 24 * 3600.0
+BATCH_SIZES = {Lane.SHARED: (4, 64), Lane.STRICT: (1, 8)}
+"""How many programs one request to a slot has: the minimum (if so many are left), and the maximum."""
+MAX_TRIES = 2  # of a program whose slot was lost while it was the only one there
 
 
 class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
-    """Verdicts as they come. `close` stops what still runs."""
+    """An iterator over (key, verdict), in the order in which programs end.
+
+    Args:
+        slots: the slots that run the programs; nobody else uses them meanwhile.
+        lane: the lane for programs that don't need a process of their own.
+        work: (key, program, limits), read as slots become idle.
+        stop: ends the processes of all slots.
+    """
 
     def __init__(
         self, slots: Sequence[Slot], lane: Lane, work: Iterable[tuple[K, Program, Limits]], stop: Callable[[], None]
@@ -31,42 +38,42 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         self._slots, self._lane, self._stop = slots, lane, stop
         self._work = iter(work)
         self._numbers = count()
-        self._keys: dict[int, K] = {}
+        self._keys: dict[int, K] = {}  # by the program's number, as in all dicts here
         self._jobs: dict[int, Job] = {}
         self._waiting: deque[Job] = deque()
-        self._alone: deque[Job] = deque()  # can't share a process
-        self._again: deque[Job] = deque()  # of lost slots: one at a time
+        self._strict: deque[Job] = deque()  # the shared lane sent them back: they need a process of their own
+        self._retries: deque[Job] = deque()  # their slot was lost: they are tried again, one at a time
         self._tries: Counter[int] = Counter()
-        self._busy: dict[Slot, set[int]] = {}
-        self._found: deque[tuple[K, Verdict]] = deque()
+        self._busy: dict[Slot, set[int]] = {}  # the numbers of the programs that each slot has
+        self._finished: deque[tuple[K, Verdict]] = deque()
 
     def __next__(self) -> tuple[K, Verdict]:
         try:
-            while not self._found:
-                self._hand_out()
+            while not self._finished:
+                self._feed_idle_slots()
                 if not self._busy:
                     raise StopIteration
-                for slot in _ready(self._busy):
-                    self._take(slot)
-        except BaseException:  # Ctrl-C too: what still runs must go
+                for slot in _slots_with_news(self._busy):
+                    self._receive_from(slot)
+        except BaseException:  # Ctrl-C too: running programs must end
             self.close()
             raise
-        return self._found.popleft()
+        return self._finished.popleft()
 
     def close(self) -> None:
-        """End what still runs; no more verdicts come."""
+        """End the programs that still run, and yield no more verdicts."""
         if self._busy:
             self._busy.clear()
             self._stop()
         self._work = iter(())
-        for queue in (self._waiting, self._alone, self._again):
+        for queue in (self._waiting, self._strict, self._retries):
             queue.clear()
 
     def __del__(self) -> None:
         self.close()
 
-    def _hand_out(self) -> None:
-        """Give every idle slot programs, as long as there are some."""
+    def _feed_idle_slots(self) -> None:
+        """Send programs to every idle slot, as long as there are some."""
         for slot in self._slots:
             if slot in self._busy:
                 continue
@@ -77,72 +84,78 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             slot.send(jobs, shared=lane is Lane.SHARED)
 
     def _next_jobs(self) -> tuple[Lane, list[Job]]:
-        """Return a lane and programs for it; few of the last ones, so that all slots end together."""
-        if self._again:
-            return Lane.STRICT, [self._again.popleft()]
-        if self._alone:
-            return Lane.STRICT, self._some(self._alone, Lane.STRICT)
-        ahead = 2 * TOGETHER[self._lane][1] * len(self._slots)
+        """Return the next programs for a slot, and their lane. A single program always gets the strict lane."""
+        if self._retries:
+            return Lane.STRICT, [self._retries.popleft()]
+        if self._strict:
+            return Lane.STRICT, self._take_batch(self._strict, Lane.STRICT)
+        ahead = 2 * BATCH_SIZES[self._lane][1] * len(self._slots)
         for key, program, limits in islice(self._work, max(0, ahead - len(self._waiting))):
-            check(program, limits)
+            check_program(program, limits)
             number = next(self._numbers)
             self._keys[number] = key
             self._jobs[number] = Job(number, program, limits)
             self._waiting.append(self._jobs[number])
-        jobs = self._some(self._waiting, self._lane)
+        jobs = self._take_batch(self._waiting, self._lane)
         return (self._lane if len(jobs) > 1 else Lane.STRICT), jobs
 
-    def _some(self, queue: deque[Job], lane: Lane) -> list[Job]:
-        least, most = TOGETHER[lane]
-        fair = math.ceil(len(queue) / (2 * len(self._slots))) if len(self._slots) > 1 else len(queue)
-        size = min(most, max(least, fair))
+    def _take_batch(self, queue: deque[Job], lane: Lane) -> list[Job]:
+        """Take programs for one request from a queue: fewer when few are left, so that all slots end together."""
+        smallest, largest = BATCH_SIZES[lane]
+        fair_share = math.ceil(len(queue) / (2 * len(self._slots))) if len(self._slots) > 1 else len(queue)
+        size = min(largest, max(smallest, fair_share))
         jobs: list[Job] = []
-        while queue and len(jobs) < size and _alike(queue[0], *jobs[:1]):
+        while queue and len(jobs) < size and (not jobs or _request_settings(queue[0]) == _request_settings(jobs[0])):
             jobs.append(queue.popleft())
         return jobs
 
-    def _take(self, slot: Slot) -> None:
-        """Take what a slot has; programs of a lost one are tried again, each alone."""
-        out = self._busy[slot]
+    def _receive_from(self, slot: Slot) -> None:
+        """Read a slot's verdicts; if the slot is lost, schedule each of its programs for another try on its own."""
+        unfinished = self._busy[slot]
         try:
-            verdicts, unsuited = slot.receive()
+            verdicts, need_own_process = slot.receive()
         except SlotLost as lost:
             slot.abandon()
             del self._busy[slot]
-            self._try_again(slot, out, lost)
+            self._retry(slot, unfinished, lost)
             return
         for number, verdict in verdicts.items():
-            out.discard(number)
-            self._end(number, verdict)
-        for number in unsuited:
-            out.discard(number)
-            self._alone.append(self._jobs[number])
-        if not out:
+            unfinished.discard(number)
+            self._finish(number, verdict)
+        for number in need_own_process:
+            unfinished.discard(number)
+            self._strict.append(self._jobs[number])
+        if not unfinished:
             del self._busy[slot]
 
-    def _try_again(self, slot: Slot, numbers: set[int], lost: SlotLost) -> None:
+    def _retry(self, slot: Slot, numbers: set[int], lost: SlotLost) -> None:
+        """Schedule another try; a program that lost its slot MAX_TRIES times while alone in it counts as killed."""
         alone = len(numbers) == 1
         for number in sorted(numbers):
             self._tries[number] += alone
-            if self._tries[number] >= TRIES:
+            if self._tries[number] >= MAX_TRIES:
                 text = f"it ended its slot {self._tries[number]} times; the last time {lost}"
                 seconds = self._jobs[number].limits.timeout
                 verdict = Verdict(Outcome.KILLED, text, limit_seconds=seconds, level=slot.level, lane=Lane.STRICT)
-                self._end(number, verdict)
+                self._finish(number, verdict)
             else:
-                self._again.append(self._jobs[number])
+                self._retries.append(self._jobs[number])
 
-    def _end(self, number: int, verdict: Verdict) -> None:
+    def _finish(self, number: int, verdict: Verdict) -> None:
         del self._jobs[number]
         self._tries.pop(number, None)
-        self._found.append((self._keys.pop(number), verdict))
+        self._finished.append((self._keys.pop(number), verdict))
 
 
-def _ready(busy: Collection[Slot]) -> list[Slot]:
-    """Wait for verdicts; return the slots that have some or whose time is up (`receive` then finds them lost)."""
-    by_descriptor = {slot.fileno(): slot for slot in busy}
+def _slots_with_news(busy: Collection[Slot]) -> list[Slot]:
+    """Wait until slots have verdicts, and return those. Slots past their deadline are killed and returned as well.
+
+    `Slot.receive` raises SlotLost for a killed one.
+    """
+    slots = {slot.fileno(): slot for slot in busy}
     left = min(slot.deadline for slot in busy) - time.monotonic()
-    ready = [by_descriptor[found] for found in wait(by_descriptor, max(0.0, left)) if isinstance(found, int)]
+    readable = wait(slots, max(0.0, left))
+    ready = [slots[descriptor] for descriptor in readable if isinstance(descriptor, int)]
     if ready:
         return ready
     late = [slot for slot in busy if slot.deadline <= time.monotonic()]
@@ -151,22 +164,18 @@ def _ready(busy: Collection[Slot]) -> list[Slot]:
     return late
 
 
-def _alike(job: Job, *first: Job) -> bool:
-    """Say whether a program may be in one request with another."""
-    return all(_kind(job) == _kind(other) for other in first)
-
-
-def _kind(job: Job) -> tuple[str, int, int]:
+def _request_settings(job: Job) -> tuple[str, int, int]:
+    """Return what all programs of one request have in common: language, memory limit and output limit."""
     return job.program.language, job.limits.memory_mib, job.limits.output_kib
 
 
-def check(program: Program, limits: Limits) -> None:
-    """Raise UsageError for what can't be run at all."""
+def check_program(program: Program, limits: Limits) -> None:
+    """Raise UsageError for a program that can't be run at all: its language, or its limits."""
     if program.language not in LANGUAGES:
-        raise UsageError(f"a program is in {program.language!r}; what can be executed: {', '.join(LANGUAGES)}")
+        raise UsageError(f"a program is in {program.language!r}; supported: {', '.join(LANGUAGES)}")
     if not limits.timeout > 0 or limits.wall_factor < 1 or limits.output_kib < 0:
         raise UsageError(f"{limits}: timeout must be above 0, wall_factor at least 1, output_kib at least 0")
-    if limits.timeout * limits.wall_factor > LONGEST_SECONDS:
+    if limits.timeout * limits.wall_factor > MAX_WALL_SECONDS:
         raise UsageError(f"{limits}: timeout x wall_factor is more than a week; give less")
-    if limits.memory_mib < LEAST_MIB:
-        raise UsageError(f"memory_mib is {limits.memory_mib}; an interpreter alone needs {LEAST_MIB}")
+    if limits.memory_mib < MIN_MEMORY_MIB:
+        raise UsageError(f"memory_mib is {limits.memory_mib}; an interpreter alone needs {MIN_MEMORY_MIB}")

@@ -1,4 +1,4 @@
-"""A deterministic stand-in for a model: right on a share of the prompts, wrong on the others. For tests and trials."""
+"""A deterministic stand-in for a model, for tests and trials: right on a share of the prompts, wrong on the others."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from raysweep.errors import UsageError
 from raysweep.generators.base import GENERATORS, Generator
-from raysweep.generators.reference import answer
-from raysweep.programs import text_sha
+from raysweep.generators.reference import reference_completion
+from raysweep.hashing import text_sha
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
 from raysweep.seeding import derive
 
@@ -17,9 +17,9 @@ class Fake(Generator):
     """Answers with the reference solution on some prompts, chosen by the prompt's text, and with `wrong` on the rest.
 
     Args:
-        model: not used.
-        decoding: its seed takes part in the choice.
-        share: of right answers, from 0 to 1.
+        model: ignored.
+        decoding: only the seed is used, to choose the prompts.
+        share: the share of right answers, from 0 to 1.
         wrong: the body of a wrong answer.
     """
 
@@ -37,11 +37,14 @@ class Fake(Generator):
         self.wrong = wrong
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See `Generator.generate`. Raises RaysweepError when a problem to answer has no reference solution."""
-        return [answer(request) if self._knows(request) else self._fail(request) for request in requests]
+        """See `Generator.generate`. Raises RaysweepError if a problem to answer has no reference solution."""
+        return [
+            reference_completion(request) if self._answers_right(request) else self._wrong_completion(request)
+            for request in requests
+        ]
 
-    def _knows(self, request: GenerationRequest) -> bool:
-        return derive(self.decoding.seed, "fake", request.prompt, request.draw) < self.share * 2**128
+    def _answers_right(self, request: GenerationRequest) -> bool:
+        return derive(self.decoding.seed, "fake", request.prompt, request.sample) < self.share * 2**128
 
-    def _fail(self, request: GenerationRequest) -> Completion:
-        return Completion(request.task_id, request.draw, self.wrong, "eos", 0, text_sha(request.prompt))
+    def _wrong_completion(self, request: GenerationRequest) -> Completion:
+        return Completion(request.task_id, request.sample, self.wrong, "eos", 0, text_sha(request.prompt))

@@ -1,1 +1,12 @@
-"""What perturbations know of English: tags, synonyms, inflections, sentences, translations."""
+"""The English language tools that perturbations use.
+
+By default all of it works offline; spaCy, the WordNet of nltk and neural translation need a download first.
+
+    tokens.py        splits texts into sentences of tagged tokens
+    tagging/         part-of-speech taggers
+    synonyms/        sources of synonyms
+    translation/     back-translation engines
+    inflections.py   looks up lemmas and inflected forms
+    finite_verbs.py  finds the verbs that carry a sentence's tense
+    stop_words.py    lists words without content
+"""

@@ -1,8 +1,8 @@
-"""Finds the finite verbs of a tagged sentence: what carries its tense.
+"""Finds the finite verbs of a tagged sentence: the verbs that carry its tense.
 
-Imperatives are finite verbs here: instructions and docstrings consist of them ("Return a list", "Given a string, sort
-it"). Participles ("a given list", "numbers sorted by size"), infinitives and gerunds are not. Rules over tags and some
-seventy verbs of docstrings; no parser, so a noun that was tagged as a verb comes along.
+Imperatives count as finite verbs: instructions and docstrings consist of them ("Return a list", "Given a string, sort
+it"). Participles ("a given list", "numbers sorted by size"), infinitives and gerunds do not. The rules use tags and
+some seventy verbs of docstrings and no parser, so a noun that the tagger takes for a verb is found too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ multiply optimize output parse perform print provide read remove replace return 
 shift show simplify solve sort split store subtract sum swap take test transform update use validate verify write
 """
 _IMPERATIVES = frozenset(_VERBS.split())
-"""Verbs that begin instructions, tagged as such or not."""
+"""Verbs that begin instructions, whether or not the tagger recognises them as verbs."""
 _OPENING = "also finally first firstly here next now please second secondly so then third"
 _OPENERS = frozenset(_OPENING.split())
 _FRONTING = "as assuming at based by for from given if in on once using when with"
@@ -40,131 +40,143 @@ _NOUNS = ("NN", "NNS", "NNP")
 
 
 class Kind(Enum):
-    """What a finite verb is."""
+    """The kinds of finite verbs, which tenses treat differently."""
 
     MAIN = auto()
     IMPERATIVE = auto()
-    JOINED = auto()  # an imperative after "and": it shares what stands before the first one
-    PARTICIPLE = auto()  # not finite; only where participles are asked for
+    JOINED = auto()  # an imperative after "and", which shares the auxiliary of the first one
+    PARTICIPLE = auto()  # not finite; found only with `participles`
     BE = auto()
-    DO = auto()  # with a base form somewhere after it
+    DO = auto()  # followed by a base form
     PERFECT = auto()  # have + participle
     MODAL = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class FiniteVerb:
-    """A finite verb of a sentence, by the positions of its tokens; -1 stands for none.
+    """A finite verb of a sentence, as indices of the sentence's tokens; -1 means there is no such token.
 
-    `negation`: of "not" or "n't". `participle`: of what a perfect goes with. `subject_end`: in a question, of the last
-    token of the subject, which follows the verb.
+    Attributes:
+        kind: of the verb.
+        index: of the verb itself.
+        negation: of "not" or "n't".
+        participle: of the participle that belongs to a perfect.
+        subject_end: of the subject's last token, in a question, where the subject follows the verb.
     """
 
     kind: Kind
-    at: int
+    index: int
     negation: int = -1
     participle: int = -1
     subject_end: int = -1
 
 
 def finite_verbs(sentence: Sentence, participles: bool = False) -> list[FiniteVerb]:
-    """Return the finite verbs in order, verbatim pieces excluded; with `participles` the lone ones too."""
-    return [verb for verb in _Reader(sentence, participles).verbs() if sentence[verb.at].natural]
+    """Return the finite verbs in order, without verbatim pieces; with `participles` also lone participles."""
+    return [verb for verb in _Reader(sentence, participles).verbs() if sentence[verb.index].natural]
 
 
 class _Reader:
+    """Reads one sentence from left to right and remembers which kinds of verbs it has seen."""
+
     def __init__(self, sentence: Sentence, participles: bool) -> None:
         self._participles = participles
         self._sentence = sentence
         self._words = [token.text.lower() for token in sentence]
         self._tags = [token.tag for token in sentence]
-        self._first = next((at for at in range(len(sentence)) if self._is_word(at) and not self._opens(at)), -1)
-        self._commanded = False  # an imperative has been seen
-        self._asserted = False  # another verb with a subject
+        self._first = next(
+            (index for index in range(len(sentence)) if self._is_word(index) and not self._opens(index)), -1
+        )
+        self._commanded = False  # True after an imperative
+        self._asserted = False  # True after a verb with a subject
         self._taken: set[int] = set()
 
     def verbs(self) -> Iterator[FiniteVerb]:
-        for at in range(len(self._sentence)):
-            verb = None if at in self._taken else self._verb(at)
+        for index in range(len(self._sentence)):
+            verb = None if index in self._taken else self._verb(index)
             if verb is not None:
-                self._taken |= {verb.at, verb.participle}
+                self._taken |= {verb.index, verb.participle}
                 self._commanded |= verb.kind in (Kind.IMPERATIVE, Kind.JOINED)
                 self._asserted |= verb.kind is Kind.MAIN
                 yield verb
 
-    def _verb(self, at: int) -> FiniteVerb | None:
-        word, tag = self._words[at], self._tags[at]
-        negation = at + 1 if self._word(at + 1) in _NEGATIONS else -1
+    def _verb(self, index: int) -> FiniteVerb | None:
+        word, tag = self._words[index], self._tags[index]
+        negation = index + 1 if self._word(index + 1) in _NEGATIONS else -1
         if word in _MODALS and (tag in ("MD", "VB", "VBP") or negation > 0 or word == "cannot"):
-            return FiniteVerb(Kind.MODAL, at, negation, subject_end=self._subject_end(at))
-        if word in _BE or (word in ("'s", "’s") and self._is_short_for_is(at)):
-            return FiniteVerb(Kind.BE, at, negation, subject_end=self._subject_end(at))
-        if word in _HAVE and (participle := self._verb_after(at, ("VBN", "VBD"))) > 0:
-            return FiniteVerb(Kind.PERFECT, at, negation, participle, self._subject_end(at))
+            return FiniteVerb(Kind.MODAL, index, negation, subject_end=self._subject_end(index))
+        if word in _BE or (word in ("'s", "’s") and self._is_short_for_is(index)):
+            return FiniteVerb(Kind.BE, index, negation, subject_end=self._subject_end(index))
+        if word in _HAVE and (participle := self._verb_after(index, ("VBN", "VBD"))) > 0:
+            return FiniteVerb(Kind.PERFECT, index, negation, participle, self._subject_end(index))
         if (
             word in _DO
-            and self._sentence[at].pos == ""
+            and self._sentence[index].pos == ""
             and tag.startswith("VB")
-            and self._verb_after(at, ("VB", "VBP")) > 0
+            and self._verb_after(index, ("VB", "VBP")) > 0
         ):
-            return FiniteVerb(Kind.DO, at, negation)
-        return self._imperative(at) or self._main(at)
+            return FiniteVerb(Kind.DO, index, negation)
+        return self._imperative(index) or self._main(index)
 
-    def _imperative(self, at: int) -> FiniteVerb | None:
-        word, tag, before = self._words[at], self._tags[at], self._word(at - 1)
+    def _imperative(self, index: int) -> FiniteVerb | None:
+        word, tag, before = self._words[index], self._tags[index], self._word(index - 1)
         is_base = tag in ("VB", "VBP")
-        if not word.isalpha() or not (is_base or word in _IMPERATIVES) or self._word(at + 1) in (":", "="):
+        if not word.isalpha() or not (is_base or word in _IMPERATIVES) or self._word(index + 1) in (":", "="):
             return None
-        if at == self._first:
-            named = not is_base and self._tag(at + 1) in ("VBZ", "MD", "IN", "NN", "NNS") and word != "return"
-            return None if named and self._word(at + 1) not in ("if", "whether") else FiniteVerb(Kind.IMPERATIVE, at)
+        if index == self._first:
+            is_noun = not is_base and self._tag(index + 1) in ("VBZ", "MD", "IN", "NN", "NNS") and word != "return"
+            return (
+                None
+                if is_noun and self._word(index + 1) not in ("if", "whether")
+                else FiniteVerb(Kind.IMPERATIVE, index)
+            )
         if before == "," and self._words[self._first] in _FRONTED and not self._commanded:
-            return FiniteVerb(Kind.IMPERATIVE, at)
-        if before in ("and", "then", "or") and self._commanded and not self._in_infinitive(at):
-            return FiniteVerb(Kind.JOINED, at)
+            return FiniteVerb(Kind.IMPERATIVE, index)
+        if before in ("and", "then", "or") and self._commanded and not self._in_infinitive(index):
+            return FiniteVerb(Kind.JOINED, index)
         return None
 
-    def _main(self, at: int) -> FiniteVerb | None:
-        token, tag = self._sentence[at], self._tags[at]
-        if at == self._first and tag == "NNS" and lemma(self._words[at], "VERB") in _IMPERATIVES:
-            return FiniteVerb(Kind.MAIN, at) if self._tag(at + 1) not in ("VBZ", "VBP", "MD") else None
-        if token.pos != "VERB" or not token.text.isalpha() or self._word(at - 1) in _PREPOSITIONS:
+    def _main(self, index: int) -> FiniteVerb | None:
+        token, tag = self._sentence[index], self._tags[index]
+        if index == self._first and tag == "NNS" and lemma(self._words[index], "VERB") in _IMPERATIVES:
+            return FiniteVerb(Kind.MAIN, index) if self._tag(index + 1) not in ("VBZ", "VBP", "MD") else None
+        if token.pos != "VERB" or not token.text.isalpha() or self._word(index - 1) in _PREPOSITIONS:
             return None
-        before = at - 1
+        before = index - 1
         while self._tag(before) == "RB" and self._word(before) not in _NEGATIONS:
             before -= 1
         if before in self._taken:
             return None
         subject = self._tag(before) in _SUBJECTS or self._word(before) in ("that", "which", "who")
         if tag == "VBZ":
-            return FiniteVerb(Kind.MAIN, at) if self._tag(at - 1) not in ("DT", "JJ", "PRP$") else None
+            return FiniteVerb(Kind.MAIN, index) if self._tag(index - 1) not in ("DT", "JJ", "PRP$") else None
         if tag in ("VB", "VBP"):
             plural = subject and self._tag(before) not in ("NN", "NNP", "DT", "CD")
             plural |= self._asserted and self._word(before) in ("and", "or")
-            return FiniteVerb(Kind.MAIN, at) if plural and not self._in_infinitive(at) else None
-        if tag == "VBD" and subject and self._tag(at + 1) not in ("IN", "TO", "RP") and self._tag(before) != "DT":
-            return FiniteVerb(Kind.MAIN, at)
-        if self._participles and tag in ("VBN", "VBD") and not self._after_auxiliary(at):
-            return FiniteVerb(Kind.PARTICIPLE, at)
+            return FiniteVerb(Kind.MAIN, index) if plural and not self._in_infinitive(index) else None
+        if tag == "VBD" and subject and self._tag(index + 1) not in ("IN", "TO", "RP") and self._tag(before) != "DT":
+            return FiniteVerb(Kind.MAIN, index)
+        if self._participles and tag in ("VBN", "VBD") and not self._after_auxiliary(index):
+            return FiniteVerb(Kind.PARTICIPLE, index)
         return None
 
-    def _after_auxiliary(self, at: int) -> bool:
-        return any(self._word(before) in _BE | _HAVE | {"be", "been", "being"} for before in range(at - 3, at))
+    def _after_auxiliary(self, index: int) -> bool:
+        return any(self._word(before) in _BE | _HAVE | {"be", "been", "being"} for before in range(index - 3, index))
 
-    def _is_word(self, at: int) -> bool:
-        return any(char.isalpha() for char in self._words[at]) and self._word(at + 1) not in (")", ".")
+    def _is_word(self, index: int) -> bool:
+        return any(char.isalpha() for char in self._words[index]) and self._word(index + 1) not in (")", ".")
 
-    def _opens(self, at: int) -> bool:
-        return self._words[at] in _OPENERS or (self._words[at] == "," and at > 0)
+    def _opens(self, index: int) -> bool:
+        return self._words[index] in _OPENERS or (self._words[index] == "," and index > 0)
 
-    def _word(self, at: int) -> str:
-        return self._words[at] if 0 <= at < len(self._words) else ""
+    def _word(self, index: int) -> str:
+        return self._words[index] if 0 <= index < len(self._words) else ""
 
-    def _tag(self, at: int) -> str:
-        return self._tags[at] if 0 <= at < len(self._tags) else ""
+    def _tag(self, index: int) -> str:
+        return self._tags[index] if 0 <= index < len(self._tags) else ""
 
-    def _is_short_for_is(self, at: int) -> bool:
-        return self._tag(at - 1) in ("PRP", "EX", "WP", "WDT") or self._word(at - 1) in (
+    def _is_short_for_is(self, index: int) -> bool:
+        return self._tag(index - 1) in ("PRP", "EX", "WP", "WDT") or self._word(index - 1) in (
             "it",
             "he",
             "she",
@@ -177,32 +189,32 @@ class _Reader:
             "where",
         )
 
-    def _verb_after(self, at: int, tags: Sequence[str]) -> int:
-        """Return the position of the next verb, if it comes soon and is tagged so, else -1; "been" always counts."""
-        at = max(at, self._subject_end(at))
-        for place in range(at + 1, min(at + 5, len(self._tags))):
+    def _verb_after(self, index: int, tags: Sequence[str]) -> int:
+        """Return the index of the next verb if it comes soon and has one of the tags, else -1; "been" counts as VBN."""
+        index = max(index, self._subject_end(index))
+        for place in range(index + 1, min(index + 5, len(self._tags))):
             if self._tags[place] in tags or (self._words[place] == "been" and "VBN" in tags):
                 return place
             if self._tags[place].startswith("VB") or self._tags[place] in ("IN", "TO", "CC", "."):
                 return -1
             if "VBN" in tags and self._tags[place] in ("DT", "CD", *_NOUNS):
-                return -1  # has a given length: no perfect
+                return -1  # "has a given length" is no perfect
         return -1
 
-    def _in_infinitive(self, at: int) -> bool:
-        """Tell whether the nearest verb before is one that "to", a modal or "do" governs: to sort and return."""
-        for place in range(at - 1, -1, -1):
+    def _in_infinitive(self, index: int) -> bool:
+        """Return True if "to", a modal or "do" governs this verb and the one before it: "to sort and return"."""
+        for place in range(index - 1, -1, -1):
             if self._words[place] in (*_MODALS, *_DO, "to") or self._tags[place] == "TO":
-                return self._word(at - 1) != "," and self._word(at - 2) != ","
+                return self._word(index - 1) != "," and self._word(index - 2) != ","
             if self._tags[place] in ("VBZ", "VBD", "WDT") or place in (self._first,):
                 return False
         return False
 
-    def _subject_end(self, at: int) -> int:
-        """Return the last token of the subject in a question that begins with its verb, else -1."""
-        if at != self._first or self._word(len(self._words) - 1) != "?":
+    def _subject_end(self, index: int) -> int:
+        """Return the index of the subject's last token in a question that begins with its verb, else -1."""
+        if index != self._first or self._word(len(self._words) - 1) != "?":
             return -1
-        place, end = at + 1, -1
+        place, end = index + 1, -1
         while place < len(self._tags):
             if self._tags[place] in (*_NOUNS, "PRP", "EX") or not self._sentence[place].natural:
                 end = place

@@ -1,4 +1,4 @@
-"""English stop words: words that carry structure, not content."""
+"""English stop words: words that carry structure and no content."""
 
 _WORDS = """
 i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers herself it
@@ -9,4 +9,4 @@ then once here there when where why how all any both each few more most other so
 than too very s t can will just don should now
 """
 STOP_WORDS = frozenset(_WORDS.split())
-"""The 127 words of nltk's English list of 2009, which the study's methods pass over."""
+"""The 127 words of nltk's English list of 2009, after which W1 inserts no synonym."""

@@ -1,7 +1,8 @@
-"""Texts as tagged sentences: what the word and sentence methods share, made once a text.
+"""Splits texts into sentences of tagged tokens, which the word and sentence methods share.
 
-Tokens know where they stand, so that changing some of them leaves every other character as it was. Verbatim pieces
-inside a sentence are tokens too, so that words around them are tagged in context; blocks of them end a sentence.
+Tokens know their position in the text, so that changing some of them leaves every other character as it was. Verbatim
+pieces inside a sentence are tokens too, so that words around them are tagged in context; a block of verbatim lines ends
+a sentence. The tagged sentences of recent texts are cached.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from raysweep.errors import HopelessError
 from raysweep.language.tagging.base import TAGGERS, upos
 from raysweep.records import Segment, Spec
 
 _TOKEN = re.compile(
     r"(?i:\b(?:e\.g|i\.e|etc|vs|cf|resp)\.)"
-    r"|[^\W\d_]+?(?=n['’]t\b)|\bn['’]t\b|(?<=[^\W\d_])n['’]t\b"  # clitics stand apart: is n't, that 's
+    r"|[^\W\d_]+?(?=n['’]t\b)|\bn['’]t\b|(?<=[^\W\d_])n['’]t\b"  # clitics are tokens of their own: is n't, that 's
     r"|(?<=[^\W_])['’](?i:s|re|m|ve|ll|d)\b"
     r"|[^\W_]+|\S"
 )
@@ -27,16 +29,16 @@ _WITH = {
     **dict.fromkeys(["do", "does", "did"], ("VB", "VBP")),
     **dict.fromkeys(["have", "has", "had", "having", "'ve"], ("VBN",)),
 }
-"""Auxiliaries, and the tags of verbs that follow them."""
+"""Auxiliaries, and the tags of the verbs that can follow them."""
 _OPAQUE = "x"
-"""What the tagger sees in place of a verbatim piece that is no word: a letter, which is a noun."""
+"""The tagger sees this letter, a noun to it, in place of a verbatim piece that is no word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word, a mark or a verbatim piece: ``segments[segment].text[start:end]``.
+    """A word, a punctuation mark or a verbatim piece: ``segments[segment].text[start:end]``.
 
-    `tag`: Penn Treebank. `pos`: NOUN, VERB, ADJ, ADV or, for every other part of speech, nothing.
+    `tag`: the Penn Treebank tag. `pos`: NOUN, VERB, ADJ, ADV, or empty for every other part of speech.
     """
 
     text: str
@@ -53,40 +55,43 @@ Sentence = tuple[Token, ...]
 
 @lru_cache(maxsize=4096)
 def tagged_sentences(segments: tuple[Segment, ...], tagger: str) -> tuple[Sentence, ...]:
-    """Return the sentences of a text, tagged.
+    """Return the sentences of a text with tags.
 
     Args:
-        segments: the text (`raysweep.perturbations.regions`).
+        segments: the text (`raysweep.prompts.regions`).
         tagger: a registered name.
     """
     tag = TAGGERS.create(Spec(tagger)).tag
-    found = []
+    tagged = []
     for sentence in sentences(segments):
         tags = tag([_shown(token) for token in sentence])
-        places = _auxiliaries([token.text.lower() for token in sentence], tags)
-        found.append(
+        if len(tags) != len(sentence):
+            raise HopelessError(f"tagger {tagger!r} gave {len(tags)} tags for {len(sentence)} words")
+        auxiliaries = _auxiliaries([token.text.lower() for token in sentence], tags)
+        tagged.append(
             tuple(
-                replace(token, tag=tag, pos="" if at in places else upos(tag))
-                for at, (token, tag) in enumerate(zip(sentence, tags, strict=True))
+                replace(token, tag=tag, pos="" if index in auxiliaries else upos(tag))
+                for index, (token, tag) in enumerate(zip(sentence, tags, strict=True))
             )
         )
-    return tuple(found)
+    return tuple(tagged)
 
 
 def _auxiliaries(words: Sequence[str], tags: Sequence[str]) -> set[int]:
-    """Return where forms of be stand, and those of do and have that go with another verb: no verbs of their own."""
-    found = set()
-    for at, word in enumerate(words):
+    """Return the indices of auxiliaries: all forms of be, and forms of do and have that go with another verb."""
+    auxiliaries = set()
+    for index, word in enumerate(words):
         if word in _BE:
-            found.add(at)
+            auxiliaries.add(index)
         elif wanted := _WITH.get(word):
-            verb = next((tag for tag in tags[at + 1 : at + 4] if tag.startswith("VB")), "")
+            verb = next((tag for tag in tags[index + 1 : index + 4] if tag.startswith("VB")), "")
             if verb in wanted:
-                found.add(at)
-    return found
+                auxiliaries.add(index)
+    return auxiliaries
 
 
 def _shown(token: Token) -> str:
+    """Return the token's text as the tagger sees it."""
     return token.text if token.natural or _NAME.fullmatch(token.text) else _OPAQUE
 
 
@@ -104,7 +109,7 @@ def sentences(segments: Sequence[Segment]) -> Iterator[list[Token]]:
 
 
 def _ends(last: str, gap: str) -> bool:
-    """Tell whether a sentence is over, given its last token and the blanks after it."""
+    """Return True if a sentence ends here, given its last token and the blanks after it."""
     return gap.count("\n") > 1 or (gap != "" and last in ".!?") or ("\n" in gap and last == ":")
 
 
@@ -113,11 +118,11 @@ def _tokens(segments: Sequence[Segment]) -> Iterator[tuple[str, Token]]:
     gap = ""
     for index, (text, natural) in enumerate((segment.text, segment.natural) for segment in segments):
         if natural:
-            at = 0
-            for found in _TOKEN.finditer(text):
-                yield gap + text[at : found.start()], Token(found[0], "", "", index, found.start(), found.end(), True)
-                gap, at = "", found.end()
-            gap += text[at:]
+            end = 0
+            for match in _TOKEN.finditer(text):
+                yield gap + text[end : match.start()], Token(match[0], "", "", index, match.start(), match.end(), True)
+                gap, end = "", match.end()
+            gap += text[end:]
         elif "\n" in text or not text.strip():
             gap += "\n\n" if text.strip() else text
         else:

@@ -1,4 +1,14 @@
-"""Pure functions from results to numbers. `pass_at_k` is public API."""
+"""Turns verdicts into numbers with intervals; `pass_at_k` is public API.
+
+Begin with base.py. All functions are pure: they take records and return numbers.
+
+    base.py          the contract of a metric and the records around it
+    scores.py        measures every metric on every test set of a cell
+    passing.py       estimates pass@k
+    degradation.py   compares perturbed with clean pass@1: relative degradation and difference
+    robust.py        computes ReCode's robust metrics over several draws of a test set
+    prompt_counts.py counts the prompts that a perturbation left unchanged or broke
+"""
 
 from raysweep.metrics.passing import pass_at_k
 

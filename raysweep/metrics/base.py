@@ -1,4 +1,4 @@
-"""The contract of a metric: the results of one cell on one test set in, numbers out."""
+"""The contract of a metric, which turns the results of one cell on one test set into numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raysweep.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class CellLabels:
-    """Which model the results are of; the fields are those of `Score`."""
+    """Identifies the model behind some results; the fields are those of `Score`."""
 
     model: str
     recipe: str  # "none": not fine-tuned
@@ -22,41 +22,50 @@ class CellLabels:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model on one test set, beside the same model on the clean test set of the same problem set."""
+    """The results of one model on one test set, and on the clean test set of the same problem set.
+
+    A perturbed test set may have several draws, each with its own noise. A problem's number is then the mean over them.
+    """
 
     problem_set: str
     perturbation: str  # "clean": not perturbed
     results: tuple[Result, ...]
     prompts: tuple[PromptRow, ...] = ()
-    clean: tuple[Result, ...] | None = None  # None: not evaluated, or this is the clean one
-    more_draws: tuple[tuple[Result, ...], ...] = ()  # results on the test set's later draws, where all were evaluated
+    clean: tuple[Result, ...] | None = None  # None: not evaluated, or `results` are the clean ones
+    more_draws: tuple[tuple[Result, ...], ...] = ()  # of later draws; empty unless all were evaluated
+    more_prompts: tuple[tuple[PromptRow, ...], ...] = ()  # of later draws, in the order of `more_draws`
+
+    @property
+    def draws(self) -> tuple[tuple[Result, ...], ...]:
+        """The results on all draws of the test set."""
+        return (self.results, *self.more_draws)
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One number with its 95 % interval; NaN where undefined, with the reason in `note`."""
+    """One number with its 95 % interval; an undefined number is NaN, with the reason in `note`."""
 
     metric: str
     value: float
     low: float
     high: float
-    n: int  # problems it rests on
+    n: int  # number of problems behind it
     note: str = ""
 
 
 class Metric(ABC):
-    """Numbers from one evaluation. Pure: equal evaluations give equal numbers, intervals included.
+    """Computes numbers from one evaluation. Equal evaluations give equal numbers, intervals included.
 
-    A harness error is no verdict: it is left out, and the note counts it. A metric that has nothing to say on an
+    A harness error is not a verdict: it is left out, and the note counts it. A metric that doesn't apply to an
     evaluation (relative degradation on the clean set) returns no measurement. `cell` is for metrics that leave
-    something out for one model, such as a problem it was edited with.
+    something out for one model, such as a problem that it was edited with.
     """
 
     name: ClassVar[str]
 
     @abstractmethod
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
-        """Return the metric's numbers, none or more."""
+        """Return the metric's numbers; the list may be empty."""
 
 
-METRICS: Registry[Metric] = Registry("metric", "raysweep.metrics")
+METRICS: Registry[Metric] = Registry("metric", "raysweep.metrics", Metric)

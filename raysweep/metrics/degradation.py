@@ -1,24 +1,25 @@
-"""How much of its clean pass@1 a model loses: relative degradation and the plain difference.
+"""Measures how much of its clean pass@1 a model loses: relative degradation (RD) and the plain difference.
 
 RD = (P_clean - P_pert) / P_clean (https://arxiv.org/abs/2212.10264, ReCode's relative drop). It rewards a lower clean
-score, so the paired difference stands beside it (study.md section 7).
+score, so the paired difference is reported with it (study.md section 7). With several draws of a perturbation a
+problem's perturbed pass@1 is the mean over the draws, and the interval is over problems and draws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import isnan, nan
 from typing import NamedTuple
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
-from raysweep.metrics.intervals import paired_interval
-from raysweep.metrics.passing import by_problem
+from raysweep.metrics.passing import by_problem, over_draws
 from raysweep.programs import Outcome
 from raysweep.records import Result
+from raysweep.stats.intervals import Draws, draw_means, paired_interval
 
 
 class Degradation(NamedTuple):
-    """A relative degradation, NaN where undefined; the reason."""
+    """A relative degradation; if undefined, NaN and the reason in `note`."""
 
     value: float
     note: str
@@ -39,22 +40,22 @@ def relative_degradation(clean: float, perturbed: float) -> Degradation:
 
 
 class Paired(NamedTuple):
-    """pass@1 of the problems that have verdicts on both prompts, in the same order."""
+    """pass@1 of each problem that has verdicts on both prompts, in the same order; perturbed, one for each draw."""
 
     clean: list[float]
-    perturbed: list[float]
+    perturbed: Draws
 
     @property
     def means(self) -> tuple[float, float]:
-        """The two mean scores; NaN without problems."""
+        """Return the two mean scores; NaN without problems."""
         n = len(self.clean)
-        return (sum(self.clean) / n, sum(self.perturbed) / n) if n else (nan, nan)
+        return (sum(self.clean) / n, sum(draw_means(self.perturbed)) / n) if n else (nan, nan)
 
 
-def pair(clean: Iterable[Result], perturbed: Iterable[Result], tasks: frozenset[str] | None = None) -> Paired:
-    """Pair two sets of results by task id; `tasks` restricts them."""
-    before, after = by_problem(clean, 1), by_problem(perturbed, 1)
-    shared = [task for task in before if task in after and (tasks is None or task in tasks)]
+def pair(clean: Iterable[Result], draws: Sequence[Iterable[Result]]) -> Paired:
+    """Pair clean results with those on each draw of a perturbation by task id."""
+    before, after = by_problem(clean, 1), over_draws(draws, 1)
+    shared = [task for task in before if task in after]
     return Paired([before[task] for task in shared], [after[task] for task in shared])
 
 
@@ -63,23 +64,22 @@ class RelativeDegradation(Metric):
     """``RD``, ``RD_changed`` (over the rows whose prompt changed and compiles) and ``drop`` (P_pert - P_clean)."""
 
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
-        """Return the three numbers for a perturbed test set whose clean one was evaluated too."""
+        """Return the three numbers for a perturbed test set if the clean one was evaluated too."""
         if evaluation.clean is None:
             return []
-        everything = pair(evaluation.clean, evaluation.results)
-        note = _left_out(evaluation)
-        found = [measure_rd("RD", everything, note)]
+        all_tasks = pair(evaluation.clean, evaluation.draws)
+        note = _harness_error_note(evaluation)
+        measurements = [measure_rd("RD", all_tasks, note)]
         if evaluation.prompts:
-            changed = frozenset(row.task_id for row in evaluation.prompts if row.changed and row.compiles)
-            found.append(measure_rd("RD_changed", pair(evaluation.clean, evaluation.results, changed), note))
-        before, after = everything.means
-        low, high = paired_interval(*everything, lambda x, y: y - x)
-        found.append(Measurement("drop", after - before, low, high, len(everything.clean), note))
-        return found
+            measurements.append(measure_rd("RD_changed", pair(evaluation.clean, _changed(evaluation)), note))
+        before, after = all_tasks.means
+        low, high = paired_interval(*all_tasks, lambda x, y: y - x)
+        measurements.append(Measurement("drop", after - before, low, high, len(all_tasks.clean), note))
+        return measurements
 
 
 def measure_rd(metric: str, scores: Paired, note: str) -> Measurement:
-    """Return a relative degradation with its interval; `note` is said beside it."""
+    """Return a relative degradation with its interval; `note` is added to its note."""
     import numpy as np
 
     value, reason = relative_degradation(*scores.means)
@@ -89,8 +89,18 @@ def measure_rd(metric: str, scores: Paired, note: str) -> Measurement:
     return Measurement(metric, value, low, high, len(scores.clean), "; ".join(filter(None, (reason, note))))
 
 
-def _left_out(evaluation: Evaluation) -> str:
-    """Say how many completions on either side have no verdict."""
-    both = (*(evaluation.clean or ()), *evaluation.results)
-    count = sum(result.outcome == Outcome.HARNESS_ERROR for result in both)
+def _changed(evaluation: Evaluation) -> list[list[Result]]:
+    """Return each draw's results on the prompts that changed and compile; draws without prompts are left out."""
+    prompts = (evaluation.prompts, *evaluation.more_prompts)
+    changed = [{row.task_id for row in rows if row.changed and row.compiles} for rows in prompts]
+    return [
+        [result for result in results if result.task_id in tasks]
+        for results, tasks in zip(evaluation.draws, changed, strict=False)
+    ]
+
+
+def _harness_error_note(evaluation: Evaluation) -> str:
+    """Return how many completions, clean or perturbed, have no verdict; empty if none."""
+    all_results = (evaluation.clean or (), *evaluation.draws)
+    count = sum(result.outcome == Outcome.HARNESS_ERROR for results in all_results for result in results)
     return f"{count} harness errors left out" if count else ""

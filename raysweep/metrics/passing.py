@@ -1,4 +1,8 @@
-"""pass@k: the probability that at least one of k completions passes (Chen et al. 2021, arXiv:2107.03374, eq. 1)."""
+"""Estimates pass@k, the probability that at least one of k completions passes.
+
+Source: Chen et al. 2021, https://arxiv.org/abs/2107.03374, equation 1. With several draws of a perturbation a
+problem's pass@k is the mean over the draws, and the interval is over problems and draws.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,13 @@ from math import comb, nan
 
 from raysweep.errors import UsageError
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
-from raysweep.metrics.intervals import mean_interval
 from raysweep.programs import Outcome
 from raysweep.records import Result
+from raysweep.stats.intervals import draw_means, drawn_mean_interval
 
 
-def checked(k: Sequence[int], metric: str) -> tuple[int, ...]:
-    """Return the k of a metric; raise UsageError where there are none, or any below 1."""
+def checked_ks(k: Sequence[int], metric: str) -> tuple[int, ...]:
+    """Return the values of k for a metric; raise UsageError if there are none, or one is below 1."""
     if not k or min(k) < 1:
         raise UsageError(f"metric {metric}: k is {list(k)}; give numbers from 1 on")
     return tuple(k)
@@ -24,12 +28,12 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     """Return the unbiased estimate 1 - C(n-c, k) / C(n, k), rounded once from exact integers.
 
     Args:
-        n: completions of one problem.
-        c: how many of them pass.
-        k: completions that may be tried.
+        n: number of completions of one problem.
+        c: number of them that pass.
+        k: number of completions that may be tried.
 
     Raises:
-        UsageError: not 1 <= k <= n, or not 0 <= c <= n.
+        UsageError: k isn't between 1 and n, or c isn't between 0 and n.
     """
     if not 1 <= k <= n:
         raise UsageError(
@@ -43,25 +47,25 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The verdicts on one problem's completions, harness errors left out."""
+    """The number of verdicts on one problem's completions, and of harness errors, which are no verdicts."""
 
-    n: int
-    c: int  # passed
+    n: int  # completions with a verdict
+    c: int  # completions that passed
     harness_errors: int
 
 
 @dataclass(frozen=True, slots=True)
 class PassRate:
-    """pass@k as the mean over problems; NaN when no problem has k verdicts."""
+    """pass@k as the mean over problems; NaN if no problem has k verdicts."""
 
     value: float
-    problems: int  # the mean's
+    problems: int  # number of problems in the mean
     harness_errors: int  # completions without a verdict
-    left_out: int  # problems with fewer than k verdicts
+    left_out: int  # problems with fewer than k verdicts on each draw
 
     @property
     def note(self) -> str:
-        """What was left out and why, or an empty string."""
+        """Return what the mean leaves out and why, or an empty string."""
         parts = []
         if self.harness_errors:
             parts.append(f"{self.harness_errors} harness errors left out")
@@ -73,16 +77,16 @@ class PassRate:
 
 
 def tallies(results: Iterable[Result]) -> dict[str, Tally]:
-    """Count verdicts by task id, in the order in which the tasks first come."""
-    found: dict[str, Tally] = {}
+    """Count verdicts by task id, in the order in which the tasks first appear."""
+    counts: dict[str, Tally] = {}
     for result in results:
-        old = found.get(result.task_id, Tally(0, 0, 0))
+        old = counts.get(result.task_id, Tally(0, 0, 0))
         if result.outcome == Outcome.HARNESS_ERROR:
-            found[result.task_id] = Tally(old.n, old.c, old.harness_errors + 1)
+            counts[result.task_id] = Tally(old.n, old.c, old.harness_errors + 1)
         else:
             passed = result.outcome == Outcome.PASSED
-            found[result.task_id] = Tally(old.n + 1, old.c + passed, old.harness_errors)
-    return found
+            counts[result.task_id] = Tally(old.n + 1, old.c + passed, old.harness_errors)
+    return counts
 
 
 def by_problem(results: Iterable[Result], k: int) -> dict[str, float]:
@@ -90,8 +94,17 @@ def by_problem(results: Iterable[Result], k: int) -> dict[str, float]:
     return task_rates(tallies(results), k)
 
 
+def over_draws(draws: Sequence[Iterable[Result]], k: int) -> dict[str, list[float]]:
+    """Return pass@k by task id, one value for each draw on which the task has at least k verdicts."""
+    rates: dict[str, list[float]] = {}
+    for results in draws:
+        for task, rate in by_problem(results, k).items():
+            rates.setdefault(task, []).append(rate)
+    return rates
+
+
 def pass_rate(results: Sequence[Result], k: int) -> PassRate:
-    """Return pass@k over the problems with at least k verdicts; raise UsageError when k is below 1."""
+    """Return mean pass@k over the problems with at least k verdicts; raise UsageError if k is below 1."""
     return rate_of(tallies(results), k)
 
 
@@ -101,7 +114,7 @@ def task_rates(counted: Mapping[str, Tally], k: int) -> dict[str, float]:
 
 
 def rate_of(counted: Mapping[str, Tally], k: int) -> PassRate:
-    """Return pass@k from tallies by task id; raise UsageError when k is below 1."""
+    """Return mean pass@k from tallies by task id; raise UsageError if k is below 1."""
     rates = list(task_rates(counted, k).values())
     value = sum(rates) / len(rates) if rates else nan
     return PassRate(value, len(rates), sum(t.harness_errors for t in counted.values()), len(counted) - len(rates))
@@ -109,18 +122,26 @@ def rate_of(counted: Mapping[str, Tally], k: int) -> PassRate:
 
 @METRICS.register("pass_at_k")
 class PassAtK(Metric):
-    """``pass@1``, ``pass@10``... for those k that some problem has completions enough for."""
+    """``pass@1``, ``pass@10``... for each k up to the number of completions per problem."""
 
     def __init__(self, k: Sequence[int] = (1, 10, 100)) -> None:
-        self.k = checked(k, self.name)
+        self.k = checked_ks(k, self.name)
 
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
         """Return one measurement for each k."""
-        draws = max((t.n + t.harness_errors for t in tallies(evaluation.results).values()), default=0)
-        found = []
+        counted = [tallies(results) for results in evaluation.draws]
+        most_completions = max((t.n + t.harness_errors for t in counted[0].values()), default=0)
+        measurements = []
         for k in self.k:
-            if k <= max(1, draws):  # pass@1 even of nothing: NaN with its reason
-                rate = pass_rate(evaluation.results, k)
-                low, high = mean_interval(list(by_problem(evaluation.results, k).values()))
-                found.append(Measurement(f"pass@{k}", rate.value, low, high, rate.problems, rate.note))
-        return found
+            if k <= max(1, most_completions):  # always pass@1: without completions it is NaN with a reason
+                draws = over_draws(evaluation.draws, k)
+                values = draw_means(list(draws.values()))
+                rate = PassRate(
+                    sum(values) / len(values) if values else nan,
+                    len(values),
+                    sum(tally.harness_errors for draw in counted for tally in draw.values()),
+                    len(counted[0].keys() - draws.keys()),
+                )
+                low, high = drawn_mean_interval(list(draws.values()))
+                measurements.append(Measurement(f"pass@{k}", rate.value, low, high, rate.problems, rate.note))
+        return measurements

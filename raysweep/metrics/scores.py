@@ -1,14 +1,20 @@
-"""All numbers of one cell: every metric on every test set it was evaluated on."""
+"""Computes all scores of one cell: every metric on every test set that it was evaluated on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from math import nan
 
-from raysweep.metrics.base import METRICS, CellLabels, Evaluation
-from raysweep.records import PromptRow, Result, Score, Spec
+from raysweep.errors import UsageError
+from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
+from raysweep.records import CLEAN, PromptRow, Result, Score, Spec
 
-CLEAN = "clean"
+log = logging.getLogger("raysweep")
 
+METRIC_FAILED = "the metric failed: "
+"""How the note of a number begins whose metric raised an error."""
 TestSetName = tuple[str, str]  # (problem set, perturbation)
 
 
@@ -18,17 +24,20 @@ def scores_of(
     prompt_rows: Mapping[TestSetName, Sequence[PromptRow]],
     metrics: Sequence[Spec] | None = None,
     more_draws: Mapping[TestSetName, Sequence[Sequence[Result]]] | None = None,
+    more_prompts: Mapping[TestSetName, Sequence[Sequence[PromptRow]]] | None = None,
 ) -> list[Score]:
-    """Score one model, sorted by problem set, perturbation (clean first) and metric as `metrics` names them.
+    """Return the scores of one cell, sorted by problem set, perturbation (clean first) and the order of `metrics`.
 
     Args:
-        cell: whose results these are.
-        results: by (problem set, perturbation), of a test set's first draw.
-        prompt_rows: the test sets' rows, under the same keys; a missing one leaves out the metrics that need it.
-        metrics: which to take (``Spec("pass_at_k", {"k": [1]})``); None takes all registered ones.
-        more_draws: results on the test sets' later draws, under the same keys.
+        cell: labels of the cell.
+        results: the results on each test set's first draw.
+        prompt_rows: the test sets' rows. Without them the metrics that need them are left out.
+        metrics: the metrics to compute (``Spec("pass_at_k", {"k": [1]})``); None: all registered ones.
+        more_draws: the results on each test set's later draws.
+        more_prompts: the rows of these draws.
     """
-    chosen = [METRICS.create(spec) for spec in metrics or [Spec(name) for name in METRICS.names()]]
+    chosen = list(metrics or [Spec(name) for name in METRICS.names()])
+    metric = cache(lambda number: METRICS.create(chosen[number]))
     scores = []
     for problem_set, perturbation in sorted(results, key=lambda name: (name[0], name[1] != CLEAN, name[1])):
         name = problem_set, perturbation
@@ -40,23 +49,42 @@ def scores_of(
             tuple(prompt_rows.get(name, ())),
             None if clean is None else tuple(clean),
             tuple(tuple(rows) for rows in (more_draws or {}).get(name, ())),
+            tuple(tuple(rows) for rows in (more_prompts or {}).get(name, ())),
         )
-        for metric in chosen:
-            for found in metric.measure(evaluation, cell):
-                scores.append(
-                    Score(
-                        model=cell.model,
-                        recipe=cell.recipe,
-                        training_set=cell.training_set,
-                        seed=cell.seed,
-                        problem_set=problem_set,
-                        perturbation=perturbation,
-                        metric=found.metric,
-                        value=found.value,
-                        low=found.low,
-                        high=found.high,
-                        n=found.n,
-                        note=found.note,
-                    )
-                )
+        for number, spec in enumerate(chosen):
+            for measurement in _measured(spec.name, partial(metric, number), evaluation, cell):
+                scores.append(_score(cell, name, measurement))
     return scores
+
+
+def _score(cell: CellLabels, test_set: TestSetName, measurement: Measurement) -> Score:
+    return Score(
+        model=cell.model,
+        recipe=cell.recipe,
+        training_set=cell.training_set,
+        seed=cell.seed,
+        problem_set=test_set[0],
+        perturbation=test_set[1],
+        metric=measurement.metric,
+        value=measurement.value,
+        low=measurement.low,
+        high=measurement.high,
+        n=measurement.n,
+        note=measurement.note,
+    )
+
+
+def _measured(name: str, metric: Callable[[], Metric], evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
+    """Return a metric's numbers; an error of the metric is an undefined number, which has the error in its note.
+
+    `metric` makes the metric, or returns it: an error of its constructor counts too.
+    """
+    try:
+        return list(metric().measure(evaluation, cell))
+    except (UsageError, OSError, MemoryError):  # another run may do better
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        log.warning("metric %s failed on %s %s: %s", name, evaluation.problem_set, evaluation.perturbation, reason)
+        log.debug("metric %s", name, exc_info=True)
+        return [Measurement(name, nan, nan, nan, 0, f"{METRIC_FAILED}{reason}")]

@@ -1,6 +1,7 @@
-"""Deltas: the tensors of a model that differ from its base's, as one safetensors file.
+"""Saves and applies deltas: the tensors in which a model differs from its base, as one safetensors file.
 
-For trainers that change few tensors (an editor of one layer): the artefact is small, and one loaded base serves many.
+Meant for trainers that change few tensors (an editor of one layer): the artefact is small, and one loaded base serves
+many deltas.
 A delta holds whole tensors, not differences, so applying and removing it is exact in every dtype.
 """
 
@@ -15,7 +16,7 @@ from raysweep.errors import RaysweepError
 if TYPE_CHECKING:
     import torch
 
-FILE = "delta.safetensors"
+DELTA_FILE = "delta.safetensors"
 
 
 def save_delta(model: Any, base_state: Mapping[str, torch.Tensor], out: Path) -> list[str]:
@@ -27,14 +28,14 @@ def save_delta(model: Any, base_state: Mapping[str, torch.Tensor], out: Path) ->
         out: an existing folder.
 
     Raises:
-        RaysweepError: no tensor differs, or the two don't have the same tensors.
+        RaysweepError: no tensor differs, or the model and its base have different sets of tensors.
     """
     import torch
     from safetensors.torch import save_file
 
     state = model.state_dict()
-    if odd := sorted(state.keys() ^ base_state.keys()):
-        raise RaysweepError(f"can't save a delta: tensor {odd[0]!r} is not in both the model and its base")
+    if unmatched := sorted(state.keys() ^ base_state.keys()):
+        raise RaysweepError(f"can't save a delta: tensor {unmatched[0]!r} is not in both the model and its base")
     changed = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in state.items()
@@ -42,32 +43,33 @@ def save_delta(model: Any, base_state: Mapping[str, torch.Tensor], out: Path) ->
     }
     if not changed:
         raise RaysweepError("can't save a delta: every tensor equals the base's")
-    save_file(changed, out / FILE, metadata={"format": "pt"})
+    save_file(changed, out / DELTA_FILE, metadata={"format": "pt"})
     return sorted(changed)
 
 
 def apply_delta(model: Any, path: Path) -> Callable[[], None]:
-    """Put a delta's tensors into a loaded base, in place; return a function that restores the base bit for bit.
+    """Copy a delta's tensors into a loaded base, in place; return a function that restores the base bit for bit.
 
     Args:
-        model: the base that the delta was made from.
+        model: the base that the delta was saved against.
         path: ``delta.safetensors`` or its folder.
 
     Raises:
-        RaysweepError: a tensor is unknown to the model, or of another shape. The model is then unchanged.
+        RaysweepError: the model lacks a tensor, or has it in another shape. The model is then unchanged.
     """
     import torch
     from safetensors.torch import load_file
 
-    file = path / FILE if path.is_dir() else path
+    file = path / DELTA_FILE if path.is_dir() else path
     delta, state = load_file(file), model.state_dict()
     for name, tensor in delta.items():
         if name not in state or state[name].shape != tensor.shape:
-            have = tuple(state[name].shape) if name in state else "none"
+            expected = tuple(state[name].shape) if name in state else "none"
             raise RaysweepError(
-                f"{file} is no delta of this model: tensor {name!r} has shape {tuple(tensor.shape)}, the model's {have}"
+                f"{file} is no delta of this model: tensor {name!r} has shape {tuple(tensor.shape)}, "
+                f"the model's {expected}"
             )
-    before = {name: state[name].detach().clone() for name in delta}
+    base_tensors = {name: state[name].detach().clone() for name in delta}
 
     def write(tensors: Mapping[str, torch.Tensor]) -> None:
         with torch.no_grad():
@@ -75,4 +77,4 @@ def apply_delta(model: Any, path: Path) -> Callable[[], None]:
                 state[name].copy_(tensor)
 
     write(delta)
-    return lambda: write(before)
+    return lambda: write(base_tensors)

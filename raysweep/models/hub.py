@@ -1,6 +1,6 @@
-"""Asking the model hub for a model's config, with errors that say what to do.
+"""Reads a model's config from the model hub, with errors that say what to do.
 
-Not covered: weights, which transformers downloads when a model is loaded.
+Not covered: the weights, which transformers downloads when a model is loaded.
 """
 
 from __future__ import annotations
@@ -10,40 +10,41 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
-
-SECONDS = 5
-"""How long the hub may take to answer whether it knows a model."""
+from raysweep.rows.hub import TIMEOUT_SECONDS, hub_is_reachable
 
 
 def hub_config(location: str, revision: str | None) -> tuple[dict[str, Any], str]:
-    """Return a hub model's config.json and the commit it is from; the local cache answers when the hub can't.
+    """Return a hub model's config.json and its commit; use the local cache when the hub can't be reached.
 
     Raises:
-        UsageError: no such id or revision, no access, no config.json, or neither hub nor cache has it.
+        UsageError: the id or revision doesn't exist, isn't accessible or has no config.json; or the hub can't be
+            reached and the cache lacks the config.
     """
     import huggingface_hub
     from huggingface_hub import errors
 
     try:
-        reached = _is_reached(location, revision)
+        reachable = _hub_is_reachable(location, revision)
         path = Path(
-            huggingface_hub.hf_hub_download(location, "config.json", revision=revision, local_files_only=not reached)
+            huggingface_hub.hf_hub_download(location, "config.json", revision=revision, local_files_only=not reachable)
         )
     except (OSError, ValueError, errors.EntryNotFoundError) as error:
         raise UsageError(_explain(location, revision, error)) from error
     return json.loads(path.read_text()), path.parent.name
 
 
-def _is_reached(location: str, revision: str | None) -> bool:
-    """Ask the hub once whether it knows a model: a download that can't reach it tries for half a minute.
+def _hub_is_reachable(location: str, revision: str | None) -> bool:
+    """Ask the hub once for a model, since a download retries for half a minute when the hub can't be reached.
 
     Raises:
-        HfHubHTTPError: it answers that there is no such model or revision.
+        HfHubHTTPError: the hub answers that it has no such model or revision.
     """
     from huggingface_hub import HfApi, errors
 
+    if not hub_is_reachable():
+        return False
     try:
-        HfApi().model_info(location, revision=revision, timeout=SECONDS)
+        HfApi().model_info(location, revision=revision, timeout=TIMEOUT_SECONDS)
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
         raise
     except OSError:
@@ -52,32 +53,32 @@ def _is_reached(location: str, revision: str | None) -> bool:
 
 
 def _explain(location: str, revision: str | None, error: Exception) -> str:
-    """Say in a sentence why the hub gave no config. The order matters: the hub's errors inherit from each other."""
+    """Explain an error of the hub in one sentence. The order matters: the hub's errors inherit from each other."""
     from huggingface_hub import errors
 
-    page = f"https://huggingface.co/{location}"
+    page, hint = f"https://huggingface.co/{location}", _similar_folder(location)
     login = "run `hf auth login` (or set HF_TOKEN)"
     if isinstance(error, errors.HFValidationError):
-        return f"model {location!r} is neither a folder nor a hub id{_near(location)}"
+        return f"model {location!r} is neither a folder nor a hub id{hint}"
     if isinstance(error, errors.GatedRepoError):
         return f"model {location!r} on the hub is gated: accept its licence at {page}, then {login}"
     if isinstance(error, errors.RepositoryNotFoundError):
         return (
-            f"model {location!r} is neither a folder nor a hub model you can read{_near(location)}; check the "
+            f"model {location!r} is neither a folder nor a hub model you can read{hint}; check the "
             f"spelling, or for a private or gated model {login} and accept its licence at {page}"
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return f"model {location!r} on the hub has no revision {revision!r}; see {page}/commits"
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
-        return f"{location!r} on the hub has no config.json, so it is no model that transformers loads"
+        return f"{location!r} on the hub has no config.json, so transformers can't load it"
     return (
-        f"model {location!r} is neither a folder nor in the local cache{_near(location)}, and the hub can't be "
+        f"model {location!r} is neither a folder nor in the local cache{hint}, and the hub can't be "
         "reached (no network, or HF_HUB_OFFLINE is set)"
     )
 
 
-def _near(location: str) -> str:
-    """Offer the nearest folder, since ``models/lama`` may be a mistyped path as well as a hub id."""
+def _similar_folder(location: str) -> str:
+    """Suggest a folder of a similar name, since ``models/lama`` may be a mistyped path as well as a hub id."""
     parent = Path(location).parent
-    near = [entry.name for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
-    return did_you_mean(Path(location).name, near)
+    folders = [entry.name for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
+    return did_you_mean(Path(location).name, folders)

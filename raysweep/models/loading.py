@@ -1,7 +1,7 @@
-"""Models on disk or on the hub -> loaded models, and what identifies their content.
+"""Finds models in folders or on the hub, loads them, and identifies their content.
 
-`resolve` answers before work starts whether a model can be had; `load_model` loads any kind of it (full weights,
-adapter, delta); `fingerprint` is what stands for a model in keys. How the hub is asked: `raysweep.models.hub`.
+`resolve` checks before work starts that a model exists and can be loaded; `load_model` loads any kind of model (full
+weights, adapter, delta); `fingerprint` identifies a model in keys.
 """
 
 from __future__ import annotations
@@ -14,25 +14,31 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import RaysweepError, UsageError, did_you_mean
-from raysweep.models.deltas import FILE as DELTA_FILE
-from raysweep.models.deltas import apply_delta
+from raysweep.hashing import canonical_json, sha256
+from raysweep.models.deltas import DELTA_FILE, apply_delta
 from raysweep.models.hub import hub_config
-from raysweep.records import ModelKind, ModelRef, canonical_json
-from raysweep.storage.digests import sha256
+from raysweep.records import ModelKind, ModelRef
+from raysweep.rows.hub import cache_alone
 
 DTYPES = ("float32", "bfloat16", "float16")
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
-CONFIGS = ("*config.json", "*.index.json", "*.py")
-VOCABULARIES = ("tokenizer.*", "vocab*", "*.model", "*.tiktoken")
-"""Files of which a model that transformers can read text for has at least one."""
-TOKENIZERS = ("tokenizer.*", "special_tokens_map.json", "added_tokens.json", "merges.txt", "vocab*", "*.spm", "*.jinja")
-PLACES = ("_name_or_path", "name_or_path", "base_model_name_or_path", "revision")
-"""Fields of config files that say where something lay, not what it is."""
+VOCABULARIES = ("tokenizer.*", "vocab*", "*.model", "*.spm", "*.tiktoken")
+"""Tokenizer files, of which every usable model has at least one."""
+OTHERS = ("*config.json", "*.index.json", "*.py", "special_tokens_map.json", "added_tokens.json")
+CHAT_TEMPLATES = ("*.jinja", "*/*.jinja", "chat_template.json")
+IDENTITY = (*WEIGHTS, *VOCABULARIES, *OTHERS, *CHAT_TEMPLATES, "merges*", "bpe.codes")
+"""The files of a model's folder that determine what the model and its tokenizer do, its own code included."""
+LOCATION_FIELDS = ("_name_or_path", "name_or_path", "base_model_name_or_path", "revision")
+"""Fields of config files that say where a model was stored. They are left out of its fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """A model that exists. `revision`: a hub model's commit, None for a folder. `model_type`: its family's name."""
+    """A model that exists.
+
+    `revision`: a hub model's commit, None for a folder. `model_type`: the family's name. `positions`: the longest text
+    in tokens, None if the config doesn't say.
+    """
 
     location: str
     model_type: str
@@ -41,47 +47,57 @@ class ResolvedModel:
     trust_remote_code: bool = False
     architecture: str = "causal"
     base: ResolvedModel | None = None
+    positions: int | None = None
 
-    def ref(self, dtype: str = "float32") -> ModelRef:
-        """Return how to load it."""
-        base = self.base.ref(dtype) if self.base else None
-        return ModelRef(self.location, self.kind, base, dtype, self.revision, self.trust_remote_code, self.architecture)
+    def ref(self, dtype: str = "float32", eos_token: str | None = None) -> ModelRef:
+        """Return the reference to load this model from; `eos_token`: for a tokenizer that names none."""
+        base = self.base.ref(dtype, eos_token) if self.base else None
+        return ModelRef(
+            self.location,
+            self.kind,
+            base,
+            dtype,
+            self.revision,
+            self.trust_remote_code,
+            self.architecture,
+            eos_token,
+        )
 
 
 def resolve(location: str, revision: str | None = None, trust_remote_code: bool = False) -> ResolvedModel:
     """Find a model: a folder with weights or a PEFT adapter, else a hub id.
 
     Raises:
-        UsageError: it is neither, lacks a file, is gated, can't be reached, or needs code from its repository that
-            isn't trusted; an adapter names no base, or itself.
+        UsageError: the location is neither; the model lacks a file, is gated, can't be reached, or needs code from its
+            repository that isn't trusted; an adapter names no base or is its own base.
     """
-    return _resolve(location, revision, trust_remote_code, above=())
+    return _resolve(location, revision, trust_remote_code, adapters=())
 
 
-def _resolve(location: str, revision: str | None, trust_remote_code: bool, above: tuple[Path, ...]) -> ResolvedModel:
-    """Do what `resolve` says. `above`: the adapters whose base this is."""
+def _resolve(location: str, revision: str | None, trust_remote_code: bool, adapters: tuple[Path, ...]) -> ResolvedModel:
+    """Resolve a model; `adapters` are the folders whose base it is, directly or not, to detect circles."""
     folder = Path(location).expanduser()
     if not folder.is_dir():
         if _is_path(location, folder):
-            raise UsageError(f"no model at {location}: {_what_is_there(folder)}")
+            raise UsageError(f"no model at {location}: {_why_no_model(folder)}")
         config, commit = hub_config(location, revision)
         return _resolved(location, config, trust_remote_code, commit)
-    folder = folder.absolute()  # workers run in other folders, and adapters name their base
+    folder = folder.absolute()  # workers run in other folders, and an adapter may name its base by a relative path
     if (folder / "config.json").is_file():
         _require(folder, location, WEIGHTS, "weights (model.safetensors)")
-        if not trust_remote_code:  # else the tokenizer may be code, too
+        if not trust_remote_code:  # with trust, the tokenizer may be code from the repository
             _require(folder, location, VOCABULARIES, "tokenizer (tokenizer.json)")
         return _resolved(str(folder), _read_json(folder / "config.json"), trust_remote_code, None)
     if (folder / "adapter_config.json").is_file():
-        return _resolved_adapter(folder, location, trust_remote_code, above)
-    raise UsageError(f"no model at {location}: {_what_is_there(folder)}")
+        return _resolved_adapter(folder, location, trust_remote_code, adapters)
+    raise UsageError(f"no model at {location}: {_why_no_model(folder)}")
 
 
 def load_model(ref: ModelRef) -> tuple[Any, Any]:
-    """Load a model and its tokenizer, in `ref.dtype`, on the CPU, in evaluation mode.
+    """Load a model in `ref.dtype`, on the CPU, in evaluation mode, and its tokenizer.
 
     Raises:
-        RaysweepError: transformers can't load it, or an adapter or delta lacks its base.
+        RaysweepError: transformers can't load the model, or an adapter or delta has no base.
     """
     tokenizer = load_tokenizer(ref)
     if ref.kind is ModelKind.FULL:
@@ -94,14 +110,16 @@ def load_model(ref: ModelRef) -> tuple[Any, Any]:
         return model, tokenizer
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, ref.location, revision=ref.revision).eval(), tokenizer
+    return PeftModel.from_pretrained(
+        model, ref.location, revision=ref.revision, **cache_alone(ref.location)
+    ).eval(), tokenizer
 
 
 def load_tokenizer(ref: ModelRef) -> Any:
-    """Load a model's fast tokenizer; an adapter or delta without one of its own takes its base's.
+    """Load a model's fast tokenizer; an adapter or delta that has none uses its base's.
 
     Raises:
-        RaysweepError: there is none, it is not a fast one (no offsets), or it has no end-of-text token.
+        RaysweepError: the tokenizer can't be loaded, isn't a fast one (with offsets), or has no end-of-text token.
     """
     from transformers import AutoTokenizer
 
@@ -109,39 +127,60 @@ def load_tokenizer(ref: ModelRef) -> Any:
         return load_tokenizer(ref.base)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            ref.location, revision=ref.revision, trust_remote_code=ref.trust_remote_code
+            ref.location, revision=ref.revision, trust_remote_code=ref.trust_remote_code, **cache_alone(ref.location)
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a damaged file raises whatever its parser raises
         raise RaysweepError(f"the tokenizer of {ref.location} can't be loaded: {_first_line(error)}") from error
-    if not tokenizer.is_fast or tokenizer.eos_token_id is None:
-        lack = "an end-of-text token" if tokenizer.is_fast else "a fast tokenizer (tokenizer.json)"
-        raise RaysweepError(f"the model {ref.location} lacks {lack}, which raysweep needs")
+    if not tokenizer.is_fast:
+        raise RaysweepError(f"the model {ref.location} lacks a fast tokenizer (tokenizer.json), which raysweep needs")
+    if ref.eos_token is not None:
+        if ref.eos_token not in tokenizer.get_vocab():
+            raise RaysweepError(f"the tokenizer of {ref.location} has no token {ref.eos_token!r} (`eos_token`)")
+        tokenizer.eos_token = ref.eos_token
+    if tokenizer.eos_token_id is None:
+        raise RaysweepError(
+            f"the tokenizer of {ref.location} has no end-of-text token, at which completions end; name one of its "
+            "tokens with the model's key `eos_token`"
+        )
     return tokenizer
 
 
+def has_end_of_text(ref: ModelRef) -> bool:
+    """Return True if the files of a folder show that its tokenizer has an end-of-text token; loads nothing."""
+    settings = Path(ref.location) / "tokenizer_config.json"
+    return ref.eos_token is None and settings.is_file() and bool(_read_json(settings).get("eos_token"))
+
+
 def fingerprint(ref: ModelRef) -> dict[str, Any]:
-    """Return what a model's content is, for keys: file hashes of a folder, id and commit of a hub model; no path."""
+    """Identify a model's content for keys, without any path: file hashes of a folder, id and commit of a hub model."""
     folder = Path(ref.location).expanduser()
-    found: dict[str, Any] = {"kind": str(ref.kind)}
+    content: dict[str, Any] = {"kind": str(ref.kind)}
     if folder.is_dir():
-        files = {path for pattern in (*WEIGHTS, *CONFIGS, *TOKENIZERS) for path in folder.glob(pattern)}
-        found["files"] = {path.name: _content_sha(path) for path in sorted(files)}
+        files = {path for pattern in IDENTITY for path in folder.glob(pattern) if path.is_file()}
+        content["files"] = {str(path.relative_to(folder)): _content_sha(path) for path in sorted(files)}
+        settings = folder / "tokenizer_config.json"
+        if settings.is_file() and _read_json(settings).get("clean_up_tokenization_spaces"):
+            content["decoded"] = "exactly"  # completions were rewritten before; those of other tokenizers weren't
     else:
-        found["hub"] = ref.location
-        found["commit"] = hub_config(ref.location, ref.revision)[1]
+        content["hub"] = ref.location
+        content["commit"] = hub_config(ref.location, ref.revision)[1]
+    if ref.trust_remote_code:
+        content["trust_remote_code"] = True
+    if ref.eos_token is not None:
+        content["eos_token"] = ref.eos_token
     if ref.base is not None:
-        found["base"] = fingerprint(ref.base)
-    return found
+        content["base"] = fingerprint(ref.base)
+    return content
 
 
 def weight_bytes(folder: Path) -> int:
-    """Return the size of the weights in a model's folder; 0 where it isn't one, as of a hub id."""
-    kinds = (list(folder.expanduser().glob(pattern)) for pattern in WEIGHTS)
-    return sum(path.stat().st_size for path in next((paths for paths in kinds if paths), []))
+    """Return the size of the weights in a model's folder; 0 for anything else, such as a hub id."""
+    by_format = (list(folder.expanduser().glob(pattern)) for pattern in WEIGHTS)
+    return sum(path.stat().st_size for path in next((paths for paths in by_format if paths), []))
 
 
 def torch_dtype(name: str) -> Any:
-    """Return torch's dtype of that name; raise UsageError when it is none that models are loaded in."""
+    """Return the torch dtype called `name`; raise UsageError unless it is one of `DTYPES`."""
     import torch
 
     if name not in DTYPES:
@@ -159,6 +198,7 @@ def _load_full(ref: ModelRef) -> Any:
             revision=ref.revision,
             dtype=torch_dtype(ref.dtype),
             trust_remote_code=ref.trust_remote_code,
+            **cache_alone(ref.location),
         )
     except (OSError, ValueError) as error:
         raise RaysweepError(f"the model {ref.location} can't be loaded: {_first_line(error)}") from error
@@ -171,35 +211,51 @@ def _resolved(location: str, config: Mapping[str, Any], trust: bool, commit: str
 
         if model_type not in CONFIG_MAPPING:
             raise UsageError(
-                f"model {location} brings Python code of its own; if you trust it, set `trust_remote_code: true`"
+                f"model {location} needs code from its repository; if you trust it, set `trust_remote_code: true`"
             )
     architecture = "seq2seq" if config.get("is_encoder_decoder") else "causal"
-    return ResolvedModel(location, model_type, ModelKind.FULL, commit, trust, architecture)
+    positions = config.get("max_position_embeddings", config.get("n_positions"))
+    longest = positions if isinstance(positions, int) else None
+    return ResolvedModel(location, model_type, ModelKind.FULL, commit, trust, architecture, positions=longest)
 
 
-def _resolved_adapter(folder: Path, location: str, trust: bool, above: tuple[Path, ...]) -> ResolvedModel:
+def _resolved_adapter(folder: Path, location: str, trust: bool, adapters: tuple[Path, ...]) -> ResolvedModel:
     _require(folder, location, WEIGHTS, "weights (adapter_model.safetensors)")
-    named = _read_json(folder / "adapter_config.json").get("base_model_name_or_path")
-    if not isinstance(named, str) or not named.strip():
+    config = _read_json(folder / "adapter_config.json")
+    base_location, base_revision = config.get("base_model_name_or_path"), config.get("revision")
+    if not isinstance(base_location, str) or not base_location.strip():
         raise UsageError(f"no model at {location}: its adapter_config.json has no `base_model_name_or_path`; add it")
-    if folder.resolve() in above:
-        raise UsageError(f"no model at {location}: this adapter is its own base; mend its `base_model_name_or_path`")
-    base = _resolve(named, None, trust, (*above, folder.resolve()))
-    return ResolvedModel(str(folder), base.model_type, ModelKind.ADAPTER, None, trust, base.architecture, base)
+    if folder.resolve() in adapters:
+        raise UsageError(f"no model at {location}: this adapter is its own base; correct its `base_model_name_or_path`")
+    moved = _in_moved_store(folder, base_location)
+    base = _resolve(moved or base_location, base_revision or None, trust, (*adapters, folder.resolve()))
+    return ResolvedModel(
+        str(folder), base.model_type, ModelKind.ADAPTER, None, trust, base.architecture, base, base.positions
+    )
 
 
-def _require(folder: Path, location: str, patterns: Sequence[str], what: str) -> None:
+def _in_moved_store(adapter: Path, base: str) -> str:
+    """Return where the base of a store's adapter is since the store has moved; empty if the base is where it was."""
+    _, artefacts, below = base.rpartition("/artefacts/")
+    if not artefacts or Path(base).is_dir() or "artefacts" not in adapter.parts:
+        return ""
+    at = len(adapter.parts) - 1 - adapter.parts[::-1].index("artefacts")
+    found = Path(*adapter.parts[: at + 1], below)
+    return str(found) if found.is_dir() else ""
+
+
+def _require(folder: Path, location: str, patterns: Sequence[str], label: str) -> None:
     if not any(path for pattern in patterns for path in folder.glob(pattern)):
-        raise UsageError(f"no model at {location}: the folder has no {what}; save it there with save_pretrained")
+        raise UsageError(f"no model at {location}: the folder has no {label}; save it there with save_pretrained")
 
 
 def _is_path(location: str, path: Path) -> bool:
-    """Whether a text that names no folder can only mean a path: a hub id has one slash at most, between two names."""
+    """Return True if a text that names no folder can't be a hub id, which has at most one slash, between two names."""
     return path.exists() or location.startswith(("/", ".", "~")) or location.count("/") > 1 or location.endswith("/")
 
 
-def _what_is_there(path: Path) -> str:
-    """Say what is missing at a path that should be a model's folder."""
+def _why_no_model(path: Path) -> str:
+    """Explain why a path is not a model's folder."""
     if path.is_dir():
         if (path / DELTA_FILE).is_file():
             return "the folder holds a delta, which needs its base model"
@@ -212,9 +268,9 @@ def _what_is_there(path: Path) -> str:
 
 
 def _content_sha(path: Path) -> str:
-    """Hash a file's content; of a config file without the places it names, so that moving a model keeps its key."""
+    """Hash a file's content; leave `LOCATION_FIELDS` out of config files, so that moving a model keeps its key."""
     if path.name.endswith("config.json"):
-        config = {key: value for key, value in _read_json(path).items() if key not in PLACES}
+        config = {key: value for key, value in _read_json(path).items() if key not in LOCATION_FIELDS}
         return hashlib.sha256(canonical_json(config).encode()).hexdigest()
     return sha256(path)
 
@@ -230,4 +286,5 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    name = type(error).__name__
+    return f"{name}: {error}" if isinstance(error, KeyError) else (str(error).strip() or name).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Logits at chosen positions only: the last layer is the costliest per token, and most tokens carry no loss."""
+"""Computes logits at chosen positions only: the output layer is the costliest one, and most tokens carry no loss."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ if TYPE_CHECKING:
     import torch
 
 
-def logits_at(model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """Run a causal model and return the logits at the positions that `where` selects.
+def logits_at(model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """Run a causal model and return the logits at the positions that `chosen` marks.
 
-    The hidden states are cut down on their way into the output layer, whatever the architecture and its wrappers
-    (PEFT, DistributedDataParallel), and the gradient is that of the full logits indexed by `where`.
+    A hook drops the other hidden states before the output layer. It works for every architecture and under PEFT and
+    DistributedDataParallel. The gradient equals that of the full logits indexed by `chosen`.
 
     Args:
         model: a causal language model.
         input_ids: (rows, tokens).
         attention_mask: (rows, tokens), 0 at padding.
-        where: (rows, tokens), boolean.
+        chosen: (rows, tokens), boolean.
 
     Returns:
-        (positions selected, vocabulary), row by row.
+        (chosen positions, vocabulary), row by row.
     """
     inner = getattr(model, "module", model)
     head = inner.get_output_embeddings()
-    handle = head.register_forward_pre_hook(lambda _, args: (args[0][where], *args[1:])) if head is not None else None
+    handle = head.register_forward_pre_hook(lambda _, args: (args[0][chosen], *args[1:])) if head is not None else None
     try:
         logits: torch.Tensor = model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
     finally:
         if handle is not None:
             handle.remove()
-    return logits if logits.dim() == 2 else logits[where]
+    return logits if logits.dim() == 2 else logits[chosen]

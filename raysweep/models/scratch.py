@@ -1,15 +1,27 @@
-"""Everything a model trained from scratch needs before its first step: a config and a tokenizer, in one folder."""
+"""Prepares a model that is trained from scratch: writes a small config and a trained tokenizer into one folder.
+
+The tokenizer is a byte-level BPE in which a line break always ends its token and digits stand alone. So no token spans
+the end of a prompt that ends with a line break: a training row's tokens begin with exactly the tokens that generation
+sees. (GPT-2's pattern joins the break to the indentation after it; there a prompt ends in a token that training never
+showed.) Prompts that end with punctuation have no such guarantee, since the break may be joined to it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError
-from raysweep.models.base import FAMILIES
-from raysweep.models.tokenizers import train_tokenizer
+from raysweep.models.families.base import FAMILIES
 from raysweep.records import Spec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+EOS = "<|endoftext|>"
+TOKEN_PATTERN = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+\n?|\n| +(?!\S)| +|\s"
+"""Words and punctuation with the blank before them, single digits, line breaks (joined to punctuation only), blanks."""
 
 
 def prepare_scratch(family: str, texts: Iterable[str], vocab_size: int, size: Mapping[str, Any], out: Path) -> None:
@@ -18,9 +30,9 @@ def prepare_scratch(family: str, texts: Iterable[str], vocab_size: int, size: Ma
     Args:
         family: a registered model family.
         texts: the corpus, as training will show it.
-        vocab_size: at most so many tokens; the config takes the number reached.
+        vocab_size: limit on the number of tokens; the config takes the number that was reached.
         size: fields of the family's config that override `tiny_config`'s.
-        out: a folder, made if it isn't there. Trained with ``scratch=True``, it is the job's base model.
+        out: a folder, created if missing. Trained with ``scratch=True``, it is the job's base model.
 
     Raises:
         UsageError: `size` names a field that the family's config doesn't have.
@@ -34,3 +46,34 @@ def prepare_scratch(family: str, texts: Iterable[str], vocab_size: int, size: Ma
     out.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(out)
     tokenizer.save_pretrained(out)
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Train a tokenizer of at most `vocab_size` tokens; the same texts give the same tokenizer.
+
+    The eos token is also the bos token, which is never added automatically. There is no pad token: batches are masked
+    by length.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(TOKEN_PATTERN), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size, special_tokens=[EOS], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=EOS,
+        bos_token=EOS,
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],  # else model.generate(**tokenizer(...)) gets token types
+    )

@@ -1,22 +1,26 @@
-"""The perturbation that changes nothing: the clean test set and training set, without a special case."""
+"""The perturbation that changes nothing: makes clean test and training sets without a special case."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
-from raysweep.perturbations.base import PERTURBATIONS, Perturbation
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.recode import RecodePerturbation
+from raysweep.records import Segment
 
 
 @PERTURBATIONS.register("clean")
-class Clean(Perturbation):
-    """Return every text as it is, at any strength."""
+class Clean(RecodePerturbation):
+    """Every text stays as it is, at any strength."""
 
     title = "Clean"
+    words = "clean prompts"
     level = "none"
 
-    def perturb_text(self, text: str, rng: random.Random, protected: frozenset[str]) -> str:
-        """Return `text`."""
-        return text
+    def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
+        """Return the segments as they are."""
+        return list(segments)
 
     def perturb_recode(self, text: str, seed: int) -> str:
         """Return `text`."""

@@ -1,6 +1,7 @@
 """Aggregates of perturbations: each row gets one member, all equally likely (`draw`), or all in turn (`stack`).
 
-Source: study.md section 2. A third way, a row for each member (`union`), is a matter of training sets.
+Source: study.md section 2. Training sets know a third way, one row for each member: `union`, in
+`raysweep.training_sets.selection`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from raysweep.records import Segment, Spec
 STACK = "stack"
 COMPOSE = ("draw", STACK)
 NO_TRANSLATOR = "none"
+"""The translator with which members that translate are left out."""
 
 
 class Mix(Perturbation):
@@ -23,14 +25,14 @@ class Mix(Perturbation):
 
     Args:
         strength: multiplies every member's strength.
-        strengths: a member's own strength by its name; 1 where not given.
-        compose: ``draw`` one member for a row, or ``stack`` them: one after the other.
-        language: arguments by name (tagger, synonyms, translator) for the members that take them. With translator
-            ``none``, members that translate are left out.
+        strengths: strength of single members by name; 1 for the others.
+        compose: ``draw`` one member for each row, or ``stack``: apply all members one after the other.
+        language: arguments (tagger, synonyms, translator) for the members that take them. With translator ``none``,
+            members that translate are left out.
 
     Raises:
-        UsageError: for a name that is no member, a product of strengths over 20, an unknown way to compose, or where
-            no member is left.
+        UsageError: a name in `strengths` is no member, a product of strengths is over 20, `compose` is unknown, or no
+            member is left.
     """
 
     level = "mixed"
@@ -44,71 +46,80 @@ class Mix(Perturbation):
         language: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(strength)
-        own = dict(strengths or {})
-        for name in own:
+        by_member = dict(strengths or {})
+        for name in by_member:
             if name not in self.members:
                 raise UnknownName(f"member of perturbation {self.name}", name, self.members)
         if compose not in COMPOSE:
             raise UsageError(f"perturbation {self.name}: compose {compose!r} is none of {', '.join(COMPOSE)}")
         self._stacked = compose == STACK
         self._parts = [
-            Spec(name, {"strength": strength * own.get(name, 1.0), **_taken(name, language or {})})
+            Spec(name, {"strength": strength * by_member.get(name, 1.0), **_accepted(name, language or {})})
             for name in self.members
             if not _is_left_out(name, language or {})
         ]
         if not self._parts:
             raise UsageError(f"perturbation {self.name}: each member translates, and translator is {NO_TRANSLATOR}")
         self._methods = [PERTURBATIONS.create(part) for part in self._parts]
-        self._language = dict(language or {})
+        pinned = {key: value for method in self._methods for key, value in method.pinned.items()}
+        self.pinned = {"language": {**(language or {}), **pinned}} if pinned else {}
+        self.neural = any(method.neural for method in self._methods)
+        self.keeps_segments = all(method.keeps_segments for method in self._methods)
 
     @property
     def parts(self) -> Sequence[Spec]:
-        """The members with their arguments; none where they are stacked."""
+        """The members with their arguments; empty for a stack, whose rows no single member makes."""
         return () if self._stacked else self._parts
 
     @property
-    def pinned(self) -> Mapping[str, Any]:
-        """What the members found on this machine, for each that takes it."""
-        found = {key: value for method in self._methods for key, value in method.pinned.items()}
-        return {"language": {**self._language, **found}} if found else {}
-
-    @property
-    def neural(self) -> bool:
-        """Whether any member asks a model."""
-        return any(method.neural for method in self._methods)
+    def set_name(self) -> str:
+        """The name that draws depend on, beside seed, source and row: sets of another name draw other members."""
+        return self.name
 
     def fingerprint(self) -> Mapping[str, str]:
-        """Return what the members' texts depend on."""
-        return {key: value for method in self._methods for key, value in method.fingerprint().items()}
+        """Return the language resources of all members, and the packages of those that are plug-ins."""
+        found = {key: value for method in self._methods for key, value in method.fingerprint().items()}
+        packages = {part.name: PERTURBATIONS.plugin_spec(part.name) for part in self._parts}
+        return found | {f"{key} {name}": text for name, own in packages.items() for key, text in own.items()}
 
-    def pick(self, rng: random.Random) -> Perturbation:
-        """Return one member, drawn uniformly; all of them where they are stacked."""
-        return self if self._stacked else rng.choice(self._methods).pick(rng)
+    def draw(self, rng: random.Random) -> Perturbation:
+        """Return the method for one row: a member, all equally likely; for a stack the mix itself."""
+        return self if self._stacked else rng.choice(self._methods)
 
     def rate_text(self) -> str:
         """Return the members with their strengths."""
-        members = ", ".join(f"{method.name} at strength {method.strength:g}" for method in self._methods)
+        members = ", ".join(f"{m.in_words()} ({m.name}) at strength {m.strength:g}" for m in self._methods)
         return f"each row {'all' if self._stacked else 'one'} of {members}"
 
-    def perturb_text(self, text: str, rng: random.Random, protected: frozenset[str]) -> str:
-        """Return the text changed by a drawn member, or by all."""
-        return "".join(segment.text for segment in self.perturb([Segment(text, True)], rng, protected))
-
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
-        """Return the segments changed by one drawn member, or by all in turn."""
+        """Return the segments changed by one drawn member, or by all members in turn."""
         if not self._stacked:
-            return self.pick(rng).perturb(segments, rng, protected)
+            return self.draw(rng).perturb(segments, rng, protected)
         changed = list(segments)
         for method in self._methods:
             changed = method.perturb(changed, rng, protected)
         return changed
 
 
-def _taken(name: str, language: Mapping[str, Any]) -> dict[str, Any]:
+def row_methods(method: Spec) -> Sequence[Spec]:
+    """Return the methods that make the rows of a set: an aggregate's members, or the method itself."""
+    perturbation = PERTURBATIONS.create(method)
+    return (isinstance(perturbation, Mix) and perturbation.parts) or (method,)
+
+
+def members_of(method: Perturbation) -> list[Perturbation]:
+    """Return an aggregate's members, or the method itself; a stack counts as one method."""
+    parts = method.parts if isinstance(method, Mix) else ()
+    return [PERTURBATIONS.create(part) for part in parts] or [method]
+
+
+def _accepted(name: str, language: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the language arguments that a member takes."""
     return {key: value for key, value in language.items() if key in PERTURBATIONS.parameters(name)}
 
 
 def _is_left_out(name: str, language: Mapping[str, Any]) -> bool:
+    """Return True for a member that translates, if the translator is ``none``."""
     return language.get("translator") == NO_TRANSLATOR and "translator" in PERTURBATIONS.parameters(name)
 
 
@@ -117,6 +128,7 @@ class Characters(Mix):
     """The character-level methods."""
 
     title = "Characters"
+    words = "typos"
     members = ("C1", "C2", "C3")
 
 
@@ -125,6 +137,7 @@ class Words(Mix):
     """The word-level methods."""
 
     title = "Words"
+    words = "changed words"
     members = ("W1", "W2", "W3")
 
 
@@ -133,6 +146,7 @@ class Sentences(Mix):
     """The sentence-level methods."""
 
     title = "Sentences"
+    words = "changed sentences"
     members = ("S1", "S2", "S3")
 
 
@@ -141,23 +155,27 @@ class All(Mix):
     """All nine methods."""
 
     title = "All"
+    words = "all nine methods"
     members = (*Characters.members, *Words.members, *Sentences.members)
 
 
 @PERTURBATIONS.register("mix")
 class Chosen(Mix):
-    """Methods of one's choice: a mix that leaves one out, or puts others together.
+    """A mix of chosen methods.
 
     Args:
-        members: at least one, each once; no aggregates, and none that needs arguments of its own.
-
-    Others: as `Mix`.
+        members: names of at least one method, each once; no aggregates, and none with arguments that have no default.
+        strength: see `Mix`.
+        strengths: see `Mix`.
+        compose: see `Mix`.
+        language: see `Mix`.
 
     Raises:
-        UsageError: as `Mix`; no members, one twice, or one that can't be a member.
+        UsageError: see `Mix`; also for no members, one given twice, or one that can't be a member.
     """
 
     title = "Mix"
+    words = "mix"
 
     def __init__(
         self,
@@ -172,7 +190,7 @@ class Chosen(Mix):
         for name in members:
             if issubclass(PERTURBATIONS.get(name), Mix):
                 raise UsageError(f"perturbation mix: member {name!r} is a mix itself; name its members")
-            if needed := PERTURBATIONS.needed(name):
+            if needed := PERTURBATIONS.required_arguments(name):
                 raise UsageError(
                     f"perturbation mix: member {name!r} needs arguments of its own ({', '.join(needed)}), which no mix "
                     "can give; leave it out"
@@ -182,5 +200,5 @@ class Chosen(Mix):
 
     @property
     def set_name(self) -> str:
-        """The members too: two mixes draw independently of each other."""
+        """The name and the members, so that two mixes draw independently of each other."""
         return " ".join([self.name, *self.members])

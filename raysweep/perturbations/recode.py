@@ -1,7 +1,8 @@
-"""``compat: recode``: prompts perturbed as ReCode's released code does it, its slips included (study.md section 4).
+"""``compat: recode``: perturbs prompts as ReCode's released code does, mistakes included (study.md section 4).
 
-The region starts one character and all blanks after the opening quotes and ends before the first ``>>>``; without one
-it takes the closing quotes in. Protected words, those of the reference solution among them, are masked meanwhile.
+The perturbed region starts behind the opening quotes, one more character and all blanks, and ends before the first
+``>>>``; without a ``>>>`` it includes the closing quotes. Protected words, which here include the names in the
+reference solution, are replaced by a mask before the perturbation and put back after it.
 """
 
 from __future__ import annotations
@@ -9,39 +10,59 @@ from __future__ import annotations
 import io
 import keyword
 import tokenize
+from abc import abstractmethod
 
+from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
-from raysweep.perturbations.protection import is_protected
-from raysweep.perturbations.regions import ALWAYS_PROTECTED
+from raysweep.perturbations.mixes import members_of
+from raysweep.prompts.protection import is_protected
+from raysweep.prompts.regions import ALWAYS_PROTECTED
 
 _MASK = "<|||>"
+
+
+class RecodePerturbation(Perturbation):
+    """A perturbation that can also reproduce ReCode's own texts."""
+
+    @abstractmethod
+    def perturb_recode(self, text: str, seed: int) -> str:
+        """Return `text` as ReCode's code perturbs it, bit for bit; the strength has no effect."""
 
 
 def recode_prompt(method: Perturbation, prompt: str, entry_point: str, reference: str | None, seed: int) -> str:
     """Return a prompt as ReCode perturbs it with `seed`; a prompt without a docstring comes back as it is.
 
     Raises:
-        UsageError: when the method has no `compat: recode`.
+        UsageError: the method has no `compat: recode`.
     """
     start, stop = _region(prompt, entry_point)
     protected = _names(prompt + (reference or "")) | ALWAYS_PROTECTED
     words = prompt[start:stop].split(" ")
     kept = iter([word for word in words if is_protected(word, protected)])
     masked = " ".join(_MASK if is_protected(word, protected) else word for word in words)
-    changed = method.perturb_recode(masked, seed).replace("< ||| >", _MASK)
+    changed = _recodable(method).perturb_recode(masked, seed).replace("< ||| >", _MASK)
     pieces = changed.split(_MASK)
     filled = pieces[0] + "".join(next(kept, _MASK) + piece for piece in pieces[1:])
     return prompt[:start] + filled + prompt[stop:]
 
 
 def require_recode(method: Perturbation) -> None:
-    """Raise UsageError where a method, or a member of an aggregate, has no `compat: recode`."""
-    for each in [PERTURBATIONS.create(part) for part in method.parts] or [method]:
-        each.perturb_recode("text", seed=0)
+    """Raise UsageError if a method, or a member of an aggregate, has no `compat: recode`."""
+    for member in members_of(method):
+        _recodable(member)
+
+
+def _recodable(method: Perturbation) -> RecodePerturbation:
+    """Return the method itself, or raise UsageError if it has no `compat: recode`."""
+    if not isinstance(method, RecodePerturbation):
+        classes = ((name, PERTURBATIONS.get(name)) for name in PERTURBATIONS.names())
+        names = [name for name, cls in classes if issubclass(cls, RecodePerturbation) and cls.level != "none"]
+        raise UsageError(f"perturbation {method.name} has no `compat: recode`; methods with it: {', '.join(names)}")
+    return method
 
 
 def _region(prompt: str, entry_point: str) -> tuple[int, int]:
-    """Return ReCode's (start, end); an empty region at the end where there is no docstring."""
+    """Return the (start, end) of ReCode's region; without a docstring an empty one at the prompt's end."""
     entry = max(0, prompt.find(entry_point))
     quotes = prompt.find('"""', entry)
     if quotes < 0:
@@ -57,7 +78,7 @@ def _region(prompt: str, entry_point: str) -> tuple[int, int]:
 
 
 def _names(code: str) -> frozenset[str]:
-    """Return the NAME tokens of code, Python keywords excluded, up to where it stops being Python."""
+    """Return the NAME tokens of code up to its first syntax error, Python keywords excluded."""
     names: set[str] = set()
     try:
         for token in tokenize.generate_tokens(io.StringIO(code).readline):

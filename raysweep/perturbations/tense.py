@@ -1,7 +1,8 @@
-"""What the tense methods share: each sentence's finite verbs are put into another tense.
+"""Base class of the tense methods: puts the finite verbs of sentences into another tense.
 
-Source: study.md section 4, after ReCode's `TenseTransformation`. Not as there: participles stay ("in a given list"),
-unless `participles` asks for them; imperatives are conjugated like other verbs ("Returned a list"); line breaks stay.
+Source: study.md section 4, after ReCode's `TenseTransformation`. Differences from ReCode: participles stay as they are
+("in a given list") unless `participles` is set; imperatives are conjugated like other verbs ("Returned a list"); line
+breaks stay.
 """
 
 from __future__ import annotations
@@ -13,24 +14,27 @@ from functools import lru_cache
 
 from raysweep.language.finite_verbs import FiniteVerb, finite_verbs
 from raysweep.language.inflections import fingerprint
+from raysweep.language.tagging.base import DEFAULT_TAGGER
 from raysweep.language.tokens import Sentence, tagged_sentences
-from raysweep.perturbations.base import share
-from raysweep.perturbations.words import Edit, TaggedPerturbation, free_tokens, in_case_of, replaced
+from raysweep.perturbations.base import percentage
+from raysweep.perturbations.edits import Edit, apply_edits, copy_case
+from raysweep.perturbations.word_sites import TaggedPerturbation, free_tokens
 from raysweep.records import Segment
 
 _TEXTS_KEPT = 1024
+"""How many texts' edits one method keeps."""
 
 
 class TensePerturbation(TaggedPerturbation):
     """A method that puts sentences into another tense, each with probability min(1, strength).
 
     Args:
-        strength: 1 and more treats every sentence.
+        strength: 1 and more changes every sentence.
         tagger: a registered tagger.
         participles: put lone participles into the tense too, as ReCode does ("in gave list").
     """
 
-    def __init__(self, strength: float = 1.0, tagger: str = "hanta", participles: bool = False) -> None:
+    def __init__(self, strength: float = 1.0, tagger: str = DEFAULT_TAGGER, participles: bool = False) -> None:
         super().__init__(strength, tagger)
         self._fingerprint |= fingerprint()
         self._participles = participles
@@ -38,38 +42,38 @@ class TensePerturbation(TaggedPerturbation):
 
     @abstractmethod
     def conjugate(self, sentence: Sentence, verb: FiniteVerb) -> dict[int, str]:
-        """Return what replaces tokens, by their positions; nothing replaces a token that goes, with the blank after it.
+        """Return the new texts of tokens by their index in the sentence; empty to leave the verb as it is.
 
-        Capitals need not be minded.
+        An empty text removes the token and the blank after it. Capitals are restored afterwards.
         """
 
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
-        """Return all segments, the natural ones in the other tense."""
+        """Return the segments with sentences of the natural ones in the other tense."""
         sentences = self._edits(tuple(segments), protected)
-        return replaced(segments, [edit for edits in sentences if rng.random() < self.strength for edit in edits])
+        return apply_edits(segments, [edit for edits in sentences if rng.random() < self.strength for edit in edits])
 
     def rate_text(self) -> str:
-        """Return the share of sentences that are treated."""
-        return share(self.strength, "sentences")
+        """Return the percentage of sentences that are changed."""
+        return percentage(self.strength, "sentences")
 
     def _find_edits(self, segments: tuple[Segment, ...], protected: frozenset[str]) -> tuple[tuple[Edit, ...], ...]:
         """Return the edits of each sentence that has any."""
         free = {(token.segment, token.start) for token in free_tokens(segments, self.tagger, protected)}
-        found = (tuple(self._edits_of(s, segments, free)) for s in tagged_sentences(segments, self.tagger))
-        return tuple(edits for edits in found if edits)
+        by_sentence = (tuple(self._edits_of(s, segments, free)) for s in tagged_sentences(segments, self.tagger))
+        return tuple(edits for edits in by_sentence if edits)
 
     def _edits_of(self, sentence: Sentence, segments: Sequence[Segment], free: set[tuple[int, int]]) -> Iterator[Edit]:
-        """Yield a sentence's edits in order; a verb stays when one of the words to change may not be changed."""
+        """Yield a sentence's edits in order; a verb stays if one of the words to change with it is not free."""
         changed: dict[int, str] = {}
         for verb in finite_verbs(sentence, self._participles):
             new = self.conjugate(sentence, verb)
-            tokens = [sentence[at] for at in new]
+            tokens = [sentence[index] for index in new]
             if all((token.segment, token.start) in free for token in tokens) and not changed.keys() & new.keys():
                 changed |= new
-        for at in sorted(changed):
-            token = sentence[at]
+        for index in sorted(changed):
+            token = sentence[index]
             text = segments[token.segment].text
             end = token.end
-            if not changed[at] and text[: token.start].endswith((" ", "\n")):
-                end += len(text) - end - len(text[end:].lstrip(" "))  # the blank after a word that goes
-            yield Edit(token.segment, token.start, end, in_case_of(token.text, changed[at]))
+            if not changed[index] and text[: token.start].endswith((" ", "\n")):
+                end += len(text) - end - len(text[end:].lstrip(" "))  # the blank after a removed word
+            yield Edit(token.segment, token.start, end, copy_case(token.text, changed[index]))

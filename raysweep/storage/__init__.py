@@ -1,1 +1,15 @@
-"""The content-addressed store: files anywhere, leases, blocks, integrity. Start with store.py."""
+"""The content-addressed store of artefacts, on a disk or in an object store.
+
+Begin with store.py, the front door: other folders commit, find, check and remove artefacts through it.
+
+    store.py          commits, finds, checks and removes artefacts; locates models
+    artefacts.py      identifies artefacts by stage and key; computes keys and folders
+    files.py          reads and writes files below a root and waits for a root that vanishes
+    backends.py       defines the contract of a place for files, with the variant for disks
+    object_stores.py  reads and writes in object stores (s3, gs and others)
+    leases.py         lets one process at a time make an artefact while the others wait
+    integrity.py      writes manifests and finds artefacts that differ from them
+    copies.py         keeps local copies of what lies in an object store
+    blocks.py         stores rows of unfinished artefacts, to resume from
+    verdicts.py       caches the verdicts of programs for all sweeps
+"""

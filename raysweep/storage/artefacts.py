@@ -1,4 +1,8 @@
-"""What names an artefact: a planned one with all that its key depends on, or any record with stage, key and label."""
+"""The identity of artefacts: stage, key and label, and the folder in a store that follows from them.
+
+A planned artefact is a `Node`, whose key is computed. Records with a known key, such as entries of a sweep's grid, are
+artefacts too.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from raysweep.records import canonical_json
+from raysweep.hashing import canonical_json
+
+MANIFEST = "manifest.json"
+"""Written last: it completes an artefact."""
 
 
 class Artefact(Protocol):
-    """Anything that names an artefact: a `Node`, or what a sweep's grid remembers of one."""
+    """Anything that names an artefact: a `Node`, or an entry in a sweep's grid."""
 
     @property
     def stage(self) -> str:
-        """The kind of artefact, a folder's name."""
+        """The kind of artefact; also the name of its folder."""
 
     @property
     def key(self) -> str:
@@ -23,21 +30,21 @@ class Artefact(Protocol):
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """A name for messages."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A planned artefact: what it is made by, from what, and the key that follows.
+    """A planned artefact: its stage and spec, the keys of its inputs, and its own key, a hash of these.
 
-    `spec` holds all that determines the output and nothing else: no path, host, time, or option that can't change it.
+    `spec` holds everything that determines the output and nothing else: no path, host, time, or option without effect.
     """
 
     stage: str
     version: int
     spec: Mapping[str, Any]
-    inputs: tuple[str, ...]  # keys of the artefacts it is made from
-    label: str  # for people; not part of the key
+    inputs: tuple[str, ...]  # keys of the artefacts that the stage reads
+    label: str  # for messages; not part of the key
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +54,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Unit:
-    """Work that one process at a time does, and whose parts it keeps until the artefacts that it makes are whole."""
+    """Work that makes several artefacts under one lease, with one folder for its unfinished parts."""
 
     stage: str
     key: str
@@ -55,5 +62,10 @@ class Unit:
 
 
 def folder_of(node: Artefact) -> str:
-    """Return an artefact's folder in a store."""
+    """Return the name of an artefact's folder in a store."""
     return f"artefacts/{node.stage}/{node.key[:2]}/{node.key}"
+
+
+def damage_text(node: Artefact, damage: str) -> str:
+    """Return the message that an artefact was damaged and is made again."""
+    return f"{node.stage.replace('_', ' ')} {node.label} was damaged ({damage}): it is made again"

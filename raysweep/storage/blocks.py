@@ -1,15 +1,14 @@
-"""Rows that a stage has made before it ends, a block at a time: what a kill leaves is used by the next attempt.
+"""Blocks: rows that a stage writes before it ends, so that the next attempt resumes from them after a kill.
 
-A block is a file whose name holds the hash of its content, so one that is torn or altered is passed over.
+A block is a file whose name holds the hash of its content, so that readers recognise and skip torn and altered blocks.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from raysweep.storage.files import Files
@@ -18,10 +17,10 @@ R = TypeVar("R")
 
 
 class Blocks(Generic[R]):
-    """Rows by key in a work folder.
+    """Rows by key in the folder of an artefact in progress.
 
     Args:
-        files: the folder's.
+        files: the folder.
         make: builds a row from its fields, which are texts and numbers.
     """
 
@@ -30,22 +29,30 @@ class Blocks(Generic[R]):
         self._make = make
 
     def read(self) -> dict[str, R]:
-        """Return the rows of all whole blocks that this version can make use of."""
-        found: dict[str, R] = {}
+        """Return the rows of all undamaged blocks, except those of a version with other fields."""
+        rows: dict[str, R] = {}
+        for block in self.each():
+            rows.update(block)
+        return rows
+
+    def each(self) -> Iterator[dict[str, R]]:
+        """Yield the rows of each undamaged block; one block at a time is in memory."""
         for name in sorted(self._files.infos()):
             data = self._files.read(name)
             if data is not None and name == _name(data):
-                with contextlib.suppress(
-                    TypeError, ValueError, KeyError, AttributeError
-                ):  # rows of a version with other fields
-                    found.update({key: self._make(**row) for key, row in json.loads(data).items()})
-        return found
+                yield self._rows(data)
 
     def add(self, rows: Mapping[str, R]) -> None:
         """Write one block."""
         plain = {key: dataclasses.asdict(row) for key, row in rows.items()}  # type: ignore[call-overload]
         data = json.dumps(plain).encode()
         self._files.write(_name(data), data)
+
+    def _rows(self, data: bytes) -> dict[str, R]:
+        try:
+            return {key: self._make(**row) for key, row in json.loads(data).items()}
+        except (TypeError, ValueError, KeyError, AttributeError):  # rows of a version with other fields
+            return {}
 
 
 def _name(data: bytes) -> str:

@@ -1,7 +1,7 @@
-"""Files below one root, on a disk or in an object store, by name; a root that vanishes for a while is waited for.
+"""Reads and writes files below one root, on a disk or in an object store, and waits for a root that vanishes.
 
-A file is seen whole or not at all, and nothing is renamed but a single file. A root has a marker file, so that the
-empty folder which an unmounted disk leaves behind is not mistaken for it.
+Readers see a whole file or none. Only single files are renamed, never folders. A root has a marker file, so that the
+empty folder of an unmounted disk isn't mistaken for it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from raysweep.errors import NewerStore, StoreError, UsageError
+from raysweep.hashing import difference
 from raysweep.records import SCHEMA_VERSION
-from raysweep.storage.digests import difference
+from raysweep.storage.backends import Backend, FileInfo, LocalDisk, Vanished, is_full, normal_root, reason_of
 from raysweep.storage.object_stores import ObjectStore
-from raysweep.storage.places import Disk, FileInfo, Place, Vanished, is_full, normal_root, reason_of
 
 log = logging.getLogger("raysweep")
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 MARKER = "raysweep-store.json"
 PATIENCE = 120.0
-"""Seconds that an operation waits for a root that has vanished."""
+"""Limit, in seconds, for an operation's wait for a root that has vanished."""
 
 
 class Files:
@@ -39,12 +39,12 @@ class Files:
 
     Args:
         root: a path, or a URI that pyarrow.fs knows (``s3://bucket/folder?endpoint_override=host:port&scheme=http``);
-            what the process's environment says of accounts and end points holds wherever the root is used.
-        below: a folder in it; names are relative to it.
-        expected: the root was there before: it is waited for when it is not. Set by `require_writable`.
+            each process that uses it reads accounts and end points from its environment.
+        below: a folder in the root; names are relative to it.
+        expected: the root existed before, so operations wait for it if it vanishes. `require_writable` sets this.
 
     Raises:
-        UsageError: a URI of an unknown kind, or of something that can't be reached.
+        UsageError: a URI of an unknown kind, or one that can't be reached.
     """
 
     def __init__(self, root: str, below: str = "", *, expected: bool = False) -> None:
@@ -53,7 +53,7 @@ class Files:
         self._below = below
         self._remote = ObjectStore(self.root, below) if "://" in self.root else None
         self.local = None if self._remote else Path(self.root) / below
-        self._place: Place = self._remote or Disk(Path(self.root) / below)
+        self._backend: Backend = self._remote or LocalDisk(Path(self.root) / below)
         if self._remote and not expected:
             try:
                 self._remote.top  # noqa: B018  opens it
@@ -61,74 +61,74 @@ class Files:
                 raise UsageError(f"storage {str(self)!r} can't be opened: {reason_of(error)}") from None
 
     def __reduce__(self) -> Any:
-        return _again, (self.root, self._below, self.expected)
+        return _unpickled, (self.root, self._below, self.expected)
 
     def __str__(self) -> str:
         return str(self._remote or self.local)
 
     def below(self, folder: str) -> Files:
-        """Return the files of a folder."""
+        """Return the Files of a folder below this one."""
         return Files(self.root, f"{self._below}/{folder}".strip("/"), expected=self.expected)
 
     def filesystem(self) -> tuple[Any, str]:
-        """Return pyarrow's file system (None: the disk) and the path in it, for libraries that take these."""
+        """Return pyarrow's file system (None: the disk) and the path in it, for libraries that need both."""
         remote = self._remote
-        return (None, str(self.local)) if remote is None else self._patiently(lambda: (remote.filesystem, remote.top))
+        return (None, str(self.local)) if remote is None else self._retry(lambda: (remote.filesystem, remote.top))
 
     # ------------------------------------------------------------------------------------------ single files
 
     def info(self, name: str) -> FileInfo | None:
-        """Return a file's size and time, None when there is no such file."""
-        return self._patiently(lambda: self._there(self._place.info(name)))
+        """Return a file's size and time, or None if there is no such file."""
+        return self._retry(lambda: self._or_vanished(self._backend.info(name)))
 
     def read(self, name: str, *, patient: bool = True) -> bytes | None:
-        """Return a file's content, None when there is no such file."""
-        return self._patiently(lambda: self._there(self._place.read(name)), patient=patient)
+        """Return a file's content, or None if there is no such file. `patient`: wait for a vanished root."""
+        return self._retry(lambda: self._or_vanished(self._backend.read(name)), patient=patient)
 
     def write(self, name: str, content: str | bytes, *, patient: bool = True) -> None:
         """Write a file. `patient`: wait for a root that has vanished."""
         data = content.encode() if isinstance(content, str) else content
-        self._patiently(lambda: self._place.write(name, data), patient=patient, rooted=True)
+        self._retry(lambda: self._backend.write(name, data), patient=patient, needs_root=True)
 
     def remove(self, name: str, *, patient: bool = True) -> None:
         """Remove a file, if it is there."""
-        self._patiently(lambda: self._place.remove(name), patient=patient)
+        self._retry(lambda: self._backend.remove(name), patient=patient)
 
     def put(self, source: Path, name: str) -> None:
-        """Bring a local file to its place; it may be gone from the old one afterwards."""
-        self._patiently(lambda: self._place.put(source, name), rooted=True)
+        """Move or copy a local file to `name`."""
+        self._retry(lambda: self._backend.put(source, name), needs_root=True)
 
     # ---------------------------------------------------------------------------------------------- folders
 
     def infos(self, folder: str = "", *, patient: bool = True) -> dict[str, FileInfo]:
-        """Return the files below a folder, at any depth, by name relative to it; empty when there is no such folder."""
-        return self._patiently(lambda: self._there(self._place.infos(folder) or None), patient=patient) or {}
+        """Return the files below a folder, at any depth, by name relative to it; empty if there is no such folder."""
+        return self._retry(lambda: self._or_vanished(self._backend.infos(folder) or None), patient=patient) or {}
 
     def remove_folder(self, folder: str = "") -> None:
         """Remove a folder and all below it, if it is there."""
-        self._patiently(lambda: self._place.remove_folder(folder))
+        self._retry(lambda: self._backend.remove_folder(folder))
 
     def difference(self, folder: str, expected: Mapping[str, Any], *, whole: bool) -> str:
-        """Say how a folder on a disk differs from what it should be; see `raysweep.storage.digests.difference`."""
+        """Return how a folder on a disk differs from the expected files; see `raysweep.hashing.difference`."""
         assert self.local is not None
         path = self.local / folder
-        wrong = self._patiently(lambda: difference(path, expected, whole=whole))
-        if wrong and self.expected:  # or was the root just away?
+        damage = self._retry(lambda: difference(path, expected, whole=whole))
+        if damage and self.expected:  # maybe the root was only away for a moment
             self.await_root()
-            wrong = self._patiently(lambda: difference(path, expected, whole=whole))
-        return wrong
+            damage = self._retry(lambda: difference(path, expected, whole=whole))
+        return damage
 
     @contextlib.contextmanager
     def opened(self, name: str, *, patient: bool = True) -> Iterator[int]:
-        """Give the descriptor of a file on a disk, which is made if it isn't there."""
+        """Yield the descriptor of a file on a disk; create the file if necessary."""
         assert self.local is not None
         path = self.local / name
 
-        def made() -> int:
+        def open_or_create() -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
 
-        descriptor = self._patiently(made, patient=patient, rooted=True)
+        descriptor = self._retry(open_or_create, patient=patient, needs_root=True)
         try:
             yield descriptor
         finally:
@@ -136,10 +136,10 @@ class Files:
 
     @contextlib.contextmanager
     def writing(self, folder: str) -> Iterator[Path]:
-        """Give a local folder to write into; its files lie in `folder` once the block has ended without an error."""
+        """Yield a local folder to write to; when the block ends without an error, its files are in `folder`."""
         if self.local is not None:
             path = self.local / folder
-            self._patiently(lambda: path.mkdir(parents=True, exist_ok=True), rooted=True)
+            self._retry(lambda: path.mkdir(parents=True, exist_ok=True), needs_root=True)
             yield path
             return
         with tempfile.TemporaryDirectory(prefix="raysweep-") as scratch:
@@ -149,7 +149,7 @@ class Files:
 
     @contextlib.contextmanager
     def reading(self, folder: str) -> Iterator[Path]:
-        """Give a local folder with a folder's files: the folder itself on a disk, else a copy for the block."""
+        """Yield a local folder with a folder's files: the folder itself on a disk, else a temporary copy."""
         if self.local is not None:
             yield self.local / folder
             return
@@ -161,43 +161,43 @@ class Files:
         """Copy all files below a folder into a local one."""
         for name in self.infos(folder):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            self._patiently(functools.partial(self._place.get, f"{folder}/{name}", target / name))
+            self._retry(functools.partial(self._backend.get, f"{folder}/{name}", target / name))
 
     # ------------------------------------------------------------------------------------- the root as a whole
 
     def require_writable(self) -> None:
-        """Make the root and its marker.
+        """Create the root and its marker.
 
         Raises:
-            UsageError: it can't be made or written.
+            UsageError: the root can't be created or isn't writable.
             NewerStore: a newer raysweep wrote it.
         """
-        place = Files(self.root)._place
+        backend = Files(self.root)._backend
         try:
-            if isinstance(place, Disk):
-                place.top.mkdir(parents=True, exist_ok=True)
-            marker = place.read(MARKER)
+            if isinstance(backend, LocalDisk):
+                backend.top.mkdir(parents=True, exist_ok=True)
+            marker = backend.read(MARKER)
             self._require_known(marker)
             if marker is None:
-                place.write(MARKER, (json.dumps({"schema_version": SCHEMA_VERSION}) + "\n").encode())
+                backend.write(MARKER, (json.dumps({"schema_version": SCHEMA_VERSION}) + "\n").encode())
             probe = f".probe-{uuid.uuid4().hex}"
-            place.write(probe, b"x")
-            place.remove(probe)
+            backend.write(probe, b"x")
+            backend.remove(probe)
         except OSError as error:
             way_out = "" if is_full(error) else "; give another one with --storage"
             raise UsageError(f"storage {str(self)!r} can't be written: {reason_of(error)}{way_out}") from None
         self.expected = True
 
     def await_root(self) -> None:
-        """Return once the root is there; raise StoreError when it has vanished and does not come back."""
-        self._patiently(self._require_root)
+        """Wait until the root is there; raise StoreError if it has vanished and does not come back."""
+        self._retry(self._require_root)
 
     def require_known(self) -> None:
-        """Raise NewerStore when a newer raysweep wrote the store; StoreError when it can't be read."""
+        """Raise NewerStore if a newer raysweep wrote the store, StoreError if it can't be read."""
         root = Files(self.root)
         marker = root.read(MARKER)
         if marker is None and root._remote is not None:
-            root._patiently(root._remote.require_bucket)
+            root._retry(root._remote.require_bucket)
         self._require_known(marker)
 
     def _require_known(self, marker: bytes | None) -> None:
@@ -214,32 +214,42 @@ class Files:
         if self.expected and self.local is not None and not (Path(self.root) / MARKER).is_file():
             raise Vanished(errno.ENOENT, f"its folder, or the file {MARKER} in it, is gone")
 
-    def _there(self, found: T | None) -> T | None:
-        if found is None:
+    def _or_vanished(self, result: T | None) -> T | None:
+        """Return `result`. If it is None, raise Vanished where not only the file but the whole root is missing."""
+        if result is None:
             self._require_root()
-        return found
+        return result
 
-    def _patiently(self, operation: Callable[[], T], *, patient: bool = True, rooted: bool = False) -> T:
-        """Return what an operation returns, once it works. `rooted`: it would do harm where the root has vanished."""
-        started, pause, told = time.monotonic(), 0.5, False
+    def _retry(self, operation: Callable[[], T], *, patient: bool = True, needs_root: bool = False) -> T:
+        """Call an operation, again and again after transient errors, and return its result.
+
+        Args:
+            operation: reads or writes; raises OSError.
+            patient: wait for a root that has vanished.
+            needs_root: check for the root first, since the operation would create another one.
+
+        Raises:
+            StoreError: the operation failed for good.
+        """
+        started, pause, has_warned = time.monotonic(), 0.5, False
         while True:
             try:
-                if rooted:
+                if needs_root:
                     self._require_root()
-                done = operation()
-                if told:
+                result = operation()
+                if has_warned:
                     log.warning("storage %s is back", self._shown_root)
-                return done
+                return result
             except OSError as error:
                 left = started + PATIENCE - time.monotonic()
-                if not (patient and self.expected and left > 0 and self._place.may_pass(error)):
+                if not (patient and self.expected and left > 0 and self._backend.is_transient(error)):
                     raise StoreError(f"storage {self._shown_root}: {reason_of(error)}") from error
-                if not told:
-                    told = True
+                if not has_warned:
+                    has_warned = True
                     log.warning("storage %s: %s; waiting up to %.0f s for it", self._shown_root, reason_of(error), left)
                 time.sleep(min(pause, left))
                 pause = min(2 * pause, 5)
 
 
-def _again(root: str, below: str, expected: bool) -> Files:
+def _unpickled(root: str, below: str, expected: bool) -> Files:
     return Files(root, below, expected=expected)

@@ -1,7 +1,7 @@
-"""Is an artefact what its manifest says?
+"""Manifests: writes and reads them, and finds damage, which is any difference between an artefact and its manifest.
 
-On a disk its files are hashed whenever they are looked at, large ones when they are used. In an object store their
-sizes and times are looked at; what was written later than its manifest, or is used, is fetched and hashed.
+Every check hashes the files of a store on a disk; large files are hashed before use only. In an object store a check
+compares sizes and times. Files are fetched and hashed before use, or if they are newer than their manifest.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from raysweep.errors import NewerStore, StoreError
-from raysweep.provenance import provenance
+from raysweep.machine import provenance
 from raysweep.records import SCHEMA_VERSION
-from raysweep.storage.artefacts import Artefact, Node, folder_of
-from raysweep.storage.copies import MANIFEST, Copies
+from raysweep.storage.artefacts import MANIFEST, Artefact, Node, folder_of
+from raysweep.storage.copies import Copies
 from raysweep.storage.files import Files
 
-NONE = "there is no manifest"
+NO_MANIFEST = "there is no manifest"
 
 
 def manifest_of(node: Node, files: Mapping[str, Any], counts: Mapping[str, Any], wall_seconds: float) -> bytes:
@@ -27,9 +27,9 @@ def manifest_of(node: Node, files: Mapping[str, Any], counts: Mapping[str, Any],
 
     Args:
         node: the artefact.
-        files: what `raysweep.storage.digests.describe` says of its files.
-        counts: what its stage says of it.
-        wall_seconds: how long the making took.
+        files: its files, as `raysweep.hashing.describe` returns them.
+        counts: the numbers that its stage reports.
+        wall_seconds: how long the stage took.
     """
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -49,40 +49,40 @@ def manifest_of(node: Node, files: Mapping[str, Any], counts: Mapping[str, Any],
 
 
 class Integrity:
-    """Looks at the artefacts of one store.
+    """Checks the artefacts of one store.
 
     Args:
         files: the store's.
-        copies: of its artefacts on this machine; None where the store is on a disk.
+        copies: this machine's copies of its artefacts; None for a store on a disk.
     """
 
     def __init__(self, files: Files, copies: Copies | None) -> None:
         self._files = files
         self._copies = copies
-        self._known: dict[str, Mapping[str, Any]] = {}  # counts by key
+        self._counts_by_key: dict[str, Mapping[str, Any]] = {}  # of undamaged artefacts in an object store
 
     def is_known(self, node: Artefact) -> bool:
-        """Whether an artefact in an object store was found whole by this process: they don't change."""
-        return node.key in self._known
+        """Return True if this process has found an artefact in an object store undamaged. Artefacts don't change."""
+        return node.key in self._counts_by_key
 
     def forget(self, node: Artefact) -> None:
-        """Look at an artefact again the next time."""
-        self._known.pop(node.key, None)
+        """Make the next check look at the artefact again."""
+        self._counts_by_key.pop(node.key, None)
 
     def counts(self, node: Artefact) -> Mapping[str, Any]:
-        """Return what the stage said of an artefact; empty when there is none, or it can't be read."""
-        if node.key in self._known:
-            return self._known[node.key]
+        """Return the numbers that the artefact's stage reported; empty if its manifest is missing or unreadable."""
+        if node.key in self._counts_by_key:
+            return self._counts_by_key[node.key]
         with contextlib.suppress(StoreError):
-            return _counts(self.parsed(node, self.text(node) or b""))
+            return _counts(self.parse(node, self.manifest_text(node) or b""))
         return {}
 
-    def text(self, node: Artefact) -> bytes | None:
-        """Return the text of an artefact's manifest, None where there is none."""
+    def manifest_text(self, node: Artefact) -> bytes | None:
+        """Return the text of an artefact's manifest, or None if it is missing."""
         return self._files.read(f"{folder_of(node)}/{MANIFEST}")
 
-    def parsed(self, node: Artefact, text: bytes) -> dict[str, Any]:
-        """Return what a manifest's text says; raise StoreError when it is broken, NewerStore when it is too new."""
+    def parse(self, node: Artefact, text: bytes) -> dict[str, Any]:
+        """Return a manifest's content; raise StoreError if it is broken, NewerStore if a newer raysweep wrote it."""
         place = self._files.below(folder_of(node))
         try:
             manifest: dict[str, Any] = json.loads(text)
@@ -96,17 +96,17 @@ class Integrity:
         return manifest
 
     def damage(self, node: Artefact, text: bytes | None, *, whole: bool = False) -> str:
-        """Say how an artefact differs from its manifest; empty when it doesn't.
+        """Return how an artefact differs from its manifest, or "" for an undamaged one.
 
         Args:
             node: the artefact.
-            text: its manifest's.
+            text: the manifest's text.
             whole: hash files of any size.
         """
         if text is None:
-            return NONE
+            return NO_MANIFEST
         try:
-            manifest = self.parsed(node, text)
+            manifest = self.parse(node, text)
             files = manifest["files"]
         except NewerStore:
             raise
@@ -114,15 +114,15 @@ class Integrity:
             return str(error)
         if self._copies is None:
             return self._files.difference(folder_of(node), files, whole=whole)
-        wrong = self._damage_there(node, text, files, self._copies, whole)
-        if not wrong:
-            self._known[node.key] = _counts(manifest)
-        return wrong
+        damage = self._remote_damage(node, text, files, self._copies, whole)
+        if not damage:
+            self._counts_by_key[node.key] = _counts(manifest)
+        return damage
 
-    def _damage_there(self, node: Artefact, text: bytes, files: Mapping[str, Any], copies: Copies, whole: bool) -> str:
+    def _remote_damage(self, node: Artefact, text: bytes, files: Mapping[str, Any], copies: Copies, whole: bool) -> str:
         listed = self._files.infos(folder_of(node))
         if MANIFEST not in listed:
-            return NONE
+            return NO_MANIFEST
         for name, entry in files.items():
             if not isinstance(entry, dict) or not {"bytes", "sha256"} <= set(entry):
                 return f"the entry of {name} is incomplete"
@@ -130,12 +130,12 @@ class Integrity:
                 return f"{name} is missing"
             if listed[name].size != entry["bytes"]:
                 return f"{name} has {listed[name].size} bytes, not {entry['bytes']}"
-        late = any(listed[name].mtime_ns > listed[MANIFEST].mtime_ns for name in files)
-        doubtful = late and not copies.is_vouched_for(node, text, listed)
-        wrong = copies.damage(node, text, files, afresh=doubtful) if whole or doubtful else ""
-        if doubtful and not wrong:
-            copies.vouch_for(node, text, listed)
-        return wrong
+        is_late = any(listed[name].mtime_ns > listed[MANIFEST].mtime_ns for name in files)
+        is_doubtful = is_late and not copies.is_verified(node, text, listed)
+        damage = copies.damage(node, text, files, refetch=is_doubtful) if whole or is_doubtful else ""
+        if is_doubtful and not damage:
+            copies.mark_verified(node, text, listed)
+        return damage
 
 
 def _counts(manifest: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,45 +1,99 @@
-"""Leases: of all processes that work on one store, one makes an artefact, and the others wait for it.
+"""Leases: of all processes that use a store, one makes an artefact while the others wait for it.
 
-A lease is a small file that names its holder (host, boot, process, start time) and is touched every few seconds. A
-holder of this machine that is dead is taken over at once, any other when its lease was not touched for a minute. On
-a disk a file lock makes taking a lease exclusive. Object stores have no such thing, so there two may now and then make
-the same artefact; what they write is not mixed up, since a manifest names the content of its files.
+A lease is a small file that names its holder (host, boot, process, start time). The holder touches it every few
+seconds. A dead holder on this machine loses its lease at once, any other holder after a minute without a touch. On a
+disk, a file lock makes sure that one process gets the lease. Object stores have no locks, so there two processes may
+now and then make the same artefact. That does no harm, since a manifest names the content of its files.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
+import hashlib
+import json
 import logging
 import os
+import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 from raysweep.errors import StoreError
 from raysweep.storage.files import Files
-from raysweep.storage.holders import Holder, holder_from, this_process, uptime
 
 log = logging.getLogger("raysweep")
 
 FOLDER = "leases"
-BEAT_SECONDS = 10.0
-LOOK_SECONDS = 2.0
-"""Between two looks at a lease that another process holds."""
-DEAD_SECONDS = 60.0 - LOOK_SECONDS
-"""A holder whose lease was watched for so long, and not touched, is dead, or will find that it is not needed."""
+HEARTBEAT_SECONDS = 10.0
+"""Between two touches of a lease by its holder."""
+POLL_SECONDS = 2.0
+"""Between two tries of a process that waits for a lease."""
+DEAD_SECONDS = 60.0 - POLL_SECONDS
+"""A holder is taken for dead after being watched for so long without a touch. If it lives, it notices the loss."""
 LONG_DEAD_SECONDS = 600.0
-"""A holder elsewhere whose lease was not touched for so long, by the store's clock, is dead at first sight."""
+"""A holder on another machine is taken for dead at first sight after so long without a touch, by the store's clock."""
 SETTLE_SECONDS = 0.5
-"""Where there are no file locks, the last writer holds a lease; it looks again after so long."""
+"""Without file locks the last writer gets a lease: each writer reads the lease again after so long."""
 GUARD_SECONDS = 10.0
-"""A process that keeps others from looking at leases for longer than this hangs, and is not waited for."""
+"""Limit for waiting for the file lock: a process that keeps it longer hangs."""
 _HELD: set[str] = set()
-"""Tokens of what this process holds: a lease that it could not give back is not its own any more."""
+"""Tokens of the leases that this process holds. A lease with another token is one that it failed to release."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lease. Only `token` is set where the lease's file is unreadable."""
+
+    host: str = ""
+    boot: str = ""  # id of the host's current boot
+    space: str = ""  # namespace of process ids: each container has its own
+    pid: int = 0
+    started: int = 0  # when the process started, in ticks since boot
+    since: float = 0.0  # when it took the lease, in seconds since the epoch; for messages only
+    token: str = ""  # unique for each time a lease is taken
+
+    def __str__(self) -> str:
+        if not self.pid:
+            return "a process of another version"
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        return f"process {self.pid} on {self.host} since {when}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it belongs to this machine since its last boot, so that its life can be looked up."""
+        return bool(self.boot) and (self.host, self.boot, self.space) == _machine()
+
+    @property
+    def was_here(self) -> bool:
+        """Whether it seems to belong to this machine before its last boot. Another machine may have the same name."""
+        host, boot, _ = _machine()
+        return bool(self.boot and boot) and self.host == host and self.boot != boot
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it certainly is dead: a process of this machine that has ended."""
+        return self.is_here and _start_of(self.pid) != self.started
+
+    @property
+    def is_me(self) -> bool:
+        """Whether it is this process."""
+        return self.is_here and self.pid == os.getpid() and not self.is_dead
+
+    @property
+    def text(self) -> str:
+        """The content of the lease's file."""
+        return json.dumps(dataclasses.asdict(self))
 
 
 class Lease:
-    """A lease that this process holds; kept alive by a thread until it is released."""
+    """A lease that this process holds; a thread touches it until it is released."""
 
     def __init__(self, files: Files, name: str, holder: Holder) -> None:
         self._files, self._name, self._holder = files, name, holder
@@ -54,20 +108,20 @@ class Lease:
         self.release()
 
     def release(self) -> None:
-        """Give the lease back; where the store is out of reach it ends by itself."""
+        """Give the lease back. If the store is out of reach, the lease expires by itself."""
         _HELD.discard(self._holder.token)
         self._end.set()
         self._thread.join(timeout=5)
         with contextlib.suppress(StoreError), _guard(self._files, patient=False):
-            if _holder_of(self._files, self._name, patient=False) == self._holder:
+            if _read_holder(self._files, self._name, patient=False) == self._holder:
                 self._files.remove(_file(self._name), patient=False)
 
     def _beat(self) -> None:
-        while not self._end.wait(BEAT_SECONDS):
+        while not self._end.wait(HEARTBEAT_SECONDS):
             try:
-                there = _holder_of(self._files, self._name, patient=False)
-                if there is not None and there != self._holder:
-                    log.warning("%s took over what this process makes, after it was silent: %s", there, self._name)
+                current = _read_holder(self._files, self._name, patient=False)
+                if current is not None and current != self._holder:
+                    log.warning("%s took the lease %s over, since this process did not renew it", current, self._name)
                     return
                 if self._files.local is not None:
                     os.utime(self._files.local / _file(self._name))  # needs no space on a full disk
@@ -78,90 +132,90 @@ class Lease:
 
 
 class Leases:
-    """The leases of one store, as one process sees them. What it saw of others it remembers, to tell who is silent."""
+    """The leases of one store, seen by one process. It remembers other holders' touches to notice silent ones."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._seen: dict[str, tuple[tuple[str, int], float]] = {}
+        self._last_beats: dict[str, tuple[tuple[str, int], float]] = {}  # name: (token, file's time), when first seen
 
     def take(self, name: str) -> Lease | None:
-        """Take a lease; None while another process holds it that is alive, or not known to be dead yet.
+        """Take a lease; return None while another process holds it that may be alive.
 
         Raises:
             StoreError: the store can't be read or written.
         """
-        mine, lease = this_process(), None
-        _HELD.add(mine.token)
+        holder, lease = this_process(), None
+        _HELD.add(holder.token)
         try:
-            if self._has_taken(name, mine):
-                lease = Lease(self._files, name, mine)
+            if self._try_to_take(name, holder):
+                lease = Lease(self._files, name, holder)
             return lease
         finally:
             if lease is None:
-                _HELD.discard(mine.token)
+                _HELD.discard(holder.token)
 
-    def wait(self, name: str, is_done: Callable[[], bool], tell: Callable[[Holder | None], None]) -> Lease | None:
-        """Take a lease as soon as it is free; None when what it is for is done before that.
+    def wait(self, name: str, is_done: Callable[[], bool], report: Callable[[Holder | None], None]) -> Lease | None:
+        """Take a lease as soon as it is free; return None once its work is done.
 
         Args:
-            name: the lease's.
-            is_done: asked before each try.
-            tell: told who holds it, again and again; None when the wait is over.
+            name: the lease's name.
+            is_done: returns True when the work is done; called before each try.
+            report: called again and again with the process that is waited for, then with None when the wait is over.
         """
-        waited, lease = False, None
+        has_waited, lease = False, None
         while not is_done():
             lease = self.take(name)
             if lease is not None:
                 break
-            there = self.holder(name)
-            if there is not None:
-                waited = True
-                tell(there)
-            time.sleep(LOOK_SECONDS)
-        if waited:
-            tell(None)
+            holder = self.holder(name)
+            if holder is not None:
+                has_waited = True
+                report(holder)
+            time.sleep(POLL_SECONDS)
+        if has_waited:
+            report(None)
         return lease
 
     def holder(self, name: str) -> Holder | None:
-        """Return who holds a lease, dead or alive; None when nobody does."""
-        return _holder_of(self._files, name)
+        """Return the holder of a lease, dead or alive; None if nobody holds it."""
+        return _read_holder(self._files, name)
 
     def is_alive(self, name: str) -> bool:
-        """Tell whether a lease is held; for one from elsewhere by the clocks, which may differ by some seconds."""
-        there = self.holder(name)
-        if there is None or there.is_here:
-            return there is not None and not there.is_dead
+        """Return True if a lease is held by a live process. For other machines, clocks decide, to within seconds."""
+        holder = self.holder(name)
+        if holder is None or holder.is_here:
+            return holder is not None and not holder.is_dead
         info = self._files.info(_file(name))
-        return info is not None and time.time() - info.mtime_ns / 1e9 < DEAD_SECONDS + BEAT_SECONDS
+        return info is not None and time.time() - info.mtime_ns / 1e9 < DEAD_SECONDS + HEARTBEAT_SECONDS
 
-    def _has_taken(self, name: str, mine: Holder) -> bool:
-        with _guard(self._files) as alone:
-            there = self.holder(name)
-            if there is not None and not self._is_over(name, there):
+    def _try_to_take(self, name: str, holder: Holder) -> bool:
+        with _guard(self._files) as is_exclusive:
+            current = self.holder(name)
+            if current is not None and not self._is_expired(name, current):
                 return False
-            self._files.write(_file(name), mine.text)
-        if not alone:
+            self._files.write(_file(name), holder.text)
+        if not is_exclusive:
             time.sleep(SETTLE_SECONDS)
-        return alone or self.holder(name) == mine
+        return is_exclusive or self.holder(name) == holder
 
-    def _is_over(self, name: str, there: Holder) -> bool:
-        if there.is_dead or (there.is_me and there.token not in _HELD):
+    def _is_expired(self, name: str, holder: Holder) -> bool:
+        if holder.is_dead or (holder.is_me and holder.token not in _HELD):
             return True
         info = self._files.info(_file(name))
         if info is None:
             return True
-        beat = (there.token, info.mtime_ns)
-        seen, since = self._seen.get(name, (None, 0.0))
-        if seen == beat:
+        beat = (holder.token, info.mtime_ns)
+        last_beat, since = self._last_beats.get(name, (None, 0.0))
+        if last_beat == beat:
             return time.monotonic() - since >= DEAD_SECONDS
-        self._seen[name] = beat, time.monotonic()
-        if there.is_here:
+        self._last_beats[name] = beat, time.monotonic()
+        if holder.is_here:
             return False
-        silent = self._now() - info.mtime_ns / 1e9
-        return silent > (min(LONG_DEAD_SECONDS, uptime()) if there.was_here else LONG_DEAD_SECONDS)
+        silence = self._store_time() - info.mtime_ns / 1e9
+        return silence > (min(LONG_DEAD_SECONDS, uptime()) if holder.was_here else LONG_DEAD_SECONDS)
 
-    def _now(self) -> float:
-        """Return the time by the clock of where the store lies; 0 where nothing can be written."""
+    def _store_time(self) -> float:
+        """Return the time by the clock of the store's machine, in seconds since the epoch; 0 if nothing is writable."""
         with contextlib.suppress(StoreError):
             self._files.write(f"{FOLDER}/clock", b"", patient=False)
             info = self._files.info(f"{FOLDER}/clock")
@@ -169,38 +223,77 @@ class Leases:
         return 0.0
 
 
+def this_process() -> Holder:
+    """Return this process as the holder of one more lease."""
+    host, boot, space = _machine()
+    return Holder(host, boot, space, os.getpid(), _start_of(os.getpid()), time.time(), uuid.uuid4().hex)
+
+
+def holder_from(text: bytes) -> Holder:
+    """Return the holder in a lease's file. Fields that a newer version added are ignored."""
+    try:
+        content: dict[str, Any] = json.loads(text)
+        kinds = {name: type(value) for name, value in dataclasses.asdict(Holder()).items()}
+        return Holder(**{name: kind(content[name]) for name, kind in kinds.items()})
+    except (ValueError, TypeError, KeyError):  # torn when a machine crashed, or written by another version
+        return Holder(token=hashlib.sha256(text).hexdigest())
+
+
+def uptime() -> float:
+    """Return the seconds since this machine was booted."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@cache
+def _machine() -> tuple[str, str, str]:
+    """Return (host, boot id, namespace of process ids): process ids can be compared only where all three agree."""
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return socket.gethostname(), boot, str(Path("/proc/self/ns/pid").readlink())
+    return socket.gethostname(), "", ""
+
+
+def _start_of(pid: int) -> int:
+    """Return when a process started, in ticks since boot; 0 if there is no such process or it is a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] in "ZX" else int(fields[19])
+
+
 def _file(name: str) -> str:
     return f"{FOLDER}/{name}.json"
 
 
-def _holder_of(files: Files, name: str, *, patient: bool = True) -> Holder | None:
+def _read_holder(files: Files, name: str, *, patient: bool = True) -> Holder | None:
     text = files.read(_file(name), patient=patient)
     return None if text is None else holder_from(text)
 
 
 @contextlib.contextmanager
 def _guard(files: Files, *, patient: bool = True) -> Iterator[bool]:
-    """Keep other processes from looking at leases meanwhile; gives whether that can be done here."""
+    """Hold the file lock of all leases for the block; yield False where the store has no locks or the wait ran out."""
     if files.local is None:
         yield False
         return
     with files.opened(f"{FOLDER}/guard", patient=patient) as descriptor:
-        alone = _locked(descriptor)
+        is_locked = _lock(descriptor)
         try:
-            yield alone
+            yield is_locked
         finally:
-            if alone:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough where a child has it, too
+            if is_locked:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough while a child has the descriptor too
 
 
-def _locked(descriptor: int) -> bool:
+def _lock(descriptor: int) -> bool:
     until = time.monotonic() + GUARD_SECONDS
     while time.monotonic() < until:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(0.01)
-        except OSError:  # a shared disk without locks: as good as an object store
+        except OSError:  # a shared disk without locks is treated like an object store
             return False
         else:
             return True

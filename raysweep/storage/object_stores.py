@@ -1,4 +1,4 @@
-"""Files in an object store, or in any other file system that pyarrow knows by a URI: s3, gs, abfs, hdfs."""
+"""The backend for object stores and all other file systems that pyarrow opens by URI: s3, gs, abfs, hdfs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from raysweep.errors import UsageError
-from raysweep.storage.places import FULL, FileInfo, Place, reason_of
+from raysweep.storage.backends import FULL, Backend, FileInfo, reason_of
 
-FINAL = (
+PERMANENT_ERRORS = (
     "ACCESS_DENIED",
     "NO_SUCH_BUCKET",
     "INVALID_ACCESS_KEY_ID",
@@ -23,19 +23,19 @@ FINAL = (
     "HTTP status 403",
     "redentials",
 )
-"""In an object store's error: asking again won't help."""
+"""Parts of the messages of errors that no retry will cure."""
 OPTIONS = {"s3": ("allow_delayed_open", "true"), "gs": ("retry_limit_seconds", "15")}
-"""Small files in one request instead of three; an error after seconds instead of 15 minutes."""
+"""Query options that URIs get: small files in one request, not three; errors after seconds, not 15 minutes."""
 OBJECT_STORES = ("s3", "gcs", "abfs")
-"""pyarrow's names of those in which a file is seen when it is whole, and which have no folders."""
+"""pyarrow's names of the systems without folders, in which a file becomes visible only when it is complete."""
 
 
-class ObjectStore(Place):
-    """A prefix in an object store, opened when it is first used.
+class ObjectStore(Backend):
+    """A prefix in an object store. The first use opens it.
 
     Args:
         uri: such as ``s3://bucket/folder?endpoint_override=host:port&scheme=http``.
-        below: a folder in it.
+        below: a folder below the URI's.
     """
 
     def __init__(self, uri: str, below: str) -> None:
@@ -43,8 +43,8 @@ class ObjectStore(Place):
         self._below = below
 
     def __str__(self) -> str:
-        """Return the URI without what may hold secrets."""
-        shown = _hidden(self._uri.partition("?")[0]).rstrip("/")
+        """Return the URI without account keys and options."""
+        shown = _without_keys(self._uri.partition("?")[0]).rstrip("/")
         return f"{shown}/{self._below}" if self._below else shown
 
     @property
@@ -52,25 +52,25 @@ class ObjectStore(Place):
         """Pyarrow's file system.
 
         Raises:
-            UsageError: pyarrow knows no such kind of URI.
-            OSError: it can't be reached.
+            UsageError: pyarrow doesn't know this kind of URI.
+            OSError: the server can't be reached.
         """
-        return _opened(self._uri, _surroundings())[0]
+        return _open(self._uri, _environment())[0]
 
     @property
     def top(self) -> str:
         """The path in the file system."""
-        path = _opened(self._uri, _surroundings())[1]
+        path = _open(self._uri, _environment())[1]
         return "/".join(part for part in (path.rstrip("/"), self._below) if part)
 
     def info(self, name: str) -> FileInfo | None:
-        """See `Place`."""
-        return _described(self.filesystem.get_file_info(self._at(name)))
+        """See `Backend`."""
+        return _file_info(self.filesystem.get_file_info(self._path(name)))
 
     def read(self, name: str) -> bytes | None:
-        """See `Place`."""
+        """See `Backend`."""
         try:
-            with self.filesystem.open_input_stream(self._at(name), compression=None) as stream:
+            with self.filesystem.open_input_stream(self._path(name), compression=None) as stream:
                 return bytes(stream.read())
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -80,50 +80,50 @@ class ObjectStore(Place):
             raise
 
     def write(self, name: str, data: bytes) -> None:
-        """See `Place`."""
-        with self._whole(name) as path, self.filesystem.open_output_stream(path, compression=None) as stream:
+        """See `Backend`."""
+        with self._atomic_path(name) as path, self.filesystem.open_output_stream(path, compression=None) as stream:
             stream.write(data)
 
     def remove(self, name: str) -> None:
-        """See `Place`."""
+        """See `Backend`."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            self.filesystem.delete_file(self._at(name))
+            self.filesystem.delete_file(self._path(name))
 
     def infos(self, folder: str) -> dict[str, FileInfo]:
-        """See `Place`."""
+        """See `Backend`."""
         from pyarrow.fs import FileSelector
 
-        top = self._at(folder)
+        top = self._path(folder)
         listed = self.filesystem.get_file_info(FileSelector(top, recursive=True, allow_not_found=True))
-        described = {entry.path[len(top) + 1 :]: _described(entry) for entry in listed}
-        return {name: info for name, info in described.items() if info is not None}
+        infos = {entry.path[len(top) + 1 :]: _file_info(entry) for entry in listed}
+        return {name: info for name, info in infos.items() if info is not None}
 
     def remove_folder(self, folder: str) -> None:
-        """See `Place`."""
+        """See `Backend`."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            self.filesystem.delete_dir(self._at(folder))
+            self.filesystem.delete_dir(self._path(folder))
 
     def put(self, source: Path, name: str) -> None:
-        """See `Place`."""
+        """See `Backend`."""
         from pyarrow.fs import LocalFileSystem, copy_files
 
-        with self._whole(name) as path:
+        with self._atomic_path(name) as path:
             copy_files(str(source), path, LocalFileSystem(), self.filesystem)
 
     def get(self, name: str, target: Path) -> None:
-        """See `Place`."""
+        """See `Backend`."""
         from pyarrow.fs import LocalFileSystem, copy_files
 
-        copy_files(self._at(name), str(target), self.filesystem, LocalFileSystem())
+        copy_files(self._path(name), str(target), self.filesystem, LocalFileSystem())
 
-    def may_pass(self, error: OSError) -> bool:
-        """See `Place`."""
+    def is_transient(self, error: OSError) -> bool:
+        """See `Backend`."""
         if isinstance(error, PermissionError | FileNotFoundError) or error.errno in FULL:
             return False
-        return not any(sign in str(error) for sign in FINAL)
+        return not any(part in str(error) for part in PERMANENT_ERRORS)
 
     def require_bucket(self) -> None:
-        """Raise UsageError when there is no such bucket, which listings don't say."""
+        """Raise UsageError if the bucket doesn't exist. A listing would just be empty."""
         from pyarrow.fs import FileType
 
         bucket = self.top.split("/")[0]
@@ -134,13 +134,13 @@ class ObjectStore(Place):
     def _has_folders(self) -> bool:
         return self.filesystem.type_name not in OBJECT_STORES
 
-    def _at(self, name: str) -> str:
+    def _path(self, name: str) -> str:
         return f"{self.top}/{name}" if name else self.top
 
     @contextlib.contextmanager
-    def _whole(self, name: str) -> Any:
-        """Give a path to write a file to, which becomes `name` with the end of the block."""
-        path = self._at(name)
+    def _atomic_path(self, name: str) -> Any:
+        """Yield a path to write to; at the end of the block the file there becomes `name` in one step."""
+        path = self._path(name)
         if not self._has_folders:
             yield path
             return
@@ -152,32 +152,34 @@ class ObjectStore(Place):
 
 
 @cache
-def _opened(uri: str, surroundings: tuple[tuple[str, str], ...]) -> tuple[Any, str]:
-    """Open a file system; each that is opened asks for its bucket's region, so once a process."""
+def _open(uri: str, environment: tuple[tuple[str, str], ...]) -> tuple[Any, str]:
+    """Open a file system and return it with the path in it. Cached, since opening asks for the bucket's region."""
     from pyarrow import ArrowException
     from pyarrow.fs import FileSystem
 
     try:
-        filesystem, path = FileSystem.from_uri(_complete(uri))
+        filesystem, path = FileSystem.from_uri(_pyarrow_uri(uri))
     except OSError:
         raise
     except (ArrowException, ValueError) as error:
         raise UsageError(
-            f"storage {_hidden(uri)!r} can't be opened: {_hidden(reason_of(error))}; give a path, or a URI such as "
-            "s3://bucket/folder or gs://bucket/folder"
+            f"storage {_without_keys(uri)!r} can't be opened: {_without_keys(reason_of(error))}; give a path, or a URI "
+            "such as s3://bucket/folder or gs://bucket/folder"
         ) from None
     if not path.strip("/"):
-        raise UsageError(f"storage {_hidden(uri)!r} names no bucket; give s3://bucket/folder or gs://bucket/folder")
+        raise UsageError(
+            f"storage {_without_keys(uri)!r} names no bucket; give s3://bucket/folder or gs://bucket/folder"
+        )
     return filesystem, str(path)
 
 
-def _surroundings() -> tuple[tuple[str, str], ...]:
-    """Return the environment variables that decide what a URI means."""
+def _environment() -> tuple[tuple[str, str], ...]:
+    """Return the environment variables from which pyarrow takes accounts and end points."""
     return tuple(sorted(item for item in os.environ.items() if item[0].startswith(("AWS_", "GOOGLE_", "AZURE_"))))
 
 
-def _complete(uri: str) -> str:
-    """Return a URI as pyarrow wants it: escaped, and with our options unless they are given."""
+def _pyarrow_uri(uri: str) -> str:
+    """Return a URI for pyarrow: escaped, with `OPTIONS` unless the URI sets them itself."""
     scheme, _, rest = uri.partition("://")
     path, _, query = rest.partition("?")
     name, value = OPTIONS.get("gs" if scheme == "gcs" else scheme, ("", ""))
@@ -187,10 +189,10 @@ def _complete(uri: str) -> str:
     return f"{scheme}://{escaped}" + (f"?{query}" if query else "")
 
 
-def _hidden(text: str) -> str:
-    """Return a text without the keys that a URI in it may hold."""
+def _without_keys(text: str) -> str:
+    """Return a text without the account keys of the URIs in it."""
     return re.sub(r"://[^/@\s]*:[^/@\s]*@", "://", text)
 
 
-def _described(entry: Any) -> FileInfo | None:
+def _file_info(entry: Any) -> FileInfo | None:
     return FileInfo(entry.size, entry.mtime_ns or 0) if entry.is_file else None

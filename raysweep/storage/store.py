@@ -1,21 +1,22 @@
-"""The content-addressed store: a stage's output lies under the hash of everything that determines it.
+"""The content-addressed store: a stage's output lies in a folder named by the hash of everything that determines it.
 
-Layout (design.md, "Keys and artefacts"):
+Layout:
     <root>/artefacts/<stage>/<key[:2]>/<key>/   data files, and manifest.json, written last
-    <root>/verdicts/                            of programs, for all sweeps (verdicts.py)
-    <root>/unfinished/<stage>/<key>/            checkpoints and blocks of what is being made; go when it is committed
-    <root>/staging/                             what is being written; in an object store's case on this machine
-    <root>/leases/                              who is making what
-    <root>/sweeps/<name>/                       config, grid, progress, scores, report of a sweep
-An artefact without a manifest does not exist. One whose files differ from its manifest is damaged: it is reported,
-removed and made again, never used (integrity.py). What is used of a root in an object store lies on this machine too,
-below $RAYSWEEP_CACHE, by default ~/.cache/raysweep.
+    <root>/verdicts/                            verdicts of programs, for all sweeps (verdicts.py)
+    <root>/unfinished/<stage>/<key>/            checkpoints and blocks of artefacts in progress, removed by the commit
+    <root>/staging/                             drafts; for an object store, on this machine instead
+    <root>/leases/                              which process makes which artefact (leases.py)
+    <root>/sweeps/<name>/                       a sweep's config, grid, progress, scores and report
+An artefact without a manifest does not exist. One whose files differ from its manifest is damaged: raysweep reports it,
+removes it and makes it again, and never uses it (integrity.py). Artefacts of an object store are copied to this machine
+for use, below $RAYSWEEP_CACHE, by default ~/.cache/raysweep (copies.py).
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import time
 import uuid
@@ -24,27 +25,29 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raysweep.errors import StoreError
+from raysweep.errors import StoreError, UsageError
+from raysweep.hashing import describe
 from raysweep.records import ModelRef
-from raysweep.storage.artefacts import Artefact, Node, Unit, folder_of
-from raysweep.storage.copies import MANIFEST, STAGING, Copies, cache_of
-from raysweep.storage.digests import describe
+from raysweep.rows.parquet import ROWS, read_rows
+from raysweep.storage.artefacts import MANIFEST, Artefact, Node, Unit, folder_of
+from raysweep.storage.backends import full_disk_named
+from raysweep.storage.copies import STAGING, Copies, cache_of
 from raysweep.storage.files import Files
-from raysweep.storage.holders import Holder
 from raysweep.storage.integrity import Integrity, manifest_of
-from raysweep.storage.leases import Leases
-from raysweep.storage.places import full_disk_named
-from raysweep.tables import ROWS, read_rows
+from raysweep.storage.leases import Holder, Leases
 
 R = TypeVar("R")
 
 IN_STORE = "artefact:"
-"""Begins a model's location that is no folder but an artefact, so that every machine finds its own copy."""
-LOOKS_AT_ONCE = 16
+"""Prefix of a model's location that names an artefact instead of a folder: each machine uses its own copy."""
+PARALLEL_CHECKS = 16
+
+IN_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Environment variable that Ray sets for programs started by `ray job submit`."""
 
 
 class Draft:
-    """A folder to write an artefact's files into, and the counts that its manifest will hold."""
+    """A folder for an artefact's files while they are written, and the counts for its manifest."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,7 +59,7 @@ class Store:
 
     Args:
         root: a local path, or a URI that pyarrow.fs knows.
-        expected: the root was there before, so it is waited for when it is not; see `raysweep.storage.files.Files`.
+        expected: the root existed before, so wait for it if it vanishes; see `raysweep.storage.files.Files`.
 
     Raises:
         UsageError: the root is a URI of an unknown kind.
@@ -66,90 +69,101 @@ class Store:
         self.files = Files(str(root), expected=expected)
         self.root = self.files.root
         self.leases = Leases(self.files)
-        self.scratch = self.files.local or cache_of(self.root)  # on this machine: drafts, and copies of artefacts
+        self.scratch = self.files.local or cache_of(self.root)  # on this machine, for drafts and copies
         self._copies = None if self.files.local else Copies(self.files, self.scratch)
         self._integrity = Integrity(self.files, self._copies)
 
     def require_writable(self) -> None:
-        """Make the root; raise UsageError when it can't be written, NewerStore when a newer raysweep wrote it."""
+        """Create the root; raise UsageError if it isn't writable, NewerStore if a newer raysweep wrote it."""
         self.files.require_writable()
         if self._copies:
             self._copies.prepare()
 
     def folder(self, node: Artefact) -> str:
-        """Return where an artefact lies or will lie: a path, or a URI."""
+        """Return the path or URI of an artefact, which need not exist."""
         return str(self.files.below(folder_of(node)))
 
     def progress(self, sweep: str) -> Files:
         """Return the folder of a sweep's progress files."""
         return self.files.below(f"sweeps/{sweep}/progress")
 
-    def work(self, node: Artefact) -> Files:
-        """Return the files of an artefact that is being made: checkpoints, blocks."""
+    def unfinished(self, node: Artefact) -> Files:
+        """Return the folder for an artefact's checkpoints and blocks while it is made."""
         return self.files.below(f"unfinished/{node.stage}/{node.key}")
 
     def has(self, node: Artefact) -> bool:
-        """Tell whether an artefact is complete and undamaged."""
+        """Return True if an artefact is complete and undamaged."""
         return self._integrity.is_known(node) or not self.damage(node)
 
-    def survey(self, nodes: Iterable[Artefact]) -> None:
-        """Look at many artefacts of an object store at once, where one after the other would take minutes."""
-        if self._copies:
-            with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
-                list(pool.map(self.has, nodes))
+    def survey(self, nodes: Iterable[Artefact]) -> dict[str, bool]:
+        """Return by key which artefacts are complete and undamaged. Requests to an object store run side by side."""
+        return self._look_up(self.has, nodes)
+
+    def survey_damage(self, nodes: Iterable[Artefact]) -> dict[str, bool]:
+        """Return by key which artefacts are damaged. Requests to an object store run side by side."""
+        return self._look_up(self.is_damaged, nodes)
+
+    def _look_up(self, question: Callable[[Artefact], bool], nodes: Iterable[Artefact]) -> dict[str, bool]:
+        asked = list(nodes)
+        if not self._copies:
+            return {node.key: question(node) for node in asked}
+        with ThreadPoolExecutor(PARALLEL_CHECKS) as pool:  # one after the other would take minutes
+            return dict(zip((node.key for node in asked), pool.map(question, asked), strict=True))
 
     def manifest(self, node: Artefact) -> dict[str, Any]:
-        """Return an artefact's manifest; raise StoreError when there is none or it can't be read."""
-        return self._integrity.parsed(node, self._integrity.text(node) or b"")
+        """Return an artefact's manifest; raise StoreError if it is missing or unreadable."""
+        return self._integrity.parse(node, self._integrity.manifest_text(node) or b"")
 
     def counts(self, node: Artefact) -> Mapping[str, Any]:
-        """Return what an artefact's stage said of it; empty when there is none, or it can't be read."""
+        """Return the numbers that the artefact's stage reported; empty if its manifest is missing or unreadable."""
         return self._integrity.counts(node)
 
     def damage(self, node: Artefact, *, whole: bool = False) -> str:
-        """Say how an artefact's files differ from its manifest; empty when they don't. `whole`: hash large ones too."""
-        return self._integrity.damage(node, self._integrity.text(node), whole=whole)
+        """Return how an artefact differs from its manifest, or "". `whole`: hash large files too."""
+        return self._integrity.damage(node, self._integrity.manifest_text(node), whole=whole)
 
     def use(self, node: Artefact) -> Path:
-        """Return a local folder with an artefact's files; every byte is checked once.
+        """Return a local folder with an artefact's files, after checking every byte once.
 
         Raises:
-            StoreError: it is damaged, and was removed so that it is made again.
+            StoreError: the artefact is missing, or was damaged and is now removed, so that it is made again.
         """
-        text = self._integrity.text(node)
+        text = self._integrity.manifest_text(node)
         if text is None:
-            self._integrity.forget(node)  # another process may have removed what this one had found whole
+            self._integrity.forget(node)  # another process may have removed it since it was checked
             raise StoreError(f"{node.label} is not in the store; run the command again")
-        if wrong := self._integrity.damage(node, text, whole=True):
+        if damage := self._integrity.damage(node, text, whole=True):
             self._remove_unless_renewed(node, text)
-            raise StoreError(f"{node.label} is damaged ({wrong}); it was removed: run the command again")
+            raise StoreError(f"{node.label} is damaged ({damage}); it was removed: run the command again")
         return self.scratch / folder_of(node)
 
     def rows(self, node: Artefact, record: type[R]) -> list[R]:
-        """Return the rows of a tabular artefact; raise StoreError when it is damaged or missing."""
+        """Return the rows of a tabular artefact; raise StoreError if it is missing or damaged."""
         return read_rows(self.use(node) / ROWS, record)
 
     def forget(self, node: Artefact) -> None:
-        """Remove this machine's copy of an artefact in an object store."""
+        """Remove this machine's copy of an artefact; the artefact in the object store stays."""
         if self._copies:
             self._copies.forget(node)
 
     def is_damaged(self, node: Artefact) -> bool:
-        """Tell whether an artefact was committed, at least in part, and is not what was to be written."""
-        return not self._integrity.is_known(node) and bool(self._wrong_with(node, self._integrity.text(node)))
+        """Return True if an artefact has files, but they differ from its manifest or there is no manifest."""
+        if self._integrity.is_known(node):
+            return False
+        return bool(self._damage_of_files(node, self._integrity.manifest_text(node)))
 
     def discard_if_damaged(self, node: Artefact) -> str:
-        """Remove a damaged artefact so that it is made again; return what was wrong, or an empty string.
+        """Remove a damaged artefact, so that it is made again; return its damage, or "".
 
-        One whose manifest is missing, since writing it was cut short, is left to the process that makes it again.
+        Files without a manifest stay, since a process may be committing them. The next commit replaces them.
         """
         if self._integrity.is_known(node):
             return ""
-        text = self._integrity.text(node)
-        wrong = self._wrong_with(node, text)
-        if wrong and text is not None:
+        text = self._integrity.manifest_text(node)
+        damage = self._damage_of_files(node, text)
+        if damage and text is not None:
             self._remove_unless_renewed(node, text)
-        return wrong
+        return damage
 
     def remove(self, node: Artefact) -> None:
         """Remove an artefact, its manifest first."""
@@ -159,10 +173,10 @@ class Store:
         self.forget(node)
 
     def located(self, ref: ModelRef) -> ModelRef:
-        """Return a model with folders of this machine instead of artefacts of this store, fetched where necessary.
+        """Return a model reference with local folders in place of artefacts, which are fetched if necessary.
 
         Raises:
-            StoreError: an artefact is damaged.
+            StoreError: an artefact is missing or damaged.
         """
         base = self.located(ref.base) if ref.base else None
         if not ref.location.startswith(IN_STORE):
@@ -172,19 +186,19 @@ class Store:
 
     @contextlib.contextmanager
     def making(
-        self, what: Artefact, is_done: Callable[[], bool], tell: Callable[[Holder | None], None]
+        self, unit: Artefact, is_done: Callable[[], bool], report: Callable[[Holder | None], None]
     ) -> Iterator[bool]:
-        """Hold the lease of an artefact, or of a unit of work, for the block; wait while another process has it.
+        """Hold the lease of an artefact, or of a unit of work, for the block; first wait while another process has it.
 
         Args:
-            what: what this process is about to make.
-            is_done: tells whether it exists.
-            tell: told who is waited for, again and again; None when the wait is over.
+            unit: the artefact, or the unit of work, that this process is about to make.
+            is_done: returns True when it exists.
+            report: called again and again with the process that is waited for, then with None when the wait is over.
 
         Yields:
-            Whether it must be made: False when it exists, maybe since a moment.
+            True if this process must make it, False if it exists by now.
         """
-        lease = self.leases.wait(f"{what.stage}-{what.key}", is_done, tell)
+        lease = self.leases.wait(f"{unit.stage}-{unit.key}", is_done, report)
         with lease or contextlib.nullcontext():
             if lease is None or is_done():
                 yield False
@@ -193,12 +207,12 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self, node: Node) -> Iterator[Draft]:
-        """Give a folder to write an artefact into; commit it when the block ends without an error."""
+        """Yield a draft for an artefact's files; commit it when the block ends without an error."""
         started = time.time()
         self.files.await_root()
         prefix = f"{node.stage}-{node.key[:16]}-"
-        for left in (self.scratch / STAGING).glob(f"{prefix}*"):
-            shutil.rmtree(left, ignore_errors=True)  # of a process that was killed: nobody else makes this now
+        for abandoned in (self.scratch / STAGING).glob(f"{prefix}*"):
+            shutil.rmtree(abandoned, ignore_errors=True)  # its process was killed, since this one has the lease
         staging = self.scratch / STAGING / f"{prefix}{uuid.uuid4().hex[:12]}"
         try:
             with full_disk_named(f"{node.label}, in {staging}"):
@@ -208,10 +222,10 @@ class Store:
                 self._commit(node, draft, time.time() - started)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-        self.work(node).remove_folder()
+        self.unfinished(node).remove_folder()
 
     def _commit(self, node: Node, draft: Draft, wall_seconds: float) -> None:
-        if self.has(node):  # of another process, which took over while this one was out of reach
+        if self.has(node):  # another process took over while this one was out of reach
             return
         self.files.remove(f"{folder_of(node)}/{MANIFEST}")
         files = describe(draft.folder)
@@ -225,17 +239,38 @@ class Store:
         if self._copies:
             self._copies.adopt(node, draft.folder, text)
 
-    def _wrong_with(self, node: Artefact, text: bytes | None) -> str:
+    def _damage_of_files(self, node: Artefact, text: bytes | None) -> str:
+        """Return the damage of an artefact that has files, or "" if it is undamaged or has none."""
         if text is None:
             return "there are files and no manifest" if self.files.infos(folder_of(node)) else ""
         return self._integrity.damage(node, text)
 
     def _remove_unless_renewed(self, node: Artefact, text: bytes | None) -> None:
-        """Remove an artefact that was found damaged, unless another process has made it again since."""
-        if self._integrity.text(node) == text:
+        """Remove a damaged artefact, unless another process has made it again in the meantime."""
+        if self._integrity.manifest_text(node) == text:
             self.remove(node)
 
 
 def location_of(node: Artefact) -> str:
-    """Return a model's location that stands for an artefact; see `Store.located`."""
+    """Return the model location that names an artefact; `Store.located` turns it into a local folder."""
     return f"{IN_STORE}{node.stage}/{node.key}"
+
+
+def open_store(storage: str | None) -> Store:
+    """Open the store of --storage or RAYSWEEP_STORAGE, or else ./raysweep-store.
+
+    Raises:
+        UsageError: the storage is empty or a file, or would lie in the folder of a Ray job, which Ray removes.
+    """
+    if storage is not None and not storage.strip():
+        raise UsageError("--storage is empty; name a folder, or leave the option out")
+    root = storage or os.environ.get("RAYSWEEP_STORAGE") or "raysweep-store"
+    if IN_RAY_JOB in os.environ and "://" not in root and not Path(root).expanduser().is_absolute():
+        raise UsageError(
+            f"storage {root!r} would lie in the folder of this Ray job, which is temporary; with --storage or "
+            "RAYSWEEP_STORAGE name an absolute path that every node sees, or an object store (s3://bucket/folder)"
+        )
+    with contextlib.suppress(OSError):  # what can't be looked at is told when it is used
+        if "://" not in root and Path(root).expanduser().is_file():
+            raise UsageError(f"storage {root!r} is a file; name a folder")
+    return Store(root)

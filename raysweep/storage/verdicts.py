@@ -1,12 +1,12 @@
-"""The verdicts of a store: an equal program under equal limits and interpreter is run once, whoever wrote it.
+"""Caches verdicts in a store, so that equal programs under equal limits and interpreter run once for all sweeps.
 
 Layout: ``verdicts/<hash of limits and interpreter>/<hash of content>.parquet``, rows sorted by the program's hash.
-Files are only ever added, each at once, so sweeps may write at the same time; two that judged one program leave two
-rows. A lookup reads the hashes of those files alone that hold for its limits, some files at a time, and then the groups
-of rows that it found something in. Level and lane stand beside a verdict and are not hashed: whether it is good enough
-is the asker's to say. A file that can't be read is passed over with a warning: its programs are run again.
+Files are added and never changed or removed, so several sweeps may write at the same time; if two judge one program,
+there are two rows. A lookup reads the hashes in the files of its limits, several files at a time, and then the groups
+of rows with matches. A verdict's level and lane are columns and not part of any hash: the caller's sandbox decides
+whether the verdict is good enough. A lookup skips an unreadable file with a warning, and its programs run again.
 
-Harness errors are no verdicts and are not kept. Nothing is ever removed here.
+Not covered: harness errors, which are no verdicts and are never stored.
 """
 
 from __future__ import annotations
@@ -21,42 +21,42 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from raysweep.hashing import canonical_json
 from raysweep.programs import Lane, Level, Limits, Outcome, Sandbox, Verdict
-from raysweep.records import canonical_json
 from raysweep.storage.files import Files
 
 log = logging.getLogger("raysweep")
 
 VERSION = 1
-"""Raise it when the same program under the same limits should be judged anew."""
+"""Raise it to have all programs judged again."""
 WAITING_ROWS = 4096
-"""Verdicts that wait in memory for their file: small files make lookups slow."""
+"""Verdicts to collect in memory before writing a file, since many small files make lookups slow."""
 GROUP_ROWS = 16_384
-READS_AT_ONCE = 16
+PARALLEL_READS = 16
 TEXTS = ("outcome", "detail", "stderr", "level", "lane", "audit")
 NUMBERS = ("seconds", "limit_seconds")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a verdict answers. `sha`: of the program, see `Program.sha`."""
+    """The cache key of a verdict: does this program pass under these limits?"""
 
-    sha: str
+    sha: str  # the program's, see `Program.sha`
     limits: Limits
 
     @property
     def key(self) -> str:
-        """64 hex digits for both."""
+        """A hash of both fields, 64 hex digits."""
         content = canonical_json([self.sha, dataclasses.asdict(self.limits)])
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-class Verdicts:
-    """The verdicts that one interpreter gave, in one store.
+class VerdictCache:
+    """The verdicts of one interpreter in one store.
 
     Args:
         files: the store's.
-        interpreter: its version, such as ``3.11.9``.
+        interpreter: the interpreter's version, such as ``3.11.9``.
     """
 
     def __init__(self, files: Files, interpreter: str) -> None:
@@ -65,30 +65,30 @@ class Verdicts:
         self._waiting: dict[Question, Verdict] = {}
 
     def find(self, questions: Collection[Question], sandbox: Sandbox) -> dict[Question, Verdict]:
-        """Return the known verdicts that are good enough for a sandbox."""
+        """Return the stored verdicts that are good enough for a sandbox."""
         by_limits: dict[Limits, set[str]] = defaultdict(set)
         for question in questions:
             by_limits[question.limits].add(question.sha)
-        found: dict[Question, Verdict] = {}
-        for limits, wanted in by_limits.items():
-            for sha, verdict in self._stored(limits, wanted):
+        verdicts: dict[Question, Verdict] = {}
+        for limits, shas in by_limits.items():
+            for sha, verdict in self._stored(limits, shas):
                 if serves(verdict, sandbox):
-                    found.setdefault(Question(sha, limits), verdict)
-        return found
+                    verdicts.setdefault(Question(sha, limits), verdict)
+        return verdicts
 
     def add(self, answers: Mapping[Question, Verdict]) -> None:
-        """Keep verdicts; they are written with the next ones, or by `flush`."""
+        """Collect verdicts and write them once there are `WAITING_ROWS`; harness errors are ignored."""
         self._waiting.update({q: v for q, v in answers.items() if v.outcome is not Outcome.HARNESS_ERROR})
         if len(self._waiting) >= WAITING_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits, one file for each set of limits."""
+        """Write the collected verdicts, one file for each set of limits."""
         by_limits: dict[Limits, dict[str, Verdict]] = defaultdict(dict)
         for question, verdict in self._waiting.items():
             by_limits[question.limits][question.sha] = verdict
         for limits, rows in by_limits.items():
-            data = _written(rows)
+            data = _to_parquet(rows)
             self._files.write(f"{self._folder(limits)}/{hashlib.sha256(data).hexdigest()[:32]}.parquet", data)
         self._waiting.clear()
 
@@ -96,29 +96,29 @@ class Verdicts:
         content = canonical_json([VERSION, dataclasses.asdict(limits), self._interpreter])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def _stored(self, limits: Limits, wanted: set[str]) -> Iterator[tuple[str, Verdict]]:
-        """Yield (sha, verdict) of those programs, in the files' order by name."""
+    def _stored(self, limits: Limits, shas: set[str]) -> Iterator[tuple[str, Verdict]]:
+        """Yield (sha, verdict) for each stored row of these programs, file by file in the order of names."""
         folder = self._files.below(self._folder(limits))
         names = sorted(name for name in folder.infos() if name.endswith(".parquet") and not name.startswith("."))
         if not names:
             return
-        keys = sorted(bytes.fromhex(sha) for sha in wanted)
-        with ThreadPoolExecutor(READS_AT_ONCE) as pool:
+        keys = sorted(bytes.fromhex(sha) for sha in shas)
+        with ThreadPoolExecutor(PARALLEL_READS) as pool:
             for rows in pool.map(lambda name: _read(folder, name, keys), names):
                 yield from rows
 
 
 def serves(verdict: Verdict, sandbox: Sandbox) -> bool:
-    """Tell whether a verdict was made at the level that a sandbox requires, and in a lane that it allows."""
+    """Return True if a verdict was reached at the level that a sandbox requires, or above, in a lane that it allows."""
     return level_of(verdict.level) >= sandbox.require and (sandbox.lane is Lane.SHARED or verdict.lane == Lane.STRICT)
 
 
 def level_of(text: str) -> Level:
-    """Return a level by its name; what is not known to be isolated counts as limited only."""
+    """Return the level of that name; an unknown name counts as the lowest one, limits only."""
     return Level(text) if text in list(Level) else Level.LIMITS
 
 
-def _written(rows: Mapping[str, Verdict]) -> bytes:
+def _to_parquet(rows: Mapping[str, Verdict]) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
@@ -134,7 +134,7 @@ def _written(rows: Mapping[str, Verdict]) -> bytes:
 
 
 def _read(folder: Files, name: str, keys: list[bytes]) -> list[tuple[str, Verdict]]:
-    """Return the rows of one file that are asked for; none, with a warning, where it can't be read."""
+    """Return the rows of one file with these hashes; log a warning and return none if the file is unreadable."""
     import pyarrow
     import pyarrow.parquet
 
@@ -143,7 +143,7 @@ def _read(folder: Files, name: str, keys: list[bytes]) -> list[tuple[str, Verdic
         with pyarrow.parquet.ParquetFile(
             f"{top}/{name}", filesystem=filesystem, page_checksum_verification=True
         ) as file:
-            rows = [_read_group(file, group, asked) for group, asked in _groups(file, keys)]
+            rows = [_read_group(file, group, matches) for group, matches in _groups(file, keys)]
             return [row for group in rows for row in group]
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -152,22 +152,22 @@ def _read(folder: Files, name: str, keys: list[bytes]) -> list[tuple[str, Verdic
 
 
 def _groups(file: Any, keys: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield the groups of rows whose range holds hashes that are asked for, with these."""
+    """Yield each group of rows whose range of hashes covers some of `keys`, and these keys."""
     for group in range(file.num_row_groups):
         span = file.metadata.row_group(group).column(0).statistics
-        if asked := keys[bisect_left(keys, span.min) : bisect_right(keys, span.max)]:
-            yield group, asked
+        if matches := keys[bisect_left(keys, span.min) : bisect_right(keys, span.max)]:
+            yield group, matches
 
 
-def _read_group(file: Any, group: int, asked: list[bytes]) -> list[tuple[str, Verdict]]:
+def _read_group(file: Any, group: int, keys: list[bytes]) -> list[tuple[str, Verdict]]:
     import pyarrow
     import pyarrow.compute
 
     shas = file.read_row_group(group, columns=["sha"]).column("sha").combine_chunks()
-    at = pyarrow.compute.index_in(pyarrow.array(asked, pyarrow.binary(32)), value_set=shas).drop_null()
-    if not len(at):
+    indices = pyarrow.compute.index_in(pyarrow.array(keys, pyarrow.binary(32)), value_set=shas).drop_null()
+    if not len(indices):
         return []
-    table = file.read_row_group(group, columns=["sha", *TEXTS, *NUMBERS]).take(at)
+    table = file.read_row_group(group, columns=["sha", *TEXTS, *NUMBERS]).take(indices)
     columns = [table.column(name).to_pylist() for name in ("sha", *TEXTS, *NUMBERS)]
     return [(row[0].hex(), _verdict(row[1:])) for row in zip(*columns, strict=True)]
 

@@ -1,4 +1,7 @@
-"""From rows to batches: rehearsal, order, shards, padding. All pure, so a resumed training needs its step only."""
+"""Turns rows into batches: rehearsal, order, shards, padding.
+
+All functions are pure, so a resumed training needs to know only its step.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAD_TO = 8
-"""Widths are multiples of this: few different shapes keep the memory of bf16 kernels on CPUs in bounds."""
+"""Batch widths are multiples of this number: few different shapes limit the memory of bf16 kernels on CPUs."""
 
 
 def rehearse(rows: Sequence[TrainingRow], share: float, seed: int) -> list[TrainingRow]:
-    """Return the rows, exactly round(share x n) of them with their clean text; which ones depends on the seed only."""
+    """Return the rows, exactly round(share x n) of them with their clean text; the seed alone decides which."""
     chosen = set(python_rng(seed, "rehearsal").sample(range(len(rows)), round(share * len(rows))))
     return [
         dataclasses.replace(row, instruction=row.clean_instruction, input=row.clean_input) if i in chosen else row
@@ -29,10 +32,10 @@ def rehearse(rows: Sequence[TrainingRow], share: float, seed: int) -> list[Train
 
 
 def total_steps(rows: int, recipe: Recipe) -> int:
-    """Return the number of optimizer steps: `recipe.steps`, or (rows // batch) x epochs; an epoch's tail is dropped.
+    """Return the number of optimizer steps: `recipe.steps`, or (rows // batch) x epochs without an epoch's remainder.
 
     Raises:
-        UsageError: fewer rows than one step takes, fewer rows a step than workers, or no step at all.
+        UsageError: there are fewer rows than one step takes, fewer rows per step than workers, or no step at all.
     """
     if rows < recipe.batch_size:
         raise UsageError(f"{rows} usable training rows are fewer than `batch_size: {recipe.batch_size}`")
@@ -45,14 +48,16 @@ def total_steps(rows: int, recipe: Recipe) -> int:
 
 
 class DataOrder:
-    """Which rows each step takes. An epoch is a permutation of (seed, epoch), cut into steps; its tail is dropped.
+    """Decides which rows each step takes.
+
+    An epoch is a permutation drawn from (seed, epoch) and cut into steps; rows left over at its end are dropped.
 
     Args:
         lengths: tokens of each row.
         batch_size: rows of one step, over all workers.
-        length_buckets: so many steps' rows are sorted by length together before they are cut into steps, whose order
-            is then drawn; 0: rows stay in random order.
-        seed: of the training.
+        length_buckets: the rows of this many steps are sorted by length together before they are cut into steps, whose
+            order is then drawn; 0: rows stay in random order.
+        seed: the seed of the training.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, length_buckets: int, seed: int) -> None:
@@ -61,14 +66,14 @@ class DataOrder:
         self.length_buckets = length_buckets
         self.seed = seed
         self.steps_per_epoch = len(lengths) // batch_size
-        self._known: tuple[int, list[list[int]]] = (-1, [])
+        self._cached_epoch: tuple[int, list[list[int]]] = (-1, [])  # number and steps of the latest epoch
 
     def rows(self, step: int) -> list[int]:
-        """Return the row numbers of a step (from 0), longest first, whatever steps were asked for before."""
+        """Return the row numbers of a step (from 0), longest first; earlier calls don't matter."""
         epoch, index = divmod(step, self.steps_per_epoch)
-        if self._known[0] != epoch:
-            self._known = (epoch, self._epoch(epoch))
-        return sorted(self._known[1][index], key=lambda row: -self.lengths[row])
+        if self._cached_epoch[0] != epoch:
+            self._cached_epoch = (epoch, self._epoch(epoch))
+        return sorted(self._cached_epoch[1][index], key=lambda row: -self.lengths[row])
 
     def _epoch(self, epoch: int) -> list[list[int]]:
         rng = python_rng(self.seed, "order", epoch)
@@ -79,35 +84,35 @@ class DataOrder:
             return chunks(order, self.batch_size)
         steps = []
         for bucket in chunks(order, self.batch_size * self.length_buckets):
-            cut = chunks(sorted(bucket, key=lambda row: self.lengths[row]), self.batch_size)
-            rng.shuffle(cut)
-            steps += cut
+            sorted_steps = chunks(sorted(bucket, key=lambda row: self.lengths[row]), self.batch_size)
+            rng.shuffle(sorted_steps)
+            steps += sorted_steps
         return steps
 
 
 def chunks(items: Sequence[T], size: int | None) -> list[list[T]]:
-    """Cut a sequence into lists of `size` items, the last one shorter; None: one list."""
+    """Cut a sequence into lists of `size` items, the last one may be shorter; None gives a single list."""
     size = size or max(1, len(items))
     return [list(items[start : start + size]) for start in range(0, len(items), size)]
 
 
 def shard(rows: Sequence[T], rank: int, world_size: int) -> list[T]:
-    """Return a worker's share of a step's rows: every `world_size`-th, so that lengths are shared out evenly."""
+    """Return a worker's share of a step's rows: every `world_size`-th, so that all workers get similar lengths."""
     return list(rows[rank::world_size])
 
 
-def collate(rows: Sequence[Mapping[str, list[Any]]], most: int) -> dict[str, torch.Tensor]:
-    """Pad encoded rows on the right, with zeros, to a multiple of 8 (at most `most`), and mask by length.
+def collate(rows: Sequence[Mapping[str, list[Any]]], max_tokens: int) -> dict[str, torch.Tensor]:
+    """Pad encoded rows on the right, with zeros, to a multiple of 8 (up to `max_tokens`), and mask by length.
 
     Returns:
-        one (rows, tokens) tensor for each key of the rows, and `attention_mask`: 1 where `input_ids` has a token.
+        One (rows, tokens) tensor for each key of the rows, and `attention_mask`: 1 where `input_ids` has a token.
     """
     import torch
 
     batch = {}
     for key in rows[0]:
         longest = max(len(row[key]) for row in rows)
-        width = max(longest, min(-(-longest // PAD_TO) * PAD_TO, most))
+        width = max(longest, min(-(-longest // PAD_TO) * PAD_TO, max_tokens))
         batch[key] = torch.tensor([row[key] + [0] * (width - len(row[key])) for row in rows])
     lengths = torch.tensor([[len(row["input_ids"])] for row in rows])
     batch["attention_mask"] = (torch.arange(batch["input_ids"].shape[1]) < lengths).long()

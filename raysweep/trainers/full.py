@@ -1,4 +1,4 @@
-"""Full fine-tuning: every weight is trained. Also training from scratch, from a config's random weights."""
+"""Full fine-tuning: trains every weight of a model, or of a config with random weights (from scratch)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.base import TRAINERS, Services, Trainer, TrainJob
+from raysweep.trainers.checks import check_saved
 from raysweep.trainers.encoding import encode_set
-from raysweep.trainers.gates import check_saved
-from raysweep.trainers.loop import TrainingLoop, own_torch_rng
+from raysweep.trainers.loop import TrainingLoop, seeded_torch
 
 
 @TRAINERS.register("full")
@@ -21,8 +21,8 @@ class Full(Trainer):
     kind = ModelKind.FULL
 
     def train(self, job: TrainJob, services: Services) -> dict[str, Any]:
-        """See `Trainer.train`. Raises HopelessError on a loss that is not finite or a result that is not whole."""
-        with own_torch_rng(job.seed, "initialise"):
+        """See `Trainer.train`. Raises HopelessError if the loss is not finite or the saved model is incomplete."""
+        with seeded_torch(job.seed, "initialise"):
             model, tokenizer = initialise(job.base) if job.scratch else load_for_training(job.base)
             counts = TrainingLoop(model, encode_set(job, tokenizer, model.config), job, services).run()
         if services.rank == 0:
@@ -33,7 +33,7 @@ class Full(Trainer):
 
 
 def load_for_training(base: ModelRef) -> tuple[Any, Any]:
-    """Load a base model in float32, whatever it is generated with: optimizers need full-precision weights.
+    """Load a base model in float32, whatever its dtype for generation: optimizers need full-precision weights.
 
     Raises:
         HopelessError: the base is an adapter.
@@ -45,7 +45,7 @@ def load_for_training(base: ModelRef) -> tuple[Any, Any]:
 
 
 def initialise(base: ModelRef) -> tuple[Any, Any]:
-    """Make a model with random weights from the config at `base.location`, and load the tokenizer there."""
+    """Build a model with random weights from the config at `base.location`, and load the tokenizer from there."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -55,7 +55,7 @@ def initialise(base: ModelRef) -> tuple[Any, Any]:
 
 
 def tensor_names(model: Any) -> list[set[str]]:
-    """Return the names of each of a model's tensors; a tied one has several and is saved under one of them."""
+    """Return the names of each tensor of a model; a tied tensor has several and is saved under one of them."""
     names: dict[int, set[str]] = {}
     for name, tensor in model.state_dict().items():
         names.setdefault(tensor.data_ptr(), set()).add(name)

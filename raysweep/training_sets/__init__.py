@@ -1,1 +1,13 @@
-"""Sources of training rows, and the sets made of them."""
+"""Training sets: where their rows come from, which are chosen and perturbed, and which leak evaluated problems.
+
+Begin with base.py for the contract of a source; selection.py, perturbing.py and build.py then make a set of its rows.
+
+    base.py        defines the contract of a source of rows
+    hf.py          reads rows with Hugging Face's `datasets`
+    jsonl.py       reads rows from a user's JSON file
+    minicode.py    generates rows of MiniCode, the embedded world
+    selection.py   chooses the rows of a set, and the methods that perturb them
+    perturbing.py  perturbs the rows of a source
+    build.py       builds training rows from source rows and their perturbed texts
+    leakage.py     finds rows that give evaluated problems away
+"""

@@ -1,4 +1,4 @@
-"""The contract of a training-set source: clean rows of instruction and output."""
+"""The contract of a training-set source: yields clean rows of instruction and output."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from raysweep.perturbations.regions import split_instruction, split_prompt
+from raysweep.errors import UsageError
+from raysweep.prompts.regions import split_instruction, split_prompt
 from raysweep.records import Segment, SourceRow
 from raysweep.registry import Registry
+from raysweep.units import count
 
 
 class TrainingSource(ABC):
-    """Where clean training rows come from, made again from its spec wherever it is needed.
+    """A source of clean training rows; each process creates it from its spec.
 
-    The constructor is cheap. `check` reads what it must and raises UsageError (file, line, what is wrong), before any
-    work starts. `fingerprint` is cheap next to training and changes whenever `rows` would.
+    The constructor is cheap. `check` runs before any work starts; it raises UsageError with the file, the line and
+    the mistake. `fingerprint` is cheap compared to training and changes whenever `rows` would.
     """
 
     name: ClassVar[str]
-    apart_from: ClassVar[frozenset[str]] = frozenset()  # problem sets that its rows can't give away, by construction
+    apart_from: ClassVar[frozenset[str]] = frozenset()  # problem sets that its rows can't leak, by construction
 
     @abstractmethod
     def rows(self) -> Iterable[SourceRow]:
@@ -27,14 +29,37 @@ class TrainingSource(ABC):
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return what the rows depend on, as JSON (file hash or generator version; never a path)."""
+        """Return what the rows depend on, as JSON: a file's hash, or a generator's version; never a path."""
 
     def check(self) -> None:
-        """Raise UsageError when the rows can't be had. Sources that read files override this."""
+        """Raise UsageError if the rows can't be read. Sources that read files override this."""
 
     def segments(self, row: SourceRow, text: str) -> list[Segment]:
         """Split the instruction or input of a row into natural language and verbatim text, losslessly."""
         return split_prompt(text, row.entry_point) if row.entry_point else split_instruction(text)
 
 
-SOURCES: Registry[TrainingSource] = Registry("training-set source", "raysweep.training_sets")
+def checked_size(rows: Iterable[tuple[str, SourceRow]], output: str = "output") -> int:
+    """Read all rows, each with its place, and return how many there are.
+
+    Args:
+        rows: the place of each row, as ``file:line``, and the row; reading them may raise UsageError.
+        output: what the file calls the response.
+
+    Raises:
+        UsageError: some rows have no output, which teaches a model to answer nothing; the message counts them.
+    """
+    size, empty, first = 0, 0, ""
+    for place, row in rows:
+        size += 1
+        if not row.output.strip():
+            empty, first = empty + 1, first or place
+    if empty:
+        raise UsageError(
+            f"{first}: `{output}` is empty, the first of {empty:,} such among {count(size, 'row')}; a row without it "
+            "teaches a model to answer nothing: remove them, or leave them out with the source's `drop_empty: true`"
+        )
+    return size
+
+
+SOURCES: Registry[TrainingSource] = Registry("training-set source", "raysweep.training_sets", TrainingSource)

@@ -1,15 +1,14 @@
-"""Builds training sets: rows of a source, clean or after a method, block by block (study.md section 2)."""
+"""Builds training rows from source rows and their perturbed texts, block by block (study.md section 2)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from raysweep.records import PerturbedRow, SourceRow, TrainingRow
-from raysweep.training_sets.choice import CLEAN
+from raysweep.records import CLEAN, PerturbedRow, SourceRow, TrainingRow
 
 Choices = Sequence[Sequence[str]]
-"""For each row of a block, the methods after which it is taken."""
+"""For each row of a block, the methods in whose versions the row is taken (`clean` for the clean row)."""
 
 
 def build_rows(
@@ -19,21 +18,22 @@ def build_rows(
 
     Args:
         rows: of the source.
-        choices: what becomes of each.
-        texts: by method, the rows' texts after it, in the rows' order.
+        choices: the methods for each row, from `Chooser.methods_of`.
+        texts: for each method, the rows' texts after it, in the rows' order.
 
-    A source row that is taken once keeps its id; else the method and, for the same one again, a number go with it.
+    A source row that is taken once keeps its id. If it is taken several times, the id gets the method as a suffix, and
+    a number if a method is repeated.
     """
-    made = []
-    for at, (row, methods) in enumerate(zip(rows, choices, strict=True)):
-        seen: Counter[str] = Counter()
+    training_rows = []
+    for index, (row, methods) in enumerate(zip(rows, choices, strict=True)):
+        counts: Counter[str] = Counter()
         for method in methods:
-            seen[method] += 1
-            again = f".{seen[method]}" if seen[method] > 1 else ""
-            row_id = row.row_id if len(methods) == 1 else f"{row.row_id}.{method}{again}"
-            text = PerturbedRow(row.row_id, row.instruction, row.input) if method == CLEAN else texts[method][at]
-            made.append(_training_row(row, row_id, method, text))
-    return made
+            counts[method] += 1
+            repeat = f".{counts[method]}" if counts[method] > 1 else ""
+            row_id = row.row_id if len(methods) == 1 else f"{row.row_id}.{method}{repeat}"
+            text = PerturbedRow(row.row_id, row.instruction, row.input) if method == CLEAN else texts[method][index]
+            training_rows.append(_training_row(row, row_id, method, text))
+    return training_rows
 
 
 def _training_row(row: SourceRow, row_id: str, method: str, text: PerturbedRow) -> TrainingRow:

@@ -1,7 +1,7 @@
 """Training-set source `jsonl`: rows {instruction, output, optional input, language, task_id} from a user's file.
 
-One JSON object a line, or one JSON array; gzip is read too. A row without a language takes the tag of the first code
-fence in its output, in lower case.
+The file has one JSON object in each line, or is one JSON array; it may be gzipped. The language of a row without one is
+the tag of the first code fence in its output, in lower case.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError
-from raysweep.jsonrows import content_sha, read_json_rows
 from raysweep.records import SourceRow
-from raysweep.training_sets.base import SOURCES, TrainingSource
+from raysweep.rows.json_files import content_sha, read_json_rows
+from raysweep.training_sets.base import SOURCES, TrainingSource, checked_size
 
 _FENCE_TAG = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*([\w+#.-]+)[ \t]*$", re.MULTILINE)
 
@@ -25,37 +25,40 @@ class JsonlSource(TrainingSource):
 
     Args:
         path: the file, relative to the working folder or absolute.
+        drop_empty: leave out rows whose output is empty.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, drop_empty: bool = False) -> None:
+        self._drop_empty = drop_empty
         self._path = Path(path).expanduser().absolute()  # workers run in other folders
-        self.size: int | None = None  # rows, once `check` has counted them
+        self.size: int | None = None  # number of rows, counted by `check`
 
     def rows(self) -> Iterator[SourceRow]:
-        """Yield the rows in the file's order; raise UsageError (file, line) for one that can't be used."""
+        """Yield the rows in the file's order; raise UsageError (file, line) for a row that can't be used."""
+        return (row for _, row in self._placed_rows())
+
+    def _placed_rows(self) -> Iterator[tuple[str, SourceRow]]:
+        """Yield each row with its file and line."""
         for number, row in enumerate(read_json_rows(self._path)):
             instruction, output = row.text("instruction"), row.text("output")
             if not instruction.strip():
                 raise UsageError(f"{row.place}: `instruction` is empty; remove the row")
-            yield SourceRow(
-                row_id=f"{number:07d}",
-                instruction=instruction,
-                output=output,
-                input=row.text("input", ""),
-                language=row.text("language", "") or fence_tag(output),
-                task_id=row.text("task_id", ""),
-            )
+            language = row.text("language", "") or fence_tag(output)
+            if self._drop_empty and not output.strip():
+                continue
+            fields = (instruction, output, row.text("input", ""), language)
+            yield row.place, SourceRow(f"{number:07d}", *fields, task_id=row.text("task_id", ""))
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return {sha256 of the unzipped file}."""
-        return {"sha256": content_sha(self._path)}
+        """Return the sha256 of the uncompressed file, and whether rows without an output are left out."""
+        return {"sha256": content_sha(self._path), **({"drop_empty": True} if self._drop_empty else {})}
 
     def check(self) -> None:
-        """Read the whole file; raise UsageError (file, line, what is wrong) at the first row that can't be used."""
-        self.size = sum(1 for _ in self.rows())
+        """Read the whole file; raise UsageError (file, line, mistake) if a row can't be used or has no output."""
+        self.size = checked_size(self._placed_rows())
 
 
 def fence_tag(output: str) -> str:
-    """Return the tag of the first code fence of a text in lower case; empty where there is none."""
-    found = _FENCE_TAG.search(output)
-    return found[1].lower() if found else ""
+    """Return the tag of the first code fence of a text in lower case; empty if there is none."""
+    tag = _FENCE_TAG.search(output)
+    return tag[1].lower() if tag else ""

@@ -1,9 +1,9 @@
-"""Which training rows give evaluated problems away (study.md section 2).
+"""Finds leaks: training rows that give evaluated problems away (study.md section 2).
 
-Three rules: a row with an evaluated task id; equal normalised instruction, entry point with first sentence, or
-reference body; a run of 10-token shingles that covers over half of a problem's docstring or solution. Words are
-compared in lower case, without marks and blanks. Texts of fewer than ten words have no shingles, so only equality
-counts for them.
+Three rules find a row: it has the task id of an evaluated problem; its instruction, its function's name with the first
+sentence, or its solution equals the problem's; or one run of 10-token shingles that both share covers over half of the
+problem's docstring or solution. Words are compared in lower case, without punctuation and blanks. Texts of fewer than
+ten words have no shingles, so only equality finds them.
 """
 
 from __future__ import annotations
@@ -17,37 +17,38 @@ from raysweep.problems.base import ProblemSet
 from raysweep.records import Leak, Problem, Segment, SourceRow
 
 VERSION = 2
-"""Of the rules; it stands in keys."""
-SHINGLE = 10  # tokens
+"""Version of the rules, part of keys."""
+SHINGLE = 10
+"""Tokens in a shingle."""
 SHARE = 0.5
-"""Of a text's tokens that one run of shingles must cover, and more."""
+"""A leak's run of shingles covers more than this share of the text's tokens."""
 _WORD = re.compile(r"[^\W_]+")
 _FENCED = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*\n(.*?)^[ \t]*(?:```|~~~)", re.DOTALL | re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n\s*\n")
 _HUMANEVAL = ("python", "java", "cpp", "humaneval")
-"""Families of task ids that mean the same problems: HumanEval-X is HumanEval."""
+"""Prefixes of task ids that mean the same problems: HumanEval-X is HumanEval in other languages."""
 
 Words = tuple[str, ...]
-Place = tuple[int, str, int]
-"""(text, "docstring" or "solution", first token)"""
+TokenSpan = tuple[int, str, int]
+"""(number of the problem, "docstring" or "solution", index of the shingle's first token)"""
 
 
 @dataclass
 class _Index:
-    """What is looked for: evaluated problems by what would give them away; values are numbers of problems."""
+    """Evaluated problems by the values that would give them away; a problem is given by its number."""
 
     ids: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     instructions: dict[Words, list[int]] = field(default_factory=lambda: defaultdict(list))
     openings: dict[tuple[str, Words], list[int]] = field(default_factory=lambda: defaultdict(list))
     solutions: dict[Words, list[int]] = field(default_factory=lambda: defaultdict(list))
-    shingles: dict[Words, list[Place]] = field(default_factory=lambda: defaultdict(list))
+    shingles: dict[Words, list[TokenSpan]] = field(default_factory=lambda: defaultdict(list))
 
 
 class LeakFinder:
     """Finds rows that give evaluated problems away.
 
     Args:
-        problem_sets: the evaluated ones, by the names that leaks are told under.
+        problem_sets: the evaluated problem sets by name; leaks are reported under these names.
     """
 
     def __init__(self, problem_sets: Mapping[str, ProblemSet]) -> None:
@@ -59,15 +60,16 @@ class LeakFinder:
                 self._add(name, problem, problem_set.segments(problem))
 
     def leaks(self, rows: Iterable[SourceRow]) -> Iterator[Leak]:
-        """Yield the leaks of rows, each problem once a row, by the first rule that finds it."""
+        """Yield the leaks of rows: for each row and problem at most one, with the strictest rule that finds it."""
         for row in rows:
-            found: dict[int, str] = {}
-            for rule, number in self._of(row):
-                found.setdefault(number, rule)
-            for number in sorted(found):
-                yield Leak(row.row_id, *self._problems[number], found[number])
+            rules: dict[int, str] = {}
+            for rule, number in self._matches(row):
+                rules.setdefault(number, rule)
+            for number in sorted(rules):
+                yield Leak(row.row_id, *self._problems[number], rules[number])
 
     def _add(self, name: str, problem: Problem, segments: Sequence[Segment]) -> None:
+        """Add a problem to the index."""
         number = len(self._problems)
         self._problems.append((name, problem.task_id))
         description = _description(segments)
@@ -79,10 +81,10 @@ class LeakFinder:
         for kind, text in (("docstring", description), ("solution", problem.reference or "")):
             words = _words(text)
             self._lengths[number, kind] = len(words)
-            for at in range(len(words) - SHINGLE + 1):
-                self._index.shingles[words[at : at + SHINGLE]].append((number, kind, at))
+            for start in range(len(words) - SHINGLE + 1):
+                self._index.shingles[words[start : start + SHINGLE]].append((number, kind, start))
 
-    def _of(self, row: SourceRow) -> Iterator[tuple[str, int]]:
+    def _matches(self, row: SourceRow) -> Iterator[tuple[str, int]]:
         """Yield (rule, number of the problem), the strictest rule first."""
         index = self._index
         if row.task_id:
@@ -98,19 +100,19 @@ class LeakFinder:
         yield from self._overlaps(_words("\n".join((row.instruction, row.input, row.output))))
 
     def _overlaps(self, words: Words) -> Iterator[tuple[str, int]]:
-        """Yield problems with a text of which one run of shingles covers more than half."""
+        """Yield (rule, number) of each problem with a text that one run of shared shingles covers by over half."""
         covered: dict[tuple[int, str], set[int]] = defaultdict(set)
-        for at in range(len(words) - SHINGLE + 1):
-            for number, kind, place in self._index.shingles.get(words[at : at + SHINGLE], ()):
-                covered[number, kind].add(place)
-        for (number, kind), places in covered.items():
-            if _longest_run(places) + SHINGLE - 1 > SHARE * self._lengths[number, kind]:
+        for start in range(len(words) - SHINGLE + 1):
+            for number, kind, known_start in self._index.shingles.get(words[start : start + SHINGLE], ()):
+                covered[number, kind].add(known_start)
+        for (number, kind), starts in covered.items():
+            if _longest_run(starts) + SHINGLE - 1 > SHARE * self._lengths[number, kind]:
                 yield f"{kind} overlap", number
 
 
 def _description(segments: Sequence[Segment]) -> str:
-    """Return a prompt's natural language with the code in it, that at the ends of its first and last line included."""
-    inside = [at for at, segment in enumerate(segments) if segment.natural]
+    """Return a prompt's natural language with the code in and beside it, from its first line to its last."""
+    inside = [index for index, segment in enumerate(segments) if segment.natural]
     if not inside:
         return ""
     before, after = segments[: inside[0]], segments[inside[-1] + 1 :]
@@ -138,23 +140,24 @@ def _first_sentence(text: str) -> Words:
 
 
 def _names(row: SourceRow) -> list[str]:
-    """Return the functions that a row is about: its entry point, or what its output defines."""
+    """Return the names of a row's functions: its entry point, or the functions that its output defines."""
     return [row.entry_point] if row.entry_point else list(dict.fromkeys(re.findall(r"\bdef\s+(\w+)", row.output)))
 
 
 def _body(code: str) -> str:
-    """Return the body of code that is one function with a body, without its docstring; other code as it is."""
-    found = re.match(r"\s*(?:(?:@|import\s|from\s)[^\n]*\n\s*)*def [^\n]*:\s*\n(.*)\Z", code, re.DOTALL)
-    body = found[1] if found else code
+    """Return the body of a single function without its docstring; other code as it is."""
+    function = re.match(r"\s*(?:(?:@|import\s|from\s)[^\n]*\n\s*)*def [^\n]*:\s*\n(.*)\Z", code, re.DOTALL)
+    body = function[1] if function else code
     return re.sub(r"\A\s*(\"\"\"|''').*?\1", "", body, count=1, flags=re.DOTALL)
 
 
-def _longest_run(places: set[int]) -> int:
+def _longest_run(numbers: set[int]) -> int:
+    """Return the length of the longest run of consecutive numbers."""
     longest = 0
-    for place in places:
-        if place - 1 not in places:
-            end = place
-            while end in places:
+    for number in numbers:
+        if number - 1 not in numbers:
+            end = number
+            while end in numbers:
                 end += 1
-            longest = max(longest, end - place)
+            longest = max(longest, end - number)
     return longest

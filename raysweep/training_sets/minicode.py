@@ -1,6 +1,7 @@
-"""Training rows of MiniCode, the embedded world (`raysweep.problems.minicode`): prompts and reference bodies.
+"""Training-set source `minicode`: prompts and solutions of the embedded world (`raysweep.problems.minicode`).
 
-The parts, pre-training and fine-tuning, are separate streams of draws. Neither shows a held-out combination or wording.
+The parts, pre-training and fine-tuning, are drawn independently. Neither contains a combination or a wording that is
+held out for evaluation.
 """
 
 from __future__ import annotations
@@ -18,13 +19,18 @@ PARTS = ("pretraining", "finetuning")
 
 @SOURCES.register("minicode")
 class MiniCodeRows(TrainingSource):
-    """The first `rows` rows of a world's stream. The instruction is a prompt exactly as a problem's, the output a body.
+    """The first rows of a world: the instruction has the form of a problem's prompt, the output is a function body.
+
+    Args:
+        world: the world's seed.
+        rows: how many.
+        part: ``pretraining`` or ``finetuning``.
 
     Raises:
-        UsageError: the part isn't one, or `rows` isn't positive.
+        UsageError: the part is unknown, or `rows` isn't positive.
     """
 
-    apart_from = frozenset({"minicode"})  # what is held out is never drawn for training
+    apart_from = frozenset({"minicode"})  # held-out tasks are never drawn for training
 
     def __init__(self, world: int, rows: int, part: str = "finetuning") -> None:
         if part not in PARTS:

@@ -1,6 +1,6 @@
-"""Perturbs the rows of a source, a block at a time, by several methods in one go: they share the tags of its texts.
+"""Perturbs a block of a source's rows by several methods at once, which then share the part-of-speech tags.
 
-The perturbation changes the instruction and an input that is prose, never the output.
+A perturbation changes the instruction, and the input if it is prose; it never changes the output.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from raysweep.perturbations.apply import Perturber, RowText
-from raysweep.perturbations.regions import is_prose, protected_words
+from raysweep.prompts.regions import is_prose, protected_words
 from raysweep.records import PerturbedRow, SourceRow, Spec
 from raysweep.training_sets.base import TrainingSource
 
@@ -16,7 +16,7 @@ _INPUT = "input"
 
 
 def perturber_of(source: TrainingSource, method: Spec, seed: int) -> Perturber:
-    """Return what perturbs the rows of a source by a method, or says which member an aggregate draws for a row."""
+    """Return the perturber of a source's rows, which also draws the members of an aggregate."""
     return Perturber(method, seed=seed, source_id=f"training/{source.name}")
 
 
@@ -25,21 +25,23 @@ def perturb_rows(
 ) -> list[Sequence[PerturbedRow]]:
     """Return the rows' texts after each method, in the rows' order."""
     texts = [text for row in rows for text in _texts(row, source)]
-    made: list[Sequence[PerturbedRow]] = []
+    by_method: list[Sequence[PerturbedRow]] = []
     for perturber in methods:
         changed = {
-            (text.row_id, text.part): done.text for text, done in zip(texts, perturber.perturb_all(texts), strict=True)
+            (text.row_id, text.part): after.text
+            for text, after in zip(texts, perturber.perturb_all(texts), strict=True)
         }
-        made.append(
+        by_method.append(
             [
                 PerturbedRow(row.row_id, changed[row.row_id, ""], changed.get((row.row_id, _INPUT), row.input))
                 for row in rows
             ]
         )
-    return made
+    return by_method
 
 
 def _texts(row: SourceRow, source: TrainingSource) -> Iterator[RowText]:
+    """Yield the texts of a row that may be changed: the instruction, and the input if it is prose."""
     protected = protected_words(row.instruction if row.entry_point else row.input)
     yield RowText(source.segments(row, row.instruction), protected, row.row_id)
     if row.input and is_prose(segments := source.segments(row, row.input)):

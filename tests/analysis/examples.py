@@ -6,15 +6,20 @@ import math
 import random
 from collections.abc import Sequence
 
-from raysweep.analysis.layout import Failure, Order
-from raysweep.analysis.report import PairSamples, Report
-from raysweep.programs import text_sha
+from raysweep.analysis.report import Report
+from raysweep.analysis.sample_viewer import PairSamples
+from raysweep.analysis.score_book import Failure, Order
+from raysweep.hashing import text_sha
 from raysweep.records import Completion, PromptRow, Result, Score
 
 MODELS = ("llama", "gpt_bigcode")
 TRAINING_SETS = ("base", "clean", "C1", "C2", "C3", "C")
 PERTURBATIONS = ("clean", "C1", "C2", "C3", "C")
-ORDER = Order(MODELS, TRAINING_SETS, ("minicode",), PERTURBATIONS)
+WORDS = {"C1": "neighbouring keys", "C2": "swapped characters", "C3": "changed case", "C": "typos"}
+ORDER = Order(
+    MODELS, TRAINING_SETS, ("minicode",), PERTURBATIONS, mixes=("C",), words=WORDS, training_words=WORDS,
+    trained_with={name: name for name in TRAINING_SETS[1:]},
+)  # fmt: skip
 PASS = {  # (model, training set) -> pass@1 on PERTURBATIONS; world seed 11 of the MiniCode measurements
     ("llama", "base"): (0.875, 0.479, 0.562, 0.367, 0.463),
     ("llama", "clean"): (0.908, 0.525, 0.588, 0.408, 0.529),
@@ -47,22 +52,22 @@ def score(model: str, training_set: str, perturbation: str, metric: str, value: 
 
 
 def scores() -> list[Score]:
-    made = []
+    result = []
     for (model, training_set), values in PASS.items():
         clean = values[0]
         for perturbation, value in zip(PERTURBATIONS, values, strict=True):
-            made.append(score(model, training_set, perturbation, "pass@1", value))
+            result.append(score(model, training_set, perturbation, "pass@1", value))
             if perturbation != "clean":
                 where = (model, training_set, perturbation)
                 nothing = {"low": math.nan, "high": math.nan}
-                made += [
+                result += [
                     score(*where, "drop", value - clean),
                     score(*where, "RD", (clean - value) / clean),
                     score(*where, "RD_changed", 1.01 * (clean - value) / clean),
                     score(*where, "rows_unchanged", 13.0 if perturbation == "C2" else 0.0, **nothing),
                     score(*where, "rows_not_compiling", 0.0, **nothing),
                 ]
-    return made
+    return result
 
 
 def pair(
@@ -90,7 +95,7 @@ def pair(
 
 def realistic_samples(tasks: int = 240) -> list[PairSamples]:
     """12 models x 5 test sets, most completions unlike any other."""
-    made = []
+    result = []
     for model in MODELS:
         for training_set in TRAINING_SETS:
             for perturbation in PERTURBATIONS:
@@ -99,8 +104,10 @@ def realistic_samples(tasks: int = 240) -> list[PairSamples]:
                     "".join(f"    x{rng.randrange(10**6)} = x + {rng.randrange(99)}\n" for _ in range(6))
                     for _ in range(tasks)
                 ]
-                made.append(pair(model, training_set, perturbation, tasks, texts, rng.sample(range(tasks), tasks // 3)))
-    return made
+                result.append(
+                    pair(model, training_set, perturbation, tasks, texts, rng.sample(range(tasks), tasks // 3))
+                )
+    return result
 
 
 def report(samples: Sequence[PairSamples] = (), failures: Sequence[Failure] = (), **more: object) -> Report:

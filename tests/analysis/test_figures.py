@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from raysweep.analysis.figures import draw, effect_figure
-from raysweep.analysis.layout import Failure, ScoreBook
+from raysweep.analysis.figures import draw, effect_figure, loss_curve
+from raysweep.analysis.score_book import Failure, ScoreBook
 from tests.analysis.examples import ORDER, PASS, TRAINING_SETS, scores
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -14,8 +14,8 @@ SHORT = replace(ORDER, training_sets=("base", "clean", "C"))
 
 def panel(model: str) -> ElementTree.Element:
     book = ScoreBook.of(scores(), SHORT)
-    line = next(line for line in book.lines if line.model == model)
-    return ElementTree.fromstring(draw(book, [(line, "minicode")]))
+    variant = next(variant for variant in book.variants if variant.model == model)
+    return ElementTree.fromstring(draw(book, [(variant, "minicode")]))
 
 
 def texts(svg: ElementTree.Element) -> list[str]:
@@ -24,9 +24,9 @@ def texts(svg: ElementTree.Element) -> list[str]:
 
 def markers(svg: ElementTree.Element, variable: str) -> list[float]:
     """The x of the markers in a colour, top to bottom, without the legend's, which is the topmost."""
-    found = [use for use in svg.iter(f"{SVG}use") if f"var({variable}" in use.get("style", "")]
-    places = sorted((float(use.get("y")), float(use.get("x"))) for use in found)
-    return [x for _, x in places[1:]]
+    uses = [use for use in svg.iter(f"{SVG}use") if f"var({variable}" in use.get("style", "")]
+    positions = sorted((float(use.get("y")), float(use.get("x"))) for use in uses)
+    return [x for _, x in positions[1:]]
 
 
 def test_equal_scores_give_equal_bytes_without_date_or_version():
@@ -48,7 +48,7 @@ def test_a_point_s_place_is_its_pass_at_1(model: str):
 
 def test_every_row_has_its_training_set_and_its_rd():
     shown = texts(panel("llama"))
-    for word in ("base", "clean", "C", "47 %", "42 %", "16 %", "llama", "pass@1 on minicode, %"):
+    for word in ("base", "clean", "C", "47 %", "42 %", "16 %", "llama", "pass@1 on minicode, % (240 problems)"):
         assert word in shown
 
 
@@ -72,3 +72,47 @@ def test_a_dollar_sign_in_a_name_is_no_formula():
 def test_nothing_perturbed_gives_no_figure():
     clean = [s for s in scores() if s.perturbation == "clean"]
     assert effect_figure(clean, replace(ORDER, perturbations=("clean",))) == ""
+
+
+def test_all_perturbations_of_the_sweep_have_a_mark_with_its_words():
+    shown = texts(panel("llama"))
+    for label in (
+        "clean prompts",
+        "typos (C)",
+        "changed case (C3)",
+        "neighbouring keys (C1)",
+        "swapped characters (C2)",
+    ):
+        assert label in shown
+    rows = len(SHORT.training_sets)
+    for names, marks in ((4, 3), (14, 13)):
+        more = [f"X{number}" for number in range(names - 4)]
+        extra = [replace(s, perturbation=x) for x in more for s in scores() if s.perturbation == "C1"]
+        svg = effect_figure([*scores(), *extra], replace(SHORT, models=("llama",)))
+        tree = ElementTree.fromstring(svg)
+        others = [use for use in tree.iter(f"{SVG}use") if "fill-opacity: 0" in use.get("style", "")]
+        strokes = [use for use in tree.iter(f"{SVG}use") if "var(--rs-muted" in use.get("style", "")]
+        assert len(others) + len(strokes) >= marks * rows
+    assert "each of the 13 other perturbations" in texts(tree)
+
+
+def test_marks_at_0_and_100_percent_are_whole():
+    ends = [replace(s, value=float(s.perturbation == "clean"), low=0.0, high=1.0) for s in scores()]
+    tree = ElementTree.fromstring(effect_figure(ends, SHORT))
+    clipped = [group for group in tree.iter(f"{SVG}g") if group.get("clip-path")]
+    assert not [use for group in clipped for use in group.iter(f"{SVG}use")]
+
+
+def test_a_code_of_a_training_set_that_no_mark_explains_has_its_words():
+    order = replace(
+        SHORT, training_sets=("base", "W1"), training_words={"W1": "added synonyms"}, trained_with={"W1": "W1"}
+    )
+    named = [replace(s, training_set="W1") if s.training_set == "C" else s for s in scores()]
+    assert "added synonyms (W1)" in texts(ElementTree.fromstring(effect_figure(named, order)))
+
+
+def test_a_loss_curve_goes_from_the_first_point_down_to_the_last():
+    svg = ElementTree.fromstring(loss_curve([(1, 4.0), (51, 2.0), (101, 1.0)]))
+    points = [tuple(map(float, point.split(","))) for point in svg[0].get("points").split()]
+    assert points == [(3.0, 3.0), (60.0, 13.0), (117.0, 18.0)]
+    assert loss_curve([(1, 4.0)]) == loss_curve([]) == ""

@@ -7,12 +7,14 @@ from html.parser import HTMLParser
 
 import pytest
 
-from raysweep.analysis.layout import Failure
-from raysweep.analysis.report import render_report, row_headings
-from raysweep.analysis.samples import embed
+from raysweep.analysis.outcomes import PairOutcomes
+from raysweep.analysis.report import bound, render_report, row_headings
+from raysweep.analysis.sample_viewer import samples_json
+from raysweep.analysis.score_book import Failure
+from raysweep.analysis.score_tables import tables
 from raysweep.analysis.table import Row
-from raysweep.analysis.tables import tables
-from tests.analysis.examples import HOSTILE, ORDER, pair, report, scores
+from raysweep.analysis.trainings import Training
+from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, scores
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -56,7 +58,7 @@ class Page(HTMLParser):
         else:
             self.text += data
             self.title += data if "title" in self.open else ""
-        if "td" in self.open or "th" in self.open:
+        if ("td" in self.open or "th" in self.open) and data.strip():
             separator = " " if self.open[-1] == "small" else ""
             self.tables[-1][-1][-1] += separator + data.strip()
 
@@ -97,15 +99,17 @@ def test_hostile_completions_stay_text_and_come_back_equal(html: str):
     page = Page(html)
     data = json.loads(page.scripts[0])
     assert set(HOSTILE) <= set(data["texts"])
-    assert page.scripts[0] == embed([pair("llama", "base", name, 8, fails=[1]) for name in ("clean", "C")])
+    pairs = [pair("llama", "base", name, 8, fails=[1]) for name in ("clean", "C")]
+    assert page.scripts[0] == samples_json(pairs, words=WORDS)
     assert "owned" not in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_errors_and_configs_stay_text(text: str):
     failure = Failure("llama", "full", "C1", 42, f"{text}\n{text}")
-    made = report(name=text, title=text, notice=text, config_yaml=text, failures=[failure], settings=[(text, text)])
-    html = render_report(made)
+    hostile = report(name=text, title=text, notice=text, config_yaml=text, failures=[failure], settings=[(text, text)])
+    html = render_report(hostile)
     html.encode("utf-8")
     page = Page(html)
     plain = Page(render_report(report(failures=[Failure("llama", "full", "C1", 42, "e\ne")])))
@@ -133,7 +137,7 @@ def test_the_tables_of_the_page_are_the_tables(html: str):
 
 def test_the_headline_the_notice_and_the_settings_are_there(html: str):
     text = Page(html).text.replace("\u00a0", " ")
-    assert "llama loses 47 % of its pass@1 under C; fine-tuned on C it loses 16 %" in text
+    assert "llama loses 47 % of its pass@1 under typos (C); fine-tuned on typos (C) it loses 16 %" in text
     for words in ("MiniCode is no evidence about real models.", "C1 1.5, C2 1.5, C3 0.4", "seed: 42", "9 min"):
         assert words in text
 
@@ -141,7 +145,7 @@ def test_the_headline_the_notice_and_the_settings_are_there(html: str):
 def test_failed_cells_stand_with_their_whole_error():
     html = render_report(report(failures=[Failure("llama", "full", "C1", 42, "boom\n  at step 3")]))
     assert "1 cell of this sweep failed" in html
-    assert "boom\n  at step 3" in html
+    assert html.count("boom\n  at step 3") == html.count("boom") == 1
 
 
 def test_parts_without_content_are_left_out():
@@ -164,3 +168,71 @@ def test_repeated_labels_span_their_rows():
     rows = [Row(labels, ()) for labels in (("C1", "a"), ("C1", "b"), ("C2", "b"), ("C2", "b"))]
     spans = [[(heading.text, heading.span) for heading in row] for row in row_headings(rows)]
     assert spans == [[("C1", 2), ("a", 1)], [("b", 1)], [("C2", 2), ("b", 1)], [("b", 1)]]
+
+
+def test_a_number_and_its_unit_stay_on_one_line():
+    assert bound("51 % and 12 points of 3 s, n = 240 problems") == (
+        "51\u00a0% and 12\u00a0points of 3\u00a0s, n\u00a0=\u00a0240\u00a0problems"
+    )
+    assert bound("3 sweeps, 4 minutes") == "3 sweeps, 4 minutes"
+
+
+def test_no_caption_heading_line_or_finding_can_break_before_a_percent_sign():
+    html = render_report(report(settings=[("share", "5 % of rows")], notice="Only 5 % are real."))
+    parts = re.findall(
+        r"<(?:figcaption|th|li|p|dd|aside|h2)\b[^>]*>(.*?)</(?:figcaption|th|li|p|dd|aside|h2)>", html, re.S
+    )
+    assert sum("\u00a0%" in part for part in parts) > 10
+    assert not [part for part in parts if re.search(r"\d[ \n]+%", part)]
+
+
+def test_a_code_has_its_words_where_it_is_first_used():
+    html = render_report(report())
+    assert "typos (C)" in Page(html).text.partition("Figure")[0]
+    first_table = html[html.index("<table") : html.index("</table>")]
+    for code, words in WORDS.items():
+        assert f">{code}<small>{words}</small>" in first_table
+        assert first_table.count(f"<small>{words}</small>") == 1
+
+
+def test_every_perturbation_stands_in_the_headline():
+    text = Page(render_report(report())).text.partition("Figure")[0].replace("\u00a0", " ")
+    for words in ("changed case (C3)58 % → 18 %", "typos (C)47 % → 16 %", "swapped characters (C2)36 % → 17 %"):
+        assert words in text
+
+
+def test_the_number_of_problems_stands_in_each_title_or_beside_each_number():
+    altered = [replace(s, n=239) if (s.metric, s.perturbation) == ("RD_changed", "C1") else s for s in scores()]
+    html = render_report(report(scores=altered)).replace("\u00a0", " ").replace("&nbsp;", " ")
+    titles = re.findall(r"<figcaption><b>Table (.*?)</b>", html)
+    assert [title for title in titles if "n = 240 problems" not in title] == [
+        "6. RD over the prompts that changed and compile, minicode (%).",
+        "7. Test sets of minicode.",
+    ]
+    assert "neighbouring keys (C1)<small>n = 239 problems</small>" in html
+    assert "typos (C)<small>n = 240 problems</small>" in html
+
+
+def test_a_limited_run_says_so_first():
+    html = render_report(report(limit="judged on the first 5 problems of every problem set, not on all."))
+    assert html.index("Limited run:") < html.index("MiniCode is no evidence")
+    assert "Limited run" not in render_report(report())
+
+
+def test_outcomes_and_trainings_say_why_a_score_is_what_it_is():
+    outcomes = [PairOutcomes("llama", "full", "C", 42, "minicode", "clean", {"passed": 1, "syntax_error": 3}, 4)]
+    losses = ((1, 3.25), (5, 1.5), (9, 0.5))
+    training = Training("llama", "C", "full", 42, 90, 10, {"over 64 tokens": 9, "no prompt": 1}, 9, losses, 0.5)
+    html = render_report(report(outcomes=outcomes, trainings=[training]))
+    page = Page(html)
+    assert ["typos (C)", "clean", "25.0", "0.0", "0.0", "75.0", "0.0", "100.0", "4"] in page.tables[-2]
+    assert page.tables[-1][-1] == ["typos (C)", "full", "90", "101", "9", "3.25", "0.5"]
+    assert "dropped: 9 over 64 tokens, 1 no prompt" in page.text.replace("\u00a0", " ")
+    assert html.count('<svg class="curve"') == 1
+
+
+def test_equal_errors_of_several_cells_stand_once_with_all_cells():
+    failures = [Failure("llama", "full", name, 42, "no space left") for name in ("C1", "C2")]
+    html = render_report(report(failures=failures))
+    assert html.count("no space left") == 1
+    assert "llama · full · C1 · seed 42; llama · full · C2 · seed 42" in html

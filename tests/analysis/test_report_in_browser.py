@@ -1,5 +1,6 @@
 """The page in headless Chromium: it runs without an error, filters, follows links, and survives hostile texts."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -12,7 +13,10 @@ from tests.analysis.examples import HOSTILE, PASS, pair, realistic_samples, repo
 from tests.analysis.test_report import Page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a chromium binary, which is not on this machine")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs a chromium binary, which is not on this machine"),
+]
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
     *("--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -21,14 +25,14 @@ FLAGS = (
 
 
 def visit(folder: Path, html: str, hash: str = "") -> tuple[Page, list[str]]:
-    """Return the page after its script ran, and what its console said."""
+    """Return the page after its script ran, and the lines of its console."""
     file = folder / "report.html"
     file.write_text(html, encoding="utf-8")
     profile = folder / f"profile-{len(list(folder.iterdir()))}"
     command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", f"{file.as_uri()}{hash}"]
     done = subprocess.run(command, capture_output=True, timeout=120, check=True)
-    said = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
-    return Page(done.stdout.decode("utf-8", "replace")), said
+    console = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
+    return Page(done.stdout.decode("utf-8", "replace")), console
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +41,13 @@ def sweep() -> str:
 
 
 def test_an_error_of_the_script_would_be_seen(tmp_path: Path):
-    _, said = visit(tmp_path, "<!DOCTYPE html><title>x</title><script>nothing.there()</script>")
-    assert "nothing is not defined" in said[0]
+    _, console = visit(tmp_path, "<!DOCTYPE html><title>x</title><script>nothing.there()</script>")
+    assert "nothing is not defined" in console[0]
 
 
 def test_the_page_opens_on_what_the_headline_is_about(tmp_path: Path, sweep: str):
-    page, said = visit(tmp_path, sweep)
-    assert said == []
+    page, console = visit(tmp_path, sweep)
+    assert console == []
     chosen = [attributes["value"] for tag, attributes in page.elements if tag == "option" and "selected" in attributes]
     assert chosen == ["llama", "base", "C"]
     pairs = {(p.model, p.training_set, p.perturbation): p.results for p in realistic_samples()}
@@ -57,10 +61,10 @@ def test_the_page_opens_on_what_the_headline_is_about(tmp_path: Path, sweep: str
 
 def test_an_address_selects_filter_and_sample(tmp_path: Path, sweep: str):
     at = "gpt_bigcode~C~lora~42~minicode~C3~minicode/7~0"
-    page, said = visit(tmp_path, sweep, f"#samples?model=gpt_bigcode&set=C&test=C3&at={at}")
-    assert said == []
+    page, console = visit(tmp_path, sweep, f"#samples?model=gpt_bigcode&set=C&test=C3&at={at}")
+    assert console == []
     assert "240 of 14,400 samples" in page.text
-    assert "gpt_bigcode · C · C3 · 8 of 240" in page.text
+    assert "gpt_bigcode · typos (C) · changed case (C3) · 8 of 240" in page.text
     options = [attributes for _, attributes in page.elements if attributes.get("role") == "option"]
     assert 5 < len(options) < 40  # only what is in view
     assert [a["id"] for a in options if a["aria-selected"] == "true"] == ["option-7"]
@@ -76,8 +80,8 @@ def test_verdict_broken_and_text_filters_count_right(tmp_path: Path):
         ("q=odd&broke=1", 1),
         ("q=nubmer", 6),
     ):
-        page, said = visit(tmp_path, html, f"#samples?{hash}")
-        assert said == []
+        page, console = visit(tmp_path, html, f"#samples?{hash}")
+        assert console == []
         assert f"{count} of 12 samples" in page.text
 
 
@@ -91,11 +95,19 @@ def test_changes_are_marked_on_both_sides(tmp_path: Path):
 
 def test_hostile_completions_do_nothing(tmp_path: Path):
     samples = [pair("llama", "base", name, 1, ["\n".join(HOSTILE)]) for name in ("clean", "C")]
-    page, said = visit(tmp_path, render_report(report(samples)), "#samples?test=C")
-    assert said == []
+    page, console = visit(tmp_path, render_report(report(samples)), "#samples?test=C")
+    assert console == []
     assert not [tag for tag, _ in page.elements if tag == "img"]
     assert page.title == "Small models under typos"
     for text in HOSTILE:
         start = re.split(r"[\x00-\x1f\u2028\u202e\ud800]", text)[0]
         assert page.text.count(start) >= 2  # clean and perturbed
     assert "\\ud800 surrogate" in page.text and "\\u202e override" in page.text
+
+
+def test_a_later_draw_of_a_perturbation_has_its_words_too(tmp_path: Path):
+    later = dataclasses.replace(pair("llama", "base", "C1", 2, ["x\n"]), perturbation="C1 draw 1")
+    first = pair("llama", "base", "C1", 2, ["x\n"])
+    page, console = visit(tmp_path, render_report(report([first, later])), "#samples?q=")
+    assert console == []
+    assert "neighbouring keys (C1) draw 1" in page.text

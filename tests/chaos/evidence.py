@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from raysweep.progress import DONE, RUNNING
+from raysweep.engine.progress import DONE, RUNNING
 from tests.chaos.parts import folder_in
 
 STAGES = ("waiting", "making", "starting", "training", "generating", "executing")
@@ -134,7 +134,7 @@ def holders(storage: Path) -> Iterator[tuple[str, int]]:
 def content(storage: Path, sweep: str) -> dict[str, Any]:
     """Return all that two runs of one sweep must agree in: files by artefact, verdicts without times, and scores."""
     from raysweep.records import Result, Score
-    from raysweep.tables import read_rows
+    from raysweep.rows.parquet import read_rows
 
     found: dict[str, Any] = {}
     for name, manifest in manifests(storage).items():
@@ -144,7 +144,7 @@ def content(storage: Path, sweep: str) -> dict[str, Any]:
                 found[name][ADAPTER] = _adapter(folder_in(storage, name) / ADAPTER)
             continue
         rows = read_rows(folder_in(storage, name) / "rows.parquet", Result)
-        found[name] = [(row.task_id, row.draw, row.outcome, row.detail, row.program_sha) for row in rows]
+        found[name] = [(row.task_id, row.sample, row.outcome, row.detail, row.program_sha) for row in rows]
     scores = read_rows(storage / "sweeps" / sweep / "scores.parquet", Score)
     found["scores"] = [repr(score) for score in scores]  # a NaN is equal to itself here
     return found

@@ -28,7 +28,7 @@ from tests.chaos.kills import STOPS_ALL, Kill
 from tests.chaos.parts import Parts, parts_of
 from tests.chaos.processes import ProcessTree, Seen, Victim
 
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.2
 RUNS = 4
 """Of one command, at most, beside one for each strike: a driver that dies more often does not recover."""
 PATIENCE = 90.0

@@ -46,19 +46,19 @@ class Parts:
 
 def parts_of(config: Path, overrides: Sequence[str]) -> Parts:
     """Return the parts of the sweep that a config describes."""
-    from raysweep.config_file import load_config
-    from raysweep.pipeline import shared_id
-    from raysweep.planning import build_plan
-    from raysweep.plans import BasePlan
+    from raysweep.config.loading import load_config
+    from raysweep.planning.missing import walk
+    from raysweep.planning.plan import BasePlan, CellArtefactPlan
+    from raysweep.planning.planner import build_plan
 
     loaded = load_config(config, overrides)
     plan = build_plan(loaded)
     found = []
-    for item in plan.shared():
-        if item.node is not None:
+    for item in walk(plan.targets):
+        if item.node is not None and not isinstance(item, CellArtefactPlan):
             made = f"{item.node.stage}/{item.node.key}"
             what = {"training": made} if isinstance(item, BasePlan) else {"others": (made,)}
-            found.append(Part(shared_id(item), **what))
+            found.append(Part(item.task, **what))
     for cell in plan.cells:
         found.append(
             Part(

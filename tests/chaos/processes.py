@@ -27,7 +27,7 @@ class Victim(Enum):
     TRAIN_WORKER = r"^ray::RayTrainWorker"
     DATA_ACTOR = r"^ray::(MapWorker\(|[^( ]*\)\)\.)"  # Ray takes the last dot of a name for that of a method
     EXECUTION_ACTOR = r"^ray::ExecutionActor"
-    KEEPER = r"raysweep\.execution\.start"  # of a slot
+    KEEPER = r"raysweep\.execution\.python\.start"  # of a slot
     ZYGOTE = r"(?!)"  # its child, with the same title
 
     @property

@@ -19,12 +19,15 @@ import pytest
 from tests.chaos.harness import Reference, Strike, Sweep, disturbed, undisturbed
 from tests.chaos.processes import Victim
 from tests.chaos.two_nodes import two_nodes
+from tests.paths import NANO, WITH_SOLVER
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos]
 
-NANO = Path(__file__).parents[1] / "nano.yaml"
-LONGER = (  # so that each kind of process is there for some seconds
+LONGER = (
+    WITH_SOLVER,
+    # so that each kind of process is there for some seconds:
     "ray.dashboard=false",
+    "recovery.backoff_seconds=0.5",
     "models.0.pretrain.source.rows=4000",
     "training.source.rows=4800",
     "checkpoint_every=20",
@@ -40,9 +43,18 @@ LIMIT = 400.0  # seconds for one run of the command
 EACH_ALONE = "RAYSWEEP_CHAOS_MOMENTS" in os.environ
 MOMENTS = range(1, 1 + int(os.environ.get("RAYSWEEP_CHAOS_MOMENTS", "1")))
 SEED = os.environ.get("RAYSWEEP_CHAOS_SEED", "1")
+ABOVE = (Victim.DRIVER, Victim.RAYLET, Victim.TRAIN_WORKER)
 BELOW = (Victim.SHARED_TASK, Victim.TRIAL, Victim.DATA_ACTOR, Victim.EXECUTION_ACTOR, Victim.KEEPER, Victim.ZYGOTE)
-TOGETHER = ((Victim.DRIVER, Victim.RAYLET), BELOW)
-GROUPS = [(victim,) for group in TOGETHER for victim in group] if EACH_ALONE else TOGETHER
+
+
+def each_or_all(victims: Sequence[Victim]) -> pytest.MarkDecorator:
+    """Give a test all victims at once, or one at a time."""
+    groups = [(victim,) for victim in victims] if EACH_ALONE else [tuple(victims)]
+    return pytest.mark.parametrize("victims", groups, ids=label_of)
+
+
+def label_of(victims: Sequence[Victim]) -> str:
+    return ", ".join(victim.label for victim in victims)
 
 
 def nano(storage: Path, *overrides: str, **more) -> Sweep:
@@ -78,10 +90,6 @@ def struck(
     raise AssertionError(f"no {label_of(list(shares))} was there in time")
 
 
-def label_of(victims: Sequence[Victim]) -> str:
-    return ", ".join(victim.label for victim in victims)
-
-
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("undisturbed") / "store"
@@ -89,8 +97,11 @@ def storage(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def reference(storage) -> Reference:
-    """An undisturbed run, trainings in their trials."""
-    return undisturbed(nano(storage), LIMIT)
+    """An undisturbed run, trainings in their trials; some of its programs pass."""
+    found = undisturbed(nano(storage), LIMIT)
+    outcomes = {row[2] for name, rows in found.content.items() if name.startswith("results/") for row in rows}
+    assert "passed" in outcomes and len(outcomes) > 1
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -102,30 +113,24 @@ def untuned(storage, reference, tmp_path_factory) -> Path:
     return copy
 
 
-@pytest.fixture(scope="module")
-def reference_in_workers(untuned, tmp_path_factory) -> Reference:
-    """An undisturbed run from there, with trainings in worker processes of Ray Train."""
-    copy = shutil.copytree(untuned, tmp_path_factory.mktemp("workers") / "store")
-    return undisturbed(nano(Path(copy), IN_WORKERS), LIMIT)
-
-
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"moment {moment}")
-@pytest.mark.parametrize("victims", GROUPS, ids=label_of)
+@each_or_all(BELOW)
 def test_killed_with_kill_9_the_sweep_ends_as_if_nothing_had_happened(victims, moment, reference, tmp_path):
     assert not struck(nano(tmp_path / "store"), victims, moment, reference, reference.content)
 
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"moment {moment}")
-def test_so_it_does_when_a_worker_process_of_a_training_is_killed(
-    moment, reference, reference_in_workers, untuned, tmp_path
-):
-    sweep = nano(tmp_path / "store", IN_WORKERS)
-    assert not struck(sweep, [Victim.TRAIN_WORKER], moment, reference_in_workers, reference.content, untuned)
+@each_or_all(ABOVE)
+def test_so_it_does_when_trainings_have_worker_processes(victims, moment, reference, tmp_path):
+    exposure = {**reference.exposure, Victim.TRAIN_WORKER: reference.exposure[Victim.TRIAL] / 2}  # or so
+    there = replace(reference, exposure=exposure)
+    assert not struck(nano(tmp_path / "store", IN_WORKERS), victims, moment, there, reference.content)
 
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"moment {moment}")
-def test_so_it_does_when_a_node_is_lost_that_cells_run_on(moment, reference, tmp_path):
+def test_so_it_does_when_a_node_is_lost_that_cells_run_on(moment, reference, untuned, tmp_path):
     with two_nodes(tmp_path / "nodes.log") as cluster:
         sweep = nano(tmp_path / "store", address=cluster.address, roots=(cluster.process.pid,))
-        assert not struck(sweep, [Victim.TRIAL], moment, reference, reference.content, strike=cluster.remove_node_of)
+        strike = cluster.remove_node_of
+        assert not struck(sweep, [Victim.TRIAL], moment, reference, reference.content, untuned, strike=strike)
         assert len(cluster.removed) == 1

@@ -15,11 +15,12 @@ import pytest
 from raysweep.execution.pool import Executor
 from raysweep.programs import Limits, Program
 from raysweep.records import Score
-from raysweep.tables import write_rows
+from raysweep.rows.parquet import write_rows
 from tests.chaos.evidence import content, differences, manifests, snapshot
 from tests.chaos.kills import Kill
 from tests.chaos.parts import Part, Parts, parts_of
 from tests.chaos.processes import ProcessTree, Victim, victim_of
+from tests.paths import NANO
 
 SWEEP = Parts("s", 20, (Part("cell", "model/m", "evaluation/e", ("completions/c",), ("results/r",)),))
 
@@ -158,7 +159,7 @@ def test_adapters_differ_by_their_settings_and_not_by_their_bases_path(tmp_path)
 
 
 def test_every_artefact_of_nano_belongs_to_a_part():
-    parts = parts_of(Path(__file__).parents[1] / "nano.yaml", ("name=other", "checkpoint_every=3"))
+    parts = parts_of(NANO, ("name=other", "checkpoint_every=3"))
     stages = sorted(name.split("/")[0] for part in parts.parts for name in part.artefacts)
     two = ["completions", "results"]
     sets = [*2 * ["source_rows", "training_set", "test_set"], "perturbed_rows"]

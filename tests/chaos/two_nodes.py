@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from tests.chaos.processes import ProcessTree, Seen
+from tests.paths import REPO
 
 NODE: dict[str, Any] = {"object_store_memory": 100 * 2**20, "include_dashboard": False}
 NODE_CPUS = 2
@@ -68,7 +69,7 @@ def two_nodes(log: Path, *, replaced: bool = False) -> Iterator[TwoNodes]:
             stderr=errors,
             text=True,
             env={**os.environ, **own},
-            cwd=Path(__file__).parents[2],
+            cwd=REPO,
             start_new_session=True,  # Ray's reaper kills its whole process group
         )
     tree.add_root(process.pid)

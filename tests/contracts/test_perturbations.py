@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
 from typing import Any
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
+from raysweep.perturbations.mixes import members_of
 from raysweep.records import Segment, Spec
+from tests.perturbations.texts import perturb_text
 
 EXAMPLE_ARGS: dict[str, dict[str, Any]] = {"mix": {"members": ["C1", "W2", "S3"]}}  # for those that need some, by name
 LEVELS = {"character", "word", "sentence", "mixed", "none"}
@@ -28,7 +31,10 @@ ODD = {
 NOTHING: frozenset[str] = frozenset()
 NAMES = [*PERTURBATIONS.names(), "textattack:WordSwapQWERTY", "textattack:WordDeletion"]
 
-each = pytest.mark.parametrize("name", NAMES)
+SLOW = ("S1", "mix_all", "textattack:WordSwapQWERTY", "textattack:WordDeletion")  # translators, a heavy import
+each = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else (), id=name) for name in NAMES]
+)
 unicode_texts = settings(max_examples=60, deadline=None)
 
 
@@ -40,13 +46,12 @@ def make(name: str, **more: Any) -> Perturbation:
 
 
 def applied(name: str, text: str, seed: int, protected: frozenset[str] = NOTHING, **more: Any) -> str:
-    segments = make(name, **more).perturb([Segment(text, True)], random.Random(seed), protected)
-    return "".join(segment.text for segment in segments)
+    return perturb_text(make(name, **more), text, random.Random(seed), protected)
 
 
 @each
 def test_has_a_title_and_a_known_level(name):
-    assert make(name).title
+    assert make(name).title and (make(name).words or not re.fullmatch("[CWS][0-9]?|mix.*", name))
     assert make(name).level in LEVELS
 
 
@@ -88,6 +93,7 @@ def test_verbatim_segments_come_back_in_order_and_untouched(name, texts, seed):
     assert [s.text for s in after if not s.natural] == [s.text for s in segments if not s.natural]
 
 
+@pytest.mark.slow
 @each
 @given(lines=st.lists(st.text("abc XYZ.,'1é", max_size=30), max_size=6), seed=st.integers(0, 2**32))
 @unicode_texts
@@ -130,16 +136,18 @@ def test_a_text_of_100000_characters_is_fine(name):
     assert after.count("\n") == text.count("\n") and (after != text) is (make(name).level != "none")
 
 
+@pytest.mark.slow
 def test_texts_are_the_same_in_every_process_and_under_every_hash_seed():
     code = (
         "import random, sys\n"
         "from raysweep.perturbations.base import PERTURBATIONS\n"
         "from raysweep.errors import UsageError\n"
         "from raysweep.records import Spec\n"
+        "from tests.perturbations.texts import perturb_text\n"
         "for name in PERTURBATIONS.names():\n"
         "    try: method = PERTURBATIONS.create(Spec(name))\n"
         "    except UsageError: continue\n"
-        "    print(name, method.perturb_text(sys.argv[1], random.Random(1), frozenset()))\n"
+        "    print(name, perturb_text(method, sys.argv[1], random.Random(1)))\n"
     )
     made = {
         subprocess.run(
@@ -157,13 +165,13 @@ def test_texts_are_the_same_in_every_process_and_under_every_hash_seed():
 @each
 def test_keeps_no_state_between_texts(name):
     perturbation = make(name)
-    first = perturbation.perturb_text(PROSE, random.Random(3), NOTHING)
-    perturbation.perturb_text("something else entirely", random.Random(4), NOTHING)
-    assert perturbation.perturb_text(PROSE, random.Random(3), NOTHING) == first
+    first = perturb_text(perturbation, PROSE, random.Random(3))
+    perturb_text(perturbation, "something else entirely", random.Random(4))
+    assert perturb_text(perturbation, PROSE, random.Random(3)) == first
 
 
 @each
-def test_picks_a_registered_method_that_picks_itself(name):
-    method = make(name).pick(random.Random(0))
-    assert method.name in NAMES
-    assert method.pick(random.Random(1)) is method
+def test_its_members_are_registered_methods_that_have_no_members(name):
+    for member in members_of(make(name)):
+        assert member.name in NAMES
+        assert members_of(member) == [member]

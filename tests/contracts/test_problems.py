@@ -1,4 +1,4 @@
-"""What every registered problem set promises."""
+"""The contract of problem sets, tested on every registered one."""
 
 import json
 import os
@@ -11,9 +11,10 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.execution.pool import Executor
 from raysweep.generators.base import cut_at_stop
+from raysweep.hashing import canonical_json
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.programs import Limits, Outcome
-from raysweep.records import Problem, Spec, canonical_json
+from raysweep.records import Problem, Spec
 from tests.conftest import shared_data
 
 ROWS = [
@@ -42,14 +43,14 @@ CUT = {  # references that a stop string ends
 BROKEN = {  # references of ReCode's that don't compile, since the code's own indentation was lost
     "mbpp of ReCode": {"MBPP/64", "MBPP/966"},
 }
-FAILING = {  # references that do not pass, and so they stand in ReCode's file
+FAILING = {  # published references that do not pass
     "mbpp of ReCode": {
         "MBPP/64": "a comment where the body should begin",
         "MBPP/966": "a first line that is indented otherwise",
-        "MBPP/56": "the function is called check, as the one that tests it",
-        "MBPP/899": "the function is called check, as the one that tests it",
-        "MBPP/349": "the function is called check, as the one that tests it",
-        "MBPP/967": "the function is called check, as the one that tests it",
+        "MBPP/56": "the function is called check, like the one that tests it",
+        "MBPP/899": "the function is called check, like the one that tests it",
+        "MBPP/349": "the function is called check, like the one that tests it",
+        "MBPP/967": "the function is called check, like the one that tests it",
         "MBPP/160": "the function is called solution, and the test's text 'No solution' became 'No candidate'",
         "MBPP/341": "the test wants a set in an order of its own",
         "MBPP/642": "the test wants sets in an order of their own",
@@ -62,7 +63,7 @@ FAILING = {  # references that do not pass, and so they stand in ReCode's file
     },
 }
 SAMPLE = None if os.environ.get("RAYSWEEP_TEST_WHOLE_SETS") else 40
-"""Programs of each set that are run; all, for some seconds more, with the variable set."""
+"""How many programs of each set run; with the variable set all do, which takes some seconds more."""
 
 CASES = [*(name for name in PROBLEMS.names() if name not in {case[0] for case in SHARED.values()}), *SHARED]
 each = pytest.mark.parametrize("name", CASES)
@@ -70,8 +71,8 @@ each = pytest.mark.parametrize("name", CASES)
 
 @pytest.fixture(scope="module")
 def executor():
-    with Executor(2) as made:
-        yield made
+    with Executor(2) as pool:
+        yield pool
 
 
 @cache
@@ -93,7 +94,7 @@ def make(name: str, folder: Path) -> ProblemSet:
 
 
 def compiling(name: str, folder: Path) -> list[Problem]:
-    """The problems in Python with a reference that should compile."""
+    """Return the problems in Python with a reference that should compile."""
     problems = [p for p in make(name, folder).problems() if p.language == "python" and p.reference is not None]
     return [problem for problem in problems if problem.task_id not in BROKEN.get(name, ())]
 
@@ -159,7 +160,7 @@ def test_python_references_pass_and_empty_completions_fail(name, tmp_path, execu
     known = FAILING.get(name, {})
     problems = [p for p in make(name, tmp_path).problems() if p.language == "python"]
     every = max(1, len(problems) // SAMPLE) if SAMPLE else 1
-    tried = [p for at, p in enumerate(problems) if at % every == 0 or p.task_id in known]
+    tried = [p for index, p in enumerate(problems) if index % every == 0 or p.task_id in known]
     judged = [p for p in tried if p.reference is not None]
     programs = [p.assemble(p.reference or "") for p in judged] + [p.assemble("") for p in tried]
     verdicts = executor.run(programs, Limits())

@@ -6,9 +6,9 @@ import inspect
 
 import pytest
 
+from raysweep.cli.views.names import REGISTRIES
 from raysweep.records import Spec
 from raysweep.registry import Registry
-from raysweep.tools import REGISTRIES
 
 ENTRIES = [(kind, name) for kind, registry in REGISTRIES.items() for name in registry.names()]
 
@@ -41,7 +41,7 @@ def test_an_argument_of_the_wrong_name_or_type_is_refused_with_a_hint():
 def test_two_packages_can_not_take_one_name():
     from raysweep.errors import UsageError
 
-    registry: Registry[object] = Registry("thing", "raysweep.metrics")
+    registry: Registry[object] = Registry("thing", "raysweep.metrics", object)
     registry.register("x")(type("One", (), {"__module__": "one"}))
     with pytest.raises(UsageError, match="both one and two"):
         registry.register("x")(type("Two", (), {"__module__": "two"}))

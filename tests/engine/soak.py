@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import sys
 import tempfile
 import time
@@ -17,22 +16,22 @@ from pathlib import Path
 
 import psutil
 
-from raysweep.config_running import RayConfig
-from raysweep.engine.base import ExecuteJob, Programs
-from raysweep.engine.cluster import Cluster, Placement
-from raysweep.engine.execution import execute_with_ray
+from raysweep.config.schema import RayConfig
+from raysweep.engine.base import ExecuteJob, ProgramBatch
+from raysweep.engine.progress import ProgressFile
+from raysweep.engine.ray.cluster import Cluster, Placement
+from raysweep.engine.ray.execution import execute_with_ray
 from raysweep.execution.pool import Executor
-from raysweep.judging_stage import MOST
 from raysweep.programs import Lane, Level, Sandbox
-from raysweep.progress import ProgressFile
+from raysweep.stages.judging import LARGEST_BLOCK
 from raysweep.storage.files import Files
-from tests.execution.soak import SLOT_TITLE, below, judged, work
+from tests.execution.soak import SLOT_TITLE, judged, work
 from tests.execution.world import World
 
 SANDBOX = Sandbox(Lane.SHARED, Level.LIMITS)
 
 
-def soak(count: int, kills: int, folder: Path, size: int = MOST) -> list[str]:
+def soak(count: int, kills: int, folder: Path, size: int = LARGEST_BLOCK) -> list[str]:
     """Run `count` programs on the Ray that this process is connected to; return what was wrong, one line each.
 
     Args:
@@ -50,38 +49,55 @@ def soak(count: int, kills: int, folder: Path, size: int = MOST) -> list[str]:
             level = probe.level()
         programs = list(work(world, level, count))
         batches = [programs[at : at + size] for at in range(0, count, size)]
-        job = ExecuteJob([Programs([one[1] for one in b], [one[2] for one in b]) for b in batches], SANDBOX)
+        job = ExecuteJob([ProgramBatch([one[1] for one in b], [one[2] for one in b]) for b in batches], SANDBOX)
         moments = set(dice.sample(range(1, len(batches) - 2), kills))
         seen: list[int] = []
+        due = 0
         for block in execute_with_ray(job, Placement(1, 0, 0, in_trial=False), 2, progress):
-            seen.append(block.at)
-            for (key, _, _), verdict in zip(batches[block.at], block.rows, strict=True):
+            seen.append(block.index)
+            for (key, _, _), verdict in zip(batches[block.index], block.rows, strict=True):
                 wrong += judged(key, verdict)
-            if len(seen) in moments:
-                _kill_an_actor(dice)
+            due += len(seen) in moments
+            if due and _kill_an_actor(dice):
+                due -= 1
         if sorted(seen) != list(range(len(batches))):
             wrong.append(f"batches that came: {sorted(seen)}")
+        wrong += [f"{due} actors could not be killed: none was at work"] * bool(due)
         deaths = sum("an execution actor died" in line for line in progress.activity.tail)
         wrong += [f"{kills} actors were killed, and {deaths} were seen to die"] * (2 * deaths < kills)
         wrong += world.effects()
     return wrong + [f"survived: {process}" for process in _slots_since(began)]
 
 
-def _kill_an_actor(dice: random.Random) -> None:
-    while not (at_work := below(os.getpid(), "ray::execute soak")):  # each may be between two batches
-        time.sleep(0.01)
-    os.kill(dice.choice(at_work), signal.SIGKILL)
+def _kill_an_actor(dice: random.Random) -> bool:
+    """Kill an actor that is at work; return whether there was one: each may be between two batches."""
+    at_work = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            at_work += [process] if "ray::execute soak" in " ".join(process.cmdline()) else []
+    with suppress(psutil.NoSuchProcess):
+        if at_work:
+            dice.choice(at_work).kill()
+            return True
+    return False
 
 
 def _slots_since(began: float) -> list[psutil.Process]:
-    """Return processes of slots that were started since and are still there some seconds later, programs included."""
+    """Return processes of slots that were started since and are still there some seconds later, programs included.
+
+    Slots of others, whose tests may run at the same time, have a living parent that is neither below nor above us.
+    """
+    above = {process.pid for process in psutil.Process().parents()}
     until = time.monotonic() + 5
     while True:
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                is_slot = process.create_time() >= began and SLOT_TITLE in " ".join(process.cmdline())
-                found += [process] if is_slot else []
+                if process.create_time() >= began and SLOT_TITLE in " ".join(process.cmdline()):
+                    parents = [one for one in process.parents() if SLOT_TITLE not in " ".join(one.cmdline())]
+                    is_ours = os.getpid() in [one.pid for one in parents]
+                    is_orphan = not parents or parents[0].pid in above
+                    found += [process] if is_ours or is_orphan else []
         if not found or time.monotonic() > until:
             return found
         time.sleep(0.1)

@@ -11,6 +11,8 @@ from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox, Ve
 from tests.execution import corpus
 from tests.execution.world import World, survivors
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "best, strict lane": (Lane.STRICT, ()),
     "best, shared lane": (Lane.SHARED, ()),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.execution import execute, slot, zygote
+from raysweep.execution import execute, slot
 from raysweep.execution.pool import Executor
+from raysweep.execution.python import zygote
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
 
 LIMITS = Limits(timeout=2)
@@ -62,7 +63,7 @@ def test_honest_programs_pass(executor, text, tests):
         "class square(int):\n    def __eq__(self, other): return True",
         "class E:\n    def __eq__(self, other): return True\ndef square(x): return E()",
         "from unittest.mock import ANY\ndef square(x): return ANY",
-        f"{WRONG}\nfor c in tuple.__subclasses__():\n    if c.__name__ == 'Tests': c.plain = c.guarded = 'pass'",
+        f"{WRONG}\nfor c in tuple.__subclasses__():\n    if c.__name__ == 'PreparedTests': c.text = c.guarded = 'pass'",
     ],
 )
 def test_wrong_programs_do_not_pass(executor, text):
@@ -109,7 +110,7 @@ def test_a_wrong_neighbour_of_a_candidate_that_changed_a_module_fails(executor):
 def test_the_time_of_a_program_is_measured_in_both_lanes(executor):
     texts = ["import time\ntime.sleep(0.3)", "n = 0\nfor i in range(4 * 10**6): n += i"]
     sleeper, worker = executor.run([Program(text) for text in texts], Limits(timeout=10))
-    assert 0.3 <= sleeper.seconds < 0.6 and worker.seconds > 0.05
+    assert 0.299 <= sleeper.seconds < 0.6 and worker.seconds > 0.05
 
 
 def test_memory_that_the_slot_needs_itself_is_not_charged(executor):
@@ -155,6 +156,7 @@ def test_tests_of_many_terms_are_judged_or_told_as_what_cannot_be_compiled(terms
     assert (right.outcome, wrong.outcome) == wanted
 
 
+@pytest.mark.slow
 def test_slow_and_endless_programs_leave_the_shared_process_and_hold_up_nobody():
     texts = [f"{GOOD} # {n}" for n in range(6)]
     texts[1] += "\nfor i in range(10**8): pass"
@@ -199,7 +201,7 @@ def test_each_program_may_have_limits_of_its_own():
 def test_a_missing_layer_lowers_the_level_and_is_named(without, level):
     with Executor(1, Sandbox(require=Level.LIMITS), without) as executor:
         assert executor.level() == level
-        assert set(executor.layers()) == set(without)
+        assert set(executor.missing_layers()) == set(without)
         assert executor.run([Program("assert 1")], LIMITS)[0].level == level
 
 
@@ -234,12 +236,12 @@ def test_levels_are_ordered():
 
 def test_namespaces_that_can_be_made_but_not_used_are_left_out_whole(monkeypatch):
     spoil = (
-        "import sys; sys.path.append(sys.argv[1])\nfrom raysweep.execution import isolation, kernel\n"
+        "import sys; sys.path.append(sys.argv[1])\nfrom raysweep.execution.isolation import kernel, layers\n"
         "def refuse(*a): raise OSError(1, 'uid_map: Operation not permitted')\n"
-        "isolation._mount = refuse\nunshare = kernel.unshare\n"
+        "layers._mount = refuse\nunshare = kernel.unshare\n"
     )
-    monkeypatch.setattr(slot, "_START", spoil + slot._START)
+    monkeypatch.setattr(slot, "_START_CODE", spoil + slot._START_CODE)
     with Executor(1, Sandbox(require=Level.LIMITS)) as executor:
         assert executor.level() <= Level.FILTERED
-        assert "uid_map" in executor.layers()["namespaces"]
+        assert "uid_map" in executor.missing_layers()["namespaces"]
         assert executor.run([Program(GOOD, CHECK)], LIMITS)[0].outcome is Outcome.PASSED

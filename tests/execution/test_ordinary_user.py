@@ -14,6 +14,8 @@ from raysweep.programs import Level, Limits, Program
 from tests.execution import corpus
 from tests.execution.world import REPO, World, survivors
 
+pytestmark = pytest.mark.slow
+
 PYTHON = "/usr/bin/python3"
 NOBODY = "65534"
 AS_NOBODY = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--inh-caps=-all", "--no-new-privs"]

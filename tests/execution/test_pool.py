@@ -10,9 +10,8 @@ import psutil
 import pytest
 
 from raysweep.errors import ExecutionNotAllowed, UsageError
-from raysweep.execution.permission import require_permission
-from raysweep.execution.pool import Executor
-from raysweep.execution.slot import _START, LANGUAGES
+from raysweep.execution.pool import Executor, require_permission
+from raysweep.execution.slot import _START_CODE, LANGUAGES
 from raysweep.programs import Limits, Outcome, Program
 
 LIMITS = Limits(timeout=5)
@@ -25,6 +24,7 @@ def test_verdicts_come_in_the_order_of_the_programs_whatever_ends_first():
     assert outcomes == [Outcome.PASSED, Outcome.FAILED, Outcome.EXCEPTION, Outcome.PASSED]
 
 
+@pytest.mark.slow
 def test_slots_work_at_the_same_time():
     programs = [Program(f"import time; time.sleep(1.5) #{n}") for n in range(6)]
     began = time.monotonic()
@@ -91,19 +91,21 @@ def test_limits_that_nothing_can_run_in_are_refused(limits, message):
 
 
 def test_other_languages_are_refused():
-    with pytest.raises(UsageError, match="in 'java'; what can be executed: python"):
+    with pytest.raises(UsageError, match="in 'java'; supported: python"):
         Executor().run([Program("class A {}", language="java")], LIMITS)
 
 
 def test_a_language_is_a_module_that_serves_a_slots_process(monkeypatch, tmp_path):
     (tmp_path / "reversed_python.py").write_text(
-        "from raysweep.execution import start, zygote\n"
+        "from raysweep.execution.python import start, zygote\n"
         "def main():\n"
-        "    zygote.Item.__new__ = lambda cls, *fields: tuple.__new__(cls, [fields[0], fields[1][::-1], *fields[2:]])\n"
+        "    item = zygote.ProgramItem\n"
+        "    item.__new__ = lambda cls, *fields: tuple.__new__(cls, [fields[0], fields[1][::-1], *fields[2:]])\n"
         "    start.main()\n"
     )
     monkeypatch.setitem(LANGUAGES, "nohtyp", "reversed_python")
-    monkeypatch.setattr("raysweep.execution.slot._START", f"import sys; sys.path.append({str(tmp_path)!r}); {_START}")
+    code = f"import sys; sys.path.append({str(tmp_path)!r}); {_START_CODE}"
+    monkeypatch.setattr("raysweep.execution.slot._START_CODE", code)
     with Executor() as executor:
         texts = [Program("0 tressa", language="nohtyp"), Program("1 tressa", language="nohtyp"), Program("assert 1")]
         outcomes = [verdict.outcome for verdict in executor.run(texts, LIMITS)]
@@ -118,5 +120,7 @@ def test_other_systems_are_refused_in_one_sentence(monkeypatch):
 
 def test_permission_is_asked_for_and_the_error_says_how_to_give_it():
     require_permission(True)
-    with pytest.raises(ExecutionNotAllowed, match="--allow-code-execution or set `allow_code_execution: true`"):
+    with pytest.raises(
+        ExecutionNotAllowed, match=r"--allow-code-execution .a config may say `allow_code_execution: true`"
+    ):
         require_permission(False)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.execution.soak import Reading, grown, soak
 
 
+@pytest.mark.slow
 def test_thousands_of_programs_leave_nothing():
     readings, wrong = soak(5000)
     assert wrong == []

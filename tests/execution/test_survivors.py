@@ -13,9 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from raysweep.execution import process_tree
+from raysweep.execution.isolation import process_tree
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
+
+pytestmark = pytest.mark.slow
 
 LIMITS = Limits(timeout=2, wall_factor=10)
 DAEMON = """

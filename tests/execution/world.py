@@ -20,7 +20,8 @@ from pathlib import Path
 
 import psutil
 
-REPO = Path(__file__).resolve().parents[2]
+from tests.paths import REPO
+
 SECRET = f"canary-{os.urandom(8).hex()}"
 _SUBREAPER = 36
 _BYSTANDER = """
@@ -31,7 +32,8 @@ os.write(1, b"ready\\n")
 while True:
     signal.pause()
 """
-_STRAYS = ("/tmp/raysweep-leaked*", "/var/tmp/raysweep-leaked*", "/dev/shm/raysweep-*")
+STRAY = f"raysweep-stray-{os.urandom(4).hex()}"
+"""How the names of files begin that programs leave outside; tests that run at the same time have other ones."""
 
 
 class World:
@@ -66,6 +68,7 @@ class World:
             "udp": str(self._listeners["udp"].getsockname()[1]),
             "host": _host(),
             "abstract": self._name,
+            "stray": STRAY,
         }
 
     def effects(self) -> list[str]:
@@ -134,7 +137,7 @@ class World:
         return found
 
     def _strays(self) -> list[str]:
-        found = [path for pattern in _STRAYS for path in Path("/").glob(pattern.lstrip("/"))]
+        found = [path for folder in ("/tmp", "/var/tmp", "/dev/shm") for path in Path(folder).glob(f"{STRAY}*")]
         for path in found:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         return [f"left: {path}" for path in found]

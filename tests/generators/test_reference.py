@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.errors import RaysweepError
 from raysweep.generators.base import GENERATORS
-from raysweep.programs import text_sha
+from raysweep.hashing import text_sha
 from raysweep.records import Completion, Decoding, GenerationRequest, Spec
 
 REQUESTS = [GenerationRequest(str(i), f"t{i}", f"prompt {i}", reference=f"    return {i}\n") for i in range(9)]

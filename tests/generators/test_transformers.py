@@ -1,24 +1,31 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from raysweep.errors import UsageError
 from raysweep.generators.base import GENERATORS, Generator, cut_at_stop
-from raysweep.generators.transformers import left_pad
+from raysweep.generators.transformers import choose_tokens, left_pad
 from raysweep.models.loading import load_model
-from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Spec, TrainingRow
-from raysweep.tables import write_rows
+from raysweep.models.scratch import EOS, train_tokenizer
+from raysweep.prompts.templates import Prompter, PromptTemplate
+from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Problem, Spec, TrainingRow
+from raysweep.rows.parquet import write_rows
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.full import Full
 from raysweep.trainers.lora import Lora
-from tests.models.tiny import FAMILIES, pairs
+from tests.models.tiny import CHATS, FAMILIES, make_chat_model, make_tiny, pairs
 from tests.trainers.conftest import FolderServices
+
+pytestmark = pytest.mark.slow
 
 STOP = ("\ndef", "\n#", "\n\n\n")
 
@@ -68,6 +75,27 @@ def test_greedy_text_is_that_of_transformers_own_generate(family: str, trained: 
     assert {completion.stop for completion in ours} >= {"eos"}
 
 
+@pytest.mark.parametrize("name", CHATS)
+def test_a_chat_is_trained_and_ends_with_its_turn_as_in_transformers(name: str, tmp_path: Path) -> None:
+    base, out, end = make_chat_model(name, tmp_path / "base"), tmp_path / "out", CHATS[name].end
+    out.mkdir()
+    Full().train(job_of("llama", base, out, steps=60, template="chat", system="Be brief."), FolderServices())
+    model, tokenizer = load_model(ModelRef(str(out)))
+    prompter = Prompter("native", True, PromptTemplate("chat", "Be brief.", tokenizer))
+    asked = [
+        prompter.request(str(i), Problem(f"t{i}", prompt, f"f{i}", "", stop=STOP), prompt)
+        for i, (prompt, _) in enumerate(pairs(16))
+    ]
+    ours = make(ModelRef(str(out))).generate(asked)
+    ends = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(end)]
+    for request, completion in zip(asked, ours, strict=True):
+        ids = torch.tensor([tokenizer(request.prompt, add_special_tokens=False)["input_ids"]])
+        options = {"attention_mask": torch.ones_like(ids), "max_new_tokens": 40, "do_sample": False}
+        written = model.generate(ids, eos_token_id=ends, **options)[0, ids.shape[1] :]
+        assert completion.text == cut_at_stop(tokenizer.decode(written, skip_special_tokens=True), STOP)[0]
+    assert "eos" if end == EOS else end in {completion.stop for completion in ours}
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("temperature", [0, 1.0])
 def test_a_completion_does_not_depend_on_its_batch(
@@ -87,7 +115,7 @@ def test_draws_differ_and_repeat_and_follow_task_and_seed(trained: Callable[[str
         return [c.text for c in hot.generate([dataclasses.replace(r, **fields) for r in requests(6)])]
 
     assert texts() == texts(request_id="x")
-    assert texts() != texts(seed=2) and texts() != texts(draw=1) and texts() != texts(task_id="x")
+    assert texts() != texts(seed=2) and texts() != texts(sample=1) and texts() != texts(task_id="x")
 
 
 def test_clean_and_perturbed_prompts_of_a_problem_share_random_numbers(trained: Callable[[str], ModelRef]) -> None:
@@ -177,3 +205,116 @@ def test_padding_is_on_the_left() -> None:
     ids, mask = left_pad([[7, 8, 9], [5]])
     assert ids.tolist() == [[7, 8, 9], [0, 0, 5]]
     assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]
+
+
+LOGITS = torch.log(torch.tensor([[0.1, 0.6, 0.05, 0.25]]))
+
+
+def draw(uniform: float, temperature: float = 1.0, top_p: float = 1.0) -> int:
+    return int(choose_tokens(LOGITS, temperature, top_p, torch.tensor([uniform])))
+
+
+def test_greedy_takes_the_most_likely_token() -> None:
+    assert choose_tokens(LOGITS, 0, 0.95, None).tolist() == [1]
+
+
+def test_a_draw_inverts_the_cumulated_probabilities_from_the_most_likely_token_on() -> None:
+    assert [draw(u) for u in (0.0, 0.59, 0.61, 0.84, 0.86, 0.94, 0.96, 0.9999)] == [1, 1, 3, 3, 0, 0, 2, 2]
+
+
+def test_the_nucleus_is_the_fewest_tokens_that_reach_top_p() -> None:
+    assert {draw(u / 100, top_p=0.84) for u in range(100)} == {1, 3}
+    assert {draw(u / 100, top_p=0.86) for u in range(100)} == {0, 1, 3}
+    assert {draw(u / 100, top_p=0.01) for u in range(100)} == {1}
+    assert draw(0.7, top_p=0.84) == 1  # 0.7 of what the nucleus holds, .85, is .595
+
+
+def test_a_low_temperature_sharpens() -> None:
+    cold = sum(draw(u / 1000, temperature=0.5) == 1 for u in range(1000))
+    assert abs(cold / 1000 - 0.36 / (0.36 + 0.0625 + 0.01 + 0.0025)) < 0.002
+
+
+def test_many_draws_follow_the_distribution_of_transformers_warpers() -> None:
+    from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+
+    logits = torch.randn(1, 50, generator=torch.Generator().manual_seed(0)) * 2
+    warped = TopPLogitsWarper(0.9)(None, TemperatureLogitsWarper(0.7)(None, logits))
+    uniforms = torch.rand(20000, generator=torch.Generator().manual_seed(1))
+    drawn = choose_tokens(logits.expand(20000, -1), 0.7, 0.9, uniforms)
+    counts = torch.bincount(drawn, minlength=50) / 20000
+    assert float((counts - warped.softmax(-1)[0]).abs().max()) < 0.01
+
+
+def test_each_row_has_its_own_draw() -> None:
+    both = choose_tokens(LOGITS.expand(2, -1), 1.0, 1.0, torch.tensor([0.3, 0.7]))
+    assert both.tolist() == [1, 3]
+
+
+# ------------------------------------------------------------------------------------------------ what the ids say
+
+
+TEXTS = [
+    f'print("a" , {n} ) !\nx = f(y) . z ? "it \'s" : do n\'t\n    return " , ".join(a) + " !"\n' for n in range(50)
+]
+PROMPTS = ('print("a" ,', "x = ", "def fo", "    ", "a .", '    return " , ".join(a) + " !" ', "do n", "é = ")
+
+
+def byte_level() -> Any:
+    """A tokenizer of bytes, as most code models have it."""
+    return train_tokenizer(TEXTS, 330).backend_tokenizer
+
+
+def sentence_piece() -> Any:
+    """A tokenizer of characters with U+2581 for blanks and bytes for what it lacks, as SentencePiece's."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, trainers
+
+    blank = "\N{LOWER ONE EIGHTH BLOCK}"
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(blank), normalizers.Replace(" ", blank)])
+    steps = [decoders.Replace(blank, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    tokenizer.decoder = decoders.Sequence(steps)
+    special = ["<|endoftext|>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    tokenizer.train_from_iterator(TEXTS, trainers.BpeTrainer(vocab_size=330, special_tokens=special))
+    data = json.loads(tokenizer.to_str())
+    data["added_tokens"] = data["added_tokens"][:1]  # bytes are ordinary tokens
+    return Tokenizer.from_str(json.dumps(data))
+
+
+def piece(token: str) -> bytes:
+    """The bytes that one token of either tokenizer stands for."""
+    if re.fullmatch("<0x[0-9A-F]{2}>", token):
+        return bytes([int(token[3:5], 16)])
+    if "\N{LOWER ONE EIGHTH BLOCK}" in token:
+        return token.replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
+    return b"".join(bytes([BYTES[c]]) if c in BYTES else c.encode() for c in token)
+
+
+PRINTED = [*range(33, 127), *range(161, 173), *range(174, 256)]
+BYTES = {chr(byte): byte for byte in PRINTED}  # GPT-2's alphabet: bytes that can't be printed come after the others
+BYTES |= {chr(256 + n): byte for n, byte in enumerate(byte for byte in range(256) if byte not in PRINTED)}
+
+
+@pytest.mark.parametrize("kind", [byte_level, sentence_piece])
+def test_a_completion_is_what_its_ids_say_though_the_tokenizer_wants_to_clean_up(kind, tmp_path, monkeypatch):
+    model = make_tiny("llama", tmp_path, vocab_size=330)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=kind(), eos_token="<|endoftext|>", clean_up_tokenization_spaces=True
+    )
+    tokenizer.save_pretrained(tmp_path)
+    generator = make(model, Decoding(16, 1.0, 1.0))
+    pieces = [piece(tokenizer.convert_ids_to_tokens(token)) for token in range(len(tokenizer))]
+    printed = torch.zeros(330, dtype=torch.bool)
+    printed[: len(pieces)] = torch.tensor([text.isascii() and text.decode().isprintable() for text in pieces])
+    network = generator.network
+    network.get_output_embeddings().register_forward_hook(
+        lambda _, args, logits: logits.masked_fill(~printed, -torch.inf)
+    )
+    written: list[list[int]] = []
+    complete = generator._completion
+    monkeypatch.setattr(generator, "_completion", lambda row: written.append(row.written) or complete(row))
+    asked = [GenerationRequest(f"{i}", f"t{i}", prompt) for i, prompt in enumerate(PROMPTS * 25)]
+    completions = generator.generate(asked)
+    exact = [b"".join(pieces[token] for token in ids if token != generator.eos).decode() for ids in written]
+    assert [completion.text for completion in completions] == exact
+    cleaned = [tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
+    assert sum(text.strip() != real.strip() for text, real in zip(cleaned, exact, strict=True)) >= 10

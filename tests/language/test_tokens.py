@@ -50,9 +50,10 @@ def test_auxiliaries_have_no_part_of_speech_of_their_own():
     assert [token.pos for token in sentence if token.text in ("has", "does")] == ["VERB", "VERB"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.text(max_size=30), st.booleans()), max_size=6))
 @settings(max_examples=200, deadline=None)
-def test_every_token_stands_where_it_says_and_none_is_lost(pieces):
+def test_every_token_is_at_its_position_and_none_is_lost(pieces):
     segments = tuple(Segment(text, natural) for text, natural in pieces)
     tokens = [token for sentence in tagged_sentences(segments, "hanta") for token in sentence]
     for token in tokens:

@@ -23,8 +23,8 @@ def results(**passed: bool | None) -> tuple[Result, ...]:
 
 
 def measure(clean, perturbed, prompts=()):
-    found = RelativeDegradation().measure(Evaluation("p", "C1", perturbed, tuple(prompts), clean), CELL)
-    return {measurement.metric: measurement for measurement in found}
+    measured = RelativeDegradation().measure(Evaluation("p", "C1", perturbed, tuple(prompts), clean), CELL)
+    return {measurement.metric: measurement for measurement in measured}
 
 
 def test_it_reproduces_the_studys_printed_table():
@@ -55,20 +55,20 @@ def test_it_is_nan_with_its_reason_where_undefined(clean, perturbed, note):
 
 
 def test_a_problem_without_a_verdict_on_either_side_leaves_both():
-    scores = pair(results(a=True, b=True, c=None), results(a=False, b=None, c=True))
-    assert scores == ([1.0], [0.0])
+    scores = pair(results(a=True, b=True, c=None), [results(a=False, b=None, c=True)])
+    assert scores == ([1.0], [[0.0]])
 
 
 def test_rd_and_drop_come_with_intervals_that_hold_them():
     clean = results(**{f"t{n}": n % 10 < 8 for n in range(100)})
     perturbed = results(**{f"t{n}": n % 10 < 4 for n in range(100)})
-    found = measure(clean, perturbed)
-    assert found["RD"].value == pytest.approx(0.5)
-    assert found["drop"].value == pytest.approx(-0.4)
-    assert 0.35 < found["RD"].low < 0.5 < found["RD"].high < 0.65
-    assert -0.51 < found["drop"].low < -0.4 < found["drop"].high < -0.29
-    assert found["RD"].n == 100
-    assert "RD_changed" not in found  # no prompts given
+    measured = measure(clean, perturbed)
+    assert measured["RD"].value == pytest.approx(0.5)
+    assert measured["drop"].value == pytest.approx(-0.4)
+    assert 0.35 < measured["RD"].low < 0.5 < measured["RD"].high < 0.65
+    assert -0.51 < measured["drop"].low < -0.4 < measured["drop"].high < -0.29
+    assert measured["RD"].n == 100
+    assert "RD_changed" not in measured  # no prompts given
 
 
 def test_rd_over_the_changed_rows_leaves_out_unchanged_and_broken_ones():
@@ -76,18 +76,41 @@ def test_rd_over_the_changed_rows_leaves_out_unchanged_and_broken_ones():
         return PromptRow(task, "", "", "C1", changed, compiles)
 
     prompts = [row("a", True, True), row("b", True, True), row("c", False, True), row("d", True, False)]
-    found = measure(results(a=True, b=True, c=True, d=True), results(a=True, b=False, c=True, d=False), prompts)
-    assert (found["RD"].value, found["RD"].n) == (0.5, 4)
-    assert (found["RD_changed"].value, found["RD_changed"].n) == (0.5, 2)
+    measured = measure(results(a=True, b=True, c=True, d=True), results(a=True, b=False, c=True, d=False), prompts)
+    assert (measured["RD"].value, measured["RD"].n) == (0.5, 4)
+    assert (measured["RD_changed"].value, measured["RD_changed"].n) == (0.5, 2)
     assert measure(results(a=True), results(a=True), [row("a", False, True)])["RD_changed"].n == 0
 
 
 def test_an_undefined_rd_has_no_interval():
-    found = measure(results(a=False, b=False), results(a=True, b=False))
-    assert all(math.isnan(number) for number in (found["RD"].value, found["RD"].low, found["RD"].high))
-    assert found["RD"].note == "the clean score is 0"
-    assert found["drop"].value == 0.5
+    measured = measure(results(a=False, b=False), results(a=True, b=False))
+    assert all(math.isnan(number) for number in (measured["RD"].value, measured["RD"].low, measured["RD"].high))
+    assert measured["RD"].note == "the clean score is 0"
+    assert measured["drop"].value == 0.5
 
 
 def test_the_clean_test_set_has_no_degradation():
     assert RelativeDegradation().measure(Evaluation("p", "clean", results(a=True)), CELL) == []
+
+
+def test_rd_and_drop_are_means_over_all_draws_of_the_noise():
+    clean = results(a=True, b=True)
+    draws = [results(a=True, b=False), results(a=False, b=False), results(a=True, b=None)]
+    evaluation = Evaluation("p", "C1", draws[0], (), clean, tuple(draws[1:]))
+    measured = {m.metric: m for m in RelativeDegradation().measure(evaluation, CELL)}
+    assert measured["RD"].value == pytest.approx(2 / 3)  # a passes on two of three draws, b on none of two
+    assert measured["drop"].value == pytest.approx(-2 / 3)
+    assert (measured["RD"].n, measured["RD"].note) == (2, "1 harness errors left out")
+    assert measured["RD"].low < 2 / 3 < measured["RD"].high
+
+
+def test_rd_over_the_changed_rows_looks_at_the_prompts_of_each_draw():
+    def prompts(*changed: str) -> tuple[PromptRow, ...]:
+        return tuple(PromptRow(task, "", "", "C1", task in changed, True) for task in "ab")
+
+    clean = results(a=True, b=True)
+    draws = [results(a=False, b=True), results(a=True, b=False)]
+    evaluation = Evaluation("p", "C1", draws[0], prompts("a"), clean, (draws[1],), (prompts("a", "b"),))
+    measured = {m.metric: m for m in RelativeDegradation().measure(evaluation, CELL)}
+    assert measured["RD_changed"].value == pytest.approx(0.75)  # a: half of two draws, b: none of the second draw
+    assert measured["RD_changed"].n == 2

@@ -10,9 +10,11 @@ import pytest
 import raysweep.metrics
 import raysweep.metrics.scores
 from raysweep.errors import UsageError
-from raysweep.metrics.passing import by_problem, pass_rate
+from raysweep.metrics.base import CellLabels, Evaluation
+from raysweep.metrics.passing import PassAtK, by_problem, pass_rate
 from raysweep.programs import Outcome
 from raysweep.records import Result
+from raysweep.stats.intervals import mean_interval
 
 pass_at_k = raysweep.metrics.pass_at_k
 
@@ -74,3 +76,25 @@ def test_a_rate_of_nothing_is_nan_with_its_reason():
     rate = pass_rate([], 1)
     assert math.isnan(rate.value)
     assert rate.note == "no problem has enough verdicts"
+
+
+def test_pass_at_1_of_several_draws_is_the_mean_over_problems_of_the_mean_over_draws():
+    fails, passes, error = Outcome.FAILED, Outcome.PASSED, Outcome.HARNESS_ERROR
+    draws = [
+        (*results("a", passes), *results("b", fails)),
+        (*results("a", fails), *results("b", error)),
+        (*results("a", passes), *results("b", passes)),
+    ]
+    evaluation = Evaluation("p", "C1", draws[0], more_draws=tuple(draws[1:]))
+    (measured,) = PassAtK((1,)).measure(evaluation, CellLabels("m", "none", "base", 42))
+    assert measured.value == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert (measured.n, measured.note) == (2, "1 harness errors left out")
+    assert measured.low < measured.value < measured.high
+
+
+def test_one_draw_keeps_its_numbers_digit_for_digit():
+    one = tuple(row for n in range(30) for row in results(f"t{n}", *[Outcome.PASSED] * (n % 3), Outcome.FAILED))
+    (measured,) = PassAtK((1,)).measure(Evaluation("p", "C1", one), CellLabels("m", "none", "base", 42))
+    values = list(by_problem(one, 1).values())
+    assert measured.value == pass_rate(one, 1).value
+    assert (measured.low, measured.high) == mean_interval(values)

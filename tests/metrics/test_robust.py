@@ -8,7 +8,7 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels, Evaluation
 from raysweep.metrics.passing import pass_at_k
-from raysweep.metrics.robust import Robust, robust_tallies, verdicts, worst_case
+from raysweep.metrics.robust import Robust, pass_table, robust_tallies, worst_case
 from raysweep.programs import Outcome
 from raysweep.records import Result
 
@@ -27,50 +27,50 @@ def results(*rows):
 
 def measured(clean, *draws, k=(1,)):
     evaluation = Evaluation("humaneval", "C1", draws[0], (), clean, draws[1:])
-    return {found.metric: found for found in Robust(k).measure(evaluation, CELL)}
+    return {m.metric: m for m in Robust(k).measure(evaluation, CELL)}
 
 
 def test_a_problem_counts_only_where_every_draw_passes():
-    found = measured(results("p", "p", "f", "f"), results("p", "f", "p", "p"), results("p", "p", "p", "f"))
-    assert found["RP_2@1"].value == 0.5  # problems 0 and 2
-    assert found["RD_2@1"].value == 0.0  # as many as clean
-    assert found["RR_2@1"].value == 0.5  # but others: 1 broke, 2 mended
+    numbers = measured(results("p", "p", "f", "f"), results("p", "f", "p", "p"), results("p", "p", "p", "f"))
+    assert numbers["RP_2@1"].value == 0.5  # problems 0 and 2
+    assert numbers["RD_2@1"].value == 0.0  # as many pass as on clean prompts
+    assert numbers["RR_2@1"].value == 0.5  # but other ones: problem 1 broke, problem 2 was mended
 
 
 def test_one_greedy_completion_gives_the_counts_of_recodes_own_report():
     rng = random.Random(0)
     clean, *draws = ["".join(rng.choice("pppf") for _ in range(40)) for _ in range(4)]
-    found = measured(results(*clean), *(results(*draw) for draw in draws))
-    worst = [all(draw[at] == "p" for draw in draws) for at in range(40)]
+    numbers = measured(results(*clean), *(results(*draw) for draw in draws))
+    worst = [all(draw[task] == "p" for draw in draws) for task in range(40)]
     nominal = [letter == "p" for letter in clean]
-    assert found["RP_3@1"].value == pytest.approx(sum(worst) / 40)
-    assert found["RD_3@1"].value == pytest.approx((sum(nominal) - sum(worst)) / sum(nominal))
-    assert found["RR_3@1"].value == pytest.approx(sum(n != w for n, w in zip(nominal, worst, strict=True)) / 40)
-    assert all(it.low <= it.value <= it.high for it in found.values())
+    assert numbers["RP_3@1"].value == pytest.approx(sum(worst) / 40)
+    assert numbers["RD_3@1"].value == pytest.approx((sum(nominal) - sum(worst)) / sum(nominal))
+    assert numbers["RR_3@1"].value == pytest.approx(sum(n != w for n, w in zip(nominal, worst, strict=True)) / 40)
+    assert all(n.low <= n.value <= n.high for n in numbers.values())
 
 
 def test_with_several_completions_it_is_the_papers_estimator():
-    found = measured(results("ppff"), results("pfpp"), results("ppfp"), k=(1, 2))
+    numbers = measured(results("ppff"), results("pfpp"), results("ppfp"), k=(1, 2))
     # worst case: p f f p; broken: one (the second), mended: one (the fourth)
-    assert found["RP_2@2"].value == pass_at_k(4, 2, 2)
-    assert found["RD_2@1"].value == 0.0
-    assert found["RR_2@2"].value == 2 * pass_at_k(4, 1, 2)
+    assert numbers["RP_2@2"].value == pass_at_k(4, 2, 2)
+    assert numbers["RD_2@1"].value == 0.0
+    assert numbers["RR_2@2"].value == 2 * pass_at_k(4, 1, 2)
 
 
 def test_a_harness_error_is_left_out_unless_another_draw_failed():
-    worst = worst_case([verdicts(results("h", "h")), verdicts(results("p", "f"))])
+    worst = worst_case([pass_table(results("h", "h")), pass_table(results("p", "f"))])
     assert worst == {"T/1": {0: False}}
-    counted = robust_tallies(verdicts(results("p", "p")), worst)
+    counted = robust_tallies(pass_table(results("p", "p")), worst)
     assert [tally.n for tally in counted.values()] == [0, 1]
-    found = measured(results("p", "p"), results("h", "h"), results("p", "f"))
-    assert (found["RP_2@1"].value, found["RP_2@1"].n) == (0.0, 1)
-    assert found["RP_2@1"].note == "1 problems with too few verdicts left out"
+    numbers = measured(results("p", "p"), results("h", "h"), results("p", "f"))
+    assert (numbers["RP_2@1"].value, numbers["RP_2@1"].n) == (0.0, 1)
+    assert numbers["RP_2@1"].note == "1 problems with too few verdicts left out"
 
 
 def test_without_any_verdict_it_is_undefined_and_says_so():
-    found = measured(results("h"), results("h"), results("h"))
-    assert math.isnan(found["RP_2@1"].value) and "no problem has enough verdicts" in found["RP_2@1"].note
-    assert math.isnan(found["RD_2@1"].value) and found["RD_2@1"].note
+    numbers = measured(results("h"), results("h"), results("h"))
+    assert math.isnan(numbers["RP_2@1"].value) and "no problem has enough verdicts" in numbers["RP_2@1"].note
+    assert math.isnan(numbers["RD_2@1"].value) and numbers["RD_2@1"].note
 
 
 def test_one_draw_or_the_clean_set_alone_has_no_robust_metric():

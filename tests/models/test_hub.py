@@ -10,11 +10,13 @@ import requests
 from huggingface_hub import errors
 
 from raysweep.errors import UsageError
+from raysweep.models import hub
 from raysweep.models.hub import hub_config
 
 
 @pytest.fixture(autouse=True)
 def hub_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "hub_is_reachable", lambda: True)
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: None)
 
 
@@ -34,7 +36,7 @@ def test_the_commit_comes_with_the_config(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("error", "says"),
+    ("error", "message"),
     [
         (errors.GatedRepoError, r"gated: accept its licence at https://huggingface.co/org/model, then run `hf auth lo"),
         (errors.RepositoryNotFoundError, r"check the spelling.*private or gated.*hf auth login.*HF_TOKEN.*licence"),
@@ -46,9 +48,9 @@ def test_the_commit_comes_with_the_config(monkeypatch: pytest.MonkeyPatch, tmp_p
         (errors.HFValidationError, r"neither a folder nor a hub id"),
     ],
 )
-def test_every_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatch, error: type[Exception], says: str) -> None:
+def test_every_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatch, error: type[Exception], message: str) -> None:
     answer_with(monkeypatch, error)
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(UsageError, match=message):
         hub_config("org/model", "v9")
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from raysweep.errors import RaysweepError, UsageError
+from raysweep.hashing import canonical_json
 from raysweep.models import loading
 from raysweep.models.deltas import save_delta
 from raysweep.models.loading import fingerprint, load_model, load_tokenizer, resolve
@@ -33,10 +34,10 @@ def make_adapter(base: ModelRef, out: Path) -> ModelRef:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_folder_resolves_to_what_loads(family: str, tiny: dict[str, ModelRef]) -> None:
-    found = resolve(tiny[family].location)
-    assert (found.model_type, found.kind, found.revision) == (family, ModelKind.FULL, None)
-    assert found.ref() == tiny[family]
-    model, tokenizer = load_model(found.ref())
+    resolved = resolve(tiny[family].location)
+    assert (resolved.model_type, resolved.kind, resolved.revision) == (family, ModelKind.FULL, None)
+    assert resolved.ref() == tiny[family]
+    model, tokenizer = load_model(resolved.ref())
     assert model.config.model_type == family and not model.training and tokenizer.eos_token
 
 
@@ -83,7 +84,7 @@ def test_an_adapter_needs_its_base(tiny: dict[str, ModelRef], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda f: (f / "config.json").unlink(), "has no config.json"),
         (lambda f: (f / "model.safetensors").unlink(), "no weights"),
@@ -93,9 +94,9 @@ def test_an_adapter_needs_its_base(tiny: dict[str, ModelRef], tmp_path: Path) ->
         (lambda f: shutil.rmtree(f.parent), "there is no folder"),
     ],
 )
-def test_a_path_that_is_no_model_says_what_is_missing(folder: Path, change: Any, says: str) -> None:
+def test_a_path_that_is_no_model_says_what_is_missing(folder: Path, change: Any, message: str) -> None:
     change(folder)
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(UsageError, match=message):
         resolve(str(folder))
 
 
@@ -142,9 +143,9 @@ def test_a_file_is_no_model(folder: Path) -> None:
 
 def test_a_hub_id_resolves_to_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "hub_config", lambda *_: ({"model_type": "t5", "is_encoder_decoder": True}, "c0ffee"))
-    found = resolve("org/model").ref("bfloat16")
-    assert found == ModelRef("org/model", dtype="bfloat16", revision="c0ffee", architecture="seq2seq")
-    assert fingerprint(found) == {"kind": "full", "hub": "org/model", "commit": "c0ffee"}
+    resolved = resolve("org/model").ref("bfloat16")
+    assert resolved == ModelRef("org/model", dtype="bfloat16", revision="c0ffee", architecture="seq2seq")
+    assert fingerprint(resolved) == {"kind": "full", "hub": "org/model", "commit": "c0ffee"}
 
 
 def test_code_in_the_repository_needs_trust(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,15 +177,92 @@ def test_a_fingerprint_is_of_content_not_of_place(tiny: dict[str, ModelRef], fol
     assert fingerprint(ModelRef(str(folder))) == fingerprint(tiny["llama"])
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"])
-def test_a_fingerprint_changes_with_weights_config_and_tokenizer(name: str, folder: Path) -> None:
-    before = fingerprint(ModelRef(str(folder)))
-    path = folder / name
-    if name.endswith("config.json"):
-        path.write_text(json.dumps({**json.loads(path.read_text()), "more": 1}))
-    else:
-        path.write_bytes(path.read_bytes() + b" ")
-    assert fingerprint(ModelRef(str(folder))) != before
+IDENTITY_FILES = (
+    "model-00001-of-00002.safetensors",
+    "pytorch_model-00001-of-00002.bin",
+    "adapter_model.bin",
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "model.safetensors.index.json",
+    "modeling_own.py",
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "source.spm",
+    "qwen.tiktoken",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "bpe.codes",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "additional_chat_templates/tool_use.jinja",
+)
+
+
+@pytest.mark.parametrize("name", IDENTITY_FILES)
+def test_each_file_of_a_models_identity_changes_its_fingerprint(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    found = []
+    for content in (None, '{"a": 1}', '{"a": 2}'):
+        if content:
+            (tmp_path / name).write_text(content)
+        found.append(canonical_json(fingerprint(ModelRef(str(tmp_path)))))
+    assert len(set(found)) == 3
+
+
+def test_a_folder_called_like_such_a_file_is_none(tmp_path: Path) -> None:
+    before = fingerprint(ModelRef(str(tmp_path)))
+    (tmp_path / "merges_old").mkdir()
+    assert fingerprint(ModelRef(str(tmp_path))) == before
+
+
+def test_a_tokenizer_whose_texts_were_rewritten_has_another_fingerprint(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text('{"clean_up_tokenization_spaces": true}')
+    assert fingerprint(ModelRef(str(tmp_path)))["decoded"] == "exactly"
+    (tmp_path / "tokenizer_config.json").write_text('{"clean_up_tokenization_spaces": false}')
+    assert "decoded" not in fingerprint(ModelRef(str(tmp_path)))
+
+
+def test_other_files_and_the_right_to_run_code(tmp_path: Path) -> None:
+    before = fingerprint(ModelRef(str(tmp_path)))
+    (tmp_path / "README.md").write_text("a card")
+    assert fingerprint(ModelRef(str(tmp_path))) == before
+    assert fingerprint(ModelRef(str(tmp_path), trust_remote_code=True)) != before
+
+
+def test_an_adapters_base_is_looked_up_in_the_revision_that_it_names(tmp_path, monkeypatch) -> None:
+    commits = {None: "newest", "v1": "first"}
+    monkeypatch.setattr(
+        loading, "hub_config", lambda _, revision: ({"model_type": "llama"}, commits.get(revision, revision))
+    )
+    settings = {"base_model_name_or_path": "org/model", "revision": None}
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    keys = []
+    for revision, commit in commits.items():
+        (tmp_path / "adapter_config.json").write_text(json.dumps({**settings, "revision": revision}))
+        resolved = resolve(str(tmp_path))
+        assert resolved.base is not None and resolved.base.revision == commit
+        keys.append(canonical_json(fingerprint(resolved.ref())))
+    assert keys[0] != keys[1]
+
+
+def test_an_adapter_finds_its_base_where_its_store_has_moved(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    base = Path(shutil.copytree(tiny["llama"].location, old / "artefacts" / "base_model" / "ab" / "key"))
+    make_adapter(ModelRef(str(base)), old / "artefacts" / "model" / "cd" / "key")
+    old.rename(new)
+    found = resolve(str(new / "artefacts" / "model" / "cd" / "key"))
+    assert found.base is not None and found.base.location == str(new / "artefacts" / "base_model" / "ab" / "key")
+    model, _ = load_model(found.ref())
+    assert model.peft_config
+    shutil.rmtree(new / "artefacts" / "base_model")
+    with pytest.raises(UsageError, match=r"no model at .*old/artefacts/base_model"):
+        resolve(str(new / "artefacts" / "model" / "cd" / "key"))
 
 
 def test_a_moved_base_keeps_the_fingerprint_of_its_adapter(tiny: dict[str, ModelRef], tmp_path: Path) -> None:

@@ -3,10 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from transformers import AutoConfig, AutoTokenizer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raysweep.errors import UsageError
-from raysweep.models.scratch import prepare_scratch
+from raysweep.models.scratch import EOS, prepare_scratch, train_tokenizer
 from tests.models.tiny import FAMILIES, pairs
 
 TEXTS = [p + o for p, o in pairs()]
@@ -14,6 +15,8 @@ TEXTS = [p + o for p, o in pairs()]
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_config_and_tokenizer_fit_together(family: str, tmp_path: Path) -> None:
+    from transformers import AutoConfig, AutoTokenizer
+
     prepare_scratch(family, TEXTS, 320, {}, tmp_path)
     config, tokenizer = AutoConfig.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
     assert config.model_type == family
@@ -31,3 +34,43 @@ def test_the_same_texts_give_the_same_files(tmp_path: Path) -> None:
 def test_a_field_that_no_config_has_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no field 'hidden_sise'"):
         prepare_scratch("llama", TEXTS, 320, {"hidden_sise": 64}, tmp_path)
+
+
+TOKENIZER = train_tokenizer([p + o for p, o in pairs()], 320)
+
+
+def test_training_twice_gives_the_same_tokenizer() -> None:
+    again = train_tokenizer([p + o for p, o in pairs()], 320)
+    assert again.backend_tokenizer.to_str() == TOKENIZER.backend_tokenizer.to_str()
+
+
+def test_it_saves_and_loads_like_any_other(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    TOKENIZER.save_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    text = pairs()[3][0]
+    assert loaded(text)["input_ids"] == TOKENIZER(text)["input_ids"]
+    assert (loaded.eos_token, loaded.bos_token, loaded.pad_token) == (EOS, EOS, None)
+
+
+def test_end_of_text_is_one_token_that_is_never_added_by_itself() -> None:
+    assert TOKENIZER("x" + EOS)["input_ids"][-1] == TOKENIZER.eos_token_id
+    assert TOKENIZER.eos_token_id not in TOKENIZER(pairs()[0][0])["input_ids"]
+
+
+@given(st.text(max_size=60))
+def test_any_text_comes_back(text: str) -> None:
+    assert TOKENIZER.decode(TOKENIZER(text)["input_ids"]) == text.encode("utf-8", "replace").decode()
+
+
+@pytest.mark.parametrize("text", ["123", "x = 10", "a[42]"])
+def test_digits_stand_alone(text: str) -> None:
+    tokens = TOKENIZER.convert_ids_to_tokens(TOKENIZER(text)["input_ids"])
+    assert all(len(token) == 1 for token in tokens if any(c.isdigit() for c in token))
+
+
+@given(st.text("ab :\"'()\n\t5", max_size=12), st.text("ab :\"'()\n\t5", max_size=12))
+def test_tokens_before_a_line_break_do_not_depend_on_what_follows(before: str, after: str) -> None:
+    alone = TOKENIZER(before + "\n")["input_ids"]
+    assert TOKENIZER(before + "\n" + after)["input_ids"][: len(alone)] == alone

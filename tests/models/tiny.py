@@ -1,16 +1,20 @@
-"""Tiny models of every family, made from configs and a tokenizer trained on the spot."""
+"""Tiny models of every family, built from configs and a freshly trained tokenizer."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoModelForCausalLM
 
-from raysweep.models.scratch import prepare_scratch
+from raysweep.models.scratch import EOS, prepare_scratch, train_tokenizer
 from raysweep.records import ModelRef
 from raysweep.trainers.full import initialise
-from raysweep.trainers.loop import own_torch_rng
+from raysweep.trainers.loop import seeded_torch
 
 FAMILIES = ("llama", "gpt_bigcode", "codegen")
 SIZES = {
@@ -20,20 +24,78 @@ SIZES = {
 }
 
 
+@dataclass(frozen=True)
+class Chat:
+    """A chat template, the special tokens in it, the one that ends a turn, and what the tokenizer puts first."""
+
+    template: str
+    tokens: tuple[str, ...]
+    end: str
+    first: str = ""
+
+
+CHATS = {
+    "chatml": Chat(
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+        ("<|im_start|>", "<|im_end|>"),
+        "<|im_end|>",
+    ),
+    "with a beginning": Chat(
+        "{{ bos_token }}{% for m in messages %}<|head|>{{ m.role }}<|headed|>\n\n{{ m.content | trim }}<|eot|>"
+        "{% endfor %}{% if add_generation_prompt %}<|head|>assistant<|headed|>\n\n{% endif %}",
+        ("<|begin|>", "<|head|>", "<|headed|>", "<|eot|>"),
+        "<|eot|>",
+        first="<|begin|>",
+    ),
+    "ends with the text": Chat(
+        "{% for m in messages %}{{ '[Q] ' if m.role == 'user' else '' }}{{ m.content }}"
+        "{{ ' [A]' if m.role == 'user' else eos_token }}{% endfor %}",
+        (),
+        EOS,
+    ),
+}
+
+
+def chat_tokenizer(name: str) -> Any:
+    """Return a tokenizer with one of `CHATS`, as chat models bring it along."""
+    chat = CHATS[name]
+    tokenizer = train_tokenizer([p + o for p, o in pairs()], 320)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(chat.tokens)})
+    tokenizer.chat_template = chat.template
+    if chat.first:
+        tokenizer.bos_token = chat.first
+        one = (chat.first, tokenizer.convert_tokens_to_ids(chat.first))
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"{chat.first} $A", special_tokens=[one])
+    return tokenizer
+
+
+def make_chat_model(name: str, folder: Path) -> ModelRef:
+    """Write a tiny llama with random weights and a chat template."""
+    tokenizer = chat_tokenizer(name)
+    make_tiny("llama", folder)
+    with seeded_torch(0, name):
+        model = AutoModelForCausalLM.from_pretrained(folder)
+        model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return ModelRef(str(folder))
+
+
 def pairs(count: int = 40) -> list[tuple[str, str]]:
     """Prompts and bodies shaped like MiniCode's, of different lengths."""
-    made = []
+    rows = []
     for i in range(count):
         k, more = i % 8 + 2, " and the last ones too" * (i % 3)
         prompt = f'def f{i}(xs):\n    """Return the numbers of the list that are above `{k}`{more}.\n    """\n'
-        made.append((prompt, f"    return [x for x in xs if x > {k}]\n" if i % 2 else f"    return xs[:{k}]\n"))
-    return made
+        rows.append((prompt, f"    return [x for x in xs if x > {k}]\n" if i % 2 else f"    return xs[:{k}]\n"))
+    return rows
 
 
 def make_tiny(family: str, folder: Path, **size: object) -> ModelRef:
     """Write a tiny model with random weights; `folder` then loads with AutoModelForCausalLM."""
     prepare_scratch(family, [p + o for p, o in pairs()], 320, {**SIZES[family], **size}, folder)
-    with own_torch_rng(0, family):
+    with seeded_torch(0, family):
         model, _ = initialise(ModelRef(str(folder)))
     model.save_pretrained(folder)
     return ModelRef(str(folder))
@@ -41,6 +103,6 @@ def make_tiny(family: str, folder: Path, **size: object) -> ModelRef:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelRef]:
-    """A tiny model of each family. One thread: more only wait for each other at this size."""
+    """A tiny model of each family. Uses one thread, since more are slower at this size."""
     torch.set_num_threads(1)
     return {family: make_tiny(family, tmp_path_factory.mktemp(family)) for family in FAMILIES}

@@ -1,11 +1,11 @@
-"""Generators a row: what texts depend on, and what not."""
+"""Perturbing the rows of a set: on which of seed, source, method and row a text depends."""
 
 import random
 
 import pytest
 
 from raysweep.errors import UnknownName
-from raysweep.perturbations.apply import Perturber, usable
+from raysweep.perturbations.apply import Perturber, available_perturbations
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import Segment, Spec
 from raysweep.seeding import python_rng
@@ -82,9 +82,9 @@ def test_an_unknown_perturbation_names_the_nearest():
         Perturber(Spec("c1"), seed=1, source_id="x")
 
 
-def test_what_cannot_be_made_here_is_left_out_of_all_and_told(monkeypatch, caplog):
+def test_perturbations_that_do_not_work_on_this_machine_are_left_out_and_logged(monkeypatch, caplog):
     from raysweep.language.translation import base
 
     monkeypatch.setattr(base, "_PREFERRED", ())
-    assert set(usable()) == set(PERTURBATIONS.names()) - {"S1", "S", "mix_all", "mix", "nlperturbator"}
+    assert set(available_perturbations()) == set(PERTURBATIONS.names()) - {"S1", "S", "mix_all", "mix", "nlperturbator"}
     assert "left out" in caplog.text and "apt install apertium" in caplog.text

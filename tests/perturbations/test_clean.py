@@ -3,8 +3,9 @@
 import random
 
 from raysweep.perturbations.clean import Clean
+from tests.perturbations.texts import perturb_text
 
 
 def test_returns_every_text_as_it_is():
-    assert Clean(20).perturb_text("Any text\nat all.", random.Random(0), frozenset()) == "Any text\nat all."
+    assert perturb_text(Clean(20), "Any text\nat all.", random.Random(0), frozenset()) == "Any text\nat all."
     assert Clean().perturb_recode("Any text", 7) == "Any text"

@@ -1,4 +1,4 @@
-"""Aggregates: one member a row, each as likely."""
+"""Aggregates: each row gets one member, all equally likely."""
 
 import random
 from collections import Counter
@@ -14,24 +14,25 @@ from raysweep.records import Segment, Spec
 TEXT = "Return the largest of several numbers, please, and print all of the others."
 
 
+@pytest.mark.slow
 def test_each_member_is_drawn_equally_often():
     rng = random.Random(3)
-    drawn = Counter(Characters().pick(rng).name for _ in range(3000))
+    drawn = Counter(Characters().draw(rng).name for _ in range(3000))
     assert set(drawn) == {"C1", "C2", "C3"}
     assert all(900 < count < 1100 for count in drawn.values())
 
 
 def test_members_take_their_own_strengths_times_the_mixs():
     mix = Characters(strength=2, strengths={"C1": 1.5, "C3": 0.4})
-    picked = {method.name: method.strength for seed in range(50) for method in [mix.pick(random.Random(seed))]}
-    assert picked == pytest.approx({"C1": 3.0, "C2": 2.0, "C3": 0.8})
+    drawn = {method.name: method.strength for seed in range(50) for method in [mix.draw(random.Random(seed))]}
+    assert drawn == pytest.approx({"C1": 3.0, "C2": 2.0, "C3": 0.8})
 
 
 def test_all_segments_of_a_text_get_the_same_member():
     segments = [Segment(TEXT, True), Segment("code", False), Segment(TEXT, True)]
     for seed in range(20):
         rng = random.Random(seed)
-        expected = Characters().pick(rng).perturb(segments, rng, frozenset())
+        expected = Characters().draw(rng).perturb(segments, rng, frozenset())
         assert Characters().perturb(segments, random.Random(seed), frozenset()) == expected
 
 

@@ -1,4 +1,4 @@
-"""NLPerturbator's published prompts take the place of the descriptions that they were made from."""
+"""NLPerturbator's published prompts replace the descriptions that they were made from."""
 
 import csv
 import random
@@ -9,11 +9,12 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.nlperturbator import NLPerturbator
-from raysweep.plan_keys import method_spec
+from raysweep.planning.keys import method_spec
 from raysweep.problems.humaneval import HumanEval
-from raysweep.problems.test_sets import build_test_set
 from raysweep.records import Segment, Spec
+from raysweep.stages.test_sets import build_test_set
 from tests.conftest import shared_data
+from tests.perturbations.texts import perturb_text
 
 NONE_PUBLISHED = {"extra_space_among_words"}
 
@@ -53,6 +54,7 @@ def mbpp_folder(tmp_path: Path, *pairs: tuple[str, str], category: str = "keyboa
     return tmp_path
 
 
+@pytest.mark.slow
 def test_humaneval_becomes_humaneval_r_byte_for_byte():
     for category in categories():
         expected = rows_of(category)
@@ -79,9 +81,9 @@ def test_a_description_is_replaced_up_to_a_url_and_other_texts_stay(tmp_path):
     )
     method = PERTURBATIONS.create(spec)
     text = '"""\nWrite a function to sort a list. https://www.other.example\n"""\n'
-    changed = method.perturb_text(text, random.Random(0), frozenset())
+    changed = perturb_text(method, text, random.Random(0), frozenset())
     assert changed == text.replace("Write", "Wrute").replace("list.", "lisr.")
-    assert method.perturb_text("Sort it.", random.Random(0), frozenset()) == "Sort it."
+    assert perturb_text(method, "Sort it.", random.Random(0), frozenset()) == "Sort it."
     assert [s.text for s in method.perturb([Segment("def f(): pass\n", False)], random.Random(0), frozenset())] == [
         "def f(): pass\n"
     ]
@@ -92,14 +94,14 @@ def test_of_equal_descriptions_the_one_of_the_problems_function_is_taken(tmp_pat
     method = PERTURBATIONS.create(ready(folder, "keyboard_typo"))
     for at, expected in enumerate(("Sort a lsit.", "Sotr a list.")):
         text = f"Sort a list.\n>>> function_{at}([1])\n"
-        assert method.perturb_text(text, random.Random(0), frozenset()).startswith(expected)
+        assert perturb_text(method, text, random.Random(0), frozenset()).startswith(expected)
 
 
 def test_nothing_is_drawn_and_there_is_no_strength(tmp_path):
     spec = ready(mbpp_folder(tmp_path, ("Sort a list.", "Sort a lsit.")), "keyboard_typo")
     rng = random.Random(1)
     before = rng.getstate()
-    assert PERTURBATIONS.create(spec).perturb_text("Sort a list.", rng, frozenset({"list"})) == "Sort a lsit."
+    assert perturb_text(PERTURBATIONS.create(spec), "Sort a list.", rng, frozenset({"list"})) == "Sort a lsit."
     assert rng.getstate() == before
     with pytest.raises(UsageError, match="no argument 'strength'"):
         PERTURBATIONS.create(Spec(spec.name, {**spec.args, "strength": 2.0}))
@@ -113,7 +115,7 @@ def test_keys_hang_on_the_content_and_not_on_the_path(tmp_path):
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_a_path_of_whose_content_nothing_is_told_stays_in_keys(tmp_path, monkeypatch):
+def test_a_path_stays_in_keys_without_a_fingerprint_of_its_content(tmp_path, monkeypatch):
     monkeypatch.setattr(NLPerturbator, "fingerprint", lambda self: {})
     folders = [mbpp_folder(tmp_path / name, ("Sort it.", "Srot it.")) for name in ("one", "other")]
     assert len({method_spec(ready(folder, "keyboard_typo"))["args"]["path"] for folder in folders}) == 2

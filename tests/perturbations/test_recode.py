@@ -40,6 +40,7 @@ def test_every_row_equals_the_published_one(benchmark, method):
     assert changed == CHANGED[benchmark, method]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", NAMES)
 def test_different_seeds_give_different_data(method):
     nominal = rows("nominal", "HumanEval")
@@ -60,4 +61,4 @@ def test_a_strange_prompt_comes_back(prompt):
 
 def test_a_method_without_compat_says_which_have_it():
     with pytest.raises(UsageError, match="C has no `compat: recode`; methods with it: C1, C2, C3"):
-        PERTURBATIONS.create(Spec("C")).perturb_recode("text", 0)
+        recoded("C", rows("nominal", "HumanEval")[0], 0)

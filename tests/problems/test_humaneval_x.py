@@ -4,8 +4,8 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.problems.humaneval_x import HumanEvalX
-from raysweep.problems.test_sets import build_test_set
 from raysweep.records import Spec
+from raysweep.stages.test_sets import build_test_set
 from tests.conftest import shared_data
 
 
@@ -15,9 +15,9 @@ def problems(request):
 
 
 def test_has_the_164_published_problems_whose_tests_call_the_entry_point(problems):
-    made = problems.problems()
-    assert len(made) == 164
-    for problem in made:
+    published = problems.problems()
+    assert len(published) == 164
+    for problem in published:
         assert f"{problem.entry_point}(" in problem.test
         assert problem.entry_point in problem.declaration
         assert problem.assemble(problem.reference).source == f"{problem.prompt}{problem.reference}\n{problem.test}"
@@ -34,13 +34,13 @@ def test_perturbed_prompts_differ_inside_their_last_comment_only(problems):
         assert row.prompt[end:] == row.clean_prompt[end:]
 
 
-def test_what_would_be_judged_is_refused_before_any_work(problems):
+def test_judging_is_refused_before_any_work(problems):
     problems.check()
     with pytest.raises(UsageError, match="can't be run yet"):
         problems.check(judged=True)
 
 
-def test_another_language_or_file_is_told(tmp_path):
+def test_another_language_or_file_is_reported(tmp_path):
     with pytest.raises(UsageError, match=r"language 'jav' \(did you mean 'java'\?\)"):
         HumanEvalX("jav", "x")
     path = tmp_path / "rows.jsonl"

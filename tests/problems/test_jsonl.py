@@ -6,7 +6,8 @@ import pickle
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.problems.jsonl import JsonlProblems, problem_fields
+from raysweep.problems.file_problems import problem_fields
+from raysweep.problems.jsonl import JsonlProblems
 from raysweep.records import Problem
 
 ROW = {
@@ -78,7 +79,7 @@ def test_the_fingerprint_follows_the_content(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         (
             {"test": "def check(f):\n    assert f(2) = 4\n"},
@@ -89,10 +90,10 @@ def test_the_fingerprint_follows_the_content(tmp_path):
         ({"test": " "}, "has no `test`"),
     ],
 )
-def test_tests_that_cannot_judge_are_found_before_work_starts(tmp_path, changed, said):
+def test_tests_that_cannot_judge_are_found_before_work_starts(tmp_path, changed, message):
     problems = problem_set(tmp_path, {**ROW, **changed})
     problems.check()
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         problems.check(judged=True)
 
 

@@ -7,11 +7,11 @@ import json
 
 import pytest
 
-from raysweep import hub_rows
 from raysweep.errors import UsageError
-from raysweep.jsonrows import read_content
 from raysweep.problems.mbpp import Mbpp
 from raysweep.problems.safecoder import SafeCoderMbpp
+from raysweep.rows import hub as hub_rows
+from raysweep.rows.json_files import read_content
 from tests.conftest import shared_data
 
 GOOGLES = {
@@ -63,12 +63,12 @@ def test_the_sanitised_rows_give_414_of_safecoders_427_prompts_and_all_its_tests
         | {name: ast.literal_eval(row[name]) for name in lists}
         for row in csv.DictReader(io.StringIO(text, newline=""))
     ]
-    made = {problem.task_id: problem for problem in mbpp(tmp_path, *rows).problems()}
+    ours = {problem.task_id: problem for problem in mbpp(tmp_path, *rows).problems()}
     theirs = {f"MBPP/{p.task_id[5:]}": p for p in SafeCoderMbpp(str(shared_data("safecoder"))).problems()}
-    assert made.keys() == theirs.keys()
-    assert sum(made[task].prompt == theirs[task].prompt for task in made) == 414
-    assert all(made[task].test == theirs[task].test for task in made)
-    assert sum(made[task].entry_point != theirs[task].entry_point for task in made) == 11
+    assert ours.keys() == theirs.keys()
+    assert sum(ours[task].prompt == theirs[task].prompt for task in ours) == 414
+    assert all(ours[task].test == theirs[task].test for task in ours)
+    assert sum(ours[task].entry_point != theirs[task].entry_point for task in ours) == 11
 
 
 def test_evalpluss_and_humanevals_prompts_are_kept(tmp_path):
@@ -97,7 +97,7 @@ def test_tests_that_a_docstring_can_not_hold_are_escaped(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"task_id": 1, "prompt": "x"}, "mbpp.jsonl:1: has neither `test_list`"),
         ({**GOOGLES, "code": "x = 1"}, "mbpp.jsonl:1: `code` defines no function"),
@@ -107,12 +107,12 @@ def test_tests_that_a_docstring_can_not_hold_are_escaped(tmp_path):
         ({**GOOGLES, "task_id": None}, "`task_id` must be a string"),
     ],
 )
-def test_rows_that_can_not_be_used_are_told_with_their_line(tmp_path, row, said):
-    with pytest.raises(UsageError, match=said):
+def test_unusable_rows_are_reported_with_their_line(tmp_path, row, message):
+    with pytest.raises(UsageError, match=message):
         mbpp(tmp_path, row).check(judged=True)
 
 
-def test_without_a_file_and_without_the_hub_both_ways_out_are_told(tmp_path, monkeypatch):
+def test_without_a_file_and_without_the_hub_the_message_names_both_ways_out(tmp_path, monkeypatch):
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path))
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with pytest.raises(UsageError, match=r"google-research-datasets/mbpp.*run this once online.*give `path:` a file"):
@@ -124,7 +124,7 @@ def test_the_hubs_rows_are_googles_and_its_commit_counts(tmp_path, monkeypatch):
 
     data = datasets.Dataset.from_list([GOOGLES])
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(hub_rows, "_load", lambda wanted, local: (data, "abc123"))
+    monkeypatch.setattr(hub_rows, "_load", lambda ref, local: (data, "abc123"))
     (problem,) = Mbpp().problems()
     (same,) = mbpp(tmp_path, GOOGLES).problems()
     assert problem == same

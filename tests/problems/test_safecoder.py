@@ -28,8 +28,8 @@ OTHER_HUMANEVAL = {  # HumanEval's own solutions fail there
 def folder(tmp_path, *problems, below="data_eval/mbpp"):
     path = tmp_path / below
     path.mkdir(parents=True, exist_ok=True)
-    for at, problem in enumerate(problems):
-        (path / f"mbpp_{at}.yaml").write_text(problem if isinstance(problem, str) else yaml.safe_dump(problem))
+    for index, problem in enumerate(problems):
+        (path / f"mbpp_{index}.yaml").write_text(problem if isinstance(problem, str) else yaml.safe_dump(problem))
     return str(tmp_path)
 
 
@@ -87,7 +87,7 @@ def test_a_folder_without_problems_says_where_it_looked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("problem", "said"),
+    ("problem", "message"),
     [
         ("name: [", "mbpp_0.yaml: can't be read"),
         ("- 1", "mbpp_0.yaml: is no mapping"),
@@ -99,11 +99,11 @@ def test_a_folder_without_problems_says_where_it_looked(tmp_path):
         ({**PROBLEM, "tests": "assert ("}, "can't judge"),
     ],
 )
-def test_a_file_that_can_not_be_used_is_told(tmp_path, problem, said):
-    with pytest.raises(UsageError, match=said):
+def test_an_unusable_file_is_reported(tmp_path, problem, message):
+    with pytest.raises(UsageError, match=message):
         SafeCoderMbpp(folder(tmp_path, problem)).check(judged=True)
 
 
-def test_one_name_twice_is_told(tmp_path):
+def test_a_name_that_occurs_twice_is_reported(tmp_path):
     with pytest.raises(UsageError, match="already at"):
         SafeCoderMbpp(folder(tmp_path, PROBLEM, PROBLEM)).check()

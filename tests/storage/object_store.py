@@ -23,7 +23,7 @@ ACCOUNT = {
 
 @dataclass
 class Server:
-    """A server with one bucket; what it holds outlives `stop` and `start`."""
+    """A server with one bucket, whose objects outlive `stop` and `start`."""
 
     bucket: str
     port: int = 0
@@ -41,18 +41,18 @@ class Server:
         self._server.stop()
 
     def uri(self, folder: str, bucket: str | None = None) -> str:
-        """A storage for raysweep."""
+        """Return a storage URI for raysweep."""
         return f"s3://{bucket or self.bucket}/{folder}?endpoint_override=127.0.0.1:{self.port}&scheme=http"
 
     def keys(self) -> list[str]:
-        """All objects of the bucket that hold something, without asking raysweep."""
+        """Return the names of all objects that aren't empty, read without raysweep."""
         return sorted(key for key, value in self._objects() if value)
 
     def get(self, key: str) -> bytes:
         return dict(self._objects())[key]
 
     def put(self, key: str, data: bytes) -> None:
-        """Write an object as another program would, now."""
+        """Write an object without raysweep."""
         self.ask("PUT", key, data)
 
     def delete(self, key: str) -> None:
@@ -73,9 +73,9 @@ class Server:
 
 @contextlib.contextmanager
 def served() -> Iterator[Server]:
-    """Serve for the block."""
+    """Run a server for the block."""
     pytest.importorskip("moto.server", reason="needs moto[server]")
-    server = Server(f"b{uuid.uuid4().hex[:12]}")  # all servers of a process share what they hold
+    server = Server(f"b{uuid.uuid4().hex[:12]}")  # all servers of a process share their objects
     server.start()
     try:
         server.ask("PUT", "")

@@ -1,4 +1,4 @@
-"""Blocks of rows: what is whole and of this version is read, all else is passed over."""
+"""Blocks of rows: undamaged ones of this version are read, all others are skipped."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def files(tmp_path) -> Files:
 
 
 def completion(task: str, text: str = "pass") -> Completion:
-    made = Completion.__dataclass_fields__
-    given = {"task_id": task, "draw": 0, "text": text}
+    fields = Completion.__dataclass_fields__
+    values = {"task_id": task, "sample": 0, "text": text}
     empty = {"str": "", "int": 0, "float": 0.0, "bool": False}
-    return Completion(**{name: given.get(name, empty.get(str(field.type), "")) for name, field in made.items()})
+    return Completion(**{name: values.get(name, empty.get(str(field.type), "")) for name, field in fields.items()})
 
 
 def test_rows_come_back_as_they_were(files):
@@ -33,13 +33,13 @@ def test_rows_come_back_as_they_were(files):
     assert Blocks(files, Completion).read() == {**rows, "c": completion("t/3")}
 
 
-def test_enums_come_back_through_a_function_that_makes_them(files):
+def test_enums_come_back_through_a_function_that_builds_them(files):
     verdict = Verdict(Outcome.PASSED, "", "", 0.25)
     Blocks(files, Verdict).add({"a": verdict})
     assert Blocks(files, lambda outcome, **more: Verdict(Outcome(outcome), **more)).read() == {"a": verdict}
 
 
-def test_nothing_is_no_rows(files):
+def test_an_empty_folder_or_block_holds_no_rows(files):
     assert Blocks(files.below("none"), Completion).read() == {}
     Blocks(files, Completion).add({})
     assert Blocks(files, Completion).read() == {}
@@ -48,7 +48,7 @@ def test_nothing_is_no_rows(files):
 @pytest.mark.parametrize(
     "harm", [lambda data: data[:-3], lambda data: b"", lambda data: data.replace(b"pass", b"PASS"), lambda data: b"{"]
 )
-def test_a_torn_or_altered_block_is_passed_over(files, harm):
+def test_a_torn_or_altered_block_is_skipped(files, harm):
     blocks = Blocks(files, Completion)
     blocks.add({"a": completion("t/1")})
     (path,) = files.local.iterdir()
@@ -58,7 +58,7 @@ def test_a_torn_or_altered_block_is_passed_over(files, harm):
 
 
 @pytest.mark.parametrize("content", [{"a": {"colour": "red"}}, {"a": 3}, [1], 3, {"a": None}])
-def test_a_block_of_another_version_is_passed_over(files, content):
+def test_a_block_of_another_version_is_skipped(files, content):
     data = json.dumps(content).encode()
     files.write(_name(data), data)
     Blocks(files, Completion).add({"b": completion("t/2")})
@@ -68,8 +68,8 @@ def test_a_block_of_another_version_is_passed_over(files, content):
 def test_blocks_may_be_added_and_read_at_the_same_time(files):
     blocks = Blocks(files, Completion)
     threads = [
-        threading.Thread(target=lambda at=at: [blocks.add({f"{at}-{n}": completion("t")}) for n in range(20)])
-        for at in range(4)
+        threading.Thread(target=lambda part=part: [blocks.add({f"{part}-{n}": completion("t")}) for n in range(20)])
+        for part in range(4)
     ]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""Files of a root: waiting for one that vanishes, its marker, errors in one sentence, travelling to other processes."""
+"""Files of a root: waiting for a root that vanishes, its marker, errors in one sentence, use in other processes."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ def account(monkeypatch):
 @pytest.fixture(params=["disk", "s3"])
 def files(request, tmp_path, server, account) -> Files:
     root = str(tmp_path / "store") if request.param == "disk" else server.uri(request.node.name[:30])
-    found = Files(root)
-    found.require_writable()
-    return found
+    files = Files(root)
+    files.require_writable()
+    return files
 
 
 @pytest.fixture
 def disk(tmp_path) -> Files:
-    found = Files(str(tmp_path / "store"))
-    found.require_writable()
-    return found
+    files = Files(str(tmp_path / "store"))
+    files.require_writable()
+    return files
 
 
 def away(files: Files, seconds: float) -> threading.Thread:
-    """Take the root away now, bring it back after some time."""
+    """Take the root away now and bring it back after some seconds."""
     root, elsewhere = Path(files.root), Path(f"{files.root}-away")
     root.rename(elsewhere)
 
     def bring_back():
         time.sleep(seconds)
         if root.exists():
-            root.rmdir()  # empty, as the folder is that an unmounted disk leaves
+            root.rmdir()  # empty, like the folder of an unmounted disk
         elsewhere.rename(root)
 
     thread = threading.Thread(target=bring_back)
@@ -105,6 +105,7 @@ def test_an_error_in_a_folder_being_written_reaches_no_object_store(server, acco
     assert not files.infos()
 
 
+@pytest.mark.slow
 def test_a_root_that_vanishes_is_waited_for_in_reads_and_writes(disk, caplog):
     disk.write("x", "1")
     for use in (
@@ -123,6 +124,7 @@ def test_a_root_that_vanishes_is_waited_for_in_reads_and_writes(disk, caplog):
     assert "waiting up to 120 s for it" in caplog.text and "is back" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_empty_folder_that_an_unmounted_disk_leaves_is_not_written_into(disk):
     back = away(disk, 0.8)
     root = Path(disk.root)
@@ -134,6 +136,7 @@ def test_the_empty_folder_that_an_unmounted_disk_leaves_is_not_written_into(disk
     assert disk.read("deep/y") == b"2" and disk.read("folder/z") == b"3"
 
 
+@pytest.mark.slow
 def test_a_root_that_stays_away_is_an_error_that_names_it(disk, monkeypatch):
     monkeypatch.setattr(files_module, "PATIENCE", 1.0)
     back = away(disk, 2)
@@ -144,11 +147,12 @@ def test_a_root_that_stays_away_is_an_error_that_names_it(disk, monkeypatch):
     back.join()
 
 
-def test_what_was_never_there_is_not_waited_for(tmp_path):
+def test_a_root_that_never_existed_is_not_waited_for(tmp_path):
     files = Files(str(tmp_path / "none"))
     assert files.read("x") is None and files.infos() == {} and files.info("x") is None
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_waited_for(account):
     with served() as server:
         files = Files(server.uri("vanishing"))
@@ -163,6 +167,7 @@ def test_a_server_that_is_away_is_waited_for(account):
         assert set(files.infos()) == {"x", "y", MARKER}
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_is_an_error_in_seconds(account):
     files = Files("s3://bucket/x?endpoint_override=127.0.0.1:1&scheme=http")
     started = time.monotonic()
@@ -203,7 +208,7 @@ def test_a_store_of_a_newer_raysweep_is_left_alone_by_writers_and_readers(files)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": "x"}', "\0\0"])
-def test_a_marker_that_is_broken_marks_all_the_same(files, content):
+def test_a_broken_marker_still_marks_the_root(files, content):
     files.write(MARKER, content)
     Files(files.root).require_writable()
     Files(files.root).require_known()
@@ -238,7 +243,7 @@ def test_one_root_may_be_given_in_many_ways(tmp_path, monkeypatch, form):
     assert files.read("x") == b"1" and set(files.infos()) == {"x", MARKER}
 
 
-def test_a_home_folder_is_found(monkeypatch, tmp_path):
+def test_a_home_folder_is_expanded(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     Files("~/store").require_writable()
     assert (tmp_path / "store" / MARKER).exists()

@@ -1,4 +1,4 @@
-"""Leases: one holder at a time, whatever dies and whoever races."""
+"""Leases: one holder at a time, also when holders die or processes race."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.storage import holders, leases
+from raysweep.storage import leases
 from raysweep.storage.files import Files
-from raysweep.storage.holders import Holder, holder_from, this_process
-from raysweep.storage.leases import Leases
+from raysweep.storage.leases import Holder, Leases, holder_from, this_process
 from tests.storage.object_store import ACCOUNT, served
 
 
@@ -35,7 +34,7 @@ def lease_file(files: Files, name: str = "x") -> Path:
 
 
 def put(files: Files, holder: Holder | bytes, silent: float = 0.0) -> None:
-    """Leave a lease as another process would, last touched `silent` seconds ago."""
+    """Write a lease as another process would, last touched `silent` seconds ago."""
     files.write("leases/x.json", holder if isinstance(holder, bytes) else holder.text)
     os.utime(lease_file(files), (time.time() - silent,) * 2)
 
@@ -53,16 +52,15 @@ def dead_here() -> Holder:
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(leases, "DEAD_SECONDS", 0.6)
-    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(leases, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "POLL_SECONDS", 0.05)
 
 
 def in_process(code: str, files: Files, *arguments: str, **popen: object) -> subprocess.Popen[str]:
     start = f"""
         import os, sys, time
         from raysweep.storage.files import Files
-        from raysweep.storage.leases import Leases
-        from raysweep.storage.holders import this_process
+        from raysweep.storage.leases import Leases, this_process
         files = Files({files.root!r}, expected=True)
     """
     return subprocess.Popen(
@@ -108,8 +106,8 @@ def test_a_killed_holder_delays_nobody(files):
     holder.wait()
 
 
-def test_one_from_before_this_machine_was_booted_is_taken_over_at_once(files):
-    before_boot = holders.uptime() + 60
+def test_a_lease_from_before_this_machines_boot_is_taken_over_at_once(files):
+    before_boot = leases.uptime() + 60
     put(files, dataclasses.replace(this_process(), boot="an earlier one"), before_boot)
     assert Leases(files).take("x") is not None
     put(files, dataclasses.replace(this_process(), boot="of a machine of the same name"), 5)
@@ -125,6 +123,7 @@ def test_a_holder_elsewhere_is_watched_for_a_minute(files, quick):
     assert 0.6 <= time.monotonic() - started < 1.2
 
 
+@pytest.mark.slow
 def test_a_holder_elsewhere_that_touches_its_lease_is_alive(files, quick):
     put(files, elsewhere())
     watching = Leases(files)
@@ -134,14 +133,14 @@ def test_a_holder_elsewhere_that_touches_its_lease_is_alive(files, quick):
         os.utime(lease_file(files))
 
 
-def test_one_elsewhere_that_was_silent_for_ten_minutes_is_dead_at_first_sight(files):
+def test_a_holder_elsewhere_that_was_silent_for_ten_minutes_is_dead_at_first_sight(files):
     put(files, elsewhere(), leases.LONG_DEAD_SECONDS + 5)
     assert not Leases(files).is_alive("x")
     assert Leases(files).take("x") is not None
 
 
-def test_the_wait_for_one_elsewhere_is_at_most_a_minute():
-    assert leases.DEAD_SECONDS + leases.LOOK_SECONDS <= 60 and leases.BEAT_SECONDS * 3 < leases.DEAD_SECONDS
+def test_the_wait_for_a_holder_elsewhere_is_at_most_a_minute():
+    assert leases.DEAD_SECONDS + leases.POLL_SECONDS <= 60 and leases.HEARTBEAT_SECONDS * 3 < leases.DEAD_SECONDS
 
 
 def test_a_held_lease_is_touched(files, quick):
@@ -152,7 +151,7 @@ def test_a_held_lease_is_touched(files, quick):
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 300, b'{"host": "a', b"[]", b"3", b'{"host": "a", "pid": "many"}'])
-def test_a_lease_that_cannot_be_read_is_somebodys_for_a_minute(files, quick, content):
+def test_an_unreadable_lease_is_respected_for_a_minute(files, quick, content):
     put(files, content)
     watching = Leases(files)
     assert watching.take("x") is None and "another version" in str(watching.holder("x"))
@@ -160,7 +159,7 @@ def test_a_lease_that_cannot_be_read_is_somebodys_for_a_minute(files, quick, con
     assert watching.take("x") is not None
 
 
-def test_what_a_newer_version_adds_to_a_lease_is_left_out(files):
+def test_fields_that_a_newer_version_adds_to_a_lease_are_ignored(files):
     holder = this_process()
     newer = json.dumps({**json.loads(holder.text), "colour": "red", "schema_version": 99}).encode()
     assert holder_from(newer) == holder
@@ -180,11 +179,12 @@ def test_a_lease_that_could_not_be_given_back_is_taken_again_by_its_own_process(
     assert Leases(files).take("x") is not None
 
 
-def test_one_that_hangs_is_taken_over_and_leaves_the_other_alone(files, quick, caplog):
+@pytest.mark.slow
+def test_a_holder_that_hangs_is_taken_over_and_leaves_its_successor_alone(files, quick, caplog):
     holder = in_process(
         """
         import raysweep.storage.leases
-        raysweep.storage.leases.BEAT_SECONDS = 0.1
+        raysweep.storage.leases.HEARTBEAT_SECONDS = 0.1
         lease = Leases(files).take('x')
         print('held', flush=True)
         sys.stdin.readline()
@@ -208,6 +208,7 @@ def test_one_that_hangs_is_taken_over_and_leaves_the_other_alone(files, quick, c
     taken.release()
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_while_it_looks_does_not_stop_the_others(files, monkeypatch):
     monkeypatch.setattr(leases, "GUARD_SECONDS", 0.3)
     holder = in_process(
@@ -225,6 +226,7 @@ def test_a_process_that_hangs_while_it_looks_does_not_stop_the_others(files, mon
     holder.communicate("\n", timeout=10)
 
 
+@pytest.mark.slow
 def test_threads_of_one_process_exclude_each_other(files):
     store, taken, barrier = Leases(files), [], threading.Barrier(6)
 
@@ -260,6 +262,7 @@ RACE = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of_a_dead_one", [False, True])
 def test_of_several_processes_exactly_one_takes_a_lease(files, of_a_dead_one):
     rounds = 300
@@ -267,7 +270,7 @@ def test_of_several_processes_exactly_one_takes_a_lease(files, of_a_dead_one):
         dead = dead_here()
         for number in range(rounds):
             files.write(f"leases/r{number}.json", dead.text)
-    racers = [in_process(RACE, files, str(at), str(rounds)) for at in range(4)]
+    racers = [in_process(RACE, files, str(seed), str(rounds)) for seed in range(4)]
     try:
         for number in range(rounds):
             assert {racer.stdout.readline() for racer in racers} == {f"{number}\n"}
@@ -294,7 +297,7 @@ WORK = """
         if lease is None:
             time.sleep(0.002)
             continue
-        inside.mkdir()  # fails where somebody is there already
+        inside.mkdir()  # fails if another process is inside
         time.sleep(random.random() * 0.01)
         inside.rmdir()
         if random.random() < 0.2 and os.fork() == 0:
@@ -306,21 +309,22 @@ WORK = """
 """
 
 
+@pytest.mark.slow
 def test_inside_a_lease_a_process_is_alone(files):
-    workers = [in_process(WORK, files, str(at)) for at in range(4)]
+    workers = [in_process(WORK, files, str(seed)) for seed in range(4)]
     assert [worker.communicate(timeout=60)[0] for worker in workers] == ["ended\n"] * 4
 
 
 def test_waiting_ends_when_the_work_is_done_or_the_lease_is_free(files, quick):
-    told: list[Holder | None] = []
+    reports: list[Holder | None] = []
     done = [False]
     with Leases(files).take("x"):
         threading.Timer(0.3, lambda: done.__setitem__(0, True)).start()
-        assert Leases(files).wait("x", lambda: done[0], told.append) is None
-    assert told[0].pid == os.getpid() and told[-1] is None
+        assert Leases(files).wait("x", lambda: done[0], reports.append) is None
+    assert reports[0].pid == os.getpid() and reports[-1] is None
     lease = Leases(files).take("x")
     threading.Timer(0.3, lease.release).start()
-    assert Leases(files).wait("x", lambda: False, told.append) is not None
+    assert Leases(files).wait("x", lambda: False, reports.append) is not None
 
 
 # ------------------------------------------------------------------------------------------------ object stores
@@ -333,7 +337,7 @@ def server():
 
 
 @pytest.fixture
-def there(server, monkeypatch, request) -> Files:
+def remote(server, monkeypatch, request) -> Files:
     for name, value in ACCOUNT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(leases, "SETTLE_SECONDS", 0.3)
@@ -342,35 +346,37 @@ def there(server, monkeypatch, request) -> Files:
     return store
 
 
-def test_in_an_object_store_the_last_of_several_writers_holds_a_lease(there):
+@pytest.mark.slow
+def test_in_an_object_store_the_last_of_several_writers_holds_a_lease(remote):
     for number in range(5):
-        found, barrier = [], threading.Barrier(4)
+        taken, barrier = [], threading.Barrier(4)
 
-        def take(name=f"l{number}", found=found, barrier=barrier):
-            mine = Leases(there)
+        def take(name=f"l{number}", taken=taken, barrier=barrier):
+            mine = Leases(remote)
             barrier.wait()
-            found.append(mine.take(name))
+            taken.append(mine.take(name))
 
         threads = [threading.Thread(target=take) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        held = [lease for lease in found if lease is not None]
+        held = [lease for lease in taken if lease is not None]
         assert len(held) == 1
         held[0].release()
-        assert Leases(there).holder(f"l{number}") is None
+        assert Leases(remote).holder(f"l{number}") is None
 
 
-def test_in_an_object_store_a_lease_is_renewed_and_a_dead_ones_taken(there, quick):
-    with Leases(there).take("x"):
-        before = there.info("leases/x.json").mtime_ns
+@pytest.mark.slow
+def test_in_an_object_store_a_lease_is_renewed_and_a_dead_ones_taken(remote, quick):
+    with Leases(remote).take("x"):
+        before = remote.info("leases/x.json").mtime_ns
         time.sleep(1.5)
-        assert there.info("leases/x.json").mtime_ns > before
-    there.write("leases/x.json", dead_here().text)
-    Leases(there).take("x").release()
-    there.write("leases/x.json", elsewhere().text)
-    watching = Leases(there)
+        assert remote.info("leases/x.json").mtime_ns > before
+    remote.write("leases/x.json", dead_here().text)
+    Leases(remote).take("x").release()
+    remote.write("leases/x.json", elsewhere().text)
+    watching = Leases(remote)
     assert watching.take("x") is None
     time.sleep(0.7)
     assert watching.take("x") is not None

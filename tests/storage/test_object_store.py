@@ -1,4 +1,4 @@
-"""Whole sweeps in an object store: the same results as on a disk, from any machine, and damage there is made good."""
+"""Whole sweeps in an object store: the same results as on a disk, from any machine, and damage is repaired."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from pathlib import Path
 import pytest
 
 import raysweep
-from raysweep.config_file import load_config
-from raysweep.making import RunOptions
-from raysweep.reporting import export
-from raysweep.status_view import cell_states
+from raysweep.cli.views.status import cell_states
+from raysweep.config.loading import load_config
 from raysweep.storage.files import Files
-from raysweep.sweep import SweepResult, open_folder, run_sweep
+from raysweep.sweep.folder import open_folder
+from raysweep.sweep.report import export
+from raysweep.sweep.run import SweepResult, run_sweep
+from raysweep.sweep.tasks import RunOptions
+from tests.paths import NANO
 from tests.storage.object_store import ACCOUNT, served
-from tests.storage.stores import content, made, written
+from tests.storage.stores import committed, content, written
 from tests.threads import one_thread
+
+pytestmark = pytest.mark.slow
 
 __all__ = ["one_thread"]
 
-NANO = Path(__file__).parents[1] / "nano.yaml"
 STAGES = ("source_rows", "perturbed_rows", "training_set", "test_set", "base_model", "model", "completions", "results")
 
 
@@ -60,26 +63,26 @@ def on_disk(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def there(server) -> str:
-    """The same in the object store."""
+def remote(server) -> str:
+    """The same sweep in the object store."""
     root = server.uri("a%20store")
     result = run(root)
-    assert not result.errors and result.made == 2
+    assert not result.errors and result.cells_run == 2
     return root
 
 
 @pytest.fixture
-def copied(there, server, request) -> str:
-    """A copy of it, to be changed."""
+def copied(remote, server, request) -> str:
+    """A copy of it that a test may change."""
     root = server.uri(f"copied-{abs(hash(request.node.name))}")
-    copy(there, root)
+    copy(remote, root)
     return root
 
 
 def copy(source: object, root: str) -> None:
-    there = Files(str(source))
-    for name in there.infos():
-        Files(root).write(name, there.read(name))
+    files = Files(str(source))
+    for name in files.infos():
+        Files(root).write(name, files.read(name))
 
 
 @pytest.fixture
@@ -88,11 +91,11 @@ def other_machine(monkeypatch, tmp_path) -> Path:
     return tmp_path / "cache"
 
 
-def test_an_object_store_holds_what_a_disk_would(there, on_disk):
-    assert content(there) == content(on_disk)
-    ours, theirs = (raysweep.load_results("nano", storage=str(root)) for root in (there, on_disk))
+def test_an_object_store_holds_what_a_disk_would(remote, on_disk):
+    assert content(remote) == content(on_disk)
+    ours, theirs = (raysweep.load_results("nano", storage=str(root)) for root in (remote, on_disk))
     assert ours.equals(theirs) and len(ours)
-    files = Files(there)
+    files = Files(remote)
     ignored = ("artefacts/", "leases/", "verdicts/")  # verdicts hold times
     below = {name for name in files.infos() if not name.startswith(ignored)}
     on_the_disk = {name for name in Files(str(on_disk)).infos() if not name.startswith(ignored)}
@@ -100,37 +103,37 @@ def test_an_object_store_holds_what_a_disk_would(there, on_disk):
     assert not files.infos("unfinished") and not [name for name in files.infos("leases") if name.endswith(".json")]
 
 
-def test_the_second_run_makes_nothing(there):
-    before = written(there)
-    assert run(there).made == 0
-    assert written(there) == before
+def test_the_second_run_makes_nothing(remote):
+    before = written(remote)
+    assert run(remote).cells_run == 0
+    assert written(remote) == before
 
 
-def test_another_machine_sees_reports_and_goes_on(there, on_disk, server, other_machine):
-    folder = open_folder("nano", there)
+def test_another_machine_shows_reports_and_resumes(remote, on_disk, server, other_machine):
+    folder = open_folder("nano", remote)
     states = cell_states(folder)
     assert [cell.state for cell in states] == ["done", "done"]
     assert states[1].model.startswith(f"s3://{server.bucket}/a%20store/artefacts/model/")
-    said = command(there, "status", "nano").stdout
-    assert states[1].model in said and 'copy_files("URI", "PATH")' in said and "endpoint_override" not in said
+    shown = command(remote, "status", "nano").stdout
+    assert states[1].model in shown and 'copy_files("URI", "PATH")' in shown and "endpoint_override" not in shown
     assert export(folder, "md", None) == export(open_folder("nano", str(on_disk)), "md", None)
     assert export(folder, "html", None) == f"s3://{server.bucket}/a%20store/sweeps/nano/report.html"
     shutil.rmtree(other_machine)
-    assert run(there).made == 0
-    assert len(raysweep.load_results("nano", storage=there))
+    assert run(remote).cells_run == 0
+    assert len(raysweep.load_results("nano", storage=remote))
 
 
 def test_another_machine_makes_only_what_a_larger_grid_adds(copied, other_machine):
     before = written(copied)
     result = run(copied, "training.sets=[C1, C2]")
-    assert result.made == 1 and not result.errors
+    assert result.cells_run == 1 and not result.errors
     after = written(copied)
     assert {name: after[name] for name in before} == before
     new = sorted(name.split("/")[0] for name in after.keys() - before.keys())
     assert new == ["completions", "completions", "model", "perturbed_rows", "results", "results", "training_set"]
 
 
-def test_someone_who_looks_leaves_the_files_of_the_one_who_runs_alone(copied):
+def test_readers_leave_the_files_of_the_running_process_alone(copied):
     running = run(copied).folder
     (running.path / "raysweep.log").write_text("more than was published" * 1000)
     (running.path / "runs.jsonl").write_text("newer")
@@ -169,22 +172,22 @@ HARMS = {
 def harm(root: object, kind: str) -> dict[str, str]:
     """Harm one artefact of every stage behind raysweep's back; return their labels by stage."""
     is_meant, change, _ = HARMS[kind]
-    files, found, before = Files(str(root)), {}, made(root)
+    files, labels, before = Files(str(root)), {}, committed(root)
     for name in sorted(files.infos("artefacts")):
         stage, _, key, file = name.split("/", 3)
-        if stage in found or not is_meant(file):
+        if stage in labels or not is_meant(file):
             continue
-        found[stage] = before[f"{stage}/{key}"].what.label
+        labels[stage] = before[f"{stage}/{key}"].unit.label
         data = change(files.read(f"artefacts/{name}"))
         files.remove(f"artefacts/{name}")
         if data is not None:
             files.write(f"artefacts/{name}", data)
-    return found
+    return labels
 
 
 @pytest.mark.parametrize("kind", HARMS)
 @pytest.mark.parametrize("place", ["disk", "object store"])
-def test_damage_of_every_kind_is_said_and_made_good(place, kind, server, on_disk, tmp_path, caplog):
+def test_damage_of_every_kind_is_reported_and_repaired(place, kind, server, on_disk, tmp_path, caplog):
     root = shutil.copytree(on_disk, tmp_path / "store")
     if place == "object store":
         root = server.uri(kind.replace(" ", "-"))
@@ -195,16 +198,17 @@ def test_damage_of_every_kind_is_said_and_made_good(place, kind, server, on_disk
     result = run(root)
     assert not result.errors
     for stage, label in harmed.items():
-        said = [r.message for r in caplog.records if f"{stage.replace('_', ' ')} {label} was damaged (" in r.message]
-        assert said and HARMS[kind][2] in said[0], (stage, caplog.text)
+        start = f"{stage.replace('_', ' ')} {label} was damaged ("
+        messages = [record.message for record in caplog.records if start in record.message]
+        assert messages and HARMS[kind][2] in messages[0], (stage, caplog.text)
     assert content(root) == content(on_disk)
-    assert run(root).made == 0
+    assert run(root).cells_run == 0
 
 
-def test_a_damaged_copy_is_no_damage_of_what_lies_there(there, other_machine):
-    before = written(there)
-    raysweep.load_results("nano", storage=there)
-    folder = open_folder("nano", there)
+def test_a_damaged_copy_is_no_damage_of_the_artefact(remote, other_machine):
+    before = written(remote)
+    raysweep.load_results("nano", storage=remote)
+    folder = open_folder("nano", remote)
     export(folder, "html", None)
     copies = [path for path in other_machine.rglob("rows.parquet")]
     assert len(copies) > 3
@@ -213,25 +217,25 @@ def test_a_damaged_copy_is_no_damage_of_what_lies_there(there, other_machine):
         path.unlink()
         if data is not None:
             path.write_bytes(data)
-    export(open_folder("nano", there), "html", None)
-    assert written(there) == before
+    export(open_folder("nano", remote), "html", None)
+    assert written(remote) == before
 
 
-def test_a_bucket_that_was_copied_is_checked_once_and_believed_then(there, server, other_machine, monkeypatch):
+def test_a_copied_bucket_is_hashed_once_only(remote, server, other_machine, monkeypatch):
     root = server.uri("copied")
-    names = sorted(Files(there).infos("artefacts"), key=lambda name: not name.endswith("manifest.json"))
+    names = sorted(Files(remote).infos("artefacts"), key=lambda name: not name.endswith("manifest.json"))
     for name in names:
-        Files(root).write(f"artefacts/{name}", Files(there).read(f"artefacts/{name}"))
+        Files(root).write(f"artefacts/{name}", Files(remote).read(f"artefacts/{name}"))
         if name == names[len([n for n in names if n.endswith("manifest.json")]) - 1]:
-            time.sleep(1.1)  # all manifests are older now than all that they tell of
-    assert run(root).made == 0
+            time.sleep(1.1)  # so that all manifests are older than the files that they list
+    assert run(root).cells_run == 0
     fetched: list[str] = []
     real = Files.fetch
     monkeypatch.setattr(
         Files, "fetch", lambda self, folder, target: fetched.append(folder) or real(self, folder, target)
     )
     shutil.rmtree(next(other_machine.glob("*/artefacts")))
-    assert run(root).made == 0
+    assert run(root).cells_run == 0
     assert not fetched
 
 
@@ -239,7 +243,7 @@ def test_a_bucket_that_was_copied_is_checked_once_and_believed_then(there, serve
 
 
 @pytest.mark.parametrize(
-    ("root", "code", "said"),
+    ("root", "code", "message"),
     [
         ("s3://no-such-bucket/x?{query}", 2, "bucket does not exist"),
         ("s3://bucket/x?endpoint_override=127.0.0.1:1&scheme=http", 2, "onnect"),
@@ -247,12 +251,12 @@ def test_a_bucket_that_was_copied_is_checked_once_and_believed_then(there, serve
         ("gs://bucket/x?endpoint_override=127.0.0.1:1&scheme=http&retry_limit_seconds=2", 2, "can't be written"),
     ],
 )
-def test_a_storage_that_is_none_is_one_clear_error_soon(server, root, code, said, tmp_path):
+def test_an_unusable_storage_is_one_clear_error_within_seconds(server, root, code, message, tmp_path):
     root = root.format(query=server.uri("x").partition("?")[2])
     started = time.monotonic()
     done = command(root, "run", str(NANO), "--engine", "local")
     assert time.monotonic() - started < 40
-    assert done.returncode == code and said in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == code and message in done.stderr and "Traceback" not in done.stderr
     assert done.stderr.startswith("error: storage '") and done.stderr.count("\n") == 1
 
 
@@ -261,17 +265,18 @@ def test_the_wrong_account_is_one_clear_error(server, monkeypatch):
     assert done.returncode == 2 and "there is no bucket 'no-such-bucket'" in done.stderr
 
 
-def test_a_cache_that_cannot_be_written_is_named(there, monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_written_is_named(remote, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(raysweep.errors.UsageError, match="set RAYSWEEP_CACHE to another folder"):
-        run(there)
+        run(remote)
 
 
 # ------------------------------------------------------------------------------------------------------------ ray
 
 
 @pytest.mark.ray
+@pytest.mark.xdist_group("own_ray")
 def test_ray_makes_the_same_in_an_object_store(server, on_disk, tmp_path, monkeypatch):
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
     root = server.uri("with-ray")

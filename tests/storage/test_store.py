@@ -13,8 +13,8 @@ import pytest
 from raysweep.errors import NewerStore, StoreError, UsageError
 from raysweep.records import ModelRef
 from raysweep.storage import copies
-from raysweep.storage.artefacts import Node, folder_of
-from raysweep.storage.store import MANIFEST, Store, location_of
+from raysweep.storage.artefacts import MANIFEST, Node, folder_of
+from raysweep.storage.store import Store, location_of
 from tests.storage.object_store import ACCOUNT, served
 
 
@@ -32,7 +32,7 @@ def server():
         yield running
 
 
-WHERE_THERE_ARE_COPIES = pytest.mark.parametrize("store", ["object store"], indirect=True)
+OBJECT_STORE_ONLY = pytest.mark.parametrize("store", ["object store"], indirect=True)
 
 
 @pytest.fixture(params=["disk", "object store"])
@@ -41,17 +41,17 @@ def store(request, tmp_path, server, monkeypatch) -> Store:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
     root = tmp_path / "store" if request.param == "disk" else server.uri(request.node.name.partition("[")[0])
-    found = Store(f"{root}" if request.param == "disk" else root.replace("?", f"{time.time_ns()}?"))
-    found.require_writable()
-    return found
+    store = Store(f"{root}" if request.param == "disk" else root.replace("?", f"{time.time_ns()}?"))
+    store.require_writable()
+    return store
 
 
-def there(store: Store) -> set[str]:
+def stored_files(store: Store) -> set[str]:
     return set(store.files.infos(folder_of(node())))
 
 
-def commit(store: Store, made: Node, text: str = "content") -> None:
-    with store.writing(made) as draft:
+def commit(store: Store, node: Node, text: str = "content") -> None:
+    with store.writing(node) as draft:
         (draft.folder / "rows.txt").write_text(text)
         (draft.folder / "sub").mkdir()
         (draft.folder / "sub" / "more.txt").write_text("more")
@@ -74,13 +74,13 @@ def test_a_key_does_not_depend_on_the_order_of_a_specs_entries():
     assert Node("a", 1, {"x": 1, "y": 2}, (), "").key == Node("a", 1, {"y": 2, "x": 1}, (), "").key
 
 
-def test_what_is_committed_is_there_with_its_manifest(store):
+def test_a_committed_artefact_exists_with_its_manifest(store):
     assert not store.has(node())
     commit(store, node())
     assert store.has(node()) and Store(store.root).has(node())
     manifest = store.manifest(node())
     assert manifest["spec"] == {"limit": 3} and manifest["counts"] == {"rows": 1}
-    assert set(manifest["files"]) == {"rows.txt", "sub/more.txt"} == there(store) - {MANIFEST}
+    assert set(manifest["files"]) == {"rows.txt", "sub/more.txt"} == stored_files(store) - {MANIFEST}
     assert manifest["made"]["versions"]["raysweep"]
     assert store.folder(node()) == f"{store.files}/artefacts/results/{node().key[:2]}/{node().key}"
     assert (store.use(node()) / "sub" / "more.txt").read_text() == "more"
@@ -90,7 +90,7 @@ def test_an_error_while_writing_commits_nothing_and_leaves_nothing(store):
     with pytest.raises(RuntimeError), store.writing(node()) as draft:
         (draft.folder / "rows.txt").write_text("half")
         raise RuntimeError
-    assert not store.has(node()) and not there(store)
+    assert not store.has(node()) and not stored_files(store)
     assert not list((store.scratch / "staging").iterdir())
 
 
@@ -102,14 +102,14 @@ def test_a_folder_without_manifest_does_not_exist_and_is_written_anew(store):
     store.files.write(f"{folder_of(node())}/model-00002.safetensors", "of a run that was cut short")
     assert not store.has(node()) and store.is_damaged(node())
     assert "no manifest" in store.discard_if_damaged(node())
-    assert "rows.txt" in there(store), "another process may be writing the manifest at this moment"
+    assert "rows.txt" in stored_files(store), "another process may be writing the manifest at this moment"
     commit(store, node(), "again")
     assert (store.use(node()) / "rows.txt").read_text() == "again"
-    assert there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+    assert stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "damage"),
     [
         ("rows.txt", "CONTENT", "another content"),
         ("rows.txt", "con", "3 bytes, not 7"),
@@ -122,23 +122,23 @@ def test_a_folder_without_manifest_does_not_exist_and_is_written_anew(store):
         (MANIFEST, '{"files": {"rows.txt": {"bytes": 7}}, "schema_version": "x"}', "incomplete"),
     ],
 )
-def test_damage_is_seen_said_and_removed(store, name, content, said):
+def test_damage_is_reported_and_removed(store, name, content, damage):
     commit(store, node())
     store = Store(store.root)
-    if store.files.local is None and said == "another content":
+    if store.files.local is None and damage == "another content":
         time.sleep(1.1)  # times of objects are in seconds
     if content is None:
         store.files.remove(f"{folder_of(node())}/{name}")
     else:
         store.files.write(f"{folder_of(node())}/{name}", content)
     assert not store.has(node()) and store.is_damaged(node())
-    assert said in store.discard_if_damaged(node())
-    assert not there(store) and not store.is_damaged(node())
+    assert damage in store.discard_if_damaged(node())
+    assert not stored_files(store) and not store.is_damaged(node())
     commit(store, node())
     assert store.has(node())
 
 
-def test_damage_is_seen_in_use_at_the_latest(store):
+def test_damage_is_noticed_before_use_at_the_latest(store):
     commit(store, node())
     store.forget(node())
     store.files.write(f"{folder_of(node())}/rows.txt", "CONTENT")
@@ -149,7 +149,7 @@ def test_damage_is_seen_in_use_at_the_latest(store):
         store.use(node())
 
 
-@WHERE_THERE_ARE_COPIES
+@OBJECT_STORE_ONLY
 def test_a_damaged_copy_is_fetched_again_and_harms_nobody(store):
     commit(store, node())
     for harm in (
@@ -161,9 +161,10 @@ def test_a_damaged_copy_is_fetched_again_and_harms_nobody(store):
         harm(place(store))
         assert (store.use(node()) / "rows.txt").read_text() == "content"
         assert (store.use(node()) / "sub" / "more.txt").read_text() == "more"
-    assert there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+    assert stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 
 
+@pytest.mark.slow
 def test_an_artefact_may_be_forgotten_and_fetched_by_many_at_once(store):
     commit(store, node())
     failed = []
@@ -182,11 +183,11 @@ def test_an_artefact_may_be_forgotten_and_fetched_by_many_at_once(store):
     for thread in threads:
         thread.join()
     assert not [error for error in failed if "damaged" in str(error)]
-    assert Store(store.root).has(node()) and there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+    assert Store(store.root).has(node()) and stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 
 
-@WHERE_THERE_ARE_COPIES
-def test_a_copy_that_others_remove_again_and_again_is_no_damage(store, monkeypatch):
+@OBJECT_STORE_ONLY
+def test_a_copy_that_others_keep_removing_is_no_damage(store, monkeypatch):
     commit(store, node())
     real = copies.difference
 
@@ -196,11 +197,11 @@ def test_a_copy_that_others_remove_again_and_again_is_no_damage(store, monkeypat
 
     monkeypatch.setattr(copies, "difference", racing)
     assert (store.use(node()) / "rows.txt").read_text() == "content"
-    assert there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+    assert stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 
 
-@WHERE_THERE_ARE_COPIES
-def test_a_copy_that_another_process_has_brought_meanwhile_stays_for_who_uses_it(store, monkeypatch):
+@OBJECT_STORE_ONLY
+def test_a_copy_that_another_process_has_placed_meanwhile_stays(store, monkeypatch):
     commit(store, node())
     store.forget(node())
     fetch, used = store.files.fetch, []
@@ -219,31 +220,28 @@ def test_a_spoilt_copy_that_cannot_be_moved_away_is_never_used(store, monkeypatc
     commit(store, node())
     spoilt = store.use(node())
     (spoilt / "rows.txt").write_text("spoilt")
-    replace = Path.replace
-
-    def stuck(path, target):
-        if spoilt in (Path(path), Path(target)):
-            raise PermissionError(13, "Permission denied")
-        return replace(path, target)
-
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", stuck)
-        with pytest.raises(StoreError, match="another copy lies there and can't be moved away; remove it, or set"):
-            Store(store.root).use(node())
+        patched.setattr(Path, "replace", refusing(Path.replace, spoilt))
+        told = rf"^{spoilt}: the copy there can't be moved away \(Permission denied\); remove this folder, or"
+        for use in (Store(store.root).use, store.forget, store.remove):
+            with pytest.raises(StoreError, match=told):
+                use(node())
+        commit(Store(store.root), node(limit=4))  # others are no concern of it
+    commit(store, node())
     assert Store(store.root).use(node()) == spoilt and (spoilt / "rows.txt").read_text() != "spoilt"
 
 
-def test_what_another_process_has_made_again_is_not_removed(store, monkeypatch):
+def test_an_artefact_that_another_process_has_made_again_is_not_removed(store, monkeypatch):
     commit(store, node())
     slow, quick = Store(store.root), Store(store.root)
     store.files.write(f"{folder_of(node())}/rows.txt", "con")
-    looked = slow._integrity.damage
+    real = slow._integrity.damage
 
     def damage(*arguments, **more):
-        wrong = looked(*arguments, **more)
+        result = real(*arguments, **more)
         quick.discard_if_damaged(node())
         commit(quick, node())
-        return wrong
+        return result
 
     monkeypatch.setattr(slow._integrity, "damage", damage)
     assert "3 bytes" in slow.discard_if_damaged(node())
@@ -251,12 +249,12 @@ def test_what_another_process_has_made_again_is_not_removed(store, monkeypatch):
 
 
 def test_a_large_file_is_checked_whole_before_it_is_used(tmp_path, monkeypatch):
-    monkeypatch.setattr("raysweep.storage.digests.FULL_CHECK_BYTES", 3)
+    monkeypatch.setattr("raysweep.hashing.FULL_CHECK_BYTES", 3)
     store = Store(tmp_path)
     commit(store, node())
     assert store.use(node()) == place(store)
     (place(store) / "rows.txt").write_text("CONTENT")
-    assert store.has(node()), "its size is right, and that is all that is looked at so far"
+    assert store.has(node()), "only its size is checked so far"
     with pytest.raises(StoreError, match="removed: run the command again"):
         store.use(node())
     assert not store.has(node())
@@ -270,16 +268,17 @@ def test_an_artefact_of_a_newer_schema_is_left_alone(store):
     for look in (Store.has, Store.use, Store.discard_if_damaged, Store.manifest):
         with pytest.raises(NewerStore, match="newer raysweep"):
             look(Store(store.root), node())
-    assert there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+    assert stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 
 
-def test_an_artefact_of_this_schema_may_say_more_than_is_known(store):
+def test_a_manifest_may_have_unknown_entries(store):
     commit(store, node())
     name = f"{folder_of(node())}/{MANIFEST}"
     store.files.write(name, json.dumps({**json.loads(store.files.read(name)), "colour": "red"}))
     assert Store(store.root).has(node())
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away_for_a_moment_is_not_damaged(tmp_path, monkeypatch):
     store = Store(tmp_path / "store")
     store.require_writable()
@@ -296,16 +295,16 @@ def test_a_store_that_is_away_for_a_moment_is_not_damaged(tmp_path, monkeypatch)
     monkeypatch.setattr(store._integrity._files, "read", read_and_go)
     assert store.has(node())
     monkeypatch.undo()
-    assert store.has(node()) and there(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+    assert store.has(node()) and stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 
 
 def test_checkpoints_go_when_the_artefact_is_committed(store):
-    store.work(node()).write("step-1/weights", "w")
+    store.unfinished(node()).write("step-1/weights", "w")
     commit(store, node())
-    assert not store.work(node()).infos()
+    assert not store.unfinished(node()).infos()
 
 
-def test_what_a_killed_process_was_writing_is_removed_by_the_next_one(store):
+def test_the_draft_of_a_killed_process_is_removed_by_the_next_one(store):
     left = store.scratch / "staging" / f"results-{node().key[:16]}-killed"
     other = store.scratch / "staging" / "results-of-somebody-else"
     for folder in (left, other):
@@ -322,11 +321,11 @@ def test_a_model_in_the_store_is_found_by_every_machine(store, monkeypatch, tmp_
     )
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "of another machine"))
     other = Store(store.root)
-    found = Path(other.located(ModelRef("x", base=ModelRef(location_of(node())))).base.location)
-    assert (found / "rows.txt").read_text() == "content"
+    folder = Path(other.located(ModelRef("x", base=ModelRef(location_of(node())))).base.location)
+    assert (folder / "rows.txt").read_text() == "content"
 
 
-def test_many_artefacts_are_looked_at_at_once(store):
+def test_many_artefacts_are_checked_in_parallel(store):
     nodes = [node(limit=number) for number in range(20)]
     for each in nodes[::2]:
         commit(store, each)
@@ -335,7 +334,7 @@ def test_many_artefacts_are_looked_at_at_once(store):
     assert [other.has(each) for each in nodes] == [number % 2 == 0 for number in range(20)]
 
 
-def test_a_full_disk_is_named_whatever_library_met_it(store):
+def test_a_full_disk_is_named_whatever_library_reports_it(store):
     for error in (
         OSError(28, "No space left on device"),
         RuntimeError("I/O error: No space left on device (os error 28)"),
@@ -351,3 +350,44 @@ def test_a_storage_that_cannot_be_written_is_refused(tmp_path):
         Store(blocked / "store").require_writable()
     with pytest.raises(UsageError, match="a URI such as s3://"):
         Store("nonsense://bucket/x")
+
+
+@OBJECT_STORE_ONLY
+def test_an_old_copy_that_cannot_be_moved_away_does_not_stand_in_for_a_new_artefact(store, monkeypatch):
+    commit(store, node())
+    old = store.use(node())
+    store.files.remove(f"{folder_of(node())}/{MANIFEST}")
+    monkeypatch.setattr(Path, "replace", refusing(Path.replace, old))
+    with pytest.raises(StoreError, match="the copy there can't be moved away"):
+        commit(Store(store.root), node(), "made again")
+
+
+@OBJECT_STORE_ONLY
+def test_a_copy_that_cannot_be_put_in_its_place_is_told_and_one_that_is_there_already_is_not(store, monkeypatch):
+    commit(store, node())
+    store.forget(node())
+    store.forget(node())  # there is none
+    target, replace = place(store), Path.replace
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", refusing(replace, target))
+        with pytest.raises(StoreError, match=rf"^{target}: .* \(Permission denied\); remove this folder"):
+            Store(store.root).use(node())
+
+    def slow(path, to):
+        if to == target:  # another process places a whole copy just before
+            shutil.copytree(path, to)
+        return replace(path, to)
+
+    monkeypatch.setattr(Path, "replace", slow)
+    assert (Store(store.root).use(node()) / "rows.txt").read_text() == "content"
+
+
+def refusing(replace, folder: Path):
+    """Return Path.replace, which may not move a folder or put something in its place."""
+
+    def refused(path, target):
+        if folder in (Path(path), Path(target)):
+            raise PermissionError(13, "Permission denied")
+        return replace(path, target)
+
+    return refused

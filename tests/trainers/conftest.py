@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from raysweep.records import ModelRef, TrainingRow, TrainingStep
-from raysweep.tables import write_rows
+from raysweep.rows.parquet import write_rows
 from raysweep.trainers.base import Recipe, TrainJob
 from tests.models.tiny import pairs, tiny
 

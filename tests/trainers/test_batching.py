@@ -80,22 +80,22 @@ def test_the_number_of_steps_drops_each_epochs_tail(recipe: Recipe, steps: int) 
 
 
 @pytest.mark.parametrize(
-    ("recipe", "says"),
+    ("recipe", "message"),
     [
         (Recipe(batch_size=16), "fewer than `batch_size: 16`"),
         (Recipe(batch_size=2, workers=3), "3 workers"),
         (Recipe(batch_size=8, epochs=0.5), "not one step"),
     ],
 )
-def test_a_training_that_can_not_take_a_step_is_refused(recipe: Recipe, says: str) -> None:
-    with pytest.raises(UsageError, match=says):
+def test_a_training_that_can_not_take_a_step_is_refused(recipe: Recipe, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         total_steps(8, recipe)
 
 
-@pytest.mark.parametrize(("most", "width"), [(100, 16), (13, 13), (11, 11)])
-def test_rows_are_padded_right_to_a_multiple_of_8_within_the_limit(most: int, width: int) -> None:
+@pytest.mark.parametrize(("max_tokens", "width"), [(100, 16), (13, 13), (11, 11)])
+def test_rows_are_padded_right_to_a_multiple_of_8_within_the_limit(max_tokens: int, width: int) -> None:
     rows: list[dict[str, list[Any]]] = [{"input_ids": [5] * n, "weights": [0.5] * n} for n in (11, 4)]
-    batch = collate(rows, most)
+    batch = collate(rows, max_tokens)
     assert batch["input_ids"].shape == batch["weights"].shape == batch["attention_mask"].shape == (2, width)
     assert batch["attention_mask"].sum(dim=1).tolist() == [11, 4]
     assert batch["weights"].sum(dim=1).tolist() == [5.5, 2]

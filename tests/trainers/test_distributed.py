@@ -4,12 +4,15 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from raysweep.trainers.base import TrainJob
 from raysweep.trainers.full import Full
 from tests.trainers.conftest import FolderServices
+
+pytestmark = pytest.mark.slow
 
 
 def work(rank: int, job: TrainJob, meeting: str) -> None:

@@ -20,11 +20,12 @@ def encode(job: TrainJob, **config: Any) -> Any:
 
 def test_rows_too_long_for_recipe_or_model_are_dropped_and_counted(make_job: Jobs) -> None:
     whole = encode(make_job("llama"))
-    assert (len(whole.rows), whole.dropped, whole.most) == (40, 0, 1024)
+    assert (len(whole.rows), whole.dropped, whole.max_tokens) == (40, {}, 1024)
     limit = sorted(whole.lengths)[20]
     for some in (encode(make_job("llama", max_tokens=limit)), encode(make_job("llama"), max_position_embeddings=limit)):
-        assert some.most == limit == max(some.lengths)
-        assert (len(some.rows), some.dropped) == (sum(n <= limit for n in whole.lengths), 40 - len(some.rows))
+        assert some.max_tokens == limit == max(some.lengths)
+        assert len(some.rows) == sum(n <= limit for n in whole.lengths)
+        assert some.dropped == {f"over {limit} tokens": 40 - len(some.rows)}
 
 
 def test_rehearsed_rows_take_the_clean_text(make_job: Jobs) -> None:

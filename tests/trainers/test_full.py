@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from raysweep.errors import RaysweepError
 from raysweep.models.scratch import prepare_scratch
@@ -16,6 +15,8 @@ from raysweep.trainers.base import TrainJob
 from raysweep.trainers.full import Full
 from tests.models.tiny import FAMILIES, SIZES, make_tiny, pairs
 from tests.trainers.conftest import FolderServices, Interrupted
+
+pytestmark = pytest.mark.slow
 
 Jobs = Callable[..., TrainJob]
 
@@ -31,6 +32,8 @@ def same(one: Path, other: Path) -> bool:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_saved_model_loads_without_raysweep_and_learned_its_rows(family: str, make_job: Jobs) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     job = make_job(family, steps=150, rows=8)
     counts = Full().train(job, FolderServices())
     assert (counts["rows"], counts["rows_dropped"], counts["steps"]) == (8, 0, 150)
@@ -77,6 +80,8 @@ def test_the_seed_decides_the_weights(make_job: Jobs) -> None:
 
 
 def test_from_scratch_the_weights_come_from_the_seed(make_job: Jobs, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
     prepare_scratch("llama", [p + o for p, o in pairs()], 320, SIZES["llama"], tmp_path / "scratch")
     base = ModelRef(str(tmp_path / "scratch"))
     jobs = [

@@ -18,6 +18,8 @@ from raysweep.trainers.lora import Lora, add_adapter
 from tests.models.tiny import FAMILIES
 from tests.trainers.conftest import FolderServices, Interrupted
 
+pytestmark = pytest.mark.slow
+
 Jobs = Callable[..., TrainJob]
 SMALL = {"r": 4, "alpha": 8, "dropout": 0.1}
 

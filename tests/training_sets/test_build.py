@@ -1,4 +1,4 @@
-"""Training sets: which rows are perturbed, and what stays."""
+"""Training sets: which rows are perturbed, and which parts of them stay."""
 
 from collections import Counter
 from itertools import islice
@@ -6,13 +6,13 @@ from itertools import islice
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.mixes import row_methods
 from raysweep.records import SourceRow, Spec
 from raysweep.training_sets.base import TrainingSource
 from raysweep.training_sets.build import build_rows
-from raysweep.training_sets.choice import Choice, Chooser
 from raysweep.training_sets.jsonl import JsonlSource
 from raysweep.training_sets.perturbing import perturb_rows, perturber_of
+from raysweep.training_sets.selection import Choice, Chooser
 from tests.conftest import shared_data
 
 PROSE = "Write a function that returns the largest of several numbers and prints the rest of them."
@@ -39,11 +39,11 @@ PLAIN = Rows([SourceRow(f"{n:04d}", f"{PROSE} Number {n}.", f"output {n}", langu
 def build(source=PLAIN, method="C", ratio=1.0, draw=0, seed=42, size=1.0, compose="draw", **args):
     rows = list(source.rows())
     spec = Spec(method, args | ({"compose": "stack"} if compose == "stack" else {}))
-    parts = PERTURBATIONS.create(spec).parts or (spec,)
+    parts = row_methods(spec)
     methods = {part.name: perturber_of(source, part, seed) for part in parts}
     chooser = Chooser(Choice(ratio, draw, size, compose), len(rows), list(methods), seed)
     drawing = perturber_of(source, spec, seed)
-    choices = [chooser.of(at, drawing.method(row.row_id).name) for at, row in enumerate(rows)]
+    choices = [chooser.methods_of(at, drawing.method(row.row_id).name) for at, row in enumerate(rows)]
     return build_rows(
         rows, choices, dict(zip(methods, perturb_rows(rows, source, list(methods.values())), strict=True))
     )
@@ -180,15 +180,15 @@ def test_stack_applies_the_methods_one_after_the_other():
 
 
 @pytest.mark.parametrize(
-    ("choice", "said"),
+    ("choice", "message"),
     [
         ({"size": 0.0}, "size 0.0 is not above 0"),
         ({"compose": "x"}, "'x' is none of draw"),
         ({"size": 2, "compose": "union"}, "leave out"),
     ],
 )
-def test_choices_that_make_no_sense_are_refused(choice, said):
-    with pytest.raises(UsageError, match=said):
+def test_choices_that_make_no_sense_are_refused(choice, message):
+    with pytest.raises(UsageError, match=message):
         build(**choice)
 
 
@@ -198,6 +198,7 @@ def test_a_ratio_outside_0_to_1_is_refused(ratio):
         build(ratio=ratio)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["C1", "C2", "C3", "W1", "W2", "W3", "S2", "S3"])
 def test_almost_all_published_instructions_change_and_their_code_does_not(method):
     source = JsonlSource(str(shared_data("evol_code", "evol-codealpaca-2k-1.json.gz")))

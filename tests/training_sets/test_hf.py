@@ -1,4 +1,4 @@
-"""Training rows from what the `datasets` package reads."""
+"""Training rows from data sets that the package `datasets` reads."""
 
 import json
 
@@ -57,18 +57,26 @@ def test_columns_of_other_names_are_mapped_and_count_in_the_fingerprint(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("row", "args", "said"),
+    ("row", "args", "message"),
     [
         ({"instructions": "Add.", "output": "1"}, {}, "did you mean 'instructions'.*`instruction_column`"),
         ({"instruction": "Add.", "output": "1"}, {"input_column": "inptu"}, "no column 'inptu'.*`input_column`"),
         ({"instruction": "Add.", "output": 1}, {}, "row 1: `output` must be a string, not 1"),
         ({"instruction": " ", "output": "1"}, {}, "row 1: `instruction` is empty"),
         ({"instruction": "Add.", "output": None}, {}, "row 1: `output` must be a string, not null"),
+        ({"instruction": "Add.", "reply": " "}, {"output_column": "reply"}, "row 1: `reply` is empty, the first"),
     ],
 )
-def test_rows_that_can_not_be_used_are_told(tmp_path, row, args, said):
-    with pytest.raises(UsageError, match=said):
+def test_rows_that_can_not_be_used_are_reported(tmp_path, row, args, message):
+    with pytest.raises(UsageError, match=message):
         source(tmp_path, [row], **args).check()
+
+
+def test_rows_without_an_output_are_left_out_if_asked(tmp_path):
+    rows = [{"instruction": "Add.", "output": output} for output in ("1", " ", "2")]
+    without = source(tmp_path, rows, drop_empty=True)
+    without.check()
+    assert without.size == 2 and [row.row_id for row in without.rows()] == ["0000000", "0000002"]
 
 
 def test_a_constructor_reads_nothing():

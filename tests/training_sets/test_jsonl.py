@@ -25,9 +25,17 @@ def source(tmp_path, text, name="rows.jsonl"):
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS)
 
 
-@pytest.mark.parametrize("text", [LINES, json.dumps(ROWS), json.dumps(ROWS, indent=1), gzip.compress(LINES.encode())])
-def test_lines_arrays_and_gzip_give_the_same_rows(tmp_path, text):
-    rows = list(source(tmp_path, text).rows())
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("rows.jsonl", LINES),
+        ("rows.json", json.dumps(ROWS)),
+        ("rows.json", json.dumps(ROWS, indent=1)),
+        ("rows.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)),
+    ],
+)
+def test_lines_arrays_and_gzip_give_the_same_rows(tmp_path, name, text):
+    rows = list(source(tmp_path, text, name).rows())
     assert [row.instruction for row in rows] == ["Add two numbers.", "Sort it.", "Say hello."]
     assert [row.input for row in rows] == ["", "3, 1", ""]
     assert [row.language for row in rows] == ["python", "sql", ""]
@@ -58,6 +66,11 @@ def test_the_language_is_the_first_fences_tag(tmp_path, output, language):
         (LINES + '{"instruction": "x", "output": 3}\n', "rows.jsonl:4: `output` must be a string, not 3"),
         (LINES + '{"instruction": "x", "output": "y", "input": []}\n', "rows.jsonl:4: `input` must be a string"),
         (LINES + '{"instruction": " \\n", "output": "y"}\n', "rows.jsonl:4: `instruction` is empty; remove the row"),
+        (LINES + '{"instruction": "x", "output": ""}\n', "rows.jsonl:4: `output` is empty, the first of 1 such"),
+        (
+            '{"instruction": "x", "output": " \\n"}\n' * 2 + LINES + '{"instruction": "x", "output": ""}\n',
+            "rows.jsonl:1: `output` is empty, the first of 3 such among 6 rows; .*: remove them, or leave",
+        ),
         ("", "rows.jsonl: the file has no rows"),
     ],
 )
@@ -88,7 +101,7 @@ def test_a_relative_path_is_kept_wherever_the_process_goes(tmp_path, monkeypatch
 
 def test_the_fingerprint_follows_the_content_and_holds_no_path(tmp_path):
     one = source(tmp_path, LINES).fingerprint()
-    assert one == source(tmp_path, gzip.compress(LINES.encode()), "other.gz").fingerprint()
+    assert one == source(tmp_path, gzip.compress(LINES.encode(), mtime=0), "other.gz").fingerprint()
     assert one != source(tmp_path, LINES + LINES).fingerprint()
     assert str(tmp_path) not in json.dumps(one)
 
@@ -98,10 +111,19 @@ def test_the_fingerprint_follows_the_content_and_holds_no_path(tmp_path):
     [
         ("evol_code/evol-codealpaca-2k-1.json.gz", 1966),
         ("evol_code/evol-codealpaca-2k-2.json.gz", 1953),
-        ("code_alpaca/code_alpaca_2k.json.gz", 2017),
     ],
 )
 def test_published_instruction_sets_load(name, count):
     published = JsonlSource(str(shared_data(*name.split("/"))))
     published.check()
     assert len({row.row_id for row in published.rows()}) == count
+
+
+def test_a_published_set_with_empty_outputs_is_refused_with_their_number():
+    path = str(shared_data("code_alpaca", "code_alpaca_2k.json.gz"))
+    published, without = JsonlSource(path), JsonlSource(path, drop_empty=True)
+    without.check()
+    assert without.size == 2015 == len(list(without.rows())) and without.fingerprint() != published.fingerprint()
+    with pytest.raises(UsageError, match=r"code_alpaca_2k.json.gz:1187: `output` is empty, the first of 2 such"):
+        published.check()
+    assert sum(not row.output.strip() for row in published.rows()) == 2

@@ -1,9 +1,11 @@
+"""Training rows of MiniCode."""
+
 from itertools import islice
 
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.problems.minicode import MiniCodeProblems
+from raysweep.problems.minicode.problem_set import MiniCodeProblems
 from raysweep.records import Spec
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.minicode import MiniCodeRows

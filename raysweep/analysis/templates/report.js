@@ -12,22 +12,22 @@
     node.append(...children.filter((child) => child !== null));
     return node;
   };
-  // Control and direction characters and lone surrogates are shown as escapes, so that what is seen is what was written.
+  // Show control and direction characters and lone surrogates as escapes, since the browser would hide or apply them.
   const hidden = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/gu;
   const plain = (text) => text.replace(hidden, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
 
   async function copy(text, button) {
-    let done = true;
+    let copied = true;
     try { await navigator.clipboard.writeText(text); } catch {
       const area = el("textarea", { style: "position:fixed;opacity:0" });
       area.value = text;
       document.body.append(area);
       area.select();
-      done = document.execCommand("copy");
+      copied = document.execCommand("copy");
       area.remove();
     }
     const before = button.dataset.label || (button.dataset.label = button.textContent);
-    button.textContent = done ? "Copied" : "Not allowed";
+    button.textContent = copied ? "Copied" : "Not allowed";
     setTimeout(() => { button.textContent = before; }, 1500);
   }
   for (const button of document.querySelectorAll("[data-copy]")) {
@@ -38,7 +38,7 @@
   // ------------------------------------------------------------------ the samples, as objects
   const data = JSON.parse($("data").textContent);
   const samples = [];
-  const cleanOf = new Map(); // model and problem -> its sample on the clean test set
+  const cleanOf = new Map(); // twin() of a sample -> the sample of the same model, problem and number on the clean test set
   const twin = (s) => JSON.stringify([s.pair.model, s.pair.training_set, s.pair.recipe, s.pair.seed, s.set, s.task, s.draw]);
   for (const pair of data.pairs) {
     const test = data.tests[pair.test];
@@ -54,13 +54,13 @@
   const cleanPrompt = (s) => data.sets[s.set].clean[s.task];
   const broke = (s) => s.clean !== null && s.clean.outcome === "passed" && s.outcome !== "passed" && s.outcome !== "harness_error";
 
-  function parts(sample) { // the prompt's changes: [kind, text]
-    const before = cleanPrompt(sample);
-    let at = 0;
-    return (sample.test.edits[sample.task] || [before.length]).map((edit) => {
+  function parts(sample) { // the pieces of the prompt's comparison with the clean one: [kind, text]
+    const clean = cleanPrompt(sample);
+    let position = 0;
+    return (sample.test.edits[sample.task] || [clean.length]).map((edit) => {
       if (typeof edit === "string") return ["added", edit];
-      at += Math.abs(edit);
-      return [edit > 0 ? "equal" : "removed", before.slice(at - Math.abs(edit), at)];
+      position += Math.abs(edit);
+      return [edit > 0 ? "equal" : "removed", clean.slice(position - Math.abs(edit), position)];
     });
   }
   const prompts = new Map();
@@ -73,11 +73,15 @@
   }
 
   // ------------------------------------------------------------------ filter and address
+  const labelled = (name) => { // "C1 draw 2" -> "neighbouring keys (C1) draw 2"
+    const [code, ...draw] = name.split(/ (?=draw \d+$)/);
+    return [data.words[code] && data.words[code] !== code ? `${data.words[code]} (${code})` : code, ...draw].join(" ");
+  };
   const FIELDS = [
-    ["model", "Model", (s) => s.pair.model], ["set", "Training set", (s) => s.pair.training_set],
+    ["model", "Model", (s) => s.pair.model], ["set", "Training set", (s) => s.pair.training_set, labelled],
     ["recipe", "Recipe", (s) => s.pair.recipe], ["seed", "Seed", (s) => String(s.pair.seed)],
-    ["problems", "Problem set", (s) => data.sets[s.set].problems], ["test", "Test prompts", (s) => s.test.name],
-    ["verdict", "Verdict", (s) => s.outcome],
+    ["problems", "Problem set", (s) => data.sets[s.set].problems], ["test", "Test prompts", (s) => s.test.name, labelled],
+    ["verdict", "Verdict", (s) => s.outcome, (name) => name.replaceAll("_", " ")],
   ];
   const identity = (s) => [...FIELDS.slice(0, 6).map(([, , value]) => value(s)), taskId(s), s.draw].join("~");
   const unset = () => ({ ...Object.fromEntries(FIELDS.map(([name]) => [name, ""])), q: "", broke: "", at: "" });
@@ -85,7 +89,7 @@
   let shown = [];
   let current = -1;
 
-  function opening() { // what a page without an address shows: where the finding comes from
+  function opening() { // the filter of a page without an address: the samples behind the first finding
     const first = samples[0];
     if (!first) return unset();
     const start = { ...unset(), model: first.pair.model, set: first.pair.training_set, test: $("samples").dataset.headline };
@@ -93,13 +97,13 @@
     return some ? { ...start, broke: "1" } : unset();
   }
   function readAddress() {
-    const [place, query] = location.hash.slice(1).split("?");
-    if (place !== "samples" || query === undefined) return null;
+    const [section, query] = location.hash.slice(1).split("?");
+    if (section !== "samples" || query === undefined) return null;
     return { ...unset(), ...Object.fromEntries(new URLSearchParams(query)) };
   }
   const address = () => "#samples?" + new URLSearchParams(Object.entries(state).filter(([, value]) => value !== ""));
   function remember() {
-    try { history.replaceState(null, "", address()); } catch { /* some browsers forbid it for files */ }
+    try { history.replaceState(null, "", address()); } catch { /* some browsers forbid this for local files */ }
   }
 
   function filter() {
@@ -108,12 +112,12 @@
     shown = samples.filter((s) =>
       FIELDS.every(([name, , value]) => !state[name] || value(s) === state[name]) && (!state.broke || broke(s)) &&
       (!q || inText[s.text] || inText[s.detail] || inText[s.stderr] || taskId(s).toLowerCase().includes(q) || promptOf(s).includes(q)));
-    const at = state.at ? shown.findIndex((s) => identity(s) === state.at) : -1;
-    current = at >= 0 ? at : (shown.length ? 0 : -1);
+    const linked = state.at ? shown.findIndex((s) => identity(s) === state.at) : -1;
+    current = linked >= 0 ? linked : (shown.length ? 0 : -1);
     const all = data.pairs.reduce((sum, pair) => sum + pair.total, 0);
     const number = (n) => n.toLocaleString("en");
-    const kept = all > samples.length ? `; the page holds ${number(samples.length)} of ${number(all)}` : "";
-    $("count").textContent = `${number(shown.length)} of ${number(samples.length)} samples${kept}`;
+    const limited = all > samples.length ? `; the page holds ${number(samples.length)} of ${number(all)}` : "";
+    $("count").textContent = `${number(shown.length)} of ${number(samples.length)} samples${limited}`;
     $("rows").style.height = shown.length * ROW + "px";
     reveal();
     detail();
@@ -121,16 +125,16 @@
 
   // ------------------------------------------------------------------ the filter's controls
   const count = (...values) => new Set(samples.map((s) => JSON.stringify(values.map((value) => value(s))))).size;
-  // Recipe and seed are asked for only where model and training set leave them open.
-  const tells = (name, value) => !["recipe", "seed"].includes(name) || count(FIELDS[0][2], FIELDS[1][2], value) > count(FIELDS[0][2], FIELDS[1][2]);
+  // Recipe and seed have a control only if model and training set don't determine them.
+  const isOpen = (name, value) => !["recipe", "seed"].includes(name) || count(FIELDS[0][2], FIELDS[1][2], value) > count(FIELDS[0][2], FIELDS[1][2]);
   function controls() {
     const change = (name, value) => { state = { ...state, [name]: value, at: "" }; remember(); filter(); };
-    const nodes = FIELDS.map(([name, label, value]) => {
+    const nodes = FIELDS.map(([name, label, value, shown]) => {
       const values = [...new Set(samples.map(value))];
-      const options = values.map((v) => el("option", { value: v, selected: state[name] === v }, name === "verdict" ? v.replaceAll("_", " ") : v));
+      const options = values.map((v) => el("option", { value: v, selected: state[name] === v }, shown ? shown(v) : v));
       const all = el("option", { value: "" }, "all");
       const select = el("select", { id: "f-" + name, onchange: (event) => change(name, event.target.value) }, all, ...options);
-      return values.length > 1 && tells(name, value) ? el("label", {}, label, select) : null;
+      return values.length > 1 && isOpen(name, value) ? el("label", {}, label, select) : null;
     });
     const search = el("input", { type: "search", id: "f-q", placeholder: "task, prompt, completion, error", oninput: (e) => change("q", e.target.value) });
     search.value = state.q;
@@ -140,10 +144,10 @@
       el("label", { class: "check" }, box, "passed clean, failed perturbed"), el("button", { type: "reset" }, "Show all"));
   }
 
-  // ------------------------------------------------------------------ the list: only what is in view is in the page
+  // ------------------------------------------------------------------ the list: the page holds only the lines in view
   const good = (s) => s.outcome === "passed";
   const mark = (s) => el("span", { class: good(s) ? "good" : "bad", title: s.outcome, role: "img", "aria-label": s.outcome }, good(s) ? "✓" : "✗");
-  const about = (s) => FIELDS.slice(0, 6).filter(([name]) => $("f-" + name)).map(([, , value]) => value(s)).join(" · ");
+  const about = (s) => FIELDS.slice(0, 6).filter(([name]) => $("f-" + name)).map(([, , value, shown]) => (shown ? shown(value(s)) : value(s))).join(" · ");
   function paint() {
     const list = $("list");
     const first = Math.max(0, Math.floor(list.scrollTop / ROW) - 4);
@@ -155,7 +159,7 @@
       options.push(el("div", {
         class: "option", role: "option", id: "option-" + i, style: `top:${i * ROW}px`, "aria-selected": String(i === current),
         "aria-setsize": shown.length, "aria-posinset": i + 1, onclick: () => select(i),
-      }, el("b", {}, taskId(s) + (s.draw ? ` · draw ${s.draw}` : "")), el("span", { class: "where" }, about(s)), marks));
+      }, el("b", {}, taskId(s) + (s.draw ? ` · sample ${s.draw}` : "")), el("span", { class: "where" }, about(s)), marks));
     }
     $("rows").replaceChildren(...options);
     if (current >= 0) list.setAttribute("aria-activedescendant", "option-" + current); else list.removeAttribute("aria-activedescendant");
@@ -185,30 +189,30 @@
       .map(([kind, text]) => (kind === "equal" ? plain(text) : el(tag, {}, plain(text))));
     return [label("Prompt"), el("pre", { tabindex: "0" }, ...spans)];
   }
-  const written = (s, note) => [
+  const completion = (s, note) => [
     label("Completion" + note),
     data.texts[s.text] ? el("pre", { tabindex: "0" }, plain(data.texts[s.text])) : el("p", { class: "nothing" }, "empty"),
-    ...block("What happened", data.texts[s.detail], "said"), ...block("Error output", data.texts[s.stderr]),
+    ...block("What happened", data.texts[s.detail], "reason"), ...block("Error output", data.texts[s.stderr]),
   ];
   function side(s, title, prompt, note) {
-    const rest = s ? written(s, note) : [el("p", { class: "nothing" }, "no result on the clean prompt")];
+    const rest = s ? completion(s, note) : [el("p", { class: "nothing" }, "no result on the clean prompt")];
     return el("div", {}, el("h4", {}, title, s ? verdict(s) : null), ...prompt, ...rest);
   }
   function detail() {
     const s = shown[current];
-    if (!s) { $("detail").replaceChildren(el("p", { class: "nothing" }, "No sample fits this filter.")); return; }
+    if (!s) { $("detail").replaceChildren(el("p", { class: "nothing" }, "No sample matches this filter.")); return; }
     const link = (event) => { state = { ...state, at: identity(s) }; remember(); copy(location.href.split("#")[0] + address(), event.currentTarget); };
     const bar = el("div", { class: "bar" }, el("h3", {}, taskId(s)),
       el("button", { type: "button", id: "previous", "aria-label": "Previous sample", onclick: () => select(current - 1) }, "←"),
       el("button", { type: "button", id: "next", "aria-label": "Next sample", onclick: () => select(current + 1) }, "→"),
       el("button", { type: "button", onclick: link }, "Copy link"));
     const method = s.test.methods[s.task];
-    const drawn = method && method !== s.test.name ? `, this prompt by ${method}` : "";
+    const member = method && method !== s.test.name ? `, this prompt perturbed by ${labelled(method)}` : "";
     const damaged = s.test.broken.includes(s.task) ? " · the prompt no longer compiles" : "";
-    const title = el("p", { class: "about" }, `${about(s)}${drawn}${damaged} · ${current + 1} of ${shown.length.toLocaleString("en")}`);
+    const title = el("p", { class: "about" }, `${about(s)}${member}${damaged} · ${current + 1} of ${shown.length.toLocaleString("en")}`);
     const same = s.clean && s.clean.text === s.text ? " (the same)" : "";
     const columns = s.test.name === "clean" ? [side(s, "Clean", promptBlock(s, "", ""), "")]
-      : [side(s.clean, "Clean", promptBlock(s, "removed", "del"), ""), side(s, "Perturbed: " + s.test.name, promptBlock(s, "added", "ins"), same)];
+      : [side(s.clean, "Clean", promptBlock(s, "removed", "del"), ""), side(s, "Perturbed: " + labelled(s.test.name), promptBlock(s, "added", "ins"), same)];
     $("detail").replaceChildren(bar, title, el("div", { class: "sides" }, ...columns));
     $("detail").scrollTop = 0;
   }

@@ -1,4 +1,4 @@
-"""The contract of a source of synonyms: words of WordNet, from one copy of it or another."""
+"""The contract of a source of synonyms: the synsets of some copy of WordNet."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from raysweep.registry import Registry
 
 
 class Synonyms(ABC):
-    """The synsets of English words, each known by its first word.
+    """The synsets of English words, each represented by its first word.
 
-    The constructor is cheap where nothing has to be loaded and raises UsageError where the source can't be used here.
+    The constructor raises UsageError if the source can't be used on this machine.
     """
 
     name: ClassVar[str]
@@ -25,14 +25,15 @@ class Synonyms(ABC):
             word: in lower case, inflected or not.
             upos: NOUN, VERB, ADJ or ADV (Universal Dependencies); other parts of speech have no synsets.
 
-        Heads are in lower case and several words are joined with blanks (``phone number``). The word itself is among
-        them where it is a synset's first word.
+        Returned words are in lower case; those of several parts are joined with blanks (``phone number``). The word
+        itself is included if it is the first word of a synset.
         """
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, str]:
-        """Return what the synonyms depend on, for keys and manifests; never a path."""
+        """Return the version of the source, for keys and manifests; never a path."""
 
 
-SYNONYMS: Registry[Synonyms] = Registry("source of synonyms", "raysweep.language.synonyms")
-"""Sources of synonyms: one file a source."""
+SYNONYMS: Registry[Synonyms] = Registry("source of synonyms", "raysweep.language.synonyms", Synonyms)
+DEFAULT_SYNONYMS = "wordnet"
+"""Registered sources of synonyms."""

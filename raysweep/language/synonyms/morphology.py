@@ -1,4 +1,4 @@
-"""From an inflected word to the forms that WordNet lists: Morphy, WordNet's own lemmatiser.
+"""Reduces inflected words to the forms that WordNet lists, as WordNet's lemmatiser Morphy does.
 
 Source: https://wordnet.princeton.edu/documentation/morphy7wn; the order of forms is that of nltk's WordNet reader.
 """
@@ -25,25 +25,26 @@ _DETACH: Mapping[str, Sequence[tuple[str, str]]] = {
 
 
 def base_forms(word: str, upos: str, known: Container[str], exceptions: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the known forms of a word: irregular ones, else those that detaching endings gives.
+    """Return the known forms of a word: irregular ones if there are any, else the word with endings detached.
 
     Args:
         word: in lower case.
         upos: NOUN, VERB, ADJ or ADV.
         known: WordNet's entries of that part of speech.
-        exceptions: irregular forms of that part of speech and what they come from.
+        exceptions: irregular forms of that part of speech, with their base forms.
     """
     if word in exceptions:
         return _known([word, *exceptions[word]], known)
     forms = _detached([word], upos)
-    found = _known([word, *forms], known)
-    while forms and not found:
+    entries = _known([word, *forms], known)
+    while forms and not entries:
         forms = _detached(forms, upos)
-        found = _known(forms, known)
-    return found
+        entries = _known(forms, known)
+    return entries
 
 
 def _detached(forms: Sequence[str], upos: str) -> list[str]:
+    """Return the forms with each ending that fits replaced."""
     endings = _DETACH.get(upos, ())
     return [form[: -len(old)] + new for form in forms for old, new in endings if form.endswith(old)]
 

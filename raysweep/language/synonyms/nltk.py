@@ -1,6 +1,6 @@
-"""Synonyms `nltk`: the WordNet that is installed for nltk, whichever version that is.
+"""Synonyms `nltk`: the WordNet that is installed for nltk, in whichever version.
 
-Nothing is downloaded: ``python -m nltk.downloader wordnet omw-1.4`` does that once.
+Nothing is downloaded here; ``python -m nltk.downloader wordnet omw-1.4`` installs it once.
 """
 
 from __future__ import annotations

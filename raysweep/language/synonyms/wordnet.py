@@ -1,7 +1,7 @@
 """Synonyms `wordnet`: all of WordNet 3.0 as one table, which ships with raysweep.
 
-`python -m raysweep.language.synonyms.wordnet_table` builds it from Debian's package `wordnet-base`; the licence stands
-in `WORDNET-LICENSE` beside it. Cite: G. A. Miller, WordNet: A Lexical Database for English, CACM 38(11), 1995.
+`python -m raysweep.language.synonyms.wordnet_table` builds it from Debian's package `wordnet-base`; the licence is
+`WORDNET-LICENSE` beside it. Cite: G. A. Miller, WordNet: A Lexical Database for English, CACM 38(11), 1995.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from raysweep.language.synonyms.morphology import base_forms
 TABLE = "wordnet.tsv.gz"
 VERSION = "3.0"
 SELF = "="
-"""Stands in the table for the entry itself."""
+"""The table's sign for the entry itself."""
 Entries = Mapping[str, str]
 
 
 @SYNONYMS.register("wordnet")
 class ShippedWordNet(Synonyms):
-    """WordNet 3.0 as shipped: the same words on every machine. Loads once a process, in 0.2 s and 30 MiB."""
+    """WordNet 3.0 as shipped: the same words on every machine. A process loads it once, in 0.2 s and 30 MiB."""
 
     def heads(self, word: str, upos: str) -> Sequence[str]:
         """Return the first words of a word's synsets."""
@@ -39,10 +39,10 @@ def _heads(word: str, upos: str) -> tuple[str, ...]:
     entries, exceptions = _table()
     if upos not in entries:
         return ()
-    found: list[str] = []
+    heads: list[str] = []
     for form in base_forms(word, upos, entries[upos], exceptions[upos]):
-        found += [form if head == SELF else head for head in entries[upos][form].split(" ")]
-    return tuple(head.replace("_", " ") for head in found)
+        heads += [form if head == SELF else head for head in entries[upos][form].split(" ")]
+    return tuple(head.replace("_", " ") for head in heads)
 
 
 @cache

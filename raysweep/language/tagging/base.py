@@ -1,4 +1,4 @@
-"""The contract of a part-of-speech tagger: the words of a sentence in, Penn Treebank tags out."""
+"""The contract of a part-of-speech tagger: takes the words of a sentence and returns Penn Treebank tags."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from raysweep.registry import Registry
 
 
 class Tagger(ABC):
-    """Tags words in context, the same ones for the same sentence in any process.
+    """Tags words in context; a sentence gets the same tags in every process.
 
-    The constructor is cheap and raises UsageError where the tagger can't be used here; a model is loaded at the first
-    sentence, once a process.
+    The constructor is cheap and raises UsageError if the tagger can't be used on this machine. A model is loaded at the
+    first sentence, once in each process.
     """
 
     name: ClassVar[str]
 
     @abstractmethod
     def tag(self, words: Sequence[str]) -> list[str]:
-        """Return one Penn Treebank tag a word (``VBZ``, ``NNS``).
+        """Return one Penn Treebank tag (``VBZ``, ``NNS``) for each word.
 
         Args:
-            words: of one sentence, clitics apart (``is n't``), punctuation too; none is empty.
+            words: of one sentence, with clitics split off (``is n't``) and punctuation marks; none is empty.
         """
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, str]:
-        """Return what the tags depend on, for keys and manifests: the package and the model, with versions."""
+        """Return the versions of the package and of the model, for keys and manifests."""
 
 
-TAGGERS: Registry[Tagger] = Registry("tagger", "raysweep.language.tagging")
-"""Part-of-speech taggers: one file a tagger."""
+TAGGERS: Registry[Tagger] = Registry("tagger", "raysweep.language.tagging", Tagger)
+DEFAULT_TAGGER = "hanta"
+"""Registered part-of-speech taggers."""
 
 _UPOS = {"NN": "NOUN", "VB": "VERB", "JJ": "ADJ", "RB": "ADV"}
 
 
 def upos(tag: str) -> str:
-    """Return the universal part of speech of a Penn tag; empty for all but common nouns, verbs, adjectives, adverbs."""
+    """Return the universal part of speech of a Penn tag; empty unless common noun, verb, adjective or adverb."""
     return "" if tag.startswith("NNP") else _UPOS.get(tag[:2], "")

@@ -1,7 +1,7 @@
-"""Tagger `hanta`: HanTa's English model, which its wheel brings; pure Python, nothing to download.
+"""Tagger `hanta`: HanTa's English model, which its wheel contains; pure Python, nothing to download.
 
 Source: C. Wartena, A Probabilistic Morphology Model for German Lemmatization, KONVENS 2019;
-https://github.com/wartaal/HanTa. Its tags are those of the British National Corpus (C5), read here as Penn's.
+https://github.com/wartaal/HanTa. Its tags, the British National Corpus' (C5), are mapped to Penn's here.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class HanTaTagger(Tagger):
     """HanTa: about 25,000 words a second on one core."""
 
     def tag(self, words: Sequence[str]) -> list[str]:
-        """Return one Penn tag a word; punctuation is tagged as itself."""
+        """Return one Penn tag for each word; the tag of a punctuation mark is the mark."""
         if not words:
             return []
         model, names = _model()
@@ -71,23 +71,23 @@ def _model() -> tuple[Any, dict[int, str]]:
     from HanTa import HanoverTagger as hanta
 
     class Quick(hanta.HanoverTagger):  # type: ignore[misc]
-        """HanTa, whose words are looked up once, and whose search over a sentence tries a word's own tags only."""
+        """HanTa with a cache of words and a faster search: it tries only the tags that a word can have."""
 
-        @lru_cache(maxsize=65_536)  # noqa: B019  # one object a process
+        @lru_cache(maxsize=65_536)  # noqa: B019  # a process has one such object
         def chances(self, word: str, cased: bool) -> dict[int, float]:
-            """Return the tags of a word with their log chances; none where any tag will do."""
-            found = dict(self._tag_word(word, cutoff=5, casesensitive=cased, conditional=True))
-            return {} if found.keys() <= {hanta.UNKNOWN} else found
+            """Return the log probability of each tag of a word; empty if every tag is possible."""
+            by_tag = dict(self._tag_word(word, cutoff=5, casesensitive=cased, conditional=True))
+            return {} if by_tag.keys() <= {hanta.UNKNOWN} else by_tag
 
         def tag_sent_viterbi(self, sent: Sequence[str], casesensitive: bool = True) -> list[int]:
-            """Return the best tags of a sentence, the same as HanTa's."""
+            """Return the best tags of a sentence, equal to those of HanTa's own search."""
             row: dict[tuple[int, int], float] = {(hanta.EMPTY, hanta.START): 0.0}
-            came: list[dict[tuple[int, int], tuple[int, int]]] = []
-            for at, word in enumerate(sent):
-                chances = self.chances(word, casesensitive and at > 0)
+            came_from: list[dict[tuple[int, int], tuple[int, int]]] = []
+            for index, word in enumerate(sent):
+                chances = self.chances(word, casesensitive and index > 0)
                 bound = sorted(row.values(), reverse=True)[5] - 1 if len(row) > 5 else _LOWEST
                 best: dict[tuple[int, int], float] = {}
-                origin: dict[tuple[int, int], tuple[int, int]] = {}
+                previous: dict[tuple[int, int], tuple[int, int]] = {}
                 for state, before in row.items():
                     if before < bound:
                         continue
@@ -98,20 +98,21 @@ def _model() -> tuple[Any, dict[int, str]]:
                         chance = before + follows[tag] + (chances[tag] if chances else 0)
                         reached = (state[1], tag)
                         if chance > _LOWEST and chance > best.get(reached, -math.inf):
-                            best[reached], origin[reached] = chance, state
-                came.append(origin)
+                            best[reached], previous[reached] = chance, state
+                came_from.append(previous)
                 row = best
-            return self._path(row, came) if row else [hanta.UNKNOWN] * len(sent)
+            return self._path(row, came_from) if row else [hanta.UNKNOWN] * len(sent)
 
         def _path(
-            self, row: dict[tuple[int, int], float], came: list[dict[tuple[int, int], tuple[int, int]]]
+            self, row: dict[tuple[int, int], float], came_from: list[dict[tuple[int, int], tuple[int, int]]]
         ) -> list[int]:
+            """Follow the best last state back to the sentence's start."""
             ends = {s: before + self.LP_trans_word[s].get(hanta.END, -math.inf) for s, before in row.items()}
             state = max(ends, key=lambda state: ends[state])
             tags = []
-            for origin in reversed(came):
+            for previous in reversed(came_from):
                 tags.append(state[1])
-                state = origin[state]
+                state = previous[state]
             return tags[::-1]
 
     model = Quick(_MODEL)

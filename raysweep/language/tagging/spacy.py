@@ -1,4 +1,4 @@
-"""Tagger `spacy`: spaCy's `en_core_web_sm`, as ReCode uses it, where both are installed.
+"""Tagger `spacy`: spaCy's model `en_core_web_sm`, which ReCode uses; both must be installed.
 
 ``pip install spacy`` and ``python -m spacy download en_core_web_sm`` install them; nothing is downloaded here.
 """
@@ -33,7 +33,7 @@ class SpacyTagger(Tagger):
             )
 
     def tag(self, words: Sequence[str]) -> list[str]:
-        """Return one Penn tag a word."""
+        """Return one Penn tag for each word."""
         pipeline, doc_of = _pipeline()
         return [token.tag_ for token in pipeline(doc_of(words))]
 

@@ -1,8 +1,8 @@
 """Translator `apertium`: English to Spanish and back with Apertium's programs, offline and on the CPU.
 
-A stand-in for neural translation where there is no model: rules and dictionaries, so meaning and grammar suffer in
-other ways than with the study's FSMT. Code words and some technical words are kept from being translated.
-Source: https://www.apertium.org; Debian packages apertium and apertium-eng-spa, called as programs.
+A substitute for machines without a neural model. It uses rules and dictionaries, so meaning and grammar suffer in other
+ways than with the study's FSMT. Code words and some technical words are not translated.
+Source: https://www.apertium.org; the programs of the Debian packages apertium and apertium-eng-spa.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ parentheses positive prefix prime program row rows column columns returns return
 strings substring suffix sum true tuple tuples uppercase value values vowel vowels word words zero
 """
 _GLOSSARY = re.compile(rf"\b(?:{'|'.join(_KEPT.split())})\b", re.IGNORECASE)
-"""Words that lose their technical meaning on the way: string, list, prime, return."""
+"""Words that would lose their technical meaning in translation, such as string, list, prime and return."""
 _DISTRUSTED = re.compile(r"gift['’]t|\b(?:die|dud|bones)\b", re.IGNORECASE)
-"""What wrong senses come back as."""
+"""Words that show that a word was translated in a wrong sense."""
 _PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
 _KEEP = "<apertium-notrans>{}</apertium-notrans>"
 _KEEPING = re.compile(r"</?apertium-notrans>")
-_SECONDS = 600
-_AT_ONCE = 2000
+_PADDING = "A house is big."
+_TIMEOUT_S = 600
+_BATCH = 2000
 """Sentences in one call of the program."""
 
 
@@ -42,17 +43,17 @@ class Apertium(Translator):
     """Apertium's rules: English, Spanish, English; about 200 docstrings a second."""
 
     def lacks(self) -> str:
-        """Say which packages to install where the program or the pair of languages isn't there."""
+        """Return which packages to install if the program or the language pair is missing."""
         return "" if _has_pairs() else "Apertium isn't installed; apt install apertium apertium-eng-spa"
 
     def back_translate(self, sentences: Sequence[Sentence]) -> list[str | None]:
-        """Translate in one call of the program for each direction."""
-        found: list[str | None] = []
-        for at in range(0, len(sentences), _AT_ONCE):
-            some = sentences[at : at + _AT_ONCE]
-            made = [html.unescape(_KEEPING.sub("", text)) for text in _round_trip([_marked(s) for s in some])]
-            found += [_checked(sentence, text) for sentence, text in zip(some, made, strict=True)]
-        return found
+        """Translate in large batches, each with one call of the program for each direction."""
+        translations: list[str | None] = []
+        for start in range(0, len(sentences), _BATCH):
+            batch = sentences[start : start + _BATCH]
+            texts = _round_trip([_marked(sentence) for sentence in batch])
+            translations += [_checked(sentence, text) for sentence, text in zip(batch, texts, strict=True)]
+        return translations
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return the versions of the program and of the dictionaries."""
@@ -60,7 +61,7 @@ class Apertium(Translator):
 
 
 def _marked(sentence: Sentence) -> str:
-    """Return a sentence as HTML, with what must not be translated marked."""
+    """Return a sentence as HTML, with marks around the words that must not be translated."""
     pieces = []
     for piece in sentence:
         text = html.escape(piece.text, quote=False)
@@ -69,8 +70,8 @@ def _marked(sentence: Sentence) -> str:
 
 
 def _checked(sentence: Sentence, translated: str) -> str | None:
-    """Return a translation with the first letters of its sentence, or None."""
-    text = " ".join(translated.split())
+    """Return a translation as text with the sentence's first capitals, or None if it is not believable."""
+    text = " ".join(html.unescape(_KEEPING.sub("", translated)).split())
     clean = "".join(piece.text for piece in sentence)
     if (
         not is_believable(sentence, text)
@@ -78,18 +79,23 @@ def _checked(sentence: Sentence, translated: str) -> str | None:
         or _GLOSSARY.findall(text.lower()) != (_GLOSSARY.findall(clean.lower()))
     ):
         return None
-    first, second = clean.split(" ", 1)[0], text.split(" ", 2)
-    if len(second) > 1 and second[0] == first and clean[len(first) + 1 : len(first) + 2].islower():
-        second[1] = second[1][:1].lower() + second[1][1:]  # after a word that was kept it begins another sentence
-    return " ".join(second)
+    first, words = clean.split(" ", 1)[0], text.split(" ", 2)
+    if len(words) > 1 and words[0] == first and clean[len(first) + 1 : len(first) + 2].islower():
+        words[1] = words[1][:1].lower() + words[1][1:]  # Apertium begins a new sentence after an untranslated word
+    return " ".join(words)
 
 
 def _round_trip(texts: Sequence[str]) -> list[str]:
-    page = "\n".join(f"<p>{text}</p>" for text in texts)
-    made = _PARAGRAPH.findall(_translate(_translate(page, _THERE), _BACK))
-    if len(made) != len(texts):
-        raise RaysweepError(f"apertium returned {len(made)} of {len(texts)} sentences")
-    return made
+    """Return HTML texts translated to Spanish and back; raise RaysweepError if some are lost.
+
+    Apertium loses the last text of a page if it has a ``^`` in a marked word, so such a page gets one more text.
+    """
+    for padding in ([], [_PADDING]):
+        page = "\n".join(f"<p>{text}</p>" for text in [*texts, *padding])
+        returned = _PARAGRAPH.findall(_translate(_translate(page, _THERE), _BACK))
+        if len(returned) == len(texts) + len(padding):
+            return returned[: len(texts)]
+    raise RaysweepError(f"apertium returned {len(returned)} of {len(texts) + 1} sentences")
 
 
 def _translate(page: str, pair: str) -> str:
@@ -98,7 +104,7 @@ def _translate(page: str, pair: str) -> str:
             ["apertium", "-u", "-f", "html", pair],
             input=page.encode(),
             capture_output=True,
-            timeout=_SECONDS,
+            timeout=_TIMEOUT_S,
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
@@ -116,7 +122,7 @@ def _has_pairs() -> bool:
 
 @cache
 def _version(package: str) -> str:
-    """Return a Debian package's version; where there is no such package, the program's own for all."""
+    """Return a Debian package's version, or that of the program `apertium` if there is no such package."""
     commands = (["dpkg-query", "--show", "--showformat=${Version}", package], ["apertium", "-V"])
     for command in commands:
         if shutil.which(command[0]):

@@ -1,4 +1,4 @@
-"""The contract of a back-translation engine: English sentences to another language and back."""
+"""The contract of a back-translation engine: translates English sentences to another language and back."""
 
 from __future__ import annotations
 
@@ -9,61 +9,60 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from raysweep.errors import UsageError
-from raysweep.records import Segment
+from raysweep.records import Segment, Spec
 from raysweep.registry import Registry
 
 Sentence = Sequence[Segment]
-"""Natural and verbatim pieces, on one line when joined."""
+"""The natural and verbatim pieces of one sentence, without line breaks."""
 AUTO = "auto"
 _LENGTHS = (0.6, 1.6)
-"""Between these multiples of its length a translation is believed."""
+"""The shortest and longest believable translation, as multiples of the sentence's length."""
 _NUMBER = re.compile(r"\d+")
 
 
 class Translator(ABC):
-    """Translates sentences and back; the same ones give the same texts.
+    """Translates sentences to another language and back; equal sentences give equal texts.
 
-    The constructor is cheap; models are loaded at the first sentence, once a process.
+    The constructor is cheap; models are loaded at the first sentence, once in each process.
     """
 
     name: ClassVar[str]
-    neural: ClassVar[bool] = False  # a model, which is faster on an accelerator
+    neural: ClassVar[bool] = False  # True for a model, which is faster on an accelerator
 
     @abstractmethod
     def lacks(self) -> str:
-        """Say what keeps the engine from being used here, and the way out; empty when nothing does. Cheap."""
+        """Return what this machine lacks to use the engine and how to get it; empty if nothing is missing. Cheap."""
 
     @abstractmethod
     def back_translate(self, sentences: Sequence[Sentence]) -> list[str | None]:
-        """Return each sentence there and back, its verbatim pieces as they were and in their order, or None.
+        """Return each sentence translated and back, with its verbatim pieces unchanged and in order.
 
-        None stands for a translation that isn't believed (`is_believable`): the sentence stays as it is.
+        None stands for a sentence whose translation is not believable (`is_believable`): it stays as it is.
         """
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, str]:
-        """Return what texts depend on, for keys and manifests: engine, models or dictionaries, versions."""
+        """Return the engine with its models or dictionaries and their versions, for keys and manifests."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether it could be used at once and without a network."""
+        """True if the engine can be used at once and without a network."""
         return not self.lacks()
 
 
-TRANSLATORS: Registry[Translator] = Registry("translator", "raysweep.language.translation")
-"""Back-translation engines: one file an engine."""
+TRANSLATORS: Registry[Translator] = Registry("translator", "raysweep.language.translation", Translator)
+"""Registered back-translation engines."""
 
 _PREFERRED = ("fsmt", "apertium")
+"""What ``auto`` tries, in this order."""
 
 
 def resolve(name: str, **args: object) -> str:
-    """Return the name of a translator; for ``auto`` the first that is ready here: the study's, then the offline one.
+    """Return the name of a translator; for ``auto`` the first one that is ready on this machine.
 
     Raises:
-        UsageError: an unknown name, one that can't be used here, or none that is ready.
+        UsageError: the name is unknown, the translator can't be used here, or for ``auto`` none is ready.
     """
-    from raysweep.records import Spec
-
     if name != AUTO:
         if lack := TRANSLATORS.create(Spec(name, args)).lacks():
             raise UsageError(f"translator {name}: {lack}")
@@ -80,7 +79,7 @@ def resolve(name: str, **args: object) -> str:
 
 
 def is_believable(sentence: Sentence, translated: str) -> bool:
-    """Tell whether a translation has the sentence's verbatim pieces in order, its numbers, and about its length."""
+    """Return True if a translation has the sentence's verbatim pieces in order, its numbers, and about its length."""
     text = "".join(piece.text for piece in sentence)
     least, most = (share * len(text) for share in _LENGTHS)
     return (
@@ -91,14 +90,14 @@ def is_believable(sentence: Sentence, translated: str) -> bool:
 
 
 def locate(sentence: Sentence, translated: str) -> list[int] | None:
-    """Return where a sentence's verbatim pieces stand in its translation as words of their own; None if they don't."""
-    places, at = [], 0
+    """Return the position of each verbatim piece in a translation, or None if one is missing or part of a word."""
+    positions, end = [], 0
     for piece in sentence:
         if not piece.natural:
             before, after = ((r"\w" if edge.isalnum() else "(?!)") for edge in (piece.text[0], piece.text[-1]))
-            found = re.compile(f"(?<!{before}){re.escape(piece.text)}(?!{after})").search(translated, at)
-            if found is None:
+            match = re.compile(f"(?<!{before}){re.escape(piece.text)}(?!{after})").search(translated, end)
+            if match is None:
                 return None
-            places.append(found.start())
-            at = found.end()
-    return places
+            positions.append(match.start())
+            end = match.end()
+    return positions

@@ -1,58 +1,13 @@
-"""MiniCode: an embedded world of small, seeded, HumanEval-shaped problems; it shows the engine without a download.
+"""Generates MiniCode, a seeded world of small programming problems that needs no download.
 
-Validation and test hold wordings and combinations of parts that training rows (`raysweep.training_sets.minicode`) never
-show. It is no evidence about real models: the world was made so that the effect of noisy prompts is visible.
+Begin with problem_set.py; world.py draws the tasks from families of equal meaning.
+
+    problem_set.py   registers the problem set `minicode`
+    world.py         draws tasks: families, hold-outs, names, constants, wordings
+    families.py      defines a family of tasks: one meaning, all its wordings, its code, its split
+    atoms.py         lists the 80 basic families
+    compositions.py  builds the 307 families that combine parts, over lists, strings and words
+    tests.py         chooses the inputs that make a problem's tests
+    inputs.py        draws inputs, edge cases first
+    mutants.py       changes a reference into near misses, on which good tests fail
 """
-
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, get_args
-
-from raysweep.errors import UsageError, did_you_mean
-from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.minicode.families import Split
-from raysweep.problems.minicode.world import GENERATOR_VERSION, evaluation_tasks, tests_of
-from raysweep.programs import Limits
-from raysweep.records import Problem
-
-STOP = ("\ndef", "\n#", "\nif", "\nclass", "\n\n\n")
-"""What ends a completion: SafeCoder's stop strings and a double blank line (study.md section 6)."""
-
-
-@PROBLEMS.register("minicode")
-class MiniCodeProblems(ProblemSet):
-    """The first `count` problems of a world's validation or test split.
-
-    Raises:
-        UsageError: the split isn't one, or `count` isn't positive.
-    """
-
-    limits: ClassVar[Limits] = Limits(timeout=1.0)
-
-    def __init__(self, world: int, split: str = "test", count: int = 240) -> None:
-        splits = [name for name in get_args(Split) if name != "train"]
-        if split not in splits:
-            raise UsageError(f"minicode: split {split!r} is none of {', '.join(splits)}{did_you_mean(split, splits)}")
-        if count < 1:
-            raise UsageError(f"minicode: count is {count}; it must be at least 1")
-        self.world, self.count = world, count
-        self.split: Split = "test" if split == "test" else "validation"
-
-    def problems(self) -> Sequence[Problem]:
-        """Draw the problems and choose their tests (about 5 ms each)."""
-        return [
-            Problem(
-                task_id=f"MiniCode/{index}",
-                prompt=task.prompt,
-                entry_point=task.name,
-                test=tests_of(task, self.world, self.split, index),
-                reference=task.body,
-                stop=STOP,
-            )
-            for index, task in enumerate(evaluation_tasks(self.world, self.split, self.count))
-        ]
-
-    def fingerprint(self) -> Mapping[str, Any]:
-        """Return the generator's version and the arguments."""
-        return {"generator": GENERATOR_VERSION, "world": self.world, "split": self.split, "count": self.count}

@@ -1,6 +1,6 @@
-"""The 80 atoms: small functions that are no composition of others, each with its wordings.
+"""The 80 atoms: families of small functions that combine no others.
 
-A row: name, prose pattern, body. The name is also the informative function name.
+Each row holds name, prose pattern and body; see `families.Family`.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ WORDS = [
     ("by_length", "(Sort|Order|Arrange) the words by (length|size)", "return sorted({x}, key=len)"),
 ]
 
-_TABLES: dict[Argument, list[tuple[str, str, str]]] = {
+_ROWS: dict[Argument, list[tuple[str, str, str]]] = {
     "pair": PAIR,
     "int": INT,
     "nat": NAT,
@@ -130,7 +130,5 @@ _TABLES: dict[Argument, list[tuple[str, str, str]]] = {
 def families() -> list[Family]:
     """Return the atoms."""
     return [
-        Family(name, "atoms", argument, prose, body)
-        for argument, table in _TABLES.items()
-        for name, prose, body in table
+        Family(name, "atoms", argument, prose, body) for argument, table in _ROWS.items() for name, prose, body in table
     ]

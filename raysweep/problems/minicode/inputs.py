@@ -1,7 +1,7 @@
-"""Inputs for the functions of MiniCode: random ones, and the ones that tell near misses apart.
+"""Draws inputs for MiniCode's functions: random ones, and edge cases, on which near misses of a function go wrong.
 
-An input is the tuple of a call's arguments. The constants of a task are met on purpose: numbers around ``k``, words of
-``k`` letters, the letter ``c`` in first, middle and last place, lists of which a filter leaves nothing.
+An input is the tuple of a call's arguments. Edge cases aim at a task's constants: numbers around ``k``, words of ``k``
+letters, the letter ``c`` in first, middle and last place, lists of which a filter removes everything.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ Input = tuple[Any, ...]
 Constants = Mapping[str, int | str]  # k and j: 2 to 9; c: a letter
 
 LETTERS = "abdelnst"
-"""What a letter constant is drawn from."""
+"""The letters that a letter constant can be."""
 
-_MIXED = "aeioubdlnstAEBDNST"
-_FOREIGN = "  0379 .-"
+_MIXED_CASE = "aeioubdlnstAEBDNST"
+_NO_LETTERS = "  0379 .-"
 
 
 def draw_input(argument: Argument, constants: Constants, rng: Random) -> Input:
-    """Return one random input of a function that takes `argument`."""
+    """Return one random input for a function that takes `argument`."""
     return _DRAW[argument](rng, int(constants.get("k", 5)), str(constants.get("c", "e")))
 
 
 def draw_pool(argument: Argument, constants: Constants, rng: Random, size: int) -> list[Input]:
-    """Return `size` different inputs (fewer where there aren't as many), the telling ones first."""
+    """Return `size` different inputs, or fewer if there are no more; edge cases come first."""
     k, c = int(constants.get("k", 5)), str(constants.get("c", "e"))
-    pool = {repr(given): given for given in _TELLING[argument](rng, k, c)}
+    pool = {repr(call): call for call in _EDGES[argument](rng, k, c)}
     drawn = (draw_input(argument, constants, rng) for _ in range(4 * size))
-    pool |= {repr(given): given for given in drawn}
+    pool |= {repr(call): call for call in drawn}
     return list(pool.values())[:size]
 
 
@@ -43,7 +43,7 @@ def _pair(rng: Random, k: int, c: str) -> Input:
     return rng.randint(-9, 20), rng.choice([-4, -3, -1, 1, 2, 3, 5, 7, 10])
 
 
-def _telling_pairs(rng: Random, k: int, c: str) -> list[Input]:
+def _edge_pairs(rng: Random, k: int, c: str) -> list[Input]:
     n = rng.randint(3, 9)
     return [(n, n), (n, n + 1), (n + 1, n), (-n, n), (n, -n), (0, n), (3 * n, n), (-n, -n - 1), (n, 1)]
 
@@ -52,7 +52,7 @@ def _int(rng: Random, k: int, c: str) -> Input:
     return (rng.randint(-30, 60),)
 
 
-def _telling_ints(rng: Random, k: int, c: str) -> list[Input]:
+def _edge_ints(rng: Random, k: int, c: str) -> list[Input]:
     return [(n,) for n in (0, 1, -1, 2, k - 1, k, k + 1, 2 * k, 2 * k + 1, -k, 3 * k - 1, k * k, k + 20, -k - 1)]
 
 
@@ -60,7 +60,7 @@ def _nat(rng: Random, k: int, c: str) -> Input:
     return (rng.randint(1, rng.choice([12, 99])),)
 
 
-def _telling_nats(rng: Random, k: int, c: str) -> list[Input]:
+def _edge_nats(rng: Random, k: int, c: str) -> list[Input]:
     return [(n,) for n in (1, 2, 3, 4, 5, 6, 7, 9, 10, 12, 13, 19, 25, 28, 49, 60, 91, 97, 80)]
 
 
@@ -69,7 +69,7 @@ def _list(rng: Random, k: int, c: str) -> Input:
     return ([rng.choice([rng.randint(-12, 20), rng.randint(-4, 9), k + rng.randint(-1, 1)]) for _ in range(size)],)
 
 
-def _telling_lists(rng: Random, k: int, c: str) -> list[Input]:
+def _edge_lists(rng: Random, k: int, c: str) -> list[Input]:
     def some(accepts: Callable[[int], bool], size: int = 4) -> Input:
         return (rng.sample([n for n in range(-3 * k, 4 * k + 6) if accepts(n)], size),)
 
@@ -101,10 +101,10 @@ def _word(rng: Random, size: int, letters: str = "abdelnstiourm") -> str:
 
 def _string(rng: Random, k: int, c: str) -> Input:
     size = rng.choice([2, 4, 5, 6, 7, 8, 9, 12])
-    return ("".join(rng.choices(_MIXED + c * 2 + _FOREIGN, k=size)),)
+    return ("".join(rng.choices(_MIXED_CASE + c * 2 + _NO_LETTERS, k=size)),)
 
 
-def _telling_strings(rng: Random, k: int, c: str) -> list[Input]:
+def _edge_strings(rng: Random, k: int, c: str) -> list[Input]:
     half = _word(rng, 3)
     texts = [
         f"{half} {c}O7{half.title()}-{c}{c.upper()} {rng.randint(10, 99)}",
@@ -123,7 +123,7 @@ def _words(rng: Random, k: int, c: str) -> Input:
     return ([_word(rng, size, "abdelnstiour" + c * 2) for size in sizes],)
 
 
-def _telling_words(rng: Random, k: int, c: str) -> list[Input]:
+def _edge_words(rng: Random, k: int, c: str) -> list[Input]:
     plain = "gumpfy"
     near = [_word(rng, size) for size in (k - 1, k, k + 1)]
     places = [c + _word(rng, 2, plain), _word(rng, 2, plain) + c, f"{_word(rng, 2, plain)}{c}{_word(rng, 1, plain)}"]
@@ -143,11 +143,11 @@ _DRAW: dict[Argument, Callable[[Random, int, str], Input]] = {
     "string": _string,
     "words": _words,
 }
-_TELLING: dict[Argument, Callable[[Random, int, str], list[Input]]] = {
-    "pair": _telling_pairs,
-    "int": _telling_ints,
-    "nat": _telling_nats,
-    "list": _telling_lists,
-    "string": _telling_strings,
-    "words": _telling_words,
+_EDGES: dict[Argument, Callable[[Random, int, str], list[Input]]] = {
+    "pair": _edge_pairs,
+    "int": _edge_ints,
+    "nat": _edge_nats,
+    "list": _edge_lists,
+    "string": _edge_strings,
+    "words": _edge_words,
 }

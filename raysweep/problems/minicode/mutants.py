@@ -1,7 +1,8 @@
 """Near misses of a reference: the same function with one operator, constant, method or filter changed.
 
-They judge tests: good ones fail on every mutant that isn't equivalent. Meant for code whose loops end whatever changes
-(`for` over finite things), since mutants run in this process; never for code that a model wrote.
+They measure tests: good tests fail on every mutant that isn't equivalent to the reference. Mutants run in this
+process, so the reference's loops must end whatever changes (`for` over finite things). Never use this on code that a
+model wrote.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ _NAMES = {test: tuple(other for other in _CHARACTER_TESTS if other != test) for 
 def compile_function(source: str | ast.Module) -> Function:
     """Execute a definition and return the function it defines."""
     namespace: dict[str, Any] = {}
-    exec(compile(source, "<minicode>", "exec"), namespace)  # our own references only, see the module's docstring
+    exec(compile(source, "<minicode>", "exec"), namespace)  # only MiniCode's references, see the module's docstring
     function: Function = next(value for name, value in namespace.items() if name != "__builtins__")
     return function
 
 
-def mutants(source: str) -> list[Function]:
+def mutants_of(source: str) -> list[Function]:
     """Return the mutants of a function definition, compiled, in the order of its syntax tree."""
     tree = ast.parse(source)
     compiled = []
@@ -67,7 +68,7 @@ def mutants(source: str) -> list[Function]:
 
 
 def _changes(value: Any) -> Iterator[Any]:
-    """Yield what may stand in a field of a node instead of its value, one change each."""
+    """Yield the changed values of a field of a node, one change each."""
     if not isinstance(value, list):
         yield from _variants(value)
         return
@@ -76,7 +77,7 @@ def _changes(value: Any) -> Iterator[Any]:
 
 
 def _variants(node: Any) -> Iterator[Any]:
-    """Yield what may stand in a node's place."""
+    """Yield the replacements of a node."""
     match node:
         case ast.Constant(value=bool()):
             yield ast.Constant(not node.value)

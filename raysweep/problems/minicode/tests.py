@@ -1,8 +1,8 @@
-"""The tests of a problem: the inputs that tell the reference from its near misses, chosen greedily.
+"""Writes the tests of a problem: asserts on the inputs, chosen greedily, that fail its reference's near misses.
 
-Each step takes the input of the pool that fails most mutants not yet failed, among equals one with a new result; when
-no input fails a further mutant, a second round over all mutants begins. Six inputs out of forty fail over 99 % of the
-mutants that aren't equivalent.
+Each step takes the input of the pool that fails most of the mutants which no chosen input fails, preferring a new
+result. When no input fails a further mutant, a second round over all mutants begins. Six inputs out of forty fail over
+99 % of the mutants that aren't equivalent.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from raysweep.problems.minicode.inputs import Input
-from raysweep.problems.minicode.mutants import Function, compile_function, mutants
+from raysweep.problems.minicode.mutants import Function, compile_function, mutants_of
 
 POOL_SIZE = 40
 TEST_SIZE = 6
 
 
 def write_tests(source: str, pool: Sequence[Input], size: int = TEST_SIZE) -> str:
-    """Return ``check(candidate)`` over `size` inputs of the pool (fewer where the reference fails on the others).
+    """Return the source of ``check(candidate)`` with `size` asserts, or fewer if the reference accepts fewer inputs.
 
     Args:
         source: the reference, a function definition.
@@ -26,47 +26,54 @@ def write_tests(source: str, pool: Sequence[Input], size: int = TEST_SIZE) -> st
         size: how many asserts.
     """
     reference = compile_function(source)
-    valid = [given for given in pool if raises_not(reference, given)]
-    chosen = choose(valid, reference, mutants(source), size)
-    lines = [f"    assert candidate({arguments(given)}) == {reference(*given)!r}" for given in chosen]
+    valid = [call for call in pool if accepts(reference, call)]
+    chosen = choose(valid, reference, mutants_of(source), size)
+    lines = [f"    assert candidate({arguments(call)}) == {reference(*call)!r}" for call in chosen]
     return "\n".join(["def check(candidate):", *lines, ""])
 
 
-def choose(pool: Sequence[Input], reference: Function, wrong: Sequence[Function], size: int) -> list[Input]:
-    """Return up to `size` inputs of the pool, the most telling first. The reference must accept all of them."""
-    expected = [reference(*given) for given in pool]
+def choose(pool: Sequence[Input], reference: Function, mutants: Sequence[Function], size: int) -> list[Input]:
+    """Return up to `size` inputs of the pool, those first that fail most mutants.
+
+    Args:
+        pool: inputs that the reference accepts.
+        reference: the right function.
+        mutants: its near misses.
+        size: how many inputs.
+    """
+    expected = [reference(*call) for call in pool]
     failed = [
-        {index for index, function in enumerate(wrong) if differs(function, given, result)}
-        for given, result in zip(pool, expected, strict=True)
+        {index for index, function in enumerate(mutants) if differs(function, call, result)}
+        for call, result in zip(pool, expected, strict=True)
     ]
-    left, unmet, seen, chosen = list(range(len(pool))), set[int](), set[str](), list[Input]()
-    while left and len(chosen) < size:
-        unmet = unmet or set(range(len(wrong)))
-        best = max(left, key=lambda index: (len(failed[index] & unmet), repr(expected[index]) not in seen))
-        unmet = unmet - failed[best] if failed[best] & unmet else set()
-        left.remove(best)
-        seen.add(repr(expected[best]))
+    remaining, unfailed, results, chosen = list(range(len(pool))), set[int](), set[str](), list[Input]()
+    while remaining and len(chosen) < size:
+        unfailed = unfailed or set(range(len(mutants)))
+        best = max(remaining, key=lambda index: (len(failed[index] & unfailed), repr(expected[index]) not in results))
+        unfailed = unfailed - failed[best] if failed[best] & unfailed else set()
+        remaining.remove(best)
+        results.add(repr(expected[best]))
         chosen.append(pool[best])
     return chosen
 
 
-def differs(function: Function, given: Input, expected: Any) -> bool:
-    """Tell whether a function fails the assert on an input."""
+def differs(function: Function, call: Input, expected: Any) -> bool:
+    """Return True if a function fails the assert on an input."""
     try:
-        return bool(function(*given) != expected)
+        return bool(function(*call) != expected)
     except Exception:
         return True
 
 
-def raises_not(function: Function, given: Input) -> bool:
-    """Tell whether a function accepts an input."""
+def accepts(function: Function, call: Input) -> bool:
+    """Return True if a function raises no exception on an input."""
     try:
-        function(*given)
+        function(*call)
     except Exception:
         return False
     return True
 
 
-def arguments(given: Input) -> str:
-    """Return an input as it stands between the parentheses of a call."""
-    return ", ".join(map(repr, given))
+def arguments(call: Input) -> str:
+    """Return an input as source code, to be put between the parentheses of a call."""
+    return ", ".join(map(repr, call))

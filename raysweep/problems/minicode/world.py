@@ -1,7 +1,7 @@
-"""How tasks are drawn from the families: hold-outs, strata, names, constants, wordings.
+"""Draws tasks from the families: hold-outs, strata, names, constants, wordings.
 
-What is held out doesn't depend on the world: cells by grid or hash, wordings by hash. The world is the seed of the
-draws. A task is a pure function of (world, part, index), whatever else is drawn.
+A world is a seed of draws. All worlds hold out the same cells (by grid or hash) and wordings (by hash). A task is a
+pure function of (world, part, index).
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ from functools import cache
 from itertools import count
 from random import Random
 
-from raysweep.problems.minicode import atoms, lists, strings, words
+from raysweep.problems.minicode import atoms, compositions
 from raysweep.problems.minicode.families import Argument, Family, Kind, Split
 from raysweep.problems.minicode.inputs import LETTERS, Constants, draw_input, draw_pool
 from raysweep.problems.minicode.mutants import compile_function
-from raysweep.problems.minicode.tests import POOL_SIZE, arguments, raises_not, write_tests
+from raysweep.problems.minicode.tests import POOL_SIZE, accepts, arguments, write_tests
 from raysweep.seeding import python_rng
 
 GENERATOR_VERSION = 1
-"""Raised whenever the same (world, part, index) would give another task."""
+"""Raise it whenever the same (world, part, index) gives another task."""
 
 MIXTURE: dict[Kind, float] = {"atoms": 0.45, "lists": 0.22, "strings": 0.11, "words": 0.22}
 """Shares of the kinds in training rows."""
 
 STRATA = ("atom", "held-out cell", "atom", "held-out cell", "seen cell")
-"""Strata of evaluation problems, in turn. Atoms and seen cells come in wordings that training never shows."""
+"""Strata of evaluation problems, in this order again and again. Atoms and seen cells have wordings that training rows
+never have."""
 
 PLAIN_NAME, EXAMPLE = 0.7, 0.1
 """Shares of uninformative function names, and of docstrings with an example."""
 
-SHORT = 45
-"""Letters of an example's input and result at most."""
+EXAMPLE_LENGTH = 45
+"""Limit for the characters of an example's input and result."""
 
 FUNCTION_NAMES = ("f", "g", "run", "func", "solve", "task")
 ARGUMENT_NAMES: dict[Argument, tuple[str, ...]] = {
@@ -46,11 +47,11 @@ ARGUMENT_NAMES: dict[Argument, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One drawn task. `prompt` + `body` is the reference's definition."""
+class DrawnTask:
+    """A task. `prompt` + `body` is the definition of its reference function."""
 
     family: Family
-    name: str  # of the function
+    name: str  # the function's
     prompt: str  # signature and docstring
     body: str
     constants: Constants
@@ -59,33 +60,33 @@ class Task:
 @cache
 def families() -> tuple[Family, ...]:
     """Return all families, atoms first."""
-    return tuple(family for module in (atoms, lists, strings, words) for family in module.families())
+    return tuple(family for module in (atoms, compositions) for family in module.families())
 
 
-def training_task(world: int, part: str, index: int) -> Task:
-    """Draw a training task: a kind by its share, then any of its families and wordings for training."""
+def training_task(world: int, part: str, index: int) -> DrawnTask:
+    """Draw a training task: a kind by its share, then one of its families and training wordings."""
     rng = python_rng(world, "minicode", part, index)
     kind = rng.choices(list(MIXTURE), weights=list(MIXTURE.values()))[0]
-    return _draw(rng.choice(_trained(kind)), "train", rng)
+    return _draw(rng.choice(_training_families(kind)), "train", rng)
 
 
-def evaluation_tasks(world: int, split: Split, size: int) -> Iterator[Task]:
+def evaluation_tasks(world: int, split: Split, size: int) -> Iterator[DrawnTask]:
     """Draw the first `size` tasks of the validation or test split, no two with the same prompt.
 
-    Strata take turns, and inside a stratum its families in random order: each occurs about equally often.
+    Strata take turns. So do the families of a stratum, in random order, so each occurs about equally often.
     """
-    turns = {stratum: _in_turn(world, split, stratum) for stratum in STRATA}
-    seen = set[str]()
+    families_of = {stratum: _family_sequence(world, split, stratum) for stratum in STRATA}
+    prompts = set[str]()
     for index in range(size):
-        family = next(turns[STRATA[index % len(STRATA)]])
+        family = next(families_of[STRATA[index % len(STRATA)]])
         attempts = (_draw(family, split, python_rng(world, "minicode", split, index, again)) for again in range(1000))
-        task = next(task for task in attempts if task.prompt not in seen)
-        seen.add(task.prompt)
+        task = next(task for task in attempts if task.prompt not in prompts)
+        prompts.add(task.prompt)
         yield task
 
 
-def tests_of(task: Task, world: int, split: Split, index: int) -> str:
-    """Return ``check(candidate)`` for an evaluation task."""
+def tests_of(task: DrawnTask, world: int, split: Split, index: int) -> str:
+    """Return the source of ``check(candidate)`` for an evaluation task."""
     rng = python_rng(world, "minicode", split, index, "tests")
     return write_tests(task.prompt + task.body, draw_pool(task.family.argument, task.constants, rng, POOL_SIZE))
 
@@ -96,11 +97,12 @@ def stratum_of(family: Family) -> str:
 
 
 @cache
-def _trained(kind: Kind) -> tuple[Family, ...]:
+def _training_families(kind: Kind) -> tuple[Family, ...]:
     return tuple(family for family in families() if family.kind == kind and family.wordings["train"])
 
 
-def _in_turn(world: int, split: Split, stratum: str) -> Iterator[Family]:
+def _family_sequence(world: int, split: Split, stratum: str) -> Iterator[Family]:
+    """Yield all families of a stratum in random order, then all in another order, without end."""
     members = [family for family in families() if stratum_of(family) == stratum and family.wordings[split]]
     for lap in count():
         order = members.copy()
@@ -108,30 +110,30 @@ def _in_turn(world: int, split: Split, stratum: str) -> Iterator[Family]:
         yield from order
 
 
-def _draw(family: Family, split: Split, rng: Random) -> Task:
+def _draw(family: Family, split: Split, rng: Random) -> DrawnTask:
     """Choose wording, constants and names; write prompt and body."""
     k, j = rng.sample(range(2, 10), 2)
     values: dict[str, int | str] = {"k": k, "j": j, "c": rng.choice(LETTERS)}
     constants = {name: values[name] for name in family.constants}
     name = rng.choice(FUNCTION_NAMES) if rng.random() < PLAIN_NAME else family.name
-    given = rng.choice(ARGUMENT_NAMES[family.argument])
-    x, _, y = given.partition(", ")
+    parameters = rng.choice(ARGUMENT_NAMES[family.argument])
+    x, _, y = parameters.partition(", ")
     sentence = rng.choice(family.wordings[split]).format(**constants)
     body = _indent(family.body.format(x=x, y=y, **constants).split("\n"))
-    head = f"def {name}({given}):"
+    head = f"def {name}({parameters}):"
     lines = [f'"""{sentence}.']
     if rng.random() < EXAMPLE:
         lines += _example(f"{head}\n{body}", family.argument, constants, rng)
-    return Task(family, name, "\n".join([head, _indent(lines), '    """', ""]), body, constants)
+    return DrawnTask(family, name, "\n".join([head, _indent(lines), '    """', ""]), body, constants)
 
 
 def _example(source: str, argument: Argument, constants: Constants, rng: Random) -> list[str]:
-    """Return a doctest of the function whose lines are short, on an input it accepts."""
+    """Return the lines of a short doctest of the function, on an input that it accepts."""
     function = compile_function(source)
     drawn = (draw_input(argument, constants, rng) for _ in range(1000))
-    calls = ((given, repr(function(*given))) for given in drawn if raises_not(function, given))
-    given, result = next(call for call in calls if len(repr(call)) <= SHORT)
-    return [f">>> {function.__name__}({arguments(given)})", result]
+    examples = ((call, repr(function(*call))) for call in drawn if accepts(function, call))
+    call, result = next(example for example in examples if len(repr(example)) <= EXAMPLE_LENGTH)
+    return [f">>> {function.__name__}({arguments(call)})", result]
 
 
 def _indent(lines: Sequence[str]) -> str:

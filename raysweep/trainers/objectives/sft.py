@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: cross-entropy of the response, every row counting alike.
+"""Supervised fine-tuning: cross-entropy of the response, with equal weight for every row.
 
 Source: https://github.com/eth-sri/SafeCoder/blob/main/safecoder/dataset.py and trainer.py (study.md section 5).
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError
-from raysweep.models.prompts import training_prompt
+from raysweep.prompts.templates import PromptTemplate, training_prompt
 from raysweep.records import TrainingRow
 from raysweep.trainers.base import OBJECTIVES, Objective, Recipe
 
@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 
 @OBJECTIVES.register("sft")
 class Sft(Objective):
-    r"""The mean cross-entropy of a row's response tokens (eos included), averaged over the rows of a step.
+    r"""The mean cross-entropy of a row's response tokens (its end included), averaged over the rows of a step.
 
     Args:
-        prompt_weight: w of MiniCode's pre-training loss, which adds the prompt's tokens, per response token:
-            (mean over the response + w x sum over the prompt / number of response tokens) / (1 + w). 0: none.
+        prompt_weight: w in MiniCode's pre-training loss, which adds the prompt's tokens, per response token:
+            (mean over the response + w x sum over the prompt / number of response tokens) / (1 + w). 0: response only.
     """
-
-    reduction = "per_row"
 
     def __init__(self, prompt_weight: float = 0.0) -> None:
         if not prompt_weight >= 0:
@@ -39,32 +37,47 @@ class Sft(Objective):
         A token's weight is its share of the row's loss, so the weighted sum of cross-entropies is the row's loss: 1/n
         for each of n response tokens (over 1 + w), 0 for the prompt up to and including its last character's token.
         """
-        prompt = training_prompt(row, recipe.template)
-        encoded = tokenizer(prompt + row.output, return_offsets_mapping=True, return_attention_mask=False)
-        ids = list(encoded["input_ids"])
-        start = _prompt_tokens(encoded["offset_mapping"], len(prompt))
-        if start == len(ids) or ids[-1] != tokenizer.eos_token_id:
-            ids.append(tokenizer.eos_token_id)
+        ids, start = self._tokens(row, tokenizer, recipe)
         if start == 0 or len(ids) > recipe.max_tokens:
             return None
-        one = 1 / (1 + self.prompt_weight) / (len(ids) - start)
-        return {"input_ids": ids, "weights": [one * self.prompt_weight] * start + [one] * (len(ids) - start)}
+        weight = 1 / (1 + self.prompt_weight) / (len(ids) - start)
+        return {"input_ids": ids, "weights": [weight * self.prompt_weight] * start + [weight] * (len(ids) - start)}
+
+    def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
+        """Return which of the two reasons of `encode` holds."""
+        return "no prompt" if self._tokens(row, tokenizer, recipe)[1] == 0 else f"over {recipe.max_tokens} tokens"
+
+    def _tokens(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> tuple[list[int], int]:
+        """Return a row's token ids, the end of the text included, and how many of them are the prompt's."""
+        template = PromptTemplate(recipe.template, recipe.system, tokenizer)
+        prompt = training_prompt(row, template)
+        encoded = tokenizer(
+            prompt + row.output,
+            add_special_tokens=template.adds_special_tokens(prompt),
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+        )
+        ids, end = list(encoded["input_ids"]), tokenizer.convert_tokens_to_ids(template.end)
+        start = _prompt_tokens(encoded["offset_mapping"], len(prompt))
+        if start == len(ids) or ids[-1] != end:
+            ids.append(end)
+        return ids, start
 
     def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (sum of the rows' losses, number of rows). Logits are computed only where a weight is not zero."""
+        """Return (sum of the rows' losses, number of rows). Computes logits only where a weight is not zero."""
         import torch.nn.functional as F
 
         from raysweep.models.logits import logits_at
 
-        weights = F.pad(batch["weights"][:, 1:], (0, 1))  # of the token that each position predicts
-        where = weights != 0
-        logits = logits_at(model, batch["input_ids"], batch["attention_mask"], where)
-        targets = batch["input_ids"].roll(-1, dims=1)[where]
+        weights = F.pad(batch["weights"][:, 1:], (0, 1))  # weights of the tokens that the positions predict
+        weighted = weights != 0
+        logits = logits_at(model, batch["input_ids"], batch["attention_mask"], weighted)
+        targets = batch["input_ids"].roll(-1, dims=1)[weighted]
         losses = F.cross_entropy(logits.float(), targets, reduction="none")
-        return (losses * weights[where]).sum(), weights.new_tensor(float(len(weights)))
+        return (losses * weights[weighted]).sum(), weights.new_tensor(float(len(weights)))
 
 
 def _prompt_tokens(offsets: Sequence[tuple[int, int]], characters: int) -> int:
-    """Return how many tokens, from the start, touch the text's first `characters` characters."""
+    """Return the number of tokens up to the last one that overlaps the first `characters` characters of the text."""
     touching = [i for i, (begin, end) in enumerate(offsets) if begin < min(end, characters)]
     return touching[-1] + 1 if touching else 0

@@ -1,4 +1,4 @@
-"""nltk's WordNet, where it is installed, against the shipped table."""
+"""nltk's WordNet, if it is installed, gives the same synonyms as the shipped table."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The shipped WordNet: what words' synsets begin with."""
+"""The shipped WordNet: the first words of synsets."""
 
 import gzip
 from importlib.resources import files
@@ -39,6 +39,7 @@ def test_the_first_sense_comes_first():
     assert WORDNET.heads("list", "NOUN")[0] == "list" and WORDNET.heads("give", "VERB")[0] == "give"
 
 
+@pytest.mark.slow
 def test_the_table_is_what_its_script_makes_of_debians_files():
     if not wordnet_table.DEBIAN.is_dir():
         pytest.skip("Debian's wordnet-base isn't installed")

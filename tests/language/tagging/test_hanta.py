@@ -1,4 +1,4 @@
-"""Tags of the tagger that is always there."""
+"""The tags of HanTa, the default tagger."""
 
 import pytest
 
@@ -47,6 +47,7 @@ def test_spacy_says_what_to_install_where_it_is_absent():
         assert found.tag(["The", "function", "returns", "it", "."])[2] == "VBZ"
 
 
+@pytest.mark.slow
 def test_tags_are_those_of_hanta_itself():
     from HanTa.HanoverTagger import HanoverTagger
 

@@ -1,4 +1,4 @@
-"""Apertium: what is kept on the way to Spanish and back, and what is not believed."""
+"""Apertium: words that are kept on the way to Spanish and back, and translations that are not believed."""
 
 import pytest
 
@@ -10,7 +10,7 @@ needed = pytest.mark.skipif(bool(APERTIUM.lacks()), reason=APERTIUM.lacks())
 
 
 def sentence(text: str) -> list[Segment]:
-    """A sentence whose verbatim pieces stand in back-ticks."""
+    """A sentence whose verbatim pieces are in back-ticks."""
     return [Segment(piece, at % 2 == 0) for at, piece in enumerate(text.split("`")) if piece]
 
 
@@ -30,11 +30,21 @@ def test_most_sentences_come_back_changed_with_code_and_technical_words_as_they_
             assert text is None or text.count(word) == clean.replace("`", "").count(word), (word, text)
 
 
+@pytest.mark.slow
 @needed
 def test_one_sentence_more_or_less_changes_no_other():
     texts = [sentence(f"The {word} is given to the other function.") for word in ("boy", "house", "<b>", "& so on")]
     assert [APERTIUM.back_translate([text])[0] for text in texts] == APERTIUM.back_translate(texts)
     assert APERTIUM.back_translate([]) == []
+
+
+@pytest.mark.slow
+@needed
+def test_a_caret_in_the_last_sentence_loses_no_sentence():
+    texts = [sentence(text) for text in ("The house is given to the other function.", "The boy has `x^2` houses.")]
+    together = APERTIUM.back_translate(texts)
+    assert None not in together
+    assert [APERTIUM.back_translate([text])[0] for text in texts] == together
 
 
 @pytest.mark.parametrize(
@@ -59,7 +69,7 @@ def test_pieces_are_found_as_words_of_their_own():
     assert locate(sentence("the `n` in"), "in then") is None
 
 
-def test_the_version_stands_in_the_fingerprint():
+def test_the_fingerprint_names_the_version():
     if APERTIUM.lacks():
         pytest.skip(APERTIUM.lacks())
     assert "apertium 3." in APERTIUM.fingerprint()["translator"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from raysweep_extra.notes import found_here
 
 from raysweep.perturbations.base import Perturbation
-from raysweep.perturbations.protection import change_words
+from raysweep.prompts.protection import change_words
+from raysweep.records import Segment
 
 
 class Shout(Perturbation):
@@ -16,7 +18,9 @@ class Shout(Perturbation):
     title = "Shout"
     level = "word"
 
-    def perturb_text(self, text: str, rng: random.Random, protected: frozenset[str]) -> str:
+    def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
         """Return the text, louder."""
         found_here("perturbation")
-        return change_words(text, protected, lambda word: word.upper() if rng.random() < self.strength / 2 else word)
+        return change_words(
+            segments, protected, lambda word: word.upper() if rng.random() < self.strength / 2 else word
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from raysweep_extra.notes import found_here
 
 from raysweep.generators.fake import Fake
-from raysweep.problems.minicode import MiniCodeProblems
+from raysweep.problems.minicode.problem_set import MiniCodeProblems
 from raysweep.trainers.objectives.sft import Sft
 
 

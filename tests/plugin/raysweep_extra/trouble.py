@@ -6,12 +6,14 @@ import os
 import random
 import signal
 import time
+from collections.abc import Sequence
 
 from raysweep_extra.notes import write_down
 from raysweep_extra.shout import Shout
 
 from raysweep.errors import HopelessError, RaysweepError
 from raysweep.generators.fake import Fake
+from raysweep.records import Segment
 from raysweep.trainers.objectives.sft import Sft
 
 
@@ -55,10 +57,10 @@ class Unsteady(Fake):
 class FatalShout(Shout):
     """Shout, whose process dies once."""
 
-    def perturb_text(self, text: str, rng: random.Random, protected: frozenset[str]) -> str:
+    def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
         """See `Shout`."""
         strike("death", "perturbation", 1)
-        return super().perturb_text(text, rng, protected)
+        return super().perturb(segments, rng, protected)
 
 
 class FatalSft(Sft):

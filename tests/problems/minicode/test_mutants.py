@@ -1,11 +1,11 @@
 import pytest
 
-from raysweep.problems.minicode.mutants import compile_function, mutants
+from raysweep.problems.minicode.mutants import compile_function, mutants_of
 
 
 def results(source, *given):
     found = []
-    for function in mutants(source):
+    for function in mutants_of(source):
         try:
             found.append(function(*given))
         except Exception as error:
@@ -42,5 +42,5 @@ def test_a_known_mutant_is_among_them(source, given, expected):
 
 def test_making_mutants_leaves_the_source_function_as_it_was():
     source = "def f(n):\n    return n % 2 == 0"
-    mutants(source)
+    mutants_of(source)
     assert compile_function(source)(4) is True

@@ -33,7 +33,7 @@ def test_there_are_80_atoms_and_307_compositions():
 def test_no_two_families_share_a_name_or_a_wording():
     owners = defaultdict(set)
     for family in families():
-        for wording in (wording for found in family.wordings.values() for wording in found):
+        for wording in (wording for wordings in family.wordings.values() for wording in wordings):
             owners[wording].add(family.name)
     assert all(len(names) == 1 for names in owners.values())
     assert len({family.name for family in families()}) == len(families())
@@ -59,7 +59,7 @@ def test_about_a_tenth_of_the_wordings_goes_to_test_and_to_validation():
     counts = Counter()
     for family in families():
         if family.split == "train":
-            counts.update({split: len(found) for split, found in family.wordings.items()})
+            counts.update({split: len(wordings) for split, wordings in family.wordings.items()})
     for split in ("validation", "test"):
         assert counts[split] / counts.total() == pytest.approx(0.1, abs=0.01)
 
@@ -80,10 +80,10 @@ def test_prompt_and_body_compile_and_define_the_named_function(seed):
 @pytest.mark.parametrize("seed", WORLDS)
 def test_every_constant_of_the_body_stands_in_back_ticks_and_nothing_else_does(seed):
     for task in drawn(seed):
-        said = CONSTANT.findall(description(task.prompt))
-        assert sorted(said) == sorted(str(value) for value in task.constants.values())
+        constants = CONSTANT.findall(description(task.prompt))
+        assert sorted(constants) == sorted(str(value) for value in task.constants.values())
         assert not re.search(r"\d", CONSTANT.sub("", description(task.prompt)))
-        assert all(value in "23456789" or value in "abdelnst" for value in said)
+        assert all(value in "23456789" or value in "abdelnst" for value in constants)
 
 
 def test_examples_stand_in_a_tenth_of_the_prompts_and_are_true():
@@ -133,18 +133,18 @@ def test_no_prompt_of_a_split_occurs_in_another(seed):
 
 
 def test_no_wording_of_a_split_occurs_in_another():
-    said = {"train": set(), "validation": set(), "test": set()}
+    shown = {"train": set(), "validation": set(), "test": set()}
     for family in families():
         for split, wordings in family.wordings.items():
-            said[split].update(wordings)
-    assert not said["train"] & said["validation"]
-    assert not said["train"] & said["test"]
-    assert not said["validation"] & said["test"]
+            shown[split].update(wordings)
+    assert not shown["train"] & shown["validation"]
+    assert not shown["train"] & shown["test"]
+    assert not shown["validation"] & shown["test"]
 
 
 def test_another_process_with_another_hash_seed_draws_the_same():
     code = (
-        "import json; from raysweep.problems.minicode import MiniCodeProblems as P;"
+        "import json; from raysweep.problems.minicode.problem_set import MiniCodeProblems as P;"
         "print(json.dumps([[p.prompt, p.reference, p.test] for p in P(world=3, count=40).problems()]))"
     )
     runs = [

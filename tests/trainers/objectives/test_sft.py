@@ -9,12 +9,12 @@ import torch
 
 from raysweep.errors import UsageError
 from raysweep.models.loading import load_model, load_tokenizer
-from raysweep.models.prompts import training_prompt
+from raysweep.prompts.templates import PromptTemplate, training_prompt
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.batching import collate
 from raysweep.trainers.objectives.sft import Sft
-from tests.models.tiny import FAMILIES, make_tiny, pairs
+from tests.models.tiny import CHATS, FAMILIES, chat_tokenizer, make_tiny, pairs
 
 RAW = Recipe(template="raw")
 
@@ -41,11 +41,27 @@ def test_tokens_and_weights_are_safecoders(template: str, llama: ModelRef) -> No
     tokenizer, recipe = load_tokenizer(llama), Recipe(template=template)
     for prompt, output in pairs(6):
         row = row_of(prompt, output)
-        ids, weights = safecoders_weights(training_prompt(row, template), output, tokenizer)
+        ids, weights = safecoders_weights(training_prompt(row, PromptTemplate(template)), output, tokenizer)
         encoded = Sft().encode(row, tokenizer, recipe)
         assert encoded is not None and encoded["input_ids"] == ids
         assert [weight > 0 for weight in encoded["weights"]] == [weight == 1 for weight in weights]
         assert sum(encoded["weights"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", CHATS)
+def test_a_chats_row_ends_with_the_end_of_the_turn_and_begins_once(name: str) -> None:
+    tokenizer = chat_tokenizer(name)
+    prompt, output = pairs(1)[0]
+    encoded = Sft().encode(row_of(prompt, output), tokenizer, Recipe(template="chat", system="Be brief."))
+    assert encoded is not None
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": prompt}]
+    asked = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    answered = [
+        *tokenizer(output, add_special_tokens=False)["input_ids"],
+        tokenizer.convert_tokens_to_ids(CHATS[name].end),
+    ]
+    assert encoded["input_ids"] == [*asked, *answered]
+    assert [weight > 0 for weight in encoded["weights"]] == [False] * len(asked) + [True] * len(answered)
 
 
 def test_weights_begin_after_a_token_that_spans_the_border(llama: ModelRef) -> None:
@@ -70,7 +86,9 @@ def test_long_rows_and_rows_without_a_prompt_are_dropped(llama: ModelRef) -> Non
     for limit, kept in ((exact, True), (exact - 1, False)):
         recipe = dataclasses.replace(RAW, max_tokens=limit)
         assert (Sft().encode(row_of(prompt, output), tokenizer, recipe) is not None) == kept
+        assert kept or Sft().why_dropped(row_of(prompt, output), tokenizer, recipe) == f"over {exact - 1} tokens"
     assert Sft().encode(row_of("", output), tokenizer, RAW) is None
+    assert Sft().why_dropped(row_of("", output), tokenizer, RAW) == "no prompt"
 
 
 def row_losses(model: Any, tokenizer: Any, prompt: str, output: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,194 @@
+"""Indexes the scores and failures of a sweep, and lists the rows and columns that tables and figures have.
+
+A row is a `ModelVariant`: a base model under one recipe and one seed. The scores of the base model itself (training set
+``base``, recipe ``none``) belong to every variant of that model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from raysweep.records import BASE, CLEAN, NOT_TUNED, Score
+
+
+@dataclass(frozen=True)
+class Order:
+    """The names in a sweep, in the order of its config. Names that only scores have come last, in the scores' order.
+
+    `perturbations` are those of the test sets and may include ``clean``. `headline` is the perturbation of the
+    findings' sentences; if empty, it is the first of `mixes`, and without a mix the perturbation that costs most.
+    """
+
+    models: tuple[str, ...] = ()
+    training_sets: tuple[str, ...] = ()
+    problem_sets: tuple[str, ...] = ()
+    perturbations: tuple[str, ...] = ()
+    headline: str = ""
+    mixes: tuple[str, ...] = ()  # test perturbations that draw from several methods, the one with the most first
+    words: Mapping[str, str] = field(default_factory=dict)  # for test perturbations and members: "typos" for C
+    training_words: Mapping[str, str] = field(default_factory=dict)  # likewise for training sets
+    trained_with: Mapping[str, str] = field(default_factory=dict)  # training set -> its perturbation
+    draws: int = 1  # of each perturbation
+
+    def test_label(self, name: str) -> str:
+        """Return a test perturbation with its words: ``typos (C)``."""
+        return labelled(name, self.words)
+
+    def training_label(self, name: str) -> str:
+        """Return a training set with its words."""
+        return labelled(name, self.training_words)
+
+
+def labelled(name: str, words: Mapping[str, str]) -> str:
+    """Return ``words (name)``, or the name alone where there are no words for it."""
+    return f"{words[name]} ({name})" if words.get(name, name) != name else name
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed cell and its error."""
+
+    model: str
+    recipe: str
+    training_set: str
+    seed: int
+    error: str
+
+    @property
+    def cell(self) -> str:
+        """Return the cell in words: ``llama · full · C1 · seed 42``."""
+        return f"{self.model} · {self.recipe} · {self.training_set} · seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class ModelVariant:
+    """One base model under one recipe and seed. `label` names recipe and seed only where the sweep has several."""
+
+    model: str
+    recipe: str
+    seed: int
+    label: str
+
+
+@dataclass(frozen=True)
+class ScoreKey:
+    """Identifies scores: a model variant, the training set it was fine-tuned on, and the test set."""
+
+    variant: ModelVariant
+    training_set: str
+    problem_set: str
+    perturbation: str
+
+
+@dataclass(frozen=True)
+class ScoreBook:
+    """All scores and failures of a sweep, indexed by `ScoreKey`. Build it with `ScoreBook.of`."""
+
+    models: tuple[str, ...]
+    training_sets: tuple[str, ...]  # ``base`` first, then ``clean``
+    problem_sets: tuple[str, ...]
+    perturbations: tuple[str, ...]  # without ``clean``
+    worst_first: tuple[str, ...]  # the same, by the mean drop of pass@1 of models that are not fine-tuned
+    headline: str  # "" where nothing is perturbed
+    order: Order
+    variants: tuple[ModelVariant, ...]
+    _scores: dict[tuple[str, str, str, int, str, str, str], Score] = field(repr=False)
+    _failures: dict[tuple[str, str, str, int], Failure] = field(repr=False)
+    _cells: dict[tuple[str, str, str], list[int]] = field(repr=False)  # (model, recipe, training set) -> seeds
+
+    @classmethod
+    def of(cls, scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> ScoreBook:
+        """Index scores and failures; a later score replaces an earlier one with the same key and metric."""
+        outcomes: list[Score | Failure] = [*scores, *failures]
+        cells: dict[tuple[str, str, str], list[int]] = {}
+        for outcome in outcomes:
+            seeds = cells.setdefault((outcome.model, outcome.recipe, outcome.training_set), [])
+            if outcome.seed not in seeds:
+                seeds.append(outcome.seed)
+        models = _merged(order.models, (outcome.model for outcome in outcomes))
+        sets = _merged(order.training_sets, (outcome.training_set for outcome in outcomes))
+        perturbations = _merged(order.perturbations, (score.perturbation for score in scores))
+        perturbed = tuple(name for name in perturbations if name != CLEAN)
+        worst_first = _worst_first(perturbed, scores)
+        candidates = (order.headline, *(name for name in order.mixes if name in perturbed), *worst_first)
+        return cls(
+            models=models,
+            training_sets=tuple(sorted(sets, key=lambda name: (name != BASE, name != CLEAN))),
+            problem_sets=_merged(order.problem_sets, (score.problem_set for score in scores)),
+            perturbations=perturbed,
+            worst_first=worst_first,
+            headline=next(filter(None, candidates), ""),
+            order=order,
+            variants=_variants(models, cells),
+            _scores={
+                (s.model, s.recipe, s.training_set, s.seed, s.problem_set, s.perturbation, s.metric): s for s in scores
+            },
+            _failures={(f.model, f.recipe, f.training_set, f.seed): f for f in failures},
+            _cells=cells,
+        )
+
+    def score(self, key: ScoreKey, metric: str) -> Score | None:
+        """Return the score of a metric, or None if there is none."""
+        cell = self._cell(key.variant, key.training_set)
+        return self._scores.get((*cell, key.problem_set, key.perturbation, metric)) if cell else None
+
+    def failure(self, key: ScoreKey) -> Failure | None:
+        """Return the failure of the key's cell, or None if it didn't fail."""
+        cell = self._cell(key.variant, key.training_set)
+        return self._failures.get(cell) if cell else None
+
+    def is_missing(self, key: ScoreKey) -> bool:
+        """Return True if the key's cell has neither scores nor a failure."""
+        return self._cell(key.variant, key.training_set) is None
+
+    def all_scores(self, problem_set: str, perturbation: str, metric: str) -> list[Score]:
+        """Return all scores of one metric on one test set, over all cells."""
+        wanted = (problem_set, perturbation, metric)
+        return [s for s in self._scores.values() if (s.problem_set, s.perturbation, s.metric) == wanted]
+
+    def metrics(self, problem_set: str) -> list[str]:
+        """Return the metrics that a problem set has, in the order of the scores."""
+        return list(dict.fromkeys(s.metric for s in self._scores.values() if s.problem_set == problem_set))
+
+    def _cell(self, variant: ModelVariant, training_set: str) -> tuple[str, str, str, int] | None:
+        recipe = NOT_TUNED if training_set == BASE else variant.recipe
+        seeds = self._cells.get((variant.model, recipe, training_set), [])
+        if training_set == BASE and seeds and variant.seed not in seeds:
+            return variant.model, recipe, training_set, seeds[0]
+        return (variant.model, recipe, training_set, variant.seed) if variant.seed in seeds else None
+
+
+def _worst_first(perturbations: Sequence[str], scores: Sequence[Score]) -> tuple[str, ...]:
+    """Sort perturbations by the mean difference of pass@1 over base models; over all models where there is no base."""
+    drops = [s for s in scores if s.metric == "drop" and not math.isnan(s.value)]
+    drops = [s for s in drops if s.training_set == BASE] or drops
+
+    def mean(name: str) -> float:
+        values = [s.value for s in drops if s.perturbation == name]
+        return sum(values) / len(values) if values else math.inf
+
+    return tuple(sorted(perturbations, key=mean))
+
+
+def _merged(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
+
+
+def _variants(models: Sequence[str], cells: dict[tuple[str, str, str], list[int]]) -> tuple[ModelVariant, ...]:
+    """List each model's (recipe, seed) pairs, by seed; the base model's own only if nothing was fine-tuned."""
+    tuned: dict[str, dict[tuple[str, int], None]] = {model: {} for model in models}
+    base: dict[str, dict[tuple[str, int], None]] = {model: {} for model in models}
+    for (model, recipe, training_set), seeds in cells.items():
+        pairs = base if training_set == BASE else tuned
+        pairs[model].update({(recipe, seed): None for seed in seeds})
+    variants = []
+    for model in models:
+        of_model = list(tuned[model]) or list(base[model]) or [(NOT_TUNED, 0)]
+        for recipe, seed in sorted(of_model, key=lambda pair: pair[1]):
+            label = [model]
+            label += [recipe] * (len({name for name, _ in of_model}) > 1)
+            label += [f"seed {seed}"] * (len({number for _, number in of_model}) > 1)
+            variants.append(ModelVariant(model, recipe, seed, " · ".join(label)))
+    return tuple(variants)

@@ -1,0 +1,243 @@
+"""Builds the tables of a sweep from its scores.
+
+All numbers are in percent or percentage points, as headings say. RD (ReCode's relative drop, study.md section 7) is
+always shown with the perturbed pass@1 and the paired difference. A table cell without a number gives the reason:
+the sweep's cell failed (the errors have a table of their own) or is missing, or the number is undefined (a dash and a
+footnote). It is empty if the sweep doesn't evaluate this combination.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from raysweep.analysis.score_book import Failure, ModelVariant, Order, ScoreBook, ScoreKey
+from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.records import CLEAN, Score
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """A metric that is a share, and its format: times 100, in percent or, for differences, in points."""
+
+    metric: str
+    label: str
+    unit: str = "%"
+    signed: bool = False
+
+    @property
+    def heading(self) -> str:
+        return f"{self.label} ({self.unit})"
+
+    def format(self, value: float) -> str:
+        text = f"{100 * value:{'+' if self.signed else ''}.1f}"
+        return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
+
+_PASS = _Quantity("pass@1", "pass@1")
+_DROP = _Quantity("drop", "difference", "points", signed=True)
+_RD = _Quantity("RD", "RD")
+_RD_CHANGED = _Quantity("RD_changed", "RD")
+
+
+def tables(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> list[Table]:
+    """Return all tables of a sweep: for each problem set the summary per model, then the comparisons over models."""
+    book = ScoreBook.of(scores, order, failures)
+    result: list[Table] = []
+    for problems in book.problem_sets:
+        result += [_summary(book, variant, problems) for variant in book.variants]
+        result.append(_clean_table(book, problems))
+        if book.perturbations:
+            result += [_perturbed_table(book, problems), _rd_table(book, problems)]
+        if robust := _robust_metrics(book, problems):
+            result.append(_robust_table(book, problems, robust))
+        if any(book.all_scores(problems, name, _RD_CHANGED.metric) for name in book.perturbations):
+            result.append(_rd_changed_table(book, problems))
+        if _test_set_rows(book, problems):
+            result.append(_test_sets_table(book, problems))
+    return result
+
+
+def failure_table(failures: Sequence[Failure]) -> Table:
+    """Return the table of failed cells: each error once, with the cells that it ended."""
+    rows = tuple(
+        Row((cells,), (TableCell(error.strip() or "no message", state="failed"),))
+        for cells, error in failures_by_error(failures)
+    )
+    return Table("Failed cells", "Each error once, with the cells that it ended.", ("cells",), (Column("error"),), rows)
+
+
+def failures_by_error(failures: Sequence[Failure]) -> list[tuple[str, str]]:
+    """Return (cells, error) for each distinct error; the cells' names are joined by semicolons."""
+    cells: dict[str, list[str]] = {}
+    for failure in failures:
+        cells.setdefault(failure.error, []).append(failure.cell)
+    return [("; ".join(names), error) for error, names in cells.items()]
+
+
+def _summary(book: ScoreBook, variant: ModelVariant, problems: str) -> Table:
+    columns = [(_PASS, CLEAN)] + [(quantity, name) for quantity in (_PASS, _DROP, _RD) for name in book.perturbations]
+    rows = []
+    for training_set in book.training_sets:
+        keys = [(ScoreKey(variant, training_set, problems, name), quantity) for quantity, name in columns]
+        cells = [replace(_cell(book, key, quantity), interval="") for key, quantity in keys]
+        rows.append(Row((training_set,), tuple(cells)))
+    caption = (
+        "Rows: the training set. Columns: the perturbation of the test prompts. "
+        "Difference: perturbed minus clean pass@1 on the same problems. RD: the share of its clean pass@1 that a model "
+        f"loses. The comparisons over models give the intervals.{_draws(book)}"
+    )
+    headings = tuple(Column(name, quantity.heading) for quantity, name in columns)
+    words = {"row_words": book.order.training_words, "column_words": book.order.words}
+    return Table(f"{variant.label} on {problems}", caption, ("training set",), headings, tuple(rows), **words)
+
+
+def _clean_table(book: ScoreBook, problems: str) -> Table:
+    rows = tuple(Row((variant.label,), _cells_of(book, variant, (problems, CLEAN), _PASS)) for variant in book.variants)
+    title = f"pass@1 clean on {problems} (%)"
+    caption = "Models by training set, on unperturbed prompts."
+    return Table(title, caption, ("model",), _set_columns(book), rows, **_words(book))
+
+
+def _perturbed_table(book: ScoreBook, problems: str) -> Table:
+    caption = f"Models by training set, one block per perturbation of the test prompts.{_draws(book)}"
+    stub = ("perturbation", "model")
+    rows = _rows_by_perturbation(book, problems, _PASS)
+    title = f"pass@1 perturbed on {problems} (%)"
+    return Table(title, caption, stub, _set_columns(book), rows, **_words(book))
+
+
+def _rd_table(book: ScoreBook, problems: str) -> Table:
+    rows = tuple(
+        Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
+        for name in book.perturbations
+        for variant in book.variants
+        for quantity in (_RD, _PASS, _DROP)
+    )
+    caption = (
+        "RD = (clean − perturbed) / clean pass@1. It also falls when clean pass@1 falls, so the rows below it give the "
+        f"perturbed pass@1 and its paired difference to the clean one.{_draws(book)}"
+    )
+    label = book.order.test_label
+    counts = [
+        f"{label(row.labels[0])} {row.cells[1].text}/{row.cells[2].text}" for row in _test_set_rows(book, problems)
+    ]
+    if counts:
+        caption += f" Prompts left unchanged / no longer compiling: {', '.join(counts)}."
+    stub = ("perturbation", "model", "quantity")
+    return Table(f"RD on {problems}", caption, stub, _set_columns(book), rows, **_words(book))
+
+
+def _rd_changed_table(book: ScoreBook, problems: str) -> Table:
+    title = f"RD over the prompts that changed and compile, {problems} (%)"
+    caption = f"RD without the problems whose prompt the perturbation left unchanged or broke.{_draws(book)}"
+    rows = _rows_by_perturbation(book, problems, _RD_CHANGED)
+    return Table(title, caption, ("perturbation", "model"), _set_columns(book), rows, **_words(book))
+
+
+def _robust_table(book: ScoreBook, problems: str, metrics: Sequence[str]) -> Table:
+    caption = (
+        "ReCode's robust metrics. In the worst case over s draws of the perturbation, a completion passes only if it "
+        "passes on all draws. RP: pass@k in the worst case. RD: the share of clean pass@k lost there. RR: the share "
+        "of completions that pass either on the clean prompt only or in the worst case only."
+    )
+    rows = tuple(
+        Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
+        for name in book.perturbations
+        for variant in book.variants
+        for quantity in (_Quantity(metric, metric) for metric in metrics)
+    )
+    stub = ("perturbation", "model", "quantity")
+    return Table(f"Robust pass over draws, {problems}", caption, stub, _set_columns(book), rows, **_words(book))
+
+
+def _robust_metrics(book: ScoreBook, problems: str) -> list[str]:
+    return [name for name in book.metrics(problems) if re.fullmatch(r"R[PDR]_\d+@\d+", name)]
+
+
+def _test_sets_table(book: ScoreBook, problems: str) -> Table:
+    caption = "Number of prompts that each perturbation left unchanged, and of prompts that no longer compile."
+    caption += f" Means over {book.order.draws} draws." if book.order.draws > 1 else ""
+    columns = (Column("problems"), Column("unchanged"), Column("not compiling"))
+    rows = tuple(_test_set_rows(book, problems))
+    return Table(f"Test sets of {problems}", caption, ("perturbation",), columns, rows, **_words(book))
+
+
+def _test_set_rows(book: ScoreBook, problems: str) -> list[Row]:
+    rows = []
+    for name in book.perturbations:
+        counts = [book.all_scores(problems, name, metric) for metric in ("rows_unchanged", "rows_not_compiling")]
+        if any(counts):
+            sizes = [float(score.n) for scores in counts for score in scores]
+            values = [[score.value for score in scores] for scores in counts]
+            rows.append(Row((name,), (_count_cell(sizes), *(_count_cell(counts) for counts in values))))
+    return rows
+
+
+def _count_cell(values: Sequence[float]) -> TableCell:
+    """Return the count, or a range if it differs between models, which may be evaluated on different problems."""
+    finite = sorted({value for value in values if not math.isnan(value)})
+    if not finite:
+        return TableCell("–", note="not counted", state="undefined")
+    text = "–".join(f"{round(value, 1):g}" for value in dict.fromkeys((finite[0], finite[-1])))
+    return TableCell(text, value=finite[-1], state="value")
+
+
+def _words(book: ScoreBook) -> dict[str, Mapping[str, str]]:
+    """Return the words for a table of perturbations by training sets."""
+    return {"row_words": book.order.words, "column_words": book.order.training_words}
+
+
+def _draws(book: ScoreBook) -> str:
+    """Return the sentence on several draws of a perturbation, with a space before it; empty for one draw."""
+    if book.order.draws == 1:
+        return ""
+    return f" Perturbed numbers are means over {book.order.draws} draws of each perturbation."
+
+
+def _set_columns(book: ScoreBook) -> tuple[Column, ...]:
+    return tuple(Column(name) for name in book.training_sets)
+
+
+def _rows_by_perturbation(book: ScoreBook, problems: str, quantity: _Quantity) -> tuple[Row, ...]:
+    return tuple(
+        Row((name, variant.label), _cells_of(book, variant, (problems, name), quantity))
+        for name in book.perturbations
+        for variant in book.variants
+    )
+
+
+def _cells_of(
+    book: ScoreBook, variant: ModelVariant, test_set: tuple[str, str], quantity: _Quantity
+) -> tuple[TableCell, ...]:
+    return tuple(_cell(book, ScoreKey(variant, name, *test_set), quantity) for name in book.training_sets)
+
+
+def _cell(book: ScoreBook, key: ScoreKey, quantity: _Quantity) -> TableCell:
+    score = book.score(key, quantity.metric)
+    if score is not None:
+        return _score_cell(score, quantity)
+    failure = book.failure(key)
+    if failure is not None:
+        return TableCell("failed", state="failed")
+    return TableCell("missing", state="missing") if book.is_missing(key) else TableCell()
+
+
+def _score_cell(score: Score, quantity: _Quantity) -> TableCell:
+    if math.isnan(score.value):
+        return TableCell(
+            "–", note=score.note or f"{quantity.label} is undefined, no reason recorded", state="undefined"
+        )
+    bounded = not (math.isnan(score.low) or math.isnan(score.high))
+    return TableCell(
+        text=quantity.format(score.value),
+        interval=f"[{quantity.format(score.low)}, {quantity.format(score.high)}]" if bounded else "",
+        value=100 * score.value,
+        low=100 * score.low,
+        high=100 * score.high,
+        note=score.note,
+        state="value",
+        n=score.n,
+    )

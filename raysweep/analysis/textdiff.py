@@ -1,0 +1,73 @@
+"""Compares two texts word by word, and marks inside a changed word only the characters that differ.
+
+So typos are easy to see. The terminal views and the HTML report use it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, takewhile
+
+EQUAL, REMOVED, ADDED = "equal", "removed", "added"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A piece of a comparison. `kind`: equal (in both texts), removed (from the first) or added (in the second)."""
+
+    kind: str
+    text: str
+
+
+def changes(before: str, after: str) -> list[Change]:
+    """Return the pieces that turn one text into the other; no piece is empty.
+
+    The equal and removed pieces joined give `before`, the equal and added ones `after`.
+    """
+    old, new = _words(before), _words(after)
+    pieces: list[Change] = []
+    for tag, i, j, k, m in _opcodes(old, new):
+        if tag == "equal":
+            pieces.append(Change(EQUAL, "".join(old[i:j])))
+        elif j - i == m - k:
+            for word, other in zip(old[i:j], new[k:m], strict=True):
+                pieces += _inside(word, other)
+        else:
+            pieces += [Change(REMOVED, "".join(old[i:j])), Change(ADDED, "".join(new[k:m]))]
+    return list(_joined(pieces))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s+|\S+", text)
+
+
+def _opcodes(old: list[str], new: list[str]) -> Sequence[tuple[str, int, int, int, int]]:
+    """Return difflib's operations; if both texts have the same whitespace, pair their words by position instead."""
+    if [word.isspace() and word for word in old] == [word.isspace() and word for word in new]:
+        return [("replace", 0, len(old), 0, len(new))]
+    return difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+
+
+def _inside(word: str, other: str) -> Iterator[Change]:
+    """Yield the common start of two words, the two middles, and the common end."""
+    start = _common(word, other)
+    end = _common(word[start:][::-1], other[start:][::-1])
+    yield Change(EQUAL, word[:start])
+    yield Change(REMOVED, word[start : len(word) - end])
+    yield Change(ADDED, other[start : len(other) - end])
+    yield Change(EQUAL, word[len(word) - end :])
+
+
+def _common(text: str, other: str) -> int:
+    """Return the length of the common start of two texts."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, other, strict=False)))
+
+
+def _joined(pieces: Iterable[Change]) -> Iterator[Change]:
+    """Join neighbouring pieces of the same kind; drop empty pieces."""
+    nonempty = (piece for piece in pieces if piece.text)
+    for kind, group in groupby(nonempty, key=lambda piece: piece.kind):
+        yield Change(kind, "".join(piece.text for piece in group))

@@ -1,0 +1,10 @@
+"""Parses command lines and prints results; the rest of the package prints nothing.
+
+Begin with app.py. No file here imports a heavy package before its command runs.
+
+    app.py           commands of sweeps: run, plan, sets, status, report; audit, init, config, list, doctor
+    tools.py         commands that need no config: perturb, evaluate, execute, attack
+    options.py       defines the arguments and options that several commands share
+    exit.py          ends a command: exit codes, errors, signals
+    views/           one file for what each command prints, and the live display
+"""

@@ -1,0 +1,272 @@
+"""The command line: one function for each command, which parses arguments, calls the work and prints the result.
+
+Results go to stdout, progress and logs to stderr. Heavy packages are imported by the commands that need them, so that
+``raysweep --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raysweep.cli.exit import invocation, log_to_stderr, run_to_exit_code
+from raysweep.cli.options import (
+    Address,
+    Allow,
+    AsJson,
+    ConfigFile,
+    EngineName,
+    FailFast,
+    Kind,
+    Limit,
+    Quiet,
+    Sets,
+    Storage,
+    SweepName,
+    load,
+)
+from raysweep.cli.tools import attack, evaluate, execute, perturb
+from raysweep.config.examples import DEFAULT
+from raysweep.errors import UsageError
+from raysweep.machine import VERSION
+from raysweep.seeding import DEFAULT_SEED
+
+app = typer.Typer(
+    name="raysweep",
+    help="How robust are code models to perturbed prompts, and how much does fine-tuning on such prompts repair?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error")] = False,
+) -> None:
+    invocation.debug, invocation.command, invocation.part = debug, context.invoked_subcommand or "", None
+    log_to_stderr(logging.DEBUG if debug else logging.INFO)
+    if version:
+        print(f"raysweep {VERSION}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    sets: Sets = None,
+    storage: Storage = None,
+    engine: EngineName = "ray",
+    address: Address = None,
+    limit: Limit = None,
+    fail_fast: FailFast = False,
+    allow_code_execution: Allow = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a sweep: make what the store lacks, then write tables, figure and report."""
+    from raysweep.cli.views.results import print_result, watcher
+    from raysweep.sweep.run import run_sweep
+    from raysweep.sweep.tasks import RunOptions
+
+    if quiet:
+        log_to_stderr(logging.ERROR)
+    loaded = load(config, sets, limit, allow_code_execution)
+    result = run_sweep(loaded, RunOptions(storage, engine, address, watcher(quiet), fail_fast))
+    print_result(result, as_json)
+    raise typer.Exit(1 if result.errors else 0)
+
+
+@app.command()
+def plan(
+    config: ConfigFile, sets: Sets = None, storage: Storage = None, limit: Limit = None, as_json: AsJson = False
+) -> None:
+    """Show cells and evaluation pairs, and which results are missing; nothing is run."""
+    from raysweep.cli.views.plan import plan_facts, print_plan
+    from raysweep.planning.planner import build_plan
+    from raysweep.storage.store import open_store
+
+    facts = plan_facts(build_plan(load(config, sets, limit)), open_store(storage))
+    print_plan(facts, as_json)
+    raise typer.Exit(2 if facts.here or facts.refusal else 0)
+
+
+@app.command("sets")
+def data_sets(
+    config: ConfigFile,
+    sets: Sets = None,
+    storage: Storage = None,
+    engine: EngineName = "ray",
+    address: Address = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Export them for datasets.load_dataset")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make only a config's training and test sets; no model is needed."""
+    from raysweep.cli.views.results import print_data_sets, watcher
+    from raysweep.config.loading import load_config
+    from raysweep.sweep.data_sets import export, make_data_sets
+    from raysweep.sweep.tasks import RunOptions
+
+    if quiet:
+        log_to_stderr(logging.ERROR)
+    loaded = load_config(config, sets or [], with_models=False)
+    made = make_data_sets(loaded, RunOptions(storage, engine, address, watcher(quiet)))
+    if out is not None:
+        export(made, out)
+    print_data_sets(made, as_json)
+    raise typer.Exit(1 if made.errors else 0)
+
+
+@app.command()
+def leaks(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> None:
+    """List the training rows that give evaluated problems away; nothing is run or written."""
+    from raysweep.cli.views.console import new_console
+    from raysweep.cli.views.leaks import print_leaks
+    from raysweep.cli.views.progress import counting
+    from raysweep.config.loading import load_config
+    from raysweep.sweep.leaks import find_leaks
+
+    loaded = load_config(config, sets or [], with_models=False)
+    with counting(new_console(stderr=True), "searching rows") as report:
+        found = find_leaks(loaded, report)
+    print_leaks(found, as_json)
+
+
+@app.command()
+def audit(
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SET", help="A folder of `sets --out` or a Parquet file of it; with ANSWERS: a sheet's folder"
+        ),
+    ],
+    answers: Annotated[list[Path] | None, typer.Argument(metavar="[ANSWERS]...", help="CSV files of raters")] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="Texts to judge")] = 100,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, other texts")] = DEFAULT_SEED,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the sheet goes")] = Path("audit"),
+    as_json: AsJson = False,
+) -> None:
+    """Write a blind sheet on which people judge perturbed texts, or evaluate their answers."""
+    from raysweep.cli.views.audit import print_audit, print_sheet
+    from raysweep.tools.audit.sheet import draw_items, read_key, read_raters, write_sheet
+
+    if answers:
+        items = read_key(target)
+        print_audit(items, read_raters(answers, items), as_json)
+    else:
+        items = draw_items(target, n, seed)
+        write_sheet(items, out)
+        print_sheet(items, out)
+
+
+@app.command()
+def status(
+    sweep: SweepName,
+    storage: Storage = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it, from its start to its end")] = False,
+    cell: Annotated[str | None, typer.Option("--cell", metavar="ID", help="One cell: loss, step, its log")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far a sweep is, and the folder of each model."""
+    from raysweep.cli.views.status import print_cell, print_status, watch_status
+    from raysweep.storage.store import open_store
+    from raysweep.sweep.folder import SweepFolder, open_folder
+
+    if watch and cell is None and not as_json:
+        watch_status(SweepFolder(open_store(storage), sweep))
+        return
+    folder = open_folder(sweep, storage)
+    if cell is not None:
+        print_cell(folder, cell, as_json)
+    else:
+        print_status(folder, as_json)
+
+
+@app.command()
+def report(
+    sweep: SweepName,
+    storage: Storage = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write into this folder")] = None,
+    format: Annotated[str, typer.Option("--format", metavar="html|md|csv", help="Format of the output")] = "html",
+) -> None:
+    """Write a sweep's report again from its results, or print its tables."""
+    from raysweep.sweep.folder import open_folder
+    from raysweep.sweep.report import export
+
+    print(export(open_folder(sweep, storage), format, out))
+
+
+for tool in (perturb, evaluate, attack, execute):
+    app.command()(tool)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Where the config goes")] = None,
+    name: Annotated[str, typer.Option("--from", metavar="NAME", help="Which config; --list shows them")] = DEFAULT,
+    show: Annotated[bool, typer.Option("--list", help="Show the names")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a commented config to start from."""
+    from raysweep.cli.views.init import print_examples, print_written
+    from raysweep.config.examples import examples, write_example
+
+    if show and folder is not None:
+        raise UsageError("--list shows the configs and writes none; leave the folder out, or --list")
+    if show:
+        print_examples(examples(), as_json)
+    elif folder is None:
+        raise UsageError("name a folder to write into: raysweep init DIR; `raysweep init --list` shows the configs")
+    else:
+        print_written(write_example(name, folder))
+
+
+@app.command()
+def config(
+    key: Annotated[
+        str | None, typer.Argument(metavar="[KEY]", help="As in --set: execution, recipes.NAME.lora")
+    ] = None,
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print all keys as the page docs/config.md")] = False,
+) -> None:
+    """Show the keys of a config: meaning, type, default and unit."""
+    from raysweep.cli.views.config import as_markdown, print_keys
+    from raysweep.config.reference import all_keys
+
+    if markdown:
+        print(as_markdown(all_keys()), end="")
+    else:
+        print_keys(key, as_json)
+
+
+@app.command("list")
+def list_names(kind: Kind = None, as_json: AsJson = False) -> None:
+    """List all registered names, built in or of installed packages: of every kind, or of one."""
+    from raysweep.cli.views.names import print_names
+
+    print_names(kind, as_json)
+
+
+@app.command()
+def doctor(storage: Storage = None, address: Address = None, as_json: AsJson = False) -> None:
+    """Check this machine: isolation, accelerators, language resources, versions, and all that can stop a run."""
+    from raysweep.cli.views.doctor import print_checks
+    from raysweep.tools.doctor.examine import examine
+
+    worst = print_checks(examine(storage, address), as_json)
+    raise typer.Exit(1 if worst == "error" else 0)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; the codes are those of `raysweep.cli.exit`."""
+    sys.exit(run_to_exit_code(app, arguments))

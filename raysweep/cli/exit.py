@@ -1,0 +1,171 @@
+"""Ends commands: exit codes, one line about an error, and signals that stop a command so that it can be resumed.
+
+Exit codes: 0 all done, 1 something failed, 2 bad usage, 130 after Ctrl-C, 143 after SIGTERM.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import typer
+
+from raysweep.errors import RaysweepError
+
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and SIGTERM: 128 and the signal's number."""
+LOOK_SECONDS = 0.3
+"""Seconds between two checks whether a stopped command is ending."""
+
+_USAGE_ERROR: Any = typer.BadParameter.__mro__[2]  # click's ClickException, which typer brings under its own name
+
+
+@dataclass
+class Invocation:
+    """The command being run and what it keeps when interrupted."""
+
+    debug: bool = False
+    command: str = ""
+    part: Path | None = None  # a file from which the same command resumes, if it exists
+    stopped_by: int = 0  # number of the signal that stopped it; 0: none
+    again: bool = False  # the handler shall raise the stop's exception once more
+
+    @property
+    def kept(self) -> str:
+        """What the same command resumes from, in words; empty if it would start over."""
+        if self.command in ("run", "evaluate", "attack"):
+            return "artefacts, checkpoints and blocks that were written are kept"
+        return f"the verdicts so far are kept in {self.part}" if self.part is not None and self.part.exists() else ""
+
+
+invocation = Invocation()
+"""The invocation of this process; the command line's callback fills it in."""
+
+
+def run_to_exit_code(app: typer.Typer, arguments: list[str] | None) -> int:
+    """Run a command, print an error or a stop on stderr, and return the exit code."""
+    if threading.current_thread() is not threading.main_thread():  # only that thread may handle signals
+        return _run(app, arguments)
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    passed_over, sys.unraisablehook = sys.unraisablehook, _without_stops
+    try:
+        return _run(app, arguments)
+    finally:
+        invocation.stopped_by, invocation.again = 0, False
+        sys.unraisablehook = passed_over
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def log_to_stderr(level: int) -> None:
+    """Print raysweep's messages of a level and above on stderr; log files get all messages."""
+    logger = logging.getLogger("raysweep")
+    logger.setLevel(logging.DEBUG)
+    for handler in [handler for handler in logger.handlers if handler.name == "terminal"]:
+        logger.removeHandler(handler)
+    handler = _Stderr()
+    handler.name = "terminal"
+    handler.setLevel(level)
+    logger.addHandler(handler)
+
+
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to the present sys.stderr, which a live display replaces for a while."""
+
+    @property
+    def stream(self) -> Any:
+        """The stream to write to."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        pass
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End the command at the first signal, and the process at the second."""
+    if invocation.again:
+        invocation.again = False
+        raise KeyboardInterrupt
+    if invocation.stopped_by:
+        print(f"ended{_kept(None)}", file=sys.stderr, flush=True)
+        os._exit(128 + number)
+    invocation.stopped_by = number
+    if invocation.kept:
+        print("\nstopping; once more ends at once", file=sys.stderr, flush=True)
+    threading.Thread(target=_insist, name="is the command ending", daemon=True).start()
+    raise KeyboardInterrupt  # the only exception that leaves every call of Ray
+
+
+def _insist() -> None:
+    """Raise a stop's exception again while the main thread shows no sign of it.
+
+    It is lost if it is raised in a finaliser or a callback, whose exceptions Python ignores, or in code that catches
+    every exception.
+    """
+    missed = 0
+    while invocation.stopped_by:
+        time.sleep(LOOK_SECONDS)
+        missed = 0 if _is_ending() else missed + 1
+        if missed > 1 and invocation.stopped_by:  # a single miss may lie between two blocks that handle it
+            missed, invocation.again = 0, True
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def _is_ending() -> bool:
+    """Return True if the main thread is handling a KeyboardInterrupt or an error that followed from one."""
+    handled: Any = sys._current_exceptions().get(threading.main_thread().ident or 0)
+    error = handled[1] if isinstance(handled, tuple) else handled  # Python 3.11 gives triples
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def _without_stops(unraisable: Any) -> None:
+    """Report an exception that Python ignores, unless it is a stop's, which is raised again."""
+    if not (unraisable.exc_type is KeyboardInterrupt and invocation.stopped_by):
+        sys.__unraisablehook__(unraisable)
+
+
+def _run(app: typer.Typer, arguments: list[str] | None) -> int:
+    try:
+        code: Any = app(args=arguments, standalone_mode=False)
+    except RaysweepError as error:
+        return _tell(error, error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except Exception as error:
+        if isinstance(error, _USAGE_ERROR):
+            error.show()
+            return int(error.exit_code)
+        return _tell(error, 1)
+    if invocation.stopped_by:  # typer turns Ctrl-C into an exit code
+        code = 128 + invocation.stopped_by
+    if code in (INTERRUPTED, TERMINATED):
+        print(f"stopped{_kept(arguments)}", file=sys.stderr)
+    return int(code or 0)
+
+
+def _kept(arguments: list[str] | None) -> str:
+    """Return what is kept and the command that resumes; empty if nothing is kept."""
+    command = shlex.join(["raysweep", *(sys.argv[1:] if arguments is None else arguments)])
+    return f"; {invocation.kept}, and this command resumes:\n  {command}" if invocation.kept else ""
+
+
+def _tell(error: Exception, code: int) -> int:
+    if invocation.debug:
+        traceback.print_exception(error)
+    kind = "" if isinstance(error, RaysweepError) else f"{type(error).__name__}: "
+    hint = "" if isinstance(error, RaysweepError) else " (--debug before the command shows where)"
+    print(f"error: {kind}{error}{hint}", file=sys.stderr)
+    return code

@@ -1,0 +1,89 @@
+"""The arguments and options of commands: those that several share, and long ones, each with its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from raysweep.config.schema import SweepConfig
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The sweep's YAML file; `raysweep init` writes one")]
+SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="`name` of the sweep's config")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URI",
+        help="The store: a folder, s3://..., gs://...; default $RAYSWEEP_STORAGE, ./raysweep-store",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a config key; repeatable")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N problems of every set")
+]
+Problems = Annotated[str, typer.Option("--problems", "-p", help="A problem set's name, a JSONL file, or NAME=PATH")]
+SeveralProblems = Annotated[
+    list[str], typer.Option("--problems", "-p", help="A problem set's name, a JSONL file, or NAME=PATH; repeatable")
+]
+MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", metavar="N", min=1, help="Longest completion")]
+Samples = Annotated[int, typer.Option("--samples", metavar="N", min=1, help="Completions of each prompt")]
+Draws = Annotated[
+    int | None,
+    typer.Option("--draws", metavar="N", min=1, help="Test sets of each perturbation; above 1: robust pass_s@k"),
+]
+Temperature = Annotated[float, typer.Option("--temperature", metavar="T", min=0, help="0: greedy")]
+Search = Annotated[str, typer.Option("--search", metavar="HOW", help="greedy or beam (extra `attack`), or random")]
+MaxCharacters = Annotated[
+    float | None, typer.Option("--max-characters", help="Share of the characters, at least one; default: any")
+]
+PromptFormat = Annotated[
+    str, typer.Option("--prompt-format", metavar="FORMAT", help="raw: the prompt as it is; or a template")
+]
+Template = Annotated[
+    str,
+    typer.Option("--template", metavar="NAME", help="instruct, chat, a Jinja string; raw: not stripped, as MiniCode"),
+]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run the model repository's code")]
+Allow = Annotated[bool, typer.Option("--allow-code-execution", help="Run programs that a model wrote on this machine")]
+EngineName = Annotated[str, typer.Option("--engine", metavar="ray|local", help="local: in this process, without Ray")]
+Address = Annotated[str | None, typer.Option("--address", help="A running Ray to use: auto, or host:port")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that gives up")]
+OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write rows to this JSONL file")]
+Kind = Annotated[str | None, typer.Argument(metavar="[KIND]", help="perturbations, models, ...; default: every kind")]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", metavar="S", help="Seconds of effective time that a program may take")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", help="Programs that run at once; default: as many as CPUs"),
+]
+Require = Annotated[
+    str,
+    typer.Option(
+        "--require",
+        metavar="LEVEL",
+        help="limits, partial, filtered or strong: lowest isolation of programs",
+    ),
+]
+LaneName = Annotated[
+    str, typer.Option("--lane", metavar="LANE", help="shared, or strict: a process for each program, whatever it does")
+]
+
+
+def load(config: Path, sets: list[str] | None, limit: int | None, allow: bool = False) -> SweepConfig:
+    """Return the config that a command line names, with its overrides."""
+    from raysweep.config.loading import load_config
+
+    given = list(sets or [])
+    if limit is not None:
+        given.append(f"evaluation.limit={limit}")
+    if allow:
+        given.append("allow_code_execution=true")
+    loaded = load_config(config, given)
+    # a limited sweep has other results, so it gets another folder
+    return loaded if limit is None else loaded.model_copy(update={"name": f"{loaded.name}-limit{limit}"})

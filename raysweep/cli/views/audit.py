@@ -1,0 +1,63 @@
+"""Prints where a sheet of `raysweep audit` is, or the share of valid texts and the raters' agreement."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from raysweep.cli.views.console import new_console
+from raysweep.tools.audit.agreement import Agreement, Answers, Validity, agreements, validity
+from raysweep.tools.audit.sheet import PAGE, SHEET, SheetItem
+from raysweep.units import count
+
+
+def print_sheet(items: Sequence[SheetItem], folder: Path) -> None:
+    """Print where the sheet is, and how raters fill it in."""
+    methods = len({item.method for item in items})
+    console = new_console()
+    console.print(f"{count(len(items), 'text')} of {count(methods, 'method')} to judge, methods hidden", soft_wrap=True)
+    console.print(f"each rater: {folder / PAGE} in a browser, or a copy of {folder / SHEET}", soft_wrap=True)
+    console.print(f"then: raysweep audit {folder} RATER1.csv RATER2.csv", soft_wrap=True)
+
+
+def print_audit(items: Sequence[SheetItem], answers: Mapping[str, Answers], as_json: bool) -> None:
+    """Print the share of valid texts of each method, and Cohen's kappa of each two raters."""
+    shares, kappas = validity(items, answers), agreements(items, answers)
+    if as_json:
+        found = {
+            "raters": list(answers),
+            "valid": [dataclasses.asdict(share) for share in shares],
+            "kappa": [_kappa(agreement) for agreement in kappas],
+        }
+        print(json.dumps(found, indent=1, allow_nan=False))
+        return
+    console = new_console()
+    console.print(_table(shares, len(answers)))
+    for agreement in kappas:
+        value = agreement.note if math.isnan(agreement.kappa) else f"{agreement.kappa:.2f}"
+        raters = " and ".join(agreement.raters)
+        console.print(f"Cohen's kappa, {agreement.question.replace('_', ' ')}, {raters}: {value}", soft_wrap=True)
+    if not kappas:
+        console.print("one rater: no agreement to compute")
+
+
+def _table(shares: Sequence[Validity], raters: int) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("method")
+    by = "the rater" if raters == 1 else f"most of {raters} raters"
+    for title in ("judged", f"valid to {by}", "share", "95 % interval"):
+        table.add_column(title, justify="right")
+    for one in shares:
+        interval = f"{one.low:.2f} to {one.high:.2f}"
+        table.add_row(one.method, str(one.judged), str(one.valid), f"{one.share:.2f}", interval)
+    return table
+
+
+def _kappa(agreement: Agreement) -> dict[str, object]:
+    found = dataclasses.asdict(agreement)
+    return {**found, "kappa": None if math.isnan(agreement.kappa) else agreement.kappa}

@@ -1,0 +1,22 @@
+"""Consoles that print text as it is, without markup."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+LOG_WIDTH = 200
+"""Columns if stdout is no terminal: a table in a file need not be narrow."""
+
+
+def new_console(*, stderr: bool = False) -> Console:
+    """Return a console on stdout or stderr.
+
+    Names, paths and error texts may hold square brackets and colons: rich's markup and emoji codes are off.
+    """
+    file = sys.stderr if stderr else sys.stdout
+    made = Console(file=file, markup=False, emoji=False, highlight=False)
+    if made.is_terminal or stderr:
+        return made
+    return Console(file=file, markup=False, emoji=False, highlight=False, width=LOG_WIDTH)

@@ -1,0 +1,67 @@
+"""Prints the checks of `raysweep doctor`: a line each, with a mark and below it the way out; or JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import socket
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.text import Text
+
+from raysweep.cli.views.console import new_console
+from raysweep.cli.views.results import print_json
+from raysweep.machine import VERSION
+from raysweep.tools.doctor.checks import Check, State
+from raysweep.units import count
+
+NAME_WIDTH = 12
+MARKS = {State.OK: ("✓", "+", "green"), State.WARNING: ("!", "!", "yellow"), State.ERROR: ("✗", "x", "red")}
+"""Mark, mark in ASCII, style."""
+
+
+def print_checks(checks: Iterable[Check], as_json: bool) -> State:
+    """Print each check as soon as it is known; return the worst state."""
+    if as_json:
+        found = list(checks)
+        worst = _worst(found)
+        rows = [dataclasses.asdict(check) for check in found]
+        print_json({"raysweep": VERSION, "host": socket.gethostname(), "state": worst, "checks": rows})
+        return worst
+    console = new_console()
+    console.print(f"raysweep {VERSION} on {socket.gethostname()} ({platform.system()} {platform.machine()})")
+    found = []
+    for check in checks:
+        found.append(check)
+        console.print(_line(check, console), soft_wrap=True)
+    worst = _worst(found)
+    console.print(Text(_summary(found), style=MARKS[worst][2]))
+    return worst
+
+
+def _line(check: Check, console: Console) -> Text:
+    """Return a check as text that is wrapped beside its name, without trailing blanks."""
+    mark, plain, style = MARKS[check.state]
+    unicode = console.encoding.startswith("utf")
+    text = Text(check.found)
+    if check.advice:
+        text.append(f"\n{'→' if unicode else '->'} {check.advice}", style=style)
+    start = Text.assemble((mark if unicode else plain, style), f" {check.name:<{NAME_WIDTH}} ")
+    lines = text.wrap(console, max(20, console.width - len(start)), overflow="fold")
+    for line in lines:
+        line.rstrip()
+    return start + Text("\n" + " " * len(start)).join(lines)
+
+
+def _summary(checks: list[Check]) -> str:
+    states = [check.state for check in checks]
+    errors, warnings = states.count(State.ERROR), states.count(State.WARNING)
+    numbers = [count(number, what) for number, what in ((errors, "error"), (warnings, "warning")) if number]
+    if errors:
+        return f"not everything works here: {', '.join(numbers)}"
+    return "sweeps can run here" + (f": {numbers[0]}" if numbers else "")
+
+
+def _worst(checks: Iterable[Check]) -> State:
+    return max((check.state for check in checks), key=list(State).index, default=State.OK)

@@ -1,0 +1,84 @@
+"""Prints the scores of `raysweep execute`: pass@k with its intervals, and how the programs were run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from raysweep.cli.views.console import new_console
+from raysweep.tools.samples.scores import SampleRate, SampleScores
+from raysweep.units import count, share
+
+
+def print_sample_scores(scores: SampleScores, as_json: bool) -> None:
+    """Print the scores of a samples file as lines, or as one JSON object."""
+    if as_json:
+        print(json.dumps(scores_json(scores), indent=1, ensure_ascii=False, allow_nan=False))
+        return
+    console = new_console()
+    for line in score_lines(scores):
+        console.print(line, soft_wrap=True)
+    if scores.harness_errors:
+        errors = f"no verdict (harness error): {count(scores.harness_errors, 'sample')}, not in pass@k; the first: "
+        console.print(errors + scores.harness_error, style="red", soft_wrap=True)
+
+
+def scores_json(scores: SampleScores) -> dict[str, Any]:
+    """Return the scores as JSON: pass@k by name, with 95 % intervals by the same names, null if undefined."""
+    values = dataclasses.asdict(scores)
+    values["repeated_share"] = scores.repeated_share
+    values["pass_at_k"] = {f"pass@{k}": _number(rate.value) for k, rate in scores.pass_at_k.items()}
+    values["interval_95"] = {
+        f"pass@{k}": {"low": _number(rate.low), "high": _number(rate.high)} for k, rate in scores.pass_at_k.items()
+    }
+    return values
+
+
+def score_lines(scores: SampleScores) -> list[str]:
+    """Return the scores as lines of text."""
+    programs = count(scores.programs, "distinct program")
+    repeated = share(scores.samples - scores.programs, scores.samples)
+    lines = [
+        f"{count(scores.samples, 'sample')} of {count(scores.tasks, 'task')}: {programs}; "
+        f"{repeated} of the samples repeat another one and were not run again",
+        f"outcomes: {_counts(scores.outcomes)}",
+    ]
+    if scores.kept:
+        lines.append(f"{count(scores.kept, 'program')} had a verdict from the command that was interrupted")
+    lines += _sandbox_lines(scores)
+    if scores.missing:
+        shown = ", ".join(scores.missing[:5]) + (", ..." if len(scores.missing) > 5 else "")
+        lines.append(f"no sample for {count(len(scores.missing), 'task')}, left out: {shown}")
+    return lines + [f"pass@{k}: {_shown(rate)}" for k, rate in scores.pass_at_k.items()]
+
+
+def _sandbox_lines(scores: SampleScores) -> list[str]:
+    lines = []
+    if scores.levels:
+        levels = ", ".join(scores.levels) if len(scores.levels) == 1 else _counts(scores.levels)
+        lines.append(f"isolation: {levels}; lanes: {_counts(scores.lanes)}")
+    if scores.audited:
+        differences = f"{scores.audit_differences:,} of them differ" if scores.audit_differences else "none differs"
+        lines.append(f"audit: {count(scores.audited, 'shared verdict')} checked in the strict lane, {differences}")
+    near = f"{share(scores.near_limit, scores.programs)} of the programs took half of the limit or more"
+    if scores.near_limit:
+        near += ", stopped ones included: another machine might judge some otherwise"
+    lines.append(near)
+    return lines
+
+
+def _shown(rate: SampleRate) -> str:
+    if math.isnan(rate.value):
+        return "undefined"
+    return f"{rate.value:.4f} (95 % interval {rate.low:.4f} to {rate.high:.4f} over tasks)"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in counts.items())
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

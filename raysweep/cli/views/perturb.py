@@ -1,0 +1,88 @@
+"""Prints prompts before and after `raysweep perturb`, and writes them as a problem file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from raysweep.analysis.textdiff import ADDED, EQUAL, REMOVED, Change, changes
+from raysweep.errors import UsageError
+from raysweep.problems.file_problems import problem_fields
+from raysweep.records import Problem, PromptRow
+
+_STYLES = {EQUAL: "", REMOVED: "red strike", ADDED: "green"}
+_MARKS = {EQUAL: ("", ""), REMOVED: ("[-", "-]"), ADDED: ("{+", "+}")}
+
+
+def preview(rows: Sequence[PromptRow], console: Console, limit: int) -> None:
+    """Print the changed lines of the first `limit` changed rows, then the summary.
+
+    Removed text is red and struck out, added text green; without colour they are marked [-...-] and {+...+}.
+    """
+    colour = console.color_system is not None and not console.no_color
+    changed = [row for row in rows if row.changed]
+    for row in changed[:limit]:
+        console.print(Text(f"{row.task_id}  {row.method}", style="bold"), soft_wrap=True)
+        console.print(_diff(row, colour), soft_wrap=True)
+    if len(changed) > limit:
+        console.print(Text(f"... and {len(changed) - limit} more changed rows", style="dim"), soft_wrap=True)
+    console.print(Text(summary(rows)), soft_wrap=True)
+
+
+def summary(rows: Sequence[PromptRow]) -> str:
+    """Return one line with the numbers of all, changed, unchanged and no longer compiling rows."""
+    changed = sum(row.changed for row in rows)
+    broken = sum(not row.compiles for row in rows)
+    return f"{len(rows)} rows, {changed} changed, {len(rows) - changed} unchanged, {broken} not compiling"
+
+
+def write_problem_rows(problems: Sequence[Problem], rows: Sequence[PromptRow], path: Path) -> None:
+    """Write a problem file, as JSONL, with a line for each perturbed prompt.
+
+    Args:
+        problems: the problem set; problems without a prompt row are left out.
+        rows: the perturbed prompts.
+        path: the file to write; an existing one is replaced.
+
+    Raises:
+        UsageError: when the file can't be written.
+    """
+    by_id = {problem.task_id: problem for problem in problems}
+    lines = [json.dumps(problem_fields(by_id[row.task_id]) | {"prompt": row.prompt}) + "\n" for row in rows]
+    try:
+        path.write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} can't be written ({error.strerror}); choose another file") from error
+
+
+def _diff(row: PromptRow, colour: bool) -> Text:
+    """Return the changed lines of a prompt, indented; a line of dots replaces unchanged lines."""
+    text = Text()
+    skipping = False
+    for line in _lines(changes(row.clean_prompt, row.prompt)):
+        if all(piece.kind == EQUAL for piece in line):
+            if not skipping:
+                text.append("  ...\n", style="dim")
+            skipping = True
+            continue
+        skipping = False
+        text.append("  ")
+        for piece in line:
+            before, after = ("", "") if colour else _MARKS[piece.kind]
+            text.append(f"{before}{piece.text}{after}", style=_STYLES[piece.kind] if colour else "")
+        text.append("\n")
+    return text
+
+
+def _lines(pieces: Sequence[Change]) -> list[list[Change]]:
+    """Cut pieces into lines without their line breaks."""
+    lines: list[list[Change]] = [[]]
+    for piece in pieces:
+        first, *others = piece.text.split("\n")
+        lines[-1] += [Change(piece.kind, first)] if first else []
+        lines += [[Change(piece.kind, part)] if part else [] for part in others]
+    return lines

@@ -1,0 +1,296 @@
+"""The live display of running work: redrawn in place on a terminal, plain lines in a log.
+
+`Display` is the only implementation. `Watcher` feeds it with a sweep's progress files, `counting` with a number, and
+`raysweep status --watch` with a table.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from raysweep.cli.views.time_left import MODEL, TimeLeft
+from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities
+from raysweep.errors import StoreError
+from raysweep.storage.files import PATIENCE
+from raysweep.sweep.folder import SweepFolder
+from raysweep.units import duration
+
+log = logging.getLogger("raysweep")
+
+WEIGHTS = {"making": 0.0, "starting": 0.0, "training": 0.8, "generating": 0.15, "executing": 0.05}
+"""Rough share of a model's time that each stage takes, for the bar."""
+
+FAR_SECONDS = 5
+"""Seconds between two looks at a sweep in an object store, where each look reads a file for every cell."""
+LINE_SECONDS = 10
+"""Seconds between two plain progress lines of one activity."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Counts of a running sweep.
+
+    `models` and `inputs`: how many of how many are done; inputs are what models share, such as sets. `share`: a rough
+    share of the work that is done. `left`: seconds left; None if unknown.
+    """
+
+    models: tuple[int, int]
+    inputs: tuple[int, int]
+    failed: int
+    share: float
+    left: float | None
+
+    @property
+    def words(self) -> str:
+        """What is done and left: ``3 of 12 models and 16 of 16 inputs done``."""
+        counted = [(self.models, "models"), (self.inputs, "inputs")]
+        done = " and ".join(f"{done} of {total} {what}" for (done, total), what in counted if total)
+        return f"{done} done{time_left(self.left)}"
+
+
+class Display:
+    """A picture that is redrawn in place while a block runs, or lines where the console is no terminal.
+
+    Args:
+        console: where to show it.
+        quiet: show nothing.
+    """
+
+    def __init__(self, console: Console, quiet: bool = False) -> None:
+        self.is_live = console.is_terminal and not quiet
+        self._console = console
+        self._quiet = quiet
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Display:
+        if self.is_live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def picture(self, picture: RenderableType) -> None:
+        """Draw a picture in place of the last one; only on a terminal."""
+        if self.is_live:
+            self._live.update(picture)
+
+    def line(self, text: str, *, is_note: bool = False) -> None:
+        """Print a line; on a terminal only a note, above the picture."""
+        if not self._quiet and (is_note or not self.is_live):
+            self._console.print(Text(text, style="yellow" if is_note else ""), soft_wrap=True)
+
+
+class Watcher:
+    """A `raysweep.sweep.tasks.Watch`: shows a sweep's progress files while the engine works, and logs changes.
+
+    Args:
+        console: where to show it (stderr): a live table on a terminal, else lines.
+        quiet: show nothing.
+    """
+
+    def __init__(self, console: Console, quiet: bool = False) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._blind = False  # True while the storage can't be read
+
+    @contextmanager
+    def __call__(self, folder: SweepFolder, wanted: Sequence[str]) -> Iterator[None]:
+        """Show the progress of the activities `wanted` until the block ends."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._follow, args=(folder, wanted, stop), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(timeout=5)
+
+    def _follow(self, folder: SweepFolder, wanted: Sequence[str], stop: threading.Event) -> None:
+        journal, started, left = _Journal(wanted), time.time(), TimeLeft(wanted)
+        with Display(self._console, self._quiet) as display:
+            pause = FAR_SECONDS if folder.progress.local is None else 0.25 if display.is_live else 0.5
+            ended = False
+            while not ended:
+                ended = stop.wait(pause)
+                activities = self._activities(folder)
+                left.look(activities, time.monotonic())
+                counts = overview(activities, wanted, left.seconds())
+                for line in journal.lines(activities, counts):
+                    log.debug("%s%s", line.text, line.trace)
+                    display.line(f"{line.clock} {line.text}", is_note=line.is_note)
+                display.picture(_picture(activities, wanted, started, counts))
+
+    def _activities(self, folder: SweepFolder) -> dict[str, Activity]:
+        """Return the activities; log once when the storage can't be read, and once when it can be read again."""
+        try:
+            found = read_activities(folder.progress, strict=True)
+        except StoreError as error:
+            if not self._blind:
+                log.warning("%s; the sweep waits for it, for up to %.0f s at a time", error, PATIENCE)
+            self._blind = True
+            return {}
+        if self._blind:
+            log.warning("storage %s can be read again", folder.store.files)
+        self._blind = False
+        return found
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One line about an activity."""
+
+    clock: str
+    text: str
+    is_note: bool = False
+    trace: str = ""  # goes only into the log file
+
+
+class _Journal:
+    """Turns activities into lines: one for each change and note, and every ten seconds one about the running stage."""
+
+    def __init__(self, wanted: Sequence[str]) -> None:
+        self._wanted = wanted
+        self._last_state: dict[str, tuple[str, str, str]] = {}
+        self._last_time: dict[str, float] = {}
+        self._seen: dict[str, str] = {}  # the last line of each tail
+        self._traces: dict[str, str] = {}
+
+    def lines(self, activities: dict[str, Activity], counts: Overview) -> Iterator[_Line]:
+        """Yield the lines about everything that changed since the last call."""
+        for activity in (activities[name] for name in self._wanted if name in activities):
+            yield from self._notes(activity)
+            news = (activity.state, activity.stage, activity.waits)
+            due = activity.state == RUNNING and time.time() - self._last_time.get(activity.id, 0) >= LINE_SECONDS
+            if self._last_state.get(activity.id) != news or due:
+                self._last_state[activity.id], self._last_time[activity.id] = news, time.time()
+                yield _Line(time.strftime("%H:%M:%S"), _line(activity, counts), trace=self._trace(activity))
+
+    def _trace(self, activity: Activity) -> str:
+        """Return an activity's traceback, unless an earlier call returned it."""
+        if activity.trace == self._traces.get(activity.id, ""):
+            return ""
+        self._traces[activity.id] = activity.trace
+        return f"\n{activity.trace}"
+
+    def _notes(self, activity: Activity) -> Iterator[_Line]:
+        tail, seen = activity.tail, self._seen.get(activity.id, "")
+        for line in tail[tail.index(seen) + 1 if seen in tail else 0 :]:
+            _, clock, text = line.split(" ", 2)
+            if text.startswith(NOTE):
+                yield _Line(clock, f"{activity.id}: {text.removeprefix(NOTE)}", True, self._trace(activity))
+        if tail:
+            self._seen[activity.id] = tail[-1]
+
+
+@contextmanager
+def counting(console: Console, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Give a function that takes how many (of `total`) are done: a bar on a terminal, a line every 10 s in a log."""
+    bar = Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    )
+    task = bar.add_task(what, total=total)
+    last, of = time.time(), "" if total is None else f"/{total:,}"
+
+    def tell(done: int) -> None:
+        nonlocal last
+        bar.update(task, completed=done)
+        if time.time() - last >= LINE_SECONDS:
+            last = time.time()
+            display.line(f"{time.strftime('%H:%M:%S')} {what}: {done:,}{of}")
+
+    with Display(console) as display:
+        display.picture(bar)
+        yield tell
+
+
+def overview(activities: Mapping[str, Activity], wanted: Sequence[str], left: float | None = None) -> Overview:
+    """Count finished activities. `left`: the seconds left, None if unknown."""
+    found = [activities.get(name, Activity(name)) for name in wanted]
+    done = {bool(MODEL.search(activity.id)): 0 for activity in found}
+    total = dict(done)
+    for activity in found:
+        is_model = bool(MODEL.search(activity.id))
+        total[is_model] += 1
+        done[is_model] += activity.state == DONE
+    weights = [_weight(activity) for activity in found]
+    share = sum(w * _fraction(a) for w, a in zip(weights, found, strict=True)) / (sum(weights) or 1)
+    failed = sum(activity.state == FAILED for activity in found)
+    models, inputs = ((done.get(kind, 0), total.get(kind, 0)) for kind in (True, False))
+    return Overview(models, inputs, failed, share, left)
+
+
+def _fraction(activity: Activity) -> float:
+    if activity.state in (DONE, FAILED):
+        return 1.0
+    if activity.state != RUNNING:
+        return 0.0
+    stages = list(WEIGHTS)
+    before = sum(WEIGHTS[stage] for stage in stages[: stages.index(activity.stage)]) if activity.stage in WEIGHTS else 0
+    own = WEIGHTS.get(activity.stage, 0)
+    return before + own * (activity.done / activity.total if activity.total else 0)
+
+
+def _weight(activity: Activity) -> float:
+    """Return roughly how long an activity takes, in cells: sets take seconds, base models longer than a cell."""
+    if activity.id.startswith(("training-set", "test-set", "pre-training-rows")):
+        return 0.05
+    if activity.id.startswith("base-model"):
+        return 3.0
+    return 0.2 if activity.id.endswith(".base") else 1.0
+
+
+def _picture(activities: dict[str, Activity], wanted: Sequence[str], started: float, counts: Overview) -> Group:
+    head = Text(counts.words, style="bold")
+    if counts.failed:
+        head.append(f", {counts.failed} failed", style="red")
+    head.append(f"   {duration(time.time() - started)} elapsed", style="dim")
+    whole = Table.grid()
+    whole.add_row(ProgressBar(total=1.0, completed=counts.share, width=60))
+    parts = Table.grid(padding=(0, 2))
+    parts.add_column(no_wrap=True, overflow="ellipsis", max_width=44)
+    for name in wanted:
+        activity = activities.get(name, Activity(name))
+        if activity.state == RUNNING and activity.waits:
+            parts.add_row(Text(name), Text("waits", style="yellow"), "", Text(f"for {activity.waits}"))
+        elif activity.state == RUNNING:
+            bar = ProgressBar(total=max(activity.total, 1), completed=activity.done, width=16)
+            parts.add_row(Text(name), Text(activity.stage), bar, Text(_amount(activity)))
+        elif activity.state == FAILED:
+            parts.add_row(Text(name, style="red"), Text("failed", style="red"), "", Text(activity.error[:60]))
+    return Group(head, whole, parts)
+
+
+def _line(activity: Activity, counts: Overview) -> str:
+    (done, total), what = (counts.models, "models") if MODEL.search(activity.id) else (counts.inputs, "inputs")
+    start = f"[{done}/{total} {what}] {activity.id}: "
+    if activity.state != RUNNING:
+        ends = {DONE: "done", FAILED: f"FAILED: {activity.error}"}
+        return start + ends.get(activity.state, activity.state)
+    if activity.waits:
+        return f"{start}waits for {activity.waits}"
+    amount = f" {_amount(activity)}" if activity.total else ""
+    return f"{start}{activity.stage}{amount}{time_left(counts.left)}"
+
+
+def _amount(activity: Activity) -> str:
+    if not activity.total:
+        return activity.detail
+    return f"{activity.done:,}/{activity.total:,}" + (f", {activity.detail}" if activity.detail else "")
+
+
+def time_left(seconds: float | None) -> str:
+    """Return the time left in words, to be put after a count; empty if it is unknown or below a second."""
+    return f", about {duration(seconds)} left" if seconds is not None and seconds >= 1 else ""

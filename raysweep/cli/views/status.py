@@ -1,0 +1,306 @@
+"""Prints the state of a sweep: each cell's state, errors and models, or one cell with its log."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from raysweep.cli.views.console import new_console
+from raysweep.cli.views.progress import Display, overview
+from raysweep.cli.views.results import print_json
+from raysweep.cli.views.time_left import TimeLeft
+from raysweep.config.grid import test_set_name
+from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING, Activity
+from raysweep.errors import UnknownName
+from raysweep.records import BASE
+from raysweep.storage.artefacts import folder_of
+from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
+from raysweep.units import duration
+
+WATCH_SECONDS = 2.0
+START_SECONDS, START_LOOK_SECONDS = 30.0, 0.5
+"""How long `--watch` waits for a sweep that is about to start, and between two looks."""
+SILENT_SECONDS = 60
+"""A running activity without news for so long is shown with the time since its last news."""
+
+_FULL = """\
+  from transformers import AutoModelForCausalLM, AutoTokenizer
+  model, tokenizer = AutoModelForCausalLM.from_pretrained("PATH"), AutoTokenizer.from_pretrained("PATH")
+  print(tokenizer.decode(model.generate(**tokenizer("def ", return_tensors="pt"), max_new_tokens=64)[0]))"""
+_FETCH = """\
+  import os, pyarrow.fs
+  os.makedirs("PATH")
+  pyarrow.fs.copy_files("URI", "PATH")"""
+_ADAPTER = """\
+  from peft import PeftModel
+  from transformers import AutoModelForCausalLM, AutoTokenizer
+  model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), "PATH")
+  tokenizer = AutoTokenizer.from_pretrained("PATH")
+  print(tokenizer.decode(model.generate(**tokenizer("def ", return_tensors="pt"), max_new_tokens=64)[0]))"""
+_STYLES = {FAILED: "red", STOPPED: "yellow", RUNNING: "cyan"}
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """One cell. `done` of `pairs` evaluation pairs have results; `amount`: of a stage, as text."""
+
+    cell: str
+    state: str  # waiting | running | done | failed | stopped
+    amount: str
+    error: str
+    done: int
+    pairs: int
+    model: str  # its folder, "" if the store lacks it
+    base: str  # the base of an adapter: a cell of this sweep, a folder or a hub id; "" for full weights
+
+
+@dataclass(frozen=True)
+class SharedStatus:
+    """An input that several cells share and that the store lacks."""
+
+    id: str
+    state: str
+    amount: str
+    error: str
+
+
+def print_status(folder: SweepFolder, as_json: bool) -> None:
+    """Print each cell's state, shared inputs that are not done, errors, and the models' folders."""
+    cells = cell_states(folder)
+    shared = shared_states(folder, cells)
+    if as_json:
+        rows = [dataclasses.asdict(cell) for cell in cells]
+        inputs = [dataclasses.asdict(item) for item in shared]
+        print_json({"sweep": folder.name, "cells": rows, "shared": inputs, "runs": folder.runs()})
+        return
+    console = new_console()
+    _print_table(cells, shared, console)
+    _print_models([cell for cell in cells if cell.model], console)
+
+
+def watch_status(folder: SweepFolder) -> None:
+    """Show a sweep's state until no process runs it: in place on a terminal, in a log whenever it changes.
+
+    A sweep that is about to start is waited for, for `START_SECONDS`.
+    """
+    console, shown, left = new_console(), "", None
+    with Display(console) as display:
+        _await_start(folder, display)
+        while folder.is_running():
+            activities, cells = folder.activities(), cell_states(folder)
+            wanted = list(dict.fromkeys([*(cell.cell for cell in cells), *activities]))
+            left = left or TimeLeft(wanted)
+            left.look(activities, time.monotonic())
+            done = {cell.cell: Activity(cell.cell, DONE) for cell in cells if cell.state == DONE}
+            counts = overview({**activities, **done}, wanted, left.seconds())
+            page = Console(file=io.StringIO(), markup=False, highlight=False, width=console.width)
+            _print_table(cells, shared_states(folder, cells), page)
+            table = page.file.getvalue()  # type: ignore[attr-defined]
+            head = f"{counts.share:.0%}: {counts.words}"
+            display.picture(Text(f"{table}{head}"))
+            if table != shown:
+                display.line(f"{time.strftime('%H:%M:%S')} {head}\n{table.rstrip()}")
+            shown = table
+            time.sleep(WATCH_SECONDS)
+    print_status(folder, as_json=False)
+
+
+def _await_start(folder: SweepFolder, display: Display) -> None:
+    """Wait until a process runs the sweep, if the store has no such sweep yet or has cells that never began.
+
+    Raises:
+        UsageError: after `START_SECONDS` there is still no such sweep.
+    """
+    last = time.monotonic() + START_SECONDS
+    if _is_about_to_start(folder):
+        text = f"no process runs {folder.name} yet; waiting for one, for up to {duration(START_SECONDS)}"
+        display.line(text)
+        display.picture(Text(text))
+    while _is_about_to_start(folder) and time.monotonic() < last:
+        time.sleep(START_LOOK_SECONDS)
+    folder.require()
+
+
+def _is_about_to_start(folder: SweepFolder) -> bool:
+    if not folder.exists():
+        return True
+    folder.require()
+    return not folder.is_running() and any(cell.state == WAITING for cell in cell_states(folder))
+
+
+def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], console: Console) -> None:
+    table = Table(*(Column(name, overflow="fold") for name in ("cell", "state", "pairs")), box=None)
+    for cell in cells:
+        table.add_row(cell.cell, _state(cell), f"{cell.done} of {cell.pairs}")
+    for item in shared:
+        table.add_row(item.id, _state(item), "")
+    console.print(table)
+    for name, error in [(c.cell, c.error) for c in cells] + [(s.id, s.error) for s in shared]:
+        if error:
+            console.print(f"failed: {name}: {error}", style="red", soft_wrap=True)
+
+
+def cell_states(folder: SweepFolder) -> list[CellStatus]:
+    """Return the state of every cell of a sweep, from the store and the progress files."""
+    activities = folder.activities()
+    cells: dict[str, list[GridRow]] = {}
+    for row in folder.grid():
+        cells.setdefault(row.cell, []).append(row)
+    folder.store.survey(row.results for rows in cells.values() for row in rows)
+    found = [_cell_state(folder, rows, activities.get(name, Activity(name))) for name, rows in cells.items()]
+    stored = {cell.cell for cell in found if cell.model}
+    bases = {name: f"{rows[0].model}.{BASE}" for name, rows in cells.items()}
+    return [
+        dataclasses.replace(cell, base=bases[cell.cell]) if cell.base and bases[cell.cell] in stored else cell
+        for cell in found
+    ]
+
+
+def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[SharedStatus]:
+    """Return the shared inputs that failed, stopped or are being made: activities that are no cell."""
+    names = {cell.cell for cell in cells}
+    return [
+        SharedStatus(activity.id, activity.state, _amount(activity), activity.error)
+        for activity in folder.activities().values()
+        if activity.id not in names and activity.state not in (DONE, WAITING)
+    ]
+
+
+def _cell_state(folder: SweepFolder, rows: Sequence[GridRow], activity: Activity) -> CellStatus:
+    first, done = rows[0], sum(folder.store.has(row.results) for row in rows)
+    weights = first.weights if first.weights and folder.store.has(first.weights) else None
+    if done == len(rows):
+        activity = Activity(first.cell, DONE)
+    elif activity.state == DONE:  # of an earlier run: its results are gone, or the config has more pairs now
+        activity = Activity(first.cell)
+    model = folder.store.folder(weights) if weights else ""
+    base = _base_of(folder, weights) if weights else ""
+    return CellStatus(first.cell, activity.state, _amount(activity), activity.error, done, len(rows), model, base)
+
+
+def _base_of(folder: SweepFolder, weights: GridArtefact) -> str:
+    """Return the base that an adapter names, a folder (which may have moved since) or a hub id; else ""."""
+    config = folder.store.files.read(f"{folder_of(weights)}/adapter_config.json")
+    return str(json.loads(config)["base_model_name_or_path"]) if config else ""
+
+
+def _amount(activity: Activity) -> str:
+    if activity.state not in (RUNNING, STOPPED):
+        return ""
+    if activity.waits and activity.state == RUNNING:
+        return f"waits for {activity.waits}"
+    silent = time.time() - activity.updated
+    news = f", no news for {duration(silent)}" if activity.state == RUNNING and silent > SILENT_SECONDS else ""
+    amount = f" {activity.done:,}/{activity.total:,}" if activity.total else ""
+    again = f", attempt {activity.attempt}" if activity.attempt > 1 else ""
+    return f"{activity.stage}{amount}{again}{news}"
+
+
+def _state(item: CellStatus | SharedStatus) -> Text:
+    amount = f" ({item.amount})" if item.amount else ""
+    return Text(f"{item.state}{amount}", style=_STYLES.get(item.state, ""))
+
+
+def _print_models(cells: Sequence[CellStatus], console: Console) -> None:
+    """Print every model's path on its own line, uncut, then the code that loads each kind of model."""
+    if cells:
+        console.print()
+    if any("://" in cell.model for cell in cells):
+        console.print(f"bring a model to this machine, into PATH, first:\n{_FETCH}\n", soft_wrap=True)
+    for cell in cells:
+        over = f" (adapter, BASE: {cell.base})" if cell.base else ""
+        console.print(f"{cell.cell}{over}\n  {cell.model}", soft_wrap=True)
+    if any(not cell.base for cell in cells):
+        console.print(f"\nload full weights and generate:\n{_FULL}", soft_wrap=True)
+    if any(cell.base for cell in cells):
+        console.print(
+            f"\nload an adapter and generate, BASE being its base model's path or id:\n{_ADAPTER}", soft_wrap=True
+        )
+
+
+@dataclass(frozen=True)
+class PairStatus:
+    """One evaluation pair: whether its results exist, and the keys of its artefacts."""
+
+    problem_set: str
+    perturbation: str
+    draw: int  # of the test set
+    done: bool
+    completions: str
+    results: str
+
+
+@dataclass(frozen=True)
+class CellDetail:
+    """The state of one cell or shared input. `activity.detail` has loss and learning rate while it trains."""
+
+    status: CellStatus | None  # None for a shared input
+    activity: Activity
+    pairs: tuple[PairStatus, ...]
+
+
+def print_cell(folder: SweepFolder, name: str, as_json: bool) -> None:
+    """Print the details of a cell or shared input; raise UnknownName if the sweep has none of that id."""
+    found = cell_detail(folder, name)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+        return
+    console = new_console()
+    facts = Table.grid(padding=(0, 2))
+    for label, text in _facts(found):
+        facts.add_row(Text(label, style="bold"), Text(text))
+    console.print(facts, soft_wrap=True)
+    if found.activity.tail:
+        console.print("log:")
+    for line in found.activity.tail:
+        console.print(f"  {line}", style="yellow" if f" {NOTE}" in line else "", soft_wrap=True)
+
+
+def cell_detail(folder: SweepFolder, name: str) -> CellDetail:
+    """Return the details of a cell or shared input; raise UnknownName if the sweep has none of that id."""
+    cells = {cell.cell: cell for cell in cell_states(folder)}
+    activities = folder.activities()
+    if name not in cells and name not in activities:
+        raise UnknownName("cell", name, {*cells, *activities})
+    rows = [row for row in folder.grid() if row.cell == name]
+    activity = activities.get(name, Activity(name))
+    return CellDetail(cells.get(name), activity, tuple(_pair(folder, row) for row in rows))
+
+
+def _pair(folder: SweepFolder, row: GridRow) -> PairStatus:
+    done = folder.store.has(row.results)
+    return PairStatus(row.problem_set, row.perturbation, row.test_draw, done, row.completions_key, row.results_key)
+
+
+def _facts(found: CellDetail) -> list[tuple[str, str]]:
+    activity, status = found.activity, found.status
+    facts = [("cell", activity.id), ("state", status.state if status else activity.state)]
+    if activity.stage:
+        facts.append(("stage", activity.amount))
+    if activity.training and activity.training not in activity.amount:
+        facts.append(("training", activity.training))
+    if activity.waits:
+        facts.append(("waits for", activity.waits))
+    if activity.attempt > 1:
+        facts.append(("attempt", str(activity.attempt)))
+    if activity.updated:
+        begun = f", begun {duration(time.time() - activity.started)} ago" if activity.started else ""
+        facts.append(("last news", f"{duration(time.time() - activity.updated)} ago{begun}"))
+    if activity.error:
+        facts.append(("error", activity.error))
+    if status is not None:
+        facts.append(("pairs", f"{status.done} of {status.pairs}"))
+    missing = [test_set_name(pair.problem_set, pair.perturbation, pair.draw) for pair in found.pairs if not pair.done]
+    if missing:
+        facts.append(("missing", ", ".join(missing)))
+    if status is not None and status.model:
+        facts.append(("model", status.model))
+    return facts

@@ -1,0 +1,16 @@
+"""Reads and checks the config of a sweep, and computes its grid.
+
+Begin with schema.py; other folders call loading.py to get a checked config.
+
+    schema.py        the sections of a config, each key with its meaning
+    models.py        the sections of models and recipes
+    fields.py        building blocks of the sections: checked names and numbers, specs, units
+    document.py      reads YAML, applies `--set`, remembers the line of each key
+    loading.py       loads a config from a file, a mapping or a sweep's folder
+    checks.py        checks several settings together, and the files that they name
+    model_checks.py  checks models: that they exist, can be prompted as asked, and get rows that fit
+    grid.py          computes cells and evaluation pairs
+    changes.py       says in words which settings of a sweep changed
+    reference.py     describes every key: type, default, unit, meaning
+    examples.py      writes one of the configs in configs/ into a folder
+"""

@@ -1,0 +1,211 @@
+"""Checks across several settings, and that the files and models a config names can be read. Runs before any work.
+
+The schema (`raysweep.config.schema`) checks each value alone; the checks here look at several, build the registered
+classes or read files. Nothing heavy is imported unless something is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from raysweep.config.document import KeyPath
+from raysweep.config.fields import SpecConfig
+from raysweep.config.grid import build_grid
+from raysweep.config.model_checks import Mistake, check_models
+from raysweep.config.models import ModelConfig
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.mixes import row_methods
+from raysweep.perturbations.recode import require_recode
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import BASE, CLEAN, Spec
+from raysweep.trainers.base import OBJECTIVES
+from raysweep.training_sets.base import SOURCES
+from raysweep.units import count
+
+
+def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mistake]:
+    """Return all mistakes in a config that fits the schema, and in the files and models that it names.
+
+    `with_models`: False if only training and test sets will be made.
+    """
+    checks: list[Callable[[SweepConfig], Iterator[Mistake]]]
+    checks = [
+        _doubled,
+        _cells,
+        _pairs,
+        _headline,
+        _perturbations,
+        _sizes,
+        _recipes,
+        _sources,
+        partial(_problems, judged=with_models),
+    ]
+    checks += [check_models] if with_models else []
+    return [finding for check in checks for finding in check(config)]
+
+
+def _doubled(config: SweepConfig) -> Iterator[Mistake]:
+    """Find repeated names and numbers: each names its own artefact or file."""
+    lists: list[tuple[KeyPath, str, Sequence[Any]]] = [
+        (("seeds",), "seed", config.seeds or []),
+        (("models",), "model name", [model.name for model in config.models]),
+        (("evaluation", "problems"), "problem set", [problems.label for problems in config.evaluation.problems]),
+    ]
+    if config.training is not None:
+        lists.append((("training", "sets"), "training set name", [s.name for s in config.training.sets]))
+    lists += [(("models", at, "recipes"), "recipe", model.recipes) for at, model in enumerate(config.models)]
+    if isinstance(config.evaluation.pairs, Mapping):
+        lists += [(("evaluation", "pairs", k), "perturbation", v) for k, v in config.evaluation.pairs.items()]
+    for path, what, values in lists:
+        for at, value in enumerate(values):
+            if value in values[:at]:
+                way = "; give one a name of its own, as in {name: jsonl, as: mine, path: ...}" * (what == "problem set")
+                yield (*path, at), f"the {what} {value!r} is listed twice; each must differ{way}"
+
+
+def _cells(config: SweepConfig) -> Iterator[Mistake]:
+    sets = config.training.sets if config.training else []
+    based = [at for at, trained in enumerate(sets) if trained.name == BASE]
+    for at in based:
+        yield (
+            ("training", "sets", at),
+            f"{BASE!r} is the name for models that are not fine-tuned; give the set another name, as in "
+            f"{{name: other, perturbation: {sets[at].perturbation}}}",
+        )
+    for at, model in enumerate(config.models):
+        if model.recipes and config.training is None:
+            yield ("models", at, "recipes"), "there is no `training:` section to fine-tune on"
+        for key in ("revision", "trust_remote_code", "dtype", "eos_token"):
+            if model.path is None and getattr(model, key) != ModelConfig.model_fields[key].default:
+                yield ("models", at, key), "only a model with a `path` has this; leave it out"
+    try:
+        build_grid(config)
+    except UsageError as error:
+        if not based:  # else that is why
+            yield ("models",), str(error)
+
+
+def _pairs(config: SweepConfig) -> Iterator[Mistake]:
+    if isinstance(config.evaluation.pairs, str):
+        return
+    sets = [BASE, *(s.name for s in (config.training.sets if config.training else []))]
+    tests = config.evaluation.perturbations
+    for name, wanted in config.evaluation.pairs.items():
+        path: KeyPath = ("evaluation", "pairs", name)
+        if name not in sets:
+            yield path, f"no training set called {name!r}{did_you_mean(name, sets)}; there are: {', '.join(sets)}"
+        for at, test in enumerate(wanted):
+            if test not in tests:
+                near = did_you_mean(test, tests)
+                yield (*path, at), f"{test!r} is not among `evaluation.perturbations`{near}: {', '.join(tests)}"
+
+
+def _headline(config: SweepConfig) -> Iterator[Mistake]:
+    tests = [name for name in config.evaluation.perturbations if name != CLEAN]
+    name = config.report.headline
+    if name is not None and name not in tests:
+        listed = ", ".join(tests) or "none"
+        yield (
+            ("report", "headline"),
+            f"{name!r} is not among `evaluation.perturbations`{did_you_mean(name, tests)}; perturbed ones: {listed}",
+        )
+
+
+def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
+    """Find perturbations that can't be built as configured, or not on this machine."""
+    used: list[tuple[KeyPath, str, str]] = [(("perturbations", name), name, "draw") for name in config.perturbations]
+    for name in config.strengths:
+        if name in config.perturbations or PERTURBATIONS.required_arguments(name):
+            yield ("strengths", name), "its strength belongs under `perturbations:`, beside its other arguments"
+        else:
+            used.append((("strengths", name), name, "draw"))
+    tests, sets = config.evaluation, config.training.sets if config.training else []
+    used += [(("training", "sets", at), s.perturbation, s.compose) for at, s in enumerate(sets)]
+    used += [(("evaluation", "perturbations", at), n, tests.compose) for at, n in enumerate(tests.perturbations)]
+    reported: set[str] = set()
+    for path, name, compose in used:
+        wrong = _wrong(config, name, compose, tests.compat is not None and path[0] == "evaluation")
+        if wrong and wrong not in reported:
+            reported.add(wrong)
+            yield path, wrong
+
+
+def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str:
+    """Return why a perturbation can't be built; empty if it can."""
+    if name not in config.perturbations and (needed := PERTURBATIONS.required_arguments(name)):
+        own = ", ".join([f"name: {name}", *(f"{argument}: ..." for argument in needed)])
+        return (
+            f"perturbation {name!r} needs arguments; name it with them, as in `perturbations: {{mine: {{{own}}}}}`, "
+            "and put that name here"
+        )
+    try:
+        method = PERTURBATIONS.create(config.perturbation(name, compose))
+        if as_recode:
+            require_recode(method)
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+def _sizes(config: SweepConfig) -> Iterator[Mistake]:
+    """Find training sets that need more perturbed rows than there are pairs of row and method."""
+    for at, wanted in enumerate(config.training.sets if config.training else []):
+        if wanted.perturbation == CLEAN or wanted.size == 1:
+            continue
+        try:
+            methods = len(row_methods(config.perturbation(wanted.perturbation, wanted.compose)))
+        except UsageError:
+            continue  # reported by _perturbations
+        if wanted.ratio * wanted.size > methods:
+            yield (
+                ("training", "sets", at, "size"),
+                f"{wanted.size:g} times the source's rows, {wanted.ratio:g} of them perturbed, are more than each row "
+                f"once after each of {count(methods, 'method')}; give a size of at most {methods / wanted.ratio:.4g}",
+            )
+
+
+def _recipes(config: SweepConfig) -> Iterator[Mistake]:
+    for name, recipe in config.recipes.items():
+        try:
+            OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
+        except UsageError as error:
+            yield ("recipes", name, "objective_args"), str(error)
+
+
+def _sources(config: SweepConfig) -> Iterator[Mistake]:
+    named: list[tuple[KeyPath, SpecConfig, list[str]]] = []
+    for at, model in enumerate(config.models):
+        if model.pretrain is not None:
+            named.append((("models", at, "pretrain", "source"), model.pretrain.source, [model.pretrain.recipe]))
+    if config.training is not None:
+        used = dict.fromkeys(recipe for model in config.models for recipe in model.recipes)
+        named.append((("training", "source"), config.training.source, list(used)))
+    for path, spec, recipes in named:
+        source = SOURCES.create(spec.spec(SOURCES, config.seed))
+        try:
+            source.check()
+        except UsageError as error:
+            yield path, str(error)
+            continue
+        rows = getattr(source, "size", None)  # only some know it before they make their rows
+        for name in recipes:
+            batch = config.recipes[name].batch_size
+            if rows is not None and rows < batch:
+                way = f"; with --set recipes.{name}.batch_size={rows} they fit" if rows and "." not in name else ""
+                yield ("recipes", name, "batch_size"), f"{batch} is more than the {rows} rows of {_shown(path)}{way}"
+
+
+def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
+    for at, problems in enumerate(config.evaluation.problems):
+        try:
+            PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).check(judged=judged)
+        except UsageError as error:
+            yield ("evaluation", "problems", at), str(error)
+
+
+def _shown(path: KeyPath) -> str:
+    return "`" + ".".join(map(str, path)) + "`"

@@ -1,0 +1,251 @@
+"""Building blocks of the config's schema: strict sections, checked names, specs of registered classes, units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.generators.base import GENERATORS
+from raysweep.problems.base import JSONL, PROBLEMS
+from raysweep.prompts.templates import NATIVE, TEMPLATES, check_template
+from raysweep.records import Decoding, Spec
+from raysweep.registry import Registry
+from raysweep.training_sets.base import SOURCES
+
+
+@dataclass(frozen=True)
+class DescribedCheck(AfterValidator):
+    """A validator that also says in words which values it takes, for the reference of config keys."""
+
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class UnitMark:
+    """The unit of a number in the config, for the reference of config keys; it checks nothing."""
+
+    words: str
+
+
+@dataclass(frozen=True)
+class DefaultMark:
+    """What a required key is where it is left out, for the reference of config keys; a validator puts it in."""
+
+    words: str
+
+
+def named(longest: int) -> DescribedCheck:
+    """Return a validator that a name can be part of a file's name, with at most `longest` characters."""
+
+    def check(name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.@+-]*", name):
+            raise ValueError(
+                f"name {name!r} can't be part of a file's name; take letters, digits and _ . @ + -, and start it with "
+                "a letter or a digit"
+            )
+        if len(name) > longest:
+            raise ValueError(f"name {name!r} has {len(name)} characters; at most {longest} are allowed")
+        return name
+
+    return DescribedCheck(check, f"name of at most {longest} characters")
+
+
+def _pair(value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError(f"must be a list of two numbers, such as [0.9, 0.999], not {value!r}")
+    return tuple(value)
+
+
+Name = Annotated[str, named(40)]  # cell ids are three of them and a seed, and file names end at 255 bytes
+SweepName = Annotated[str, named(80)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Betas = Annotated[tuple[Beta, Beta], BeforeValidator(_pair)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+CountOrZero = Annotated[int, Field(ge=0, lt=2**31)]
+Amount = Annotated[float, Field(gt=0, le=1e6)]
+AmountOrZero = Annotated[float, Field(ge=0, le=1e6)]
+Factor = Annotated[float, Field(ge=1, le=1000)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+
+class Strict(BaseModel):
+    """A section of the config: unknown keys are refused, nothing is coerced from text, and numbers are finite."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+def section_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the section class in an annotation such as ``list[ModelConfig]`` or ``dict[str, RecipeConfig]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (section_in(part) for part in reversed(getattr(annotation, "__args__", ())))
+    return next((section for section in inner if section is not None), None)
+
+
+def _looked_up(name: str, registry: Registry[Any], there: str, others: Sequence[str]) -> str:
+    try:
+        registry.get(name)
+    except UsageError as error:
+        more = f"; {there}: {', '.join(others)}" if others else ""
+        raise ValueError(f"{error}{more}") from None
+    return name
+
+
+def _name_of(registry: Registry[Any]) -> str:
+    return f"name of {'an' if registry.kind[0] in 'aeiou' else 'a'} {registry.kind}"
+
+
+def registered(registry: Registry[Any], *others: str) -> DescribedCheck:
+    """Return a validator that a name is in a registry, or among others; the error offers the nearest one."""
+
+    def check(name: str) -> str:
+        return name if name in others else _looked_up(name, registry, "also", others)
+
+    return DescribedCheck(check, "".join([_name_of(registry), *(f", or `{other}`" for other in others)]))
+
+
+def registered_or_declared(registry: Registry[Any], section: str) -> DescribedCheck:
+    """Return a validator that a name is in a registry, or a key of another section of the same file."""
+
+    def check(name: str, info: ValidationInfo) -> str:
+        own = (info.context or {}).get(section, ())
+        if own is None or name in own:
+            return name
+        return _looked_up(name, registry, f"under `{section}:` there are", sorted(own))
+
+    return DescribedCheck(check, f"{_name_of(registry)}, registered or under `{section}:`")
+
+
+def unregistered(registry: Registry[Any]) -> AfterValidator:
+    """Return a validator that no registered class has a name, so that the config can define it."""
+
+    def check(name: str) -> str:
+        if name in registry.names():
+            raise ValueError(f"{name!r} is a registered {registry.kind}; choose another name")
+        return name
+
+    return AfterValidator(check)
+
+
+def declared(section: str) -> DescribedCheck:
+    """Return a validator that a name is a key of another section of the same file."""
+
+    def check(name: str, info: ValidationInfo) -> str:
+        known = (info.context or {}).get(section)
+        if known is not None and name not in known:
+            raise ValueError(f"no {section[:-1]} called {name!r}{did_you_mean(name, known)} under `{section}:`")
+        return name
+
+    return DescribedCheck(check, f"name under `{section}:`")
+
+
+class SpecConfig(BaseModel):
+    """A registered name with its arguments, ``{name: minicode, rows: 8000}``, or the bare name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    def spec(self, registry: Registry[Any], seed: int) -> Spec:
+        """Return the spec; a generated world that names none gets the sweep's seed.
+
+        A `path` becomes absolute: a spec travels to workers, which run in other folders. One that doesn't exist stays
+        as it is, since it may be a hub id.
+        """
+        args = dict(self.model_extra or {})
+        path = args.get("path")
+        if isinstance(path, str) and "://" not in path and Path(path).expanduser().exists():
+            args["path"] = str(Path(path).expanduser().absolute())
+        if "world" in registry.parameters(self.name):
+            args.setdefault("world", seed)
+        return Spec(self.name, args)
+
+
+class ProblemsConfig(SpecConfig):
+    """A problem set, under another name in results if `as` gives one: ``{name: jsonl, as: mine, path: mine.jsonl}``."""
+
+    own_name: Annotated[str, named(40)] | None = Field(None, alias="as")
+
+    @property
+    def label(self) -> str:
+        """The set's name in results and files."""
+        return self.own_name or self.name
+
+
+def spec_of(registry: Registry[Any], **more: Any) -> DescribedCheck:
+    """Return a validator that a SpecConfig can be built by a registry, arguments (and `more` of them) included."""
+
+    def check(value: SpecConfig) -> SpecConfig:
+        try:
+            registry.create(value.spec(registry, seed=0), **more)
+        except UsageError as error:
+            raise ValueError(f"{error}{_file_hint(value, registry)}") from None
+        return value
+
+    return DescribedCheck(check, f"{_name_of(registry)}, alone or in a mapping with its arguments")
+
+
+def _file_hint(value: SpecConfig, registry: Registry[Any]) -> str:
+    """Return how to name a file of the user's, if that is what an unknown name seems to be."""
+    if value.name in registry.names() or JSONL not in registry.names():
+        return ""
+    path = (value.model_extra or {}).get("path")
+    own, equals, file = value.name.partition("=")
+    if path is None and not value.name.endswith((".jsonl", ".json", ".gz")):
+        return ""
+    fields = {"name": JSONL, "as": value.name if path is not None else own if equals else None}
+    fields["path"] = str(path) if path is not None else file if equals else value.name
+    if registry is not PROBLEMS:
+        fields["as"] = None
+    shown = ", ".join(f"{key}: {text}" for key, text in fields.items() if text is not None)
+    return f"; for a file of your own write {{{shown}}}"
+
+
+SourceSpec = Annotated[SpecConfig, spec_of(SOURCES)]
+ProblemsSpec = Annotated[ProblemsConfig, spec_of(PROBLEMS)]
+GeneratorSpec = Annotated[SpecConfig, spec_of(GENERATORS, model=None, decoding=Decoding())]
+
+
+def template(*others: str) -> DescribedCheck:
+    """Return a validator that a text is a prompt template's name, a Jinja string, or one of `others`."""
+
+    def check(text: str) -> str:
+        try:
+            return check_template(text, others)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    return DescribedCheck(check, ", ".join(f"`{name}`" for name in (*others, *TEMPLATES)) + " or a Jinja string")
+
+
+Template = Annotated[str, template()]
+PromptFormat = Annotated[str, template(NATIVE)]
+
+
+def lint_stop(text: str) -> str:
+    r"""Return a stop string; raise ValueError on a literal backslash-n, which YAML keeps in plain and single quotes."""
+    for escaped, real in (("\\n", "\n"), ("\\t", "\t")):
+        if escaped in text:
+            shown = text.replace(escaped, real).encode("unicode_escape").decode()
+            raise ValueError(f'stop string {text!r} holds a literal backslash; write it in double quotes: "{shown}"')
+    if not text:
+        raise ValueError("an empty stop string would cut every completion to nothing; leave it out")
+    return text

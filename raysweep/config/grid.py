@@ -1,0 +1,155 @@
+"""Computes the grid of a config: its cells and evaluation pairs. Reads and writes no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError
+from raysweep.records import BASE, CLEAN, NOT_TUNED
+
+LEVELS: Mapping[str, tuple[str, ...]] = {"C": ("C1", "C2", "C3"), "W": ("W1", "W2", "W3"), "S": ("S1", "S2", "S3")}
+"""The study's aggregates and their members (study.md section 1)."""
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One model of the grid: a base model, or a base model fine-tuned by a recipe on a training set with a seed."""
+
+    model: str
+    recipe: str  # `NOT_TUNED` for a base model's own evaluation
+    training_set: str  # `BASE` for a base model's own evaluation
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """A name that is unique in the sweep, stable, and a valid file name: ``llama.full.C1.s42``."""
+        if self.training_set == BASE:
+            return f"{self.model}.{BASE}"
+        return f"{self.model}.{self.recipe}.{self.training_set}.s{self.seed}"
+
+
+@dataclass(frozen=True, order=True)
+class Pair:
+    """A model judged on a test set."""
+
+    cell: Cell
+    problem_set: str
+    perturbation: str
+    draw: int = 0  # of the test set's noise
+
+    @property
+    def test_set(self) -> str:
+        """The test set's name: ``humaneval C1``, and ``humaneval C1 draw 2`` of a later draw."""
+        return test_set_name(self.problem_set, self.perturbation, self.draw)
+
+
+def test_set_name(problem_set: str, perturbation: str, draw: int) -> str:
+    """Return the name of a test set; the first draw, which is the study's, has no number."""
+    return " ".join([problem_set, perturbation, *([f"draw {draw}"] if draw else [])])
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """The facts about a training set on which evaluation rules depend."""
+
+    name: str
+    perturbation: str
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All cells, base models first, and all pairs, in the config's order."""
+
+    cells: tuple[Cell, ...]
+    pairs: tuple[Pair, ...]
+
+    @cached_property
+    def _by_cell(self) -> dict[Cell, list[Pair]]:
+        found: dict[Cell, list[Pair]] = {}
+        for pair in self.pairs:
+            found.setdefault(pair.cell, []).append(pair)
+        return found
+
+    def pairs_of(self, cell: Cell) -> tuple[Pair, ...]:
+        """Return the pairs of one cell, in order."""
+        return tuple(self._by_cell.get(cell, ()))
+
+
+Rule = Callable[[TrainedOn, Sequence[str]], list[str]]
+
+
+def build_grid(config: SweepConfig) -> Grid:
+    """Return the grid of a config; raise UsageError when two cells would share an id, and so their files."""
+    seeds = config.seeds or [config.seed]
+    sets = {
+        s.name: TrainedOn(s.name, s.perturbation, s.ratio) for s in (config.training.sets if config.training else [])
+    }
+    bases = [Cell(model.name, NOT_TUNED, BASE, config.seed) for model in config.models]
+    tuned = [
+        Cell(model.name, recipe, name, seed)
+        for model in config.models
+        for recipe in model.recipes
+        for name in sets
+        for seed in seeds
+    ]
+    _require_distinct([*bases, *tuned])
+    rule = _rule(config)
+    pairs = [
+        Pair(cell, problems.label, perturbation, draw)
+        for cell in [*bases, *tuned]
+        for problems in config.evaluation.problems
+        for perturbation in rule(sets.get(cell.training_set, TrainedOn(BASE, BASE)), config.evaluation.perturbations)
+        for draw in config.evaluation.draws_of(perturbation)
+    ]
+    return Grid(tuple(bases + tuned), tuple(pairs))
+
+
+def _require_distinct(cells: Sequence[Cell]) -> None:
+    by_id: dict[str, Cell] = {}
+    for cell in cells:
+        other = by_id.setdefault(cell.id, cell)
+        if other != cell:
+            one, two = (f"model {c.model!r} with recipe {c.recipe!r} on {c.training_set!r}" for c in (other, cell))
+            raise UsageError(f"{one} and {two} would both be called {cell.id!r}; rename one of them")
+
+
+def _rule(config: SweepConfig) -> Rule:
+    pairs = config.evaluation.pairs
+    if isinstance(pairs, str):
+        return RULES[pairs]
+    return lambda trained, tests: [t for t in tests if t == CLEAN or t in pairs.get(trained.name, tests)]
+
+
+def everything(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
+    """``all``: every model on every test set."""
+    return list(tests)
+
+
+def paper(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
+    """``paper``: each model on the test sets of the study (study.md section 1)."""
+    group = _level(trained.perturbation)
+    if group is not None:  # C1..S3: clean and the single methods of the same level
+        return [t for t in tests if t == CLEAN or t in LEVELS[group]]
+    if trained.perturbation in LEVELS:  # C, W, S: clean and the aggregates
+        return [t for t in tests if t == CLEAN or t in LEVELS or t == "mix_all"]
+    return list(tests)
+
+
+def figures(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
+    """``figures``: only the pairs in the paper's tables 2-11 and figures 3-6 (study.md section 1)."""
+    if trained.perturbation != "mix_all":
+        return paper(trained, tests)
+    if trained.ratio < 1:  # RQ2, RQ3
+        return [t for t in tests if t in (CLEAN, "mix_all")]
+    return [t for t in tests if t == CLEAN or t in LEVELS or t == "mix_all"]
+
+
+RULES: Mapping[str, Rule] = {"all": everything, "paper": paper, "figures": figures}
+
+
+def _level(perturbation: str) -> str | None:
+    return next((group for group, members in LEVELS.items() if perturbation in members), None)

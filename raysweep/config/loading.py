@@ -1,0 +1,210 @@
+"""Reads a config from a YAML file or a mapping, and a stored one from a sweep's folder.
+
+All errors are reported at once, each with its line, its key, its value and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from raysweep.config.document import ConfigError, Document, KeyPath, overridden, read_document, shown, unusable_values
+from raysweep.config.fields import ProblemsConfig, SpecConfig, section_in
+from raysweep.config.models import PretrainConfig
+from raysweep.config.schema import EvaluationConfig, SweepConfig, TrainingConfig, TrainingSetConfig
+from raysweep.errors import StoreError, did_you_mean
+from raysweep.registry import validation_message
+
+KNOWN_HERE = "; known here: "
+NEEDED: dict[KeyPath, str] = {
+    ("models",): "; list the models to judge, as in `models: [{name: mine, path: PATH_OR_HUB_ID}]` (without models, "
+    "`raysweep sets CONFIG` makes the training and test sets)"
+}
+"""What to do about a required key that is missing, where its name doesn't say it."""
+NO_MODEL = {"name": "none", "generator": "reference"}
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = (), *, with_models: bool = True) -> SweepConfig:
+    """Read a config file and its ``--set a.b=c`` overrides, and check it; raise ConfigError with all findings.
+
+    `with_models`: False where only training and test sets are to be made, so that no model is looked for.
+    """
+    return validate(read_document(Path(path), overrides), with_models=with_models)
+
+
+def config_from(value: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> SweepConfig:
+    """Check a config given as a mapping, with its ``--set`` overrides; raise ConfigError with all findings."""
+    return validate(overridden(Document(source, deepcopy(dict(value)), {}, {}), overrides))
+
+
+def validate(document: Document, *, with_models: bool = True) -> SweepConfig:
+    """Check a document against the schema, then the files it names; raise ConfigError with all findings.
+
+    `with_models`: False replaces the section `models` by a placeholder.
+    """
+    from raysweep.config.checks import check_inputs
+
+    if not with_models:
+        document = dataclasses.replace(document, value={**document.value, "models": [NO_MODEL]})
+
+    unusable = dict(unusable_values(document.value))
+    try:
+        config = _parsed(document.value)
+    except ValidationError as error:
+        details = [dict(detail) for detail in error.errors()]
+        by_path = {_path_of(document, detail): detail for detail in reversed(details)}  # the first at each place
+        others = [by_path[path] for path in reversed(by_path) if not _is_due_to(path, unusable)]
+        found = [*_said(document, unusable), *(_finding(document, detail) for detail in others)]
+        raise ConfigError(document.source, [*document.wrong, *_once(sorted(found, key=_line))]) from None
+    if unusable:
+        raise ConfigError(document.source, [*document.wrong, *sorted(_said(document, unusable), key=_line)])
+    wrong = [*document.wrong]
+    wrong += [
+        f"{document.place(path)}{shown(path)}: {text}" for path, text in check_inputs(config, with_models=with_models)
+    ]
+    if wrong:
+        raise ConfigError(document.source, wrong)
+    return config
+
+
+def _parsed(value: Mapping[str, Any]) -> SweepConfig:
+    """Check a mapping against the schema; raise pydantic's ValidationError.
+
+    Names that the config declares itself are known only from a section that is a mapping.
+    """
+    named = {section: value.get(section, {}) for section in ("recipes", "perturbations")}
+    context = {section: set(map(str, of)) if isinstance(of, Mapping) else None for section, of in named.items()}
+    return SweepConfig.model_validate(_with_text_keys(value), context=context)
+
+
+def _with_text_keys(value: Any) -> Any:
+    """Copy a value with all its keys as text, so that one of another type is told once and confuses no check."""
+    if isinstance(value, Mapping):
+        return {str(key): _with_text_keys(child) for key, child in value.items()}
+    return [_with_text_keys(child) for child in value] if isinstance(value, list) else value
+
+
+def _said(document: Document, mistakes: Mapping[KeyPath, str]) -> list[str]:
+    """Return a line for each mistake, in order: 'line 7, models.0.stop: must not be empty'."""
+    return [f"{document.place(path)}{shown(path)}: {text}" for path, text in mistakes.items()]
+
+
+def _is_due_to(path: KeyPath, unusable: Mapping[KeyPath, str]) -> bool:
+    """Return True if an error stands at, above or below a value that is unusable anyway."""
+    return any(path[: len(other)] == other[: len(path)] for other in unusable)
+
+
+def to_yaml(config: BaseModel) -> str:
+    """Return the resolved config, defaults included, as YAML that `load_config` reads back to an equal config."""
+    plain = config.model_dump(mode="json", by_alias=True)
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _once(findings: Sequence[str]) -> list[str]:
+    """Leave out a list of known keys that an earlier finding has already."""
+    shown: set[str] = set()
+    shorter = []
+    for finding in findings:
+        text, known, names = finding.partition(KNOWN_HERE)
+        shorter.append(text if names in shown else finding)
+        shown.update({names} if known else ())
+    return shorter
+
+
+def _line(finding: str) -> int:
+    return int(finding.split()[1].rstrip(",")) if finding.startswith("line ") else 0
+
+
+def _finding(document: Document, detail: dict[str, Any]) -> str:
+    """One pydantic error as 'line 7, models.0.recpies: unknown key (did you mean 'recipes'?)'."""
+    path = _path_of(document, detail)
+    key = shown(path) or "the config"
+    match detail["type"]:
+        case "extra_forbidden":
+            known = _fields_at(path[:-1])
+            message = f"unknown key{did_you_mean(str(path[-1]), known)}{KNOWN_HERE}{', '.join(known)}"
+        case "missing":
+            message = f"this key is missing{NEEDED.get(path, '')}"
+        case "value_error":
+            message = str(detail["ctx"]["error"])
+        case _:
+            message = validation_message(detail)
+    return f"{document.place(path)}{key}: {message}"
+
+
+def _path_of(document: Document, detail: Mapping[str, Any]) -> KeyPath:
+    return _document_path(_with_text_keys(document.value), tuple(detail["loc"]), detail["type"] == "missing")
+
+
+def _document_path(value: Any, loc: KeyPath, is_missing: bool) -> KeyPath:
+    """Drop the steps that pydantic adds for unions and functions; a key that is missing ends the path."""
+    path: list[str | int] = []
+    for at, step in enumerate(loc):
+        inside = _child(value, step)
+        if inside is not None:
+            value = inside[0]
+        elif not (is_missing and at == len(loc) - 1):
+            continue
+        path.append(step)
+    return tuple(path)
+
+
+def _child(value: Any, step: str | int) -> tuple[Any] | None:
+    """Return the value under a key or index, in a tuple; None if there is none."""
+    if isinstance(value, dict) and step in value:
+        return (value[step],)
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return (value[step],)
+    return None
+
+
+def _fields_at(path: KeyPath) -> list[str]:
+    """Return the keys that the schema knows at a path."""
+    model: Any = SweepConfig
+    is_name = False  # the next step is a name that the user gave
+    for step in path:
+        if isinstance(step, int) or is_name:
+            is_name = False
+        elif step in model.model_fields:
+            annotation = model.model_fields[step].annotation
+            is_name = get_origin(annotation) is dict
+            model = section_in(annotation) or model
+    return sorted(model.model_fields)
+
+
+def read_config(path: Path) -> SweepConfig:
+    """Return a stored config without checking again the files that it names: they may be gone.
+
+    Raises:
+        StoreError: the file is missing or not one that this version wrote.
+    """
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        context = {section: set(value.get(section, ())) for section in ("recipes", "perturbations")}
+        return SweepConfig.model_validate(_as_checked(value, context), context=context)
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValidationError) as error:
+        raise StoreError(f"{path} can't be read: {error}; the sweep's command writes it again") from None
+
+
+def _as_checked(value: dict[str, Any], context: dict[str, set[str]]) -> dict[str, Any]:
+    """Return a stored config with the sections that name files as built objects, which pydantic takes as they are."""
+    evaluation, training = value["evaluation"], value.get("training")
+    problems = [ProblemsConfig(**spec) for spec in evaluation["problems"]]
+    built: dict[str, Any] = {"evaluation": EvaluationConfig.model_construct(**{**evaluation, "problems": problems})}
+    if training is not None:
+        sets = [TrainingSetConfig.model_validate(entry, context=context) for entry in training["sets"]]
+        built["training"] = TrainingConfig.model_construct(source=SpecConfig(**training["source"]), sets=sets)
+    models = []
+    for model in value["models"]:
+        pretrain = model.get("pretrain")
+        if pretrain is not None:
+            source = SpecConfig(**pretrain["source"])
+            model = {**model, "pretrain": PretrainConfig.model_construct(**{**pretrain, "source": source})}
+        models.append(model)
+    return {**value, **built, "models": models}

@@ -1,0 +1,224 @@
+"""Checks of a config's models: that they exist, can be prompted as asked, and are given rows that fit.
+
+A tokenizer is loaded, with transformers, only where training or a prompt needs it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import re
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysweep.config.document import KeyPath
+from raysweep.config.models import ModelConfig, PretrainConfig, RecipeConfig
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import RaysweepError, UsageError, did_you_mean
+from raysweep.models.families.base import FAMILIES
+from raysweep.models.loading import ResolvedModel, has_end_of_text, load_tokenizer, resolve
+from raysweep.prompts.templates import CHAT, INSTRUCT, NATIVE, RAW, PromptTemplate
+from raysweep.records import ModelKind, Spec, TrainingRow
+from raysweep.storage.store import IN_RAY_JOB
+from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
+from raysweep.training_sets.base import SOURCES, TrainingSource
+from raysweep.units import count
+
+_COUNTS = re.compile(r"^(num|n)_|_(size|layers|heads)$")
+"""Fields of transformers' configs that count something."""
+
+Mistake = tuple[KeyPath, str]
+"""(where in the config, what is wrong)"""
+
+
+def check_models(config: SweepConfig) -> Iterator[Mistake]:
+    """Find what is wrong with the models that a config names and those that it pre-trains."""
+    for at, model in enumerate(config.models):
+        place: KeyPath = ("models", at)
+        yield from (((*place, *path), text) for path, text in _prompts(config, model))
+        if model.pretrain is not None:
+            yield from (((*place, "pretrain", *path), text) for path, text in _pretraining(config, model.pretrain))
+        elif model.path is not None:
+            yield from _existing(config, model, model.path, place)
+
+
+def _prompts(config: SweepConfig, model: ModelConfig) -> Iterator[Mistake]:
+    """Find prompts that a model without a tokenizer of its own can't be given, and a system prompt without use."""
+    shown = {config.evaluation.prompt_format, model.template}
+    if model.system_prompt and shown <= {NATIVE, RAW, INSTRUCT}:
+        yield ("system_prompt",), f"the template {model.template!r} has no place for it; give `template: {CHAT}`"
+    if model.path is None and CHAT in shown:
+        yield (
+            ("name",),
+            (
+                f"model {model.name!r} has no chat template; only models with a `path` can have one: leave "
+                f"`{'template' if model.template == CHAT else 'evaluation.prompt_format'}: {CHAT}` to them"
+            ),
+        )
+
+
+def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath) -> Iterator[Mistake]:
+    try:
+        found = resolve(path, model.revision, model.trust_remote_code)
+    except UsageError as error:
+        yield (*place, "path"), str(error)
+        return
+    if _vanishes_with_a_job(model, config.recipes):
+        yield (
+            (*place, "path"),
+            f"{path} lies in the folder of this Ray job, which is temporary, and adapters name it as their "
+            "base; give an absolute path that every node sees, or a hub id",
+        )
+    if found.architecture != "causal":
+        yield (*place, "path"), f"{path} is an encoder-decoder model; only causal ones can be run"
+        return
+    if found.kind is ModelKind.ADAPTER and model.recipes:
+        yield (*place, "recipes"), f"{path} is an adapter; merge it into its base before training on it"
+    yield from _tokenizer(config, model, found, place)
+
+
+def _tokenizer(config: SweepConfig, model: ModelConfig, found: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
+    """Find a tokenizer that lacks an end of text or a chat template, and rows that are too long for the model."""
+    ref, prompt_format = found.ref(model.dtype, model.eos_token), config.evaluation.prompt_format
+    own_form = any(name not in (NATIVE, RAW, INSTRUCT) for name in (model.template, prompt_format))
+    if not own_form and not model.recipes and has_end_of_text(ref):
+        return
+    try:
+        tokenizer = load_tokenizer(ref)
+    except RaysweepError as error:
+        yield (*place, "path"), str(error)
+        return
+    asked = {model.template: (*place, "template"), prompt_format: ("evaluation", "prompt_format")}
+    if CHAT in asked and not tokenizer.chat_template:
+        yield (
+            asked[CHAT],
+            f"the tokenizer of {model.path} has no chat template; write one as a Jinja string, or take "
+            f"`{INSTRUCT}` or `{RAW}`",
+        )
+        return
+    try:
+        for name in asked:
+            PromptTemplate(INSTRUCT if name == NATIVE else name, model.system_prompt, tokenizer).fill(
+                "Add two numbers."
+            )
+    except UsageError as error:
+        key = "system_prompt" if model.system_prompt else "template"
+        yield (*place, key), str(error)
+        return
+    for name in model.recipes:
+        yield from _rows(config, model, name, tokenizer, found.positions)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How many rows were looked at, how many of them fit, and how long the longer ones are in tokens."""
+
+    rows: int
+    usable: int
+    longer: tuple[int, ...]
+
+
+def _rows(
+    config: SweepConfig, model: ModelConfig, name: str, tokenizer: Any, positions: int | None
+) -> Iterator[Mistake]:
+    """Find a recipe whose step takes more rows than fit into its number of tokens."""
+    if config.training is None:
+        return
+    recipe = config.recipes[name].recipe(model.template, model.system_prompt)
+    longest = min(recipe.max_tokens, positions or recipe.max_tokens)
+    size = min(1.0, *(trained.size for trained in config.training.sets))
+    try:
+        source = SOURCES.create(config.training.source.spec(SOURCES, config.seed))
+        fit = _fit(source, recipe, tokenizer, longest, recipe.batch_size / size)
+    except UsageError:
+        return  # other checks say what is wrong with the source or the objective
+    if fit.usable * size >= recipe.batch_size or fit.rows < recipe.batch_size:
+        return  # too few rows, whatever their length: another check
+    of_them = f" (the smallest training set has {size:g} of them)" if size < 1 else ""
+    if fit.usable == fit.rows:
+        yield (
+            ("recipes", name, "batch_size"),
+            f"{recipe.batch_size} is more than the rows of a set: {fit.rows:,}{of_them}",
+        )
+        return
+    way = "raise it" + (f", or lower the batch size from {recipe.batch_size}" if fit.usable else "")
+    if positions is not None and positions <= recipe.max_tokens:
+        way = f"{model.name} has {positions} positions, so shorten the rows"
+    others = "the others have no prompt"
+    if fit.longer:
+        median = statistics.median_low(fit.longer)
+        others = f"{count(len(fit.longer), 'row')} are longer, with a median of {median:,} tokens"
+    yield (
+        ("recipes", name, "max_tokens"),
+        f"{fit.usable:,} of {fit.rows:,} rows{of_them} fit into {longest} tokens of {model.name}, and a step "
+        f"takes {recipe.batch_size}; {others}; {way}",
+    )
+
+
+def _fit(source: TrainingSource, recipe: Recipe, tokenizer: Any, longest: int, enough: float) -> _Fit:
+    """Encode a source's clean rows until enough of them fit into `longest` tokens."""
+    objective = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
+    bounded, unbounded = (dataclasses.replace(recipe, max_tokens=most) for most in (longest, 2**31))
+    rows = usable = 0
+    longer = []
+    for row in source.rows():
+        fields = (row.instruction, row.input, row.output, row.language)
+        trained = TrainingRow(row.row_id, row.row_id, *fields, "", False, row.instruction, row.input)
+        rows += 1
+        if objective.encode(trained, tokenizer, bounded) is not None:
+            usable += 1
+            if usable >= enough:
+                break
+        elif full := objective.encode(trained, tokenizer, unbounded):
+            longer.append(len(full["input_ids"]))
+    return _Fit(rows, usable, tuple(longer))
+
+
+def _pretraining(config: SweepConfig, pretrain: PretrainConfig) -> Iterator[Mistake]:
+    trainer = config.recipes[pretrain.recipe].trainer
+    if trainer != "full":
+        yield (
+            ("recipe",),
+            f"recipe {pretrain.recipe!r} has the trainer {trainer!r}, which needs a trained model; "
+            "a model from scratch needs `trainer: full`",
+        )
+    for field, text in _size_problems(pretrain):
+        yield ("size", field), text
+
+
+def _size_problems(pretrain: PretrainConfig) -> Iterator[tuple[str, str]]:
+    """Find bad counts, and fields that the family's config doesn't have.
+
+    transformers is imported only for names that look wrong.
+    """
+    for field, value in pretrain.size.items():
+        if _COUNTS.search(field) and (isinstance(value, bool | float) or not 0 <= value < 2**31):
+            yield field, f"must be a whole number from 0 to 2147483647, not {str(value).lower()}"
+    odd = [field for field in pretrain.size if not _is_written(pretrain.family, field)]
+    if not odd:
+        return
+    config = FAMILIES.create(Spec(pretrain.family)).tiny_config(pretrain.vocab_size, 0)
+    known = set(config.to_dict()) | set(config.attribute_map)
+    for field in odd:
+        if field not in known:
+            yield field, f"the config of model family {pretrain.family!r} has no such field{did_you_mean(field, known)}"
+
+
+def _is_written(family: str, field: str) -> bool:
+    """Whether the source of transformers' config of a family gives a value to that field."""
+    spec = importlib.util.find_spec("transformers")
+    if spec is None or spec.origin is None:
+        return False
+    file = Path(spec.origin).parent / "models" / family / f"configuration_{family}.py"
+    return file.is_file() and bool(re.search(rf"^\s+{re.escape(field)}(: [^=\n]+)?=", file.read_text(), re.MULTILINE))
+
+
+def _vanishes_with_a_job(model: ModelConfig, recipes: Mapping[str, RecipeConfig]) -> bool:
+    """Return True if adapters would name a base in the working folder of a Ray job."""
+    path = Path(model.path or "").expanduser()
+    has_adapters = any(TRAINERS.get(recipes[name].trainer).kind is ModelKind.ADAPTER for name in model.recipes)
+    return IN_RAY_JOB in os.environ and path.is_dir() and not path.is_absolute() and has_adapters

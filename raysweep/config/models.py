@@ -1,0 +1,187 @@
+"""The schema of a config's models and recipes: where weights come from, and how they are trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+
+from raysweep.config.fields import (
+    Amount,
+    AmountOrZero,
+    Betas,
+    Count,
+    CountOrZero,
+    GeneratorSpec,
+    Name,
+    Share,
+    SourceSpec,
+    Strict,
+    Template,
+    UnitMark,
+    declared,
+    lint_stop,
+    registered,
+)
+from raysweep.models.families.base import FAMILIES
+from raysweep.records import ModelRef
+from raysweep.trainers.base import OBJECTIVES, TRAINERS, LoraSettings, Recipe
+
+RECIPE: Any = Recipe()
+LORA: Any = LoraSettings()
+MODEL: Any = ModelRef("")
+"""The records that travel to workers: their defaults are the config's."""
+
+
+def _size_value(value: Any) -> Any:
+    """Return a field of a model's size; raise ValueError if it is no number and neither true nor false."""
+    if not isinstance(value, int | float):
+        raise ValueError(f"must be a number, true or false, not {'null' if value is None else repr(value)}")
+    if not abs(value) < 2**63:
+        raise ValueError(f"must be a finite number below 2**63, not {value!r:.60}")
+    return value
+
+
+SizeValue = Annotated[int | float | bool, BeforeValidator(_size_value)]
+
+
+def _targets_form(targets: Any) -> str:
+    return "rule" if isinstance(targets, str) else "written"
+
+
+ModuleName = Annotated[str, Field(min_length=1)]
+Targets = Annotated[
+    Annotated[Literal["all-linear"], Tag("rule")] | Annotated[list[ModuleName], Field(min_length=1), Tag("written")],
+    Discriminator(_targets_form),
+]
+
+
+class LoraConfig(Strict):
+    """LoRA by PEFT; counts with the trainer `lora`."""
+
+    r: Annotated[Count, UnitMark("rank")] = LORA.r
+    """Rank of the updates."""
+    alpha: Count = LORA.alpha
+    """Scale of the updates: they are multiplied by alpha / r."""
+    dropout: Annotated[Share, UnitMark("share")] = LORA.dropout
+    """Dropout before each update."""
+    targets: Targets | None = LORA.targets
+    """Names of the modules that get updates; null: those of the model family, else PEFT's, else all linear layers."""
+    train_embeddings: bool = LORA.train_embeddings
+    """Whether whole copies of the embeddings are trained too."""
+    modules_to_save: list[ModuleName] | None = LORA.modules_to_save
+    """Names of further modules of which full copies are trained."""
+
+
+class RecipeConfig(Strict):
+    """How to train, whatever the model."""
+
+    trainer: Annotated[str, registered(TRAINERS)] = RECIPE.trainer
+    """`full` trains all weights, `lora` an adapter."""
+    objective: Annotated[str, registered(OBJECTIVES)] = RECIPE.objective
+    """The loss."""
+    objective_args: dict[str, float] = RECIPE.objective_args
+    """Arguments of the objective."""
+    lr: Annotated[float, Field(gt=0, le=1)] = RECIPE.lr
+    """Highest learning rate."""
+    epochs: Annotated[Amount, UnitMark("passes")] = RECIPE.epochs
+    """Passes over the training set."""
+    steps: Annotated[Count, UnitMark("optimizer steps")] | None = RECIPE.steps
+    """Length of the training in place of `epochs`."""
+    batch_size: Annotated[Count, UnitMark("rows")] = RECIPE.batch_size
+    """Rows of one optimizer step, over all workers."""
+    micro_batch_size: Annotated[Count, UnitMark("rows")] | None = RECIPE.micro_batch_size
+    """Rows of one forward pass; null: the worker's whole share of the step."""
+    betas: Betas = RECIPE.betas
+    """AdamW's decay of its two moving averages."""
+    eps: Amount = RECIPE.eps
+    """AdamW's term against division by zero."""
+    weight_decay: AmountOrZero = RECIPE.weight_decay
+    """AdamW's weight decay."""
+    schedule: Literal["linear", "cosine", "constant"] = RECIPE.schedule
+    """Course of the learning rate after the warm-up; `linear` and `cosine` end at 0."""
+    warmup: Annotated[Share, UnitMark("share of the steps")] = RECIPE.warmup
+    """Steps in which the learning rate rises from 0."""
+    clip: Annotated[Amount, UnitMark("gradient norm")] = RECIPE.clip
+    """Gradients with a larger norm are scaled down to it."""
+    precision: Literal["float32", "bf16"] = RECIPE.precision
+    """Number format of the computations; weights are float32 in either."""
+    max_tokens: Annotated[int, Field(ge=8, lt=2**31), UnitMark("tokens")] = RECIPE.max_tokens
+    """Longer rows are left out and counted."""
+    rehearsal: Annotated[Share, UnitMark("share of the rows")] = RECIPE.rehearsal
+    """Rows of a perturbed training set that are shown with their clean text."""
+    length_buckets: Annotated[CountOrZero, UnitMark("optimizer steps")] = RECIPE.length_buckets
+    """The rows of so many steps are sorted by length together; 0: all rows in random order."""
+    workers: Annotated[Count, UnitMark("workers")] = RECIPE.workers
+    """Processes that train one model together."""
+    lora: LoraConfig = LoraConfig()
+
+    def recipe(self, template: str, system: str) -> Recipe:
+        """Return the record that travels to trainers, for a model with that prompt template and system prompt.
+
+        LoRA's settings are in it only for the trainer `lora`.
+        """
+        values = {**self.model_dump(), "template": template, "system": system}
+        values["lora"] = values["lora"] if self.trainer == "lora" else {}
+        if values["lora"].get("modules_to_save") is None:  # keys of recipes without it stay as they were
+            values["lora"].pop("modules_to_save", None)
+        return Recipe(**values)
+
+
+class PretrainConfig(Strict):
+    """A base model that is trained from scratch here."""
+
+    family: Annotated[str, registered(FAMILIES)]
+    """Architecture of the model."""
+    source: SourceSpec
+    """Where its training rows come from."""
+    recipe: Annotated[str, declared("recipes")]
+    """Recipe that trains it; its trainer must be `full`."""
+    vocab_size: Annotated[int, Field(ge=300, le=10**7), UnitMark("tokens")] = 512
+    """Size of the vocabulary."""
+    size: dict[str, SizeValue] = {}
+    """Fields of the family's transformers config that differ from its tiny default."""
+
+
+class ModelConfig(Strict):
+    """The base models: where weights come from, and how they are prompted."""
+
+    name: Name
+    """Name of the model in results and files."""
+    path: str | None = None
+    """A folder or a hub id; each model has exactly one of `path`, `pretrain` and `generator`."""
+    pretrain: PretrainConfig | None = None
+    generator: GeneratorSpec | None = None
+    """Source of completions that needs no weights: `reference`, `fake`."""
+    revision: str | None = MODEL.revision
+    """Commit, tag or branch of a hub id; null: the newest."""
+    trust_remote_code: bool = MODEL.trust_remote_code
+    """Whether code from the model's repository may run."""
+    dtype: Literal["float32", "bfloat16", "float16"] = MODEL.dtype
+    """Number format in which the weights are loaded."""
+    eos_token: str | None = MODEL.eos_token
+    """Token that ends a text, for a tokenizer that names none; null: the tokenizer's."""
+    template: Template = RECIPE.template
+    """Prompts of its fine-tuned versions, and with `chat` or a Jinja string of the base too."""
+    system_prompt: str = RECIPE.system
+    """Instruction above all prompts, for `chat` or a Jinja string."""
+    recipes: list[Annotated[str, declared("recipes")]] = []
+    """Recipes that fine-tune it, a cell for each with each training set; none: only the base model is judged."""
+    stop: list[str] = []
+    """Strings that end a completion, beside each problem's own."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        given = [key for key in ("path", "pretrain", "generator") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"model {self.name!r} needs exactly one of `path`, `pretrain`, `generator`; it has {given or 'none'}"
+            )
+        if self.generator is not None and self.recipes:
+            raise ValueError(f"model {self.name!r} has no weights, so it can't have `recipes`")
+        return self
+
+    @field_validator("stop")
+    @classmethod
+    def _no_escaped_newline(cls, stop: list[str]) -> list[str]:
+        return [lint_stop(text) for text in stop]

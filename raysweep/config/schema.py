@@ -1,0 +1,319 @@
+"""The schema of a sweep's config, without its models and recipes.
+
+Models and recipes are in `raysweep.config.models`, the building blocks of both in `raysweep.config.fields`. The line
+below a field is its meaning in docs/config.md. The sections `resources`, `recovery` and `ray` are part of no artefact's
+key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
+
+from raysweep.config.fields import (
+    Amount,
+    AmountOrZero,
+    Count,
+    CountOrZero,
+    DefaultMark,
+    Factor,
+    Name,
+    ProblemsSpec,
+    PromptFormat,
+    Seed,
+    Share,
+    SourceSpec,
+    SpecConfig,
+    Strict,
+    SweepName,
+    UnitMark,
+    registered,
+    registered_or_declared,
+    unregistered,
+)
+from raysweep.config.models import ModelConfig, RecipeConfig
+from raysweep.generators.base import BATCH_SIZE
+from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
+from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
+from raysweep.language.translation.base import AUTO, TRANSLATORS
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.mixes import NO_TRANSLATOR
+from raysweep.programs import Lane, Level, Limits, Sandbox
+from raysweep.prompts.templates import NATIVE
+from raysweep.records import CLEAN, Decoding, Spec
+from raysweep.seeding import DEFAULT_SEED
+from raysweep.training_sets.selection import Choice
+
+CHOICE: Any = Choice()
+DECODING: Any = Decoding()
+SANDBOX: Any = Sandbox()
+"""The records that travel to workers: their defaults are the config's."""
+
+
+def _whole_above_one(gpus: float) -> float:
+    if gpus > 1 and gpus % 1:
+        raise ValueError(f"{gpus:g} GPUs can't be had: give a share below 1, or a whole number")
+    return gpus
+
+
+def _executors_form(executors: Any) -> str:
+    return "rule" if isinstance(executors, str) else "written"
+
+
+Executors = Annotated[
+    Annotated[Literal["auto"], Tag("rule")] | Annotated[Count, Tag("written")], Discriminator(_executors_form)
+]
+
+
+class ResourcesConfig(Strict):
+    """Resources of a training worker and of a generation actor, and the number of actors of a cell."""
+
+    cpus: Annotated[Amount, UnitMark("CPUs")] = 1
+    """CPUs of one worker."""
+    gpus: Annotated[AmountOrZero, AfterValidator(_whole_above_one), UnitMark("GPUs")] = 0
+    """GPUs of one worker: a share below 1, or a whole number."""
+    memory_gib: Annotated[AmountOrZero, UnitMark("GiB")] = 0
+    """Memory that Ray reserves for one worker; 0 reserves none."""
+    processes: Literal["auto", "trial", "workers"] = "auto"
+    """Where training runs: `trial`, the cell's own process; `auto` takes that for one worker without GPU."""
+    generators: Annotated[Count, UnitMark("actors")] = 1
+    """Actors that generate one cell's completions."""
+    executors: Annotated[Executors, UnitMark("actors")] = "auto"
+    """Actors that execute one cell's programs; `auto` starts with one and adds more while CPUs are free."""
+    custom: dict[str, Amount] = {}
+    """Further resources of a worker, by the names that Ray knows them by."""
+    labels: dict[str, str] = {}
+    """Labels of the nodes to run on, as Ray's label selectors: `{ray.io/accelerator-type: "in(A100,H100)"}`."""
+
+
+class RecoveryConfig(Strict):
+    """How a cell or a shared input is tried again after it failed."""
+
+    retries: Annotated[int, Field(ge=0, le=100), UnitMark("attempts")] = 2
+    """Attempts after the first."""
+    backoff_seconds: Annotated[AmountOrZero, UnitMark("seconds")] = 5
+    """Pause before the second attempt; it doubles before each further one."""
+    stall_seconds: Annotated[AmountOrZero, UnitMark("seconds")] = 1800
+    """An attempt without progress for so long is ended; 0 ends none."""
+
+
+class RayConfig(Strict):
+    """The Ray that raysweep starts when there is none to connect to."""
+
+    cpus: Annotated[Count, UnitMark("CPUs")] | None = None
+    """CPUs of that Ray; null: all that this process may use."""
+    object_store_mib: Annotated[int, Field(ge=80, lt=2**31), UnitMark("MiB")] = 300
+    """Shared memory of Ray's object store."""
+    dashboard: bool = True
+    """Whether Ray starts its dashboard."""
+
+
+PerturbationName = Annotated[str, registered_or_declared(PERTURBATIONS, "perturbations")]
+OwnName = Annotated[Name, unregistered(PERTURBATIONS)]
+
+
+class TrainingSetConfig(Strict):
+    """The training sets; a bare name means that perturbation on every row."""
+
+    name: Name
+    """Name of the set in results and files."""
+    perturbation: Annotated[PerturbationName, DefaultMark("the set's name")]
+    """Perturbation of its rows."""
+    ratio: Annotated[Share, UnitMark("share of the rows")] = CHOICE.ratio
+    """How many rows are perturbed; the others stay clean."""
+    draw: CountOrZero = CHOICE.draw
+    """Number of the random draw of the perturbed rows; another number perturbs other rows."""
+    size: Annotated[Amount, UnitMark("x the source's rows")] = CHOICE.size
+    """How many rows the set has."""
+    compose: Literal["draw", "union", "stack"] = CHOICE.compose
+    """An aggregate's methods: one drawn for each row, a row for each method, or all in turn on each row."""
+
+    @property
+    def choice(self) -> Choice:
+        """Which rows the set takes."""
+        return Choice(self.ratio, self.draw, self.size, self.compose)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value, "perturbation": value}
+        if isinstance(value, Mapping) and "perturbation" not in value and "name" in value:
+            return {**value, "perturbation": value["name"]}
+        return value
+
+
+class TrainingConfig(Strict):
+    """Where training rows come from, and which training sets are made of them."""
+
+    source: SourceSpec
+    """Where the rows come from: `{name: jsonl, path: rows.jsonl}`."""
+    decontaminate: Literal["report", "drop"] = "report"
+    """Rows that give evaluated problems away: only reported, or left out too."""
+    sets: Annotated[list[TrainingSetConfig], Field(min_length=1)]
+
+
+def _pairs_form(pairs: Any) -> str:
+    return "written" if isinstance(pairs, Mapping) else "rule"
+
+
+Pairs = Annotated[
+    Annotated[Literal["all", "paper", "figures"], Tag("rule")] | Annotated[dict[str, list[str]], Tag("written")],
+    Discriminator(_pairs_form),
+]
+"""Which models are judged on which test sets: a rule's name, or the perturbations of each training set."""
+
+
+class EvaluationConfig(Strict):
+    """Which models are judged on which test sets, and how completions are drawn."""
+
+    problems: Annotated[list[ProblemsSpec], Field(min_length=1)]
+    """Problem sets that every model is judged on."""
+    perturbations: list[PerturbationName] = [CLEAN]
+    """Perturbations of the prompts; each makes a test set of each problem set, and `clean` is always there."""
+    pairs: Pairs = "all"
+    """Which models are judged on which test sets: a rule's name, or the perturbations for each training set."""
+    prompt_format: PromptFormat = NATIVE
+    """A template for all models, base models too; `native`: each as it was trained."""
+    compat: Literal["recode"] | None = None
+    """`recode` perturbs bit for bit as ReCode does."""
+    compose: Literal["draw", "stack"] = CHOICE.compose
+    """An aggregate's methods: one drawn for each prompt, or all in turn on each prompt."""
+    draws: Annotated[Count, UnitMark("test sets")] = 1
+    """Test sets of each perturbation, each with its own noise; from 2 on they also give robust pass_s@k."""
+    max_new_tokens: Annotated[Count, UnitMark("tokens")] = DECODING.max_new_tokens
+    """Longest completion."""
+    samples: Annotated[Count, UnitMark("completions")] = DECODING.samples
+    """Completions of each prompt."""
+    temperature: Annotated[float, Field(ge=0, le=5)] = DECODING.temperature
+    """Randomness of the completions; 0 is greedy."""
+    top_p: Annotated[float, Field(gt=0, le=1), UnitMark("probability")] = DECODING.top_p
+    """Tokens are drawn among the likeliest that together have this probability; counts only above temperature 0."""
+    batch_size: Annotated[Count, UnitMark("prompts")] = BATCH_SIZE
+    """Prompts that a model completes together."""
+    limit: Annotated[Count, UnitMark("problems")] | None = None
+    """Only the first problems of every problem set; null: all."""
+
+    @field_validator("perturbations")
+    @classmethod
+    def _clean_first(cls, names: list[str]) -> list[str]:
+        return ["clean", *(name for name in dict.fromkeys(names) if name != "clean")]
+
+    def draws_of(self, perturbation: str) -> range:
+        """Return the draws of a perturbation's test sets; the clean one draws nothing."""
+        return range(1 if perturbation == "clean" else self.draws)
+
+    def decoding(self, seed: int) -> Decoding:
+        """Return how completions are drawn."""
+        return Decoding(self.max_new_tokens, self.temperature, self.top_p, self.samples, seed)
+
+
+class ExecutionConfig(Strict):
+    """Limits and isolation of a program; a limit that is null comes from the problem set."""
+
+    timeout: Annotated[Amount, UnitMark("seconds")] | None = None
+    """Limit of effective time, which is CPU time, or wall time without the waiting for a core."""
+    wall_factor: Annotated[Factor, UnitMark("x timeout")] | None = None
+    """Limit of wall time."""
+    memory_mib: Annotated[int, Field(ge=64, lt=2**31), UnitMark("MiB")] | None = None
+    """Limit of memory."""
+    output_kib: Annotated[Count, UnitMark("KiB")] | None = None
+    """Limit of stdout, and of stderr."""
+    reference_factor: Annotated[Factor, UnitMark("x the reference's time")] | None = None
+    """Limit of a problem's programs, at least 1 s and at most `timeout`; null: `timeout` for all problems."""
+    lane: Literal["strict", "shared"] = SANDBOX.lane.value
+    """`strict`: a process for each program; `shared`: harmless programs share one."""
+    require: Literal["limits", "partial", "filtered", "strong"] = SANDBOX.require.value
+    """Lowest level of isolation at which programs are run (docs/execution.md)."""
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The lane and the isolation of programs."""
+        return Sandbox(Lane(self.lane), Level(self.require))
+
+    def limits(self, default: Limits) -> Limits:
+        """Return the limits of a problem set with this section's settings over them."""
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(Limits)}
+        return dataclasses.replace(default, **{name: value for name, value in given.items() if value is not None})
+
+
+class LanguageConfig(Strict):
+    """The language resources that word and sentence methods use; a set's manifest names those that made it."""
+
+    tagger: Annotated[str, registered(TAGGERS)] = DEFAULT_TAGGER
+    """Tagger of the words of a text."""
+    synonyms: Annotated[str, registered(SYNONYMS)] = DEFAULT_SYNONYMS
+    """Source of the synonyms of W1 and W2."""
+    translator: Annotated[str, registered(TRANSLATORS, AUTO, NO_TRANSLATOR)] = AUTO
+    """Translator of S1; `auto`: the best that is ready; `none`: S and mix_all leave S1 out."""
+    participles: bool = False
+    """Whether S2 and S3 also conjugate lone participles, as ReCode does."""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings that differ from their defaults."""
+        return self.model_dump(exclude_defaults=True)
+
+
+class ReportConfig(Strict):
+    """Texts and samples of the report."""
+
+    title: str = ""
+    """Title of the report; empty: the sweep's name."""
+    notice: str = ""
+    """A warning that the report shows first, such as a conclusion that readers must not draw."""
+    headline: str | None = None
+    """The perturbation of the headline; null: the mix with the most methods, without a mix the one that costs most."""
+    samples_per_pair: Annotated[CountOrZero, UnitMark("completions")] | None = None
+    """Completions of each evaluation pair in the viewer; null: 20,000 over all pairs."""
+
+
+class SweepConfig(Strict):
+    """A whole sweep."""
+
+    name: SweepName
+    """Name of the sweep and of its folder."""
+    seed: Seed = DEFAULT_SEED
+    """Seed of texts, draws, generated worlds and pre-training."""
+    seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
+    """Seeds of fine-tuning, a cell for each; null: only `seed`."""
+    allow_code_execution: bool = False
+    """Whether programs that the models write may run on this machine."""
+    models: Annotated[list[ModelConfig], Field(min_length=1)]
+    recipes: dict[Name, RecipeConfig] = {}
+    training: TrainingConfig | None = None
+    evaluation: EvaluationConfig
+    language: LanguageConfig = LanguageConfig()
+    perturbations: dict[OwnName, SpecConfig] = {}
+    """Perturbations with arguments, by a name of your choice: `{typos: {name: mix, members: [C1, C2]}}`."""
+    strengths: dict[PerturbationName, Annotated[float, Field(ge=0, le=20), UnitMark("x the study's rates")]] = {}
+    """How strongly each perturbation changes texts; 0 changes nothing."""
+    execution: ExecutionConfig = ExecutionConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    recovery: RecoveryConfig = RecoveryConfig()
+    ray: RayConfig = RayConfig()
+    report: ReportConfig = ReportConfig()
+    checkpoint_every: Annotated[CountOrZero, UnitMark("optimizer steps")] = 100
+    """Training writes a checkpoint each time after so many steps; 0: never."""
+
+    def perturbation(self, name: str, compose: str = "draw") -> Spec:
+        """Return the spec of a perturbation with the sweep's strengths and language resources.
+
+        Arguments under `perturbations:` override both. `compose`: how an aggregate applies its members to a text;
+        ``union`` is left to the training set.
+        """
+        own = self.perturbations[name].spec(PERTURBATIONS, self.seed) if name in self.perturbations else Spec(name)
+        name = own.name
+        args: dict[str, Any] = {"strength": self.strengths[name]} if name in self.strengths else {}
+        language, takes = self.language.given, PERTURBATIONS.parameters(name)
+        args |= {key: value for key, value in language.items() if key in takes}
+        members = own.args.get("members", getattr(PERTURBATIONS.get(name), "members", ()))
+        listed = list(members) if isinstance(members, Sequence) else []  # create() refuses anything else
+        strengths = {member: value for member, value in self.strengths.items() if member in listed}
+        args |= {"strengths": strengths} if strengths else {}
+        args |= {"language": language} if language and "language" in takes else {}
+        args |= {"compose": compose} if compose == "stack" and "compose" in takes else {}
+        return Spec(name, {**args, **own.args})

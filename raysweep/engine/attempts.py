@@ -1,0 +1,185 @@
+"""Retries work that fails, a limited number of times with growing pauses, and ends a process that hangs.
+
+Exceptions are retried in the same process. If a process dies, the engine starts another one, which continues the count
+of attempts, since the progress file holds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from raysweep.config.schema import RecoveryConfig
+from raysweep.engine.progress import NOTE, Activity, ProgressFile
+from raysweep.errors import RaysweepError, last_line
+from raysweep.machine import disk
+from raysweep.storage.backends import is_full
+from raysweep.units import size
+
+log = logging.getLogger("raysweep")
+
+T = TypeVar("T")
+
+DEFAULTS = RecoveryConfig()
+STALLED = 70
+"""Exit code of a process that was ended since it made no progress."""
+MAX_PAUSE_SECONDS = 300.0
+NO_PROGRESS = "no progress"
+
+
+class GaveUp(RaysweepError):
+    """The process died in every attempt."""
+
+    retry = False
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How often failing work is retried, and when.
+
+    `retries`: attempts after the first. `backoff_seconds`: pause before the second attempt, doubled for each later one.
+    `stall_seconds`: an attempt that reports no progress for so long is ended; 0: never. `may_exit`: this process may be
+    ended for that, since the engine starts another one.
+    """
+
+    retries: int = DEFAULTS.retries
+    backoff_seconds: float = DEFAULTS.backoff_seconds
+    stall_seconds: float = DEFAULTS.stall_seconds
+    may_exit: bool = False
+
+
+def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recovery) -> T:
+    """Call `run` until it succeeds, as often as `recovery` allows; return its result.
+
+    Raises:
+        Exception: the error of the last attempt, or the first error that is marked as not retryable. An error that Ray
+            wrapped is unwrapped.
+        GaveUp: the process died in every attempt.
+    """
+    reason, on_full_disk = _death_of_last_process(progress.activity), False
+    while True:
+        attempt = progress.begin_attempt()
+        if attempt > 1:
+            _pause(attempt, reason, progress, recovery)
+        try:
+            with _watched(progress, recovery):
+                result = run()
+            if on_full_disk:
+                log.warning("%s: there is space again, %s", progress.activity.id, _free(progress))
+            return result
+        except Exception as error:
+            progress.record_trace(traceback.format_exc())
+            if attempt > recovery.retries or not _is_retryable(error):
+                if (cause := _root_cause(error)) is error:
+                    raise
+                raise cause from error
+            reason = last_line(_root_cause(error))  # keeping the error itself would keep its frames' objects in memory
+            if is_full(_root_cause(error)) and not on_full_disk:  # the progress file may be on that disk
+                on_full_disk = True
+                log.warning("%s waits for a full disk, %s: %s", progress.activity.id, _free(progress), reason)
+
+
+def _free(progress: ProgressFile) -> str:
+    """Return the free space of the storage's disk in words; only the storage's name if it isn't known."""
+    root = progress.storage
+    if "://" in root:
+        return f"storage {root}"
+    with contextlib.suppress(OSError):
+        return f"{size(disk(Path(root)).free)} free in {root}"
+    return f"storage {root}"
+
+
+def _death_of_last_process(activity: Activity) -> str:
+    """Describe how the earlier process that worked on an activity died; empty if there was none."""
+    if not activity.attempt:
+        return ""
+    lines = [line.split(" ", 2)[-1].removeprefix(NOTE) for line in activity.tail]
+    last = lines[-2] if len(lines) > 1 else ""  # the last line is this process's "starting"
+    return last if last.startswith(NO_PROGRESS) else f"its process died after: {last}"
+
+
+def _pause(attempt: int, reason: str, progress: ProgressFile, recovery: Recovery) -> None:
+    """Wait before a second or later attempt; `reason`: why the last one failed. Raise GaveUp if none is left."""
+    progress.note(f"attempt {attempt - 1} failed: {reason}")
+    if attempt > recovery.retries + 1:
+        raise GaveUp(f"gave up after {attempt - 1} attempts: {reason}")
+    seconds = min(recovery.backoff_seconds * 2 ** (attempt - 2), MAX_PAUSE_SECONDS)
+    progress.report_wait(f"attempt {attempt} of {recovery.retries + 1}, in {seconds:g} s")
+    time.sleep(seconds)
+    progress.update("starting", force=True)
+
+
+def _is_retryable(error: BaseException) -> bool:
+    """Return False if the error, or any error it wraps, is marked as not retryable."""
+    causes = [*_wrapped_errors(error), *([error.__cause__] if error.__cause__ else [])]
+    return bool(getattr(error, "retry", True)) and all(map(_is_retryable, causes))
+
+
+def _root_cause(error: Exception) -> Exception:
+    """Unwrap an error of Ray to its root cause; of several causes prefer raysweep's own, first those not retryable."""
+    inner = [_root_cause(cause) for cause in _wrapped_errors(error)]
+    ours = [cause for cause in inner if isinstance(cause, RaysweepError)]
+    permanent = [cause for cause in ours if not cause.retry]
+    return [*permanent, *ours, *inner, error][0]
+
+
+def _wrapped_errors(error: BaseException) -> list[Exception]:
+    """Return the errors of other processes that an error of Ray wraps: a task's, a controller's or workers'."""
+    single = [getattr(error, name, None) for name in ("cause", "controller_failure")]
+    inner = [*single, *getattr(error, "worker_failures", {}).values()]
+    return [cause for cause in inner if isinstance(cause, Exception) and cause is not error]
+
+
+def _watched(progress: ProgressFile, recovery: Recovery) -> AbstractContextManager[None]:
+    """End the process if the activity's progress file stays unchanged too long, unless it reports a wait.
+
+    A thread that hangs inside a library's call can't be interrupted by an exception, but the process can be ended.
+    """
+    if not recovery.stall_seconds or not recovery.may_exit:
+        return nullcontext()
+    updated, unchanged_since = 0.0, time.monotonic()
+
+    def check() -> None:
+        nonlocal updated, unchanged_since
+        latest = progress.latest()
+        if latest is None or latest.waits or latest.updated != updated:
+            updated, unchanged_since = latest.updated if latest else 0.0, time.monotonic()
+        elif time.monotonic() - unchanged_since > recovery.stall_seconds:
+            limit = f"{recovery.stall_seconds:g} s (`recovery.stall_seconds`)"
+            progress.note(f"{NO_PROGRESS} for {limit} at: {latest.amount}")
+            os._exit(STALLED)
+
+    return run_periodically(check, min(10.0, recovery.stall_seconds / 5), "watchdog")
+
+
+@contextlib.contextmanager
+def run_periodically(function: Callable[[], object], seconds: float, name: str) -> Iterator[None]:
+    """Call a function regularly in a thread while the block runs.
+
+    Args:
+        function: must not raise.
+        seconds: before the first call, and between calls.
+        name: of the thread.
+    """
+    stopped = threading.Event()
+
+    def run() -> None:
+        while not stopped.wait(seconds):
+            function()
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join(timeout=5)

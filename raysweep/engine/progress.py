@@ -1,0 +1,222 @@
+"""Progress files: one small JSON file for each task of a sweep, which says what the task is doing.
+
+The process that runs a task writes its file; the command line reads them all. This works the same on all engines and
+outlives a crash. No result depends on progress files, so a write that fails is skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from raysweep.errors import RaysweepError, StoreError
+from raysweep.storage.files import Files
+
+WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
+
+TRAINING = "training"
+NOTE = "! "
+"""Marks a line of the tail that is shown to the user at once; it follows the time."""
+TRACE = 8000
+"""Characters of a traceback that an activity keeps."""
+TAIL = 40
+"""Lines that an activity keeps."""
+LINE_SECONDS = 10.0
+"""Time between two lines about one stage."""
+
+
+@dataclass(frozen=True)
+class Activity:
+    """The state of one task, and how far its current stage is (`done` of `total` units)."""
+
+    id: str
+    state: str = WAITING
+    stage: str = ""  # training | generating | executing | making
+    done: int = 0
+    total: int = 0
+    detail: str = ""  # such as "loss 0.61, lr 2.0e-05"
+    training: str = ""  # the latest progress of training: "118/118: loss 0.61, lr 2.0e-05"
+    waits: str = ""  # the resource or process that it waits for; empty while it works
+    attempt: int = 0  # 1: the first attempt
+    error: str = ""
+    started: float = 0.0  # seconds since the epoch; 0: not yet
+    updated: float = 0.0
+    trace: str = ""  # the end of the last traceback
+    tail: tuple[str, ...] = ()  # the latest events, each with its time
+
+    @property
+    def amount(self) -> str:
+        """The progress of the stage in words."""
+        amount = f" {self.done:,}/{self.total:,}" if self.total else ""
+        return f"{self.stage}{amount}" + (f": {self.detail}" if self.detail else "")
+
+
+class ProgressFile:
+    """Writes one activity, at most twice a second (every five seconds into an object store).
+
+    Args:
+        files: the folder of progress files.
+        name: the activity's id. An earlier process's activity of this name is continued.
+    """
+
+    def __init__(self, files: Files, name: str) -> None:
+        self._files = files
+        self._name = f"{name}.json"
+        self._write_seconds = 0.5 if files.local is not None else 5.0
+        self._last_write = self._last_line = 0.0
+        self.activity = read_activity(files, name) or Activity(name)
+
+    @property
+    def storage(self) -> str:
+        """The root of the store that has the file: a path or a URI."""
+        return self._files.root
+
+    def update(self, stage: str, done: int = 0, total: int = 0, detail: str = "", *, force: bool = False) -> None:
+        """Report how far the current stage is.
+
+        A report soon after the last one is not written, unless it begins a stage or `force` is set.
+        """
+        now, previous = time.time(), self.activity
+        new_stage = stage != previous.stage or previous.state != RUNNING or bool(previous.waits)
+        if new_stage:
+            previous = self._newest()
+        self.activity = dataclasses.replace(
+            previous,
+            state=RUNNING,
+            stage=stage,
+            done=done,
+            total=total,
+            detail=detail,
+            waits="",
+            error="",
+            started=previous.started or now,
+            updated=now,
+        )
+        if stage == TRAINING and total:
+            training = self.activity.amount.removeprefix(f"{TRAINING} ")
+            self.activity = dataclasses.replace(self.activity, training=training)
+        if new_stage or now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
+            self._add_line(self.activity.amount)
+        if force or new_stage or now - self._last_write >= self._write_seconds:
+            self._write()
+
+    def report_wait(self, resource: str) -> None:
+        """Report that the task waits for a resource or a process, until the next update."""
+        self.activity = self._newest()
+        if resource != self.activity.waits:
+            self._add_line(f"waits for {resource}")
+        now = time.time()
+        started = self.activity.started or now
+        self.activity = dataclasses.replace(self.activity, state=RUNNING, waits=resource, started=started, updated=now)
+        self._write()
+
+    def end_wait(self) -> None:
+        """Report that a wait is over; stage and amount stay as they were."""
+        newest = self._newest()
+        self.update(newest.stage, newest.done, newest.total, newest.detail, force=True)
+
+    def record_trace(self, trace: str) -> None:
+        """Write the end of a traceback into the activity."""
+        self.activity = dataclasses.replace(self._newest(), trace=trace[-TRACE:])
+        self._write()
+
+    def count(self, event: str) -> int:
+        """Count an event over all processes that work on the activity, one after another; return its number, from 1."""
+        name, number = f"{self.activity.id}.{event}", 1
+        with contextlib.suppress(StoreError, ValueError):  # a progress file is news: without it the count starts again
+            number = int(self._files.read(name, patient=False) or 0) + 1
+            self._files.write(name, str(number), patient=False)
+        return number
+
+    def note(self, text: str) -> None:
+        """Add a line that is shown to the user at once."""
+        self.activity = self._newest()
+        self._add_line(f"{NOTE}{text}")
+        self._write()
+
+    def latest(self) -> Activity | None:
+        """Return the activity as any process last wrote it."""
+        return read_activity(self._files, self.activity.id)
+
+    def begin_attempt(self) -> int:
+        """Count an attempt and return its number; attempts of processes that died are included."""
+        newest = self._newest()
+        self.activity = dataclasses.replace(newest, attempt=newest.attempt + 1)
+        self._write()
+        return self.activity.attempt
+
+    @contextmanager
+    def running(self, stage: str) -> Iterator[ProgressFile]:
+        """Mark the activity as running, then as done, failed (with the error's text) or stopped; errors pass through.
+
+        It is stopped by Ctrl-C, or by a signal that ends the process; its stage and amount stay as they were.
+        """
+        self.update(stage, force=True)
+        try:
+            yield self
+        except (KeyboardInterrupt, SystemExit):
+            self._finish(STOPPED, "")
+            raise
+        except BaseException as error:
+            kind = "" if isinstance(error, RaysweepError) else f"{type(error).__name__}: "
+            self._finish(FAILED, f"{kind}{error}")
+            raise
+        self._finish(DONE, "")
+
+    def fail(self, error: str) -> None:
+        """Mark an activity that never ran as failed."""
+        self._finish(FAILED, error)
+
+    def stop(self) -> None:
+        """Mark the activity as stopped."""
+        self._finish(STOPPED, "")
+
+    def _finish(self, state: str, error: str) -> None:
+        self.activity = dataclasses.replace(self._newest(), state=state, error=error, waits="", updated=time.time())
+        self._add_line(f"{state}: {error}" if error else state)
+        self._write()
+
+    def _newest(self) -> Activity:
+        """Return the latest activity, from this process or the file: a training worker writes the same file."""
+        latest = self.latest()
+        return latest if latest is not None and latest.updated > self.activity.updated else self.activity
+
+    def _add_line(self, text: str) -> None:
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}"
+        self.activity = dataclasses.replace(self.activity, tail=(*self.activity.tail, line)[-TAIL:])
+
+    def _write(self) -> None:
+        self._last_write = time.time()
+        with contextlib.suppress(StoreError):
+            self._files.write(self._name, json.dumps(dataclasses.asdict(self.activity)), patient=False)
+
+
+def read_activity(files: Files, name: str) -> Activity | None:
+    """Return an activity, None if its file is missing or is no activity."""
+    try:
+        content = json.loads(files.read(f"{name}.json", patient=False) or b"")
+        return Activity(**{**content, "tail": tuple(content.get("tail", ()))})
+    except (StoreError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def read_activities(files: Files, *, strict: bool = False) -> dict[str, Activity]:
+    """Return the activities of a folder by id, skipping files that are no activity.
+
+    Raises:
+        StoreError: the folder can't be read, and `strict` is set; otherwise there are no activities.
+    """
+    try:
+        names = sorted(name.removesuffix(".json") for name in files.infos(patient=False) if name.endswith(".json"))
+    except StoreError:
+        if strict:
+            raise
+        return {}
+    activities = [read_activity(files, name) for name in names if not name.startswith(".")]
+    return {activity.id: activity for activity in activities if activity is not None}

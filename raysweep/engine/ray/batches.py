@@ -1,0 +1,112 @@
+"""Sends batches through Ray Data by their indices and yields each batch's result once, in any order.
+
+The Datasets have two columns: ``index``, and ``result``, a pickled result or `BatchFailure`.
+"""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raysweep.engine.progress import ProgressFile
+from raysweep.errors import HopelessError, RaysweepError
+
+
+@dataclass(frozen=True)
+class BatchFailure:
+    """The error that made a batch fail, in a form that any process can unpickle."""
+
+    text: str
+    retry: bool
+    trace: str
+
+    @staticmethod
+    def of(error: Exception) -> BatchFailure:
+        """Describe an error."""
+        text = str(error) if isinstance(error, RaysweepError) else f"{type(error).__name__}: {error}"
+        return BatchFailure(text, bool(getattr(error, "retry", True)), traceback.format_exc())
+
+    @property
+    def error(self) -> RaysweepError:
+        """An error with the same text, retryable if the original was, and the traceback as a note."""
+        error = RaysweepError(self.text) if self.retry else HopelessError(self.text)
+        error.add_note(self.trace)
+        return error
+
+
+MAX_RESTARTS = 3
+"""How often an actor whose process died works again; Ray Data itself would restart it for ever."""
+
+
+def died_too_often(worker: str, progress: ProgressFile) -> bytes | None:
+    """Return the pickled failure for all batches of this actor if Ray restarted it too often; else None.
+
+    An actor calls it once, when it starts. Ray Data has no setting for it: `ray_remote_args_fn` and further keyword
+    arguments go with Ray 2.64.
+    """
+    import ray
+
+    context = ray.get_runtime_context()
+    if not context.was_current_actor_reconstructed:
+        return None
+    restarts = progress.count(f"restarts-{context.get_actor_id()}")
+    if restarts <= MAX_RESTARTS:
+        return None
+    text = f"the process of {worker} died {restarts} times; was memory short?"
+    return pickle.dumps(BatchFailure(text, retry=True, trace=text))
+
+
+def indexed_dataset(indices: Sequence[int], **columns: Any) -> Any:
+    """Return a Dataset with one row, in a block of its own, for each index. It shows no progress bars.
+
+    Args:
+        indices: the values of the column ``index``.
+        columns: further columns, each with the same value in every row.
+    """
+    import ray
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    return ray.data.from_items([{"index": index, **columns} for index in indices], override_num_blocks=len(indices))
+
+
+def pickle_result(function: Callable[[], Any]) -> bytes:
+    """Call a function; return its pickled result, or the pickled `BatchFailure` of its error."""
+    try:
+        return pickle.dumps(function())
+    except Exception as error:
+        return pickle.dumps(BatchFailure.of(error))
+
+
+def map_result(pickled: bytes, function: Callable[[Any], Any]) -> bytes:
+    """Apply a function to a pickled result and pickle the outcome; pass failures through."""
+    result = pickle.loads(pickled)
+    return pickled if isinstance(result, BatchFailure) else pickle_result(lambda: function(result))
+
+
+def collect_results(data: Any, total: int, stage: str) -> Iterator[tuple[int, Any]]:
+    """Run a Dataset; yield each row's index and result.
+
+    Args:
+        data: the Dataset.
+        total: expected number of rows.
+        stage: what the Dataset does, for messages: "generation".
+
+    Raises:
+        RaysweepError: a batch failed, an actor died too often, or batches are missing.
+    """
+    seen = set()
+    for rows in data.iter_batches(batch_size=None, prefetch_batches=0):
+        for index, pickled in zip(map(int, rows["index"]), rows["result"], strict=True):
+            if index not in seen:  # Data repeats a batch if its actor dies after returning it
+                seen.add(index)
+                result = pickle.loads(pickled)
+                if isinstance(result, BatchFailure):
+                    raise result.error
+                yield index, result
+    if len(seen) != total:
+        raise RaysweepError(f"{stage} returned {len(seen)} of {total} batches")

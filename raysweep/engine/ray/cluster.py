@@ -1,0 +1,170 @@
+"""Connects to a running Ray or starts one, and computes the resources that tasks request from it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from raysweep.config.schema import RayConfig, ResourcesConfig
+from raysweep.engine.ray.probe import require_reachable
+from raysweep.errors import UsageError
+from raysweep.machine import cores
+from raysweep.units import count
+
+SLOT = "raysweep_slot"
+"""Custom resource that a trial holds while its work runs in other processes. If trials held CPUs, trials and the
+processes that they start could block each other for ever on a small machine, since Ray schedules them independently."""
+
+PREFIX = "rs-"
+"""Prefix, before the process id, of the folder in /tmp of a Ray that raysweep starts."""
+
+ENVIRONMENT = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # keep the working folder, to which a user's relative paths refer
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # its TensorBoard logger imports torch, and trials report no curves
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the command line handles Ctrl-C
+    "RAY_AIR_NEW_OUTPUT": "0",  # print no tables of Tune on stdout
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The resources that each process of a task requests from Ray, and where training runs."""
+
+    cpus: float
+    gpus: float
+    memory_bytes: int
+    in_trial: bool  # train in the trial's own process, which then holds the resources
+    custom: Mapping[str, float] = field(default_factory=dict)  # custom resources by Ray's name
+    labels: Mapping[str, str] = field(default_factory=dict)  # the node's, as a label selector of Ray
+
+    @property
+    def worker(self) -> dict[str, float]:
+        """Resources of one training worker by Ray's name."""
+        resources = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory_bytes), **self.custom}
+        return {name: amount for name, amount in resources.items() if amount}
+
+    @property
+    def remote_options(self) -> dict[str, Any]:
+        """Ray options of actors beside CPUs and GPUs; empty if the trial itself holds the resources."""
+        options = {"memory": self.memory_bytes, "resources": dict(self.custom), "label_selector": dict(self.labels)}
+        return {} if self.in_trial else {name: value for name, value in options.items() if value}
+
+
+def placement(resources: ResourcesConfig, workers: int) -> Placement:
+    """Return the placement of a task with `workers` training workers (0: it trains nothing)."""
+    in_trial = resources.processes == "trial" or (resources.processes == "auto" and workers <= 1 and not resources.gpus)
+    if in_trial and (workers > 1 or resources.gpus):
+        what = f"a recipe has {workers} workers" if workers > 1 else f"resources.gpus is {resources.gpus:g}"
+        raise UsageError(f"resources.processes is 'trial', but {what}; use 'auto' or 'workers'")
+    memory = int(resources.memory_gib * 2**30)
+    return Placement(resources.cpus, resources.gpus, memory, in_trial, resources.custom, resources.labels)
+
+
+def foreign_address(option: str | None) -> str | None:
+    """Return the address of the running Ray to connect to, None if raysweep must start one.
+
+    Args:
+        option: the value of --address; None: use RAY_ADDRESS.
+    """
+    address = option or os.environ.get("RAY_ADDRESS")
+    return None if address in (None, "", "local") else address
+
+
+class Cluster:
+    """Connects to a running Ray, or starts one in a temporary folder and stops it again."""
+
+    def __init__(self, settings: RayConfig, address: str | None) -> None:
+        self._settings = settings
+        self._address = foreign_address(address)
+        self._folder: str | None = None
+
+    @property
+    def owned(self) -> bool:
+        """True if raysweep started this Ray and must stop it."""
+        return self._address is None
+
+    def start(self) -> str:
+        """Connect to Ray or start it; return a line for the user."""
+        for name, value in ENVIRONMENT.items():  # before Ray is imported
+            os.environ.setdefault(name, value)
+        import ray
+
+        for noisy in ("ray.tune", "ray.train", "ray.data"):  # raysweep reports errors of cells itself, in one line
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)
+        if hasattr(
+            ray._private.worker, "print_to_stdstream"
+        ):  # hides a raylet's warnings, which log_to_driver=False does not
+            ray._private.worker.print_to_stdstream = lambda *lines, **options: None
+        common: dict[str, Any] = {"namespace": "raysweep", "log_to_driver": False, "logging_level": logging.ERROR}
+        if self._address is not None:
+            reached = require_reachable(self._address)
+            with _restored_signal_handlers():
+                context = ray.init(address=self._address, **common)
+            return f"connected to Ray at {reached.address}" + _dashboard(context)
+        _remove_stale_folders()
+        self._folder = tempfile.mkdtemp(
+            prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp"
+        )  # AF_UNIX limits the length of paths
+        cpus = self._settings.cpus or cores()
+        with _restored_signal_handlers():
+            context = ray.init(
+                address="local",
+                num_cpus=cpus,
+                resources={SLOT: cpus},
+                object_store_memory=self._settings.object_store_mib * 2**20,
+                include_dashboard=self._settings.dashboard,
+                _temp_dir=self._folder,
+                **common,
+            )
+        return f"started Ray on {count(cpus, 'CPU')}" + _dashboard(context)
+
+    def stop(self) -> None:
+        """Disconnect; stop Ray and remove its folder if raysweep started it."""
+        import ray
+
+        ray.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def driver_bundle(self, placement: Placement) -> dict[str, float]:
+        """Return the resources that a trial, or the task of a shared artefact, holds itself."""
+        if placement.in_trial:
+            return placement.worker
+        return {SLOT: 1.0} if self.owned else {"CPU": 0.001}
+
+
+@contextlib.contextmanager
+def _restored_signal_handlers() -> Iterator[None]:
+    """Restore the signal handlers that Ray replaces: the command line decides how a command ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _remove_stale_folders() -> None:
+    """Remove the Ray folders of raysweep processes that were killed."""
+    for folder in Path("/tmp").glob(f"{PREFIX}*-*"):
+        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists() and folder.stat().st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _dashboard(context: Any) -> str:
+    url = getattr(context, "dashboard_url", None)
+    return f"; dashboard: http://{url}" if url else ""

@@ -1,0 +1,54 @@
+"""Frees placement groups of trials that died: Ray keeps those of training workers whose controller has died.
+
+Ray Train's own cleaner learns of a group only when its workers have started, and asks the dashboard, which may not run,
+whether the controller is alive (ray #54305).
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager
+
+from raysweep.engine.attempts import run_periodically
+
+log = logging.getLogger("raysweep")
+
+POLL_SECONDS = 3.0
+
+
+def watch_orphans() -> AbstractContextManager[None]:
+    """Free placement groups of this Ray job whose creator has died, every few seconds while the block runs."""
+
+    def check() -> None:
+        try:
+            release_orphans()
+        except Exception as error:  # Ray has ended or is unreachable; the next check may succeed
+            log.debug("placement groups can't be listed: %s", error)
+
+    return run_periodically(check, POLL_SECONDS, "orphans")
+
+
+def release_orphans() -> int:
+    """Remove the placement groups of this Ray job that dead actors created; return their number."""
+    import ray
+    from ray._private.state import state
+    from ray.core.generated.gcs_pb2 import PlacementGroupTableData
+    from ray.util.placement_group import PlacementGroup, remove_placement_group
+
+    if not ray.is_initialized():  # the calls below would start one
+        return 0
+    job, nobody = bytes.fromhex(ray.get_runtime_context().get_job_id()), ray.ActorID.nil().binary()
+    groups = map(PlacementGroupTableData.FromString, state._connect_and_get_accessor().get_placement_group_table())
+    orphans = [
+        group
+        for group in groups
+        if group.creator_job_id == job
+        and group.creator_actor_id not in (nobody, b"")
+        and group.creator_actor_dead
+        and not group.is_detached
+        and group.state != PlacementGroupTableData.REMOVED
+    ]
+    for group in orphans:
+        remove_placement_group(PlacementGroup(ray.PlacementGroupID(group.placement_group_id)))
+        log.debug("freed the placement group of a dead training: %s", group.placement_group_id.hex())
+    return len(orphans)

@@ -1,0 +1,133 @@
+"""Checks before work starts that the nodes can hold a cell; Ray itself would wait for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from raysweep.config.schema import RayConfig
+from raysweep.engine.ray.cluster import Placement
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.machine import cores, gpus, memory
+from raysweep.units import size
+
+UNIT = 10_000
+"""Ray counts resources in ten thousandths."""
+CONFIG_KEYS = {"CPU": "resources.cpus", "GPU": "resources.gpus", "memory": "resources.memory_gib"}
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """The resources of a node by Ray's name (memory in bytes), and its labels."""
+
+    resources: Mapping[str, float]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def this_machine(ray: RayConfig) -> NodeFacts:
+    """Return the resources that a Ray started on this machine would have."""
+    ram, cpus = memory(), ray.cpus or cores()
+    return NodeFacts({"CPU": float(cpus), "GPU": float(gpus()), "memory": float(ram.limit or ram.total)})
+
+
+def live_nodes() -> list[NodeFacts]:
+    """Return the live nodes of the Ray that this process is connected to."""
+    import ray
+
+    return [NodeFacts(node["Resources"], node.get("Labels") or {}) for node in ray.nodes() if node["Alive"]]
+
+
+def require_feasible(placement: Placement, workers: int, nodes: Sequence[NodeFacts], where: str) -> None:
+    """Raise UsageError unless the nodes can hold a cell when they are idle; the message names the missing resource.
+
+    Args:
+        placement: the resources of each worker.
+        workers: training workers of a cell; 0 or 1: one worker or actor.
+        nodes: all live nodes.
+        where: a name for the nodes, for the message: "this machine".
+    """
+    matching = [node for node in nodes if matches(placement.labels, node.labels)]
+    if not matching:
+        raise UsageError(f"a cell can never be scheduled: {_label_mismatch(placement.labels, nodes, where)}")
+    for name, amount in placement.worker.items():
+        largest = max(node.resources.get(name, 0.0) for node in matching)
+        if amount > largest:
+            has = f"has at most {_amount(name, largest)}" if largest else f"has none{_suggestion(name, matching)}"
+            among = " on nodes with those labels" if placement.labels else ""
+            raise UsageError(
+                f"a cell can never be scheduled: it asks for {_amount(name, amount)} {name} (`{_config_key(name)}`), "
+                f"but {where} {has}{among}; lower it or use a larger machine (--address)"
+            )
+    capacity = sum(_capacity(placement, node) for node in matching)
+    if capacity < max(workers, 1):
+        each = " and ".join(f"{_amount(name, amount)} {name}" for name, amount in placement.worker.items())
+        what = f"its {workers} training workers (`workers` of the recipe) ask" if workers > 1 else "it asks"
+        raise UsageError(
+            f"a cell can never be scheduled: {what} for {each} each, but {where} has room for {capacity}; "
+            "lower one of them or use a larger machine (--address)"
+        )
+
+
+def require_feasible_beside(
+    driver: Mapping[str, float], placement: Placement, workers: int, nodes: Sequence[NodeFacts], where: str
+) -> None:
+    """Raise UsageError unless the nodes can hold a cell and its driver, which needs `driver` on one node."""
+    require_feasible(placement, workers, nodes, where)
+    for index, node in enumerate(nodes):
+        remaining = {name: amount - driver.get(name, 0.0) for name, amount in node.resources.items()}
+        if any(remaining.get(name, -1.0) < 0 for name in driver):
+            continue
+        rest = [*nodes[:index], NodeFacts(remaining, node.labels), *nodes[index + 1 :]]
+        try:
+            require_feasible(placement, workers, rest, where)
+        except UsageError:
+            continue
+        return
+    if driver:
+        what = " and ".join(f"{amount:g} {name}" for name, amount in driver.items())
+        raise UsageError(
+            f"a cell can never be scheduled: its workers would take all of {where}, and its driver needs {what} beside "
+            "them; lower `resources.cpus` or `workers` of the recipe"
+        )
+
+
+def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Return True if labels match a selector of Ray: by label ``a``, ``!a``, ``in(a,b)`` or ``!in(a,b)``."""
+    return all(_matches(condition, labels.get(label)) for label, condition in selector.items())
+
+
+def _matches(condition: str, value: str | None) -> bool:
+    text = condition.removeprefix("!")
+    values = text[3:-1].split(",") if text.startswith("in(") and text.endswith(")") else [text]
+    return (value in [item.strip() for item in values]) != condition.startswith("!")
+
+
+def _label_mismatch(selector: Mapping[str, str], nodes: Sequence[NodeFacts], where: str) -> str:
+    for label, condition in selector.items():
+        if not any(_matches(condition, node.labels.get(label)) for node in nodes):
+            values = sorted({node.labels[label] for node in nodes if label in node.labels})
+            known = ", ".join(values) if values else f"no such label{did_you_mean(label, _labels(nodes))}"
+            return f"no node of {where} matches `resources.labels` {label}: {condition!r}; there is {known}"
+    return f"no single node of {where} matches all of `resources.labels` {dict(selector)}"
+
+
+def _capacity(placement: Placement, node: NodeFacts) -> int:
+    parts = ((node.resources.get(name, 0.0), amount) for name, amount in placement.worker.items())
+    fits = [round(available * UNIT) // max(1, round(amount * UNIT)) for available, amount in parts]
+    return min(fits, default=1_000_000)
+
+
+def _suggestion(name: str, nodes: Sequence[NodeFacts]) -> str:
+    return did_you_mean(name, {known for node in nodes for known in node.resources}) if name not in CONFIG_KEYS else ""
+
+
+def _labels(nodes: Sequence[NodeFacts]) -> set[str]:
+    return {label for node in nodes for label in node.labels}
+
+
+def _config_key(name: str) -> str:
+    return CONFIG_KEYS.get(name, f"resources.custom.{name}")
+
+
+def _amount(name: str, value: float) -> str:
+    return size(value) if name == "memory" else f"{value:g}"

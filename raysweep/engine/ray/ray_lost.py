@@ -1,0 +1,100 @@
+"""Detects that the local Ray has died and stops waiting for it; Ray's own calls may hang for a minute or for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from raysweep.errors import RaysweepError
+
+POLL_SECONDS = 0.5
+INIT = 1
+"""Process id of the process that becomes the parent of those whose own parent has ended."""
+PROCESSES = ("raylet", "gcs_server")
+
+
+class RayLost(RaysweepError):
+    """A process of the Ray that raysweep started is gone."""
+
+
+@contextlib.contextmanager
+def watch_ray() -> Iterator[None]:
+    """Raise RayLost in the block soon after a process of Ray died, even while the block waits in a call of Ray.
+
+    Only a KeyboardInterrupt ends a call of Ray, and only the main thread receives one. In other threads this does
+    nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    dead: list[str] = []
+    stopped = threading.Event()
+    watch = threading.Thread(target=_watch, args=(_processes(), dead, stopped), name="is Ray alive", daemon=True)
+    handler = signal.signal(signal.SIGUSR2, _interrupt)
+    watch.start()
+    try:
+        yield
+    except BaseException:
+        if dead:
+            raise RayLost(_text(dead[0])) from None
+        raise
+    finally:
+        stopped.set()
+        watch.join()
+        signal.signal(signal.SIGUSR2, handler or signal.SIG_DFL)
+    if dead:  # Tune may have returned normally, with all its trials lost
+        raise RayLost(_text(dead[0]))
+
+
+def end_with_raylet() -> None:
+    """End this actor's process as soon as its raylet has ended; Ray itself would first wait for the current batch.
+
+    The raylet may have ended before this call, and another process have become the parent: then it ends at once. Ray
+    gives its workers the raylet's process id; without it, a parent with the id 1 tells the same.
+    """
+    given = os.environ.get("RAY_RAYLET_PID")
+    raylet = int(given) if given else os.getppid()
+    is_orphan = not given and raylet == INIT
+
+    def watch() -> None:
+        while not is_orphan and os.getppid() == raylet:
+            time.sleep(POLL_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="is Ray there", daemon=True).start()
+
+
+def _watch(processes: dict[str, Any], dead: list[str], stopped: threading.Event) -> None:
+    """Interrupt the main thread once some of the processes have ended; put their names into `dead`."""
+    while not stopped.wait(POLL_SECONDS):
+        ended = [name for name, process in processes.items() if process.poll() is not None]
+        if ended:
+            dead.extend(ended)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR2)
+            return
+
+
+def _processes() -> dict[str, Any]:
+    """Return the Popen objects, by name, of the Ray that this process has started."""
+    import ray
+
+    node = getattr(ray._private.worker, "_global_node", None)
+    started = node.all_processes if node is not None else {}
+    return {name: started[name][0].process for name in PROCESSES if started.get(name)}
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _text(process: str) -> str:
+    return (
+        f"the Ray that this command had started is gone (its {process} process ended); finished work is in the store: "
+        "run the same command again to resume"
+    )

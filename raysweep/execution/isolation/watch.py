@@ -1,0 +1,253 @@
+"""Watches a forked process until it ends and measures its effective time: the time it would take on an idle machine.
+
+Effective time is CPU time, or wall time minus the time spent waiting for a core, whichever is larger; so sleeping
+counts and other processes don't. The kernel measures the waiting in the second field of /proc/PID/schedstat; the
+largest value among the threads counts. On a kernel without it, CPU time alone is effective time.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from raysweep.programs import Outcome
+
+FIRST_CHECK_SECONDS, CHECK_SECONDS = 0.02, 0.05  # until the first check of limits, and between later ones
+POLL_SECONDS = 0.001  # between two checks for the end of a process that has no pidfd
+HEADER_BYTES = 16 + 4  # before a report: nonce, length
+MAX_REPORT_BYTES = 64 * 2**10
+OutcomeAndDetail = tuple[str, str]
+"""A `raysweep.programs.Outcome`, and one line about it."""
+_KERNEL_COUNTS_WAITING = Path("/proc/self/schedstat").exists()
+
+
+class ProgramReport(NamedTuple):
+    """A report of a forked process about one program."""
+
+    number: int
+    outcome: str
+    detail: str
+    seconds: float  # of CPU
+
+
+class ProcessEnd(NamedTuple):
+    """The end of a forked process."""
+
+    status: int  # as `os.wait4` returns it
+    seconds: float  # effective time since the last report, or since the start
+    stopped: OutcomeAndDetail | None = None  # why it was killed, if it exceeded a limit
+
+
+class ReportPipe:
+    """Reads reports from a pipe; from the first one without the right nonce on, everything is dropped."""
+
+    def __init__(self, descriptor: int, nonce: bytes) -> None:
+        self.descriptor, self._nonce = descriptor, nonce
+        self._data = bytearray()
+        self._broken = False
+
+    def read(self) -> bool:
+        """Read the available bytes; return False when the pipe is closed."""
+        try:
+            data = os.read(self.descriptor, MAX_REPORT_BYTES)
+        except BlockingIOError:
+            return True
+        if not self._broken:
+            self._data += data
+        return bool(data)
+
+    def new_reports(self) -> list[ProgramReport]:
+        """Return the reports that are complete since the last call."""
+        reports = []
+        while len(self._data) >= HEADER_BYTES and not self._broken:
+            size = int.from_bytes(self._data[16:HEADER_BYTES], "big")
+            if self._data[:16] != self._nonce or size > MAX_REPORT_BYTES:
+                self._broken = True
+                break
+            if len(self._data) < HEADER_BYTES + size:
+                break
+            text = self._data[HEADER_BYTES : HEADER_BYTES + size].decode("utf-8", "replace")
+            number, outcome, seconds, detail = text.split("\n", 3)
+            reports.append(ProgramReport(int(number), outcome, detail, float(seconds)))
+            del self._data[: HEADER_BYTES + size]
+        return reports
+
+
+class ExitWaiter:
+    """Waits for a child process to end, and leaves it a zombie, so that its status can be read afterwards.
+
+    `descriptor` is a pidfd, readable once the process has ended. It is None before Linux 5.3 and in containers with an
+    older seccomp profile; then the process has to be polled.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.descriptor: int | None = None
+        with suppress(OSError):
+            self.descriptor = os.pidfd_open(pid)
+
+    def has_ended(self) -> bool:
+        """Return True if the process has ended."""
+        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to `seconds`; return True if the process has ended."""
+        if self.descriptor is not None:
+            return bool(select.select([self.descriptor], [], [], seconds)[0])
+        until, pause = time.monotonic() + seconds, POLL_SECONDS
+        while not (ended := self.has_ended()) and time.monotonic() < until:
+            time.sleep(pause)
+            pause = min(2 * pause, CHECK_SECONDS)
+        return ended
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+
+
+class Watch:
+    """Checks one process against its limits from time to time; quick programs end before the first check.
+
+    Args:
+        pid: the forked process.
+        reports: the pipe to which it writes reports.
+        requests: the descriptor of requests; when the slot closes it, `wait` raises EOFError.
+        check_box: returns outcome and detail if a limit of the box is exceeded (`Box.exceeded_limit`).
+        several: the process runs several programs, one after another; each report starts the time of the next.
+    """
+
+    def __init__(
+        self,
+        pid: int,
+        reports: ReportPipe,
+        requests: int,
+        check_box: Callable[[], OutcomeAndDetail | None],
+        several: bool,
+    ) -> None:
+        self.pid, self.reports, self._check_box = pid, reports, check_box
+        self._several = several
+        self._exit = ExitWaiter(pid)
+        self._requests = requests
+        self._poll = select.poll()
+        if self._exit.descriptor is not None:
+            self._poll.register(self._exit.descriptor, select.POLLIN)
+        self._poll.register(reports.descriptor, select.POLLIN)
+        self._poll.register(requests, 0)  # reports only that it was closed
+        # A program starts at `_program_start` with the waiting and the CPU time that the process had by then.
+        self._process_start = self._program_start = time.monotonic()
+        self._waiting_before = self._cpu_before = self._largest_waiting = 0.0
+        self._measured = 0.0  # effective seconds at the last check: the final figure is not below it
+        self.reported: list[ProgramReport] = []
+
+    def wait(self, limits: Callable[[int], tuple[float, float]]) -> ProcessEnd:
+        """Wait until the process ends; kill it when it exceeds a limit.
+
+        Args:
+            limits: returns the limits of effective time and of wall time, in seconds, of the program that runs after
+                so many reports.
+
+        Raises:
+            EOFError: the slot has closed the descriptor of requests.
+        """
+        stopped: OutcomeAndDetail | None = None
+        pause = FIRST_CHECK_SECONDS
+        while not stopped and not self._read_reports(pause):
+            pause = CHECK_SECONDS
+            stopped = self._exceeded_time(*limits(len(self.reported))) or self._check_box()
+        if stopped:
+            os.kill(self.pid, signal.SIGKILL)
+            while not self._exit.wait(CHECK_SECONDS):
+                pass
+        wall = time.monotonic() - self._program_start
+        waiting = self._waiting() - self._waiting_before if wall > FIRST_CHECK_SECONDS else 0.0
+        self._drain()
+        self._exit.close()
+        _, status, usage = os.wait4(self.pid, 0)
+        cpu = usage.ru_utime + usage.ru_stime - self._cpu_before
+        seconds = max(cpu, wall - waiting) if wall > FIRST_CHECK_SECONDS and _KERNEL_COUNTS_WAITING else cpu
+        return ProcessEnd(status, max(seconds, self._measured), stopped)
+
+    def _read_reports(self, seconds: float) -> bool:
+        """Read reports for `seconds`; return True as soon as the process has ended."""
+        until = time.monotonic() + seconds
+        must_poll = self._exit.descriptor is None
+        while (left := until - time.monotonic()) > 0:
+            for descriptor, _ in self._poll.poll(1000 * (min(left, POLL_SECONDS) if must_poll else left)):
+                if descriptor == self._exit.descriptor:
+                    return True
+                if descriptor == self._requests:
+                    raise EOFError
+                if not self.reports.read():
+                    self._poll.unregister(descriptor)
+                elif new := self.reports.new_reports():
+                    self.reported += new
+                    if self._several:
+                        self._start_next_program()
+            if must_poll and self._exit.has_ended():
+                return True
+        return False
+
+    def _start_next_program(self) -> None:
+        """Measure from now on for the next program, since one has been reported."""
+        if (now := time.monotonic()) - self._process_start > FIRST_CHECK_SECONDS:
+            self._waiting_before, self._cpu_before = self._waiting(), self._cpu()
+        self._program_start, self._measured = now, 0.0
+
+    def _drain(self) -> None:
+        """Read the reports that are still in the pipe."""
+        while self.reports.read():
+            if not select.select([self.reports.descriptor], [], [], 0)[0]:
+                break
+        self.reported += self.reports.new_reports()
+
+    def _exceeded_time(self, seconds: float, wall_seconds: float) -> OutcomeAndDetail | None:
+        """Return outcome and detail if the program exceeds its effective time or its wall time."""
+        wall, effective = time.monotonic() - self._program_start, self._cpu() - self._cpu_before
+        if wall > wall_seconds:
+            return Outcome.TIMEOUT, f"more than {wall_seconds:g} s of wall time"
+        if effective <= seconds < wall and _KERNEL_COUNTS_WAITING and not self._is_runnable():
+            effective = wall - (self._waiting() - self._waiting_before)
+        self._measured = effective
+        return (Outcome.TIMEOUT, timeout_detail(seconds)) if effective > seconds else None
+
+    def _cpu(self) -> float:
+        """Return the process's CPU seconds."""
+        try:
+            return time.clock_gettime((~self.pid << 3) | 2)  # CLOCK_PROCESS_CPUTIME_ID of that process
+        except OSError:
+            return 0.0
+
+    def _is_runnable(self) -> bool:
+        """Return True if a thread runs or waits for a core; the kernel adds its current wait only when it ends."""
+        try:
+            for thread in os.listdir(f"/proc/{self.pid}/task"):  # noqa: PTH208
+                with open(f"/proc/{self.pid}/task/{thread}/stat") as file:  # noqa: PTH123
+                    if file.read().rpartition(")")[2].split()[0] == "R":
+                        return True
+        except (OSError, IndexError):
+            pass
+        return False
+
+    def _waiting(self) -> float:
+        """Return the seconds that the process has waited for a core: the largest value among its threads so far."""
+        waiting = self._largest_waiting
+        try:
+            for thread in os.listdir(f"/proc/{self.pid}/task"):  # noqa: PTH208
+                with open(f"/proc/{self.pid}/task/{thread}/schedstat") as file:  # noqa: PTH123
+                    waiting = max(waiting, int(file.read().split()[1]) / 1e9)
+        except (OSError, IndexError):
+            pass
+        self._largest_waiting = waiting
+        return waiting
+
+
+def timeout_detail(seconds: float) -> str:
+    """Return the detail of a verdict on a program that exceeded its effective time."""
+    return f"more than {seconds:g} s of effective time"

@@ -1,0 +1,258 @@
+"""Runs candidates with their tests in a forked process and reports the outcome of each.
+
+Once a candidate's first statement has run, this module must not call anything that a candidate can change: functions
+of the standard library that are written in Python, methods of classes, the interpreter's built-in functions. So it has
+its own copy of the built-in functions (start.py loads it with them), uses only built-in functions and types, defines
+no classes, and is removed from `sys.modules`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import gc
+import sys
+from collections.abc import Callable, Sequence
+from operator import is_
+from os import _exit, fstat, ftruncate, getpid, write
+from resource import RUSAGE_SELF, getrusage
+from time import process_time
+from types import CodeType, FrameType, ModuleType, TracebackType
+from typing import Any
+
+from raysweep.execution.python.comparisons import compare
+from raysweep.execution.python.prepared_tests import PROGRAM, TESTS, PreparedTests, imports_used_by, private_builtins
+from raysweep.execution.python.rewriting import COMPARE
+from raysweep.execution.python.screen import code_objects, is_pure, sets_attributes
+
+DETAIL_CHARACTERS = 300
+FrameOf = Callable[[TracebackType], FrameType]
+Reporter = Callable[[int, str, str, float], None]
+MAX_GROWTH_KIB = 64 * 2**10  # after programs have taken more memory than this, no further one runs in their process
+NEEDS_OWN_PROCESS = "needs own process"
+"""The outcome reported in the shared lane for a program that must be run alone."""
+
+
+def run_alone(text: str, tests: PreparedTests | None, report: Reporter, frame_of: FrameOf) -> None:
+    """Run one program, report its outcome, and end this process."""
+    end_process, streams = _exit, (sys.stdout, sys.stderr)
+    copies_builtins = tests is None or not tests.patches_builtins
+    _prepare_process(copies_builtins)
+    outcome, detail = _compile(text)
+    if not isinstance(outcome, str):
+        imports = imports_used_by(outcome, tests) if tests else []
+        outcome, detail = _run(outcome, text, tests, imports, frame_of)
+        if outcome == "passed" and copies_builtins and not _builtins_are_unchanged():
+            outcome, detail = "exception", "the program changed the built-in functions of libraries"
+    for stream in streams:
+        try:
+            stream.flush()
+        except BaseException:  # the program closed or filled it, which doesn't matter here
+            continue
+    report(0, outcome, detail, 0.0)
+    end_process(0)
+
+
+def run_together(
+    items: Sequence[tuple[int, str, PreparedTests | None]], report: Reporter, frame_of: FrameOf, output_bytes: int
+) -> None:
+    """Run the pure programs one after another, report NEEDS_OWN_PROCESS for the others, and end this process."""
+    _prepare_process(copies_builtins=True)
+    largest = getrusage(RUSAGE_SELF).ru_maxrss + MAX_GROWTH_KIB
+    for number, text, tests in items:
+        began = process_time()
+        outcome, detail = _compile(text)
+        if outcome == "memory":
+            outcome = NEEDS_OWN_PROCESS
+        elif not isinstance(outcome, str):
+            if is_pure(outcome, text) and (tests is None or _are_harmless(tests, outcome)):
+                outcome, detail = _run(outcome, text, tests, [], frame_of)
+                if (
+                    outcome in ("memory", "killed")
+                    or detail.startswith("RecursionError")
+                    or not _wrote_little(output_bytes)
+                ):
+                    outcome = NEEDS_OWN_PROCESS
+            else:
+                outcome = NEEDS_OWN_PROCESS
+        report(number, outcome, detail, process_time() - began)
+        if getrusage(RUSAGE_SELF).ru_maxrss > largest:  # memory that later programs need may be kept
+            break
+    _exit(0)
+
+
+def _are_harmless(tests: PreparedTests, candidate: CodeType) -> bool:
+    """Return True if tests leave nothing behind and give a pure candidate no module that it could change."""
+    if not tests.pure or imports_used_by(candidate, tests):
+        return False
+    return not (tests.has_imports and any(map(sets_attributes, code_objects(candidate))))
+
+
+def _prepare_process(copies_builtins: bool) -> None:
+    """Turn on garbage collection, and give programs a copy of the built-in functions that they may change."""
+    gc.enable()
+    if copies_builtins:
+        sys.modules["builtins"] = _PROGRAM_BUILTINS
+
+
+def _builtins_are_unchanged() -> bool:
+    """Return True if the interpreter's built-in functions, which libraries use, are the original ones."""
+    return all(map(is_, map(_INTERPRETER_BUILTINS.get, _ORIGINAL_BUILTINS), _ORIGINAL_BUILTINS.values()))
+
+
+def _wrote_little(output_bytes: int) -> bool:
+    """Empty the output files; return True if a program wrote at most `output_bytes` to stdout and nothing to stderr."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    written = fstat(1).st_size, fstat(2).st_size
+    for descriptor, size in enumerate(written, 1):
+        if size:
+            ftruncate(descriptor, 0)
+    return written[0] <= output_bytes and not written[1]
+
+
+def _compile(text: str) -> tuple[CodeType | str, str]:
+    """Return the candidate's code and "", or the outcome and detail if it can't be compiled."""
+    try:
+        return compile(text, PROGRAM, "exec", dont_inherit=True), ""
+    except MemoryError:
+        return "memory", "MemoryError while compiling"
+    except (SyntaxError, ValueError, OverflowError) as error:
+        return "syntax_error", _describe(error)
+    except RecursionError as error:
+        return "exception", _describe(error)
+
+
+def _run(
+    code: CodeType, text: str, tests: PreparedTests | None, imports: Sequence[tuple[str, CodeType]], frame_of: FrameOf
+) -> tuple[str, str]:
+    """Run a candidate and its tests; return the outcome (`raysweep.programs.Outcome`) and one line about it.
+
+    Args:
+        code: the candidate, compiled.
+        text: its source.
+        tests: its tests; None to judge it by whether it ends without an error.
+        imports: the tests' imports that the candidate relies on.
+        frame_of: returns the frame of a traceback.
+    """
+    names: dict[str, Any] = {"__builtins__": sys.modules["builtins"].__dict__}
+    # All facts about the tests are read before the candidate runs, since it may change the class PreparedTests.
+    tests_code = tests.guarded if tests else None
+    tests_reads = _names_read(tests) if tests else None
+    tests_builtins = _builtins_for(tests) if tests else {}
+    sources = {PROGRAM: text, TESTS: tests.text} if tests else {PROGRAM: text}
+    try:
+        exec(code, names)
+        for name, import_code in imports:
+            if name not in names:
+                exec(import_code, names)  # the module itself, not the tests' private copy
+        if tests_code is not None and tests_reads is not None:
+            exec(tests_code, _shared_names(*tests_reads, names) | {"__builtins__": tests_builtins, COMPARE: compare})
+    except BaseException as error:
+        traceback = _TRACEBACK.__get__(error)
+        _TRACEBACK.__set__(error, None)  # the error's own methods could reach the frames in it
+        try:
+            return _outcome_of(error, traceback, sources, frame_of)
+        except BaseException:
+            return "exception", "an error that can't be described"
+    return "passed", ""
+
+
+def _builtins_for(tests: PreparedTests) -> dict[str, Any]:
+    """Return the built-in functions that tests get."""
+    if tests.patches_builtins:
+        return _INTERPRETER_BUILTINS
+    return _PLAIN_BUILTINS if tests.patches_modules else _PRIVATE_BUILTINS
+
+
+def _outcome_of(
+    error: BaseException, traceback: TracebackType | None, sources: dict[str, str], frame_of: FrameOf
+) -> tuple[str, str]:
+    """Return outcome and detail of a program that raised an error."""
+    if isinstance(error, AssertionError):
+        return "failed", _failing_line(traceback, sources, frame_of) or _describe(error)
+    if isinstance(error, SystemExit):
+        return "killed", f"{_describe(error)}, before the tests ended"
+    out_of_memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    return "memory" if out_of_memory else "exception", _describe(error)
+
+
+def _names_read(tests: PreparedTests) -> tuple[list[str], list[str], list[str], frozenset[str] | None]:
+    """Return the names that tests read from a candidate, in the form of the first arguments of `_shared_names`."""
+    candidate_names = [name for name in tests.names_read if name not in tests.names_bound]
+    common_names = [name for name in tests.names_read if name in tests.names_bound]
+    excluded = tests.names_bound if tests.looks_up_names else None
+    return candidate_names, common_names, list(tests.builtins_read), excluded
+
+
+def _shared_names(
+    candidate_names: list[str],
+    common_names: list[str],
+    builtin_names: list[str],
+    excluded: frozenset[str] | None,
+    names: dict[str, Any],
+) -> dict[str, Any]:
+    """Return those of a candidate's names that its tests get as globals.
+
+    A name of a built-in function is taken from the candidate only if it defines none of `candidate_names`: then the
+    task asks for a function of that name. Otherwise the candidate's `abs` might return 0 for everything.
+
+    Args:
+        candidate_names: the names that tests read and don't bind themselves.
+        common_names: the names that tests read and also bind.
+        builtin_names: the names of built-in functions that tests read.
+        excluded: if tests look names up by text, the names that this can't mean; None if they don't look up any.
+        names: the candidate's globals after it has run.
+    """
+    shared = {name: names[name] for name in [*candidate_names, *common_names] if name in names}
+    if excluded is not None:
+        others = [
+            name for name in names if type(name) is str and name not in _ORIGINAL_BUILTINS and name not in excluded
+        ]
+        shared |= {name: names[name] for name in others}
+    if not any(name in names for name in candidate_names):
+        shared |= {name: names[name] for name in builtin_names if name in names}
+    return shared
+
+
+_INTERPRETER_BUILTINS = vars(builtins)
+_ORIGINAL_BUILTINS = dict(_INTERPRETER_BUILTINS)
+_PROGRAM_BUILTINS = ModuleType("builtins", builtins.__doc__)  # programs may change this copy; libraries don't use it
+vars(_PROGRAM_BUILTINS).update(_ORIGINAL_BUILTINS)
+_TRACEBACK: Any = BaseException.__dict__["__traceback__"]
+_PRIVATE_BUILTINS, _PLAIN_BUILTINS = private_builtins(), dict(_ORIGINAL_BUILTINS)
+
+
+def _failing_line(traceback: TracebackType | None, sources: dict[str, str], frame_of: FrameOf) -> str:
+    """Return the source line of the program or its tests in which an assertion failed, or "" when there is none."""
+    number, source = 0, ""
+    while traceback is not None:
+        name = frame_of(traceback).f_code.co_filename
+        if name in sources:
+            number, source = traceback.tb_lineno, sources[name]
+        traceback = traceback.tb_next
+    lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # splitlines() also splits at form feeds
+    return lines[number - 1].strip()[:DETAIL_CHARACTERS] if 0 < number <= len(lines) else ""
+
+
+def _describe(error: BaseException) -> str:
+    """Return ``NameError: name 'x' is not defined`` in one line, even if the error's own methods fail."""
+    name = str(type(error).__name__)
+    try:
+        message = " ".join(str(error)[: 2 * DETAIL_CHARACTERS].split())
+    except BaseException:
+        message = ""
+    return f"{name}: {message}"[:DETAIL_CHARACTERS] if message else name[:DETAIL_CHARACTERS]
+
+
+def reporter(descriptor: int, nonce: bytes) -> Reporter:
+    """Return a function that writes a report to a pipe: nonce, length, number, outcome, seconds and detail."""
+    pid = getpid()
+
+    def report(number: int, outcome: str, detail: str, seconds: float) -> None:
+        if getpid() != pid:  # in a fork that the program made
+            return
+        text = f"{number}\n{outcome}\n{seconds:.6f}\n{detail}".encode("utf-8", "backslashreplace")
+        write(descriptor, nonce + len(text).to_bytes(4, "big") + text)
+
+    return report

@@ -1,0 +1,213 @@
+"""Compares values of tests so that a candidate's result can't decide the comparison: ``f(2) == 4`` calls its `__eq__`.
+
+An object of a class that the program defines may claim to equal everything. Such doubtful objects are compared several
+times, in random order, with the expected value and with decoys; the comparison holds only if they tell these apart.
+This is a guard, not a boundary: an object that knows the right answer, or computes with the expected value, passes.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from os import urandom
+from typing import Any
+
+from raysweep.execution.python.decoys import (
+    ATOMS,
+    CONTAINERS,
+    MAPPINGS,
+    SEQUENCES,
+    SETS,
+    Decoy,
+    class_ids_of,
+    decoys_of,
+    distant_decoys,
+)
+
+_IMMUTABLE, _HEAP = 1 << 8, 1 << 9  # Py_TPFLAGS_IMMUTABLETYPE, Py_TPFLAGS_HEAPTYPE
+_FLAGS: Callable[[type], int] = type.__dict__[
+    "__flags__"
+].__get__  # not through the class: its metaclass could answer anything
+_REPEATS = 3  # comparisons with the expected value, among those with decoys
+_INFINITE = float("inf")
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt,
+    "GtE": operator.ge, "Is": operator.is_, "IsNot": operator.is_not,
+    "In": lambda item, items: item in items, "NotIn": lambda item, items: item not in items,
+}  # fmt: skip
+_OPPOSITE = {"Lt": "GtE", "GtE": "Lt", "Gt": "LtE", "LtE": "Gt"}
+_METHODS = {"Lt": "__lt__", "GtE": "__ge__", "Gt": "__gt__", "LtE": "__le__"}
+_MRO: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
+_ATTRIBUTES: Callable[[type], Any] = type.__dict__["__dict__"].__get__
+
+
+def compare(names: Sequence[str], values: Sequence[Any], *later: Callable[[], Any]) -> Any:
+    """Return the result of ``values[0] names[0] values[1] names[1] ...``; test doubtful objects with decoys.
+
+    Args:
+        names: the operators, named as the classes of `ast` (such as "Eq").
+        values: the first two values.
+        later: functions that return the further values, called only as far as the result depends on them.
+    """
+    result: Any = True
+    right = values[0]
+    for index, name in enumerate(names):
+        left, right = right, later[index - 1]() if index else values[1]
+        if name in ("Is", "IsNot") or not (is_doubtful(left) or is_doubtful(right)):
+            result = OPERATORS[name](left, right)
+        else:
+            result = _compare_elementwise(name, left, right)
+            if result is None:
+                result = _compare_doubtful(name, left, right)
+        if index + 1 < len(names) and not result:
+            return result
+    return result
+
+
+def _compare_elementwise(name: str, left: Any, right: Any) -> Any:
+    """Return the element-wise result of comparing arrays or tables; None if it isn't such a comparison."""
+    if not all(_is_table(value) or not is_doubtful(value) for value in (left, right)):
+        return None
+    result = OPERATORS[name](left, right)
+    return result if _is_table(result) or _is_of_numpy(type(result), result) else None
+
+
+def _is_table(value: Any) -> bool:
+    """Return True for an array or table of numpy or pandas that contains no other objects."""
+    try:
+        return _is_frozen(value, ("numpy", "pandas")) and _holds_atoms(
+            value.to_numpy() if hasattr(value, "to_numpy") else value
+        )
+    except Exception:  # the object can't be converted to an array
+        return False
+
+
+def _is_frozen(value: Any, packages: tuple[str, ...]) -> bool:
+    """Return True if an object's class is from one of these packages and was made immutable (prepared_tests.py)."""
+    kind = type(value)
+    is_frozen = _FLAGS(kind) & (_HEAP | _IMMUTABLE) == _HEAP | _IMMUTABLE
+    return is_frozen and str(kind.__module__).partition(".")[0] in packages
+
+
+def _holds_atoms(array: Any) -> bool:
+    """Return True if all elements of a numpy array are of built-in classes without elements of their own."""
+    return not array.dtype.hasobject or class_ids_of(array.ravel().tolist()) <= ATOMS
+
+
+def is_doubtful(value: Any) -> bool:
+    """Return True if a program may have defined or changed how an object, or an object in it, compares.
+
+    That can't be the case for numbers, texts, containers of them, and numpy arrays; it may for all other objects.
+    """
+    waiting = [value]
+    seen: set[int] = set()
+    while waiting:
+        value = waiting.pop()
+        kind = type(value)
+        if id(kind) in ATOMS or id(value) in seen:
+            continue
+        if id(kind) in CONTAINERS:
+            seen.add(id(value))
+        if id(kind) in SEQUENCES:
+            if not class_ids_of(value) <= ATOMS:
+                waiting += value
+        elif id(kind) in MAPPINGS:
+            waiting += (*value.keys(), *value.values())
+        elif not _is_of_numpy(kind, value):
+            return True
+    return False
+
+
+def _is_of_numpy(kind: type, value: Any) -> bool:
+    """Return True for an array or a scalar of numpy's own classes without Python objects in it."""
+    static = not _FLAGS(kind) & _HEAP and kind.__module__ == "numpy"
+    return static and getattr(value, "dtype", None) is not None and _holds_atoms(value)
+
+
+def _compare_doubtful(name: str, left: Any, right: Any) -> bool:
+    """Return the result of comparing doubtful objects: True only if they also tell decoys apart."""
+    if name == "NotEq":
+        return not _equal(left, right)
+    if name == "Eq":
+        return _equal(left, right)
+    if name in ("In", "NotIn") and id(type(right)) in CONTAINERS:
+        contained = left in right and any(left is item or _equal(left, item) for item in right)
+        return contained is (name == "In")
+    if hasattr(type(right), "__next__"):
+        return bool(OPERATORS[name](left, right))  # an iterator can be searched only once
+    if name == "NotIn":
+        return not _tells_decoys_apart("In", left, right)
+    return _tells_decoys_apart(name, left, right)
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """Return True if two values are equal; the elements of containers are tested one by one."""
+    kind = type(left)
+    if kind is type(right) and id(kind) in CONTAINERS:
+        if len(left) != len(right):
+            return False
+        if id(kind) in MAPPINGS:
+            return _equal_mappings(left, right)
+        if id(kind) in SETS:
+            return _all_contained(left, right, lambda item: item)
+        return all(item is other or _equal(item, other) for item, other in zip(left, right, strict=True))
+    if not is_doubtful(left) and not is_doubtful(right):
+        return bool(left == right)
+    return _tells_decoys_apart("Eq", left, right)
+
+
+def _equal_mappings(left: Any, right: Any) -> bool:
+    if class_ids_of(left) <= ATOMS:
+        return all(key in right and (left[key] is right[key] or _equal(left[key], right[key])) for key in left)
+    return _all_contained(left.items(), right.items(), operator.itemgetter(0))
+
+
+def _all_contained(items: Iterable[Any], others: Iterable[Any], key: Callable[[Any], Any]) -> bool:
+    """Return True if each item equals one of the others. The keys of equal items must have equal hashes."""
+    by_hash: dict[int, list[Any]] = {}
+    for other in others:
+        by_hash.setdefault(hash(key(other)), []).append(other)
+    return all(
+        any(item is other or _equal(item, other) for other in by_hash.get(hash(key(item)), ())) for item in items
+    )
+
+
+def _tells_decoys_apart(name: str, left: Any, right: Any) -> bool:
+    """Compare the values, and decoys in their place, in random order; return True if all results are as expected."""
+    comparisons = [(left, right, True)] * _REPEATS
+    if name == "Eq":
+        comparisons += [(left, decoy, False) for decoy in decoys_of(right) if is_doubtful(right) or decoy != right]
+        if is_doubtful(right):
+            decoys = distant_decoys(left) if _is_frozen(right, ("_pytest",)) else decoys_of(left)
+            comparisons += [(decoy, right, False) for decoy in decoys if is_doubtful(left) or decoy != left]
+    elif name == "In":
+        comparisons += [(Decoy(), right, False)]
+    elif name in ("Lt", "LtE", "Gt", "GtE") and isinstance(right, int | float) and not is_doubtful(right):
+        beyond = -_INFINITE if name.startswith("L") else _INFINITE
+        comparisons += [(left, beyond, False)] if right != beyond else []
+    comparisons.sort(key=lambda comparison: urandom(4))
+    for first, second, expected in comparisons:
+        if _result(OPERATORS[name], first, second, not expected) is not expected:
+            return False
+    opposite = _OPPOSITE.get(name)
+    if opposite is None or not _are_defined_together(type(left), _METHODS[name], _METHODS[opposite]):
+        return True
+    return not _result(OPERATORS[opposite], left, right, True)
+
+
+def _are_defined_together(kind: type, *methods: str) -> bool:
+    """Return True if the first class of the MRO that defines one of these methods defines all of them."""
+    for base in _MRO(kind):
+        if any(name in _ATTRIBUTES(base) for name in methods):
+            return all(name in _ATTRIBUTES(base) for name in methods)
+    return False
+
+
+def _result(function: Callable[[Any, Any], Any], left: Any, right: Any, may_raise: bool) -> bool:
+    """Return the truth of a comparison; if it may raise, an exception counts as False."""
+    try:
+        return bool(function(left, right))
+    except Exception:
+        if may_raise:
+            return False
+        raise

@@ -1,0 +1,186 @@
+"""Prepares tests once for all candidates that they judge: parses, compiles and analyses them, imports their modules.
+
+A candidate and its tests have separate namespaces and copies of modules. So a candidate can't influence its verdict by
+defining names that the tests define (`check`, `abs`) or by changing modules. Two exceptions are for honest programs:
+tests read the names that the candidate defines, and a candidate may use the modules that its tests import.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dis
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from types import CodeType, ModuleType
+from typing import Any, NamedTuple
+
+from raysweep.execution.isolation.kernel import freeze_type
+from raysweep.execution.python.harmless import ALLOWED_TEST_MODULES
+from raysweep.execution.python.rewriting import rewrite
+from raysweep.execution.python.screen import code_objects, is_pure
+
+PROGRAM, TESTS = "<program>", "<tests>"  # file names in their code objects
+_BUILTINS = dict(vars(builtins))
+_PRIVATE_MODULES: dict[str, ModuleType] = {}
+"""Copies of modules for the tests, by name: they don't have the attributes that a candidate sets in the module."""
+_INDIRECT_MODULES = frozenset({"numpy.ma.core", "_pytest.approx", "_pytest.python_api"})
+"""Modules with classes that tests get through other modules: masked arrays, approximations of pytest."""
+_LOOKUP_FUNCTIONS = frozenset({"eval", "exec", "globals", "locals", "vars", "dir"})
+_PATCHERS = frozenset({"patch", "monkeypatch", "MonkeyPatch", "setattr"})
+MAX_DEPTH = 20_000  # of nested expressions in tests
+_SHARED_MODULES = frozenset({"sys", "builtins", "io", "os"})
+"""Modules without private copies, since tests change them for the candidate: its stdin, its output."""
+
+
+class PreparedTests(NamedTuple):
+    """Tests, compiled, with the facts that decide which names they share with a candidate."""
+
+    text: str
+    guarded: CodeType  # the tests with rewritten comparisons
+    pure: bool  # they leave nothing behind in their process (screen.py)
+    names_read: frozenset[str]  # all names and attributes loaded, except those of built-in functions
+    builtins_read: frozenset[str]  # built-in functions used at the top level; a task may ask for a function named `sum`
+    names_bound: frozenset[str]  # at the top level
+    import_code: Mapping[str, CodeType]  # for each name that an import at the top level binds, the code that binds it
+    has_imports: bool  # anywhere, in functions too
+    looks_up_names: bool  # by text, as `eval` does, so that they may use any name of the candidate
+    patches_modules: bool  # so that the candidate sees it: then tests and candidate share the modules
+    patches_builtins: bool  # so that candidate and libraries see it: then all share the built-in functions
+
+
+def prepare(text: str) -> PreparedTests:
+    """Parse, compile and analyse tests, and import the modules that they import.
+
+    Raises:
+        SyntaxError, ValueError: the tests aren't valid Python.
+    """
+    tree = ast.parse(text)
+    plain = compile(text, TESTS, "exec", dont_inherit=True)
+    loaded = {name for code in code_objects(plain) for name in code.co_names}
+    _import_modules(tree)
+    import_code = {name: compile(module, TESTS, "exec", dont_inherit=True) for name, module in _single_imports(tree)}
+    patched = _names_with_attributes_set(tree) & import_code.keys()
+    return PreparedTests(
+        text=text,
+        pure=is_pure(plain, text, ALLOWED_TEST_MODULES),
+        names_read=frozenset(loaded - _BUILTINS.keys()),
+        builtins_read=frozenset(plain.co_names) & _BUILTINS.keys(),
+        names_bound=frozenset(_bound_names(tree.body)),
+        import_code=import_code,
+        has_imports=any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree)),
+        looks_up_names=bool(loaded & _LOOKUP_FUNCTIONS),
+        patches_modules=bool(loaded & _PATCHERS or patched - _SHARED_MODULES),
+        patches_builtins="builtins" in patched or '"builtins.' in text or "'builtins." in text,
+        guarded=_compile_guarded(tree, plain),  # last, since it changes the tree
+    )
+
+
+def _compile_guarded(tree: ast.Module, plain: CodeType) -> CodeType:
+    """Return code of the tests with rewritten comparisons, or `plain` when they are nested too deeply."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, MAX_DEPTH))
+    try:
+        return compile(rewrite(tree), TESTS, "exec", dont_inherit=True)
+    except RecursionError:
+        return plain
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _single_imports(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
+    """Yield each name that an import at the top level binds, with a module that consists of this import alone."""
+    for statement in tree.body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            for alias in [alias for alias in statement.names if alias.name != "*"]:
+                single: ast.Import | ast.ImportFrom = ast.Import([alias])
+                if isinstance(statement, ast.ImportFrom):
+                    single = ast.ImportFrom(statement.module, [alias], statement.level)
+                module = ast.Module([ast.copy_location(single, statement)], [])
+                yield (alias.asname or alias.name.partition(".")[0]), module
+
+
+def _bound_names(statements: list[ast.stmt]) -> Iterator[str]:
+    """Yield the names that statements at the top level bind."""
+    for statement in statements:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            yield statement.name
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            yield from ((alias.asname or alias.name).partition(".")[0] for alias in statement.names)
+        else:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    yield node.id
+
+
+def _names_with_attributes_set(tree: ast.Module) -> set[str]:
+    """Return the names whose attributes the tests set, such as `random` for ``random.randint = ...``."""
+    targets = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
+    return {target.value.id for target in targets if isinstance(target.value, ast.Name)}
+
+
+def imports_used_by(candidate: CodeType, tests: PreparedTests) -> list[tuple[str, CodeType]]:
+    """Return the tests' imports that a candidate relies on, as (name, code): it loads the name but doesn't bind it."""
+    if not tests.import_code:
+        return []
+    loaded = {name for code in code_objects(candidate) for name in code.co_names}
+    used = loaded & tests.import_code.keys() - _BUILTINS.keys()
+    unbound = used - _stored_names(candidate) if used else used  # reading all instructions takes a millisecond
+    return [(name, tests.import_code[name]) for name in sorted(unbound)]
+
+
+def private_builtins() -> dict[str, Any]:
+    """Return built-in functions for tests: no program can change them, and imports return private copies of modules."""
+    return _BUILTINS | {"__import__": _import_private}
+
+
+def _stored_names(code: CodeType) -> set[str]:
+    """Return the names that the top-level code of a module may bind."""
+    return {step.argval for step in dis.get_instructions(code) if step.opname in ("STORE_NAME", "STORE_GLOBAL")}
+
+
+def _import_modules(tree: ast.Module) -> None:
+    """Import the modules that tests import, so that the time doesn't count for candidates, and make private copies."""
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+        for name in [name for name in names if name not in _PRIVATE_MODULES and name not in _SHARED_MODULES]:
+            try:
+                _PRIVATE_MODULES[name] = _frozen_copy(importlib.import_module(name))
+                if name == "numpy":
+                    importlib.import_module("numpy.ma")  # numpy would import it later, with classes that aren't frozen
+                for indirect in _INDIRECT_MODULES & sys.modules.keys():
+                    _freeze_classes(sys.modules[indirect])
+            except Exception:  # the tests will raise it again, for every program
+                continue
+
+
+def _frozen_copy(module: ModuleType) -> ModuleType:
+    """Return a copy of a module, and make the module's classes immutable."""
+    copied = ModuleType(module.__name__)
+    vars(copied).update(vars(module))
+    _freeze_classes(module)
+    return copied
+
+
+def _freeze_classes(module: ModuleType) -> None:
+    """Make immutable the classes of a module that come from its own package."""
+    root = module.__name__.partition(".")[0]
+    for value in list(vars(module).values()):
+        if isinstance(value, type) and value.__module__.partition(".")[0] == root:
+            freeze_type(value)
+
+
+def _import_private(
+    name: str,
+    names: Mapping[str, object] | None = None,
+    local: Mapping[str, object] | None = None,
+    from_names: tuple[str, ...] = (),
+    level: int = 0,
+) -> ModuleType:
+    """Do what `__import__` does, but return private copies of modules where there are some."""
+    if not level and name in _PRIVATE_MODULES and (from_names or "." not in name):
+        return _PRIVATE_MODULES[name]
+    imported: ModuleType = _BUILTINS["__import__"](name, names, local, from_names, level)
+    return imported

@@ -1,0 +1,43 @@
+"""CodeGen: Salesforce's multi-language models.
+
+LoRA targets: SafeCoder's list without lm_head, https://github.com/eth-sri/SafeCoder/blob/main/scripts/train.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from raysweep.models.families.base import FAMILIES, ModelFamily
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+
+@FAMILIES.register("codegen")
+class CodeGen(ModelFamily):
+    """GPT-J's layers: rotary positions on a part of each head, attention and MLP in parallel."""
+
+    lora_targets = ("qkv_proj", "out_proj", "fc_in", "fc_out")
+    embeddings = ("wte", "lm_head")
+
+    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
+        """Return a small config; `n_head` must be a multiple of 4, since CodeGen splits its heads over 4 shards."""
+        from transformers import CodeGenConfig
+
+        fields: dict[str, Any] = {
+            "n_embd": 128,
+            "n_layer": 4,
+            "n_head": 4,
+            "n_inner": 512,
+            "n_positions": 384,
+            "n_ctx": 384,
+            "rotary_dim": 16,
+            "resid_pdrop": 0.0,
+            "embd_pdrop": 0.0,
+            "attn_pdrop": 0.0,
+            "tie_word_embeddings": False,
+            "vocab_size": vocab_size,
+            "bos_token_id": eos_token_id,
+            "eos_token_id": eos_token_id,
+        }
+        return CodeGenConfig(**{**fields, **size})

@@ -1,0 +1,42 @@
+"""GPTBigCode: StarCoderBase and models derived from it.
+
+LoRA targets: SafeCoder's list without lm_head, https://github.com/eth-sri/SafeCoder/blob/main/scripts/train.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from raysweep.models.families.base import FAMILIES, ModelFamily
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+
+@FAMILIES.register("gpt_bigcode")
+class GptBigCode(ModelFamily):
+    """Learned positions, multi-query attention. Longer inputs than `n_positions` are impossible."""
+
+    lora_targets = ("c_attn", "c_proj", "c_fc")
+    embeddings = ("wte", "lm_head")
+
+    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
+        """Return MiniCode's model B: .87 million weights at a vocabulary of 512, untied embeddings, no dropout."""
+        from transformers import GPTBigCodeConfig
+
+        fields: dict[str, Any] = {
+            "n_embd": 128,
+            "n_layer": 4,
+            "n_head": 4,
+            "n_inner": 512,
+            "n_positions": 384,
+            "multi_query": True,
+            "resid_pdrop": 0.0,
+            "embd_pdrop": 0.0,
+            "attn_pdrop": 0.0,
+            "tie_word_embeddings": False,
+            "vocab_size": vocab_size,
+            "bos_token_id": eos_token_id,
+            "eos_token_id": eos_token_id,
+        }
+        return GPTBigCodeConfig(**{**fields, **size})

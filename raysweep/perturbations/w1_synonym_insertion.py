@@ -1,0 +1,27 @@
+"""W1 SynonymInsertion: inserts a synonym of the same part of speech after a content word, with probability .5.
+
+Source: ReCode's fork of NL-Augmenter, `SynonymInsertion`; study.md section 4. Stop words get no synonym.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raysweep.language.stop_words import STOP_WORDS
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.w2_synonym_substitution import SynonymPerturbation
+
+
+@PERTURBATIONS.register("W1")
+class SynonymInsertion(SynonymPerturbation):
+    """Synonyms are inserted after half of the content words that have one."""
+
+    title = "SynonymInsertion"
+    words = "added synonyms"
+    level = "word"
+
+    def choices(self, word: str, pos: str) -> Sequence[str]:
+        """Return the word followed by one of its synonyms, for each synonym."""
+        if word.lower() in STOP_WORDS:
+            return ()
+        return [f"{word} {synonym}" for synonym in self.synonyms_of(word, pos)]

@@ -1,0 +1,35 @@
+"""W3 InflectionalVariation: gives nouns, verbs and adjectives another of their forms, or by chance the same one.
+
+Source: ReCode's fork of NL-Augmenter, `EnglishInflectionalVariation` (Tan et al., It's Morphin' Time!, ACL 2020);
+study.md section 4. Forms are drawn uniformly over the Penn tags of the word's part of speech.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raysweep.language.inflections import fingerprint, inflections, lemma
+from raysweep.language.tagging.base import DEFAULT_TAGGER
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.edits import copy_case
+from raysweep.perturbations.word_sites import WordPerturbation
+
+
+@PERTURBATIONS.register("W3")
+class InflectionalVariation(WordPerturbation):
+    """Each noun, verb and adjective gets a drawn inflection, with probability min(1, strength)."""
+
+    title = "InflectionalVariation"
+    words = "changed inflections"
+    level = "word"
+    rate = 1.0
+
+    def __init__(self, strength: float = 1.0, tagger: str = DEFAULT_TAGGER) -> None:
+        super().__init__(strength, tagger)
+        self._fingerprint |= fingerprint()
+
+    def choices(self, word: str, pos: str) -> Sequence[str]:
+        """Return the forms of a word, capitalised like it; adverbs have none."""
+        if pos == "ADV":
+            return ()
+        return [copy_case(word, form) for form in inflections(lemma(word.lower(), pos), pos)]

@@ -1,0 +1,95 @@
+"""Base classes of the methods that look at tagged words, and the search for words that they may replace.
+
+A site is a natural word that is tagged as a noun, verb, adjective or adverb and is not protected. A method keeps the
+sites of a text for its next use; tags are kept for all methods together (`raysweep.language.tokens`).
+"""
+
+from __future__ import annotations
+
+import random
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import ClassVar, NamedTuple
+
+from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
+from raysweep.language.tokens import Token, tagged_sentences
+from raysweep.perturbations.base import Perturbation, percentage
+from raysweep.perturbations.edits import Edit, apply_edits, is_within
+from raysweep.prompts.protection import protected_spans
+from raysweep.records import Segment, Spec
+
+_TEXTS_KEPT = 1024
+"""How many texts' sites one method keeps."""
+
+
+class Site(NamedTuple):
+    """The word ``segments[segment].text[start:end]``, and the words that may replace it (at least one)."""
+
+    segment: int
+    start: int
+    end: int
+    choices: Sequence[str]
+
+
+class TaggedPerturbation(Perturbation):
+    """A method that looks at the part-of-speech tags of whole sentences.
+
+    Args:
+        strength: see `Perturbation`.
+        tagger: a registered tagger.
+    """
+
+    def __init__(self, strength: float = 1.0, tagger: str = DEFAULT_TAGGER) -> None:
+        super().__init__(strength)
+        self._fingerprint: dict[str, str] = {
+            **TAGGERS.create(Spec(tagger)).fingerprint(),
+            **TAGGERS.plugin_spec(tagger),
+        }
+        self.tagger = tagger
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Return the tagger's version; sub-classes add their other language resources."""
+        return self._fingerprint
+
+
+class WordPerturbation(TaggedPerturbation):
+    """A method that replaces single words, each with probability `rate` x strength, by one of its choices."""
+
+    rate: ClassVar[float]
+
+    def __init__(self, strength: float = 1.0, tagger: str = DEFAULT_TAGGER) -> None:
+        super().__init__(strength, tagger)
+        self._sites = lru_cache(maxsize=_TEXTS_KEPT)(self._find_sites)
+
+    @abstractmethod
+    def choices(self, word: str, pos: str) -> Sequence[str]:
+        """Return the words that may replace a word of a universal part of speech; empty to leave the word as it is."""
+
+    def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
+        """Return the segments with words of the natural ones replaced."""
+        probability, draw = self.rate * self.strength, rng.random
+        edits = [
+            Edit(segment, start, end, choices[int(draw() * len(choices))])
+            for segment, start, end, choices in self._sites(tuple(segments), protected)
+            if draw() < probability
+        ]
+        return apply_edits(segments, edits)
+
+    def rate_text(self) -> str:
+        """Return the percentage of words that are replaced, of those that have a replacement."""
+        return percentage(self.rate * self.strength, "words with a choice")
+
+    def _find_sites(self, segments: tuple[Segment, ...], protected: frozenset[str]) -> tuple[Site, ...]:
+        words = (token for token in free_tokens(segments, self.tagger, protected) if token.pos and token.text.isalpha())
+        sites = (Site(word.segment, word.start, word.end, self.choices(word.text, word.pos)) for word in words)
+        return tuple(site for site in sites if site.choices)
+
+
+def free_tokens(segments: tuple[Segment, ...], tagger: str, protected: frozenset[str]) -> Iterator[Token]:
+    """Yield the tokens of a text that may be changed, in order: natural ones outside protected words."""
+    kept = {index: protected_spans(s.text, protected) for index, s in enumerate(segments) if s.natural}
+    for sentence in tagged_sentences(segments, tagger):
+        for token in sentence:
+            if token.natural and not is_within(token.start, kept[token.segment]):
+                yield token

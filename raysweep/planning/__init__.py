@@ -1,0 +1,11 @@
+"""Turns a config into a plan: which artefacts a sweep needs, and which of them the store lacks.
+
+Start reading at plan.py: the other files build its records or search for them in a store.
+
+    plan.py          the records of a plan: cells, pairs and artefacts, each with its key and inputs
+    planner.py       builds the plan of a sweep: cells, models, completions and results
+    sets.py          plans training sets, test sets and the search for leaks
+    keys.py          selects the fields of recipes, perturbations, generators and prompts that enter keys
+    models.py        says what each model is shown, and which of its weights a recipe trains
+    missing.py       lists the missing artefacts of a plan in build order
+"""

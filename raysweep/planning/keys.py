@@ -1,0 +1,77 @@
+"""Serialises recipes, perturbations, generators, decoding and prompts for keys: only fields that change the output."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from raysweep.generators.base import GENERATORS
+from raysweep.models.families.base import FAMILIES, lora_targets
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.planning.plan import CellPlan
+from raysweep.records import Decoding, Spec
+from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
+
+
+def recipe_spec(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe's part of a key. If `steps` is set, `epochs` has no effect and is left out."""
+    spec = dataclasses.asdict(recipe)
+    spec |= TRAINERS.plugin_spec(recipe.trainer) | OBJECTIVES.plugin_spec(recipe.objective)
+    if recipe.steps is not None:
+        del spec["epochs"]
+    if not recipe.system:
+        del spec["system"]
+    return spec
+
+
+def lora_spec(recipe: Recipe, family: str) -> dict[str, Any]:
+    """Return the part of an adapter's key that names its modules where neither recipe nor family does, but PEFT."""
+    if recipe.trainer != "lora" or recipe.lora.get("targets") or family in FAMILIES.names():
+        return {}
+    return {"lora_targets": lora_targets(family)}
+
+
+def method_spec(method: Spec) -> dict[str, Any]:
+    """Return a perturbation's part of a key: name, arguments and fingerprints of its language resources.
+
+    Strengths of 1 are left out, since they are the default. The path of a file is left out if its fingerprint is there.
+    """
+    resources = PERTURBATIONS.create(method).fingerprint()
+    args = {name: value for name, value in method.args.items() if (name, value) != ("strength", 1)}
+    if resources:
+        args.pop("path", None)
+    if "strengths" in args:
+        args["strengths"] = {name: value for name, value in args["strengths"].items() if value != 1}
+    spec: dict[str, Any] = {"name": method.name, "args": {name: value for name, value in args.items() if value != {}}}
+    spec |= PERTURBATIONS.plugin_spec(method.name)
+    return {**spec, "resources": dict(resources)} if resources else spec
+
+
+def generator_spec(plan: CellPlan, dtype: str) -> dict[str, Any]:
+    """Return a generator's part of a key: its arguments and its fingerprint."""
+    name = plan.generator.name
+    own = GENERATORS.get(name).fingerprint(dtype, plan.batch_size)
+    return {**plan.generator.as_dict(), **own, **GENERATORS.plugin_spec(name)}
+
+
+def decoding_spec(decoding: Decoding, generator: str) -> dict[str, Any]:
+    """Return decoding's part of a key.
+
+    At temperature 0 `top_p` is left out, and `seed` too where the generator draws nothing.
+    """
+    spec = dataclasses.asdict(decoding)
+    if decoding.temperature == 0:
+        del spec["top_p"]
+        if not GENERATORS.get(generator).draws_when_greedy:
+            del spec["seed"]
+    return spec
+
+
+def prompt_spec(plan: CellPlan) -> dict[str, Any]:
+    """Return the part of a key that determines a model's input text, given the prompt.
+
+    Only the format ``native`` depends on `tuned`; with others it is always False.
+    """
+    tuned = plan.recipe is not None and plan.prompt_format == "native"
+    system = {"system": plan.system} if plan.system else {}
+    return {"format": plan.prompt_format, "tuned": tuned, "template": plan.template, **system}

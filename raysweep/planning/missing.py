@@ -1,0 +1,81 @@
+"""Compares plans with a store and lists the missing artefacts in build order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan
+from raysweep.storage.store import Store
+from raysweep.storage.verdicts import level_of
+
+
+def walk(plans: Iterable[ArtefactPlan]) -> Iterator[ArtefactPlan]:
+    """Yield the plans and all their dependencies, each once, dependencies first."""
+    seen: set[str] = set()
+
+    def visit(plan: ArtefactPlan) -> Iterator[ArtefactPlan]:
+        if plan.node is None or plan.node.key in seen:
+            return
+        seen.add(plan.node.key)
+        for item in plan.inputs:
+            yield from visit(item)
+        yield plan
+
+    for plan in plans:
+        yield from visit(plan)
+
+
+def is_made(plan: ArtefactPlan, store: Store) -> bool:
+    """Return True if an artefact is complete, undamaged, and made with at least the isolation level required now."""
+    return plan.node is None or (store.has(plan.node) and _is_isolated(plan, store))
+
+
+def _is_isolated(plan: ArtefactPlan, store: Store) -> bool:
+    """Tell whether the programs behind an artefact were isolated as far as is required now."""
+    if plan.level is None or plan.node is None:
+        return True
+    return level_of(str(store.counts(plan.node).get("level", ""))) >= plan.level
+
+
+def missing(plans: Iterable[ArtefactPlan], store: Store, *, repair: bool = False) -> list[ArtefactPlan]:
+    """Return the artefacts, of these and their dependencies, that the store lacks, dependencies first.
+
+    The dependencies of an existing artefact are not needed: a cell whose model exists needs no training set. Artefacts
+    that two cells have in common, such as two names for one generator, are listed for both.
+
+    Args:
+        plans: the artefacts to have in the end.
+        store: the store to search.
+        repair: also return damaged artefacts that no missing one needs.
+    """
+    targets = list(plans)
+    known = {plan.node.key: plan for plan in (walk(targets) if repair else targets) if plan.node}
+    exists = store.survey(plan.node for plan in known.values() if plan.node)
+    if repair:
+        damaged = store.survey_damage(plan.node for key, plan in known.items() if plan.node and not exists[key])
+        targets += [known[key] for key, is_damaged in damaged.items() if is_damaged]
+    lacking: list[ArtefactPlan] = []
+    seen: set[tuple[str, str]] = set()
+
+    def visit(plan: ArtefactPlan) -> None:
+        if plan.node is None or (plan.task, plan.node.key) in seen:
+            return
+        seen.add((plan.task, plan.node.key))
+        is_there = exists[plan.node.key] if plan.node.key in exists else store.has(plan.node)
+        if not (is_there and _is_isolated(plan, store)):
+            for item in plan.inputs:
+                visit(item)
+            lacking.append(plan)
+
+    for plan in targets:
+        visit(plan)
+    return lacking
+
+
+def by_cell(plans: Iterable[ArtefactPlan]) -> list[tuple[CellPlan, list[CellArtefactPlan]]]:
+    """Group artefacts that belong to cells by their cell, in order; leave out those that cells share."""
+    groups: dict[str, tuple[CellPlan, list[CellArtefactPlan]]] = {}
+    for plan in plans:
+        if isinstance(plan, CellArtefactPlan):
+            groups.setdefault(plan.task, (plan.cell, []))[1].append(plan)
+    return list(groups.values())

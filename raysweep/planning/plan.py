@@ -1,0 +1,354 @@
+"""The records of a plan: cells, pairs and shared artefacts, each with its key and its inputs.
+
+Records are sent to workers, which open the store themselves. `raysweep.planning.planner` builds them from a config,
+`raysweep.planning.missing` compares them with a store, and `raysweep.pipeline.MAKERS` has a function for each class.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from raysweep.config.grid import Cell, Grid, Pair
+from raysweep.config.schema import SweepConfig
+from raysweep.hashing import canonical_json
+from raysweep.programs import Level, Limits, Sandbox
+from raysweep.records import Decoding, ModelRef, Spec
+from raysweep.storage.artefacts import Artefact, Node, Unit
+from raysweep.trainers.base import Recipe
+from raysweep.training_sets.selection import Choice
+
+
+class ArtefactPlan(ABC):
+    """An artefact to make, and the artefacts that it is made from.
+
+    `node` names it in the store; it is None if there is nothing to make, such as for a base model from the hub.
+    """
+
+    node: Node | None
+    uses_other_processes: ClassVar[bool] = False  # its task holds no CPU, since other processes do its work
+
+    @property
+    @abstractmethod
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """The artefacts that this one is made from, in build order."""
+
+    @property
+    def task(self) -> str:
+        """Id of the task that makes this artefact, and name of its progress file. Plans with equal ids share a task."""
+        assert self.node is not None
+        label = "".join(char if char.isalnum() or char in ".@%" else "-" for char in self.node.label)
+        return f"{label}-{self.node.key[:8]}"
+
+    @property
+    def unit(self) -> Artefact:
+        """The unit of work that only one process may do at a time; by default the artefact itself."""
+        assert self.node is not None
+        return self.node
+
+    @property
+    def workers(self) -> int:
+        """Number of training workers needed to make this artefact; 0: it trains nothing."""
+        return 0
+
+    @property
+    def level(self) -> Level | None:
+        """Lowest isolation level at which the artefact's programs may have run; None: it comes from no programs.
+
+        The level is not part of the key: a stronger sandbox gives the same verdicts, so its artefacts are used;
+        a weaker one may give wrong verdicts.
+        """
+        return None
+
+
+@dataclass(frozen=True)
+class SourceRowsPlan(ArtefactPlan):
+    """The clean rows of a source, written once so that any block of them can be read.
+
+    `leaks`: the rows that leak evaluated problems, which are left out; None: keep all rows.
+    """
+
+    node: Node
+    source: Spec
+    leaks: LeakagePlan | None = None
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return (self.leaks,) if self.leaks else ()
+
+
+@dataclass(frozen=True)
+class LeakagePlan(ArtefactPlan):
+    """The list of a source's rows that leak evaluated problems. `problems`: names and specs of the problem sets."""
+
+    node: Node
+    rows: SourceRowsPlan
+    problems: tuple[tuple[str, Spec], ...]
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return (self.rows,)
+
+
+@dataclass(frozen=True)
+class PerturbedRowsPlan(ArtefactPlan):
+    """The texts of all rows of a source after one method; training sets draw from them."""
+
+    node: Node
+    rows: SourceRowsPlan
+    method: Spec
+    seed: int
+
+    uses_other_processes: ClassVar[bool] = True
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return (self.rows,)
+
+    @property
+    def task(self) -> str:
+        """One task perturbs a source by all methods, since the methods share the analysis of a text."""
+        return f"perturbed-{self.rows.task}"
+
+
+@dataclass(frozen=True)
+class TrainingSetPlan(ArtefactPlan):
+    """A training set: rows chosen from a source and its perturbed rows.
+
+    `perturbation`: a method, or an aggregate whose methods perturbed `texts`.
+    """
+
+    node: Node
+    rows: SourceRowsPlan
+    texts: tuple[PerturbedRowsPlan, ...]
+    perturbation: Spec
+    choice: Choice
+    seed: int
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return (self.rows, *self.texts)
+
+
+@dataclass(frozen=True)
+class TestSetPlan(ArtefactPlan):
+    """A test set: the perturbed prompts of a problem set.
+
+    `draw`: number of the random draw. `limit`: number of problems, from the first; None: all.
+    """
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    node: Node
+    problem_set: Spec
+    perturbation: Spec
+    seed: int
+    draw: int
+    compat: str | None
+    limit: int | None
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return ()
+
+
+@dataclass(frozen=True)
+class BasePlan(ArtefactPlan):
+    """A base model. `ref` locates one that exists; `node` and `training_set` are set if the sweep pre-trains it.
+
+    `identity` is part of the keys of completions and models made from an existing base model. A generator without
+    weights has neither `ref` nor `node`.
+    """
+
+    name: str
+    family: str
+    identity: dict[str, Any]
+    ref: ModelRef | None = None
+    node: Node | None = None
+    training_set: TrainingSetPlan | None = None
+    recipe: Recipe | None = None
+    vocab_size: int = 0
+    size: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return (self.training_set,) if self.training_set else ()
+
+    @property
+    def workers(self) -> int:
+        """See `ArtefactPlan.workers`."""
+        return self.recipe.workers if self.recipe else 0
+
+
+@dataclass(frozen=True)
+class ReferenceTimesPlan(ArtefactPlan):
+    """Time limits from a problem set's reference solutions, measured once so that all cells have the same limits.
+
+    `limits`: limits of the reference solutions, and of problems without one. `factor`: time limit divided by time.
+    """
+
+    node: Node
+    problem_set: Spec
+    limits: Limits
+    factor: float
+    sandbox: Sandbox
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return ()
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """One evaluation pair: a model's completions on a test set, and the verdicts on them.
+
+    `times`: time limits of single problems; None: `limits` hold for all problems.
+    """
+
+    pair: Pair
+    test_set: TestSetPlan
+    completions: Node
+    results: Node
+    limits: Limits
+    times: ReferenceTimesPlan | None
+    sandbox: Sandbox
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """One cell: a model, which is None if the base model is evaluated, and its pairs."""
+
+    cell: Cell
+    base: BasePlan
+    pairs: tuple[PairPlan, ...]
+    generator: Spec
+    decoding: Decoding
+    prompt_format: str
+    template: str
+    system: str
+    stop: tuple[str, ...]
+    batch_size: int
+    model: Node | None = None
+    training_set: TrainingSetPlan | None = None
+    recipe: Recipe | None = None
+
+    @property
+    def artefacts(self) -> tuple[CellArtefactPlan, ...]:
+        """The artefacts that belong to this cell alone, in build order."""
+        return (
+            *([ModelPlan(self.model, self)] if self.model else []),
+            *(CompletionsPlan(pair.completions, self, pair) for pair in self.pairs),
+            *(ResultsPlan(pair.results, self, pair) for pair in self.pairs),
+        )
+
+    @property
+    def evaluation(self) -> Unit:
+        """The generation and execution of all pairs as one unit, for one process at a time, whatever the test sets."""
+        model = self.model or self.base.node
+        completions = self.pairs[0].completions
+        content = {"model": model.key if model else "", "how": completions.spec, "version": completions.version}
+        key = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+        return Unit("evaluation", key, f"evaluation of {self.cell.id}")
+
+
+@dataclass(frozen=True)
+class CellArtefactPlan(ArtefactPlan):
+    """An artefact that belongs to one cell and is made in the cell's task."""
+
+    node: Node
+    cell: CellPlan
+
+    @property
+    def task(self) -> str:
+        """See `ArtefactPlan.task`."""
+        return self.cell.cell.id
+
+
+@dataclass(frozen=True)
+class ModelPlan(CellArtefactPlan):
+    """The fine-tuned model of a cell."""
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return (self.cell.base, *([self.cell.training_set] if self.cell.training_set else []))
+
+    @property
+    def workers(self) -> int:
+        """See `ArtefactPlan.workers`."""
+        return self.cell.recipe.workers if self.cell.recipe else 0
+
+
+@dataclass(frozen=True)
+class CompletionsPlan(CellArtefactPlan):
+    """The completions of one evaluation pair."""
+
+    pair: PairPlan
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        models = [ModelPlan(self.cell.model, self.cell)] if self.cell.model else []
+        return (self.cell.base, *models, self.pair.test_set)  # an adapter is loaded onto its base
+
+    @property
+    def unit(self) -> Artefact:
+        """The cell's evaluation: its pairs share prompts, programs and unfinished blocks."""
+        return self.cell.evaluation
+
+
+@dataclass(frozen=True)
+class ResultsPlan(CellArtefactPlan):
+    """The verdicts on the completions of one evaluation pair."""
+
+    pair: PairPlan
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        completions = CompletionsPlan(self.pair.completions, self.cell, self.pair)
+        return (completions, *([self.pair.times] if self.pair.times else []))
+
+    @property
+    def unit(self) -> Artefact:
+        """See `CompletionsPlan.unit`."""
+        return self.cell.evaluation
+
+    @property
+    def level(self) -> Level | None:
+        """See `ArtefactPlan.level`."""
+        return self.pair.sandbox.require
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """A whole sweep.
+
+    `leakage`: the leaks in the fine-tuning rows; None if nothing is fine-tuned or nothing can leak.
+    `further`: artefacts that no cell needs.
+    """
+
+    config: SweepConfig
+    grid: Grid
+    cells: tuple[CellPlan, ...]
+    leakage: LeakagePlan | None = None
+    further: tuple[ArtefactPlan, ...] = ()
+
+    @property
+    def targets(self) -> tuple[ArtefactPlan, ...]:
+        """The artefacts of a finished sweep, including test sets, since reports show their prompts."""
+        return (
+            *(artefact for cell in self.cells for artefact in cell.artefacts),
+            *(pair.test_set for cell in self.cells for pair in cell.pairs),
+            *([self.leakage] if self.leakage else []),
+            *self.further,
+        )

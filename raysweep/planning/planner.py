@@ -1,0 +1,149 @@
+"""Builds the plan of a sweep from its config: each artefact with its key and its inputs.
+
+Planning makes no artefact. It reads only the fingerprints of files and models, since keys depend on them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from dataclasses import replace
+from functools import cache
+
+from raysweep.config.grid import Cell, Pair, build_grid
+from raysweep.config.models import ModelConfig
+from raysweep.config.schema import SweepConfig
+from raysweep.generators.base import GENERATORS, TRANSFORMERS
+from raysweep.models.families.base import FAMILIES
+from raysweep.models.loading import fingerprint, resolve
+from raysweep.planning.keys import decoding_spec, generator_spec, lora_spec, prompt_spec, recipe_spec
+from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, ReferenceTimesPlan, SweepPlan
+from raysweep.planning.sets import SetPlanner
+from raysweep.problems.base import PROBLEMS
+from raysweep.programs import Lane, Limits, Sandbox
+from raysweep.records import BASE, CLEAN, Spec
+from raysweep.storage.artefacts import Node
+from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.selection import Choice
+
+
+def build_plan(config: SweepConfig) -> SweepPlan:
+    """Return the plan of a config; raise UsageError if a model or file that it names can't be read."""
+    grid = build_grid(config)
+    planner = _Planner(config)
+    cells = tuple(planner.cell(cell, grid.pairs_of(cell)) for cell in grid.cells)
+    return SweepPlan(config, grid, cells, planner.sets.leakage() if any(cell.training_set for cell in cells) else None)
+
+
+class _Planner:
+    """Builds the parts of a plan, each distinct part once."""
+
+    def __init__(self, config: SweepConfig) -> None:
+        self.config = config
+        self.models = {model.name: model for model in config.models}
+        self.sets = SetPlanner(config)
+        self.base = cache(self._base)
+        self.times = cache(self._times)
+
+    def cell(self, cell: Cell, pairs: tuple[Pair, ...]) -> CellPlan:
+        model = self.models[cell.model]
+        base = self.base(cell.model)
+        plan = CellPlan(
+            cell,
+            base,
+            pairs=(),
+            generator=model.generator.spec(GENERATORS, self.config.seed) if model.generator else Spec(TRANSFORMERS),
+            decoding=self.config.evaluation.decoding(self.config.seed),
+            prompt_format=self.config.evaluation.prompt_format,
+            template=model.template,
+            system=model.system_prompt,
+            stop=tuple(model.stop),
+            batch_size=self.config.evaluation.batch_size,
+        )
+        if cell.training_set != BASE:
+            plan = self._tuned(plan)
+        return replace(plan, pairs=tuple(self._pair(plan, pair) for pair in pairs))
+
+    def _tuned(self, plan: CellPlan) -> CellPlan:
+        cell = plan.cell
+        recipe = self.config.recipes[cell.recipe].recipe(plan.template, plan.system)
+        training_set = self.sets.fine_tuning_set(cell.training_set)
+        spec = {
+            "base": plan.base.identity,
+            "family": plan.base.family,
+            **FAMILIES.plugin_spec(plan.base.family),
+            "recipe": recipe_spec(recipe),
+            **lora_spec(recipe, plan.base.family),
+            "seed": cell.seed,
+        }
+        inputs = (plan.base.node.key, training_set.node.key) if plan.base.node else (training_set.node.key,)
+        node = Node("model", 1, spec, inputs, cell.id)
+        return replace(plan, model=node, training_set=training_set, recipe=recipe)
+
+    def _pair(self, plan: CellPlan, pair: Pair) -> PairPlan:
+        test_set = self.sets.test_set(pair.problem_set, pair.perturbation, pair.draw)
+        model = plan.model or plan.base.node
+        spec = {
+            "generator": generator_spec(plan, self.models[plan.cell.model].dtype),
+            "decoding": decoding_spec(plan.decoding, plan.generator.name),
+            "prompt": prompt_spec(plan),
+            "stop": list(plan.stop),
+            "model": None if model else plan.base.identity,
+        }
+        label = f"{plan.cell.id} on {pair.test_set}"
+        inputs = (model.key, test_set.node.key) if model else (test_set.node.key,)
+        completions = Node("completions", 1, spec, inputs, label)
+        limits = self.config.execution.limits(PROBLEMS.get(test_set.problem_set.name).limits)
+        times = self.times(pair.problem_set, limits)
+        results_spec = {
+            "limits": dataclasses.asdict(limits),
+            "lane": self.config.execution.lane,
+            "python": platform.python_version(),
+            "problems": self.sets.problem_fingerprint(pair.problem_set),
+        }
+        results = Node("results", 1, results_spec, (completions.key, *((times.node.key,) if times else ())), label)
+        return PairPlan(pair, test_set, completions, results, limits, times, self.config.execution.sandbox)
+
+    def _times(self, problem_set: str, limits: Limits) -> ReferenceTimesPlan | None:
+        factor = self.config.execution.reference_factor
+        if factor is None:
+            return None
+        spec = {
+            "problems": self.sets.problem_fingerprint(problem_set),
+            "limits": dataclasses.asdict(limits),
+            "factor": factor,
+            "python": platform.python_version(),
+        }
+        node = Node("reference_times", 1, spec, (), f"reference times {problem_set}")
+        sandbox = Sandbox(Lane.STRICT, self.config.execution.sandbox.require)
+        return ReferenceTimesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox)
+
+    def _base(self, name: str) -> BasePlan:
+        model = self.models[name]
+        if model.generator is not None:
+            return BasePlan(name, family="", identity={})
+        if model.pretrain is None:
+            return self._existing(model)
+        pretrain = model.pretrain
+        recipe = self.config.recipes[pretrain.recipe].recipe(model.template, model.system_prompt)
+        source = pretrain.source.spec(SOURCES, self.config.seed)
+        training_set = self.sets.training_set(
+            self.sets.source_rows(source), CLEAN, Choice(), f"pre-training rows {source.name}"
+        )
+        spec = {
+            "family": pretrain.family,
+            **FAMILIES.plugin_spec(pretrain.family),
+            "vocab_size": pretrain.vocab_size,
+            "size": pretrain.size,
+            "recipe": recipe_spec(recipe),
+            "seed": self.config.seed,
+        }
+        node = Node("base_model", 1, spec, (training_set.node.key,), f"base model {name}")
+        size = tuple(sorted(pretrain.size.items()))
+        return BasePlan(name, pretrain.family, {}, None, node, training_set, recipe, pretrain.vocab_size, size)
+
+    def _existing(self, model: ModelConfig) -> BasePlan:
+        assert model.path is not None
+        resolved = resolve(model.path, model.revision, model.trust_remote_code)
+        ref = resolved.ref(model.dtype, model.eos_token)
+        return BasePlan(model.name, resolved.model_type, {**fingerprint(ref), "dtype": model.dtype}, ref)

@@ -1,0 +1,135 @@
+"""Plans the training and test sets of a config, and the search for leaks, without reading any model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from raysweep.config.grid import test_set_name
+from raysweep.config.schema import SweepConfig
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.mixes import row_methods
+from raysweep.planning.keys import method_spec
+from raysweep.planning.plan import LeakagePlan, PerturbedRowsPlan, SourceRowsPlan, TestSetPlan, TrainingSetPlan
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import CLEAN, Spec
+from raysweep.storage.artefacts import Node
+from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.leakage import VERSION as LEAK_RULES
+from raysweep.training_sets.selection import Choice
+
+
+def build_data_sets(config: SweepConfig) -> tuple[dict[str, TrainingSetPlan | TestSetPlan], LeakagePlan | None]:
+    """Return the sets of a config by the names ``training-NAME`` and ``PROBLEMS-NAME``, and the plan of the leaks.
+
+    Raises:
+        UsageError: a file that the config names can't be read.
+    """
+    planner = SetPlanner(config)
+    sets = config.training.sets if config.training else []
+    named: dict[str, TrainingSetPlan | TestSetPlan] = {
+        f"training-{s.name}": planner.fine_tuning_set(s.name) for s in sets
+    }
+    for problems in config.evaluation.problems:
+        for name in config.evaluation.perturbations:
+            for draw in config.evaluation.draws_of(name):
+                named[test_set_name(problems.label, name, draw).replace(" ", "-")] = planner.test_set(
+                    problems.label, name, draw
+                )
+    return named, planner.leakage() if sets else None
+
+
+class SetPlanner:
+    """Plans each distinct set of a config once."""
+
+    def __init__(self, config: SweepConfig) -> None:
+        self.config = config
+        self.problem_specs = {p.label: p.spec(PROBLEMS, config.seed) for p in config.evaluation.problems}
+        self.test_set = cache(self._test_set)
+        self.fine_tuning_set = cache(self._fine_tuning_set)
+        self.problem_fingerprint = cache(self._problem_fingerprint)
+
+    def _fine_tuning_set(self, name: str) -> TrainingSetPlan:
+        training = self.config.training
+        assert training is not None
+        set_config = next(s for s in training.sets if s.name == name)
+        source = training.source.spec(SOURCES, self.config.seed)
+        leaks = self.leakage() if training.decontaminate == "drop" else None
+        rows = self.source_rows(source, leaks)
+        return self.training_set(rows, set_config.perturbation, set_config.choice, f"training set {name}")
+
+    def leakage(self) -> LeakagePlan | None:
+        """Return the plan of the fine-tuning rows that leak evaluated problems; None if no leak is possible."""
+        training = self.config.training
+        assert training is not None
+        source = training.source.spec(SOURCES, self.config.seed)
+        apart = SOURCES.get(source.name).apart_from
+        problems = tuple((name, spec) for name, spec in self.problem_specs.items() if spec.name not in apart)
+        if not problems:
+            return None
+        rows = self.source_rows(source)
+        spec = {"rules": LEAK_RULES, "problems": [self.problem_fingerprint(name) for name, _ in problems]}
+        node = Node("leakage", 1, spec, (rows.node.key,), f"leaks in {rows.node.label}")
+        return LeakagePlan(node, rows, problems)
+
+    def training_set(self, rows: SourceRowsPlan, perturbation: str, choice: Choice, label: str) -> TrainingSetPlan:
+        """Return the plan of a set of a source's rows."""
+        method = _pinned(self.config.perturbation(perturbation, choice.compose))
+        if choice.ratio == 0 or method.name == CLEAN:
+            method = Spec(CLEAN)  # 0 % of anything is the clean set
+            choice = Choice(0.0, choice.draw, choice.size) if choice.size != 1 else Choice()
+        texts = tuple(self._perturbed_rows(rows, part) for part in _parts(method))
+        spec: dict[str, Any] = {"perturbation": method.name}
+        if method.name != CLEAN or choice.size != 1:
+            draw = choice.draw if choice.ratio < 1 or choice.size != 1 else 0
+            choice_spec = dataclasses.asdict(dataclasses.replace(choice, draw=draw))
+            spec |= {"choice": choice_spec, "seed": self.config.seed}
+        node = Node("training_set", 2, spec, (rows.node.key, *(text.node.key for text in texts)), label)
+        return TrainingSetPlan(node, rows, texts, method, choice, self.config.seed)
+
+    def source_rows(self, source: Spec, leaks: LeakagePlan | None = None) -> SourceRowsPlan:
+        """Return the plan of a source's rows, without `leaks` if given."""
+        own = {**SOURCES.create(source).fingerprint(), **SOURCES.plugin_spec(source.name)}
+        spec = {"source": source.name, "rows": own}
+        inputs = (leaks.node.key,) if leaks else ()
+        return SourceRowsPlan(Node("source_rows", 1, spec, inputs, f"rows of {source.name}"), source, leaks)
+
+    def _perturbed_rows(self, rows: SourceRowsPlan, method: Spec) -> PerturbedRowsPlan:
+        spec = {"perturbation": method_spec(method), "seed": self.config.seed}
+        node = Node("perturbed_rows", 2, spec, (rows.node.key,), f"{rows.node.label} after {method.name}")
+        return PerturbedRowsPlan(node, rows, method, self.config.seed)
+
+    def _test_set(self, problem_set: str, perturbation: str, draw: int) -> TestSetPlan:
+        evaluation = self.config.evaluation
+        method = _pinned(self.config.perturbation(perturbation, evaluation.compose))
+        if evaluation.compat is not None:
+            needed = PERTURBATIONS.required_arguments(method.name)
+            method = Spec(
+                method.name, {name: method.args[name] for name in needed}
+            )  # ReCode's methods have no strength
+        spec: dict[str, Any] = {
+            "problems": self.problem_fingerprint(problem_set),
+            "perturbation": method_spec(method),
+            "limit": evaluation.limit,
+        }
+        if method.name != CLEAN:
+            spec = {**spec, "seed": self.config.seed, "compat": evaluation.compat, **({"draw": draw} if draw else {})}
+        node = Node("test_set", 2, spec, (), f"test set {test_set_name(problem_set, perturbation, draw)}")
+        problems = self.problem_specs[problem_set]
+        return TestSetPlan(node, problems, method, self.config.seed, draw, evaluation.compat, evaluation.limit)
+
+    def _problem_fingerprint(self, problem_set: str) -> dict[str, Any]:
+        spec = self.problem_specs[problem_set]
+        return {"name": spec.name, **PROBLEMS.create(spec).fingerprint(), **PROBLEMS.plugin_spec(spec.name)}
+
+
+def _pinned(method: Spec) -> Spec:
+    """Replace ``auto`` arguments by their values on this machine, so that all machines use the same ones."""
+    return Spec(method.name, {**method.args, **PERTURBATIONS.create(method).pinned})
+
+
+def _parts(method: Spec) -> Sequence[Spec]:
+    """Return the methods that perturb a set's rows: an aggregate's members, else the method itself; none if clean."""
+    return () if method.name == CLEAN else row_methods(method)

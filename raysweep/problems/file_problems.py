@@ -1,0 +1,108 @@
+"""Problems made from rows of files: two shapes of tests, checks of rows and tests, and the way back to a row.
+
+The problem sets that read files share this module: jsonl, humaneval, humaneval-x, mbpp and the two of SafeCoder.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raysweep.errors import UsageError
+from raysweep.programs import Program
+from raysweep.prompts.regions import merge
+from raysweep.records import Problem, Segment
+from raysweep.rows.json_files import JsonRow
+
+STOP = ("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n")
+"""Strings that end a Python completion: SafeCoder's, then the paper's two (study.md section 6)."""
+
+_EXAMPLES = re.compile(r"\s*^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class FileProblem(Problem):
+    """A problem that keeps the row of its file. Its `test` defines ``check``, which the program calls at its end."""
+
+    fields: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedProblem(FileProblem):
+    """A problem whose `test` consists of statements that run as they are, such as SafeCoder's and MBPP's asserts."""
+
+    def assemble(self, completion: str) -> Program:
+        """Return prompt + completion + a line break + tests, as SafeCoder and MultiPL-E run them.
+
+        Source: https://github.com/eth-sri/SafeCoder/blob/main/scripts/func_eval_exec.py
+        """
+        return Program(f"{self.prompt}{completion}", self.test, self.language)
+
+
+def problems_of(rows: Iterable[JsonRow], make: Callable[[JsonRow], Problem]) -> list[Problem]:
+    """Return the problem that `make` builds from each row; raise UsageError (file, line) where a task id repeats."""
+    problems: list[Problem] = []
+    places: dict[str, str] = {}
+    for row in rows:
+        problem = make(row)
+        if problem.task_id in places:
+            first = places[problem.task_id]
+            raise UsageError(f"{row.place}: task_id {problem.task_id!r} is already at {first}; task ids must differ")
+        places[problem.task_id] = row.place
+        problems.append(problem)
+    return problems
+
+
+def check_tests(problems: Iterable[Problem], place: str) -> None:
+    """Raise UsageError (place, task) for the first problem without tests, or with tests that don't compile."""
+    for problem in problems:
+        if not problem.test.strip():
+            raise UsageError(f"{place}: problem {problem.task_id!r} has no `test`, so nothing can judge it")
+        if reason := _test_error(problem):
+            raise UsageError(f"{place}: the `test` of problem {problem.task_id!r} can't judge: {reason}")
+
+
+def problem_fields(problem: Problem) -> dict[str, Any]:
+    """Return a problem as a row of a problem file: its own row, or HumanEval's fields where it came from no file."""
+    if isinstance(problem, FileProblem):
+        return dict(problem.fields)
+    fields = {"task_id": problem.task_id, "prompt": problem.prompt, "entry_point": problem.entry_point}
+    if problem.reference is not None:
+        fields["canonical_solution"] = problem.reference
+    return fields | {"test": problem.test}
+
+
+def without_examples(segments: Sequence[Segment]) -> list[Segment]:
+    """Return a prompt's segments with all text from its first test example on marked as verbatim.
+
+    Test examples begin with "Test examples:" or the first assert, whatever that calls (study.md section 3).
+    """
+    prompt = "".join(segment.text for segment in segments)
+    match = _EXAMPLES.search(prompt)
+    examples_start = match.start() if match else len(prompt)
+    pieces: list[Segment] = []
+    position = 0
+    for segment in segments:
+        cut = max(0, min(len(segment.text), examples_start - position))
+        pieces += [Segment(segment.text[:cut], segment.natural), Segment(segment.text[cut:], False)]
+        position += len(segment.text)
+    return merge(pieces)
+
+
+def _test_error(problem: Problem) -> str:
+    """Return why a problem's tests, or the call of its entry point, don't compile, or "". Runs nothing."""
+    tests = problem.assemble("").tests
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an invalid escape sequence gives a SyntaxWarning and compiles
+            compile(tests, "<test>", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        if (error.lineno or 0) > len(problem.test.split("\n")):
+            return f"check({problem.entry_point}) is no call; correct `entry_point`"
+        return f"{error.msg} in its line {error.lineno}; correct it"
+    except (ValueError, OverflowError, RecursionError, MemoryError) as error:
+        return f"it does not compile ({error}); correct it"
+    return ""

@@ -1,0 +1,9 @@
+"""Prompts: which of their words are natural language, which may be changed, and what a model reads.
+
+Begin with regions.py.
+
+    regions.py     splits a text into natural language and code
+    comments.py    splits prompts that describe the task in a comment (Java, C++)
+    protection.py  finds protected words, and changes the others
+    templates.py   builds the prompts that models read in training and evaluation
+"""

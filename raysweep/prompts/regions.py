@@ -1,0 +1,226 @@
+"""Splits a text into natural language, which perturbations may change, and code, which they may not.
+
+`split_prompt` splits a prompt of signature and docstring (study.md section 3), `split_instruction` free text with code
+in it (section 2). Both are lossless: the segments joined give the text back. Verbatim pieces inside natural language
+are fenced and indented code, lines of code, doctests with their output, inline back-ticks, URLs, escape sequences,
+calls, dotted words, words shaped like identifiers (`snake_case`, `camelCase`), and the identifiers of the text's code.
+
+Prompts with a comment in place of a docstring (Java, C++) are split in `raysweep.prompts.comments`.
+"""
+
+from __future__ import annotations
+
+import ast
+import keyword
+import re
+from collections.abc import Iterable
+
+from raysweep.records import Segment
+
+ALWAYS_PROTECTED = frozenset(
+    ["float", "list", "List", "int", "bool", "tuple", "str", "dict", "True", "False", "self", "return", "$", "in"]
+)
+"""Words that are protected in every prompt: ReCode's TYPE_VARS (study.md section 3)."""
+
+_DOCSTRING = re.compile(r"(\"\"\"|''')((?:[^\\]|\\.)*?)(?:\1|\\?\Z)", re.DOTALL)
+_END = re.compile(  # the description's end; group 1 is a called name, an end only if it is the entry point
+    r">>>|\bExamples?\b|(?i:\bfor\s+examples?\b|^[ \t]*examples?\b)|\bTest examples:|(?:\bassert\s+)?\b(\w+)\s*\(",
+    re.MULTILINE,
+)
+_DEFINITION = re.compile(r"\b(?:def|class)\s+(\w+)")
+_TOKEN = re.compile(  # matches strings, comments and names of code; only names are in group 1
+    r"(?i:\b[rbuf]{1,2})?(?:\"\"\"(?:[^\\]|\\.)*?(?:\"\"\"|\Z)|'''(?:[^\\]|\\.)*?(?:'''|\Z)"
+    r"|\"(?:[^\\\"\n]|\\.)*\"?|'(?:[^\\'\n]|\\.)*'?)|#[^\n]*|\b([^\W\d]\w*)",
+    re.DOTALL,
+)
+_VERBATIM = (
+    r"(`+)(?!`)[^\n]*?[^`\n]\1(?!`)"  # inline back-ticks
+    r"|\b(?:https?|ftp|file)://\S+|\bwww\.\S+"
+    r"|\\N\{[^{}\n]*\}|\\\S*"  # an escape sequence, which a changed letter would break
+    r"|\b[^\W\d]\w*(?:\.[^\W\d]\w*)*\([^()\n]*\)"  # a call
+    r"|\b[^\W\d]\w*(?:\.[^\W\d]\w*)+"  # a dotted name
+    r"|\b\w*_\w*|\b[a-z]+[A-Z]\w*"  # an identifier by its shape
+)
+_INLINE = re.compile(_VERBATIM)
+_INLINE_OR_WORD = re.compile(f"{_VERBATIM}|\\b(?P<word>[^\\W\\d]\\w*)")
+_FENCE = re.compile(r"\s*(```|~~~)")
+_LIST_ITEM = re.compile(r"\s*(?:[-*+•]|\(?\w{1,3}[.)])\s")
+_PROSE = re.compile(r"(?:\b[A-Za-z][a-z]* ){4}")
+_CODE_LINE = re.compile(
+    r"(?:async\s+def|def|class)\s+\w+.*[:({]$|import\s+[\w.*{}, ]+$|from\s+[\w.]+\s+import\b|#\s*include\b|@\w+"
+    r"|</?[A-Za-z!][^>]*>|//|/\*|\*/|[)\]}]+[;,]?$|[\w.]+\(.*\);?$|\[.*\],?$"
+    r"|SELECT\s|INSERT\s+INTO\s|UPDATE\s+\w+\s+SET\s|CREATE\s+(?:TABLE|VIEW|INDEX)\s|FROM\s|WHERE\s"
+    r"|(?:(?:let|const|var|int|float|double|char|bool|boolean|string|String|final|static|auto)\s+)*"
+    r"[\w.\[\]'\"$]+\s*[-+*/]?=(?![=>])\s*\S"
+    r"|(?:for\s+\w+(?:,\s*\w+)*\s+in\s+\S+|(?:if|elif|while)\b[^a-z]*\w+\s*[<>=!(%].*|else|try|except\b.*)\s*:$"
+)
+_NOT_NAMES = frozenset([*keyword.kwlist, "a", "an", "and", "as", "be", "by", "I", "it", "of", "on", "the", "to"])
+"""English words that occur as names in code; identifiers only where a parser has recognised the code."""
+
+
+def split_prompt(prompt: str, entry_point: str) -> list[Segment]:
+    """Split a prompt of signature and docstring: the description in the entry point's docstring is natural.
+
+    The description runs from the first non-blank after the opening quotes to the last non-blank before the first
+    ``>>>``, "Example(s)", "For example", "Test examples:" or call of the entry point, else before the closing quotes.
+    A prompt without a docstring is split as an instruction.
+    """
+    docstring = _docstring(prompt, entry_point)
+    if docstring is None:
+        return split_instruction(prompt)
+    start, stop = description(prompt, *docstring.span(2), entry_point)
+    pieces = [Segment(prompt[:start], False), *split_prose(prompt[start:stop], prompt)]
+    if docstring[1] == "'''":
+        pieces = [piece for part in pieces for piece in _keep_apostrophes(part)]
+        pieces = _keep_last_word(pieces) if stop == docstring.end(2) else pieces
+    return merge([*pieces, Segment(prompt[stop:], False)])
+
+
+def description(prompt: str, start: int, stop: int, entry_point: str) -> tuple[int, int]:
+    """Return the (start, end) of the description in ``prompt[start:stop]``, the inside of a docstring or comment."""
+    ends = (cut.start() for cut in _END.finditer(prompt, start, stop) if cut[1] in (None, entry_point))
+    stop = start + len(prompt[start : next(ends, stop)].rstrip())
+    return start + len(prompt[start:stop]) - len(prompt[start:stop].lstrip()), stop
+
+
+def split_prose(text: str, code: str) -> list[Segment]:
+    """Split a description into natural language and verbatim text; the identifiers of `code` are verbatim."""
+    return _split(text, _names(code), prose=True)
+
+
+def split_instruction(text: str) -> list[Segment]:
+    """Split an instruction or its input: everything is natural except the code in it."""
+    code = "".join(line for line, is_code in _lines(text) if is_code)
+    return merge(_split(text, _names(code) - _NOT_NAMES))
+
+
+def protected_words(prompt: str) -> frozenset[str]:
+    """Return the identifiers of a prompt's code, Python keywords excluded, and `ALWAYS_PROTECTED` (study.md section 3).
+
+    For a prompt in Python these are the NAME tokens of `tokenize`; for other text, the names in its lines of code.
+    """
+    if _is_python(prompt):
+        return _names(prompt) | ALWAYS_PROTECTED
+    code = "".join(line for line, is_code in _lines(_DOCSTRING.sub(" ", prompt)) if is_code)
+    return (_names(code) - _NOT_NAMES) | ALWAYS_PROTECTED
+
+
+def is_prose(segments: Iterable[Segment]) -> bool:
+    """Return True if segments read as prose, with four plain words in a row, and not as data or code."""
+    return any(segment.natural and _PROSE.search(segment.text + " ") for segment in segments)
+
+
+def _docstring(prompt: str, entry_point: str) -> re.Match[str] | None:
+    """Return the match (quotes, content) of the first triple-quoted string after the entry point's last definition."""
+    definitions = [match.end() for match in _DEFINITION.finditer(prompt) if match[1] == entry_point]
+    return _DOCSTRING.search(prompt, definitions[-1] if definitions else 0)
+
+
+def _is_python(text: str) -> bool:
+    if not re.search(r"\b(?:def|class)\s", text):
+        return False
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _names(code: str) -> frozenset[str]:
+    """Return the identifiers of code outside strings and comments, Python keywords excluded."""
+    return frozenset(name for name in _TOKEN.findall(code) if name) - frozenset(keyword.kwlist)
+
+
+def _lines(text: str, prose: bool = False) -> list[tuple[str, bool]]:
+    """Return (line with its end, is code) for each line.
+
+    Args:
+        text: to split into lines.
+        prose: the text is a docstring's description. Its indentation counts from its own margin, and an indented line
+            is code only after a blank line or code, since authors indent paragraphs too.
+    """
+    lines = text.splitlines(keepends=True)
+    margin = _margin(lines[1:]) if prose else 0
+    flags: list[tuple[str, bool]] = []
+    fence, doctest, paragraph = "", False, prose
+    for line in lines:
+        bare = line.strip()
+        mark = _FENCE.match(line)
+        doctest = bool(bare) and (doctest or bare.startswith(">>>"))
+        indented = _indent(line) >= margin + 4 and not paragraph and not _LIST_ITEM.match(line)
+        code = bool(fence or mark or doctest or (bare and (indented or _looks_like_code(bare))))
+        flags.append((line, code))
+        paragraph = prose and bool(bare) and not code
+        if mark and not fence:
+            fence = mark[1]
+        elif mark and mark[1] == fence and bare.strip("`~") == "":
+            fence = ""
+    return flags
+
+
+def _looks_like_code(bare: str) -> bool:
+    if _CODE_LINE.match(bare):
+        return True
+    return bare.endswith(("{", "}", ";", "},", "],")) and not _LIST_ITEM.match(bare) and not _PROSE.search(bare)
+
+
+def _indent(line: str) -> int:
+    return len(line.expandtabs(4)) - len(line.expandtabs(4).lstrip())
+
+
+def _margin(lines: list[str]) -> int:
+    return min((_indent(line) for line in lines if line.strip()), default=0)
+
+
+def _split(text: str, names: frozenset[str], prose: bool = False) -> list[Segment]:
+    """Split into natural text and verbatim text: lines of code, verbatim spans, and `names`."""
+    segments: list[Segment] = []
+    for segment in merge(Segment(line, not is_code) for line, is_code in _lines(text, prose)):
+        segments += _split_inline(segment.text, names) if segment.natural else [segment]
+    return segments
+
+
+def _split_inline(text: str, names: frozenset[str]) -> list[Segment]:
+    """Split text without lines of code: verbatim spans and `names` are verbatim."""
+    segments: list[Segment] = []
+    end = 0
+    for match in (_INLINE_OR_WORD if names else _INLINE).finditer(text):
+        if names and (word := match["word"]) is not None and word not in names:
+            continue
+        segments += [Segment(text[end : match.start()], True), Segment(match[0], False)]
+        end = match.end()
+    return [*segments, Segment(text[end:], True)]
+
+
+def _keep_apostrophes(segment: Segment) -> list[Segment]:
+    """Keep words verbatim that could close a ''' docstring: C1 can turn three p's into apostrophes."""
+    if not segment.natural:
+        return [segment]
+    pieces: list[Segment] = []
+    end = 0
+    for word in re.finditer(r"[\w']+", segment.text):
+        if not re.search(r"'|[pP]{3}", word[0]):
+            continue
+        pieces += [Segment(segment.text[end : word.start()], True), Segment(word[0], False)]
+        end = word.end()
+    return [*pieces, Segment(segment.text[end:], True)]
+
+
+def _keep_last_word(pieces: list[Segment]) -> list[Segment]:
+    """Make the word before the closing ''' verbatim: an apostrophe at its end would close the docstring early."""
+    last = pieces[-1]
+    start = max(last.text.rfind(" "), last.text.rfind("\n")) + 1
+    return [*pieces[:-1], Segment(last.text[:start], last.natural), Segment(last.text[start:], False)]
+
+
+def merge(segments: Iterable[Segment]) -> list[Segment]:
+    """Join adjacent segments of the same kind and drop empty ones."""
+    merged: list[Segment] = []
+    for segment in segments:
+        if not segment.text:
+            continue
+        if merged and merged[-1].natural == segment.natural:
+            merged[-1] = Segment(merged[-1].text + segment.text, segment.natural)
+        else:
+            merged.append(segment)
+    return merged

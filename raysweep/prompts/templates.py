@@ -1,0 +1,226 @@
+"""Builds the texts that a model reads, from rows and problems: prompts for training and for evaluation.
+
+Source: https://github.com/eth-sri/SafeCoder/blob/main/safecoder/constants.py and scripts/func_eval_gen.py
+(study.md sections 5 and 6). The template ``instruct`` is the study's. The template ``raw`` is for models whose training
+prompts have the form of the evaluated ones (MiniCode): both are used unchanged, so that they end in the same tokens.
+``chat`` is the template that a chat model's tokenizer brings along; any other form is written as a Jinja string.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.records import GenerationRequest, Problem, TrainingRow
+
+if TYPE_CHECKING:
+    import jinja2
+
+ALONE = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Response:\n"
+)
+WITH_INPUT = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
+    "response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+)
+TASK = "Create a Python function for this problem:\n{docstring}"
+RAW, INSTRUCT, CHAT, NATIVE = "raw", "instruct", "chat", "native"
+TEMPLATES = (INSTRUCT, RAW, CHAT)
+"""The templates with a name; a Jinja string is one too."""
+VARIABLES = ("instruction", "input", "system", "bos_token", "eos_token")
+"""What a Jinja string may use."""
+
+
+@dataclass(frozen=True)
+class PromptTemplate:
+    """How an instruction becomes the text that a model reads.
+
+    Attributes:
+        name: one of `TEMPLATES`, or a Jinja string with some of `VARIABLES`.
+        system: the system prompt of a chat template or Jinja string; empty: none.
+        tokenizer: the model's. A chat template comes with it, and a Jinja string may name its special tokens.
+    """
+
+    name: str
+    system: str = ""
+    tokenizer: Any = None
+
+    @property
+    def needs_tokenizer(self) -> bool:
+        """Whether it is a form of the model's own, chat template or Jinja string, in which its base is prompted too."""
+        return self.name not in (RAW, INSTRUCT)
+
+    def fill(self, instruction: str, further: str = "") -> str:
+        """Return the text before the response. `further`: the input of an instruction, empty for most.
+
+        Raises:
+            UsageError: the chat template refuses a system prompt.
+        """
+        if self.name == RAW:
+            return instruction + further
+        if self.name == INSTRUCT:
+            return (WITH_INPUT if further else ALONE).format(instruction=instruction, input=further)
+        if self.name == CHAT:
+            return self._chat("\n\n".join([instruction, further]) if further else instruction)
+        tokens = {name: getattr(self.tokenizer, name, None) or "" for name in ("bos_token", "eos_token")}
+        return _jinja(self.name).render(instruction=instruction, input=further, system=self.system, **tokens)
+
+    def adds_special_tokens(self, text: str) -> bool:
+        """Return whether the tokenizer must put its own special tokens around a filled text.
+
+        A chat template writes them itself, and so does a Jinja string that begins with ``bos_token``.
+        """
+        first = getattr(self.tokenizer, "bos_token", None) if self.needs_tokenizer else None
+        return self.name != CHAT and not (first and text.startswith(first))
+
+    @property
+    def end(self) -> str:
+        """The token that ends a response: a chat template's end of turn, else the tokenizer's end of text."""
+        return end_of_turn(self.tokenizer) if self.name == CHAT else str(self.tokenizer.eos_token)
+
+    def _chat(self, request: str) -> str:
+        from jinja2 import TemplateError
+
+        turns = [{"role": "system", "content": self.system}] if self.system else []
+        turns.append({"role": "user", "content": request})
+        try:
+            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        except TemplateError as error:
+            raise UsageError(f"the tokenizer's chat template refuses the prompt: {error}") from error
+
+
+def check_template(name: str, others: tuple[str, ...] = ()) -> str:
+    """Return a template's name or Jinja string; raise UsageError if it is neither, or one of `others`.
+
+    A Jinja string must use ``instruction`` and nothing beside `VARIABLES`.
+    """
+    if name in (*TEMPLATES, *others):
+        return name
+    if "{" not in name:
+        known = (*others, *TEMPLATES)
+        raise UsageError(
+            f"unknown template {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}, or a Jinja string such "
+            'as "Q: {{ instruction }}\\nA: "'
+        )
+    import jinja2.meta
+
+    try:
+        used = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(name))
+    except jinja2.TemplateSyntaxError as error:
+        raise UsageError(f"template {name!r} is no Jinja string: {error.message}") from error
+    if unknown := sorted(used - set(VARIABLES)):
+        raise UsageError(f"template {name!r} uses {', '.join(unknown)}; it can use {', '.join(VARIABLES)}")
+    if "instruction" not in used:
+        raise UsageError(f"template {name!r} leaves the task out; it needs {{{{ instruction }}}}")
+    return name
+
+
+@lru_cache(maxsize=4)
+def end_of_turn(tokenizer: Any) -> str:
+    """Return the special token that ends an answer in the tokenizer's chat template, else its end of text."""
+    answer = "The answer."
+    turns = [{"role": "user", "content": "The question?"}, {"role": "assistant", "content": answer}]
+    after = str(tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(answer)[2]
+    special = special_tokens(tokenizer)
+    found = tokenizer.convert_ids_to_tokens(tokenizer(after, add_special_tokens=False)["input_ids"])
+    return next((token for token in found if token in special), str(tokenizer.eos_token))
+
+
+def special_tokens(tokenizer: Any) -> dict[str, int]:
+    """Return the id of each special token of a tokenizer, which decoding leaves out."""
+    added = {token.content: number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return {**added, **dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))}
+
+
+@cache
+def _jinja(text: str) -> jinja2.Template:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return ImmutableSandboxedEnvironment(keep_trailing_newline=True).from_string(text)
+
+
+def training_prompt(row: TrainingRow, template: PromptTemplate) -> str:
+    """Return the text before a row's output: the filled template, or for ``raw`` the instruction and input."""
+    return template.fill(row.instruction, row.input)
+
+
+def template_shown(prompt_format: str, tuned: bool, template: PromptTemplate) -> PromptTemplate:
+    """Return the template of the prompts that a model is judged on.
+
+    Args:
+        prompt_format: a template for all models, or ``native``: a fine-tuned model sees the template that it was
+            trained with, and a base model too if that is its own (chat or Jinja), else the prompt as it is.
+        tuned: whether the model was fine-tuned.
+        template: the template with which the model's fine-tuned versions are trained.
+    """
+    if prompt_format != NATIVE:
+        return dataclasses.replace(template, name=prompt_format)
+    return template if tuned or template.needs_tokenizer else dataclasses.replace(template, name=RAW)
+
+
+@dataclass(frozen=True)
+class Prompter:
+    """Builds the requests for a model's completions.
+
+    Attributes:
+        prompt_format: see `template_shown`, as are the next two.
+        tuned: whether the model was fine-tuned.
+        template: the template with which the model's fine-tuned versions are trained.
+        stop: strings or special tokens that end a completion, beside each problem's own.
+    """
+
+    prompt_format: str
+    tuned: bool
+    template: PromptTemplate
+    stop: tuple[str, ...] = ()
+
+    @cached_property
+    def shown(self) -> PromptTemplate:
+        """The template of the prompts."""
+        return template_shown(self.prompt_format, self.tuned, self.template)
+
+    def text(self, problem: Problem, prompt: str) -> str:
+        """Return the text that the model sees for a problem, given its clean or perturbed prompt.
+
+        In a template the docstring is the task, and the signature begins the response. A prompt without a template is
+        stripped (study.md section 6): models have not learned to go on after a last line break, which is a token. With
+        the template ``raw`` it is not stripped, since rows were not in training.
+        """
+        if self.shown.name == RAW:
+            return prompt if self.template.name == RAW else prompt.strip()
+        signature, docstring = split_docstring(prompt, problem.entry_point)
+        return self.shown.fill(TASK.format(docstring=docstring)) + signature
+
+    def request(self, request_id: str, problem: Problem, prompt: str) -> GenerationRequest:
+        """Return the request for a problem's first completion. A chat's end of turn ends it too."""
+        text, turn = self.text(problem, prompt), (self.shown.end,) if self.shown.name == CHAT else ()
+        return GenerationRequest(
+            request_id,
+            problem.task_id,
+            text,
+            stop=(*problem.stop, *self.stop, *turn),
+            reference=problem.reference,
+            special_tokens=self.shown.adds_special_tokens(text),
+        )
+
+
+def split_docstring(prompt: str, entry_point: str) -> tuple[str, str]:
+    r"""Split a prompt into signature and docstring, both stripped; the docstring loses four blanks of indent.
+
+    The docstring begins at the first triple quotes after the entry point's ``def``. SafeCoder takes the prompt's first
+    ``\"\"\"``, which differs only if a helper before the entry point has a docstring, or if the quotes are ``'''``.
+    Without a docstring the whole prompt counts as one, and the signature is empty.
+    """
+    define = re.search(rf"\bdef {re.escape(entry_point)}\b", prompt)
+    opening = re.compile(r'"""|\'\'\'').search(prompt, define.end() if define else 0)
+    if opening is None:
+        return "", prompt.strip()
+    closing = prompt.find(opening.group(), opening.end())
+    docstring = prompt[opening.end() : closing if closing >= 0 else len(prompt)]
+    return prompt[: opening.start()].strip(), docstring.replace("\n    ", "\n").strip()

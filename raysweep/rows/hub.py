@@ -1,0 +1,206 @@
+"""Reads data sets of the Hugging Face hub, or local ones, and caches their rows as Parquet.
+
+The first use reads a set with the `datasets` package. The cache lies in ``datasets/`` below $RAYSWEEP_CACHE (by default
+~/.cache/raysweep) and holds the hub's commit too. From then on all processes of this machine read the cache and never
+ask the hub; remove the folder to fetch a set again. A local set is read again when its files change.
+
+Not covered: sets that need code of their own, and files in an object store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import UsageError, last_line
+from raysweep.hashing import canonical_json
+from raysweep.machine import cache_folder
+from raysweep.rows.json_files import JsonRow
+
+log = logging.getLogger("raysweep")
+
+ROWS = "rows.parquet"
+ABOUT = "about.json"
+BATCH_ROWS = 512
+TIMEOUT_SECONDS = 5
+"""How long the hub may take to answer."""
+_answers: list[tuple[float, bool]] = []
+"""When the hub was asked last, and whether it answered."""
+READERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".arrow": "arrow"}
+"""The readers of the `datasets` package for single files, by the ending of their names, ``.gz`` left out."""
+
+
+@dataclass(frozen=True)
+class DataSetRef:
+    """Names a data set to read.
+
+    Attributes:
+        path: a hub id, or a local folder or file.
+        split: in the notation of `datasets`; ``+`` joins several.
+        config: one of the set's configurations; None: its only one.
+        revision: a branch, tag or commit on the hub; None: the newest one at the time of fetching.
+    """
+
+    path: str
+    split: str
+    config: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class CachedRows:
+    """A data set in this machine's cache."""
+
+    path: str  # the path of its DataSetRef
+    folder: Path
+    revision: str  # the hub's commit; empty for a local set
+    sha256: str  # of the rows, in whatever files they came
+    rows: int  # how many
+    columns: tuple[str, ...]
+
+    def stream(self) -> Iterator[JsonRow]:
+        """Yield the rows in order, reading a few hundred at a time.
+
+        Raises:
+            UsageError: the cached file can't be read.
+        """
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            batches = pyarrow.parquet.ParquetFile(self.folder / ROWS).iter_batches(BATCH_ROWS)
+            rows = (fields for batch in batches for fields in batch.to_pylist())
+            for number, fields in enumerate(rows, 1):
+                yield JsonRow(f"{self.path}, row {number}", fields)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise UsageError(f"{self.folder / ROWS} can't be read ({last_line(error)}); remove its folder") from None
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return the SHA-256 of the rows and, for a set of the hub, its commit."""
+        return {"sha256": self.sha256} | ({"revision": self.revision} if self.revision else {})
+
+
+def fetch(ref: DataSetRef) -> CachedRows:
+    """Return a data set from the cache, after reading it into the cache where that lacks it.
+
+    Raises:
+        UsageError: the set can't be read, lacks the config or split, or has no rows; or the cache can't be written.
+    """
+    local = Path(ref.path).expanduser()
+    files = _file_states(local) if local.exists() else []
+    key = hashlib.sha256(canonical_json([asdict(ref), files]).encode()).hexdigest()[:16]
+    folder = cache_folder() / "datasets" / key
+    if not (folder / ABOUT).is_file():
+        draft = folder.with_name(f".{key}.{uuid.uuid4().hex[:8]}")
+        try:
+            draft.mkdir(parents=True)
+            _write(ref, local if files else None, draft)
+            draft.rename(folder)
+        except FileExistsError:
+            pass  # another process was faster
+        except OSError as error:
+            if not (folder / ABOUT).is_file():
+                raise UsageError(f"{folder} can't be written ({error.strerror}); set RAYSWEEP_CACHE") from None
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    about = json.loads((folder / ABOUT).read_text())
+    return CachedRows(ref.path, folder, about["revision"], about["sha256"], about["rows"], tuple(about["columns"]))
+
+
+def _file_states(local: Path) -> list[tuple[str, int, int]]:
+    """Return (name, bytes, time) of a local set's files: a set with changed files has another cache key."""
+    try:
+        files = [local] if local.is_file() else sorted(file for file in local.rglob("*") if file.is_file())
+        return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    except OSError as error:
+        raise UsageError(f"data set {local}: {error.filename} can't be read ({error.strerror})") from None
+
+
+def _write(ref: DataSetRef, local: Path | None, draft: Path) -> None:
+    import pyarrow.parquet
+
+    data, revision = _load(ref, local)
+    if not len(data):
+        raise UsageError(f"data set {ref.path}: split {ref.split} has no rows")
+    digest = hashlib.sha256()
+    writer = None
+    for table in data.with_format("arrow").iter(batch_size=BATCH_ROWS):
+        for row in table.to_pylist():
+            digest.update(json.dumps(row, sort_keys=True, default=str).encode() + b"\n")
+        writer = writer or pyarrow.parquet.ParquetWriter(draft / ROWS, table.schema, compression="zstd")
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+    about = {"revision": revision, "sha256": digest.hexdigest(), "rows": len(data), "columns": data.column_names}
+    (draft / ABOUT).write_text(json.dumps({**asdict(ref), **about}, indent=1))
+    log.info("data set %s, split %s: %d rows%s", ref.path, ref.split, len(data), f" of {revision}" * bool(revision))
+
+
+def hub_is_reachable() -> bool:
+    """Return True if the hub answers, asked at most once a minute: its own clients try for half a minute each time."""
+    now = time.monotonic()
+    if not _answers or now - _answers[-1][0] > 60:
+        _answers[:] = [(now, _answers_now())]
+    return _answers[-1][1]
+
+
+def _answers_now() -> bool:
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=TIMEOUT_SECONDS)
+    except OSError:  # also in offline mode
+        return False
+    return True
+
+
+def cache_alone(location: str) -> dict[str, Any]:
+    """Return the option of transformers that takes a model from the hub's cache, if the hub can't be reached."""
+    return {} if Path(location).is_dir() or hub_is_reachable() else {"local_files_only": True}
+
+
+def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str]:
+    """Return the data set and its commit on the hub."""
+    import datasets
+
+    source: dict[str, Any] = {"path": ref.path, "revision": ref.revision}
+    if local is not None:
+        source = {"path": str(local)}
+    if local is not None and local.is_file():
+        kind = "".join(local.suffixes[-2:]).removesuffix(".gz").rpartition(".")[2]
+        reader = READERS.get(f".{kind}")
+        if reader is None:
+            known = ", ".join(READERS)
+            raise UsageError(f"data set {ref.path}: files end in {known}; name such a file, or a folder of them")
+        source = {"path": reader, "data_files": str(local)}
+    offline = datasets.config.HF_HUB_OFFLINE
+    try:
+        datasets.config.HF_HUB_OFFLINE = offline or (local is None and not hub_is_reachable())
+        builder = datasets.load_dataset_builder(name=ref.config, **source)
+        builder.download_and_prepare()
+        data = builder.as_dataset(split=ref.split)
+    except Exception as error:  # the package, the hub and the network raise many kinds
+        log.debug("%s", ref, exc_info=True)
+        raise UsageError(_explanation(ref, local, error)) from error
+    finally:
+        datasets.config.HF_HUB_OFFLINE = offline
+    return data, "" if local is not None else str(builder.hash)
+
+
+def _explanation(ref: DataSetRef, local: Path | None, error: Exception) -> str:
+    reason = "the file has no rows" if isinstance(error, StopIteration) else last_line(error)
+    if isinstance(error, ValueError) or local is not None:  # no such config or split, or broken files
+        return f"data set {ref.path}: {reason}"
+    return (
+        f"data set {ref.path}: there is no such file or folder, and the hub can't give it ({reason}); name a local "
+        "folder or file, or correct the id and run this once online: the rows stay in the cache"
+    )

@@ -1,0 +1,192 @@
+"""Reads JSON objects from users' files (JSON lines or one array, gzipped too) and remembers the line of each.
+
+A byte-order mark, which Windows programs write before UTF-8, is passed over. It also checks the file that a command is
+to write, which must be none of those that it reads.
+
+Not covered: pipes, since files are read more than once.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from raysweep.errors import UsageError, did_you_mean
+
+GZIP_START = b"\x1f\x8b"
+_BETWEEN_ELEMENTS = re.compile(r"[\s,]*")
+
+
+@dataclass(frozen=True, slots=True)
+class JsonRow:
+    """One object of a file. `place`: ``file:line``, for messages."""
+
+    place: str
+    fields: Mapping[str, Any]
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return the text of the field `name`; `default`, unless it is None, replaces an absent or null one.
+
+        Raises:
+            UsageError: the field is absent and has no default, is no string, or is no valid Unicode.
+        """
+        value = self.fields.get(name)
+        if value is None and default is not None:
+            return default
+        if name not in self.fields:
+            present = ", ".join(self.fields) or "nothing"
+            raise UsageError(f"{self.place}: the row has no `{name}`; it has {present}")
+        if not isinstance(value, str):
+            shown = json.dumps(value)[:60]
+            raise UsageError(f"{self.place}: `{name}` must be a string, not {shown}; put it in quotes")
+        if not _is_unicode(value):
+            raise UsageError(f"{self.place}: `{name}` holds half of a surrogate pair, which is no character; remove it")
+        return value
+
+
+def check_out(out: Path, inputs: Sequence[Path]) -> None:
+    """Raise UsageError unless the file of an option --out can be written without overwriting one of the `inputs`."""
+    try:
+        if out.is_dir():
+            raise UsageError(f"--out {out} is a folder; name a file in it")
+        folder = (out.resolve() if out.is_symlink() else out).parent
+        if not folder.is_dir():
+            raise UsageError(f"--out {out}: the folder {folder} doesn't exist; make it, or choose another")
+        for read in inputs:
+            if out.exists() and read.exists() and out.samefile(read):
+                raise overwrites(out, read)
+    except (OSError, RuntimeError) as error:  # no right to look, a name too long, a circle of links
+        raise UsageError(f"--out {out} can't be used ({error}); choose another file") from None
+
+
+def overwrites(out: Path, read: Path) -> UsageError:
+    """Return the error of an output that would replace a file which the command reads."""
+    return UsageError(f"--out {out} would overwrite {read}, which is read; choose another --out")
+
+
+def read_json_rows(path: Path) -> list[JsonRow]:
+    """Return the objects of a file in order; see `stream_json_rows`."""
+    return list(stream_json_rows(path))
+
+
+def stream_json_rows(path: Path) -> Iterator[JsonRow]:
+    """Yield the objects of a file in order. JSON lines are read one at a time, an array as a whole.
+
+    Raises:
+        UsageError: the file is missing, can't be unzipped or holds no rows, or a line is no UTF-8 or no JSON object.
+            Rows before a broken line are yielded first.
+    """
+    row = None
+    for row in _rows(path):
+        yield row
+    if row is None:
+        raise UsageError(f"{path}: the file has no rows; it needs one JSON object a line")
+
+
+def read_content(path: Path) -> bytes:
+    """Return a file's bytes, unzipped; raise UsageError when it can't be read."""
+    with _opened(path) as file:
+        return file.read()
+
+
+def content_sha(path: Path) -> str:
+    """Return the SHA-256 of a file's unzipped bytes as 64 hex digits; raise UsageError when it can't be read."""
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def check_file(path: Path) -> None:
+    """Raise UsageError unless `path` is a file; the message suggests the most similar name in its folder."""
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file in it")
+    if path.exists():
+        raise UsageError(f"{path} is a pipe or a device, which can't be read twice; save it to a file first")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} doesn't exist, nor does its folder")
+    near = did_you_mean(path.name, (other.name for other in path.parent.iterdir()))
+    raise UsageError(f"{path} doesn't exist{near}")
+
+
+def _rows(path: Path) -> Iterator[JsonRow]:
+    is_first = True
+    lines = enumerate(_lines(path), 1)
+    for number, line in lines:
+        if not line.strip():
+            continue
+        if is_first and line.lstrip().startswith("["):
+            blank_lines = "\n" * (number - 1)  # so that line numbers stay right
+            yield from _array_rows(path, "".join([blank_lines, line, *(rest for _, rest in lines)]))
+            return
+        is_first = False
+        yield _row(f"{path}:{number}", _parsed(path, number, line.rstrip(), "each line must be one JSON object"))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading its unzipped bytes; raise UsageError for what goes wrong until the block ends."""
+    check_file(path)
+    try:
+        with path.open("rb") as start:
+            is_zipped = path.suffix == ".gz" or start.read(len(GZIP_START)) == GZIP_START
+        with gzip.open(path) if is_zipped else path.open("rb") as file:
+            yield file  # type: ignore[misc]
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{path}: can't be read ({error})") from error
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with _opened(path) as file:
+        for number, line in enumerate(file, 1):  # splits at "\n" only: JSON strings may hold U+2028 as it is
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise UsageError(f"{path}:{number}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+
+
+def _array_rows(path: Path, text: str) -> Iterator[JsonRow]:
+    """Yield the elements of an array. They are decoded again one by one, which gives the line of each."""
+    elements = _parsed(path, 1, text, "the array must hold JSON objects")
+    decoder = json.JSONDecoder()
+    line, end = 1, text.index("[") + 1
+    counted = 0
+    for element in elements:
+        start = _BETWEEN_ELEMENTS.match(text, end).end()  # type: ignore[union-attr]  # matches an empty text too
+        line += text.count("\n", counted, start)
+        counted = start
+        yield _row(f"{path}:{line}", element)
+        _, end = decoder.raw_decode(text, start)
+
+
+def _parsed(path: Path, number: int, text: str, rule: str) -> Any:
+    """Parse a text that begins in line `number` of a file; raise UsageError (file, line, reason, rule)."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line = number + error.lineno - 1
+        raise UsageError(f"{path}:{line}: broken JSON at column {error.colno} ({error.msg}); {rule}") from None
+    except (ValueError, RecursionError) as error:  # a number of too many digits, too deep nesting
+        raise UsageError(f"{path}:{number}: broken JSON ({error}); {rule}") from None
+
+
+def _row(place: str, value: Any) -> JsonRow:
+    if not isinstance(value, dict):
+        raise UsageError(f"{place}: a row must be a JSON object in braces, not {json.dumps(value)[:60]}")
+    return JsonRow(place, value)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

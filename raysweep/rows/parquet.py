@@ -1,0 +1,159 @@
+"""Writes records to Parquet files and reads them back.
+
+A record is a row, a field is a column; the file's metadata holds the schema version.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from raysweep.errors import StoreError
+from raysweep.records import FORMERLY, SCHEMA_VERSION
+
+R = TypeVar("R")
+
+ROWS = "rows.parquet"
+"""Name of the data file in every tabular artefact."""
+
+
+class UnreadableTable(StoreError):
+    """A Parquet file that is missing or incomplete, for example since the machine crashed while writing it."""
+
+
+def write_rows(path: Path, record: type[R], rows: Iterable[R], sort_by: Sequence[str]) -> int:
+    """Write rows, sorted by the named fields, and return their number. Equal rows give equal files.
+
+    Readers see the old file or the new one, never a part.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    ordered = sorted(rows, key=lambda row: tuple(getattr(row, name) for name in sort_by))
+    columns = {name: [getattr(row, name) for row in ordered] for name in _field_types(record)}
+    table = pyarrow.table(columns, schema=schema_of(record))
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        pyarrow.parquet.write_table(table, temporary, compression="zstd")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return len(ordered)
+
+
+def read_rows(path: Path, record: type[R]) -> list[R]:
+    """Read all rows of a file that `write_rows` wrote.
+
+    Raises:
+        UnreadableTable: the file is missing or incomplete.
+        StoreError: the file has a newer schema.
+    """
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnreadableTable(f"{path} can't be read ({reason}); the sweep's command writes it again") from None
+    metadata = table.schema.metadata or {}
+    version = int(metadata.get(b"raysweep.schema_version", b"0"))
+    if version > SCHEMA_VERSION:
+        raise StoreError(f"{path} has schema version {version}; this raysweep reads up to {SCHEMA_VERSION}: upgrade it")
+    return _records(table, record)
+
+
+def _records(table: Any, record: type[R]) -> list[R]:
+    there = set(table.column_names)
+    columns = {}
+    for field in dataclasses.fields(record):  # type: ignore[arg-type]
+        name = next((name for name in (field.name, field.metadata.get(FORMERLY)) if name in there), None)
+        if name is not None:
+            columns[field.name] = table.column(name).to_pylist()
+    return [record(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+
+
+class RowWriter(Generic[R]):
+    """Writes a table block by block, so that it need not fit into memory. Each block becomes a Parquet row group.
+
+    Use it as a context manager. The file is complete only when the ``with`` ends, so write it into a draft's folder.
+    """
+
+    def __init__(self, path: Path, record: type[R]) -> None:
+        import pyarrow.parquet
+
+        self._schema = schema_of(record)
+        self._names = list(_field_types(record))
+        self._writer = pyarrow.parquet.ParquetWriter(path, self._schema, compression="zstd")
+        self.rows = 0  # written so far
+
+    def add(self, rows: Sequence[R]) -> None:
+        """Write one block, unless `rows` is empty."""
+        import pyarrow
+
+        if rows:
+            columns = {name: [getattr(row, name) for row in rows] for name in self._names}
+            self._writer.write_table(pyarrow.table(columns, schema=self._schema), row_group_size=len(rows))
+            self.rows += len(rows)
+
+    def __enter__(self) -> RowWriter[R]:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.close()
+
+
+def block_count(path: Path) -> int:
+    """Return the number of blocks in a file that a `RowWriter` wrote."""
+    import pyarrow.parquet
+
+    return int(pyarrow.parquet.ParquetFile(path).num_row_groups)
+
+
+def row_count(path: Path) -> int:
+    """Return the number of rows in a file."""
+    import pyarrow.parquet
+
+    return int(pyarrow.parquet.ParquetFile(path).metadata.num_rows)
+
+
+def count_values(path: Path, column: str) -> dict[str, int]:
+    """Return how often each text of a column occurs, reading that column only; see `read_rows` for what it raises."""
+    import pyarrow.parquet
+
+    try:
+        values = pyarrow.parquet.read_table(path, columns=[column]).column(column)
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnreadableTable(f"{path} can't be read ({reason}); the sweep's command writes it again") from None
+    return {pair["values"]: pair["counts"] for pair in values.value_counts().to_pylist()}
+
+
+def read_block(path: Path, record: type[R], index: int) -> list[R]:
+    """Return the rows of one block (from 0) of a file that a `RowWriter` wrote."""
+    import pyarrow.parquet
+
+    return _records(pyarrow.parquet.ParquetFile(path).read_row_group(index), record)
+
+
+def schema_of(record: type[Any]) -> Any:
+    """Return the Arrow schema of a record class, whose fields are str, int, float, bool or one of them or None."""
+    import pyarrow
+
+    kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_()}
+    fields = []
+    for name, annotation in _field_types(record).items():
+        options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+        kind = next(option for option in options if option is not type(None))
+        fields.append(pyarrow.field(name, kinds[kind], nullable=type(None) in options))
+    versioned = {"raysweep.schema_version": str(SCHEMA_VERSION), "raysweep.record": record.__name__}
+    return pyarrow.schema(fields, metadata=versioned)
+
+
+def _field_types(record: type[Any]) -> dict[str, Any]:
+    hints = typing.get_type_hints(record)
+    return {field.name: hints[field.name] for field in dataclasses.fields(record)}

@@ -1,0 +1,12 @@
+"""Makes the artefacts of a sweep: one function for each kind, called by `raysweep.pipeline`.
+
+Each function takes a plan, or several of one task, and a `Work` (`raysweep.engine.base`), and commits to the store.
+
+    training_sets.py     writes source rows, perturbed rows, leaks and training sets
+    test_sets.py         perturbs the prompts of a problem set, and checks that they still compile
+    training.py          pre-trains base models and fine-tunes models
+    generation.py        generates a cell's completions, block by block
+    judging.py           judges a cell's completions; runs only programs without a verdict
+    reference_times.py   measures reference solutions and sets time limits of single problems
+    inputs.py            loads the model reference, prompts and problems that a stage needs
+"""

@@ -1,0 +1,90 @@
+"""Loads the inputs of a stage: the model reference, the prompts, the problems."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+from raysweep.errors import HopelessError
+from raysweep.hashing import canonical_json
+from raysweep.planning.plan import BasePlan, CellPlan, PairPlan
+from raysweep.problems.base import PROBLEMS
+from raysweep.prompts.templates import Prompter, PromptTemplate
+from raysweep.records import GenerationRequest, ModelKind, ModelRef, Problem, PromptRow, Spec
+from raysweep.storage.store import Store, location_of
+from raysweep.trainers.base import TRAINERS
+
+
+def base_ref(base: BasePlan) -> ModelRef | None:
+    """Return the reference of a base model; None for a generator without weights."""
+    return ModelRef(location_of(base.node)) if base.node is not None else base.ref
+
+
+def model_ref(plan: CellPlan) -> ModelRef | None:
+    """Return the reference of a cell's model; None for a generator without weights."""
+    base = base_ref(plan.base)
+    if plan.model is None or plan.recipe is None:
+        return base
+    kind = TRAINERS.get(plan.recipe.trainer).kind
+    location = location_of(plan.model)
+    if kind is ModelKind.FULL:
+        return ModelRef(location, dtype=base.dtype) if base else None
+    return ModelRef(location, kind, base)
+
+
+def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[GenerationRequest]:
+    """Return a pair's requests: one for each prompt and sample."""
+    problems, prompter = problems_of(pair), _prompter(plan, store)
+    requests = []
+    for row in store.rows(pair.test_set.node, PromptRow):
+        request = prompter.request("", problems[row.task_id], row.prompt)
+        requests += [
+            replace(request, request_id=f"{pair.pair.test_set}/{row.task_id}/{sample}", sample=sample)
+            for sample in range(plan.decoding.samples)
+        ]
+    return requests
+
+
+def _prompter(plan: CellPlan, store: Store) -> Prompter:
+    """Return what builds the prompts of a cell's model, with the tokenizer of its base where they need one."""
+    template, base = PromptTemplate(plan.template, plan.system), base_ref(plan.base)
+    prompter = Prompter(plan.prompt_format, plan.recipe is not None, template, plan.stop)
+    if base is None or not prompter.shown.needs_tokenizer:
+        return prompter
+    from raysweep.models.loading import load_tokenizer
+
+    return replace(prompter, template=replace(template, tokenizer=load_tokenizer(store.located(base))))
+
+
+def problems_of(pair: PairPlan) -> Mapping[str, Problem]:
+    """Return a pair's problems by task id."""
+    content = canonical_json(pair.test_set.node.spec["problems"])
+    return _problems(canonical_json(pair.test_set.problem_set.as_dict()), content)
+
+
+@cache
+def _problems(spec: str, content: str) -> dict[str, Problem]:
+    """Load a problem set once for each `content`, its fingerprint, since its file may change."""
+    problem_set = PROBLEMS.create(Spec(**json.loads(spec)))
+    return {problem.task_id: problem for problem in problem_set.problems()}
+
+
+def require_rows(count: int, where: str) -> None:
+    """Raise HopelessError if a part gave no rows or problems."""
+    if not count:
+        raise HopelessError(f"{where} is empty")
+
+
+def require_unique(ids: Sequence[str], what: str, where: str, before: set[str] | None = None) -> None:
+    """Check that ids of a part's output differ from each other, and from those `before`, to which they are added.
+
+    Raises:
+        HopelessError: an id came twice.
+    """
+    known = set() if before is None else before
+    for one in ids:
+        if one in known:
+            raise HopelessError(f"{where} gave the {what} {one!r} twice; each must differ")
+        known.add(one)

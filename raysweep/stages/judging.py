@@ -1,0 +1,184 @@
+"""Judges a cell's completions by running their programs, and summarises the verdicts for the manifest.
+
+A program runs only if its verdict is in none of three places: the blocks of an earlier attempt at this cell, the
+verdict cache of the store (`raysweep.storage.verdicts`), and the cell's other pairs, which may hold the same program.
+New verdicts are written block by block, and added to the cache.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raysweep.engine.base import ExecuteJob, ProgramBatch, Work
+from raysweep.errors import RaysweepError
+from raysweep.hashing import canonical_json, text_sha
+from raysweep.metrics.passing import pass_rate
+from raysweep.planning.plan import PairPlan, ResultsPlan
+from raysweep.programs import AUDIT_AGREED, Level, Outcome, Program, Sandbox, Verdict
+from raysweep.records import Completion, Result
+from raysweep.rows.parquet import ROWS, write_rows
+from raysweep.stages.inputs import problems_of
+from raysweep.stages.reference_times import limits_of
+from raysweep.storage.blocks import Blocks
+from raysweep.storage.store import Store
+from raysweep.storage.verdicts import Question, VerdictCache, serves
+
+SMALLEST_BLOCK, LARGEST_BLOCK = 32, 256
+"""Limits of the number of programs in a block. A large block of quick programs takes some tenths of a second, so that
+the milliseconds of a Ray call don't matter; a small cell has small blocks, so that all actors get some. An actor that
+dies loses the blocks that it has."""
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Verdicts of a cell's programs, and the programs that this attempt did not run."""
+
+    verdicts: Mapping[Question, Verdict]
+    resumed: frozenset[Question]  # judged by an earlier attempt
+    reused: frozenset[Question]  # judged by any sweep; from the verdict cache
+
+
+def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
+    """Judge the completions of a cell's pairs. All plans belong to one cell.
+
+    Results from a weaker sandbox than the one required now are replaced.
+
+    Raises:
+        RaysweepError: a program could not be judged.
+    """
+    programs: dict[Question, Program] = {}
+    keyed_by_pair = [_keyed_completions(plan.pair, work.store, programs) for plan in plans]
+    judged = _judge_programs(plans[0], programs, work)
+    counted: set[Question] = set()
+    for plan, completions in zip(plans, keyed_by_pair, strict=True):
+        rows = [
+            _result_row(completion, judged.verdicts[question], question.sha) for completion, question in completions
+        ]
+        questions = [question for _, question in completions]
+        counts = _summary(questions, judged, counted, plan.pair.sandbox)
+        if work.store.has(plan.node):
+            work.store.remove(plan.node)  # from a weaker sandbox; the new results are complete
+        with work.store.writing(plan.node) as draft:
+            write_rows(draft.folder / ROWS, Result, rows, ["task_id", "sample"])
+            draft.counts = {**counts, "distinct_programs_of_cell": len(programs)}
+        counted.update(questions)
+
+
+def pass_at_1(pair: PairPlan, store: Store) -> float:
+    """Return a pair's pass@1."""
+    return pass_rate(store.rows(pair.results, Result), 1).value
+
+
+def _result_row(completion: Completion, verdict: Verdict, sha: str) -> Result:
+    """Return the row of a verdict on a completion, whose program has this hash."""
+    return Result(
+        completion.task_id,
+        completion.sample,
+        verdict.outcome.value,
+        verdict.detail,
+        verdict.stderr,
+        verdict.seconds,
+        sha,
+        verdict.limit_seconds,
+    )
+
+
+def _keyed_completions(
+    pair: PairPlan, store: Store, programs: dict[Question, Program]
+) -> list[tuple[Completion, Question]]:
+    """Pair each completion with its cache key (program, limits); collect the distinct programs in `programs`."""
+    problems, limits = problems_of(pair), limits_of(pair, store)
+    keyed = []
+    for completion in store.rows(pair.completions, Completion):
+        program = problems[completion.task_id].assemble(completion.text)
+        question = Question(program.sha, limits(completion.task_id))
+        programs.setdefault(question, program)
+        keyed.append((completion, question))
+    return keyed
+
+
+def _judge_programs(plan: ResultsPlan, programs: Mapping[Question, Program], work: Work) -> _Judged:
+    """Return a verdict for each program. `plan`: any of the cell's, since sandbox and interpreter are the same."""
+    store, progress = work.store, work.progress
+    python, sandbox = str(plan.node.spec["python"]), plan.pair.sandbox
+    settings_sha = text_sha(canonical_json([python, sandbox.lane, plan.node.version]))[:16]
+    blocks = Blocks(store.unfinished(plan.unit).below(f"verdicts-{settings_sha}"), _verdict)
+    resumed = _resumed(blocks, programs, sandbox)
+    cache = VerdictCache(store.files, python)
+    reused = cache.find(programs.keys(), sandbox)
+    cache.add({question: verdict for question, verdict in resumed.items() if question not in reused})
+    verdicts = {**reused, **resumed}
+    remaining = [question for question in programs if question not in verdicts]
+    size = min(LARGEST_BLOCK, max(SMALLEST_BLOCK, len(remaining) // 32))
+    batches = [remaining[start : start + size] for start in range(0, len(remaining), size)]
+    progress.update("executing", len(verdicts), len(programs))
+    job = ExecuteJob(
+        [ProgramBatch([programs[q] for q in batch], [q.limits for q in batch]) for batch in batches], sandbox
+    )
+    for output in work.stages.execute(job, progress) if batches else ():
+        rows = dict(zip(batches[output.index], output.rows, strict=True))
+        judged = {question: row for question, row in rows.items() if row.outcome is not Outcome.HARNESS_ERROR}
+        blocks.add({question.key: row for question, row in judged.items()})
+        cache.add(judged)
+        verdicts.update(rows)
+        progress.update("executing", len(verdicts), len(programs))
+    cache.flush()
+    _require_judged(verdicts.values())
+    return _Judged(verdicts, frozenset(resumed), frozenset(reused.keys() - resumed.keys()))
+
+
+def _resumed(
+    blocks: Blocks[Verdict], programs: Mapping[Question, Program], sandbox: Sandbox
+) -> dict[Question, Verdict]:
+    """Return the verdicts of an earlier attempt that are valid in this sandbox."""
+    by_key = blocks.read()
+    stored = {question: by_key[question.key] for question in programs if question.key in by_key} if by_key else {}
+    return {question: verdict for question, verdict in stored.items() if serves(verdict, sandbox)}
+
+
+def _require_judged(verdicts: Iterable[Verdict]) -> None:
+    unjudged = [verdict.detail for verdict in verdicts if verdict.outcome is Outcome.HARNESS_ERROR]
+    if unjudged:
+        raise RaysweepError(f"{len(unjudged)} programs could not be judged: {unjudged[0]}; run the command again")
+
+
+def _summary(
+    questions: Sequence[Question], judged: _Judged, counted: set[Question], sandbox: Sandbox
+) -> dict[str, Any]:
+    """Summarise a pair's verdicts for the manifest.
+
+    ``programs_run`` leaves out programs that another pair of the cell has counted, so that its sum over all pairs is
+    the number of programs that really ran. The other numbers describe this pair alone.
+
+    Args:
+        questions: one for each row.
+        judged: the verdicts of the cell.
+        counted: programs of the cell's earlier pairs.
+        sandbox: the sandbox of the pair.
+    """
+    distinct = set(questions)
+    verdicts = [judged.verdicts[question] for question in questions]
+    audits = [verdict.audit for verdict in verdicts if verdict.audit]
+    levels = Counter(
+        Level(verdict.level or sandbox.require) for verdict in verdicts
+    )  # programs never run below the required level
+    return {
+        "rows": len(questions),
+        "distinct_programs": len(distinct),
+        "programs_run": len(distinct - judged.reused - counted),
+        "programs_reused": len(distinct & judged.reused),
+        "programs_resumed": len(distinct & judged.resumed),
+        "level": str(min(levels, default=Level.STRONG)),
+        "levels": {level.value: levels[level] for level in sorted(levels)},
+        "lanes": dict(sorted(Counter(verdict.lane for verdict in verdicts).items())),
+        "near_limit": sum(verdict.near_limit for verdict in verdicts),
+        "audited": len(audits),
+        "audit_differences": sum(audit != AUDIT_AGREED for audit in audits),
+    }
+
+
+def _verdict(outcome: str, **more: Any) -> Verdict:
+    return Verdict(Outcome(outcome), **more)

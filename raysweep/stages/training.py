@@ -1,0 +1,96 @@
+"""Trains base models from scratch and fine-tunes models.
+
+The trainers run on training workers, which may be on other machines. So each worker opens the store itself, and the
+first worker commits the model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from raysweep.engine.base import TrainingRun, Work
+from raysweep.planning.plan import BasePlan, ModelPlan, TrainingSetPlan
+from raysweep.records import ModelRef, TrainingRow
+from raysweep.rows.parquet import ROWS
+from raysweep.stages.inputs import base_ref
+from raysweep.storage.artefacts import Node
+from raysweep.storage.store import Store
+from raysweep.trainers.base import TRAINERS, Services, TrainJob
+
+
+def pretrain(plan: BasePlan, work: Work) -> None:
+    """Train a base model from scratch: tokenizer and config first, then the weights."""
+    assert plan.node is not None and plan.training_set is not None and plan.recipe is not None
+    job = TrainJob(
+        base=ModelRef(""),  # each worker makes its own untrained model
+        family=plan.family,
+        recipe=plan.recipe,
+        training_set=Path(),
+        out=Path(),
+        seed=plan.training_set.seed,
+        label=plan.node.label,
+        checkpoint_every=work.context.checkpoint_every,
+        scratch=True,
+    )
+    train = functools.partial(_pretrain_on_worker, plan, job, work.store.root)
+    _train(plan.node, train, plan.recipe.workers, work)
+
+
+def fine_tune(plan: ModelPlan, work: Work) -> None:
+    """Fine-tune a cell's base model on its training set."""
+    cell = plan.cell
+    assert cell.training_set is not None and cell.recipe is not None
+    base = base_ref(cell.base)
+    assert base is not None
+    job = TrainJob(
+        base=base,
+        family=cell.base.family,
+        recipe=cell.recipe,
+        training_set=Path(),
+        out=Path(),
+        seed=cell.cell.seed,
+        label=cell.cell.id,
+        checkpoint_every=work.context.checkpoint_every,
+    )
+    train = functools.partial(_train_on_worker, job, plan.node, cell.training_set, work.store.root)
+    _train(plan.node, train, cell.recipe.workers, work)
+
+
+def _train(node: Node, train: Callable[[Services], dict[str, Any]], workers: int, work: Work) -> None:
+    checkpoints = work.store.unfinished(node)
+    work.stages.train(
+        TrainingRun(train, checkpoints, workers, node.label, work.store.root, work.context.sandbox), work.progress
+    )
+
+
+def _pretrain_on_worker(plan: BasePlan, job: TrainJob, storage: str, services: Services) -> dict[str, Any]:
+    """Make an untrained model with a tokenizer of the texts, then train it."""
+    from raysweep.models.scratch import prepare_scratch
+
+    assert plan.node is not None and plan.training_set is not None
+    rows = Store(storage, expected=True).rows(plan.training_set.node, TrainingRow)
+    texts = (row.instruction + row.output for row in rows)
+    with tempfile.TemporaryDirectory(prefix="raysweep-") as start:
+        prepare_scratch(plan.family, texts, plan.vocab_size, dict(plan.size), Path(start))
+        job = dataclasses.replace(job, base=ModelRef(start))
+        return _train_on_worker(job, plan.node, plan.training_set, storage, services)
+
+
+def _train_on_worker(
+    job: TrainJob, node: Node, training_set: TrainingSetPlan, storage: str, services: Services
+) -> dict[str, Any]:
+    """Run a trainer on local copies of its inputs; on the first worker, commit the model."""
+    store = Store(storage, expected=True)
+    rows = store.use(training_set.node) / ROWS
+    job = dataclasses.replace(job, base=store.located(job.base), training_set=rows)
+    trainer = TRAINERS.get(job.recipe.trainer)()
+    if services.rank != 0:
+        return trainer.train(job, services)  # only rank 0 writes the model
+    with store.writing(node) as draft:
+        draft.counts = trainer.train(dataclasses.replace(job, out=draft.folder), services)
+    return draft.counts

@@ -1,0 +1,223 @@
+"""The contract of a place for files, and its variant for disks. The one for object stores is in object_stores.py.
+
+Also atomic writes of local files, the normal form of a root, and errors of full disks.
+
+Not covered: waiting for a disk or a network that vanishes (`raysweep.storage.files`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import stat
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from raysweep.errors import RaysweepError, StoreError, UsageError
+
+TRANSIENT = (errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.EHOSTDOWN, errno.ETIMEDOUT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE = "no space is left on the disk; free some, or give another one with --storage"
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file's size and the time of its last change."""
+
+    size: int  # bytes
+    mtime_ns: int  # since the epoch, by the clock of the disk or server
+
+
+class Vanished(OSError):
+    """A root that existed before is missing."""
+
+
+class Backend(ABC):
+    """Files by name below one folder.
+
+    For a file that doesn't exist, methods return None or nothing and raise no error. Other problems raise OSError.
+    """
+
+    @abstractmethod
+    def info(self, name: str) -> FileInfo | None:
+        """Return a file's size and time."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes | None:
+        """Return a file's content."""
+
+    @abstractmethod
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file. Readers see the old content or the new one, never a part."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+
+    @abstractmethod
+    def infos(self, folder: str) -> dict[str, FileInfo]:
+        """Return the files below a folder, at any depth, by name relative to it."""
+
+    @abstractmethod
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder and all below it."""
+
+    @abstractmethod
+    def put(self, source: Path, name: str) -> None:
+        """Move or copy a local file to `name`."""
+
+    @abstractmethod
+    def get(self, name: str, target: Path) -> None:
+        """Copy a file to a local path."""
+
+    @abstractmethod
+    def is_transient(self, error: OSError) -> bool:
+        """Return True if an error may go away by waiting."""
+
+
+class LocalDisk(Backend):
+    """A folder on a local or shared disk."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+
+    def info(self, name: str) -> FileInfo | None:
+        """See `Backend`."""
+        return _info(self.top / name)
+
+    def read(self, name: str) -> bytes | None:
+        """See `Backend`."""
+        try:
+            return (self.top / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def write(self, name: str, data: bytes) -> None:
+        """See `Backend`."""
+        (self.top / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.top / name, data)
+
+    def remove(self, name: str) -> None:
+        """See `Backend`."""
+        with contextlib.suppress(NotADirectoryError):
+            (self.top / name).unlink(missing_ok=True)
+
+    def infos(self, folder: str) -> dict[str, FileInfo]:
+        """See `Backend`."""
+        top = self.top / folder
+        paths = [Path(parent) / name for parent, _, names in os.walk(top, onerror=_raise_unless_gone) for name in names]
+        infos = {str(path.relative_to(top)): _info(path) for path in paths}
+        return {name: info for name, info in infos.items() if info is not None}
+
+    def remove_folder(self, folder: str) -> None:
+        """See `Backend`."""
+        for _ in range(10):  # another process may remove the same folder, or still write to it
+            try:
+                shutil.rmtree(self.top / folder)
+            except NotADirectoryError:
+                return
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                    raise
+            if not (self.top / folder).exists():
+                return
+
+    def put(self, source: Path, name: str) -> None:
+        """See `Backend`."""
+        (self.top / name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            source.replace(self.top / name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            temporary = (self.top / name).with_name(f".{uuid.uuid4().hex}")
+            try:
+                shutil.copyfile(source, temporary)
+                temporary.replace(self.top / name)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def get(self, name: str, target: Path) -> None:
+        """See `Backend`."""
+        shutil.copyfile(self.top / name, target)
+
+    def is_transient(self, error: OSError) -> bool:
+        """See `Backend`."""
+        return error.errno in TRANSIENT or isinstance(error, Vanished)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a local file so that readers see the old content or the new one, never a part."""
+    temporary = path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex[:8]}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def normal_root(root: str) -> str:
+    """Return a root in its normal form: a URI without a slash at its end, or an absolute path.
+
+    Raises:
+        UsageError: a URI has only one slash after its scheme.
+    """
+    scheme, separator, rest = root.partition("://")
+    if not separator:
+        if re.match(r"(s3|gs|gcs|abfss?|hdfs):/", root, re.IGNORECASE):
+            raise UsageError(f"storage {root!r}: a URI has two slashes, {root.replace(':/', '://', 1)}")
+        return str(Path(root).expanduser().absolute())
+    if scheme.lower() == "file":
+        return str(Path(unquote(rest)).absolute())
+    path, question, query = rest.partition("?")
+    return f"{scheme.lower()}://{path.rstrip('/')}{question}{query}"
+
+
+def is_full(error: BaseException) -> bool:
+    """Return True if an error means that a disk is full. Libraries in other languages give no number, only words."""
+    words = rf"No space left|os error 28\b|{re.escape(NO_SPACE)}"
+    return getattr(error, "errno", None) in FULL or bool(re.search(words, str(error)))
+
+
+@contextlib.contextmanager
+def full_disk_named(place: str) -> Iterator[None]:
+    """Turn any library's error about a full disk into a StoreError that names the place."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, RaysweepError) or not is_full(error):
+            raise
+        raise StoreError(f"{place}: {NO_SPACE}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """Return an error's reason in one line."""
+    if is_full(error):
+        return NO_SPACE
+    text = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+    return re.sub(r" ?\(Request ID: [^)]*\)|; Details: .*| error_info={.*", "", text.splitlines()[0])
+
+
+def _info(path: Path) -> FileInfo | None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return FileInfo(status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error

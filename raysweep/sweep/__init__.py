@@ -1,0 +1,17 @@
+"""Runs a whole sweep: plans it, has an engine make what the store lacks, and analyses the results.
+
+Begin with run.py; the other modules are the steps that it calls, and the variants for `sets` and `evaluate`.
+
+    run.py           runs a plan from the first check to the report
+    tasks.py         turns missing artefacts into an engine's tasks and runs them
+    folder.py        reads and writes sweeps/<name>/: config, grid, scores, runs, log file
+    guards.py        refuses a run without enough resources or disk space, or beside another run of the same sweep
+    report.py        computes the scores; writes and exports the report and its tables
+    report_order.py  gives tables the config's order of names, and plain words for codes
+    report_facts.py  reads the outcomes of completions, and what trainings reported
+    report_notes.py  words a report's lines on settings, execution and leaked rows
+    data_sets.py     makes the training and test sets of a config without its models, and exports them
+    leaks.py         lists the training rows that give evaluated problems away
+    evaluate.py      builds the config of `raysweep evaluate`
+    samples.py       reads completions with their prompts and verdicts, as a table and as a samples file
+"""

@@ -1,0 +1,112 @@
+"""Builds the config of `raysweep evaluate`, a sweep of one model without fine-tuning."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raysweep.config.document import ConfigError
+from raysweep.config.loading import config_from
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError
+from raysweep.generators.base import names_a_generator
+from raysweep.hashing import canonical_json, text_sha
+from raysweep.perturbations.apply import available_perturbations
+from raysweep.planning.planner import build_plan
+from raysweep.problems.base import problems_entry
+from raysweep.storage.artefacts import MANIFEST
+
+OPTIONS = {
+    "models.0.path": "MODEL",
+    "models.0.generator": "MODEL",
+    "models.0.name": "--name",
+    "evaluation.problems": "--problems",
+    "evaluation.perturbations": "--perturbations",
+    "evaluation.prompt_format": "--prompt-format",
+    "evaluation.max_new_tokens": "--max-new-tokens",
+    "evaluation.samples": "--samples",
+    "evaluation.temperature": "--temperature",
+    "evaluation.draws": "--draws",
+    "evaluation.limit": "--limit",
+    "seed": "--seed",
+}
+"""The options of the command by the keys that they set, for messages."""
+
+
+def evaluation_config(
+    model: str,
+    problems: Sequence[str],
+    perturbations: str,
+    *,
+    name: str | None,
+    seed: int,
+    settings: Mapping[str, Any],
+    sets: Sequence[str],
+    trust_remote_code: bool,
+    allow_code_execution: bool,
+) -> SweepConfig:
+    """Return the config of a sweep that evaluates one model without fine-tuning it.
+
+    The sweep's name contains a hash of its results' keys, so that a changed model or problem file gives a new sweep.
+
+    Args:
+        model: a folder, a hub id, or a generator that needs no model.
+        problems: names of problem sets, or files; see `problems_entry`.
+        perturbations: names separated by commas, or ``all``.
+        name: the model's name in results; None: its cell's id if a sweep made it, else the last part of `model`.
+        seed: the sweep's seed.
+        settings: keys of the config's section `evaluation`, except problems and perturbations.
+        sets: overrides of any other key, as ``a.b=c``.
+        trust_remote_code: run the code that a hub model brings along.
+        allow_code_execution: the permission to run generated programs.
+
+    Raises:
+        UsageError: an argument is unknown or unusable, or two of them contradict each other.
+    """
+    if settings["samples"] > 1 and settings["temperature"] == 0:
+        raise UsageError(
+            f"--samples {settings['samples']} at temperature 0: greedy samples are identical; give --temperature too"
+        )
+    listed = [part.strip() for part in perturbations.split(",") if part.strip()]
+    entry: dict[str, Any] = {"name": name or _name_of(model)}
+    if names_a_generator(model):
+        entry["generator"] = {"name": model}
+    else:
+        entry |= {"path": model, "trust_remote_code": trust_remote_code}
+    value = {
+        "name": "evaluate",
+        "seed": seed,
+        "allow_code_execution": allow_code_execution,
+        "models": [entry],
+        "evaluation": {
+            "problems": [problems_entry(text, seed) for text in problems],
+            "perturbations": available_perturbations() if perturbations == "all" else listed,
+            **settings,
+        },
+    }
+    try:
+        config = config_from(value, "evaluate", sets)
+    except ConfigError as error:
+        raise ConfigError("evaluate", [_as_option(finding) for finding in error.findings]) from None
+    keys = sorted(pair.results.key for cell in build_plan(config).cells for pair in cell.pairs)
+    return config.model_copy(update={"name": f"evaluate-{config.models[0].name}-{text_sha(canonical_json(keys))[:8]}"})
+
+
+def _name_of(model: str) -> str:
+    """Return a model's name: the id of the cell that made it, else the last part of its path or hub id."""
+    manifest = Path(model).expanduser() / MANIFEST
+    text = Path(model).name
+    if manifest.is_file():
+        text = str(json.loads(manifest.read_text()).get("label", text))
+    return re.sub(r"[^A-Za-z0-9_.@+-]+", "-", text)[:40].strip("-.@+_") or "model"
+
+
+def _as_option(finding: str) -> str:
+    """Name the option of the command in place of the key that it sets."""
+    for key, option in OPTIONS.items():
+        if re.match(rf"{re.escape(key)}(\.\d+)?: ", finding):
+            return re.sub(r"^[^:]*: ", f"{option}: ", finding)
+    return finding

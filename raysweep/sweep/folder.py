@@ -1,0 +1,314 @@
+"""Reads and writes the folder of a sweep, ``<storage>/sweeps/<name>/``.
+
+It holds config.yaml (resolved), grid.parquet, runs.jsonl (one line for each run), progress/, scores.parquet,
+report.html, tables/, raysweep.log and tune/. The artefacts themselves lie in the store; the grid names them by key.
+If the store is in an object store, the folder's small files are written on this machine and copied there
+(`raysweep.storage.copies`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raysweep.config.changes import changes_in_words
+from raysweep.config.grid import test_set_name
+from raysweep.config.loading import read_config
+from raysweep.config.schema import SweepConfig
+from raysweep.engine.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
+from raysweep.errors import StoreError, UsageError, did_you_mean
+from raysweep.planning.plan import CellPlan, SweepPlan
+from raysweep.records import Score
+from raysweep.rows.parquet import UnreadableTable, read_rows, write_rows
+from raysweep.storage.backends import write_atomically
+from raysweep.storage.copies import Mirror
+from raysweep.storage.files import Files
+from raysweep.storage.store import Store, open_store
+from raysweep.units import count
+
+if TYPE_CHECKING:
+    import pandas
+
+log = logging.getLogger("raysweep")
+
+SHARED_FOLDERS = ("progress", "tune")
+"""Sub-folders that processes of several machines write into."""
+LOG = "raysweep.log"
+
+
+@dataclass(frozen=True)
+class GridArtefact:
+    """An artefact as a row of the grid names it."""
+
+    stage: str
+    key: str
+    label: str
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One evaluation pair of a sweep, with the keys of its artefacts."""
+
+    cell: str
+    model: str
+    recipe: str
+    training_set: str
+    seed: int
+    problem_set: str
+    perturbation: str
+    model_stage: str  # model | base_model; "" if the model is not in the store
+    model_key: str
+    test_set_key: str
+    completions_key: str
+    results_key: str
+    test_draw: int = 0
+
+    @property
+    def test_name(self) -> str:
+        """The name of the pair's test set."""
+        return test_set_name(self.problem_set, self.perturbation, self.test_draw)
+
+    @property
+    def weights(self) -> GridArtefact | None:
+        """The cell's model; None if it is not an artefact of the store, such as one from the hub."""
+        return GridArtefact(self.model_stage, self.model_key, self.cell) if self.model_stage else None
+
+    @property
+    def test_set(self) -> GridArtefact:
+        """The pair's prompts."""
+        return GridArtefact("test_set", self.test_set_key, f"test set {self.test_name}")
+
+    @property
+    def completions(self) -> GridArtefact:
+        """The model's completions of these prompts."""
+        return GridArtefact("completions", self.completions_key, f"{self.cell} on {self.test_name}")
+
+    @property
+    def results(self) -> GridArtefact:
+        """The verdicts on these completions."""
+        return GridArtefact("results", self.results_key, f"{self.cell} on {self.test_name}")
+
+
+def grid_rows(plan: SweepPlan) -> list[GridRow]:
+    """Return one row for each evaluation pair of a plan."""
+    return [row for cell in plan.cells for row in _rows_of(cell)]
+
+
+def _rows_of(plan: CellPlan) -> list[GridRow]:
+    cell, model = plan.cell, plan.model or plan.base.node
+    return [
+        GridRow(
+            cell.id,
+            cell.model,
+            cell.recipe,
+            cell.training_set,
+            cell.seed,
+            pair.pair.problem_set,
+            pair.pair.perturbation,
+            model.stage if model else "",
+            model.key if model else "",
+            pair.test_set.node.key,
+            pair.completions.key,
+            pair.results.key,
+            pair.pair.draw,
+        )
+        for pair in plan.pairs
+    ]
+
+
+class LogFile(logging.FileHandler):
+    """Writes log records to a file; leaves out a record that can't be written, since no result depends on the log."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8")
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Ignore the error: the terminal shows the message, and a traceback for each line would hide it."""
+
+    def close(self) -> None:
+        """Close the file, even if its last lines can't be written."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+class SweepFolder:
+    """The folder of one sweep."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store = store
+        self.name = name
+        self.files = store.files.below(f"sweeps/{name}")
+        self._mirror = Mirror(self.files, store.scratch / "sweeps" / name, SHARED_FOLDERS, (LOG,))
+
+    def __str__(self) -> str:
+        return str(self.files)
+
+    @property
+    def path(self) -> Path:
+        """The folder on this machine."""
+        return self._mirror.path
+
+    @property
+    def progress(self) -> Files:
+        """The folder of the progress files."""
+        return self.store.progress(self.name)
+
+    @property
+    def lease(self) -> str:
+        """The name of the lease that the process running the sweep holds."""
+        return f"sweep-{self.name}"
+
+    def exists(self) -> bool:
+        """Return whether the store has a sweep of this name."""
+        return self.files.info("grid.parquet") is not None
+
+    def publish(self) -> None:
+        """Copy new and changed files into the object store; does nothing for a store on a disk."""
+        self._mirror.publish()
+
+    def is_running(self) -> bool:
+        """Return whether a process is running the sweep."""
+        return self.store.leases.is_alive(self.lease)
+
+    def activities(self) -> dict[str, Activity]:
+        """Return the activity of each task by its id; if no process runs the sweep, running ones count as stopped."""
+        activities = read_activities(self.progress)
+        if self.is_running():
+            return activities
+        dead = {a.id: a for a in activities.values() if a.state == RUNNING}
+        return {**activities, **{name: dataclasses.replace(a, state=STOPPED, waits="") for name, a in dead.items()}}
+
+    def require(self) -> None:
+        """Raise UsageError if there is no such sweep, and NewerStore if a newer raysweep wrote the store."""
+        self.store.files.require_known()
+        if not self.exists():
+            names = (name.split("/") for name in self.store.files.infos("sweeps"))
+            known = [parts[0] for parts in names if parts[1:] == ["grid.parquet"]]
+            hint = did_you_mean(self.name, known)
+            listed = ", ".join(sorted(known)) or "none"
+            raise UsageError(f"unknown sweep {self.name!r}{hint}; sweeps in {self.store.files}: {listed}")
+        self._mirror.read_only()
+
+    def claim(self, plan: SweepPlan, config_yaml: str) -> None:
+        """Write the config and the grid of a plan.
+
+        Raises:
+            UsageError: the sweep of this name has results that the plan doesn't contain.
+        """
+        self.files.await_root()
+        self._mirror.pull()
+        rows = grid_rows(plan)
+        if refusal := self.refusal(plan):
+            raise UsageError(refusal)
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_rows(self.path / "grid.parquet", GridRow, rows, ["cell", "problem_set", "perturbation", "test_draw"])
+        write_atomically(self.path / "config.yaml", config_yaml)
+        self.publish()
+
+    def refusal(self, plan: SweepPlan) -> str:
+        """Return why a plan can't take this sweep's name; empty if it can.
+
+        It can't if the sweep has results that the plan doesn't contain, since they would disappear from its report.
+        """
+        planned = {row.results_key for row in grid_rows(plan)}
+        lost = [row for row in self._former_grid() if row.results_key not in planned and self.store.has(row.results)]
+        if not lost:
+            return ""
+        changed = ""
+        with contextlib.suppress(StoreError):
+            changed = changes_in_words(self.config(), plan.config)
+        reason = changed or "no setting changed, so a data file, a model or a version did"
+        taken = {name.split("/")[0] for name in self.store.files.infos("sweeps")}
+        free = next(name for number in itertools.count(2) if (name := f"{self.name}-{number}") not in taken)
+        return (
+            f"{count(len(lost), 'finished evaluation pair')} of the sweep {self.name!r} in {self.store.files} "
+            f"{'is' if len(lost) == 1 else 'are'} not in this config: {reason}. Give this sweep another name "
+            f"(--set name={free}) or another --storage, or remove {self}: the artefacts stay in the store"
+        )
+
+    def _former_grid(self) -> list[GridRow]:
+        """Return the grid of the last run; an unreadable one counts as empty, since only `claim`'s check needs it."""
+        try:
+            return self.grid() if self.exists() else []
+        except UnreadableTable:
+            return []
+
+    def grid(self) -> list[GridRow]:
+        """Return the evaluation pairs."""
+        return read_rows(self.path / "grid.parquet", GridRow)
+
+    def config(self) -> SweepConfig:
+        """Return the config of the last run."""
+        return read_config(self.path / "config.yaml")
+
+    def scores(self) -> list[Score]:
+        """Return the scores of the last analysis; there are none before the first."""
+        path = self.path / "scores.parquet"
+        return read_rows(path, Score) if path.is_file() else []
+
+    def frame(self) -> pandas.DataFrame:
+        """Return the scores as a table; see `raysweep.load_results`."""
+        import pandas
+
+        scores = [dataclasses.asdict(score) for score in self.scores()]
+        frame = pandas.DataFrame(scores, columns=[field.name for field in dataclasses.fields(Score)])
+        notes = frame.pop("note")
+        frame.attrs["notes"] = {row: note for row, note in enumerate(notes) if note}
+        return frame
+
+    def write_scores(self, scores: Iterable[Score]) -> None:
+        """Write the scores, sorted by model, test set and metric."""
+        keys = ["model", "recipe", "training_set", "seed", "problem_set", "perturbation", "metric"]
+        write_rows(self.path / "scores.parquet", Score, scores, keys)
+
+    def add_run(self, run: dict[str, Any]) -> None:
+        """Append a line about a run: its start, duration, machine, number of cells and errors."""
+        path = self.path / "runs.jsonl"
+        torn = path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" * torn + json.dumps(run) + "\n")
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the runs, oldest first; lines that a crash cut short are left out."""
+        path = self.path / "runs.jsonl"
+        runs = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
+            try:
+                run = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(run, dict):
+                runs.append(run)
+        return runs
+
+    def leakage(self) -> str:
+        """Return the newest run's sentence on training rows that give problems away; empty if no run looked for any."""
+        return next((str(run["leakage"]) for run in reversed(self.runs()) if run.get("leakage")), "")
+
+    def start_log(self) -> None:
+        """Write this process's log, with tracebacks, to raysweep.log from now on, and no longer to another sweep's."""
+        for handler in [handler for handler in log.handlers if isinstance(handler, LogFile)]:
+            log.removeHandler(handler)
+            handler.close()
+        log.addHandler(LogFile(self.path / LOG))
+        log.info("log: %s", self.path / LOG)
+
+    def errors(self) -> dict[str, str]:
+        """Return the errors of failed cells by id, as of the last run that worked on them."""
+        activities = read_activities(self.progress).values()
+        return {activity.id: activity.error for activity in activities if activity.state == FAILED}
+
+
+def open_folder(name: str, storage: str | None) -> SweepFolder:
+    """Open a sweep's folder; raise UsageError if the store has no such sweep."""
+    folder = SweepFolder(open_store(storage), name)
+    folder.require()
+    return folder

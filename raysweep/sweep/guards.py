@@ -1,0 +1,143 @@
+"""Checks before a run (resources, disk space, isolation), the lease of a sweep, and what happens on an interruption.
+
+The estimate of disk space is rough. It refuses sweeps that would certainly fill the disk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from raysweep.config.schema import SweepConfig
+from raysweep.engine.progress import RUNNING, ProgressFile, read_activities
+from raysweep.errors import UsageError
+from raysweep.machine import disk
+from raysweep.models.loading import weight_bytes
+from raysweep.planning.plan import CellPlan
+from raysweep.records import ModelKind
+from raysweep.storage.leases import DEAD_SECONDS, Lease
+from raysweep.storage.store import Store
+from raysweep.sweep.folder import SweepFolder
+from raysweep.trainers.base import TRAINERS
+from raysweep.units import count, size
+
+log = logging.getLogger("raysweep")
+
+
+@contextmanager
+def sweep_lease(folder: SweepFolder) -> Iterator[Lease]:
+    """Hold the lease of a sweep during the block, so that no other process runs the sweep meanwhile.
+
+    If a process on another machine holds the lease, wait about a minute for a sign of life: it may be dead.
+
+    Raises:
+        UsageError: another process runs the sweep; the message names it.
+    """
+    leases, deadline = folder.store.leases, time.monotonic() + DEAD_SECONDS + 15
+    lease, logged = leases.take(folder.lease), False
+    while lease is None:
+        holder = leases.holder(folder.lease)
+        if holder is not None and (holder.is_here or time.monotonic() > deadline):
+            raise UsageError(
+                f"sweep {folder.name!r} is being run by {holder}; wait for it "
+                f"(raysweep status {folder.name} --storage {folder.store.root}), stop "
+                f"it, or give this sweep another name (--set name={folder.name}-2)"
+            )
+        if not logged and holder is not None:
+            log.info("sweep %r was run by %s: waiting up to a minute to see if it still is", folder.name, holder)
+            logged = True
+        time.sleep(1)
+        lease = leases.take(folder.lease)
+    with lease:
+        yield lease
+
+
+@contextmanager
+def mark_stopped_on_error(folder: SweepFolder) -> Iterator[None]:
+    """If the block ends with an exception, such as Ctrl-C, mark the tasks that still count as running as stopped.
+
+    The tasks' own processes may have ended without doing so.
+    """
+    try:
+        yield
+    except BaseException:
+        for name, activity in read_activities(folder.progress).items():
+            if activity.state == RUNNING:
+                ProgressFile(folder.progress, name).stop()
+        raise
+
+
+def require_resources(
+    config: SweepConfig, cells: Sequence[CellPlan], engine: str = "ray", address: str | None = None
+) -> None:
+    """Check that this machine has the resources that each cell requests and the isolation that its programs need.
+
+    With a Ray that runs already (`address`) nothing is checked here; the engine checks it after connecting.
+
+    Raises:
+        UsageError: a cell can't run here.
+    """
+    from raysweep.engine.ray.cluster import foreign_address, placement
+    from raysweep.engine.ray.preflight import require_feasible, this_machine
+
+    if engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
+        raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
+    if engine == "ray" and foreign_address(address):
+        return
+    machine = this_machine(config.ray)
+    for workers in sorted({cell.recipe.workers if cell.recipe else 0 for cell in cells}):
+        requested = placement(config.resources, workers)
+        checkable = dataclasses.replace(requested, custom={}, labels={})  # a node has these only once Ray runs
+        require_feasible(checkable, workers, [machine], "this machine")
+    _require_isolation(cells)
+
+
+def _require_isolation(cells: Sequence[CellPlan]) -> None:
+    """Raise UsageError if this machine can't isolate programs as the config requires."""
+    from raysweep.execution.pool import Executor
+
+    for sandbox in {pair.sandbox for cell in cells for pair in cell.pairs}:
+        with Executor(1, sandbox) as executor:
+            executor.level()
+
+
+MIN_FREE_BYTES = 2**25
+"""Free bytes that every sweep with something to make needs: for rows, logs and Ray's own files."""
+FLOAT32_FACTOR = 2
+"""Size of fine-tuned weights (float32) relative to the base model's files (16-bit)."""
+CHECKPOINT_FACTOR = 6
+"""Size of a training's checkpoints relative to its weights: weights and two moments, in the old and the new one."""
+
+
+def require_space(store: Store, cells: Sequence[CellPlan], parallel_trainings: int) -> None:
+    """Raise UsageError if the store's disk has too little space for the cells' models and checkpoints.
+
+    Args:
+        store: the space of an object store is not checked.
+        cells: the cells to make; without any, a finished sweep's report may be written as far as it fits.
+        parallel_trainings: number of cells that have checkpoints at the same time; 0 if none are written.
+    """
+    if store.files.local is None or not cells:
+        return
+    models = [weights for cell in cells if (weights := _full_bytes(cell, store))]
+    checkpoints = sum(sorted(models, reverse=True)[:parallel_trainings]) * CHECKPOINT_FACTOR
+    needed, free = MIN_FREE_BYTES + sum(models) + checkpoints, disk(store.files.local).free
+    if needed > free:
+        contents = f" ({count(len(models), 'fully fine-tuned model')} and their checkpoints)" if models else ""
+        raise UsageError(
+            f"storage {store.root!r} has {size(free)} free, and this sweep needs about {size(needed)}{contents}; free "
+            "some space, give another --storage, or train fewer models" + (" (LoRA's are small)" if models else "")
+        )
+
+
+def _full_bytes(cell: CellPlan, store: Store) -> int:
+    """Return the bytes of the weights that a cell will store; 0 for an adapter, or if the base's size is unknown."""
+    if cell.model is None or cell.recipe is None or cell.base.ref is None or store.has(cell.model):
+        return 0
+    if TRAINERS.get(cell.recipe.trainer).kind is not ModelKind.FULL:
+        return 0
+    return FLOAT32_FACTOR * weight_bytes(Path(cell.base.ref.location))

@@ -1,0 +1,63 @@
+"""Lists the training rows of a config that give evaluated problems away; needs neither a store nor a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError
+from raysweep.planning.sets import SetPlanner
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import Leak, SourceRow
+from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.leakage import LeakFinder
+
+
+@dataclass(frozen=True)
+class LeakingRow:
+    """A row that gives a problem away: which problem, by which rule, and the row's instruction."""
+
+    row_id: str
+    problem_set: str
+    task_id: str
+    rule: str
+    instruction: str
+
+
+@dataclass(frozen=True)
+class FoundLeaks:
+    """All leaks of a config. `rows`: how many rows were searched."""
+
+    leaks: tuple[LeakingRow, ...]
+    rows: int
+    drops: bool  # whether the config leaves such rows out
+
+
+def find_leaks(config: SweepConfig, report: Callable[[int], None]) -> FoundLeaks:
+    """Search the rows of a config's training source.
+
+    Args:
+        config: names the source and the evaluated problem sets.
+        report: called with the number of rows that were searched.
+
+    Raises:
+        UsageError: the config trains on nothing, or its files can't be read.
+    """
+    if config.training is None:
+        raise UsageError("the config has no `training:` section, so there are no rows to search")
+    plan = SetPlanner(config).leakage()
+    drops = config.training.decontaminate == "drop"
+    if plan is None:  # by construction the source's rows can't leak these problems
+        return FoundLeaks((), 0, drops)
+    finder = LeakFinder({name: PROBLEMS.create(spec) for name, spec in plan.problems})
+    found: list[LeakingRow] = []
+    number = 0
+    for number, row in enumerate(SOURCES.create(plan.rows.source).rows(), 1):
+        found += [_leaking(leak, row) for leak in finder.leaks([row])]
+        report(number)
+    return FoundLeaks(tuple(found), number, drops)
+
+
+def _leaking(leak: Leak, row: SourceRow) -> LeakingRow:
+    return LeakingRow(leak.row_id, leak.problem_set, leak.task_id, leak.rule, row.instruction)

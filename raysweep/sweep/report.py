@@ -1,0 +1,265 @@
+"""Computes a sweep's scores from its results, and writes its tables, figure and report into the sweep's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from raysweep.analysis.figures import effect_figure
+from raysweep.analysis.outcomes import outcome_tables
+from raysweep.analysis.report import Report, render_report
+from raysweep.analysis.sample_viewer import PairSamples
+from raysweep.analysis.score_book import Failure
+from raysweep.analysis.score_tables import failure_table, tables
+from raysweep.analysis.table import Table, to_csv, to_markdown
+from raysweep.analysis.trainings import training_table
+from raysweep.config.loading import to_yaml
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UnknownName, UsageError
+from raysweep.metrics.base import METRICS, CellLabels
+from raysweep.metrics.scores import METRIC_FAILED, scores_of
+from raysweep.records import Completion, PromptRow, Result, Score
+from raysweep.rows.parquet import UnreadableTable
+from raysweep.storage.backends import write_atomically
+from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
+from raysweep.sweep.report_facts import pair_outcomes, trainings
+from raysweep.sweep.report_notes import Line, execution_lines, limit_text, settings_lines
+from raysweep.sweep.report_order import order_of
+from raysweep.units import count
+
+if TYPE_CHECKING:
+    from raysweep.planning.plan import SweepPlan
+
+REPORT_VERSION = 5
+"""Increase it when the same results should give another report."""
+
+
+def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> tuple[list[Score], Path]:
+    """Compute the scores and write the report, unless both are up to date; return the scores and the report's path."""
+    report, stamp_file = folder.path / "report.html", folder.path / "analysed.json"
+    stamp = _stamp(folder, plan.config, errors)
+    complete = all(path.is_file() for path in (report, stamp_file, folder.path / "scores.parquet"))
+    if complete and stamp_file.read_text(errors="replace") == stamp:
+        with suppress(UnreadableTable):
+            return folder.scores(), report
+    scores = score(folder)
+    folder.write_scores(scores)
+    write_report(folder, plan.config, scores, errors, folder.path)
+    if not any(score.note.startswith(METRIC_FAILED) for score in scores):  # a mended metric is tried again
+        write_atomically(stamp_file, stamp)
+    folder.publish()
+    return scores, report
+
+
+def score(folder: SweepFolder) -> list[Score]:
+    """Return the scores of all cells with results; metrics that read prompts need the test set in the store too."""
+    scores: list[Score] = []
+    store = folder.store
+    for rows in _by_cell(folder.grid()).values():
+        cell = rows[0]
+        labels = CellLabels(cell.model, cell.recipe, cell.training_set, cell.seed)
+        judged = [row for row in rows if store.has(row.results)]
+        first_draws = [row for row in judged if not row.test_draw]
+        with_prompts = [row for row in first_draws if store.has(row.test_set)]
+        results = {(row.problem_set, row.perturbation): store.rows(row.results, Result) for row in first_draws}
+        prompts = {(row.problem_set, row.perturbation): store.rows(row.test_set, PromptRow) for row in with_prompts}
+        if results:
+            later = _later_draws(rows, judged)
+            scores += scores_of(
+                labels,
+                results,
+                prompts,
+                more_draws={name: [store.rows(row.results, Result) for row in draws] for name, draws in later.items()},
+                more_prompts={
+                    name: [store.rows(row.test_set, PromptRow) for row in draws]
+                    for name, draws in later.items()
+                    if all(store.has(row.test_set) for row in draws)
+                },
+            )
+    return scores
+
+
+def _later_draws(rows: Sequence[GridRow], judged: Sequence[GridRow]) -> dict[tuple[str, str], list[GridRow]]:
+    """Return the pairs of the second and later draws of each test set, if all its draws have results."""
+    draws: dict[tuple[str, str], list[GridRow]] = {}
+    for row in rows:
+        draws.setdefault((row.problem_set, row.perturbation), []).append(row)
+    return {
+        name: [row for row in set_rows if row.test_draw]
+        for name, set_rows in draws.items()
+        if all(row in judged for row in set_rows)
+    }
+
+
+def write_report(
+    folder: SweepFolder, config: SweepConfig, scores: Sequence[Score], errors: Mapping[str, str], target: Path
+) -> None:
+    """Write report.html, figure.svg, and the tables as Markdown and CSV, into `target`."""
+    order, failures = order_of(config), _failures(folder, errors)
+    text = render_report(
+        Report(
+            name=config.name,
+            title=config.report.title or config.name,
+            notice=config.report.notice,
+            limit=limit_text(config),
+            scores=scores,
+            order=order,
+            settings=[*settings_lines(config), *_leakage_lines(folder), *_execution_lines(folder, config)],
+            config_yaml=to_yaml(config),
+            failures=failures,
+            provenance=_provenance(folder),
+            samples=[] if config.report.samples_per_pair == 0 else list(_samples(folder)),
+            outcomes=pair_outcomes(folder),
+            trainings=trainings(folder, config),
+        ),
+        max_samples_per_pair=config.report.samples_per_pair,
+    )
+    out = target / "tables"
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(target / "report.html", text)
+    write_atomically(target / "figure.svg", effect_figure(scores, order, failures))
+    for table in _all_tables(folder, config, scores, failures):
+        write_atomically(out / f"{table.name}.md", to_markdown(table) + "\n")
+        write_atomically(out / f"{table.name}.csv", to_csv(table))
+
+
+def export(folder: SweepFolder, format: str, out: Path | None) -> str:
+    """Write a sweep's report or tables from its results; return the text to print: the tables, or the path.
+
+    Args:
+        folder: the sweep's folder.
+        format: html (the report), md or csv (its tables).
+        out: the folder to write into; None: the sweep's folder for html, and no file for tables.
+
+    Raises:
+        UsageError: the format is unknown, or the folder can't be written.
+    """
+    if format not in ("html", "md", "csv"):
+        raise UnknownName("format", format, ("html", "md", "csv"))
+    config = folder.config()
+    scores, errors = score(folder), folder.errors()
+    if out is not None:
+        _create_folder(out)
+    if format == "html":
+        target = out or folder.path
+        if out is None:
+            folder.write_scores(scores)
+        write_report(folder, config, scores, errors, target)
+        if out is None:
+            folder.publish()
+        return str(target / "report.html") if out else f"{folder}/report.html"
+    write = to_markdown if format == "md" else to_csv
+    shown = _all_tables(folder, config, scores, _failures(folder, errors))
+    texts = {table.name: write(table) for table in shown}
+    if out is None:
+        limit = [f"{'#' * (format == 'csv')} Limited run: {limit_text(config)}".strip()] if limit_text(config) else []
+        return "\n\n".join(limit + [text if format == "md" else f"# {name}\n{text}" for name, text in texts.items()])
+    for name, text in texts.items():
+        write_atomically(out / f"{name}.{format}", text + "\n")
+    return str(out)
+
+
+def _all_tables(
+    folder: SweepFolder, config: SweepConfig, scores: Sequence[Score], failures: Sequence[Failure]
+) -> list[Table]:
+    """Return the tables of scores, outcomes, trainings and failed cells."""
+    order, trained = order_of(config), trainings(folder, config)
+    return [
+        *tables(scores, order, failures),
+        *outcome_tables(pair_outcomes(folder), order),
+        *([training_table(trained, order)] if trained else []),
+        *([failure_table(failures)] if failures else []),
+    ]
+
+
+def _samples(folder: SweepFolder) -> Iterator[PairSamples]:
+    """Yield the prompts, completions and verdicts of each evaluation pair for the report's sample viewer."""
+    store = folder.store
+    prompts = cache(lambda key: store.rows(GridArtefact("test_set", key, ""), PromptRow))
+    for row in folder.grid():
+        if all(store.has(artefact) for artefact in (row.test_set, row.completions, row.results)):
+            yield PairSamples(
+                row.model,
+                row.training_set,
+                row.seed,
+                row.recipe,
+                row.problem_set,
+                row.test_name.removeprefix(f"{row.problem_set} "),
+                prompts(row.test_set_key),
+                store.rows(row.completions, Completion),
+                store.rows(row.results, Result),
+            )
+
+
+def _leakage_lines(folder: SweepFolder) -> list[Line]:
+    """Return the line on leaked training rows, from the newest run that looked for them."""
+    sentence = folder.leakage()
+    return [("leakage", sentence)] if sentence else []
+
+
+def _execution_lines(folder: SweepFolder, config: SweepConfig) -> list[Line]:
+    """Return the lines on execution, computed from the counts of all results of the sweep."""
+    distinct = {row.results_key: row.results for row in folder.grid()}
+    return execution_lines(config.execution, [folder.store.counts(results) for results in distinct.values()])
+
+
+def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:
+    """Return the failed cells with their errors."""
+    cells = _by_cell(folder.grid())
+    failed = {cell: rows[0] for cell, rows in cells.items() if cell in errors}
+    return [
+        Failure(r.model, r.recipe, r.training_set, r.seed, errors[cell].removeprefix(f"{cell}: "))
+        for cell, r in failed.items()
+    ]
+
+
+def _provenance(folder: SweepFolder) -> list[Line]:
+    """Return the lines on machine, versions, storage and time; empty before the first run."""
+    runs = folder.runs()
+    if not runs:
+        return []
+    last = runs[-1]
+    lines = [
+        ("machine", f"{last['cpus']} CPUs, {last['machine']}, Python {last['python']}"),
+        ("versions", ", ".join(f"{name} {number}" for name, number in last["versions"].items())),
+        ("storage", "artefacts by key, see grid.parquet in the sweep's folder"),
+    ]
+    working = [run for run in runs if run["cells"]]
+    total = sum(run["wall_seconds"] for run in working)
+    lines.append(("wall time", f"{total / 60:.1f} min over {count(len(working), 'run')} ({last['engine']} engine)"))
+    lines.append(("last run", str(last["started"])))
+    return lines
+
+
+def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) -> str:
+    """Return a hash of everything that determines the scores and the report: results, metrics, config, errors."""
+    has = folder.store.has
+    judged = sorted((row.results_key, has(row.test_set)) for row in folder.grid() if has(row.results))
+    metrics = [(name, METRICS.plugin_spec(name)) for name in METRICS.names()]
+    content = [REPORT_VERSION, yaml.safe_load(to_yaml(config)), judged, dict(errors), len(folder.runs()), metrics]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _create_folder(path: Path) -> None:
+    """Create a folder if it doesn't exist; raise UsageError if that fails or the folder isn't writable."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path} can't be a folder ({error.strerror}); give another one with --out") from None
+    if not os.access(path, os.W_OK):
+        raise UsageError(f"{path} can't be written; give another folder with --out")
+
+
+def _by_cell(rows: Sequence[GridRow]) -> dict[str, list[GridRow]]:
+    cells: dict[str, list[GridRow]] = {}
+    for row in rows:
+        cells.setdefault(row.cell, []).append(row)
+    return cells

@@ -1,0 +1,74 @@
+"""Reads what a report says beside the scores: outcomes of completions, and what trainings reported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from raysweep.analysis.outcomes import PairOutcomes
+from raysweep.analysis.trainings import Training
+from raysweep.config.schema import SweepConfig
+from raysweep.records import BASE
+from raysweep.rows.parquet import ROWS, count_values
+from raysweep.sweep.folder import GridRow, SweepFolder
+
+CUT_STOP = "length"
+"""Why a completion ended that was cut at the limit of new tokens; see `Completion.stop`."""
+PRE_TRAINING = "pre-training"
+
+
+def pair_outcomes(folder: SweepFolder, rows: Iterable[GridRow] | None = None) -> list[PairOutcomes]:
+    """Count the outcomes of each judged evaluation pair of a sweep; of `rows` only if given."""
+    store = folder.store
+    return [
+        PairOutcomes(
+            row.model,
+            row.recipe,
+            row.training_set,
+            row.seed,
+            row.problem_set,
+            row.perturbation,
+            count_values(store.use(row.results) / ROWS, "outcome"),
+            count_values(store.use(row.completions) / ROWS, "stop").get(CUT_STOP, 0)
+            if store.has(row.completions)
+            else None,
+        )
+        for row in (folder.grid() if rows is None else rows)
+        if store.has(row.results)
+    ]
+
+
+def trainings(folder: SweepFolder, config: SweepConfig) -> list[Training]:
+    """Return the trainings of a sweep whose models are in the store: each model's pre-training, then its cells."""
+    models = [model.name for model in config.models]
+    sets = [BASE, *(s.name for s in (config.training.sets if config.training else []))]
+    distinct = {row.model_key: row for row in folder.grid() if row.weights is not None}
+    rows = sorted(distinct.values(), key=lambda row: (models.index(row.model), sets.index(row.training_set)))
+    found = []
+    for row in rows:
+        counts = folder.store.counts(row.weights) if row.weights is not None else {}
+        if counts:
+            found.append(_training(row, counts, config))
+    return found
+
+
+def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> Training:
+    pretrained = next((model.pretrain for model in config.models if model.name == row.model), None)
+    is_base = row.model_stage == "base_model"
+    return Training(
+        model=row.model,
+        training_set=PRE_TRAINING if is_base else row.training_set,
+        recipe=pretrained.recipe if is_base and pretrained else row.recipe,
+        seed=None if is_base else row.seed,
+        rows=_whole(counts.get("rows")),
+        dropped=_whole(counts.get("rows_dropped")),
+        reasons={str(reason): int(number) for reason, number in dict(counts.get("dropped") or {}).items()},
+        steps=_whole(counts.get("steps")),
+        losses=tuple((int(step), float(loss)) for step, loss in counts.get("losses") or ()),
+        final_loss=float(counts.get("final_loss", math.nan)),
+    )
+
+
+def _whole(number: Any) -> int | None:
+    return None if number is None else int(number)

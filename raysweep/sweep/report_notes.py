@@ -1,0 +1,194 @@
+"""Words the lines of a report on the sweep's settings, on the execution of programs, and on leaked training rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from raysweep.analysis.score_book import labelled
+from raysweep.config.fields import SpecConfig
+from raysweep.config.models import RecipeConfig
+from raysweep.config.schema import ExecutionConfig, SweepConfig
+from raysweep.errors import UsageError
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.planning.models import prompt_lines
+from raysweep.planning.plan import LeakagePlan
+from raysweep.problems.base import PROBLEMS
+from raysweep.programs import Lane, Level
+from raysweep.records import Leak
+from raysweep.registry import Registry
+from raysweep.storage.store import Store
+from raysweep.sweep.report_order import words_of
+from raysweep.training_sets.base import SOURCES
+from raysweep.units import count, share
+
+Line = tuple[str, str]
+"""A label and its text."""
+
+
+def settings_lines(config: SweepConfig) -> list[Line]:
+    """Return the lines on seeds, perturbations, data, recipes, generation, evaluation pairs and limits."""
+    return [
+        ("seed", str(config.seed)),
+        ("training seeds", ", ".join(map(str, config.seeds or [config.seed]))),
+        *_perturbations(config),
+        *_data(config),
+        *((f"recipe {name}", _recipe(recipe)) for name, recipe in config.recipes.items()),
+        *_evaluation(config),
+    ]
+
+
+def _perturbations(config: SweepConfig) -> Iterator[Line]:
+    sets = config.training.sets if config.training else []
+    for name in dict.fromkeys([*config.evaluation.perturbations, *(entry.perturbation for entry in sets)]):
+        label = labelled(name, {name: words_of(config, name)})
+        try:
+            method = PERTURBATIONS.create(config.perturbation(name))
+        except UsageError:  # the report may be written on a machine without a translator
+            yield (
+                labelled(name, {name: words_of(config, name)}),
+                PERTURBATIONS.get(config.perturbation(name).name).title,
+            )
+            continue
+        if method.level != "none":
+            parts = (method.title, f"strength {method.strength:g}", method.rate_text())
+            yield label, ", ".join(filter(None, parts))
+    if config.evaluation.compat:
+        yield "compat", f"{config.evaluation.compat}: its code perturbs the test prompts, without regard to strengths"
+
+
+def _data(config: SweepConfig) -> Iterator[Line]:
+    for model in config.models:
+        if model.pretrain is not None:
+            yield f"pre-training rows of {model.name}", _spec(SOURCES, model.pretrain.source, config.seed)
+    if config.training is not None:
+        yield "training rows", _spec(SOURCES, config.training.source, config.seed)
+    for problems in config.evaluation.problems:
+        own = f"{problems.label}: " if problems.own_name else ""
+        yield "problems", own + _spec(PROBLEMS, problems, config.seed)
+    if config.evaluation.limit is not None:
+        yield "limit", f"the first {count(config.evaluation.limit, 'problem')} of every set"
+
+
+def limit_text(config: SweepConfig) -> str:
+    """Return the sentence that a limited run begins with; empty if all problems are judged."""
+    if config.evaluation.limit is None:
+        return ""
+    return f"judged on the first {count(config.evaluation.limit, 'problem')} of every problem set, not on all."
+
+
+def _spec(registry: Registry[Any], spec: SpecConfig, seed: int) -> str:
+    """Return a spec's name and arguments as text; a missing argument `world` is the sweep's seed."""
+    args = {**spec.spec(registry, seed).args, **(spec.model_extra or {})}  # paths as written in the config
+    return ", ".join([spec.name, *(f"{name} {value}" for name, value in args.items())])
+
+
+def _recipe(recipe: RecipeConfig) -> str:
+    length = count(recipe.steps, "step") if recipe.steps else f"{recipe.epochs:g} epoch{'s' * (recipe.epochs != 1)}"
+    return (
+        f"{recipe.trainer}, learning rate {recipe.lr:g}, {length} of {recipe.batch_size} rows, "
+        f"clean rehearsal share {recipe.rehearsal:g}, {recipe.precision}"
+    )
+
+
+def _evaluation(config: SweepConfig) -> Iterator[Line]:
+    evaluation = config.evaluation
+    sampling = "greedy" if evaluation.temperature == 0 else f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}"
+    yield "generation", f"{sampling}, {evaluation.samples} per prompt, at most {evaluation.max_new_tokens} tokens"
+    if evaluation.draws > 1:
+        yield "draws", f"{evaluation.draws} of each perturbation; numbers are means over all of them"
+    yield "evaluation pairs", evaluation.pairs if isinstance(evaluation.pairs, str) else "as listed in the config"
+    yield "prompts", "; ".join(prompt_lines(config))
+    for problems in evaluation.problems:
+        limits = config.execution.limits(PROBLEMS.get(problems.name).limits)
+        factor = config.execution.reference_factor
+        reference = f", or {factor:g} times its reference solution's time if that is less" if factor else ""
+        yield (
+            f"limits of a program on {problems.label}",
+            f"{limits.timeout:g} s of effective time{reference}, {limits.wall_factor:g} times that in all, "
+            f"{limits.memory_mib} MiB of memory, {limits.output_kib} KiB of output",
+        )
+
+
+TOTALS = ("rows", "programs_run", "near_limit", "audited", "audit_differences")
+
+
+def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]) -> list[Line]:
+    """Return the lines on isolation, lanes, completions that were not run, verdicts near the limit, and audits.
+
+    Args:
+        config: the config's section, with the required level and the lane.
+        counts: the counts of each results artefact, see `raysweep.stages.judging`; counts in the form of an older
+            version are left out.
+    """
+    usable = [manifest for manifest in counts if manifest.get("rows") and "levels" in manifest]
+    if not usable:
+        return []
+    totals = {name: sum(int(manifest.get(name, 0)) for manifest in usable) for name in TOTALS}
+    levels, lanes = (_summed(usable, name) for name in ("levels", "lanes"))
+    rows, shared = totals["rows"], lanes[Lane.SHARED]
+    return [
+        ("isolation", f"level {_levels(levels, rows)}; required: {config.require}"),
+        ("lane", f"{config.lane}; {share(shared, rows)} of verdicts are from processes that programs shared"),
+        ("completions that were not run", f"{share(rows - totals['programs_run'], rows)} of {rows:,}: {_EQUAL}"),
+        (
+            "verdicts near the limit",
+            f"{share(totals['near_limit'], rows)} took half of the limit or more, stopped programs included",
+        ),
+        *_audits(shared, totals["audited"], totals["audit_differences"]),
+    ]
+
+
+_EQUAL = "an equal program had been run, in this sweep or in another"
+
+
+def _summed(counts: Sequence[Mapping[str, Any]], name: str) -> Counter[str]:
+    """Return the sum of the counters that stand under `name` in each of the counts."""
+    total: Counter[str] = Counter()
+    for manifest in counts:
+        total.update({key: int(number) for key, number in dict(manifest.get(name) or {}).items()})
+    return total
+
+
+def _levels(levels: Counter[str], rows: int) -> str:
+    """Return the level if there is one only; otherwise each level with its share, the lowest first."""
+    present = [level for level in Level if levels[level]]
+    if len(present) == 1:
+        return present[0].value
+    return ", ".join(f"{level.value} ({share(levels[level], rows)})" for level in present)
+
+
+def _audits(shared: int, audited: int, differences: int) -> Iterator[Line]:
+    """Yield the line on the audit of verdicts from shared processes, if there are such verdicts."""
+    if not shared:
+        return
+    if not audited:
+        yield "audit", f"each of the {count(shared, 'shared verdict')} had a 1 % chance of a check; none was drawn"
+        return
+    outcome = "no verdict differed" if not differences else f"{count(differences, 'verdict')} differed"
+    checked = f"{audited:,} of {count(shared, 'shared verdict')} ({share(audited, shared)})"
+    yield "audit", f"{checked} were checked in a separate process; {outcome}"
+
+
+def leakage_text(config: SweepConfig, plan: LeakagePlan | None, store: Store) -> str:
+    """Return a sentence on the leaked training rows: how many, by which rules, kept or left out.
+
+    It is empty if the sweep doesn't look for leaks, or has not done so yet.
+    """
+    if plan is None or config.training is None or not store.has(plan.node):
+        return ""
+    leaks = store.rows(plan.node, Leak)
+    rows, problems = {leak.row_id for leak in leaks}, {(leak.problem_set, leak.task_id) for leak in leaks}
+    treatment = (
+        "left out" if config.training.decontaminate == "drop" else "kept (training.decontaminate: drop leaves them out)"
+    )
+    total = int(store.counts(plan.node)["rows"])
+    if not rows:
+        return f"none of {count(total, 'training row')} gives an evaluated problem away"
+    rules = ", ".join(f"{number} by {rule}" for rule, number in Counter(leak.rule for leak in leaks).most_common())
+    give, they = ("gives", "it is") if len(rows) == 1 else ("give", "they are")
+    return (
+        f"{len(rows):,} of {count(total, 'training row')} {give} {count(len(problems), 'evaluated problem')} away "
+        f"({rules}); {they} {treatment}; `raysweep leaks CONFIG` lists them"
+    )

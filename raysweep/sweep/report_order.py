@@ -1,0 +1,58 @@
+"""The order of names in a sweep's tables, and plain words for the codes among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raysweep.analysis.score_book import Order
+from raysweep.config.schema import SweepConfig, TrainingSetConfig
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.records import BASE, CLEAN
+
+MEMBERS_IN_WORDS = 2
+"""A mix of the config is described by its members up to this number, and by their number beyond."""
+
+
+def order_of(config: SweepConfig) -> Order:
+    """Return the order in which the config lists models, training sets and test sets, with words for their codes."""
+    sets = config.training.sets if config.training else []
+    tests = config.evaluation.perturbations
+    mixes = {name: len(_members(config, name)) for name in tests}
+    named = dict.fromkeys((*tests, *(member for name in tests for member in _members(config, name))))
+    return Order(
+        models=tuple(model.name for model in config.models),
+        training_sets=(BASE, *(s.name for s in sets)),
+        problem_sets=tuple(problems.label for problems in config.evaluation.problems),
+        perturbations=tuple(tests),
+        headline=config.report.headline or "",
+        mixes=tuple(name for name in sorted(tests, key=lambda name: -mixes[name]) if mixes[name]),
+        words={name: words_of(config, name) for name in named if name != CLEAN},
+        training_words={s.name: _training_words(config, s) for s in sets if s.name != CLEAN},
+        trained_with={s.name: s.perturbation for s in sets},
+        draws=config.evaluation.draws,
+    )
+
+
+def words_of(config: SweepConfig, name: str) -> str:
+    """Return a few plain words for a perturbation of the config: ``neighbouring keys`` for C1."""
+    kind = PERTURBATIONS.get(config.perturbation(name).name)
+    members = _members(config, name)
+    if name not in config.perturbations or not members:
+        return kind.in_words()
+    if len(members) > MEMBERS_IN_WORDS:
+        return f"{kind.in_words()} of {len(members)} methods"
+    return f"{kind.in_words()} of {' and '.join(words_of(config, member) for member in members)}"
+
+
+def _training_words(config: SweepConfig, wanted: TrainingSetConfig) -> str:
+    """Return plain words for a training set: its perturbation, with the share of perturbed rows and the size."""
+    words = "clean prompts" if wanted.perturbation == CLEAN else words_of(config, wanted.perturbation)
+    words = f"{100 * wanted.ratio:g} % {words}" if wanted.ratio != 1 else words
+    return f"{words}, {wanted.size:g} times the rows" if wanted.size != 1 else words
+
+
+def _members(config: SweepConfig, name: str) -> Sequence[str]:
+    """Return the methods of a mix; empty for another perturbation."""
+    spec = config.perturbation(name)
+    members = spec.args.get("members", getattr(PERTURBATIONS.get(spec.name), "members", ()))
+    return tuple(map(str, members))

@@ -1,0 +1,90 @@
+"""A sweep's completions with their prompts and verdicts: as a samples file, and as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import UsageError
+from raysweep.records import Completion, PromptRow, Result
+from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
+from raysweep.tools.samples.format import passed_or_none, result_text
+
+if TYPE_CHECKING:
+    import pandas
+
+PAIR = ("model", "recipe", "training_set", "seed", "problem_set", "perturbation")
+SAMPLE = ("draw", "task_id", "sample", "prompt", "clean_prompt", "completion", "stop", "tokens")
+VERDICT = ("passed", "outcome", "detail", "seconds")
+
+
+def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
+    """Return all judged completions of a sweep as a table; see `raysweep.load_samples`."""
+    import pandas
+
+    prompts = cache(
+        lambda key: {row.task_id: row for row in folder.store.rows(GridArtefact("test_set", key, ""), PromptRow)}
+    )
+    rows = []
+    for pair in _judged_pairs(folder):
+        shown = prompts(pair.test_set_key) if folder.store.has(pair.test_set) else {}
+        for completion, result in _judged(folder, pair):
+            prompt = shown.get(completion.task_id)
+            rows.append(
+                {
+                    **{name: getattr(pair, name) for name in PAIR},
+                    "draw": pair.test_draw,
+                    "task_id": completion.task_id,
+                    "sample": completion.sample,
+                    "prompt": prompt.prompt if prompt else "",
+                    "clean_prompt": prompt.clean_prompt if prompt else "",
+                    "completion": completion.text,
+                    "stop": completion.stop,
+                    "tokens": completion.tokens,
+                    "passed": passed_or_none(result.outcome),
+                    "outcome": result.outcome,
+                    "detail": result.detail,
+                    "seconds": result.seconds,
+                }
+            )
+    return pandas.DataFrame(rows, columns=[*PAIR, *SAMPLE, *VERDICT]).astype({"passed": "boolean"})
+
+
+def write_samples(folder: SweepFolder, out: Path) -> None:
+    """Write a sweep's completions with their verdicts as JSONL; raise UsageError if the file can't be written."""
+    lines = [json.dumps(line) + "\n" for pair in _judged_pairs(folder) for line in _file_rows(folder, pair)]
+    try:
+        out.write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{out} can't be written ({error.strerror}); choose another file") from None
+
+
+def _file_rows(folder: SweepFolder, row: GridRow) -> Iterator[dict[str, Any]]:
+    """Yield the completions of an evaluation pair as rows of a samples file."""
+    for completion, verdict in _judged(folder, row):
+        yield {
+            "task_id": completion.task_id,
+            "completion": completion.text,
+            "model": row.model,
+            "training_set": row.training_set,
+            "problem_set": row.problem_set,
+            "perturbation": row.perturbation,
+            "draw": row.test_draw,
+            "sample": completion.sample,
+            "passed": passed_or_none(verdict.outcome),
+            "result": result_text(verdict.outcome, verdict.detail),
+        }
+
+
+def _judged_pairs(folder: SweepFolder) -> list[GridRow]:
+    return [row for row in folder.grid() if folder.store.has(row.results) and folder.store.has(row.completions)]
+
+
+def _judged(folder: SweepFolder, row: GridRow) -> Iterator[tuple[Completion, Result]]:
+    """Yield the completions of an evaluation pair, each with its verdict."""
+    verdicts = {(result.task_id, result.sample): result for result in folder.store.rows(row.results, Result)}
+    for completion in folder.store.rows(row.completions, Completion):
+        yield completion, verdicts[completion.task_id, completion.sample]

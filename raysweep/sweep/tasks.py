@@ -1,0 +1,137 @@
+"""Turns missing artefacts into an engine's tasks and runs them: first those that cells share, then the cells."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from raysweep.config.schema import SweepConfig
+from raysweep.engine.attempts import Recovery
+from raysweep.engine.base import Context, Engine, EngineSettings, Task
+from raysweep.engine.progress import ProgressFile, read_activities
+from raysweep.errors import UnknownName
+from raysweep.pipeline import make_cell, make_shared
+from raysweep.planning.missing import by_cell, walk
+from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.guards import mark_stopped_on_error
+
+ENGINES = ("local", "ray")
+Watch = Callable[[SweepFolder, Sequence[str]], AbstractContextManager[None]]
+"""Shows progress while the engine works; called with the sweep's folder and the ids of the tasks."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how to run a sweep; none of it is part of a key."""
+
+    storage: str | None = None  # None: $RAYSWEEP_STORAGE, else ./raysweep-store
+    engine: str = "ray"  # ray | local
+    address: str | None = None  # of a running Ray
+    watch: Watch | None = None
+    fail_fast: bool = False  # the first failed cell stops the others
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise UnknownName("engine", self.engine, ENGINES)
+
+
+def make(
+    config: SweepConfig,
+    missing_artefacts: Sequence[ArtefactPlan],
+    folder: SweepFolder,
+    options: RunOptions,
+) -> dict[str, str]:
+    """Have an engine make the missing artefacts: first those that cells share, then those of the cells.
+
+    Args:
+        config: the sweep's config.
+        missing_artefacts: those of cells and those that cells share, dependencies first.
+        folder: the sweep's folder.
+        options: where and how to run.
+
+    Returns:
+        The errors by task id, including one for each cell that can't start because a dependency failed.
+    """
+    recovery = config.recovery
+    folder.progress.remove_folder()
+    may_exit = options.engine == "ray"
+    attempts = Recovery(recovery.retries, recovery.backoff_seconds, recovery.stall_seconds, may_exit)
+    context = Context(folder.store.root, folder.name, config.checkpoint_every, attempts, config.execution.sandbox)
+    shared = shared_tasks(missing_artefacts, context)
+    cell_tasks = _cell_tasks(missing_artefacts, context)
+    settings = EngineSettings(config.resources, config.ray, attempts, folder.files, options.address, options.fail_fast)
+    ids = [task.id for task in [*shared, *cell_tasks]]
+    watch = options.watch(folder, ids) if options.watch else nullcontext()
+    with watch, mark_stopped_on_error(folder), _engine(options.engine, settings) as engine:
+        engine.check([*shared, *cell_tasks])
+        errors = engine.make_shared(shared)
+        blocked = _blocked(cell_tasks, errors)
+        for cell, error in blocked.items():
+            ProgressFile(folder.progress, cell).fail(error)
+        ready = [task for task in cell_tasks if task.id not in blocked]
+        stop = bool(errors) and options.fail_fast
+        errors = {**errors, **blocked, **({} if stop else engine.run_cells(ready))}
+    reported = {name: activity.error for name, activity in read_activities(folder.progress).items() if activity.error}
+    return {name: reported.get(name, error) for name, error in errors.items()}
+
+
+def shared_tasks(missing_artefacts: Sequence[ArtefactPlan], context: Context) -> list[Task]:
+    """Return the tasks of the artefacts that cells share, dependencies first, trainings as early as possible.
+
+    Plans with the same task id become one task.
+    """
+    shared = [plan for plan in missing_artefacts if not isinstance(plan, CellArtefactPlan)]
+    ids, keys = {plan.task for plan in shared}, {plan.node.key for plan in shared if plan.node}
+    groups: dict[str, list[ArtefactPlan]] = {}
+    for plan in walk([*(plan for plan in shared if plan.workers), *shared]):
+        if plan.node and plan.node.key in keys:
+            groups.setdefault(plan.task, []).append(plan)
+    return [
+        Task(
+            name,
+            functools.partial(make_shared, plans, context),
+            max(plan.workers for plan in plans),
+            _dependencies(plans, ids - {name}),
+            any(plan.uses_other_processes for plan in plans),
+        )
+        for name, plans in groups.items()
+    ]
+
+
+def _cell_tasks(missing_artefacts: Sequence[ArtefactPlan], context: Context) -> list[Task]:
+    """Return one task for each cell; it depends on the tasks that make the shared inputs of its missing artefacts."""
+    shared = {plan.task for plan in missing_artefacts if not isinstance(plan, CellArtefactPlan)}
+    return [
+        Task(
+            cell.cell.id,
+            functools.partial(make_cell, cell, context),
+            cell.recipe.workers if cell.recipe else 0,
+            _dependencies(plans, shared),
+        )
+        for cell, plans in by_cell(missing_artefacts)
+    ]
+
+
+def _dependencies(plans: Sequence[ArtefactPlan], missing_tasks: Collection[str]) -> tuple[str, ...]:
+    """Return the ids of those of the missing tasks that make direct inputs of the plans, in the plans' order."""
+    names = [item.task for plan in plans for item in plan.inputs if item.node is not None]
+    return tuple(dict.fromkeys(name for name in names if name in missing_tasks))
+
+
+def _blocked(cells: Sequence[Task], errors: Mapping[str, str]) -> dict[str, str]:
+    """Return an error for each cell that can't start because one of its dependencies failed, by the cell's id."""
+    failed = {task.id: name for task in cells for name in reversed(task.after) if name in errors}
+    return {cell: f"not started: {name} failed: {errors[name]}" for cell, name in failed.items()}
+
+
+def _engine(name: str, settings: EngineSettings) -> Engine:
+    if name == "local":
+        from raysweep.engine.local import LocalEngine
+
+        return LocalEngine(settings)
+    from raysweep.engine.ray.tuning import RayEngine
+
+    return RayEngine(settings)

@@ -1,0 +1,12 @@
+"""Attacks one model with small changes of its prompts, and compares them with random ones (`raysweep attack`).
+
+Begin with run.py; docs/attack.md has the threat model and what the numbers mean.
+
+    run.py           attacks a model problem by problem, resumes, and computes rates and failures
+    search.py        searches one prompt for a change, at random or with textattack, and makes the change smaller
+    queries.py       sends variants of one prompt to the model within the budget, and records the reactions
+    word_changes.py  finds, counts, applies and reverts the word edits between two texts
+    word_attack.py   runs textattack's attack on words: its goal and its constraints
+    transformation.py wraps raysweep's perturbations as textattack transformations
+    importance.py    searches by word importance, as a textattack search method for small budgets
+"""

@@ -1,0 +1,257 @@
+"""Attacks one model problem by problem, and the same problems with as many random perturbations (`raysweep attack`).
+
+The store receives each problem's result as soon as it is finished, under a key of everything that it depends on. After
+an interruption the same command resumes with the next problem. A row has the number of queries up to the first
+failure, so that one run also gives the numbers for every smaller budget, and for a single random perturbation.
+
+Not covered: the native prompt format of fine-tuned models (name their template with ``--prompt-format``), and more than
+one completion of a prompt.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import math
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from raysweep.engine.local import LocalStages
+from raysweep.engine.progress import ProgressFile
+from raysweep.engine.services import ModelService
+from raysweep.errors import RaysweepError, UnknownName, UsageError
+from raysweep.generators.base import BATCH_SIZE, GENERATORS, TRANSFORMERS, names_a_generator
+from raysweep.machine import versions
+from raysweep.models.loading import fingerprint, resolve
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.planning.keys import method_spec
+from raysweep.problems.base import ProblemSet
+from raysweep.programs import Outcome
+from raysweep.prompts.regions import protected_words
+from raysweep.prompts.templates import NATIVE, Prompter, PromptTemplate, check_template
+from raysweep.records import Decoding, GenerationRequest, ModelRef, Problem, Spec
+from raysweep.rows.parquet import ROWS, write_rows
+from raysweep.seeding import DEFAULT_SEED
+from raysweep.stats.intervals import mean_interval
+from raysweep.storage.artefacts import Node
+from raysweep.storage.blocks import Blocks
+from raysweep.storage.leases import Holder
+from raysweep.storage.store import Store
+from raysweep.tools.attack.queries import AttackLimits, AttackOutcome, AttackResult, Reaction, Target
+from raysweep.tools.attack.search import RANDOM, SEARCHES, attack
+from raysweep.trainers.base import Recipe
+
+log = logging.getLogger("raysweep")
+
+STAGE = "attack"
+_ONE_DRAW = 2
+"""Number of queries for one random perturbation of a problem: the clean prompt and the first draw."""
+
+
+@dataclass(frozen=True)
+class AttackJob:
+    """The model, the problems and the settings of an attack."""
+
+    model: str  # a folder, a hub id, or a generator that needs no weights
+    problem_set: ProblemSet
+    methods: tuple[Spec, ...]  # perturbations
+    limits: AttackLimits
+    search: str  # a strategy of `raysweep.tools.attack.search`
+    prompt_format: str = "raw"
+    template: str = Recipe.template
+    max_new_tokens: int = Decoding().max_new_tokens
+    limit: int | None = None
+    seed: int = DEFAULT_SEED
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if self.search not in SEARCHES:
+            raise UnknownName("search", self.search, SEARCHES)
+        check_template(self.prompt_format, (NATIVE,))
+        check_template(self.template)
+        if not self.methods:
+            raise UsageError("--methods names no perturbation; give some, as in C1,C2,C3")
+        for method in self.methods:
+            PERTURBATIONS.create(method)
+
+    @property
+    def decoding(self) -> Decoding:
+        """Greedy decoding, so that a prompt has one answer."""
+        return Decoding(self.max_new_tokens, seed=self.seed)
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """The problems to attack."""
+        return self.problem_set.problems()[: self.limit]
+
+    def prompter(self, model: ModelRef | None) -> Prompter:
+        """Return what builds the model's prompts; `model` is None for a generator without weights.
+
+        Raises:
+            UsageError: the prompt format needs a tokenizer, and there is none.
+        """
+        prompter = Prompter(self.prompt_format, False, PromptTemplate(self.template))
+        if not prompter.shown.needs_tokenizer:
+            return prompter
+        if model is None:
+            raise UsageError(f"{self.model} has no tokenizer, which the template {prompter.shown.name!r} needs")
+        from raysweep.models.loading import load_tokenizer
+
+        return replace(prompter, template=replace(prompter.template, tokenizer=load_tokenizer(model)))
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """pass@1, the mean over problems, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def rate_under(rows: Sequence[AttackResult], budget: int) -> Rate:
+    """Return pass@1, counting a problem as failed if an attack with this budget makes the model fail."""
+    passed = [float(row.outcome != AttackOutcome.SKIPPED and not 0 < row.found_after <= budget) for row in rows]
+    low, high = mean_interval(passed)
+    return Rate(sum(passed) / len(passed) if passed else math.nan, low, high)
+
+
+def rate_of_one_draw(rows: Sequence[AttackResult], budget: int) -> Rate:
+    """Return pass@1 with one random perturbation of each prompt, as in an evaluation: the first random draw.
+
+    Args:
+        rows: of the random strategy; a prompt that no draw changes counts as solved or failed without a change.
+        budget: the budget of these rows. The rate is NaN if it allowed no draw.
+    """
+    return rate_under(rows, _ONE_DRAW) if budget >= _ONE_DRAW else Rate(math.nan, math.nan, math.nan)
+
+
+def failures_under(rows: Sequence[AttackResult], budget: int) -> int:
+    """Return the number of problems that the model solves clean and fails under an attack with this budget."""
+    return sum(0 < row.found_after <= budget for row in rows)
+
+
+def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None]) -> list[AttackResult]:
+    """Attack a model with the job's search and at random; return the rows of both strategies.
+
+    Args:
+        job: the model, the problems and the settings.
+        store: stores the rows; the rows of an attack that it has already are read from it.
+        report_done: called with the number of finished problems.
+
+    Raises:
+        UsageError: the model can't be found, or textattack is needed and not installed.
+        RaysweepError: a program could not be judged.
+    """
+    if job.search != RANDOM:
+        from raysweep.perturbations.textattack.loading import require_textattack
+
+        try:
+            require_textattack()
+        except UsageError as error:
+            raise UsageError(f"{error}; without it, --search {RANDOM} draws changes at random") from None
+    model, identity = _model(job)
+    node = Node(STAGE, 1, _spec(job, identity), (), f"attack on {job.model}, {job.problem_set.name}")
+    store.require_writable()
+    with store.making(node, lambda: store.has(node), _log_wait) as missing:
+        if missing:
+            rows = _attack_problems(job, model, store, node, report_done)
+            with store.writing(node) as draft:
+                write_rows(draft.folder / ROWS, AttackResult, rows, ["task_id", "strategy"])
+                draft.counts = {"rows": len(rows), "queries": sum(row.queries for row in rows)}
+    stored = {(row.task_id, row.strategy): row for row in store.rows(node, AttackResult)}
+    return [stored[problem.task_id, name] for name in _strategies(job) for problem in job.problems]
+
+
+def _attack_problems(
+    job: AttackJob, model: ModelRef | None, store: Store, node: Node, report_done: Callable[[int], None]
+) -> list[AttackResult]:
+    """Attack the problems that no earlier run has finished; return the rows of all problems."""
+    blocks = Blocks(store.unfinished(node), AttackResult)
+    finished = blocks.read()
+    progress = ProgressFile(store.unfinished(node).below("progress"), STAGE)
+    methods, prompter = [PERTURBATIONS.create(method) for method in job.methods], job.prompter(model)
+    with LocalStages() as stages, ModelService(stages, store, progress) as service:
+        for done, problem in enumerate(job.problems):
+            report_done(done)
+            judge = ModelJudge(job, problem, model, service, prompter)
+            target = Target(problem.task_id, tuple(job.problem_set.segments(problem)), protected_words(problem.prompt))
+            for strategy in _strategies(job):
+                key = f"{problem.task_id}/{strategy}"
+                if key not in finished:
+                    finished[key] = attack(target, methods, judge, job.limits, strategy=strategy, seed=job.seed)
+                    blocks.add({key: finished[key]})
+    return list(finished.values())
+
+
+class ModelJudge:
+    """A `Judge` for one problem: completes prompts in a batch, runs the programs, and caches the answers."""
+
+    def __init__(
+        self, job: AttackJob, problem: Problem, model: ModelRef | None, service: ModelService, prompter: Prompter
+    ) -> None:
+        self._job, self._problem, self._model, self._service = job, problem, model, service
+        self._prompter = prompter
+        self._answers: dict[str, tuple[str, bool]] = {}  # (completion, passed) by prompt
+
+    def __call__(self, prompts: Sequence[str]) -> list[Reaction]:
+        """Return the reactions to prompts; the first prompt of the first call must be the clean one.
+
+        Raises:
+            RaysweepError: a program could not be judged.
+        """
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._answers]
+        requests = [self._request(prompt) for prompt in new]
+        generator = Spec(self._job.model if self._model is None else TRANSFORMERS)
+        completions = self._service.generate(self._model, requests, self._job.decoding, generator)
+        programs = [self._problem.assemble(completion.text) for completion in completions]
+        verdicts = self._service.execute(programs, self._job.problem_set.limits)
+        for prompt, completion, verdict in zip(new, completions, verdicts, strict=True):
+            if verdict.outcome is Outcome.HARNESS_ERROR:
+                raise RaysweepError(f"a program could not be judged: {verdict.detail}; run the same command again")
+            self._answers[prompt] = completion.text, verdict.outcome is Outcome.PASSED
+        return [self._reaction(prompt) for prompt in prompts]
+
+    def _reaction(self, prompt: str) -> Reaction:
+        clean, _ = next(iter(self._answers.values()))
+        text, passed = self._answers[prompt]
+        return Reaction(passed, 1 - difflib.SequenceMatcher(None, clean, text, autojunk=False).ratio())
+
+    def _request(self, prompt: str) -> GenerationRequest:
+        return self._prompter.request(f"{self._problem.task_id}/{len(self._answers)}", self._problem, prompt)
+
+
+def _strategies(job: AttackJob) -> list[str]:
+    return list(dict.fromkeys([job.search, RANDOM]))
+
+
+def _model(job: AttackJob) -> tuple[ModelRef | None, Mapping[str, Any]]:
+    """Return the model (None for a generator without weights) and its fingerprint for the key."""
+    if names_a_generator(job.model):
+        return None, {"generator": job.model, **GENERATORS.plugin_spec(job.model)}
+    ref = resolve(job.model, None, job.trust_remote_code).ref()
+    return ref, {**fingerprint(ref), **GENERATORS.get(TRANSFORMERS).fingerprint(ref.dtype, BATCH_SIZE)}
+
+
+def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything that the rows depend on, for the key."""
+    return {
+        "model": identity,
+        "problems": {"name": job.problem_set.name, **job.problem_set.fingerprint()},
+        "limits": asdict(job.problem_set.limits),
+        "python": platform.python_version(),
+        "methods": [method_spec(method) for method in job.methods],
+        "reach": asdict(job.limits),
+        "search": job.search,
+        "textattack": versions(("textattack",)) if job.search != RANDOM else {},
+        "prompt": {"format": job.prompt_format, "template": job.template, "max_new_tokens": job.max_new_tokens},
+        "limit": job.limit,
+        "seed": job.seed,
+    }
+
+
+def _log_wait(holder: Holder | None) -> None:
+    if holder is not None:
+        log.info("waiting for %s, which runs the same attack", holder)

@@ -1,0 +1,181 @@
+"""Runs textattack's attack on the words of one prompt: makes the tests fail with a small change that leaves code alone.
+
+Here are its goal and its two constraints; its transformations are in `raysweep.tools.attack.transformation`, its search
+for small budgets in `raysweep.tools.attack.importance`. `Queries` sends prompts to the model and counts them:
+textattack's own count includes repeated prompts, and its cache is shared by tasks with equal texts, so neither is used.
+
+Not covered by `keep_code`: transformations that choose the words to change themselves (``WordInnerSwapRandom``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+from raysweep.perturbations.base import Perturbation
+from raysweep.perturbations.textattack.loading import load_textattack
+from raysweep.perturbations.textattack.words import Split, free_words, split_by_last_function
+from raysweep.tools.attack.importance import word_importance
+from raysweep.tools.attack.queries import Queries, Reaction
+from raysweep.tools.attack.transformation import as_transformation
+
+CANDIDATES = 24
+"""Candidates for each word and method."""
+BEAM_WIDTH = 4
+FAILURE_SCORE = 1.0
+"""The score of a text under which the model fails; all other scores are lower."""
+DISTANCE_WEIGHT = 0.9
+"""The score of a text that the model still solves, for an answer as far as possible from the clean one."""
+
+
+def search_words(queries: Queries, methods: Sequence[Perturbation], strategy: str, seed: int) -> None:
+    """Try variants of a prompt until the model fails, the budget is used up, or no variant is left.
+
+    Args:
+        queries: of the prompt; they record what the search finds.
+        methods: the perturbations that change words.
+        strategy: ``greedy`` or ``beam``.
+        seed: of the candidates.
+
+    Raises:
+        UsageError: textattack isn't installed.
+    """
+    load_textattack()
+    from textattack import Attack
+    from textattack.search_methods import BeamSearch
+    from textattack.transformations import CompositeTransformation
+
+    segments = queries.target.segments
+    transformations = [
+        as_transformation(method, candidates=CANDIDATES, seed=seed, split=lambda _: segments) for method in methods
+    ]
+    search = word_importance(queries, seed) if strategy == "greedy" else BeamSearch(BEAM_WIDTH)
+    constraints = [keep_code(lambda _: segments), small_change(queries)]
+    attack = Attack(tests_fail(queries), constraints, CompositeTransformation(transformations), search)
+    attack.attack(queries.target.prompt, queries.target.task_id)
+
+
+def tests_fail(queries: Queries) -> Any:
+    """Return the ``GoalFunction`` "the tests fail" on one prompt; raise UsageError if textattack isn't installed."""
+    return _goal_class()(queries)
+
+
+def small_change(queries: Queries) -> Any:
+    """Return the ``Constraint`` that a text differs from the clean prompt by no more than the limits allow.
+
+    Raises:
+        UsageError: textattack isn't installed.
+    """
+    return _small_change_class()(queries)
+
+
+def keep_code(split: Split = split_by_last_function) -> Any:
+    """Return the ``PreTransformationConstraint`` that only words of natural language may be changed.
+
+    Args:
+        split: splits a prompt into natural language and code; the default is the split of raysweep's perturbations.
+
+    Raises:
+        UsageError: textattack isn't installed.
+    """
+    return _keep_code_class()(split)
+
+
+@cache
+def _goal_class() -> Any:
+    load_textattack()
+    from textattack.goal_functions import GoalFunction
+
+    result_class = _result_class()
+
+    class TestsFail(GoalFunction):  # type: ignore[misc]
+        """The goal that the tests fail. Before that, the score is the answer's distance, which guides the search."""
+
+        def __init__(self, queries: Queries) -> None:
+            super().__init__(SimpleNamespace(model=None), use_cache=False)
+            self.queries = queries
+
+        def get_results(self, attacked_text_list: Sequence[Any], check_skip: bool = False) -> tuple[list[Any], bool]:
+            """Return the results of the first texts, as many as the budget allows, and whether it is used up."""
+            reactions = self.queries.ask([text.text for text in attacked_text_list])
+            self.num_queries = self.queries.count
+            results = [
+                self._result(text, reaction, check_skip)
+                for text, reaction in zip(attacked_text_list, reactions, strict=False)
+            ]
+            return results, not self.queries.left
+
+        def _result(self, text: Any, reaction: Reaction, check_skip: bool) -> Any:
+            status, score = self._get_goal_status(reaction, text, check_skip), self._get_score(reaction, text)
+            output = "passed" if reaction.passed else "failed"
+            return result_class(text, output, output, status, score, self.num_queries, self.ground_truth_output)
+
+        def _is_goal_complete(self, model_output: Reaction, _: Any) -> bool:
+            return not model_output.passed
+
+        def _get_score(self, model_output: Reaction, _: Any) -> float:
+            return DISTANCE_WEIGHT * model_output.distance if model_output.passed else FAILURE_SCORE
+
+        def _goal_function_result_type(self) -> Any:
+            return result_class
+
+        def _process_model_outputs(self, inputs: Any, outputs: Any) -> Any:
+            return outputs
+
+    return TestsFail
+
+
+@cache
+def _result_class() -> Any:
+    from textattack.goal_function_results import GoalFunctionResult
+
+    class TestsFailResult(GoalFunctionResult):  # type: ignore[misc]
+        """A prompt with the verdict on the model's program."""
+
+        def get_text_color_input(self) -> str:
+            return "red"
+
+        def get_text_color_perturbed(self) -> str:
+            return "blue"
+
+        def get_colored_output(self, color_method: str | None = None) -> str:
+            return str(self.output)
+
+    return TestsFailResult
+
+
+@cache
+def _small_change_class() -> Any:
+    load_textattack()
+    from textattack.constraints import Constraint
+
+    class SmallChange(Constraint):  # type: ignore[misc]
+        """Limits how many words and characters differ from the clean prompt."""
+
+        def __init__(self, queries: Queries) -> None:
+            super().__init__(compare_against_original=True)
+            self.queries = queries
+
+        def _check_constraint(self, transformed_text: Any, reference_text: Any) -> bool:
+            return self.queries.allows(transformed_text.text)
+
+    return SmallChange
+
+
+@cache
+def _keep_code_class() -> Any:
+    load_textattack()
+    from textattack.constraints import PreTransformationConstraint
+
+    class KeepCode(PreTransformationConstraint):  # type: ignore[misc]
+        """Allows changes only of natural-language words that are no identifiers."""
+
+        def __init__(self, split: Split) -> None:
+            self.split = split
+
+        def _get_modifiable_indices(self, current_text: Any) -> set[int]:
+            return free_words(current_text, self.split)
+
+    return KeepCode

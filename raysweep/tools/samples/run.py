@@ -1,0 +1,184 @@
+"""Runs the programs of a samples file, equal ones once, and writes the rows with their verdicts in the file's order.
+
+The file is read three times, one row at a time: to check it and collect its distinct programs, to run these, and to
+write the rows. Memory holds a digest and a result for each distinct program, equal results once, and no rows. Looking
+results up in a verdict cache on disk would take a quarter of the speed (benchmarks/README.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from raysweep.errors import RaysweepError, UsageError
+from raysweep.execution.pool import Executor
+from raysweep.hashing import canonical_json, text_sha
+from raysweep.machine import VERSION
+from raysweep.problems.base import ProblemSet
+from raysweep.programs import Limits, Program, Sandbox, Verdict
+from raysweep.records import Problem
+from raysweep.rows.json_files import content_sha
+from raysweep.tools.samples.format import Sample, program_of, read_samples, result_line
+from raysweep.tools.samples.results import ResultsFile, writing_results
+from raysweep.tools.samples.scores import SampleScores, ScoreBoard
+
+Progress = Callable[[int], None]
+
+_PROGRESS_STEP = 16
+"""Samples between two reports of the progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleJob:
+    """A samples file and how to run it. `out`: the results file, None for none. `workers`: programs run at a time."""
+
+    samples: Path
+    problem_set: ProblemSet
+    out: Path | None
+    limits: Limits
+    sandbox: Sandbox
+    workers: int
+
+    def settings(self) -> dict[str, Any]:
+        """Return all that the verdicts depend on, as JSON; `workers` is not among it."""
+        limits = {name.replace("_", " "): value for name, value in asdict(self.limits).items()}
+        return {
+            **limits,
+            "raysweep": VERSION,
+            "python": python_version(),
+            "samples": content_sha(self.samples),
+            "problems": text_sha(canonical_json(self.problem_set.fingerprint())),
+            "lane": self.sandbox.lane,
+            "require": self.sandbox.require,
+        }
+
+
+class _Programs:
+    """The distinct programs of a samples file by a digest of 16 bytes: waiting, started, or with a result."""
+
+    def __init__(self) -> None:
+        self._states: dict[bytes, tuple[str, str] | bool] = {}  # (outcome, detail); without one: has it been started?
+        self._results: dict[tuple[str, str], tuple[str, str]] = {}  # keeps equal results in memory once
+        self.judged = 0
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._states
+
+    def add(self, key: bytes) -> None:
+        """Add a program of the file, unless it is there already."""
+        self._states.setdefault(key, False)
+
+    def start(self, key: bytes) -> bool:
+        """Mark a program as started; return False if it was already, or is not in the file."""
+        is_waiting = self._states.get(key) is False
+        if is_waiting:
+            self._states[key] = True
+        return is_waiting
+
+    def judge(self, key: bytes, verdict: Verdict) -> None:
+        """Set a program's result."""
+        result = (str(verdict.outcome), verdict.detail)
+        self._states[key] = self._results.setdefault(result, result)
+        self.judged += 1
+
+    def result(self, key: bytes) -> tuple[str, str] | None:
+        """Return a program's (outcome, detail), None while there is none."""
+        state = self._states[key]
+        return state if isinstance(state, tuple) else None
+
+
+class SampleRun:
+    """One run of a job. The constructor checks the whole file.
+
+    Attributes:
+        samples: the number of its rows.
+        board: the counts so far.
+
+    Args:
+        job: the samples file and how to run it.
+        progress: called now and then with the number of rows checked so far.
+
+    Raises:
+        UsageError: a row can't be used (the message names file and line), or its task is not among the problems.
+    """
+
+    def __init__(self, job: SampleJob, progress: Progress) -> None:
+        self._job = job
+        self._problems: Mapping[str, Problem] = {p.task_id: p for p in job.problem_set.problems()}
+        self._programs = _Programs()
+        self.board = ScoreBoard()
+        self.samples = 0
+        for _, key, _ in self._rows():
+            if self.samples % _PROGRESS_STEP == 0:
+                progress(self.samples)
+            self._programs.add(key)
+            self.samples += 1
+
+    def run(self, progress: Progress) -> SampleScores:
+        """Run the programs that have no verdict from an interrupted command, write the rows, and return the scores.
+
+        Args:
+            progress: called now and then with the number of samples that have their verdict.
+
+        Raises:
+            UsageError: `out` can't be written or belongs to another run; the isolation level can't be reached here.
+            RaysweepError: the disk is full; no program can be run.
+        """
+        job = self._job
+        opened = nullcontext() if job.out is None else writing_results(job.out, job.settings())
+        with opened as results, Executor(job.workers, job.sandbox) as executor:
+            for key, verdict in results.saved_verdicts() if results else ():
+                self._judge(key, verdict, kept=True)
+            verdicts = executor.stream(self._work())
+            for done, (sample, key, _) in enumerate(self._rows()):
+                if done % _PROGRESS_STEP == 0:
+                    progress(done)
+                outcome, detail = self._await(key, verdicts, results)
+                self.board.add_sample(sample.task_id, outcome, detail)
+                if results:
+                    results.write(result_line(sample, outcome, detail))
+        return self.board.scores(self._problems.values())
+
+    def _rows(self) -> Iterator[tuple[Sample, bytes, Program]]:
+        """Read the file: yield each sample with its program and the program's digest."""
+        for sample in read_samples(self._job.samples):
+            program = program_of(sample, self._problems)
+            yield sample, bytes.fromhex(program.sha)[:16], program
+
+    def _work(self) -> Iterator[tuple[bytes, Program, Limits]]:
+        """Yield each program that has no verdict yet, once."""
+        left = len(self._programs) - self._programs.judged
+        for _, key, program in self._rows() if left else ():
+            if self._programs.start(key):
+                yield key, program, self._job.limits
+                left -= 1
+                if not left:  # all further rows repeat a program
+                    return
+
+    def _await(
+        self, key: bytes, verdicts: Iterator[tuple[bytes, Verdict]], results: ResultsFile | None
+    ) -> tuple[str, str]:
+        """Take verdicts as they come until this program has its own; return its (outcome, detail)."""
+        if key not in self._programs:
+            raise UsageError(f"{self._job.samples} changed while it was read; give the same command again")
+        while (result := self._programs.result(key)) is None:
+            if results:
+                results.flush()
+            judged = next(verdicts, None)
+            if judged is None:
+                raise RaysweepError(f"{self._job.samples}: a program was given no verdict; give the same command again")
+            if results:
+                results.save_verdict(*judged)
+            self._judge(*judged, kept=False)
+        return result
+
+    def _judge(self, key: bytes, verdict: Verdict, *, kept: bool) -> None:
+        self._programs.judge(key, verdict)
+        self.board.add_verdict(verdict, kept=kept)

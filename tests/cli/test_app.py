@@ -1,0 +1,426 @@
+"""The command line as a user meets it: output, errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from raysweep.hashing import text_sha
+from raysweep.problems.jsonl import JsonlProblems
+from raysweep.prompts.templates import Prompter, PromptTemplate
+from raysweep.records import Completion
+from raysweep.sweep.folder import open_folder
+from tests import paths
+from tests.models.tiny import chat_tokenizer, make_chat_model, make_tiny
+
+NANO = str(paths.NANO)
+
+
+def test_version_and_help_answer(cli):
+    assert cli("--version")[1].startswith("raysweep 0.")
+    code, out, _ = cli("--help")
+    assert code == 0
+    for command in ("run", "plan", "status", "report", "perturb", "evaluate", "execute", "list"):
+        assert command in out
+
+
+def test_a_config_without_models_gets_sets_and_no_plan_but_the_way_to_each(cli, tmp_path):
+    (tmp_path / "sets.yaml").write_text(
+        "name: s\ntraining: {source: {name: minicode, rows: 16}, sets: [C1]}\n"
+        "evaluation: {problems: [{name: minicode, count: 2}]}\n"
+    )
+    for command in ("plan", "run"):
+        code, out, err = cli(command, "sets.yaml")
+        (first, told) = err.splitlines()
+        assert (code, out, first) == (2, "", "error: sets.yaml: 1 error")
+        assert told.startswith("  models: this key is missing; list the models to judge, as in `models: [{name: mine, ")
+        assert "`raysweep sets CONFIG` makes the training and test sets" in told
+    assert cli("sets", "sets.yaml", "--engine", "local", "--quiet")[0] == 0
+
+
+def test_plan_counts_cells_and_spends_nothing(cli, tmp_path):
+    code, out, _ = cli("plan", NANO, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert [cell["cell"] for cell in found["cells"]] == ["llama.base", "llama.tiny.C1.s7"]
+    assert all(cell["missing"] for cell in found["cells"])
+    assert not (tmp_path / "raysweep-store").exists()
+
+
+def test_perturb_writes_the_same_rows_with_other_prompts(cli, tmp_path):
+    out = tmp_path / "rows.jsonl"
+    code, shown, _ = cli("perturb", "humaneval", "--method", "C1", "--limit", "4", "--out", str(out))
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert code == 0 and "4 rows" in shown
+    assert set(rows[0]) >= {"task_id", "prompt", "entry_point", "canonical_solution", "test"}
+    code, shown, _ = cli("perturb", str(out), "--method", "C2")
+    assert code == 0 and "4 rows" in shown
+
+
+def test_config_shows_the_first_level_the_keys_below_one_and_json(cli):
+    code, out, _ = cli("config")
+    assert code == 0 and "\nexecution " in out and "(7 keys below)" in out and "execution.timeout" not in out
+    code, out, _ = cli("config", "execution")
+    assert code == 0 and "\nexecution.timeout: number above 0, or null (seconds); default null\n    Limit of" in out
+    assert [line for line in out.splitlines() if line != line.rstrip()] == []
+    (found,) = json.loads(cli("config", "recipes.full.lr", "--json")[1])
+    assert (found["key"], found["default"], found["required"]) == ("recipes.NAME.lr", 2e-5, False)
+    assert len(json.loads(cli("config", "--json")[1])) > 80
+
+
+def test_init_writes_a_config_once_and_says_what_comes_next(cli, tmp_path):
+    code, out, _ = cli("init", "mine", "--from", "quickstart")
+    assert code == 0 and out.splitlines()[0] == "wrote mine/quickstart.yaml"
+    assert "\n  raysweep plan mine/quickstart.yaml\n  raysweep run mine/quickstart.yaml\n" in out
+    assert cli("plan", "mine/quickstart.yaml")[0] == 0
+    code, _, err = cli("init", "mine", "--from", "quickstart")
+    assert code == 2 and "mine/quickstart.yaml exists already" in err
+    plan, run = [line for line in cli("init", ".")[1].splitlines() if line.startswith("  ")]
+    assert plan.startswith("  raysweep plan own-model.yaml --set models.0.path=") and "--allow-code" not in plan
+    assert run.startswith("  raysweep run own-model.yaml --set models.0.path=") and run.endswith(
+        "--allow-code-execution"
+    )
+    assert cli("init", "other", "--list")[0] == 2 and not (tmp_path / "other").exists()
+
+
+def test_init_lists_what_there_is_to_start_from(cli):
+    assert set(json.loads(cli("init", "--list", "--json")[1])) == {
+        "own-model",
+        "quickstart",
+        "study",
+        "held-out",
+        "lora-7b",
+    }
+    assert cli("init", "--list")[1].startswith("own-model")
+
+
+def test_list_prints_names_with_what_they_do(cli):
+    _, out, _ = cli("list", "perturbations", "--json")
+    assert {"C", "C1", "C2", "C3", "clean"} <= set(json.loads(out))
+
+
+def test_list_of_one_kind_tells_the_arguments_that_a_config_may_give(cli):
+    lines = cli("list", "problems")[1].splitlines()
+    mbpp = next(line for line in lines if line.startswith("mbpp "))
+    assert mbpp.endswith("Takes path, config=full, split=test, revision.")
+    assert "model" not in cli("list", "generators")[1].split("fake")[1].split("Takes")[1].split("\n")[0]
+
+
+@pytest.mark.parametrize("command", ["run", "sets", "status", "perturb", "evaluate", "attack", "execute", "audit"])
+def test_help_shows_every_option_whole_on_a_terminal_of_80_columns(cli, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = cli(command, "--help")
+    assert code == 0 and "…" not in out
+
+
+@pytest.mark.parametrize("command", [("perturb",), ("evaluate", "reference"), ("attack", "reference"), ("execute",)])
+def test_no_command_writes_over_a_file_that_it_reads(cli, command, tmp_path):
+    cli("perturb", "humaneval", "--method", "clean", "--limit", "2", "--out", "problems.jsonl")
+    (tmp_path / "link.jsonl").symlink_to("problems.jsonl")
+    before = (tmp_path / "problems.jsonl").read_bytes()
+    read = ["problems.jsonl", "--method", "C1"] if command[0] == "perturb" else ["--problems", "problems.jsonl"]
+    allow = [] if command[0] == "perturb" else ["--allow-code-execution"]
+    samples = ["problems.jsonl"] if command[0] == "execute" else []
+    for out in ("problems.jsonl", "link.jsonl"):
+        code, _, err = cli(*command, *samples, *read, *allow, "--out", out)
+        assert code == 2 and f"--out {out} would overwrite problems.jsonl, which is read" in err
+    assert cli(*command, *samples, *read, *allow, "--out", "no/such/folder.jsonl")[0] == 2
+    assert cli(*command, *samples, *read, *allow, "--out", "x" * 300)[0] == 2
+    assert (tmp_path / "problems.jsonl").read_bytes() == before
+
+
+def test_list_alone_shows_every_kind_that_a_config_or_a_package_can_name(cli):
+    code, out, _ = cli("list")
+    every = json.loads(cli("list", "--json")[1])
+    assert code == 0 and [line for line in out.splitlines() if line and line[0] != " "] == list(every)
+    for kind, names in every.items():
+        assert names == json.loads(cli("list", kind, "--json")[1])
+        assert all(re.search(rf"^  {re.escape(name)} +{re.escape(text)}$", out, re.M) for name, text in names.items())
+    assert {"hanta"} <= set(every["taggers"]) and {"wordnet"} <= set(every["synonyms"])
+    assert {"apertium", "marian"} <= set(every["translators"])
+
+
+def test_list_knows_every_registry(cli):
+    from raysweep.cli.views.names import REGISTRIES
+
+    folders = [path for path in (paths.REPO / "raysweep").rglob("*.py") if "cli" not in path.parts]
+    made = sum(len(re.findall(r"^[A-Z]+: Registry\[.*\] = Registry\(", path.read_text(), re.M)) for path in folders)
+    assert len(set(map(id, REGISTRIES.values()))) == len(REGISTRIES) == made
+
+
+@pytest.mark.slow
+def test_evaluate_the_reference_passes_everything_clean_and_perturbed(cli):
+    arguments = ("--problems", "humaneval", "--perturbations", "C1,C2,C3", "--limit", "12", "--allow-code-execution")
+    code, out, _ = cli("evaluate", "reference", *arguments, "--quiet", "--json")
+    scores = {s["perturbation"]: s["value"] for s in json.loads(out)["scores"] if s["metric"] == "pass@1"}
+    assert code == 0 and scores == {"clean": 1.0, "C1": 1.0, "C2": 1.0, "C3": 1.0}
+
+
+@pytest.mark.slow
+def test_commands_without_a_config_take_arguments_of_perturbations(cli):
+    members = ("--set", "members=[C1, C3]", "--set", "strengths={C1: 0, C3: 0}")
+    code, out, _ = cli("perturb", "humaneval", "--method", "mix", *members, "--limit", "12", "--show", "0")
+    assert code == 0 and "12 rows, 0 changed" in out
+    named = ("--perturbations", "typos", "--set", "perturbations.typos={name: mix, members: [C1, C3], strength: 0}")
+    arguments = ("--problems", "humaneval", *named, "--limit", "12", "--allow-code-execution", "--quiet", "--json")
+    code, out, _ = cli("evaluate", "reference", *arguments)
+    found = {(s["perturbation"], s["metric"]): s["value"] for s in json.loads(out)["scores"]}
+    assert code == 0 and found["typos", "pass@1"] == 1.0 and found["typos", "rows_unchanged"] == 12
+
+
+def test_execute_scores_a_samples_file_in_human_evals_format(cli, tmp_path):
+    from raysweep.problems.base import PROBLEMS
+
+    problems = PROBLEMS.get("humaneval")().problems()[:4]
+    samples = tmp_path / "samples.jsonl"
+    lines = [{"task_id": p.task_id, "completion": p.reference if at else "    pass\n"} for at, p in enumerate(problems)]
+    samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    out = tmp_path / "results.jsonl"
+    code, shown, _ = cli("execute", str(samples), "--allow-code-execution", "--json", "--out", str(out))
+    found = json.loads(shown)
+    assert code == 0 and found["pass_at_k"] == {"pass@1": 0.75}
+    assert found["interval_95"]["pass@1"]["low"] <= 0.75 <= found["interval_95"]["pass@1"]["high"]
+    assert (found["samples"], found["tasks"], found["programs"], found["repeated_share"]) == (4, 4, 4, 0)
+    results = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["passed"] for row in results] == [False, True, True, True]
+    assert results[0]["result"].startswith("failed") and results[1]["result"] == "passed"
+
+
+def test_execute_says_how_programs_were_isolated_and_run(cli, tmp_path):
+    problem_file(tmp_path / "p.jsonl", 1)
+    row = json.dumps({"task_id": "T/1", "completion": "    return 1\n"}) + "\n"
+    (tmp_path / "s.jsonl").write_text(3 * row)
+    code, shown, _ = cli(
+        "execute", "s.jsonl", "--problems", "p.jsonl", "--lane", "strict", "--workers", "1", "--allow-code-execution"
+    )
+    lines = shown.splitlines()
+    assert code == 0 and lines[0].startswith("3 samples of 1 task: 1 distinct program; 66.7 % of the samples repeat")
+    assert any(re.match(r"isolation: (partial|filtered|strong); lanes: strict 1", line) for line in lines)
+    assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
+
+
+def test_execute_needs_permission_and_leaves_nothing_without(cli, tmp_path):
+    problem_file(tmp_path / "p.jsonl", 1)
+    (tmp_path / "s.jsonl").write_text(json.dumps({"task_id": "T/1", "completion": "    return 0\n"}) + "\n")
+    code, _, err = cli("execute", "s.jsonl", "--problems", "p.jsonl", "--out", "o.jsonl")
+    assert code == 2 and "--allow-code-execution" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p.jsonl", "s.jsonl"]
+
+
+@pytest.mark.slow
+def test_commands_that_only_look_import_neither_ray_nor_torch(tmp_path):
+    code = (
+        "import sys\nfrom raysweep.cli.app import main\n"
+        f"for arguments in (['plan', {NANO!r}], ['list', 'trainers'], ['config', 'execution'], ['--version']):\n"
+        "    try: main(arguments)\n"
+        "    except SystemExit as end: assert not end.code, end.code\n"
+        "print([name for name in ('ray', 'torch', 'transformers', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_list_is_aligned_to_the_longest_name(cli):
+    _, out, _ = cli("list", "metrics")
+    names = json.loads(cli("list", "metrics", "--json")[1])
+    starts = {line.index(text) for line, text in zip(out.splitlines(), names.values(), strict=True)}
+    assert starts == {max(map(len, names)) + 2}
+
+
+def problem_file(path: Path, *answers: int, test: str = "def check(f):\n    assert f() == {0}\n") -> Path:
+    rows = [
+        {
+            "task_id": f"T/{answer}",
+            "prompt": f'def f{answer}():\n    """Return the number {answer}, which is a number."""\n',
+            "entry_point": f"f{answer}",
+            "canonical_solution": f"    return {answer}\n",
+            "test": test.format(answer),
+        }
+        for answer in answers
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def evaluate(cli, problems: Path, *more: str, model: str = "reference") -> tuple[int, str, str]:
+    return cli("evaluate", model, "--problems", str(problems), "--allow-code-execution", "--quiet", *more)
+
+
+@pytest.mark.slow
+def test_a_problem_set_is_given_its_file_or_a_file_its_name(cli, tmp_path):
+    problem_file(tmp_path / "p.jsonl", 1, 2)
+    for given, shown in (("mine=p.jsonl", "mine"), ("mbpp=p.jsonl", "mbpp"), ("p.jsonl", "jsonl")):
+        code, out, _ = evaluate(cli, Path(given), "--json")
+        assert code == 0 and {score["problem_set"] for score in json.loads(out)["scores"]} == {shown}
+    code, out, _ = evaluate(cli, Path("one=p.jsonl"), "-p", "two=p.jsonl", "--json")
+    assert code == 0 and {score["problem_set"] for score in json.loads(out)["scores"]} == {"one", "two"}
+    assert "2 rows, " in cli("perturb", "mine=p.jsonl", "--method", "C1", "--show", "0")[1]
+    code, out, _ = evaluate(cli, Path("mbpp"), "--set", "evaluation.problems.0={name: jsonl, path: p.jsonl}", "--json")
+    assert code == 0, "--set holds before names are looked up"
+    own = ("--set", "perturbations.typos={name: mix, members: [C1, C2]}", "--perturbations", "typos")
+    assert evaluate(cli, Path("p.jsonl"), *own)[0] == 0
+
+
+def test_a_mistake_names_the_option_that_made_it(cli, tmp_path):
+    problem_file(tmp_path / "p.jsonl", 1)
+    for more, said in (
+        (("--perturbations", "C1,C9"), "--perturbations: unknown perturbation 'C9'"),
+        (("--prompt-format", "chatt"), "--prompt-format: unknown template 'chatt' (did you mean 'chat'?)"),
+        (("--name", "a b"), "--name: name 'a b' can't be part of a file's name"),
+    ):
+        code, _, err = evaluate(cli, Path("p.jsonl"), *more)
+        assert code == 2 and said in err
+    code, _, err = evaluate(cli, Path("mine=nowhere.jsonl"))
+    assert code == 2 and "--problems: nowhere.jsonl" in err
+    code, _, err = evaluate(cli, Path("p.jsonl"), model="./nowhere")
+    assert code == 2 and "MODEL: no model at ./nowhere" in err
+
+
+@pytest.mark.slow
+def test_a_model_is_called_by_its_cell_or_as_asked(cli, tmp_path):
+    problems = problem_file(tmp_path / "p.jsonl", 1)
+    folder = make_tiny("llama", tmp_path / "0b5e").location
+    (Path(folder) / "manifest.json").write_text(json.dumps({"label": "llama.full.C1.s42"}))
+    for more, name in (((), "llama.full.C1.s42"), (("--name", "best"), "best")):
+        code, out, _ = evaluate(cli, problems, "--max-new-tokens", "2", "--json", *more, model=folder)
+        assert code == 0 and {score["model"] for score in json.loads(out)["scores"]} == {name}
+        assert json.loads(out)["sweep"].startswith(f"evaluate-{name}-")
+
+
+@pytest.mark.slow
+def test_a_chat_model_is_judged_by_its_chat_template(cli, tmp_path):
+    problems = problem_file(tmp_path / "p.jsonl", 1, 2)
+    folder = make_chat_model("chatml", tmp_path / "chat").location
+    options = ("--prompt-format", "chat", "--max-new-tokens", "4", "--set", "models.0.system_prompt=Be brief.")
+    code, out, err = evaluate(cli, problems, *options, "--out", "samples.jsonl", model=folder)
+    assert (code, err) == (0, ""), err
+    swept = open_folder(re.search(r"/sweeps/([^/]+)/", out)[1], None)
+    (row,) = swept.grid()
+    read = {completion.prompt_sha for completion in swept.store.rows(row.completions, Completion)}
+    prompter = Prompter("chat", False, PromptTemplate("raw", "Be brief.", chat_tokenizer("chatml")))
+    expected = {text_sha(prompter.text(problem, problem.prompt)) for problem in JsonlProblems(str(problems)).problems()}
+    assert read == expected and len(read) == 2
+
+
+@pytest.mark.parametrize("name", ["st[red]x", "st[/x]y", ":warning:"])
+def test_square_brackets_in_a_path_are_no_markup(cli, tmp_path, name):
+    problems = problem_file(tmp_path / "p.jsonl", 1)
+    code, out, err = evaluate(cli, problems, "--storage", name)
+    assert (code, err) == (0, "")
+    assert f"/{name}/sweeps/evaluate-reference-" in out
+    assert f"storage: {tmp_path / name}" in cli("plan", NANO, "--storage", name)[1]
+
+
+@pytest.mark.slow
+def test_a_report_is_written_again_where_the_problem_file_is_gone(cli, tmp_path, monkeypatch):
+    problems = problem_file(tmp_path / "p.jsonl", 1, 2)
+    code, out, _ = evaluate(
+        cli, Path("p.jsonl"), "--perturbations", "C1", "--storage", str(tmp_path / "store"), "--json"
+    )
+    assert code == 0
+    name, before = json.loads(out)["sweep"], Path(json.loads(out)["report"]).read_text()
+    problems.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, out, err = cli("report", name, "--storage", str(tmp_path / "store"), "--out", "again")
+    assert (code, err, out.strip()) == (0, "", "again/report.html")
+    assert Path("again/report.html").read_text() == before
+    code, out, _ = cli("report", name, "--storage", str(tmp_path / "store"), "--format", "csv")
+    assert code == 0 and [line for line in out.splitlines() if line.startswith("# ")]
+
+
+def test_a_report_below_a_file_is_refused(cli, tmp_path):
+    _, out, _ = evaluate(cli, problem_file(tmp_path / "p.jsonl", 1), "--json")
+    (tmp_path / "file").write_text("")
+    for more in ((), ("--format", "md")):
+        code, _, err = cli("report", json.loads(out)["sweep"], "--out", "file/below", *more)
+        assert code == 2 and "--out" in err and "file/below" in err
+
+
+@pytest.mark.slow
+def test_an_edited_problem_file_is_another_sweep(cli, tmp_path):
+    path = tmp_path / "p.jsonl"
+    names = []
+    for answers in ((1,), (1, 2), (1,)):
+        names.append(json.loads(evaluate(cli, problem_file(path, *answers), "--json")[1])["sweep"])
+    assert names[0] == names[2] != names[1]
+
+
+def test_results_of_evaluate_begin_as_human_evals_do(cli, tmp_path):
+    problems = problem_file(tmp_path / "p.jsonl", *range(12))
+    assert evaluate(cli, problems, "--out", "samples.jsonl", model="fake")[0] == 0
+    rows = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert {row["result"] for row in rows if row["passed"]} == {"passed"}
+    failed = [row["result"] for row in rows if not row["passed"]]
+    assert failed and all(text.startswith("failed: ") for text in failed)
+
+
+@pytest.mark.slow
+def test_several_draws_give_the_worst_case_over_them(cli, tmp_path):
+    options = ("--perturbations", "C1", "--draws", "3", "--limit", "30", "--allow-code-execution", "--quiet", "--json")
+    code, out, _ = cli("evaluate", "fake", "--problems", "humaneval", *options, "--out", "samples.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    passed = {(row["perturbation"], row["draw"], row["task_id"]): row["passed"] for row in rows}
+    tasks = {row["task_id"] for row in rows}
+    worst = sum(all(passed["C1", draw, task] for draw in range(3)) for task in tasks)
+    found = {(s["perturbation"], s["metric"]): s["value"] for s in json.loads(out)["scores"]}
+    assert code == 0 and len(rows) == 4 * 30
+    assert 0 < worst < 30 and found["C1", "RP_3@1"] == pytest.approx(worst / 30)
+    passes = sum(passed["C1", draw, task] for draw in range(3) for task in tasks)
+    assert found["C1", "pass@1"] == pytest.approx(passes / 90)
+    _, tables, _ = cli("report", json.loads(out)["sweep"], "--format", "md")
+    assert "Robust pass over draws, humaneval" in tables and "RP_3@1 (%)" in tables
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf"])
+def test_a_timeout_that_is_no_time_is_refused(cli, tmp_path, timeout):
+    (tmp_path / "s.jsonl").write_text("")
+    code, _, err = cli("execute", "s.jsonl", "--allow-code-execution", "--timeout", timeout)
+    assert code == 2 and "--timeout" in err
+
+
+def test_problems_without_tests_judge_nothing(cli, tmp_path):
+    problem_file(tmp_path / "p.jsonl", 1, test="")
+    (tmp_path / "s.jsonl").write_text(json.dumps({"task_id": "T/1", "completion": "    return 0\n"}) + "\n")
+    code, _, err = cli("execute", "s.jsonl", "--problems", "p.jsonl", "--allow-code-execution")
+    assert code == 2 and "has no `test`" in err
+
+
+def test_options_that_cannot_count_are_refused(cli):
+    code, _, err = cli("perturb", "humaneval", "--method", "C1", "--compat", "recode", "--strength", "2")
+    assert code == 2 and "--strength has no effect" in err
+    code, _, err = cli("evaluate", "reference", "--problems", "humaneval", "--samples", "3")
+    assert code == 2 and "give --temperature" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_says_so_once_and_its_status_too(tmp_path, number, code):
+    arguments = ["run", NANO, "--engine", "local", "--storage", str(tmp_path), "--set", "recipes.tiny.epochs=500"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "raysweep", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    training = re.compile(r'"stage": "training", "done": \d+, "total": [1-9]')
+    deadline = time.time() + 120
+    while not any(
+        training.search(path.read_text()) for path in tmp_path.glob("sweeps/nano/progress/base-model-*.json")
+    ):
+        assert running.poll() is None and time.time() < deadline
+        time.sleep(0.05)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == code
+    assert err.count("\nstopped; artefacts, checkpoints and blocks that were written are kept") == 1
+    assert "Traceback" not in err and f"raysweep {arguments[0]} {NANO} --engine local" in err
+    status = [sys.executable, "-m", "raysweep", "status", "nano", "--storage", str(tmp_path)]
+    shown = subprocess.run(status, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"base-model-llama-\w+ +stopped \(training \d+/[\d,]+\)", shown)
+    assert "failed" not in shown

@@ -1,0 +1,208 @@
+"""Typical mistakes: each is one error with the place, the value and the way out, exit code 2, before any work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import paths
+from tests.config.test_schema import tiny_folder
+
+NANO = str(paths.NANO)
+CONFIG = """\
+name: mine
+models:
+  - {name: mine, path: model, recipes: [lora]}
+recipes:
+  lora: {trainer: lora, batch_size: 4}
+training:
+  source: {name: jsonl, path: rows.jsonl}
+  sets: [clean, C1]
+evaluation:
+  problems: [{name: jsonl, as: own, path: problems.jsonl}]
+  perturbations: [C1]
+"""
+PROBLEM = {
+    "task_id": "T/0",
+    "prompt": "def f():\n",
+    "entry_point": "f",
+    "canonical_solution": "    return 1\n",
+    "test": "def check(c):\n    assert c() == 1\n",
+}
+ROW = {"instruction": "Add two numbers.", "output": "a + b"}
+IN_COMMANDS: list[tuple[tuple[str, ...], str]] = [
+    (("run", "nowhere.yaml"), "can't read config 'nowhere.yaml'"),
+    (("run", NANO, "--set", "models.3.path=x"), "there is no entry '3'; there are: 0"),
+    (("run", NANO, "--set", "seed=010"), "010 has a leading zero, which YAML takes for an octal number"),
+    (("run", NANO, "--set", 'report.title="\\ud800"'), "half of a surrogate pair"),
+    (("run", NANO, "--set", "training.source={name: hf, path: /}"), "can't be read"),
+    (("run", NANO, "--set", "recipes={lora: {trainer: lora, batchsize: 1}}"), "did you mean 'batch_size'?"),
+    (("plan", NANO, "--storage", ""), "--storage is empty"),
+    (("plan", NANO, "--storage", "/etc/passwd"), "storage '/etc/passwd' is a file"),
+    (("plann", NANO), "Did you mean 'plan'?"),
+    (("plan", NANO, "--storag", "x"), "--storage"),
+    (("run", NANO, "--set", "evaluation.problems=[mine.jsonl]"), "write {name: jsonl, path: mine.jsonl}"),
+    (("run", NANO, "--set", "seeed=1"), "unknown key (did you mean 'seed'?)"),
+    (("run", NANO, "--set", "evaluation.perturbations=[C9]"), "unknown perturbation 'C9'"),
+    (("run", NANO, "--set", "models.0.pretrain.family=lama"), "did you mean 'llama'?"),
+    (("run", NANO, "--set", "resources.cpus=4000"), "4000 CPU (`resources.cpus`)"),
+    (("run", NANO, "--set", "resources.gpus=9"), "9 GPU (`resources.gpus`)"),
+    (("run", NANO, "--set", "resources.memory_gib=9000"), "9000.0 GiB memory (`resources.memory_gib`)"),
+    (("run", NANO, "--set", "recipes.tiny.workers=4000"), "4000 training workers"),
+    (("run", NANO, "--set", "allow_code_execution=false"), "--allow-code-execution"),
+    (("run", NANO, "--storage", "/proc/nowhere"), "can't be written"),
+    (("run", NANO, "--engine", "spark"), "unknown engine 'spark'"),
+    (("sets", NANO, "--engine", "spark"), "unknown engine 'spark'"),
+    (("run", NANO, "--nonsense"), "--nonsense"),
+    (("status", "nosuch"), "unknown sweep"),
+    (("report", "nosuch"), "unknown sweep"),
+    (("config", "recipes.NAME.lorra"), "did you mean 'recipes.NAME.lora'?"),
+    (("init",), "name a folder to write into"),
+    (("init", "mine", "--from", "quikstart"), "did you mean 'quickstart'?"),
+    (("list", "modles"), "did you mean 'models'?"),
+    (("perturb", "humaneval", "--method", "C4"), "unknown perturbation 'C4'"),
+    (("perturb", "humanevil", "--method", "C1"), "did you mean 'humaneval'?"),
+    (("perturb", "humaneval", "--method", "nlperturbator"), "needs --set path=... --set category=..."),
+    (("perturb", "humaneval", "--method", "W1", "--set", "tagger=spicy"), "did you mean 'spacy'?"),
+    (("perturb", "humaneval", "--method", "W1", "--set", "tagger"), "write it as key.path=value"),
+    (("evaluate", "reference", "--problems", "humaneval", "--perturbations", "mix"), "needs arguments; name it"),
+    (("evaluate", "reference", "--problems", "humaneval", "--set", "languge.tagger=x"), "did you mean 'language'?"),
+    (("perturb", "nowhere.jsonl", "--method", "C1"), "nowhere.jsonl doesn't exist"),
+    (("evaluate", "./nowhere", "--problems", "humaneval"), "no model at ./nowhere"),
+    (("evaluate", "reference", "--problems", "humaneval"), "--allow-code-execution"),
+    (("execute", "nowhere.jsonl"), "nowhere.jsonl doesn't exist"),
+    (("execute", NANO, "--lane", "strikt"), "unknown --lane 'strikt' (did you mean 'strict'?)"),
+    (("execute", NANO, "--require", "full"), "unknown --require 'full'; known: filtered, limits, partial, strong"),
+    (("execute", NANO, "--workers", "0"), "--workers 0 can't run anything; give 1 or more"),
+    (("execute", NANO, "--out", NANO), "would overwrite"),
+    (("execute", NANO, "--out", "nowhere/o.jsonl"), "the folder nowhere doesn't exist"),
+]
+IN_CONFIGS: list[tuple[str, str, str]] = [
+    ("batch_size: 4", "batchsize: 4", "line 5, recipes.lora.batchsize: unknown key (did you mean 'batch_size'?)"),
+    ("batch_size: 4", "batch_size: four", "recipes.lora.batch_size: must be a whole number, not 'four'"),
+    ("batch_size: 4", "batch_size: 0", "recipes.lora.batch_size: "),
+    ("batch_size: 4", "batch_size: 9", "9 is more than the 8 rows of `training.source`"),
+    ("batch_size: 4", "batch_size: 4, max_tokens: 8", "0 of 8 rows fit into 8 tokens of mine"),
+    ("batch_size: 4", "batch_size: 4, lr: 1e-4", "recipes.lora.lr: "),
+    ("batch_size: 4", "batch_size: 4, lora: {rank: 8}", "recipes.lora.lora.rank: unknown key"),
+    ("trainer: lora", "trainer: qlora", "unknown trainer 'qlora' (did you mean 'lora'?)"),
+    ("recipes: [lora]", "recipes: [lroa]", "no recipe called 'lroa' (did you mean 'lora'?)"),
+    ("recipes: [lora]", "recipes: lora", "models.0.recipes: must be a list, not 'lora'"),
+    (
+        "path: model,",
+        "path: modle,",
+        "models.0.path: model 'modle' is neither a folder nor",
+    ),
+    ("path: model,", "path: ./model/, template: chatt,", "unknown template 'chatt' (did you mean 'chat'?)"),
+    (
+        "path: model,",
+        "path: model, system_prompt: Hi,",
+        "the template 'instruct' has no place for it; give `template: chat`",
+    ),
+    ("path: model,", "path: model, template: '{{ prompt }}',", "uses prompt; it can use instruction, input, system"),
+    ("path: model,", "path: model, dtype: fp16,", "models.0.dtype: "),
+    ("path: model,", "path: model, stop: ['\\\\n'],", "holds a literal backslash"),
+    ("path: model,", "path: model, generator: fake,", "needs exactly one of `path`, `pretrain`, `generator`"),
+    ("path: model,", "", "needs exactly one of `path`, `pretrain`, `generator`; it has none"),
+    ("name: mine, path", "name: my model, path", "name 'my model' can't be part of a file's name"),
+    ("models:\n", "modells:\n", "modells: unknown key (did you mean 'models'?)"),
+    ("path: rows.jsonl", "path: row.jsonl", "row.jsonl doesn't exist (did you mean 'rows.jsonl'?)"),
+    ("path: rows.jsonl", "file: rows.jsonl", "has no argument 'file'"),
+    ("name: jsonl, path: rows", "name: json, path: rows", "unknown training-set source 'json' (did you mean 'jsonl'?)"),
+    ("sets: [clean, C1]", "sets: [clean, C11]", "unknown perturbation 'C11' (did you mean 'C1'?)"),
+    ("sets: [clean, C1]", "sets: []", "training.sets: "),
+    ("sets: [clean, C1]", "sets: [clean, {name: half, perturbation: C1, ratio: 50}]", "training.sets.1.ratio: "),
+    ("sets: [clean, C1]", "sets: [clean, clean]", "the training set name 'clean' is listed twice"),
+    ("path: problems.jsonl", "path: problem.jsonl", "problem.jsonl doesn't exist"),
+    (
+        "[{name: jsonl, as: own, path: problems.jsonl}]",
+        "[humanevl]",
+        "unknown problem set 'humanevl' (did you mean 'humaneval'?)",
+    ),
+    ("[{name: jsonl, as: own, path: problems.jsonl}]", "[problems.jsonl]", "write {name: jsonl, path: problems.jsonl}"),
+    (
+        "[{name: jsonl, as: own, path: problems.jsonl}]",
+        "[own=problems.jsonl]",
+        "write {name: jsonl, as: own, path: problems.jsonl}",
+    ),
+    (
+        "[{name: jsonl, as: own, path: problems.jsonl}]",
+        "[{name: own, path: problems.jsonl}]",
+        "write {name: jsonl, as: own, path: problems.jsonl}",
+    ),
+    ("[{name: jsonl, as: own, path: problems.jsonl}]", "humaneval", "evaluation.problems: must be a list"),
+    ("perturbations: [C1]", "perturbations: [C1], samples: 5", "not valid YAML"),
+    ("perturbations: [C1]", "perturbations: [C1]\n  temprature: 1", "did you mean 'temperature'?"),
+    ("perturbations: [C1]", "perturbations: [C1]\n  pairs: papr", "not 'papr' (did you mean 'paper'?)"),
+    ("perturbations: [C1]", "perturbations: [C1]\n  limit: 0", "evaluation.limit: "),
+    ("perturbations: [C1]", "perturbations: [C1]\n  prompt_format: nativ", "did you mean 'native'?"),
+    ("perturbations: [C1]", "perturbations: [C1]\nstrengths: {C11: 2}", "strengths.C11: unknown perturbation 'C11'"),
+    (
+        "perturbations: [C1]",
+        "perturbations: [C1]\nresources: {gpu: 1}",
+        "resources.gpu: unknown key (did you mean 'gpus'?)",
+    ),
+    ("perturbations: [C1]", "perturbations: [C1]\nseeds: 3", "seeds: must be a list"),
+    ("name: mine\nmodels", "\tname: mine\nmodels", "not valid YAML"),
+    ("name: mine\nmodels", "name: mine\nname: other\nmodels", "key 'name' is already on line 1; keep one"),
+]
+"""(what the config says, what it says by mistake, what the error says)"""
+IN_FILES: list[tuple[str, str, str]] = [
+    ("rows.jsonl", '{"instruction": "a"}\n', "`output`"),
+    ("rows.jsonl", '{"instruction": "a", "output": "b"\n', "rows.jsonl:1"),
+    ("rows.jsonl", "", "no rows"),
+    ("rows.jsonl", '{"instruction": 3, "output": "b"}\n', "rows.jsonl:1"),
+    ("problems.jsonl", json.dumps({**PROBLEM, "test": ""}), "has no `test`"),
+    ("problems.jsonl", json.dumps({**PROBLEM, "test": "def check(c) assert"}), "can't judge"),
+    ("problems.jsonl", json.dumps({**PROBLEM, "entry_point": None}), "`entry_point`"),
+    ("problems.jsonl", (json.dumps(PROBLEM) + "\n") * 2, "task ids must differ"),
+    ("problems.jsonl", "not JSON", "problems.jsonl:1"),
+    ("model/config.json", "{", "is not valid JSON"),
+    ("model/tokenizer.json", "{}", "can't be loaded"),
+]
+"""(file, its content, what the error says)"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tiny_folder(tmp_path)
+    (tmp_path / "rows.jsonl").write_text((json.dumps(ROW) + "\n") * 8)
+    (tmp_path / "problems.jsonl").write_text(json.dumps(PROBLEM) + "\n")
+    (tmp_path / "mine.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def told(cli, *arguments: str) -> str:
+    """Return the error of a command that must end with code 2 before any work."""
+    code, out, err = cli(*arguments)
+    assert (code, out) == (2, "") and "Traceback" not in err, err
+    assert not Path("raysweep-store", "artefacts").exists()
+    return err
+
+
+@pytest.mark.parametrize(("arguments", "said"), IN_COMMANDS)
+def test_a_mistake_in_a_command(cli, arguments, said):
+    assert said in told(cli, *arguments).replace("\n", " ")
+
+
+@pytest.mark.parametrize(("right", "wrong", "said"), IN_CONFIGS)
+def test_a_mistake_in_a_config(cli, folder, right, wrong, said):
+    assert right in CONFIG
+    (folder / "mine.yaml").write_text(CONFIG.replace(right, wrong))
+    errors = [line for line in told(cli, "plan", "mine.yaml").splitlines() if line.startswith("  ")]
+    assert any(said in line for line in errors), errors
+    assert len(errors) == 1 + wrong.startswith("modells"), "one line for one mistake; a misspelt section is missing too"
+
+
+@pytest.mark.parametrize(("name", "content", "said"), IN_FILES)
+def test_a_mistake_in_a_file(cli, folder, name, content, said):
+    (folder / name).write_text(content)
+    errors = [line for line in told(cli, "plan", "mine.yaml").splitlines() if line.startswith("  ")]
+    assert len(errors) == 1 and said in errors[0], errors
+
+
+def test_the_config_without_a_mistake_is_planned(cli, folder):
+    assert cli("plan", "mine.yaml")[0] == 0
+    assert len(IN_COMMANDS) + len(IN_CONFIGS) + len(IN_FILES) >= 60

@@ -1,0 +1,125 @@
+"""The live display: what it draws on a terminal and prints in a log, and who feeds it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+import time
+
+import pytest
+from rich.console import Console
+
+from raysweep.cli.views import progress as views
+from raysweep.cli.views.progress import Display, Watcher, _line, _picture, counting, overview
+from raysweep.engine.progress import DONE, FAILED, RUNNING, Activity, ProgressFile
+from raysweep.storage.files import Files
+from tests.paths import REPO
+
+
+def terminal() -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=100, markup=False)
+
+
+def log() -> Console:
+    return Console(file=io.StringIO(), width=100, markup=False)
+
+
+def shown(console: Console) -> str:
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", console.file.getvalue())
+
+
+def test_there_is_one_live_display():
+    users = [path.name for path in (REPO / "raysweep").rglob("*.py") if "rich.live" in path.read_text()]
+    assert users == ["progress.py"]
+
+
+def test_a_terminal_gets_pictures_and_notes_and_a_log_lines():
+    for console, expected in ((terminal(), ["picture", "note"]), (log(), ["line", "note"])):
+        with Display(console) as display:
+            display.picture("picture")
+            display.line("line")
+            display.line("note", is_note=True)
+        assert [word for word in ("picture", "line", "note") if word in shown(console)] == expected
+    for console in (terminal(), log()):
+        with Display(console, quiet=True) as display:
+            display.picture("picture")
+            display.line("note", is_note=True)
+        assert shown(console) == ""
+
+
+def test_a_counter_is_a_bar_on_a_terminal():
+    console = terminal()
+    with counting(console, "attacking [x]", 1000) as tell:
+        tell(250)
+    assert re.search(r"attacking \[x\] .*250/1000", shown(console))
+
+
+def test_a_counter_in_a_log_is_a_line_each_ten_seconds(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(views.time, "time", lambda: clock[0])
+    for total, expected in ((2500, "executing: 2,000/2,500"), (None, "executing: 2,000")):
+        console = log()
+        with counting(console, "executing", total) as tell:
+            tell(1000)
+            clock[0] += 10
+            tell(2000)
+            tell(2001)
+        (line,) = shown(console).splitlines()
+        assert re.fullmatch(rf"\d\d:\d\d:\d\d {expected}", line)
+
+
+MODELS = [
+    Activity("m.base", DONE),
+    Activity("m.full.C1.s1", RUNNING, "training", 5, 10),
+    Activity("m.full.C2.s1", FAILED),
+]
+"""With an input that is done and a model that has not begun, half of a sweep."""
+
+
+def test_the_overview_counts_models_and_inputs_apart():
+    activities = {activity.id: activity for activity in [*MODELS, Activity("training-set-C1-0123abcd", DONE)]}
+    found = overview(activities, [*activities, "m.full.C3.s1"], 75.0)
+    assert (found.models, found.inputs, found.failed) == ((1, 4), (1, 1), 1)
+    assert found.share == pytest.approx((0.2 + 0.4 + 1 + 0.05) / 3.25)
+    assert found.words == "1 of 4 models and 1 of 1 inputs done, about 1 min 15 s left"
+    assert overview(activities, ["training-set-C1-0123abcd"]).words == "1 of 1 inputs done"
+
+
+def test_a_line_says_what_it_counts_and_tells_what_is_left_only_while_something_runs():
+    counts = overview({one.id: one for one in MODELS}, [*(one.id for one in MODELS), "training-set-C1-0123abcd"], 60.0)
+    done, running, failed = (_line(activity, counts) for activity in MODELS)
+    assert done == "[1/3 models] m.base: done" and failed.startswith("[1/3 models] m.full.C2.s1: FAILED")
+    assert running == "[1/3 models] m.full.C1.s1: training 5/10, about 1 min 00 s left"
+    set_line = _line(Activity("training-set-C1-0123abcd", RUNNING, "making"), counts)
+    assert set_line == "[0/1 inputs] training-set-C1-0123abcd: making, about 1 min 00 s left"
+    for left in (None, 0.4):
+        assert "left" not in _line(MODELS[1], dataclasses.replace(counts, left=left))
+
+
+def test_an_error_with_square_brackets_ends_neither_lines_nor_the_live_table(tmp_path):
+    class Folder:
+        progress = Files(str(tmp_path))
+
+    out = io.StringIO()
+    with Watcher(Console(file=out))(Folder(), ["a[/b]"]):
+        with pytest.raises(ValueError), ProgressFile(Files(str(tmp_path)), "a").running("making"):
+            raise ValueError("[/model] of [red]")
+        (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text().replace('"a"', '"a[/b]"'))
+    assert "a[/b]: FAILED: ValueError: [/model] of [red]" in out.getvalue()
+    activities = {"x": Activity("x", FAILED, error="[/model]"), "y": Activity("y", RUNNING, "[/a]", 1, 2, "[/b]")}
+    picture = Console(file=io.StringIO(), force_terminal=True, width=80)
+    picture.print(_picture(activities, ["x", "y"], time.time(), overview(activities, ["x", "y"])))
+    assert "[/model]" in picture.file.getvalue() and "[/b]" in picture.file.getvalue()
+
+
+def test_a_log_gets_plain_lines_and_quiet_gets_none(tmp_path):
+    class Folder:
+        progress = Files(str(tmp_path))
+
+    for quiet, expected in ((False, "a: done"), (True, "")):
+        out = io.StringIO()
+        activity = ProgressFile(Files(str(tmp_path)), "a")
+        with Watcher(Console(file=out), quiet)(Folder(), ["a"]), activity.running("making"):
+            time.sleep(0.1)
+        assert expected in out.getvalue() and ("\x1b" not in out.getvalue()) and bool(out.getvalue()) != quiet

@@ -1,0 +1,114 @@
+"""The estimate of the time left: silent, or right within a factor of 1.5, in simulated sweeps."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from raysweep.cli.views.time_left import WITHIN, TimeLeft, kind_of
+from raysweep.engine.progress import DONE, RUNNING, Activity
+
+LOOK = 0.5
+
+
+@dataclass
+class Task:
+    """A task with the seconds of its stages; it starts once those in `after` have ended."""
+
+    name: str
+    stages: list[tuple[str, float, int]]  # (stage, seconds, units)
+    after: tuple[str, ...] = ()
+    began: float | None = None
+    waited: float = field(default=0.0)
+
+    @property
+    def seconds(self) -> float:
+        return sum(seconds for _, seconds, _ in self.stages)
+
+    def activity(self, now: float) -> Activity:
+        if self.began is None:
+            return Activity(self.name)
+        passed = now - self.began
+        for stage, seconds, units in self.stages:
+            if passed < seconds:
+                return Activity(self.name, RUNNING, stage, int(units * passed / seconds), units)
+            passed -= seconds
+        return Activity(self.name, DONE, self.stages[-1][0])
+
+
+def sweep(models: int, sets: int, noise: float, rng: random.Random) -> list[Task]:
+    """A sweep as the quickstart: inputs, base models, then cells of kinds that differ several times over."""
+
+    def about(seconds: float) -> float:
+        return seconds * rng.uniform(1 - noise, 1 + noise)
+
+    tasks = [Task(f"test-set-{n}-0123abcd", [("making", about(1), 0)]) for n in range(sets)]
+    tasks += [Task(f"base-model-m{m}-0123abcd", [("training", about(90 + 60 * m), 1200)]) for m in range(models)]
+    for m in range(models):
+        needs, judged = (f"base-model-m{m}-0123abcd",), [("generating", about(9), 1200), ("executing", about(3), 800)]
+        tasks.append(Task(f"m{m}.base", [("starting", about(1), 0), *judged], needs))
+        tasks += [
+            Task(f"m{m}.full.C{n}.s42", [("starting", 1.0, 0), ("training", about(20 + 25 * m), 118), *judged], needs)
+            for n in range(sets)
+        ]
+    return tasks
+
+
+def run(tasks: list[Task], at_once: int) -> Iterator[tuple[float, float | None]]:
+    """Yield (time, told seconds left) at each look, with so many tasks running at once."""
+    left, now = TimeLeft([task.name for task in tasks]), 0.0
+    while True:
+        activities = {task.name: task.activity(now) for task in tasks}
+        done = {name for name, activity in activities.items() if activity.state == DONE}
+        running = sum(activity.state == RUNNING for activity in activities.values())
+        for task in tasks:
+            if task.began is None and running < at_once and done.issuperset(task.after):
+                task.began, running = now, running + 1
+                activities[task.name] = task.activity(now)
+        left.look(activities, now)
+        yield now, left.seconds()
+        if len(done) == len(tasks):
+            return
+        now += LOOK
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_told_is_right_within_the_factor(at_once: int, seed: int) -> None:
+    looks = list(run(sweep(2, 5, 0.15, random.Random(seed)), at_once))
+    end = looks[-1][0]
+    told = [(now, seconds) for now, seconds in looks if seconds is not None and end - now > 10]
+    wrong = [(now, seconds, end - now) for now, seconds in told if not 1 / WITHIN <= seconds / (end - now) <= WITHIN]
+    assert len(wrong) <= 0.02 * len(told), wrong[:5]
+    assert len(told) > 0.15 * len(looks), "a display that is always silent tells nothing"
+
+
+def test_nothing_is_told_before_steps_were_measured() -> None:
+    looks = list(run(sweep(2, 5, 0.15, random.Random(1)), 2))
+    assert all(seconds is None for now, seconds in looks if now < 60)
+
+
+def test_a_task_that_waits_does_no_work() -> None:
+    left = TimeLeft(["m.full.C1.s1"])
+    for second in range(100):
+        waits = "a GPU" if 20 <= second < 90 else ""
+        done = min(second, 20) if second < 90 else second - 70
+        left.look({"m.full.C1.s1": Activity("m.full.C1.s1", RUNNING, "training", done, 40, waits=waits)}, float(second))
+    assert left._own_steps("m.full.C1.s1").low * 1.15 == pytest.approx(11, abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("llama.base", ".base"),
+        ("llama.full.C1.s42", "llama.full"),
+        ("llama-1.5b.full.C-half.s-3", "llama-1.5b.full"),
+        ("base-model-llama-0123abcd", "base-model"),
+        ("test-set-minicode-C1-0123abcd", "test"),
+    ],
+)
+def test_tasks_of_one_kind(name: str, kind: str) -> None:
+    assert kind_of(name) == kind

@@ -1,0 +1,248 @@
+"""What a config names: it must fit together, and files and models must be there. All of it is told before work."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from raysweep.config.document import ConfigError, read_document
+from raysweep.config.loading import load_config, read_config, to_yaml
+from raysweep.models.scratch import EOS
+from raysweep.planning.planner import build_plan
+from raysweep.storage.store import IN_RAY_JOB
+from tests.config.test_schema import CONFIGS, MINIMAL, NANO, findings, tiny_folder, write
+
+
+def test_a_training_file_is_checked_before_work_with_its_line(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    text = NANO.read_text().replace(
+        "source: {name: minicode, part: finetuning, rows: 64}", f"source: {{name: jsonl, path: {rows}}}"
+    )
+    for content, expected in [
+        ('{"instruction": "a", "output": "b"}\n{"instruction": "a", \n', f"{rows}:2"),
+        ('{"prompt": "a", "output": "b"}\n', "`instruction`"),
+        ("", "no rows"),
+    ]:
+        rows.write_text(content)
+        with pytest.raises(ConfigError, match=r"training.source: ") as caught:
+            load_config(write(tmp_path, text))
+        assert expected in str(caught.value)
+
+
+def test_a_path_that_is_no_model_is_refused(tmp_path):
+    text = MINIMAL.replace("generator: reference", f"path: {tmp_path}")
+    with pytest.raises(ConfigError, match=r"line 4, models.0.path: no model at"):
+        load_config(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        (
+            "training.sets=[{name: base, perturbation: C1}]",
+            "training.sets.0: 'base' is the name for models",
+        ),
+        ("training.sets=[C1, C2, C1]", "training.sets.2: the training set name 'C1' is listed twice"),
+        ("seeds=[1, 2, 1]", "seeds.2: the seed 1 is listed twice"),
+        ("models.0.recipes=[tiny, tiny]", "models.0.recipes.1: the recipe 'tiny' is listed twice"),
+        ("evaluation.problems=[humaneval, humaneval]", "evaluation.problems.1: the problem set 'humaneval' is listed"),
+        ("evaluation.pairs={C1: [C1, C1]}", "evaluation.pairs.C1.1: the perturbation 'C1' is listed twice"),
+        ("evaluation.pairs={claen: [C1]}", "evaluation.pairs.claen: no training set called 'claen'"),
+        ("evaluation.pairs={C1: [c1]}", "evaluation.pairs.C1.0: 'c1' is not among `evaluation.perturbations` (did you"),
+        ("report.headline=c1", "report.headline: 'c1' is not among `evaluation.perturbations` (did you mean 'C1'?)"),
+        ("report.headline=clean", "report.headline: 'clean' is not among `evaluation.perturbations`"),
+        ("evaluation.pairs=papr", "evaluation.pairs: must be 'all', 'paper' or 'figures', not 'papr' (did you mean"),
+        ("evaluation.pairs={C1: clean}", "evaluation.pairs.C1: must be a list, not 'clean'"),
+    ],
+)
+def test_names_that_clash_or_that_nothing_has_are_refused(override, expected):
+    (found,) = findings(NANO, override)
+    assert found.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("models=[{name: a, generator: {name: fake, shar: 1}}]", "generator: generator 'fake' has no argument 'shar'"),
+        ("models=[{name: a, generator: {name: fake, share: 3}}]", "models.0.generator: generator fake: share 3"),
+        ("models=[{name: a, generator: {name: fake, share: .inf}}]", "generator.share: must be a finite number"),
+        ("models=[{name: a, generator: transformers}]", "models.0.generator: generator transformers needs a model"),
+        ("strengths={C: 10, C1: 10}", "strengths.C: perturbation C1: strength 100.0 is not between 0 and 20"),
+        ("recipes.tiny.objective_args={promt_weight: 1}", "recipes.tiny.objective_args: objective 'sft' has no argu"),
+        ("models.0.pretrain.size={hiden_size: 8}", "models.0.pretrain.size.hiden_size: the config of model family"),
+        ("recipes.tiny.trainer=lora", "models.0.pretrain.recipe: recipe 'tiny' has the trainer 'lora'"),
+        ("recipes.tiny.batch_size=65", "recipes.tiny.batch_size: 65 is more than the 64 rows of `training.source`"),
+        ("models.0.dtype=bfloat16", "models.0.dtype: only a model with a `path` has this"),
+        ("models.0.revision=v1", "models.0.revision: only a model with a `path` has this"),
+        ("models.0.trust_remote_code=true", "models.0.trust_remote_code: only a model with a `path` has this"),
+    ],
+)
+def test_what_would_fail_in_the_middle_of_a_sweep_is_refused_before(override, expected):
+    (found,) = findings(NANO, override)
+    assert expected in found
+
+
+def test_files_models_and_pairs_are_told_in_one_go(tmp_path):
+    text = NANO.read_text().replace("    recipes: [tiny]", "    recipes: [tiny]\n  - {name: b, path: /nowhere/b}")
+    text = text.replace("checkpoint_every", "strengths: {C: 10, C1: 10}\ncheckpoint_every")
+    found = findings(write(tmp_path, text), "evaluation.pairs={C11: [C1]}")
+    assert len(found) == 3
+    assert any("evaluation.pairs.C11: no training set called 'C11' (did you mean 'C1'?)" in line for line in found)
+    assert any(re.match(r"line \d+, models.1.path: no model at /nowhere/b", line) for line in found)
+
+
+LLAMA = '{"model_type": "llama"}'
+
+
+def own_model(folder: Path, config: str, *overrides: str) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    rows = folder / "rows.jsonl"
+    rows.write_text('{"instruction": "Add.", "output": "a + b"}\n' * 16)
+    given = [f"models.0.path={tiny_folder(folder, config)}", f"training.source.path={rows}", *overrides]
+    path = CONFIGS / "own-model.yaml"
+    try:
+        load_config(path, given)
+    except ConfigError as error:
+        return error.findings
+    return []
+
+
+def test_lora_takes_an_architecture_without_a_family_and_further_modules(tmp_path):
+    for name, lora in enumerate(("{}", "{targets: all-linear}", "{targets: [c_attn], modules_to_save: [ln_f]}")):
+        gpt2, given = '{"model_type": "gpt2"}', [f"recipes.lora.lora={lora}", "recipes.lora.lora.train_embeddings=true"]
+        assert own_model(tmp_path / str(name), gpt2, *given) == []
+
+
+def test_a_tokenizer_without_an_end_of_text_needs_the_key_that_names_it(tmp_path):
+    model = tiny_folder(tmp_path / "none")
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    (model / "tokenizer_config.json").write_text(json.dumps({**settings, "eos_token": None}))
+    for recipes in ("[lora]", "[]"):
+        given = (f"models.0.path={model}", f"models.0.recipes={recipes}")
+        (found,) = own_model(tmp_path / "rows", LLAMA, *given)
+        assert re.search(r"models.0.path: the tokenizer of .* has no end-of-text token", found)
+        assert found.endswith("name one of its tokens with the model's key `eos_token`")
+        assert own_model(tmp_path / "rows", LLAMA, *given, f'models.0.eos_token="{EOS}"') == []
+        (found,) = own_model(tmp_path / "rows", LLAMA, *given, 'models.0.eos_token="<end>"')
+        assert "has no token '<end>' (`eos_token`)" in found
+
+
+def test_paths_in_a_config_are_relative_to_its_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    tiny_folder(tmp_path / "mine")
+    for folder in ("mine", "."):
+        (tmp_path / folder / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n' * 16)
+    text = (CONFIGS / "own-model.yaml").read_text().replace("Qwen/Qwen2.5-Coder-0.5B", "model")
+    (tmp_path / "mine" / "sweep.yaml").write_text(text)
+    config = load_config("mine/sweep.yaml")
+    assert config.models[0].path == "mine/model"
+    assert config.training.source.model_extra == {"path": "mine/rows.jsonl"}
+    config = load_config("mine/sweep.yaml", ["training.source.path=rows.jsonl"])
+    assert config.training.source.model_extra == {"path": "rows.jsonl"}
+    (tmp_path / "mine" / "rows.jsonl").unlink()
+    with pytest.raises(ConfigError, match=r"training.source: .*mine/rows.jsonl doesn't exist"):
+        load_config("mine/sweep.yaml")
+    for path in ("gpt2", "org/model"):
+        assert read_document(write(tmp_path, f"models: [{{path: {path}}}]")).value["models"][0]["path"] == path
+
+
+def test_several_files_of_problems_have_names_of_their_own(tmp_path):
+    row = {"task_id": "T/0", "prompt": "def f():\n", "entry_point": "f", "canonical_solution": "    return 1\n"}
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({**row, "test": "def check(c):\n    assert c() == 1\n"}))
+    two = "[{name: jsonl, as: a, path: a.jsonl}, {name: jsonl, path: b.jsonl}]"
+    config = load_config(write(tmp_path, MINIMAL.replace("[humaneval]", two)))
+    plan = build_plan(config)
+    assert [pair.test_set for pair in plan.grid.pairs] == ["a clean", "jsonl clean"]
+    again = tmp_path / "again.yaml"
+    again.write_text(to_yaml(config))
+    assert read_config(again) == config
+    same = two.replace("as: a, ", "")
+    with pytest.raises(
+        ConfigError, match="'jsonl' is listed twice; each must differ; give one a name of its own, as in"
+    ):
+        load_config(write(tmp_path, MINIMAL.replace("[humaneval]", same)))
+    other = load_config(write(tmp_path, MINIMAL.replace("[humaneval]", two.replace("as: a", "as: c"))))
+    assert [p.results.key for p in build_plan(other).cells[0].pairs] == [p.results.key for p in plan.cells[0].pairs]
+
+
+def test_a_damaged_tokenizer_is_told_in_one_line(tmp_path):
+    model = tiny_folder(tmp_path / "damaged")
+    for content in ("{}", "[]", "not JSON"):
+        (model / "tokenizer.json").write_text(content)
+        (found,) = own_model(tmp_path, LLAMA, f"models.0.path={model}")
+        assert f"models.0.path: the tokenizer of {model} can't be loaded: " in found and "\n" not in found
+
+
+def test_rows_that_do_not_fit_are_counted_before_work(tmp_path):
+    (found,) = own_model(tmp_path, LLAMA, "recipes.lora.max_tokens=8")
+    assert "recipes.lora.max_tokens: 0 of 16 rows fit into 8 tokens of mine, and a step takes 16; " in found
+    assert re.search(r"; 16 rows are longer, with a median of \d+ tokens; raise it$", found)
+    (found,) = own_model(tmp_path / "positions", '{"model_type": "llama", "max_position_embeddings": 32}')
+    assert "0 of 16 rows fit into 32 tokens" in found and "mine has 32 positions, so shorten the rows" in found
+    smaller = "training.sets=[{name: part, perturbation: C, size: 0.5}]"
+    (found,) = own_model(tmp_path / "smaller", LLAMA, smaller, "recipes.lora.batch_size=9")
+    assert "recipes.lora.batch_size: 9 is more than the rows of a set: 16 (the smallest training set has 0.5" in found
+
+
+def test_prompt_formats_that_a_model_can_not_be_given_are_refused(tmp_path):
+    assert own_model(tmp_path, LLAMA, "models.0.template=chat", "models.0.system_prompt=Be brief.") == []
+    (found,) = own_model(tmp_path, LLAMA, "models.0.system_prompt=Be brief.")
+    assert "models.0.system_prompt: the template 'instruct' has no place for it; give `template: chat`" in found
+    (found,) = own_model(tmp_path, LLAMA, "models.0.template=alpaca")
+    assert "models.0.template: unknown template 'alpaca'; known: instruct, raw, chat, or a Jinja string" in found
+    (found,) = own_model(tmp_path, LLAMA, "evaluation.prompt_format=nativ")
+    assert "evaluation.prompt_format: unknown template 'nativ' (did you mean 'native'?)" in found
+    (found,) = findings(NANO, "models.0.template=chat")
+    assert "models.0.name: model 'llama' has no chat template; only models with a `path`" in found
+    plain = tiny_folder(tmp_path / "plain")
+    (plain / "chat_template.jinja").unlink()
+    (found,) = own_model(tmp_path, LLAMA, f"models.0.path={plain}", "models.0.template=chat")
+    assert "models.0.template: the tokenizer of" in found and "has no chat template; write one as a Jinja" in found
+    refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    (plain / "chat_template.jinja").write_text(refusing)
+    given = (f"models.0.path={plain}", "models.0.template=chat", "models.0.system_prompt=Be brief.")
+    (found,) = own_model(tmp_path, LLAMA, *given)
+    assert "models.0.system_prompt: the tokenizer's chat template refuses the prompt: no system role" in found
+
+
+def test_an_encoder_decoder_model_is_refused(tmp_path):
+    (found,) = own_model(tmp_path, '{"model_type": "llama", "is_encoder_decoder": true}')
+    assert "models.0.path: " in found and "only causal ones can be run" in found
+
+
+def test_training_on_an_adapter_is_refused(tmp_path):
+    base = tiny_folder(tmp_path)
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(f'{{"base_model_name_or_path": "{base}"}}')
+    (adapter / "adapter_model.safetensors").write_bytes(b"0")
+    (tmp_path / "in").mkdir()
+    (found,) = own_model(tmp_path / "in", '{"model_type": "llama"}', f"models.0.path={adapter}")
+    assert "models.0.recipes: " in found and "is an adapter; merge it into its base" in found
+
+
+def test_adapters_of_a_base_in_a_ray_jobs_folder_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv(IN_RAY_JOB, "{}")
+    monkeypatch.chdir(tmp_path)
+    tiny_folder(tmp_path)
+
+    def found(name: str, *overrides: str) -> list[str]:
+        return own_model(tmp_path / name, '{"model_type": "llama"}', *overrides)
+
+    (told,) = found("relative", "models.0.path=model")
+    assert "models.0.path: model lies in the folder of this Ray job, which is temporary" in told
+    assert not found("absolute")
+    assert not found("base", "models.0.path=model", "models.0.recipes=[]")
+    assert not found("full", "models.0.path=model", "recipes.lora={trainer: full}")
+
+
+def test_a_batch_larger_than_the_users_file_is_refused(tmp_path):
+    (found,) = own_model(tmp_path, '{"model_type": "llama"}', "recipes.lora.batch_size=17")
+    assert "recipes.lora.batch_size: 17 is more than the 16 rows of `training.source`" in found

@@ -1,0 +1,73 @@
+"""The configs to start from: found in a checkout and in a wheel, and right in the folder that they are written to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from raysweep.config.examples import examples, write_example
+from raysweep.errors import UsageError
+from tests.paths import CONFIGS, REPO
+
+
+def test_every_config_is_there_with_its_first_sentence_and_the_default_is_first():
+    known = examples()
+    assert sorted(known) == sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+    assert next(iter(known)) == "own-model"
+    assert all(example.about.endswith((".", "?")) and len(example.about) < 200 for example in known.values())
+
+
+@pytest.mark.parametrize("name", sorted(examples()))
+def test_a_copys_first_line_is_the_command_that_runs_it_and_the_rest_is_equal(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_example(name, Path("new", "folder"))
+    written = (tmp_path / "new" / "folder" / f"{name}.yaml").read_text()
+    shipped = (CONFIGS / f"{name}.yaml").read_text()
+    assert written.splitlines()[0].startswith(f"# raysweep run new/folder/{name}.yaml")
+    assert written.splitlines()[0] == shipped.splitlines()[0].replace("configs/", "new/folder/")
+    assert written.splitlines()[1:] == shipped.splitlines()[1:] and "configs/" not in written
+    assert yaml.safe_load(written) == yaml.safe_load(shipped)
+
+
+def test_nothing_is_overwritten(tmp_path):
+    (tmp_path / "study.yaml").write_text("mine")
+    with pytest.raises(UsageError, match=r"study.yaml exists already"):
+        write_example("study", tmp_path)
+    assert (tmp_path / "study.yaml").read_text() == "mine"
+    with pytest.raises(UsageError, match=r"study.yaml exists already"):
+        write_example("quickstart", tmp_path / "study.yaml")
+    with pytest.raises(UsageError, match="can't be written"):
+        write_example("quickstart", tmp_path / "study.yaml" / "below")
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_the_configs_and_starts_from_them(tmp_path):
+    """Build a wheel of a copy, unpack it elsewhere, and run it there."""
+    pytest.importorskip("setuptools")
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    for name in ("raysweep", "configs"):
+        shutil.copytree(REPO / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(REPO / name, source)
+    build = [sys.executable, "-c", f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"]
+    subprocess.run(build, cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(out)
+    shutil.rmtree(source)
+    packed = {path.name for path in (out / "raysweep" / "configs").iterdir()}
+    assert packed == {path.name for path in CONFIGS.glob("*.yaml")}
+    command = [sys.executable, "-m", "raysweep", "init", "mine"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(out)}, capture_output=True, text=True, check=True
+    )
+    assert "raysweep plan mine/own-model.yaml" in done.stdout
+    assert (tmp_path / "mine" / "own-model.yaml").read_text().startswith("# raysweep run mine/own-model.yaml")

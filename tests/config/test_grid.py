@@ -1,0 +1,72 @@
+"""The grid: cells, pairs, and the study's counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.config.document import read_document
+from raysweep.config.grid import RULES, TrainedOn, build_grid
+from raysweep.config.loading import load_config
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError
+from tests.paths import CONFIGS
+
+QUICKSTART = CONFIGS / "quickstart.yaml"
+SINGLES = ["C1", "C2", "C3", "W1", "W2", "W3", "S1", "S2", "S3"]
+TESTS = ["clean", *SINGLES, "C", "W", "S", "mix_all"]
+
+
+def study() -> list[TrainedOn]:
+    """The base model and the study's 33 training sets."""
+    trained = [TrainedOn("base", "base"), TrainedOn("clean", "clean")]
+    trained += [TrainedOn(name, name) for name in TESTS[1:]]
+    trained += [TrainedOn(f"mix_all@{q}#{draw}", "mix_all", q / 100) for q in (10, 30, 50, 70, 90) for draw in range(3)]
+    return trained + [TrainedOn(f"size{f}", "mix_all", 0.6) for f in (0.25, 0.5, 2, 3)]
+
+
+@pytest.mark.parametrize(("rule", "pairs"), [("paper", 718), ("figures", 244), ("all", 952)])
+def test_a_rule_gives_the_studys_pairs_per_base_model(rule, pairs):
+    benchmarks = 2
+    assert sum(benchmarks * len(RULES[rule](trained, TESTS)) for trained in study()) == pairs
+
+
+def test_the_quickstart_has_twelve_cells_judged_on_five_test_sets():
+    grid = build_grid(load_config(QUICKSTART))
+    assert [cell.id for cell in grid.cells[:2]] == ["llama.base", "gpt_bigcode.base"]
+    assert len(grid.cells) == 12 and len(grid.pairs) == 60
+    assert grid.cells[2].id == "llama.full.clean.s42"
+    assert len({cell.id for cell in grid.cells}) == 12
+
+
+def test_each_seed_is_a_cell_of_its_own_and_the_base_is_judged_once():
+    grid = build_grid(load_config(QUICKSTART, ["seeds=[1, 2]"]))
+    assert len(grid.cells) == 2 + 20
+
+
+def test_pairs_written_in_the_config_are_taken_and_clean_always_is():
+    grid = build_grid(load_config(QUICKSTART, ["evaluation.pairs={C1: [C1], base: []}"]))
+    pairs = {(pair.cell.training_set, pair.perturbation) for pair in grid.pairs}
+    assert {p for t, p in pairs if t == "C1"} == {"clean", "C1"}
+    assert {p for t, p in pairs if t == "base"} == {"clean"}
+    assert {p for t, p in pairs if t == "C2"} == {"clean", "C1", "C2", "C3", "C"}
+
+
+def test_draws_are_pairs_of_their_own_and_the_clean_set_has_none():
+    grid = build_grid(load_config(QUICKSTART, ["evaluation.draws=3"]))
+    assert len(grid.pairs) == 12 * (1 + 4 * 3)
+    names = [pair.test_set for pair in grid.pairs_of(grid.cells[0])]
+    assert names[:4] == ["minicode clean", "minicode C1", "minicode C1 draw 1", "minicode C1 draw 2"]
+
+
+def test_two_cells_of_one_id_are_refused():
+    overrides = [
+        "models.0={name: a.b, path: x, recipes: [c]}",
+        "models.1={name: a, path: x, recipes: [b.c]}",
+        "recipes={c: {}, b.c: {}}",
+    ]
+    document = read_document(QUICKSTART, overrides)
+    config = SweepConfig.model_validate(document.value, context={"recipes": {"c", "b.c"}})
+    with pytest.raises(
+        UsageError, match=r"model 'a.b' with recipe 'c'.* and model 'a' with recipe 'b.c'.*'a.b.c.clean"
+    ):
+        build_grid(config)

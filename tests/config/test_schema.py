@@ -1,0 +1,388 @@
+"""Configs: what is refused, and how the errors read."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from raysweep.config.document import ConfigError
+from raysweep.config.fields import SpecConfig
+from raysweep.config.grid import build_grid
+from raysweep.config.loading import config_from, load_config, to_yaml
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.planning.sets import SetPlanner
+from raysweep.programs import Lane, Level, Limits, Sandbox
+from raysweep.records import Spec
+from raysweep.training_sets.base import SOURCES
+from tests.conftest import shared_data
+from tests.models.tiny import chat_tokenizer
+from tests.paths import CONFIGS, NANO
+
+FILES = sorted(CONFIGS.rglob("*.yaml"))
+HELD_OUT = next(path for path in FILES if path.stem == "held-out")
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "sweep.yaml"
+    path.write_text(text)
+    return path
+
+
+MINIMAL = """\
+name: small
+models:
+  - name: ref
+    generator: reference
+evaluation:
+  problems: [humaneval]
+"""
+
+
+@pytest.mark.parametrize("path", [*FILES, NANO], ids=lambda path: path.name)
+def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, monkeypatch):
+    (tmp_path / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n' * 16)
+    overrides = []
+    if path.name == "own-model.yaml":  # names what the user brings
+        overrides = ["models.0.path=" + str(tiny_folder(tmp_path)), f"training.source.path={tmp_path / 'rows.jsonl'}"]
+    if path.name == "lora-7b.yaml":
+        overrides = [f"models.0.path={tiny_folder(tmp_path)}", f"training.source.path={tmp_path / 'rows.jsonl'}"]
+    if path.name == "study.yaml":
+        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
+        overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}"]
+        overrides += [f"evaluation.problems.{at}.path={shared_data('safecoder')}" for at in range(2)]
+        overrides += ["language.translator=none", "evaluation.perturbations=[clean]", "training.sets=[clean, C1, W, S]"]
+    if path == HELD_OUT:
+        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
+        overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}", "training.sets=[clean, C1]"]
+        overrides += ["perturbations={}", "evaluation.perturbations=[clean]"]
+    assert path.read_text().splitlines()[0].startswith(f"# raysweep run {path.parent.name}/{path.name}")
+    assert load_config(path, overrides).name == path.stem
+
+
+def test_the_studys_config_has_its_grid():
+    document = yaml.safe_load((CONFIGS / "study.yaml").read_text())
+    document["evaluation"]["problems"] = ["humaneval", {"name": "minicode", "world": 1}]  # two sets stand for its two
+    document["training"]["source"] = {"name": "minicode", "world": 1, "rows": 30_087}
+    document["language"] = {"translator": "none"}
+    config = SweepConfig.model_validate(document, context={"recipes": set(document["recipes"])})
+    grid = build_grid(config)
+    assert config.training is not None and len(config.training.sets) == 33
+    assert len(config.evaluation.perturbations) * len(config.evaluation.problems) == 28
+    assert len(grid.cells) == 204 and len(grid.pairs) == 4_308
+
+
+def test_a_perturbation_with_arguments_of_its_own_has_a_name_to_be_used_by(tmp_path):
+    own = "perturbations: {typos: {name: mix, members: [C1, C3], strength: 2}}\n"
+    text = MINIMAL + "  perturbations: [typos, C1]\n" + own + "strengths: {C1: 0.5}\n"
+    spec = load_config(write(tmp_path, text)).perturbation("typos")
+    assert (spec.name, spec.args["strength"], spec.args["strengths"]) == ("mix", 2, {"C1": 0.5})  # its own stands above
+
+
+@pytest.mark.parametrize(
+    ("section", "used", "message"),
+    [
+        (
+            "{C1: {name: mix, members: [C2]}}",
+            "C1",
+            "perturbations.C1: 'C1' is a registered perturbation; choose another",
+        ),
+        (
+            "{typos: {name: mix, members: 5}}",
+            "typos",
+            "perturbations.typos: perturbation 'mix', argument 'members': must",
+        ),
+        ("{typos: {name: mix, members: [[1]]}}", "typos", "argument 'members': must be text"),
+        (
+            "{}",
+            "mix",
+            "perturbations.1: perturbation 'mix' needs arguments; name it with them, as in `perturbations: {mi",
+        ),
+        (
+            "{typos: {name: mix, members: [C1]}}\nstrengths: {typos: 2}",
+            "typos",
+            "strengths.typos: its strength belongs",
+        ),
+        ("{}\nstrengths: {mix: 2}", "C1", "strengths.mix: its strength belongs under `perturbations:`"),
+        ("{typos: {name: mix, members: [C9]}}", "typos", "unknown perturbation 'C9' (did you mean"),
+        ("{typos: {name: mix, membrs: [C1]}}", "typos", "has no argument 'membrs' (did you mean 'members'?)"),
+        ("{typos: {name: mix, members: [C1]}}", "typo", "under `perturbations:` there are: typos"),
+        ("{typos: {name: mix, members: []}}", "typos", "name at least one"),
+    ],
+)
+def test_what_is_wrong_with_a_named_perturbation_is_said(tmp_path, section, used, message):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, MINIMAL + f"  perturbations: [{used}]\nperturbations: {section}\n"))
+    assert message in str(caught.value)
+
+
+def test_recodes_exact_behaviour_is_refused_for_what_has_none_and_takes_chosen_members(tmp_path):
+    text = MINIMAL + "  perturbations: [typos]\n  compat: recode\n"
+    text += "perturbations: {typos: {name: mix, members: [C1, C3], strength: 2}}\n"
+    plan = SetPlanner(load_config(write(tmp_path, text))).test_set("humaneval", "typos", 0)
+    assert plan.perturbation == Spec("mix", {"members": ["C1", "C3"]})
+    with pytest.raises(ConfigError, match=r"perturbations.1: perturbation W1 has no `compat: recode`"):
+        load_config(write(tmp_path, text.replace("[C1, C3]", "[C1, W1]")))
+
+
+NOT_UNSEEN = {
+    "keyboard_typo",  # C1
+    "swap_adjacent_chars",  # C2
+    "extra_capital_letter",  # C3
+    "synonym_substitution",  # W2
+    "grammatical_person_variation",  # W3: each changed word is another form of it
+    "extra_space_among_words",  # not published
+    *("c1", "c2", "c3"),  # mixes of them
+}
+
+
+def test_the_held_out_config_leaves_each_method_out_once_and_takes_what_nlperturbator_published(tmp_path, monkeypatch):
+    (tmp_path / "NLPerturbator").symlink_to(shared_data("nlperturbator"))
+    (tmp_path / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n' * 16)
+    monkeypatch.chdir(tmp_path)
+    overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
+    overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}", "language.translator=none"]
+    overrides += [
+        "evaluation.perturbations.7=clean",
+        "perturbations.without-S1={name: mix, members: [C1]}",
+    ]  # no S1 here
+    config = load_config(shutil.copy(HELD_OUT, tmp_path), overrides)
+    nine = set(PERTURBATIONS.get("mix_all").members)
+    written = yaml.safe_load(HELD_OUT.read_text())["perturbations"]
+    left_out = {name: nine - set(own["members"]) for name, own in written.items() if own["name"] == "mix"}
+    assert left_out == {f"without-{name}": {name} for name in nine}
+    assert {s.name for s in config.training.sets} == {"clean", "mix_all", *left_out}
+    ready = {name: own["category"] for name, own in written.items() if own["name"] == "nlperturbator"}
+    files = shared_data("nlperturbator", "HumanEval-R").glob("*.csv.gz")
+    published = {file.name.removeprefix("humaneval_").removesuffix(".csv.gz") for file in files}
+    assert set(ready.values()) == published - NOT_UNSEEN
+    assert set(config.evaluation.perturbations) == {"clean", "mix_all", *nine, *ready} - {"S1"}
+    for name in ready:
+        assert PERTURBATIONS.create(config.perturbation(name)).fingerprint().keys() == {"HumanEval-R", "MBPP-R"}
+
+
+def test_the_held_out_grid_has_72_models_and_1656_pairs():
+    document = yaml.safe_load(HELD_OUT.read_text())
+    document["training"]["source"] = {"name": "minicode", "world": 1, "rows": 30_087}
+    context = {section: set(document[section]) for section in ("recipes", "perturbations")}
+    grid = build_grid(SweepConfig.model_validate(document, context=context))
+    assert len(grid.cells) == 72 and len(grid.pairs) == 1_656
+
+
+def tiny_folder(folder: Path, config: str = '{"model_type": "llama"}') -> Path:
+    model = folder / "model"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text(config)
+    (model / "model.safetensors").write_bytes(b"0")
+    shutil.copytree(tokenizer_folder(), model, dirs_exist_ok=True)
+    return model
+
+
+@cache
+def tokenizer_folder() -> Path:
+    """Return a folder with a tokenizer that has a chat template."""
+    folder = Path(tempfile.mkdtemp(prefix="raysweep-tokenizer-"))
+    atexit.register(shutil.rmtree, folder)
+    chat_tokenizer("chatml").save_pretrained(folder)
+    return folder
+
+
+def test_the_resolved_config_reads_back_equal(tmp_path):
+    config = load_config(NANO)
+    again = tmp_path / "again.yaml"
+    again.write_text(to_yaml(config))
+    assert load_config(again) == config
+
+
+def test_all_errors_come_at_once_with_line_key_value_and_nearest_name(tmp_path):
+    text = MINIMAL + "sead: 3\nevaluation2: {}\nresources: {cpus: many}\nstrengths: {C11: 1}\n"
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    message = str(caught.value)
+    assert "line 7, sead: unknown key (did you mean 'seed'?)" in message
+    assert "line 8, evaluation2: unknown key (did you mean 'evaluation'?)" in message
+    assert "line 9, resources.cpus: " in message and "'many'" in message
+    assert "line 10, strengths.C11: unknown perturbation 'C11' (did you mean 'C1'?)" in message
+    assert len(caught.value.findings) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (MINIMAL.replace("humaneval", "humanevil"), "line 6, evaluation.problems.0: unknown problem set 'humanevil'"),
+        (MINIMAL.replace("reference", "refrence"), "unknown generator 'refrence' (did you mean 'reference'?)"),
+        (MINIMAL.replace("name: ref", "name: ref/1"), "line 3, models.0.name"),
+        (MINIMAL + "seed: 1\nseed: 2\n", "line 8: key 'seed' is already on line 7"),
+        ("name: [", "not valid YAML"),
+        ("- a", "a config is a mapping"),
+        (MINIMAL.replace("generator: reference", "path: a\n    generator: reference"), "exactly one of"),
+        (MINIMAL + "allow_code_execution: 'yes please'\n", "line 7, allow_code_execution"),
+        (MINIMAL.replace("    generator", "    recipes: [full]\n    generator"), "no recipe called 'full'"),
+        (
+            MINIMAL.replace("[humaneval]", "[{name: jsonl, path: nowhere.jsonl}]"),
+            "nowhere.jsonl doesn't exist",
+        ),
+        (MINIMAL.replace("[humaneval]", "[{name: humaneval, splitt: test}]"), "has no argument 'splitt'"),
+    ],
+)
+def test_a_bad_config_is_refused_in_one_place(tmp_path, text, expected):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    assert expected in str(caught.value)
+
+
+def test_a_literal_backslash_n_in_a_stop_string_is_shown_with_its_fix(tmp_path):
+    text = MINIMAL.replace("    generator: reference", "    generator: reference\n    stop: ['\\ndef']")
+    with pytest.raises(ConfigError, match=r'write it in double quotes: "\\ndef"'):
+        load_config(write(tmp_path, text))
+    fine = load_config(write(tmp_path, text.replace("'\\ndef'", '"\\ndef"')))
+    assert fine.models[0].stop == ["\ndef"]
+
+
+BOMB = b"".join(
+    b"%c: &%c [%s]\n" % (letter, letter, b", ".join([b"*%c" % (letter - 1) if letter > 97 else b"x"] * 9))
+    for letter in range(97, 107)
+)
+
+
+def test_set_overrides_a_key_below_lists_and_new_sections(tmp_path):
+    path = write(tmp_path, MINIMAL)
+    config = load_config(path, ["models.0.name=other", "resources.cpus=2", "evaluation.perturbations=[C1, C2]"])
+    assert (config.models[0].name, config.resources.cpus) == ("other", 2)
+    assert config.evaluation.perturbations == ["clean", "C1", "C2"]
+
+
+@pytest.mark.parametrize("override", ["seed", "models.7.name=x", "seed.deeper=1", "resources.cpu=2", "seed=[1"])
+def test_a_bad_set_names_itself(tmp_path, override):
+    with pytest.raises(ConfigError, match="--set"):
+        load_config(write(tmp_path, MINIMAL), [override])
+
+
+def test_a_mapping_is_checked_like_a_file():
+    config = config_from(yaml.safe_load(MINIMAL), "here")
+    assert config.evaluation.perturbations == ["clean"]
+    with pytest.raises(UsageError, match="here: 1 error"):
+        config_from({**yaml.safe_load(MINIMAL), "nam": 1}, "here")
+
+
+def findings(path: Path, *overrides: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides)
+    return [finding.removeprefix(f"--set {', '.join(overrides)}, ") for finding in caught.value.findings]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("allow_code_execution='yes'", "must be true or false, not 'yes'"),
+        ("seed='7'", "must be a whole number, not '7'; write it without quotes"),
+        ("seed=7.0", "must be a whole number, not 7.0"),
+        ("seed=9223372036854775808", "must be below 9223372036854775808"),
+        ("recipes.tiny.lr=3e-3", "must be a number, not '3e-3', which is text to YAML; write 3.0e-3"),
+        ("recipes.tiny.lr=2.5e4", "write 2.5e+4"),
+        ("recipes.tiny.epochs=.inf", "must be a finite number, not inf"),
+        ("recipes.tiny.eps=.nan", "must be a finite number, not nan"),
+        ("recipes.tiny.epochs=1000001", "must be at most 1000000"),
+        ("recipes.tiny.batch_size=2147483648", "must be below 2147483648"),
+        ("recipes.tiny.betas=[0.9]", "must be a list of two numbers, such as [0.9, 0.999], not [0.9]"),
+        ("recipes.tiny.betas=[0.9, 1]", "must be below 1"),
+        ("seeds=[]", "seeds: must not be empty"),
+        ("models=[null]", "models.0: must be a mapping of keys, not null"),
+        ("models.0.name=7", "must be text, not 7; put it in quotes"),
+        ("models.0.name=" + "a" * 41, "has 41 characters; at most 40 are allowed"),
+        ("name=" + "a" * 81, "has 81 characters; at most 80 are allowed"),
+        ("execution.lane=fast", "must be 'strict' or 'shared', not 'fast'"),
+        ("execution.require=strongest", "'filtered' or 'strong', not 'strongest' (did you mean 'strong'?)"),
+        ("execution.reference_factor=0.5", "must be at least 1.0, not 0.5"),
+        ("resources.executors=many", "resources.executors: must be 'auto', not 'many'"),
+        ("resources.executors=0", "resources.executors: must be at least 1, not 0"),
+        ("name=a/b", "name 'a/b' can't be part of a file's name"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_in_plain_words(override, expected):
+    (found,) = findings(NANO, override)
+    assert expected in found
+
+
+def test_a_whole_number_is_fine_where_a_real_one_is_wanted():
+    config = load_config(NANO, ["recipes.tiny.epochs=2", "resources.cpus=1", f"name={'a' * 80}"])
+    assert (config.recipes["tiny"].epochs, config.resources.cpus) == (2.0, 1.0)
+
+
+def test_a_set_of_a_whole_list_hides_the_files_lines():
+    with pytest.raises(ConfigError, match=r"--set models=\[null\], models.0: "):
+        load_config(NANO, ["models=[null]"])
+
+
+def test_known_keys_are_listed_once(tmp_path):
+    findings_of = findings(write(tmp_path, "one: 1\ntwo: 2\nmodels: [{nmae: x, pahts: y}]\n"))
+    assert sum("known here: allow_code_execution" in line for line in findings_of) == 1
+    assert sum("known here: dtype" in line for line in findings_of) == 1
+    assert sum("unknown key" in line for line in findings_of) == 4
+
+
+def test_a_set_below_an_anchor_changes_one_place(tmp_path):
+    text = MINIMAL + "recipes: {a: &a {lora: {r: 4}}, b: *a}\n"
+    config = load_config(write(tmp_path, text), ["recipes.a.lora.r=8"])
+    assert (config.recipes["a"].lora.r, config.recipes["b"].lora.r) == (8, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (MINIMAL.encode("utf-16"), "line 1: not UTF-8"),
+        ((MINIMAL + "report: {title: é}\n").encode("latin-1"), "line 7: not UTF-8"),
+        (b"a: &a [*a]\n", "an anchor (&) holds itself"),
+        (b"a: &a {b: *a}\n", "an anchor (&) holds itself"),
+        (BOMB, "its aliases (*) stand for more than 100,000 values"),
+        (b"name: x\nseed: 010\n", "line 2: 010 has a leading zero"),
+        (b'name: "\\ud800"\n', "line 1: '\\ud800' holds half of a surrogate pair"),
+        (b"a: " + b"[" * 3000, "nested too deeply"),
+        (b"a: 2001-99-99\n", "not valid YAML: month must be in 1..12"),
+        (b"a: \x00\n", "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_plain_yaml_is_one_error(tmp_path, content, expected):
+    path = tmp_path / "sweep.yaml"
+    path.write_bytes(content)
+    (found,) = findings(path)
+    assert expected in found and "\n" not in found
+
+
+def test_a_path_travels_to_workers_as_an_absolute_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").touch()
+    assert SpecConfig(name="jsonl", path="rows.jsonl").spec(SOURCES, 0).args == {"path": str(tmp_path / "rows.jsonl")}
+    for far in ("s3://bucket/rows.jsonl", "owner/hub-id"):
+        assert SpecConfig(name="jsonl", path=far).spec(SOURCES, 0).args == {"path": far}
+
+
+def test_trusting_remote_code_must_be_asked_for(tmp_path):
+    assert load_config(write(tmp_path, MINIMAL)).models[0].trust_remote_code is False
+
+
+def test_strengths_reach_single_methods_and_aggregates_and_nothing_else(tmp_path):
+    config = load_config(write(tmp_path, MINIMAL + "strengths: {C1: 1.5, C3: 0.4}\n"))
+    assert config.perturbation("C1").args == {"strength": 1.5}
+    assert config.perturbation("C2").args == {}
+    assert config.perturbation("C").args == {"strengths": {"C1": 1.5, "C3": 0.4}}
+    assert config.perturbation("clean").args == {}
+
+
+def test_execution_settings_stand_over_a_problem_sets_limits():
+    section = load_config(
+        NANO, ["execution={timeout: 2, lane: strict, require: strong, reference_factor: 4}"]
+    ).execution
+    assert section.limits(Limits(timeout=9, memory_mib=77)) == Limits(timeout=2, memory_mib=77)
+    assert section.sandbox == Sandbox(Lane.STRICT, Level.STRONG)
+
+
+def test_a_name_that_shares_little_is_not_offered():
+    assert did_you_mean("a", ["ray", "seed"]) == ""

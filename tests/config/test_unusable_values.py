@@ -1,0 +1,216 @@
+"""Values that no key takes: each is one line that names the key, whatever the key; none ends in a traceback."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from raysweep.config.document import ConfigError, KeyPath, shown
+from raysweep.config.loading import config_from, load_config, to_yaml
+from raysweep.config.reference import all_keys
+from tests.config.test_schema import MINIMAL, write
+from tests.paths import NANO
+
+RICH = [
+    "seeds=[1, 2]",
+    "models.1={name: fake, generator: {name: fake, share: 0.5}}",
+    "models.0.stop=[x]",
+    "recipes.tiny.lora.targets=[q_proj]",
+    "training.sets=[C1, {name: union, perturbation: C, compose: union, size: 1.5}]",
+    "evaluation.problems=[{name: minicode, as: mine, split: validation, count: 6}]",
+    "evaluation.perturbations=[clean, C1, typos]",
+    "evaluation.pairs={C1: [C1]}",
+    "perturbations={typos: {name: mix, members: [C1, C2], strengths: {C1: 2}}}",
+    "strengths={C1: 0.5}",
+    "resources.custom={tpu: 1}",
+    "resources.labels={zone: b}",
+]
+
+
+def rich() -> dict[str, Any]:
+    """Return a config with every section and free key, all defaults written out."""
+    overrides = [text for text in RICH if not text.startswith("models.1")]
+    document = yaml.safe_load(to_yaml(load_config(NANO, overrides)))
+    document["models"].append({"name": "fake", "generator": {"name": "fake", "share": 0.5}})
+    return document
+
+
+DOCUMENT = rich()
+
+
+def paths_in(value: Any, at: KeyPath = ()) -> Iterator[KeyPath]:
+    if at:
+        yield at
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, child in children:
+        yield from paths_in(child, (*at, step))
+
+
+def with_value(path: KeyPath, value: Any) -> dict[str, Any]:
+    document = copy.deepcopy(DOCUMENT)
+    place: Any = document
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return document
+
+
+def mistakes(path: KeyPath, value: Any) -> list[str]:
+    """Return the findings about a config with another value at a path; any error but ConfigError fails the test."""
+    try:
+        config_from(with_value(path, value), "here")
+    except ConfigError as error:
+        return error.findings
+    return []
+
+
+def test_the_config_of_these_tests_has_every_key():
+    written = {"/".join("*" if isinstance(step, int) else step for step in path) for path in paths_in(DOCUMENT)}
+    names = {"recipes": "tiny", "perturbations": "typos", "strengths": "C1"}
+    for key in all_keys():
+        section = key.path.partition(".")[0]
+        path = key.path.replace("[].", "/*/").replace("NAME", names.get(section, "")).replace(".", "/")
+        assert path in written, key.path
+
+
+NEVER = {
+    "NaN": math.nan,
+    "infinity": math.inf,
+    "a huge number": 10**400,
+    "a number of 64 bits": 2**63,
+    "a date": datetime.date(2024, 1, 1),
+    "bytes": b"ab",
+    "a key that is a number": {1: 1},
+    "a key that is null": {None: 1},
+    "a list of NaN": [math.nan],
+}
+SECTIONS = sorted(DOCUMENT)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("kind", NEVER)
+def test_what_no_key_takes_is_refused_under_every_key_in_a_line_that_names_it(section, kind):
+    for path in (path for path in paths_in(DOCUMENT) if path[0] == section):
+        found = mistakes(path, NEVER[kind])
+        keys = [shown(path[:length]) for length in range(1, len(path) + 1)][-3:]  # a spec's mistakes are at the spec
+        about = [line for line in found if any(f"{key}: " in line or f"{key}." in line for key in keys)]
+        assert about and all("\n" not in line and len(line) < 700 for line in found), (shown(path), found)
+        if not kind.startswith("a "):
+            assert len(found) == 1, (shown(path), found)
+
+
+OFTEN = {"null": None, "an empty text": "", "an empty list": [], "an empty mapping": {}}
+TAKEN = {
+    "an empty text": {"system_prompt", "title", "notice", "zone"},
+    "an empty list": {"stop", "recipes", "modules_to_save", "pairs.C1", "evaluation.perturbations"},
+    "an empty mapping": {
+        *("size", "objective_args", "lora", "tiny", "pairs", "language", "perturbations", "strengths", "execution"),
+        *("resources", "custom", "labels", "recovery", "ray", "report", "typos.strengths"),
+    },
+}
+
+
+def is_nullable(path: KeyPath) -> bool:
+    dotted = shown(tuple("[]" if isinstance(step, int) else step for step in path)).replace(".[]", "[]")
+    known = {key.path.replace("NAME", "tiny"): key for key in all_keys()}
+    free = path[-1] in ("as", "strengths") or path == ("training",)
+    return free or (dotted in known and "null" in known[dotted].type) or path[-1] in ("pretrain", "generator")
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("kind", OFTEN)
+def test_an_empty_value_is_refused_in_one_line_or_is_one_that_the_key_takes(section, kind):
+    for path in (path for path in paths_in(DOCUMENT) if path[0] == section):
+        found = mistakes(path, OFTEN[kind])
+        assert all("\n" not in line for line in found)
+        if not found and kind == "null":
+            assert is_nullable(path), shown(path)
+        elif not found:
+            assert any(shown(path).endswith(name) for name in TAKEN[kind]), shown(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        (MINIMAL.replace("generator: reference", "path:"), 4, "models.0.path"),
+        (MINIMAL + "recipes: {lora: }\n", 7, "recipes.lora"),
+        (MINIMAL + "training:\n", 7, "training"),
+        (MINIMAL.replace("evaluation:\n  problems: [humaneval]", "evaluation: "), 5, "evaluation"),
+        (MINIMAL + "perturbations: {x: }\n", 7, "perturbations.x"),
+        (MINIMAL + "  limit:   # to be chosen\n", 7, "evaluation.limit"),
+        (MINIMAL + "seeds:\n  - 1\n  -\n", 9, "seeds.1"),
+    ],
+)
+def test_a_key_without_a_value_is_one_line_with_its_place_and_the_way_out(tmp_path, text, line, key):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    (found,) = caught.value.findings
+    assert found.startswith(f"line {line}, {key}: it has no value; give one, or leave the line out")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("perturbations: {x: {name: mix, members: [C1], strengths: {C1: .nan}}}", "7, perturbations.x.strengths.C1"),
+        ("recipes: {x: {objective_args: {weight: .inf}}}", "7, recipes.x.objective_args.weight"),
+        ("resources: {custom: {tpu: -.inf}}", "7, resources.custom.tpu"),
+        ("resources: {labels: {zone: .nan}}", "7, resources.labels.zone"),
+    ],
+)
+def test_a_number_that_is_none_is_named_with_its_line_below_free_keys(tmp_path, text, expected):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, MINIMAL + text + "\n"))
+    (found,) = caught.value.findings
+    assert found.startswith(f"line {expected}: must be a finite number, not ")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("evaluation.problems.0.count=.nan", "evaluation.problems.0.count: must be a finite number, not nan"),
+        ("training=", "training: must be a mapping of keys, not ''"),
+        ("recipes=", "recipes: must be a mapping of keys, not ''"),
+        ("recipes.other=", "recipes.other: must be a mapping of keys, not ''"),
+        ("recipes.2024-01-01={}", ""),
+        ("recipes={2024-01-01: {}}", "recipes.2024-01-01: a key must be text, not the date 2024-01-01; put it in"),
+        ("recipes={on: {}}", "recipes.True: a key must be text, not true; put it in quotes"),
+        ("name=2024-01-01", "name: must be text, a number, a list or a mapping, not the date 2024-01-01; put a text"),
+        ("a..b=1", "a.: a key must not be empty"),
+        ("resources.custom.=1", "resources.custom.: a key must not be empty"),
+        ("models.0.pretrain.size.hidden_size=.nan", "size.hidden_size: must be a finite number, not nan"),
+        ("models.0.pretrain.size.hidden_size=null", "must be a number, true or false, not null"),
+        ("models.0.pretrain.size.hidden_size=-1", "must be a whole number from 0 to 2147483647, not -1"),
+        ("models.0.pretrain.size.num_hidden_layers=true", "must be a whole number from 0 to 2147483647, not true"),
+        ("models.0.pretrain.size.rope_theta=1" + "0" * 30, "must be a finite number below 2**63"),
+        ("recipes.tiny.lora.targets=[]", "recipes.tiny.lora.targets: must not be empty"),
+        ("recipes.tiny.lora.targets={a: 1}", "recipes.tiny.lora.targets: must be a list, not"),
+    ],
+)
+def test_an_unusable_set_is_one_line(override, expected):
+    try:
+        load_config(NANO, [override])
+    except ConfigError as error:
+        related = [line for line in error.findings if expected in line]
+        assert expected and len(related) == 1 and related[0].startswith(f"--set {override}, ")
+        sections = ("recipes=",)  # the model asks for a recipe that is replaced
+        assert len(error.findings) == 1 or override.startswith(sections), error.findings
+    else:
+        assert not expected
+
+
+def test_every_shipped_config_gives_each_key_a_value():
+    for path in [NANO, *Path(NANO).parents[1].glob("configs/**/*.yaml")]:
+        nodes = [yaml.compose(path.read_text())]
+        while nodes:
+            node = nodes.pop()
+            assert node.value or not node.tag.endswith(":null"), (path, node.start_mark)
+            if isinstance(node.value, list):
+                nodes += [part for child in node.value for part in (child if isinstance(child, tuple) else (child,))]

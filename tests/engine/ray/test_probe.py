@@ -1,0 +1,154 @@
+"""Whether a Ray answers: told within seconds, with the reason and the way out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from raysweep.engine.ray.probe import mismatch, probe, require_reachable
+from raysweep.errors import UsageError
+from tests.paths import REPO
+
+
+@pytest.fixture(autouse=True)
+def no_address_around(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+@pytest.fixture
+def silent():
+    """A port that takes connections and says nothing."""
+    with socket.socket() as listening:
+        listening.bind(("0.0.0.0", 0))  # Ray takes 127.0.0.1 for this machine's outer address
+        listening.listen()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.fixture
+def web():
+    """A port that speaks HTTP, as Ray's dashboard does."""
+    server = HTTPServer(("0.0.0.0", 0), BaseHTTPRequestHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def closed() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_a_port_where_nothing_listens_is_told_at_once():
+    place, began = closed(), time.monotonic()
+    found = probe(place, 5)
+    assert found.problem.startswith("no Ray answers at ") and found.problem.endswith(": Connection refused")
+    assert place in found.problem and "6379" in found.advice and time.monotonic() - began < 5
+
+
+@pytest.mark.slow
+def test_a_port_that_stays_silent_is_given_up_in_time(silent):
+    began = time.monotonic()
+    found = probe(silent, 1)
+    assert silent in found.problem and found.problem.endswith(": no answer in time")
+    assert time.monotonic() - began < 4
+
+
+def test_a_service_that_is_no_ray_is_told_as_such(web):
+    found = probe(web, 3)
+    assert "no Ray answers at " in found.problem and "HTTP" in found.problem and "dashboard" in found.advice
+
+
+def test_a_host_that_does_not_exist_is_told_in_time():
+    began = time.monotonic()
+    assert "no Ray answers at nohost.invalid:6379: " in probe("nohost.invalid:6379", 1).problem
+    assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "http://127.0.0.1:8265"])
+def test_addresses_with_a_scheme_are_refused_with_what_to_do(address, monkeypatch):
+    for found in (probe(address), (monkeypatch.setenv("RAY_ADDRESS", address), probe("auto"))[1]):
+        assert address in found.problem and "ray job submit" in found.advice
+
+
+def test_what_is_no_address_is_refused():
+    for address in ("head", "head:port", ""):
+        assert probe(address).problem == f"{address!r} is no address"
+    assert "starts a Ray of its own" in probe("local").advice
+
+
+def test_auto_goes_where_ray_address_says(monkeypatch):
+    place = closed()
+    monkeypatch.setenv("RAY_ADDRESS", place)
+    assert place.rpartition(":")[2] in probe("auto").problem
+
+
+def test_a_run_can_require_it():
+    with pytest.raises(UsageError, match=r"no Ray answers at .*; start it, or give host:port"):
+        require_reachable(closed())
+
+
+def test_versions_differ_as_ray_sees_it(monkeypatch):
+    import ray
+
+    own = ".".join(map(str, sys.version_info[:3]))
+    other = f"{sys.version_info[0]}.{sys.version_info[1]}.99"
+    monkeypatch.delenv("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL", raising=False)
+    assert mismatch(ray.__version__, own) == ""
+    assert "Ray 2.9.0" in mismatch("2.9.0", own)
+    assert f"Python {other}" in mismatch(ray.__version__, other)
+    monkeypatch.setenv("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL", "minor")
+    assert mismatch(ray.__version__, other) == ""
+    assert "Python 3.8.1" in mismatch(ray.__version__, "3.8.1")
+
+
+OWN_RAY = """
+import sys, ray
+context = ray.init(address="local", num_cpus=3, num_gpus=1, object_store_memory=100 * 2**20, include_dashboard=False,
+                   log_to_driver=False, _temp_dir=sys.argv[1])
+print(context.address_info["gcs_address"], flush=True)
+sys.stdin.read()
+ray.shutdown()
+"""
+ASK = """
+import dataclasses, json, sys
+from raysweep.engine.ray.probe import probe
+print(json.dumps(dataclasses.asdict(probe(sys.argv[1]))))
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("own_ray")
+def test_a_ray_tells_versions_and_size_to_those_with_its_token_and_the_others_that_it_wants_one():
+    folder = tempfile.mkdtemp(prefix="rs-", dir="/tmp")  # AF_UNIX paths must stay short
+    inside = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    inside |= {"HOME": folder, "RAY_AUTH_MODE": "token", "PYTHONPATH": str(REPO)}
+    command = [sys.executable, "-c", OWN_RAY, f"{folder}/ray"]
+    running = subprocess.Popen(command, env=inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert running.stdout is not None
+        place = running.stdout.readline().strip()
+        refused = probe(place)
+        asked = subprocess.run([sys.executable, "-c", ASK, place], env=inside, capture_output=True, text=True)
+    finally:
+        running.communicate("", timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
+    assert "wants a token" in refused.problem and "RAY_AUTH_MODE=token" in refused.advice
+    found = json.loads(asked.stdout)
+    assert (found["problem"], found["address"], found["nodes"]) == ("", place, 1), asked.stderr
+    assert (found["cpus"], found["gpus"]) == (3, 1)
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert "Connection refused" in probe(place, 3).problem, "it has ended"

@@ -1,0 +1,72 @@
+"""Processes whose Ray has died."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from raysweep.engine.ray.ray_lost import POLL_SECONDS
+
+RAYLET = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+ACTOR = """
+import os, threading, time
+from raysweep.engine.ray import MODULE
+os.environ.pop("RAY_RAYLET_PID", None)
+MODULE.died_too_often = lambda worker, progress: None  # it asks Ray, which isn't there
+batch = threading.Thread(target=time.sleep, args=(60,))
+batch.start()
+MODULE.START
+print("watches", flush=True)
+"""
+"""It does nothing but start the actor. Its end waits for the batch, as that of Ray Data's does."""
+ACTORS = {"generation": "GenerationActor(None, None)", "perturbing": "PerturbingActor(None, (), None)"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ACTORS)
+def test_an_actor_ends_with_its_raylet_though_a_batch_is_being_made(module):
+    program = ACTOR.replace("START", ACTORS[module]).replace("MODULE", module)
+    parent = subprocess.Popen([sys.executable, "-c", RAYLET, program], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    actor = psutil.Process(int(parent.stdout.readline()))
+    try:
+        assert parent.stdout.readline() == "watches\n"
+        time.sleep(3 * POLL_SECONDS)
+        assert actor.is_running() and actor.status() != psutil.STATUS_ZOMBIE
+        parent.kill()
+        parent.wait()
+        _, left = psutil.wait_procs([actor], timeout=15)
+        assert not left
+    finally:
+        parent.kill()
+        if actor.is_running():
+            actor.kill()
+
+
+LATE = """
+import os, threading
+from raysweep.engine.ray.ray_lost import end_with_raylet
+PARENT
+end_with_raylet()
+threading.Event().wait(20)
+"""
+
+
+@pytest.mark.parametrize(
+    "parent",
+    ["os.environ['RAY_RAYLET_PID'] = '4194305'", "os.environ.pop('RAY_RAYLET_PID', None); os.getppid = lambda: 1"],
+    ids=["the raylet's id is known", "pid 1 has adopted it"],
+)
+def test_an_actor_whose_raylet_has_ended_before_it_looks_ends_at_once(parent):
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", LATE.replace("PARENT", parent)])
+    assert done.returncode == 1 and time.monotonic() - started < 15

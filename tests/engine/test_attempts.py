@@ -1,0 +1,253 @@
+"""Attempts: how often, after which pauses, after which errors, and what is told of them."""
+
+from __future__ import annotations
+
+import errno
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from raysweep.engine import attempts
+from raysweep.engine.attempts import STALLED, GaveUp, Recovery, with_retries
+from raysweep.engine.progress import ProgressFile, read_activity
+from raysweep.errors import HopelessError, RaysweepError
+from raysweep.storage.backends import full_disk_named
+from raysweep.storage.files import Files
+
+PATIENT = Recovery(retries=3, backoff_seconds=5, stall_seconds=0)
+
+
+@pytest.fixture
+def pauses(monkeypatch) -> list[float]:
+    """The pauses that were made; none takes any time."""
+    made: list[float] = []
+    monkeypatch.setattr(attempts.time, "sleep", made.append)
+    return made
+
+
+@pytest.fixture
+def files(tmp_path) -> Files:
+    return Files(str(tmp_path))
+
+
+def work(files: Files, run: Callable[[], object], recovery: Recovery = PATIENT) -> object:
+    """Do some work as a process that starts does it."""
+    progress = ProgressFile(files, "cell")
+    with progress.running("starting"):
+        return with_retries(run, progress, recovery)
+
+
+def failing(*errors: Exception) -> Callable[[], str]:
+    """Return something that raises these errors, one a call, and then works."""
+    left = list(errors)
+
+    def run() -> str:
+        if left:
+            raise left.pop(0)
+        return "made"
+
+    return run
+
+
+def lines(files: Files) -> list[str]:
+    """What was told, without the times."""
+    activity = read_activity(files, "cell")
+    assert activity is not None
+    return [line.split(" ", 2)[2] for line in activity.tail]
+
+
+def die_at(files: Files, *stage: object) -> None:
+    """Leave what a process leaves that dies in its attempt."""
+    progress = ProgressFile(files, "cell")
+    progress.update("starting", force=True)
+    progress.begin_attempt()
+    progress.update(*stage)
+
+
+def test_what_works_at_once_is_not_repeated(files, pauses):
+    assert work(files, failing()) == "made"
+    assert pauses == [] and lines(files) == ["starting", "done"]
+
+
+def test_each_further_attempt_waits_twice_as_long_and_says_why(files, pauses):
+    assert work(files, failing(RaysweepError("no space left"), OSError("trace\nback"))) == "made"
+    assert pauses == [5, 10]
+    assert lines(files) == [
+        "starting",
+        "! attempt 1 failed: no space left",
+        "waits for attempt 2 of 4, in 5 s",
+        "starting",
+        "! attempt 2 failed: back",
+        "waits for attempt 3 of 4, in 10 s",
+        "starting",
+        "done",
+    ]
+
+
+def test_a_full_disk_is_named_once_while_it_is_waited_for_and_when_it_has_space_again(files, pauses, caplog):
+    def write() -> str:
+        if len(pauses) < 2:
+            with full_disk_named("results of cell"):
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return "made"
+
+    assert work(files, write) == "made"
+    waits, over = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert re.fullmatch(
+        rf"cell waits for a full disk, [\d.]+ [GM]iB free in {files.root}: results of cell: no space is left .*", waits
+    )
+    assert re.fullmatch(rf"cell: there is space again, [\d.]+ [GM]iB free in {files.root}", over)
+
+
+def test_other_errors_are_not_taken_for_a_full_disk(files, pauses, caplog):
+    assert work(files, failing(OSError("x"))) == "made"
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_no_pause_is_longer_than_five_minutes(files, pauses):
+    assert work(files, failing(*[OSError("x")] * 9), Recovery(retries=9, backoff_seconds=60)) == "made"
+    assert pauses == [60, 120, 240] + [300] * 6
+
+
+def test_the_last_attempts_error_is_raised_when_there_are_no_more(files, pauses):
+    with pytest.raises(OSError, match="fourth"):
+        work(files, failing(*(OSError(name) for name in ("first", "second", "third", "fourth", "fifth"))))
+    assert pauses == [5, 10, 20]
+    assert read_activity(files, "cell").error == "OSError: fourth"
+
+
+def test_without_retries_there_is_one_attempt(files, pauses):
+    with pytest.raises(OSError):
+        work(files, failing(OSError("x")), Recovery(retries=0))
+    assert pauses == []
+
+
+class Wrapper(Exception):
+    """An error as Ray raises it: it has the one that it stands for in an attribute."""
+
+    def __init__(self, **attributes: object) -> None:
+        super().__init__("it failed elsewhere")
+        vars(self).update(attributes)
+
+
+def raised_from(cause: Exception) -> Exception:
+    error = RaysweepError("it failed")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HopelessError("loss is nan"),
+        raised_from(HopelessError("loss is nan")),
+        Wrapper(cause=HopelessError("loss is nan")),
+        Wrapper(worker_failures={0: RaysweepError("x"), 1: Wrapper(cause=HopelessError("loss is nan"))}),
+    ],
+    ids=["itself", "raised from it", "as a cause", "on a worker"],
+)
+def test_an_error_that_no_attempt_can_help_is_raised_at_once(files, pauses, error):
+    with pytest.raises(RaysweepError) as raised:
+        work(files, failing(error))
+    assert pauses == []
+    assert read_activity(files, "cell").error == str(raised.value)
+
+
+@pytest.mark.parametrize("error", [Wrapper(cause=OSError("x")), Wrapper(worker_failures={0: OSError("x")})])
+def test_other_errors_from_elsewhere_are_tried_again(files, pauses, error):
+    assert work(files, failing(error)) == "made" and len(pauses) == 1
+    assert "! attempt 1 failed: x" in lines(files)
+
+
+def test_of_several_workers_errors_the_one_that_explains_the_others_is_told(files, pauses):
+    workers = {0: OSError("connection reset"), 1: Wrapper(cause=HopelessError("loss is nan")), 2: RaysweepError("odd")}
+    with pytest.raises(HopelessError, match="loss is nan"):
+        work(files, failing(Wrapper(controller_failure=Wrapper(worker_failures=workers))))
+
+
+def test_ctrl_c_is_no_failed_attempt(files, pauses):
+    with pytest.raises(KeyboardInterrupt):
+        work(files, failing(KeyboardInterrupt()))
+    assert pauses == [] and lines(files) == ["starting", "stopped"]
+
+
+def test_attempts_of_processes_that_died_count(files, pauses):
+    die_at(files, "training", 12, 40)
+    die_at(files, "training", 30, 40)
+    with pytest.raises(OSError, match="second"):
+        work(files, failing(OSError("first"), OSError("second")))
+    assert pauses == [10, 20], "the third and the fourth"
+    assert "! attempt 2 failed: its process died after: training 30/40" in lines(files)
+
+
+def test_after_too_many_deaths_it_gives_up_without_another_try(files, pauses):
+    for _ in range(4):
+        die_at(files, "training", 12, 40)
+    with pytest.raises(GaveUp, match="gave up after 4 attempts: its process died after: training 12/40"):
+        work(files, failing())
+    assert pauses == []
+    assert read_activity(files, "cell").state == "failed"
+
+
+HANGS = """
+import sys, threading, time
+from raysweep.engine.attempts import Recovery, with_retries
+from raysweep.storage.files import Files
+from raysweep.engine.progress import ProgressFile
+
+progress = ProgressFile(Files(sys.argv[1]), "cell")
+recovery = Recovery(retries=1, backoff_seconds=0, stall_seconds=float(sys.argv[2]), may_exit=True)
+
+def waits():
+    progress.report_wait("a GPU")
+    time.sleep(2)
+
+def works():
+    for step in range(20):
+        progress.update("training", step, 40, force=True)
+        time.sleep(.1)
+
+def hangs():
+    works()
+    threading.Event().wait()
+
+with progress.running("starting"):
+    with_retries(globals()[sys.argv[3]], progress, recovery)
+"""
+
+
+def hanging(folder: Path, stall_seconds: float, how: str) -> int:
+    return subprocess.run([sys.executable, "-c", HANGS, str(folder), str(stall_seconds), how], timeout=60).returncode
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["waits", "works"])
+def test_who_waits_for_something_or_makes_progress_is_left_alone(tmp_path, how):
+    assert hanging(tmp_path, 1, how) == 0
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_is_ended_and_the_next_one_knows_why(tmp_path, files):
+    assert hanging(tmp_path, 1, "hangs") == STALLED
+    assert work(files, failing(), Recovery(retries=1, backoff_seconds=0.1)) == "made"
+    said = "no progress for 1 s (`recovery.stall_seconds`) at: training 19/40"
+    assert lines(files)[-6:] == [
+        f"! {said}",
+        "starting",
+        f"! attempt 1 failed: {said}",
+        "waits for attempt 2 of 2, in 0.1 s",
+        "starting",
+        "done",
+    ]
+
+
+@pytest.mark.slow
+def test_no_process_is_ended_that_nobody_starts_again(tmp_path):
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(
+            [sys.executable, "-c", HANGS.replace("may_exit=True", ""), str(tmp_path), "0.2", "hangs"], timeout=6
+        )

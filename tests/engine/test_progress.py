@@ -1,0 +1,47 @@
+"""Progress files."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.engine.progress import DONE, FAILED, RUNNING, STOPPED, ProgressFile, read_activities
+from raysweep.storage.files import Files
+from raysweep.units import count, duration
+
+
+def test_an_activity_is_read_back_with_its_stage_and_its_end(tmp_path):
+    with ProgressFile(Files(str(tmp_path)), "cell").running("training") as progress:
+        progress.update("training", 3, 10, "loss 0.5", force=True)
+        assert read_activities(Files(str(tmp_path)))["cell"].done == 3
+        assert read_activities(Files(str(tmp_path)))["cell"].state == RUNNING
+    assert read_activities(Files(str(tmp_path)))["cell"].state == DONE
+
+
+def test_an_error_is_kept_and_passed_on(tmp_path):
+    with pytest.raises(ValueError, match="broken"), ProgressFile(Files(str(tmp_path)), "cell").running("training"):
+        raise ValueError("broken")
+    found = read_activities(Files(str(tmp_path)))["cell"]
+    assert (found.state, found.error) == (FAILED, "ValueError: broken")
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_who_stops_a_run_does_not_fail_it(tmp_path, end):
+    with pytest.raises(end), ProgressFile(Files(str(tmp_path)), "cell").running("starting") as progress:
+        progress.update("training", 3, 10)
+        raise end
+    found = read_activities(Files(str(tmp_path)))["cell"]
+    assert (found.state, found.error, found.stage, found.done, found.total) == (STOPPED, "", "training", 3, 10)
+
+
+def test_files_that_are_no_activity_are_passed_over(tmp_path):
+    (tmp_path / "half.json").write_text('{"id": "x"')
+    (tmp_path / "other.json").write_text('{"what": 1}')
+    assert read_activities(Files(str(tmp_path))) == {}
+
+
+def test_durations_read_well():
+    assert [duration(s) for s in (42, 185, 7800)] == ["42 s", "3 min 05 s", "2 h 10 min"]
+
+
+def test_counts_know_singular_and_plural():
+    assert [count(n, "cell") for n in (0, 1, 2, 1200)] == ["0 cells", "1 cell", "2 cells", "1,200 cells"]

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from raysweep.models.families.base import FAMILIES
+from raysweep.models.loading import load_model
+from raysweep.records import ModelRef, Spec
+from tests.models.tiny import FAMILIES as NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_family_targets_every_linear_layer_except_the_output_layer(name: str, tiny: dict[str, ModelRef]) -> None:
+    import torch
+
+    family = FAMILIES.create(Spec(name))
+    model, _ = load_model(tiny[name])
+    linear = {path.split(".")[-1] for path, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    assert linear - {"lm_head"} == set(family.lora_targets)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_familys_embeddings_are_the_models_input_and_output_layer(name: str, tiny: dict[str, ModelRef]) -> None:
+    family = FAMILIES.create(Spec(name))
+    model, _ = load_model(tiny[name])
+    by_last_name = {path.split(".")[-1]: module for path, module in model.named_modules()}
+    assert [by_last_name[part] for part in family.embeddings] == [
+        model.get_input_embeddings(),
+        model.get_output_embeddings(),
+    ]
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt_bigcode"])
+def test_minicodes_models_have_87_hundredths_of_a_million_weights(name: str) -> None:
+    from transformers import AutoModelForCausalLM
+
+    config = FAMILIES.create(Spec(name)).tiny_config(512, 0)
+    model = AutoModelForCausalLM.from_config(config)
+    assert round(sum(p.numel() for p in model.parameters()) / 1e6, 2) == 0.87
+    assert model.config.tie_word_embeddings == (name == "llama")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_field_of_a_tiny_config_can_be_overridden(name: str) -> None:
+    field = "hidden_size" if name == "llama" else "n_embd"
+    config = FAMILIES.create(Spec(name)).tiny_config(512, 3, **{field: 64})
+    assert (config.hidden_size, config.vocab_size, config.eos_token_id) == (64, 512, 3)

@@ -1,0 +1,150 @@
+"""Every causal architecture of transformers can be trained, adapted and judged, with or without a family here.
+
+Each model is tiny and random, built from its architecture's own config.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from raysweep.errors import HopelessError
+from raysweep.generators.base import GENERATORS
+from raysweep.models.families.base import FAMILIES, lora_targets
+from raysweep.models.loading import load_model, resolve
+from raysweep.models.scratch import train_tokenizer
+from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Spec, TrainingRow
+from raysweep.rows.parquet import write_rows
+from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
+from raysweep.trainers.loop import seeded_torch
+from tests.models.tiny import pairs
+from tests.trainers.conftest import FolderServices, Interrupted, training_rows
+
+pytestmark = pytest.mark.slow
+
+USUAL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+GROUPED = {**USUAL, "num_key_value_heads": 1, "head_dim": 16}
+GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_inner": 48, "n_positions": 512}
+LATENT = {
+    "num_key_value_heads": 2,
+    "q_lora_rank": 8,
+    "kv_lora_rank": 8,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 8,
+}
+EXPERTS = {"n_routed_experts": 4, "n_shared_experts": 1, "moe_intermediate_size": 16, "first_k_dense_replace": 1}
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "llama": USUAL,
+    "gpt_bigcode": GPT2,
+    "codegen": {**GPT2, "n_head": 4, "rotary_dim": 4, "n_ctx": 512},
+    "qwen2": {**USUAL, "num_key_value_heads": 1},
+    "qwen3": GROUPED,
+    "starcoder2": {**USUAL, "num_key_value_heads": 1},
+    "mistral": {**GROUPED, "sliding_window": 64},
+    "mixtral": {**GROUPED, "num_local_experts": 4},
+    "gemma": GROUPED,
+    "gemma2": {**GROUPED, "sliding_window": 64, "query_pre_attn_scalar": 16},
+    "phi": USUAL,
+    "gpt_neox": USUAL,
+    "gpt2": GPT2,
+    "deepseek_v2": {**USUAL, **LATENT, **EXPERTS, "topk_group": 1, "n_group": 1, "num_experts_per_tok": 2},
+    "deepseek_v3": {**USUAL, **LATENT, **EXPERTS, "topk_group": 1, "n_group": 1, "num_experts_per_tok": 2},
+    "granite": {**USUAL, "num_key_value_heads": 1},
+    "olmo": USUAL,
+}
+STOP = ("\ndef", "\n#")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A random model of an architecture, made once."""
+    known: dict[str, ModelRef] = {}
+
+    def make(model_type: str) -> ModelRef:
+        if model_type not in known:
+            from transformers import AutoConfig, AutoModelForCausalLM
+
+            folder = tmp_path_factory.mktemp(model_type)
+            tokenizer = train_tokenizer([p + o for p, o in pairs()], 320)
+            ends = {name: tokenizer.eos_token_id for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+            config = AutoConfig.for_model(model_type, **ARCHITECTURES[model_type], vocab_size=len(tokenizer), **ends)
+            with seeded_torch(0, model_type):
+                AutoModelForCausalLM.from_config(config).float().save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            known[model_type] = resolve(str(folder)).ref()
+        return known[model_type]
+
+    return make
+
+
+def job_of(
+    model_type: str, model: ModelRef, out: Path, trainer: str, checkpoint_every: int = 0, **fields: Any
+) -> TrainJob:
+    out.mkdir()
+    rows = training_rows(24)
+    write_rows(out / "rows.parquet", TrainingRow, rows, ["row_id"])
+    recipe = Recipe(trainer=trainer, **{"lr": 1e-2, "batch_size": 8, "steps": 4, "template": "raw", **fields})
+    return TrainJob(model, model_type, recipe, out / "rows.parquet", out, 7, model_type, checkpoint_every)
+
+
+def trained(job: TrainJob, **services: Any) -> ModelRef:
+    TRAINERS.create(Spec(job.recipe.trainer)).train(job, FolderServices(**services))
+    return resolve(str(job.out)).ref()
+
+
+def tensors(model: ModelRef) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return {k: v for path in Path(model.location).glob("*.safetensors") for k, v in load_file(path).items()}
+
+
+def same(one: ModelRef, other: ModelRef) -> bool:
+    ours, theirs = tensors(one), tensors(other)
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("trainer", ["full", "lora"])
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_an_architecture_is_trained_resumed_and_judged(model_type, trainer, base, tmp_path):
+    start = base(model_type)
+    whole = trained(job_of(model_type, start, tmp_path / "whole", trainer))
+    assert whole.kind is (ModelKind.ADAPTER if trainer == "lora" else ModelKind.FULL)
+    assert trainer == "lora" or not same(whole, start)
+
+    job = job_of(model_type, start, tmp_path / "parts", trainer, checkpoint_every=2)
+    with pytest.raises(Interrupted):
+        trained(job, folder=tmp_path / "checkpoint", die_after=2)
+    assert same(trained(job, folder=tmp_path / "checkpoint"), whole)
+
+    generator = GENERATORS.create(Spec("transformers", {"batch_size": 3}), model=whole, decoding=Decoding(24))
+    requests = [GenerationRequest(str(i), f"t{i}", prompt, 0, STOP) for i, (prompt, _) in enumerate(pairs(6))]
+    completions = generator.generate(requests)
+    model, tokenizer = load_model(whole)
+    for request, completion in zip(requests, completions, strict=True):
+        ids = torch.tensor([tokenizer(request.prompt)["input_ids"]])
+        out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
+        text = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
+        assert completion.text == text[: min([text.find(one) for one in STOP if one in text], default=len(text))]
+
+
+@pytest.mark.parametrize("lora", [{"targets": "all-linear"}, {"train_embeddings": True, "modules_to_save": ["norm"]}])
+def test_lora_takes_all_linear_layers_and_copies_of_further_modules(lora, base, tmp_path):
+    model = trained(job_of("qwen2", base("qwen2"), tmp_path / "out", "lora", lora=lora))
+    names = " ".join(tensors(model))
+    assert ("up_proj.lora_A" in names) == ("targets" in lora)
+    assert ("embed_tokens" in names and "model.norm.weight" in names) == ("train_embeddings" in lora)
+
+
+def test_a_module_to_save_that_the_model_lacks_is_refused(base, tmp_path):
+    with pytest.raises(HopelessError, match="qwen2 model has no module 'embed_token'"):
+        trained(job_of("qwen2", base("qwen2"), tmp_path / "out", "lora", lora={"modules_to_save": ["embed_token"]}))
+
+
+def test_targets_come_from_the_family_then_from_peft_then_they_are_all_linear_layers():
+    assert lora_targets("llama") == list(FAMILIES.get("llama").lora_targets)
+    assert lora_targets("qwen2") == ["q_proj", "v_proj"]
+    assert lora_targets("an-architecture-of-tomorrow") == "all-linear"

@@ -1,0 +1,84 @@
+"""W1, W2 and W3: synonyms are inserted, synonyms replace words, words are inflected."""
+
+import random
+import re
+
+import pytest
+
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.edits import Edit, apply_edits, copy_case
+from raysweep.records import Segment, Spec
+from tests.perturbations.texts import perturb_text
+
+TEXT = "Return the largest number of a given list, and print the phone quickly. "
+
+
+def texts(name: str, text: str, count: int = 200, **args: object) -> list[str]:
+    method = PERTURBATIONS.create(Spec(name, args))
+    return [perturb_text(method, text, random.Random(seed), frozenset()) for seed in range(count)]
+
+
+def test_w1_inserts_a_synonym_after_half_of_the_content_words():
+    made = texts("W1", "The phone is there.", 400)
+    found = [re.fullmatch(r"The phone(?: (telephone|earphone))? is there\.", text) for text in made]
+    assert all(found)
+    assert 150 <= sum(match[1] is not None for match in found) <= 250
+    assert {match[1] for match in found} == {None, "telephone", "earphone"}
+
+
+def test_w2_replaces_half_of_the_words_by_a_synonym():
+    made = texts("W2", "The phone is there.", 400)
+    assert set(made) == {"The phone is there.", "The telephone is there.", "The earphone is there."}
+    assert 150 <= made.count("The phone is there.") <= 250
+
+
+def test_w3_draws_a_form_for_every_noun_verb_and_adjective():
+    made = texts("W3", "The child writes a big word.")
+    words = list(zip(*(text.split() for text in made), strict=True))
+    assert set(words[1]) == {"child", "children"}
+    assert set(words[2]) == {"write", "writes", "wrote", "written", "writing"}
+    assert set(words[4]) == {"big", "bigger", "biggest"}
+    assert set(words[5]) == {"word.", "words."}
+
+
+@pytest.mark.parametrize("name", ["W1", "W2", "W3"])
+def test_forms_of_be_and_auxiliaries_stay(name):
+    for text in texts(name, "It is found, has been seen and does not end."):
+        assert text.startswith("It is ") and " has been " in text and " does not " in text
+
+
+def test_stop_words_get_no_synonym_inserted_but_may_be_replaced():
+    text = "It is only here."
+    assert set(texts("W1", text)) == {text}
+    assert {"It is only here.", "It is merely here."} < set(texts("W2", text))
+
+
+@pytest.mark.parametrize("name", ["W2", "W3"])
+def test_capitals_are_kept(name):
+    for text in texts(name, "Numbers are FINE."):
+        first, *_, last = text.split(" ")
+        assert first[0].isupper() and first[1:].islower() and last.isupper()
+
+
+def test_strength_scales_the_share_of_words():
+    text = "phone " * 2000
+    for strength, low, high in [(0.2, 150, 250), (1, 900, 1100), (2, 2000, 2000)]:
+        (made,) = texts("W2", text, 1, strength=strength)
+        assert low <= 2000 - made.split().count("phone") <= high
+
+
+def test_the_fingerprint_names_the_language_resources():
+    assert PERTURBATIONS.create(Spec("W2")).fingerprint().keys() == {"tagger", "wordnet"}
+    assert PERTURBATIONS.create(Spec("W3")).fingerprint().keys() == {"tagger", "inflections"}
+
+
+def test_edits_leave_every_other_character_alone():
+    segments = [Segment("one two three", True), Segment("four", False), Segment("five", True)]
+    made = apply_edits(segments, [Edit(0, 0, 3, "1"), Edit(0, 8, 13, ""), Edit(2, 4, 4, "!")])
+    assert [s.text for s in made] == ["1 two ", "four", "five!"]
+    assert made[1] is segments[1]
+
+
+@pytest.mark.parametrize(("word", "text"), [("a", "b"), ("A", "B"), ("Ab", "Cd ef"), ("AB", "CD EF"), ("aB", "cd")])
+def test_case_follows_the_word(word, text):
+    assert copy_case(word, text.lower()) == text

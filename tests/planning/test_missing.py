@@ -1,0 +1,100 @@
+"""What a store lacks of a plan, in build order, and what is made together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from raysweep.config.loading import load_config
+from raysweep.pipeline import groups
+from raysweep.planning.missing import by_cell, missing, walk
+from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
+from raysweep.planning.planner import build_plan
+from raysweep.storage.store import Store
+from tests.paths import NANO
+
+
+def commit(plans: Iterable[ArtefactPlan], store: Store) -> None:
+    for plan in plans:
+        assert plan.node is not None
+        with store.writing(plan.node) as draft:
+            (draft.folder / "rows.txt").write_text("content")
+            draft.counts = {"level": "strong"}
+
+
+def stages(plans: Iterable[ArtefactPlan]) -> list[str]:
+    return [plan.node.stage for plan in plans if plan.node]
+
+
+@pytest.fixture
+def plan() -> SweepPlan:
+    return build_plan(load_config(NANO, ["recipes.adapter={trainer: lora}", "models.0.recipes=[adapter]"]))
+
+
+@pytest.fixture
+def tuned(plan) -> CellPlan:
+    return next(cell for cell in plan.cells if cell.model)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path)
+    store.require_writable()
+    return store
+
+
+def test_dependencies_come_first_and_a_finished_sweep_lacks_nothing(plan, store):
+    lacking = missing(plan.targets, store)
+    assert [item.node.key for item in lacking] == [item.node.key for item in walk(plan.targets)]
+    for number, item in enumerate(lacking):
+        assert {i.node.key for i in item.inputs if i.node} <= {before.node.key for before in lacking[:number]}
+    commit(lacking, store)
+    assert not missing(plan.targets, store, repair=True)
+
+
+def test_the_base_of_an_adapter_is_needed_to_generate_and_the_training_set_is_not(plan, tuned, store):
+    commit(walk(plan.targets), store)
+    base, *_ = [item for item in walk(tuned.artefacts) if item.node and item.node.stage == "base_model"]
+    for item in (base, tuned.training_set, *(a for a in tuned.artefacts if a.node.stage == "completions")):
+        store.remove(item.node)
+    assert stages(missing(tuned.artefacts, store)) == ["base_model", "completions", "completions"]
+    assert base.node.key in {item.node.key for item in missing(plan.targets, store)}
+
+
+def test_results_alone_need_no_model(plan, tuned, store):
+    commit(walk(plan.targets), store)
+    (base,) = [item for item in walk(tuned.artefacts) if item.node and item.node.stage == "base_model"]
+    results = [item for item in tuned.artefacts if item.node.stage == "results"]
+    for item in (base, *results):
+        store.remove(item.node)
+    assert stages(missing(tuned.artefacts, store)) == ["results", "results"]
+
+
+def test_damage_is_repaired_though_nothing_needs_it_now(plan, tuned, store):
+    commit(walk(plan.targets), store)
+    (Path(store.folder(tuned.training_set.node)) / "rows.txt").write_text("changed")
+    again = Store(store.root)  # another process
+    assert stages(missing(plan.targets, again, repair=True)) == ["training_set"]
+    assert not missing(plan.targets, again)
+
+
+def test_a_cells_pairs_are_made_together_after_all_their_test_sets(plan, tuned, store):
+    commit(walk(plan.targets), store)
+    for pair in tuned.pairs:
+        for node in (pair.test_set.node, pair.completions, pair.results):
+            store.remove(node)
+    assert [stages(group) for group in groups(missing(tuned.artefacts, store))] == [
+        ["test_set"],
+        ["test_set"],
+        ["completions", "completions", "results", "results"],
+    ]
+
+
+def test_two_cells_with_equal_artefacts_are_both_listed(store):
+    models = "models=[{name: one, generator: reference}, {name: other, generator: reference}]"
+    plan = build_plan(load_config(NANO, [models, "training=null"]))
+    cells = by_cell(missing(plan.targets, store))
+    assert [cell.cell.id for cell, _ in cells] == ["one.base", "other.base"]
+    assert len({item.node.key for _, items in cells for item in items}) == len(cells[0][1])

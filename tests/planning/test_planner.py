@@ -1,0 +1,110 @@
+"""Keys: what changes the output is in them, what can't is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.config.loading import load_config
+from raysweep.generators.base import GENERATORS
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.planning.plan import CellPlan
+from raysweep.planning.planner import build_plan
+from raysweep.problems.base import PROBLEMS
+from raysweep.trainers.base import OBJECTIVES, TRAINERS
+from raysweep.training_sets.base import SOURCES
+from tests.paths import NANO
+
+
+def tuned(*overrides: str) -> CellPlan:
+    return build_plan(load_config(NANO, overrides)).cells[-1]
+
+
+def keys(*overrides: str) -> dict[str, str]:
+    """Keys of the nano sweep's tuned cell by what they name, on the perturbed test set."""
+    cell = tuned(*overrides)
+    pair = cell.pairs[-1]
+    assert cell.model and cell.training_set and cell.base.node
+    found = {"base": cell.base.node, "model": cell.model, "training_set": cell.training_set.node}
+    found |= {"test_set": pair.test_set.node, "completions": pair.completions, "results": pair.results}
+    return {name: node.key for name, node in found.items()}
+
+
+ALL = {"base", "model", "training_set", "test_set", "completions", "results"}
+AFTER_MODEL = {"model", "completions", "results"}
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("seed=8", ALL),
+        ("seeds=[9]", AFTER_MODEL),
+        ("training.source.rows=80", AFTER_MODEL | {"training_set"}),
+        ("strengths={C1: 2}", ALL - {"base"}),
+        ("strengths={C2: 2}", set()),
+        ("strengths={C1: 1}", set()),
+        ("evaluation.limit=3", {"test_set", "completions", "results"}),
+        ("evaluation.max_new_tokens=13", {"completions", "results"}),
+        ("evaluation.temperature=0.5", {"completions", "results"}),
+        ("evaluation.top_p=0.5", set()),
+        ("evaluation.batch_size=5", set()),
+        ("execution.timeout=2", {"results"}),
+        ("execution.memory_mib=512", {"results"}),
+        ("execution.lane=strict", {"results"}),
+        ("execution.reference_factor=4", {"results"}),
+        ("execution.require=strong", set()),
+        ("resources.executors=3", set()),
+        ("models.0.stop=[x]", {"completions", "results"}),
+        ("models.0.name=other", set()),
+        ("resources.cpus=2", set()),
+        ("checkpoint_every=7", set()),
+        ("name=other", set()),
+        ("models.0.pretrain.vocab_size=310", {"base", "model", "completions", "results"}),
+        ("training.sets=[{name: C1, perturbation: C1, ratio: 0.5}]", AFTER_MODEL | {"training_set"}),
+    ],
+)
+def test_a_setting_changes_the_keys_of_what_it_changes_and_no_others(override, changed):
+    before, after = keys(), keys(override)
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_nought_percent_is_the_clean_set_and_a_hundred_the_perturbed_one():
+    nought = tuned("training.sets=[{name: none, perturbation: C1, ratio: 0}]").model
+    clean = tuned("training.sets=[clean]").model
+    whole = tuned("training.sets=[{name: whole, perturbation: C1, ratio: 1, draw: 3}]").model
+    assert nought and clean and whole
+    assert nought.key == clean.key != whole.key == tuned().model.key
+
+
+def test_epochs_beside_steps_do_not_count():
+    both = [f"recipes.tiny={{steps: 4, epochs: {epochs}}}" for epochs in (1, 2)]
+    assert keys(both[0]) == keys(both[1])
+
+
+@pytest.mark.parametrize(("generator", "changed"), [("fake", True), ("reference", False)])
+def test_a_generator_that_draws_at_temperature_0_has_a_key_for_each_seed(generator, changed):
+    def completions(seed: int) -> str:
+        own = [f"models=[{{name: one, generator: {generator}}}]", "training=null", "evaluation.problems=[humaneval]"]
+        return build_plan(load_config(NANO, [*own, f"seed={seed}"])).cells[0].pairs[0].completions.key
+
+    assert (completions(1) != completions(2)) is changed
+
+
+@pytest.mark.parametrize(
+    ("registry", "name", "changed"),
+    [
+        (PERTURBATIONS, "C1", ALL - {"base"}),
+        (PROBLEMS, "minicode", {"test_set", "completions", "results"}),
+        (SOURCES, "minicode", ALL - {"test_set"}),
+        (OBJECTIVES, "sft", ALL - {"training_set", "test_set"}),
+        (TRAINERS, "full", ALL - {"training_set", "test_set"}),
+        (GENERATORS, "transformers", {"completions", "results"}),
+    ],
+)
+def test_the_version_of_a_package_that_registers_a_part_is_in_the_keys(registry, name, changed, monkeypatch):
+    before = keys()
+    monkeypatch.setitem(registry._plugins, name, "other-package 1.0")
+    first = keys()
+    monkeypatch.setitem(registry._plugins, name, "other-package 1.1")
+    second = keys()
+    for one, other in ((before, first), (first, second)):
+        assert {what for what in one if one[what] != other[what]} == changed

@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.models.tiny import tiny
+
+__all__ = ["tiny"]

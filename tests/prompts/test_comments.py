@@ -1,0 +1,66 @@
+"""Descriptions in comments: the natural parts of a Java or C++ prompt."""
+
+import pytest
+
+from raysweep.prompts.comments import entry_point_of, split_comment_prompt
+
+JAVA = """class Solution {
+    // a helper
+    int other(int x) { return x; }
+
+    /**
+     * Return the sum of all numbers in xs.
+     * It is 0 for none.
+     * >>> sum(xs)
+     * 3
+     */
+    public int sum(List<Integer> xs) throws Exception {
+"""
+CPP = """/*
+Return true if the
+string is long.
+Examples:
+is_long("a") => false
+*/
+#include<string>
+bool is_long(string s){
+"""
+AFTER = """int half(int x){
+    // returns half of x.
+    return x/2;
+}
+int twice(int x){
+    // returns twice of x,
+    // as a number.
+"""
+
+
+def natural(prompt, entry_point=None):
+    segments = split_comment_prompt(prompt, entry_point or entry_point_of(prompt))
+    assert "".join(segment.text for segment in segments) == prompt
+    return [segment.text for segment in segments if segment.natural]
+
+
+def test_stars_and_what_follows_a_doctest_are_verbatim():
+    assert natural(JAVA) == ["Return the ", " of all numbers in ", ".\n", "It is 0 for none."]
+
+
+def test_types_of_the_code_are_verbatim_and_examples_end_the_description():
+    assert natural(CPP) == ["Return true if the\n", " is long."]
+
+
+def test_line_comments_after_the_signature_count_when_they_are_last():
+    assert natural(AFTER) == ["returns ", " of ", ",\n", "as a number."]
+
+
+def test_a_block_comment_in_one_line_is_a_description():
+    assert natural("/** Return the product. */\nint times(int a, int b) {\n") == ["Return the product."]
+
+
+def test_a_prompt_without_a_comment_is_read_as_an_instruction():
+    assert natural("Write a function that adds numbers.") == ["Write a function that adds numbers."]
+
+
+@pytest.mark.parametrize(("prompt", "name"), [(JAVA, "sum"), (CPP, "is_long"), (AFTER, "twice"), ("// f(x) {\n", "")])
+def test_the_entry_point_is_the_last_function_that_the_prompt_opens(prompt, name):
+    assert entry_point_of(prompt) == name

@@ -1,0 +1,183 @@
+"""Prompts that models read in training and evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.models.loading import load_tokenizer
+from raysweep.prompts.templates import Prompter, PromptTemplate, check_template, split_docstring, training_prompt
+from raysweep.records import ModelRef, Problem, TrainingRow
+from tests.models.tiny import CHATS, chat_tokenizer
+
+PROMPT = (
+    "from typing import List\n\n\ndef mean(xs: List[float]) -> float:\n"
+    '    """ Return the mean.\n    >>> mean([1.0, 3.0])\n    2.0\n    """\n'
+)
+PROBLEM = Problem("HumanEval/x", PROMPT, "mean", "")
+ROW = TrainingRow("0", "0", "Sort a list.", "", "def f(xs):\n    return sorted(xs)", "python", "clean", False, "", "")
+HEAD = "Below is an instruction that describes a task"
+
+
+DOCSTRING, SIGNATURE = (
+    "Return the mean.\n>>> mean([1.0, 3.0])\n2.0",
+    "from typing import List\n\n\ndef mean(xs: List[float]) -> float:",
+)
+INSTRUCT, AS_IT_IS = PromptTemplate("instruct"), PromptTemplate("raw")
+
+
+def prompter(tuned: bool, template: PromptTemplate = INSTRUCT, prompt_format: str = "native") -> Prompter:
+    return Prompter(prompt_format, tuned, template)
+
+
+def show(**options: Any) -> str:
+    return prompter(**options).text(PROBLEM, PROMPT)
+
+
+def test_the_templates_are_safecoders() -> None:
+    assert training_prompt(ROW, INSTRUCT) == (
+        f"{HEAD}. Write a response that appropriately completes the request.\n\n"
+        "### Instruction:\nSort a list.\n\n### Response:\n"
+    )
+    assert training_prompt(dataclasses.replace(ROW, input="[3, {1}]"), INSTRUCT) == (
+        f"{HEAD}, paired with an input that provides further context. Write a response that appropriately completes "
+        "the request.\n\n### Instruction:\nSort a list.\n\n### Input:\n[3, {1}]\n\n### Response:\n"
+    )
+
+
+def test_braces_in_an_instruction_stay_as_they_are() -> None:
+    assert "{x: {input}}" in training_prompt(dataclasses.replace(ROW, instruction="{x: {input}}"), INSTRUCT)
+
+
+def test_under_raw_a_row_is_its_instruction() -> None:
+    assert training_prompt(dataclasses.replace(ROW, instruction=PROMPT), AS_IT_IS) == PROMPT
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("alpaca", r"unknown template 'alpaca'; known: instruct, raw, chat, or a Jinja string such as"),
+        ("chatt", r"did you mean 'chat'"),
+        ("{{ instruction }", "is no Jinja string"),
+        ("{{ instruction }} {{ prompt }}", "uses prompt; it can use instruction, input, system"),
+        ("{% if input %}{{ input }}{% endif %}", "leaves the task out"),
+    ],
+)
+def test_what_is_no_template_is_refused(text: str, wrong: str) -> None:
+    with pytest.raises(UsageError, match=wrong):
+        check_template(text)
+
+
+def test_a_base_model_sees_the_stripped_prompt() -> None:
+    assert show(tuned=False) == PROMPT.strip()
+
+
+def test_a_tuned_model_sees_the_template_and_goes_on_from_the_signature() -> None:
+    # the exact text that safecoder/scripts/func_eval_gen.py makes of this prompt
+    assert show(tuned=True) == (
+        f"{HEAD}. Write a response that appropriately completes the request.\n\n"
+        "### Instruction:\nCreate a Python function for this problem:\n"
+        "Return the mean.\n>>> mean([1.0, 3.0])\n2.0\n\n### Response:\n"
+        "from typing import List\n\n\ndef mean(xs: List[float]) -> float:"
+    )
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+def test_a_prompt_format_holds_for_base_and_tuned_alike(tuned: bool) -> None:
+    assert show(tuned=tuned, prompt_format="raw") == PROMPT.strip()
+    assert show(tuned=tuned, prompt_format="instruct").startswith(HEAD)
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+@pytest.mark.parametrize("prompt_format", ["native", "raw"])
+def test_under_the_raw_template_the_prompt_is_never_stripped(tuned: bool, prompt_format: str) -> None:
+    assert show(tuned=tuned, prompt_format=prompt_format, template=AS_IT_IS) == PROMPT
+
+
+def test_a_perturbed_docstring_is_what_the_model_reads() -> None:
+    shown = prompter(True).text(PROBLEM, PROMPT.replace("mean.", "maen."))
+    assert "Return the maen." in shown
+
+
+def test_a_helpers_docstring_is_part_of_the_signature() -> None:
+    helper = 'def g(x):\n    """Help."""\n    return x\n\n\n'
+    signature, docstring = split_docstring(helper + "def f(x):\n    '''Do it.'''\n", "f")
+    assert (signature, docstring) == (helper + "def f(x):", "Do it.")
+
+
+def test_without_a_docstring_the_whole_prompt_is_the_task() -> None:
+    assert split_docstring("Write f.\n", "f") == ("", "Write f.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("template", ["raw", "instruct"])
+@pytest.mark.parametrize("output", ["    return sum(xs)\n", "\n    return 1\n", "def mean(xs):\n    return 2\n", ""])
+def test_generation_sees_the_tokens_that_training_showed(template: str, output: str, tiny: dict[str, ModelRef]) -> None:
+    tokenizer = load_tokenizer(tiny["llama"])
+    prompt = training_prompt(dataclasses.replace(ROW, instruction=PROMPT), PromptTemplate(template))
+    alone = tokenizer(prompt)["input_ids"]
+    assert tokenizer(prompt + output)["input_ids"][: len(alone)] == alone
+
+
+def test_minicodes_evaluation_prompt_has_the_tokens_of_its_training_prompt(tiny: dict[str, ModelRef]) -> None:
+    tokenizer = load_tokenizer(tiny["gpt_bigcode"])
+    trained = training_prompt(dataclasses.replace(ROW, instruction=PROMPT), AS_IT_IS)
+    assert tokenizer(trained)["input_ids"] == tokenizer(show(tuned=True, template=AS_IT_IS))["input_ids"]
+
+
+@pytest.mark.parametrize("name", CHATS)
+@pytest.mark.parametrize("system", ["", "Answer in Python."])
+def test_a_chat_is_what_the_tokenizer_makes_of_the_turns(name: str, system: str) -> None:
+    tokenizer = chat_tokenizer(name)
+    template = PromptTemplate("chat", system, tokenizer)
+    turns = [{"role": "system", "content": system}] if system else []
+    turns.append({"role": "user", "content": "Create a Python function for this problem:\n" + DOCSTRING})
+    expected = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    for tuned in (False, True):
+        assert show(tuned=tuned, template=template) == expected + SIGNATURE
+    assert show(tuned=False, template=dataclasses.replace(template, name="raw"), prompt_format="chat").startswith(
+        expected
+    )
+    assert show(tuned=False, template=template, prompt_format="raw") == PROMPT.strip()
+
+
+@pytest.mark.parametrize("name", CHATS)
+def test_a_chat_has_the_tokens_that_the_tokenizer_gives_to_its_turns(name: str) -> None:
+    tokenizer = chat_tokenizer(name)
+    template = PromptTemplate("chat", "", tokenizer)
+    row = dataclasses.replace(ROW, input="[3, 1]")
+    turns = [{"role": "user", "content": "Sort a list.\n\n[3, 1]"}]
+    ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    text = training_prompt(row, template)
+    assert tokenizer(text, add_special_tokens=template.adds_special_tokens(text))["input_ids"] == ids
+    request = prompter(True, template).request("0", PROBLEM, PROMPT)
+    assert request.special_tokens is False and request.stop[-1] == CHATS[name].end
+
+
+def test_a_system_prompt_that_the_chat_template_refuses_is_named() -> None:
+    tokenizer = chat_tokenizer("chatml")
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    )
+    with pytest.raises(UsageError, match="chat template refuses the prompt: no system role"):
+        PromptTemplate("chat", "Be brief.", tokenizer).fill("Sort a list.")
+
+
+def test_a_jinja_string_gives_the_prompt_and_base_models_see_it_too() -> None:
+    template = PromptTemplate("{{ system }}|Q: {{ instruction }}{% if input %} ({{ input }}){% endif %}\nA:\n", "Hi")
+    assert training_prompt(dataclasses.replace(ROW, input="[3]"), template) == "Hi|Q: Sort a list. ([3])\nA:\n"
+    expected = f"Hi|Q: Create a Python function for this problem:\n{DOCSTRING}\nA:\n{SIGNATURE}"
+    assert show(tuned=False, template=template) == show(tuned=True, template=template) == expected
+
+
+def test_a_jinja_string_that_writes_the_beginning_of_text_gets_no_second_one() -> None:
+    tokenizer = chat_tokenizer("with a beginning")
+    for text, given in (("{{ bos_token }}{{ instruction }}", False), ("{{ instruction }}", True)):
+        template = PromptTemplate(text, "", tokenizer)
+        filled = template.fill("Sort a list.")
+        assert template.adds_special_tokens(filled) is given
+        ids = tokenizer(filled, add_special_tokens=given)["input_ids"]
+        assert ids.count(tokenizer.bos_token_id) == 1 and ids[0] == tokenizer.bos_token_id

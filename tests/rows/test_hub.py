@@ -1,0 +1,154 @@
+"""Data sets that are read once and cached."""
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.rows import hub as hub_rows
+from raysweep.rows.hub import DataSetRef, fetch
+
+ROWS = [{"text": f"Task {n}.", "tests": [f"assert f({n})"]} for n in range(1200)]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    return tmp_path / "cache" / "datasets"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "set"
+    path.mkdir()
+    (path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (path / "test.jsonl").write_text(json.dumps({"text": "Other.", "tests": []}) + "\n")
+    return path
+
+
+def test_a_folder_is_read_once_and_streamed_from_parquet_in_order(folder, cache, monkeypatch):
+    cached = fetch(DataSetRef(str(folder), "train"))
+    assert (cached.rows, cached.columns, cached.revision) == (1200, ("text", "tests"), "")
+    assert [dict(row.fields) for row in cached.stream()] == ROWS
+    assert [path.name for path in cache.iterdir()] == [cached.folder.name]
+    monkeypatch.setattr(hub_rows, "_load", None)
+    assert fetch(DataSetRef(str(folder), "train")) == cached
+
+
+def test_rows_know_their_place(folder):
+    *_, last = fetch(DataSetRef(str(folder), "train")).stream()
+    assert last.place == f"{folder}, row 1200"
+
+
+def test_splits_can_be_joined(folder):
+    assert fetch(DataSetRef(str(folder), "test+train")).rows == 1201
+
+
+def test_a_changed_file_is_read_again_and_the_same_rows_have_the_same_fingerprint(folder):
+    before = fetch(DataSetRef(str(folder), "test"))
+    os.utime(folder / "test.jsonl", ns=(1, 1))
+    touched = fetch(DataSetRef(str(folder), "test"))
+    assert touched.folder != before.folder and touched.fingerprint() == before.fingerprint()
+    (folder / "test.jsonl").write_text(json.dumps({"text": "Another.", "tests": []}) + "\n")
+    assert fetch(DataSetRef(str(folder), "test")).fingerprint() != before.fingerprint()
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv", "rows.parquet"])
+def test_single_files_are_read_by_their_ending(tmp_path, name):
+    import pandas
+
+    frame, path = pandas.DataFrame({"text": ["one", "two"]}), tmp_path / name
+    write = {"csv": frame.to_csv, "parquet": frame.to_parquet}.get(path.suffix[1:])
+    if write is None:
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        write(path, index=False)
+    assert [row.fields["text"] for row in fetch(DataSetRef(str(path), "train")).stream()] == ["one", "two"]
+
+
+def test_the_cache_remembers_the_hubs_commit(monkeypatch):
+    import datasets
+
+    data = datasets.Dataset.from_list(ROWS[:3])
+    monkeypatch.setattr(hub_rows, "_load", lambda ref, local: (data, "abc123"))
+    cached = fetch(DataSetRef("owner/set", "train", revision="main"))
+    assert cached.fingerprint() == {"sha256": cached.sha256, "revision": "abc123"}
+    about = json.loads((cached.folder / "about.json").read_text())
+    assert (about["path"], about["revision"], about["rows"]) == ("owner/set", "abc123", 3)
+
+
+@pytest.mark.parametrize(
+    ("ref", "message"),
+    [
+        (DataSetRef("owner/no-such-set", "train"), "no such file or folder, and the hub can't give it"),
+        (DataSetRef("{folder}", "trian"), "Unknown split"),
+        (DataSetRef("{folder}", "train", config="other"), "BuilderConfig 'other' not found"),
+        (DataSetRef("{folder}/rows.txt", "train"), "files end in .parquet"),
+        (DataSetRef("{folder}/none.jsonl", "train"), "the file has no rows"),
+    ],
+)
+def test_errors_name_the_way_out_and_leave_no_files(folder, cache, ref, message):
+    (folder / "rows.txt").touch()
+    (folder / "none.jsonl").touch()
+    with pytest.raises(UsageError, match=message):
+        fetch(dataclasses.replace(ref, path=ref.path.format(folder=folder)))
+    assert not list(cache.iterdir())
+
+
+def test_a_damaged_file_is_reported(folder):
+    cached = fetch(DataSetRef(str(folder), "test"))
+    (cached.folder / "rows.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UsageError, match="remove its folder"):
+        list(cached.stream())
+
+
+def test_a_cache_that_can_not_be_written_is_reported(folder, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UsageError, match="set RAYSWEEP_CACHE"):
+        fetch(DataSetRef(str(folder), "test"))
+
+
+def test_a_hub_that_can_not_be_reached_is_asked_once(tmp_path):
+    asked = []
+    code = (
+        "from raysweep.errors import RaysweepError\n"
+        "from raysweep.models.loading import load_tokenizer, resolve\n"
+        "from raysweep.records import ModelRef\n"
+        "from raysweep.rows.hub import DataSetRef, fetch\n"
+        "for ask in (lambda: fetch(DataSetRef('org/name', 'test')), lambda: load_tokenizer(ModelRef('org/name')),\n"
+        "            lambda: resolve('org/name'), lambda: fetch(DataSetRef('org/other', 'test'))):\n"
+        "    try: ask()\n"
+        "    except RaysweepError as error: print(error)\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        thread = threading.Thread(target=hang_up, args=(hub, asked))
+        thread.start()
+        own = {
+            "HF_ENDPOINT": f"http://127.0.0.1:{hub.getsockname()[1]}",
+            "HF_HOME": str(tmp_path),
+            "HF_HUB_OFFLINE": "0",
+        }
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **own})
+        hub.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 4, done.stdout + done.stderr
+    assert len(asked) == 1
+
+
+def hang_up(hub, asked):
+    """Accept connections and answer none, until the server is shut down."""
+    while True:
+        try:
+            connection, address = hub.accept()
+        except OSError:
+            return
+        connection.close()
+        asked.append(address)

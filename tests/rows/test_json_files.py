@@ -1,0 +1,138 @@
+"""Users' JSON files: equal rows from each format, and errors that name file and line."""
+
+import gzip
+import json
+import os
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.rows.json_files import content_sha, read_json_rows, stream_json_rows
+
+ROWS = [{"a": "1 \u2028 2", "b": "é"}, {"a": "2", "b": None}]
+
+
+def written(tmp_path, text, name="rows.jsonl"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "lines"),
+    [
+        ("rows.jsonl", LINES, [1, 2]),
+        ("rows.jsonl", LINES.replace("\n", "\r\n"), [1, 2]),
+        ("rows.jsonl", "\n\n" + LINES.rstrip("\n"), [3, 4]),
+        ("rows.json", json.dumps(ROWS), [1, 1]),
+        ("rows.json", json.dumps(ROWS, indent=2), [2, 6]),
+        ("rows.json", "\n" + json.dumps(ROWS, indent=2), [3, 7]),
+        ("rows.jsonl.gz", gzip.compress(LINES.encode(), mtime=0), [1, 2]),
+        ("rows.jsonl", gzip.compress(LINES.encode(), mtime=0), [1, 2]),
+        ("rows.jsonl", LINES.encode("utf-8-sig"), [1, 2]),
+        ("rows.json", json.dumps(ROWS, indent=2).encode("utf-8-sig"), [2, 6]),
+        ("rows", gzip.compress(LINES.encode("utf-8-sig"), mtime=0), [1, 2]),
+        ("rows.json.gz", gzip.compress(json.dumps(ROWS, indent=2).encode(), mtime=0), [2, 6]),
+    ],
+)
+@pytest.mark.parametrize("read", [read_json_rows, stream_json_rows])
+def test_lines_arrays_and_gzip_give_the_same_rows_with_their_lines(tmp_path, read, name, text, lines):
+    path = written(tmp_path, text, name)
+    rows = list(read(path))
+    assert [row.fields for row in rows] == ROWS
+    assert [row.place for row in rows] == [f"{path}:{line}" for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": "1"}\n{"a": \n', r"rows.jsonl:2: broken JSON at column \d"),
+        ('{"a": "1"}\n\n[1]\n', r"rows.jsonl:3: a row must be a JSON object in braces, not \[1\]"),
+        ('{"a": "1"} {"a": "2"}\n', "rows.jsonl:1: broken JSON at column 12"),
+        ('[\n{"a": "1"},\n{"a" "2"}]', "rows.jsonl:3: broken JSON at column 6"),
+        ('[\n{"a": "1"}\n{"a": "2"}]', "rows.jsonl:3: broken JSON at column 1 .*',' delimiter.*array must hold"),
+        ('[\n{"a": "1"},\n"text"]', "rows.jsonl:3: a row must be a JSON object"),
+        ('[{"a": "1"}', "rows.jsonl:1: broken JSON at column 12"),
+        ('[{"a": "1"}] {"a": "2"}', r"rows.jsonl:1: broken JSON at column 14 \(Extra data\)"),
+        ("", "the file has no rows"),
+        ("\n \n", "the file has no rows"),
+        ("[]", "the file has no rows"),
+        (b'{"a": "1"}\n{"a": "\xff"}\n', "rows.jsonl:2: not UTF-8"),
+        ('{"a": "1"}\n'.encode("utf-16"), "rows.jsonl:1: not UTF-8"),
+        (b"\xef\xbb\xbf", "the file has no rows"),
+        (gzip.compress(LINES.encode(), mtime=0)[:-12], "rows.jsonl: can't be read"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_json_rows, stream_json_rows])
+def test_errors_name_file_and_line(tmp_path, read, text, message):
+    with pytest.raises(UsageError, match=message):
+        list(read(written(tmp_path, text)))
+
+
+@pytest.mark.parametrize("read", [read_json_rows, stream_json_rows, content_sha])
+@pytest.mark.parametrize("content", [gzip.compress(LINES.encode(), mtime=0)[:-12], LINES.encode()])
+def test_a_gz_file_that_can_not_be_unzipped_is_named(tmp_path, read, content):
+    with pytest.raises(UsageError, match=r"rows.jsonl.gz: can't be read"):
+        list(read(written(tmp_path, content, "rows.jsonl.gz")))
+
+
+def test_rows_before_a_broken_one_are_streamed(tmp_path):
+    rows = stream_json_rows(written(tmp_path, LINES + "{broken"))
+    assert [next(rows).fields for _ in ROWS] == ROWS
+    with pytest.raises(UsageError, match=r"rows.jsonl:3: broken JSON"):
+        next(rows)
+
+
+def test_a_pipe_is_refused_since_it_cannot_be_read_twice(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="save it to a file first"):
+        list(stream_json_rows(tmp_path / "pipe"))
+
+
+def test_deep_nesting_is_an_error_and_no_crash(tmp_path):
+    with pytest.raises(UsageError, match=r"rows.jsonl:1: broken JSON"):
+        read_json_rows(written(tmp_path, '{"a": ' + "[" * 200_000))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"tesk": "x"}', r"rows.jsonl:1: the row has no `task`; it has tesk"),
+        ("{}", "rows.jsonl:1: the row has no `task`; it has nothing"),
+        ('{"task": 3}', "rows.jsonl:1: `task` must be a string, not 3"),
+        ('{"task": null}', "rows.jsonl:1: `task` must be a string, not null"),
+        ('{"task": "\\ud800"}', "rows.jsonl:1: `task` holds half of a surrogate pair"),
+    ],
+)
+def test_a_field_that_is_no_text_is_named(tmp_path, row, message):
+    with pytest.raises(UsageError, match=message):
+        read_json_rows(written(tmp_path, row))[0].text("task")
+
+
+def test_a_default_stands_in_for_an_absent_or_null_field_only(tmp_path):
+    row = read_json_rows(written(tmp_path, '{"a": null, "b": 3}'))[0]
+    assert row.text("a", "") == row.text("c", "") == ""
+    with pytest.raises(UsageError, match="`b` must be a string"):
+        row.text("b", "")
+
+
+def test_a_missing_file_names_the_nearest(tmp_path):
+    written(tmp_path, LINES, "train.jsonl")
+    with pytest.raises(UsageError, match=r"trian.jsonl doesn't exist \(did you mean 'train.jsonl'\?\)"):
+        read_json_rows(tmp_path / "trian.jsonl")
+
+
+def test_a_folder_and_a_missing_folder_have_different_messages(tmp_path):
+    with pytest.raises(UsageError, match="is a folder"):
+        read_json_rows(tmp_path)
+    with pytest.raises(UsageError, match="nor does its folder"):
+        read_json_rows(tmp_path / "none" / "rows.jsonl")
+
+
+def test_the_hash_is_of_the_content_however_it_is_packed(tmp_path):
+    plain, packed = written(tmp_path, LINES), written(tmp_path, gzip.compress(LINES.encode(), mtime=0), "rows.jsonl.gz")
+    assert content_sha(plain) == content_sha(packed)
+    assert content_sha(written(tmp_path, LINES + " ", "other.jsonl")) != content_sha(plain)

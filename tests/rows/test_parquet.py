@@ -1,0 +1,92 @@
+"""Records and Parquet."""
+
+from __future__ import annotations
+
+import math
+
+import pyarrow.parquet
+import pytest
+
+from raysweep.errors import StoreError
+from raysweep.records import Completion, Score, TrainingRow
+from raysweep.rows.parquet import UnreadableTable, count_values, read_rows, write_rows
+
+
+def completion(task: str, sample: int) -> Completion:
+    return Completion(task, sample, "    return 1\n", "eos", 4, "0" * 64)
+
+
+def test_rows_come_back_equal_and_sorted(tmp_path):
+    rows = [completion("b", 0), completion("a", 1), completion("a", 0)]
+    assert write_rows(tmp_path / "x.parquet", Completion, rows, ["task_id", "sample"]) == 3
+    assert read_rows(tmp_path / "x.parquet", Completion) == [rows[2], rows[1], rows[0]]
+
+
+def test_equal_rows_give_equal_bytes_in_any_order(tmp_path):
+    rows = [completion("a", sample) for sample in range(9)]
+    for name, order in (("x", rows), ("y", rows[::-1])):
+        write_rows(tmp_path / name, Completion, order, ["task_id", "sample"])
+    assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
+
+
+def test_missing_values_and_nan_survive(tmp_path):
+    row = TrainingRow("1", "1", "i", "", "o", "python", "clean", False, "i", "", rejected=None, context="{}")
+    write_rows(tmp_path / "t", TrainingRow, [row], ["row_id"])
+    assert read_rows(tmp_path / "t", TrainingRow) == [row]
+    score = Score("m", "none", "base", 1, "p", "C1", "RD", math.nan, math.nan, math.nan, 3, "clean pass@1 is 0")
+    write_rows(tmp_path / "s", Score, [score], ["model"])
+    assert math.isnan(read_rows(tmp_path / "s", Score)[0].value)
+
+
+def test_an_empty_table_keeps_its_schema(tmp_path):
+    write_rows(tmp_path / "x", Completion, [], ["task_id"])
+    assert read_rows(tmp_path / "x", Completion) == []
+    assert pyarrow.parquet.read_schema(tmp_path / "x").names[0] == "task_id"
+
+
+def test_a_column_that_had_another_name_is_read(tmp_path):
+    rows = [completion("a", 1), completion("b", 0)]
+    write_rows(tmp_path / "x", Completion, rows, ["task_id"])
+    table = pyarrow.parquet.read_table(tmp_path / "x")
+    names = ["draw" if name == "sample" else name for name in table.column_names]
+    metadata = {"raysweep.schema_version": "1"}
+    pyarrow.parquet.write_table(table.rename_columns(names).replace_schema_metadata(metadata), tmp_path / "x")
+    assert read_rows(tmp_path / "x", Completion) == rows
+
+
+def test_a_newer_schema_is_refused(tmp_path):
+    write_rows(tmp_path / "x", Completion, [completion("a", 0)], ["task_id"])
+    table = pyarrow.parquet.read_table(tmp_path / "x")
+    pyarrow.parquet.write_table(table.replace_schema_metadata({"raysweep.schema_version": "99"}), tmp_path / "x")
+    with pytest.raises(StoreError, match="schema version 99"):
+        read_rows(tmp_path / "x", Completion)
+
+
+def test_a_torn_or_missing_file_is_reported(tmp_path):
+    write_rows(tmp_path / "x", Completion, [completion("a", 0)], ["task_id"])
+    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-20])
+    for name in ("x", "nowhere"):
+        with pytest.raises(UnreadableTable, match=f"{name} can't be read"):
+            read_rows(tmp_path / name, Completion)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    write_rows(tmp_path / "x", Completion, [completion("a", 0)], ["task_id"])
+
+    def half(table, path, **more):
+        path.write_bytes(b"PAR1")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pyarrow.parquet, "write_table", half)
+    with pytest.raises(OSError, match="disk full"):
+        write_rows(tmp_path / "x", Completion, [], ["task_id"])
+    assert read_rows(tmp_path / "x", Completion) == [completion("a", 0)]
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_values_of_one_column_are_counted(tmp_path):
+    rows = [Completion(str(n), 0, "", stop, 1, "") for n, stop in enumerate(["eos", "length", "eos"])]
+    write_rows(tmp_path / "x.parquet", Completion, rows, ["task_id"])
+    assert count_values(tmp_path / "x.parquet", "stop") == {"eos": 2, "length": 1}
+    with pytest.raises(UnreadableTable):
+        count_values(tmp_path / "none.parquet", "stop")

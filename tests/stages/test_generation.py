@@ -1,0 +1,206 @@
+"""What an evaluation that was stopped, or another one, leaves is used by the next, where it is the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from raysweep.config.schema import SweepConfig
+from raysweep.engine.attempts import Recovery
+from raysweep.engine.base import BatchOutput, Context, ExecuteJob, GenerateJob, Work
+from raysweep.engine.local import LocalStages
+from raysweep.engine.progress import ProgressFile
+from raysweep.errors import RaysweepError
+from raysweep.pipeline import make, make_cell
+from raysweep.planning.missing import missing
+from raysweep.planning.plan import CellPlan
+from raysweep.planning.planner import build_plan
+from raysweep.programs import Outcome, Program, Verdict
+from raysweep.records import Completion, ReferenceTime, Result
+from raysweep.stages.judging import SMALLEST_BLOCK
+from raysweep.stages.reference_times import limits_of
+from raysweep.storage.store import Store
+
+
+class Stopped(Exception):
+    """Stands for a killed process."""
+
+
+class StoppedStages(LocalStages):
+    """Stops after so many blocks of completions, or of verdicts."""
+
+    def __init__(self, generated: int, executed: int) -> None:
+        self.generated, self.executed = generated, executed
+
+    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
+        for at, block in enumerate(super().generate(job, progress)):
+            if at == self.generated:
+                raise Stopped
+            yield block
+
+    def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
+        for at, block in enumerate(super().execute(job, progress)):
+            if at == self.executed:
+                raise Stopped
+            yield block
+
+
+class ToldStages(LocalStages):
+    """Judges by what it is told, and remembers what it was asked."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        self.asked: list[Program] = []
+        self.limits: set[float] = set()
+
+    def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
+        for at, batch in enumerate(job.batches):
+            self.asked += batch.programs
+            self.limits |= {limits.timeout for limits in batch.limits}
+            yield BatchOutput(at, [self.verdict] * len(batch.programs))
+
+
+def problem(n: int, solution: str) -> dict[str, str]:
+    return {
+        "task_id": f"T/{n}",
+        "prompt": f'def f{n}(x):\n    """Add {n} to x."""\n',
+        "entry_point": f"f{n}",
+        "canonical_solution": solution,
+        "test": f"def check(candidate):\n    assert candidate(1) == {n + 1}\n",
+    }
+
+
+def plan_of(path: Path, solutions: Sequence[str], samples: int = 1, **execution: object) -> CellPlan:
+    path.write_text("".join(json.dumps(problem(n, text)) + "\n" for n, text in enumerate(solutions)))
+    config = {
+        "name": "s",
+        "allow_code_execution": True,
+        "models": [{"name": "m", "generator": {"name": "reference"}}],
+        "evaluation": {
+            "problems": [{"name": "jsonl", "path": str(path)}],
+            "perturbations": ["clean"],
+            "batch_size": 10,
+            "samples": samples,
+        },
+        "execution": {"require": "limits", **execution},
+    }
+    return build_plan(SweepConfig.model_validate(config)).cells[0]
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    made = Store(tmp_path / "store")
+    made.require_writable()
+    return made
+
+
+def judged(plan: CellPlan, store: Store, stages: LocalStages) -> list[Result]:
+    context = Context(store.root, "s", 0, Recovery(retries=0))
+    make(plan.artefacts, Work(store, stages, ProgressFile(store.progress("s"), "cell"), context))
+    return store.rows(plan.pairs[0].results, Result)
+
+
+def is_whole(plan: CellPlan, store: Store) -> bool:
+    return not missing(plan.artefacts, store)
+
+
+@pytest.mark.slow
+def test_blocks_of_a_stopped_evaluation_are_not_made_again(tmp_path, store):
+    plan = plan_of(tmp_path / "p.jsonl", [f"    return x + {n}\n" for n in range(SMALLEST_BLOCK + 6)])
+    for stages in (StoppedStages(3, 0), StoppedStages(99, 1)):
+        with pytest.raises(Stopped):
+            judged(plan, store, stages)
+    results = judged(plan, store, LocalStages())
+    assert [row.outcome for row in results] == ["passed"] * (SMALLEST_BLOCK + 6)
+    counts = [store.manifest(node)["counts"] for node in (plan.pairs[0].completions, plan.pairs[0].results)]
+    assert counts[0]["prompts_resumed"] == 30 and counts[1]["programs_resumed"] == SMALLEST_BLOCK
+    assert not store.unfinished(plan.evaluation).infos()
+
+
+def test_blocks_made_from_another_reference_solution_are_left_alone(tmp_path, store):
+    wrong = plan_of(tmp_path / "p.jsonl", ["    return x - 7\n"] * 3)
+    with pytest.raises(Stopped):
+        judged(wrong, store, StoppedStages(99, 0))
+    right = plan_of(tmp_path / "p.jsonl", [f"    return x + {n}\n" for n in range(3)])
+    assert right.evaluation.key == wrong.evaluation.key, "so it finds the other's blocks"
+    assert [row.outcome for row in judged(right, store, LocalStages())] == ["passed"] * 3
+
+
+STRONG = Verdict(Outcome.FAILED, "AssertionError", "", 2.0, 3.0, "strong", "shared", "same")
+SOLUTIONS = [f"    return x + {n}\n" for n in range(5)]
+
+
+def counts_of(plan: CellPlan, store: Store) -> dict[str, object]:
+    return store.manifest(plan.pairs[0].results)["counts"]
+
+
+def test_equal_programs_of_another_sweep_are_not_run_again(tmp_path, store):
+    first, second = ToldStages(STRONG), ToldStages(STRONG)
+    judged(plan_of(tmp_path / "p.jsonl", SOLUTIONS), store, first)
+    again = plan_of(tmp_path / "p.jsonl", [*SOLUTIONS, "    return x + 5\n"], samples=2)
+    rows = judged(again, store, second)
+    assert len(first.asked) == 5 and len(second.asked) == 1
+    assert {(row.outcome, row.detail, row.limit_seconds) for row in rows} == {("failed", "AssertionError", 3.0)}
+    assert counts_of(again, store) == {
+        "rows": 12,
+        "distinct_programs": 6,
+        "distinct_programs_of_cell": 6,
+        "programs_run": 1,
+        "programs_reused": 5,
+        "programs_resumed": 0,
+        "level": "strong",
+        "levels": {"strong": 12},
+        "lanes": {"shared": 12},
+        "near_limit": 12,
+        "audited": 12,
+        "audit_differences": 0,
+    }
+
+
+def test_the_strict_lane_does_not_take_what_others_shared(tmp_path, store):
+    judged(plan_of(tmp_path / "p.jsonl", SOLUTIONS), store, ToldStages(STRONG))
+    strict = ToldStages(dataclasses.replace(STRONG, lane="strict", audit=""))
+    judged(plan_of(tmp_path / "p.jsonl", SOLUTIONS, lane="strict"), store, strict)
+    assert len(strict.asked) == 5
+    third = ToldStages(STRONG)
+    judged(plan_of(tmp_path / "p.jsonl", SOLUTIONS, samples=2, lane="strict"), store, third)
+    assert not third.asked
+
+
+def test_results_of_a_weaker_sandbox_are_made_again_once_a_stronger_one_is_required(tmp_path, store):
+    weak = plan_of(tmp_path / "p.jsonl", SOLUTIONS)
+    judged(weak, store, ToldStages(dataclasses.replace(STRONG, level="partial", audit="timeout")))
+    assert counts_of(weak, store)["level"] == "partial" and counts_of(weak, store)["audit_differences"] == 5
+    strong = plan_of(tmp_path / "p.jsonl", SOLUTIONS, require="strong")
+    assert strong.pairs[0].results.key == weak.pairs[0].results.key
+    assert is_whole(weak, store) and not is_whole(strong, store)
+    stages = ToldStages(STRONG)
+    judged(strong, store, stages)
+    assert len(stages.asked) == 5 and is_whole(strong, store) and is_whole(weak, store)
+    assert counts_of(strong, store)["level"] == "strong"
+
+
+def test_harness_errors_end_an_attempt_and_are_asked_again(tmp_path, store):
+    plan = plan_of(tmp_path / "p.jsonl", SOLUTIONS)
+    with pytest.raises(RaysweepError, match="5 programs could not be judged: no memory"):
+        judged(plan, store, ToldStages(Verdict(Outcome.HARNESS_ERROR, "no memory")))
+    stages = ToldStages(STRONG)
+    judged(plan, store, stages)
+    assert len(stages.asked) == 5
+
+
+def test_limits_follow_the_reference_solutions_time(tmp_path, store):
+    plan = plan_of(tmp_path / "p.jsonl", SOLUTIONS, reference_factor=4, timeout=6)
+    context = Context(store.root, "s", 0, Recovery(retries=0))
+    stages = ToldStages(dataclasses.replace(STRONG, outcome=Outcome.PASSED, seconds=0.6))
+    make_cell(plan, context, stages)
+    [pair] = plan.pairs
+    assert pair.times is not None and stages.limits == {6.0, 3.0}
+    assert {(row.seconds, row.timeout) for row in store.rows(pair.times.node, ReferenceTime)} == {(0.6, 3.0)}
+    assert limits_of(pair, store)("T/1").timeout == 3 and limits_of(pair, store)("no reference").timeout == 6
+    without = plan_of(tmp_path / "p.jsonl", SOLUTIONS, timeout=6)
+    assert without.pairs[0].results.key != pair.results.key

@@ -1,0 +1,30 @@
+"""Limits from reference times: at least a second, in steps, never above the fixed limit."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.stages.reference_times import rounded_timeout
+
+
+@pytest.mark.parametrize(
+    ("seconds", "factor", "most", "limit"),
+    [
+        (0.0, 4, 5, 1.0),
+        (0.001, 4, 5, 1.0),
+        (0.25, 4, 5, 1.0),
+        (0.26, 4, 5, 1.5),
+        (0.45, 4, 5, 2.0),
+        (0.51, 4, 5, 3.0),
+        (1.0, 4, 5, 5.0),
+        (1.3, 4, 5, 5.0),
+        (1.3, 4, 100, 7.0),
+        (2.5, 4, 100, 10.0),
+        (3.0, 4, 100, 15.0),
+        (0.01, 4, 0.5, 0.5),
+        (250.0, 4, 1e5, 1000.0),
+        (250.1, 4, 1e5, 1500.0),
+    ],
+)
+def test_a_limit_is_the_next_step_above_the_multiple(seconds, factor, most, limit):
+    assert rounded_timeout(seconds, factor, most) == pytest.approx(limit)

@@ -1,0 +1,116 @@
+"""Guards of a run: one process at a time runs a sweep, an interruption marks its tasks, the disk must have space."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from raysweep import machine
+from raysweep.config.loading import load_config
+from raysweep.engine.progress import STOPPED, ProgressFile, read_activities
+from raysweep.errors import RaysweepError, UsageError
+from raysweep.planning.planner import build_plan
+from raysweep.storage.store import Store
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.guards import (
+    CHECKPOINT_FACTOR,
+    FLOAT32_FACTOR,
+    MIN_FREE_BYTES,
+    mark_stopped_on_error,
+    require_space,
+    sweep_lease,
+)
+from tests.models.tiny import tiny
+from tests.paths import NANO
+
+__all__ = ["tiny"]
+
+HOLD = """
+import sys, time
+from raysweep.sweep.guards import sweep_lease
+from raysweep.storage.store import Store
+from raysweep.sweep.folder import SweepFolder
+with sweep_lease(SweepFolder(Store(sys.argv[1]), "x")):
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path) -> SweepFolder:
+    store = Store(tmp_path)
+    store.require_writable()
+    return SweepFolder(store, "x")
+
+
+def test_a_second_run_is_refused_with_the_first_ones_process_and_may_start_once_that_is_killed(folder):
+    assert not folder.is_running()
+    other = subprocess.Popen([sys.executable, "-c", HOLD, folder.store.root])
+    try:
+        deadline = time.time() + 30
+        while not folder.is_running() and time.time() < deadline:
+            time.sleep(0.05)
+        with (
+            pytest.raises(UsageError, match=rf"'x' is being run by process {other.pid} on \S+ since"),
+            sweep_lease(folder),
+        ):
+            pass
+    finally:
+        other.kill()
+        other.wait()
+    with sweep_lease(folder):
+        assert folder.is_running()
+    assert not folder.is_running()
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, RaysweepError])
+def test_a_running_task_is_marked_as_stopped_when_the_run_ends_early(folder, end):
+    progress = ProgressFile(folder.progress, "cell")
+    with pytest.raises(end), mark_stopped_on_error(folder):
+        progress.update("training", 3, 10, force=True)
+        raise end
+    activity = read_activities(folder.progress)["cell"]
+    assert (activity.state, activity.stage, activity.done) == (STOPPED, "training", 3)
+
+
+@pytest.fixture
+def free(monkeypatch):
+    """A function that sets the free space that the disk reports."""
+
+    def set_free(size: int) -> None:
+        monkeypatch.setattr("raysweep.sweep.guards.disk", lambda path: machine.Disk("ext4", 2**40, size))
+
+    return set_free
+
+
+def test_a_nearly_full_disk_is_refused_with_the_numbers(tmp_path, free):
+    plan, store = build_plan(load_config(NANO)), Store(tmp_path)
+    free(MIN_FREE_BYTES)
+    require_space(store, plan.cells, 2)
+    free(MIN_FREE_BYTES - 1)
+    with pytest.raises(UsageError, match=r"has 31 MiB free, and this sweep needs about 32 MiB; .* another --storage"):
+        require_space(store, plan.cells, 2)
+
+
+def test_a_finished_sweep_needs_no_space(tmp_path, free):
+    free(0)
+    require_space(Store(tmp_path), [], 0)
+
+
+def test_fully_fine_tuned_models_count_with_their_checkpoints(tmp_path, free, tiny):
+    folder = Path(tiny["llama"].location)
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    assert weights
+    sets = [f"models=[{{name: m, path: {folder}, recipes: [tiny]}}]", "training.sets=[C1, C2, C3]"]
+    plan, store = build_plan(load_config(NANO, sets)), Store(tmp_path)
+    needed = MIN_FREE_BYTES + FLOAT32_FACTOR * weights * (3 + 2 * CHECKPOINT_FACTOR)
+    free(needed)
+    require_space(store, plan.cells, 2)
+    free(needed - 1)
+    with pytest.raises(UsageError, match=r"3 fully fine-tuned models and their checkpoints"):
+        require_space(store, plan.cells, 2)
+    lora = build_plan(load_config(NANO, [*sets, "recipes.tiny.trainer=lora", "recipes.tiny.lora={targets: [q_proj]}"]))
+    require_space(store, lora.cells, 2)

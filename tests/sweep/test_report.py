@@ -1,0 +1,255 @@
+"""Reports: the lines on settings and execution, results without prompts, metrics installed later."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import raysweep
+from raysweep.config.loading import config_from, load_config, read_config, to_yaml
+from raysweep.config.schema import ExecutionConfig
+from raysweep.metrics.base import METRICS, Measurement, Metric
+from raysweep.records import PromptRow
+from raysweep.sweep.report import export, score
+from raysweep.sweep.report_facts import pair_outcomes, trainings
+from raysweep.sweep.report_notes import execution_lines, settings_lines
+from raysweep.sweep.report_order import order_of
+from raysweep.sweep.run import run_sweep
+from raysweep.sweep.tasks import RunOptions
+from tests.paths import NANO
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    assert not run(folder).errors
+    return folder
+
+
+def run(storage: Path):
+    evaluation = {"problems": ["humaneval"], "perturbations": ["C1"], "limit": 3}
+    models = [{"name": "reference", "generator": "reference"}]
+    value = {"name": "s", "allow_code_execution": True, "models": models, "evaluation": evaluation}
+    return run_sweep(config_from(value, "test"), RunOptions(str(storage), "local"))
+
+
+def test_a_pair_without_its_test_set_is_scored_without_the_metrics_of_prompts(storage, tmp_path):
+    result = run(Path(shutil.copytree(storage, tmp_path / "store")))
+    folder = result.folder
+    perturbed = next(row for row in folder.grid() if row.perturbation == "C1")
+    folder.store.remove(perturbed.test_set)
+    after = {(s.perturbation, s.metric): s.value for s in score(folder)}
+    before = {(s.perturbation, s.metric): s.value for s in result.scores}
+    assert after.items() < before.items()
+    assert before.keys() - after.keys() == {
+        ("C1", name) for name in ("rows_unchanged", "rows_not_compiling", "RD_changed")
+    }
+
+
+def test_a_report_is_written_without_the_test_sets(storage, tmp_path):
+    folder = run(Path(shutil.copytree(storage, tmp_path / "store"))).folder
+    for row in folder.grid():
+        folder.store.remove(row.test_set)
+    report = Path(export(folder, "html", tmp_path / "out"))
+    assert "pass@1" in report.read_text()
+
+
+class Problems(Metric):
+    """Counts the problems of a test set."""
+
+    def measure(self, evaluation, cell):
+        number = len(evaluation.results)
+        return [Measurement("problems", number, number, number, number)]
+
+
+def test_a_metric_that_is_installed_after_a_sweep_was_analysed_gets_its_numbers_in_the_next_run(
+    storage, tmp_path, monkeypatch
+):
+    store = Path(shutil.copytree(storage, tmp_path / "store"))
+    report = run(store).folder.path / "report.html"
+    written = report.stat().st_mtime_ns
+    assert "problems" not in set(raysweep.load_results("s", storage=str(store)).metric)
+    monkeypatch.setitem(METRICS._classes, "problems", Problems)
+    assert run(store).cells_run == 0 and report.stat().st_mtime_ns > written
+    frame = raysweep.load_results("s", storage=str(store))
+    assert set(frame[frame.metric == "problems"].value) == {3}
+    written = report.stat().st_mtime_ns
+    assert run(store).cells_run == 0 and report.stat().st_mtime_ns == written
+
+
+@pytest.mark.slow
+def test_scores_rows_config_and_tables_use_the_name_of_a_named_perturbation(tmp_path):
+    value = {
+        "name": "own",
+        "allow_code_execution": True,
+        "models": [{"name": "reference", "generator": "reference"}],
+        "perturbations": {"typos": {"name": "mix", "members": ["C1", "C3"]}},
+        "evaluation": {"problems": ["humaneval"], "perturbations": ["typos"], "limit": 12},
+    }
+    result = run_sweep(config_from(value, "test"), RunOptions(str(tmp_path), "local"))
+    assert {s.perturbation: s.value for s in result.scores if s.metric == "pass@1"} == {"clean": 1.0, "typos": 1.0}
+    typos = next(row for row in result.folder.grid() if row.perturbation == "typos")
+    assert {row.method for row in result.folder.store.rows(typos.test_set, PromptRow)} == {"C1", "C3"}
+    assert result.folder.config().perturbation("typos").args["members"] == ["C1", "C3"]  # as it is stored
+    text = export(result.folder, "md", None)
+    assert text.startswith("Limited run: judged on the first 12 problems of every problem set, not on all.")
+    assert "pass@1 (%) typos" in text
+    assert "Codes: mix of neighbouring keys and changed case (typos)." in text
+
+
+def test_settings_name_a_perturbation_whose_files_are_gone(tmp_path):
+    folder = tmp_path / "MBPP-R"
+    folder.mkdir()
+    (folder / "mbpp_c1.csv").write_text("original_prompt,prompt,code\nSort it.,Srot it.,def f(): pass\n")
+    perturbations = {"voice": {"name": "nlperturbator", "path": str(tmp_path), "category": "c1"}}
+    value = {
+        "name": "own",
+        "models": [{"name": "reference", "generator": "reference"}],
+        "perturbations": perturbations,
+        "evaluation": {"problems": ["humaneval"], "perturbations": ["voice"]},
+    }
+    config = config_from(value, "test")
+    assert dict(settings_lines(config))["published prompts (voice)"] == (
+        "NLPerturbator, strength 1, c1: 1 published descriptions"
+    )
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    shutil.rmtree(folder)
+    assert dict(settings_lines(read_config(tmp_path / "config.yaml")))["published prompts (voice)"] == "NLPerturbator"
+
+
+def test_settings_state_strengths_rates_data_and_limits():
+    overrides = [
+        "strengths={C1: 1.8, C2: 1.8, C3: 0.45}",
+        "evaluation.perturbations=[C1, C2, C3, C]",
+        "evaluation.limit=5",
+        "evaluation.compat=recode",
+        "evaluation.draws=3",
+        "execution.memory_mib=300",
+    ]
+    lines = settings_lines(load_config(NANO, overrides))
+    texts = dict(lines)
+    assert texts["neighbouring keys (C1)"] == "ButterFingers, strength 1.8, 10.8 % of letters"
+    assert texts["draws"].startswith("3 of each perturbation")
+    assert texts["swapped characters (C2)"] == "SwapCharacters, strength 1.8, 9 % of adjacent pairs"
+    assert texts["changed case (C3)"] == "ChangeCharCase, strength 0.45, 15.8 % of letters with a case"
+    assert texts["typos (C)"].endswith(
+        "(C1) at strength 1.8, swapped characters (C2) at strength 1.8, changed case (C3) at strength 0.45"
+    )
+    assert not [label for label in texts if "lean" in label]
+    assert texts["compat"].startswith("recode") and texts["limit"] == "the first 5 problems of every set"
+    assert texts["training rows"] == "minicode, part finetuning, rows 64, world 7"
+    assert texts["problems"] == "minicode, split validation, count 6, world 7"
+    assert texts["limits of a program on minicode"].startswith("1 s of effective time, 20 times that in all, 300 MiB")
+    assert len(texts) == len(lines)
+
+
+def test_settings_state_the_limits_of_single_problems():
+    lines = dict(settings_lines(load_config(NANO, ["execution.reference_factor=4"])))
+    assert "1 s of effective time, or 4 times its reference solution's" in lines["limits of a program on minicode"]
+
+
+COUNTS = {
+    "rows": 600,
+    "programs_run": 150,
+    "levels": {"strong": 600},
+    "lanes": {"shared": 450, "strict": 150},
+    "near_limit": 3,
+    "audited": 6,
+    "audit_differences": 0,
+}
+
+
+def test_execution_lines_sum_over_results():
+    lines = dict(execution_lines(ExecutionConfig(require="filtered"), [COUNTS, COUNTS, {"rows": 9}]))
+    assert lines["isolation"] == "level strong; required: filtered"
+    assert lines["lane"] == "shared; 75 % of verdicts are from processes that programs shared"
+    assert lines["completions that were not run"].startswith("75 % of 1,200: an equal program")
+    assert lines["verdicts near the limit"].startswith("0.5 % took half of the limit or more")
+    assert lines["audit"].startswith("12 of 900 shared verdicts (1.3 %) were checked")
+    assert lines["audit"].endswith("no verdict differed")
+
+
+def test_mixed_levels_and_differing_audits_are_stated_and_counts_of_other_versions_left_out():
+    odd = {**COUNTS, "levels": {"partial": 1, "strong": 599}, "audit_differences": 1}
+    lines = dict(execution_lines(ExecutionConfig(), [odd, COUNTS]))
+    assert lines["isolation"] == "level partial (less than 0.1 %), strong (99.9 %); required: partial"
+    assert lines["audit"].endswith("; 1 verdict differed")
+    assert execution_lines(ExecutionConfig(), [{"rows": 9}, {}]) == []
+
+
+def test_the_report_of_a_sweep_contains_the_execution_lines(storage, tmp_path):
+    report = run(Path(shutil.copytree(storage, tmp_path / "store"))).folder.path / "report.html"
+    assert "completions that were not run" in report.read_text() and "required: partial" in report.read_text()
+
+
+def test_a_rate_above_one_is_shown_as_100_percent():
+    lines = dict(settings_lines(load_config(NANO, ["strengths={C3: 20}", "evaluation.perturbations=[C3]"])))
+    assert lines["changed case (C3)"] == "ChangeCharCase, strength 20, 100 % of letters with a case"
+
+
+@pytest.mark.slow
+def test_the_report_says_which_training_rows_give_problems_away(tmp_path):
+    rows = [{"instruction": f"Write the function number {n} of all.", "output": f"def f{n}(): pass"} for n in range(20)]
+    rows[3]["task_id"] = "HumanEval/2"
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = "training.source={name: jsonl, path: " + str(tmp_path / "rows.jsonl") + "}"
+    small = ["evaluation.problems=[humaneval]", "evaluation.limit=1", "evaluation.perturbations=[clean]"]
+    config = load_config(NANO, [source, *small, "name=leaky", "training.sets=[clean]"])
+    result = run_sweep(config, RunOptions(str(tmp_path / "store"), "local"))
+    assert not result.errors
+    report = Path(result.report).read_text()
+    assert "1 of 20 training rows gives 1 evaluated problem away (1 by task id); it is kept" in report
+
+
+def test_the_order_puts_the_widest_mix_first_and_has_words_for_all_names():
+    own = "perturbations={typos: {name: mix, members: [C1, C3]}, most: {name: mix, members: [C1, C2, C3, W1]}}"
+    sets = "training.sets=[clean, C1, {name: half, perturbation: C, ratio: 0.5, size: 2}]"
+    tests = "evaluation.perturbations=[C1, typos, most, C, C2]"
+    order = order_of(load_config(NANO, [own, sets, tests, "evaluation.draws=3", "report.headline=C2"]))
+    assert (order.mixes, order.headline, order.draws) == (("most", "C", "typos"), "C2", 3)
+    assert order.test_label("most") == "mix of 4 methods (most)"
+    assert order.test_label("C1") == "neighbouring keys (C1)" and order.test_label("clean") == "clean"
+    assert order.training_label("half") == "50 % typos, 2 times the rows (half)"
+    assert order.trained_with["half"] == "C"
+    assert order.words["W1"] == "added synonyms"  # a member, which samples name
+
+
+@pytest.mark.slow
+def test_outcomes_trainings_and_failures_of_a_sweep_stand_in_its_tables(tmp_path):
+    overrides = ["name=why", "recipes.bad={epochs: 1, batch_size: 16, max_tokens: 9}", "models.0.recipes=[tiny, bad]"]
+    result = run_sweep(load_config(NANO, [*overrides, "recovery.retries=0"]), RunOptions(str(tmp_path), "local"))
+    assert list(result.errors) == ["llama.bad.C1.s7"]
+    text = export(result.folder, "md", None)
+    assert text.count("none of 64 training rows can be used") == 1
+    assert Path(result.report).read_text().count("none of 64 training rows can be used") == 1
+    outcomes = pair_outcomes(result.folder)
+    assert {(o.training_set, o.perturbation, o.total) for o in outcomes} == {
+        (trained, tested, 6) for trained in ("base", "C1") for tested in ("clean", "C1")
+    }
+    assert sum(o.cut for o in outcomes) == 24  # 12 tokens are too few for any completion
+    base, tuned = trainings(result.folder, result.config)
+    assert (base.training_set, base.recipe, tuned.training_set, tuned.recipe) == ("pre-training", "tiny", "C1", "tiny")
+    assert (tuned.rows, tuned.dropped, tuned.steps) == (64, 0, 4)
+    assert [step for step, _ in tuned.losses] == [1, 2, 3, 4] and tuned.losses[-1][1] == tuned.final_loss
+
+
+@pytest.mark.slow
+def test_numbers_of_several_draws_are_means_over_them(tmp_path):
+    value = {
+        "name": "drawn",
+        "allow_code_execution": True,
+        "models": [{"name": "fake", "generator": "fake"}],
+        "evaluation": {"problems": ["humaneval"], "perturbations": ["C2"], "limit": 20, "draws": 3},
+    }
+    result = run_sweep(config_from(value, "test"), RunOptions(str(tmp_path), "local"))
+    samples = raysweep.load_samples("drawn", storage=str(tmp_path))
+    perturbed = samples[samples.perturbation == "C2"]
+    by_draw = perturbed.groupby("draw").passed.mean()
+    found = {(s.perturbation, s.metric): s for s in result.scores}
+    assert len(set(by_draw)) > 1 and found["C2", "pass@1"].value == pytest.approx(by_draw.mean())
+    assert found["C2", "drop"].value == pytest.approx(by_draw.mean() - found["clean", "pass@1"].value)
+    assert found["C2", "pass@1"].n == 20
+    assert "Perturbed numbers are means over 3 draws of each perturbation." in export(result.folder, "md", None)

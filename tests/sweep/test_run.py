@@ -1,0 +1,266 @@
+"""Small whole sweeps: both engines agree, nothing is done twice, failures are reported.
+
+That a killed sweep resumes is shown in tests/chaos.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import raysweep
+from raysweep.config.loading import load_config
+from raysweep.errors import UsageError
+from raysweep.records import Completion, Result
+from raysweep.sweep.folder import open_folder
+from raysweep.sweep.run import SweepResult, run_sweep
+from raysweep.sweep.tasks import RunOptions
+from tests.paths import CONFIGS, NANO, WITH_SOLVER
+from tests.threads import one_thread
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["one_thread"]
+
+WRONG = "    raise NotImplementedError\n"
+"""The body with which the generator `fake` fails."""
+
+
+def run(storage: Path, *overrides: str, engine: str = "local") -> SweepResult:
+    return run_sweep(load_config(NANO, [WITH_SOLVER, *overrides]), RunOptions(str(storage), engine))
+
+
+def command(storage: Path, *arguments: str) -> list[str]:
+    start = [sys.executable, "-m", "raysweep", "run", str(NANO), "--storage", str(storage)]
+    return [*start, "--set", WITH_SOLVER, *arguments]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+
+
+def artefacts(storage: Path) -> dict[str, dict[str, str]]:
+    """Hashes of the files of each artefact, without results, which contain run times."""
+    hashes = {}
+    for path in sorted((storage / "artefacts").rglob("manifest.json")):
+        manifest = json.loads(path.read_text())
+        if manifest["stage"] != "results":
+            hashes[f"{manifest['stage']}/{manifest['key']}"] = {n: f["sha256"] for n, f in manifest["files"].items()}
+    return hashes
+
+
+def verdicts(storage: Path) -> list[tuple[str, ...]]:
+    from raysweep.records import Result
+    from raysweep.rows.parquet import read_rows
+
+    paths = sorted((storage / "artefacts" / "results").rglob("rows.parquet"))
+    rows = [(path.parent.name, row) for path in paths for row in read_rows(path, Result)]
+    return [(key, r.task_id, str(r.sample), r.outcome, r.detail, r.program_sha) for key, r in rows]
+
+
+def commit_times(storage: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in (storage / "artefacts").rglob("manifest.json")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    """A store with a finished nano sweep of the local engine."""
+    storage = tmp_path_factory.mktemp("undisturbed")
+    result = run(storage)
+    assert not result.errors and result.cells_run == 3
+    return storage
+
+
+@pytest.fixture
+def finished(undisturbed, tmp_path) -> Path:
+    """A copy of this store, which a test may change."""
+    return Path(shutil.copytree(undisturbed, tmp_path / "store"))
+
+
+def test_load_results_has_scores_of_every_pair_one_number_a_row(undisturbed):
+    frame = raysweep.load_results("nano", storage=str(undisturbed))
+    assert ",".join(frame.columns) == (
+        "model,recipe,training_set,seed,problem_set,perturbation,metric,value,low,high,n"
+    )
+    passing = frame[frame.metric == "pass@1"]
+    assert set(zip(passing.training_set, passing.perturbation, strict=True)) == {
+        (trained, tested) for trained in ("base", "C1") for tested in ("clean", "C1")
+    }
+    assert set(passing.n) == {6} and set(frame[frame.training_set == "base"].recipe) == {"none"}
+
+
+def test_load_samples_has_every_completion_with_its_prompt_and_verdict(undisturbed):
+    samples = raysweep.load_samples("nano", storage=str(undisturbed))
+    assert (
+        set(raysweep.__dir__()) == {"__version__", "load_results", "load_samples", "plan", "run"} <= set(dir(raysweep))
+    )
+    frame = raysweep.load_results("nano", storage=str(undisturbed))
+    passing = frame[frame.metric == "pass@1"].set_index(["model", "training_set", "perturbation"]).value
+    shares = samples.groupby(["model", "training_set", "perturbation"]).passed.mean()
+    assert len(samples) == 6 * len(passing) and shares.to_dict() == passing.to_dict()
+    clean = samples[samples.perturbation == "clean"]
+    assert (clean.prompt == clean.clean_prompt).all() and clean.prompt.str.len().gt(0).all()
+    assert (samples[samples.perturbation == "C1"].prompt != samples[samples.perturbation == "C1"].clean_prompt).any()
+    assert set(samples["sample"]) == {0} and set(samples.outcome) >= {"passed", "exception"}
+
+
+def test_a_program_passes_where_its_completion_is_right_and_fails_where_it_is_not(undisturbed):
+    folder = open_folder("nano", str(undisturbed))
+    counted = {"llama": Counter(), "solver": Counter()}
+    for row in folder.grid():
+        completions = folder.store.rows(row.completions, Completion)
+        verdicts = {result.task_id: result.outcome for result in folder.store.rows(row.results, Result)}
+        for completion in completions:
+            counted[row.model][completion.text == WRONG, verdicts[completion.task_id]] += 1
+    assert set(counted["solver"]) == {(True, "exception"), (False, "passed")}
+    assert set(counted["llama"]) and "passed" not in {outcome for _, outcome in counted["llama"]}
+
+
+def test_the_second_run_makes_nothing_and_imports_neither_ray_nor_torch(finished):
+    before = commit_times(finished)
+    code = (
+        f"import sys; sys.argv[1:] = ['run', {str(NANO)!r}, '--set', {WITH_SOLVER!r}, '--storage', {str(finished)!r}]\n"
+        "from raysweep.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert 'ray' not in sys.modules and 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert "no work was done" in done.stdout
+    assert commit_times(finished) == before
+
+
+def test_adding_a_training_set_trains_exactly_one_cell(finished):
+    before = commit_times(finished)
+    result = run(finished, "training.sets=[C1, C2]")
+    assert result.cells_run == 1 and not result.errors
+    new = {path.split("/artefacts/")[1].split("/")[0] for path in commit_times(finished).keys() - before.keys()}
+    models = [path for path in commit_times(finished).keys() - before.keys() if "/artefacts/model/" in path]
+    assert new == {"perturbed_rows", "training_set", "model", "completions", "results"} and len(models) == 1
+    assert {k: v for k, v in commit_times(finished).items() if k in before} == before
+
+
+def test_a_name_taken_by_another_config_is_refused(finished):
+    with pytest.raises(UsageError, match="--set name=nano-2"):
+        run(finished, "recipes.tiny.lr=0.002")
+
+
+def test_a_limit_is_part_of_the_key(undisturbed, tmp_path):
+    storage = Path(shutil.copytree(undisturbed, tmp_path / "store"))
+    result = run(storage, "name=limited", "evaluation.limit=2")
+    assert result.cells_run == 3
+    assert {score.n for score in result.scores if score.metric == "pass@1"} == {2}
+
+
+def test_a_damaged_artefact_is_made_again_with_a_warning(finished, caplog):
+    models = list((finished / "artefacts" / "model").rglob("model.safetensors"))
+    intact = models[0].read_bytes()
+    models[0].write_bytes(intact[:-1] + bytes([intact[-1] ^ 1]))
+    result = run(finished)
+    assert "was damaged" in caplog.text and "another content" in caplog.text
+    assert not result.errors and models[0].read_bytes() == intact
+
+
+def test_a_failed_cell_is_reported_and_the_others_continue(tmp_path):
+    done = subprocess.run(
+        [
+            *command(tmp_path, "--engine", "local"),
+            "--set",
+            "recipes.broken={max_tokens: 8}",
+            "--set",
+            "models.0.recipes=[broken]",
+        ],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 1
+    assert "failed: llama.broken.C1.s7: " in done.stdout
+    frame = raysweep.load_results("nano", storage=str(tmp_path))
+    assert set(frame.training_set) == {"base"}
+    assert "llama · broken · C1 · seed 7" in (tmp_path / "sweeps" / "nano" / "report.html").read_text()
+
+
+@pytest.mark.ray
+def test_ray_and_the_local_engine_make_the_same_bytes(undisturbed, shared_ray, tmp_path):
+    arguments = ["--address", shared_ray.address]
+    done = subprocess.run(command(tmp_path, *arguments), capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert artefacts(tmp_path) == artefacts(undisturbed)
+    assert verdicts(tmp_path) == verdicts(undisturbed)
+
+
+@pytest.mark.ray
+def test_worker_processes_give_the_same_weights_and_two_of_them_nearly_so(undisturbed, shared_ray, tmp_path):
+    from safetensors.torch import load_file
+
+    shutil.copytree(undisturbed, tmp_path / "store")
+    storage = tmp_path / "store"
+    shutil.rmtree(storage / "artefacts" / "model")
+    two = "recipes.two={epochs: 1, batch_size: 16, lr: 1.0e-3, max_tokens: 256, workers: 2}"
+    overrides = ["resources.processes=workers", "resources.cpus=0.9", two, "models.0.recipes=[tiny, two]"]
+    arguments = ["--address", shared_ray.address, *(part for override in overrides for part in ("--set", override))]
+    done = subprocess.run(command(storage, *arguments), capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert artefacts(undisturbed).items() <= artefacts(storage).items()
+    one, other = (load_file(path) for path in (storage / "artefacts" / "model").rglob("model.safetensors"))
+    assert max((one[name] - other[name]).abs().max().item() for name in one) < 1e-4
+
+
+def test_a_users_own_model_and_rows_go_through_the_shipped_config(undisturbed, tmp_path, monkeypatch):
+    rows = tmp_path / "rows.jsonl"
+    lines = [{"instruction": f"Add {n} to a number.", "output": f"def add(x):\n    return x + {n}"} for n in range(16)]
+    rows.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    base = next((undisturbed / "artefacts" / "base_model").rglob("config.json")).parent
+    overrides = [
+        f"models.0.path={base}",
+        f"training.source.path={rows}",
+        "training.sets=[C]",
+        "allow_code_execution=true",
+        "evaluation.limit=2",
+        "evaluation.perturbations=[C]",
+        "evaluation.max_new_tokens=8",
+        "recipes.lora.epochs=1",
+        "resources.gpus=0",
+    ]
+    config = load_config(CONFIGS / "own-model.yaml", overrides)
+    result = run_sweep(config, RunOptions(str(tmp_path / "store"), "local"))
+    assert not result.errors and result.cells_run == 2
+    assert {score.problem_set for score in result.scores} == {"humaneval"}
+    adapters = list((tmp_path / "store" / "artefacts" / "model").rglob("adapter_model.safetensors"))
+    assert len(adapters) == 1
+
+
+def test_any_causal_model_on_disk_can_be_evaluated(undisturbed, tmp_path):
+    base = next((undisturbed / "artefacts" / "base_model").rglob("config.json")).parent
+    out = tmp_path / "samples.jsonl"
+    arguments = ["evaluate", str(base), "--problems", "humaneval", "--perturbations", "C2", "--limit", "2"]
+    more = [
+        "--samples",
+        "2",
+        "--temperature",
+        "0.8",
+        "--max-new-tokens",
+        "8",
+        "--allow-code-execution",
+        "--out",
+        str(out),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "raysweep", *arguments, *more, "--storage", str(tmp_path / "store")],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {(row["perturbation"], row["sample"]) for row in rows} == {(p, d) for p in ("clean", "C2") for d in (0, 1)}
+    assert len(rows) == 8 and {row["passed"] for row in rows} == {False}

@@ -1,0 +1,83 @@
+"""Declared dependencies and the packages that the code uses are the same."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.paths import REPO
+from tests.syntax import parsed
+
+PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+MODULES = {"pyyaml": "yaml", "huggingface-hub": "huggingface_hub"}
+"""Imported names that differ from the distribution's."""
+CHOSEN = {"nltk", "spacy"}
+"""Packages that a user installs to choose other language resources; without them raysweep says so."""
+COMES_WITH = {"markupsafe": "jinja2", "grpc": "ray"}
+"""Packages that a declared one always brings along, since it takes or gives their objects."""
+TOOLS = {"mypy", "ruff", "pytest-xdist", "pandas-stubs", "types-PyYAML"}
+"""Development tools that no test imports."""
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {Requirement(text).name for text in requirements}
+
+
+def source(folder: str) -> str:
+    return "\n".join(path.read_text() for path in sorted((REPO / folder).rglob("*.py")))
+
+
+def imported(folder: str) -> set[str]:
+    """Return the first names of all imports that are neither the standard library's nor raysweep's."""
+    found = set()
+    for node in (node for path in (REPO / folder).rglob("*.py") for node in ast.walk(parsed(path))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found - set(sys.stdlib_module_names) - {"raysweep", "tests"}
+
+
+def is_used(distribution: str, text: str, modules: set[str]) -> bool:
+    """Tell whether a distribution is imported, or named in a string: some are only looked up by name."""
+    return MODULES.get(distribution, distribution) in modules or bool(re.search(f'"{distribution}"', text))
+
+
+@pytest.mark.slow
+def test_nothing_is_declared_before_the_code_uses_it():
+    text, modules = source("raysweep"), imported("raysweep")
+    for extra in (PROJECT["dependencies"], EXTRAS["translation"], EXTRAS["attack"]):
+        assert [name for name in names(extra) if not is_used(name, text, modules)] == []
+    modules |= imported("tests")
+    assert [name for name in names(EXTRAS["dev"]) - TOOLS if name not in {"raysweep"} | modules] == []
+
+
+@pytest.mark.slow
+def test_what_the_code_imports_is_declared():
+    declared = names([*PROJECT["dependencies"], *EXTRAS["translation"], *EXTRAS["attack"]])
+    modules = {MODULES.get(name, name) for name in declared}
+    assert imported("raysweep") - modules - CHOSEN - set(COMES_WITH) == set()
+    assert set(COMES_WITH.values()) <= declared and set(COMES_WITH) | CHOSEN <= imported("raysweep")
+
+
+def test_all_brings_every_extra_but_dev():
+    (every,) = EXTRAS["all"]
+    assert Requirement(every).extras == set(EXTRAS) - {"all", "dev"}
+    assert "all" in next(Requirement(text).extras for text in EXTRAS["dev"] if text.startswith("raysweep"))
+
+
+@pytest.mark.slow
+def test_only_development_needs_psutil():
+    assert "psutil" not in imported("raysweep") and "psutil" in names(EXTRAS["dev"])
+
+
+def test_the_makefile_installs_extras_that_exist():
+    named = re.findall(r"\.\[(\w+)\]", Path(REPO / "Makefile").read_text())
+    assert named and set(named) <= set(EXTRAS)

@@ -1,0 +1,77 @@
+"""docs/plugins.md: its example package is built from the text, installed by pip, tested and used as a reader would."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.paths import REPO
+
+pytestmark = pytest.mark.slow
+
+FILE = re.compile(r"^`(raysweep-example/[^`]+)`:.*?\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with the package's source, and `installed` with what pip makes of it."""
+    folder = tmp_path_factory.mktemp("plugin")
+    for name, text in FILE.findall((REPO / "docs" / "plugins.md").read_text()):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "raysweep-example" / "raysweep_example" / "__init__.py").touch()
+    pip = [sys.executable, "-m", "pip", "install", "--no-build-isolation", "--no-deps", "--no-index"]
+    done = subprocess.run(
+        [*pip, "--target", str(folder / "installed"), str(folder / "raysweep-example")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = f"{REPO}:{folder / 'installed'}"
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "120"},
+    )
+
+
+def test_its_own_tests_pass(folder):
+    done = python(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "raysweep-example/tests")
+    assert done.returncode == 0, done.stdout
+
+
+def test_its_perturbation_is_listed_with_its_docstring(folder):
+    done = python(folder, "-m", "raysweep", "list", "perturbations")
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert lines["X1"].startswith(
+        "Each vowel after the first letter of a word is left out with probability .2 x strength."
+    )
+
+
+def test_its_parts_work_together_in_one_evaluation(folder):
+    evaluate = "evaluate forgetful --problems arithmetic --perturbations X1 --allow-code-execution --storage store"
+    done = python(folder, "-m", "raysweep", *evaluate.split(), "--json")
+    assert done.returncode == 0, done.stderr
+    assert '"timeouts"' in done.stdout and '"X1"' in done.stdout
+
+
+def test_every_kind_of_part_has_a_line_in_the_table_of_contracts():
+    from raysweep.cli.views.names import REGISTRIES
+    from raysweep.language.synonyms.base import SYNONYMS
+    from raysweep.language.tagging.base import TAGGERS
+    from raysweep.language.translation.base import TRANSLATORS
+
+    groups = {registry.package for registry in (*REGISTRIES.values(), SYNONYMS, TAGGERS, TRANSLATORS)}
+    text = (REPO / "docs" / "plugins.md").read_text()
+    table = re.findall(r"^\| [^|]* \| `raysweep\.[\w.]+` \| `([\w.]+)` \|", text, re.MULTILINE)
+    assert set(table) == groups

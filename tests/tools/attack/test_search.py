@@ -1,0 +1,137 @@
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.prompts.regions import protected_words, split_prompt
+from raysweep.records import Spec
+from raysweep.tools.attack.queries import AttackLimits, AttackOutcome, AttackResult, Queries, Reaction, Target
+from raysweep.tools.attack.search import SEARCHES, _shrink, attack
+from raysweep.tools.attack.word_changes import size_of
+
+pytestmark = pytest.mark.slow
+
+PROMPT = (
+    'def largest(numbers: list) -> int:\n    """Return the largest of all positive numbers, and none of the others at '
+    'all.\n    >>> largest([1, 2])\n    2\n    """\n'
+)
+WORDS = 13  # of natural language
+TARGET = Target("T/1", tuple(split_prompt(PROMPT, "largest")), protected_words(PROMPT))
+METHODS = [PERTURBATIONS.create(Spec(name)) for name in ("C1", "C2", "C3")]
+
+
+class Model:
+    """Fails once `enough` of the words in `wants` have changed; records the prompts in `asked`."""
+
+    def __init__(self, wants: Sequence[str], enough: int = 1) -> None:
+        self.wants, self.enough, self.asked = wants, enough, []
+
+    def __call__(self, prompts: Sequence[str]) -> list[Reaction]:
+        self.asked += prompts
+        return [self._reaction(prompt) for prompt in prompts]
+
+    def _reaction(self, prompt: str) -> Reaction:
+        gone = sum(word not in prompt.split() for word in self.wants)
+        return Reaction(gone < self.enough, gone / (len(self.wants) or 1))
+
+
+def attacked(model: Callable, strategy: str, budget: int = 200, max_changed: float = 0.2, **more) -> AttackResult:
+    return attack(
+        TARGET, METHODS, model, AttackLimits(budget, max_changed), strategy=strategy, seed=more.get("seed", 1)
+    )
+
+
+@pytest.fixture(params=SEARCHES)
+def strategy(request):
+    if request.param != "random":
+        pytest.importorskip("nltk", reason="textattack isn't installed")
+    return request.param
+
+
+def test_finds_a_change_and_reports_the_smallest(strategy):
+    model = Model(["positive", "none"])
+    result = attacked(model, strategy)
+    assert result.outcome == AttackOutcome.SUCCEEDED and 1 < result.found_after <= result.queries == len(model.asked)
+    assert result.words == 1 and result.word_share == 1 / WORDS and 0 < result.character_share < 0.2
+    assert size_of(PROMPT, result.prompt).words == 1
+
+
+@pytest.mark.parametrize("budget", [1, 2, 7, 40])
+def test_no_prompt_is_asked_twice_and_never_more_than_the_budget(strategy, budget):
+    model = Model([])
+    model._reaction = lambda prompt: Reaction(True, 0.0)
+    result = attacked(model, strategy, budget)
+    assert len(set(model.asked)) == len(model.asked) == result.queries <= budget
+    assert result.outcome == AttackOutcome.FAILED and result.prompt == "" and result.found_after == 0
+    assert budget < 40 or result.queries == 40
+
+
+def test_only_words_of_the_description_change_and_no_more_than_allowed(strategy):
+    model = Model([])
+    model._reaction = lambda prompt: Reaction(True, len(prompt) % 7 / 7)
+    attacked(model, strategy, 60)
+    start, end = PROMPT.index("Return"), PROMPT.index("\n    >>>")
+    for prompt in model.asked:
+        assert prompt.startswith(PROMPT[:start]) and prompt.endswith(PROMPT[end:]) and " numbers," in prompt
+        assert size_of(PROMPT, prompt).words <= int(0.2 * WORDS)
+
+
+def test_no_more_characters_change_than_allowed(strategy):
+    model = Model([])
+    model._reaction = lambda prompt: Reaction(True, len(prompt) % 7 / 7)
+    attack(TARGET, METHODS, model, AttackLimits(40, 0.2, 0.04), strategy=strategy, seed=1)
+    assert len(model.asked) == 40 and max(size_of(PROMPT, prompt).characters for prompt in model.asked) == 2
+
+
+def test_a_problem_that_the_model_fails_clean_is_skipped_with_one_query(strategy):
+    model = Model(["missing"])
+    assert attacked(model, strategy) == AttackResult("T/1", strategy, "skipped", 1, 0, "", 0, 0.0, 0.0)
+
+
+def test_equal_seeds_give_equal_queries(strategy):
+    models = [Model(["positive"]), Model(["positive"]), Model(["positive"])]
+    results = [attacked(model, strategy, seed=seed) for model, seed in zip(models, (1, 1, 2), strict=True)]
+    assert results[0] == results[1] and models[0].asked == models[1].asked != models[2].asked
+
+
+def test_a_smaller_budget_is_the_beginning_of_a_larger_one(strategy):
+    few, many = Model(["a", "b"], 3), Model(["a", "b"], 3)
+    attacked(few, strategy, 30)
+    attacked(many, strategy, 60)
+    assert strategy == "beam" or many.asked[:30] == few.asked  # a beam's texts come sorted, cut at the budget
+
+
+@pytest.mark.slow
+def test_a_search_finds_changes_that_only_fail_together_with_fewer_queries_than_random_draws():
+    pytest.importorskip("nltk", reason="textattack isn't installed")
+    queries = {}
+    for strategy in ("greedy", "random"):
+        models = [Model(["positive", "none", "others"], 3) for _ in range(3)]
+        results = [attacked(model, strategy, 400, 0.25, seed=seed) for seed, model in enumerate(models)]
+        queries[strategy] = sum(result.found_after or 400 for result in results)
+    assert queries["greedy"] < queries["random"]
+
+
+def test_a_needless_change_of_a_word_is_reverted():
+    changed = PROMPT.replace("none", "nnoe").replace("others", "otehrs")
+    queries = Queries(TARGET, Model(["none"]), AttackLimits(10, 0.5))
+    queries.ask([changed])
+    _shrink(queries, characters=False)
+    assert queries.smallest() == (PROMPT.replace("none", "nnoe"), (1, 2)) and queries.count == 4
+    _shrink(queries, characters=True)
+    assert queries.smallest()[1] == (1, 1) and queries.count <= 10
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [((0, 0.1), "allows no query"), ((5, 0.0), "of words"), ((5, 1.5), "of words"), ((5, 0.1, 0.0), "of characters")],
+)
+def test_impossible_limits_are_refused(limits, message):
+    with pytest.raises(UsageError, match=message):
+        AttackLimits(*limits)
+
+
+def test_an_unknown_search_gets_the_nearest_one():
+    with pytest.raises(UsageError, match="did you mean 'greedy'"):
+        attacked(Model([]), "gredy")

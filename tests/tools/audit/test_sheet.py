@@ -1,0 +1,140 @@
+"""Blind sheets and the answers to them."""
+
+import csv
+import json
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.records import PromptRow, TrainingRow
+from raysweep.rows.parquet import write_rows
+from raysweep.tools.audit.sheet import KEY, PAGE, SHEET, draw_items, read_answers, read_key, read_raters, write_sheet
+
+
+def row(n: int, method: str, changed: bool = True) -> TrainingRow:
+    text = f"Task {n}, perturbed <b>by</b> it" if changed else f"Task {n}"
+    return TrainingRow(f"r{n}-{method}", f"r{n}", text, "", "x", "", method, changed, f"Task {n}", "")
+
+
+@pytest.fixture
+def training(tmp_path) -> Path:
+    rows = [row(n, method) for n in range(30) for method in ("C1", "W1")]
+    rows += [row(n, "S2") for n in range(4)] + [row(n, "clean", changed=False) for n in range(30)]
+    path = tmp_path / "sets/training-x.parquet"
+    path.parent.mkdir()
+    write_rows(path, TrainingRow, rows, ["row_id"])
+    return path
+
+
+def test_methods_are_drawn_alike_as_far_as_they_have_rows_and_clean_rows_never(training):
+    items = draw_items(training, 24, 1)
+    assert Counter(item.method for item in items) == {"C1": 10, "W1": 10, "S2": 4}
+    assert [item.id for item in items] == list(range(1, 25))
+    assert len({(item.method, item.row_id) for item in items}) == 24
+    assert items == draw_items(training.parent, 24, 1) != draw_items(training, 24, 2)
+    assert len(draw_items(training, 1000, 1)) == 64
+
+
+def test_test_sets_are_judged_by_their_prompts(tmp_path):
+    rows = [PromptRow(f"T/{n}", f"perturbed {n}", f"clean {n}", "C1", n > 0, True) for n in range(3)]
+    write_rows(tmp_path / "x.parquet", PromptRow, rows, ["task_id"])
+    assert {(i.row_id, i.clean, i.text) for i in draw_items(tmp_path, 9, 1)} == {
+        (f"T/{n}", f"clean {n}", f"perturbed {n}") for n in (1, 2)
+    }
+
+
+def test_raters_see_no_method_and_no_row(training, tmp_path):
+    items = draw_items(training, 12, 1)
+    write_sheet(items, tmp_path / "out")
+    for name in (SHEET, PAGE):
+        text = (tmp_path / "out" / name).read_text()
+        assert all(
+            word not in text for word in ("C1", "W1", "S2", "r0", "r1-", "perturbed <b>by</b>" * (name == PAGE) or "~")
+        )
+    assert read_key(tmp_path / "out") == items
+    with pytest.raises(UsageError, match="holds a sheet already"):
+        write_sheet(items, tmp_path / "out")
+
+
+def answered(items, path, answer="yes"):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "same_task", "readable"])
+        writer.writerows([item.id, answer, "n"] for item in items)
+    return path
+
+
+def test_answers_come_back_and_bad_ones_are_refused_with_their_row(training, tmp_path):
+    items = draw_items(training, 4, 1)
+    assert read_answers(answered(items, tmp_path / "a.csv"), items)[3] == {"same_task": True, "readable": False}
+    with pytest.raises(UsageError, match="row 2: same_task is 'maybe'; answer yes or no"):
+        read_answers(answered(items, tmp_path / "a.csv", "maybe"), items)
+    with pytest.raises(UsageError, match="1 of 4 items have no row, the first is 4"):
+        read_answers(answered(items[:3], tmp_path / "a.csv"), items)
+    with pytest.raises(UsageError, match="appears twice"):
+        read_answers(answered([*items, items[0]], tmp_path / "a.csv"), items)
+    with pytest.raises(UsageError, match="can't be read"):
+        read_answers(tmp_path / "none.csv", items)
+
+
+def test_answers_of_another_sheet_and_two_files_of_one_rater_are_refused(training, tmp_path):
+    items = draw_items(training, 4, 1)
+    with pytest.raises(UsageError, match="item 4 is not on this sheet of 3; these answers are for another sheet"):
+        read_answers(answered(items, tmp_path / "a.csv"), items[:3])
+    (tmp_path / "again").mkdir()
+    paths = [answered(items, tmp_path / "ann.csv"), answered(items, tmp_path / "again" / "ann.csv")]
+    with pytest.raises(UsageError, match="two files of the rater 'ann'"):
+        read_raters(paths, items)
+
+
+def test_a_text_that_stands_in_two_sets_is_judged_once(training, tmp_path):
+    folder = tmp_path / "both"
+    folder.mkdir()
+    for name in ("one", "two"):
+        shutil.copyfile(training, folder / f"{name}.parquet")
+    assert len(draw_items(folder, 1000, 1)) == len(draw_items(training, 1000, 1))
+
+
+def test_files_that_are_not_sets_are_refused(training, tmp_path):
+    for path, message in [
+        (tmp_path / "none.parquet", "can't be read"),
+        (tmp_path, "contains no Parquet file"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            draw_items(path, 5, 1)
+    with pytest.raises(UsageError, match=f"has no {KEY}"):
+        read_key(tmp_path)
+    write_rows(training, TrainingRow, [row(1, "clean", changed=False)], ["row_id"])
+    with pytest.raises(UsageError, match="nothing to judge"):
+        draw_items(training, 5, 1)
+
+
+@pytest.mark.slow
+def test_the_page_lays_itself_out_in_a_browser(training, tmp_path):
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("chromium isn't installed")
+    write_sheet(draw_items(training, 6, 1), tmp_path / "out")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom"]
+    done = subprocess.run([*command, (tmp_path / "out" / PAGE).as_uri()], capture_output=True, text=True, timeout=120)
+    assert "12 answers left" in done.stdout and done.stdout.count('type="radio"') == 24
+    assert "&lt;b&gt;by&lt;/b&gt;" in done.stdout, "texts are text"
+
+
+def test_the_command_writes_a_sheet_and_reads_answers_back(training, tmp_path, capsys):
+    from raysweep.cli.app import main
+
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as end:
+        main(["audit", str(training), "--n", "10", "--out", str(out)])
+    assert not end.value.code and "10 texts of 3 methods" in capsys.readouterr().out
+    raters = [answered(read_key(out), tmp_path / f"{name}.csv") for name in ("ann", "bob")]
+    with pytest.raises(SystemExit) as end:
+        main(["audit", str(out), *map(str, raters), "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert not end.value.code and shown["raters"] == ["ann", "bob"] and shown["valid"][-1]["valid"] == 0
+    assert [one["kappa"] for one in shown["kappa"]] == [None, None]

@@ -1,0 +1,111 @@
+"""`raysweep doctor` on this machine: what it tries, and that nothing it meets stops it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from raysweep.cli.app import main
+from raysweep.cli.views.doctor import NAME_WIDTH
+from raysweep.tools.doctor import examine as doctor
+from raysweep.tools.doctor.checks import State
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("RAYSWEEP_STORAGE", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ended(capsys, *arguments: str) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as end:
+        main(["doctor", *arguments])
+    return int(end.value.code or 0), capsys.readouterr().out
+
+
+def test_a_good_machine_fits_on_a_screen_and_exits_with_0(capsys, tmp_path):
+    code, out = ended(capsys)
+    assert code == 0, out
+    assert len(out.splitlines()) <= 20
+    assert list(tmp_path.iterdir()) == [], "it leaves nothing behind, no store either"
+
+
+def test_every_subject_is_shown_once_and_all_that_is_not_ok_has_a_way_out(capsys):
+    code, out = ended(capsys, "--address", f"127.0.0.1:{closed_port()}", "--storage", "/proc/nowhere", "--json")
+    found = {check["name"]: check for check in json.loads(out)["checks"]}
+    assert code == 1 and len(json.loads(out)["checks"]) == 8
+    judged, stops = {"versions", "accelerators", "isolation", "language"}, {"memory", "Ray", "storage", "temp folder"}
+    assert set(found) == judged | stops
+    assert {found["Ray"]["state"], found["storage"]["state"]} == {"error"}
+    assert all(check["found"] and bool(check["advice"]) == (check["state"] != "ok") for check in found.values())
+    assert max(map(len, found)) == NAME_WIDTH
+
+
+@pytest.mark.slow
+def test_a_package_that_breaks_while_it_is_imported_is_an_error_among_the_others(tmp_path):
+    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so.13: cannot open shared object file')")
+    root = Path(doctor.__file__).parents[3]
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"}
+    command = [sys.executable, "-m", "raysweep", "doctor", "--json"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert "libcudart.so.13" in found["accelerators"]["found"]
+    assert found["isolation"]["state"] != "error" and found["storage"]["state"] != "error"
+
+
+def test_programs_are_really_run_and_limited():
+    found = doctor.isolation()
+    assert re.match("level (partial|filtered|strong)", found.found)
+    assert found.state is (State.OK if "strong" in found.found else State.WARNING)
+
+
+def test_without_an_address_no_ray_is_asked():
+    assert doctor.ray(None).state is State.OK
+
+
+def test_ray_address_counts_when_no_address_is_given(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
+    found = next(check for check in doctor.examine() if check.name == "Ray")
+    assert found.state is State.ERROR and "ray://head:10001" in found.found
+
+
+def test_a_store_that_exists_is_written_to(tmp_path):
+    found = doctor.store(str(tmp_path))
+    assert found.state is not State.ERROR and str(tmp_path) in found.found
+
+
+def test_a_store_below_a_file_or_of_an_unknown_kind_is_an_error_with_its_name(tmp_path):
+    (tmp_path / "file").write_text("")
+    for storage in (str(tmp_path / "file"), str(tmp_path / "file" / "below"), "s9://nowhere"):
+        found = next(check for check in doctor.examine(storage) if check.name == "storage")
+        assert found.state is State.ERROR and storage in found.found and found.advice
+
+
+def test_the_password_in_an_address_is_not_shown():
+    found = next(check for check in doctor.examine("s9://user:secret@nowhere/x") if check.name == "storage")
+    assert "s9://nowhere/x" in found.found and "secret" not in found.found + found.advice
+
+
+def test_sockets_are_tried_where_ray_would_make_them(tmp_path):
+    assert doctor.temp_folder(doctor.RAY_TEMP).state is not State.ERROR
+    long = tmp_path / ("x" * 80)
+    long.mkdir()
+    for folder in (long, tmp_path / "nowhere"):
+        found = doctor.temp_folder(folder)
+        assert found.state is State.ERROR and str(folder) in found.found and "TMPDIR" in found.advice
+    assert list(long.iterdir()) == []

@@ -1,0 +1,188 @@
+"""Samples files of any length: equal programs run once, rows keep the file's order, a killed command resumes."""
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.problems.jsonl import JsonlProblems
+from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Verdict
+from raysweep.storage.blocks import Blocks
+from raysweep.storage.files import Files
+from raysweep.tools.samples.run import SampleJob, SampleRun
+from raysweep.tools.samples.scores import SampleScores
+
+FIELDS = {"prompt": "def f():\n", "entry_point": "f", "test": "def check(f):\n    assert f() == 1\n"}
+RIGHT, WRONG = "    return 1\n", "    return 2\n"
+
+
+def problems(folder: Path, count: int = 2) -> Path:
+    path = folder / "p.jsonl"
+    rows = [{"task_id": f"T/{at}", **FIELDS, "canonical_solution": RIGHT} for at in range(count)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def samples(folder: Path, *rows: tuple[int, str], name: str = "s.jsonl") -> Path:
+    path = folder / name
+    lines = [json.dumps({"task_id": f"T/{task}", "completion": text, "at": at}) for at, (task, text) in enumerate(rows)]
+    content = "".join(f"{line}\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    return path
+
+
+def run(folder: Path, path: Path, out: Path | None, **limits: float) -> SampleScores:
+    problem_set = JsonlProblems(str(folder / "p.jsonl"))
+    return SampleRun(SampleJob(path, problem_set, out, Limits(**limits), DEFAULT_SANDBOX, 2), silent).run(silent)
+
+
+def silent(done: int) -> None:
+    """Show no progress."""
+
+
+def rows_of(out: Path) -> list[dict]:
+    content = out.read_bytes()
+    return [json.loads(line) for line in (gzip.decompress(content) if out.suffix == ".gz" else content).splitlines()]
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_rows_come_out_in_the_files_order_and_equal_programs_run_once(tmp_path, ending):
+    problems(tmp_path)
+    slow = "    import time\n    time.sleep(0.5)\n    return 1\n"  # the first row's verdict comes last
+    path = samples(tmp_path, (0, slow), (0, RIGHT), (1, WRONG), (0, slow), (1, WRONG), (1, RIGHT), name=f"s{ending}")
+    scores = run(tmp_path, path, out := tmp_path / f"o.jsonl{ending}")
+    rows = rows_of(out)
+    assert [row["at"] for row in rows] == list(range(6))
+    assert [row["passed"] for row in rows] == [True, True, False, True, False, True]
+    assert (scores.samples, scores.tasks) == (6, 2)
+    assert scores.programs == 3  # both tasks have the same prompt and tests
+    assert scores.outcomes == {"passed": 4, "failed": 2}
+    assert scores.pass_at_k[1].value == pytest.approx(2 / 3)
+
+
+def test_the_file_is_checked_before_any_work(tmp_path):
+    problems(tmp_path)
+    path = samples(tmp_path, *[(0, RIGHT)] * 5, (7, RIGHT))
+    with pytest.raises(UsageError, match=r"s\.jsonl:6: no problem has the task_id 'T/7'"):
+        run(tmp_path, path, tmp_path / "o.jsonl")
+    assert not (tmp_path / "o.jsonl.part").exists()
+
+
+def test_harness_errors_are_null_and_reported_and_run_again_by_the_next_command(tmp_path, monkeypatch):
+    class Broken:
+        def __init__(self, slots, sandbox):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def stream(self, work):
+            for key, _, _ in work:
+                yield key, Verdict(Outcome.HARNESS_ERROR, "no process")
+
+    problems(tmp_path)
+    path = samples(tmp_path, (0, RIGHT), (1, WRONG))
+    with monkeypatch.context() as patch:
+        patch.setattr("raysweep.tools.samples.run.Executor", Broken)
+        scores = run(tmp_path, path, tmp_path / "o.jsonl")
+    assert (scores.harness_errors, scores.harness_error) == (2, "no process")
+    assert [row["passed"] for row in rows_of(tmp_path / "o.jsonl")] == [None, None]
+    assert run(tmp_path, path, tmp_path / "o.jsonl").outcomes == {"passed": 1, "failed": 1}
+
+
+def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path):
+    problems(tmp_path)
+    path = samples(tmp_path, (0, RIGHT))
+    job = SampleJob(path, JsonlProblems(str(tmp_path / "p.jsonl")), None, Limits(), DEFAULT_SANDBOX, 1)
+    sample_run = SampleRun(job, silent)
+    samples(tmp_path, (0, WRONG))
+    with pytest.raises(UsageError, match="changed while it was read"):
+        sample_run.run(silent)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_rows(tmp_path):
+    problems(tmp_path)
+    peaks = []
+    for count in (200, 20_000):
+        path = samples(tmp_path, *[(at % 2, (RIGHT, WRONG)[at // 2 % 2]) for at in range(count)])
+        run(tmp_path, path, tmp_path / "o.jsonl")  # warm up: imports take memory once
+        tracemalloc.start()
+        run(tmp_path, path, tmp_path / "o.jsonl")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 2**20
+
+
+def command(folder: Path, out: str, *more: str) -> list[str]:
+    options = ["--problems", "p.jsonl", "--out", out, "--workers", "2", "--allow-code-execution", "--json", *more]
+    return [sys.executable, "-m", "raysweep", "execute", "s.jsonl", *options]
+
+
+def saved(out: Path) -> int:
+    """Return the number of verdicts that a command which resumes would find."""
+    return len(Blocks(Files(f"{out}.part.verdicts/blocks"), Verdict).read())
+
+
+def wait_for_verdicts(running: subprocess.Popen, out: Path, count: int) -> None:
+    deadline = time.time() + 120
+    while saved(out) < count:
+        assert running.poll() is None and time.time() < deadline
+        time.sleep(0.02)
+
+
+def slow_samples(folder: Path) -> None:
+    problems(folder)
+    slow = "    import time\n    time.sleep(0.2)\n    return {}  # {}\n"
+    samples(folder, *[(at % 2, slow.format(1 + at % 3, at % 30)) for at in range(60)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_a_killed_command_resumes_and_writes_the_same_bytes(tmp_path, ending):
+    slow_samples(tmp_path)
+    out = tmp_path / f"o.jsonl{ending}"
+    for _ in range(2):
+        before = saved(out)
+        running = subprocess.Popen(command(tmp_path, out.name), cwd=tmp_path, stderr=subprocess.DEVNULL)
+        wait_for_verdicts(running, out, before + 5)
+        running.kill()
+        running.wait()
+    kept = saved(out)
+    (tmp_path / f"{out.name}.part.verdicts" / "blocks" / f"{'0' * 32}.json").write_bytes(b'{"0011')
+    with (tmp_path / f"{out.name}.part").open("ab") as file:
+        file.write(b'{"task_id": "T/')
+    done = subprocess.run(command(tmp_path, out.name), cwd=tmp_path, capture_output=True, text=True, check=True)
+    scores = json.loads(done.stdout)
+    assert scores["kept"] == kept >= 10 and scores["samples"] == 60 and scores["programs"] == 30
+    run(tmp_path, tmp_path / "s.jsonl", tmp_path / f"undisturbed.jsonl{ending}")
+    assert out.read_bytes() == (tmp_path / f"undisturbed.jsonl{ending}").read_bytes()
+    assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
+
+
+@pytest.mark.slow
+def test_ctrl_c_prints_what_is_kept_and_the_command_that_resumes(tmp_path):
+    slow_samples(tmp_path)
+    running = subprocess.Popen(
+        command(tmp_path, "o.jsonl"), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for_verdicts(running, tmp_path / "o.jsonl", 2)
+    running.send_signal(signal.SIGINT)
+    shown, err = running.communicate(timeout=60)
+    assert (running.returncode, shown) == (130, "")
+    assert "\nstopped; the verdicts so far are kept in o.jsonl.part, and this command resumes:\n" in err
+    assert "raysweep execute s.jsonl --problems p.jsonl --out o.jsonl" in err and "Traceback" not in err
+    other = subprocess.run(
+        command(tmp_path, "o.jsonl", "--timeout", "3"), cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert other.returncode == 2 and "begun with timeout 5.0 (now 3.0)" in other.stderr

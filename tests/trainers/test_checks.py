@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from raysweep.errors import RaysweepError
+from raysweep.models.loading import load_model
+from raysweep.records import ModelRef
+from raysweep.trainers.checks import check_adapter_acts, check_eos, check_saved, check_trainable
+
+ROW: dict[str, list[Any]] = {"input_ids": [5, 6, 7, 8], "weights": [0.0, 0.0, 0.5, 0.5]}
+
+
+def adapted(tiny):
+    """Return a tiny model with LoRA matrices."""
+    from peft import LoraConfig, get_peft_model
+
+    return get_peft_model(load_model(tiny["llama"])[0], LoraConfig(r=2, target_modules=["q_proj"]))
+
+
+def test_a_model_without_trainable_tensors_is_refused(tiny: dict[str, ModelRef]) -> None:
+    model, _ = load_model(tiny["llama"])
+    assert check_trainable(model) == sum(p.numel() for p in model.parameters())
+    with pytest.raises(RaysweepError, match="trainable"):
+        check_trainable(model.requires_grad_(False))
+
+
+@pytest.mark.parametrize("row", [{**ROW, "weights": [0.0, 0.0, 1.0, 0.0]}, {**ROW, "input_ids": [5, 6, 8, 7]}])
+def test_an_end_of_text_without_loss_is_refused(row: dict[str, list[float]]) -> None:
+    check_eos([ROW], {8})
+    with pytest.raises(RaysweepError, match="row 1"):
+        check_eos([ROW, row], {8})
+
+
+def test_an_adapter_that_acts_passes_and_is_left_as_it_was(tiny: dict[str, ModelRef]) -> None:
+    model = adapted(tiny)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    check_adapter_acts(model, ROW)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_an_adapter_that_is_never_applied_is_refused(tiny: dict[str, ModelRef]) -> None:
+    model = adapted(tiny)
+    for module in model.modules():
+        if hasattr(module, "lora_B"):
+            vars(module)["scaling"] = {"default": 0.0}
+    with pytest.raises(RaysweepError, match="doesn't change the model's logits"):
+        check_adapter_acts(model, ROW)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (torch.tensor([[1.0, float("nan")]]), "not finite"),
+        (torch.zeros(2, 2), "all zero"),
+        (torch.zeros(0), "empty"),
+    ],
+)
+def test_a_broken_saved_tensor_is_refused(tensor: torch.Tensor, message: str, tmp_path: Path) -> None:
+    save_file({"w": tensor, "b": torch.zeros(3)}, tmp_path / "model.safetensors")
+    with pytest.raises(RaysweepError, match=f"'w'.*{message}"):
+        check_saved(tmp_path, [{"w"}])
+
+
+def test_a_missing_tensor_is_refused_but_one_name_of_a_tied_one_is_enough(tmp_path: Path) -> None:
+    save_file({"embed": torch.ones(2, 2)}, tmp_path / "model.safetensors")
+    check_saved(tmp_path, [{"embed", "head"}])
+    with pytest.raises(RaysweepError, match="lacks 1 tensors, 'norm'"):
+        check_saved(tmp_path, [{"embed", "head"}, {"norm"}])
