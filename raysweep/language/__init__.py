@@ -3,6 +3,8 @@
 By default all of it works offline; spaCy, the WordNet of nltk and neural translation need a download first.
 
     tokens.py        splits texts into sentences of tagged tokens
+    literals.py      finds the data in natural language: literals, formulas, one-letter names
+    verb_tags.py     corrects the tags of imperatives and of nouns that look like verbs
     tagging/         part-of-speech taggers
     synonyms/        sources of synonyms
     translation/     back-translation engines

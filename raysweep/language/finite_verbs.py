@@ -1,33 +1,20 @@
 """Finds the finite verbs of a tagged sentence: the verbs that carry its tense.
 
 Imperatives count as finite verbs: instructions and docstrings consist of them ("Return a list", "Given a string, sort
-it"). Participles ("a given list", "numbers sorted by size"), infinitives and gerunds do not. The rules use tags and
-some seventy verbs of docstrings and no parser, so a noun that the tagger takes for a verb is found too.
+it"). Participles ("a given list", "numbers sorted by size"), infinitives and gerunds do not. The rules use tags, which
+`raysweep.language.verb_tags` corrects, and no parser. Their time grows linearly with the sentence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from raysweep.language.inflections import lemma
 from raysweep.language.tokens import Sentence
+from raysweep.language.verb_tags import FRONTED, IMPERATIVES, JOINERS, first_word
 
-_VERBS = """
-add append apply assume build calculate change check choose compare complete compute concatenate consider construct
-convert count create decode define delete design determine develop display divide encode ensure evaluate explain
-extract filter find fix generate get identify ignore implement initialize insert iterate join keep make merge modify
-multiply optimize output parse perform print provide read remove replace return reverse rewrite rotate round select
-shift show simplify solve sort split store subtract sum swap take test transform update use validate verify write
-"""
-_IMPERATIVES = frozenset(_VERBS.split())
-"""Verbs that begin instructions, whether or not the tagger recognises them as verbs."""
-_OPENING = "also finally first firstly here next now please second secondly so then third"
-_OPENERS = frozenset(_OPENING.split())
-_FRONTING = "as assuming at based by for from given if in on once using when with"
-_FRONTED = frozenset(_FRONTING.split())
-"""Words that begin a sentence whose imperative comes after a comma: Given a list, return ..."""
 _BEFORE_NOUNS = "about as at between by for from in into of on over per than through to under with without"
 _PREPOSITIONS = frozenset(_BEFORE_NOUNS.split())
 _SUBJECTS = ("PRP", "NN", "NNS", "NNP", "WDT", "WP", "EX", "CD", "DT")
@@ -37,6 +24,8 @@ _HAVE, _DO = frozenset(["have", "has", "had", "'ve", "’ve"]), frozenset(["do",
 _MODALS = frozenset(["can", "could", "ca", "cannot", "may", "might", "must", "shall", "should", "will", "wo", "would"])
 _NEGATIONS = ("not", "n't", "n’t")
 _NOUNS = ("NN", "NNS", "NNP")
+
+_COMMAND = "command"
 
 
 class Kind(Enum):
@@ -62,6 +51,7 @@ class FiniteVerb:
         negation: of "not" or "n't".
         participle: of the participle that belongs to a perfect.
         subject_end: of the subject's last token, in a question, where the subject follows the verb.
+        chain: a number that verbs joined to each other share: "Find the largest and print it".
     """
 
     kind: Kind
@@ -69,11 +59,12 @@ class FiniteVerb:
     negation: int = -1
     participle: int = -1
     subject_end: int = -1
+    chain: int = -1
 
 
 def finite_verbs(sentence: Sentence, participles: bool = False) -> list[FiniteVerb]:
-    """Return the finite verbs in order, without verbatim pieces; with `participles` also lone participles."""
-    return [verb for verb in _Reader(sentence, participles).verbs() if sentence[verb.index].natural]
+    """Return the finite verbs in order, those in verbatim pieces too; with `participles` also lone participles."""
+    return list(_Reader(sentence, participles).verbs())
 
 
 class _Reader:
@@ -84,11 +75,13 @@ class _Reader:
         self._sentence = sentence
         self._words = [token.text.lower() for token in sentence]
         self._tags = [token.tag for token in sentence]
-        self._first = next(
-            (index for index in range(len(sentence)) if self._is_word(index) and not self._opens(index)), -1
-        )
+        self._first = first_word(self._words)
         self._commanded = False  # True after an imperative
-        self._asserted = False  # True after a verb with a subject
+        self._plural = False  # True if the last verb with a subject is in the plural, and so is one joined to it
+        self._in_infinitive = False  # True if the last governor is "to", a modal or "do": to sort and return
+        self._before = -1  # index of the last word that is no adverb
+        self._number = 0  # of the last chain
+        self._chains: dict[str, int] = {}  # the last chain of imperatives, and of verbs with a subject by their tags
         self._taken: set[int] = set()
 
     def verbs(self) -> Iterator[FiniteVerb]:
@@ -96,9 +89,34 @@ class _Reader:
             verb = None if index in self._taken else self._verb(index)
             if verb is not None:
                 self._taken |= {verb.index, verb.participle}
-                self._commanded |= verb.kind in (Kind.IMPERATIVE, Kind.JOINED)
-                self._asserted |= verb.kind is Kind.MAIN
-                yield verb
+                yield replace(verb, chain=self._chain_of(verb))
+            self._pass(index)
+
+    def _chain_of(self, verb: FiniteVerb) -> int:
+        """Return the number of a verb's chain, and remember what verbs behind it need."""
+        if verb.kind is Kind.MAIN:
+            form = self._tags[verb.index]
+            self._plural = form in ("VB", "VBP")
+            is_joined = self._is_joined(verb.index) and form in self._chains
+        elif verb.kind in (Kind.IMPERATIVE, Kind.JOINED):
+            form, self._commanded = _COMMAND, True
+            is_joined = verb.kind is Kind.JOINED
+        else:
+            return -1
+        if not is_joined:
+            self._number += 1
+            self._chains[form] = self._number
+        return self._chains[form]
+
+    def _pass(self, index: int) -> None:
+        """Remember what a word means for those behind it."""
+        word, tag = self._words[index], self._tags[index]
+        if word == "to" or word in _MODALS or word in _DO or tag == "TO":
+            self._in_infinitive = True
+        elif tag in ("VBZ", "VBD", "WDT") or index == self._first:
+            self._in_infinitive = False
+        if tag != "RB" or word in _NEGATIONS:
+            self._before = index
 
     def _verb(self, index: int) -> FiniteVerb | None:
         word, tag = self._words[index], self._tags[index]
@@ -119,41 +137,49 @@ class _Reader:
         return self._imperative(index) or self._main(index)
 
     def _imperative(self, index: int) -> FiniteVerb | None:
-        word, tag, before = self._words[index], self._tags[index], self._word(index - 1)
-        is_base = tag in ("VB", "VBP")
-        if not word.isalpha() or not (is_base or word in _IMPERATIVES) or self._word(index + 1) in (":", "="):
+        word, before = self._words[index], self._word(index - 1)
+        if self._tags[index] not in ("VB", "VBP") or not word.isalpha() or self._word(index + 1) in (":", "="):
+            return None
+        if self._is_polite(index):
             return None
         if index == self._first:
-            is_noun = not is_base and self._tag(index + 1) in ("VBZ", "MD", "IN", "NN", "NNS") and word != "return"
-            return (
-                None
-                if is_noun and self._word(index + 1) not in ("if", "whether")
-                else FiniteVerb(Kind.IMPERATIVE, index)
-            )
-        if before == "," and self._words[self._first] in _FRONTED and not self._commanded:
             return FiniteVerb(Kind.IMPERATIVE, index)
-        if before in ("and", "then", "or") and self._commanded and not self._in_infinitive(index):
+        fronted = before == "," and self._words[self._first] in FRONTED
+        if fronted and not self._commanded:
+            return FiniteVerb(Kind.IMPERATIVE, index)
+        if self._commanded and self._is_joined(index) and not self._is_infinitive(index):
             return FiniteVerb(Kind.JOINED, index)
         return None
 
+    def _is_polite(self, index: int) -> bool:
+        """Return True after "please", "let" and "let's", where a verb has no past and no future."""
+        before = index - 1 - (self._word(index - 1) in ("'s", "’s"))
+        return self._word(before) in ("please", "let")
+
+    def _is_joined(self, index: int) -> bool:
+        """Return True if a verb comes after "and", "then" or "or", or after a comma in a list of instructions."""
+        before = index - 1
+        while before > index - 4 and self._tag(before) == "RB" and self._word(before) not in JOINERS:
+            before -= 1
+        word = self._word(before)
+        return word in JOINERS or (word == "," and self._words[index] in IMPERATIVES)
+
     def _main(self, index: int) -> FiniteVerb | None:
         token, tag = self._sentence[index], self._tags[index]
-        if index == self._first and tag == "NNS" and lemma(self._words[index], "VERB") in _IMPERATIVES:
+        if index == self._first and tag == "NNS" and lemma(self._words[index], "VERB") in IMPERATIVES:
             return FiniteVerb(Kind.MAIN, index) if self._tag(index + 1) not in ("VBZ", "VBP", "MD") else None
         if token.pos != "VERB" or not token.text.isalpha() or self._word(index - 1) in _PREPOSITIONS:
             return None
-        before = index - 1
-        while self._tag(before) == "RB" and self._word(before) not in _NEGATIONS:
-            before -= 1
-        if before in self._taken:
+        before = self._before
+        if before in self._taken or self._is_polite(index):
             return None
         subject = self._tag(before) in _SUBJECTS or self._word(before) in ("that", "which", "who")
         if tag == "VBZ":
             return FiniteVerb(Kind.MAIN, index) if self._tag(index - 1) not in ("DT", "JJ", "PRP$") else None
         if tag in ("VB", "VBP"):
             plural = subject and self._tag(before) not in ("NN", "NNP", "DT", "CD")
-            plural |= self._asserted and self._word(before) in ("and", "or")
-            return FiniteVerb(Kind.MAIN, index) if plural and not self._in_infinitive(index) else None
+            plural |= self._plural and self._word(before) in ("and", "or")
+            return FiniteVerb(Kind.MAIN, index) if plural and not self._is_infinitive(index) else None
         if tag == "VBD" and subject and self._tag(index + 1) not in ("IN", "TO", "RP") and self._tag(before) != "DT":
             return FiniteVerb(Kind.MAIN, index)
         if self._participles and tag in ("VBN", "VBD") and not self._after_auxiliary(index):
@@ -162,12 +188,6 @@ class _Reader:
 
     def _after_auxiliary(self, index: int) -> bool:
         return any(self._word(before) in _BE | _HAVE | {"be", "been", "being"} for before in range(index - 3, index))
-
-    def _is_word(self, index: int) -> bool:
-        return any(char.isalpha() for char in self._words[index]) and self._word(index + 1) not in (")", ".")
-
-    def _opens(self, index: int) -> bool:
-        return self._words[index] in _OPENERS or (self._words[index] == "," and index > 0)
 
     def _word(self, index: int) -> str:
         return self._words[index] if 0 <= index < len(self._words) else ""
@@ -201,14 +221,9 @@ class _Reader:
                 return -1  # "has a given length" is no perfect
         return -1
 
-    def _in_infinitive(self, index: int) -> bool:
-        """Return True if "to", a modal or "do" governs this verb and the one before it: "to sort and return"."""
-        for place in range(index - 1, -1, -1):
-            if self._words[place] in (*_MODALS, *_DO, "to") or self._tags[place] == "TO":
-                return self._word(index - 1) != "," and self._word(index - 2) != ","
-            if self._tags[place] in ("VBZ", "VBD", "WDT") or place in (self._first,):
-                return False
-        return False
+    def _is_infinitive(self, index: int) -> bool:
+        """Return True if "to", a modal or "do" governs this verb and the one before it, without a comma between."""
+        return self._in_infinitive and self._word(index - 1) != "," and self._word(index - 2) != ","
 
     def _subject_end(self, index: int) -> int:
         """Return the index of the subject's last token in a question that begins with its verb, else -1."""

@@ -8,12 +8,15 @@ a sentence. The tagged sentences of recent texts are cached.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from raysweep.errors import HopelessError
+from raysweep.language.literals import compound_spans, literal_spans
 from raysweep.language.tagging.base import TAGGERS, upos
+from raysweep.language.verb_tags import corrected_tags
 from raysweep.records import Segment, Spec
 
 _TOKEN = re.compile(
@@ -39,6 +42,8 @@ class Token:
     """A word, a punctuation mark or a verbatim piece: ``segments[segment].text[start:end]``.
 
     `tag`: the Penn Treebank tag. `pos`: NOUN, VERB, ADJ, ADV, or empty for every other part of speech.
+    `natural`: it is part of a natural segment. `literal`: it is data or part of a hyphenated compound, and no English
+    word of its own (`raysweep.language.literals`).
     """
 
     text: str
@@ -48,6 +53,12 @@ class Token:
     start: int
     end: int
     natural: bool
+    literal: bool = False
+
+    @property
+    def is_word(self) -> bool:
+        """True for natural language that methods may change."""
+        return self.natural and not self.literal
 
 
 Sentence = tuple[Token, ...]
@@ -67,6 +78,7 @@ def tagged_sentences(segments: tuple[Segment, ...], tagger: str) -> tuple[Senten
         tags = tag([_shown(token) for token in sentence])
         if len(tags) != len(sentence):
             raise HopelessError(f"tagger {tagger!r} gave {len(tags)} tags for {len(sentence)} words")
+        tags = corrected_tags([token.text for token in sentence], tags, [not token.natural for token in sentence])
         auxiliaries = _auxiliaries([token.text.lower() for token in sentence], tags)
         tagged.append(
             tuple(
@@ -116,11 +128,15 @@ def _ends(last: str, gap: str) -> bool:
 def _tokens(segments: Sequence[Segment]) -> Iterator[tuple[str, Token]]:
     """Yield each token with the blanks before it; a block of verbatim lines counts as a blank line."""
     gap = ""
+    literals = literal_spans(segments)
     for index, (text, natural) in enumerate((segment.text, segment.natural) for segment in segments):
         if natural:
             end = 0
+            is_literal = _covers(literals[index]), _covers(compound_spans(text))
             for match in _TOKEN.finditer(text):
-                yield gap + text[end : match.start()], Token(match[0], "", "", index, match.start(), match.end(), True)
+                literal = any([covers(match.start()) for covers in is_literal])
+                token = Token(match[0], "", "", index, match.start(), match.end(), True, literal)
+                yield gap + text[end : match.start()], token
                 gap, end = "", match.end()
             gap += text[end:]
         elif "\n" in text or not text.strip():
@@ -129,3 +145,14 @@ def _tokens(segments: Sequence[Segment]) -> Iterator[tuple[str, Token]]:
             start, end = len(text) - len(text.lstrip()), len(text.rstrip())
             yield gap + text[:start], Token(text[start:end], "", "", index, start, end, False)
             gap = text[end:]
+
+
+def _covers(spans: Sequence[tuple[int, int]]) -> Callable[[int], bool]:
+    """Return a function that tells whether a position lies in one of the spans."""
+    starts = [start for start, _ in spans]
+
+    def covers(position: int) -> bool:
+        before = bisect_right(starts, position) - 1
+        return before >= 0 and position < spans[before][1]
+
+    return covers

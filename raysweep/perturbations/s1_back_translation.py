@@ -1,8 +1,8 @@
 """S1 BackTranslation: translates sentences to another language and back.
 
 Source: study.md section 4, after ReCode's `BackTranslation` (facebook/wmt19 en-de and de-en). Differences from ReCode:
-texts of any length are translated sentence by sentence; code, protected words, line breaks and indentation stay. A
-sentence stays as it is if its translation lost one of those.
+texts of any length are translated sentence by sentence; code, protected words, data, line breaks and indentation stay.
+A sentence stays as it is if its translation lost one of those.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from raysweep.errors import UsageError
+from raysweep.language.literals import RULES, literal_spans, with_blanks_around
 from raysweep.language.tokens import sentences
 from raysweep.language.translation.base import AUTO, TRANSLATORS, resolve
 from raysweep.perturbations.base import PERTURBATIONS, percentage
@@ -63,7 +64,7 @@ class BackTranslation(BatchPerturbation):
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return the engine with its models or dictionaries."""
-        return {**self._engine.fingerprint(), **TRANSLATORS.plugin_spec(self.translator)}
+        return {**self._engine.fingerprint(), **TRANSLATORS.plugin_spec(self.translator), "rules": RULES}
 
     def rate_text(self) -> str:
         """Return the percentage of sentences that are translated."""
@@ -96,6 +97,9 @@ class BackTranslation(BatchPerturbation):
 
 def _layouts(text: Text) -> list[SentenceLayout]:
     """Return the layouts of a text's sentences, for those that can be translated."""
-    protected = [protected_spans(s.text, text.protected) if s.natural else [] for s in text.segments]
+    protected = [
+        sorted({*protected_spans(s.text, text.protected), *with_blanks_around(s.text, literals)}) if s.natural else []
+        for s, literals in zip(text.segments, literal_spans(text.segments), strict=True)
+    ]
     layouts = (layout_of(sentence, text.segments, protected) for sentence in sentences(text.segments))
     return [layout for layout in layouts if layout is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -74,14 +75,17 @@ class SentenceLayout:
 
     def _in_lines(self, words: Sequence[str]) -> str:
         """Return words on the sentence's lines, each about as long as before and none empty."""
-        text, left = "", list(words)
-        for number, line in enumerate(self.lines[::2]):
-            lines_left = len(self.lines[::2]) - number - 1
-            taken = [left.pop(0)]
-            while len(left) > lines_left and (not lines_left or len(" ".join(taken)) + 1 + len(left[0]) <= len(line)):
-                taken.append(left.pop(0))
-            text += " ".join(taken) + (self.lines[2 * number + 1] if lines_left else "")
-        return text
+        texts, left = self.lines[::2], deque(words)
+        pieces: list[str] = []
+        for number, line in enumerate(texts):
+            lines_left = len(texts) - number - 1
+            taken = [left.popleft()]
+            length = len(taken[0])
+            while len(left) > lines_left and (not lines_left or length + 1 + len(left[0]) <= len(line)):
+                length += 1 + len(left[0])
+                taken.append(left.popleft())
+            pieces += [" ".join(taken), self.lines[2 * number + 1] if lines_left else ""]
+        return "".join(pieces)
 
 
 def layout_of(

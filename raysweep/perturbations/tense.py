@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from raysweep.language.finite_verbs import FiniteVerb, finite_verbs
@@ -63,17 +63,32 @@ class TensePerturbation(TaggedPerturbation):
         return tuple(edits for edits in by_sentence if edits)
 
     def _edits_of(self, sentence: Sentence, segments: Sequence[Segment], free: set[tuple[int, int]]) -> Iterator[Edit]:
-        """Yield a sentence's edits in order; a verb stays if one of the words to change with it is not free."""
+        """Yield a sentence's edits in order.
+
+        A verb stays if one of the words to change with it is not free, and so do all verbs that are joined to it.
+        """
+        verbs = finite_verbs(sentence, self._participles)
+        new = {verb.index: self.conjugate(sentence, verb) for verb in verbs}
+        stays = {
+            verb.chain
+            for verb in verbs
+            if verb.chain >= 0 and not _are_free(sentence, (verb.index, *new[verb.index]), free)
+        }
         changed: dict[int, str] = {}
-        for verb in finite_verbs(sentence, self._participles):
-            new = self.conjugate(sentence, verb)
-            tokens = [sentence[index] for index in new]
-            if all((token.segment, token.start) in free for token in tokens) and not changed.keys() & new.keys():
-                changed |= new
+        for verb in verbs:
+            own = new[verb.index]
+            if verb.chain not in stays and _are_free(sentence, own, free) and not changed.keys() & own.keys():
+                changed |= own
         for index in sorted(changed):
             token = sentence[index]
             text = segments[token.segment].text
             end = token.end
-            if not changed[index] and text[: token.start].endswith((" ", "\n")):
-                end += len(text) - end - len(text[end:].lstrip(" "))  # the blank after a removed word
+            if not changed[index] and text.endswith((" ", "\n"), 0, token.start):
+                while text.startswith(" ", end):  # the blank after a removed word
+                    end += 1
             yield Edit(token.segment, token.start, end, copy_case(token.text, changed[index]))
+
+
+def _are_free(sentence: Sentence, indices: Iterable[int], free: set[tuple[int, int]]) -> bool:
+    """Return True if all of some tokens may be changed."""
+    return all((sentence[index].segment, sentence[index].start) in free for index in indices)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raysweep.language.stop_words import STOP_WORDS
+from raysweep.language.tokens import Token
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.w2_synonym_substitution import SynonymPerturbation
 
@@ -20,8 +21,8 @@ class SynonymInsertion(SynonymPerturbation):
     words = "added synonyms"
     level = "word"
 
-    def choices(self, word: str, pos: str) -> Sequence[str]:
+    def choices(self, token: Token) -> Sequence[str]:
         """Return the word followed by one of its synonyms, for each synonym."""
-        if word.lower() in STOP_WORDS:
+        if token.text.lower() in STOP_WORDS:
             return ()
-        return [f"{word} {synonym}" for synonym in self.synonyms_of(word, pos)]
+        return [f"{token.text} {synonym}" for synonym in self.synonyms_of(token)]

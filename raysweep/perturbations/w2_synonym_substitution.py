@@ -1,19 +1,28 @@
 """W2 SynonymSubstitution: replaces words by a synonym of the same part of speech, each with probability .5.
 
 Source: ReCode's fork of NL-Augmenter, `SynonymSubstitution`; study.md section 4. Synonyms are the first words of the
-word's synsets; stop words are replaced too. Unlike ReCode's, the replacement keeps the word's capitals.
+word's synsets, all of them or with `senses: frequent` only the most frequent one's; stop words are replaced too. Unlike
+ReCode's, the replacement keeps the word's capitals, and data stays (`raysweep.language.literals`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
+from raysweep.language.inflections import fingerprint as inflections_fingerprint
+from raysweep.language.inflections import inflection, lemma
 from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
 from raysweep.language.tagging.base import DEFAULT_TAGGER
+from raysweep.language.tokens import Token
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.edits import copy_case
 from raysweep.perturbations.word_sites import WordPerturbation
 from raysweep.records import Spec
+
+ALL_SENSES: Literal["all"] = "all"
+_INFLECTED = ("NNS", "VBZ", "VBD", "VBG", "VBN", "JJR", "JJS")
+"""Penn tags of words that are not in base form."""
 
 
 class SynonymPerturbation(WordPerturbation):
@@ -23,18 +32,44 @@ class SynonymPerturbation(WordPerturbation):
         strength: multiplies the rate of .5.
         tagger: a registered tagger.
         synonyms: a registered source of synonyms.
+        senses: ``all``: a synonym in any sense of the word, in base form, as ReCode has it; ``frequent``: a synonym in
+            the word's most frequent sense, in the word's own form (`Synonyms.frequent`).
     """
 
     rate = 0.5
 
-    def __init__(self, strength: float = 1.0, tagger: str = DEFAULT_TAGGER, synonyms: str = DEFAULT_SYNONYMS) -> None:
+    def __init__(
+        self,
+        strength: float = 1.0,
+        tagger: str = DEFAULT_TAGGER,
+        synonyms: str = DEFAULT_SYNONYMS,
+        senses: Literal["all", "frequent"] = ALL_SENSES,
+    ) -> None:
         super().__init__(strength, tagger)
+        self._frequent = senses == "frequent"
+        self._fingerprint |= inflections_fingerprint() if self._frequent else {}
         self._source = SYNONYMS.create(Spec(synonyms))
         self._fingerprint |= {**self._source.fingerprint(), **SYNONYMS.plugin_spec(synonyms)}
 
-    def synonyms_of(self, word: str, pos: str) -> list[str]:
-        """Return the first words of the word's synsets, sorted and without the word itself."""
-        return sorted(set(self._source.heads(word.lower(), pos)) - {word.lower()})
+    def synonyms_of(self, token: Token) -> list[str]:
+        """Return a word's synonyms, sorted, in lower case and without the word itself."""
+        word = token.text.lower()
+        if not self._frequent:
+            return sorted(set(self._source.heads(word, token.pos)) - {word})
+        base = lemma(word, token.pos) if token.tag in _INFLECTED else word
+        synonyms = self._source.frequent(base, token.pos)
+        return sorted({_inflected(synonym, token.tag) for synonym in synonyms} - {word})
+
+
+def _inflected(synonym: str, tag: str) -> str:
+    """Return a synonym in the form of a Penn tag: of a phrase, a verb's first word and a noun's last one change."""
+    if tag not in _INFLECTED:
+        return synonym
+    if tag.startswith("VB"):
+        first, blank, rest = synonym.partition(" ")
+        return f"{inflection(first, tag)}{blank}{rest}"
+    rest, blank, last = synonym.rpartition(" ")
+    return f"{rest}{blank}{inflection(last, tag)}"
 
 
 @PERTURBATIONS.register("W2")
@@ -45,6 +80,6 @@ class SynonymSubstitution(SynonymPerturbation):
     words = "replaced by synonyms"
     level = "word"
 
-    def choices(self, word: str, pos: str) -> Sequence[str]:
+    def choices(self, token: Token) -> Sequence[str]:
         """Return a word's synonyms, capitalised like it."""
-        return [copy_case(word, synonym) for synonym in self.synonyms_of(word, pos)]
+        return [copy_case(token.text, synonym) for synonym in self.synonyms_of(token)]

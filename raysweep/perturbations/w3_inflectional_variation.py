@@ -2,14 +2,16 @@
 
 Source: ReCode's fork of NL-Augmenter, `EnglishInflectionalVariation` (Tan et al., It's Morphin' Time!, ACL 2020);
 study.md section 4. Forms are drawn uniformly over the Penn tags of the word's part of speech.
+Unlike ReCode's, adjectives get no comparative that nobody uses ("distincter"), and data stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raysweep.language.inflections import fingerprint, inflections, lemma
+from raysweep.language.inflections import fingerprint, has_comparative, inflections, lemma
 from raysweep.language.tagging.base import DEFAULT_TAGGER
+from raysweep.language.tokens import Token
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.edits import copy_case
 from raysweep.perturbations.word_sites import WordPerturbation
@@ -28,8 +30,9 @@ class InflectionalVariation(WordPerturbation):
         super().__init__(strength, tagger)
         self._fingerprint |= fingerprint()
 
-    def choices(self, word: str, pos: str) -> Sequence[str]:
-        """Return the forms of a word, capitalised like it; adverbs have none."""
-        if pos == "ADV":
+    def choices(self, token: Token) -> Sequence[str]:
+        """Return the forms of a word, capitalised like it; adverbs have none, and neither have words with one form."""
+        base = lemma(token.text.lower(), token.pos)
+        if token.pos == "ADV" or (token.pos == "ADJ" and not has_comparative(base)):
             return ()
-        return [copy_case(word, form) for form in inflections(lemma(word.lower(), pos), pos)]
+        return [copy_case(token.text, form) for form in inflections(base, token.pos)]

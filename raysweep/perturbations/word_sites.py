@@ -1,7 +1,7 @@
 """Base classes of the methods that look at tagged words, and the search for words that they may replace.
 
-A site is a natural word that is tagged as a noun, verb, adjective or adverb and is not protected. A method keeps the
-sites of a text for its next use; tags are kept for all methods together (`raysweep.language.tokens`).
+A site is a natural word that is tagged as a noun, verb, adjective or adverb and is neither protected nor data. A method
+keeps the sites of a text for its next use; tags are kept for all methods together (`raysweep.language.tokens`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
+from raysweep.language.literals import RULES, VALUES
 from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
 from raysweep.language.tokens import Token, tagged_sentences
 from raysweep.perturbations.base import Perturbation, percentage
@@ -45,6 +46,7 @@ class TaggedPerturbation(Perturbation):
         self._fingerprint: dict[str, str] = {
             **TAGGERS.create(Spec(tagger)).fingerprint(),
             **TAGGERS.plugin_spec(tagger),
+            "rules": RULES,
         }
         self.tagger = tagger
 
@@ -63,8 +65,8 @@ class WordPerturbation(TaggedPerturbation):
         self._sites = lru_cache(maxsize=_TEXTS_KEPT)(self._find_sites)
 
     @abstractmethod
-    def choices(self, word: str, pos: str) -> Sequence[str]:
-        """Return the words that may replace a word of a universal part of speech; empty to leave the word as it is."""
+    def choices(self, token: Token) -> Sequence[str]:
+        """Return the words that may replace a noun, verb, adjective or adverb; empty to leave it as it is."""
 
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
         """Return the segments with words of the natural ones replaced."""
@@ -81,15 +83,20 @@ class WordPerturbation(TaggedPerturbation):
         return percentage(self.rate * self.strength, "words with a choice")
 
     def _find_sites(self, segments: tuple[Segment, ...], protected: frozenset[str]) -> tuple[Site, ...]:
-        words = (token for token in free_tokens(segments, self.tagger, protected) if token.pos and token.text.isalpha())
-        sites = (Site(word.segment, word.start, word.end, self.choices(word.text, word.pos)) for word in words)
+        words = (token for token in free_tokens(segments, self.tagger, protected) if token.pos and _is_english(token))
+        sites = (Site(word.segment, word.start, word.end, self.choices(word)) for word in words)
         return tuple(site for site in sites if site.choices)
 
 
+def _is_english(token: Token) -> bool:
+    """Return True for a word of at least two letters that is neither a number nor a value of a program."""
+    return len(token.text) > 1 and token.text.isalpha() and token.text.lower() not in VALUES
+
+
 def free_tokens(segments: tuple[Segment, ...], tagger: str, protected: frozenset[str]) -> Iterator[Token]:
-    """Yield the tokens of a text that may be changed, in order: natural ones outside protected words."""
+    """Yield the tokens of a text that may be changed, in order: natural ones that are no data and not protected."""
     kept = {index: protected_spans(s.text, protected) for index, s in enumerate(segments) if s.natural}
     for sentence in tagged_sentences(segments, tagger):
         for token in sentence:
-            if token.natural and not is_within(token.start, kept[token.segment]):
+            if token.is_word and not is_within(token.start, kept[token.segment]):
                 yield token

@@ -66,6 +66,17 @@ SENTENCES = [
     ("RETURN THE SUM", "RETURNED THE SUM", "WILL RETURN THE SUM"),
     ("The input is a string.", "The input was a string.", "The input will be a string."),
     ("a list of integers", "a list of integers", "a list of integers"),
+    (
+        "Mean Absolute Deviation is a measure. Sort coordinates by rows.",
+        "Mean Absolute Deviation was a measure. Sorted coordinates by rows.",
+        "Mean Absolute Deviation will be a measure. Will sort coordinates by rows.",
+    ),
+    ("Please note that it ends.", "Please note that it ended.", "Please note that it will end."),
+    (
+        "If it is odd, reverse it, otherwise keep it.",
+        "If it was odd, reversed it, otherwise kept it.",
+        "If it will be odd, will reverse it, otherwise keep it.",
+    ),
 ]
 
 
@@ -83,6 +94,20 @@ def test_finite_verbs_take_the_tense(text, past, future):
 def test_a_verb_with_a_protected_word_stays_whole():
     text = Segment("It has been sorted and returns a list.", True)
     assert perturbed("S2", text, protected=frozenset({"been"})) == "It has been sorted and returned a list."
+
+
+@pytest.mark.parametrize(
+    "text", ["Find the sum and return it.", "Sort it, then return it", "It finds a list and return numbers of it"]
+)
+def test_joined_verbs_change_together_or_not_at_all(text):
+    protected = frozenset({"return", "finds"})
+    for name in ("S2", "S3"):
+        assert perturbed(name, Segment(text, True), protected=protected) == text
+
+
+def test_data_is_never_conjugated():
+    text = "Return 'is' if the list [is, was] contains \"has been\""
+    assert perturbed("S2", Segment(text, True)) == text.replace("Return", "Returned").replace("contains", "contained")
 
 
 def test_verbatim_words_are_read_and_never_changed():

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.edits import Edit, apply_edits, copy_case
 from raysweep.records import Segment, Spec
@@ -68,8 +69,8 @@ def test_strength_scales_the_share_of_words():
 
 
 def test_the_fingerprint_names_the_language_resources():
-    assert PERTURBATIONS.create(Spec("W2")).fingerprint().keys() == {"tagger", "wordnet"}
-    assert PERTURBATIONS.create(Spec("W3")).fingerprint().keys() == {"tagger", "inflections"}
+    assert PERTURBATIONS.create(Spec("W2")).fingerprint().keys() == {"rules", "tagger", "wordnet"}
+    assert PERTURBATIONS.create(Spec("W3")).fingerprint().keys() == {"inflections", "rules", "tagger"}
 
 
 def test_edits_leave_every_other_character_alone():
@@ -82,3 +83,64 @@ def test_edits_leave_every_other_character_alone():
 @pytest.mark.parametrize(("word", "text"), [("a", "b"), ("A", "B"), ("Ab", "Cd ef"), ("AB", "CD EF"), ("aB", "cd")])
 def test_case_follows_the_word(word, text):
     assert copy_case(word, text.lower()) == text
+
+
+DATA = "the polynomial x^2 holds a[k], 'u', \"phone\", ['bread', 'milk'], {red, green}, grade A+ or zero if n = length"
+
+
+@pytest.mark.parametrize("name", ["W1", "W2", "W3"])
+def test_data_is_not_english(name):
+    for text in texts(name, DATA, 100, strength=2):
+        for literal in (
+            "x^2",
+            "a[k],",
+            "'u',",
+            '"phone",',
+            "['bread', 'milk'],",
+            "{red, green},",
+            "A+ or zero if n = ",
+        ):
+            assert literal in text
+
+
+@pytest.mark.parametrize("name", ["W1", "W2", "W3"])
+def test_parts_of_compounds_stay(name):
+    assert all("non-empty" in text for text in texts(name, "Return a non-empty list", strength=2))
+
+
+def test_an_imperative_gets_no_nouns():
+    assert not {"tax return", "refund", "kind"} & {
+        text.split(" the ")[0].lower() for text in texts("W2", "Sort the list")
+    }
+    made = {text.split()[0] for text in texts("W2", "Count vowels in a string.")}
+    assert "Numeration" not in made and "Consider" in made
+
+
+def test_frequent_senses_give_few_plain_synonyms_in_the_form_of_the_word():
+    made = set(texts("W2", "The results are big.", senses="frequent"))
+    assert made == {
+        f"The {noun} are {adj}."
+        for noun in ("results", "consequences", "effects", "upshots")
+        for adj in ("big", "large")
+    }
+    assert set(texts("W1", "The pails.", senses="frequent")) == {"The pails.", "The pails buckets."}
+    assert set(texts("W2", "It begins.", senses="frequent")) >= {"It starts.", "It starts out."}
+
+
+def test_senses_are_all_by_default_and_checked():
+    text = "The phone is there."
+    assert texts("W2", text) == texts("W2", text, senses="all")
+    with pytest.raises(UsageError, match="senses"):
+        PERTURBATIONS.create(Spec("W2", {"senses": "few"}))
+
+
+@pytest.mark.parametrize(
+    ("phrase", "forms"),
+    [
+        ("a distinct list", {"a distinct"}),
+        ("an odd list", {"an odd"}),
+        ("a small list", {"a small", "a smaller", "a smallest"}),
+    ],
+)
+def test_only_adjectives_with_a_comparative_in_use_get_one(phrase, forms):
+    assert {text.rpartition(" ")[0] for text in texts("W3", phrase)} == forms

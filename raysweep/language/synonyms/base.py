@@ -29,6 +29,17 @@ class Synonyms(ABC):
         itself is included if it is the first word of a synset.
         """
 
+    def frequent(self, word: str, upos: str) -> Sequence[str]:
+        """Return the other words of a word's first synset that WordNet's texts use in this sense above all others.
+
+        Args:
+            word: in lower case and in base form.
+            upos: see `heads`.
+
+        By default the first synset's first word, for sources without counts.
+        """
+        return [head for head in self.heads(word, upos)[:1] if head != word]
+
     @abstractmethod
     def fingerprint(self) -> Mapping[str, str]:
         """Return the version of the source, for keys and manifests; never a path."""

@@ -30,6 +30,10 @@ class NltkWordNet(Synonyms):
         """Return the first words of a word's synsets."""
         return _heads(word, upos)
 
+    def frequent(self, word: str, upos: str) -> Sequence[str]:
+        """Return the frequent words of a word's first synset."""
+        return _frequent(word, upos)
+
     def fingerprint(self) -> Mapping[str, str]:
         """Return the version of nltk's WordNet."""
         return {"wordnet": f"{self._version} (nltk)"}
@@ -41,6 +45,20 @@ def _heads(word: str, upos: str) -> tuple[str, ...]:
         return ()
     names = (synset.name().rsplit(".", 2)[0] for synset in _reader().synsets(word, _POS[upos]))
     return tuple(name.replace("_", " ") for name in names)
+
+
+@lru_cache(maxsize=65_536)
+def _frequent(word: str, upos: str) -> tuple[str, ...]:
+    if upos not in _POS or not (synsets := _reader().synsets(word, _POS[upos])):
+        return ()
+    first = synsets[0]
+    others = [lemma for lemma in first.lemmas() if lemma.name().lower() != word.replace(" ", "_")]
+    used = (
+        lemma.name().lower().replace("_", " ")
+        for lemma in others
+        if lemma.count() and lemma.name().count("_") < 2 and _reader().synsets(lemma.name(), _POS[upos])[0] == first
+    )
+    return tuple(dict.fromkeys(used))
 
 
 @cache

@@ -29,6 +29,10 @@ class ShippedWordNet(Synonyms):
         """Return the first words of a word's synsets."""
         return _heads(word, upos)
 
+    def frequent(self, word: str, upos: str) -> Sequence[str]:
+        """Return the frequent words of a word's first synset."""
+        return _frequent(word, upos)
+
     def fingerprint(self) -> Mapping[str, str]:
         """Return WordNet's version."""
         return {"wordnet": VERSION}
@@ -41,15 +45,30 @@ def _heads(word: str, upos: str) -> tuple[str, ...]:
         return ()
     heads: list[str] = []
     for form in base_forms(word, upos, entries[upos], exceptions[upos]):
-        heads += [form if head == SELF else head for head in entries[upos][form].split(" ")]
+        heads += [form if head == SELF else head for head in _heads_of(entries[upos][form])]
     return tuple(head.replace("_", " ") for head in heads)
+
+
+def _heads_of(entry: str) -> list[str]:
+    return entry.partition("\t")[0].split(" ")
+
+
+@lru_cache(maxsize=65_536)
+def _frequent(word: str, upos: str) -> tuple[str, ...]:
+    entries, exceptions = _table()
+    if upos not in entries:
+        return ()
+    forms = [word] if word in entries[upos] else base_forms(word, upos, entries[upos], exceptions[upos])
+    _, _, same = entries[upos][forms[0]].partition("\t") if forms else ("", "", "")
+    return tuple(name.replace("_", " ") for name in same.split())
 
 
 @cache
 def _table() -> tuple[Mapping[str, Entries], Mapping[str, Mapping[str, Sequence[str]]]]:
     """Return (entry -> heads joined by blanks, irregular form -> entries), each by part of speech.
 
-    The table's lines are ``# UPOS``, ``entry<TAB>heads`` and, after ``! UPOS``, ``form<TAB>entries``.
+    The table's lines are ``# UPOS``, ``entry<TAB>heads`` and, after ``! UPOS``, ``form<TAB>entries``. An entry with
+    frequent synonyms has them behind its heads, after another tab.
     """
     text = gzip.decompress(files(__package__).joinpath(TABLE).read_bytes()).decode()
     entries: dict[str, Entries] = {}
@@ -57,7 +76,7 @@ def _table() -> tuple[Mapping[str, Entries], Mapping[str, Mapping[str, Sequence[
     for part in text.split("\n\n"):
         title, _, body = part.partition("\n")
         mark, _, upos = title.partition(" ")
-        pairs = (line.split("\t") for line in body.splitlines())
+        pairs = (line.split("\t", 1) for line in body.splitlines())
         if mark == "#":
             entries[upos] = {entry: heads for entry, heads in pairs}
         else:

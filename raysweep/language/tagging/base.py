@@ -20,7 +20,7 @@ class Tagger(ABC):
 
     @abstractmethod
     def tag(self, words: Sequence[str]) -> list[str]:
-        """Return one Penn Treebank tag (``VBZ``, ``NNS``) for each word.
+        """Return one Penn Treebank tag (``VBZ``, ``NNS``) for each word; an empty one for a word that it can't tag.
 
         Args:
             words: of one sentence, with clitics split off (``is n't``) and punctuation marks; none is empty.

@@ -16,6 +16,10 @@ from raysweep.language.tagging.base import TAGGERS, Tagger
 
 _MODEL = "morphmodel_en.pgz"
 _LOWEST = -1e6
+_LONGEST = 40
+"""Letters of the longest word that is tagged: HanTa's time grows with the square of a word's length."""
+_STAND_IN = "x"
+"""What HanTa sees in place of a longer word: a noun."""
 _PENN = {
     **dict.fromkeys(["AJ0", "ORD"], "JJ"),
     "AJC": "JJR",
@@ -54,11 +58,14 @@ class HanTaTagger(Tagger):
     """HanTa: about 25,000 words a second on one core."""
 
     def tag(self, words: Sequence[str]) -> list[str]:
-        """Return one Penn tag for each word; the tag of a punctuation mark is the mark."""
+        """Return one Penn tag for each word; the tag of a punctuation mark is the mark, a very long word has none."""
         if not words:
             return []
         model, names = _model()
-        return [_PENN.get(names[tag], word) for tag, word in zip(model.tag_sent_viterbi(words), words, strict=True)]
+        tags = model.tag_sent_viterbi([word if len(word) <= _LONGEST else _STAND_IN for word in words])
+        return [
+            _PENN.get(names[tag], word) if len(word) <= _LONGEST else "" for tag, word in zip(tags, words, strict=True)
+        ]
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return HanTa's version; the model is part of its wheel."""

@@ -1,0 +1,49 @@
+"""Time grows linearly with a text, whatever its words and lines: long ones end in seconds."""
+
+import random
+import time
+
+import pytest
+
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.batches import Text
+from raysweep.prompts.regions import split_instruction
+from raysweep.records import Segment, Spec
+from tests.perturbations.test_s1_back_translation import ScriptedBackTranslation
+
+TEXTS = {
+    "one word": "sort" * 25_000,
+    "a word of letters and digits": "Ab9" * 33_000,
+    "a long word in a sentence": f"Sort the {'ab' * 50_000}ing list and print it.",
+    "many lines": "Sort the list and print it and return the sum\n" * 10_000,
+    "many verbs without a full stop": "it takes the list and returns it, " * 10_000,
+    "many adverbs": "really " * 20_000 + "sort it",
+    "many perfects": "it has been found and " * 10_000,
+    "quotes": "\"'" * 50_000,
+    "brackets": "[{" * 50_000,
+    "hyphens": "non-" * 25_000,
+    "formulas": "x = 5 * " * 10_000,
+}
+SECONDS = 20
+"""A quadratic method needs minutes."""
+
+
+class Scripted:
+    """Answers for any sentence: itself."""
+
+    def get(self, sentence):
+        return sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("name", ["C1", "C2", "C3", "W1", "W2", "W3", "S1", "S2", "S3"])
+def test_long_words_and_texts_end_in_seconds(name, kind):
+    method = ScriptedBackTranslation(Scripted()) if name == "S1" else PERTURBATIONS.create(Spec(name))
+    began = time.process_time()
+    for segments in ([Segment(TEXTS[kind], True)], split_instruction(TEXTS[kind])):
+        if name == "S1":
+            method.perturb_all([Text(segments, random.Random(0), frozenset({"list"}))])
+        else:
+            method.perturb(segments, random.Random(0), frozenset({"list"}))
+    assert time.process_time() - began < SECONDS
