@@ -30,7 +30,16 @@ class Order:
     words: Mapping[str, str] = field(default_factory=dict)  # for test perturbations and members: "typos" for C
     training_words: Mapping[str, str] = field(default_factory=dict)  # likewise for training sets
     trained_with: Mapping[str, str] = field(default_factory=dict)  # training set -> its perturbation
-    draws: int = 1  # of each perturbation
+    draws: int = 1  # of each perturbation that draws
+    undrawn: tuple[str, ...] = ()  # test perturbations that draw nothing, and have one draw however many others have
+
+    @property
+    def draws_text(self) -> str:
+        """``3 draws of each perturbation``, and which ones have one draw since they draw nothing; empty for one."""
+        if self.draws == 1:
+            return ""
+        one = f" (1 draw of {', '.join(self.undrawn)}: nothing is drawn there)" if self.undrawn else ""
+        return f"{self.draws} draws of each perturbation{one}"
 
     def test_label(self, name: str) -> str:
         """Return a test perturbation with its words: ``typos (C)``."""

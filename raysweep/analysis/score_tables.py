@@ -159,7 +159,7 @@ def _robust_metrics(book: ScoreBook, problems: str) -> list[str]:
 
 def _test_sets_table(book: ScoreBook, problems: str) -> Table:
     caption = "Number of prompts that each perturbation left unchanged, and of prompts that no longer compile."
-    caption += f" Means over {book.order.draws} draws." if book.order.draws > 1 else ""
+    caption += f" Means over {text}." if (text := book.order.draws_text) else ""
     columns = (Column("problems"), Column("unchanged"), Column("not compiling"))
     rows = tuple(_test_set_rows(book, problems))
     return Table(f"Test sets of {problems}", caption, ("perturbation",), columns, rows, **_words(book))
@@ -192,9 +192,7 @@ def _words(book: ScoreBook) -> dict[str, Mapping[str, str]]:
 
 def _draws(book: ScoreBook) -> str:
     """Return the sentence on several draws of a perturbation, with a space before it; empty for one draw."""
-    if book.order.draws == 1:
-        return ""
-    return f" Perturbed numbers are means over {book.order.draws} draws of each perturbation."
+    return f" Perturbed numbers are means over {text}." if (text := book.order.draws_text) else ""
 
 
 def _set_columns(book: ScoreBook) -> tuple[Column, ...]:

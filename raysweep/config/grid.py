@@ -103,7 +103,7 @@ def build_grid(config: SweepConfig) -> Grid:
         for cell in [*bases, *tuned]
         for problems in config.evaluation.problems
         for perturbation in rule(sets.get(cell.training_set, TrainedOn(BASE, BASE)), config.evaluation.perturbations)
-        for draw in config.evaluation.draws_of(perturbation)
+        for draw in config.draws_of(perturbation)
     ]
     return Grid(tuple(bases + tuned), tuple(pairs))
 

@@ -35,6 +35,7 @@ from raysweep.config.fields import (
     unregistered,
 )
 from raysweep.config.models import ModelConfig, RecipeConfig
+from raysweep.errors import UsageError
 from raysweep.generators.base import BATCH_SIZE
 from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
 from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
@@ -183,7 +184,7 @@ class EvaluationConfig(Strict):
     compose: Literal["draw", "stack"] = CHOICE.compose
     """An aggregate's methods: one drawn for each prompt, or all in turn on each prompt."""
     draws: Annotated[Count, UnitMark("test sets")] = 1
-    """Test sets of each perturbation, each with its own noise; from 2 on they also give robust pass_s@k."""
+    """Test sets of each perturbation that draws, each with its own noise; from 2 on they also give robust pass_s@k."""
     max_new_tokens: Annotated[Count, UnitMark("tokens")] = DECODING.max_new_tokens
     """Longest completion."""
     samples: Annotated[Count, UnitMark("completions")] = DECODING.samples
@@ -201,10 +202,6 @@ class EvaluationConfig(Strict):
     @classmethod
     def _clean_first(cls, names: list[str]) -> list[str]:
         return ["clean", *(name for name in dict.fromkeys(names) if name != "clean")]
-
-    def draws_of(self, perturbation: str) -> range:
-        """Return the draws of a perturbation's test sets; the clean one draws nothing."""
-        return range(1 if perturbation == "clean" else self.draws)
 
     def decoding(self, seed: int) -> Decoding:
         """Return how completions are drawn."""
@@ -317,3 +314,16 @@ class SweepConfig(Strict):
         args |= {"language": language} if language and "language" in takes else {}
         args |= {"compose": compose} if compose == "stack" and "compose" in takes else {}
         return Spec(name, {**args, **own.args})
+
+    def draws_of(self, name: str) -> range:
+        """Return the draws of a perturbation's test sets: one where a second draw would give the same texts."""
+        evaluation = self.evaluation
+        if evaluation.draws == 1 or name == CLEAN:
+            return range(1)
+        if evaluation.compat is not None:  # ReCode's methods all draw
+            return range(evaluation.draws)
+        try:
+            method = PERTURBATIONS.create(self.perturbation(name, evaluation.compose))
+        except UsageError:  # a check of its own reports it
+            return range(evaluation.draws)
+        return range(1 if method.deterministic else evaluation.draws)

@@ -18,13 +18,13 @@ accept add allow append apply arrange assume build calculate capitalize choose c
 construct convert create decode define delete detect determine develop divide encode ensure evaluate exclude expand
 explain extract find flatten generate get give identify ignore implement include increment initialize insert iterate
 join keep let make merge modify multiply normalize obtain parse perform pick print produce provide read rearrange
-receive remove rename reorder replace retrieve return rewrite select simplify solve subtract take transform truncate update use
-validate verify write
+receive remove rename reorder replace retrieve return rewrite select simplify solve subtract take transform truncate
+update use validate verify write
 """
 _SOMETIMES_VERBS = """
 change check compare complete copy count cube decrease design display double draw duplicate estimate fill filter fix
-flip format group increase index input list look map match measure move order output partition process repeat reverse rotate
-round sample scan search separate shift show sort split square store sum swap test trim
+flip format group increase index input list look map match measure move order output partition process repeat
+reverse rotate round sample scan search separate shift show sort split square store sum swap test trim
 """
 IMPERATIVES = frozenset([*_ALWAYS_VERBS.split(), *_SOMETIMES_VERBS.split()])
 """Verbs that begin instructions, whether or not the tagger recognises them as verbs."""

@@ -65,6 +65,14 @@ class Perturbation(ABC):
         changes words one by one can leave both rules to `raysweep.prompts.protection.change_words`.
         """
 
+    @property
+    def deterministic(self) -> bool:
+        """True if nothing is drawn: any generator gives the same texts, so a second draw of a test set is no other one.
+
+        By default that is so at strength 0 only.
+        """
+        return self.strength == 0
+
     def fingerprint(self) -> Mapping[str, str]:
         """Return the language resources that texts depend on, with versions, for keys and manifests.
 

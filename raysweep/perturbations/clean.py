@@ -18,6 +18,11 @@ class Clean(RecodePerturbation):
     words = "clean prompts"
     level = "none"
 
+    @property
+    def deterministic(self) -> bool:
+        """True."""
+        return True
+
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
         """Return the segments as they are."""
         return list(segments)

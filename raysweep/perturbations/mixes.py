@@ -72,6 +72,12 @@ class Mix(Perturbation):
         return () if self._stacked else self._parts
 
     @property
+    def deterministic(self) -> bool:
+        """True if no member draws anything, and none is drawn or there is only one."""
+        no_choice = self._stacked or len(self._methods) == 1
+        return self.strength == 0 or (no_choice and all(method.deterministic for method in self._methods))
+
+    @property
     def set_name(self) -> str:
         """The name that draws depend on, beside seed, source and row: sets of another name draw other members."""
         return self.name

@@ -69,6 +69,11 @@ class NLPerturbator(Perturbation):
             shown = ", ".join(str(file) for file in self._files)
             raise UsageError(f"perturbation nlperturbator: no prompt of category {category!r} is changed in {shown}")
 
+    @property
+    def deterministic(self) -> bool:
+        """True: the texts are published ones."""
+        return True
+
     def fingerprint(self) -> Mapping[str, str]:
         """Return the sha256 of each file."""
         return {file.parent.name: content_sha(file) for file in self._files}

@@ -62,6 +62,11 @@ class BackTranslation(BatchPerturbation):
         self.pinned = {"translator": self.translator}
         self.neural = self._engine.neural
 
+    @property
+    def deterministic(self) -> bool:
+        """True if every sentence is translated, or none: engines give one translation of a sentence."""
+        return self.strength == 0 or self.strength >= 1
+
     def fingerprint(self) -> Mapping[str, str]:
         """Return the engine with its models or dictionaries."""
         return {**self._engine.fingerprint(), **TRANSLATORS.plugin_spec(self.translator), "rules": RULES}

@@ -47,6 +47,11 @@ class TensePerturbation(TaggedPerturbation):
         An empty text removes the token and the blank after it. Capitals are restored afterwards.
         """
 
+    @property
+    def deterministic(self) -> bool:
+        """True if every sentence is changed, or none."""
+        return self.strength == 0 or self.strength >= 1
+
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
         """Return the segments with sentences of the natural ones in the other tense."""
         sentences = self._edits(tuple(segments), protected)

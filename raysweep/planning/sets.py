@@ -34,7 +34,7 @@ def build_data_sets(config: SweepConfig) -> tuple[dict[str, TrainingSetPlan | Te
     }
     for problems in config.evaluation.problems:
         for name in config.evaluation.perturbations:
-            for draw in config.evaluation.draws_of(name):
+            for draw in config.draws_of(name):
                 named[test_set_name(problems.label, name, draw).replace(" ", "-")] = planner.test_set(
                     problems.label, name, draw
                 )

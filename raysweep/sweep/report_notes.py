@@ -19,7 +19,7 @@ from raysweep.programs import Lane, Level
 from raysweep.records import Leak
 from raysweep.registry import Registry
 from raysweep.storage.store import Store
-from raysweep.sweep.report_order import words_of
+from raysweep.sweep.report_order import undrawn, words_of
 from raysweep.training_sets.base import SOURCES
 from raysweep.units import count, share
 
@@ -97,7 +97,9 @@ def _evaluation(config: SweepConfig) -> Iterator[Line]:
     sampling = "greedy" if evaluation.temperature == 0 else f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}"
     yield "generation", f"{sampling}, {evaluation.samples} per prompt, at most {evaluation.max_new_tokens} tokens"
     if evaluation.draws > 1:
-        yield "draws", f"{evaluation.draws} of each perturbation; numbers are means over all of them"
+        alone = undrawn(config)
+        but = f", but 1 of {', '.join(alone)}, where nothing is drawn" if alone else ""
+        yield "draws", f"{evaluation.draws} of each perturbation{but}; numbers are means over all of them"
     yield "evaluation pairs", evaluation.pairs if isinstance(evaluation.pairs, str) else "as listed in the config"
     yield "prompts", "; ".join(prompt_lines(config))
     for problems in evaluation.problems:

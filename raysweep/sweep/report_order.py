@@ -30,7 +30,14 @@ def order_of(config: SweepConfig) -> Order:
         training_words={s.name: _training_words(config, s) for s in sets if s.name != CLEAN},
         trained_with={s.name: s.perturbation for s in sets},
         draws=config.evaluation.draws,
+        undrawn=undrawn(config),
     )
+
+
+def undrawn(config: SweepConfig) -> tuple[str, ...]:
+    """Return the test perturbations that have one draw although the config asks for several."""
+    names = (name for name in config.evaluation.perturbations if name != CLEAN)
+    return tuple(name for name in names if len(config.draws_of(name)) < config.evaluation.draws)
 
 
 def words_of(config: SweepConfig, name: str) -> str:

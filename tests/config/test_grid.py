@@ -58,6 +58,19 @@ def test_draws_are_pairs_of_their_own_and_the_clean_set_has_none():
     assert names[:4] == ["minicode clean", "minicode C1", "minicode C1 draw 1", "minicode C1 draw 2"]
 
 
+def test_a_perturbation_that_draws_nothing_has_one_draw():
+    tests = "evaluation.perturbations=[C1, S2, S3, soft, words, tense, plain]"
+    own = (
+        "perturbations={soft: {name: S2, strength: 0.5}, words: {name: W2, strength: 0}, "
+        "tense: {name: mix, members: [S3]}, plain: {name: mix, members: [S2, S3]}}"
+    )
+    config = load_config(QUICKSTART, ["evaluation.draws=3", tests, own])
+    draws = {name: len(config.draws_of(name)) for name in config.evaluation.perturbations}
+    assert draws == {"clean": 1, "C1": 3, "S2": 1, "S3": 1, "soft": 3, "words": 1, "tense": 1, "plain": 3}
+    grid = build_grid(config)
+    assert {pair.perturbation for pair in grid.pairs if pair.draw} == {"C1", "soft", "plain"}
+
+
 def test_two_cells_of_one_id_are_refused():
     overrides = [
         "models.0={name: a.b, path: x, recipes: [c]}",

@@ -120,6 +120,14 @@ def test_other_seeds_give_other_texts(name):
 
 
 @each
+@pytest.mark.parametrize("strength", [0, 0.5, 1])
+def test_a_method_that_says_it_draws_nothing_gives_one_text(name, strength):
+    method = make(name, strength=strength)
+    made = {perturb_text(method, PROSE, random.Random(seed)) for seed in range(8)}
+    assert len(made) == 1 or not method.deterministic
+
+
+@each
 @pytest.mark.parametrize("kind", ODD)
 def test_odd_texts_keep_their_blanks(name, kind):
     for seed in range(5):

@@ -146,6 +146,13 @@ def test_settings_state_strengths_rates_data_and_limits():
     assert len(texts) == len(lines)
 
 
+def test_methods_without_chance_are_reported_as_one_draw():
+    config = load_config(NANO, ["evaluation.draws=3", "evaluation.perturbations=[C1, S2]"])
+    assert dict(settings_lines(config))["draws"].startswith("3 of each perturbation, but 1 of S2, where nothing is")
+    order = order_of(config)
+    assert order.undrawn == ("S2",) and order.draws_text.endswith("(1 draw of S2: nothing is drawn there)")
+
+
 def test_settings_state_the_limits_of_single_problems():
     lines = dict(settings_lines(load_config(NANO, ["execution.reference_factor=4"])))
     assert "1 s of effective time, or 4 times its reference solution's" in lines["limits of a program on minicode"]

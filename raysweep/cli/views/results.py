@@ -121,8 +121,8 @@ def _score_table(
         cells = [_number(scores, model, name, metric, len(sizes) > 1) for name in order.perturbations]
         if any(cells):
             rows.append(((model[0], model[1], model[2], str(model[3])), tuple(cells)))
-    several = order.draws > 1 and not metric.startswith("RP_")
-    notes = (f"perturbed: means over {count(order.draws, 'draw')} of each perturbation",) if several else ()
+    several = order.draws_text and not metric.startswith("RP_")
+    notes = (f"perturbed: means over {order.draws_text}",) if several else ()
     return ScoreTable(title, order.perturbations, tuple(rows), notes)
 
 
