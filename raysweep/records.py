@@ -84,6 +84,10 @@ class PromptRow:
     )
 
 
+RatedTexts = Mapping[tuple[str, str], bool]
+"""For each judged (row id, perturbed text): True if most raters find that it still asks for the task."""
+
+
 # ---------------------------------------------------------------------------------------------------- training
 
 

@@ -40,6 +40,7 @@ _PASS = _Quantity("pass@1", "pass@1")
 _DROP = _Quantity("drop", "difference", "points", signed=True)
 _RD = _Quantity("RD", "RD")
 _RD_CHANGED = _Quantity("RD_changed", "RD")
+_RD_VALID = _Quantity("RD_valid", "RD")
 
 
 def tables(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> list[Table]:
@@ -55,6 +56,8 @@ def tables(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = 
             result.append(_robust_table(book, problems, robust))
         if any(book.all_scores(problems, name, _RD_CHANGED.metric) for name in book.perturbations):
             result.append(_rd_changed_table(book, problems))
+        if any(book.all_scores(problems, name, _RD_VALID.metric) for name in book.perturbations):
+            result.append(_rd_valid_table(book, problems))
         if _test_set_rows(book, problems):
             result.append(_test_sets_table(book, problems))
     return result
@@ -135,6 +138,23 @@ def _rd_changed_table(book: ScoreBook, problems: str) -> Table:
     caption = f"RD without the problems whose prompt the perturbation left unchanged or broke.{_draws(book)}"
     rows = _rows_by_perturbation(book, problems, _RD_CHANGED)
     return Table(title, caption, ("perturbation", "model"), _set_columns(book), rows, **_words(book))
+
+
+def _rd_valid_table(book: ScoreBook, problems: str) -> Table:
+    rows = tuple(
+        Row((name, variant.label, prompts), _cells_of(book, variant, (problems, name), quantity))
+        for name in book.perturbations
+        if book.all_scores(problems, name, _RD_VALID.metric)
+        for variant in book.variants
+        for prompts, quantity in (("all", _RD), ("valid", _RD_VALID))
+    )
+    caption = (
+        "RD over all prompts, and over those that still ask for the task: prompts that stayed as they were, and those "
+        "that the raters of `evaluation.audit` judged valid. Prompts that nobody rated count in the first "
+        f"only.{_draws(book)}"
+    )
+    title = f"RD over prompts that still ask for the task, {problems} (%)"
+    return Table(title, caption, ("perturbation", "model", "prompts"), _set_columns(book), rows, **_words(book))
 
 
 def _robust_table(book: ScoreBook, problems: str, metrics: Sequence[str]) -> Table:

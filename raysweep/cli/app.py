@@ -158,7 +158,8 @@ def audit(
 ) -> None:
     """Write a blind sheet on which people judge perturbed texts, or evaluate their answers."""
     from raysweep.cli.views.audit import print_audit, print_sheet
-    from raysweep.tools.audit.sheet import draw_items, read_key, read_raters, write_sheet
+    from raysweep.rows.rated_sheets import read_key, read_raters
+    from raysweep.tools.audit.sheet import draw_items, write_sheet
 
     if answers:
         items = read_key(target)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from raysweep.config.document import KeyPath
@@ -22,6 +23,7 @@ from raysweep.perturbations.mixes import row_methods
 from raysweep.perturbations.recode import require_recode
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE, CLEAN, Spec
+from raysweep.rows.rated_sheets import read_rated
 from raysweep.trainers.base import OBJECTIVES
 from raysweep.training_sets.base import SOURCES
 from raysweep.units import count
@@ -38,6 +40,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         _cells,
         _pairs,
         _headline,
+        _audit,
         _perturbations,
         _sizes,
         _recipes,
@@ -113,6 +116,15 @@ def _headline(config: SweepConfig) -> Iterator[Mistake]:
             ("report", "headline"),
             f"{name!r} is not among `evaluation.perturbations`{did_you_mean(name, tests)}; perturbed ones: {listed}",
         )
+
+
+def _audit(config: SweepConfig) -> Iterator[Mistake]:
+    """Find a rated sheet that can't be read."""
+    if config.evaluation.audit is not None:
+        try:
+            read_rated(Path(config.evaluation.audit).expanduser())
+        except UsageError as error:
+            yield ("evaluation", "audit"), str(error)
 
 
 def _perturbations(config: SweepConfig) -> Iterator[Mistake]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
@@ -185,6 +186,8 @@ class EvaluationConfig(Strict):
     """An aggregate's methods: one drawn for each prompt, or all in turn on each prompt."""
     draws: Annotated[Count, UnitMark("test sets")] = 1
     """Test sets of each perturbation that draws, each with its own noise; from 2 on they also give robust pass_s@k."""
+    audit: str | None = None
+    """A rater's answers to a sheet of `raysweep audit`, or the sheet's folder: RD over the prompts rated valid, too."""
     max_new_tokens: Annotated[Count, UnitMark("tokens")] = DECODING.max_new_tokens
     """Longest completion."""
     samples: Annotated[Count, UnitMark("completions")] = DECODING.samples
@@ -197,6 +200,12 @@ class EvaluationConfig(Strict):
     """Prompts that a model completes together."""
     limit: Annotated[Count, UnitMark("problems")] | None = None
     """Only the first problems of every problem set; null: all."""
+
+    @field_validator("audit")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        file = Path(path).expanduser() if path else None
+        return str(file.absolute()) if file and file.exists() else path
 
     @field_validator("perturbations")
     @classmethod

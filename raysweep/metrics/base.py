@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from raysweep.records import PromptRow, Result
+from raysweep.records import PromptRow, RatedTexts, Result
 from raysweep.registry import Registry
 
 
@@ -34,6 +34,7 @@ class Evaluation:
     clean: tuple[Result, ...] | None = None  # None: not evaluated, or `results` are the clean ones
     more_draws: tuple[tuple[Result, ...], ...] = ()  # of later draws; empty unless all were evaluated
     more_prompts: tuple[tuple[PromptRow, ...], ...] = ()  # of later draws, in the order of `more_draws`
+    rated: RatedTexts | None = None  # the prompts that raters judged; None: the config names no rated sheet
 
     @property
     def draws(self) -> tuple[tuple[Result, ...], ...]:

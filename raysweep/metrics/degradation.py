@@ -7,14 +7,15 @@ problem's perturbed pass@1 is the mean over the draws, and the interval is over 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from math import isnan, nan
 from typing import NamedTuple
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.passing import by_problem, over_draws
 from raysweep.programs import Outcome
-from raysweep.records import Result
+from raysweep.records import PromptRow, Result
 from raysweep.stats.intervals import Draws, draw_means, paired_interval
 
 
@@ -61,10 +62,14 @@ def pair(clean: Iterable[Result], draws: Sequence[Iterable[Result]]) -> Paired:
 
 @METRICS.register("relative_degradation")
 class RelativeDegradation(Metric):
-    """``RD``, ``RD_changed`` (over the rows whose prompt changed and compiles) and ``drop`` (P_pert - P_clean)."""
+    """``RD`` and ``drop`` (P_pert - P_clean), and RD over a part of the prompts.
+
+    ``RD_changed`` is over those that changed and compile, ``RD_valid`` over those that still ask for the task by the
+    sheet that `evaluation.audit` names.
+    """
 
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
-        """Return the three numbers for a perturbed test set if the clean one was evaluated too."""
+        """Return the numbers for a perturbed test set if the clean one was evaluated too."""
         if evaluation.clean is None:
             return []
         all_tasks = pair(evaluation.clean, evaluation.draws)
@@ -72,6 +77,7 @@ class RelativeDegradation(Metric):
         measurements = [measure_rd("RD", all_tasks, note)]
         if evaluation.prompts:
             measurements.append(measure_rd("RD_changed", pair(evaluation.clean, _changed(evaluation)), note))
+        measurements += _measure_valid(evaluation, note)
         before, after = all_tasks.means
         low, high = paired_interval(*all_tasks, lambda x, y: y - x)
         measurements.append(Measurement("drop", after - before, low, high, len(all_tasks.clean), note))
@@ -89,13 +95,33 @@ def measure_rd(metric: str, scores: Paired, note: str) -> Measurement:
     return Measurement(metric, value, low, high, len(scores.clean), "; ".join(filter(None, (reason, note))))
 
 
+def _measure_valid(evaluation: Evaluation, note: str) -> list[Measurement]:
+    """Return RD over the prompts that are unchanged or rated valid; nothing if no prompt of the test set was rated."""
+    assert evaluation.clean is not None
+    rated = evaluation.rated or {}
+    prompts = [row for rows in (evaluation.prompts, *evaluation.more_prompts) for row in rows]
+    votes = [rated[row.task_id, row.prompt] for row in prompts if row.changed and (row.task_id, row.prompt) in rated]
+    if not votes:
+        return []
+    unrated = sum(row.changed for row in prompts) - len(votes)
+    counts = f"{sum(votes)} of {len(votes)} rated prompts are valid" + f", {unrated} not rated" * (unrated > 0)
+    valid = _over(evaluation, lambda row: not row.changed or rated.get((row.task_id, row.prompt), False))
+    measured = measure_rd("RD_valid", pair(evaluation.clean, valid), note)
+    return [replace(measured, note="; ".join(filter(None, (measured.note, counts))))]
+
+
 def _changed(evaluation: Evaluation) -> list[list[Result]]:
     """Return each draw's results on the prompts that changed and compile; draws without prompts are left out."""
+    return _over(evaluation, lambda row: row.changed and row.compiles)
+
+
+def _over(evaluation: Evaluation, wanted: Callable[[PromptRow], bool]) -> list[list[Result]]:
+    """Return each draw's results on the wanted prompts; draws without prompts are left out."""
     prompts = (evaluation.prompts, *evaluation.more_prompts)
-    changed = [{row.task_id for row in rows if row.changed and row.compiles} for rows in prompts]
+    tasks_of = [{row.task_id for row in rows if wanted(row)} for rows in prompts]
     return [
         [result for result in results if result.task_id in tasks]
-        for results, tasks in zip(evaluation.draws, changed, strict=False)
+        for results, tasks in zip(evaluation.draws, tasks_of, strict=False)
     ]
 
 

@@ -9,7 +9,7 @@ from math import nan
 
 from raysweep.errors import UsageError
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
-from raysweep.records import CLEAN, PromptRow, Result, Score, Spec
+from raysweep.records import CLEAN, PromptRow, RatedTexts, Result, Score, Spec
 
 log = logging.getLogger("raysweep")
 
@@ -25,6 +25,7 @@ def scores_of(
     metrics: Sequence[Spec] | None = None,
     more_draws: Mapping[TestSetName, Sequence[Sequence[Result]]] | None = None,
     more_prompts: Mapping[TestSetName, Sequence[Sequence[PromptRow]]] | None = None,
+    rated: RatedTexts | None = None,
 ) -> list[Score]:
     """Return the scores of one cell, sorted by problem set, perturbation (clean first) and the order of `metrics`.
 
@@ -35,6 +36,7 @@ def scores_of(
         metrics: the metrics to compute (``Spec("pass_at_k", {"k": [1]})``); None: all registered ones.
         more_draws: the results on each test set's later draws.
         more_prompts: the rows of these draws.
+        rated: the prompts that raters judged.
     """
     chosen = list(metrics or [Spec(name) for name in METRICS.names()])
     metric = cache(lambda number: METRICS.create(chosen[number]))
@@ -50,6 +52,7 @@ def scores_of(
             None if clean is None else tuple(clean),
             tuple(tuple(rows) for rows in (more_draws or {}).get(name, ())),
             tuple(tuple(rows) for rows in (more_prompts or {}).get(name, ())),
+            rated,
         )
         for number, spec in enumerate(chosen):
             for measurement in _measured(spec.name, partial(metric, number), evaluation, cell):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -26,8 +27,9 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError
 from raysweep.metrics.base import METRICS, CellLabels
 from raysweep.metrics.scores import METRIC_FAILED, scores_of
-from raysweep.records import Completion, PromptRow, Result, Score
+from raysweep.records import Completion, PromptRow, RatedTexts, Result, Score
 from raysweep.rows.parquet import UnreadableTable
+from raysweep.rows.rated_sheets import read_rated
 from raysweep.storage.backends import write_atomically
 from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
 from raysweep.sweep.report_facts import pair_outcomes, trainings
@@ -38,7 +40,9 @@ from raysweep.units import count
 if TYPE_CHECKING:
     from raysweep.planning.plan import SweepPlan
 
-REPORT_VERSION = 5
+log = logging.getLogger("raysweep")
+
+REPORT_VERSION = 6
 """Increase it when the same results should give another report."""
 
 
@@ -62,7 +66,7 @@ def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> 
 def score(folder: SweepFolder) -> list[Score]:
     """Return the scores of all cells with results; metrics that read prompts need the test set in the store too."""
     scores: list[Score] = []
-    store = folder.store
+    store, rated = folder.store, _rated(folder.config())
     for rows in _by_cell(folder.grid()).values():
         cell = rows[0]
         labels = CellLabels(cell.model, cell.recipe, cell.training_set, cell.seed)
@@ -83,8 +87,26 @@ def score(folder: SweepFolder) -> list[Score]:
                     for name, draws in later.items()
                     if all(store.has(row.test_set) for row in draws)
                 },
+                rated=rated,
             )
     return scores
+
+
+def _rated(config: SweepConfig) -> RatedTexts | None:
+    """Return the prompts that raters judged; None if the config names no sheet, or it is gone since the run."""
+    if config.evaluation.audit is None:
+        return None
+    try:
+        return read_rated(Path(config.evaluation.audit).expanduser())
+    except UsageError as error:
+        log.warning("RD over valid prompts is left out: %s", error)
+        return None
+
+
+def _rated_digest(config: SweepConfig) -> str:
+    """Return a hash of the judged texts; empty without any."""
+    rated = sorted((*key, valid) for key, valid in (_rated(config) or {}).items())
+    return hashlib.sha256(json.dumps(rated).encode()).hexdigest() if rated else ""
 
 
 def _later_draws(rows: Sequence[GridRow], judged: Sequence[GridRow]) -> dict[tuple[str, str], list[GridRow]]:
@@ -244,7 +266,8 @@ def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) 
     has = folder.store.has
     judged = sorted((row.results_key, has(row.test_set)) for row in folder.grid() if has(row.results))
     metrics = [(name, METRICS.plugin_spec(name)) for name in METRICS.names()]
-    content = [REPORT_VERSION, yaml.safe_load(to_yaml(config)), judged, dict(errors), len(folder.runs()), metrics]
+    config_text, audit = yaml.safe_load(to_yaml(config)), _rated_digest(config)
+    content = [REPORT_VERSION, config_text, judged, dict(errors), len(folder.runs()), metrics, audit]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

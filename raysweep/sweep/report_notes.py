@@ -100,6 +100,8 @@ def _evaluation(config: SweepConfig) -> Iterator[Line]:
         alone = undrawn(config)
         but = f", but 1 of {', '.join(alone)}, where nothing is drawn" if alone else ""
         yield "draws", f"{evaluation.draws} of each perturbation{but}; numbers are means over all of them"
+    if evaluation.audit is not None:
+        yield "rated prompts", f"answers in {evaluation.audit}"
     yield "evaluation pairs", evaluation.pairs if isinstance(evaluation.pairs, str) else "as listed in the config"
     yield "prompts", "; ".join(prompt_lines(config))
     for problems in evaluation.problems:

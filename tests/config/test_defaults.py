@@ -27,6 +27,7 @@ SAME_NAME_ONLY = {
     ("PromptTemplate", "system"): "of one prompt; the record that takes it from the config is Recipe",
     ("PromptTemplate", "tokenizer"): "of one prompt",
     ("Prompter", "stop"): "of one cell",
+    ("Verdict", "audit"): "of one program's second run; the config's is a file of raters' answers",
     ("Limits", "timeout"): "the config's null is the problem set's limit",
     ("Limits", "wall_factor"): "as timeout",
     ("Limits", "memory_mib"): "as timeout",

@@ -93,6 +93,22 @@ def test_the_clean_test_set_has_no_degradation():
     assert RelativeDegradation().measure(Evaluation("p", "clean", results(a=True)), CELL) == []
 
 
+def test_rd_over_valid_prompts_takes_rated_and_unchanged_ones():
+    clean, perturbed = (
+        results(a=True, b=True, c=True, d=True, e=True),
+        results(a=True, b=False, c=False, d=True, e=False),
+    )
+    rows = [PromptRow(task, f"{task}!", task, "C1", task != "d", True) for task in "abcde"]
+    rated = {("a", "a!"): True, ("b", "b!"): True, ("c", "c!"): False, ("e", "another text"): True}
+    evaluation = Evaluation("p", "C1", perturbed, tuple(rows), clean, rated=rated)
+    measured = {one.metric: one for one in RelativeDegradation().measure(evaluation, CELL)}
+    assert (measured["RD"].value, measured["RD"].n) == (pytest.approx(0.6), 5)
+    assert (measured["RD_valid"].value, measured["RD_valid"].n) == (pytest.approx(1 / 3), 3)
+    assert measured["RD_valid"].note == "2 of 3 rated prompts are valid, 1 not rated"
+    unrated = Evaluation("p", "C1", perturbed, tuple(rows), clean, rated={("x", "x"): True})
+    assert "RD_valid" not in {one.metric for one in RelativeDegradation().measure(unrated, CELL)}
+
+
 def test_rd_and_drop_are_means_over_all_draws_of_the_noise():
     clean = results(a=True, b=True)
     draws = [results(a=True, b=False), results(a=False, b=False), results(a=True, b=None)]

@@ -11,8 +11,9 @@ from pathlib import Path
 from rich.table import Table
 
 from raysweep.cli.views.console import new_console
-from raysweep.tools.audit.agreement import Agreement, Answers, Validity, agreements, validity
-from raysweep.tools.audit.sheet import PAGE, SHEET, SheetItem
+from raysweep.rows.rated_sheets import SHEET, Answers, SheetItem
+from raysweep.tools.audit.agreement import Agreement, Validity, agreements, validity
+from raysweep.tools.audit.sheet import PAGE
 from raysweep.units import count
 
 

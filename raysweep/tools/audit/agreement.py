@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import isnan, nan
 
+from raysweep.rows.rated_sheets import QUESTIONS, Answers, SheetItem, is_valid
 from raysweep.stats.intervals import share_interval
-from raysweep.tools.audit.sheet import QUESTIONS, SheetItem
 
 ALL = "all"
-Answers = Mapping[int, Mapping[str, bool]]
-"""One rater's answers: item id -> question -> yes or no."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Agreement:
 
 def validity(items: Sequence[SheetItem], answers: Mapping[str, Answers]) -> list[Validity]:
     """Return the validity of each method, then of all methods together."""
-    verdicts = [(item.method, _is_valid(item.id, answers)) for item in items]
+    verdicts = [(item.method, is_valid(item.id, answers)) for item in items]
     methods = sorted({item.method for item in items})
     results = []
     for name in [*methods, ALL] if len(methods) > 1 else methods:
@@ -74,9 +72,3 @@ def kappa(pairs: Sequence[tuple[bool, bool]]) -> float:
     first_yes, second_yes = (sum(answers) / n for answers in zip(*pairs, strict=True))
     expected = first_yes * second_yes + (1 - first_yes) * (1 - second_yes)
     return (observed - expected) / (1 - expected) if expected < 1 else nan
-
-
-def _is_valid(item: int, answers: Mapping[str, Answers]) -> bool:
-    """Return True if a majority of raters answered yes to all questions on an item."""
-    votes = [all(by_rater[item][question] for question in QUESTIONS) for by_rater in answers.values()]
-    return 2 * sum(votes) > len(votes)

@@ -8,31 +8,22 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError
+from raysweep.rows.rated_sheets import KEY, QUESTIONS, SHEET, SheetItem
 from raysweep.seeding import python_rng
 
-QUESTIONS = ("same_task", "readable")
-KEY, SHEET, PAGE = "key.json", "sheet.csv", "sheet.html"
-_YES, _NO = ("y", "yes", "1", "true"), ("n", "no", "0", "false")
+PAGE = "sheet.html"
+_DRAW = re.compile(r"-draw-\d+$")
 _TEXTS = (("clean_instruction", "instruction", "perturbed"), ("clean_prompt", "prompt", "changed"))
 """Columns of a training set and of a test set: the clean text, the text, whether they differ."""
-
-
-@dataclass(frozen=True)
-class SheetItem:
-    """One pair to judge. `id`: its number on the sheet, from 1; `row_id`: the id of the training row or the problem."""
-
-    id: int
-    method: str
-    row_id: str
-    clean: str
-    text: str
 
 
 def draw_items(path: Path, n: int, seed: int) -> list[SheetItem]:
@@ -83,65 +74,6 @@ def write_sheet(items: Sequence[SheetItem], folder: Path) -> None:
         raise UsageError(f"--out {folder} can't be written ({error.strerror}); choose another folder") from None
 
 
-def read_key(folder: Path) -> list[SheetItem]:
-    """Return the items of a sheet; raise UsageError if the folder has no key."""
-    try:
-        return [SheetItem(**item) for item in json.loads((folder / KEY).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
-        raise UsageError(
-            f"{folder} has no {KEY} of a sheet; give the folder that `raysweep audit SET --out` wrote"
-        ) from None
-
-
-def read_answers(path: Path, items: Sequence[SheetItem]) -> dict[int, Mapping[str, bool]]:
-    """Return one rater's answers by item id.
-
-    Raises:
-        UsageError: the file can't be read, or an answer is missing, given twice, or neither yes nor no.
-    """
-    answers: dict[int, Mapping[str, bool]] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} can't be read as CSV: {error}") from None
-    for number, row in enumerate(rows, 2):
-        location = f"{path}, row {number}"
-        if not str(row.get("id") or "").isdigit() or int(row["id"]) in answers:
-            raise UsageError(f"{location}: id {row.get('id')!r} is not a number or appears twice; keep the sheet's ids")
-        answers[int(row["id"])] = {question: _answer(row.get(question), question, location) for question in QUESTIONS}
-    unknown = sorted(answers.keys() - {item.id for item in items})
-    if unknown:
-        raise UsageError(
-            f"{path}: item {unknown[0]} is not on this sheet of {len(items)}; these answers are for another sheet"
-        )
-    missing = [item.id for item in items if item.id not in answers]
-    if missing:
-        raise UsageError(f"{path}: {len(missing)} of {len(items)} items have no row, the first is {missing[0]}")
-    return answers
-
-
-def read_raters(paths: Sequence[Path], items: Sequence[SheetItem]) -> dict[str, dict[int, Mapping[str, bool]]]:
-    """Return the answers of several raters by name; a rater's name is that of the file.
-
-    Raises:
-        UsageError: two files have the same name, or see `read_answers`.
-    """
-    by_rater: dict[str, dict[int, Mapping[str, bool]]] = {}
-    for path in paths:
-        if path.stem in by_rater:
-            raise UsageError(f"{path}: there are two files of the rater {path.stem!r}; rename one of them")
-        by_rater[path.stem] = read_answers(path, items)
-    return by_rater
-
-
-def _answer(text: str | None, question: str, location: str) -> bool:
-    answer = (text or "").strip().lower()
-    if answer not in (*_YES, *_NO):
-        raise UsageError(f"{location}: {question} is {text!r}; answer yes or no")
-    return answer in _YES
-
-
 def _changed_rows(path: Path) -> list[SheetItem]:
     """Return the changed rows of a set, or of all sets in a folder, with id 0."""
     import pyarrow
@@ -150,15 +82,37 @@ def _changed_rows(path: Path) -> list[SheetItem]:
     paths = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not paths:
         raise UsageError(f"{path} contains no Parquet file; make one with `raysweep sets CONFIG --out {path}`")
-    items: list[SheetItem] = []
+    items: list[tuple[str, SheetItem]] = []
     for file in paths:
         try:
             rows = pyarrow.parquet.read_table(file).to_pylist()
         except (OSError, pyarrow.ArrowException) as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"{file} can't be read ({reason}); give a Parquet file of a set") from None
-        items += [_item(row, file) for row in rows if row.get("perturbed", row.get("changed", True))]
-    return items
+        name = _DRAW.sub("", file.stem)
+        items += [(name, _item(row, file)) for row in rows if row.get("perturbed", row.get("changed", True))]
+    return _named(items)
+
+
+def _named(items: Sequence[tuple[str, SheetItem]]) -> list[SheetItem]:
+    """Return the items of several sets with the set's name beside the method of those that are made differently.
+
+    So `W2` and `plain: {name: W2, senses: frequent}` are judged as two methods: "W2" and "W2 (humaneval-plain)".
+    """
+    texts: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for name, item in items:
+        texts.setdefault((item.method, item.row_id), {}).setdefault(name, set()).add(item.text)
+    differ = {
+        method
+        for (method, _), by_set in texts.items()
+        if any(one.isdisjoint(two) for one, two in pairwise(by_set.values()))
+    }
+    return [
+        replace(item, method=f"{item.method} ({name})")
+        if item.method in differ and not name.endswith(f"-{item.method}")
+        else item
+        for name, item in items
+    ]
 
 
 def _item(row: Mapping[str, Any], file: Path) -> SheetItem:

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from raysweep.rows.rated_sheets import SheetItem
 from raysweep.stats.intervals import share_interval
 from raysweep.tools.audit.agreement import agreements, kappa, validity
-from raysweep.tools.audit.sheet import SheetItem
 
 YES, NO = {"same_task": True, "readable": True}, {"same_task": True, "readable": False}
 

@@ -12,7 +12,8 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.records import PromptRow, TrainingRow
 from raysweep.rows.parquet import write_rows
-from raysweep.tools.audit.sheet import KEY, PAGE, SHEET, draw_items, read_answers, read_key, read_raters, write_sheet
+from raysweep.rows.rated_sheets import KEY, SHEET, read_answers, read_key, read_raters
+from raysweep.tools.audit.sheet import PAGE, draw_items, write_sheet
 
 
 def row(n: int, method: str, changed: bool = True) -> TrainingRow:
@@ -45,6 +46,13 @@ def test_test_sets_are_judged_by_their_prompts(tmp_path):
     assert {(i.row_id, i.clean, i.text) for i in draw_items(tmp_path, 9, 1)} == {
         (f"T/{n}", f"clean {n}", f"perturbed {n}") for n in (1, 2)
     }
+
+
+def test_sets_that_one_method_makes_differently_are_judged_apart(tmp_path):
+    for name, text in (("p-W2", "any"), ("p-W2-draw-1", "other"), ("p-plain", "plain")):
+        rows = [PromptRow(f"T/{n}", f"{text} {n}", f"clean {n}", "W2", True, True) for n in range(3)]
+        write_rows(tmp_path / f"{name}.parquet", PromptRow, rows, ["task_id"])
+    assert Counter(item.method for item in draw_items(tmp_path, 99, 1)) == {"W2": 6, "W2 (p-plain)": 3}
 
 
 def test_raters_see_no_method_and_no_row(training, tmp_path):

@@ -1,0 +1,129 @@
+"""Rated sheets of `raysweep audit`: the texts that raters judged, and their answers.
+
+A sheet's folder has a key, which records the method, the row and both texts of each item, and beside it one CSV file of
+answers for each rater.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from raysweep.errors import UsageError
+from raysweep.records import RatedTexts
+
+QUESTIONS = ("same_task", "readable")
+KEY, SHEET = "key.json", "sheet.csv"
+_YES, _NO = ("y", "yes", "1", "true"), ("n", "no", "0", "false")
+Answers = Mapping[int, Mapping[str, bool]]
+"""One rater's answers: item id -> question -> yes or no."""
+
+
+@dataclass(frozen=True)
+class SheetItem:
+    """One pair to judge. `id`: its number on the sheet, from 1; `row_id`: the id of the training row or the problem."""
+
+    id: int
+    method: str
+    row_id: str
+    clean: str
+    text: str
+
+
+def read_key(folder: Path) -> list[SheetItem]:
+    """Return the items of a sheet; raise UsageError if the folder has no key."""
+    try:
+        return [SheetItem(**item) for item in json.loads((folder / KEY).read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
+        raise UsageError(
+            f"{folder} has no {KEY} of a sheet; give the folder that `raysweep audit SET --out` wrote"
+        ) from None
+
+
+def read_answers(path: Path, items: Sequence[SheetItem]) -> dict[int, Mapping[str, bool]]:
+    """Return one rater's answers by item id.
+
+    Raises:
+        UsageError: the file can't be read, or an answer is missing, given twice, or neither yes nor no.
+    """
+    answers: dict[int, Mapping[str, bool]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} can't be read as CSV: {error}") from None
+    for number, row in enumerate(rows, 2):
+        location = f"{path}, row {number}"
+        if not str(row.get("id") or "").isdigit() or int(row["id"]) in answers:
+            raise UsageError(f"{location}: id {row.get('id')!r} is not a number or appears twice; keep the sheet's ids")
+        answers[int(row["id"])] = {question: _answer(row.get(question), question, location) for question in QUESTIONS}
+    unknown = sorted(answers.keys() - {item.id for item in items})
+    if unknown:
+        raise UsageError(
+            f"{path}: item {unknown[0]} is not on this sheet of {len(items)}; these answers are for another sheet"
+        )
+    missing = [item.id for item in items if item.id not in answers]
+    if missing:
+        raise UsageError(f"{path}: {len(missing)} of {len(items)} items have no row, the first is {missing[0]}")
+    return answers
+
+
+def read_raters(paths: Sequence[Path], items: Sequence[SheetItem]) -> dict[str, dict[int, Mapping[str, bool]]]:
+    """Return the answers of several raters by name; a rater's name is that of the file.
+
+    Raises:
+        UsageError: two files have the same name, or see `read_answers`.
+    """
+    by_rater: dict[str, dict[int, Mapping[str, bool]]] = {}
+    for path in paths:
+        if path.stem in by_rater:
+            raise UsageError(f"{path}: there are two files of the rater {path.stem!r}; rename one of them")
+        by_rater[path.stem] = read_answers(path, items)
+    return by_rater
+
+
+def _answer(text: str | None, question: str, location: str) -> bool:
+    answer = (text or "").strip().lower()
+    if answer not in (*_YES, *_NO):
+        raise UsageError(f"{location}: {question} is {text!r}; answer yes or no")
+    return answer in _YES
+
+
+def is_valid(item: int, answers: Mapping[str, Answers]) -> bool:
+    """Return True if a majority of raters answered yes to all questions on an item."""
+    votes = [all(by_rater[item][question] for question in QUESTIONS) for by_rater in answers.values()]
+    return 2 * sum(votes) > len(votes)
+
+
+def answer_files(path: Path) -> list[Path]:
+    """Return the files of answers that a path names: the file itself, or those in a sheet's folder but the blank one.
+
+    Raises:
+        UsageError: there is no such file, or the folder has no answers.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.glob("*.csv") if file.name != SHEET)
+        if not files:
+            raise UsageError(f"{path} has no answers of a rater beside {SHEET}; give the CSV file of one")
+        return files
+    if not path.is_file():
+        raise UsageError(f"{path} doesn't exist; give a rater's CSV file that lies beside the {KEY} of its sheet")
+    return [path]
+
+
+def read_rated(path: Path) -> RatedTexts:
+    """Return the judged texts of a sheet.
+
+    Args:
+        path: a rater's CSV file in the sheet's folder, or the folder, for the majority of all raters there.
+
+    Raises:
+        UsageError: the path has no answers, its folder has no key, or an answer is missing or unreadable.
+    """
+    files = answer_files(path)
+    items = read_key(files[0].parent)
+    answers = read_raters(files, items)
+    return {(item.row_id, item.text): is_valid(item.id, answers) for item in items}
