@@ -43,6 +43,7 @@ JOINERS = frozenset(["and", "or", "then", "otherwise", "else", "but"])
 _BETWEEN = frozenset(["also", "finally", "just", "only", "simply", "so", "then"])
 """Words between a joiner and its verb: and then print it."""
 _BASE = ("VB", "VBP")
+_RELATIVES = ("that", "which", "who")
 _ARTICLES = ("a", "an", "the")
 _OBJECTS = frozenset(["DT", "PDT", "PRP", "PRP$", "CD", "WDT", "WP", "WRB", "JJ", "JJR", "JJS", "NNS", "EX"])
 _OBJECT_WORDS = frozenset(
@@ -106,6 +107,8 @@ class _Tags:
                     self._tags[index] = "VBZ"
             elif self._fronted(index) and word in IMPERATIVES and self._takes_more(index):
                 self._tags[index] = "VB"
+            elif self._tags[index] == "NNS" and self._word(index - 1) in _RELATIVES and self._is_third_person(index):
+                self._tags[index] = "VBZ"
             self._correct_noun(index)
             commands |= self._tags[index] in _BASE
             third_person |= self._tags[index] == "VBZ"

@@ -26,6 +26,7 @@ def sentence_of(text: str):
         ("Takes a list and returns its sum", ["Takes", "returns"]),
         ("Mean Absolute Deviation is the average difference", ["is"]),
         ("Input numbers are sorted", ["are"]),
+        ("Write a function which sorts the list", ["Write", "sorts"]),
         ("Sum of digits", []),
         ("Sort coordinates by rows", ["Sort"]),
         ("The nodes have values", ["have"]),

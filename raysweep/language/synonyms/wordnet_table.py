@@ -10,14 +10,14 @@ from __future__ import annotations
 import gzip
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from raysweep.language.synonyms.wordnet import SELF, TABLE
 
 DEBIAN = Path("/usr/share/wordnet")
-KINDS = {"noun": "1", "verb": "2", "adj": "35", "adv": "4"}
-"""The digits of a part of speech in the keys of senses; 5 stands for adjectives that are similar to others."""
+KINDS = {"n": 1, "v": 2, "a": 3, "r": 4, "s": 5}
+"""The numbers of parts of speech in keys of senses; s: an adjective that is similar to another one."""
 PARTS = {"NOUN": "noun", "VERB": "verb", "ADJ": "adj", "ADV": "adv"}
 
 
@@ -30,33 +30,34 @@ def table(folder: Path) -> str:
 
 def _entries(folder: Path, name: str) -> Iterator[str]:
     """Yield ``entry<TAB>first words of its synsets``, and after another tab its frequent synonyms, if it has any."""
-    words = {}
+    counted = _counted(folder)
+    words: dict[str, list[str]] = {}
+    used: dict[str, list[str]] = {}  # the words of a synset that texts use in its sense
     for line in _lines(folder / f"data.{name}"):
-        offset, _, _, number, *others = line.split(" ")
-        named = others[: 2 * int(number, 16) : 2]
-        words[offset] = [re.sub(r"\(.*\)$", "", word).lower() for word in named]  # brackets: an adjective's position
+        offset, file, kind, number, *others = line.split(" ")
+        ids = others[1 : 2 * int(number, 16) : 2]
+        words[offset] = [re.sub(r"\(.*\)$", "", word).lower() for word in others[: 2 * int(number, 16) : 2]]
+        keys = (f"{word}%{KINDS[kind]}:{file}:{int(id, 16):02d}" for word, id in zip(words[offset], ids, strict=True))
+        used[offset] = [word for word, key in zip(words[offset], keys, strict=True) if key in counted]
     synsets = {}
     for line in _lines(folder / f"index.{name}"):
         entry, _, senses, pointers, *others = line.split()
         synsets[entry] = others[int(pointers) + 2 :]
         assert len(synsets[entry]) == int(senses), line
-    used = _used_in_their_first_sense(folder, name)
     for entry, offsets in synsets.items():
         heads = [SELF if words[offset][0] == entry else words[offset][0] for offset in offsets]
-        first = offsets[0]
-        same = [word for word in words[first] if word != entry and word in used and synsets[word][0] == first]
+        same = [word for word in used[offsets[0]] if word != entry and _is_first(word, offsets[0], synsets)]
         yield "\t".join([entry, " ".join(heads), *([" ".join(dict.fromkeys(same))] if same else [])])
 
 
-def _used_in_their_first_sense(folder: Path, name: str) -> set[str]:
-    """Return the words that texts use in their first sense, by WordNet's counts; the longest have two parts."""
-    found = set()
-    for line in _lines(folder / "cntlist.rev"):
-        key, sense, _ = line.split()
-        word, _, rest = key.partition("%")
-        if rest[0] in KINDS[name] and sense == "1" and word.count("_") < 2:
-            found.add(word)
-    return found
+def _is_first(word: str, offset: str, synsets: Mapping[str, Sequence[str]]) -> bool:
+    """Return True for a word of at most two parts whose first synset it is; the most frequent sense comes first."""
+    return word.count("_") < 2 and synsets[word][0] == offset
+
+
+def _counted(folder: Path) -> set[str]:
+    """Return the keys of senses that WordNet's texts contain, without the words that an adjective is similar to."""
+    return {line.split(" ")[0].rsplit(":", 2)[0] for line in _lines(folder / "cntlist.rev")}
 
 
 def _exceptions(folder: Path, name: str) -> Iterator[str]:

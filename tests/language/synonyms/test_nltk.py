@@ -29,3 +29,5 @@ def test_it_gives_the_same_heads_as_the_table_where_it_is_the_same_version():
     for word in ("numbers", "closer", "given", "separate", "best", "men", "quickly", "sorted"):
         for upos in ("NOUN", "VERB", "ADJ", "ADV"):
             assert list(nltk.heads(word, upos)) == list(table.heads(word, upos)), (word, upos)
+    for word, upos in (("integer", "NOUN"), ("result", "NOUN"), ("begin", "VERB"), ("big", "ADJ"), ("list", "NOUN")):
+        assert set(nltk.frequent(word, upos)) == set(table.frequent(word, upos)), (word, upos)

@@ -39,6 +39,23 @@ def test_the_first_sense_comes_first():
     assert WORDNET.heads("list", "NOUN")[0] == "list" and WORDNET.heads("give", "VERB")[0] == "give"
 
 
+@pytest.mark.parametrize(
+    ("word", "upos", "same"),
+    [
+        ("result", "NOUN", {"consequence", "effect", "upshot"}),
+        ("integer", "NOUN", {"whole number"}),
+        ("big", "ADJ", {"large"}),
+        ("string", "NOUN", set()),  # "twine" is in the first synset, but the counted texts don't have it
+        ("number", "NOUN", set()),  # "figure" is used in other senses more often
+        ("sum", "NOUN", {"amount"}),  # and no phrases of three words
+        ("xyzzy", "NOUN", set()),
+        ("big", "", set()),
+    ],
+)
+def test_frequent_synonyms_share_their_most_frequent_sense(word, upos, same):
+    assert set(WORDNET.frequent(word, upos)) == same
+
+
 @pytest.mark.slow
 def test_the_table_is_what_its_script_makes_of_debians_files():
     if not wordnet_table.DEBIAN.is_dir():
