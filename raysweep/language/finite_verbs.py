@@ -99,7 +99,7 @@ class _Reader:
             self._plural = form in ("VB", "VBP")
             is_joined = self._is_joined(verb.index) and form in self._chains
         elif verb.kind in (Kind.IMPERATIVE, Kind.JOINED):
-            form, self._commanded = _COMMAND, True
+            form, self._commanded, self._plural = _COMMAND, True, False
             is_joined = verb.kind is Kind.JOINED
         else:
             return -1
@@ -147,7 +147,8 @@ class _Reader:
         fronted = before == "," and self._words[self._first] in FRONTED
         if fronted and not self._commanded:
             return FiniteVerb(Kind.IMPERATIVE, index)
-        if self._commanded and self._is_joined(index) and not self._is_infinitive(index):
+        goes_on = self._plural and word not in IMPERATIVES  # "numbers that start or end with 1"
+        if self._commanded and self._is_joined(index) and not goes_on and not self._is_infinitive(index):
             return FiniteVerb(Kind.JOINED, index)
         return None
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from raysweep.language.inflections import fingerprint as inflections_fingerprint
 from raysweep.language.inflections import inflection, lemma
+from raysweep.language.stop_words import STOP_WORDS
 from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
 from raysweep.language.tagging.base import DEFAULT_TAGGER
 from raysweep.language.tokens import Token
@@ -33,7 +34,7 @@ class SynonymPerturbation(WordPerturbation):
         tagger: a registered tagger.
         synonyms: a registered source of synonyms.
         senses: ``all``: a synonym in any sense of the word, in base form, as ReCode has it; ``frequent``: a synonym in
-            the word's most frequent sense, in the word's own form (`Synonyms.frequent`).
+            the word's most frequent sense, in the word's own form (`Synonyms.frequent`); stop words have none.
     """
 
     rate = 0.5
@@ -56,6 +57,8 @@ class SynonymPerturbation(WordPerturbation):
         word = token.text.lower()
         if not self._frequent:
             return sorted(set(self._source.heads(word, token.pos)) - {word})
+        if word in STOP_WORDS:
+            return []  # "has" is seldom "got"
         base = lemma(word, token.pos) if token.tag in _INFLECTED else word
         synonyms = self._source.frequent(base, token.pos)
         return sorted({_inflected(synonym, token.tag) for synonym in synonyms} - {word})

@@ -71,6 +71,11 @@ SENTENCES = [
         "Mean Absolute Deviation was a measure. Sorted coordinates by rows.",
         "Mean Absolute Deviation will be a measure. Will sort coordinates by rows.",
     ),
+    (
+        "Count the numbers that start or end with it.",
+        "Counted the numbers that started or ended with it.",
+        "Will count the numbers that will start or will end with it.",
+    ),
     ("Please note that it ends.", "Please note that it ended.", "Please note that it will end."),
     (
         "If it is odd, reverse it, otherwise keep it.",

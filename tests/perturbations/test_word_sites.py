@@ -127,6 +127,10 @@ def test_frequent_senses_give_few_plain_synonyms_in_the_form_of_the_word():
     assert set(texts("W2", "It begins.", senses="frequent")) >= {"It starts.", "It starts out."}
 
 
+def test_stop_words_have_no_frequent_synonym():
+    assert set(texts("W2", "It has only this.", senses="frequent")) == {"It has only this."}
+
+
 def test_senses_are_all_by_default_and_checked():
     text = "The phone is there."
     assert texts("W2", text) == texts("W2", text, senses="all")
