@@ -27,7 +27,7 @@ from raysweep.planning.plan import (
     LeakagePlan,
     ModelPlan,
     PerturbedRowsPlan,
-    ReferenceTimesPlan,
+    ReferencesPlan,
     ResultsPlan,
     SourceRowsPlan,
     TestSetPlan,
@@ -35,7 +35,7 @@ from raysweep.planning.plan import (
 )
 from raysweep.stages.generation import generate
 from raysweep.stages.judging import judge, pass_at_1
-from raysweep.stages.reference_times import make_reference_times
+from raysweep.stages.references import make_references
 from raysweep.stages.test_sets import make_test_set
 from raysweep.stages.training import fine_tune, pretrain
 from raysweep.stages.training_sets import make_leakage, make_perturbed_rows, make_source_rows, make_training_set
@@ -63,7 +63,7 @@ MAKERS: dict[type[ArtefactPlan], Maker] = {
     PerturbedRowsPlan: make_perturbed_rows,  # several methods read each row once
     TrainingSetPlan: one_by_one(make_training_set),
     TestSetPlan: one_by_one(make_test_set),
-    ReferenceTimesPlan: one_by_one(make_reference_times),
+    ReferencesPlan: one_by_one(make_references),
     BasePlan: one_by_one(pretrain),
     ModelPlan: one_by_one(fine_tune),
     CompletionsPlan: generate,  # equal prompts of a cell's test sets are completed once

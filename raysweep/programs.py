@@ -9,6 +9,13 @@ from functools import lru_cache
 from raysweep.hashing import text_sha
 
 
+class Oracle(StrEnum):
+    """Where tests run: a property of a problem, whatever a program returns."""
+
+    OUTSIDE = "outside"  # in a process that no program enters
+    INSIDE = "inside"  # in the program's process, for tests that look into it, patch it or hand it functions
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """A candidate solution with the tests that judge it.
@@ -19,6 +26,7 @@ class Program:
     text: str  # the candidate: what a model wrote, with its prompt
     tests: str = ""  # trusted code that calls the candidate and asserts its results
     language: str = "python"
+    oracle: Oracle | None = None  # where the tests run; None: found from the tests (execution/oracle.py)
 
     @property
     def source(self) -> str:
@@ -98,10 +106,11 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """How programs are run: their lane, and the lowest level of isolation that is accepted."""
+    """How programs are run: their lane, the lowest level of isolation that is accepted, and which tests are."""
 
     lane: Lane = Lane.SHARED
     require: Level = Level.PARTIAL
+    require_oracle: Oracle = Oracle.INSIDE  # OUTSIDE: refuse programs whose tests have to run in their process
 
 
 DEFAULT_SANDBOX = Sandbox()
@@ -120,14 +129,21 @@ class Verdict:
     limit_seconds: float = 0.0  # of effective time
     level: str = ""  # a `Level`
     lane: str = ""  # the `Lane` in which it was run in the end
+    oracle: str = ""  # the `Oracle` that judged it
     audit: str = (
         ""  # for a program run in both lanes: AUDIT_AGREED, or the shared lane's different verdict; otherwise empty
     )
+    parts: str = ""  # names of the parts of the tests that passed, comma separated, where tests report them
 
     @property
     def near_limit(self) -> bool:
         """Whether it took 0.5 to 2 times its limit, so that a faster or slower machine might give another verdict."""
         return 0 < 0.5 * self.limit_seconds <= self.seconds <= 2 * self.limit_seconds
+
+
+def part_passed(part: str, outcome: str, parts: str) -> bool:
+    """Return True if a part of the tests passed: the whole tests did, or `parts` names it (`Verdict.parts`)."""
+    return outcome == Outcome.PASSED or (part != "" and part in parts.split(","))
 
 
 @lru_cache(maxsize=4096)

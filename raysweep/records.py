@@ -226,16 +226,19 @@ class Result:
     seconds: float  # effective time
     program_sha: str
     limit_seconds: float = 0.0  # of effective time; 0: unknown
+    oracle: str = ""  # the `Oracle` that judged it; empty: unknown
+    parts: str = ""  # names of the parts of the tests that passed, comma separated, where tests report them
 
 
 @dataclass(frozen=True, slots=True)
-class ReferenceTime:
-    """The time of a problem's reference solution, and the limit derived from it for all programs on the problem."""
+class ReferenceRun:
+    """The verdict on a problem's reference solution, and what follows from it for all programs on the problem."""
 
     task_id: str
     outcome: str
     seconds: float  # effective time
-    timeout: float  # seconds of effective time
+    timeout: float  # the limit of programs, in seconds of effective time
+    oracle: str  # an `Oracle`: where the problem's tests run
 
 
 # ------------------------------------------------------------------------------------------------------ scores

@@ -15,12 +15,14 @@ def entries() -> dict[str, str]:
     """Return the text of each entry of the map: a module (``units.py``), a folder (``cli``, ``cli/views``)."""
     tree = (REPO / "README.md").read_text().partition("\n## Where everything lives\n")[2].partition("\n## ")[0]
     found: dict[str, str] = {}
-    top = name = ""
+    top = middle = name = ""
     for line in tree.splitlines():
         if entry := re.match(r"  (\w+(?:\.py)?)/? ", line):
             top = name = entry[1]
         elif entry := re.match(r"    (\w+)/ ", line):
-            name = f"{top}/{entry[1]}"
+            middle = name = f"{top}/{entry[1]}"
+        elif entry := re.match(r"      (\w+)/ ", line):
+            name = f"{middle}/{entry[1]}"
         elif not line.startswith("     "):
             name = ""
         if name:

@@ -36,6 +36,8 @@ class _Quantity:
         return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
 
 
+WHOLE_TESTS = "all"
+"""The label of pass@1 of the whole tests, beside that of a part of them."""
 _PASS = _Quantity("pass@1", "pass@1")
 _DROP = _Quantity("drop", "difference", "points", signed=True)
 _RD = _Quantity("RD", "RD")
@@ -81,7 +83,8 @@ def failures_by_error(failures: Sequence[Failure]) -> list[tuple[str, str]]:
 
 
 def _summary(book: ScoreBook, variant: ModelVariant, problems: str) -> Table:
-    columns = [(_PASS, CLEAN)] + [(quantity, name) for quantity in (_PASS, _DROP, _RD) for name in book.perturbations]
+    columns = [(quantity, CLEAN) for quantity in (_PASS, *_part_quantities(book, problems).values())]
+    columns += [(quantity, name) for quantity in (_PASS, _DROP, _RD) for name in book.perturbations]
     rows = []
     for training_set in book.training_sets:
         keys = [(ScoreKey(variant, training_set, problems, name), quantity) for quantity, name in columns]
@@ -98,16 +101,43 @@ def _summary(book: ScoreBook, variant: ModelVariant, problems: str) -> Table:
 
 
 def _clean_table(book: ScoreBook, problems: str) -> Table:
-    rows = tuple(Row((variant.label,), _cells_of(book, variant, (problems, CLEAN), _PASS)) for variant in book.variants)
+    rows = _pass_rows(book, problems, CLEAN)
     title = f"pass@1 clean on {problems} (%)"
-    caption = "Models by training set, on unperturbed prompts."
-    return Table(title, caption, ("model",), _set_columns(book), rows, **_words(book))
+    caption = f"Models by training set, on unperturbed prompts.{_parts_text(book, problems)}"
+    stub = ("model", "tests") if _part_quantities(book, problems) else ("model",)
+    return Table(title, caption, stub, _set_columns(book), rows, **_words(book))
+
+
+def _pass_rows(book: ScoreBook, problems: str, perturbation: str) -> tuple[Row, ...]:
+    """Return pass@1 of each model; for tests in parts, that of the whole tests and below it that of each part."""
+    parts = _part_quantities(book, problems)
+    quantities = {WHOLE_TESTS: _PASS, **parts} if parts else {"": _PASS}
+    return tuple(
+        Row((variant.label, *([tests] if parts else [])), _cells_of(book, variant, (problems, perturbation), quantity))
+        for variant in book.variants
+        for tests, quantity in quantities.items()
+    )
+
+
+def _part_quantities(book: ScoreBook, problems: str) -> dict[str, _Quantity]:
+    """Return pass@1 of each part of the tests, by the part's name; none where tests have no parts."""
+    metrics = [name for name in book.metrics(problems) if name.startswith(f"{_PASS.metric} ")]
+    return {name.removeprefix(f"{_PASS.metric} "): _Quantity(name, name) for name in metrics}
+
+
+def _parts_text(book: ScoreBook, problems: str) -> str:
+    """Return the sentence on parts of the tests, with a space before it; empty where tests have no parts."""
+    parts = ", ".join(_part_quantities(book, problems))
+    return f" Tests: {WHOLE_TESTS} of them, or only the part {parts}." if parts else ""
 
 
 def _perturbed_table(book: ScoreBook, problems: str) -> Table:
     caption = f"Models by training set, one block per perturbation of the test prompts.{_draws(book)}"
-    stub = ("perturbation", "model")
-    rows = _rows_by_perturbation(book, problems, _PASS)
+    caption += _parts_text(book, problems)
+    stub = ("perturbation", "model", *(["tests"] if _part_quantities(book, problems) else []))
+    rows = tuple(
+        Row((name, *row.labels), row.cells) for name in book.perturbations for row in _pass_rows(book, problems, name)
+    )
     title = f"pass@1 perturbed on {problems} (%)"
     return Table(title, caption, stub, _set_columns(book), rows, **_words(book))
 

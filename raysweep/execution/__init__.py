@@ -6,8 +6,10 @@ Begin with pool.py; ``from raysweep.execution import execute`` is all that a scr
     stream.py        hands programs to idle slots and yields their verdicts, with few programs in memory
     slot.py          starts the process that runs programs, sends it programs and reads verdicts
     messages.py      writes and reads the messages between a slot and its process
+    oracle.py        finds out where tests can run: outside the program's process, or only inside it
+    board.py         numbers in memory that a slot's processes share: whose turn it is, for how long
     isolation/       what restricts a program, watches it, and removes what it leaves
-    python/          the code of a slot's process, which judges Python programs in forks
+    python/          the code of a slot's processes, which judge Python programs in forks
 """
 
 from __future__ import annotations

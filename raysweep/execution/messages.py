@@ -35,6 +35,7 @@ class VerdictItem(NamedTuple):
     seconds: float
     lane: str
     audit: str = ""
+    parts: str = ""
 
 
 def write_frame(descriptor: int, message: dict[str, Any]) -> None:

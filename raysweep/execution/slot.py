@@ -19,7 +19,7 @@ from raysweep.errors import RaysweepError, UsageError
 from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.process_tree import MARKER, kill_marked
 from raysweep.execution.messages import ProgramItem, VerdictItem, read_frame, write_frame
-from raysweep.programs import Level, Limits, Outcome, Program, Verdict
+from raysweep.programs import Level, Limits, Oracle, Outcome, Program, Verdict
 
 GRACE_SECONDS = 60.0  # a slot's process counts as lost so long after the wall-time limit of its programs
 START_SECONDS = 60.0
@@ -41,6 +41,7 @@ class Job(NamedTuple):
     number: int
     program: Program
     limits: Limits
+    oracle: Oracle
 
 
 class Slot:
@@ -57,6 +58,7 @@ class Slot:
         self._folder = ""
         self._marker = ""
         self._language = "python"
+        self._oracle = Oracle.OUTSIDE
         self._sent_tests: set[str] = set()  # sha256 of the tests that the process has
         self._limits: dict[int, Limits] = {}  # of the programs without a verdict yet, by number
         self.level = Level.LIMITS
@@ -86,9 +88,9 @@ class Slot:
             UsageError: this machine's level of isolation is below the required one.
             RaysweepError: no process can be started.
         """
-        if len(self._sent_tests) > MAX_PREPARED_TESTS or jobs[0].program.language != self._language:
+        if len(self._sent_tests) > MAX_PREPARED_TESTS or not self.is_for(jobs[0]):
             self.close()
-            self._language = jobs[0].program.language
+            self._language, self._oracle = jobs[0].program.language, jobs[0].oracle
         for last_try in (False, True):
             self.start()
             try:
@@ -100,6 +102,10 @@ class Slot:
                     raise RaysweepError(f"a process for programs ended at once ({error})") from error
         self._limits = {job.number: job.limits for job in jobs}
         self._extend_deadline()
+
+    def is_for(self, job: Job) -> bool:
+        """Return True if the process can judge a program; another language or oracle needs another process."""
+        return (job.program.language, job.oracle) == (self._language, self._oracle)
 
     def receive(self) -> tuple[dict[int, Verdict], list[int]]:
         """Read one answer: verdicts by program number, and the numbers of programs that need a process of their own.
@@ -113,9 +119,11 @@ class Slot:
             raise SlotLost("it died") from None
         verdicts = {}
         for item in [VerdictItem(*fields) for fields in answer["verdicts"]]:
+            if item.number not in self._limits:  # the keeper ended the judge just after it had told the verdict
+                continue
             limit = self._limits.pop(item.number).timeout
             result = Outcome(item.outcome), item.detail, item.stderr, item.seconds
-            verdicts[item.number] = Verdict(*result, limit, self.level, item.lane, item.audit)
+            verdicts[item.number] = Verdict(*result, limit, self.level, item.lane, self._oracle, item.audit, item.parts)
         for number in answer["need_own_process"]:
             del self._limits[number]
         self._extend_deadline()
@@ -197,7 +205,8 @@ class Slot:
         self._marker = os.urandom(16).hex()
         self._sent_tests = set()
         paths = sysconfig.get_paths()
-        settings = {"packages": list(dict.fromkeys([paths["purelib"], paths["platlib"]])), "without": list(without)}
+        packages = list(dict.fromkeys([paths["purelib"], paths["platlib"]]))
+        settings = {"packages": packages, "without": list(without), "oracle": self._oracle}
         root = str(Path(__file__).parents[2])
         command = [_START_CODE.format(LANGUAGES[self._language]), root, self._folder, json.dumps(settings)]
         arguments = [sys.executable, "-s", "-P", "-S", "-B", "-c", *command]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 from multiprocessing.connection import wait
 from typing import Generic, TypeVar
 
 from raysweep.errors import UsageError
+from raysweep.execution.oracle import oracle_of
 from raysweep.execution.slot import LANGUAGES, Job, Slot, SlotLost
-from raysweep.programs import Lane, Limits, Outcome, Program, Verdict
+from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Verdict
 
 K = TypeVar("K")
 MIN_MEMORY_MIB = 64
@@ -40,8 +41,9 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         self._numbers = count()
         self._keys: dict[int, K] = {}  # by the program's number, as in all dicts here
         self._jobs: dict[int, Job] = {}
-        self._waiting: deque[Job] = deque()
-        self._strict: deque[Job] = deque()  # the shared lane sent them back: they need a process of their own
+        self._waiting: dict[Oracle, deque[Job]] = {oracle: deque() for oracle in Oracle}
+        self._strict: dict[Oracle, deque[Job]] = {oracle: deque() for oracle in Oracle}
+        # The shared lane sent the latter back: they need a process of their own.
         self._retries: deque[Job] = deque()  # their slot was lost: they are tried again, one at a time
         self._tries: Counter[int] = Counter()
         self._busy: dict[Slot, set[int]] = {}  # the numbers of the programs that each slot has
@@ -66,7 +68,7 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             self._busy.clear()
             self._stop()
         self._work = iter(())
-        for queue in (self._waiting, self._strict, self._retries):
+        for queue in (*self._waiting.values(), *self._strict.values(), self._retries):
             queue.clear()
 
     def __del__(self) -> None:
@@ -77,26 +79,27 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         for slot in self._slots:
             if slot in self._busy:
                 continue
-            lane, jobs = self._next_jobs()
+            lane, jobs = self._next_jobs(slot)
             if not jobs:
                 return
             self._busy[slot] = {job.number for job in jobs}
             slot.send(jobs, shared=lane is Lane.SHARED)
 
-    def _next_jobs(self) -> tuple[Lane, list[Job]]:
+    def _next_jobs(self, slot: Slot) -> tuple[Lane, list[Job]]:
         """Return the next programs for a slot, and their lane. A single program always gets the strict lane."""
         if self._retries:
             return Lane.STRICT, [self._retries.popleft()]
-        if self._strict:
-            return Lane.STRICT, self._take_batch(self._strict, Lane.STRICT)
+        if any(self._strict.values()):
+            return Lane.STRICT, self._take_batch(_queue_for(slot, self._strict), Lane.STRICT)
         ahead = 2 * BATCH_SIZES[self._lane][1] * len(self._slots)
-        for key, program, limits in islice(self._work, max(0, ahead - len(self._waiting))):
+        for key, program, limits in islice(self._work, max(0, ahead - sum(map(len, self._waiting.values())))):
             check_program(program, limits)
             number = next(self._numbers)
             self._keys[number] = key
-            self._jobs[number] = Job(number, program, limits)
-            self._waiting.append(self._jobs[number])
-        jobs = self._take_batch(self._waiting, self._lane)
+            oracle = program.oracle or oracle_of(program.tests)
+            self._jobs[number] = Job(number, program, limits, oracle)
+            self._waiting[oracle].append(self._jobs[number])
+        jobs = self._take_batch(_queue_for(slot, self._waiting), self._lane)
         return (self._lane if len(jobs) > 1 else Lane.STRICT), jobs
 
     def _take_batch(self, queue: deque[Job], lane: Lane) -> list[Job]:
@@ -124,7 +127,8 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             self._finish(number, verdict)
         for number in need_own_process:
             unfinished.discard(number)
-            self._strict.append(self._jobs[number])
+            job = self._jobs[number]
+            self._strict[job.oracle].append(job)
         if not unfinished:
             del self._busy[slot]
 
@@ -135,8 +139,9 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             self._tries[number] += alone
             if self._tries[number] >= MAX_TRIES:
                 text = f"it ended its slot {self._tries[number]} times; the last time {lost}"
-                seconds = self._jobs[number].limits.timeout
-                verdict = Verdict(Outcome.KILLED, text, limit_seconds=seconds, level=slot.level, lane=Lane.STRICT)
+                job = self._jobs[number]
+                seconds, oracle = job.limits.timeout, job.oracle
+                verdict = Verdict(Outcome.KILLED, text, "", 0.0, seconds, slot.level, Lane.STRICT, oracle)
                 self._finish(number, verdict)
             else:
                 self._retries.append(self._jobs[number])
@@ -164,9 +169,14 @@ def _slots_with_news(busy: Collection[Slot]) -> list[Slot]:
     return late
 
 
-def _request_settings(job: Job) -> tuple[str, int, int]:
-    """Return what all programs of one request have in common: language, memory limit and output limit."""
-    return job.program.language, job.limits.memory_mib, job.limits.output_kib
+def _queue_for(slot: Slot, queues: Mapping[Oracle, deque[Job]]) -> deque[Job]:
+    """Return the queue whose programs the slot's process can judge; one that needs another process if that is empty."""
+    return max(queues.values(), key=lambda queue: (bool(queue), bool(queue) and slot.is_for(queue[0])))
+
+
+def _request_settings(job: Job) -> tuple[str, Oracle, int, int]:
+    """Return what all programs of one request have in common: language, oracle, memory limit and output limit."""
+    return job.program.language, job.oracle, job.limits.memory_mib, job.limits.output_kib
 
 
 def check_program(program: Program, limits: Limits) -> None:

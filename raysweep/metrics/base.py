@@ -34,6 +34,7 @@ class Evaluation:
     clean: tuple[Result, ...] | None = None  # None: not evaluated, or `results` are the clean ones
     more_draws: tuple[tuple[Result, ...], ...] = ()  # of later draws; empty unless all were evaluated
     more_prompts: tuple[tuple[PromptRow, ...], ...] = ()  # of later draws, in the order of `more_draws`
+    parts: tuple[str, ...] = ()  # names of the parts that the set's tests report (`ProblemSet.parts`)
     rated: RatedTexts | None = None  # the prompts that raters judged; None: the config names no rated sheet
 
     @property

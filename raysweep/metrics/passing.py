@@ -12,7 +12,7 @@ from math import comb, nan
 
 from raysweep.errors import UsageError
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
-from raysweep.programs import Outcome
+from raysweep.programs import Outcome, part_passed
 from raysweep.records import Result
 from raysweep.stats.intervals import draw_means, drawn_mean_interval
 
@@ -76,29 +76,34 @@ class PassRate:
         return "; ".join(parts)
 
 
-def tallies(results: Iterable[Result]) -> dict[str, Tally]:
-    """Count verdicts by task id, in the order in which the tasks first appear."""
+def tallies(results: Iterable[Result], part: str = "") -> dict[str, Tally]:
+    """Count verdicts by task id, in the order in which the tasks first appear.
+
+    Args:
+        results: the verdicts.
+        part: the part of the tests that a completion has to pass; empty for the whole tests.
+    """
     counts: dict[str, Tally] = {}
     for result in results:
         old = counts.get(result.task_id, Tally(0, 0, 0))
         if result.outcome == Outcome.HARNESS_ERROR:
             counts[result.task_id] = Tally(old.n, old.c, old.harness_errors + 1)
         else:
-            passed = result.outcome == Outcome.PASSED
+            passed = part_passed(part, result.outcome, result.parts)
             counts[result.task_id] = Tally(old.n + 1, old.c + passed, old.harness_errors)
     return counts
 
 
-def by_problem(results: Iterable[Result], k: int) -> dict[str, float]:
-    """Return pass@k by task id, for the tasks with at least k verdicts."""
-    return task_rates(tallies(results), k)
+def by_problem(results: Iterable[Result], k: int, part: str = "") -> dict[str, float]:
+    """Return pass@k by task id, for the tasks with at least k verdicts; `part` as for `tallies`."""
+    return task_rates(tallies(results, part), k)
 
 
-def over_draws(draws: Sequence[Iterable[Result]], k: int) -> dict[str, list[float]]:
-    """Return pass@k by task id, one value for each draw on which the task has at least k verdicts."""
+def over_draws(draws: Sequence[Iterable[Result]], k: int, part: str = "") -> dict[str, list[float]]:
+    """Return pass@k by task id, one value for each draw on which the task has k verdicts; `part` as for `tallies`."""
     rates: dict[str, list[float]] = {}
     for results in draws:
-        for task, rate in by_problem(results, k).items():
+        for task, rate in by_problem(results, k, part).items():
             rates.setdefault(task, []).append(rate)
     return rates
 
@@ -122,19 +127,26 @@ def rate_of(counted: Mapping[str, Tally], k: int) -> PassRate:
 
 @METRICS.register("pass_at_k")
 class PassAtK(Metric):
-    """``pass@1``, ``pass@10``... for each k up to the number of completions per problem."""
+    """``pass@1``, ``pass@10``... for each k up to the number of completions per problem.
+
+    Where the tests of a set report parts, such as `base` and `plus`, ``pass@1 base`` is the rate of completions that
+    pass at least that part. The last part completes the tests, so ``pass@1`` is its rate.
+    """
 
     def __init__(self, k: Sequence[int] = (1, 10, 100)) -> None:
         self.k = checked_ks(k, self.name)
 
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
-        """Return one measurement for each k."""
+        """Return one measurement for each k, then one for each part and k."""
+        return [found for part in ("", *evaluation.parts[:-1]) for found in self._of_part(evaluation, part)]
+
+    def _of_part(self, evaluation: Evaluation, part: str) -> list[Measurement]:
         counted = [tallies(results) for results in evaluation.draws]
         most_completions = max((t.n + t.harness_errors for t in counted[0].values()), default=0)
         measurements = []
         for k in self.k:
             if k <= max(1, most_completions):  # always pass@1: without completions it is NaN with a reason
-                draws = over_draws(evaluation.draws, k)
+                draws = over_draws(evaluation.draws, k, part)
                 values = draw_means(list(draws.values()))
                 rate = PassRate(
                     sum(values) / len(values) if values else nan,
@@ -143,5 +155,6 @@ class PassAtK(Metric):
                     len(counted[0].keys() - draws.keys()),
                 )
                 low, high = drawn_mean_interval(list(draws.values()))
-                measurements.append(Measurement(f"pass@{k}", rate.value, low, high, rate.problems, rate.note))
+                name = f"pass@{k} {part}".strip()
+                measurements.append(Measurement(name, rate.value, low, high, rate.problems, rate.note))
         return measurements

@@ -25,6 +25,7 @@ def scores_of(
     metrics: Sequence[Spec] | None = None,
     more_draws: Mapping[TestSetName, Sequence[Sequence[Result]]] | None = None,
     more_prompts: Mapping[TestSetName, Sequence[Sequence[PromptRow]]] | None = None,
+    parts: Mapping[str, Sequence[str]] | None = None,
     rated: RatedTexts | None = None,
 ) -> list[Score]:
     """Return the scores of one cell, sorted by problem set, perturbation (clean first) and the order of `metrics`.
@@ -36,6 +37,7 @@ def scores_of(
         metrics: the metrics to compute (``Spec("pass_at_k", {"k": [1]})``); None: all registered ones.
         more_draws: the results on each test set's later draws.
         more_prompts: the rows of these draws.
+        parts: the parts that the tests report, by problem set, where they do.
         rated: the prompts that raters judged.
     """
     chosen = list(metrics or [Spec(name) for name in METRICS.names()])
@@ -52,6 +54,7 @@ def scores_of(
             None if clean is None else tuple(clean),
             tuple(tuple(rows) for rows in (more_draws or {}).get(name, ())),
             tuple(tuple(rows) for rows in (more_prompts or {}).get(name, ())),
+            tuple((parts or {}).get(problem_set, ())),
             rated,
         )
         for number, spec in enumerate(chosen):

@@ -189,16 +189,17 @@ class BasePlan(ArtefactPlan):
 
 
 @dataclass(frozen=True)
-class ReferenceTimesPlan(ArtefactPlan):
-    """Time limits from a problem set's reference solutions, measured once so that all cells have the same limits.
+class ReferencesPlan(ArtefactPlan):
+    """The verdicts on a problem set's reference solutions: where each problem's tests run, and its time limit.
 
-    `limits`: limits of the reference solutions, and of problems without one. `factor`: time limit divided by time.
+    `limits`: limits of the reference solutions, and of problems without one. `factor`: time limit divided by the
+    reference solution's time; None: all problems have the limit of `limits`.
     """
 
     node: Node
     problem_set: Spec
     limits: Limits
-    factor: float
+    factor: float | None
     sandbox: Sandbox
 
     @property
@@ -211,7 +212,7 @@ class ReferenceTimesPlan(ArtefactPlan):
 class PairPlan:
     """One evaluation pair: a model's completions on a test set, and the verdicts on them.
 
-    `times`: time limits of single problems; None: `limits` hold for all problems.
+    `references`: where the tests of single problems run, and their time limits.
     """
 
     pair: Pair
@@ -219,7 +220,7 @@ class PairPlan:
     completions: Node
     results: Node
     limits: Limits
-    times: ReferenceTimesPlan | None
+    references: ReferencesPlan
     sandbox: Sandbox
 
 
@@ -316,7 +317,7 @@ class ResultsPlan(CellArtefactPlan):
     def inputs(self) -> tuple[ArtefactPlan, ...]:
         """See `ArtefactPlan.inputs`."""
         completions = CompletionsPlan(self.pair.completions, self.cell, self.pair)
-        return (completions, *([self.pair.times] if self.pair.times else []))
+        return completions, self.pair.references
 
     @property
     def unit(self) -> Artefact:

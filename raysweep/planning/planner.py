@@ -17,10 +17,10 @@ from raysweep.generators.base import GENERATORS, TRANSFORMERS
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.loading import fingerprint, resolve
 from raysweep.planning.keys import decoding_spec, generator_spec, lora_spec, prompt_spec, recipe_spec
-from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, ReferenceTimesPlan, SweepPlan
+from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, ReferencesPlan, SweepPlan
 from raysweep.planning.sets import SetPlanner
 from raysweep.problems.base import PROBLEMS
-from raysweep.programs import Lane, Limits, Sandbox
+from raysweep.programs import Lane, Limits
 from raysweep.records import BASE, CLEAN, Spec
 from raysweep.storage.artefacts import Node
 from raysweep.training_sets.base import SOURCES
@@ -43,7 +43,7 @@ class _Planner:
         self.models = {model.name: model for model in config.models}
         self.sets = SetPlanner(config)
         self.base = cache(self._base)
-        self.times = cache(self._times)
+        self.references = cache(self._references)
 
     def cell(self, cell: Cell, pairs: tuple[Pair, ...]) -> CellPlan:
         model = self.models[cell.model]
@@ -94,29 +94,27 @@ class _Planner:
         inputs = (model.key, test_set.node.key) if model else (test_set.node.key,)
         completions = Node("completions", 1, spec, inputs, label)
         limits = self.config.execution.limits(PROBLEMS.get(test_set.problem_set.name).limits)
-        times = self.times(pair.problem_set, limits)
+        references = self.references(pair.problem_set, limits)
         results_spec = {
             "limits": dataclasses.asdict(limits),
             "lane": self.config.execution.lane,
             "python": platform.python_version(),
             "problems": self.sets.problem_fingerprint(pair.problem_set),
         }
-        results = Node("results", 1, results_spec, (completions.key, *((times.node.key,) if times else ())), label)
-        return PairPlan(pair, test_set, completions, results, limits, times, self.config.execution.sandbox)
+        results = Node("results", 2, results_spec, (completions.key, references.node.key), label)
+        return PairPlan(pair, test_set, completions, results, limits, references, self.config.execution.sandbox)
 
-    def _times(self, problem_set: str, limits: Limits) -> ReferenceTimesPlan | None:
+    def _references(self, problem_set: str, limits: Limits) -> ReferencesPlan:
         factor = self.config.execution.reference_factor
-        if factor is None:
-            return None
         spec = {
             "problems": self.sets.problem_fingerprint(problem_set),
             "limits": dataclasses.asdict(limits),
             "factor": factor,
             "python": platform.python_version(),
         }
-        node = Node("reference_times", 1, spec, (), f"reference times {problem_set}")
-        sandbox = Sandbox(Lane.STRICT, self.config.execution.sandbox.require)
-        return ReferenceTimesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox)
+        node = Node("references", 1, spec, (), f"references of {problem_set}")
+        sandbox = dataclasses.replace(self.config.execution.sandbox, lane=Lane.STRICT)
+        return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox)
 
     def _base(self, name: str) -> BasePlan:
         model = self.models[name]

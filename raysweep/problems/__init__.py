@@ -9,5 +9,6 @@ Begin with base.py for the contract; jsonl.py is the shortest example.
     humaneval_x.py    reads HumanEval in Java or C++, whose programs can't be judged yet
     mbpp.py           reads MBPP in Google's, ReCode's or EvalPlus's shape, or from the hub
     safecoder.py      reads the HumanEval and MBPP of SafeCoder, which the study uses
+    evalplus/         reads HumanEval+ and MBPP+: many more inputs, and EvalPlus's comparison
     minicode/         generated problems that need no download
 """

@@ -24,6 +24,9 @@ class ProblemSet(ABC):
 
     name: ClassVar[str]
     limits: ClassVar[Limits] = Limits()
+    parts: ClassVar[tuple[str, ...]] = ()
+    """Names of the parts that the tests consist of, if they report them (`Verdict.parts`). The last one completes the
+    tests; each other one gets a pass@k of its own."""
 
     @abstractmethod
     def problems(self) -> Sequence[Problem]:

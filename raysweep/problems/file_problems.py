@@ -1,6 +1,7 @@
 """Problems made from rows of files: two shapes of tests, checks of rows and tests, and the way back to a row.
 
-The problem sets that read files share this module: jsonl, humaneval, humaneval-x, mbpp and the two of SafeCoder.
+The problem sets that read files share this module: jsonl, humaneval, humaneval-x, mbpp, and those of EvalPlus and
+SafeCoder.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raysweep.engine.base import ExecuteJob, ProgramBatch, Work
@@ -21,7 +21,7 @@ from raysweep.programs import AUDIT_AGREED, Level, Outcome, Program, Sandbox, Ve
 from raysweep.records import Completion, Result
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import problems_of
-from raysweep.stages.reference_times import limits_of
+from raysweep.stages.references import settings_of
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.store import Store
 from raysweep.storage.verdicts import Question, VerdictCache, serves
@@ -83,19 +83,22 @@ def _result_row(completion: Completion, verdict: Verdict, sha: str) -> Result:
         verdict.seconds,
         sha,
         verdict.limit_seconds,
+        verdict.oracle,
+        verdict.parts,
     )
 
 
 def _keyed_completions(
     pair: PairPlan, store: Store, programs: dict[Question, Program]
 ) -> list[tuple[Completion, Question]]:
-    """Pair each completion with its cache key (program, limits); collect the distinct programs in `programs`."""
-    problems, limits = problems_of(pair), limits_of(pair, store)
+    """Pair each completion with its question (program, limits, oracle); collect the distinct programs in `programs`."""
+    problems, settings = problems_of(pair), settings_of(pair, store)
     keyed = []
     for completion in store.rows(pair.completions, Completion):
         program = problems[completion.task_id].assemble(completion.text)
-        question = Question(program.sha, limits(completion.task_id))
-        programs.setdefault(question, program)
+        oracle, limits = settings(completion.task_id, program)
+        question = Question(program.sha, limits, oracle)
+        programs.setdefault(question, replace(program, oracle=oracle))
         keyed.append((completion, question))
     return keyed
 
@@ -136,7 +139,7 @@ def _resumed(
     """Return the verdicts of an earlier attempt that are valid in this sandbox."""
     by_key = blocks.read()
     stored = {question: by_key[question.key] for question in programs if question.key in by_key} if by_key else {}
-    return {question: verdict for question, verdict in stored.items() if serves(verdict, sandbox)}
+    return {question: verdict for question, verdict in stored.items() if serves(verdict, question.oracle, sandbox)}
 
 
 def _require_judged(verdicts: Iterable[Verdict]) -> None:
@@ -173,6 +176,7 @@ def _summary(
         "programs_resumed": len(distinct & judged.resumed),
         "level": str(min(levels, default=Level.STRONG)),
         "levels": {level.value: levels[level] for level in sorted(levels)},
+        "oracles": dict(sorted(Counter(verdict.oracle for verdict in verdicts).items())),
         "lanes": dict(sorted(Counter(verdict.lane for verdict in verdicts).items())),
         "near_limit": sum(verdict.near_limit for verdict in verdicts),
         "audited": len(audits),

@@ -22,32 +22,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysweep.hashing import canonical_json
-from raysweep.programs import Lane, Level, Limits, Outcome, Sandbox, Verdict
+from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Sandbox, Verdict
 from raysweep.storage.files import Files
 
 log = logging.getLogger("raysweep")
 
-VERSION = 1
+VERSION = 2
 """Raise it to have all programs judged again."""
 WAITING_ROWS = 4096
 """Verdicts to collect in memory before writing a file, since many small files make lookups slow."""
 GROUP_ROWS = 16_384
 PARALLEL_READS = 16
-TEXTS = ("outcome", "detail", "stderr", "level", "lane", "audit")
+TEXTS = ("outcome", "detail", "stderr", "level", "lane", "oracle", "audit", "parts")
 NUMBERS = ("seconds", "limit_seconds")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The cache key of a verdict: does this program pass under these limits?"""
+    """The cache key of a verdict: does this program pass these tests, run there, under these limits?"""
 
     sha: str  # the program's, see `Program.sha`
     limits: Limits
+    oracle: Oracle
 
     @property
     def key(self) -> str:
-        """A hash of both fields, 64 hex digits."""
-        content = canonical_json([self.sha, dataclasses.asdict(self.limits)])
+        """A hash of all fields, 64 hex digits."""
+        content = canonical_json([self.sha, dataclasses.asdict(self.limits), self.oracle])
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -66,14 +67,14 @@ class VerdictCache:
 
     def find(self, questions: Collection[Question], sandbox: Sandbox) -> dict[Question, Verdict]:
         """Return the stored verdicts that are good enough for a sandbox."""
-        by_limits: dict[Limits, set[str]] = defaultdict(set)
+        by_limits: dict[Limits, dict[str, Oracle]] = defaultdict(dict)
         for question in questions:
-            by_limits[question.limits].add(question.sha)
+            by_limits[question.limits][question.sha] = question.oracle
         verdicts: dict[Question, Verdict] = {}
-        for limits, shas in by_limits.items():
-            for sha, verdict in self._stored(limits, shas):
-                if serves(verdict, sandbox):
-                    verdicts.setdefault(Question(sha, limits), verdict)
+        for limits, oracles in by_limits.items():
+            for sha, verdict in self._stored(limits, set(oracles)):
+                if serves(verdict, oracles[sha], sandbox):
+                    verdicts.setdefault(Question(sha, limits, oracles[sha]), verdict)
         return verdicts
 
     def add(self, answers: Mapping[Question, Verdict]) -> None:
@@ -108,8 +109,10 @@ class VerdictCache:
                 yield from rows
 
 
-def serves(verdict: Verdict, sandbox: Sandbox) -> bool:
-    """Return True if a verdict was reached at the level that a sandbox requires, or above, in a lane that it allows."""
+def serves(verdict: Verdict, oracle: Oracle, sandbox: Sandbox) -> bool:
+    """Return True if a verdict is by this oracle, at the level that a sandbox requires or above, in an allowed lane."""
+    if verdict.oracle != oracle:
+        return False
     return level_of(verdict.level) >= sandbox.require and (sandbox.lane is Lane.SHARED or verdict.lane == Lane.STRICT)
 
 

@@ -27,6 +27,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError
 from raysweep.metrics.base import METRICS, CellLabels
 from raysweep.metrics.scores import METRIC_FAILED, scores_of
+from raysweep.problems.base import PROBLEMS
 from raysweep.records import Completion, PromptRow, RatedTexts, Result, Score
 from raysweep.rows.parquet import UnreadableTable
 from raysweep.rows.rated_sheets import read_rated
@@ -66,7 +67,8 @@ def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> 
 def score(folder: SweepFolder) -> list[Score]:
     """Return the scores of all cells with results; metrics that read prompts need the test set in the store too."""
     scores: list[Score] = []
-    store, rated = folder.store, _rated(folder.config())
+    config = folder.config()
+    store, parts, rated = folder.store, _parts(config), _rated(config)
     for rows in _by_cell(folder.grid()).values():
         cell = rows[0]
         labels = CellLabels(cell.model, cell.recipe, cell.training_set, cell.seed)
@@ -87,9 +89,16 @@ def score(folder: SweepFolder) -> list[Score]:
                     for name, draws in later.items()
                     if all(store.has(row.test_set) for row in draws)
                 },
+                parts=parts,
                 rated=rated,
             )
     return scores
+
+
+def _parts(config: SweepConfig) -> dict[str, tuple[str, ...]]:
+    """Return the parts that the tests of each problem set report, by the set's name in results; "" is no set's."""
+    known = set(PROBLEMS.names())
+    return {one.label: PROBLEMS.get(one.name).parts for one in config.evaluation.problems if one.name in known}
 
 
 def _rated(config: SweepConfig) -> RatedTexts | None:

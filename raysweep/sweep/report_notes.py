@@ -15,7 +15,7 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.models import prompt_lines
 from raysweep.planning.plan import LeakagePlan
 from raysweep.problems.base import PROBLEMS
-from raysweep.programs import Lane, Level
+from raysweep.programs import Lane, Level, Oracle
 from raysweep.records import Leak
 from raysweep.registry import Registry
 from raysweep.storage.store import Store
@@ -130,10 +130,11 @@ def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]
     if not usable:
         return []
     totals = {name: sum(int(manifest.get(name, 0)) for manifest in usable) for name in TOTALS}
-    levels, lanes = (_summed(usable, name) for name in ("levels", "lanes"))
+    levels, lanes, oracles = (_summed(usable, name) for name in ("levels", "lanes", "oracles"))
     rows, shared = totals["rows"], lanes[Lane.SHARED]
     return [
         ("isolation", f"level {_levels(levels, rows)}; required: {config.require}"),
+        ("tests", f"{share(oracles[Oracle.OUTSIDE], rows)} of verdicts are from a process that no program enters"),
         ("lane", f"{config.lane}; {share(shared, rows)} of verdicts are from processes that programs shared"),
         ("completions that were not run", f"{share(rows - totals['programs_run'], rows)} of {rows:,}: {_EQUAL}"),
         (

@@ -145,3 +145,14 @@ def test_failed_cells_have_a_table_with_each_error_once():
         ("llama · full · C1 · seed 42; llama · full · C3 · seed 42", "a"),
         ("llama · full · C2 · seed 42", "b"),
     ]
+
+
+def test_pass_at_1_of_a_part_of_the_tests_stands_below_that_of_all_tests():
+    subset = scores() + [score("llama", "base", name, "pass@1 base", 0.9) for name in PERTURBATIONS]
+    clean, perturbed = (table(f"pass@1 {name} on minicode (%)", subset) for name in ("clean", "perturbed"))
+    assert clean.stub == ("model", "tests") and perturbed.stub == ("perturbation", "model", "tests")
+    assert cells(clean, "llama", "all")["base"].text == "87.5"
+    assert cells(clean, "llama", "base")["base"].text == "90.0"
+    assert cells(perturbed, "C", "llama", "base")["base"].text == "90.0"
+    assert cells(table("llama on minicode", subset), "base")["pass@1 base (%) clean"].text == "90.0"
+    assert "only the part base" in clean.caption

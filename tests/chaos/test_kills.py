@@ -162,7 +162,7 @@ def test_every_artefact_of_nano_belongs_to_a_part():
     parts = parts_of(NANO, ("name=other", "checkpoint_every=3"))
     stages = sorted(name.split("/")[0] for part in parts.parts for name in part.artefacts)
     two = ["completions", "results"]
-    sets = [*2 * ["source_rows", "training_set", "test_set"], "perturbed_rows"]
+    sets = [*2 * ["source_rows", "training_set", "test_set"], "perturbed_rows", "references"]
     assert stages == sorted(["base_model", "model", *sets, *4 * two])
     assert (parts.name, parts.interval) == ("other", 3)
 

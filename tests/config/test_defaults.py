@@ -119,7 +119,7 @@ def test_no_option_writes_the_default_of_a_config_key_or_a_record():
         (models.LoraConfig, LoraSettings, 6),
         (models.ModelConfig, ModelRef, 4),
         (schema.EvaluationConfig, Decoding, 4),
-        (schema.ExecutionConfig, Sandbox, 2),
+        (schema.ExecutionConfig, Sandbox, 3),
         (schema.RecoveryConfig, Recovery, 3),
         (schema.TrainingSetConfig, Choice, 4),
     ],

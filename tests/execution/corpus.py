@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from raysweep.programs import Level, Limits, Outcome, Program
+from raysweep.execution.oracle import oracle_of
+from raysweep.programs import Level, Limits, Oracle, Outcome, Program
 
 FOLDER = Path(__file__).with_name("hostile")
 GROUPS = 24  # at least
@@ -18,6 +19,7 @@ LIBC = (
     'type("Library", (), {"_handle": 0, "__getattr__":'
     ' lambda self, name: __import__("ctypes").CFUNCTYPE(__import__("ctypes").c_int)((name, self))})()'
 )
+KEYS = {"id", "text", "tests", "outcomes", "guarded_below", "dangerous", "timeout", "memory_mib", "oracle"}
 WITNESS = """
 import builtins, collections, decimal, gc, itertools, json, math, os, random, re, signal, sys, threading, time, warnings
 
@@ -76,8 +78,17 @@ class Entry:
         return Outcome.PASSED in self.outcomes
 
     def held(self, level: Level) -> bool:
-        """Whether a level holds the program off."""
-        return self.below is not None and level >= self.below
+        """Whether a level holds the program off. No level does what only tests outside of its process do."""
+        return level >= (self.below or Level.LIMITS) and (self.below is not None or self.is_outside)
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether its tests run in another process."""
+        return (self.program.oracle or oracle_of(self.program.tests)) is Oracle.OUTSIDE
+
+    def inside(self) -> Entry:
+        """The same program, its tests in its own process."""
+        return replace(self, program=replace(self.program, oracle=Oracle.INSIDE))
 
     def right(self, outcome: Outcome) -> bool:
         return outcome in self.outcomes
@@ -95,7 +106,17 @@ def witnesses(number: int) -> list[Program]:
 
 
 def _entry(group: str, given: dict[str, Any], places: Mapping[str, str]) -> Entry:
-    unknown = given.keys() - {"id", "text", "tests", "outcomes", "guarded_below", "dangerous", "timeout", "memory_mib"}
+    unknown = given.keys() - {
+        "id",
+        "text",
+        "tests",
+        "outcomes",
+        "guarded_below",
+        "dangerous",
+        "timeout",
+        "memory_mib",
+        "oracle",
+    }
     assert not unknown, f"{given['id']}: {unknown}"
     text, tests = given["text"], given.get("tests", SQUARE)
     if tests == SQUARE and not any(mark in text for mark in ("def square", "square =", "class square")):
@@ -103,10 +124,11 @@ def _entry(group: str, given: dict[str, Any], places: Mapping[str, str]) -> Entr
     for name, value in {**places, "libc": LIBC}.items():
         text = text.replace(f"@{name}@", value)
     below = given.get("guarded_below", "limits")
+    oracle = Oracle(given["oracle"]) if "oracle" in given else None
     return Entry(
         given["id"],
         group,
-        Program(f"{text}# {given['id']}\n" if text.endswith("\n") else text, tests),
+        Program(f"{text}# {given['id']}\n" if text.endswith("\n") else text, tests, oracle=oracle),
         Limits(timeout=given.get("timeout", 2.0), memory_mib=given.get("memory_mib", 512)),
         frozenset(map(Outcome, given["outcomes"])),
         None if below == "never" else Level(below),

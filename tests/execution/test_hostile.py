@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+import yaml
 
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox, Verdict
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.slow
 SETTINGS = {
     "best, strict lane": (Lane.STRICT, ()),
     "best, shared lane": (Lane.SHARED, ()),
+    "best, tests inside": (Lane.STRICT, ()),
     "without namespaces": (Lane.STRICT, ("namespaces",)),
     "without namespaces and Landlock": (Lane.STRICT, ("namespaces", "landlock")),
     "without namespaces and seccomp": (Lane.STRICT, ("namespaces", "seccomp")),
@@ -28,6 +30,9 @@ LAYERED = {"forks", "threads", "memory", "exits", "daemons", "signals", "descrip
     "honest",
 }
 """Groups that depend on the layers: the others happen inside of the interpreter, at every level alike."""
+
+OUTSIDE_ONLY = {*yaml.safe_load((corpus.FOLDER / "outside.yaml").read_text())} - {"honest"}
+"""Groups that attack what exists only where tests run in another process."""
 
 
 @dataclass
@@ -56,6 +61,8 @@ def record(request) -> Record:
     sandbox = Sandbox(lane, Level.LIMITS)
     with World() as world, survivors() as left, Executor(2, sandbox, without=without) as executor:
         entries = [one for one in corpus.load(world.places) if not without or one.group in LAYERED]
+        if "inside" in request.param:
+            entries = [one.inside() for one in entries if one.group not in OUTSIDE_ONLY]
         made = Record(executor.level(), entries)
         world.effects()
         run(executor, made, made.held())

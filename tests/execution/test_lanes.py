@@ -7,8 +7,8 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.execution import execute, slot
 from raysweep.execution.pool import Executor
-from raysweep.execution.python import zygote
-from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
+from raysweep.execution.python import lanes
+from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox
 
 LIMITS = Limits(timeout=2)
 CHECK = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(3) == 9\ncheck(square)"
@@ -38,10 +38,6 @@ def outcomes(executor: Executor, *programs: Program) -> list[str]:
         ("def helper(x): return -x\ndef f(x): return helper(x)", "assert f(helper(1)) == 1"),
         ("from typing import List\ndef f(x: List[int]): return x", "x: List[int] = [1]\nassert f(x) is x"),
         ("import math\ndef f(x): return math.pi * x", "import math\nassert abs(f(2) - 2 * math.pi) < 1e-9"),
-        (
-            "class P:\n    def __init__(self, x): self.x = x\n    def __eq__(self, o): return self.x == o.x",
-            "assert P(1) == P(1)",
-        ),
         ("def f(x):\n    x.append(1)\n    return x", "a = []\nassert f(a) is a and a == [1]"),
         (
             "counter = 0\ndef f():\n    global counter\n    counter += 1\n    return counter",
@@ -51,6 +47,12 @@ def outcomes(executor: Executor, *programs: Program) -> list[str]:
 )
 def test_honest_programs_pass(executor, text, tests):
     assert outcomes(executor, Program(text, tests)) == [Outcome.PASSED]
+
+
+def test_objects_that_compare_by_a_method_of_their_own_are_for_tests_inside(executor):
+    text = "class P:\n    def __init__(self, x): self.x = x\n    def __eq__(self, o): return self.x == o.x"
+    assert outcomes(executor, Program(text, SAME, oracle=Oracle.INSIDE)) == [Outcome.PASSED]
+    assert outcomes(executor, Program(text, SAME)) == [Outcome.FAILED]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_shared_verdicts_are_audited_and_the_strict_lane_counts(monkeypatch):
     audited = [verdict for verdict in verdicts if verdict.audit]
     assert 1 <= len(audited) <= 60  # 15 are to be expected
     assert {verdict.audit for verdict in audited} == {"same"}
-    assert zygote.AUDITED == 100
+    assert lanes.AUDITED == 100
 
 
 def test_tests_that_cannot_be_compiled_are_a_harness_error():
@@ -245,3 +247,23 @@ def test_namespaces_that_can_be_made_but_not_used_are_left_out_whole(monkeypatch
         assert executor.level() <= Level.FILTERED
         assert "uid_map" in executor.missing_layers()["namespaces"]
         assert executor.run([Program(GOOD, CHECK)], LIMITS)[0].outcome is Outcome.PASSED
+
+
+PARTS = """\
+PARTS_PASSED = []
+def check(candidate):
+    assert candidate(2) == 4
+    PARTS_PASSED.append("base")
+    assert candidate(3) == 9
+    PARTS_PASSED.append("plus")
+check(square)
+"""
+
+
+def test_the_parts_that_passed_are_told_also_of_a_program_that_fails(executor):
+    texts = [GOOD, WRONG, "def square(x):\n    return 5", "def square(x):\n    return x * x if x < 3 else x.y"]
+    forged = "PARTS_PASSED = ['base']\ndef square(x):\n    return 5"
+    programs = [Program(text, PARTS) for text in (*texts, forged)]
+    verdicts = executor.run([*programs, Program(GOOD, CHECK), Program(forged, CHECK)], LIMITS)
+    assert [verdict.parts for verdict in verdicts] == ["base,plus", "base", "", "base", "", "", ""]
+    assert [verdict.outcome for verdict in verdicts[:4]] == ["passed", "failed", "failed", "exception"]

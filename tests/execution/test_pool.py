@@ -97,9 +97,9 @@ def test_other_languages_are_refused():
 
 def test_a_language_is_a_module_that_serves_a_slots_process(monkeypatch, tmp_path):
     (tmp_path / "reversed_python.py").write_text(
-        "from raysweep.execution.python import start, zygote\n"
+        "from raysweep.execution.python import lanes, start\n"
         "def main():\n"
-        "    item = zygote.ProgramItem\n"
+        "    item = lanes.ProgramItem\n"
         "    item.__new__ = lambda cls, *fields: tuple.__new__(cls, [fields[0], fields[1][::-1], *fields[2:]])\n"
         "    start.main()\n"
     )

@@ -98,3 +98,20 @@ def test_one_draw_keeps_its_numbers_digit_for_digit():
     values = list(by_problem(one, 1).values())
     assert measured.value == pass_rate(one, 1).value
     assert (measured.low, measured.high) == mean_interval(values)
+
+
+def test_a_part_of_the_tests_has_a_rate_of_its_own_beside_the_whole():
+    fails, passes, error = Outcome.FAILED, Outcome.PASSED, Outcome.HARNESS_ERROR
+    rows = [
+        Result("a", 0, passes, "", "", 0.0, ""),  # the whole tests passed, so each part did
+        Result("b", 0, fails, "", "", 0.0, "", parts="base"),
+        Result("c", 0, fails, "", "", 0.0, ""),
+        Result("d", 0, error, "", "", 0.0, ""),
+    ]
+    cell = CellLabels("m", "none", "base", 42)
+    whole, base = PassAtK((1,)).measure(Evaluation("p", "clean", tuple(rows), parts=("base", "plus")), cell)
+    assert (whole.metric, whole.value, whole.n) == ("pass@1", pytest.approx(1 / 3), 3)
+    assert (base.metric, base.value, base.n) == ("pass@1 base", pytest.approx(2 / 3), 3)
+    assert base.note == whole.note
+    (alone,) = PassAtK((1,)).measure(Evaluation("p", "clean", tuple(rows)), cell)
+    assert alone == whole

@@ -19,10 +19,10 @@ from raysweep.pipeline import make, make_cell
 from raysweep.planning.missing import missing
 from raysweep.planning.plan import CellPlan
 from raysweep.planning.planner import build_plan
-from raysweep.programs import Outcome, Program, Verdict
-from raysweep.records import Completion, ReferenceTime, Result
+from raysweep.programs import Oracle, Outcome, Program, Verdict
+from raysweep.records import Completion, ReferenceRun, Result
 from raysweep.stages.judging import SMALLEST_BLOCK
-from raysweep.stages.reference_times import limits_of
+from raysweep.stages.references import settings_of
 from raysweep.storage.store import Store
 
 
@@ -64,6 +64,9 @@ class ToldStages(LocalStages):
             yield BatchOutput(at, [self.verdict] * len(batch.programs))
 
 
+PASSED = Verdict(Outcome.PASSED, "", "", 0.1, 3.0, "strong", "strict", "outside")
+
+
 def problem(n: int, solution: str) -> dict[str, str]:
     return {
         "task_id": f"T/{n}",
@@ -100,6 +103,9 @@ def store(tmp_path) -> Store:
 
 def judged(plan: CellPlan, store: Store, stages: LocalStages) -> list[Result]:
     context = Context(store.root, "s", 0, Recovery(retries=0))
+    references = [plan.pairs[0].references]
+    if missing(references, store):  # not by the stages under test
+        make(references, Work(store, ToldStages(PASSED), ProgressFile(store.progress("s"), "references"), context))
     make(plan.artefacts, Work(store, stages, ProgressFile(store.progress("s"), "cell"), context))
     return store.rows(plan.pairs[0].results, Result)
 
@@ -130,7 +136,7 @@ def test_blocks_made_from_another_reference_solution_are_left_alone(tmp_path, st
     assert [row.outcome for row in judged(right, store, LocalStages())] == ["passed"] * 3
 
 
-STRONG = Verdict(Outcome.FAILED, "AssertionError", "", 2.0, 3.0, "strong", "shared", "same")
+STRONG = Verdict(Outcome.FAILED, "AssertionError", "", 2.0, 3.0, "strong", "shared", "outside", "same")
 SOLUTIONS = [f"    return x + {n}\n" for n in range(5)]
 
 
@@ -154,6 +160,7 @@ def test_equal_programs_of_another_sweep_are_not_run_again(tmp_path, store):
         "programs_resumed": 0,
         "level": "strong",
         "levels": {"strong": 12},
+        "oracles": {"outside": 12},
         "lanes": {"shared": 12},
         "near_limit": 12,
         "audited": 12,
@@ -199,8 +206,10 @@ def test_limits_follow_the_reference_solutions_time(tmp_path, store):
     stages = ToldStages(dataclasses.replace(STRONG, outcome=Outcome.PASSED, seconds=0.6))
     make_cell(plan, context, stages)
     [pair] = plan.pairs
-    assert pair.times is not None and stages.limits == {6.0, 3.0}
-    assert {(row.seconds, row.timeout) for row in store.rows(pair.times.node, ReferenceTime)} == {(0.6, 3.0)}
-    assert limits_of(pair, store)("T/1").timeout == 3 and limits_of(pair, store)("no reference").timeout == 6
-    without = plan_of(tmp_path / "p.jsonl", SOLUTIONS, timeout=6)
+    assert stages.limits == {6.0, 3.0}
+    assert {(row.seconds, row.timeout) for row in store.rows(pair.references.node, ReferenceRun)} == {(0.6, 3.0)}
+    settings, program = settings_of(pair, store), Program("def f(): pass", "assert f() is None")
+    assert settings("T/1", program) == (Oracle.OUTSIDE, dataclasses.replace(pair.limits, timeout=3.0))
+    assert settings("no reference", program)[1].timeout == 6
+    without = plan_of(tmp_path / "p.jsonl", SOLUTIONS, reference_factor=None, timeout=6)
     assert without.pairs[0].results.key != pair.results.key

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from raysweep.programs import Lane, Level, Limits, Outcome, Sandbox, Verdict
+from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Sandbox, Verdict
 from raysweep.storage import verdicts
 from raysweep.storage.files import Files
 from raysweep.storage.verdicts import Question, VerdictCache, serves
@@ -17,11 +17,13 @@ from tests.storage.object_store import ACCOUNT, served
 
 LIMITS = Limits(timeout=3)
 ANY = Sandbox(Lane.SHARED, Level.LIMITS)
-STRONG = Verdict(Outcome.FAILED, "AssertionError: 1 != 2", "warning: ü", 0.25, 3.0, "strong", "strict", "same")
+STRONG = Verdict(
+    Outcome.FAILED, "AssertionError: 1 != 2", "warning: ü", 0.25, 3.0, "strong", "strict", "outside", "same"
+)
 
 
 def question(n: int, limits: Limits = LIMITS) -> Question:
-    return Question(hashlib.sha256(str(n).encode()).hexdigest(), limits)
+    return Question(hashlib.sha256(str(n).encode()).hexdigest(), limits, Oracle.OUTSIDE)
 
 
 @pytest.fixture
@@ -70,8 +72,16 @@ def test_other_limits_or_another_interpreter_have_other_verdicts(files):
 )
 def test_a_verdict_serves_where_its_level_and_lane_are_good_enough(level, lane, sandbox, good, files):
     verdict = dataclasses.replace(STRONG, level=level, lane=lane)
-    assert serves(verdict, sandbox) is good
+    assert serves(verdict, Oracle.OUTSIDE, sandbox) is good
     assert bool(cache_with(files, {question(1): verdict}).find([question(1)], sandbox)) is good
+
+
+@pytest.mark.parametrize("oracle", ["inside", ""])
+def test_a_verdict_of_another_oracle_or_of_none_does_not_serve(oracle, files):
+    other = dataclasses.replace(STRONG, oracle=oracle)
+    assert not serves(other, Oracle.OUTSIDE, Sandbox())
+    cache_with(files, {question(1): other})
+    assert cache_with(files, {}).find([question(1)], Sandbox()) == {}
 
 
 def test_a_better_verdict_is_stored_beside_one_that_was_not_good_enough(files):

@@ -142,7 +142,10 @@ def test_settings_state_strengths_rates_data_and_limits():
     assert texts["compat"].startswith("recode") and texts["limit"] == "the first 5 problems of every set"
     assert texts["training rows"] == "minicode, part finetuning, rows 64, world 7"
     assert texts["problems"] == "minicode, split validation, count 6, world 7"
-    assert texts["limits of a program on minicode"].startswith("1 s of effective time, 20 times that in all, 300 MiB")
+    limits = (
+        "1 s of effective time, or 4 times its reference solution's time if that is less, 20 times that in all, 300"
+    )
+    assert texts["limits of a program on minicode"].startswith(limits)
     assert len(texts) == len(lines)
 
 

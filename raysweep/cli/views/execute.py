@@ -27,13 +27,18 @@ def print_sample_scores(scores: SampleScores, as_json: bool) -> None:
 
 
 def scores_json(scores: SampleScores) -> dict[str, Any]:
-    """Return the scores as JSON: pass@k by name, with 95 % intervals by the same names, null if undefined."""
+    """Return the scores as JSON: pass@k by name, with 95 % intervals by the same names, null if undefined.
+
+    The rate of a part of the tests stands beside that of all tests: ``pass@1 base``.
+    """
     values = dataclasses.asdict(scores)
     values["repeated_share"] = scores.repeated_share
-    values["pass_at_k"] = {f"pass@{k}": _number(rate.value) for k, rate in scores.pass_at_k.items()}
+    rates = _rates(scores)
+    values["pass_at_k"] = {name: _number(rate.value) for name, rate in rates.items()}
     values["interval_95"] = {
-        f"pass@{k}": {"low": _number(rate.low), "high": _number(rate.high)} for k, rate in scores.pass_at_k.items()
+        name: {"low": _number(rate.low), "high": _number(rate.high)} for name, rate in rates.items()
     }
+    del values["parts"]
     return values
 
 
@@ -52,14 +57,23 @@ def score_lines(scores: SampleScores) -> list[str]:
     if scores.missing:
         shown = ", ".join(scores.missing[:5]) + (", ..." if len(scores.missing) > 5 else "")
         lines.append(f"no sample for {count(len(scores.missing), 'task')}, left out: {shown}")
-    return lines + [f"pass@{k}: {_shown(rate)}" for k, rate in scores.pass_at_k.items()]
+    return lines + [f"{name}: {_shown(rate)}" for name, rate in _rates(scores).items()]
+
+
+def _rates(scores: SampleScores) -> dict[str, SampleRate]:
+    """Return pass@k by name; each k of all tests is followed by that of the parts, where tests have parts."""
+    rates = {}
+    for k, rate in scores.pass_at_k.items():
+        rates[f"pass@{k}"] = rate
+        rates |= {f"pass@{k} {part}": by_k[k] for part, by_k in scores.parts.items()}
+    return rates
 
 
 def _sandbox_lines(scores: SampleScores) -> list[str]:
     lines = []
     if scores.levels:
         levels = ", ".join(scores.levels) if len(scores.levels) == 1 else _counts(scores.levels)
-        lines.append(f"isolation: {levels}; lanes: {_counts(scores.lanes)}")
+        lines.append(f"isolation: {levels}; lanes: {_counts(scores.lanes)}; tests: {_counts(scores.oracles)}")
     if scores.audited:
         differences = f"{scores.audit_differences:,} of them differ" if scores.audit_differences else "none differs"
         lines.append(f"audit: {count(scores.audited, 'shared verdict')} checked in the strict lane, {differences}")

@@ -8,6 +8,7 @@ Only a slot's process uses these modules, except cleanup.py and process_tree.py,
     kernel.py        makes system calls that Python has no functions for
     box.py           holds a program's files and output, checks their size, and empties them afterwards
     watch.py         waits for a process, reads its reports, and kills it when it exceeds its time
+    keeper.py        ends a slot's processes when its owner is gone, or when a judge works too long
     process_tree.py  finds, measures and kills all processes below a process
     cleanup.py       removes folders of any depth and mode
 """

@@ -1,6 +1,6 @@
 """System calls that Python has no functions for, made through ctypes. Each raises OSError with the call's name.
 
-Only the slot's process uses this module; programs can't reach it (python/guards.py).
+Only the slot's process uses this module; programs can't reach it (python/inside/guards.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _FLAGS_OFFSET, _IMMUTABLE_TYPE = 168, 1 << 8  # PyTypeObject.tp_flags on 64 bits, Py_TPFLAGS_IMMUTABLETYPE
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_PYTHON, _OBJECT = ctypes.pythonapi, ctypes.py_object  # kept here, since python/guards.py removes them from ctypes
+_PYTHON, _OBJECT = ctypes.pythonapi, ctypes.py_object  # kept here, since inside/guards.py removes them from ctypes
 _LIBC_WITH_GIL = ctypes.PyDLL(None, use_errno=True)
 
 
@@ -73,6 +73,11 @@ def drop_capabilities() -> None:
     """Give up every capability of this process."""
     header = ctypes.byref(_CAPABILITY_HEADER)
     _checked("capset", _LIBC.syscall(_CAPSET[MACHINE], header, ctypes.byref(_NO_CAPABILITIES)))
+
+
+def current_core() -> int:
+    """Return the number of the core that this thread runs on."""
+    return int(_checked("sched_getcpu", _LIBC_WITH_GIL.sched_getcpu()))
 
 
 def call(name: str, number: int, *arguments: object) -> int:

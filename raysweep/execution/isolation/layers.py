@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,8 +58,7 @@ class Layers:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         if self.rules is not None:
             landlock.restrict(self.rules)
-        if self.namespaces:
-            kernel.drop_capabilities()
+        kernel.drop_capabilities()
         if self.filter is not None:
             seccomp.install(self.filter, pid)
 
@@ -124,22 +124,45 @@ def mount_empty_disk(box: str) -> None:
     kernel.mount("tmpfs", box, restricted, f"size={BOX_MIB}m,nr_inodes={BOX_FILES},mode=700")
 
 
-def prepare_filters(layers: Layers, folder: str, packages: list[str], without: Collection[str]) -> None:
-    """Make Landlock's rules and seccomp's filter; where that fails, keep the reason in `layers.missing`."""
+def enter_judges_namespaces(without: Collection[str]) -> None:
+    """Move a judge away from network and shared memory, as far as this machine allows it.
+
+    It needs no process namespace: it is not in the one of the programs, which can't see it.
+    """
+    if "namespaces" in without:
+        return
+    flags = kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+    try:
+        kernel.unshare(flags)
+    except OSError:
+        with suppress(OSError):
+            kernel.unshare(flags | kernel.CLONE_NEWUSER)
+
+
+def prepare_filters(
+    layers: Layers, writable: list[str], packages: list[str], without: Collection[str], *, judge: bool = False
+) -> None:
+    """Make Landlock's rules and seccomp's filter; where that fails, keep the reason in `layers.missing`.
+
+    Args:
+        layers: get the rules and the filter.
+        writable: folders that may be written, beside /dev/null.
+        packages: folders of installed packages.
+        without: layers to leave out.
+        judge: for a judge, which passes descriptors to the launcher.
+    """
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     try:
         if "landlock" in without:
             raise OSError(0, "switched off")
-        # A disk is mounted anew for each program, so the rule names the folder around it. A plain box must stay there.
-        box = folder if layers.own_disk else layers.box
-        layers.rules = landlock.ruleset(*_readable(packages, layers.namespaces), [box, "/dev/null"])
+        layers.rules = landlock.ruleset(*_readable(packages, layers.namespaces), [*writable, "/dev/null"])
     except OSError as error:
         layers.missing["landlock"] = str(error.strerror)
     try:
         if "seccomp" in without:
             raise OSError(0, "switched off")
-        layers.filter = seccomp.program(layers.own_disk and layers.read_only)
+        layers.filter = seccomp.program(layers.own_disk and layers.read_only, passes_descriptors=judge)
     except OSError as error:
         layers.missing["seccomp"] = str(error.strerror)
 

@@ -77,11 +77,15 @@ _ALLOWED_BY_VALUE = {
 }
 
 
-def program(read_only: bool) -> ctypes.Array[ctypes.c_char]:
+_ALLOWED_FOR_JUDGES = {"sendmsg": (46, 211)}
+
+
+def program(read_only: bool, passes_descriptors: bool = False) -> ctypes.Array[ctypes.c_char]:
     """Return the filter's instructions for this machine, for `install`.
 
     Args:
         read_only: everything outside the box is mounted read-only, so calls that change modes and times are allowed.
+        passes_descriptors: the process may send descriptors through its sockets, as a judge does.
 
     Raises:
         OSError: there is no table of system calls for this machine.
@@ -90,7 +94,8 @@ def program(read_only: bool) -> ctypes.Array[ctypes.c_char]:
         raise OSError(0, f"seccomp: no table of system calls for {kernel.MACHINE}")
     column = list(_ARCHES).index(kernel.MACHINE)
     leaves: dict[int, list[bytes]] = {}
-    for numbers in (_ALLOWED_CALLS | (_ALLOWED_IF_READ_ONLY if read_only else {})).values():
+    more = (_ALLOWED_IF_READ_ONLY if read_only else {}) | (_ALLOWED_FOR_JUDGES if passes_descriptors else {})
+    for numbers in (_ALLOWED_CALLS | more).values():
         leaves[numbers[column]] = [_step(_RETURN, _ALLOW)]
     for numbers, argument, values in _ALLOWED_BY_VALUE.values():
         leaves[numbers[column]] = _one_of(argument, values)

@@ -16,11 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from raysweep.execution.board import Board
 from raysweep.programs import Outcome
 
 FIRST_CHECK_SECONDS, CHECK_SECONDS = 0.02, 0.05  # until the first check of limits, and between later ones
 POLL_SECONDS = 0.001  # between two checks for the end of a process that has no pidfd
-HEADER_BYTES = 16 + 4  # before a report: nonce, length
+LENGTH_BYTES, NONCE_BYTES = 4, 16  # before and after a report
 MAX_REPORT_BYTES = 64 * 2**10
 OutcomeAndDetail = tuple[str, str]
 """A `raysweep.programs.Outcome`, and one line about it."""
@@ -34,6 +35,7 @@ class ProgramReport(NamedTuple):
     outcome: str
     detail: str
     seconds: float  # of CPU
+    parts: str = ""  # of the tests that passed, comma separated
 
 
 class ProcessEnd(NamedTuple):
@@ -65,17 +67,21 @@ class ReportPipe:
     def new_reports(self) -> list[ProgramReport]:
         """Return the reports that are complete since the last call."""
         reports = []
-        while len(self._data) >= HEADER_BYTES and not self._broken:
-            size = int.from_bytes(self._data[16:HEADER_BYTES], "big")
-            if self._data[:16] != self._nonce or size > MAX_REPORT_BYTES:
+        while len(self._data) >= LENGTH_BYTES and not self._broken:
+            size = int.from_bytes(self._data[:LENGTH_BYTES], "big")
+            end = LENGTH_BYTES + size
+            if size > MAX_REPORT_BYTES:
                 self._broken = True
                 break
-            if len(self._data) < HEADER_BYTES + size:
+            if len(self._data) < end + NONCE_BYTES:
                 break
-            text = self._data[HEADER_BYTES : HEADER_BYTES + size].decode("utf-8", "replace")
-            number, outcome, seconds, detail = text.split("\n", 3)
-            reports.append(ProgramReport(int(number), outcome, detail, float(seconds)))
-            del self._data[: HEADER_BYTES + size]
+            if self._data[end : end + NONCE_BYTES] != self._nonce:
+                self._broken = True
+                break
+            text = self._data[LENGTH_BYTES:end].decode("utf-8", "replace")
+            number, outcome, seconds, parts, detail = text.split("\n", 4)
+            reports.append(ProgramReport(int(number), outcome, detail, float(seconds), parts))
+            del self._data[: end + NONCE_BYTES]
         return reports
 
 
@@ -117,33 +123,46 @@ class Watch:
 
     Args:
         pid: the forked process.
-        reports: the pipe to which it writes reports.
-        requests: the descriptor of requests; when the slot closes it, `wait` raises EOFError.
+        requests: a descriptor; when the other side closes it, `wait` raises EOFError.
         check_box: returns outcome and detail if a limit of the box is exceeded (`Box.exceeded_limit`).
-        several: the process runs several programs, one after another; each report starts the time of the next.
+        several: the process runs several programs, one after another; each one's end starts the time of the next.
+        reports: the pipe to which the process writes a report at each program's end, if it has one.
+        board: where a judge outside the process writes which program it judges, if there is one. While it is the
+            judge's turn, the program's time stands still.
+        stoppable: a message on `requests` asks to kill the process. It is left there.
+        cores: those that the process may use once it has turned out not to be quick; until then it stays where it is.
     """
 
     def __init__(
         self,
         pid: int,
-        reports: ReportPipe,
         requests: int,
         check_box: Callable[[], OutcomeAndDetail | None],
         several: bool,
+        *,
+        reports: ReportPipe | None = None,
+        board: Board | None = None,
+        stoppable: bool = False,
+        cores: set[int] | None = None,
     ) -> None:
-        self.pid, self.reports, self._check_box = pid, reports, check_box
+        self.pid, self._reports, self._board, self._check_box = pid, reports, board, check_box
         self._several = several
         self._exit = ExitWaiter(pid)
         self._requests = requests
         self._poll = select.poll()
         if self._exit.descriptor is not None:
             self._poll.register(self._exit.descriptor, select.POLLIN)
-        self._poll.register(reports.descriptor, select.POLLIN)
-        self._poll.register(requests, 0)  # reports only that it was closed
+        if reports is not None:
+            self._poll.register(reports.descriptor, select.POLLIN)
+        self._poll.register(requests, select.POLLIN if stoppable else 0)  # 0: reports only that it was closed
+        self._is_asked_to_stop = False
+        self._cores = cores
         # A program starts at `_program_start` with the waiting and the CPU time that the process had by then.
         self._process_start = self._program_start = time.monotonic()
         self._waiting_before = self._cpu_before = self._largest_waiting = 0.0
         self._measured = 0.0  # effective seconds at the last check: the final figure is not below it
+        self._first_program = board.programs() + 1 if board else 0
+        self._programs_done = 0
         self.reported: list[ProgramReport] = []
 
     def wait(self, limits: Callable[[int], tuple[float, float]]) -> ProcessEnd:
@@ -160,12 +179,18 @@ class Watch:
         pause = FIRST_CHECK_SECONDS
         while not stopped and not self._read_reports(pause):
             pause = CHECK_SECONDS
-            stopped = self._exceeded_time(*limits(len(self.reported))) or self._check_box()
-        if stopped:
+            if self._cores is not None:
+                with suppress(OSError):
+                    os.sched_setaffinity(self.pid, self._cores)
+                self._cores = None
+            self._look_at_board()
+            stopped = self._exceeded_time(*limits(self._programs_done)) or self._check_box()
+        if stopped or self._is_asked_to_stop:
             os.kill(self.pid, signal.SIGKILL)
             while not self._exit.wait(CHECK_SECONDS):
                 pass
-        wall = time.monotonic() - self._program_start
+        self._look_at_board()
+        wall = self._wall()
         waiting = self._waiting() - self._waiting_before if wall > FIRST_CHECK_SECONDS else 0.0
         self._drain()
         self._exit.close()
@@ -179,37 +204,57 @@ class Watch:
         until = time.monotonic() + seconds
         must_poll = self._exit.descriptor is None
         while (left := until - time.monotonic()) > 0:
-            for descriptor, _ in self._poll.poll(1000 * (min(left, POLL_SECONDS) if must_poll else left)):
+            for descriptor, event in self._poll.poll(1000 * (min(left, POLL_SECONDS) if must_poll else left)):
                 if descriptor == self._exit.descriptor:
                     return True
                 if descriptor == self._requests:
-                    raise EOFError
-                if not self.reports.read():
+                    if not event & select.POLLIN:
+                        raise EOFError
+                    self._is_asked_to_stop = True
+                    return True
+                if self._reports is None:
+                    continue
+                if not self._reports.read():
                     self._poll.unregister(descriptor)
-                elif new := self.reports.new_reports():
+                elif new := self._reports.new_reports():
                     self.reported += new
                     if self._several:
-                        self._start_next_program()
+                        self._start_next_program(len(self.reported))
             if must_poll and self._exit.has_ended():
                 return True
         return False
 
-    def _start_next_program(self) -> None:
-        """Measure from now on for the next program, since one has been reported."""
+    def _look_at_board(self) -> None:
+        """Notice that the judge has begun further programs."""
+        if self._board is not None and self._several:
+            done = max(0, self._board.programs() - self._first_program)
+            if done > self._programs_done:
+                self._start_next_program(done)
+
+    def _start_next_program(self, done: int) -> None:
+        """Measure from now on for the next program, since `done` programs have ended."""
+        self._programs_done = done
         if (now := time.monotonic()) - self._process_start > FIRST_CHECK_SECONDS:
             self._waiting_before, self._cpu_before = self._waiting(), self._cpu()
         self._program_start, self._measured = now, 0.0
 
     def _drain(self) -> None:
         """Read the reports that are still in the pipe."""
-        while self.reports.read():
-            if not select.select([self.reports.descriptor], [], [], 0)[0]:
+        if self._reports is None:
+            return
+        while self._reports.read():
+            if not select.select([self._reports.descriptor], [], [], 0)[0]:
                 break
-        self.reported += self.reports.new_reports()
+        self.reported += self._reports.new_reports()
+
+    def _wall(self) -> float:
+        """Return the seconds since the program's start, without those that its judge needed."""
+        judges = self._board.judge_seconds() if self._board is not None else 0.0
+        return max(0.0, time.monotonic() - self._program_start - judges)
 
     def _exceeded_time(self, seconds: float, wall_seconds: float) -> OutcomeAndDetail | None:
         """Return outcome and detail if the program exceeds its effective time or its wall time."""
-        wall, effective = time.monotonic() - self._program_start, self._cpu() - self._cpu_before
+        wall, effective = self._wall(), self._cpu() - self._cpu_before
         if wall > wall_seconds:
             return Outcome.TIMEOUT, f"more than {wall_seconds:g} s of wall time"
         if effective <= seconds < wall and _KERNEL_COUNTS_WAITING and not self._is_runnable():

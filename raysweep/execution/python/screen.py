@@ -56,6 +56,11 @@ def code_objects(code: CodeType) -> Iterator[CodeType]:
         yield part
 
 
+def stored_names(code: CodeType) -> set[str]:
+    """Return the names that the top-level code of a module may bind."""
+    return {step.argval for step in dis.get_instructions(code) if step.opname in ("STORE_NAME", "STORE_GLOBAL")}
+
+
 def sets_attributes(code: CodeType) -> bool:
     """Return True if code may set attributes of its arguments, directly or through `__init__`."""
     return bool(set(code.co_code[::2]) & harmless.SET_ATTRIBUTE) or "__init__" in code.co_names

@@ -1,8 +1,9 @@
-"""Starts a slot's process: isolation, imports that programs share, guards; then the zygote answers requests.
+"""Starts a slot's processes, each isolated before it does anything else.
 
-slot.py runs it in a clean interpreter as ``python -s -P -S -B -c ... FOLDER SETTINGS``. It becomes two processes: the
-zygote (zygote.py) inside the namespaces, and outside of them the keeper, which kills the zygote when the slot's owner
-is gone and removes the folder.
+slot.py runs it in a clean interpreter as ``python -s -P -S -B -c ... FOLDER SETTINGS``. It becomes the keeper, which
+ends the others when the slot's owner is gone or a judge works too long, and removes the folder. Its forks are, for
+tests outside the program's process, a judge and a launcher that forks the programs (outside/); for tests inside it, a
+zygote that does both (inside/).
 """
 
 from __future__ import annotations
@@ -15,108 +16,188 @@ import importlib.util
 import json
 import os
 import random
+import resource
 import signal
+import socket
 import sys
 import types
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from raysweep.execution.board import Board
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.box import Box
 from raysweep.execution.isolation.cleanup import remove_folder
-from raysweep.execution.isolation.layers import Layers, enter_namespaces, limit_resources, prepare_filters, verify
-from raysweep.execution.isolation.watch import ExitWaiter
+from raysweep.execution.isolation.keeper import Keeper
+from raysweep.execution.isolation.layers import (
+    Layers,
+    enter_judges_namespaces,
+    enter_namespaces,
+    limit_resources,
+    lower_limit,
+    prepare_filters,
+    verify,
+)
 from raysweep.execution.messages import write_frame
-from raysweep.execution.python.zygote import ANSWERS, REQUESTS, Harness, Zygote
+from raysweep.execution.python.forks import Forks, address_space
+from raysweep.execution.python.lanes import ANSWERS, REQUESTS
+from raysweep.execution.python.outside.ahead import Ahead
 
-RULES = 12  # descriptor of Landlock's rules
-OWNER_CHECK_SECONDS = 1.0  # between two checks of whether the owner still exists
+CONTROL, RULES = 12, 13  # descriptors: the socket between judge and launcher, and Landlock's rules
+JUDGE_MEMORY = 2**30  # bytes of address space that a judge may take for tests and answers
 PRELOADED = """
     math cmath re typing collections itertools functools heapq bisect string operator copy fractions numbers
     datetime random json decimal statistics time io textwrap enum contextlib abc ctypes
 """
 PACKAGE = "raysweep.execution.python"
-_HARNESS_MODULES = ("rewriting", "harmless", "screen", "prepared_tests", "decoys", "comparisons", "child")
+_CANDIDATES_MODULES = ("outcomes", "harmless", "screen", "outside.plain", "outside.candidate")
+_HARNESS_MODULES = (
+    "outcomes", "inside.rewriting", "harmless", "screen", "inside.prepared_tests", "inside.decoys",
+    "inside.comparisons", "inside.child",
+)  # fmt: skip
 
 
 def main() -> None:
-    """Run the process of the slot whose folder is the first argument; the second has its settings as JSON."""
+    """Run the processes of the slot whose folder is the first argument; the second has its settings as JSON."""
     folder, settings = sys.argv[1], json.loads(sys.argv[2])
     owner = os.getppid()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # so that no process of this user can read the memory of any of these
+    board, ahead = Board(), Ahead()
+    judges = launchers = judge = None
+    if settings["oracle"] == "outside":
+        judges, launchers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        judge = os.fork()
+        if judge == 0:
+            _run_judge(judges, board, ahead, settings)
+        judges.close()
     layers = Layers(box=f"{folder}/box")
     try:
         mount = enter_namespaces(layers, folder, settings["without"])
     except OSError as error:
         write_frame(1, {"no_namespaces": str(error)})
         os._exit(0)
-    zygote = os.fork()
-    if zygote:
-        _run_keeper(zygote, owner, folder)
+    programs = os.fork()
+    if programs == 0:
+        _run_programs(layers, folder, settings, mount, launchers, board, ahead)
+    if launchers is not None:
+        launchers.close()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # programs may see this process, and it can send verdicts
+    Keeper(programs, judge, owner, board).run()
+    remove_folder(folder)  # with namespaces it is empty: no command is needed, and none could be started
+    os._exit(0)
+
+
+def _run_judge(control: socket.socket, board: Board, ahead: Ahead, settings: dict[str, Any]) -> NoReturn:
+    """Isolate this process, which no program ever enters, and judge programs in it."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    _move_descriptors()
+    _move_descriptors(control)
+    layers = Layers(box="")
+    enter_judges_namespaces(settings["without"])
+    limit_resources()
+    prepare_filters(layers, [], settings["packages"], settings["without"], judge=True)
+    _import_modules(settings["packages"])
+    from raysweep.execution.python.outside.judge import Judge
+
+    judge = Judge(socket.socket(fileno=CONTROL), board, ahead)
+    lower_limit(resource.RLIMIT_AS, address_space() + JUDGE_MEMORY)
+    kernel.drop_capabilities()
+    layers.apply(os.getpid())
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (1, 2):  # tests may print
+        os.dup2(nothing, stream)
+    with suppress(EOFError, BrokenPipeError):
+        judge.serve()
+    os._exit(0)
+
+
+def _run_programs(
+    layers: Layers,
+    folder: str,
+    settings: dict[str, Any],
+    mount: Callable[[list[str]], None] | None,
+    control: socket.socket | None,
+    board: Board,
+    ahead: Ahead,
+) -> NoReturn:
+    """Isolate this process, tell the slot the level, and fork programs: for a judge, or with their tests in them."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    _move_descriptors(control)
     try:
         if mount is not None:
             mount(settings["packages"])
     except OSError as error:
         write_frame(ANSWERS, {"no_namespaces": str(error)})
         os._exit(0)
-    with suppress(EOFError, BrokenPipeError):
-        _set_up(layers, folder, settings).serve()
-    os._exit(0)
-
-
-def _set_up(layers: Layers, folder: str, settings: dict[str, Any]) -> Zygote:
-    """Set up isolation, imports and guards, send level and missing layers to the slot, and return the zygote."""
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     limit_resources()
     os.makedirs(layers.box, exist_ok=True)  # noqa: PTH103
-    prepare_filters(layers, folder, settings["packages"], settings["without"])
+    # A disk is mounted anew for each program, so the rule names the folder around it. A plain box must stay there.
+    writable = [folder if layers.own_disk else layers.box]
+    prepare_filters(layers, writable, settings["packages"], settings["without"])
     if layers.rules is not None:
         os.dup2(layers.rules, RULES)
         os.close(layers.rules)
         layers.rules = RULES
-    box = Box(layers)
+    forks = Forks(layers, Box(layers))
     verify(layers, os.path.realpath(sys.executable))
+    _import_modules([])
+    serve = _launch(forks, board, ahead) if control is not None else _judge_inside(forks)
+    _hide_raysweep(settings["packages"])
+    gc.collect()
+    gc.disable()
+    write_frame(ANSWERS, {"level": layers.level, "missing": layers.missing})
+    with suppress(EOFError, BrokenPipeError):
+        serve()
+    os._exit(0)
+
+
+def _launch(forks: Forks, board: Board, ahead: Ahead) -> Callable[[], NoReturn]:
+    """Return the function that starts programs for a judge."""
+    from raysweep.execution.python.outside.launcher import Launcher
+
+    os.close(REQUESTS)
+    modules = {name: _load_with_own_builtins(f"{PACKAGE}.{name}") for name in _CANDIDATES_MODULES}
+    return Launcher(forks, socket.socket(fileno=CONTROL), board, ahead, modules["outside.candidate"].serve).serve
+
+
+def _judge_inside(forks: Forks) -> Callable[[], NoReturn]:
+    """Set up the guards, and return the function that judges programs in forks with their tests."""
+    from raysweep.execution.python.inside.zygote import Harness, Zygote
+
+    modules = {name: _load_with_own_builtins(f"{PACKAGE}.{name}") for name in _HARNESS_MODULES}
+    guards = _load_with_own_builtins(f"{PACKAGE}.inside.guards")
+    for module in [module for name, module in sys.modules.items() if name.startswith("raysweep.")]:
+        for kind in [value for value in vars(module).values() if isinstance(value, type)]:
+            if kind.__module__.startswith("raysweep."):  # programs find them through `object.__subclasses__`
+                kernel.freeze_type(kind)
+    return Zygote(
+        forks, Harness(modules["inside.prepared_tests"].prepare, modules["inside.child"], guards.set_up())
+    ).serve
+
+
+def _import_modules(packages: list[str]) -> None:
+    """Import what programs and tests import most often, and prepare the interpreter as they expect it."""
     for name in PRELOADED.split():
         importlib.import_module(name)
     random.seed(0)
     for name in ("exit", "quit"):  # which `site` would define
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     warnings.simplefilter("ignore", SyntaxWarning)
-    modules = {name: _load_with_own_builtins(f"{PACKAGE}.{name}") for name in _HARNESS_MODULES}
-    guards = _load_with_own_builtins(f"{PACKAGE}.guards")
-    harness = Harness(modules["prepared_tests"].prepare, modules["child"], guards.set_up())
-    zygote = Zygote(layers, box, harness)
-    _hide_raysweep(settings["packages"])
-    gc.collect()
-    gc.disable()
-    write_frame(ANSWERS, {"level": layers.level, "missing": layers.missing})
-    return zygote
+    sys.path += packages
 
 
-def _run_keeper(zygote: int, owner: int, folder: str) -> NoReturn:
-    """Wait until the zygote ends, or kill it when the owner is gone; then remove the folder and end this process."""
-    waiter = ExitWaiter(zygote)
-    for pipe in (0, 1):
-        os.close(pipe)
-    with suppress(OSError):
-        while not waiter.wait(OWNER_CHECK_SECONDS):
-            if os.getppid() != owner:  # a fork of the owner may hold the pipes open
-                os.kill(zygote, signal.SIGKILL)
-    os.waitpid(zygote, 0)
-    remove_folder(folder)  # with namespaces it is empty: no command is needed, and none could be started
-    os._exit(0)
-
-
-def _move_descriptors() -> None:
-    """Move the pipes of requests and answers to higher descriptors, away from a program's, and open /dev/null as 0."""
+def _move_descriptors(control: socket.socket | None) -> None:
+    """Move pipes and socket to higher descriptors, away from a program's, and open /dev/null as 0."""
     os.dup2(0, REQUESTS)
     os.dup2(1, ANSWERS)
+    if control is not None:
+        os.dup2(control.detach(), CONTROL)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    os.closerange(ANSWERS + 1, 256)
+    os.closerange((ANSWERS if control is None else CONTROL) + 1, 256)
     os.closerange(3, REQUESTS)
 
 

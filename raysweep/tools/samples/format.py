@@ -7,6 +7,7 @@ EvalPlus. All other fields are written back unchanged, and ``passed`` and ``resu
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -56,9 +57,21 @@ def program_of(sample: Sample, problems: Mapping[str, Problem]) -> Program:
     return _whole_program(sample.text, problem) if sample.whole else problem.assemble(sample.text)
 
 
-def result_line(sample: Sample, outcome: str, detail: str) -> bytes:
-    """Return the row as a line of JSON with `passed` (null after a harness error) and `result` added."""
-    row = {**sample.fields, "result": result_text(outcome, detail), "passed": passed_or_none(outcome)}
+def result_line(sample: Sample, outcome: str, detail: str, oracle: str, parts: str | None = None) -> bytes:
+    """Return the row as a line of JSON with `passed` (null after a harness error), `result` and `oracle` added.
+
+    Args:
+        sample: the row.
+        outcome: an `Outcome`, or its text.
+        detail: the reason.
+        oracle: where the tests ran, an `Oracle`.
+        parts: the parts of the tests that passed (`Verdict.parts`), which become `parts_passed`; None where tests have
+            no parts.
+    """
+    judged = {"result": result_text(outcome, detail), "passed": passed_or_none(outcome), "oracle": oracle}
+    row: dict[str, object] = {**sample.fields, **judged}
+    if parts is not None:
+        row["parts_passed"] = [part for part in parts.split(",") if part]
     return json.dumps(row).encode() + b"\n"
 
 
@@ -97,4 +110,4 @@ def _sample(row: JsonRow) -> Sample:
 
 
 def _whole_program(text: str, problem: Problem) -> Program:
-    return Program(text, f"{problem.test}\ncheck({problem.entry_point})", problem.language)
+    return dataclasses.replace(problem.assemble(""), text=text)

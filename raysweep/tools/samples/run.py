@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from platform import python_version
-from typing import Any
+from typing import Any, NamedTuple
 
 from raysweep.errors import RaysweepError, UsageError
+from raysweep.execution.oracle import inside_refused, judge_references, oracle_of
 from raysweep.execution.pool import Executor
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import VERSION
 from raysweep.problems.base import ProblemSet
-from raysweep.programs import Limits, Program, Sandbox, Verdict
+from raysweep.programs import Limits, Oracle, Program, Sandbox, Verdict
 from raysweep.records import Problem
 from raysweep.rows.json_files import content_sha
 from raysweep.tools.samples.format import Sample, program_of, read_samples, result_line
@@ -54,15 +55,24 @@ class SampleJob:
             "problems": text_sha(canonical_json(self.problem_set.fingerprint())),
             "lane": self.sandbox.lane,
             "require": self.sandbox.require,
+            "require_oracle": self.sandbox.require_oracle,
         }
+
+
+class _Result(NamedTuple):
+    """What is kept of a verdict for the rows."""
+
+    outcome: str
+    detail: str
+    parts: str
 
 
 class _Programs:
     """The distinct programs of a samples file by a digest of 16 bytes: waiting, started, or with a result."""
 
     def __init__(self) -> None:
-        self._states: dict[bytes, tuple[str, str] | bool] = {}  # (outcome, detail); without one: has it been started?
-        self._results: dict[tuple[str, str], tuple[str, str]] = {}  # keeps equal results in memory once
+        self._states: dict[bytes, _Result | bool] = {}  # without a result: has it been started?
+        self._results: dict[_Result, _Result] = {}  # keeps equal results in memory once
         self.judged = 0
 
     def __len__(self) -> int:
@@ -84,14 +94,14 @@ class _Programs:
 
     def judge(self, key: bytes, verdict: Verdict) -> None:
         """Set a program's result."""
-        result = (str(verdict.outcome), verdict.detail)
+        result = _Result(str(verdict.outcome), verdict.detail, verdict.parts)
         self._states[key] = self._results.setdefault(result, result)
         self.judged += 1
 
-    def result(self, key: bytes) -> tuple[str, str] | None:
-        """Return a program's (outcome, detail), None while there is none."""
+    def result(self, key: bytes) -> _Result | None:
+        """Return a program's result, None while there is none."""
         state = self._states[key]
-        return state if isinstance(state, tuple) else None
+        return None if isinstance(state, bool) else state
 
 
 class SampleRun:
@@ -113,12 +123,15 @@ class SampleRun:
         self._job = job
         self._problems: Mapping[str, Problem] = {p.task_id: p for p in job.problem_set.problems()}
         self._programs = _Programs()
-        self.board = ScoreBoard()
+        self.board = ScoreBoard(job.problem_set.parts)
         self.samples = 0
-        for _, key, _ in self._rows():
+        self._tasks: set[str] = set()  # that have samples
+        self._oracles: dict[str, Oracle] = {}  # by task id, of problems with a reference solution
+        for sample, key, _ in self._rows():
             if self.samples % _PROGRESS_STEP == 0:
                 progress(self.samples)
             self._programs.add(key)
+            self._tasks.add(sample.task_id)
             self.samples += 1
 
     def run(self, progress: Progress) -> SampleScores:
@@ -134,17 +147,35 @@ class SampleRun:
         job = self._job
         opened = nullcontext() if job.out is None else writing_results(job.out, job.settings())
         with opened as results, Executor(job.workers, job.sandbox) as executor:
+            self._find_oracles(executor)
             for key, verdict in results.saved_verdicts() if results else ():
                 self._judge(key, verdict, kept=True)
             verdicts = executor.stream(self._work())
-            for done, (sample, key, _) in enumerate(self._rows()):
+            for done, (sample, key, program) in enumerate(self._rows()):
                 if done % _PROGRESS_STEP == 0:
                     progress(done)
-                outcome, detail = self._await(key, verdicts, results)
-                self.board.add_sample(sample.task_id, outcome, detail)
+                outcome, detail, parts = self._await(key, verdicts, results)
+                self.board.add_sample(sample.task_id, outcome, detail, parts)
                 if results:
-                    results.write(result_line(sample, outcome, detail))
+                    oracle, told = self._oracle(sample.task_id, program), parts if job.problem_set.parts else None
+                    results.write(result_line(sample, outcome, detail, oracle, told))
         return self.board.scores(self._problems.values())
+
+    def _find_oracles(self, executor: Executor) -> None:
+        """Find from the reference solutions where the tests of the file's tasks run."""
+        problems = [problem for name, problem in self._problems.items() if name in self._tasks and problem.reference]
+        programs = [problem.assemble(problem.reference or "") for problem in problems]
+        judged = judge_references(programs, lambda some: executor.run(some, self._job.limits))
+        self._oracles = {problem.task_id: oracle for problem, (_, oracle) in zip(problems, judged, strict=True)}
+        if self._job.sandbox.require_oracle is Oracle.OUTSIDE:
+            tests = {name: self._problems[name].assemble("") for name in sorted(self._tasks)}
+            inside = [name for name, program in tests.items() if self._oracle(name, program) is Oracle.INSIDE]
+            if inside:
+                raise UsageError(inside_refused(inside))
+
+    def _oracle(self, task_id: str, program: Program) -> Oracle:
+        """Return where the tests of a task run."""
+        return self._oracles.get(task_id) or oracle_of(program.tests)
 
     def _rows(self) -> Iterator[tuple[Sample, bytes, Program]]:
         """Read the file: yield each sample with its program and the program's digest."""
@@ -155,17 +186,15 @@ class SampleRun:
     def _work(self) -> Iterator[tuple[bytes, Program, Limits]]:
         """Yield each program that has no verdict yet, once."""
         left = len(self._programs) - self._programs.judged
-        for _, key, program in self._rows() if left else ():
+        for sample, key, program in self._rows() if left else ():
             if self._programs.start(key):
-                yield key, program, self._job.limits
+                yield key, replace(program, oracle=self._oracle(sample.task_id, program)), self._job.limits
                 left -= 1
                 if not left:  # all further rows repeat a program
                     return
 
-    def _await(
-        self, key: bytes, verdicts: Iterator[tuple[bytes, Verdict]], results: ResultsFile | None
-    ) -> tuple[str, str]:
-        """Take verdicts as they come until this program has its own; return its (outcome, detail)."""
+    def _await(self, key: bytes, verdicts: Iterator[tuple[bytes, Verdict]], results: ResultsFile | None) -> _Result:
+        """Take verdicts as they come until this program has its own; return its result."""
         if key not in self._programs:
             raise UsageError(f"{self._job.samples} changed while it was read; give the same command again")
         while (result := self._programs.result(key)) is None:

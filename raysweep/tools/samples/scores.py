@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from raysweep.metrics.passing import Tally, rate_of, task_rates
-from raysweep.programs import AUDIT_AGREED, Lane, Level, Outcome, Verdict
+from raysweep.programs import AUDIT_AGREED, Lane, Level, Oracle, Outcome, Verdict, part_passed
 from raysweep.records import Problem
 from raysweep.stats.intervals import mean_interval
 
@@ -30,9 +30,9 @@ class SampleRate:
 class SampleScores:
     """The scores of a samples file, and how its programs were run.
 
-    `programs` is the number of distinct programs; `kept`, `levels`, `lanes`, `audited`, `audit_differences` and
-    `near_limit` count distinct programs too, all other counts are of samples. `pass_at_k` maps k to the mean over the
-    tasks that have samples, without harness errors.
+    `programs` is the number of distinct programs; `kept`, `levels`, `lanes`, `oracles`, `audited`,
+    `audit_differences` and `near_limit` count distinct programs too, all other counts are of samples. `pass_at_k` maps
+    k to the mean over the tasks that have samples, without harness errors.
     """
 
     samples: int
@@ -45,10 +45,12 @@ class SampleScores:
     harness_error: str  # reason of the first of them
     levels: Mapping[str, int]  # by isolation level, weakest first
     lanes: Mapping[str, int]  # by the lane that the program ran in
+    oracles: Mapping[str, int]  # by where the tests ran
     audited: int  # verdicts of the shared lane that were checked in the strict lane
     audit_differences: int  # audited verdicts that the strict lane did not confirm
     near_limit: int  # took 0.5 to 2 times the time limit
     pass_at_k: Mapping[int, SampleRate]
+    parts: Mapping[str, Mapping[int, SampleRate]] = field(default_factory=dict)  # the same for parts of the tests
 
     @property
     def repeated_share(self) -> float:
@@ -57,12 +59,18 @@ class SampleScores:
 
 
 class ScoreBoard:
-    """Counts verdicts and samples as they come."""
+    """Counts verdicts and samples as they come.
 
-    def __init__(self) -> None:
+    Args:
+        parts: the parts that the tests report (`ProblemSet.parts`).
+    """
+
+    def __init__(self, parts: Sequence[str] = ()) -> None:
+        self._parts: dict[str, dict[str, int]] = {part: {} for part in parts[:-1]}  # passed, by part and task id
         self._tasks: dict[str, Counter[str]] = {}  # outcomes by task id
         self._levels: Counter[str] = Counter()
         self._lanes: Counter[str] = Counter()
+        self._oracles: Counter[str] = Counter()
         self._facts: Counter[str] = Counter()
         self._harness_error = ""
 
@@ -70,15 +78,18 @@ class ScoreBoard:
         """Count the verdict of a distinct program. `kept`: it comes from an earlier, interrupted command."""
         self._levels[verdict.level] += 1
         self._lanes[verdict.lane] += 1
+        self._oracles[verdict.oracle] += 1
         self._facts["programs"] += 1
         self._facts["kept"] += kept
         self._facts["audited"] += bool(verdict.audit)
         self._facts["audit_differences"] += verdict.audit not in ("", AUDIT_AGREED)
         self._facts["near_limit"] += verdict.near_limit
 
-    def add_sample(self, task_id: str, outcome: str, detail: str) -> None:
-        """Count a sample with the outcome of its program."""
+    def add_sample(self, task_id: str, outcome: str, detail: str, parts: str = "") -> None:
+        """Count a sample with the outcome of its program, and the parts of the tests that it passed."""
         self._tasks.setdefault(task_id, Counter())[outcome] += 1
+        for part, passed in self._parts.items():
+            passed[task_id] = passed.get(task_id, 0) + part_passed(part, outcome, parts)
         if outcome == Outcome.HARNESS_ERROR and not self._harness_error:
             self._harness_error = detail or "no reason given"
 
@@ -103,16 +114,25 @@ class ScoreBoard:
             harness_error=self._harness_error,
             levels=_sorted(self._levels, Level),
             lanes=_sorted(self._lanes, Lane),
+            oracles=_sorted(self._oracles, Oracle),
             audited=self._facts["audited"],
             audit_differences=self._facts["audit_differences"],
             near_limit=self._facts["near_limit"],
             pass_at_k={k: _rate(counted, k) for k in ks if k <= fewest},
+            parts={
+                part: {k: _rate(_of_part(counted, passed), k) for k in ks if k <= fewest}
+                for part, passed in self._parts.items()
+            },
         )
 
 
 def _tally(outcomes: Counter[str]) -> Tally:
     errors = outcomes[Outcome.HARNESS_ERROR]
     return Tally(outcomes.total() - errors, outcomes[Outcome.PASSED], errors)
+
+
+def _of_part(counted: Mapping[str, Tally], passed: Mapping[str, int]) -> dict[str, Tally]:
+    return {task: replace(tally, c=passed[task]) for task, tally in counted.items()}
 
 
 def _rate(counted: Mapping[str, Tally], k: int) -> SampleRate:

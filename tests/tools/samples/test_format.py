@@ -11,9 +11,10 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.execution.pool import Executor
+from raysweep.problems.file_problems import ScriptedProblem
 from raysweep.problems.humaneval import HumanEval
 from raysweep.problems.jsonl import JsonlProblems
-from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome
+from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Program
 from raysweep.records import Problem
 from raysweep.tools.samples.format import program_of, read_samples, result_line, result_text
 from raysweep.tools.samples.run import SampleJob, SampleRun
@@ -118,8 +119,8 @@ def test_rows_are_written_back_unchanged_with_passed_and_result_added(tmp_path):
         (Outcome.HARNESS_ERROR, "lost", None),
     ]
     for outcome, detail, passed in verdicts:
-        written = json.loads(result_line(sample, outcome, detail))
-        assert written == {**row, "passed": passed, "result": result_text(outcome, detail)}
+        written = json.loads(result_line(sample, outcome, detail, "outside"))
+        assert written == {**row, "passed": passed, "result": result_text(outcome, detail), "oracle": "outside"}
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
@@ -154,3 +155,9 @@ def test_an_unknown_task_is_named_with_its_line_and_the_nearest(tmp_path):
     (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/7", "completion": ONE}))
     with pytest.raises(UsageError, match=r"s\.jsonl:1: no problem has the task_id 'T/7' \(did you mean 'T/"):
         program_of(sample, BY_ID)
+
+
+def test_whole_programs_meet_tests_that_run_as_they_are(tmp_path):
+    problem = ScriptedProblem("T/9", '"""Return 1."""\n', "one", "assert one() == 1")
+    (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/9", "solution": "def one():\n    return 1"}))
+    assert program_of(sample, {"T/9": problem}) == Program("def one():\n    return 1", "assert one() == 1")

@@ -86,6 +86,9 @@ def test_harness_errors_are_null_and_reported_and_run_again_by_the_next_command(
         def __exit__(self, *error):
             pass
 
+        def run(self, programs, limits):
+            return [Verdict(Outcome.PASSED) for _ in programs]
+
         def stream(self, work):
             for key, _, _ in work:
                 yield key, Verdict(Outcome.HARNESS_ERROR, "no process")

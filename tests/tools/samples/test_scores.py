@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from raysweep.cli.views.execute import print_sample_scores, score_lines
+from raysweep.cli.views.execute import print_sample_scores, score_lines, scores_json
 from raysweep.metrics.passing import pass_at_k
-from raysweep.programs import Lane, Level, Outcome, Verdict
+from raysweep.programs import Lane, Level, Oracle, Outcome, Verdict
 from raysweep.records import Problem
 from raysweep.stats.intervals import mean_interval
 from raysweep.tools.samples.scores import ScoreBoard
@@ -51,13 +51,17 @@ def test_harness_errors_are_counted_and_not_in_the_mean():
 def test_the_report_says_how_programs_were_run(capsys):
     scoreboard = board({"T/0": (8, 8)})
     for audit in ("", "same", "failed"):
-        scoreboard.add_verdict(Verdict(Outcome.PASSED, "", "", 0.1, 3.0, Level.STRONG, Lane.SHARED, audit), kept=False)
-    scoreboard.add_verdict(Verdict(Outcome.PASSED, "", "", 2.0, 3.0, Level.STRONG, Lane.STRICT), kept=True)
+        scoreboard.add_verdict(
+            Verdict(Outcome.PASSED, "", "", 0.1, 3.0, Level.STRONG, Lane.SHARED, Oracle.OUTSIDE, audit), kept=False
+        )
+    scoreboard.add_verdict(
+        Verdict(Outcome.PASSED, "", "", 2.0, 3.0, Level.STRONG, Lane.STRICT, Oracle.INSIDE), kept=True
+    )
     scores = scoreboard.scores(PROBLEMS[:1])
     lines = "\n".join(score_lines(scores))
     for text in (
         "8 samples of 1 task: 4 distinct programs; 50 % of the samples repeat",
-        "isolation: strong; lanes: strict 1, shared 3",
+        "isolation: strong; lanes: strict 1, shared 3; tests: outside 3, inside 1",
         "audit: 2 shared verdicts checked in the strict lane, 1 of them differ",
         "25 % of the programs took half of the limit or more",
         "1 program had a verdict",
@@ -81,3 +85,14 @@ def test_an_undefined_number_is_null_in_json_and_the_word_undefined_in_text(caps
     print_sample_scores(scores, as_json=False)
     shown = capsys.readouterr().out
     assert "pass@1: undefined" in shown and "the first: lost" in shown
+
+
+def test_parts_of_the_tests_have_rates_beside_those_of_all_tests():
+    scoreboard = ScoreBoard(("base", "plus"))
+    for task, outcome, parts in (("T/0", "passed", "base,plus"), ("T/1", "failed", "base"), ("T/2", "failed", "")):
+        scoreboard.add_sample(task, outcome, "", parts)
+    scores = scoreboard.scores(PROBLEMS[:3])
+    assert {k: rate.value for k, rate in scores.parts["base"].items()} == {1: pytest.approx(2 / 3)}
+    lines = score_lines(scores)
+    assert [line.partition(" (")[0] for line in lines[-2:]] == ["pass@1: 0.3333", "pass@1 base: 0.6667"]
+    assert scores_json(scores)["pass_at_k"].keys() == {"pass@1", "pass@1 base"}

@@ -9,7 +9,6 @@ no classes, and is removed from `sys.modules`.
 from __future__ import annotations
 
 import builtins
-import errno
 import gc
 import sys
 from collections.abc import Callable, Sequence
@@ -17,17 +16,25 @@ from operator import is_
 from os import _exit, fstat, ftruncate, getpid, write
 from resource import RUSAGE_SELF, getrusage
 from time import process_time
-from types import CodeType, FrameType, ModuleType, TracebackType
+from types import CodeType, ModuleType
 from typing import Any
 
-from raysweep.execution.python.comparisons import compare
-from raysweep.execution.python.prepared_tests import PROGRAM, TESTS, PreparedTests, imports_used_by, private_builtins
-from raysweep.execution.python.rewriting import COMPARE
+from raysweep.execution.python.inside.comparisons import compare
+from raysweep.execution.python.inside.prepared_tests import PreparedTests, imports_used_by, private_builtins
+from raysweep.execution.python.inside.rewriting import COMPARE
+from raysweep.execution.python.outcomes import (
+    DETAIL_CHARACTERS,
+    PARTS,
+    PROGRAM,
+    TESTS,
+    FrameOf,
+    compiled,
+    outcome_of,
+    parts_passed,
+)
 from raysweep.execution.python.screen import code_objects, is_pure, sets_attributes
 
-DETAIL_CHARACTERS = 300
-FrameOf = Callable[[TracebackType], FrameType]
-Reporter = Callable[[int, str, str, float], None]
+Reporter = Callable[[int, str, str, float, str], None]
 MAX_GROWTH_KIB = 64 * 2**10  # after programs have taken more memory than this, no further one runs in their process
 NEEDS_OWN_PROCESS = "needs own process"
 """The outcome reported in the shared lane for a program that must be run alone."""
@@ -38,10 +45,11 @@ def run_alone(text: str, tests: PreparedTests | None, report: Reporter, frame_of
     end_process, streams = _exit, (sys.stdout, sys.stderr)
     copies_builtins = tests is None or not tests.patches_builtins
     _prepare_process(copies_builtins)
-    outcome, detail = _compile(text)
+    parts = ""
+    outcome, detail = compiled(text)
     if not isinstance(outcome, str):
         imports = imports_used_by(outcome, tests) if tests else []
-        outcome, detail = _run(outcome, text, tests, imports, frame_of)
+        outcome, detail, parts = _run(outcome, text, tests, imports, frame_of)
         if outcome == "passed" and copies_builtins and not _builtins_are_unchanged():
             outcome, detail = "exception", "the program changed the built-in functions of libraries"
     for stream in streams:
@@ -49,7 +57,7 @@ def run_alone(text: str, tests: PreparedTests | None, report: Reporter, frame_of
             stream.flush()
         except BaseException:  # the program closed or filled it, which doesn't matter here
             continue
-    report(0, outcome, detail, 0.0)
+    report(0, outcome, detail, 0.0, parts)
     end_process(0)
 
 
@@ -60,13 +68,13 @@ def run_together(
     _prepare_process(copies_builtins=True)
     largest = getrusage(RUSAGE_SELF).ru_maxrss + MAX_GROWTH_KIB
     for number, text, tests in items:
-        began = process_time()
-        outcome, detail = _compile(text)
+        began, parts = process_time(), ""
+        outcome, detail = compiled(text)
         if outcome == "memory":
             outcome = NEEDS_OWN_PROCESS
         elif not isinstance(outcome, str):
             if is_pure(outcome, text) and (tests is None or _are_harmless(tests, outcome)):
-                outcome, detail = _run(outcome, text, tests, [], frame_of)
+                outcome, detail, parts = _run(outcome, text, tests, [], frame_of)
                 if (
                     outcome in ("memory", "killed")
                     or detail.startswith("RecursionError")
@@ -75,7 +83,7 @@ def run_together(
                     outcome = NEEDS_OWN_PROCESS
             else:
                 outcome = NEEDS_OWN_PROCESS
-        report(number, outcome, detail, process_time() - began)
+        report(number, outcome, detail, process_time() - began, parts)
         if getrusage(RUSAGE_SELF).ru_maxrss > largest:  # memory that later programs need may be kept
             break
     _exit(0)
@@ -96,8 +104,9 @@ def _prepare_process(copies_builtins: bool) -> None:
 
 
 def _builtins_are_unchanged() -> bool:
-    """Return True if the interpreter's built-in functions, which libraries use, are the original ones."""
-    return all(map(is_, map(_INTERPRETER_BUILTINS.get, _ORIGINAL_BUILTINS), _ORIGINAL_BUILTINS.values()))
+    """Return True if the interpreter's built-in functions, and the methods of its types, are the original ones."""
+    tables = ((_INTERPRETER_BUILTINS, _ORIGINAL_BUILTINS), *_METHODS)
+    return all(all(map(is_, map(table.get, original), original.values())) for table, original in tables)
 
 
 def _wrote_little(output_bytes: int) -> bool:
@@ -111,22 +120,10 @@ def _wrote_little(output_bytes: int) -> bool:
     return written[0] <= output_bytes and not written[1]
 
 
-def _compile(text: str) -> tuple[CodeType | str, str]:
-    """Return the candidate's code and "", or the outcome and detail if it can't be compiled."""
-    try:
-        return compile(text, PROGRAM, "exec", dont_inherit=True), ""
-    except MemoryError:
-        return "memory", "MemoryError while compiling"
-    except (SyntaxError, ValueError, OverflowError) as error:
-        return "syntax_error", _describe(error)
-    except RecursionError as error:
-        return "exception", _describe(error)
-
-
 def _run(
     code: CodeType, text: str, tests: PreparedTests | None, imports: Sequence[tuple[str, CodeType]], frame_of: FrameOf
-) -> tuple[str, str]:
-    """Run a candidate and its tests; return the outcome (`raysweep.programs.Outcome`) and one line about it.
+) -> tuple[str, str, str]:
+    """Run a candidate and its tests; return the `raysweep.programs.Outcome`, one line about it, the parts that passed.
 
     Args:
         code: the candidate, compiled.
@@ -141,21 +138,19 @@ def _run(
     tests_reads = _names_read(tests) if tests else None
     tests_builtins = _builtins_for(tests) if tests else {}
     sources = {PROGRAM: text, TESTS: tests.text} if tests else {PROGRAM: text}
+    tests_names: dict[str, Any] = {}
     try:
         exec(code, names)
         for name, import_code in imports:
             if name not in names:
                 exec(import_code, names)  # the module itself, not the tests' private copy
         if tests_code is not None and tests_reads is not None:
-            exec(tests_code, _shared_names(*tests_reads, names) | {"__builtins__": tests_builtins, COMPARE: compare})
+            tests_names = _shared_names(*tests_reads, names) | {"__builtins__": tests_builtins, COMPARE: compare}
+            tests_names[PARTS] = None  # a candidate's own list doesn't count
+            exec(tests_code, tests_names)
     except BaseException as error:
-        traceback = _TRACEBACK.__get__(error)
-        _TRACEBACK.__set__(error, None)  # the error's own methods could reach the frames in it
-        try:
-            return _outcome_of(error, traceback, sources, frame_of)
-        except BaseException:
-            return "exception", "an error that can't be described"
-    return "passed", ""
+        return *outcome_of(error, sources, frame_of), parts_passed(tests_names)
+    return "passed", "", parts_passed(tests_names)
 
 
 def _builtins_for(tests: PreparedTests) -> dict[str, Any]:
@@ -163,18 +158,6 @@ def _builtins_for(tests: PreparedTests) -> dict[str, Any]:
     if tests.patches_builtins:
         return _INTERPRETER_BUILTINS
     return _PLAIN_BUILTINS if tests.patches_modules else _PRIVATE_BUILTINS
-
-
-def _outcome_of(
-    error: BaseException, traceback: TracebackType | None, sources: dict[str, str], frame_of: FrameOf
-) -> tuple[str, str]:
-    """Return outcome and detail of a program that raised an error."""
-    if isinstance(error, AssertionError):
-        return "failed", _failing_line(traceback, sources, frame_of) or _describe(error)
-    if isinstance(error, SystemExit):
-        return "killed", f"{_describe(error)}, before the tests ended"
-    out_of_memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-    return "memory" if out_of_memory else "exception", _describe(error)
 
 
 def _names_read(tests: PreparedTests) -> tuple[list[str], list[str], list[str], frozenset[str] | None]:
@@ -217,42 +200,27 @@ def _shared_names(
 
 _INTERPRETER_BUILTINS = vars(builtins)
 _ORIGINAL_BUILTINS = dict(_INTERPRETER_BUILTINS)
+_COMPARED_TYPES = (int, float, str, bool, bytes, list, tuple, dict, set, object)
+_METHODS = [(kind.__dict__, dict(kind.__dict__)) for kind in _COMPARED_TYPES]
+"""The attributes of these types, now and at first: comparing `int.__dict__` hands the real dictionary to a program."""
 _PROGRAM_BUILTINS = ModuleType("builtins", builtins.__doc__)  # programs may change this copy; libraries don't use it
 vars(_PROGRAM_BUILTINS).update(_ORIGINAL_BUILTINS)
-_TRACEBACK: Any = BaseException.__dict__["__traceback__"]
 _PRIVATE_BUILTINS, _PLAIN_BUILTINS = private_builtins(), dict(_ORIGINAL_BUILTINS)
 
 
-def _failing_line(traceback: TracebackType | None, sources: dict[str, str], frame_of: FrameOf) -> str:
-    """Return the source line of the program or its tests in which an assertion failed, or "" when there is none."""
-    number, source = 0, ""
-    while traceback is not None:
-        name = frame_of(traceback).f_code.co_filename
-        if name in sources:
-            number, source = traceback.tb_lineno, sources[name]
-        traceback = traceback.tb_next
-    lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # splitlines() also splits at form feeds
-    return lines[number - 1].strip()[:DETAIL_CHARACTERS] if 0 < number <= len(lines) else ""
-
-
-def _describe(error: BaseException) -> str:
-    """Return ``NameError: name 'x' is not defined`` in one line, even if the error's own methods fail."""
-    name = str(type(error).__name__)
-    try:
-        message = " ".join(str(error)[: 2 * DETAIL_CHARACTERS].split())
-    except BaseException:
-        message = ""
-    return f"{name}: {message}"[:DETAIL_CHARACTERS] if message else name[:DETAIL_CHARACTERS]
-
-
 def reporter(descriptor: int, nonce: bytes) -> Reporter:
-    """Return a function that writes a report to a pipe: nonce, length, number, outcome, seconds and detail."""
+    """Return a function that writes a report to a pipe: length, number, outcome, seconds, parts, detail; nonce.
+
+    The nonce comes last: a program that delays the report, to find the nonce meanwhile, delays only what is worthless.
+    """
     pid = getpid()
 
-    def report(number: int, outcome: str, detail: str, seconds: float) -> None:
+    def report(number: int, outcome: str, detail: str, seconds: float, parts: str) -> None:
         if getpid() != pid:  # in a fork that the program made
             return
-        text = f"{number}\n{outcome}\n{seconds:.6f}\n{detail}".encode("utf-8", "backslashreplace")
-        write(descriptor, nonce + len(text).to_bytes(4, "big") + text)
+        line = f"{number}\n{outcome}\n{seconds:.6f}\n{parts}\n{detail[:DETAIL_CHARACTERS]}"
+        text = line.encode("utf-8", "backslashreplace")
+        write(descriptor, len(text).to_bytes(4, "big") + text)
+        write(descriptor, nonce)
 
     return report

@@ -14,7 +14,7 @@ from unittest.mock import ANY
 import numpy
 import pytest
 
-from raysweep.execution.python.comparisons import compare
+from raysweep.execution.python.inside.comparisons import compare
 
 
 class Always:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import dis
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,10 +17,10 @@ from typing import Any, NamedTuple
 
 from raysweep.execution.isolation.kernel import freeze_type
 from raysweep.execution.python.harmless import ALLOWED_TEST_MODULES
-from raysweep.execution.python.rewriting import rewrite
-from raysweep.execution.python.screen import code_objects, is_pure
+from raysweep.execution.python.inside.rewriting import rewrite
+from raysweep.execution.python.outcomes import TESTS
+from raysweep.execution.python.screen import code_objects, is_pure, stored_names
 
-PROGRAM, TESTS = "<program>", "<tests>"  # file names in their code objects
 _BUILTINS = dict(vars(builtins))
 _PRIVATE_MODULES: dict[str, ModuleType] = {}
 """Copies of modules for the tests, by name: they don't have the attributes that a candidate sets in the module."""
@@ -60,14 +59,14 @@ def prepare(text: str) -> PreparedTests:
     plain = compile(text, TESTS, "exec", dont_inherit=True)
     loaded = {name for code in code_objects(plain) for name in code.co_names}
     _import_modules(tree)
-    import_code = {name: compile(module, TESTS, "exec", dont_inherit=True) for name, module in _single_imports(tree)}
+    import_code = {name: compile(module, TESTS, "exec", dont_inherit=True) for name, module in single_imports(tree)}
     patched = _names_with_attributes_set(tree) & import_code.keys()
     return PreparedTests(
         text=text,
         pure=is_pure(plain, text, ALLOWED_TEST_MODULES),
         names_read=frozenset(loaded - _BUILTINS.keys()),
         builtins_read=frozenset(plain.co_names) & _BUILTINS.keys(),
-        names_bound=frozenset(_bound_names(tree.body)),
+        names_bound=frozenset(bound_names(tree.body)),
         import_code=import_code,
         has_imports=any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree)),
         looks_up_names=bool(loaded & _LOOKUP_FUNCTIONS),
@@ -89,7 +88,7 @@ def _compile_guarded(tree: ast.Module, plain: CodeType) -> CodeType:
         sys.setrecursionlimit(limit)
 
 
-def _single_imports(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
+def single_imports(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
     """Yield each name that an import at the top level binds, with a module that consists of this import alone."""
     for statement in tree.body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -101,7 +100,7 @@ def _single_imports(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
                 yield (alias.asname or alias.name.partition(".")[0]), module
 
 
-def _bound_names(statements: list[ast.stmt]) -> Iterator[str]:
+def bound_names(statements: list[ast.stmt]) -> Iterator[str]:
     """Yield the names that statements at the top level bind."""
     for statement in statements:
         if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
@@ -126,18 +125,13 @@ def imports_used_by(candidate: CodeType, tests: PreparedTests) -> list[tuple[str
         return []
     loaded = {name for code in code_objects(candidate) for name in code.co_names}
     used = loaded & tests.import_code.keys() - _BUILTINS.keys()
-    unbound = used - _stored_names(candidate) if used else used  # reading all instructions takes a millisecond
+    unbound = used - stored_names(candidate) if used else used  # reading all instructions takes a millisecond
     return [(name, tests.import_code[name]) for name in sorted(unbound)]
 
 
 def private_builtins() -> dict[str, Any]:
     """Return built-in functions for tests: no program can change them, and imports return private copies of modules."""
     return _BUILTINS | {"__import__": _import_private}
-
-
-def _stored_names(code: CodeType) -> set[str]:
-    """Return the names that the top-level code of a module may bind."""
-    return {step.argval for step in dis.get_instructions(code) if step.opname in ("STORE_NAME", "STORE_GLOBAL")}
 
 
 def _import_modules(tree: ast.Module) -> None:

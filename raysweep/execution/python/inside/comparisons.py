@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from os import urandom
 from typing import Any
 
-from raysweep.execution.python.decoys import (
+from raysweep.execution.python.inside.decoys import (
     ATOMS,
     CONTAINERS,
     MAPPINGS,

@@ -15,9 +15,9 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from raysweep.execution.python.prepared_tests import PROGRAM, TESTS
+from raysweep.execution.python.outcomes import PROGRAM, TESTS
 
-HIDDEN = (TESTS, __file__.rsplit("/", 2)[0])
+HIDDEN = (TESTS, __file__.rsplit("/", 3)[0])
 """Prefixes of the file names of hidden code: the tests, and everything in the folder `raysweep/execution`."""
 _FORBIDDEN_MODULES = ("_lsprof", "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters")
 _FRAME_READERS = "_current_frames _current_exceptions monitoring _settraceallthreads _setprofileallthreads"

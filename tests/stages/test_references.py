@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.stages.reference_times import rounded_timeout
+from raysweep.stages.references import rounded_timeout
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""The keeper: ends a slot's processes when its owner is gone, when one of them has ended, or when a judge hangs.
+
+A judge works on answers of untrusted programs, which may be built to keep it busy: a number of a billion digits, keys
+whose hashes collide. So its limits are kept from outside, and a program whose judge passes them counts as `timeout`.
+Otherwise a program could withdraw itself from being judged.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+
+from raysweep.execution.board import Board
+from raysweep.execution.isolation.watch import ExitWaiter
+from raysweep.execution.messages import VerdictItem, write_frame
+from raysweep.programs import Lane, Outcome
+
+CHECK_SECONDS = 0.5  # between two checks of the owner and of the judge
+_ANSWERS = 1  # descriptor
+
+
+class Keeper:
+    """Watches the other processes of a slot.
+
+    Args:
+        programs: pid of the process that forks programs.
+        judge: pid of the judge, if there is one.
+        owner: pid of the slot's owner.
+        board: where the judge writes which program it judges.
+    """
+
+    def __init__(self, programs: int, judge: int | None, owner: int, board: Board) -> None:
+        self._pids = [pid for pid in (judge, programs) if pid is not None]
+        self._judge, self._owner, self._board = judge, owner, board
+        self._program = -1  # the count of programs at the last check
+        self._cpu_before = 0.0  # of the judge, when its current program was first seen
+
+    def run(self) -> None:
+        """Wait until one of the processes ends or has to be ended, and end the others."""
+        waiters = [ExitWaiter(pid) for pid in self._pids]
+        os.close(0)
+        if self._judge is None:
+            os.close(_ANSWERS)
+        with suppress(OSError):
+            while not waiters[0].wait(CHECK_SECONDS) and not any(waiter.has_ended() for waiter in waiters):
+                if os.getppid() != self._owner:  # a fork of the owner may hold the pipes open
+                    break
+                if self._judge is not None and self._judge_hangs(self._judge):
+                    self._end([self._judge])
+                    self._tell_timeout()
+                    break
+        self._end(self._pids)
+
+    def _judge_hangs(self, judge: int) -> bool:
+        """Return True if the judge has worked on one program for longer than it may."""
+        program, cpu = self._board.programs(), _cpu_seconds(judge)
+        if program != self._program:
+            self._program, self._cpu_before = program, cpu
+        return self._board.is_judges_turn() and cpu - self._cpu_before > self._board.judges_limit()
+
+    def _tell_timeout(self) -> None:
+        """Send the verdict on the program whose answers kept the judge busy."""
+        seconds = self._board.judges_limit()
+        detail = f"its tests needed more than {seconds:g} s for its answers"
+        verdict = VerdictItem(self._board.item(), Outcome.TIMEOUT, detail, "", seconds, Lane.STRICT)
+        with suppress(OSError):
+            write_frame(_ANSWERS, {"verdicts": [verdict], "need_own_process": []})
+
+    def _end(self, pids: list[int]) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self._pids = [pid for pid in self._pids if pid not in pids]
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # CLOCK_PROCESS_CPUTIME_ID of that process
+    except OSError:
+        return 0.0

@@ -1,0 +1,152 @@
+"""Finds out from tests where they can run: outside the program's process, or only inside it.
+
+Outside, tests get proxies of the candidate's functions and exchange plain data with them (python/outside/session.py).
+Tests that look at the program itself can't work there: those that inspect its source or frames, patch it, read its
+output or files, seed its random numbers, hand it functions or classes of their own, or are unittest cases.
+Where a problem has a reference solution, that is judged outside too, before any other program: if its outcome is
+another one inside, the problem is judged inside (`judge_references`).
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+
+from raysweep.programs import Oracle, Outcome, Program, Verdict
+
+_MODULES = frozenset(
+    """
+    abc base64 bisect cmath collections colorsys copy datetime decimal enum fractions functools hashlib heapq itertools
+    json math numbers numpy operator random re statistics string struct textwrap time typing unicodedata uuid zlib
+    """.split()  # noqa: SIM905  # shorter
+)
+"""Modules that tests may import outside: they compute, and don't look at the program or its surroundings."""
+_INSIDE_NAMES = frozenset(
+    """
+    eval exec compile globals locals vars dir open input __import__ setattr delattr getattr hasattr help breakpoint
+    memoryview super
+    """.split()  # noqa: SIM905  # shorter
+)
+_INSIDE_ATTRIBUTES = frozenset({"seed", "setstate", "getstate", "__code__", "__dict__", "__class__", "__globals__"})
+
+
+@lru_cache(maxsize=4096)
+def oracle_of(tests: str) -> Oracle:
+    """Return where tests run, as far as the tests alone tell. Without tests, nothing is to be judged outside."""
+    return Oracle.INSIDE if reason_for_inside(tests) else Oracle.OUTSIDE
+
+
+def reason_for_inside(tests: str) -> str:
+    """Return why tests have to run in the program's process; "" if they can run outside."""
+    if not tests.strip():
+        return "there are no tests"
+    try:
+        tree = ast.parse(tests)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return "they can't be parsed"
+    try:
+        return next(_reasons(tree), "")
+    except RecursionError:
+        return "they are nested too deeply"
+
+
+def judge_references(
+    programs: Sequence[Program], run: Callable[[Sequence[Program]], list[Verdict]]
+) -> list[tuple[Verdict, Oracle]]:
+    """Return the verdict on each reference solution, and where the tests of its problem run.
+
+    Args:
+        programs: the reference solutions with their tests.
+        run: judges programs, in order.
+    """
+    outside = run([dataclasses.replace(program, oracle=oracle_of(program.tests)) for program in programs])
+    doubtful = [
+        index
+        for index, verdict in enumerate(outside)
+        if verdict.outcome is not Outcome.PASSED and oracle_of(programs[index].tests) is Oracle.OUTSIDE
+    ]
+    again = run([dataclasses.replace(programs[index], oracle=Oracle.INSIDE) for index in doubtful]) if doubtful else []
+    judged = [(verdict, oracle_of(program.tests)) for program, verdict in zip(programs, outside, strict=True)]
+    for index, verdict in zip(doubtful, again, strict=True):
+        if verdict.outcome is not outside[index].outcome:
+            judged[index] = verdict, Oracle.INSIDE
+    return judged
+
+
+def inside_refused(names: Sequence[str]) -> str:
+    """Return the error message for problems whose tests have to run inside where that is refused."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return (
+        f"the tests of {', '.join(names[:5])}{more} have to run in the program's process, and require_oracle is "
+        "outside; leave these problems out, or set execution.require_oracle (--require-oracle) to inside"
+    )
+
+
+def _reasons(tree: ast.Module) -> Iterator[str]:
+    own = {
+        node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
+    }
+    imported = {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound |= {argument.arg for node in ast.walk(tree) if isinstance(node, ast.arguments) for argument in _all(node)}
+    bound |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.name}
+    modules = {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (f"they import {alias.name}" for alias in node.names if _is_inside(alias.name))
+        elif isinstance(node, ast.ImportFrom) and (node.level or _is_inside(node.module or "")):
+            yield f"they import {node.module}"
+        elif isinstance(node, ast.Name) and node.id in _INSIDE_NAMES:
+            yield f"they use {node.id}"
+        elif isinstance(node, ast.Attribute) and node.attr in _INSIDE_ATTRIBUTES:
+            yield f"they use .{node.attr}"
+        elif isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            yield f"they set .{node.attr}"
+        elif isinstance(node, ast.Attribute) and _is_candidates(node.value, own | imported | bound):
+            yield f"they use .{node.attr} of the candidate"
+        elif isinstance(node, ast.AsyncFunctionDef | ast.Await):
+            yield "they are asynchronous"
+        elif isinstance(node, ast.Call) and _hands_functions(node, own | modules, imported | own, bound):
+            yield f"they hand a function to {ast.unparse(node.func)[:60]}"
+
+
+def _all(arguments: ast.arguments) -> list[ast.arg]:
+    """Return the parameters of a function."""
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return named + [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
+
+
+def _is_inside(module: str) -> bool:
+    return module.partition(".")[0] not in _MODULES
+
+
+def _is_candidates(node: ast.expr, known: set[str]) -> bool:
+    """Return True for a name that tests take from the candidate."""
+    return isinstance(node, ast.Name) and node.id not in known and not hasattr(builtins, node.id)
+
+
+def _hands_functions(call: ast.Call, handed: set[str], trusted: set[str], bound: set[str]) -> bool:
+    """Return True if a call of the candidate's has a function as an argument, or one of the names in `handed`."""
+    called = call.func
+    is_method = isinstance(called, ast.Attribute)
+    while isinstance(called, ast.Attribute):
+        called = called.value
+    if not isinstance(called, ast.Name) or called.id in trusted or hasattr(builtins, called.id):
+        return False
+    if is_method and called.id in bound:  # such as `names.sort(key=len)`
+        return False
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return any(isinstance(one, ast.Lambda) or (isinstance(one, ast.Name) and one.id in handed) for one in given)

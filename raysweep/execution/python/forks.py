@@ -1,0 +1,120 @@
+"""Forks a process for programs behind the layers of isolation, watches it, and removes everything that it left."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import math
+import os
+import resource
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from raysweep.execution.isolation import kernel
+from raysweep.execution.isolation.box import Box
+from raysweep.execution.isolation.layers import Layers, lower_limit
+from raysweep.execution.isolation.watch import ProcessEnd, Watch
+
+CHANNEL = 3  # descriptor on which a fork talks to its judge; the others of a program are 0, 1 and 2
+NOT_STARTED = 125  # exit code of a fork that could not apply the layers
+
+
+class Forks:
+    """Forks this process, which has imported what programs need, for programs of one slot."""
+
+    def __init__(self, layers: Layers, box: Box) -> None:
+        self._layers, self.box = layers, box
+        self._own_size = 0  # bytes of address space of this process, added to each program's limit
+        self._kills = _out_of_memory_kills()
+
+    def prepare(self, numpy: bool) -> None:
+        """Import numpy if programs need it, and measure this process."""
+        if numpy and "numpy" not in sys.modules:
+            _import_numpy()
+        self._own_size = address_space()
+
+    def run(
+        self,
+        run: Callable[[], None],
+        channel: int,
+        not_started: Callable[[str], None],
+        memory: int,
+        cpu_seconds: float,
+        watch: Callable[[int], Watch],
+        limits: Callable[[int], tuple[float, float]],
+    ) -> ProcessEnd:
+        """Run a function in a fork and wait for its end; then kill and remove everything that it left.
+
+        Args:
+            run: called in the fork, where `channel` is CHANNEL; must end the process.
+            channel: descriptor that the fork gets; closed here.
+            not_started: called in the fork with the reason if the layers can't be applied.
+            memory: limit in bytes, beyond what this process uses.
+            cpu_seconds: limit of CPU time that the kernel enforces.
+            watch: returns the watch of a process.
+            limits: see `Watch.wait`.
+        """
+        self.box.reset_output()
+        gc.freeze()  # so that garbage collection in the fork doesn't copy the memory pages of existing objects
+        pid = kernel.fork()
+        if pid == 0:
+            self._run_in_fork(run, channel, not_started, memory + self._own_size, math.ceil(cpu_seconds) + 1)
+        os.close(channel)
+        try:
+            end = watch(pid).wait(limits)
+        finally:
+            self.box.kill_processes()
+        self.box.remove_files()
+        return end
+
+    def was_short_of_memory(self) -> bool:
+        """Return True if the kernel has killed a process for want of memory since the last call."""
+        before, self._kills = self._kills, _out_of_memory_kills()
+        return self._kills != before
+
+    def _run_in_fork(
+        self,
+        run: Callable[[], None],
+        channel: int,
+        not_started: Callable[[str], None],
+        memory: int,
+        cpu_seconds: int,
+    ) -> NoReturn:
+        """Apply limits and layers to this fork, and run programs in it; never return."""
+        try:
+            os.dup2(channel, CHANNEL)
+            lower_limit(resource.RLIMIT_CPU, cpu_seconds)
+            lower_limit(resource.RLIMIT_AS, memory)
+            try:
+                self._layers.apply(os.getpid())
+                os.closerange(CHANNEL + 1, 256)
+            except BaseException as error:  # not the program's fault, since it never ran
+                not_started(f"it could not be started: {error}")
+                os._exit(NOT_STARTED)
+            run()
+        finally:
+            os._exit(127)
+
+
+def _out_of_memory_kills() -> str:
+    """Return the kernel's count of processes that it killed for want of memory; "" if it doesn't tell."""
+    try:
+        with open("/proc/vmstat") as file:  # noqa: PTH123
+            return next((line for line in file if line.startswith("oom_kill ")), "")
+    except OSError:
+        return ""
+
+
+def address_space() -> int:
+    """Return the bytes of address space that this process uses."""
+    with open("/proc/self/statm") as file:  # noqa: PTH123
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def _import_numpy() -> None:
+    """Import numpy once for all programs, since some of them use it."""
+    try:
+        importlib.import_module("numpy").random.seed(0)
+    except Exception:  # programs that import it will raise the same
+        return

@@ -1,0 +1,10 @@
+"""Judges programs by tests in the same process, hidden from the program by guards.
+
+zygote.py          forks a process for each program, or for several, and sends back their verdicts
+child.py           runs candidates with their tests in the fork and reports each outcome
+prepared_tests.py  parses, compiles and analyses tests once for all candidates
+rewriting.py       turns the comparisons of tests into calls of `comparisons.compare`
+comparisons.py     compares values so that a candidate's object can't claim to equal everything
+decoys.py          makes values that resemble an expected value but differ from it
+guards.py          removes access to other frames, the garbage collector and memory
+"""

@@ -1,0 +1,125 @@
+"""The two lanes of a process that judges programs: each program in a fork of its own, or several in one fork.
+
+The process reads requests from its slot and answers with verdicts. There are two kinds of it: judge.py, whose tests run
+outside the programs' processes, and zygote.py, whose forks contain program and tests.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn
+
+from raysweep.execution.isolation.watch import ProgramReport
+from raysweep.execution.messages import ProgramItem, VerdictItem, read_frame, write_frame
+from raysweep.programs import AUDIT_AGREED, Lane, Outcome
+
+REQUESTS, ANSWERS = 10, 11  # descriptors
+SLOW_SECONDS = 0.2  # a program that takes longer in the shared lane is run alone
+AUDITED = 100  # one in so many programs of the shared lane is also run alone
+TEXT_CHARACTERS = 300  # of a detail and of stderr
+VERDICTS = frozenset(Outcome) - {Outcome.HARNESS_ERROR}  # another outcome in the shared lane means: run it alone
+
+
+class Judged(NamedTuple):
+    """What is found about a program that ran alone; the fields are those of `raysweep.programs.Verdict`."""
+
+    outcome: str
+    detail: str
+    stderr: str
+    seconds: float
+    parts: str = ""
+
+    def verdict(self, number: int, lane: Lane, audit: str = "") -> VerdictItem:
+        """Return it as an answer to the slot."""
+        return VerdictItem(number, *self[:4], lane, audit, self.parts)
+
+
+class Lanes(ABC):
+    """Answers requests; subclasses run the programs."""
+
+    def __init__(self) -> None:
+        self._broken: dict[str, str] = {}  # why tests can't be compiled, by sha256
+
+    @abstractmethod
+    def prepare_tests(self, sha: str, text: str) -> None:
+        """Compile tests and keep them by their sha256; raise SyntaxError or ValueError if they can't be compiled."""
+
+    @abstractmethod
+    def prepare_request(self, items: Sequence[ProgramItem]) -> None:
+        """Do what the programs of a request need before any of them runs."""
+
+    @abstractmethod
+    def run_alone(self, item: ProgramItem) -> Judged:
+        """Judge a program in its own process."""
+
+    @abstractmethod
+    def run_together(self, items: Sequence[ProgramItem]) -> Sequence[ProgramReport]:
+        """Judge programs one after another in one process; return a report for each one before that process ended."""
+
+    def serve(self) -> NoReturn:
+        """Answer requests until the slot closes the pipe, which raises EOFError."""
+        while True:
+            request = read_frame(REQUESTS)
+            for sha, text in request["tests"].items():
+                try:
+                    self.prepare_tests(sha, text)
+                except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                    self._broken[sha] = f"the tests can't be compiled: {error}"
+            items = [ProgramItem(*fields) for fields in request["items"]]
+            self.prepare_request(items)
+            for item in [item for item in items if item.tests in self._broken]:
+                broken = self._broken[item.tests]
+                self._answer([VerdictItem(item.number, Outcome.HARNESS_ERROR, broken, "", 0.0, Lane.STRICT)])
+            runnable = [item for item in items if item.tests not in self._broken]
+            if request["shared"]:
+                remaining = self._share(runnable)
+                self._answer([], need_own_process=[item.number for item in remaining])  # any idle slot may run them
+                continue
+            for item in runnable:
+                self._answer([self._run_or_fail(item).verdict(item.number, Lane.STRICT)])
+
+    def _run_or_fail(self, item: ProgramItem) -> Judged:
+        """Judge a program; an error of this process, not of the program, becomes the outcome HARNESS_ERROR."""
+        try:
+            return self.run_alone(item)
+        except (OSError, RuntimeError, ValueError) as error:
+            return Judged(Outcome.HARNESS_ERROR, f"{type(error).__name__}: {error}"[:TEXT_CHARACTERS], "", 0.0)
+
+    def _answer(self, verdicts: Sequence[VerdictItem], need_own_process: Sequence[int] = ()) -> None:
+        write_frame(ANSWERS, {"verdicts": verdicts, "need_own_process": need_own_process})
+
+    def _share(self, items: Sequence[ProgramItem]) -> list[ProgramItem]:
+        """Judge the programs that may share a process, and return those that must be run alone.
+
+        When a program is slow or ends the process, the ones after it get a new process.
+        """
+        alone, remaining = [], list(items)
+        while remaining:
+            reports = self.run_together(remaining)
+            reported = {report.number: report for report in reports}
+            by_number = {item.number: item for item in remaining}
+            valid = [report for report in reports if report.outcome in VERDICTS and report.seconds <= SLOW_SECONDS]
+            valid = [report for report in valid if 4 * report.seconds <= by_number[report.number].timeout]
+            alone += [item for item in remaining if item.number in reported and reported[item.number] not in valid]
+            if valid:
+                self._answer([self._audited(by_number[report.number], report) for report in valid])
+            remaining = [item for item in remaining if item.number not in reported]
+            alone += remaining[:1]  # the one that was slow or ended the process
+            remaining = remaining[1:]
+        return alone
+
+    def _audited(self, item: ProgramItem, report: ProgramReport) -> VerdictItem:
+        """Return the verdict on a program that shared a process.
+
+        One in AUDITED programs, drawn at random, is also run alone; where the verdicts differ, the latter counts.
+        """
+        shared = Judged(report.outcome, report.detail, "", report.seconds, report.parts)
+        if int.from_bytes(os.urandom(4), "big") % AUDITED:
+            return shared.verdict(item.number, Lane.SHARED)
+        alone = self.run_alone(item)
+        if alone[:2] == shared[:2]:
+            return shared.verdict(item.number, Lane.SHARED, AUDIT_AGREED)
+        differs = f"{report.outcome} in the shared lane: {report.detail}"[:TEXT_CHARACTERS]
+        return alone.verdict(item.number, Lane.STRICT, differs)

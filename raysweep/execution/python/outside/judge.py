@@ -1,0 +1,229 @@
+"""The judge: runs tests, in a process that no program enters, against programs in processes of their own.
+
+For the tests the candidate is a proxy (session.py): its arguments and results travel as plain data. So the expected
+values, the comparisons and the random state of the tests exist in this process only, and the verdict is its own.
+"""
+
+from __future__ import annotations
+
+import builtins
+import gc
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Any
+
+from raysweep.execution.board import Board
+from raysweep.execution.isolation.kernel import current_core
+from raysweep.execution.isolation.watch import OutcomeAndDetail, ProgramReport, timeout_detail
+from raysweep.execution.messages import ProgramItem
+from raysweep.execution.python.lanes import SLOW_SECONDS, Judged, Lanes
+from raysweep.execution.python.outcomes import PARTS, TESTS, outcome_of, parts_passed
+from raysweep.execution.python.outside.ahead import Ahead
+from raysweep.execution.python.outside.asked_tests import AskedTests, compile_tests
+from raysweep.execution.python.outside.candidate import NEEDS_OWN_PROCESS
+from raysweep.execution.python.outside.launcher import End, Launch, ended, launch, stop
+from raysweep.execution.python.outside.session import Diverged, Session, SessionEnded
+from raysweep.programs import Outcome
+
+JUDGE_SECONDS = 10.0  # of CPU time that tests may work on one program's answers, or the program's limit if longer
+_SEED = 0
+MAX_GARBAGE = 2**20  # bytes of answers after which garbage is collected; decoded they take up to 50 times as much
+_PASSED: OutcomeAndDetail = (Outcome.PASSED, "")
+
+
+class Judge(Lanes):
+    """Judges programs, and keeps compiled tests between requests.
+
+    Args:
+        control: the socket to the launcher, which starts the processes of programs.
+        board: told whose turn it is.
+        ahead: where programs put answers to calls that are sent ahead.
+    """
+
+    def __init__(self, control: socket.socket, board: Board, ahead: Ahead) -> None:
+        super().__init__()
+        self._control, self._board, self._ahead = control, board, ahead
+        self._tests: dict[str, AskedTests] = {}  # by sha256
+        self._numpy: set[str] = set()  # sha256 of tests that use numpy
+        self._uses_numpy = False
+        self._received = 0  # bytes of answers since garbage was collected
+
+    def prepare_tests(self, sha: str, text: str) -> None:
+        """See `Lanes.prepare_tests`."""
+        self._tests[sha] = compile_tests(text)
+        if "numpy" in text:
+            self._numpy.add(sha)
+
+    def prepare_request(self, items: Sequence[ProgramItem]) -> None:
+        """See `Lanes.prepare_request`."""
+        if any("numpy" in item.text or item.tests in self._numpy for item in items):
+            self._uses_numpy = True
+
+    def run_alone(self, item: ProgramItem) -> Judged:
+        """Judge a program in its own process.
+
+        One that was killed while the machine was short of memory, maybe through others, gets a second try; so does one
+        whose answers lead the tests to other calls than those that were sent ahead.
+        """
+        session, verdict, end = self._run_in_own_process(item)
+        if verdict is None or end.short_of_memory:
+            session, verdict, end = self._run_in_own_process(item)
+        outcome, detail = verdict or (Outcome.HARNESS_ERROR, "its tests made other calls again")
+        is_late = end.seconds > item.timeout
+        if end.stopped and end.stopped[0] != Outcome.TIMEOUT:
+            outcome, detail = end.stopped
+        elif session.has_ended or (outcome == Outcome.PASSED and (end.stopped or is_late)):
+            outcome, detail = _outcome_of_end(session, end, item.timeout)
+        if outcome == NEEDS_OWN_PROCESS:  # which only a program says that forges its answer
+            outcome, detail = Outcome.KILLED, "it sent something else than an answer: it has its own process"
+        return Judged(outcome, detail, end.stderr, round(end.seconds, 4), session.parts)
+
+    def _run_in_own_process(self, item: ProgramItem) -> tuple[Session, OutcomeAndDetail | None, End]:
+        """Run a program; return what was found, None if it has to be run again, and how its process ended."""
+        channel = self._launch([item], [(item.timeout, item.wall)], together=False)
+        session = Session(channel, self._control, self._board, self._ahead)
+        try:
+            with channel:
+                self._board.begin_program(item.number, _judges_limit(item))
+                verdict = self._judge(session, item)
+        finally:
+            if session.malformed or not session.is_idle():
+                stop(self._control)
+            end = self._ended()
+        self._free_answers(session)
+        return session, verdict, end
+
+    def run_together(self, items: Sequence[ProgramItem]) -> Sequence[ProgramReport]:
+        """See `Lanes.run_together`."""
+        limits = [(min(SLOW_SECONDS, item.timeout / 4), item.wall) for item in items]
+        reports: list[ProgramReport] = []
+        channel = self._launch(items, limits, together=True)
+        session = Session(channel, self._control, self._board, self._ahead)
+        try:
+            with channel, suppress(SessionEnded):
+                for item in items:
+                    reports.append(self._report(session, item))
+                    if reports[-1].outcome == NEEDS_OWN_PROCESS and reports[-1].detail:
+                        break  # it ran, and may have left something
+        finally:
+            self._ended()
+        self._free_answers(session)
+        return reports
+
+    def _report(self, session: Session, item: ProgramItem) -> ProgramReport:
+        """Judge a program in a process that others share; raise SessionEnded if the process has ended."""
+        before = session.cpu_seconds
+        self._board.begin_program(item.number, _judges_limit(item))
+        outcome, detail = self._judge(session, item) or (NEEDS_OWN_PROCESS, "")
+        fits = session.finish()
+        unusual = outcome in (Outcome.MEMORY, Outcome.KILLED) or detail.startswith("RecursionError")
+        if unusual or not fits:
+            outcome, detail = NEEDS_OWN_PROCESS, detail or "it left something"
+        return ProgramReport(item.number, outcome, detail, session.cpu_seconds - before, session.parts)
+
+    def _free_answers(self, session: Session) -> None:
+        """Free answers that refer to themselves: otherwise the next program's judge would be short of memory."""
+        self._received += session.received
+        if self._received > MAX_GARBAGE:
+            gc.collect()
+            self._received = 0
+
+    def _ended(self) -> End:
+        """Wait for the process's end, on the program's time: it may have closed its channel, or hang at its end."""
+        self._board.begin_programs_turn()
+        return ended(self._control)
+
+    def _launch(self, items: Sequence[ProgramItem], limits: list[tuple[float, float]], together: bool) -> socket.socket:
+        request = Launch(limits, items[0].memory, items[0].output, self._uses_numpy, together, current_core())
+        return launch(self._control, request)
+
+    def _judge(self, session: Session, item: ProgramItem) -> OutcomeAndDetail | None:
+        """Run a program and its tests; return the outcome as far as it doesn't depend on the process's end.
+
+        Returns:
+            None if the tests made other calls than those that were sent ahead, so that it has to be run again.
+        """
+        tests = self._tests[item.tests]
+        try:
+            names, ending = session.run(item.text, tests)
+            if ending is not None:
+                return ending
+            answers = session.answers()
+            known = tests.known(answers) if answers is not None else None
+            if known is not None:
+                outcome, detail, session.parts = known
+                return outcome, detail
+            verdict = _run_tests(tests, names, session)
+            answers = session.answers()
+            if answers is not None:
+                tests.know(answers, (*verdict, session.parts))
+        except SessionEnded:
+            return Outcome.KILLED, ""
+        except MemoryError:
+            return Outcome.MEMORY, "MemoryError while its names were read"
+        except Diverged:
+            tests.stay_live()
+            return None
+        if verdict == _PASSED and tests.calls is None and not tests.is_live and not session.has_changed_arguments:
+            tests.note(session.made_calls())
+        return verdict
+
+
+def _judges_limit(item: ProgramItem) -> float:
+    """Return the seconds that tests may work: as long as a program, since some compute the expected values."""
+    return max(JUDGE_SECONDS, item.timeout)
+
+
+def _run_tests(tests: AskedTests, names: dict[str, Any], session: Session) -> OutcomeAndDetail:
+    """Run tests with the names that they want from a candidate; return outcome and detail."""
+    random.seed(_SEED)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(_SEED)
+    names |= {"__builtins__": dict(vars(builtins)), PARTS: None}
+    try:
+        exec(tests.code, names)
+    except (SessionEnded, Diverged):
+        raise
+    except BaseException as error:
+        _raise_what_tests_caught(session)
+        description = session.description_of(error) or outcome_of(error, {TESTS: tests.text}, _frame_of)
+        error.__traceback__ = None  # its frames would keep what the program answered
+        return description
+    finally:
+        session.parts = parts_passed(names)
+    _raise_what_tests_caught(session)
+    return _PASSED
+
+
+def _raise_what_tests_caught(session: Session) -> None:
+    """Raise what ended the tests' calls although the tests caught it, as a bare ``except`` does."""
+    if session.has_ended:
+        raise SessionEnded from None
+    if session.has_diverged:
+        raise Diverged from None
+
+
+def _outcome_of_end(session: Session, end: End, timeout: float) -> OutcomeAndDetail:
+    """Return outcome and detail of a program whose process decided them by its end."""
+    if end.stopped:
+        return end.stopped[0], end.stopped[1]
+    if end.seconds > timeout:
+        return Outcome.TIMEOUT, timeout_detail(timeout)
+    code = os.waitstatus_to_exitcode(end.status)
+    if session.malformed:
+        return Outcome.KILLED, f"it sent something else than an answer: {session.malformed}"
+    if code < 0:
+        return Outcome.KILLED, f"signal {signal.strsignal(-code)}"
+    if not session.has_started:
+        return Outcome.HARNESS_ERROR, "it could not be started"
+    return Outcome.KILLED, f"it ended with exit code {code} before its tests did"
+
+
+def _frame_of(traceback: TracebackType) -> FrameType:
+    return traceback.tb_frame

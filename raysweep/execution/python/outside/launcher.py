@@ -1,0 +1,145 @@
+"""The launcher: a warm interpreter that forks a process for programs whenever a judge asks for one.
+
+It knows neither tests nor programs: a program's text comes to its fork from the judge, through a socket of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn
+
+from raysweep.execution.board import Board
+from raysweep.execution.isolation.watch import OutcomeAndDetail, Watch
+from raysweep.execution.python.forks import CHANNEL, Forks
+from raysweep.execution.python.lanes import TEXT_CHARACTERS
+from raysweep.execution.python.outside.ahead import Ahead
+
+STOP = b"stop"
+"""A judge's request to kill the process that it launched."""
+STARTED = b"+"
+"""The first byte from a fork: the layers are applied."""
+MESSAGE_BYTES = 2**16
+
+
+class Launch(NamedTuple):
+    """What a judge asks for."""
+
+    limits: list[tuple[float, float]]  # for each program in turn: seconds of effective time, and of wall time
+    memory: int  # bytes
+    output: int  # bytes
+    numpy: bool  # a program uses it
+    together: bool  # several programs will share the process
+    core: int  # that the judge runs on
+
+
+class End(NamedTuple):
+    """How a process ended."""
+
+    stopped: list[str] | None  # outcome and detail, if it exceeded a limit
+    status: int  # as `os.wait4` returns it
+    seconds: float  # effective time of the last program
+    stderr: str
+    short_of_memory: bool  # the kernel has killed a process since the last end
+
+
+class Launcher:
+    """Starts and watches processes for a judge.
+
+    Args:
+        forks: forks this process.
+        control: the socket to the judge.
+        board: see `Watch`.
+        ahead: passed to `serve`.
+        serve: called in a fork (candidate.serve). It is passed as a value, since it has built-in functions of its own.
+    """
+
+    def __init__(
+        self,
+        forks: Forks,
+        control: socket.socket,
+        board: Board,
+        ahead: Ahead,
+        serve: Callable[[int, Ahead, bool, int], None],
+    ) -> None:
+        self._forks, self._control, self._board, self._ahead = forks, control, board, ahead
+        self._serve_candidate = serve
+
+    def serve(self) -> NoReturn:
+        """Answer the judge until it closes the socket, which raises EOFError."""
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 1)
+            if not data:
+                raise EOFError
+            if data == STOP:  # the process had ended before the judge asked to stop it
+                continue
+            end = self._launch(Launch(*json.loads(data)), descriptors[0])
+            self._control.send(json.dumps(end).encode())
+
+    def _launch(self, launch: Launch, channel: int) -> End:
+        box, board = self._forks.box, self._board
+        longest = sum(timeout for timeout, _ in launch.limits)
+        last = len(launch.limits) - 1
+        self._forks.prepare(launch.numpy)
+        # Judge and program take turns: on one core a turn takes ten microseconds to pass, between two a hundred.
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {launch.core} & cores or cores)
+
+        def run() -> None:
+            board.close()
+            os.write(CHANNEL, STARTED)
+            self._serve_candidate(CHANNEL, self._ahead, launch.together, launch.output)
+
+        def check_box() -> OutcomeAndDetail | None:
+            return box.exceeded_limit(launch.output, launch.limits[0][0])
+
+        def watch(pid: int) -> Watch:
+            os.sched_setaffinity(0, cores)
+            return Watch(
+                pid, self._control.fileno(), check_box, launch.together, board=board, stoppable=True, cores=cores
+            )
+
+        end = self._forks.run(
+            run,
+            channel,
+            lambda reason: None,
+            launch.memory,
+            longest,
+            watch,
+            lambda done: launch.limits[min(done, last)],
+        )
+        stopped = end.stopped or (None if launch.together else check_box())
+        killed = end.status == 9 and not stopped
+        return End(
+            list(stopped) if stopped else None,
+            end.status,
+            end.seconds,
+            box.stderr(TEXT_CHARACTERS),
+            killed and self._forks.was_short_of_memory(),
+        )
+
+
+def launch(control: socket.socket, request: Launch) -> socket.socket:
+    """Ask a launcher for a process; return the socket to it. `ended` has to be called once before the next launch."""
+    ours, theirs = socket.socketpair()
+    try:
+        socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno()])
+    finally:
+        theirs.close()
+    return ours
+
+
+def stop(control: socket.socket) -> None:
+    """Ask a launcher to kill the process that was launched; `ended` tells when it has ended."""
+    control.send(STOP)
+
+
+def ended(control: socket.socket) -> End:
+    """Wait until the process that was launched has ended; raise EOFError if the launcher has ended."""
+    data = control.recv(MESSAGE_BYTES)
+    if not data:
+        raise EOFError
+    fields: list[Any] = json.loads(data)
+    return End(*fields)

@@ -1,0 +1,409 @@
+"""A judge's session with one program: asks the program's process, and gives the tests proxies of its functions.
+
+A proxy looks to tests like the candidate's function: a call writes the arguments as plain data (plain.py), waits for
+the answer and reads it. Arguments that the program changed are changed here too. Whatever a program sends can at most
+end its session: with `killed` if the text is malformed, or as its process ended.
+"""
+
+from __future__ import annotations
+
+import builtins
+import select
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from raysweep.execution.board import Board
+from raysweep.execution.isolation.watch import OutcomeAndDetail
+from raysweep.execution.python.outcomes import DETAIL_CHARACTERS
+from raysweep.execution.python.outside.ahead import Ahead, records
+from raysweep.execution.python.outside.asked_tests import AskedTests
+from raysweep.execution.python.outside.candidate import NEEDS_OWN_PROCESS
+from raysweep.execution.python.outside.launcher import STARTED
+from raysweep.execution.python.outside.plain import (
+    BYTES,
+    CALLABLE,
+    ITERATOR,
+    Malformed,
+    NotPlain,
+    Plain,
+    decoded,
+    encoded,
+    replace_items,
+)
+from raysweep.programs import Outcome
+
+MAX_HANDLES = 100_000
+MAX_CALLS = 10_000  # that are noted to be sent ahead
+QUICK_SECONDS = 0.005  # a program that needs longer for all calls is judged by the answers that it has given so far
+POLL_SECONDS = 0.002  # between two looks for the next answer of such a program
+_ERROR_OUTCOMES = (Outcome.FAILED, Outcome.EXCEPTION, Outcome.MEMORY, Outcome.KILLED)
+_END_OUTCOMES = (*_ERROR_OUTCOMES, Outcome.SYNTAX_ERROR, NEEDS_OWN_PROCESS)  # that a program's text may have
+_RECEIVE_BYTES = 2**16
+_ERRORS = {
+    name: value
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+}
+
+
+class SessionEnded(BaseException):
+    """The program can't answer any more: its process has ended, or it sent something malformed.
+
+    Not an `Exception`, so that tests which catch errors of a candidate don't catch it.
+    """
+
+
+class Diverged(BaseException):
+    """The tests call something else than what was sent ahead."""
+
+
+class Session:
+    """Asks the process of one program, or of several one after another.
+
+    Args:
+        channel: the socket to the process.
+        control: the launcher's socket; it becomes readable when the process has ended.
+        board: told whose turn it is.
+        ahead: where the process puts answers to calls that are sent ahead.
+    """
+
+    def __init__(self, channel: socket.socket, control: socket.socket, board: Board, ahead: Ahead) -> None:
+        self._channel, self._control, self._board, self._ahead = channel, control, board, ahead
+        self._poll = select.poll()
+        self._poll.register(channel, select.POLLIN)
+        self._poll.register(control, select.POLLIN)
+        self._data = bytearray()
+        self.cpu_seconds = 0.0  # of the program's process, as it says
+        self.malformed = ""  # what was wrong with the program's answer
+        self.received = 0  # bytes of answers
+        self.has_started = self.has_ended = False
+        self._begin([])
+
+    def _begin(self, calls: list[bytes]) -> None:
+        """Forget everything about the program before."""
+        self.parts = ""  # of the tests that passed, comma separated
+        self._proxies: dict[int, Any] = {}  # by the number of their handle
+        self._names: dict[int, str] = {}  # of functions, by the number of their handle
+        self._described: dict[int, tuple[BaseException, str, str]] = {}  # by id of an error that the program raised
+        self._made: list[tuple[str, Any, Any]] | None = []  # calls so far; None: some can't be sent ahead
+        self._calls = calls  # those that were sent ahead
+        self._next_call = 0
+        self._records: list[bytes] = []  # the first is the answer to "run"
+        self._is_done = not calls  # no more records will come
+        self._left_nothing: bool | None = None
+        self.is_live = not calls  # something was asked that was not sent ahead
+        self.has_diverged = self.has_changed_arguments = False
+
+    def run(self, text: str, tests: AskedTests) -> tuple[dict[str, Any], OutcomeAndDetail | None]:
+        """Run a program's text.
+
+        Returns:
+            The values of the names that tests want, and outcome and detail if the program has ended.
+
+        Raises:
+            SessionEnded: its process ended, or answered something malformed.
+        """
+        self._begin(tests.calls or [])
+        self._ahead.clear()  # else a program could read there what an earlier one answered
+        request = encoded(["run", text, tests.wanted, tests.imports])[:-1] + b","
+        if tests.calls:
+            self._board.begin_programs_turn()
+            self._send(request + b"[" + b",".join(tests.calls) + b"]]")
+            self._await_done(QUICK_SECONDS)
+            answer = self._next_record()
+            if answer is None:
+                self._end("no room for its names")
+        else:
+            answer = self._ask(request + b"null]")
+        return self._read_names(answer, tests.wanted)
+
+    def answers(self) -> bytes | None:
+        """Return all answers to the calls that were sent ahead, if nothing else was asked; None if more may come."""
+        if self.is_live or not self._is_done or self.has_ended:
+            return None
+        return b"\n".join(self._records)
+
+    def made_calls(self) -> list[bytes] | None:
+        """Return the calls that the tests made, as text; None if later programs can't get them ahead."""
+        return None if self._made is None else [encoded(call) for call in self._made]
+
+    def finish(self) -> bool:
+        """End a program's part of a shared process; return True if another one may follow it there."""
+        while not self.is_idle():
+            self._await_done(None)
+        if self.has_ended:
+            raise SessionEnded
+        if self._left_nothing is not None and not self.is_live:
+            return self._left_nothing
+        answer = self._ask(encoded(["finish"]))
+        if len(answer) != 2 or answer[0] != "finished":
+            self._end("not the end of a program")
+        return answer[1] is True
+
+    def call(self, number: int, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        """Call a function of the program; raise what it raises, SessionEnded, or Diverged."""
+        plain = self._plain()
+        given = plain.write(list(arguments)), plain.write(dict(options))
+        name = self._names.get(number)
+        if self._made is not None:
+            self._made.append((name or "", *given))
+            if name is None or len(self._made) > MAX_CALLS:
+                self._made = None
+        if self._next_call < len(self._calls):
+            if self._calls[self._next_call] != encoded((name or "", *given)):
+                self.has_diverged = True
+                raise Diverged
+            self._next_call += 1
+            answer = self._next_record()
+            if answer is not None:
+                return self._answered(plain, answer)
+            self._calls = self._calls[: self._next_call]  # no room for its answer
+        return self._answered(plain, self._ask(encoded(["call", number, *given])))
+
+    def next_item(self, number: int) -> Any:
+        """Return the next item of an iterator of the program; raise what that raises, or SessionEnded."""
+        self._made = None
+        return self._answered(self._plain(), self._ask(encoded(["next", number])))
+
+    def is_idle(self) -> bool:
+        """Return True if the program has answered everything, or has ended."""
+        return self._is_done or self.has_ended
+
+    def description_of(self, error: BaseException) -> OutcomeAndDetail | None:
+        """Return outcome and detail of an error, if the program raised it."""
+        found = self._described.get(id(error))
+        return found[1:] if found and found[0] is error else None
+
+    # ------------------------------------------------------------------------------------------------ answers
+
+    def _read_names(
+        self, answer: list[Any], wanted: tuple[list[str], list[str], list[str]]
+    ) -> tuple[dict[str, Any], OutcomeAndDetail | None]:
+        """Read the answer to "run"; `wanted` is that of `AskedTests`."""
+        own, common, builtin_names = map(set, wanted)
+        try:
+            if answer[0] == "ended":
+                _, outcome, detail = answer
+                if (type(outcome), type(detail)) != (str, str) or outcome not in _END_OUTCOMES:
+                    raise Malformed("not an end of a program")
+                return {}, (outcome, detail[:DETAIL_CHARACTERS])
+            kind, pairs = answer
+            if kind != "ready":
+                raise Malformed("neither ready nor ended")
+            given = {name for name, _ in pairs}
+            # Checked here too: otherwise a program that defines the function could replace `set` for the tests.
+            accepted = own | common if given & own else own | common | builtin_names
+            plain = self._plain()
+            names = {name: _read_name(plain, node) for name, node in pairs if name in accepted}
+        except (ValueError, TypeError) as error:
+            self._end(f"not the names of a program: {error}")
+        self._names = {value._number: name for name, value in names.items() if type(value) is Function}
+        return names, None
+
+    def _answered(self, plain: Plain, answer: list[Any]) -> Any:
+        """Read the answer to a call whose arguments `plain` wrote; raise the error that the program raised."""
+        sent = len(plain.objects)
+        try:
+            kind, changes, node = answer
+            self.has_changed_arguments = self.has_changed_arguments or bool(changes)
+            for number, content in changes:
+                if type(number) is not int or not 0 <= number < sent:
+                    raise Malformed("a change of nothing")
+                replace_items(plain.objects[number], plain.read(content))
+            if kind == "result":
+                return plain.read(node)
+            if kind != "error":
+                raise Malformed("neither a result nor an error")
+            error = self._read_error(node)
+        except (ValueError, TypeError, BufferError) as problem:
+            self._end(str(problem))
+        raise error
+
+    def _read_error(self, node: Any) -> BaseException:
+        kind, arguments, outcome, detail, line = node
+        made = _ERRORS.get(kind)
+        if made is None or {type(outcome), type(detail), type(line)} != {str} or outcome not in _ERROR_OUTCOMES:
+            raise Malformed("not an error")
+        values = self._plain().read(arguments)
+        try:
+            error: BaseException = made(*values)
+        except Exception:  # such as a UnicodeDecodeError with other arguments
+            error = RuntimeError() if issubclass(made, BaseExceptionGroup) else made.__new__(made)
+        detail = line or detail if outcome == Outcome.FAILED else detail
+        if outcome == Outcome.KILLED:
+            detail = f"{detail}, before the tests ended"
+        self._described[id(error)] = (error, outcome, detail[:DETAIL_CHARACTERS])
+        return error
+
+    def _plain(self) -> Plain:
+        return Plain(self._handle_of_proxy, self._proxy)
+
+    def _handle_of_proxy(self, value: Any) -> list[Any]:
+        self._made = None  # another program's handle may have another number
+        return _handle_of_proxy(value)
+
+    def _proxy(self, number: int, kind: str, truth: bool, name: str) -> Any:
+        """Return the proxy of a handle: always the same one for the same handle."""
+        proxy = self._proxies.get(number)
+        if proxy is None:
+            if len(self._proxies) >= MAX_HANDLES:
+                raise Malformed("too many handles")
+            made = Function if kind == CALLABLE else Items if kind == ITERATOR else Opaque
+            proxy = self._proxies[number] = made(self, number, truth, name)
+        return proxy
+
+    # ------------------------------------------------------------------------------------------------ transport
+
+    def _next_record(self) -> Any:
+        """Return the next answer to what was sent ahead; None if the process had no room for it."""
+        index = self._next_call
+        while len(self._records) <= index:
+            if not self._is_done and not self.has_ended and self._ahead.count() <= len(self._records):
+                self._board.begin_programs_turn()
+                self._await_done(POLL_SECONDS)
+                continue
+            if self._is_done or not self._add_records():
+                if self.has_ended:
+                    raise SessionEnded
+                return None
+        self._board.begin_judges_turn()  # maybe the program works on later answers, but the judge's time is limited too
+        try:
+            return decoded(self._records[index])
+        except Malformed as error:
+            self._end(str(error))
+
+    def _add_records(self) -> bool:
+        """Take the answers that have come since the last look; return False if there are none.
+
+        Those that were taken stay as they were, so that the verdict depends on what `answers` returns.
+        """
+        found = records(self._ahead.copied())[len(self._records) :]
+        self._records += found
+        return bool(found)
+
+    def _await_done(self, seconds: float | None) -> None:
+        """Wait for the message that all calls were answered that were sent ahead."""
+        try:
+            answer = self._receive(seconds)
+        except SessionEnded:
+            if self.malformed:
+                raise
+            return
+        if answer is not None:
+            self._board.begin_judges_turn()
+            if type(answer) is not list or len(answer) != 3 or answer[0] != "done" or type(answer[2]) is not float:
+                self._end("not an answer")
+            self._is_done = True
+            self._add_records()
+            self._left_nothing, self.cpu_seconds = answer[1] is True, answer[2]
+
+    def _ask(self, request: bytes) -> list[Any]:
+        """Send a request and return the answer without its last field, the process's CPU seconds."""
+        while not self.is_idle():
+            self._await_done(None)
+        if self.has_ended:
+            raise SessionEnded
+        self.is_live = True
+        self._board.begin_programs_turn()
+        self._send(request)
+        answer = self._receive(None)
+        self._board.begin_judges_turn()
+        if type(answer) is not list or not answer or type(answer[-1]) is not float:
+            self._end("not an answer")
+        self.cpu_seconds = answer.pop()
+        return answer
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._channel.sendall(len(data).to_bytes(4, "big") + data)
+        except OSError:
+            self._end()
+
+    def _receive(self, seconds: float | None) -> Any:
+        """Wait for one message, or for the end of the process; return None if there is none after `seconds`."""
+        while True:
+            if len(self._data) >= 4:
+                size = int.from_bytes(self._data[:4], "big")
+                if size > BYTES:
+                    self._end("an answer that is too long")
+                if len(self._data) > size + 4:
+                    self._end("more than one answer")
+                if len(self._data) == size + 4:
+                    break
+            ready = {descriptor for descriptor, _ in self._poll.poll(None if seconds is None else 1000 * seconds)}
+            if not ready:
+                return None
+            more = b""
+            if self._channel.fileno() in ready:
+                try:
+                    more = self._channel.recv(_RECEIVE_BYTES)
+                except OSError:
+                    more = b""
+            if not more:
+                self._end()
+            if not self.has_started:
+                self.has_started = more[:1] == STARTED
+                more = more[1:]
+            self._data += more
+            self.received += len(more)
+        data = bytes(self._data[4:])
+        self._data.clear()
+        try:
+            return decoded(data)
+        except Malformed as error:
+            self._end(str(error))
+
+    def _end(self, malformed: str = "") -> NoReturn:
+        self._board.begin_judges_turn()
+        self.has_ended = True
+        self.malformed = malformed
+        raise SessionEnded
+
+
+def _read_name(plain: Plain, node: Any) -> Any:
+    """Return the value of a name: a library's, or another one."""
+    return plain.read_library(node["l"]) if type(node) is dict and "l" in node else plain.read(node)
+
+
+def _handle_of_proxy(value: Any) -> list[Any]:
+    if isinstance(value, Opaque):
+        return [value._number, "", value._truth, ""]
+    raise NotPlain(f"an object of {type(value).__name__} can't be passed to a program in another process")
+
+
+class Opaque:
+    """An object of a program that has no plain form: equal to itself only, with a truth value and a class name."""
+
+    __slots__ = ("_name", "_number", "_session", "_truth")
+
+    def __init__(self, session: Session, number: int, truth: bool, name: str) -> None:
+        self._session, self._number, self._truth, self._name = session, number, truth, name
+
+    def __bool__(self) -> bool:
+        return self._truth
+
+    def __repr__(self) -> str:
+        return f"<{self._name} of the program>"
+
+
+class Function(Opaque):
+    """A function, or another object that can be called."""
+
+    __slots__ = ()
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Call it in the program's process."""
+        return self._session.call(self._number, arguments, options)
+
+
+class Items(Opaque):
+    """An iterator."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Items:
+        return self
+
+    def __next__(self) -> Any:
+        return self._session.next_item(self._number)

@@ -1,0 +1,131 @@
+"""Problem sets `humaneval-plus` and `mbpp-plus`: EvalPlus's HumanEval+ (164) and MBPP+ (378), Liu et al. 2023.
+
+Prompts are EvalPlus's; its base inputs, its further inputs and its comparison judge (tests.py, oracle.py). One run
+gives both pass@1: `base`, the inputs of HumanEval's or MBPP's own tests, and the whole, base and plus together.
+
+Time: EvalPlus stops a call after max(1 s, 4 x the reference's time for that input), and all calls of a part after
+60 s. Programs here have one limit for all calls. With ``execution.reference_factor: 4`` it is max(1 s, 4 x the time of
+the reference for all inputs), rounded up, and at most 60 s: EvalPlus's rule, applied to the program. It stops
+programs that take less than a second on every input but many times longer than the reference in all, and lets those
+pass that are slow on one input only and make up for it on others. Without the factor the limit is 60 s.
+Memory: raysweep's own limit, where EvalPlus allows 4 GiB.
+
+Not covered: five of the 115 inputs of Mbpp/255, whose results are lists of 6 to 128 million strings.
+Sources: https://arxiv.org/abs/2305.01210, https://github.com/evalplus/evalplus,
+https://huggingface.co/datasets/evalplus/humanevalplus, https://huggingface.co/datasets/evalplus/mbppplus
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from raysweep.errors import UsageError
+from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.problems.evalplus.tasks import Task, humaneval_task, mbpp_task
+from raysweep.problems.evalplus.tests import tests_of
+from raysweep.problems.file_problems import STOP, ScriptedProblem, check_tests, problems_of, without_examples
+from raysweep.problems.mbpp import STOP_AFTER_FUNCTION
+from raysweep.programs import Limits
+from raysweep.prompts.regions import split_prompt
+from raysweep.records import Problem, Segment
+from raysweep.rows.hub import CachedRows, DataSetRef, fetch
+from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
+
+VERSION = 1
+"""Raise it when equal rows give other tests."""
+
+
+class EvalPlusProblems(ProblemSet):
+    """The problems of one of EvalPlus's files, or of the hub's set.
+
+    Args:
+        path: EvalPlus's own file; None: the hub's set, which this machine's cache keeps.
+        revision: a branch, tag or commit on the hub.
+
+    Raises:
+        UsageError: the file doesn't exist.
+    """
+
+    limits = Limits(timeout=60.0)
+    parts = ("base", "plus")
+    hub: ClassVar[str]  # the id of the data set
+    file: ClassVar[str]  # the name of EvalPlus's own file
+    stop: ClassVar[tuple[str, ...]]
+
+    def __init__(self, path: str | None = None, revision: str | None = None) -> None:
+        self._path = Path(path).expanduser().absolute() if path is not None else None
+        self._revision = revision
+        if self._path is not None:
+            check_file(self._path)
+
+    def task(self, row: JsonRow) -> Task:
+        """Return the task in a row; raise UsageError (file, line) for an unusable one."""
+        raise NotImplementedError
+
+    def problems(self) -> Sequence[Problem]:
+        """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
+        rows: Iterable[JsonRow] = self._cached.stream() if self._path is None else read_json_rows(self._path)
+        return problems_of(rows, self._problem)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return the SHA-256 of the unzipped file, or that of the hub's rows and their commit, and `VERSION`."""
+        data = self._cached.fingerprint() if self._path is None else {"sha256": content_sha(self._path)}
+        return {**data, "version": VERSION}
+
+    def check(self, *, judged: bool = False) -> None:
+        """Read all rows, from the hub if need be; raise UsageError for the first unusable one."""
+        problems = self.problems()
+        if judged:
+            check_tests(problems, str(self._path or self.hub))
+
+    def _problem(self, row: JsonRow) -> Problem:
+        task = self.task(row)
+        return ScriptedProblem(
+            task_id=task.task_id,
+            prompt=task.prompt,
+            entry_point=task.entry_point,
+            test=tests_of(task),
+            reference=task.reference,
+            stop=self.stop,
+            fields=row.fields,
+        )
+
+    @cached_property
+    def _cached(self) -> CachedRows:
+        try:
+            return fetch(DataSetRef(self.hub, "test", None, self._revision))
+        except UsageError as error:
+            raise UsageError(f"problem set {self.name}: {error}; or give `path:` EvalPlus's {self.file}") from error
+
+
+@PROBLEMS.register("humaneval-plus")
+class HumanEvalPlus(EvalPlusProblems):
+    """EvalPlus's HumanEval+: HumanEval's 164 problems with about 750 inputs each."""
+
+    hub = "evalplus/humanevalplus"
+    file = "HumanEvalPlus.jsonl.gz"
+    stop = STOP
+
+    def task(self, row: JsonRow) -> Task:
+        """Return the task in a row of the file or of the hub."""
+        return humaneval_task(row)
+
+
+@PROBLEMS.register("mbpp-plus")
+class MbppPlus(EvalPlusProblems):
+    """EvalPlus's MBPP+: 378 problems of MBPP with about 105 inputs each."""
+
+    hub = "evalplus/mbppplus"
+    file = "MbppPlus.jsonl.gz"
+    stop = STOP_AFTER_FUNCTION
+
+    def task(self, row: JsonRow) -> Task:
+        """Return the task in a row of the file or of the hub."""
+        return mbpp_task(row)
+
+    def segments(self, problem: Problem) -> list[Segment]:
+        """Split a prompt; test examples are verbatim."""
+        return without_examples(split_prompt(problem.prompt, problem.entry_point))

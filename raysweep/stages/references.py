@@ -1,0 +1,109 @@
+"""Judges reference solutions: finds where each problem's tests run, and sets its time limit.
+
+Tests run outside the program's process wherever the reference solution has the same outcome there as inside
+(`raysweep.execution.oracle`). That is a property of the problem, found before any other program is judged.
+
+A problem's time limit is a multiple of its reference solution's time, so that endless programs end early. Limits are
+rounded up to coarse steps, so that a slightly different measurement usually gives the same limit, and none is below
+1 s. The rule is EvalPlus's, https://github.com/evalplus/evalplus. Both are measured once for each store, in the strict
+lane, and are an artefact, so all cells of a sweep have the same limits on every machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from raysweep.engine.base import ExecuteJob, ProgramBatch, Work
+from raysweep.errors import RaysweepError, UsageError
+from raysweep.execution.oracle import inside_refused, judge_references, oracle_of, reason_for_inside
+from raysweep.planning.plan import PairPlan, ReferencesPlan
+from raysweep.problems.base import PROBLEMS
+from raysweep.programs import Limits, Oracle, Outcome, Program, Verdict
+from raysweep.records import ReferenceRun
+from raysweep.rows.parquet import ROWS, write_rows
+from raysweep.storage.store import Store
+
+MIN_SECONDS = 1.0
+STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
+"""Time limits are these numbers times powers of ten."""
+BATCH_PROGRAMS = 16
+"""Programs in a batch. Reference solutions are few, so batches are small enough to give each slot some."""
+
+
+def make_references(plan: ReferencesPlan, work: Work) -> None:
+    """Run the reference solutions; write where each problem's tests run, and its time limit.
+
+    A problem whose solution does not pass keeps the plan's limit.
+
+    Raises:
+        RaysweepError: a solution could not be judged.
+        UsageError: the tests of a problem have to run inside, and the config refuses that.
+    """
+    problems = [problem for problem in PROBLEMS.create(plan.problem_set).problems() if problem.reference is not None]
+    programs = [problem.assemble(problem.reference or "") for problem in problems]
+    sandbox = dataclasses.replace(plan.sandbox, require_oracle=Oracle.INSIDE)
+    anywhere = dataclasses.replace(plan, sandbox=sandbox)
+
+    def run(wanted: Sequence[Program]) -> list[Verdict]:
+        return list(_verdicts(anywhere, wanted, work))
+
+    judged = judge_references(programs, run)
+    rows: list[ReferenceRun] = []
+    for problem, (verdict, oracle) in zip(problems, judged, strict=True):
+        if verdict.outcome is Outcome.HARNESS_ERROR:
+            raise RaysweepError(f"the reference solution of {problem.task_id} could not be run: {verdict.detail}")
+        timeout = plan.limits.timeout
+        if verdict.outcome is Outcome.PASSED and plan.factor is not None:
+            timeout = rounded_timeout(verdict.seconds, plan.factor, timeout)
+        rows.append(ReferenceRun(problem.task_id, verdict.outcome.value, verdict.seconds, timeout, oracle.value))
+    inside = [row.task_id for row in rows if row.oracle == Oracle.INSIDE]
+    if inside and plan.sandbox.require_oracle is Oracle.OUTSIDE:
+        raise UsageError(inside_refused(inside))
+    with work.store.writing(plan.node) as draft:
+        write_rows(draft.folder / ROWS, ReferenceRun, rows, ["task_id"])
+        passed = sum(row.outcome == Outcome.PASSED for row in rows)
+        draft.counts = {"rows": len(rows), "passed": passed, "inside": len(inside)}
+
+
+def settings_of(pair: PairPlan, store: Store) -> Callable[[str, Program], tuple[Oracle, Limits]]:
+    """Return a function from a task id and a program to where its tests run, and its limits.
+
+    Raises:
+        UsageError: (the returned function) the tests have to run inside, and the config refuses that.
+    """
+    rows = {row.task_id: row for row in store.rows(pair.references.node, ReferenceRun)}
+
+    def settings(task_id: str, program: Program) -> tuple[Oracle, Limits]:
+        row = rows.get(task_id)
+        if row is not None:
+            return Oracle(row.oracle), dataclasses.replace(pair.limits, timeout=row.timeout)
+        oracle = oracle_of(program.tests)
+        if oracle is Oracle.INSIDE and pair.sandbox.require_oracle is Oracle.OUTSIDE:
+            raise UsageError(f"{inside_refused([task_id])} ({reason_for_inside(program.tests)})")
+        return oracle, pair.limits
+
+    return settings
+
+
+def rounded_timeout(seconds: float, factor: float, limit: float) -> float:
+    """Return `factor` times a reference solution's seconds, rounded up to a step, between MIN_SECONDS and `limit`."""
+    timeout = max(MIN_SECONDS, factor * seconds)
+    scale = 10.0 ** math.floor(math.log10(timeout))
+    return min(limit, next(step * scale for step in STEPS if step * scale >= timeout))
+
+
+def _verdicts(plan: ReferencesPlan, programs: Sequence[Program], work: Work) -> Iterator[Verdict]:
+    """Run reference solutions on the engine and yield their verdicts in order."""
+    starts = range(0, len(programs), BATCH_PROGRAMS)
+    batches = [programs[start : start + BATCH_PROGRAMS] for start in starts]
+    job = ExecuteJob([ProgramBatch(list(batch), [plan.limits] * len(batch)) for batch in batches], plan.sandbox)
+    done = 0
+    rows: dict[int, Sequence[Verdict]] = {}
+    for output in work.stages.execute(job, work.progress) if batches else ():
+        rows[output.index] = output.rows
+        done += len(output.rows)
+        work.progress.update("making", done, len(programs))
+    for index in sorted(rows):
+        yield from rows[index]
