@@ -6,6 +6,7 @@ SafeCoder.
 
 from __future__ import annotations
 
+import ast
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,6 +42,24 @@ class ScriptedProblem(FileProblem):
         Source: https://github.com/eth-sri/SafeCoder/blob/main/scripts/func_eval_exec.py
         """
         return Program(f"{self.prompt}{completion}", self.test, self.language)
+
+
+def with_helpers(prompt: str, entry_point: str, test: str) -> str:
+    """Return tests with the functions that they use of a Python prompt, beside the one to write.
+
+    HumanEval/38 asks to decode what the prompt's `encode_cyclic` encodes, and its tests call that function. They must
+    call the prompt's: a candidate could define another one, for which decoding is trivial.
+    """
+    try:
+        statements = ast.parse(f"{prompt.rstrip()}\n    pass").body
+    except (SyntaxError, ValueError):
+        return test
+    used = {*re.findall(r"\w+", test)} - {entry_point}
+    helpers = [one for one in statements if isinstance(one, ast.FunctionDef) and one.name in used]
+    if not helpers:
+        return test
+    imports = [one for one in statements if isinstance(one, ast.Import | ast.ImportFrom)]
+    return "\n".join([*map(ast.unparse, [*imports, *helpers]), test])
 
 
 def problems_of(rows: Iterable[JsonRow], make: Callable[[JsonRow], Problem]) -> list[Problem]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.file_problems import STOP, FileProblem, check_tests, problems_of
+from raysweep.problems.file_problems import STOP, FileProblem, check_tests, problems_of, with_helpers
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
 
@@ -53,11 +53,12 @@ def read_problems(path: Path) -> list[Problem]:
 
 def humaneval_problem(row: JsonRow) -> Problem:
     """Return the problem in a HumanEval-shaped row; raise UsageError (file, line) for a missing or wrong field."""
+    prompt, entry_point = row.text("prompt"), row.text("entry_point")
     return FileProblem(
         task_id=row.text("task_id"),
-        prompt=row.text("prompt"),
-        entry_point=row.text("entry_point"),
-        test=row.text("test", ""),
+        prompt=prompt,
+        entry_point=entry_point,
+        test=with_helpers(prompt, entry_point, row.text("test", "")),
         reference=row.text("canonical_solution"),
         stop=STOP,
         fields=row.fields,

@@ -18,7 +18,14 @@ import yaml
 
 from raysweep.errors import UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.file_problems import STOP, ScriptedProblem, check_tests, problems_of, without_examples
+from raysweep.problems.file_problems import (
+    STOP,
+    ScriptedProblem,
+    check_tests,
+    problems_of,
+    with_helpers,
+    without_examples,
+)
 from raysweep.prompts.regions import split_prompt
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow
@@ -125,7 +132,7 @@ def _problem(row: JsonRow) -> Problem:
         task_id=row.text("name"),
         prompt=prompt,
         entry_point=functions[-1],
-        test=row.text("tests", ""),
+        test=with_helpers(prompt, functions[-1], row.text("tests", "")),
         stop=tuple(dict.fromkeys([*stop, *STOP])),
         fields=row.fields,
     )

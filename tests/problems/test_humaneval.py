@@ -19,11 +19,13 @@ def test_has_the_164_published_problems():
         rows = [json.loads(line) for line in file]
     problems = HumanEval().problems()
     assert len(problems) == 164
+    helped = [one.task_id for one, row in zip(problems, rows, strict=True) if one.test != row["test"]]
+    assert helped == ["HumanEval/32", "HumanEval/38", "HumanEval/50"]  # their tests call the prompts' other functions
     for problem, row in zip(problems, rows, strict=True):
         assert problem.task_id == row["task_id"]
         assert problem.prompt == row["prompt"]
         assert problem.reference == row["canonical_solution"]
-        assert problem.test == row["test"]
+        assert problem.test.endswith(row["test"])
         assert problem.entry_point == row["entry_point"]
 
 

@@ -6,9 +6,12 @@ import pickle
 import pytest
 
 from raysweep.errors import UsageError
+from raysweep.execution import execute
 from raysweep.problems.file_problems import problem_fields
-from raysweep.problems.jsonl import JsonlProblems
+from raysweep.problems.jsonl import JsonlProblems, humaneval_problem
+from raysweep.programs import Limits, Outcome
 from raysweep.records import Problem
+from raysweep.rows.json_files import JsonRow
 
 ROW = {
     "task_id": "own/1",
@@ -99,3 +102,14 @@ def test_tests_that_cannot_judge_are_found_before_work_starts(tmp_path, changed,
 
 def test_tests_that_compile_with_a_warning_judge(tmp_path):
     problem_set(tmp_path, {**ROW, "test": "def check(f):\n    assert f('\\d') is not '\\d'\n"}).check(judged=True)
+
+
+def test_tests_call_the_prompts_helpers_and_not_those_that_a_candidate_defines():
+    prompt = "import math\n\ndef encode(n):\n    return math.floor(n) + 1\n\n\ndef decode(n):\n    '''Decode.'''\n"
+    row = {"task_id": "T/0", "prompt": prompt, "entry_point": "decode", "canonical_solution": "    return n - 1\n"}
+    test = "def check(candidate):\n    assert candidate(encode(4)) == 4\n"
+    problem = humaneval_problem(JsonRow("file:1", {**row, "test": test}))
+    assert problem.test.endswith(test) and "def encode(n):" in problem.test
+    liar = "    return n\n\ndef encode(n):\n    return n\n"
+    right, wrong = execute([problem.assemble(problem.reference or ""), problem.assemble(liar)], Limits(timeout=3), 1)
+    assert (right.outcome, wrong.outcome) == (Outcome.PASSED, Outcome.FAILED)
