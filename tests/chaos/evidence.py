@@ -133,11 +133,15 @@ def holders(storage: Path) -> Iterator[tuple[str, int]]:
 
 def content(storage: Path, sweep: str) -> dict[str, Any]:
     """Return all that two runs of one sweep must agree in: files by artefact, verdicts without times, and scores."""
-    from raysweep.records import Result, Score
+    from raysweep.records import ReferenceRun, Result, Score
     from raysweep.rows.parquet import read_rows
 
     found: dict[str, Any] = {}
     for name, manifest in manifests(storage).items():
+        if manifest.stage == "references":
+            references = read_rows(folder_in(storage, name) / "rows.parquet", ReferenceRun)
+            found[name] = [(row.task_id, row.outcome, row.oracle) for row in references]
+            continue
         if manifest.stage != "results":
             found[name] = {file: sha for file, sha in manifest.files.items() if file not in (CARD, ADAPTER)}
             if ADAPTER in manifest.files:

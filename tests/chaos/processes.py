@@ -28,7 +28,7 @@ class Victim(Enum):
     DATA_ACTOR = r"^ray::(MapWorker\(|[^( ]*\)\)\.)"  # Ray takes the last dot of a name for that of a method
     EXECUTION_ACTOR = r"^ray::ExecutionActor"
     KEEPER = r"raysweep\.execution\.python\.start"  # of a slot
-    ZYGOTE = r"(?!)"  # its child, with the same title
+    ZYGOTE = r"(?!)"  # its children, with the same title: a judge and a launcher, or a zygote
 
     @property
     def label(self) -> str:
@@ -154,7 +154,7 @@ def _classify(seen: Seen) -> None:
 
 
 def _part_of_slot(process: psutil.Process) -> Victim | None:
-    """Tell a slot's keeper, its child the zygote, and the programs that this one forks: all bear one title."""
+    """Tell a slot's keeper, its children, and the programs that one of them forks: all bear one title."""
     above = 0
     with contextlib.suppress(psutil.Error):
         for parent in process.parents()[:2]:

@@ -15,13 +15,13 @@ class Committed:
     """A committed artefact."""
 
     unit: Unit
-    content: Any  # hashes by file; for results, the rows without times
+    content: Any  # hashes by file; for results and references, the rows without times
     written: tuple[int, float]  # the manifest's time, and the seconds of the stage
 
 
 def committed(root: object) -> dict[str, Committed]:
     """Return all artefacts of a store by stage and key."""
-    from raysweep.records import Result
+    from raysweep.records import ReferenceRun, Result
 
     store = Store(str(root))
     artefacts = {}
@@ -34,6 +34,8 @@ def committed(root: object) -> dict[str, Committed]:
         if unit.stage == "results":
             rows = store.rows(unit, Result)
             content = [(row.task_id, row.sample, row.outcome, row.detail, row.program_sha) for row in rows]
+        if unit.stage == "references":
+            content = [(row.task_id, row.outcome, row.oracle) for row in store.rows(unit, ReferenceRun)]
         artefacts[f"{unit.stage}/{unit.key}"] = Committed(unit, content, (info.mtime_ns, manifest["wall_seconds"]))
     return artefacts
 

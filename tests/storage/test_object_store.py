@@ -29,7 +29,10 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["one_thread"]
 
-STAGES = ("source_rows", "perturbed_rows", "training_set", "test_set", "base_model", "model", "completions", "results")
+STAGES = (
+    "source_rows", "perturbed_rows", "training_set", "test_set", "base_model", "model", "references", "completions",
+    "results",
+)  # fmt: skip
 
 
 def run(root: object, *overrides: str) -> SweepResult:

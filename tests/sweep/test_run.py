@@ -47,11 +47,11 @@ def environment() -> dict[str, str]:
 
 
 def artefacts(storage: Path) -> dict[str, dict[str, str]]:
-    """Hashes of the files of each artefact, without results, which contain run times."""
+    """Hashes of the files of each artefact, without those that contain run times."""
     hashes = {}
     for path in sorted((storage / "artefacts").rglob("manifest.json")):
         manifest = json.loads(path.read_text())
-        if manifest["stage"] != "results":
+        if manifest["stage"] not in ("results", "references"):
             hashes[f"{manifest['stage']}/{manifest['key']}"] = {n: f["sha256"] for n, f in manifest["files"].items()}
     return hashes
 
