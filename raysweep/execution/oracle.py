@@ -15,6 +15,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
+from raysweep.execution.python.source_names import imported_names
 from raysweep.programs import Oracle, Outcome, Program, Verdict
 
 _MODULES = frozenset(
@@ -89,21 +90,10 @@ def _reasons(tree: ast.Module) -> Iterator[str]:
     own = {
         node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
     }
-    imported = {
-        (alias.asname or alias.name).partition(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
+    imported, modules = imported_names(tree), imported_names(tree, modules_only=True)
     bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     bound |= {argument.arg for node in ast.walk(tree) if isinstance(node, ast.arguments) for argument in _all(node)}
     bound |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.name}
-    modules = {
-        (alias.asname or alias.name).partition(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import)
-        for alias in node.names
-    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (f"they import {alias.name}" for alias in node.names if _is_inside(alias.name))

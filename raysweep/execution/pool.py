@@ -136,4 +136,4 @@ class Executor:
         Only as many programs as keep the slots busy are in memory. Closing or dropping the stream ends its programs. It
         raises the same errors as `run`.
         """
-        return Stream(self._slots, self.sandbox.lane, work, self.close)
+        return Stream(self._slots, self.sandbox, work, self.close)

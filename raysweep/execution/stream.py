@@ -11,9 +11,9 @@ from multiprocessing.connection import wait
 from typing import Generic, TypeVar
 
 from raysweep.errors import UsageError
-from raysweep.execution.oracle import oracle_of
+from raysweep.execution.oracle import inside_refused, oracle_of
 from raysweep.execution.slot import LANGUAGES, Job, Slot, SlotLost
-from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Verdict
+from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
 K = TypeVar("K")
 MIN_MEMORY_MIB = 64
@@ -28,15 +28,20 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
 
     Args:
         slots: the slots that run the programs; nobody else uses them meanwhile.
-        lane: the lane for programs that don't need a process of their own.
+        sandbox: the lane for programs that don't need a process of their own, and whether tests may run inside.
         work: (key, program, limits), read as slots become idle.
         stop: ends the processes of all slots.
     """
 
     def __init__(
-        self, slots: Sequence[Slot], lane: Lane, work: Iterable[tuple[K, Program, Limits]], stop: Callable[[], None]
+        self,
+        slots: Sequence[Slot],
+        sandbox: Sandbox,
+        work: Iterable[tuple[K, Program, Limits]],
+        stop: Callable[[], None],
     ) -> None:
-        self._slots, self._lane, self._stop = slots, lane, stop
+        self._slots, self._lane, self._stop = slots, sandbox.lane, stop
+        self._require_oracle = sandbox.require_oracle
         self._work = iter(work)
         self._numbers = count()
         self._keys: dict[int, K] = {}  # by the program's number, as in all dicts here
@@ -97,6 +102,8 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             number = next(self._numbers)
             self._keys[number] = key
             oracle = program.oracle or oracle_of(program.tests)
+            if oracle is Oracle.INSIDE and self._require_oracle is Oracle.OUTSIDE:
+                raise UsageError(inside_refused([f"a program ({program.text[:40]!r}...)"]))
             self._jobs[number] = Job(number, program, limits, oracle)
             self._waiting[oracle].append(self._jobs[number])
         jobs = self._take_batch(_queue_for(slot, self._waiting), self._lane)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from raysweep.engine.base import ExecuteJob, ProgramBatch, Work
 from raysweep.errors import RaysweepError, UsageError
-from raysweep.execution.oracle import inside_refused, judge_references, oracle_of, reason_for_inside
+from raysweep.execution.oracle import inside_refused, judge_references, oracle_of
 from raysweep.planning.plan import PairPlan, ReferencesPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Limits, Oracle, Outcome, Program, Verdict
@@ -77,12 +77,10 @@ def settings_of(pair: PairPlan, store: Store) -> Callable[[str, Program], tuple[
 
     def settings(task_id: str, program: Program) -> tuple[Oracle, Limits]:
         row = rows.get(task_id)
-        if row is not None:
-            return Oracle(row.oracle), dataclasses.replace(pair.limits, timeout=row.timeout)
-        oracle = oracle_of(program.tests)
+        oracle = Oracle(row.oracle) if row else oracle_of(program.tests)
         if oracle is Oracle.INSIDE and pair.sandbox.require_oracle is Oracle.OUTSIDE:
-            raise UsageError(f"{inside_refused([task_id])} ({reason_for_inside(program.tests)})")
-        return oracle, pair.limits
+            raise UsageError(inside_refused([task_id]))
+        return oracle, dataclasses.replace(pair.limits, timeout=row.timeout) if row else pair.limits
 
     return settings
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from contextlib import suppress
 
 from raysweep.execution.board import Board
-from raysweep.execution.isolation.watch import ExitWaiter
+from raysweep.execution.isolation.watch import ExitWaiter, own_cpu_seconds
 from raysweep.execution.messages import VerdictItem, write_frame
 from raysweep.programs import Lane, Outcome
 
@@ -55,7 +54,7 @@ class Keeper:
 
     def _judge_hangs(self, judge: int) -> bool:
         """Return True if the judge has worked on one program for longer than it may."""
-        program, cpu = self._board.programs(), _cpu_seconds(judge)
+        program, cpu = self._board.programs(), own_cpu_seconds(judge)
         if program != self._program:
             self._program, self._cpu_before = program, cpu
         return self._board.is_judges_turn() and cpu - self._cpu_before > self._board.judges_limit()
@@ -76,10 +75,3 @@ class Keeper:
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
         self._pids = [pid for pid in self._pids if pid not in pids]
-
-
-def _cpu_seconds(pid: int) -> float:
-    try:
-        return time.clock_gettime((~pid << 3) | 2)  # CLOCK_PROCESS_CPUTIME_ID of that process
-    except OSError:
-        return 0.0

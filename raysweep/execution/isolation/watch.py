@@ -264,10 +264,7 @@ class Watch:
 
     def _cpu(self) -> float:
         """Return the process's CPU seconds."""
-        try:
-            return time.clock_gettime((~self.pid << 3) | 2)  # CLOCK_PROCESS_CPUTIME_ID of that process
-        except OSError:
-            return 0.0
+        return own_cpu_seconds(self.pid)
 
     def _is_runnable(self) -> bool:
         """Return True if a thread runs or waits for a core; the kernel adds its current wait only when it ends."""
@@ -291,6 +288,14 @@ class Watch:
             pass
         self._largest_waiting = waiting
         return waiting
+
+
+def own_cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds of a process without those of its children; 0 for a process that is gone."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # CLOCK_PROCESS_CPUTIME_ID of that process
+    except OSError:
+        return 0.0
 
 
 def timeout_detail(seconds: float) -> str:

@@ -52,9 +52,9 @@ PRELOADED = """
     datetime random json decimal statistics time io textwrap enum contextlib abc ctypes
 """
 PACKAGE = "raysweep.execution.python"
-_CANDIDATES_MODULES = ("outcomes", "harmless", "screen", "outside.plain", "outside.candidate")
+_CANDIDATES_MODULES = ("outcomes", "harmless", "screen", "processes", "outside.plain", "outside.candidate")
 _HARNESS_MODULES = (
-    "outcomes", "inside.rewriting", "harmless", "screen", "inside.prepared_tests", "inside.decoys",
+    "outcomes", "inside.rewriting", "harmless", "screen", "processes", "inside.prepared_tests", "inside.decoys",
     "inside.comparisons", "inside.child",
 )  # fmt: skip
 

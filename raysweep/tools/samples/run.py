@@ -145,8 +145,9 @@ class SampleRun:
             RaysweepError: the disk is full; no program can be run.
         """
         job = self._job
+        anywhere = replace(job.sandbox, require_oracle=Oracle.INSIDE)  # `_find_oracles` checks it, by task
         opened = nullcontext() if job.out is None else writing_results(job.out, job.settings())
-        with opened as results, Executor(job.workers, job.sandbox) as executor:
+        with opened as results, Executor(job.workers, anywhere) as executor:
             self._find_oracles(executor)
             for key, verdict in results.saved_verdicts() if results else ():
                 self._judge(key, verdict, kept=True)

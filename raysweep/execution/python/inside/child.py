@@ -9,14 +9,12 @@ no classes, and is removed from `sys.modules`.
 from __future__ import annotations
 
 import builtins
-import gc
 import sys
 from collections.abc import Callable, Sequence
 from operator import is_
-from os import _exit, fstat, ftruncate, getpid, write
-from resource import RUSAGE_SELF, getrusage
+from os import _exit, getpid, write
 from time import process_time
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any
 
 from raysweep.execution.python.inside.comparisons import compare
@@ -32,19 +30,24 @@ from raysweep.execution.python.outcomes import (
     outcome_of,
     parts_passed,
 )
+from raysweep.execution.python.processes import (
+    NEEDS_OWN_PROCESS,
+    flush,
+    has_grown,
+    prepare_process,
+    reseed,
+    wrote_little,
+)
 from raysweep.execution.python.screen import code_objects, is_pure, sets_attributes
 
 Reporter = Callable[[int, str, str, float, str], None]
-MAX_GROWTH_KIB = 64 * 2**10  # after programs have taken more memory than this, no further one runs in their process
-NEEDS_OWN_PROCESS = "needs own process"
-"""The outcome reported in the shared lane for a program that must be run alone."""
 
 
 def run_alone(text: str, tests: PreparedTests | None, report: Reporter, frame_of: FrameOf) -> None:
     """Run one program, report its outcome, and end this process."""
     end_process, streams = _exit, (sys.stdout, sys.stderr)
     copies_builtins = tests is None or not tests.patches_builtins
-    _prepare_process(copies_builtins)
+    prepare_process(copies_builtins)
     parts = ""
     outcome, detail = compiled(text)
     if not isinstance(outcome, str):
@@ -52,11 +55,7 @@ def run_alone(text: str, tests: PreparedTests | None, report: Reporter, frame_of
         outcome, detail, parts = _run(outcome, text, tests, imports, frame_of)
         if outcome == "passed" and copies_builtins and not _builtins_are_unchanged():
             outcome, detail = "exception", "the program changed the built-in functions of libraries"
-    for stream in streams:
-        try:
-            stream.flush()
-        except BaseException:  # the program closed or filled it, which doesn't matter here
-            continue
+    flush(streams)
     report(0, outcome, detail, 0.0, parts)
     end_process(0)
 
@@ -65,9 +64,9 @@ def run_together(
     items: Sequence[tuple[int, str, PreparedTests | None]], report: Reporter, frame_of: FrameOf, output_bytes: int
 ) -> None:
     """Run the pure programs one after another, report NEEDS_OWN_PROCESS for the others, and end this process."""
-    _prepare_process(copies_builtins=True)
-    largest = getrusage(RUSAGE_SELF).ru_maxrss + MAX_GROWTH_KIB
+    largest = prepare_process()
     for number, text, tests in items:
+        reseed()
         began, parts = process_time(), ""
         outcome, detail = compiled(text)
         if outcome == "memory":
@@ -78,13 +77,13 @@ def run_together(
                 if (
                     outcome in ("memory", "killed")
                     or detail.startswith("RecursionError")
-                    or not _wrote_little(output_bytes)
+                    or not wrote_little(output_bytes)
                 ):
                     outcome = NEEDS_OWN_PROCESS
             else:
                 outcome = NEEDS_OWN_PROCESS
         report(number, outcome, detail, process_time() - began, parts)
-        if getrusage(RUSAGE_SELF).ru_maxrss > largest:  # memory that later programs need may be kept
+        if has_grown(largest):
             break
     _exit(0)
 
@@ -96,28 +95,10 @@ def _are_harmless(tests: PreparedTests, candidate: CodeType) -> bool:
     return not (tests.has_imports and any(map(sets_attributes, code_objects(candidate))))
 
 
-def _prepare_process(copies_builtins: bool) -> None:
-    """Turn on garbage collection, and give programs a copy of the built-in functions that they may change."""
-    gc.enable()
-    if copies_builtins:
-        sys.modules["builtins"] = _PROGRAM_BUILTINS
-
-
 def _builtins_are_unchanged() -> bool:
     """Return True if the interpreter's built-in functions, and the methods of its types, are the original ones."""
     tables = ((_INTERPRETER_BUILTINS, _ORIGINAL_BUILTINS), *_METHODS)
     return all(all(map(is_, map(table.get, original), original.values())) for table, original in tables)
-
-
-def _wrote_little(output_bytes: int) -> bool:
-    """Empty the output files; return True if a program wrote at most `output_bytes` to stdout and nothing to stderr."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    written = fstat(1).st_size, fstat(2).st_size
-    for descriptor, size in enumerate(written, 1):
-        if size:
-            ftruncate(descriptor, 0)
-    return written[0] <= output_bytes and not written[1]
 
 
 def _run(
@@ -203,8 +184,6 @@ _ORIGINAL_BUILTINS = dict(_INTERPRETER_BUILTINS)
 _COMPARED_TYPES = (int, float, str, bool, bytes, list, tuple, dict, set, object)
 _METHODS = [(kind.__dict__, dict(kind.__dict__)) for kind in _COMPARED_TYPES]
 """The attributes of these types, now and at first: comparing `int.__dict__` hands the real dictionary to a program."""
-_PROGRAM_BUILTINS = ModuleType("builtins", builtins.__doc__)  # programs may change this copy; libraries don't use it
-vars(_PROGRAM_BUILTINS).update(_ORIGINAL_BUILTINS)
 _PRIVATE_BUILTINS, _PLAIN_BUILTINS = private_builtins(), dict(_ORIGINAL_BUILTINS)
 
 

@@ -11,7 +11,7 @@ import ast
 import builtins
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
@@ -19,7 +19,9 @@ from raysweep.execution.isolation.kernel import freeze_type
 from raysweep.execution.python.harmless import ALLOWED_TEST_MODULES
 from raysweep.execution.python.inside.rewriting import rewrite
 from raysweep.execution.python.outcomes import TESTS
-from raysweep.execution.python.screen import code_objects, is_pure, stored_names
+from raysweep.execution.python.processes import names_used
+from raysweep.execution.python.screen import code_objects, is_pure
+from raysweep.execution.python.source_names import bound_names, imported_modules, single_imports
 
 _BUILTINS = dict(vars(builtins))
 _PRIVATE_MODULES: dict[str, ModuleType] = {}
@@ -88,31 +90,6 @@ def _compile_guarded(tree: ast.Module, plain: CodeType) -> CodeType:
         sys.setrecursionlimit(limit)
 
 
-def single_imports(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
-    """Yield each name that an import at the top level binds, with a module that consists of this import alone."""
-    for statement in tree.body:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            for alias in [alias for alias in statement.names if alias.name != "*"]:
-                single: ast.Import | ast.ImportFrom = ast.Import([alias])
-                if isinstance(statement, ast.ImportFrom):
-                    single = ast.ImportFrom(statement.module, [alias], statement.level)
-                module = ast.Module([ast.copy_location(single, statement)], [])
-                yield (alias.asname or alias.name.partition(".")[0]), module
-
-
-def bound_names(statements: list[ast.stmt]) -> Iterator[str]:
-    """Yield the names that statements at the top level bind."""
-    for statement in statements:
-        if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            yield statement.name
-        elif isinstance(statement, ast.Import | ast.ImportFrom):
-            yield from ((alias.asname or alias.name).partition(".")[0] for alias in statement.names)
-        else:
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                    yield node.id
-
-
 def _names_with_attributes_set(tree: ast.Module) -> set[str]:
     """Return the names whose attributes the tests set, such as `random` for ``random.randint = ...``."""
     targets = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
@@ -120,13 +97,8 @@ def _names_with_attributes_set(tree: ast.Module) -> set[str]:
 
 
 def imports_used_by(candidate: CodeType, tests: PreparedTests) -> list[tuple[str, CodeType]]:
-    """Return the tests' imports that a candidate relies on, as (name, code): it loads the name but doesn't bind it."""
-    if not tests.import_code:
-        return []
-    loaded = {name for code in code_objects(candidate) for name in code.co_names}
-    used = loaded & tests.import_code.keys() - _BUILTINS.keys()
-    unbound = used - stored_names(candidate) if used else used  # reading all instructions takes a millisecond
-    return [(name, tests.import_code[name]) for name in sorted(unbound)]
+    """Return the tests' imports that a candidate relies on, as (name, code)."""
+    return [(name, tests.import_code[name]) for name in names_used(candidate, tests.import_code.keys())]
 
 
 def private_builtins() -> dict[str, Any]:
@@ -136,18 +108,16 @@ def private_builtins() -> dict[str, Any]:
 
 def _import_modules(tree: ast.Module) -> None:
     """Import the modules that tests import, so that the time doesn't count for candidates, and make private copies."""
-    for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
-        for name in [name for name in names if name not in _PRIVATE_MODULES and name not in _SHARED_MODULES]:
-            try:
-                _PRIVATE_MODULES[name] = _frozen_copy(importlib.import_module(name))
-                if name == "numpy":
-                    importlib.import_module("numpy.ma")  # numpy would import it later, with classes that aren't frozen
-                for indirect in _INDIRECT_MODULES & sys.modules.keys():
-                    _freeze_classes(sys.modules[indirect])
-            except Exception:  # the tests will raise it again, for every program
-                continue
+    wanted = set(imported_modules(tree)) - _SHARED_MODULES
+    for name in sorted(wanted - _PRIVATE_MODULES.keys()):
+        try:
+            _PRIVATE_MODULES[name] = _frozen_copy(importlib.import_module(name))
+            if name == "numpy":
+                importlib.import_module("numpy.ma")  # numpy would import it later, with classes that aren't frozen
+            for indirect in _INDIRECT_MODULES & sys.modules.keys():
+                _freeze_classes(sys.modules[indirect])
+        except Exception:  # the tests will raise it again, for every program
+            continue
 
 
 def _frozen_copy(module: ModuleType) -> ModuleType:

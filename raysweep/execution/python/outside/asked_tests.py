@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from types import CodeType
 
-from raysweep.execution.python.inside.prepared_tests import bound_names, single_imports
 from raysweep.execution.python.outcomes import TESTS
 from raysweep.execution.python.screen import code_objects
+from raysweep.execution.python.source_names import bound_names, imported_modules, imported_names, single_imports
 
 _BUILTINS = frozenset(vars(builtins))
 MAX_CALLS_BYTES = 4 * 2**20  # of the calls of one problem
@@ -67,7 +67,9 @@ def compile_tests(text: str) -> AskedTests:
     imports = {name: ast.unparse(module) for name, module in single_imports(tree)}
     common = (loaded & bound) - imports.keys()
     wanted = sorted(loaded - bound), sorted(common), sorted(frozenset(code.co_names) & _BUILTINS)
-    _import_modules(tree)
+    for name in imported_modules(tree):  # now, so that the time doesn't count for a candidate
+        with suppress(Exception):  # the tests will raise it again, for every program
+            importlib.import_module(name)
     return AskedTests(text, code, wanted, imports, is_live=_arguments_may_depend_on_answers(tree))
 
 
@@ -76,13 +78,7 @@ def _arguments_may_depend_on_answers(tree: ast.Module) -> bool:
 
     Such calls must not be sent ahead: the later ones would tell a program the right answers to the earlier ones.
     """
-    imported = {
-        (alias.asname or alias.name).partition(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
-    computing = _BUILTINS | imported
+    computing = _BUILTINS | imported_names(tree)
     nodes = list(ast.walk(tree))
     defined = {node.name: node.args for node in nodes if isinstance(node, ast.FunctionDef)}
     tainted: set[str] = set()
@@ -133,13 +129,3 @@ def _root(node: ast.expr) -> str:
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
     return node.id if isinstance(node, ast.Name) else ""
-
-
-def _import_modules(tree: ast.Module) -> None:
-    """Import the modules that tests import, so that the time doesn't count for a candidate."""
-    for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
-        for name in names:
-            with suppress(Exception):  # the tests will raise it again, for every program
-                importlib.import_module(name)

@@ -19,14 +19,11 @@ answers to be right. So programs may read and change everything here; only their
 from __future__ import annotations
 
 import builtins
-import gc
-import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from os import _exit, fstat, ftruncate, getpid, read, write
-from resource import RUSAGE_SELF, getrusage
+from os import _exit, getpid, read, write
 from time import process_time
-from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
+from types import FunctionType
 from typing import Any
 
 from raysweep.execution.python.outcomes import PROGRAM, compiled, describe, failing_line, outcome_of
@@ -44,16 +41,20 @@ from raysweep.execution.python.outside.plain import (
     is_changed,
     library_name,
 )
-from raysweep.execution.python.screen import code_objects, is_pure, stored_names
+from raysweep.execution.python.processes import (
+    NEEDS_OWN_PROCESS,
+    PROGRAM_BUILTINS,
+    flush,
+    frame_of,
+    has_grown,
+    names_used,
+    prepare_process,
+    reseed,
+    wrote_little,
+)
+from raysweep.execution.python.screen import is_pure
 
-MAX_GROWTH_KIB = 64 * 2**10  # after programs have taken more memory than this, no further one runs in their process
-NEEDS_OWN_PROCESS = "needs own process"
-"""The outcome of a program that must not share a process."""
-_BUILTIN_NAMES = frozenset(vars(builtins))
 _EXCEPTIONS = {value: name for name, value in vars(builtins).items() if isinstance(value, type)}
-_PROGRAM_BUILTINS = ModuleType("builtins", builtins.__doc__)  # programs may change this copy; libraries don't use it
-vars(_PROGRAM_BUILTINS).update(vars(builtins))
-_SEED = 0
 
 
 def serve(channel: int, ahead: Ahead, together: bool, output_bytes: int) -> None:
@@ -66,14 +67,12 @@ def serve(channel: int, ahead: Ahead, together: bool, output_bytes: int) -> None
         output_bytes: limit of stdout, for programs that share a process.
     """
     end_process, streams = _exit, (sys.stdout, sys.stderr)
-    gc.enable()
-    sys.modules["builtins"] = _PROGRAM_BUILTINS
-    largest = getrusage(RUSAGE_SELF).ru_maxrss + MAX_GROWTH_KIB
+    largest = prepare_process()
     program = _Program({}, "")
 
     def fits() -> bool:
         """Return True if the program left nothing that affects a later one: much output, or memory that is kept."""
-        return _wrote_little(output_bytes) and getrusage(RUSAGE_SELF).ru_maxrss <= largest
+        return wrote_little(output_bytes) and not has_grown(largest)
 
     while True:
         request = _receive(channel)
@@ -82,7 +81,7 @@ def serve(channel: int, ahead: Ahead, together: bool, output_bytes: int) -> None
         kind = request[0]
         if kind == "run":
             if together:
-                _reseed()
+                reseed()
             text, wanted, imports, calls = request[1:]
             program, answer = _run(text, wanted, imports, together)
             if calls is not None:
@@ -93,11 +92,7 @@ def serve(channel: int, ahead: Ahead, together: bool, output_bytes: int) -> None
         else:
             answer = program.answer(request)
         _send(channel, [*answer, process_time()])
-    for stream in streams:
-        try:
-            stream.flush()
-        except BaseException:  # the program closed or filled it, which doesn't matter here
-            continue
+    flush(streams)
     end_process(0)
 
 
@@ -139,24 +134,6 @@ def _send(channel: int, message: list[Any]) -> None:
         rest = rest[write(channel, rest) :]
 
 
-def _reseed() -> None:
-    """Give each program the same random numbers, whichever ran before it."""
-    random.seed(_SEED)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(_SEED)
-
-
-def _wrote_little(output_bytes: int) -> bool:
-    """Empty the output files; return True if a program wrote at most `output_bytes` to stdout and nothing to stderr."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    written = fstat(1).st_size, fstat(2).st_size
-    for descriptor, size in enumerate(written, 1):
-        if size:
-            ftruncate(descriptor, 0)
-    return written[0] <= output_bytes and not written[1]
-
-
 def _run(
     text: str,
     wanted: Sequence[Sequence[str]],
@@ -167,10 +144,10 @@ def _run(
     code, detail = compiled(text)
     if isinstance(code, str):
         return _Program({}, text), ["ended", NEEDS_OWN_PROCESS if together and code == "memory" else code, detail]
-    used = _imports_used(code, imports)
+    used = names_used(code, imports.keys())
     if together and (used or not is_pure(code, text)):
         return _Program({}, text), ["ended", NEEDS_OWN_PROCESS, ""]
-    names: dict[str, Any] = {"__builtins__": _PROGRAM_BUILTINS.__dict__}
+    names: dict[str, Any] = {"__builtins__": PROGRAM_BUILTINS.__dict__}
     program = _Program(names, text)
     try:
         exec(code, names)
@@ -180,20 +157,8 @@ def _run(
                 exec(imports[name], names)
         return program, ["ready", program.wanted_names(*wanted)]
     except BaseException as error:
-        return program, ["ended", *outcome_of(error, {PROGRAM: text}, _frame_of)]
-
-
-def _imports_used(code: CodeType, imports: Mapping[str, str]) -> list[str]:
-    """Return those of the tests' imports that a candidate relies on: it loads the name but doesn't bind it."""
-    if not imports:
-        return []
-    loaded = {name for part in code_objects(code) for name in part.co_names}
-    used = loaded & imports.keys() - _BUILTIN_NAMES
-    return sorted(used - stored_names(code)) if used else []
-
-
-def _frame_of(traceback: TracebackType) -> FrameType:
-    return traceback.tb_frame
+        program.end_forks()
+        return program, ["ended", *outcome_of(error, {PROGRAM: text}, frame_of)]
 
 
 class _Program:
@@ -305,8 +270,8 @@ class _Program:
 def _plain_error(error: BaseException, sources: dict[str, str]) -> list[Any]:
     """Return an error as: its first built-in class, its plain arguments, outcome, detail, and the failing line."""
     traceback = error.__traceback__
-    line = failing_line(traceback, sources, _frame_of) if isinstance(error, AssertionError) else ""
-    outcome, _ = outcome_of(error, {}, _frame_of)
+    line = failing_line(traceback, sources, frame_of) if isinstance(error, AssertionError) else ""
+    outcome, _ = outcome_of(error, {}, frame_of)
     kind = next(_EXCEPTIONS[base] for base in type(error).__mro__ if base in _EXCEPTIONS)
     try:
         plain = Plain(_no_handle, _no_object)

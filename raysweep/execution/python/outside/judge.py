@@ -9,13 +9,10 @@ from __future__ import annotations
 import builtins
 import gc
 import os
-import random
 import signal
 import socket
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from types import FrameType, TracebackType
 from typing import Any
 
 from raysweep.execution.board import Board
@@ -26,13 +23,12 @@ from raysweep.execution.python.lanes import SLOW_SECONDS, Judged, Lanes
 from raysweep.execution.python.outcomes import PARTS, TESTS, outcome_of, parts_passed
 from raysweep.execution.python.outside.ahead import Ahead
 from raysweep.execution.python.outside.asked_tests import AskedTests, compile_tests
-from raysweep.execution.python.outside.candidate import NEEDS_OWN_PROCESS
 from raysweep.execution.python.outside.launcher import End, Launch, ended, launch, stop
 from raysweep.execution.python.outside.session import Diverged, Session, SessionEnded
+from raysweep.execution.python.processes import NEEDS_OWN_PROCESS, frame_of, reseed
 from raysweep.programs import Outcome
 
 JUDGE_SECONDS = 10.0  # of CPU time that tests may work on one program's answers, or the program's limit if longer
-_SEED = 0
 MAX_GARBAGE = 2**20  # bytes of answers after which garbage is collected; decoded they take up to 50 times as much
 _PASSED: OutcomeAndDetail = (Outcome.PASSED, "")
 
@@ -72,9 +68,12 @@ class Judge(Lanes):
         whose answers lead the tests to other calls than those that were sent ahead.
         """
         session, verdict, end = self._run_in_own_process(item)
-        if verdict is None or end.short_of_memory:
+        if end.short_of_memory:
             session, verdict, end = self._run_in_own_process(item)
-        outcome, detail = verdict or (Outcome.HARNESS_ERROR, "its tests made other calls again")
+        if verdict is None:  # now call by call
+            session, verdict, end = self._run_in_own_process(item)
+        assert verdict is not None
+        outcome, detail = verdict
         is_late = end.seconds > item.timeout
         if end.stopped and end.stopped[0] != Outcome.TIMEOUT:
             outcome, detail = end.stopped
@@ -182,9 +181,7 @@ def _judges_limit(item: ProgramItem) -> float:
 
 def _run_tests(tests: AskedTests, names: dict[str, Any], session: Session) -> OutcomeAndDetail:
     """Run tests with the names that they want from a candidate; return outcome and detail."""
-    random.seed(_SEED)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(_SEED)
+    reseed()
     names |= {"__builtins__": dict(vars(builtins)), PARTS: None}
     try:
         exec(tests.code, names)
@@ -192,7 +189,7 @@ def _run_tests(tests: AskedTests, names: dict[str, Any], session: Session) -> Ou
         raise
     except BaseException as error:
         _raise_what_tests_caught(session)
-        description = session.description_of(error) or outcome_of(error, {TESTS: tests.text}, _frame_of)
+        description = session.description_of(error) or outcome_of(error, {TESTS: tests.text}, frame_of)
         error.__traceback__ = None  # its frames would keep what the program answered
         return description
     finally:
@@ -223,7 +220,3 @@ def _outcome_of_end(session: Session, end: End, timeout: float) -> OutcomeAndDet
     if not session.has_started:
         return Outcome.HARNESS_ERROR, "it could not be started"
     return Outcome.KILLED, f"it ended with exit code {code} before its tests did"
-
-
-def _frame_of(traceback: TracebackType) -> FrameType:
-    return traceback.tb_frame

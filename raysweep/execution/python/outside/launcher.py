@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
@@ -66,6 +67,7 @@ class Launcher:
     ) -> None:
         self._forks, self._control, self._board, self._ahead = forks, control, board, ahead
         self._serve_candidate = serve
+        self._prepared_numpy: bool | None = None
 
     def serve(self) -> NoReturn:
         """Answer the judge until it closes the socket, which raises EOFError."""
@@ -82,7 +84,9 @@ class Launcher:
         box, board = self._forks.box, self._board
         longest = sum(timeout for timeout, _ in launch.limits)
         last = len(launch.limits) - 1
-        self._forks.prepare(launch.numpy)
+        if launch.numpy is not self._prepared_numpy:
+            self._forks.prepare(launch.numpy)
+            self._prepared_numpy = launch.numpy
         # Judge and program take turns: on one core a turn takes ten microseconds to pass, between two a hundred.
         cores = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {launch.core} & cores or cores)
@@ -111,7 +115,7 @@ class Launcher:
             lambda done: launch.limits[min(done, last)],
         )
         stopped = end.stopped or (None if launch.together else check_box())
-        killed = end.status == 9 and not stopped
+        killed = end.status == signal.SIGKILL and not stopped
         return End(
             list(stopped) if stopped else None,
             end.status,

@@ -200,9 +200,7 @@ class Plain:
         try:
             ((tag, payload),) = node.items()
             return _READERS[tag](self, payload, depth)
-        except Malformed:
-            raise
-        except MemoryError:
+        except (Malformed, MemoryError):
             raise
         except Exception as error:  # also what numpy raises for a text that names no dtype
             raise Malformed(f"not a value: {type(error).__name__}") from None

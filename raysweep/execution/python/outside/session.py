@@ -18,7 +18,6 @@ from raysweep.execution.isolation.watch import OutcomeAndDetail
 from raysweep.execution.python.outcomes import DETAIL_CHARACTERS
 from raysweep.execution.python.outside.ahead import Ahead, records
 from raysweep.execution.python.outside.asked_tests import AskedTests
-from raysweep.execution.python.outside.candidate import NEEDS_OWN_PROCESS
 from raysweep.execution.python.outside.launcher import STARTED
 from raysweep.execution.python.outside.plain import (
     BYTES,
@@ -31,6 +30,7 @@ from raysweep.execution.python.outside.plain import (
     encoded,
     replace_items,
 )
+from raysweep.execution.python.processes import NEEDS_OWN_PROCESS
 from raysweep.programs import Outcome
 
 MAX_HANDLES = 100_000
