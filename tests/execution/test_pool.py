@@ -55,12 +55,10 @@ def test_an_executor_can_be_used_again_with_other_limits_and_with_nothing_to_do(
 def test_closing_ends_the_processes_and_leaves_no_folder():
     with Executor(slots=2) as executor:
         executor.run([Program("open('x', 'w')"), Program("import os; os.makedirs('a/b/c')")], LIMITS)
-        keepers = [slot.pid for slot in executor._slots]
-        folders = [Path(slot._folder) for slot in executor._slots]
-        assert all(folder.is_dir() for folder in folders)
-        assert all(pid is not None and psutil.pid_exists(pid) for pid in keepers)
-    assert not any(psutil.pid_exists(pid) for pid in keepers if pid)
-    assert not any(folder.exists() for folder in folders)
+        running = [process for slot in executor._slots for process in slot.running]
+        assert len(running) == 2
+        assert all(psutil.pid_exists(pid) and Path(folder).is_dir() for pid, folder in running)
+    assert not any(psutil.pid_exists(pid) or Path(folder).exists() for pid, folder in running)
 
 
 def test_an_error_in_the_callback_ends_what_runs():
@@ -74,7 +72,7 @@ def test_an_error_in_the_callback_ends_what_runs():
     with pytest.raises(ValueError, match="stop"):
         executor.run(programs, LIMITS, fail)
     assert time.monotonic() - began < 15
-    assert [slot.pid for slot in executor._slots] == [None, None]
+    assert [slot.running for slot in executor._slots] == [[], []]
 
 
 @pytest.mark.parametrize(

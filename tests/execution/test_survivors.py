@@ -122,7 +122,7 @@ def test_a_slot_killed_in_the_middle_loses_nothing_and_leaves_nothing(without):
         for at, (_, verdict) in enumerate(executor.stream((n, one, LIMITS) for n, one in enumerate(programs))):
             verdicts.append(verdict)
             if at == 1:
-                keeper = executor._slots[0].pid or 0
+                ((keeper, _),) = executor._slots[0].running
                 below = psutil.Process(keeper).children(recursive=True)
                 os.kill(keeper, signal.SIGKILL)
         assert below and wait_until(lambda: not any(process.is_running() for process in below))
@@ -140,7 +140,8 @@ def test_a_program_that_kills_its_slot_each_time_is_killed_and_harms_no_other():
 def test_a_slot_that_died_while_idle_is_replaced():
     with Executor() as executor:
         executor.run([Program("pass")], LIMITS)
-        os.kill(executor._slots[0].pid or 0, signal.SIGKILL)
+        ((keeper, _),) = executor._slots[0].running
+        os.kill(keeper, signal.SIGKILL)
         time.sleep(0.1)
         assert executor.run([Program("pass")], LIMITS)[0].outcome is Outcome.PASSED
 
@@ -148,9 +149,9 @@ def test_a_slot_that_died_while_idle_is_replaced():
 def test_the_folder_of_a_slot_that_died_while_idle_is_removed_at_the_end():
     with Executor() as executor:
         executor.level()
-        slot = executor._slots[0]
-        os.kill(slot.pid or 0, signal.SIGKILL)
-    assert not Path(slot._folder).exists()
+        ((keeper, folder),) = executor._slots[0].running
+        os.kill(keeper, signal.SIGKILL)
+    assert not Path(folder).exists()
 
 
 def test_a_slot_that_went_silent_is_replaced(monkeypatch):
@@ -167,13 +168,13 @@ def test_the_death_of_the_parent_ends_its_programs_and_removes_its_folder(end, w
     code = (
         "import sys\nfrom raysweep.execution.pool import Executor\nfrom raysweep.programs import *\n"
         f"executor = Executor(1, Sandbox(Lane.STRICT, Level.LIMITS), {without!r})\nexecutor.level()\n"
-        "print(executor._slots[0]._folder, flush=True)\n"
-        "executor.run([Program('while True: pass')], Limits(timeout=60))"
+        "print(executor._slots[0].running[0][1], flush=True)\n"
+        "executor.run([Program('while True: pass', 'pass')], Limits(timeout=60))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     folder = Path(parent.stdout.readline().strip())
-    assert wait_until(lambda: len(psutil.Process(parent.pid).children(recursive=True)) == 3)
+    assert wait_until(lambda: len(psutil.Process(parent.pid).children(recursive=True)) == 4)
     below = psutil.Process(parent.pid).children(recursive=True)
     os.kill(parent.pid, end)
     parent.wait()

@@ -41,8 +41,12 @@ class Ahead:
     # ------------------------------------------------------------------------------------ in the judge
 
     def clear(self) -> None:
-        """Remove everything, so that no program finds what an earlier one wrote."""
+        """Remove everything, so that no process finds what an earlier one wrote."""
         self._memory[:] = _NOTHING
+
+    def begin(self) -> None:
+        """Take the records of the next program in the same process."""
+        _HEAD.pack_into(self._memory, 0, 0, 0)
 
     def count(self) -> int:
         """Return the number of records, as the process says."""

@@ -12,6 +12,7 @@ from hashlib import sha256
 from types import CodeType
 
 from raysweep.execution.python.outcomes import TESTS
+from raysweep.execution.python.outside.plain import encoded
 from raysweep.execution.python.screen import code_objects
 from raysweep.execution.python.source_names import bound_names, imported_modules, imported_names, single_imports
 
@@ -34,12 +35,22 @@ class AskedTests:
     imports: Mapping[str, str]  # for each name that an import at the top level binds, the statement that binds it
     calls: list[bytes] | None = None  # noted: (name, arguments, options) of each call, as text
     is_live: bool = False  # the calls depend on the answers, or are too large to be sent ahead
+    has_new_arguments: bool = False  # each call makes its arguments: what a candidate changes in them is not seen again
     _known: dict[bytes, tuple[str, str, str]] = field(default_factory=dict)  # by the hash of all answers
+    _request_end: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._end_request(b"null")
+
+    def request(self, text: str) -> bytes:
+        """Return the request to run a program's text (candidate.py)."""
+        return b'["run",' + encoded(text) + self._request_end
 
     def note(self, calls: list[bytes] | None) -> None:
         """Keep the calls of a candidate that passed; None: they can't be sent ahead."""
         if calls and sum(map(len, calls)) <= MAX_CALLS_BYTES:
             self.calls = calls
+            self._end_request(b"[" + b",".join(calls) + b"]")
         else:
             self.is_live = True
 
@@ -47,6 +58,7 @@ class AskedTests:
         """Note no calls any more, since a candidate's answers have led to other ones."""
         self.calls, self.is_live = None, True
         self._known.clear()
+        self._end_request(b"null")
 
     def known(self, answers: bytes) -> tuple[str, str, str] | None:
         """Return outcome, detail and the parts that passed for answers that another candidate gave too."""
@@ -56,6 +68,9 @@ class AskedTests:
         """Keep outcome, detail and the parts that passed for answers."""
         if len(self._known) < MAX_KNOWN:
             self._known[sha256(answers).digest()] = verdict
+
+    def _end_request(self, calls: bytes) -> None:
+        self._request_end = b",%b,%b,%b]" % (encoded(self.wanted), encoded(self.imports), calls)
 
 
 def compile_tests(text: str) -> AskedTests:
@@ -70,7 +85,14 @@ def compile_tests(text: str) -> AskedTests:
     for name in imported_modules(tree):  # now, so that the time doesn't count for a candidate
         with suppress(Exception):  # the tests will raise it again, for every program
             importlib.import_module(name)
-    return AskedTests(text, code, wanted, imports, is_live=_arguments_may_depend_on_answers(tree))
+    return AskedTests(
+        text,
+        code,
+        wanted,
+        imports,
+        is_live=_arguments_may_depend_on_answers(tree),
+        has_new_arguments=_arguments_are_new(tree),
+    )
 
 
 def _arguments_may_depend_on_answers(tree: ast.Module) -> bool:
@@ -113,6 +135,15 @@ def _arguments_may_depend_on_answers(tree: ast.Module) -> bool:
             break
     calls = [node for node in nodes if isinstance(node, ast.Call) and not isinstance(node.func, ast.Attribute)]
     return any(any(map(asks, _given(call))) for call in calls if _root(call.func) not in computing | defined.keys())
+
+
+def _arguments_are_new(tree: ast.Module) -> bool:
+    """Return True if the arguments of all calls of a candidate consist of literals, maybe computed with."""
+    own = _BUILTINS | imported_names(tree)
+    defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _root(node.func) not in own | defined]
+    parts = [part for call in calls for argument in _given(call) for part in ast.walk(argument)]
+    return not any(isinstance(part, ast.Name) and part.id not in own for part in parts)
 
 
 def _given(call: ast.Call) -> list[ast.expr]:

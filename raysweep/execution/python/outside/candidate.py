@@ -212,12 +212,16 @@ class _Program:
         plain = self._plain()
         kind, number = request[0], request[1]
         if kind == "call":
-            arguments, options = plain.read(request[2]), plain.read(request[3])
+            arguments, options = plain.read_items(request[2], 0), plain.read(request[3]) if request[3] else {}
             called: Callable[..., Any] = self._objects[number]
         else:
             arguments, options, called = [self._objects[number]], {}, next
         plain.number_what_was_read()
-        given = [(index, value, changed_items(value)) for index, value in enumerate(plain.objects)]
+        given = [
+            (index, value, before)
+            for index, value in enumerate(plain.objects)
+            if (before := changed_items(value)) is not None
+        ]
         try:
             value = called(*arguments, **options)
             self.end_forks()
@@ -230,7 +234,7 @@ class _Program:
 
     def _changes(self, plain: Plain, given: list[tuple[int, Any, Any]]) -> list[list[Any]]:
         """Return (number, content) of the arguments that were changed in place."""
-        changed = [(index, value) for index, value, before in given if before is not None and is_changed(value, before)]
+        changed = [(index, value) for index, value, before in given if is_changed(value, before)]
         return [
             [index, self._write(plain, value.copy() if hasattr(value, "copy") else value[:])]
             for index, value in changed

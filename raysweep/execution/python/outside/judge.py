@@ -139,6 +139,7 @@ class Judge(Lanes):
         return ended(self._control)
 
     def _launch(self, items: Sequence[ProgramItem], limits: list[tuple[float, float]], together: bool) -> socket.socket:
+        self._ahead.clear()  # else a program could read there what an earlier one answered
         request = Launch(limits, items[0].memory, items[0].output, self._uses_numpy, together, current_core())
         return launch(self._control, request)
 
@@ -150,14 +151,15 @@ class Judge(Lanes):
         """
         tests = self._tests[item.tests]
         try:
-            names, ending = session.run(item.text, tests)
-            if ending is not None:
-                return ending
+            session.run(item.text, tests)
             answers = session.answers()
             known = tests.known(answers) if answers is not None else None
             if known is not None:
                 outcome, detail, session.parts = known
                 return outcome, detail
+            names, ending = session.names(tests)
+            if ending is not None:
+                return ending
             verdict = _run_tests(tests, names, session)
             answers = session.answers()
             if answers is not None:
@@ -169,7 +171,8 @@ class Judge(Lanes):
         except Diverged:
             tests.stay_live()
             return None
-        if verdict == _PASSED and tests.calls is None and not tests.is_live and not session.has_changed_arguments:
+        are_same_calls = tests.has_new_arguments or not session.has_changed_arguments
+        if verdict == _PASSED and tests.calls is None and not tests.is_live and are_same_calls:
             tests.note(session.made_calls())
         return verdict
 

@@ -89,33 +89,38 @@ class Session:
         self._made: list[tuple[str, Any, Any]] | None = []  # calls so far; None: some can't be sent ahead
         self._calls = calls  # those that were sent ahead
         self._next_call = 0
-        self._records: list[bytes] = []  # the first is the answer to "run"
+        self._first_answer: list[Any] | None = None  # to "run", when no calls were sent ahead
+        self._records: list[bytes] = []  # otherwise the first of them
         self._is_done = not calls  # no more records will come
         self._left_nothing: bool | None = None
         self.is_live = not calls  # something was asked that was not sent ahead
         self.has_diverged = self.has_changed_arguments = False
 
-    def run(self, text: str, tests: AskedTests) -> tuple[dict[str, Any], OutcomeAndDetail | None]:
-        """Run a program's text.
-
-        Returns:
-            The values of the names that tests want, and outcome and detail if the program has ended.
+    def run(self, text: str, tests: AskedTests) -> None:
+        """Run a program's text, with the calls that its tests make as far as they are known.
 
         Raises:
             SessionEnded: its process ended, or answered something malformed.
         """
         self._begin(tests.calls or [])
-        self._ahead.clear()  # else a program could read there what an earlier one answered
-        request = encoded(["run", text, tests.wanted, tests.imports])[:-1] + b","
+        self._ahead.begin()
+        request = tests.request(text)
         if tests.calls:
             self._board.begin_programs_turn()
-            self._send(request + b"[" + b",".join(tests.calls) + b"]]")
+            self._send(request)
             self._await_done(QUICK_SECONDS)
-            answer = self._next_record()
-            if answer is None:
-                self._end("no room for its names")
         else:
-            answer = self._ask(request + b"null]")
+            self._first_answer = self._ask(request)
+
+    def names(self, tests: AskedTests) -> tuple[dict[str, Any], OutcomeAndDetail | None]:
+        """Return the values of the names that tests want, and outcome and detail if the program has ended.
+
+        Raises:
+            SessionEnded: its process ended, or answered something malformed.
+        """
+        answer = self._next_record() if tests.calls else self._first_answer
+        if answer is None:
+            self._end("no room for its names")
         return self._read_names(answer, tests.wanted)
 
     def answers(self) -> bytes | None:
@@ -144,7 +149,7 @@ class Session:
     def call(self, number: int, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """Call a function of the program; raise what it raises, SessionEnded, or Diverged."""
         plain = self._plain()
-        given = plain.write(list(arguments)), plain.write(dict(options))
+        given = plain.write_items(arguments, 0), plain.write(dict(options)) if options else None
         name = self._names.get(number)
         if self._made is not None:
             self._made.append((name or "", *given))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raysweep.execution.pool import Executor
+from raysweep.execution.python.outside.asked_tests import compile_tests
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
 
 TESTS = """
@@ -99,3 +100,33 @@ def test_calls_that_depend_on_answers_are_not_sent_ahead(tests):
         verdicts = dict(executor.stream(work))
     assert verdicts[0].outcome == Outcome.PASSED
     assert verdicts[1].detail == "assert square(1) != 'alone'"
+
+
+SORTS = """
+def ordered(numbers):
+    numbers.sort()
+    return numbers
+"""
+TELLS = """
+def ordered(numbers):
+    assert numbers == sorted(numbers), "asked in disorder"
+    return numbers
+"""
+
+
+@pytest.mark.parametrize(
+    ("tests", "is_new"),
+    [
+        ("assert ordered([2, 1]) == [1, 2]\nassert ordered(list((5, 4)))[0] == min([4])\n", True),
+        ("def check(f):\n    assert f([2, -1]) == [-1, 2]\ncheck(ordered)\n", True),
+        ("numbers = [2, 1]\nassert ordered(numbers) == [1, 2]\nassert ordered(numbers) == [1, 2]\n", False),
+        ("for one in ([2, 1],):\n    assert ordered(one) == [1, 2]\n", False),
+    ],
+)
+def test_arguments_that_a_candidate_changed_are_sent_to_another_one_only_if_they_are_made_anew(tests, is_new):
+    assert compile_tests(tests).has_new_arguments is is_new
+    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
+        work = [(number, Program(text, tests), Limits()) for number, text in enumerate((SORTS, TELLS, SORTS + "#\n"))]
+        verdicts = dict(executor.stream(work))
+    assert [verdicts[number].outcome for number in range(3)] == [Outcome.PASSED, Outcome.FAILED, Outcome.PASSED]
+    assert "asked in disorder" in verdicts[1].detail
