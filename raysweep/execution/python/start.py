@@ -159,6 +159,7 @@ def _launch(forks: Forks, board: Board, ahead: Ahead) -> Callable[[], NoReturn]:
 
     os.close(REQUESTS)
     modules = {name: _load_with_own_builtins(f"{PACKAGE}.{name}") for name in _CANDIDATES_MODULES}
+    modules["outside.candidate"].rehearse()
     return Launcher(forks, socket.socket(fileno=CONTROL), board, ahead, modules["outside.candidate"].serve).serve
 
 
