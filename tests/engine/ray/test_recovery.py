@@ -23,8 +23,8 @@ from tests.plugin import environment
 
 pytestmark = pytest.mark.slow
 
-STALL = 40
-"""Seconds: more than a part needs to start; where the machine is very busy, a further attempt is made."""
+STALL = 90
+"""Seconds: more than a part needs to start on a busy machine. Less costs more, as a part then has to start again."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Sweep:
         config["models"] = [{"name": name, "generator": args} for name, args in models.items()]
         config["evaluation"]["perturbations"] = ["clean"]
         config.pop("training")
+        config["evaluation"]["batch_size"] = 8  # one batch, so that one process generates
         config["recovery"] = {"backoff_seconds": 0.2}
         for key, value in more.items():
             config[key] = [*config["models"], *value] if key == "models_too" else value
@@ -192,7 +193,7 @@ def test_processes_that_die_are_replaced_and_training_resumes(sweep):
     cells = sweep.cells()
     assert {name for name, cell in cells.items() if cell["state"] != "done"} == {"doomed.base", "hopeless.base"}
     assert "process of a generator died" in cells["doomed.base"]["error"]
-    assert "attempt 1 failed" in sweep.told("doomed.base") and len(sweep.calls("generator-death-99")) <= 16
+    assert "attempt 1 failed" in sweep.told("doomed.base") and len(sweep.calls("generator-death-99")) <= 8
     assert cells["hopeless.base"]["error"] == "no such luck"
     assert "attempt" not in sweep.told("hopeless.base")
     assert "its process died" not in sweep.told("dying.base"), "Ray Data starts an actor again by itself"

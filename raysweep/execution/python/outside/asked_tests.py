@@ -18,7 +18,7 @@ from raysweep.execution.python.source_names import bound_names, imported_modules
 
 _BUILTINS = frozenset(vars(builtins))
 MAX_CALLS_BYTES = 4 * 2**20  # of the calls of one problem
-MAX_KNOWN = 1000  # verdicts that are kept for one problem
+MAX_KNOWN = 200  # verdicts that are kept for one problem
 
 
 @dataclass
@@ -46,13 +46,14 @@ class AskedTests:
         """Return the request to run a program's text (candidate.py)."""
         return b'["run",' + encoded(text) + self._request_end
 
-    def note(self, calls: list[bytes] | None) -> None:
-        """Keep the calls of a candidate that passed; None: they can't be sent ahead."""
-        if calls and sum(map(len, calls)) <= MAX_CALLS_BYTES:
-            self.calls = calls
-            self._end_request(b"[" + b",".join(calls) + b"]")
-        else:
+    def note(self, calls: list[bytes] | None) -> int:
+        """Keep the calls of a candidate that passed; None: they can't be sent ahead. Return the bytes that it takes."""
+        if not calls or sum(map(len, calls)) > MAX_CALLS_BYTES:
             self.is_live = True
+            return 0
+        self.calls = calls
+        self._end_request(b"[" + b",".join(calls) + b"]")
+        return 2 * len(self._request_end)
 
     def stay_live(self) -> None:
         """Note no calls any more, since a candidate's answers have led to other ones."""

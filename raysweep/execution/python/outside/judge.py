@@ -30,6 +30,7 @@ from raysweep.programs import Outcome
 
 JUDGE_SECONDS = 10.0  # of CPU time that tests may work on one program's answers, or the program's limit if longer
 MAX_GARBAGE = 2**20  # bytes of answers after which garbage is collected; decoded they take up to 50 times as much
+MAX_NOTED = 128 * 2**20  # bytes of calls, of all problems, after which no further ones are noted
 _PASSED: OutcomeAndDetail = (Outcome.PASSED, "")
 
 
@@ -49,6 +50,7 @@ class Judge(Lanes):
         self._numpy: set[str] = set()  # sha256 of tests that use numpy
         self._uses_numpy = False
         self._received = 0  # bytes of answers since garbage was collected
+        self._noted = 0  # bytes of calls that are kept to be sent ahead
 
     def prepare_tests(self, sha: str, text: str) -> None:
         """See `Lanes.prepare_tests`."""
@@ -140,7 +142,10 @@ class Judge(Lanes):
 
     def _launch(self, items: Sequence[ProgramItem], limits: list[tuple[float, float]], together: bool) -> socket.socket:
         self._ahead.clear()  # else a program could read there what an earlier one answered
-        request = Launch(limits, items[0].memory, items[0].output, self._uses_numpy, together, current_core())
+        first_program = self._board.programs() + 1
+        request = Launch(
+            limits, items[0].memory, items[0].output, self._uses_numpy, together, current_core(), first_program
+        )
         return launch(self._control, request)
 
     def _judge(self, session: Session, item: ProgramItem) -> OutcomeAndDetail | None:
@@ -173,7 +178,7 @@ class Judge(Lanes):
             return None
         are_same_calls = tests.has_new_arguments or not session.has_changed_arguments
         if verdict == _PASSED and tests.calls is None and not tests.is_live and are_same_calls:
-            tests.note(session.made_calls())
+            self._noted += tests.note(session.made_calls() if self._noted < MAX_NOTED else None)
         return verdict
 
 

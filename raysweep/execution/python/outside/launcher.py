@@ -34,6 +34,7 @@ class Launch(NamedTuple):
     numpy: bool  # a program uses it
     together: bool  # several programs will share the process
     core: int  # that the judge runs on
+    first_program: int  # the board's count of programs when the first of these has begun
 
 
 class End(NamedTuple):
@@ -102,7 +103,14 @@ class Launcher:
         def watch(pid: int) -> Watch:
             os.sched_setaffinity(0, cores)
             return Watch(
-                pid, self._control.fileno(), check_box, launch.together, board=board, stoppable=True, cores=cores
+                pid,
+                self._control.fileno(),
+                check_box,
+                launch.together,
+                board=board,
+                first_program=launch.first_program,
+                stoppable=True,
+                cores=cores,
             )
 
         end = self._forks.run(
