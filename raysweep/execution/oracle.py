@@ -28,10 +28,14 @@ _MODULES = frozenset(
 _INSIDE_NAMES = frozenset(
     """
     eval exec compile globals locals vars dir open input __import__ setattr delattr getattr hasattr help breakpoint
-    memoryview super
+    memoryview super setcontext seterr seterrcall set_printoptions
     """.split()  # noqa: SIM905  # shorter
 )
-_INSIDE_ATTRIBUTES = frozenset({"seed", "setstate", "getstate", "__code__", "__dict__", "__class__", "__globals__"})
+_INSIDE_ATTRIBUTES = frozenset(
+    """
+    seed setstate getstate __code__ __dict__ __class__ __globals__ setcontext seterr seterrcall set_printoptions
+    """.split()  # noqa: SIM905  # shorter
+)
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from raysweep.errors import ExecutionNotAllowed, UsageError
 from raysweep.execution.slot import Slot
 from raysweep.execution.stream import Stream, check_program
-from raysweep.programs import DEFAULT_SANDBOX, Level, Limits, Program, Sandbox, Verdict
+from raysweep.programs import DEFAULT_SANDBOX, Level, Limits, Oracle, Program, Sandbox, Verdict
 
 K = TypeVar("K")
 
@@ -112,14 +112,16 @@ class Executor:
             RaysweepError: no process can be started.
         """
         limits_by_program = [limits] * len(programs) if isinstance(limits, Limits) else list(limits)
-        keys = [(program.sha, limit) for program, limit in zip(programs, limits_by_program, strict=True)]
+        keys = [
+            (program.sha, program.oracle, limit) for program, limit in zip(programs, limits_by_program, strict=True)
+        ]
         unique = dict(zip(keys, programs, strict=True))
-        for (_, limit), program in unique.items():
+        for (*_, limit), program in unique.items():
             check_program(program, limit)
         copies = Counter(keys)
-        verdicts: dict[tuple[str, Limits], Verdict] = {}
+        verdicts: dict[tuple[str, Oracle | None, Limits], Verdict] = {}
         done = 0
-        stream = self.stream((key, program, key[1]) for key, program in unique.items())
+        stream = self.stream((key, program, key[-1]) for key, program in unique.items())
         try:
             for key, verdict in stream:
                 verdicts[key] = verdict

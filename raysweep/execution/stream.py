@@ -185,6 +185,8 @@ def check_program(program: Program, limits: Limits) -> None:
     """Raise UsageError for a program that can't be run at all: its language, or its limits."""
     if program.language not in LANGUAGES:
         raise UsageError(f"a program is in {program.language!r}; supported: {', '.join(LANGUAGES)}")
+    if program.oracle is Oracle.OUTSIDE and not program.tests:
+        raise UsageError("a program has no tests and is to be judged outside; give it tests, or leave `oracle` out")
     if not limits.timeout > 0 or limits.wall_factor < 1 or limits.output_kib < 0:
         raise UsageError(f"{limits}: timeout must be above 0, wall_factor at least 1, output_kib at least 0")
     if limits.timeout * limits.wall_factor > MAX_WALL_SECONDS:

@@ -45,7 +45,7 @@ class ScriptedProblem(FileProblem):
 
 
 def with_helpers(prompt: str, entry_point: str, test: str) -> str:
-    """Return tests with the functions that they use of a Python prompt, beside the one to write.
+    """Return tests with what they use of a Python prompt: functions, beside the one to write, and imports.
 
     HumanEval/38 asks to decode what the prompt's `encode_cyclic` encodes, and its tests call that function. They must
     call the prompt's: a candidate could define another one, for which decoding is trivial.
@@ -56,10 +56,14 @@ def with_helpers(prompt: str, entry_point: str, test: str) -> str:
         return test
     used = {*re.findall(r"\w+", test)} - {entry_point}
     helpers = [one for one in statements if isinstance(one, ast.FunctionDef) and one.name in used]
-    if not helpers:
-        return test
     imports = [one for one in statements if isinstance(one, ast.Import | ast.ImportFrom)]
+    if not helpers and not any(used & _bound_by(one) for one in imports):
+        return test
     return "\n".join([*map(ast.unparse, [*imports, *helpers]), test])
+
+
+def _bound_by(statement: ast.Import | ast.ImportFrom) -> set[str]:
+    return {(alias.asname or alias.name).partition(".")[0] for alias in statement.names}
 
 
 def problems_of(rows: Iterable[JsonRow], make: Callable[[JsonRow], Problem]) -> list[Problem]:

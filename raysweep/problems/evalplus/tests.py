@@ -1,8 +1,8 @@
 """Writes the tests of a task: its reference, its inputs in two parts, and EvalPlus's comparison, as one Python text.
 
 The tests call the candidate with fresh copies of plain data only. Expected results are the reference's, computed while
-the tests run and kept, so that tests which are called again needn't compute them again. All names are private, and the
-reference with its helpers stands inside a function, so a candidate's names can't meet them.
+the tests run. All names are private, and the reference with its helpers stands inside a function, so a candidate's names
+can't meet them.
 
 `PARTS_PASSED` holds the names of the parts that have passed so far, the base inputs before the further ones. A judge
 reads it from the tests' globals when they have ended, whether or not they passed.
@@ -41,26 +41,13 @@ RULES: Mapping[str, str] = {
     "Mbpp/581": "pyramid",
 }
 """The tasks whose results EvalPlus judges by a rule of their own; see `oracle._agrees`."""
-LARGE_RESULTS = frozenset({"HumanEval/15", "HumanEval/130", "Mbpp/630"})
-"""Tasks whose expected results together take more than 30 MB, so that they are computed each time and not kept."""
-
 _TEXT = """\
 PARTS_PASSED = []
 {bindings}{oracle}
 
 {reference}
 
-_EXPECTED = {{}}
 {inputs}
-
-
-def _expected(part, number, arguments):
-    if (part, number) in _EXPECTED:
-        return _EXPECTED[part, number]
-    expected = _reference(*_fresh(arguments))
-    if {keeps}:
-        _EXPECTED[part, number] = expected
-    return expected
 
 
 def _check(candidate):
@@ -68,7 +55,7 @@ def _check(candidate):
         tolerance = {tolerance}
         for number, arguments in enumerate(inputs):
             result = candidate(*_fresh(arguments))
-            expected = _expected(part, number, arguments)
+            expected = _reference(*_fresh(arguments))
             assert _agrees({rule!r}, result, expected, arguments, tolerance), (part, number)
             tolerance = _tolerance_after({rule!r}, expected, tolerance)
         PARTS_PASSED.append(part)
@@ -84,7 +71,6 @@ def tests_of(task: Task) -> str:
         "oracle": _oracle_text(),
         "reference": _reference_text(task),
         "inputs": _inputs_text(task),
-        "keeps": task.task_id not in LARGE_RESULTS,
         "tolerance": task.tolerance,
         "rule": RULES.get(task.task_id, ""),
         "entry_point": task.entry_point,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,6 +17,8 @@ from raysweep.execution.python.screen import code_objects
 from raysweep.execution.python.source_names import bound_names, imported_modules, imported_names, single_imports
 
 _BUILTINS = frozenset(vars(builtins))
+_CLOCKS = frozenset({"time", "datetime", "uuid"})
+"""Modules that give tests something else each time: their verdict doesn't depend on the answers alone."""
 MAX_CALLS_BYTES = 4 * 2**20  # of the calls of one problem
 MAX_KNOWN = 200  # verdicts that are kept for one problem
 
@@ -35,7 +37,7 @@ class AskedTests:
     imports: Mapping[str, str]  # for each name that an import at the top level binds, the statement that binds it
     calls: list[bytes] | None = None  # noted: (name, arguments, options) of each call, as text
     is_live: bool = False  # the calls depend on the answers, or are too large to be sent ahead
-    has_new_arguments: bool = False  # each call makes its arguments: what a candidate changes in them is not seen again
+    has_new_arguments: bool = False  # no argument is used again, so that changes of it reach no later call
     _known: dict[bytes, tuple[str, str, str]] = field(default_factory=dict)  # by the hash of all answers
     _request_end: bytes = field(init=False)
 
@@ -48,8 +50,11 @@ class AskedTests:
 
     def note(self, calls: list[bytes] | None) -> int:
         """Keep the calls of a candidate that passed; None: they can't be sent ahead. Return the bytes that it takes."""
-        if not calls or sum(map(len, calls)) > MAX_CALLS_BYTES:
-            self.is_live = True
+        names = {call[: call.index(b",")] for call in calls or ()}
+        if not calls or len(names) > 1 or sum(map(len, calls)) > MAX_CALLS_BYTES:
+            self.is_live = (
+                True  # of two functions, such as encode and decode, one's answers may be the other's arguments
+            )
             return 0
         self.calls = calls
         self._end_request(b"[" + b",".join(calls) + b"]")
@@ -82,7 +87,8 @@ def compile_tests(text: str) -> AskedTests:
     bound = frozenset(bound_names(tree.body))
     imports = {name: ast.unparse(module) for name, module in single_imports(tree)}
     common = (loaded & bound) - imports.keys()
-    wanted = sorted(loaded - bound), sorted(common), sorted(frozenset(code.co_names) & _BUILTINS)
+    own = sorted(loaded - bound)
+    wanted = own, sorted(common), [] if own else _tasks_named_as_builtins(tree)
     for name in imported_modules(tree):  # now, so that the time doesn't count for a candidate
         with suppress(Exception):  # the tests will raise it again, for every program
             importlib.import_module(name)
@@ -91,56 +97,101 @@ def compile_tests(text: str) -> AskedTests:
         code,
         wanted,
         imports,
-        is_live=_arguments_may_depend_on_answers(tree),
-        has_new_arguments=_arguments_are_new(tree),
+        is_live=not _CLOCKS.isdisjoint(imported_modules(tree)) or _arguments_may_depend_on_answers(tree, wanted[2]),
+        has_new_arguments=_arguments_are_new(tree, wanted[2]),
     )
 
 
-def _arguments_may_depend_on_answers(tree: ast.Module) -> bool:
+def _tasks_named_as_builtins(tree: ast.Module) -> list[str]:
+    """Return the built-in function that tests call or pass on outside of functions, unless there are several.
+
+    Types such as `set` and `bool` are left out: tests convert results with them.
+    """
+    outer = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    calls = [node for one in outer for node in ast.walk(one) if isinstance(node, ast.Call)]
+    names = {node.id for call in calls for node in (call.func, *call.args) if isinstance(node, ast.Name)}
+    found = sorted(name for name in names & _BUILTINS if not isinstance(vars(builtins)[name], type))
+    return found if len(found) == 1 else []
+
+
+def _arguments_may_depend_on_answers(tree: ast.Module, builtin_tasks: Sequence[str]) -> bool:
     """Return True if tests may pass on to a candidate what it has answered, by names or in nested calls.
 
-    Such calls must not be sent ahead: the later ones would tell a program the right answers to the earlier ones.
+    Such calls must not be sent ahead: the later ones would tell a program the right answers to the earlier ones. A
+    candidate's functions may only be called, or be passed to a function of the tests; everything else counts as doubt.
     """
-    computing = _BUILTINS | imported_names(tree)
+    own = _BUILTINS - set(builtin_tasks) | imported_names(tree)
     nodes = list(ast.walk(tree))
     defined = {node.name: node.args for node in nodes if isinstance(node, ast.FunctionDef)}
+    askers = _names_of_candidates(tree, own, defined)
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    used = {id(call.func) for call in calls}
+    used |= {id(given) for call in calls if _root(call.func) in defined for given in _given(call)}
+    if any(isinstance(node, ast.Name) and node.id in askers and id(node) not in used for node in nodes):
+        return True
     tainted: set[str] = set()
 
     def asks(node: ast.AST) -> bool:
         """Return True if an expression contains an answer, or a call that may return one."""
         return any(
             (isinstance(part, ast.Name) and part.id in tainted)
-            or (isinstance(part, ast.Call) and _root(part.func) not in computing)
+            or (isinstance(part, ast.Call) and _root(part.func) not in own)
             for part in ast.walk(node)
         )
 
-    while True:
+    def taint(targets: Iterable[ast.AST]) -> None:
+        tainted.update(name for target in targets for name in _names(target) if name not in own | askers)
+
+    before = -1
+    while before < len(tainted):
         before = len(tainted)
         for node in nodes:
             if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
                 if asks(node.value):
-                    tainted.update(_names(node.targets if isinstance(node, ast.Assign) else [node.target]))
-            elif isinstance(node, ast.For | ast.comprehension):
-                if asks(node.iter):
-                    tainted.update(_names([node.target]))
-            elif isinstance(node, ast.withitem) and node.optional_vars is not None:
-                if asks(node.context_expr):
-                    tainted.update(_names([node.optional_vars]))
+                    taint(node.targets if isinstance(node, ast.Assign) else [node.target])
+            elif isinstance(node, ast.For | ast.comprehension) and asks(node.iter):
+                taint([node.target])
+            elif isinstance(node, ast.withitem) and node.optional_vars is not None and asks(node.context_expr):
+                taint([node.optional_vars])
+            elif isinstance(node, ast.Match) and asks(node.subject):
+                taint([node])
             elif isinstance(node, ast.ExceptHandler) and node.name:
                 tainted.add(node.name)
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and any(map(asks, _given(node))):
-                tainted.add(_root(node.func))  # such as results.append(candidate(1))
-            elif isinstance(node, ast.Call) and _root(node.func) in defined and any(map(asks, _given(node))):
-                tainted.update(part.arg for part in ast.walk(defined[_root(node.func)]) if isinstance(part, ast.arg))
-        if len(tainted) == before:
-            break
-    calls = [node for node in nodes if isinstance(node, ast.Call) and not isinstance(node.func, ast.Attribute)]
-    return any(any(map(asks, _given(call))) for call in calls if _root(call.func) not in computing | defined.keys())
+            elif isinstance(node, ast.Call) and any(map(asks, _given(node))):
+                if _root(node.func) not in askers:
+                    taint([node])  # such as results.append(f(1)) or heappush(results, f(1))
+                if _root(node.func) in defined:
+                    tainted.update(_parameters(defined[_root(node.func)]))
+    return any(any(map(asks, _given(call))) for call in calls if _root(call.func) not in own | defined.keys())
 
 
-def _arguments_are_new(tree: ast.Module) -> bool:
-    """Return True if the arguments of all calls of a candidate consist of literals, maybe computed with."""
-    own = _BUILTINS | imported_names(tree)
+def _names_of_candidates(tree: ast.Module, own: Set[str], defined: Mapping[str, ast.arguments]) -> set[str]:
+    """Return the names that may mean a candidate's functions: those that tests don't bind, and parameters."""
+    nodes = list(ast.walk(tree))
+    loaded = {node.id for node in nodes if isinstance(node, ast.Name)}
+    bound = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    askers = loaded - own - bound - defined.keys()
+    before = -1
+    while before < len(askers):
+        before = len(askers)
+        for node in nodes:
+            if isinstance(node, ast.Call) and _root(node.func) in defined:
+                if any(isinstance(given, ast.Name) and given.id in askers for given in _given(node)):
+                    askers |= _parameters(defined[_root(node.func)])
+    return askers
+
+
+def _parameters(arguments: ast.arguments) -> set[str]:
+    return {part.arg for part in ast.walk(arguments) if isinstance(part, ast.arg)}
+
+
+def _arguments_are_new(tree: ast.Module, builtin_tasks: Sequence[str]) -> bool:
+    """Return True if no argument of a candidate is an object that tests use again: all consist of literals.
+
+    Then no call passes on what a candidate changed in the arguments of an earlier one.
+    """
+    own = _BUILTINS - set(builtin_tasks) | imported_names(tree)
     defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _root(node.func) not in own | defined]
     parts = [part for call in calls for argument in _given(call) for part in ast.walk(argument)]
@@ -151,9 +202,12 @@ def _given(call: ast.Call) -> list[ast.expr]:
     return [*call.args, *(keyword.value for keyword in call.keywords)]
 
 
-def _names(targets: Iterable[ast.expr]) -> set[str]:
-    """Return the names that targets of an assignment bind or change."""
-    return {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+def _names(node: ast.AST) -> set[str]:
+    """Return the names in an expression, a target of an assignment or a pattern."""
+    found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    patterns = [part for part in ast.walk(node) if isinstance(part, ast.MatchAs | ast.MatchStar | ast.MatchMapping)]
+    found |= {str(part.rest if isinstance(part, ast.MatchMapping) else part.name) for part in patterns}
+    return found
 
 
 def _root(node: ast.expr) -> str:

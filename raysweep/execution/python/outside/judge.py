@@ -19,8 +19,10 @@ from raysweep.execution.board import Board
 from raysweep.execution.isolation.kernel import current_core
 from raysweep.execution.isolation.watch import OutcomeAndDetail, ProgramReport, timeout_detail
 from raysweep.execution.messages import ProgramItem
+from raysweep.execution.python.forks import NOT_STARTED
 from raysweep.execution.python.lanes import SLOW_SECONDS, Judged, Lanes
 from raysweep.execution.python.outcomes import PARTS, TESTS, outcome_of, parts_passed
+from raysweep.execution.python.outside.ahead import SIZE as AHEAD_SIZE
 from raysweep.execution.python.outside.ahead import Ahead
 from raysweep.execution.python.outside.asked_tests import AskedTests, compile_tests
 from raysweep.execution.python.outside.launcher import End, Launch, ended, launch, stop
@@ -79,7 +81,7 @@ class Judge(Lanes):
         is_late = end.seconds > item.timeout
         if end.stopped and end.stopped[0] != Outcome.TIMEOUT:
             outcome, detail = end.stopped
-        elif session.has_ended or (outcome == Outcome.PASSED and (end.stopped or is_late)):
+        elif session.was_interrupted or session.malformed or (outcome == Outcome.PASSED and (end.stopped or is_late)):
             outcome, detail = _outcome_of_end(session, end, item.timeout)
         if outcome == NEEDS_OWN_PROCESS:  # which only a program says that forges its answer
             outcome, detail = Outcome.KILLED, "it sent something else than an answer: it has its own process"
@@ -154,7 +156,7 @@ class Judge(Lanes):
         Returns:
             None if the tests made other calls than those that were sent ahead, so that it has to be run again.
         """
-        tests = self._tests[item.tests]
+        tests, before = self._tests[item.tests], session.received
         try:
             session.run(item.text, tests)
             answers = session.answers()
@@ -167,9 +169,10 @@ class Judge(Lanes):
                 return ending
             verdict = _run_tests(tests, names, session)
             answers = session.answers()
-            if answers is not None:
+            if answers is not None and verdict[0] != Outcome.MEMORY:
                 tests.know(answers, (*verdict, session.parts))
         except SessionEnded:
+            session.was_interrupted = True
             return Outcome.KILLED, ""
         except MemoryError:
             return Outcome.MEMORY, "MemoryError while its names were read"
@@ -177,7 +180,8 @@ class Judge(Lanes):
             tests.stay_live()
             return None
         are_same_calls = tests.has_new_arguments or not session.has_changed_arguments
-        if verdict == _PASSED and tests.calls is None and not tests.is_live and are_same_calls:
+        fit = session.received - before <= AHEAD_SIZE // 2  # otherwise answers that don't fit would be computed twice
+        if verdict == _PASSED and tests.calls is None and not tests.is_live and are_same_calls and fit:
             self._noted += tests.note(session.made_calls() if self._noted < MAX_NOTED else None)
         return verdict
 
@@ -208,10 +212,8 @@ def _run_tests(tests: AskedTests, names: dict[str, Any], session: Session) -> Ou
 
 def _raise_what_tests_caught(session: Session) -> None:
     """Raise what ended the tests' calls although the tests caught it, as a bare ``except`` does."""
-    if session.has_ended:
-        raise SessionEnded from None
-    if session.has_diverged:
-        raise Diverged from None
+    if session.was_interrupted:
+        raise (Diverged if session.has_diverged else SessionEnded) from None
 
 
 def _outcome_of_end(session: Session, end: End, timeout: float) -> OutcomeAndDetail:
@@ -225,6 +227,6 @@ def _outcome_of_end(session: Session, end: End, timeout: float) -> OutcomeAndDet
         return Outcome.KILLED, f"it sent something else than an answer: {session.malformed}"
     if code < 0:
         return Outcome.KILLED, f"signal {signal.strsignal(-code)}"
-    if not session.has_started:
+    if code == NOT_STARTED and not session.has_started:
         return Outcome.HARNESS_ERROR, "it could not be started"
     return Outcome.KILLED, f"it ended with exit code {code} before its tests did"

@@ -95,6 +95,7 @@ class Session:
         self._left_nothing: bool | None = None
         self.is_live = not calls  # something was asked that was not sent ahead
         self.has_diverged = self.has_changed_arguments = False
+        self.was_interrupted = False  # a call of the tests, or what came before them, raised SessionEnded or Diverged
 
     def run(self, text: str, tests: AskedTests) -> None:
         """Run a program's text, with the calls that its tests make as far as they are known.
@@ -120,7 +121,7 @@ class Session:
         """
         answer = self._next_record() if tests.calls else self._first_answer
         if answer is None:
-            self._end("no room for its names")
+            self._diverge()  # there was no room for its names
         return self._read_names(answer, tests.wanted)
 
     def answers(self) -> bytes | None:
@@ -139,7 +140,7 @@ class Session:
             self._await_done(None)
         if self.has_ended:
             raise SessionEnded
-        if self._left_nothing is not None and not self.is_live:
+        if self._left_nothing is False or (self._left_nothing and not self.is_live):
             return self._left_nothing
         answer = self._ask(encoded(["finish"]))
         if len(answer) != 2 or answer[0] != "finished":
@@ -148,6 +149,13 @@ class Session:
 
     def call(self, number: int, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """Call a function of the program; raise what it raises, SessionEnded, or Diverged."""
+        try:
+            return self._call(number, arguments, options)
+        except (SessionEnded, Diverged):
+            self.was_interrupted = True
+            raise
+
+    def _call(self, number: int, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
         plain = self._plain()
         given = plain.write_items(arguments, 0), plain.write(dict(options)) if options else None
         name = self._names.get(number)
@@ -157,19 +165,22 @@ class Session:
                 self._made = None
         if self._next_call < len(self._calls):
             if self._calls[self._next_call] != encoded((name or "", *given)):
-                self.has_diverged = True
-                raise Diverged
+                self._diverge()
             self._next_call += 1
             answer = self._next_record()
-            if answer is not None:
-                return self._answered(plain, answer)
-            self._calls = self._calls[: self._next_call]  # no room for its answer
+            if answer is None:  # there was no room for it
+                self._diverge()
+            return self._answered(plain, answer)
         return self._answered(plain, self._ask(encoded(["call", number, *given])))
 
     def next_item(self, number: int) -> Any:
         """Return the next item of an iterator of the program; raise what that raises, or SessionEnded."""
         self._made = None
-        return self._answered(self._plain(), self._ask(encoded(["next", number])))
+        try:
+            return self._answered(self._plain(), self._ask(encoded(["next", number])))
+        except SessionEnded:
+            self.was_interrupted = True
+            raise
 
     def is_idle(self) -> bool:
         """Return True if the program has answered everything, or has ended."""
@@ -201,7 +212,7 @@ class Session:
             accepted = own | common if given & own else own | common | builtin_names
             plain = self._plain()
             names = {name: _read_name(plain, node) for name, node in pairs if name in accepted}
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, LookupError) as error:
             self._end(f"not the names of a program: {error}")
         self._names = {value._number: name for name, value in names.items() if type(value) is Function}
         return names, None
@@ -221,7 +232,7 @@ class Session:
             if kind != "error":
                 raise Malformed("neither a result nor an error")
             error = self._read_error(node)
-        except (ValueError, TypeError, BufferError) as problem:
+        except (ValueError, TypeError, LookupError, BufferError) as problem:
             self._end(str(problem))
         raise error
 
@@ -264,14 +275,14 @@ class Session:
         """Return the next answer to what was sent ahead; None if the process had no room for it."""
         index = self._next_call
         while len(self._records) <= index:
-            if not self._is_done and not self.has_ended and self._ahead.count() <= len(self._records):
-                self._board.begin_programs_turn()
-                self._await_done(POLL_SECONDS)
+            if self._ahead.count() > len(self._records) and self._add_records():
                 continue
-            if self._is_done or not self._add_records():
-                if self.has_ended:
-                    raise SessionEnded
+            if self._is_done:
                 return None
+            if self.has_ended:
+                raise SessionEnded
+            self._board.begin_programs_turn()
+            self._await_done(POLL_SECONDS)
         self._board.begin_judges_turn()  # maybe the program works on later answers, but the judge's time is limited too
         try:
             return decoded(self._records[index])
@@ -358,6 +369,10 @@ class Session:
             return decoded(data)
         except Malformed as error:
             self._end(str(error))
+
+    def _diverge(self) -> NoReturn:
+        self.has_diverged = True
+        raise Diverged
 
     def _end(self, malformed: str = "") -> NoReturn:
         self._board.begin_judges_turn()
