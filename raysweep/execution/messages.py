@@ -1,6 +1,6 @@
 """Messages between a slot and its process: four bytes that hold the length, then JSON.
 
-A request has a list of `ProgramItem`, an answer a list of `VerdictItem` (see `Slot._request` and `Lanes.serve`).
+A request has a list of `ProgramItem`, an answer a list of `VerdictItem` (see `SlotProcess._request` and `Lanes.serve`).
 """
 
 from __future__ import annotations

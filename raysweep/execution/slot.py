@@ -26,7 +26,7 @@ START_SECONDS = 60.0
 CLOSE_SECONDS = 10.0
 MAX_PREPARED_TESTS = 1000  # a process that keeps more than these is replaced
 LANGUAGES = {"python": "raysweep.execution.python.start"}
-"""For each language, the module whose `main` runs as a slot's process and answers requests as zygote.py does."""
+"""For each language, the module whose `main` runs as a slot's process and answers requests as python/lanes.py does."""
 _START_CODE = "import sys; sys.path.append(sys.argv.pop(1)); from {} import main; main()"
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 

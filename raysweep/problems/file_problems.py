@@ -52,9 +52,10 @@ def with_helpers(prompt: str, entry_point: str, test: str) -> str:
     """
     try:
         statements = ast.parse(f"{prompt.rstrip()}\n    pass").body
+        own = [one for one in ast.parse(test).body if isinstance(one, ast.Import | ast.ImportFrom)]
     except (SyntaxError, ValueError):
         return test
-    used = {*re.findall(r"\w+", test)} - {entry_point}
+    used = {*re.findall(r"\w+", test)}.difference([entry_point], *map(_bound_by, own))
     helpers = [one for one in statements if isinstance(one, ast.FunctionDef) and one.name in used]
     imports = [one for one in statements if isinstance(one, ast.Import | ast.ImportFrom)]
     if not helpers and not any(used & _bound_by(one) for one in imports):

@@ -25,7 +25,14 @@ from typing import Any, TypeVar
 
 from raysweep.errors import UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.file_problems import STOP, ScriptedProblem, check_tests, problems_of, without_examples
+from raysweep.problems.file_problems import (
+    STOP,
+    ScriptedProblem,
+    check_tests,
+    problems_of,
+    with_helpers,
+    without_examples,
+)
 from raysweep.problems.jsonl import humaneval_problem
 from raysweep.prompts.regions import split_prompt
 from raysweep.records import Problem, Segment
@@ -126,7 +133,7 @@ def _google_problem(row: JsonRow) -> Problem:
         task_id=f"MBPP/{task_id}" if isinstance(task_id, int) else row.text("task_id"),
         prompt=prompt,
         entry_point=entry_point,
-        test="\n".join(tests),
+        test=with_helpers(prompt, entry_point, "\n".join(tests)),
         reference=reference,
         stop=STOP,
         fields=row.fields,

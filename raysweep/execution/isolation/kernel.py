@@ -1,6 +1,6 @@
 """System calls that Python has no functions for, made through ctypes. Each raises OSError with the call's name.
 
-Only the slot's process uses this module; programs can't reach it (python/inside/guards.py).
+Only the slot's process uses this module; tests and programs never see it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Writes the tests of a task: its reference, its inputs in two parts, and EvalPlus's comparison, as one Python text.
 
 The tests call the candidate with fresh copies of plain data only. Expected results are the reference's, computed while
-the tests run. All names are private, and the reference with its helpers stands inside a function, so a candidate's names
-can't meet them.
+the tests run. All names are private, and the reference with its helpers stands inside a function, so that a candidate's
+names can't meet them.
 
 `PARTS_PASSED` holds the names of the parts that have passed so far, the base inputs before the further ones. A judge
 reads it from the tests' globals when they have ended, whether or not they passed.

@@ -41,11 +41,14 @@ class Ahead:
     # ------------------------------------------------------------------------------------ in the judge
 
     def clear(self) -> None:
-        """Remove everything, so that no process finds what an earlier one wrote."""
+        """Remove everything before a process starts, so that it doesn't find what an earlier process wrote."""
         self._memory[:] = _NOTHING
 
     def begin(self) -> None:
-        """Take the records of the next program in the same process."""
+        """Take records from the beginning again, for the next program in the same process.
+
+        The bytes of earlier records stay; programs that share a process can't reach this memory.
+        """
         _HEAD.pack_into(self._memory, 0, 0, 0)
 
     def count(self) -> int:

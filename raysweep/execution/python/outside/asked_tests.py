@@ -176,10 +176,13 @@ def _names_of_candidates(tree: ast.Module, own: Set[str], defined: Mapping[str, 
     while before < len(askers):
         before = len(askers)
         for node in nodes:
-            if isinstance(node, ast.Call) and _root(node.func) in defined:
-                if any(isinstance(given, ast.Name) and given.id in askers for given in _given(node)):
-                    askers |= _parameters(defined[_root(node.func)])
+            if isinstance(node, ast.Call) and _root(node.func) in defined and askers & _plain_names(_given(node)):
+                askers |= _parameters(defined[_root(node.func)])
     return askers
+
+
+def _plain_names(nodes: Iterable[ast.expr]) -> set[str]:
+    return {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
 def _parameters(arguments: ast.arguments) -> set[str]:

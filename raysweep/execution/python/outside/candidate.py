@@ -54,7 +54,7 @@ from raysweep.execution.python.processes import (
 )
 from raysweep.execution.python.screen import is_pure
 
-REHEARSALS = 20
+REHEARSALS = 20  # more than CPython 3.11 needs to adapt code to the types that it meets
 _EXCEPTIONS = {value: name for name, value in vars(builtins).items() if isinstance(value, type)}
 
 
@@ -102,7 +102,8 @@ def rehearse() -> None:
     for number in range(REHEARSALS):
         program, answer = _run(f"def f(x):\n    return [x, {number}]\n", [["f"], [], []], {}, together=True)
         given = decoded(_encoded([[1, {"t": ["a", 2.0]}, [None]], 0]))
-        _encoded(answer), _encoded(program.answer(["call", 0, *given]))
+        _encoded(answer)
+        _encoded(program.answer(["call", 0, *given]))
 
 
 def _receive(channel: int) -> Any:

@@ -286,11 +286,6 @@ def changed_items(value: Any) -> Any:
     return snapshot(value) if snapshot else _numpy_bytes(value) if type(value).__name__ == "ndarray" else None
 
 
-def copied(value: Any) -> Any:
-    """Return a shallow copy of a container that can change."""
-    return value.copy() if hasattr(value, "copy") else value[:]
-
-
 def is_changed(value: Any, before: Any) -> bool:
     """Return True if a container no longer has the very items that it had when `changed_items` was called."""
     now = changed_items(value)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from raysweep.errors import UsageError
 from raysweep.execution.pool import Executor
 from raysweep.execution.python.outside.asked_tests import compile_tests
-from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
+from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
 TESTS = """
 def check(candidate):
@@ -130,3 +131,142 @@ def test_arguments_that_a_candidate_changed_are_sent_to_another_one_only_if_they
         verdicts = dict(executor.stream(work))
     assert [verdicts[number].outcome for number in range(3)] == [Outcome.PASSED, Outcome.FAILED, Outcome.PASSED]
     assert "asked in disorder" in verdicts[1].detail
+
+
+def judged(lane: Lane, tests: str, *texts: str, timeout: float = 5.0, output_kib: int = 1024) -> list[Verdict]:
+    """Judge programs one after another in one slot."""
+    limits = Limits(timeout=timeout, output_kib=output_kib)
+    with Executor(1, Sandbox(lane, Level.LIMITS)) as executor:
+        return [executor.run([Program(text, tests)], limits)[0] for text in texts]
+
+
+def outcomes(*judgement: object, **limits: float) -> list[str]:
+    return [verdict.outcome for verdict in judged(*judgement, **limits)]
+
+
+ROUND_TRIP = "assert encode('abc') == 'bcd'\nassert decode('bcd') == 'abc'\n"
+SHIFTS = """
+def encode(s): return ''.join(chr(ord(c) + 1) for c in s)
+def decode(s): return ''.join(chr(ord(c) - 1) for c in s)
+"""
+SEES_CALLS = """
+import sys
+def ahead():
+    frame = sys._getframe()
+    while frame is not None:
+        for name, value in frame.f_locals.items():
+            if name == "calls" and value:
+                return True
+        frame = frame.f_back
+    return False
+SEEN = []
+def encode(s):
+    SEEN.append(ahead())
+    return ''.join(chr(ord(c) + 1) for c in s)
+def decode(s):
+    return 'seen' if any(SEEN) else ''.join(chr(ord(c) - 1) for c in s)
+"""
+
+
+def test_calls_of_two_functions_are_not_sent_ahead():
+    assert outcomes(Lane.STRICT, ROUND_TRIP, SHIFTS, SEES_CALLS) == ["passed", "passed"]
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "xs = [[3, 1], [4, 2]]\nlist(map(f, xs))\nassert xs == [[1, 3], [2, 4]]\n",
+        "from heapq import heappush\nh = []\nheappush(h, f(1))\nheappush(h, f(2))\nassert f(h) == 23\n",
+        "d = {}\nd.setdefault('k', []).append(f(1))\nassert f(d) == 1\n",
+        "match f(1):\n    case [x, *y]:\n        assert f(x) == f(y)\n",
+        "g = f\nassert g(g(1)) == 1\n",
+        "import time\nstart = time.time()\nassert f(1) == 1 and time.time() - start < 1\n",
+    ],
+)
+def test_calls_are_not_sent_ahead_where_an_answer_may_travel_on_or_where_tests_read_a_clock(tests):
+    assert compile_tests(tests).is_live
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert f(1) == 1\nassert set(f([2])) == {2}\nassert abs(f(3) - 1.5) < 1e-6\n",
+        "def check(candidate):\n    for n in range(3):\n        assert candidate(n) == n\ncheck(f)\n",
+        "import math\nassert math.isclose(f(1, x=[2]), 1.0)\n",
+    ],
+)
+def test_the_calls_of_ordinary_tests_are_sent_ahead(tests):
+    assert not compile_tests(tests).is_live
+
+
+def test_a_slow_program_makes_nothing_known_about_quick_ones():
+    tests = "import time\nstart = time.time()\nf(1)\nassert time.time() - start < 0.3\n"
+    slow, quick = "import time\ndef f(x): time.sleep(0.5)\n", "def f(x): return None\n"
+    assert outcomes(Lane.SHARED, tests, quick, slow, quick + "#\n", quick + "##\n") == [
+        "passed",
+        "failed",
+        "passed",
+        "passed",
+    ]
+
+
+def test_large_answers_and_names_are_computed_once():
+    counts = "N = 0\ndef f(n):\n    global N\n    N += 1\n    return [N] * n\n"
+    tests = "assert f(60000)[0] == 1\nassert f(60000)[0] == 2\n"
+    assert outcomes(Lane.STRICT, tests, counts, counts + "#\n", counts + "##\n") == ["passed"] * 3
+    tests = "assert len(TABLE) == 60000 and f(1) == 2\n"
+    table = "TABLE = list(range(60000))\ndef f(x): return x + 1\n"
+    assert outcomes(Lane.STRICT, tests, table, table + "#\n") == ["passed"] * 2
+
+
+def test_an_end_after_a_wrong_answer_changes_nothing():
+    tests = "assert f(1) == 1\nassert f(2) == 2\n"
+    ends = "import os, time\ndef f(x):\n    if x == 2: time.sleep(0.003); os._exit(0)\n    return 0\n"
+    right = "def f(x): return x\n"
+    assert outcomes(Lane.STRICT, tests, right, *(ends + "#" * n for n in range(12))) == ["passed", *["failed"] * 12]
+
+
+def test_an_exceeded_output_limit_is_not_forgotten_when_tests_go_on_asking():
+    tests = "assert list(f(3)) == [0, 1, 2]\n"
+    lists, prints = "def f(n): return [0, 1, 2]\n", "def f(n):\n    print('x' * 5000)\n    yield from range(n)\n"
+    with Executor(1, Sandbox(Lane.SHARED, Level.LIMITS)) as executor:
+        texts = [lists, *(prints + "#" * n for n in range(4))]
+        verdicts = executor.run([Program(text, tests) for text in texts], Limits(output_kib=1))
+    assert [verdict.outcome for verdict in verdicts] == ["passed", *["output_limit"] * 4]
+
+
+MALFORMED = """
+import sys
+frame = sys._getframe()
+while frame is not None:
+    module = frame.f_globals
+    if "_Program" in module:
+        module["_Program"].wanted_names = lambda self, *names: NAMES
+        module["encoded"] = lambda message, own=module["encoded"]: FIRST if message[0] == "ready" else own(message)
+    frame = frame.f_back
+def f(x): return 0
+"""
+
+
+@pytest.mark.parametrize("first", [b"[1.0]", b"{}", b"[]", b'["ready",[],{},0.1]', b'["ready",[[]],0.1]', b"1"])
+def test_a_malformed_first_answer_is_the_programs_end(first):
+    tests = "assert f(1) == 1\n"
+    forged = MALFORMED.replace("FIRST", repr(first)).replace("NAMES", "[]")
+    verdicts = judged(Lane.STRICT, tests, forged, "def f(x): return x\n", forged + "#\n", "def f(x): return 1\n")
+    assert [verdict.outcome for verdict in verdicts] == ["killed", "passed", "killed", "passed"]
+    assert "ended its slot" not in verdicts[0].detail + verdicts[2].detail
+
+
+def test_tests_of_a_task_named_as_a_built_in_function_keep_their_own_types():
+    tests = "def agrees(one: bool, other) -> bool:\n    return bool(one == other)\n"
+    tests += "def check(candidate):\n    assert agrees(candidate(1, 2), 3)\ncheck(sum)\n"
+    forged = "def sum(a, b): return 0\ndef bool(x=False): return True\n"
+    assert outcomes(Lane.STRICT, tests, "def sum(a, b): return a + b\n", forged) == ["passed", "failed"]
+
+
+def test_programs_without_tests_are_not_judged_outside_and_the_oracle_tells_equal_programs_apart():
+    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
+        with pytest.raises(UsageError, match="has no tests and is to be judged outside"):
+            executor.run([Program("x = 1", oracle=Oracle.OUTSIDE)], Limits())
+        programs = [Program("def f(): return 1", "assert f() == 1", oracle=oracle) for oracle in Oracle]
+        assert [verdict.oracle for verdict in executor.run(programs, Limits())] == list(Oracle)
