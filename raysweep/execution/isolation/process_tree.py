@@ -1,7 +1,7 @@
 """Finds all processes below one, adds up their CPU time, and kills them; for machines without process namespaces.
 
-The process that forks programs is a subreaper (PR_SET_CHILD_SUBREAPER): a process whose parent ends becomes its child, whatever
-its session or group. So the tree below it has every process that its programs started.
+The process that forks programs is a subreaper (PR_SET_CHILD_SUBREAPER): a process whose parent ends becomes its child,
+whatever its session or group. So the tree below it has every process that its programs started.
 """
 
 from __future__ import annotations
