@@ -104,10 +104,10 @@ def _cases(dataset: str, options: argparse.Namespace) -> list[Case]:
     from evalplus.data.mbpp import mbpp_deserialize_inputs
     from evalplus.eval._special_oracle import MBPP_OUTPUT_NOT_NONE_TASKS
     from evalplus.gen.util import trusted_exec
-    from raysweep.stages.reference_times import rounded_timeout
 
     from raysweep.execution import execute
     from raysweep.problems.evalplus.problem_sets import HumanEvalPlus, MbppPlus
+    from raysweep.stages.references import rounded_timeout
 
     files = {"humaneval": "humanevalplus/HumanEvalPlus.jsonl.gz", "mbpp": "mbppplus/MbppPlus.jsonl.gz"}
     kind, step = (HumanEvalPlus, options.every) if dataset == "humaneval" else (MbppPlus, 2 * options.every)
