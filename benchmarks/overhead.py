@@ -30,7 +30,6 @@ CONFIG = {
         "problems": [{"name": "minicode", "split": "validation", "count": 6}],
         "perturbations": ["clean"],
         "max_new_tokens": 8,
-        "batch_size": 3,
     },
     "ray": {"cpus": 2, "object_store_mib": 100, "dashboard": False},
 }

@@ -78,24 +78,25 @@ class Raysweep:
         """Build the programs."""
         from raysweep.programs import Limits, Program
 
-        self._programs = [Program(task.text, f"{task.helpers}{task.test}\n{task.call}") for task in tasks]
+        self._programs = [Program(task.text, task.tests) for task in tasks]
         self._limits = [Limits(timeout=self._timeout(task, timeout)) for task in tasks]
 
     def _timeout(self, task: Task, timeout: float) -> float:
-        """Return a program's limit."""
+        """Return a program's limit, as raysweep gives it: `timeout` on a problem without a reference."""
         if self._factor is None:
             return timeout
         from raysweep.stages.references import rounded_timeout
 
         problem = "/".join(task.task_id.split("/")[:2])
-        return rounded_timeout(self._seconds_of_references().get(problem, 0.0), self._factor, timeout)
+        seconds = self._seconds_of_references().get(problem)
+        return timeout if seconds is None else rounded_timeout(seconds, self._factor, timeout)
 
     def _seconds_of_references(self) -> dict[str, float]:
         if not self._reference_seconds:
             from raysweep.programs import Limits, Program
 
             tasks = humaneval()
-            programs = [Program(task.text, f"{task.helpers}{task.test}\n{task.call}") for task in tasks]
+            programs = [Program(task.text, task.tests) for task in tasks]
             verdicts = self.executor.run(programs, Limits())
             self._reference_seconds = {task.task_id: one.seconds for task, one in zip(tasks, verdicts, strict=True)}
         return self._reference_seconds

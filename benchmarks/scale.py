@@ -65,7 +65,7 @@ def ray_overhead(tasks: Sequence[Task], count: int, slots: int, timeout: float) 
 def _programs(tasks: Sequence[Task], count: int, turn: int) -> list[Program]:
     """Return `count` programs, no two of them equal."""
     return [
-        Program(f"{task.text}\n# sample {turn}.{index}\n", f"{task.helpers}{task.test}\n{task.call}")
+        Program(f"{task.text}\n# sample {turn}.{index}\n", task.tests)
         for index in range(count)
         for task in [tasks[index % len(tasks)]]
     ]

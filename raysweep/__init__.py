@@ -87,7 +87,7 @@ def load_samples(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     Columns: model, recipe, training_set, seed; problem_set, perturbation, draw (of the perturbation), task_id, sample
     (of the prompt, from 0); prompt (as perturbed), clean_prompt, completion, stop (why it ended: a stop string, ``eos``
     or ``length``), tokens; passed (missing after a harness error, which says nothing about the program), outcome,
-    detail, seconds.
+    detail, seconds, oracle (where the tests ran: ``outside`` or ``inside`` the program's process).
 
     Raises:
         UsageError: the store has no such sweep.

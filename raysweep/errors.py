@@ -11,6 +11,7 @@ class RaysweepError(Exception):
 
     exit_code = 1
     retry = True  # another attempt may succeed
+    counts = True  # as a failed attempt, of which there are only some
 
 
 class HopelessError(RaysweepError):
@@ -19,11 +20,29 @@ class HopelessError(RaysweepError):
     retry = False
 
 
+class UnfitModel(HopelessError):
+    """A model that a process can't run, while it can go on with others."""
+
+
+class SmallerNext(RaysweepError):
+    """Memory ran out, and the attempt begins again with half as much; that is no failed attempt."""
+
+    counts = False
+
+
 class UsageError(RaysweepError):
     """Bad input (command line, config, data file), detected before work starts."""
 
     exit_code = 2
     retry = False
+
+
+class MissingInput(UsageError):
+    """Something that a config names and that isn't here: a file, a model, a translator.
+
+    A run is refused; a plan lists it and goes on. A name that resembles one that is here is a mistake, thus no
+    MissingInput.
+    """
 
 
 class UnknownName(UsageError):

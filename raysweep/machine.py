@@ -39,6 +39,7 @@ class Accelerator:
 
     name: str
     memory: int
+    has_bf16: bool  # computes in bf16, which others only emulate
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,33 @@ def accelerators() -> Accelerators:
     with warnings.catch_warnings():  # torch warns of a driver that is too old; callers have a message of their own
         warnings.simplefilter("ignore")
         number = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        properties = [torch.cuda.get_device_properties(index) for index in range(number)]
+        devices = []
+        for index in range(number):
+            properties = torch.cuda.get_device_properties(index)
+            has_bf16 = bool(torch.version.hip) or properties.major >= 8  # since NVIDIA's Ampere
+            devices.append(Accelerator(properties.name, properties.total_memory, has_bf16))
     cuda, rocm = torch.version.cuda, torch.version.hip
     build = f"CUDA {cuda}" if cuda else f"ROCm {rocm}" if rocm else ""
     return Accelerators(
-        tuple(Accelerator(device.name, device.total_memory) for device in properties),
+        tuple(devices),
         build,
         driver=Path("/proc/driver/nvidia/version").exists(),
         hidden=os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"),
     )
+
+
+def accelerator_in_use() -> str:
+    """Return the name of the device that torch computes on in this process, or ``cpu``; torch is imported."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True if an error of torch says that the accelerator's or the machine's memory is full."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def disk(path: Path, root: Path = ROOT) -> Disk:
@@ -164,6 +183,32 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions(("raysweep", "torch", "transformers", "peft", "ray", "tokenizers", "numpy")),
     }
+
+
+def software() -> dict[str, str]:
+    """Return the versions that decide what a model computes: Python, torch, with accelerators CUDA and the driver."""
+    import torch
+
+    found = {"python": ".".join(platform.python_version_tuple()[:2]), "torch": str(torch.__version__)}
+    if not torch.cuda.is_available():
+        return found
+    driver = re.search(r"\b(\d+\.\d+(?:\.\d+)?)\b", _text(Path("/proc/driver/nvidia/version")))
+    return {**found, "CUDA": str(torch.version.cuda or "none"), "driver": driver[1] if driver else "unknown"}
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process holds now, in bytes."""
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def limit_kernel_caches() -> None:
+    """Let torch and oneDNN keep few kernels on CPUs. Call it before torch is imported.
+
+    They keep one for each shape, so a process that generates for many models would grow without end in bfloat16.
+    """
+    for name in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(name, "32")
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:

@@ -173,6 +173,12 @@ class TrainingStep:
     loss: float  # mean over the rows since the last report
     learning_rate: float
     tokens: int  # trained on so far, without padding
+    gradient_norm: float = 0.0  # of the latest step, before clipping
+    tokens_per_second: float = 0.0  # since the last report
+    new_tokens: int = 0  # trained on since the last report of this attempt
+    memory_bytes: int = 0  # most that this worker has held so far, of its accelerator's memory or of RAM
+    mfu: float | None = None  # model FLOPs utilisation since the last report; None: the accelerator's peak is unknown
+    validation_loss: float | None = None  # mean over the validation rows; None: not at the end of an epoch
 
 
 # -------------------------------------------------------------------------------------- generation, execution
@@ -212,6 +218,8 @@ class Completion:
     stop: str  # why generation ended: a stop string, "eos" or "length"
     tokens: int  # generated, with those cut off
     prompt_sha: str
+    prompt_tokens: int = 0  # that a server counted; 0: it was not asked
+    key: str = ""  # in a store: a hash of what it depends on beside the model
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,9 +104,12 @@ class Registry(Generic[T]):
 
     def create(self, spec: Spec, **more: Any) -> T:
         """Build the object that a spec describes, with `more` arguments; raise UsageError if arguments don't fit."""
-        cls = self.get(spec.name)
-        self._check_args(cls, spec, more)
-        return cls(**spec.args, **more)
+        self.check(spec, **more)
+        return self.get(spec.name)(**spec.args, **more)
+
+    def check(self, spec: Spec, **more: Any) -> None:
+        """Raise UsageError unless a spec and `more` arguments fit a class; build nothing."""
+        self._check_args(self.get(spec.name), spec, more)
 
     def plugin_spec(self, name: str) -> dict[str, str]:
         """Return the part of a key that names the installed package, with its version, that registers a class.

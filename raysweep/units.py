@@ -1,6 +1,11 @@
-"""Formats numbers with units: counts ("2 cells"), sizes ("23.5 GiB"), durations ("3 min 05 s"), shares ("12.5 %")."""
+"""Formats numbers with units: counts ("2 cells"), sizes ("23.5 GiB"), durations ("3 min 05 s"), shares ("12.5 %").
+
+Times in configs ("10min") are read here too.
+"""
 
 from __future__ import annotations
+
+import re
 
 
 def count(number: int, noun: str) -> str:
@@ -16,7 +21,9 @@ def share(part: int, whole: int) -> str:
 
 
 def size(amount: float) -> str:
-    """Return bytes as ``23.5 GiB``, below one GiB as ``300 MiB``."""
+    """Return bytes as ``23.5 GiB``, below one GiB as ``300 MiB``, and little as ``< 1 MiB``."""
+    if 0 < amount < 2**20:
+        return "< 1 MiB"
     return f"{amount / 2**30:.1f} GiB" if amount >= 2**30 else f"{amount // 2**20:.0f} MiB"
 
 
@@ -28,3 +35,15 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds of a time such as ``90s``, ``10min`` or ``1.5h``.
+
+    Raises:
+        ValueError: the text is no such time, or not above 0.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", text)
+    if not found or not float(found[1]):
+        raise ValueError(f"{text!r} is no time; write 90s, 10min or 1.5h")
+    return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]]

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,18 +39,29 @@ class SmallRay:
         """Of the Ray and of those who connect or submit to it."""
         kept = {name: v for name, v in os.environ.items() if name not in ("RAY_ADDRESS", "RAYSWEEP_STORAGE")}
         own = {"RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": str(self.folder), "HF_HUB_OFFLINE": "1"}
+        own["RAY_metrics_report_interval_ms"] = "1000"  # tests would wait for ten seconds
         return {**kept, **own, "PATH": f"{BIN}:{os.environ['PATH']}"}  # a job's commands are looked for there
 
 
 @contextlib.contextmanager
-def small_ray() -> Iterator[SmallRay]:
-    """Start the Ray for the length of the block; every process that it started is ended with it."""
+def small_ray(autoscaling: str = "", environment: Mapping[str, str] | None = None) -> Iterator[SmallRay]:
+    """Start the Ray for the length of the block; every process that it started is ended with it.
+
+    `autoscaling`: the file of its autoscaler; empty: it has none; `environment`: further variables for it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))  # AF_UNIX paths must stay short
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.small_ray", str(folder / "ray"), str(_free_port())],
+        [
+            sys.executable,
+            "-m",
+            "tests.small_ray",
+            str(folder / "ray"),
+            str(_free_port()),
+            *([autoscaling] if autoscaling else []),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=SmallRay("", "", folder).environment,
+        env={**SmallRay("", "", folder).environment, **(environment or {})},
         cwd=REPO,
         start_new_session=True,
         text=True,
@@ -67,7 +78,7 @@ def small_ray() -> Iterator[SmallRay]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def serve(folder: str, port: int) -> None:
+def serve(folder: str, port: int, autoscaling: str = "") -> None:
     """Start the Ray, print its addresses, and end it at the end of stdin.
 
     `ray.init` gives each Ray of a machine the same port for the agent that starts jobs, so that only the first of
@@ -82,6 +93,7 @@ def serve(folder: str, port: int) -> None:
         "num-gpus": GPUS,
         "object-store-memory": 300 * 2**20,
         "temp-dir": folder,
+        **({"autoscaling-config": autoscaling} if autoscaling else {}),
     }
     command = [str(BIN / "ray"), "start", "--head", "--block", "--disable-usage-stats"]
     written = Path(folder, "ray_current_cluster")  # once everything is up
@@ -106,4 +118,4 @@ def _free_port() -> int:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], int(sys.argv[2]))
+    serve(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -24,7 +24,7 @@ FLOORS = """
     __main__ cli __init__ | sweep | pipeline stages tools | engine planning | config
     | training_sets perturbations trainers generators language models problems
     | storage analysis metrics rows prompts stats execution
-    | registry records programs hashing machine units seeding errors
+    | registry records programs hashing machine accelerators units seeding errors
 """
 ORDER = FLOORS.replace("|", "").split()
 GROUND = FLOORS.rpartition("|")[2].split()
@@ -41,6 +41,7 @@ HEAVY = (
     "deepspeed",
     "textattack",
     "nltk",
+    "openai",
 )
 
 

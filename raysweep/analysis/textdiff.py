@@ -1,4 +1,4 @@
-"""Compares two texts word by word, and marks inside a changed word only the characters that differ.
+"""Compares two texts word by word, and marks inside a changed word only the characters that differ, or the whole word.
 
 So typos are easy to see. The terminal views and the HTML report use it.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 
 EQUAL, REMOVED, ADDED = "equal", "removed", "added"
+_LETTER = re.compile(r"[\w'’]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,10 @@ class Change:
     text: str
 
 
-def changes(before: str, after: str) -> list[Change]:
+def changes(before: str, after: str, *, whole_words: bool = False) -> list[Change]:
     """Return the pieces that turn one text into the other; no piece is empty.
+
+    `whole_words`: mark a changed word as a whole, without the punctuation around it.
 
     The equal and removed pieces joined give `before`, the equal and added ones `after`.
     """
@@ -34,7 +37,7 @@ def changes(before: str, after: str) -> list[Change]:
             pieces.append(Change(EQUAL, "".join(old[i:j])))
         elif j - i == m - k:
             for word, other in zip(old[i:j], new[k:m], strict=True):
-                pieces += _inside(word, other)
+                pieces += _inside(word, other, whole_words)
         else:
             pieces += [Change(REMOVED, "".join(old[i:j])), Change(ADDED, "".join(new[k:m]))]
     return list(_joined(pieces))
@@ -51,14 +54,28 @@ def _opcodes(old: list[str], new: list[str]) -> Sequence[tuple[str, int, int, in
     return difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
 
 
-def _inside(word: str, other: str) -> Iterator[Change]:
-    """Yield the common start of two words, the two middles, and the common end."""
+def _inside(word: str, other: str, whole_words: bool) -> Iterator[Change]:
+    """Yield the common start of two words, the two middles, and the common end.
+
+    With `whole_words`, start and end hold no part of a changed word.
+    """
     start = _common(word, other)
-    end = _common(word[start:][::-1], other[start:][::-1])
+    while whole_words and word != other and _cuts(word, other, start):
+        start -= 1
+    backward, other_backward = word[start:][::-1], other[start:][::-1]
+    end = _common(backward, other_backward)
+    while whole_words and word != other and _cuts(backward, other_backward, end):
+        end -= 1
     yield Change(EQUAL, word[:start])
     yield Change(REMOVED, word[start : len(word) - end])
     yield Change(ADDED, other[start : len(other) - end])
     yield Change(EQUAL, word[len(word) - end :])
+
+
+def _cuts(text: str, other: str, at: int) -> bool:
+    """Return True if a common start of so many characters ends inside a word of either text."""
+    following = text[at : at + 1], other[at : at + 1]
+    return at > 0 and bool(_LETTER.match(text[at - 1])) and any(_LETTER.match(one) for one in following)
 
 
 def _common(text: str, other: str) -> int:

@@ -27,6 +27,7 @@ class Training:
     steps: int | None
     losses: tuple[tuple[int, float], ...]  # (step, mean loss since the point before)
     final_loss: float  # NaN: unknown
+    validation_losses: tuple[tuple[int, float], ...] = ()  # (step, mean loss of the validation rows)
 
 
 def training_table(trainings: Sequence[Training], order: Order) -> Table:
@@ -40,7 +41,12 @@ def training_table(trainings: Sequence[Training], order: Order) -> Table:
         "Each training with the rows that it learned from, the rows that it dropped, and its loss: the mean over the "
         "first step, and over the last steps. Where a curve stands beside it, the bottom is 0."
     )
-    columns = tuple(map(Column, ("rows", "dropped", "steps", "first loss", "last loss")))
+    validated = any(training.validation_losses for training in trainings)
+    if validated:
+        caption += " The loss of the validation rows is the one at the end of the training."
+        rows = [Row(row.labels, (*row.cells, _validation_cell(t))) for row, t in zip(rows, trainings, strict=True)]
+    names = ("rows", "dropped", "steps", "first loss", "last loss", *(["validation loss"] if validated else []))
+    columns = tuple(map(Column, names))
     stub = ("model", "training set", "recipe")
     return Table("Trainings", caption, stub, columns, tuple(rows), row_words=order.training_words)
 
@@ -60,6 +66,13 @@ def _row(training: Training) -> tuple[TableCell, ...]:
         _loss_cell(first, curve=curve),
         _loss_cell(training.final_loss),
     )
+
+
+def _validation_cell(training: Training) -> TableCell:
+    losses = training.validation_losses
+    if not losses:
+        return TableCell("–", note="this training had no validation rows", state="undefined")
+    return _loss_cell(losses[-1][1], curve=tuple((float(step), loss) for step, loss in losses))
 
 
 def _count_cell(number: int | None) -> TableCell:

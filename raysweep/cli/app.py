@@ -7,6 +7,7 @@ Results go to stdout, progress and logs to stderr. Heavy packages are imported b
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +20,10 @@ from raysweep.cli.options import (
     Allow,
     AsJson,
     ConfigFile,
+    Dashboard,
     EngineName,
     FailFast,
+    JobVariables,
     Kind,
     Limit,
     Quiet,
@@ -88,14 +91,44 @@ def run(
 def plan(
     config: ConfigFile, sets: Sets = None, storage: Storage = None, limit: Limit = None, as_json: AsJson = False
 ) -> None:
-    """Show cells and evaluation pairs, and which results are missing; nothing is run."""
+    """Show what a sweep takes: cells, pairs, memory, disk, hours, and what is missing; nothing is run."""
     from raysweep.cli.views.plan import plan_facts, print_plan
     from raysweep.planning.planner import build_plan
     from raysweep.storage.store import open_store
 
-    facts = plan_facts(build_plan(load(config, sets, limit)), open_store(storage))
+    missing: list[str] = []
+    loaded = load(config, sets, limit, missing=missing)
+    facts = plan_facts(build_plan(loaded, tolerant=True), open_store(storage), missing)
     print_plan(facts, as_json)
-    raise typer.Exit(2 if facts.here or facts.refusal else 0)
+    raise typer.Exit(2 if facts.refusal else 0)
+
+
+@app.command()
+def submit(
+    config: ConfigFile,
+    address: Dashboard = None,
+    sets: Sets = None,
+    storage: Storage = None,
+    limit: Limit = None,
+    env: JobVariables = None,
+    fail_fast: FailFast = False,
+    allow_code_execution: Allow = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a sweep as a job of a Ray cluster: check it, upload this folder, follow the log, end as the job ends."""
+    from raysweep.cli.views.submit import follow_job, print_job
+    from raysweep.sweep.submit import prepare
+
+    config = Path(os.path.relpath(config))  # so that the paths in it are relative, as they will be in the job
+    missing: list[str] = []
+    loaded = load(config, sets, limit, allow_code_execution, missing=missing)
+    options = [word for override in sets or [] for word in ("--set", override)]
+    options += [] if limit is None else ["--limit", str(limit)]
+    flags = {"--fail-fast": fail_fast, "--allow-code-execution": allow_code_execution, "--quiet": quiet}
+    options += [flag for flag, given in flags.items() if given]
+    submission = prepare(config, loaded, address, storage, options, env or [], missing)
+    print_job(submission)
+    raise typer.Exit(follow_job(submission, loaded.name))
 
 
 @app.command("sets")

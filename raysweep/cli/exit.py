@@ -38,6 +38,7 @@ class Invocation:
     command: str = ""
     part: Path | None = None  # a file from which the same command resumes, if it exists
     stopped_by: int = 0  # number of the signal that stopped it; 0: none
+    goes_on: str = ""  # what goes on elsewhere when this process stops, and how to reach it; empty: nothing
     again: bool = False  # the handler shall raise the stop's exception once more
 
     @property
@@ -61,7 +62,7 @@ def run_to_exit_code(app: typer.Typer, arguments: list[str] | None) -> int:
     try:
         return _run(app, arguments)
     finally:
-        invocation.stopped_by, invocation.again = 0, False
+        invocation.stopped_by, invocation.again, invocation.goes_on = 0, False, ""
         sys.unraisablehook = passed_over
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
@@ -151,7 +152,9 @@ def _run(app: typer.Typer, arguments: list[str] | None) -> int:
         return _tell(error, 1)
     if invocation.stopped_by:  # typer turns Ctrl-C into an exit code
         code = 128 + invocation.stopped_by
-    if code in (INTERRUPTED, TERMINATED):
+    if invocation.stopped_by and invocation.goes_on:
+        print(f"\n{invocation.goes_on}", file=sys.stderr)
+    elif code in (INTERRUPTED, TERMINATED) and not invocation.goes_on:
         print(f"stopped{_kept(arguments)}", file=sys.stderr)
     return int(code or 0)
 

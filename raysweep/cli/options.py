@@ -51,6 +51,14 @@ TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run 
 Allow = Annotated[bool, typer.Option("--allow-code-execution", help="Run programs that a model wrote on this machine")]
 EngineName = Annotated[str, typer.Option("--engine", metavar="ray|local", help="local: in this process, without Ray")]
 Address = Annotated[str | None, typer.Option("--address", help="A running Ray to use: auto, or host:port")]
+Dashboard = Annotated[
+    str | None,
+    typer.Option("--address", metavar="URL", help="The cluster's dashboard: http://HEAD:8265"),
+]
+JobVariables = Annotated[
+    list[str] | None,
+    typer.Option("--env", metavar="NAME[=VALUE]", help="Environment variable for the job; no secrets; repeatable"),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors")]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that gives up")]
 OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write rows to this JSONL file")]
@@ -79,8 +87,14 @@ LaneName = Annotated[
 ]
 
 
-def load(config: Path, sets: list[str] | None, limit: int | None, allow: bool = False) -> SweepConfig:
-    """Return the config that a command line names, with its overrides."""
+def load(
+    config: Path,
+    sets: list[str] | None,
+    limit: int | None,
+    allow: bool = False,
+    missing: list[str] | None = None,
+) -> SweepConfig:
+    """Return the config that a command line names, with its overrides; see `load_config` for `missing`."""
     from raysweep.config.loading import load_config
 
     given = list(sets or [])
@@ -88,6 +102,6 @@ def load(config: Path, sets: list[str] | None, limit: int | None, allow: bool = 
         given.append(f"evaluation.limit={limit}")
     if allow:
         given.append("allow_code_execution=true")
-    loaded = load_config(config, given)
+    loaded = load_config(config, given, missing=missing)
     # a limited sweep has other results, so it gets another folder
     return loaded if limit is None else loaded.model_copy(update={"name": f"{loaded.name}-limit{limit}"})

@@ -290,7 +290,7 @@ def _execute(
         check_results_out(out, [samples, *_files_of(spec)])
         invocation.part = part_of(out)
     limits = problem_set.limits if timeout is None else dataclasses.replace(problem_set.limits, timeout=timeout)
-    job = SampleJob(samples, problem_set, out, limits, sandbox, workers or len(os.sched_getaffinity(0)))
+    job = SampleJob(samples, problem_set, out, limits, sandbox, workers or len(os.sched_getaffinity(0)), problems)
     require_permission(allowed)
     with counting(new_console(stderr=True), "checking") as report:
         run = SampleRun(job, report)

@@ -8,9 +8,9 @@ from typing import Any
 from raysweep.config.schema import SweepConfig
 
 WITHOUT_EFFECT = frozenset(
-    {"name", "allow_code_execution", "resources", "recovery", "ray", "report", "checkpoint_every"}
+    {"name", "allow_code_execution", "resources", "recovery", "loggers", "ray", "report", "checkpoint_every"}
 )
-"""Keys of the first level on which no result depends."""
+"""Keys of the first level on which no result depends, as none does on `training.validation`."""
 MOST_SHOWN = 3
 """Changes that a message lists; it counts the others."""
 
@@ -26,7 +26,8 @@ def changes(before: SweepConfig, after: SweepConfig) -> Iterator[str]:
     """Yield each changed setting in words. Entries of lists go by their names, so that their order has no effect."""
     old, new = (dict(_settings("", config.model_dump(mode="json", by_alias=True))) for config in (before, after))
     for key in dict.fromkeys([*old, *new]):
-        if key.partition(".")[0] in WITHOUT_EFFECT or old.get(key) == new.get(key):
+        is_part = key.partition(".")[0] in WITHOUT_EFFECT or key.startswith("training.validation")
+        if is_part or old.get(key) == new.get(key):
             continue
         if key not in new:
             yield f"{key} is gone (it was {_shown(old[key])})"

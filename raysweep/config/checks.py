@@ -6,6 +6,7 @@ classes or read files. Nothing heavy is imported unless something is wrong.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,18 +15,25 @@ from typing import Any
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import SpecConfig
 from raysweep.config.grid import build_grid
-from raysweep.config.model_checks import Mistake, check_models
-from raysweep.config.models import ModelConfig
+from raysweep.config.model_checks import Mistake, check_models, told
+from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import UsageError, did_you_mean
+from raysweep.errors import MissingInput, UsageError, did_you_mean
+from raysweep.execution.oracle import inside_refused
+from raysweep.generators.base import GENERATORS
+from raysweep.generators.environments import environment_of
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import row_methods
 from raysweep.perturbations.recode import require_recode
 from raysweep.problems.base import PROBLEMS
+from raysweep.problems.inside import inside_reasons
+from raysweep.programs import Oracle
 from raysweep.records import BASE, CLEAN, Spec
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.trainers.base import OBJECTIVES
+from raysweep.trainers.sharding.choice import sharding_name
 from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.leakage import LeakFinder
 from raysweep.units import count
 
 
@@ -40,14 +48,14 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         _cells,
         _pairs,
         _headline,
-        _audit,
         _perturbations,
         _sizes,
         _recipes,
         _sources,
+        _validation,
         partial(_problems, judged=with_models),
     ]
-    checks += [check_models] if with_models else []
+    checks += [_audit, check_models, _generators] if with_models else []  # a sheet is made from the sets
     return [finding for check in checks for finding in check(config)]
 
 
@@ -83,8 +91,10 @@ def _cells(config: SweepConfig) -> Iterator[Mistake]:
         if model.recipes and config.training is None:
             yield ("models", at, "recipes"), "there is no `training:` section to fine-tune on"
         for key in ("revision", "trust_remote_code", "dtype", "eos_token"):
-            if model.path is None and getattr(model, key) != ModelConfig.model_fields[key].default:
-                yield ("models", at, key), "only a model with a `path` has this; leave it out"
+            has = model.path is not None or (key == "dtype" and model.pretrain is not None)
+            if not has and getattr(model, key) != ModelConfig.model_fields[key].default:
+                owner = "`path` or `pretrain`" if key == "dtype" else "`path`"
+                yield ("models", at, key), f"only a model with a {owner} has this; leave it out"
     try:
         build_grid(config)
     except UsageError as error:
@@ -127,6 +137,20 @@ def _audit(config: SweepConfig) -> Iterator[Mistake]:
             yield ("evaluation", "audit"), str(error)
 
 
+def _generators(config: SweepConfig) -> Iterator[Mistake]:
+    """Find generators whose environment is missing, or can't be used."""
+    named: list[tuple[KeyPath, SpecConfig | None]] = []
+    if any(model.generator is None for model in config.models):
+        named.append((("evaluation", "generator"), config.evaluation.generator))
+    named += [(("models", at, "generator"), model.generator) for at, model in enumerate(config.models)]
+    for path, generator in named:
+        try:
+            if generator is not None:
+                environment_of(generator.spec(GENERATORS, config.seed))
+        except UsageError as error:
+            yield path, told(error)
+
+
 def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
     """Find perturbations that can't be built as configured, or not on this machine."""
     used: list[tuple[KeyPath, str, str]] = [(("perturbations", name), name, "draw") for name in config.perturbations]
@@ -141,12 +165,12 @@ def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
     reported: set[str] = set()
     for path, name, compose in used:
         wrong = _wrong(config, name, compose, tests.compat is not None and path[0] == "evaluation")
-        if wrong and wrong not in reported:
-            reported.add(wrong)
+        if wrong and str(wrong) not in reported:
+            reported.add(str(wrong))
             yield path, wrong
 
 
-def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str:
+def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str | MissingInput:
     """Return why a perturbation can't be built; empty if it can."""
     if name not in config.perturbations and (needed := PERTURBATIONS.required_arguments(name)):
         own = ", ".join([f"name: {name}", *(f"{argument}: ..." for argument in needed)])
@@ -159,7 +183,7 @@ def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str
         if as_recode:
             require_recode(method)
     except UsageError as error:
-        return str(error)
+        return told(error)
     return ""
 
 
@@ -186,6 +210,57 @@ def _recipes(config: SweepConfig) -> Iterator[Mistake]:
             OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
         except UsageError as error:
             yield ("recipes", name, "objective_args"), str(error)
+        trained = [model.name for model in config.models if name in model.recipes] or [""]
+        on_gpu = all(config.asked("training", model, name).gpus for model in trained)
+        mistakes = [*_sharing(recipe, on_gpu), *_settings_without_use(recipe)]
+        yield from ((("recipes", name, field), text) for field, text in mistakes)
+
+
+SAFECODERS = {
+    "workers": 1,
+    "parallel": None,
+    "precision": "float32",
+    "length_buckets": 0,
+    "batching": "padded",
+    "micro_batch_size": None,
+    "micro_batch_tokens": None,
+}
+"""The only values that fit to `compat: safecoder`, which takes rows one by one on one worker."""
+
+
+def _settings_without_use(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
+    """Find settings of another trainer, and those that contradict `compat`."""
+    for section in ("lora", "ia3"):
+        if recipe.trainer != section and section in recipe.model_fields_set and recipe.trainer in ("lora", "ia3"):
+            rank = "; IA3 has no rank `r`" if section == "lora" else ""
+            yield section, f"the trainer {recipe.trainer!r} takes its settings from `{recipe.trainer}:`{rank}"
+    if recipe.trainer == "lora" and recipe.lora.preset is not None:
+        if recipe.lora.targets is not None:
+            yield "lora", "`targets` and `preset` both name the modules; remove one of them"
+        if recipe.lora.preset == "study" and recipe.lora.train_embeddings:
+            yield "lora", "`preset: study` updates lm_head by low rank, `train_embeddings` trains all of it; remove one"
+    for field, value in SAFECODERS.items() if recipe.compat == "safecoder" else ():
+        if getattr(recipe, field) != value:
+            yield field, f"`compat: safecoder` takes rows one by one, in float32, on one worker; remove `{field}`"
+
+
+def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str]]:
+    """Find what several workers can't share, or can't do here."""
+    parallel = sharding_name(recipe.recipe("", ""), recipe.workers)
+    if recipe.workers > recipe.batch_size:
+        yield "workers", f"{recipe.workers} workers are more than the {recipe.batch_size} rows of a step (`batch_size`)"
+    if recipe.offload and parallel == "ddp":
+        yield "offload", "only ZeRO can keep the optimizer elsewhere; give `parallel: zero2` (zero1, zero3) beside it"
+    if parallel != "ddp" and recipe.precision == "float16" and not on_gpu:
+        yield (
+            "precision",
+            f"float16 with `parallel: {parallel}` needs a GPU (`resources.gpus`); use bf16, or ddp on CPUs",
+        )
+    if parallel != "ddp" and recipe.compile:
+        yield "compile", f"a model that `parallel: {parallel}` shares can't be compiled; use `parallel: ddp`"
+    if parallel != "ddp" and importlib.util.find_spec("deepspeed") is None:
+        given = f"`parallel: {parallel}`" + ("" if recipe.parallel else f", the default of {recipe.workers} workers,")
+        yield "parallel", f"{given} needs DeepSpeed: pip install 'raysweep[deepspeed]', or give `parallel: ddp`"
 
 
 def _sources(config: SweepConfig) -> Iterator[Mistake]:
@@ -196,12 +271,14 @@ def _sources(config: SweepConfig) -> Iterator[Mistake]:
     if config.training is not None:
         used = dict.fromkeys(recipe for model in config.models for recipe in model.recipes)
         named.append((("training", "source"), config.training.source, list(used)))
+        if config.training.validation is not None:
+            named.append((("training", "validation"), config.training.validation, []))
     for path, spec, recipes in named:
-        source = SOURCES.create(spec.spec(SOURCES, config.seed))
         try:
+            source = SOURCES.create(spec.spec(SOURCES, config.seed))
             source.check()
         except UsageError as error:
-            yield path, str(error)
+            yield path, told(error)
             continue
         rows = getattr(source, "size", None)  # only some know it before they make their rows
         for name in recipes:
@@ -211,12 +288,45 @@ def _sources(config: SweepConfig) -> Iterator[Mistake]:
                 yield ("recipes", name, "batch_size"), f"{batch} is more than the {rows} rows of {_shown(path)}{way}"
 
 
+def _validation(config: SweepConfig) -> Iterator[Mistake]:
+    """Find validation rows that give evaluated problems away: to choose by their loss is to choose by the test."""
+    if config.training is None or config.training.validation is None:
+        return
+    try:
+        source = SOURCES.create(config.training.validation.spec(SOURCES, config.seed))
+        evaluated = {p.label: p.spec(PROBLEMS, config.seed) for p in config.evaluation.problems}
+        finder = LeakFinder(
+            {label: PROBLEMS.create(spec) for label, spec in evaluated.items() if spec.name not in source.apart_from}
+        )
+        leaks = list(finder.leaks(source.rows()))
+    except UsageError:
+        return  # the checks of sources and problems report it
+    if leaks:
+        rows, first = len({leak.row_id for leak in leaks}), leaks[0]
+        yield (
+            ("training", "validation"),
+            f"{count(rows, 'row')} {'gives' if rows == 1 else 'give'} evaluated problems away, first {first.row_id!r}: "
+            f"it has the {first.rule} of {first.task_id} of {first.problem_set!r}; remove such rows, or take another "
+            "source",
+        )
+
+
 def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
+    """Find problem sets that can't be read, and problems that `require_oracle` refuses by their tests alone.
+
+    What only reference solutions show is refused before work where they were judged (raysweep/sweep/guards.py).
+    """
+    reasons: dict[str, str] = {}
     for at, problems in enumerate(config.evaluation.problems):
         try:
-            PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).check(judged=judged)
+            problem_set = PROBLEMS.create(problems.spec(PROBLEMS, config.seed))
+            problem_set.check(judged=judged)
+            if judged and config.execution.sandbox.require_oracle is Oracle.OUTSIDE:
+                reasons |= inside_reasons(problem_set.problems(), {})
         except UsageError as error:
-            yield ("evaluation", "problems", at), str(error)
+            yield ("evaluation", "problems", at), told(error)
+    if reasons:
+        yield ("execution", "require_oracle"), inside_refused(reasons)
 
 
 def _shown(path: KeyPath) -> str:

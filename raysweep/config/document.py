@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -12,12 +13,24 @@ from typing import Any
 
 import yaml
 
+from raysweep.config.examples import examples
 from raysweep.errors import UsageError, did_you_mean
 
 KeyPath = tuple[str | int, ...]
 MOST_VALUES = 100_000
 """Values in a config, at most: aliases of aliases can stand for any number."""
 NO_VALUE = "it has no value; give one, or leave the line out (null and {} are values too)"
+_SLIPS = {
+    "quoted scalar": "the quotes: a text{since} is not closed",
+    "flow sequence": "the brackets: a list{since} lacks a comma or its ]",
+    "flow mapping": "the brackets: a mapping{since} lacks a comma or its }}",
+    "'\\t'": "the indentation: it needs spaces, not tabs",
+    "could not find expected ':'": "the line{since} for a missing colon",
+    "expected <block end>": "the indentation or a missing colon, here or in the line before",
+    "mapping values are not allowed": "the indentation or a missing colon, here or in the line before; a text that "
+    "holds a colon needs quotes",
+}
+"""Words for what the parser of YAML says, by a part of that; `since`: where the unfinished value begins."""
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 
 
@@ -65,8 +78,7 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        near = did_you_mean(str(path), map(str, path.parent.glob("*.yaml")))
-        raise UsageError(f"can't read config {str(path)!r}: {error.strerror or error}{near}") from None
+        raise UsageError(f"can't read config {str(path)!r}: {error.strerror or error}{_near(path)}") from None
     except UnicodeDecodeError as error:
         line = path.read_bytes().count(b"\n", 0, error.start) + 1
         raise ConfigError(str(path), [f"line {line}: not UTF-8 ({error.reason}); save the file as UTF-8"]) from None
@@ -87,6 +99,20 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
     value = _unshared(value)
     _anchor(value, (), path.parent)
     return overridden(Document(str(path), value, lines, {}), overrides)
+
+
+def _near(path: Path) -> str:
+    """Return which config may be meant by one that can't be read, or how to get it."""
+    for folder in (path.parent, path.parent / "configs"):
+        file = folder / f"{path.name.removesuffix('.yaml')}.yaml"
+        if file != path and file.is_file():
+            return f" (did you mean {str(file)!r}?)"
+    if near := did_you_mean(str(path), map(str, path.parent.glob("*.yaml"))):
+        return near
+    with suppress(UsageError):
+        if path.stem in examples():
+            return f"; `raysweep init DIR --from {path.stem}` writes the config of this name into a folder"
+    return ""
 
 
 def overridden(document: Document, overrides: Sequence[str]) -> Document:
@@ -265,4 +291,9 @@ def _yaml_problem(error: Exception) -> str:
         return "this is nested too deeply, or an anchor (&) holds itself; write it out"
     mark = getattr(error, "problem_mark", None)
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return f"{place}not valid YAML: {getattr(error, 'problem', None) or str(error).splitlines()[0]}"
+    parsers = getattr(error, "problem", None) or str(error).splitlines()[0]
+    begun = getattr(error, "context_mark", None)
+    words = next((text for part, text in _SLIPS.items() if part in f"{getattr(error, 'context', '')}: {parsers}"), None)
+    since = f", begun on line {begun.line + 1}," if begun else ""
+    shown = f"check {words.format(since=since)} ({parsers})" if words else parsers
+    return f"{place}not valid YAML: {shown}"

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
-from raysweep.errors import UsageError, did_you_mean
+from raysweep.errors import MissingInput, UsageError, did_you_mean
 from raysweep.generators.base import GENERATORS
 from raysweep.problems.base import JSONL, PROBLEMS
 from raysweep.prompts.templates import NATIVE, TEMPLATES, check_template
@@ -167,13 +167,14 @@ class SpecConfig(BaseModel):
     def spec(self, registry: Registry[Any], seed: int) -> Spec:
         """Return the spec; a generated world that names none gets the sweep's seed.
 
-        A `path` becomes absolute: a spec travels to workers, which run in other folders. One that doesn't exist stays
-        as it is, since it may be a hub id.
+        A `path` or `python` becomes absolute: a spec travels to workers, which run in other folders. One that doesn't
+        exist stays as it is, since it may be a hub id.
         """
         args = dict(self.model_extra or {})
-        path = args.get("path")
-        if isinstance(path, str) and "://" not in path and Path(path).expanduser().exists():
-            args["path"] = str(Path(path).expanduser().absolute())
+        for name in ("path", "python"):
+            path = args.get(name)
+            if isinstance(path, str) and "://" not in path and Path(path).expanduser().exists():
+                args[name] = str(Path(path).expanduser().absolute())
         if "world" in registry.parameters(self.name):
             args.setdefault("world", seed)
         return Spec(self.name, args)
@@ -196,6 +197,8 @@ def spec_of(registry: Registry[Any], **more: Any) -> DescribedCheck:
     def check(value: SpecConfig) -> SpecConfig:
         try:
             registry.create(value.spec(registry, seed=0), **more)
+        except MissingInput:
+            pass  # told with all that is missing, by raysweep.config.checks
         except UsageError as error:
             raise ValueError(f"{error}{_file_hint(value, registry)}") from None
         return value
@@ -221,7 +224,33 @@ def _file_hint(value: SpecConfig, registry: Registry[Any]) -> str:
 
 SourceSpec = Annotated[SpecConfig, spec_of(SOURCES)]
 ProblemsSpec = Annotated[ProblemsConfig, spec_of(PROBLEMS)]
-GeneratorSpec = Annotated[SpecConfig, spec_of(GENERATORS, model=None, decoding=Decoding())]
+
+
+def generator(*, without_weights: bool) -> DescribedCheck:
+    """Return a validator of a generator and its arguments. `without_weights`: one that runs no weights may be named."""
+
+    def check(value: SpecConfig) -> SpecConfig:
+        try:
+            spec = value.spec(GENERATORS, seed=0)
+            runs_weights = GENERATORS.get(spec.name).needs_model
+            given: dict[str, Any] = {"model": None, "decoding": Decoding()}
+            if not runs_weights and without_weights:
+                GENERATORS.create(spec, **given)
+                return value
+            if not runs_weights:
+                raise UsageError(f"generator {spec.name!r} runs no weights; name it at a model, in place of its `path`")
+            GENERATORS.check(spec, **given)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        if "batch_tokens" in spec.args:
+            raise ValueError("`batch_tokens` stands under `evaluation`, for all models")
+        return value
+
+    return DescribedCheck(check, f"{_name_of(GENERATORS)}, alone or in a mapping with its arguments")
+
+
+GeneratorSpec = Annotated[SpecConfig, generator(without_weights=True)]
+WeightsGeneratorSpec = Annotated[SpecConfig, generator(without_weights=False)]
 
 
 def template(*others: str) -> DescribedCheck:

@@ -18,7 +18,7 @@ from raysweep.config.document import ConfigError, Document, KeyPath, overridden,
 from raysweep.config.fields import ProblemsConfig, SpecConfig, section_in
 from raysweep.config.models import PretrainConfig
 from raysweep.config.schema import EvaluationConfig, SweepConfig, TrainingConfig, TrainingSetConfig
-from raysweep.errors import StoreError, did_you_mean
+from raysweep.errors import MissingInput, StoreError, did_you_mean
 from raysweep.registry import validation_message
 
 KNOWN_HERE = "; known here: "
@@ -30,12 +30,18 @@ NEEDED: dict[KeyPath, str] = {
 NO_MODEL = {"name": "none", "generator": "reference"}
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = (), *, with_models: bool = True) -> SweepConfig:
+def load_config(
+    path: str | Path, overrides: Sequence[str] = (), *, with_models: bool = True, missing: list[str] | None = None
+) -> SweepConfig:
     """Read a config file and its ``--set a.b=c`` overrides, and check it; raise ConfigError with all findings.
 
-    `with_models`: False where only training and test sets are to be made, so that no model is looked for.
+    Args:
+        path: the YAML file.
+        overrides: the values of the options ``--set``.
+        with_models: False where only training and test sets are to be made, so that no model is looked for.
+        missing: gets a line for each file, model or translator that isn't here; None: these are errors too.
     """
-    return validate(read_document(Path(path), overrides), with_models=with_models)
+    return validate(read_document(Path(path), overrides), with_models=with_models, missing=missing)
 
 
 def config_from(value: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> SweepConfig:
@@ -43,10 +49,10 @@ def config_from(value: Mapping[str, Any], source: str, overrides: Sequence[str] 
     return validate(overridden(Document(source, deepcopy(dict(value)), {}, {}), overrides))
 
 
-def validate(document: Document, *, with_models: bool = True) -> SweepConfig:
+def validate(document: Document, *, with_models: bool = True, missing: list[str] | None = None) -> SweepConfig:
     """Check a document against the schema, then the files it names; raise ConfigError with all findings.
 
-    `with_models`: False replaces the section `models` by a placeholder.
+    `with_models`: False replaces the section `models` by a placeholder. `missing`: see `load_config`.
     """
     from raysweep.config.checks import check_inputs
 
@@ -65,9 +71,15 @@ def validate(document: Document, *, with_models: bool = True) -> SweepConfig:
     if unusable:
         raise ConfigError(document.source, [*document.wrong, *sorted(_said(document, unusable), key=_line)])
     wrong = [*document.wrong]
-    wrong += [
-        f"{document.place(path)}{shown(path)}: {text}" for path, text in check_inputs(config, with_models=with_models)
-    ]
+    lacking: dict[str, str] = {}  # the first place of each
+    for path, text in check_inputs(config, with_models=with_models):
+        line = f"{document.place(path)}{shown(path)}: {text}"
+        if missing is not None and isinstance(text, MissingInput):
+            lacking.setdefault(str(text), line)
+        else:
+            wrong.append(line)
+    if missing is not None:
+        missing += lacking.values()
     if wrong:
         raise ConfigError(document.source, wrong)
     return config
@@ -195,8 +207,10 @@ def read_config(path: Path) -> SweepConfig:
 def _as_checked(value: dict[str, Any], context: dict[str, set[str]]) -> dict[str, Any]:
     """Return a stored config with the sections that name files as built objects, which pydantic takes as they are."""
     evaluation, training = value["evaluation"], value.get("training")
-    problems = [ProblemsConfig(**spec) for spec in evaluation["problems"]]
-    built: dict[str, Any] = {"evaluation": EvaluationConfig.model_construct(**{**evaluation, "problems": problems})}
+    named: dict[str, Any] = {"problems": [ProblemsConfig(**spec) for spec in evaluation["problems"]]}
+    if "generator" in evaluation:  # older versions wrote none
+        named["generator"] = SpecConfig(**evaluation["generator"])
+    built: dict[str, Any] = {"evaluation": EvaluationConfig.model_construct(**{**evaluation, **named})}
     if training is not None:
         sets = [TrainingSetConfig.model_validate(entry, context=context) for entry in training["sets"]]
         built["training"] = TrainingConfig.model_construct(source=SpecConfig(**training["source"]), sets=sets)

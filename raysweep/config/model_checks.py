@@ -18,9 +18,10 @@ from typing import Any
 from raysweep.config.document import KeyPath
 from raysweep.config.models import ModelConfig, PretrainConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import RaysweepError, UsageError, did_you_mean
+from raysweep.errors import MissingInput, RaysweepError, UsageError, did_you_mean
+from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.families.base import FAMILIES
-from raysweep.models.loading import ResolvedModel, has_end_of_text, load_tokenizer, resolve
+from raysweep.models.loading import ResolvedModel, adapter_misfit, has_end_of_text, load_tokenizer, resolve
 from raysweep.prompts.templates import CHAT, INSTRUCT, NATIVE, RAW, PromptTemplate
 from raysweep.records import ModelKind, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
@@ -31,8 +32,13 @@ from raysweep.units import count
 _COUNTS = re.compile(r"^(num|n)_|_(size|layers|heads)$")
 """Fields of transformers' configs that count something."""
 
-Mistake = tuple[KeyPath, str]
-"""(where in the config, what is wrong)"""
+Mistake = tuple[KeyPath, str | MissingInput]
+"""(where in the config, what is wrong). An error stands for its text; only what is missing is told apart by it."""
+
+
+def told(error: UsageError) -> str | MissingInput:
+    """Return the second part of a mistake: an error's text, or the error itself if something is missing."""
+    return error if isinstance(error, MissingInput) else str(error)
 
 
 def check_models(config: SweepConfig) -> Iterator[Mistake]:
@@ -42,6 +48,9 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
         yield from (((*place, *path), text) for path, text in _prompts(config, model))
         if model.pretrain is not None:
             yield from (((*place, "pretrain", *path), text) for path, text in _pretraining(config, model.pretrain))
+            pretrain = model.pretrain
+            shape = shape_from_scratch(pretrain.family, pretrain.vocab_size, pretrain.size)
+            yield from _too_long(config, model, shape.positions if shape else None)
         elif model.path is not None:
             yield from _existing(config, model, model.path, place)
 
@@ -65,8 +74,11 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
     try:
         found = resolve(path, model.revision, model.trust_remote_code)
     except UsageError as error:
-        yield (*place, "path"), str(error)
+        yield (*place, "path"), told(error)
+        known = known_shape(path)
+        yield from _too_long(config, model, known.positions if known else None)
         return
+    yield from _too_long(config, model, found.positions)
     if _vanishes_with_a_job(model, config.recipes):
         yield (
             (*place, "path"),
@@ -78,7 +90,26 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
         return
     if found.kind is ModelKind.ADAPTER and model.recipes:
         yield (*place, "recipes"), f"{path} is an adapter; merge it into its base before training on it"
+    elif found.kind is ModelKind.ADAPTER and (why := adapter_misfit(found.ref(model.dtype, model.eos_token))):
+        base = found.base.location if found.base else "none"
+        yield (*place, "path"), f"the adapter {path} doesn't fit its base {base}: {why}; name its own base"
     yield from _tokenizer(config, model, found, place)
+
+
+def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) -> Iterator[Mistake]:
+    """Find recipes that ask for longer rows than a model has positions: it could not read their ends.
+
+    Where a recipe leaves `max_tokens` out, the positions limit its rows; a plan says so.
+    """
+    recipes = [*model.recipes, *([model.pretrain.recipe] if model.pretrain else [])]
+    for name in dict.fromkeys(recipes):
+        most, is_given = config.recipes[name].max_tokens, "max_tokens" in config.recipes[name].model_fields_set
+        if positions is not None and most > positions and is_given:
+            yield (
+                ("recipes", name, "max_tokens"),
+                f"the recipe takes rows of up to {most} tokens, and {model.name} has {positions} positions; give at "
+                f"most `max_tokens: {positions}`",
+            )
 
 
 def _tokenizer(config: SweepConfig, model: ModelConfig, found: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:

@@ -23,12 +23,15 @@ from raysweep.config.fields import (
     lint_stop,
     registered,
 )
+from raysweep.config.resources import StagesConfig
+from raysweep.generators.base import GENERATORS
 from raysweep.models.families.base import FAMILIES
 from raysweep.records import ModelRef
-from raysweep.trainers.base import OBJECTIVES, TRAINERS, LoraSettings, Recipe
+from raysweep.trainers.base import OBJECTIVES, TRAINERS, Ia3Settings, LoraSettings, Recipe
 
 RECIPE: Any = Recipe()
 LORA: Any = LoraSettings()
+IA3: Any = Ia3Settings()
 MODEL: Any = ModelRef("")
 """The records that travel to workers: their defaults are the config's."""
 
@@ -66,18 +69,29 @@ class LoraConfig(Strict):
     dropout: Annotated[Share, UnitMark("share")] = LORA.dropout
     """Dropout before each update."""
     targets: Targets | None = LORA.targets
-    """Names of the modules that get updates; null: those of the model family, else PEFT's, else all linear layers."""
+    """Names of the modules that get updates; null: those of `preset`."""
+    preset: Literal["study", "peft"] | None = LORA.preset
+    """`study`: every linear layer, lm_head too; `peft`: PEFT's; null: `study` without lm_head where it is known."""
     train_embeddings: bool = LORA.train_embeddings
     """Whether whole copies of the embeddings are trained too."""
     modules_to_save: list[ModuleName] | None = LORA.modules_to_save
     """Names of further modules of which full copies are trained."""
 
 
+class Ia3Config(Strict):
+    """IA3 by PEFT; counts with the trainer `ia3`."""
+
+    targets: Annotated[list[ModuleName], Field(min_length=1)] | None = IA3.targets
+    """Names of the modules whose outputs are scaled; null: those that PEFT knows for the architecture."""
+    feedforward: list[ModuleName] | None = IA3.feedforward
+    """Those of the targets whose inputs are scaled instead; null: PEFT's choice."""
+
+
 class RecipeConfig(Strict):
     """How to train, whatever the model."""
 
     trainer: Annotated[str, registered(TRAINERS)] = RECIPE.trainer
-    """`full` trains all weights, `lora` an adapter."""
+    """`full` trains all weights, `lora` and `ia3` an adapter."""
     objective: Annotated[str, registered(OBJECTIVES)] = RECIPE.objective
     """The loss."""
     objective_args: dict[str, float] = RECIPE.objective_args
@@ -91,7 +105,11 @@ class RecipeConfig(Strict):
     batch_size: Annotated[Count, UnitMark("rows")] = RECIPE.batch_size
     """Rows of one optimizer step, over all workers."""
     micro_batch_size: Annotated[Count, UnitMark("rows")] | None = RECIPE.micro_batch_size
-    """Rows of one forward pass; null: the worker's whole share of the step."""
+    """Most rows of one forward pass; null: only `micro_batch_tokens` limits them."""
+    micro_batch_tokens: Annotated[Count, UnitMark("tokens")] | None = RECIPE.micro_batch_tokens
+    """Most tokens of one forward pass, padding included; null: 1,024 on CPUs (2,048 in 16 bits), 4,096 on a GPU."""
+    batching: Literal["padded", "packed", "auto"] = RECIPE.batching
+    """How the rows of a forward pass lie: beside each other, or one after the other; `auto` times both first."""
     betas: Betas = RECIPE.betas
     """AdamW's decay of its two moving averages."""
     eps: Amount = RECIPE.eps
@@ -104,8 +122,8 @@ class RecipeConfig(Strict):
     """Steps in which the learning rate rises from 0."""
     clip: Annotated[Amount, UnitMark("gradient norm")] = RECIPE.clip
     """Gradients with a larger norm are scaled down to it."""
-    precision: Literal["float32", "bf16"] = RECIPE.precision
-    """Number format of the computations; weights are float32 in either."""
+    precision: Literal["float32", "bf16", "float16"] = RECIPE.precision
+    """Number format of the computations and of an adapter's frozen base; trained weights are float32 in all."""
     max_tokens: Annotated[int, Field(ge=8, lt=2**31), UnitMark("tokens")] = RECIPE.max_tokens
     """Longer rows are left out and counted."""
     rehearsal: Annotated[Share, UnitMark("share of the rows")] = RECIPE.rehearsal
@@ -114,17 +132,32 @@ class RecipeConfig(Strict):
     """The rows of so many steps are sorted by length together; 0: all rows in random order."""
     workers: Annotated[Count, UnitMark("workers")] = RECIPE.workers
     """Processes that train one model together."""
+    parallel: Literal["ddp", "zero1", "zero2", "zero3"] | None = RECIPE.parallel
+    """What the workers share; null: with several workers `zero2` for `full`, else `ddp`."""
+    offload: Literal["optimizer"] | None = RECIPE.offload
+    """What is kept in the CPU's memory; `optimizer`: its state and its step."""
+    gradient_checkpointing: bool = RECIPE.gradient_checkpointing
+    """Whether the backward pass computes activations again: less memory, a third more time."""
+    compile: bool = RECIPE.compile
+    """Whether torch compiles the model first, which takes minutes."""
+    compat: Literal["safecoder"] | None = RECIPE.compat
+    """`safecoder` clips after every row, carries an epoch's left-over rows on, and spares by name from decay."""
     lora: LoraConfig = LoraConfig()
+    ia3: Ia3Config = Ia3Config()
+    resources: StagesConfig = StagesConfig()
+    """What its cells ask for, where it differs from their models' and from `resources`; not part of keys."""
 
     def recipe(self, template: str, system: str) -> Recipe:
         """Return the record that travels to trainers, for a model with that prompt template and system prompt.
 
-        LoRA's settings are in it only for the trainer `lora`.
+        LoRA's and IA3's settings are in it only for their trainers.
         """
-        values = {**self.model_dump(), "template": template, "system": system}
+        values = {**self.model_dump(exclude={"resources"}), "template": template, "system": system}
         values["lora"] = values["lora"] if self.trainer == "lora" else {}
-        if values["lora"].get("modules_to_save") is None:  # keys of recipes without it stay as they were
-            values["lora"].pop("modules_to_save", None)
+        for name in ("modules_to_save", "preset"):  # keys of recipes without them stay as they were
+            if values["lora"].get(name) is None:
+                values["lora"].pop(name, None)
+        values["ia3"] = {k: v for k, v in values["ia3"].items() if v is not None} if self.trainer == "ia3" else {}
         return Recipe(**values)
 
 
@@ -143,16 +176,30 @@ class PretrainConfig(Strict):
     """Fields of the family's transformers config that differ from its tiny default."""
 
 
+def _accelerator_form(accelerator: Any) -> str:
+    return "several" if isinstance(accelerator, list) else "one"
+
+
+Accelerator = (
+    Annotated[
+        Annotated[str, Field(min_length=1), Tag("one")]
+        | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), Tag("several")],
+        Discriminator(_accelerator_form),
+    ]
+    | None
+)
+
+
 class ModelConfig(Strict):
     """The base models: where weights come from, and how they are prompted."""
 
     name: Name
     """Name of the model in results and files."""
     path: str | None = None
-    """A folder or a hub id; each model has exactly one of `path`, `pretrain` and `generator`."""
+    """A folder or a hub id; each model has `path` or `pretrain`, or a `generator` that needs no weights."""
     pretrain: PretrainConfig | None = None
     generator: GeneratorSpec | None = None
-    """Source of completions that needs no weights: `reference`, `fake`."""
+    """What writes the completions: with its weights, or without any: `openai` (served), `reference`, `fake`."""
     revision: str | None = MODEL.revision
     """Commit, tag or branch of a hub id; null: the newest."""
     trust_remote_code: bool = MODEL.trust_remote_code
@@ -169,17 +216,36 @@ class ModelConfig(Strict):
     """Recipes that fine-tune it, a cell for each with each training set; none: only the base model is judged."""
     stop: list[str] = []
     """Strings that end a completion, beside each problem's own."""
+    accelerator: Accelerator = None
+    """The accelerator that its cells run on, `A100`, or several of which one is chosen, `[A100, A6000]`."""
+    pin_group: Annotated[str, Field(min_length=1)] | None = None
+    """Models of one group run on one type of accelerator and the same versions; null: those with the same weights."""
+    resources: StagesConfig = StagesConfig()
+    """What its cells ask for, where it differs from `resources`; not part of keys."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        given = [key for key in ("path", "pretrain", "generator") if getattr(self, key) is not None]
-        if len(given) != 1:
+        names = [f"`{key}`" for key in ("path", "pretrain") if getattr(self, key) is not None]
+        if self.generator is not None and not GENERATORS.get(self.generator.name).needs_model:
+            names.append(f"`generator` {self.generator.name}")
+        if len(names) != 1:
             raise ValueError(
-                f"model {self.name!r} needs exactly one of `path`, `pretrain`, `generator`; it has {given or 'none'}"
+                f"model {self.name!r} needs exactly one of `path`, `pretrain` and a `generator` without weights; "
+                f"it has {' and '.join(names) or 'none'}"
             )
-        if self.generator is not None and self.recipes:
+        if not self.has_weights and self.recipes:
             raise ValueError(f"model {self.name!r} has no weights, so it can't have `recipes`")
         return self
+
+    @property
+    def accelerators(self) -> list[str]:
+        """The types of accelerators that its cells may run on; empty: any that the resources' labels allow."""
+        return [self.accelerator] if isinstance(self.accelerator, str) else list(self.accelerator or [])
+
+    @property
+    def has_weights(self) -> bool:
+        """Return True if weights are run here; otherwise its generator stands for the model."""
+        return self.path is not None or self.pretrain is not None
 
     @field_validator("stop")
     @classmethod

@@ -134,6 +134,8 @@ def _keys_of(section: type[BaseModel], start: str) -> Iterator[Key]:
 
 def _plain(default: Any) -> Any:
     """Return a default as YAML holds it; None for a section, whose keys have their own."""
+    if isinstance(default, SpecConfig):
+        return default.name if not default.model_extra else default.model_dump()
     if isinstance(default, BaseModel):
         return None
     return list(default) if isinstance(default, tuple) else default

@@ -1,8 +1,8 @@
 """The schema of a sweep's config, without its models and recipes.
 
-Models and recipes are in `raysweep.config.models`, the building blocks of both in `raysweep.config.fields`. The line
-below a field is its meaning in docs/config.md. The sections `resources`, `recovery` and `ray` are part of no artefact's
-key.
+Models and recipes are in `raysweep.config.models`, resources in `raysweep.config.resources`, the building blocks of all
+in `raysweep.config.fields`. The line below a field is its meaning in docs/config.md. The sections `resources`,
+`recovery` and `ray` are part of no artefact's key.
 """
 
 from __future__ import annotations
@@ -31,13 +31,16 @@ from raysweep.config.fields import (
     Strict,
     SweepName,
     UnitMark,
+    WeightsGeneratorSpec,
     registered,
     registered_or_declared,
     unregistered,
 )
+from raysweep.config.loggers import LoggerSpec
 from raysweep.config.models import ModelConfig, RecipeConfig
+from raysweep.config.resources import ACCELERATOR_LABEL, BY_PREDICTION, ResourcesConfig, StageConfig, StagesConfig
 from raysweep.errors import UsageError
-from raysweep.generators.base import BATCH_SIZE
+from raysweep.generators.base import TRANSFORMERS
 from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
 from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
 from raysweep.language.translation.base import AUTO, TRANSLATORS
@@ -48,6 +51,7 @@ from raysweep.prompts.templates import NATIVE
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.seeding import DEFAULT_SEED
 from raysweep.training_sets.selection import Choice
+from raysweep.units import seconds_of
 
 CHOICE: Any = Choice()
 DECODING: Any = Decoding()
@@ -55,40 +59,19 @@ SANDBOX: Any = Sandbox()
 """The records that travel to workers: their defaults are the config's."""
 
 
-def _whole_above_one(gpus: float) -> float:
-    if gpus > 1 and gpus % 1:
-        raise ValueError(f"{gpus:g} GPUs can't be had: give a share below 1, or a whole number")
-    return gpus
+def _interval_form(interval: Any) -> str:
+    return "time" if isinstance(interval, str) else "steps"
 
 
-def _executors_form(executors: Any) -> str:
-    return "rule" if isinstance(executors, str) else "written"
+def _duration(text: str) -> str:
+    seconds_of(text)
+    return text
 
 
-Executors = Annotated[
-    Annotated[Literal["auto"], Tag("rule")] | Annotated[Count, Tag("written")], Discriminator(_executors_form)
+Interval = Annotated[
+    Annotated[str, AfterValidator(_duration), Tag("time")] | Annotated[CountOrZero, Tag("steps")],
+    Discriminator(_interval_form),
 ]
-
-
-class ResourcesConfig(Strict):
-    """Resources of a training worker and of a generation actor, and the number of actors of a cell."""
-
-    cpus: Annotated[Amount, UnitMark("CPUs")] = 1
-    """CPUs of one worker."""
-    gpus: Annotated[AmountOrZero, AfterValidator(_whole_above_one), UnitMark("GPUs")] = 0
-    """GPUs of one worker: a share below 1, or a whole number."""
-    memory_gib: Annotated[AmountOrZero, UnitMark("GiB")] = 0
-    """Memory that Ray reserves for one worker; 0 reserves none."""
-    processes: Literal["auto", "trial", "workers"] = "auto"
-    """Where training runs: `trial`, the cell's own process; `auto` takes that for one worker without GPU."""
-    generators: Annotated[Count, UnitMark("actors")] = 1
-    """Actors that generate one cell's completions."""
-    executors: Annotated[Executors, UnitMark("actors")] = "auto"
-    """Actors that execute one cell's programs; `auto` starts with one and adds more while CPUs are free."""
-    custom: dict[str, Amount] = {}
-    """Further resources of a worker, by the names that Ray knows them by."""
-    labels: dict[str, str] = {}
-    """Labels of the nodes to run on, as Ray's label selectors: `{ray.io/accelerator-type: "in(A100,H100)"}`."""
 
 
 class RecoveryConfig(Strict):
@@ -155,6 +138,8 @@ class TrainingConfig(Strict):
     """Where the rows come from: `{name: jsonl, path: rows.jsonl}`."""
     decontaminate: Literal["report", "drop"] = "report"
     """Rows that give evaluated problems away: only reported, or left out too."""
+    validation: SourceSpec | None = None
+    """Rows whose loss is computed after each epoch and kept with the model; none may give an evaluated problem away."""
     sets: Annotated[list[TrainingSetConfig], Field(min_length=1)]
 
 
@@ -196,8 +181,10 @@ class EvaluationConfig(Strict):
     """Randomness of the completions; 0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1), UnitMark("probability")] = DECODING.top_p
     """Tokens are drawn among the likeliest that together have this probability; counts only above temperature 0."""
-    batch_size: Annotated[Count, UnitMark("prompts")] = BATCH_SIZE
-    """Prompts that a model completes together."""
+    generator: WeightsGeneratorSpec = SpecConfig(name=TRANSFORMERS)
+    """What runs the weights of models that name none of their own."""
+    batch_tokens: Annotated[Count, UnitMark("tokens")] | None = None
+    """Tokens, of prompts and completions, that a model holds at a time; null: 24,576 on CPUs, what fits on a GPU."""
     limit: Annotated[Count, UnitMark("problems")] | None = None
     """Only the first problems of every problem set; null: all."""
 
@@ -303,10 +290,35 @@ class SweepConfig(Strict):
     execution: ExecutionConfig = ExecutionConfig()
     resources: ResourcesConfig = ResourcesConfig()
     recovery: RecoveryConfig = RecoveryConfig()
+    loggers: Annotated[list[LoggerSpec], Field(validate_default=True)] = ["tensorboard"]  # type: ignore[list-item]
+    """Loggers of Ray Tune beside its result.json: of loss and speed while a model trains, then of its pass@1."""
     ray: RayConfig = RayConfig()
     report: ReportConfig = ReportConfig()
-    checkpoint_every: Annotated[CountOrZero, UnitMark("optimizer steps")] = 100
-    """Training writes a checkpoint each time after so many steps; 0: never."""
+    checkpoint_every: Annotated[Interval, UnitMark("optimizer steps, or a time")] = 100
+    """Training writes a checkpoint each time after so many steps, or after a time such as `10min`; 0: never."""
+
+    def asked(self, stage: str, model: str, recipe: str) -> StageConfig:
+        """Return what the processes of a stage ask for in a model's cells with a recipe; all its values are given.
+
+        A recipe's own values override its model's, these the stage's, and these `resources` itself. Execution takes
+        nothing from the latter. A model's `accelerator` is a label, and asks for the predicted share of one.
+        """
+        values: dict[str, Any] = {"cpus": 1.0, "gpus": 0.0, "memory_gib": 0.0, "custom": {}, "labels": {}}
+        if stage != "execution":
+            values = {name: getattr(self.resources, name) for name in values}
+        levels: list[StagesConfig] = [self.resources, *(one.resources for one in self.models if one.name == model)]
+        levels += [self.recipes[recipe].resources] if recipe in self.recipes else []
+        for level in levels:
+            given = getattr(level, stage).model_dump()
+            values |= {name: value for name, value in given.items() if value is not None}
+        accelerators = next((one.accelerators for one in self.models if one.name == model), [])
+        if accelerators and stage != "execution":
+            values["labels"] = {**values["labels"], ACCELERATOR_LABEL: f"in({','.join(accelerators)})"}
+            is_given = "gpus" in self.resources.model_fields_set or any(
+                getattr(level, stage).gpus is not None for level in levels
+            )
+            values["gpus"] = values["gpus"] if is_given else BY_PREDICTION
+        return StageConfig.model_construct(**values)
 
     def perturbation(self, name: str, compose: str = "draw") -> Spec:
         """Return the spec of a perturbation with the sweep's strengths and language resources.

@@ -66,9 +66,13 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
         GaveUp: the process died in every attempt.
     """
     reason, on_full_disk = _death_of_last_process(progress.activity), False
+    is_same = False
     while True:
         attempt = progress.begin_attempt()
-        if attempt > 1:
+        if is_same:
+            progress.note(f"attempt {attempt} begins again: {reason}")
+            progress.update("starting", force=True)
+        elif attempt > 1:
             _pause(attempt, reason, progress, recovery)
         try:
             with _watched(progress, recovery):
@@ -78,7 +82,10 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
             return result
         except Exception as error:
             progress.record_trace(traceback.format_exc())
-            if attempt > recovery.retries or not _is_retryable(error):
+            is_same = not getattr(_root_cause(error), "counts", True)
+            if is_same:
+                progress.take_attempt_back()
+            if (attempt > recovery.retries and not is_same) or not _is_retryable(error):
                 if (cause := _root_cause(error)) is error:
                     raise
                 raise cause from error

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from raysweep.config.schema import RayConfig, ResourcesConfig
+from raysweep.config.fields import SpecConfig
+from raysweep.config.resources import ResourcesConfig
+from raysweep.config.schema import RayConfig
 from raysweep.engine.attempts import Recovery
 from raysweep.engine.progress import ProgressFile
 from raysweep.generators.base import LiveModel
+from raysweep.planning.needs import CellNeeds
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Program, Sandbox, Verdict
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, PerturbedRow, Spec
 from raysweep.storage.artefacts import Artefact
 from raysweep.storage.files import Files
+from raysweep.storage.pins import Pins
 from raysweep.storage.store import Store
 from raysweep.trainers.base import Services
 
@@ -46,8 +50,11 @@ class GenerateJob:
     generator: Spec
     decoding: Decoding
     batches: Sequence[Sequence[GenerationRequest]]
-    batch_size: int  # the largest number of prompts in a batch
+    batch_tokens: int | None = None  # most tokens that the model holds at a time; None: by the device
     label: str = ""  # for messages and Ray's dashboard
+    versions: Mapping[str, str] = field(default_factory=dict)  # of packages, as in the completions' keys
+    group: str = ""  # of models that run on the same device and versions, see `raysweep.storage.pins`
+    base: ModelRef | None = None  # of which the model is a version, and which a process may keep for the next job
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,8 @@ class BatchOutput(Generic[R]):
 
     index: int  # of the batch in `batches`, or of the block in the source's rows
     rows: Sequence[R]
+    loads: int = 0  # whole models that were loaded for it
+    facts: Mapping[str, Any] = field(default_factory=dict)  # for the manifest: how it was made
 
 
 class Stages(ABC):
@@ -101,6 +110,14 @@ class Stages(ABC):
     def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
         """Yield the completions of each batch as soon as it is done; batches come in any order."""
 
+    def count_reused(self, what: str, number: int) -> None:
+        """Take note of results that a stage took from the store and had not to make; an engine may report them.
+
+        Args:
+            what: ``completions`` or ``programs``.
+            number: of them.
+        """
+
     @abstractmethod
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
         """Yield the verdicts on each batch as soon as it is done; batches come in any order.
@@ -116,9 +133,10 @@ class Context:
 
     storage: str  # root of the store
     sweep: str  # name
-    checkpoint_every: int  # optimizer steps; 0: never
+    checkpoint_every: int | str  # optimizer steps (0: never), or a time such as 10min
     recovery: Recovery
     sandbox: Sandbox = DEFAULT_SANDBOX  # for programs that a trainer runs
+    groups: Mapping[str, str] = field(default_factory=dict)  # by base model: of models on one device and software
 
     @property
     def store(self) -> Store:
@@ -150,7 +168,11 @@ class Task:
 
     id: str
     run: Callable[[Stages], Mapping[str, float]]
-    workers: int = 0  # training workers; 0: the task trains nothing
+    needs: CellNeeds = field(default_factory=CellNeeds)  # what its processes ask for
+    base: str = ""  # name of the base of a cell's model, or of the base that the task trains
+    recipe: str = ""  # name of a cell's recipe
+    group: str = ""  # of models that run in one pool; empty: in any
+    hours: Mapping[str, float] = field(default_factory=dict)  # that it is expected to take, by accelerator
     after: tuple[str, ...] = ()  # ids of the tasks that must succeed first
     uses_other_processes: bool = False  # the task holds no CPU, since other processes of the engine do its work
 
@@ -163,8 +185,13 @@ class EngineSettings:
     ray: RayConfig
     recovery: Recovery
     folder: Files  # the sweep's; progress files and Tune's results lie below it
+    loggers: Sequence[SpecConfig]  # of Ray Tune
     address: str | None = None  # of a running Ray; None: use RAY_ADDRESS, or else start one
     fail_fast: bool = False  # stop the other tasks when the first one fails for good
+    pins: Pins | None = None  # of the store
+    sweep: str = ""  # name, for metrics
+    tasks: Sequence[str] = ()  # ids of all of the sweep's tasks
+    cached_cells: int = 0  # cells of the sweep without a task, since the store has their results
 
 
 class Engine(ABC):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import platform
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from raysweep.engine.base import GenerateJob, PerturbJob
-from raysweep.errors import HopelessError
+from raysweep.errors import HopelessError, UnfitModel
 from raysweep.generators.base import GENERATORS, Generator
 from raysweep.hashing import canonical_json, text_sha
+from raysweep.machine import accelerator_in_use, software, versions
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, PerturbedRow, SourceRow
 from raysweep.rows.parquet import ROWS, read_block
 from raysweep.storage.store import Store
@@ -28,16 +32,106 @@ def perturb_block(job: PerturbJob, index: int) -> list[Sequence[PerturbedRow]]:
 
 
 def make_generator(job: GenerateJob) -> Generator:
-    """Build a job's generator with a local copy of its model. A generator with a `batch_size` gets the job's.
+    """Build a job's generator with a local copy of its model. A generator with `batch_tokens` gets the job's.
 
     Raises:
         StoreError: the model is missing or damaged.
+        HopelessError: this process has other versions of packages than the completions' keys name, or another device
+            than the models of its group have.
     """
-    arguments = {"batch_size": job.batch_size} if "batch_size" in GENERATORS.parameters(job.generator.name) else {}
+    for package, version in job.versions.items():
+        here = versions([package]).get(package, "none")
+        if here != version:
+            raise HopelessError(
+                f"the completions' keys name {package} {version}, which the command has, but the process that "
+                f"generates ({platform.node()}) has {here}; install the same version on all nodes"
+            )
+    takes = GENERATORS.parameters(job.generator.name)
+    arguments = {"batch_tokens": job.batch_tokens} if "batch_tokens" in takes else {}
     model = job.model
     if isinstance(model, ModelRef):
-        model = Store(job.storage, expected=True).located(model)
+        store = Store(job.storage, expected=True)
+        if job.group:
+            has_own_packages = bool(GENERATORS.get(job.generator.name).environment)  # its versions are in keys
+            store.pins.require(job.group, accelerator_in_use(), {} if has_own_packages else software())
+        model = store.located(model)
     return GENERATORS.create(job.generator, model=model, decoding=job.decoding, **arguments)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a process made of a batch.
+
+    `loads`: whole models that it has loaded for it. `facts`: what the manifest should say of how they were made.
+    """
+
+    completions: list[Completion]
+    loads: int
+    facts: Mapping[str, Any]
+
+
+class KeptGenerator:
+    """The generator of a process, which keeps its base in memory as long as jobs differ in their models alone."""
+
+    def __init__(self) -> None:
+        self._generator: Generator | None = None
+        self._job: GenerateJob | None = None  # the one that it has last worked for
+        self._told = 0  # of the generator's loads
+        self._lock, self._counting = threading.Lock(), threading.Lock()
+
+    def generate(self, job: GenerateJob, requests: Sequence[GenerationRequest], alive: Callable[[], None]) -> Generated:
+        """Return the completions of a batch of a job. Several threads may call it.
+
+        Args:
+            job: the batch's; its own `batches` and `label` are not used.
+            requests: the batch.
+            alive: called now and then meanwhile.
+
+        Raises:
+            UnfitModel: the generator can't run this model.
+            RaysweepError: the model can't be loaded, or the generator failed. The next batch gets a new generator.
+        """
+        with self._lock:
+            generator = self._ready(replace(job, batches=(), label=""))
+            generator.alive = alive
+            if generator.at_once == 1:
+                return self._generated(generator, requests)
+        return self._generated(generator, requests)
+
+    def state(self) -> Mapping[str, float]:
+        """Return what the generator says of itself; nothing if there is none."""
+        return self._generator.state() if self._generator else {}
+
+    def _ready(self, job: GenerateJob) -> Generator:
+        """Return a generator with the job's model."""
+        generator, self._generator = self._generator, None
+        if generator is None or not self._suits(generator, job):
+            generator = None  # frees its memory before the next one is made
+            generator, self._told = make_generator(job), 0
+        self._generator, self._job = generator, job
+        return generator
+
+    def _suits(self, generator: Generator, job: GenerateJob) -> bool:
+        """Return True if the generator has the job's model, or has taken it."""
+        if job == self._job and generator.at_once == 1:
+            return True
+        assert self._job is not None
+        is_alike = replace(job, model=None) == replace(self._job, model=None)
+        if not is_alike or not isinstance(job.model, ModelRef):
+            return False
+        return generator.use(Store(job.storage, expected=True).located(job.model))
+
+    def _generated(self, generator: Generator, requests: Sequence[GenerationRequest]) -> Generated:
+        try:
+            completions = generate(generator, requests)
+        except UnfitModel:
+            raise
+        except BaseException:
+            self._generator = None
+            raise
+        with self._counting:
+            loads, self._told = generator.loads - self._told, generator.loads
+        return Generated(completions, loads, generator.facts())
 
 
 def generate(generator: Generator, requests: Sequence[GenerationRequest]) -> list[Completion]:
@@ -62,13 +156,29 @@ def generate(generator: Generator, requests: Sequence[GenerationRequest]) -> lis
     return completions
 
 
-def batches_by_length(requests: Mapping[str, GenerationRequest], size: int) -> list[list[str]]:
-    """Return the keys of requests in batches of at most `size`, longest prompts first.
+BATCHES = 8
+"""Batches of a job, unless they get too small or too large."""
+SMALLEST_BATCH, LARGEST_BATCH = 16, 2048
+"""Completions of a batch: what is lost at most when a process dies. Large ones keep the rows of a model filled."""
+
+
+def batches_of(requests: Mapping[str, GenerationRequest]) -> list[list[str]]:
+    """Return the keys of requests in batches, longest prompts first; the samples of a prompt share one if they fit.
 
     Prompts of similar length need little padding, and if memory is too small, the first batch fails.
     """
-    ordered = sorted(requests, key=lambda key: (-len(requests[key].prompt), requests[key].request_id))
-    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+    size = min(LARGEST_BATCH, max(SMALLEST_BATCH, -(-len(requests) // BATCHES)))
+    prompts: dict[str, list[str]] = {}
+    for key in sorted(requests, key=lambda key: (-len(requests[key].prompt), requests[key].request_id)):
+        prompts.setdefault(requests[key].prompt, []).append(key)
+    batches: list[list[str]] = []
+    for keys in prompts.values():
+        for start in range(0, len(keys), size):
+            part = keys[start : start + size]
+            if not batches or len(batches[-1]) + len(part) > size:
+                batches.append([])
+            batches[-1] += part
+    return batches
 
 
 def request_key(request: GenerationRequest, decoding: Decoding) -> str:
@@ -85,7 +195,8 @@ def completions_of(
     requests: Sequence[GenerationRequest], completions: Mapping[str, Completion], decoding: Decoding
 ) -> list[Completion]:
     """Return each request's completion, found by `request_key`, with the request's own task id and sample."""
+    keys = [request_key(request, decoding) for request in requests]
     return [
-        replace(completions[request_key(request, decoding)], task_id=request.task_id, sample=request.sample)
-        for request in requests
+        replace(completions[key], task_id=request.task_id, sample=request.sample, key=key)
+        for key, request in zip(keys, requests, strict=True)
     ]

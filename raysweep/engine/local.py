@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import os
 from collections import defaultdict
@@ -11,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from raysweep.engine.base import BatchOutput, Engine, ExecuteJob, GenerateJob, PerturbJob, Stages, Task, TrainingRun
-from raysweep.engine.jobs import generate, make_generator, perturb_block
+from raysweep.engine.jobs import KeptGenerator, perturb_block
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.services import ModelService, TrainingServices
 from raysweep.errors import last_line
 from raysweep.execution.pool import Executor
-from raysweep.generators.base import Generator
 from raysweep.programs import Sandbox, Verdict
 from raysweep.records import Completion, PerturbedRow
 from raysweep.storage.store import Store
@@ -36,7 +34,7 @@ class LocalStages(Stages):
 
     _slots: int | None = None
     _reuse = False
-    _generator: tuple[GenerateJob, Generator] | None = None
+    _generator: KeptGenerator | None = None
     _executor: Executor | None = None
 
     def __init__(self, slots: int | None = None) -> None:
@@ -64,9 +62,10 @@ class LocalStages(Stages):
 
     def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
         """Generate batch by batch."""
-        generator = self._generator_of(job)
+        self._generator = kept = self._generator or KeptGenerator()
         for index, batch in enumerate(job.batches):
-            yield BatchOutput(index, generate(generator, batch))
+            made = kept.generate(job, batch, progress.touch)
+            yield BatchOutput(index, made.completions, made.loads, made.facts)
         if not self._reuse:
             self._release()
 
@@ -88,14 +87,6 @@ class LocalStages(Stages):
         finally:
             if not self._reuse:
                 self._release()
-
-    def _generator_of(self, job: GenerateJob) -> Generator:
-        """Return the kept generator if it suits the job, or else a new one."""
-        settings = dataclasses.replace(job, batches=(), label="")
-        if self._generator is None or self._generator[0] != settings:
-            self._generator = None  # frees its memory before the next model is loaded
-            self._generator = (settings, make_generator(job))
-        return self._generator[1]
 
     def _executor_for(self, sandbox: Sandbox) -> Executor:
         if self._executor is None or self._executor.sandbox != sandbox:

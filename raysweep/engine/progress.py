@@ -26,6 +26,8 @@ TRACE = 8000
 """Characters of a traceback that an activity keeps."""
 TAIL = 40
 """Lines that an activity keeps."""
+TOUCH_SECONDS = 30.0
+"""Time between two signs of life of a stage that has nothing to tell."""
 LINE_SECONDS = 10.0
 """Time between two lines about one stage."""
 
@@ -121,6 +123,11 @@ class ProgressFile:
         newest = self._newest()
         self.update(newest.stage, newest.done, newest.total, newest.detail, force=True)
 
+    def touch(self) -> None:
+        """Report that the task is alive, every half minute at most."""
+        if time.time() - self.activity.updated > TOUCH_SECONDS:
+            self.end_wait()
+
     def record_trace(self, trace: str) -> None:
         """Write the end of a traceback into the activity."""
         self.activity = dataclasses.replace(self._newest(), trace=trace[-TRACE:])
@@ -150,6 +157,12 @@ class ProgressFile:
         self.activity = dataclasses.replace(newest, attempt=newest.attempt + 1)
         self._write()
         return self.activity.attempt
+
+    def take_attempt_back(self) -> None:
+        """Count one attempt less: it begins again."""
+        newest = self._newest()
+        self.activity = dataclasses.replace(newest, attempt=newest.attempt - 1)
+        self._write()
 
     @contextmanager
     def running(self, stage: str) -> Iterator[ProgressFile]:

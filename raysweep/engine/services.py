@@ -12,15 +12,16 @@ import json
 import platform
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from raysweep.engine.base import BatchOutput, ExecuteJob, GenerateJob, ProgramBatch, Stages
-from raysweep.engine.jobs import batches_by_length, completions_of, generate, make_generator, request_key
-from raysweep.engine.progress import TRAINING, ProgressFile
+from raysweep.engine.jobs import KeptGenerator, batches_of, completions_of, request_key
+from raysweep.engine.progress import TOUCH_SECONDS, TRAINING, ProgressFile
 from raysweep.errors import StoreError
 from raysweep.execution.oracle import oracle_of
-from raysweep.generators.base import BATCH_SIZE, TRANSFORMERS, LiveModel
+from raysweep.generators.base import TRANSFORMERS, LiveModel
 from raysweep.hashing import describe, difference
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Program, Sandbox, Verdict
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, Spec, TrainingStep
@@ -28,9 +29,11 @@ from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 from raysweep.storage.verdicts import Question, VerdictCache
 
+T = TypeVar("T")
+
 STEP = "step-"
 COMPLETE = "COMPLETE"
-TICK_SECONDS = 30.0
+REMEMBERED = "remembered.json"
 BATCH_PROGRAMS = 64
 """Programs in one batch."""
 REMEMBERED_VERDICTS = 100_000
@@ -71,7 +74,6 @@ class ModelService:
         requests: Sequence[GenerationRequest],
         decoding: Decoding,
         generator: Spec = Spec(TRANSFORMERS),  # noqa: B008  # frozen
-        batch_size: int = BATCH_SIZE,
     ) -> list[Completion]:
         """Return one completion for each request, in their order.
 
@@ -80,12 +82,11 @@ class ModelService:
             requests: prompts to complete.
             decoding: temperature, samples and length.
             generator: a registered name with its arguments.
-            batch_size: prompts that are completed together.
         """
         distinct = {request_key(request, decoding): request for request in requests}
-        batches = batches_by_length(distinct, batch_size)
+        batches = batches_of(distinct)
         prompts = [[distinct[key] for key in batch] for batch in batches]
-        job = GenerateJob(self._store.root, model, generator, decoding, prompts, batch_size)
+        job = GenerateJob(self._store.root, model, generator, decoding, prompts)
         completions: dict[str, Completion] = {}
         for output in self._outputs(job) if batches else ():
             completions.update(zip(batches[output.index], output.rows, strict=True))
@@ -116,9 +117,9 @@ class ModelService:
         if not isinstance(job.model, LiveModel):
             yield from self._stages.generate(job, self._progress)
             return
-        generator = make_generator(job)
+        kept = KeptGenerator()
         for index, batch in enumerate(job.batches):
-            yield BatchOutput(index, generate(generator, batch))
+            yield BatchOutput(index, kept.generate(job, batch, self._progress.touch).completions)
 
 
 class TrainingServices:
@@ -147,21 +148,32 @@ class TrainingServices:
 
     def tick(self, step: int, total_steps: int) -> None:
         """Update the progress file every half minute for a trainer that reports less often; only rank 0 does."""
-        if self.rank == 0 and time.time() - self._progress.activity.updated > TICK_SECONDS:
+        if self.rank == 0 and time.time() - self._progress.activity.updated > TOUCH_SECONDS:
             self._progress.update(TRAINING, step, total_steps, self._progress.activity.detail)
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
-        """Commit a checkpoint, then remove older ones; only rank 0 does."""
-        if self.rank != 0:
-            return
+        """Commit a checkpoint of all workers' files; then rank 0 removes older ones."""
         older = {name.partition("/")[0] for name in self._files.infos() if name.startswith(STEP)}
-        name = f"{STEP}{step:08d}-{uuid.uuid4().hex[:8]}"
+        name = self._of_all(f"{STEP}{step:08d}-{uuid.uuid4().hex[:8]}")[0]
         with self._files.writing(name) as folder:
             write(folder)
-            files = describe(folder)
-        self._files.write(f"{name}/{COMPLETE}", json.dumps(files))
-        for checkpoint in older:
-            self._files.remove_folder(checkpoint)
+            self._of_all(None)  # on a disk all workers write into the same folder
+            files = describe(folder) if self.rank == 0 or self._files.local is None else {}
+        parts = self._of_all(files)  # in an object store each worker's files are there when its block has ended
+        if self.rank == 0:
+            self._files.write(f"{name}/{COMPLETE}", json.dumps({k: v for part in parts for k, v in part.items()}))
+            for checkpoint in older:
+                self._files.remove_folder(checkpoint)
+
+    def remember(self, facts: Mapping[str, Any]) -> None:
+        """Keep facts for the next attempt, beside the checkpoints."""
+        self._files.write(REMEMBERED, json.dumps({**self.remembered(), **facts}))
+
+    def remembered(self) -> Mapping[str, Any]:
+        """Return the facts that earlier attempts kept; empty where the file is damaged."""
+        with contextlib.suppress(ValueError, TypeError):
+            return dict(json.loads(self._files.read(REMEMBERED) or b"{}"))
+        return {}
 
     @contextlib.contextmanager
     def latest_checkpoint(self) -> Iterator[Path | None]:
@@ -187,6 +199,16 @@ class TrainingServices:
     def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
         """See `ModelService.execute`."""
         return self._model_service.execute(programs, limits)
+
+    def _of_all(self, value: T) -> list[T]:
+        """Return the values that the workers gave, by rank, as soon as all of them have given theirs."""
+        if self.world_size == 1:
+            return [value]
+        import torch
+
+        values: list[Any] = [None] * self.world_size
+        torch.distributed.all_gather_object(values, value)
+        return values
 
     def _checkpoints(self) -> list[str]:
         names = (name.partition("/") for name in self._files.infos())

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ast
 import builtins
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from raysweep.execution.python.source_names import imported_names
@@ -36,14 +36,16 @@ _INSIDE_ATTRIBUTES = frozenset(
     seed setstate getstate __code__ __dict__ __class__ __globals__ setcontext seterr seterrcall set_printoptions
     """.split()  # noqa: SIM905  # shorter
 )
+BY_REFERENCE = "its reference solution has another outcome outside"
+"""Why a problem is judged inside whose tests alone don't tell."""
 
 
-@lru_cache(maxsize=4096)
 def oracle_of(tests: str) -> Oracle:
     """Return where tests run, as far as the tests alone tell. Without tests, nothing is to be judged outside."""
     return Oracle.INSIDE if reason_for_inside(tests) else Oracle.OUTSIDE
 
 
+@lru_cache(maxsize=4096)
 def reason_for_inside(tests: str) -> str:
     """Return why tests have to run in the program's process; "" if they can run outside."""
     if not tests.strip():
@@ -81,11 +83,17 @@ def judge_references(
     return judged
 
 
-def inside_refused(names: Sequence[str]) -> str:
-    """Return the error message for problems whose tests have to run inside where that is refused."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+def with_reasons(reasons: Mapping[str, str], most: int) -> str:
+    """Return at most so many names, each with its reason, if known, in brackets, and the number of the others."""
+    listed = [f"{name} ({reason})" if reason else name for name, reason in reasons.items()]
+    more = f" and {len(listed) - most:,} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
+
+
+def inside_refused(reasons: Mapping[str, str]) -> str:
+    """Return the error message for problems whose tests have to run inside where that is refused, with the reasons."""
     return (
-        f"the tests of {', '.join(names[:5])}{more} have to run in the program's process, and require_oracle is "
+        f"the tests of {with_reasons(reasons, 5)} have to run in the program's process, and require_oracle is "
         "outside; leave these problems out, or set execution.require_oracle (--require-oracle) to inside"
     )
 

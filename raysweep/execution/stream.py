@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from typing import Generic, TypeVar
 
 from raysweep.errors import UsageError
-from raysweep.execution.oracle import inside_refused, oracle_of
+from raysweep.execution.oracle import inside_refused, oracle_of, reason_for_inside
 from raysweep.execution.slot import LANGUAGES, Job, Slot, SlotLost
 from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
@@ -103,7 +103,8 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             self._keys[number] = key
             oracle = program.oracle or oracle_of(program.tests)
             if oracle is Oracle.INSIDE and self._require_oracle is Oracle.OUTSIDE:
-                raise UsageError(inside_refused([f"a program ({program.text[:40]!r}...)"]))
+                reason = reason_for_inside(program.tests) or "its `oracle` is inside"
+                raise UsageError(inside_refused({f"the program {program.text[:40]!r}...": reason}))
             self._jobs[number] = Job(number, program, limits, oracle)
             self._waiting[oracle].append(self._jobs[number])
         jobs = self._take_batch(max(self._waiting.values(), key=len), self._lane)

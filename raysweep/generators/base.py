@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
+from raysweep.errors import UsageError
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
 from raysweep.registry import Registry
 
 
@@ -18,6 +19,20 @@ class LiveModel:
 
     network: Any
     tokenizer: Any
+
+
+@dataclass(frozen=True)
+class WantedModel:
+    """What is known of a model before it is loaded, or trained.
+
+    `model_type`: of its base, as in transformers' configs. `adapter`: PEFT's config of its adapter; empty without one.
+    """
+
+    name: str
+    model_type: str
+    kind: ModelKind
+    adapter: Mapping[str, Any]
+    decoding: Decoding
 
 
 class Generator(ABC):
@@ -31,40 +46,102 @@ class Generator(ABC):
     name: ClassVar[str]
     needs_model: ClassVar[bool] = False
     """Whether it runs the weights of a model; otherwise a config or a command names it in a model's place."""
+    loads: int = 0
+    """How often it has loaded a whole model."""
+    alive: Callable[[], None] = staticmethod(lambda: None)
+    """Set by the engine; a generator calls it now and then, so that a batch that takes long isn't taken for a hang."""
     draws_when_greedy: ClassVar[bool] = True
     """Whether its completions depend on the seed at temperature 0 too."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Packages on whose versions completions depend; keys have the versions of the environment that generates."""
+    unkeyed: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that are no part of keys, since they change no completion, such as how much memory it may take."""
+    environment: ClassVar[str] = ""
+    """Name of the package that has an environment of its own, since it doesn't go with raysweep's other packages."""
+    takes_full_models: ClassVar[bool] = True
+    """Whether `use` can put a fully fine-tuned model in the place of its base."""
+    at_once: ClassVar[int] = 1
+    """How many threads may call `use` and `generate` at the same time, each with a version of the model of its own."""
 
     def __init__(self, model: ModelRef | LiveModel | None, decoding: Decoding) -> None:
         self.model = model
         self.decoding = decoding
 
     @classmethod
-    def fingerprint(cls, dtype: str, batch_size: int) -> Mapping[str, Any]:
+    def fingerprint(cls, dtype: str, batch_tokens: int | None) -> Mapping[str, Any]:
         """Return what completions depend on beside model, prompt, arguments and decoding, as JSON, for their keys.
 
-        A plug-in's package and version are part of the keys without it.
+        A plug-in's package and version, and those of `packages`, are part of the keys without it.
 
         Args:
             dtype: of the model's weights.
-            batch_size: of the config; without effect on the completions of most generators.
+            batch_tokens: of the config; without effect on the completions of most generators.
         """
+        return {}
+
+    @classmethod
+    def arguments_in(cls, text: str) -> Mapping[str, Any]:
+        """Return the arguments that a text after the generator's name and a colon gives, as in ``openai:gpt-5``.
+
+        Raises:
+            UsageError: this generator takes none.
+        """
+        raise UsageError(f"generator {cls.name} takes nothing after its name; {text!r} is too much")
+
+    @classmethod
+    def require_fit(cls, arguments: Mapping[str, Any], model: WantedModel) -> None:
+        """Check before any work that it can generate with a model.
+
+        Args:
+            arguments: its own, from the config.
+            model: what is known of the model, which may not be trained yet.
+
+        Raises:
+            UsageError: it can't, with the reason and the way out.
+        """
+
+    def use(self, model: ModelRef) -> bool:
+        """Generate with another model from now on, keeping what it shares with the present one, such as their base.
+
+        It counts for the calling thread only where `at_once` is above 1.
+
+        Returns:
+            False if this generator can't do that; then a new one must be made.
+        """
+        return False
+
+    def state(self) -> Mapping[str, float]:
+        """Return numbers for dashboards: `batch_tokens`, the present budget, and `cache_share`, how much is in use."""
+        return {}
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what manifests should say of how it generates here, such as on this kind of accelerator."""
         return {}
 
     @abstractmethod
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """Return one completion per request, in the same order. Callers group requests of similar length."""
+        """Return one completion per request, in the same order. Callers keep a prompt's samples together."""
 
 
-def names_a_generator(model: str) -> bool:
-    """Return True if the text in a model's place names a generator that needs no weights, and no folder."""
-    return model in GENERATORS.names() and not GENERATORS.get(model).needs_model and not Path(model).exists()
+def named_generator(model: str) -> Spec | None:
+    """Return the generator without weights that the text in a model's place names; None for a folder or hub id.
+
+    Raises:
+        UsageError: the generator takes no text after its name.
+    """
+    name, colon, text = model.partition(":")
+    if name not in GENERATORS.names() or GENERATORS.get(name).needs_model or Path(model).exists():
+        return None
+    return Spec(name, GENERATORS.get(name).arguments_in(text) if colon else {})
 
 
 GENERATORS: Registry[Generator] = Registry("generator", "raysweep.generators", Generator)
+EOS, LENGTH = "eos", "length"
+"""Why a completion ended, where no stop string or stop token ended it: by itself, or at the most tokens allowed."""
+CPU_TOKENS = 24_576
+"""Tokens, of prompts and completions, that a model holds at a time on a CPU, unless a config says otherwise."""
 TRANSFORMERS = "transformers"
 """Name of the generator that runs a model's weights."""
-BATCH_SIZE = 64
-"""Prompts that are generated together, unless a caller says otherwise."""
 
 
 def cut_at_stop(text: str, stop: Sequence[str]) -> tuple[str, str | None]:

@@ -1,101 +1,135 @@
 """Generates with transformers models, in a batched loop over a KV cache.
 
 It replaces `model.generate`, which keeps finished rows in the batch, draws from the global random generator, and can't
-give the clean and the perturbed prompt of a problem the same random numbers. In float32 a completion doesn't depend on
-the other rows of its batch.
+give the clean and the perturbed prompt of a problem the same random numbers. A prompt is read once for all its samples,
+and a row that ends makes room for one that waits. In float32 a completion doesn't depend on what is written beside it.
 Not covered: encoder-decoder models.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import UsageError
-from raysweep.generators.base import BATCH_SIZE, GENERATORS, TRANSFORMERS, Generator, LiveModel, cut_at_stop
-from raysweep.hashing import text_sha
-from raysweep.machine import versions
-from raysweep.models.loading import load_model
-from raysweep.prompts.templates import special_tokens
-from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
+from raysweep.errors import RaysweepError, UsageError
+from raysweep.generators.base import (
+    CPU_TOKENS,
+    GENERATORS,
+    TRANSFORMERS,
+    Generator,
+    LiveModel,
+    cut_at_stop,
+)
+from raysweep.generators.kv_cache import chosen, new_cache
+from raysweep.generators.rows import Row, Tokens
+from raysweep.generators.sampling import choose_tokens
+from raysweep.generators.slots import Prompt, Slots, by_prompt, left_pad, tokens_of
+from raysweep.machine import is_out_of_memory
+from raysweep.models.architectures.shape import shape_of
+from raysweep.models.versions import ModelVersions
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
 from raysweep.seeding import torch_rng
 
 if TYPE_CHECKING:
     import torch
 
-EOS, LENGTH = "eos", "length"
-"""Why a completion ended, where no stop string or stop token ended it."""
-COMPACT_BELOW = 0.8
-"""Finished rows are removed from the batch once at most this share of its rows is unfinished. Removing rows copies the
-cache, so it isn't done after every token."""
+REFILL_BELOW = 0.8
+"""Ended rows are replaced once at most this share of the budget is in use. It copies the cache, so it isn't done after
+every token."""
+POLICY = 2
+"""Version of the rules by which rows are put together, for the keys of completions in 16 bits."""
+MEMORY_SHARE = 0.6
+"""Share of an accelerator's free memory that keys and values may take, unless a config says otherwise."""
 
 READY_MASK_TYPES = frozenset({"llama", "gpt_bigcode", "codegen"})
 """Model types that accept a ready-made 4-dimensional attention mask. Building it in transformers for each token costs a
 third of a small model's time. Other types (sliding windows, ALiBi) need the 2-dimensional mask."""
 
 
-@dataclass
-class _Row:
-    """A completion being written.
-
-    `budget`: limit on its number of tokens. `ends`: tokens that end it, with their names; `stop`: texts that do.
-    """
-
-    request: GenerationRequest
-    prompt: list[int]
-    budget: int
-    ends: Mapping[int, str]
-    stop: tuple[str, ...]
-    written: list[int] = field(default_factory=list)
-    ended: bool = False
-
-
 @GENERATORS.register(TRANSFORMERS)
 class Transformers(Generator):
     """Generates with a causal model on this process's accelerator, or its CPU.
 
-    A float32 adapter is merged into its base. In other dtypes it stays separate, since merging would round.
-
     Args:
         model: the model to load, or one in this process, which is used unchanged and where it is.
         decoding: how to draw; `samples` is ignored, since each request is one sample.
-        batch_size: number of rows generated together; they have similar lengths.
+        merge: whether adapters are merged into their base, which is faster; null: in float32, since 16 bits would
+            round.
+        batch_tokens: most tokens, of prompts and completions, of the rows that are written together; None: by the
+            device.
     """
 
     needs_model = True
     draws_when_greedy = False
+    packages = ("transformers", "torch")
 
-    def __init__(self, model: ModelRef | LiveModel | None, decoding: Decoding, batch_size: int = BATCH_SIZE) -> None:
+    def __init__(
+        self,
+        model: ModelRef | LiveModel | None,
+        decoding: Decoding,
+        merge: bool | None = None,
+        batch_tokens: int | None = None,
+    ) -> None:
         super().__init__(model, decoding)
         if model is None:
             raise UsageError("generator transformers needs a model: a local folder or a hub id")
-        self.batch_size = batch_size
-        self.network, self.tokenizer = (
-            (model.network, model.tokenizer) if isinstance(model, LiveModel) else _load_for_generation(model)
-        )
-        self.device = self.network.get_output_embeddings().weight.device
-        self.eos = self.tokenizer.eos_token_id
-        self._special = special_tokens(self.tokenizer)
+        self.network: Any = None
+        self.tokenizer: Any = None
+        self.versions: ModelVersions | None = None
+        if isinstance(model, LiveModel):
+            self._take(model.network, model.tokenizer)
+        else:
+            self.versions = _versions(merge)
+            self.use(model)
+        self.batch_tokens = batch_tokens or self._tokens_that_fit()
+        self._now = self.batch_tokens  # fewer after memory ran out
+        self._in_use = 0  # tokens, when rows were last taken in
+
+    def use(self, model: ModelRef) -> bool:
+        """See `Generator.use`. An adapter or delta of the loaded base, or a model like it, doesn't load it again.
+
+        Raises:
+            UsageError: this generator can't run this kind of model.
+            RaysweepError: the model can't be loaded.
+        """
+        if self.versions is None:
+            return False
+        if model.architecture != "causal":
+            raise UsageError(
+                f"model {model.location} is an encoder-decoder model; generator transformers runs causal models only"
+            )
+        self.network = self.tokenizer = None  # else two would be in memory while one replaces the other
+        self.versions.become(model)
+        self.loads = self.versions.loads
+        self._take(self.versions.network, self.versions.tokenizer)
+        return True
+
+    def _take(self, network: Any, tokenizer: Any) -> None:
+        self.network, self.tokenizer = network, tokenizer
+        self.device = network.get_output_embeddings().weight.device
+        positions = getattr(network.config, "max_position_embeddings", None)
+        self._tokens = Tokens(tokenizer, positions, self.decoding.max_new_tokens)
         self._pieces: dict[int, str] = {}
 
     @classmethod
-    def fingerprint(cls, dtype: str, batch_size: int) -> Mapping[str, Any]:
-        """See `Generator.fingerprint`. Below float32, the batch size changes rounding and so the completions."""
-        found: dict[str, Any] = {"versions": versions(("transformers", "torch"))}
-        return found if dtype == "float32" else {**found, "batch_size": batch_size}
+    def fingerprint(cls, dtype: str, batch_tokens: int | None) -> Mapping[str, Any]:
+        """See `Generator.fingerprint`. Below float32, what is written together changes rounding, and completions."""
+        return {} if dtype == "float32" else {"batch_tokens": batch_tokens, "policy": POLICY}
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """See `Generator.generate`."""
         if not requests:
             return []
-        rows = [self._row(request) for request in requests]
-        unfinished = sorted((row for row in rows if not row.ended), key=lambda row: len(row.prompt))
+        rows = [self._tokens.row(request) for request in requests]
         with self._generating():
-            for start in range(0, len(unfinished), self.batch_size):
-                self._write(unfinished[start : start + self.batch_size])
-        return [self._completion(row) for row in rows]
+            self._write([row for row in rows if not row.ended])
+        return [self._tokens.completion(row) for row in rows]
+
+    def state(self) -> Mapping[str, float]:
+        """See `Generator.state`."""
+        return {"batch_tokens": self._now, "cache_share": self._in_use / self._now}
 
     @contextlib.contextmanager
     def _generating(self) -> Iterator[None]:
@@ -109,76 +143,181 @@ class Transformers(Generator):
             hook.remove()
             self.network.train(was_training)
 
-    def _row(self, request: GenerationRequest) -> _Row:
-        """Return a new row; if the prompt leaves no position to write to, it has ended already."""
-        prompt = self.tokenizer(request.prompt, add_special_tokens=request.special_tokens)["input_ids"]
-        ends = {self._special[text]: text for text in request.stop if text in self._special} | {self.eos: EOS}
-        stop = tuple(text for text in request.stop if text not in self._special)
-        positions = getattr(self.network.config, "max_position_embeddings", None)
-        room = self.decoding.max_new_tokens if positions is None else positions - len(prompt)
-        budget = min(self.decoding.max_new_tokens, room)
-        return _Row(request, prompt, budget, ends, stop, ended=budget <= 0 or not prompt)
+    def _write(self, rows: list[Row]) -> None:
+        """Write rows to their ends: as many at a time as the budget holds, ended ones being replaced by waiting ones.
 
-    def _write(self, rows: list[_Row]) -> None:
-        """Generate the tokens of a batch of rows until all have ended."""
+        Raises:
+            RaysweepError: memory ran out with one row.
+        """
         import torch
-        from transformers import DynamicCache
 
-        ids, mask = left_pad([row.prompt for row in rows])
-        ids, mask = ids.to(self.device), mask.to(self.device)
-        positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
-        cache, draws = DynamicCache(), self._draws(rows)
+        waiting, slots = by_prompt(rows), None
         with torch.inference_mode():
-            for step in range(self.decoding.max_new_tokens):
-                logits = self.network(
-                    input_ids=ids,
-                    attention_mask=self._attention_mask(mask, step),
-                    position_ids=positions,
-                    past_key_values=cache,
-                    use_cache=True,
-                ).logits[:, -1]
-                uniforms = None if draws is None else draws[:, step].to(self.device)
-                tokens = choose_tokens(logits, self.decoding.temperature, self.decoding.top_p, uniforms)
-                for row, token in zip(rows, tokens.tolist(), strict=True):
-                    if not row.ended:
-                        self._append(row, token)
-                live = [index for index, row in enumerate(rows) if not row.ended]
-                if not live:
-                    return
-                positions = positions[:, -1:] + 1
-                if len(live) <= COMPACT_BELOW * len(rows):
-                    keep = torch.tensor(live, device=self.device)
-                    rows = [rows[index] for index in live]
-                    cache.batch_select_indices(keep)
-                    tokens, mask, positions = tokens[keep], mask[keep], positions[keep]
-                    draws = None if draws is None else draws[live]
-                ids = tokens[:, None]
-                mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=-1)
+            while waiting or slots:
+                try:
+                    slots = self._refilled(slots, waiting)
+                    slots = self._advanced(slots) if slots else None
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    slots = None
+                    self._halve(error)
+                    waiting = by_prompt([row for row in rows if not row.ended])
+        self._now = min(self.batch_tokens, 2 * self._now)
 
-    def _attention_mask(self, mask: torch.Tensor, step: int) -> torch.Tensor:
-        """Return (rows, tokens), or the ready-made (rows, 1, 1, tokens) for `READY_MASK_TYPES` after the first step."""
+    def _halve(self, error: BaseException) -> None:
+        """Halve the budget after memory ran out; rows that were being written begin again, and get the same texts."""
+        self._now //= 2
+        if self._now < 1:
+            raise RaysweepError(
+                "memory ran out with a single completion; use a model in 16 bits, or an accelerator with more memory"
+            ) from error
+        error.__traceback__ = None  # it holds the tensors
+        if self.device.type == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def _refilled(self, slots: Slots | None, waiting: deque[Prompt]) -> Slots | None:
+        """Return the slots with waiting rows in place of ended ones, where that is due."""
+        used = sum(slots.rows[number].tokens for number in slots.live) if slots else 0
+        if used > REFILL_BELOW * self._now or (not waiting and slots and used > REFILL_BELOW * tokens_of(slots.rows)):
+            return slots
+        slots = slots.without_ended() if slots else None
+        for new in self._started(self._taken(waiting, self._now - used, is_first=slots is None)):
+            slots = new if slots is None else slots.joined(new)
+        self._in_use = tokens_of(slots.rows) if slots else 0
+        return slots
+
+    def _taken(self, waiting: deque[Prompt], room: int, is_first: bool) -> list[tuple[Prompt, list[Row]]]:
+        """Take the next rows that fit off the waiting prompts; at least one if it is the first."""
+        taken: list[tuple[Prompt, list[Row]]] = []
+        while waiting:
+            prompt, each = waiting[0], waiting[0].rows[0].tokens
+            number = max(room // each, int(is_first and not taken))
+            if number < 1:
+                break
+            rows, prompt.rows = prompt.rows[:number], prompt.rows[number:]
+            taken.append((prompt, rows))
+            room -= each * len(rows)
+            if not prompt.rows:
+                waiting.popleft()
+        return taken
+
+    def _started(self, taken: list[tuple[Prompt, list[Row]]]) -> Iterator[Slots]:
+        """Yield slots of new rows with their first token. A prompt is read once for all its rows."""
         import torch
 
-        if step == 0 or self.network.config.model_type not in READY_MASK_TYPES:
-            return mask
-        dtype = self.network.dtype
-        return (1 - mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min
+        known = [(prompt, rows) for prompt, rows in taken if prompt.start is not None]
+        fresh = [(prompt, rows) for prompt, rows in taken if prompt.start is None]
+        for prompt, rows in known:
+            assert prompt.start is not None
+            cache, logits = prompt.start
+            mask = torch.ones(1, len(rows[0].prompt), dtype=torch.long, device=self.device)
+            yield from self._repeated(cache, mask, logits, [0] * len(rows), rows)
+        if not fresh:
+            return
+        ids, mask = left_pad([rows[0].prompt for _, rows in fresh])
+        ids, mask = ids.to(self.device), mask.to(self.device)
+        cache = new_cache()
+        logits = self.network(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(dim=-1) - 1).clamp(min=0),
+            past_key_values=cache,
+            use_cache=True,
+        ).logits[:, -1]
+        last = fresh[-1][0]
+        if last.rows:  # only the last one taken may have rows left
+            one = torch.tensor([len(fresh) - 1], device=self.device)
+            last.start = (chosen(cache, one, mask.shape[1] - int(mask[-1].sum())), logits[-1:])
+        index = [number for number, (_, rows) in enumerate(fresh) for _ in rows]
+        yield from self._repeated(cache, mask, logits, index, [row for _, rows in fresh for row in rows])
 
-    def _draws(self, rows: list[_Row]) -> torch.Tensor | None:
+    def _repeated(
+        self, cache: Any, mask: torch.Tensor, logits: torch.Tensor, index: list[int], rows: list[Row]
+    ) -> Iterator[Slots]:
+        """Yield slots of rows that begin with some prompts; `index`: the prompt of each row."""
+        import torch
+
+        at = torch.tensor(index, device=self.device)
+        draws = self._draws(rows)
+        tokens = self._next_tokens(logits[at], rows, draws)
+        if index != list(range(len(mask))):
+            cache, mask = chosen(cache, at), mask[at]
+        slots = Slots(rows, cache, mask, mask.sum(dim=-1), tokens, draws, not bool(mask.all())).without_ended()
+        if slots is not None:
+            yield slots
+
+    def _advanced(self, slots: Slots) -> Slots | None:
+        """Write one token to every row; return None if all have ended."""
+        import torch
+
+        slots.mask = torch.cat([slots.mask, slots.mask.new_ones(len(slots.rows), 1)], dim=-1)
+        logits = self.network(
+            input_ids=slots.tokens[:, None],
+            attention_mask=self._attention_mask(slots),
+            position_ids=slots.positions[:, None],
+            past_key_values=slots.cache,
+            use_cache=True,
+        ).logits[:, -1]
+        self.alive()
+        slots.positions = slots.positions + 1
+        slots.tokens = self._next_tokens(logits, slots.rows, slots.draws)
+        return slots if slots.live else None
+
+    def _next_tokens(self, logits: torch.Tensor, rows: list[Row], draws: torch.Tensor | None) -> torch.Tensor:
+        """Choose a token for each row, (rows,), and add it to those that have not ended."""
+        import torch
+
+        uniforms = None
+        if draws is not None:
+            steps = [min(len(row.written), draws.shape[1] - 1) for row in rows]
+            uniforms = draws.gather(1, torch.tensor(steps, device=draws.device)[:, None])[:, 0]
+        tokens = choose_tokens(logits, self.decoding.temperature, self.decoding.top_p, uniforms)
+        for row, token in zip(rows, tokens.tolist(), strict=True):
+            if not row.ended:
+                self._append(row, token)
+        return tokens
+
+    def _attention_mask(self, slots: Slots) -> torch.Tensor | None:
+        """Return (rows, tokens); for `READY_MASK_TYPES` (rows, 1, 1, tokens), or nothing where nothing is masked."""
+        import torch
+
+        if self.network.config.model_type not in READY_MASK_TYPES:
+            return slots.mask
+        if not slots.padded:
+            return None
+        dtype = self.network.dtype
+        return (1 - slots.mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min
+
+    def _tokens_that_fit(self) -> int:
+        """Return how many tokens' keys and values an accelerator has room for beside the model; a constant on CPUs."""
+        import torch
+
+        shape = shape_of(self.network.config.to_dict())
+        if self.device.type != "cuda" or shape is None:
+            return CPU_TOKENS
+        free, _ = torch.cuda.mem_get_info(self.device)
+        of_a_token = 2 * shape.layers * shape.key_value * self.network.dtype.itemsize
+        return max(1, int(free * MEMORY_SHARE / of_a_token))
+
+    def _draws(self, rows: list[Row]) -> torch.Tensor | None:
         """Return (rows, tokens) random numbers that depend on (seed, task, sample); None if decoding is greedy."""
         import torch
 
         if self.decoding.temperature == 0:
             return None
         generators = [torch_rng(self.decoding.seed, row.request.task_id, row.request.sample) for row in rows]
-        return torch.stack([torch.rand(self.decoding.max_new_tokens, generator=generator) for generator in generators])
+        drawn = [torch.rand(self.decoding.max_new_tokens, generator=generator) for generator in generators]
+        return torch.stack(drawn).to(self.device)
 
-    def _append(self, row: _Row, token: int) -> None:
+    def _append(self, row: Row, token: int) -> None:
         """Add a token to a row and update whether the row has ended."""
         row.written.append(token)
         row.ended = token in row.ends or len(row.written) >= row.budget or self._stops(row, token)
 
-    def _stops(self, row: _Row, token: int) -> bool:
+    def _stops(self, row: Row, token: int) -> bool:
         """Return True if the row's text contains a stop string.
 
         The whole text is decoded only when the newest tokens contain one. A stop string that this misses costs only
@@ -186,89 +325,16 @@ class Transformers(Generator):
         """
         stop = row.stop
         if token not in self._pieces:
-            self._pieces[token] = self._decoded([token])
+            self._pieces[token] = self._tokens.decoded([token])
         if not any(text[-1] in self._pieces[token] for text in stop):
             return False
-        newest = self._decoded(row.written[-max(map(len, stop)) - 1 :])
-        return any(text in newest for text in stop) and cut_at_stop(self._text(row), stop)[1] is not None
-
-    def _text(self, row: _Row) -> str:
-        """Decode the written tokens together with the prompt: alone they may lose a leading blank (SentencePiece)."""
-        written = row.written[:-1] if row.written and row.written[-1] in row.ends else row.written
-        return self._decoded(row.prompt + written)[len(self._decoded(row.prompt)) :]
-
-    def _decoded(self, ids: Sequence[int]) -> str:
-        """Return what ids say, without special tokens.
-
-        Many published tokenizers would also remove blanks before punctuation, which is right for prose alone.
-        """
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
-
-    def _completion(self, row: _Row) -> Completion:
-        text, stop = cut_at_stop(self._text(row), row.stop)
-        ended = row.ends.get(row.written[-1], LENGTH) if row.written else LENGTH
-        sha = text_sha(row.request.prompt)
-        return Completion(row.request.task_id, row.request.sample, text, stop or ended, len(row.written), sha)
+        newest = self._tokens.decoded(row.written[-max(map(len, stop)) - 1 :])
+        return any(text in newest for text in stop) and cut_at_stop(self._tokens.text(row), stop)[1] is not None
 
 
-def _load_for_generation(model: ModelRef) -> tuple[Any, Any]:
-    """Return a model on this process's accelerator or CPU, float32 adapters merged, and its tokenizer.
-
-    Raises:
-        UsageError: the generator can't run this kind of model.
-    """
+def _versions(merge: bool | None) -> ModelVersions:
+    """Return versions on this process's accelerator or CPU."""
     import torch
 
-    if model.architecture != "causal":
-        raise UsageError(
-            f"model {model.location} is an encoder-decoder model; generator transformers runs causal models only"
-        )
-    network, tokenizer = load_model(model)
-    if model.kind is ModelKind.ADAPTER and model.dtype == "float32":
-        network = network.merge_and_unload()
-    return network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu")).eval(), tokenizer
-
-
-def left_pad(prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (rows, tokens) ids and mask, padded on the left so that all rows end at the same position."""
-    import torch
-
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts])
-    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    assert bool(mask[:, -1].all()), "generation needs left padding"
-    return ids, mask
-
-
-def choose_tokens(
-    logits: torch.Tensor, temperature: float, top_p: float, uniforms: torch.Tensor | None
-) -> torch.Tensor:
-    """Return each row's next token: the most likely one, or a draw from the nucleus.
-
-    A draw inverts the cumulative probabilities of the nucleus, most likely token first. So rows with equal random
-    numbers and similar distributions mostly draw the same token (common random numbers).
-    Nucleus: the fewest tokens whose probability reaches `top_p` (Holtzman et al. 2020, arXiv:1904.09751).
-
-    Args:
-        logits: (rows, vocabulary).
-        temperature: 0 is greedy.
-        top_p: used only above temperature 0.
-        uniforms: (rows,), in [0, 1); None if greedy.
-
-    Returns:
-        (rows,), token ids.
-    """
-    import torch
-
-    if temperature == 0 or uniforms is None:
-        return logits.argmax(dim=-1)
-    probabilities, tokens = torch.softmax(logits.float() / temperature, dim=-1).sort(
-        dim=-1, descending=True, stable=True
-    )
-    cumulative = probabilities.cumsum(dim=-1)
-    nucleus = (cumulative - probabilities) < top_p
-    nucleus[:, 0] = True
-    last = nucleus.sum(dim=-1, keepdim=True) - 1
-    target = uniforms[:, None].to(cumulative) * cumulative.gather(-1, last)
-    index = torch.minimum((cumulative <= target).sum(dim=-1, keepdim=True), last)
-    return tokens.gather(-1, index)[:, 0]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return ModelVersions(device, lambda dtype: dtype == "float32" if merge is None else merge)

@@ -16,7 +16,7 @@ from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, 
 from raysweep.metrics.passing import by_problem, over_draws
 from raysweep.programs import Outcome
 from raysweep.records import PromptRow, Result
-from raysweep.stats.intervals import Draws, draw_means, paired_interval
+from raysweep.stats.intervals import Draws, draw_means, interval_note, paired_interval
 
 
 class Degradation(NamedTuple):
@@ -80,6 +80,7 @@ class RelativeDegradation(Metric):
         measurements += _measure_valid(evaluation, note)
         before, after = all_tasks.means
         low, high = paired_interval(*all_tasks, lambda x, y: y - x)
+        note = "; ".join(filter(None, (interval_note(len(all_tasks.clean)), note)))
         measurements.append(Measurement("drop", after - before, low, high, len(all_tasks.clean), note))
         return measurements
 
@@ -92,6 +93,8 @@ def measure_rd(metric: str, scores: Paired, note: str) -> Measurement:
     low, high = paired_interval(*scores, lambda x, y: (x - y) / np.where(x == 0, np.nan, x))
     if isnan(value):
         low = high = nan
+    else:
+        reason = interval_note(len(scores.clean))
     return Measurement(metric, value, low, high, len(scores.clean), "; ".join(filter(None, (reason, note))))
 
 

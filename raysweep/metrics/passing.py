@@ -14,7 +14,7 @@ from raysweep.errors import UsageError
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.programs import Outcome, part_passed
 from raysweep.records import Result
-from raysweep.stats.intervals import draw_means, drawn_mean_interval
+from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note
 
 
 def checked_ks(k: Sequence[int], metric: str) -> tuple[int, ...]:
@@ -156,5 +156,6 @@ class PassAtK(Metric):
                 )
                 low, high = drawn_mean_interval(list(draws.values()))
                 name = f"pass@{k} {part}".strip()
-                measurements.append(Measurement(name, rate.value, low, high, rate.problems, rate.note))
+                note = "; ".join(filter(None, (rate.note, interval_note(rate.problems))))
+                measurements.append(Measurement(name, rate.value, low, high, rate.problems, note))
         return measurements

@@ -19,7 +19,7 @@ from raysweep.metrics.degradation import Paired, measure_rd
 from raysweep.metrics.passing import checked_ks, pass_at_k
 from raysweep.programs import Outcome
 from raysweep.records import Result
-from raysweep.stats.intervals import mean_interval
+from raysweep.stats.intervals import interval_note, mean_interval
 
 PassTable = dict[str, dict[int, bool]]
 """For each task id and completion number: whether that completion passed."""
@@ -111,5 +111,5 @@ def _measure(counted: dict[str, RobustTally], s: int, k: int) -> list[Measuremen
 
 def _mean_of(metric: str, values: list[float], note: str) -> Measurement:
     value = sum(values) / len(values) if values else nan
-    reason = "" if values else "no problem has enough verdicts"
+    reason = interval_note(len(values)) if values else "no problem has enough verdicts"
     return Measurement(metric, value, *mean_interval(values), len(values), "; ".join(filter(None, (reason, note))))

@@ -4,8 +4,10 @@ Begin with loading.py, through which other folders find and load models.
 
     loading.py       finds a model in a folder or on the hub, loads it, hashes its content for keys
     hub.py           reads a model's config from the hub and explains why it can't
+    versions.py      keeps one model in memory that becomes any version of its base
     deltas.py        saves and applies the tensors in which a model differs from its base
     scratch.py       prepares training from scratch: trains a tokenizer, writes a config
     logits.py        computes logits at selected positions only
     families/        one file per architecture
+    architectures/   the shapes of models, from which weights and memory follow
 """

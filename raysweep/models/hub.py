@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import UsageError, did_you_mean
+from raysweep.errors import MissingInput, UsageError, did_you_mean
 from raysweep.rows.hub import TIMEOUT_SECONDS, hub_is_reachable
 
 
@@ -17,8 +17,8 @@ def hub_config(location: str, revision: str | None) -> tuple[dict[str, Any], str
     """Return a hub model's config.json and its commit; use the local cache when the hub can't be reached.
 
     Raises:
-        UsageError: the id or revision doesn't exist, isn't accessible or has no config.json; or the hub can't be
-            reached and the cache lacks the config.
+        UsageError: the id or revision doesn't exist or has no config.json.
+        MissingInput: the model is gated; or the hub can't be reached and the cache lacks the config.
     """
     import huggingface_hub
     from huggingface_hub import errors
@@ -29,7 +29,7 @@ def hub_config(location: str, revision: str | None) -> tuple[dict[str, Any], str
             huggingface_hub.hf_hub_download(location, "config.json", revision=revision, local_files_only=not reachable)
         )
     except (OSError, ValueError, errors.EntryNotFoundError) as error:
-        raise UsageError(_explain(location, revision, error)) from error
+        raise _explained(location, revision, error) from error
     return json.loads(path.read_text()), path.parent.name
 
 
@@ -52,26 +52,26 @@ def _hub_is_reachable(location: str, revision: str | None) -> bool:
     return True
 
 
-def _explain(location: str, revision: str | None, error: Exception) -> str:
-    """Explain an error of the hub in one sentence. The order matters: the hub's errors inherit from each other."""
+def _explained(location: str, revision: str | None, error: Exception) -> UsageError:
+    """Return an error of the hub in one sentence. The order matters: the hub's errors inherit from each other."""
     from huggingface_hub import errors
 
     page, hint = f"https://huggingface.co/{location}", _similar_folder(location)
     login = "run `hf auth login` (or set HF_TOKEN)"
     if isinstance(error, errors.HFValidationError):
-        return f"model {location!r} is neither a folder nor a hub id{hint}"
+        return UsageError(f"model {location!r} is neither a folder nor a hub id{hint}")
     if isinstance(error, errors.GatedRepoError):
-        return f"model {location!r} on the hub is gated: accept its licence at {page}, then {login}"
+        return MissingInput(f"model {location!r} on the hub is gated: accept its licence at {page}, then {login}")
     if isinstance(error, errors.RepositoryNotFoundError):
-        return (
+        return UsageError(
             f"model {location!r} is neither a folder nor a hub model you can read{hint}; check the "
             f"spelling, or for a private or gated model {login} and accept its licence at {page}"
         )
     if isinstance(error, errors.RevisionNotFoundError):
-        return f"model {location!r} on the hub has no revision {revision!r}; see {page}/commits"
+        return UsageError(f"model {location!r} on the hub has no revision {revision!r}; see {page}/commits")
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
-        return f"{location!r} on the hub has no config.json, so transformers can't load it"
-    return (
+        return UsageError(f"{location!r} on the hub has no config.json, so transformers can't load it")
+    return (UsageError if hint else MissingInput)(
         f"model {location!r} is neither a folder nor in the local cache{hint}, and the hub can't be "
         "reached (no network, or HF_HUB_OFFLINE is set)"
     )

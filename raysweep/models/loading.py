@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import RaysweepError, UsageError, did_you_mean
+from raysweep.errors import MissingInput, RaysweepError, UsageError, did_you_mean
 from raysweep.hashing import canonical_json, sha256
+from raysweep.machine import is_out_of_memory
 from raysweep.models.deltas import DELTA_FILE, apply_delta
 from raysweep.models.hub import hub_config
 from raysweep.records import ModelKind, ModelRef
@@ -68,8 +70,9 @@ def resolve(location: str, revision: str | None = None, trust_remote_code: bool 
     """Find a model: a folder with weights or a PEFT adapter, else a hub id.
 
     Raises:
-        UsageError: the location is neither; the model lacks a file, is gated, can't be reached, or needs code from its
-            repository that isn't trusted; an adapter names no base or is its own base.
+        UsageError: the location is neither; the model lacks a file or needs code from its repository that isn't
+            trusted; an adapter names no base or is its own base.
+        MissingInput: there is no such folder; the model is gated or can't be reached.
     """
     return _resolve(location, revision, trust_remote_code, adapters=())
 
@@ -79,7 +82,9 @@ def _resolve(location: str, revision: str | None, trust_remote_code: bool, adapt
     folder = Path(location).expanduser()
     if not folder.is_dir():
         if _is_path(location, folder):
-            raise UsageError(f"no model at {location}: {_why_no_model(folder)}")
+            why = _why_no_model(folder)
+            is_mistake = folder.exists() or "did you mean" in why
+            raise (UsageError if is_mistake else MissingInput)(f"no model at {location}: {why}")
         config, commit = hub_config(location, revision)
         return _resolved(location, config, trust_remote_code, commit)
     folder = folder.absolute()  # workers run in other folders, and an adapter may name its base by a relative path
@@ -99,6 +104,7 @@ def load_model(ref: ModelRef) -> tuple[Any, Any]:
     Raises:
         RaysweepError: transformers can't load the model, or an adapter or delta has no base.
     """
+    silence_deepspeed()
     tokenizer = load_tokenizer(ref)
     if ref.kind is ModelKind.FULL:
         return _load_full(ref).eval(), tokenizer
@@ -108,11 +114,106 @@ def load_model(ref: ModelRef) -> tuple[Any, Any]:
     if ref.kind is ModelKind.DELTA:
         apply_delta(model, Path(ref.location))
         return model, tokenizer
+    return put_adapter_on(model, ref).eval(), tokenizer
+
+
+def put_adapter_on(model: Any, ref: ModelRef) -> Any:
+    """Return PEFT's model of a loaded base and an adapter; the base's modules are changed in place.
+
+    Raises:
+        RaysweepError: the adapter's tensors don't fit the base.
+    """
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(
-        model, ref.location, revision=ref.revision, **cache_alone(ref.location)
-    ).eval(), tokenizer
+    head = model.get_output_embeddings()
+    name = next((name.rpartition(".")[2] for name, module in model.named_modules() if module is head), None)
+    if name in _adapter_targets(ref):
+        untie_embeddings(model)
+    try:
+        return PeftModel.from_pretrained(model, ref.location, revision=ref.revision, **cache_alone(ref.location))
+    except (RuntimeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        # the first line says nothing: "Error(s) in loading state_dict"
+        base = ref.base.location if ref.base else "its base"
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        why = next((line for line in lines if "size mismatch" in line), lines[0] if lines else repr(error))
+        raise RaysweepError(f"the adapter {ref.location} is not one of {base}: {why}") from error
+
+
+def silence_deepspeed() -> None:
+    """Keep DeepSpeed from writing to stdout that it looked for a GPU in vain.
+
+    Where it is installed, transformers and accelerate import it to save models and to unwrap them.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
+def _adapter_targets(ref: ModelRef) -> Sequence[str]:
+    """Return the names of the modules that an adapter updates; empty where its config gives a pattern."""
+    targets = adapter_config(ref).get("target_modules")  # prompt tuning has none
+    return () if targets is None or isinstance(targets, str) else tuple(targets)
+
+
+def adapter_config(ref: ModelRef) -> dict[str, Any]:
+    """Return PEFT's config of an adapter, with its defaults."""
+    from peft import PeftConfig
+
+    config = PeftConfig.from_pretrained(ref.location, revision=ref.revision, **cache_alone(ref.location))
+    return dict(config.to_dict())
+
+
+def empty_network(ref: ModelRef) -> Any:
+    """Return the network of a full model without data: shapes only (torch's device meta)."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(
+        ref.location, revision=ref.revision, trust_remote_code=ref.trust_remote_code, **cache_alone(ref.location)
+    )
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=ref.trust_remote_code)
+
+
+def adapter_misfit(ref: ModelRef) -> str:
+    """Return why an adapter in a folder can't be put on its base, which is a full model; empty if it can."""
+    import torch
+    from peft import PeftConfig, get_peft_model, get_peft_model_state_dict
+    from safetensors import SafetensorError, safe_open
+
+    file = Path(ref.location) / "adapter_model.safetensors"
+    if ref.base is None or ref.base.kind is not ModelKind.FULL or not file.exists():
+        return ""
+    silence_deepspeed()
+    try:
+        with torch.device("meta"):
+            adapted = get_peft_model(empty_network(ref.base), PeftConfig.from_pretrained(ref.location))
+        with safe_open(file, "pt") as tensors:
+            names = tensors.keys()
+            shapes = {name: tuple(tensors.get_slice(name).get_shape()) for name in names}
+    except (ValueError, TypeError, KeyError, SafetensorError) as error:  # such as modules that the base doesn't have
+        return _first_line(error)
+    wanted = {name: tuple(tensor.shape) for name, tensor in get_peft_model_state_dict(adapted).items()}
+    for name, shape in shapes.items():
+        if wanted.get(name, shape) != shape:
+            return f"{name} is {shape} in the adapter, and {wanted[name]} fits the base"
+    return ""
+
+
+def untie_embeddings(model: Any) -> None:
+    """Give a model output embeddings of their own, in place, if it shares them with the input embeddings.
+
+    An update of lm_head that is merged would change the input embeddings too.
+    """
+    import torch
+
+    head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
+    if head.weight is embeddings.weight:
+        head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
+        model.config.tie_word_embeddings = False
 
 
 def load_tokenizer(ref: ModelRef) -> Any:

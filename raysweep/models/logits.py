@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
+INPUTS = ("input_ids", "attention_mask", "position_ids")
+"""The parts of a batch that a model reads."""
 
-def logits_at(model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+
+def logits_at(model: Any, batch: Mapping[str, torch.Tensor], chosen: torch.Tensor) -> torch.Tensor:
     """Run a causal model and return the logits at the positions that `chosen` marks.
 
-    A hook drops the other hidden states before the output layer. It works for every architecture and under PEFT and
-    DistributedDataParallel. The gradient equals that of the full logits indexed by `chosen`.
+    A hook drops the other hidden states before the output layer. It works for every architecture and under PEFT,
+    DistributedDataParallel and DeepSpeed. The gradient equals that of the full logits indexed by `chosen`.
 
     Args:
         model: a causal language model.
-        input_ids: (rows, tokens).
-        attention_mask: (rows, tokens), 0 at padding.
+        batch: `input_ids` (rows, tokens), with `attention_mask` (rows, tokens), 0 at padding, or with `position_ids`
+            (1, tokens) of rows that lie one after the other.
         chosen: (rows, tokens), boolean.
 
     Returns:
@@ -26,8 +30,9 @@ def logits_at(model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor,
     inner = getattr(model, "module", model)
     head = inner.get_output_embeddings()
     handle = head.register_forward_pre_hook(lambda _, args: (args[0][chosen], *args[1:])) if head is not None else None
+    inputs = {name: batch[name] for name in INPUTS if name in batch}
     try:
-        logits: torch.Tensor = model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+        logits: torch.Tensor = model(**inputs, use_cache=False).logits
     finally:
         if handle is not None:
             handle.remove()

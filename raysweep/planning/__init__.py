@@ -7,5 +7,10 @@ Start reading at plan.py: the other files build its records or search for them i
     sets.py          plans training sets, test sets and the search for leaks
     keys.py          selects the fields of recipes, perturbations, generators and prompts that enter keys
     models.py        says what each model is shown, and which of its weights a recipe trains
+    costs.py         memory, disk and hours of each cell
+    sizes.py         counts rows, tokens and problems, or assumes them
+    rates.py         measured speed of finished trainings
+    fit.py           refuses a training that its worker can't hold, and finds a setting that fits
+    needs.py         what the processes of each stage ask for
     missing.py       lists the missing artefacts of a plan in build order
 """

@@ -6,17 +6,32 @@ import dataclasses
 from typing import Any
 
 from raysweep.generators.base import GENERATORS
-from raysweep.models.families.base import FAMILIES, lora_targets
+from raysweep.models.families.base import FAMILIES, ia3_targets, lora_targets
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.plan import CellPlan
-from raysweep.records import Decoding, Spec
+from raysweep.records import Decoding, ModelKind, Spec
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
+from raysweep.trainers.sharding.choice import sharding_name
+
+HOW = ("micro_batch_tokens", "batching", "offload", "gradient_checkpointing", "compile", "compat")
+"""Fields of a recipe that enter keys only where they differ from their defaults. All but `compat` change rounding only:
+giving one trains a model again, and leaving all out keeps the models of older versions."""
 
 
 def recipe_spec(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe's part of a key. If `steps` is set, `epochs` has no effect and is left out."""
     spec = dataclasses.asdict(recipe)
+    for name in HOW:
+        if spec[name] == getattr(Recipe, name):
+            del spec[name]
     spec |= TRAINERS.plugin_spec(recipe.trainer) | OBJECTIVES.plugin_spec(recipe.objective)
+    spec["parallel"] = sharding_name(recipe, recipe.workers)
+    if spec["parallel"] == "ddp":
+        del spec["parallel"]
+    if not spec["ia3"]:
+        del spec["ia3"]
+    if recipe.precision != "float32" and TRAINERS.get(recipe.trainer).kind is ModelKind.ADAPTER:
+        spec["frozen"] = recipe.precision  # the base's number format; it was float32 in older adapters
     if recipe.steps is not None:
         del spec["epochs"]
     if not recipe.system:
@@ -24,11 +39,14 @@ def recipe_spec(recipe: Recipe) -> dict[str, Any]:
     return spec
 
 
-def lora_spec(recipe: Recipe, family: str) -> dict[str, Any]:
+def adapter_spec(recipe: Recipe, family: str) -> dict[str, Any]:
     """Return the part of an adapter's key that names its modules where neither recipe nor family does, but PEFT."""
-    if recipe.trainer != "lora" or recipe.lora.get("targets") or family in FAMILIES.names():
+    if recipe.trainer == "ia3" and not recipe.ia3.get("targets"):
+        return {"ia3_targets": ia3_targets(family)}
+    preset = recipe.lora.get("preset")
+    if recipe.trainer != "lora" or recipe.lora.get("targets") or (family in FAMILIES.names() and preset != "peft"):
         return {}
-    return {"lora_targets": lora_targets(family)}
+    return {"lora_targets": lora_targets(family, preset)}
 
 
 def method_spec(method: Spec) -> dict[str, Any]:
@@ -45,13 +63,6 @@ def method_spec(method: Spec) -> dict[str, Any]:
     spec: dict[str, Any] = {"name": method.name, "args": {name: value for name, value in args.items() if value != {}}}
     spec |= PERTURBATIONS.plugin_spec(method.name)
     return {**spec, "resources": dict(resources)} if resources else spec
-
-
-def generator_spec(plan: CellPlan, dtype: str) -> dict[str, Any]:
-    """Return a generator's part of a key: its arguments and its fingerprint."""
-    name = plan.generator.name
-    own = GENERATORS.get(name).fingerprint(dtype, plan.batch_size)
-    return {**plan.generator.as_dict(), **own, **GENERATORS.plugin_spec(name)}
 
 
 def decoding_spec(decoding: Decoding, generator: str) -> dict[str, Any]:

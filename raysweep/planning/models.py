@@ -5,6 +5,7 @@ Nothing is trained or downloaded beside configs and tokenizers; the networks tha
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import HopelessError, UsageError
-from raysweep.models.loading import load_tokenizer
-from raysweep.planning.plan import CellPlan, SweepPlan
+from raysweep.generators.base import GENERATORS, Generator, WantedModel
+from raysweep.models.families.base import FAMILIES
+from raysweep.models.loading import adapter_config, empty_network, load_tokenizer
+from raysweep.planning.costs import base_shape
+from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan
 from raysweep.prompts.templates import CHAT, INSTRUCT, RAW, PromptTemplate, template_shown
 from raysweep.records import ModelKind, ModelRef
-from raysweep.rows.hub import cache_alone
-from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
+from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, TrainJob
 
 SHOWN = {
     RAW: "prompts as they are",
@@ -25,21 +28,26 @@ SHOWN = {
     CHAT: "prompts in its tokenizer's chat template",
 }
 """The templates in words; anything else is a Jinja string."""
+NAMING = ("targets", "modules_to_save")
+"""The settings of LoRA that name modules."""
 
 
 @dataclass(frozen=True)
 class TrainedWeights:
-    """What a recipe trains of a model. `modules`: those that LoRA updates; empty: all weights are trained."""
+    """What a recipe trains of a model. `modules`: those that an adapter changes; empty: all weights are trained."""
 
     recipe: str
     modules: tuple[str, ...]
     trained: int
     total: int
+    adapter: str = ""  # LoRA or IA3
 
 
 @dataclass(frozen=True)
 class ModelFacts:
     """One base model. `shown`: what it and its fine-tuned versions are shown, in words.
+
+    `positions`: the most tokens of its texts, where a recipe without `max_tokens` would take longer rows; else None.
 
     `unused_chat_template`: its tokenizer brings one that the config doesn't use. `weights`: of each recipe; none for a
     model that is made here, to whose network and tokenizer the config says all.
@@ -49,6 +57,7 @@ class ModelFacts:
     shown: str
     unused_chat_template: bool
     weights: tuple[TrainedWeights, ...]
+    positions: int | None = None
 
 
 def shown_in_words(prompt_format: str, model: ModelConfig) -> str:
@@ -65,9 +74,13 @@ def shown_in_words(prompt_format: str, model: ModelConfig) -> str:
 
 def prompt_lines(config: SweepConfig) -> list[str]:
     """Return what models are shown, a line for all of them where it is the same."""
-    words = {model.name: shown_in_words(config.evaluation.prompt_format, model) for model in config.models}
+    return shown_lines({model.name: shown_in_words(config.evaluation.prompt_format, model) for model in config.models})
+
+
+def shown_lines(words: Mapping[str, str]) -> list[str]:
+    """Return a line for each model, or one for all if they are shown the same. `words`: what it is, by model."""
     if len(words) > 1 and len(set(words.values())) == 1:
-        return [f"all models are shown {words.popitem()[1]}"]
+        return [f"all models are shown {next(iter(words.values()))}"]
     return [f"{name} is shown {text}" for name, text in words.items()]
 
 
@@ -75,8 +88,10 @@ def model_facts(plan: SweepPlan) -> tuple[ModelFacts, ...]:
     """Return the facts of each base model of a plan.
 
     Raises:
-        UsageError: a recipe names modules that the model doesn't have.
+        UsageError: a recipe names modules that the model doesn't have, or its generator can't run it.
     """
+    require_recipes_fit(plan.cells)
+    require_generators_fit(plan.cells)
     cells: dict[str, list[CellPlan]] = {}
     for cell in plan.cells:
         cells.setdefault(cell.base.name, []).append(cell)
@@ -87,33 +102,115 @@ def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> Mo
     recipes = {cell.cell.recipe: cell.recipe for cell in cells if cell.recipe is not None}
     base, uses_chat = cells[0].base, CHAT in (model.template, config.evaluation.prompt_format)
     unused = base.ref is not None and not uses_chat and bool(load_tokenizer(base.ref).chat_template)
-    weights = tuple(
-        _trained(model.name, base.ref, base.family, recipe, label) for label, recipe in recipes.items() if base.ref
-    )
-    return ModelFacts(model.name, shown_in_words(config.evaluation.prompt_format, model), unused, weights)
+    weights = tuple(_trained(base, recipe, label) for label, recipe in recipes.items() if base.ref)
+    shape = base_shape(base)
+    positions = shape.positions if shape else None
+    shorter = positions is not None and any(recipe.max_tokens > positions for recipe in recipes.values())
+    shown = shown_in_words(config.evaluation.prompt_format, model)
+    return ModelFacts(model.name, shown, unused, weights, positions if shorter else None)
 
 
-def _trained(name: str, ref: ModelRef, family: str, recipe: Recipe, label: str) -> TrainedWeights:
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
+    """Check that models have the modules that recipes name, and take packed rows where recipes pack them.
 
-    config = AutoConfig.from_pretrained(
-        ref.location, revision=ref.revision, trust_remote_code=ref.trust_remote_code, **cache_alone(ref.location)
-    )
-    with torch.device("meta"):  # shapes only
-        network = AutoModelForCausalLM.from_config(config, trust_remote_code=ref.trust_remote_code)
-        total = _count(network)
-        if TRAINERS.get(recipe.trainer).kind is not ModelKind.ADAPTER:
-            return TrainedWeights(label, (), total, total)
-        from raysweep.trainers.lora import add_adapter
+    It does so for models that the sweep is going to pre-train, too.
 
-        job = TrainJob(ref, family, recipe, Path(), Path(), 0, label)
-        try:
-            adapted = add_adapter(network, job)
-        except HopelessError as error:
-            raise UsageError(f"recipes.{label} doesn't fit model {name}: {error}") from error
+    Raises:
+        UsageError: a recipe names modules that a model doesn't have, or packs rows that the model would mix.
+    """
+    found: dict[tuple[str, str], CellPlan] = {}
+    for cell in cells:
+        for recipe in (cell.base.recipe, cell.recipe):
+            _require_packing(cell.base, recipe)
+        recipe = cell.recipe
+        if recipe is not None and (recipe.ia3 or any(recipe.lora.get(key) for key in NAMING)):
+            found.setdefault((cell.base.name, cell.cell.recipe), cell)
+    for (_, label), cell in found.items():
+        assert cell.recipe is not None
+        is_known = cell.base.ref is not None or cell.base.node is not None  # else the model is not here
+        if is_known and hasattr(TRAINERS.get(cell.recipe.trainer), "add_adapter"):
+            _trained(cell.base, cell.recipe, label)
+
+
+def _require_packing(base: BasePlan, recipe: Recipe | None) -> None:
+    if recipe is None or recipe.batching != "packed":
+        return
+    mixes = base.family in FAMILIES.names() and not FAMILIES.get(base.family).packs
+    if mixes or not OBJECTIVES.get(recipe.objective).packs:
+        what = f"a {base.family} model mixes packed rows" if mixes else f"{recipe.objective} takes no packed rows"
+        raise UsageError(f"`batching: packed` doesn't go with model {base.name}: {what}; use `batching: padded`")
+
+
+def require_generators_fit(cells: Iterable[CellPlan]) -> None:
+    """Check that generators can run the models that they are to generate with; also those that are to be trained.
+
+    Raises:
+        UsageError: one can't.
+    """
+    checked: set[tuple[str, str]] = set()
+    for cell in cells:
+        generator, key = GENERATORS.get(cell.generator.name), (cell.base.name, cell.cell.recipe)
+        overridden = generator.require_fit is not Generator.require_fit
+        is_known = cell.base.ref is not None or cell.base.node is not None  # else the model is not here
+        if not overridden or not is_known or key in checked:
+            continue
+        checked.add(key)
+        kind, adapter = _adapter_of(cell)
+        wanted = WantedModel(cell.base.name, cell.base.family, kind, adapter, cell.decoding)
+        generator.require_fit(cell.generator.args, wanted)
+
+
+def _adapter_of(cell: CellPlan) -> tuple[ModelKind, Mapping[str, Any]]:
+    """Return the kind of a cell's model, and PEFT's config of its adapter; empty if it has none."""
+    ref = cell.base.ref
+    if cell.recipe is not None:
+        kind = TRAINERS.get(cell.recipe.trainer).kind
+        if kind is not ModelKind.ADAPTER or not hasattr(TRAINERS.get(cell.recipe.trainer), "add_adapter"):
+            return kind, {}
+        return kind, _adapted(cell.base, cell.recipe, cell.cell.recipe)[1].peft_config["default"].to_dict()
+    if ref is None or ref.kind is not ModelKind.ADAPTER:
+        return ref.kind if ref else ModelKind.FULL, {}
+    return ref.kind, adapter_config(ref)
+
+
+def _trained(base: BasePlan, recipe: Recipe, label: str) -> TrainedWeights:
+    if TRAINERS.get(recipe.trainer).kind is not ModelKind.ADAPTER:
+        total = _count(_network(base))
+        return TrainedWeights(label, (), total, total)
+    total, adapted = _adapted(base, recipe, label)
     names = dict.fromkeys(name.rpartition(".")[2] for name in adapted.targeted_module_names)
-    return TrainedWeights(label, tuple(names), _count(adapted, trainable=True), total)
+    adapter = {"lora": "LoRA", "ia3": "IA3"}.get(recipe.trainer, recipe.trainer)
+    return TrainedWeights(label, tuple(names), _count(adapted, trainable=True), total, adapter)
+
+
+def _adapted(base: BasePlan, recipe: Recipe, label: str) -> tuple[int, Any]:
+    """Return how many weights a base has, and its network without data, with a recipe's adapter.
+
+    Raises:
+        UsageError: the recipe names modules that the base doesn't have.
+    """
+    import torch
+
+    network = _network(base)
+    total = _count(network)
+    job = TrainJob(base.ref or ModelRef(""), base.family, recipe, Path(), Path(), 0, label)
+    try:
+        with torch.device("meta"):
+            return total, TRAINERS.get(recipe.trainer)().add_adapter(network, job)  # type: ignore[attr-defined]
+    except HopelessError as error:
+        raise UsageError(f"recipes.{label} doesn't fit model {base.name}: {error}") from error
+
+
+def _network(base: BasePlan) -> Any:
+    """Return a base's network without data: shapes only."""
+    if base.ref is not None:
+        return empty_network(base.ref)
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = FAMILIES.get(base.family)().tiny_config(base.vocab_size, 0, **dict(base.size))
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)
 
 
 def _count(network: Any, *, trainable: bool = False) -> int:

@@ -176,6 +176,7 @@ class BasePlan(ArtefactPlan):
     recipe: Recipe | None = None
     vocab_size: int = 0
     size: tuple[tuple[str, Any], ...] = ()
+    dtype: str = "float32"  # in which a base model that the sweep pre-trains generates
 
     @property
     def inputs(self) -> tuple[ArtefactPlan, ...]:
@@ -237,10 +238,11 @@ class CellPlan:
     template: str
     system: str
     stop: tuple[str, ...]
-    batch_size: int
+    batch_tokens: int | None
     model: Node | None = None
     training_set: TrainingSetPlan | None = None
     recipe: Recipe | None = None
+    validation: TrainingSetPlan | None = None  # not part of the model's key, since it changes no weight
 
     @property
     def artefacts(self) -> tuple[CellArtefactPlan, ...]:
@@ -259,6 +261,16 @@ class CellPlan:
         content = {"model": model.key if model else "", "how": completions.spec, "version": completions.version}
         key = hashlib.sha256(canonical_json(content).encode()).hexdigest()
         return Unit("evaluation", key, f"evaluation of {self.cell.id}")
+
+    @property
+    def pool(self) -> str:
+        """A hash of what completions depend on beside prompt, task and sample: equal ones are not generated again."""
+        model = self.model or self.base.node
+        completions = self.pairs[0].completions
+        decoding = {name: value for name, value in completions.spec["decoding"].items() if name != "samples"}
+        how = {**completions.spec, "decoding": decoding}
+        content = {"model": model.key if model else "", "how": how, "version": completions.version}
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -281,7 +293,7 @@ class ModelPlan(CellArtefactPlan):
     @property
     def inputs(self) -> tuple[ArtefactPlan, ...]:
         """See `ArtefactPlan.inputs`."""
-        return (self.cell.base, *([self.cell.training_set] if self.cell.training_set else []))
+        return (self.cell.base, *(rows for rows in (self.cell.training_set, self.cell.validation) if rows))
 
     @property
     def workers(self) -> int:

@@ -9,28 +9,34 @@ import dataclasses
 import platform
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from raysweep.config.grid import Cell, Pair, build_grid
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.generators.base import GENERATORS, TRANSFORMERS
+from raysweep.errors import MissingInput
+from raysweep.generators.base import GENERATORS
+from raysweep.generators.environments import generator_key
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.loading import fingerprint, resolve
-from raysweep.planning.keys import decoding_spec, generator_spec, lora_spec, prompt_spec, recipe_spec
+from raysweep.planning.keys import adapter_spec, decoding_spec, prompt_spec, recipe_spec
 from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, ReferencesPlan, SweepPlan
 from raysweep.planning.sets import SetPlanner
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Limits
-from raysweep.records import BASE, CLEAN, Spec
+from raysweep.records import BASE, CLEAN
 from raysweep.storage.artefacts import Node
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.selection import Choice
 
 
-def build_plan(config: SweepConfig) -> SweepPlan:
-    """Return the plan of a config; raise UsageError if a model or file that it names can't be read."""
+def build_plan(config: SweepConfig, *, tolerant: bool = False) -> SweepPlan:
+    """Return the plan of a config; raise UsageError if a model or file that it names can't be read.
+
+    `tolerant`: what isn't here (`MissingInput`) gets a stand-in. Such a plan can be counted, but not run.
+    """
     grid = build_grid(config)
-    planner = _Planner(config)
+    planner = _Planner(config, tolerant)
     cells = tuple(planner.cell(cell, grid.pairs_of(cell)) for cell in grid.cells)
     return SweepPlan(config, grid, cells, planner.sets.leakage() if any(cell.training_set for cell in cells) else None)
 
@@ -38,10 +44,11 @@ def build_plan(config: SweepConfig) -> SweepPlan:
 class _Planner:
     """Builds the parts of a plan, each distinct part once."""
 
-    def __init__(self, config: SweepConfig) -> None:
+    def __init__(self, config: SweepConfig, tolerant: bool) -> None:
         self.config = config
+        self.tolerant = tolerant
         self.models = {model.name: model for model in config.models}
-        self.sets = SetPlanner(config)
+        self.sets = SetPlanner(config, tolerant=tolerant)
         self.base = cache(self._base)
         self.references = cache(self._references)
 
@@ -52,44 +59,60 @@ class _Planner:
             cell,
             base,
             pairs=(),
-            generator=model.generator.spec(GENERATORS, self.config.seed) if model.generator else Spec(TRANSFORMERS),
+            generator=(model.generator or self.config.evaluation.generator).spec(GENERATORS, self.config.seed),
             decoding=self.config.evaluation.decoding(self.config.seed),
             prompt_format=self.config.evaluation.prompt_format,
             template=model.template,
             system=model.system_prompt,
             stop=tuple(model.stop),
-            batch_size=self.config.evaluation.batch_size,
+            batch_tokens=self.config.evaluation.batch_tokens,
         )
         if cell.training_set != BASE:
             plan = self._tuned(plan)
-        return replace(plan, pairs=tuple(self._pair(plan, pair) for pair in pairs))
+        generator = self._generator(plan)
+        return replace(plan, pairs=tuple(self._pair(plan, pair, generator) for pair in pairs))
 
     def _tuned(self, plan: CellPlan) -> CellPlan:
         cell = plan.cell
         recipe = self.config.recipes[cell.recipe].recipe(plan.template, plan.system)
         training_set = self.sets.fine_tuning_set(cell.training_set)
+        identity = plan.base.identity
         spec = {
-            "base": plan.base.identity,
+            # the dtype in which the base generates is not part of it: training has a precision of its own
+            "base": {**identity, "dtype": "float32"} if "dtype" in identity else identity,
             "family": plan.base.family,
             **FAMILIES.plugin_spec(plan.base.family),
             "recipe": recipe_spec(recipe),
-            **lora_spec(recipe, plan.base.family),
+            **(adapter_spec(recipe, plan.base.family) if plan.base.family else {}),
             "seed": cell.seed,
         }
         inputs = (plan.base.node.key, training_set.node.key) if plan.base.node else (training_set.node.key,)
         node = Node("model", 1, spec, inputs, cell.id)
-        return replace(plan, model=node, training_set=training_set, recipe=recipe)
+        return replace(
+            plan, model=node, training_set=training_set, recipe=recipe, validation=self.sets.validation_set()
+        )
 
-    def _pair(self, plan: CellPlan, pair: Pair) -> PairPlan:
+    def _generator(self, plan: CellPlan) -> dict[str, Any]:
+        try:
+            return generator_key(plan.generator, self.models[plan.cell.model].dtype, plan.batch_tokens)
+        except MissingInput:
+            if not self.tolerant:
+                raise
+            return {"missing": plan.generator.as_dict()}
+
+    def _pair(self, plan: CellPlan, pair: Pair, generator: dict[str, Any]) -> PairPlan:
         test_set = self.sets.test_set(pair.problem_set, pair.perturbation, pair.draw)
         model = plan.model or plan.base.node
-        spec = {
-            "generator": generator_spec(plan, self.models[plan.cell.model].dtype),
+        spec: dict[str, Any] = {
+            "generator": generator,
             "decoding": decoding_spec(plan.decoding, plan.generator.name),
             "prompt": prompt_spec(plan),
             "stop": list(plan.stop),
             "model": None if model else plan.base.identity,
         }
+        dtype = self.models[plan.cell.model].dtype
+        if model and dtype != "float32":  # a trained model's key doesn't say in which format it generates
+            spec["dtype"] = dtype
         label = f"{plan.cell.id} on {pair.test_set}"
         inputs = (model.key, test_set.node.key) if model else (test_set.node.key,)
         completions = Node("completions", 1, spec, inputs, label)
@@ -118,7 +141,7 @@ class _Planner:
 
     def _base(self, name: str) -> BasePlan:
         model = self.models[name]
-        if model.generator is not None:
+        if not model.has_weights:
             return BasePlan(name, family="", identity={})
         if model.pretrain is None:
             return self._existing(model)
@@ -138,10 +161,17 @@ class _Planner:
         }
         node = Node("base_model", 1, spec, (training_set.node.key,), f"base model {name}")
         size = tuple(sorted(pretrain.size.items()))
-        return BasePlan(name, pretrain.family, {}, None, node, training_set, recipe, pretrain.vocab_size, size)
+        return BasePlan(
+            name, pretrain.family, {}, None, node, training_set, recipe, pretrain.vocab_size, size, model.dtype
+        )
 
     def _existing(self, model: ModelConfig) -> BasePlan:
         assert model.path is not None
-        resolved = resolve(model.path, model.revision, model.trust_remote_code)
+        try:
+            resolved = resolve(model.path, model.revision, model.trust_remote_code)
+        except MissingInput:
+            if not self.tolerant:
+                raise
+            return BasePlan(model.name, family="", identity={"missing": model.path, "dtype": model.dtype})
         ref = resolved.ref(model.dtype, model.eos_token)
         return BasePlan(model.name, resolved.model_type, {**fingerprint(ref), "dtype": model.dtype}, ref)

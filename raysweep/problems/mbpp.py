@@ -95,7 +95,7 @@ class Mbpp(ProblemSet):
         try:
             return fetch(self._hub_set)
         except UsageError as error:
-            raise UsageError(
+            raise type(error)(
                 f"problem set mbpp: {error}; or give `path:` a file: Google's mbpp.jsonl, ReCode's mbpp_wtest.jsonl, "
                 "EvalPlus's MbppPlus.jsonl"
             ) from error

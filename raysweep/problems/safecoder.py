@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from raysweep.errors import UsageError
+from raysweep.errors import MissingInput, UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.problems.file_problems import (
     STOP,
@@ -43,7 +43,7 @@ class SafeCoderProblems(ProblemSet):
         path: SafeCoder's checkout, its data_eval folder, or the folder with the YAML files.
 
     Raises:
-        UsageError: none of these holds problems.
+        MissingInput: none of these holds problems.
     """
 
     folder: ClassVar[str]  # its name below data_eval
@@ -80,7 +80,7 @@ class SafeCoderProblems(ProblemSet):
             if files:
                 return sorted(files, key=lambda file: (_number(file), file.name))
         looked = ", ".join(str(place) for place in places)
-        raise UsageError(
+        raise MissingInput(
             f"problem set {self.name}: no {self.prefix}_*.yaml in {looked}; give `path:` SafeCoder's checkout, its "
             f"data_eval folder or the folder {self.folder} in it"
         )

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import UsageError, last_line
+from raysweep.errors import MissingInput, UsageError, last_line
 from raysweep.hashing import canonical_json
 from raysweep.machine import cache_folder
 from raysweep.rows.json_files import JsonRow
@@ -190,17 +190,17 @@ def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str]:
         data = builder.as_dataset(split=ref.split)
     except Exception as error:  # the package, the hub and the network raise many kinds
         log.debug("%s", ref, exc_info=True)
-        raise UsageError(_explanation(ref, local, error)) from error
+        raise _explained(ref, local, error) from error
     finally:
         datasets.config.HF_HUB_OFFLINE = offline
     return data, "" if local is not None else str(builder.hash)
 
 
-def _explanation(ref: DataSetRef, local: Path | None, error: Exception) -> str:
+def _explained(ref: DataSetRef, local: Path | None, error: Exception) -> UsageError:
     reason = "the file has no rows" if isinstance(error, StopIteration) else last_line(error)
     if isinstance(error, ValueError) or local is not None:  # no such config or split, or broken files
-        return f"data set {ref.path}: {reason}"
-    return (
+        return UsageError(f"data set {ref.path}: {reason}")
+    return MissingInput(
         f"data set {ref.path}: there is no such file or folder, and the hub can't give it ({reason}); name a local "
         "folder or file, or correct the id and run this once online: the rows stay in the cache"
     )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from raysweep.errors import UsageError, did_you_mean
+from raysweep.errors import MissingInput, UsageError, did_you_mean
 
 GZIP_START = b"\x1f\x8b"
 _BETWEEN_ELEMENTS = re.compile(r"[\s,]*")
@@ -104,7 +104,10 @@ def content_sha(path: Path) -> str:
 
 
 def check_file(path: Path) -> None:
-    """Raise UsageError unless `path` is a file; the message suggests the most similar name in its folder."""
+    """Raise UsageError unless `path` is a file; the message suggests the most similar name in its folder.
+
+    It is a MissingInput if there is nothing there, nor anything similar.
+    """
     if path.is_file():
         return
     if path.is_dir():
@@ -112,9 +115,9 @@ def check_file(path: Path) -> None:
     if path.exists():
         raise UsageError(f"{path} is a pipe or a device, which can't be read twice; save it to a file first")
     if not path.parent.is_dir():
-        raise UsageError(f"{path} doesn't exist, nor does its folder")
+        raise MissingInput(f"{path} doesn't exist, nor does its folder")
     near = did_you_mean(path.name, (other.name for other in path.parent.iterdir()))
-    raise UsageError(f"{path} doesn't exist{near}")
+    raise (UsageError if near else MissingInput)(f"{path} doesn't exist{near}")
 
 
 def _rows(path: Path) -> Iterator[JsonRow]:

@@ -53,7 +53,11 @@ def read_answers(path: Path, items: Sequence[SheetItem]) -> dict[int, Mapping[st
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except FileNotFoundError:
+        raise UsageError(f"{path} doesn't exist; give a rater's CSV file, a filled-in copy of {SHEET}") from None
+    except OSError as error:
+        raise UsageError(f"{path} can't be read ({error.strerror}); give a rater's CSV file") from None
+    except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} can't be read as CSV: {error}") from None
     for number, row in enumerate(rows, 2):
         location = f"{path}, row {number}"

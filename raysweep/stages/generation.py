@@ -1,20 +1,27 @@
 """Generates the completions of a cell's prompts, in blocks.
 
-Each block is written as soon as it is done, so that a kill loses at most the blocks in progress. Equal prompts of one
-cell are completed once.
+A block is written every half minute, so that a kill loses little. Equal prompts of one model are completed once,
+whichever test set or sweep has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from raysweep.engine.base import GenerateJob, Work
-from raysweep.engine.jobs import batches_by_length, completions_of, request_key
+from raysweep.engine.jobs import batches_of, completions_of, request_key
+from raysweep.generators.base import LENGTH
 from raysweep.planning.plan import CellPlan, CompletionsPlan
 from raysweep.records import Completion, GenerationRequest
 from raysweep.rows.parquet import ROWS, write_rows
-from raysweep.stages.inputs import model_ref, requests_of
+from raysweep.stages.inputs import base_ref, model_ref, requests_of
 from raysweep.storage.blocks import Blocks
+from raysweep.storage.completions import CompletionPool
+
+BLOCK_ROWS, BLOCK_SECONDS = 4096, 30.0
+"""A block is written once it has so many completions, or after so long."""
 
 
 def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
@@ -25,27 +32,69 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
     blocks = Blocks(work.store.unfinished(cell.evaluation).below("completions"), Completion)
     completions = blocks.read()
     resumed = sum(key in completions for key in distinct)
+    pool = CompletionPool(work.store, cell.pool)
+    reused = pool.find(distinct.keys() - completions.keys())
+    completions |= reused
     remaining = {key: request for key, request in distinct.items() if key not in completions}
-    batches = batches_by_length(remaining, cell.batch_size)
+    work.stages.count_reused("completions", len(distinct) - len(remaining))
+    batches, loads = batches_of(remaining), 0
+    facts: dict[str, Any] = {}
     if batches:
-        work.progress.update("generating", resumed, len(distinct))
-        done = resumed
-        for output in work.stages.generate(_job(cell, remaining, batches, work), work.progress):
-            rows = dict(zip(batches[output.index], output.rows, strict=True))
-            blocks.add(rows)
-            completions.update(rows)
-            done += len(rows)
-            work.progress.update("generating", done, len(distinct))
+        done = len(distinct) - len(remaining)
+        work.progress.update("generating", done, len(distinct))
+        with _Writer(blocks) as writer:
+            for output in work.stages.generate(_job(cell, remaining, batches, work), work.progress):
+                rows = dict(zip(batches[output.index], output.rows, strict=True))
+                writer.add(rows)
+                completions.update(rows)
+                done += len(rows)
+                loads += output.loads
+                facts |= {name: facts.get(name, value) and value for name, value in output.facts.items()}
+                work.progress.update("generating", done, len(distinct))
+    counted: set[str] = set()
     for plan, requests in zip(plans, requests_by_pair, strict=True):
         pair_rows = completions_of(requests, completions, cell.decoding)
+        own = {row.key: row for row in pair_rows if row.key not in counted}
+        counted.update(own)
+        generated = [row for key, row in own.items() if key not in reused]
         with work.store.writing(plan.node) as draft:
             write_rows(draft.folder / ROWS, Completion, pair_rows, ["task_id", "sample"])
             draft.counts = {
                 "rows": len(pair_rows),
-                "distinct_prompts_of_cell": len(distinct),
-                "prompts_resumed": resumed,
-                "batch_size": cell.batch_size,
+                "distinct": len(own),  # without those that an earlier pair of this job has too
+                "reused": len(own) - len(generated),
+                "tokens": sum(row.tokens for row in generated),
+                "prompt_tokens": sum(row.prompt_tokens for row in generated),
+                "prompts_resumed": resumed,  # of the whole job
+                "models_loaded": loads,  # whole ones, for the whole job; 0 where a process had the base
+                "prompts_too_long": len({row.prompt_sha for row in pair_rows if not row.tokens and row.stop == LENGTH}),
+                **facts,
             }
+        pool.add(plan.node)
+
+
+class _Writer:
+    """Writes completions into blocks, so that a kill loses little and there are few files."""
+
+    def __init__(self, blocks: Blocks[Completion]) -> None:
+        self._blocks = blocks
+        self._rows: dict[str, Completion] = {}
+        self._since = time.monotonic()
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Write what is not written yet."""
+        if self._rows:
+            self._blocks.add(self._rows)
+
+    def add(self, rows: Mapping[str, Completion]) -> None:
+        """Take completions by their keys; write them now if they are many, or if the last block is some time ago."""
+        self._rows.update(rows)
+        if len(self._rows) >= BLOCK_ROWS or time.monotonic() - self._since >= BLOCK_SECONDS:
+            self._blocks.add(self._rows)
+            self._rows, self._since = {}, time.monotonic()
 
 
 def _job(
@@ -57,6 +106,9 @@ def _job(
         cell.generator,
         cell.decoding,
         [[requests[key] for key in batch] for batch in batches],
-        cell.batch_size,
+        cell.batch_tokens,
         cell.cell.id,
+        cell.pairs[0].completions.spec["generator"].get("versions", {}),
+        work.context.groups.get(cell.base.name, ""),
+        base_ref(cell.base),
     )

@@ -19,7 +19,7 @@ from raysweep.trainers.base import TRAINERS
 
 def base_ref(base: BasePlan) -> ModelRef | None:
     """Return the reference of a base model; None for a generator without weights."""
-    return ModelRef(location_of(base.node)) if base.node is not None else base.ref
+    return ModelRef(location_of(base.node), dtype=base.dtype) if base.node is not None else base.ref
 
 
 def model_ref(plan: CellPlan) -> ModelRef | None:

@@ -17,7 +17,7 @@ from raysweep.errors import RaysweepError
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.metrics.passing import pass_rate
 from raysweep.planning.plan import PairPlan, ResultsPlan
-from raysweep.programs import AUDIT_AGREED, Level, Outcome, Program, Sandbox, Verdict
+from raysweep.programs import AUDIT_AGREED, Lane, Level, Outcome, Program, Sandbox, Verdict
 from raysweep.records import Completion, Result
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import problems_of
@@ -117,6 +117,7 @@ def _judge_programs(plan: ResultsPlan, programs: Mapping[Question, Program], wor
     remaining = [question for question in programs if question not in verdicts]
     size = min(LARGEST_BLOCK, max(SMALLEST_BLOCK, len(remaining) // 32))
     batches = [remaining[start : start + size] for start in range(0, len(remaining), size)]
+    work.stages.count_reused("programs", len(verdicts))
     progress.update("executing", len(verdicts), len(programs))
     job = ExecuteJob(
         [ProgramBatch([programs[q] for q in batch], [q.limits for q in batch]) for batch in batches], sandbox
@@ -153,8 +154,9 @@ def _summary(
 ) -> dict[str, Any]:
     """Summarise a pair's verdicts for the manifest.
 
-    ``programs_run`` leaves out programs that another pair of the cell has counted, so that its sum over all pairs is
-    the number of programs that really ran. The other numbers describe this pair alone.
+    ``programs_run``, and its parts ``programs_shared``, ``programs_judged_again`` and ``programs_judged_otherwise``,
+    leave out programs that another pair of the cell has counted, so that its sum over all pairs is the number of
+    programs that really ran. The other numbers describe this pair alone.
 
     Args:
         questions: one for each row.
@@ -164,14 +166,15 @@ def _summary(
     """
     distinct = set(questions)
     verdicts = [judged.verdicts[question] for question in questions]
-    audits = [verdict.audit for verdict in verdicts if verdict.audit]
+    ran = distinct - judged.reused - counted
+    again = [verdict.audit for question in ran if (verdict := judged.verdicts[question]).audit]
     levels = Counter(
         Level(verdict.level or sandbox.require) for verdict in verdicts
     )  # programs never run below the required level
     return {
         "rows": len(questions),
         "distinct_programs": len(distinct),
-        "programs_run": len(distinct - judged.reused - counted),
+        "programs_run": len(ran),
         "programs_reused": len(distinct & judged.reused),
         "programs_resumed": len(distinct & judged.resumed),
         "level": str(min(levels, default=Level.STRONG)),
@@ -179,9 +182,15 @@ def _summary(
         "oracles": dict(sorted(Counter(verdict.oracle for verdict in verdicts).items())),
         "lanes": dict(sorted(Counter(verdict.lane for verdict in verdicts).items())),
         "near_limit": sum(verdict.near_limit for verdict in verdicts),
-        "audited": len(audits),
-        "audit_differences": sum(audit != AUDIT_AGREED for audit in audits),
+        "programs_shared": sum(_has_shared(judged.verdicts[question]) for question in ran),
+        "programs_judged_again": len(again),
+        "programs_judged_otherwise": sum(audit != AUDIT_AGREED for audit in again),
     }
+
+
+def _has_shared(verdict: Verdict) -> bool:
+    """Return True for a program that shared a process, also if a second run alone gave its verdict."""
+    return verdict.lane == Lane.SHARED or verdict.audit != ""
 
 
 def _verdict(outcome: str, **more: Any) -> Verdict:

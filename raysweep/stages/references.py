@@ -20,6 +20,7 @@ from raysweep.errors import RaysweepError, UsageError
 from raysweep.execution.oracle import inside_refused, judge_references, oracle_of
 from raysweep.planning.plan import PairPlan, ReferencesPlan
 from raysweep.problems.base import PROBLEMS
+from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Limits, Oracle, Outcome, Program, Verdict
 from raysweep.records import ReferenceRun
 from raysweep.rows.parquet import ROWS, write_rows
@@ -41,7 +42,8 @@ def make_references(plan: ReferencesPlan, work: Work) -> None:
         RaysweepError: a solution could not be judged.
         UsageError: the tests of a problem have to run inside, and the config refuses that.
     """
-    problems = [problem for problem in PROBLEMS.create(plan.problem_set).problems() if problem.reference is not None]
+    all_problems = PROBLEMS.create(plan.problem_set).problems()
+    problems = [problem for problem in all_problems if problem.reference is not None]
     programs = [problem.assemble(problem.reference or "") for problem in problems]
     sandbox = dataclasses.replace(plan.sandbox, require_oracle=Oracle.INSIDE)
     anywhere = dataclasses.replace(plan, sandbox=sandbox)
@@ -58,28 +60,37 @@ def make_references(plan: ReferencesPlan, work: Work) -> None:
         if verdict.outcome is Outcome.PASSED and plan.factor is not None:
             timeout = rounded_timeout(verdict.seconds, plan.factor, timeout)
         rows.append(ReferenceRun(problem.task_id, verdict.outcome.value, verdict.seconds, timeout, oracle.value))
-    inside = [row.task_id for row in rows if row.oracle == Oracle.INSIDE]
-    if inside and plan.sandbox.require_oracle is Oracle.OUTSIDE:
-        raise UsageError(inside_refused(inside))
+    reasons = inside_reasons(all_problems, {row.task_id: row.oracle for row in rows})
+    if reasons and plan.sandbox.require_oracle is Oracle.OUTSIDE:
+        raise UsageError(inside_refused(reasons))
     with work.store.writing(plan.node) as draft:
         write_rows(draft.folder / ROWS, ReferenceRun, rows, ["task_id"])
         passed = sum(row.outcome == Outcome.PASSED for row in rows)
-        draft.counts = {"rows": len(rows), "passed": passed, "inside": len(inside)}
+        draft.counts = {"rows": len(rows), "passed": passed, "inside": sum(row.oracle == Oracle.INSIDE for row in rows)}
+
+
+def stored_inside_reasons(plan: ReferencesPlan, store: Store) -> dict[str, str]:
+    """Return why each problem of a set that is judged inside is, by task id.
+
+    Without the set's references in the store, the tests alone tell it.
+    """
+    rows = store.rows(plan.node, ReferenceRun) if store.has(plan.node) else []
+    return inside_reasons(PROBLEMS.create(plan.problem_set).problems(), {row.task_id: row.oracle for row in rows})
 
 
 def settings_of(pair: PairPlan, store: Store) -> Callable[[str, Program], tuple[Oracle, Limits]]:
     """Return a function from a task id and a program to where its tests run, and its limits.
 
     Raises:
-        UsageError: (the returned function) the tests have to run inside, and the config refuses that.
+        UsageError: the tests of a problem have to run inside, and the config refuses that.
     """
+    if pair.sandbox.require_oracle is Oracle.OUTSIDE and (reasons := stored_inside_reasons(pair.references, store)):
+        raise UsageError(inside_refused(reasons))
     rows = {row.task_id: row for row in store.rows(pair.references.node, ReferenceRun)}
 
     def settings(task_id: str, program: Program) -> tuple[Oracle, Limits]:
         row = rows.get(task_id)
         oracle = Oracle(row.oracle) if row else oracle_of(program.tests)
-        if oracle is Oracle.INSIDE and pair.sandbox.require_oracle is Oracle.OUTSIDE:
-            raise UsageError(inside_refused([task_id]))
         return oracle, dataclasses.replace(pair.limits, timeout=row.timeout) if row else pair.limits
 
     return settings

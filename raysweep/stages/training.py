@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from raysweep.engine.base import TrainingRun, Work
+from raysweep.machine import accelerator_in_use, software
 from raysweep.planning.plan import BasePlan, ModelPlan, TrainingSetPlan
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import ROWS
@@ -21,6 +23,7 @@ from raysweep.stages.inputs import base_ref
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
 from raysweep.trainers.base import TRAINERS, Services, TrainJob
+from raysweep.trainers.checks import check_precision
 
 
 def pretrain(plan: BasePlan, work: Work) -> None:
@@ -37,7 +40,8 @@ def pretrain(plan: BasePlan, work: Work) -> None:
         checkpoint_every=work.context.checkpoint_every,
         scratch=True,
     )
-    train = functools.partial(_pretrain_on_worker, plan, job, work.store.root)
+    group = work.context.groups.get(plan.name, "")
+    train = functools.partial(_pretrain_on_worker, plan, job, work.store.root, group)
     _train(plan.node, train, plan.recipe.workers, work)
 
 
@@ -57,7 +61,15 @@ def fine_tune(plan: ModelPlan, work: Work) -> None:
         label=cell.cell.id,
         checkpoint_every=work.context.checkpoint_every,
     )
-    train = functools.partial(_train_on_worker, job, plan.node, cell.training_set, work.store.root)
+    train = functools.partial(
+        _train_on_worker,
+        job,
+        plan.node,
+        cell.training_set,
+        work.store.root,
+        validation=cell.validation,
+        group=work.context.groups.get(cell.base.name, ""),
+    )
     _train(plan.node, train, cell.recipe.workers, work)
 
 
@@ -68,7 +80,7 @@ def _train(node: Node, train: Callable[[Services], dict[str, Any]], workers: int
     )
 
 
-def _pretrain_on_worker(plan: BasePlan, job: TrainJob, storage: str, services: Services) -> dict[str, Any]:
+def _pretrain_on_worker(plan: BasePlan, job: TrainJob, storage: str, group: str, services: Services) -> dict[str, Any]:
     """Make an untrained model with a tokenizer of the texts, then train it."""
     from raysweep.models.scratch import prepare_scratch
 
@@ -78,19 +90,54 @@ def _pretrain_on_worker(plan: BasePlan, job: TrainJob, storage: str, services: S
     with tempfile.TemporaryDirectory(prefix="raysweep-") as start:
         prepare_scratch(plan.family, texts, plan.vocab_size, dict(plan.size), Path(start))
         job = dataclasses.replace(job, base=ModelRef(start))
-        return _train_on_worker(job, plan.node, plan.training_set, storage, services)
+        return _train_on_worker(job, plan.node, plan.training_set, storage, services, group=group)
 
 
 def _train_on_worker(
-    job: TrainJob, node: Node, training_set: TrainingSetPlan, storage: str, services: Services
+    job: TrainJob,
+    node: Node,
+    training_set: TrainingSetPlan,
+    storage: str,
+    services: Services,
+    validation: TrainingSetPlan | None = None,
+    group: str = "",
 ) -> dict[str, Any]:
-    """Run a trainer on local copies of its inputs; on the first worker, commit the model."""
+    """Run a trainer on local copies of its inputs; on the first worker, commit the model.
+
+    Raises:
+        UsageError: this process can't compute in the recipe's precision.
+        HopelessError: this process has another device or other versions than the models of its group have.
+    """
+    check_precision(job.recipe.precision)
     store = Store(storage, expected=True)
+    if group:
+        store.pins.require(group, accelerator_in_use(), software())
     rows = store.use(training_set.node) / ROWS
-    job = dataclasses.replace(job, base=store.located(job.base), training_set=rows)
+    job = dataclasses.replace(
+        job,
+        base=store.located(job.base),
+        training_set=rows,
+        validation=store.use(validation.node) / ROWS if validation else None,
+    )
     trainer = TRAINERS.get(job.recipe.trainer)()
     if services.rank != 0:
         return trainer.train(job, services)  # only rank 0 writes the model
     with store.writing(node) as draft:
-        draft.counts = trainer.train(dataclasses.replace(job, out=draft.folder), services)
+        device = _imported()
+        started, cpu_started = time.perf_counter(), time.process_time()
+        counts = trainer.train(dataclasses.replace(job, out=draft.folder), services)
+        spent = {
+            "seconds": round(time.perf_counter() - started, 3),  # since it was resumed, if it was
+            "cpu_seconds": round(time.process_time() - cpu_started, 3),  # of the first worker
+            "device": device,
+        }
+        draft.counts = {**counts, **spent}
     return draft.counts
+
+
+def _imported() -> str:
+    """Import what trainers need, so that its seconds, once a process, don't count as training; return the device."""
+    from peft import get_peft_model  # noqa: F401
+    from transformers import AutoModelForCausalLM  # noqa: F401
+
+    return accelerator_in_use()

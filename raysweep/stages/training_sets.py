@@ -23,6 +23,7 @@ from raysweep.training_sets.build import build_rows
 from raysweep.training_sets.leakage import LeakFinder
 from raysweep.training_sets.perturbing import perturber_of
 from raysweep.training_sets.selection import Chooser
+from raysweep.units import count
 
 BLOCK_ROWS = 512
 
@@ -72,14 +73,15 @@ def make_perturbed_rows(plans: Sequence[PerturbedRowsPlan], work: Work) -> None:
     total, blocks = row_count(path), range(block_count(path))
     missing = [block for block in blocks if not all(_finished_rows(plan, block, store).read() for plan in plans)]
     done = (len(blocks) - len(missing)) * BLOCK_ROWS
-    progress.update("perturbing", done, total)
+    how = f"a block of {min(BLOCK_ROWS, total)} rows at a time by {count(len(plans), 'method')}"
+    progress.update("perturbing", done, total, how)
     methods = tuple(plan.method for plan in plans)
     job = PerturbJob(store.root, first.rows.node, first.rows.source, methods, first.seed, tuple(missing))
     for output in work.stages.perturb(job, progress) if missing else ():
         for plan, rows in zip(plans, output.rows, strict=True):
             _finished_rows(plan, output.index, store).add({row.row_id: row for row in rows})
         done = min(done + BLOCK_ROWS, total)
-        progress.update("perturbing", done, total)
+        progress.update("perturbing", done, total, how, force=True)  # else the next block's report would be the next
     for plan in plans:
         with store.writing(plan.node) as draft:
             with RowWriter(draft.folder / ROWS, PerturbedRow) as writer:

@@ -10,6 +10,8 @@ Problems are resampled, not completions. Where a problem has values from several
 also weighs the problem's draws anew (a Bayesian bootstrap within the problem). The spread between draws then counts in
 both steps, so the interval is rather too wide than too narrow. Draws that agree on every problem change nothing.
 
+One problem gives no interval over problems: nothing shows how much problems differ.
+
 The resamples depend on the seed and the numbers of problems and draws only, so all metrics on a test set share them,
 clean and perturbed values of a problem stay paired, and equal data gives equal intervals.
 """
@@ -34,6 +36,10 @@ CORNERS = ((1.0, 1.0), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
 PRIOR = 0.5
 """Problems in each corner before any is seen."""
 
+FEWEST = 2
+"""Problems that an interval over problems needs."""
+NO_INTERVAL = "no interval from one task"
+
 
 Draws = Sequence[Sequence[float]]
 """For each problem its values, one for each draw of a perturbation that has one; at least one."""
@@ -46,12 +52,22 @@ class Interval(NamedTuple):
     high: float
 
 
+UNDEFINED = Interval(nan, nan)
+
+
+def interval_note(tasks: int) -> str:
+    """Return why a mean over so many tasks has no interval; "" if it has one, or is undefined itself."""
+    return NO_INTERVAL if 0 < tasks < FEWEST else ""
+
+
 def mean_interval(values: Sequence[float], seed: int = DEFAULT_SEED) -> Interval:
     """Return the interval of the mean, given one value per problem.
 
-    It is Wilson's where each value is 0 or 1, else a bootstrap's.
+    It is Wilson's where each value is 0 or 1, else a bootstrap's; undefined for fewer than two values.
     """
-    if not values or all(value in (0, 1) for value in values):
+    if len(values) < FEWEST:
+        return UNDEFINED
+    if all(value in (0, 1) for value in values):
         return share_interval(int(sum(values)), len(values))
     lowest, highest = min(values), max(values)  # rounding may exceed the range that a mean can have
     low, high = _percentiles(_resamples(len(values), seed) @ _array(values))
@@ -61,10 +77,10 @@ def mean_interval(values: Sequence[float], seed: int = DEFAULT_SEED) -> Interval
 def drawn_mean_interval(draws: Draws, seed: int = DEFAULT_SEED) -> Interval:
     """Return the interval of the mean over problems of the mean over draws.
 
-    Where the draws of each problem agree it is `mean_interval`.
+    Where the draws of each problem agree, or there is one problem, it is `mean_interval`.
     """
     means = draw_means(draws)
-    if _agree(draws):
+    if _agree(draws) or len(draws) < FEWEST:
         return mean_interval(means, seed)
     low, high = _percentiles((_resamples(len(means), seed) * _redrawn(draws, seed)).sum(axis=1))
     return Interval(max(low, min(map(min, draws))), min(high, max(map(max, draws))))
@@ -90,10 +106,10 @@ def paired_interval(
         seed: the seed of the resamples.
 
     Returns:
-        The interval over the resamples in which the statistic is defined.
+        The interval over the resamples in which the statistic is defined; undefined for fewer than two problems.
     """
-    if not clean:
-        return Interval(nan, nan)
+    if len(clean) < FEWEST:
+        return UNDEFINED
     both = _array([*zip(clean, draw_means(perturbed), strict=True), *CORNERS])
     weights = _posterior(len(clean), seed)
     means = weights @ both
@@ -111,7 +127,7 @@ def share_interval(count: int, total: int) -> Interval:
     from scipy.stats import binomtest
 
     if not total:
-        return Interval(nan, nan)
+        return UNDEFINED
     found = binomtest(count, total).proportion_ci(COVERAGE, method="wilson")
     return Interval(float(found.low), float(found.high))
 
@@ -121,7 +137,7 @@ def _percentiles(statistics: NDArray[np.float64]) -> Interval:
 
     defined = statistics[np.isfinite(statistics)]
     if not defined.size:
-        return Interval(nan, nan)
+        return UNDEFINED
     tail = 100 * (1 - COVERAGE) / 2
     low, high = np.percentile(defined, [tail, 100 - tail])
     return Interval(float(low), float(high))

@@ -7,9 +7,11 @@ Begin with store.py, the front door: other folders commit, find, check and remov
     files.py          reads and writes files below a root and waits for a root that vanishes
     backends.py       defines the contract of a place for files, with the variant for disks
     object_stores.py  reads and writes in object stores (s3, gs and others)
+    pins.py           binds groups of models to one type of accelerator and one software
     leases.py         lets one process at a time make an artefact while the others wait
     integrity.py      writes manifests and finds artefacts that differ from them
     copies.py         keeps local copies of what lies in an object store
     blocks.py         stores rows of unfinished artefacts, to resume from
+    completions.py    finds completions that the store has already
     verdicts.py       caches the verdicts of programs for all sweeps
 """

@@ -3,6 +3,7 @@
 Layout:
     <root>/artefacts/<stage>/<key[:2]>/<key>/   data files, and manifest.json, written last
     <root>/verdicts/                            verdicts of programs, for all sweeps (verdicts.py)
+    <root>/completions/                         which artefacts have completions of a model (completions.py)
     <root>/unfinished/<stage>/<key>/            checkpoints and blocks of artefacts in progress, removed by the commit
     <root>/staging/                             drafts; for an object store, on this machine instead
     <root>/leases/                              which process makes which artefact (leases.py)
@@ -35,6 +36,7 @@ from raysweep.storage.copies import STAGING, Copies, cache_of
 from raysweep.storage.files import Files
 from raysweep.storage.integrity import Integrity, manifest_of
 from raysweep.storage.leases import Holder, Leases
+from raysweep.storage.pins import Pins
 
 R = TypeVar("R")
 
@@ -69,6 +71,7 @@ class Store:
         self.files = Files(str(root), expected=expected)
         self.root = self.files.root
         self.leases = Leases(self.files)
+        self.pins = Pins(self.files, self.leases)
         self.scratch = self.files.local or cache_of(self.root)  # on this machine, for drafts and copies
         self._copies = None if self.files.local else Copies(self.files, self.scratch)
         self._integrity = Integrity(self.files, self._copies)
@@ -256,6 +259,11 @@ def location_of(node: Artefact) -> str:
     return f"{IN_STORE}{node.stage}/{node.key}"
 
 
+def is_temporary_in_job(root: str) -> bool:
+    """Return True for a store that would lie in the folder of a Ray job, which Ray removes: a relative path."""
+    return "://" not in root and not Path(root).expanduser().is_absolute()
+
+
 def open_store(storage: str | None) -> Store:
     """Open the store of --storage or RAYSWEEP_STORAGE, or else ./raysweep-store.
 
@@ -265,7 +273,7 @@ def open_store(storage: str | None) -> Store:
     if storage is not None and not storage.strip():
         raise UsageError("--storage is empty; name a folder, or leave the option out")
     root = storage or os.environ.get("RAYSWEEP_STORAGE") or "raysweep-store"
-    if IN_RAY_JOB in os.environ and "://" not in root and not Path(root).expanduser().is_absolute():
+    if IN_RAY_JOB in os.environ and is_temporary_in_job(root):
         raise UsageError(
             f"storage {root!r} would lie in the folder of this Ray job, which is temporary; with --storage or "
             "RAYSWEEP_STORAGE name an absolute path that every node sees, or an object store (s3://bucket/folder)"

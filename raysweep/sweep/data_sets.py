@@ -76,19 +76,10 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
         if missing_artefacts:
             folder.path.mkdir(parents=True, exist_ok=True)
             folder.start_log()
-            errors = make(_without_cell_resources(config), missing_artefacts, folder, options)
+            errors = make(config, missing_artefacts, folder, options)
         folder.publish()
     sets = [_data_set(name, plan, store) for name, plan in named.items() if store.has(plan.node)]
     return DataSets(sets, errors, store, leakage_text(config, leakage, store))
-
-
-def _without_cell_resources(config: SweepConfig) -> SweepConfig:
-    """Return the config without the resources that cells ask for.
-
-    Methods that run a model take the accelerators that are there.
-    """
-    resources = config.resources.model_copy(update={"gpus": 0, "memory_gib": 0})
-    return config.model_copy(update={"resources": resources})
 
 
 def export(data_sets: DataSets, folder: Path) -> None:

@@ -12,7 +12,7 @@ from raysweep.config.document import ConfigError
 from raysweep.config.loading import config_from
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
-from raysweep.generators.base import names_a_generator
+from raysweep.generators.base import named_generator
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.perturbations.apply import available_perturbations
 from raysweep.planning.planner import build_plan
@@ -72,8 +72,8 @@ def evaluation_config(
         )
     listed = [part.strip() for part in perturbations.split(",") if part.strip()]
     entry: dict[str, Any] = {"name": name or _name_of(model)}
-    if names_a_generator(model):
-        entry["generator"] = {"name": model}
+    if (generator := named_generator(model)) is not None:
+        entry["generator"] = {"name": generator.name, **generator.args}
     else:
         entry |= {"path": model, "trust_remote_code": trust_remote_code}
     value = {

@@ -15,10 +15,15 @@ from pathlib import Path
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.progress import RUNNING, ProgressFile, read_activities
 from raysweep.errors import UsageError
+from raysweep.execution.oracle import inside_refused
 from raysweep.machine import disk
 from raysweep.models.loading import weight_bytes
-from raysweep.planning.plan import CellPlan
+from raysweep.planning.costs import base_shape
+from raysweep.planning.needs import NeedsPlanner
+from raysweep.planning.plan import CellPlan, SweepPlan
+from raysweep.programs import Oracle
 from raysweep.records import ModelKind
+from raysweep.stages.references import stored_inside_reasons
 from raysweep.storage.leases import DEAD_SECONDS, Lease
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
@@ -81,19 +86,41 @@ def require_resources(
     Raises:
         UsageError: a cell can't run here.
     """
-    from raysweep.engine.ray.cluster import foreign_address, placement
+    from raysweep.engine.ray.cluster import foreign_address, placements
     from raysweep.engine.ray.preflight import require_feasible, this_machine
 
     if engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
         raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
     if engine == "ray" and foreign_address(address):
         return
-    machine = this_machine(config.ray)
-    for workers in sorted({cell.recipe.workers if cell.recipe else 0 for cell in cells}):
-        requested = placement(config.resources, workers)
-        checkable = dataclasses.replace(requested, custom={}, labels={})  # a node has these only once Ray runs
-        require_feasible(checkable, workers, [machine], "this machine")
+    machine, needs = this_machine(config.ray), NeedsPlanner(config)
+    for needed in {repr(one): one for one in map(needs.of_cell, cells)}.values():
+        placed = placements(needed, lambda _: machine.resources["memory"])
+        for stage, one, workers in placed.stages:
+            checkable = dataclasses.replace(one, custom={}, labels={})  # a node has these only once Ray runs
+            require_feasible(checkable, workers, [machine], "this machine", stage)
     _require_isolation(cells)
+
+
+def is_elsewhere(address: str | None) -> bool:
+    """Return True if the cells run on a Ray that is running already, whose machines may be others than this one."""
+    from raysweep.engine.ray.cluster import foreign_address
+
+    return foreign_address(address) is not None
+
+
+def require_oracle(plan: SweepPlan, store: Store) -> None:
+    """Check that every problem is judged where the config requires it, whether or not its verdicts are stored.
+
+    Raises:
+        UsageError: problems are judged inside, by their tests or by their stored reference solutions, and the config
+            refuses that.
+    """
+    pairs = [pair for cell in plan.cells for pair in cell.pairs if pair.sandbox.require_oracle is Oracle.OUTSIDE]
+    references = {pair.references.node.key: pair.references for pair in pairs}
+    reasons = {name: why for one in references.values() for name, why in stored_inside_reasons(one, store).items()}
+    if reasons:
+        raise UsageError(inside_refused(reasons))
 
 
 def _require_isolation(cells: Sequence[CellPlan]) -> None:
@@ -140,4 +167,8 @@ def _full_bytes(cell: CellPlan, store: Store) -> int:
         return 0
     if TRAINERS.get(cell.recipe.trainer).kind is not ModelKind.FULL:
         return 0
-    return FLOAT32_FACTOR * weight_bytes(Path(cell.base.ref.location))
+    stored = weight_bytes(Path(cell.base.ref.location))
+    if stored:
+        return FLOAT32_FACTOR * stored
+    shape = base_shape(cell.base)  # of a hub model, whose weights may not be here yet
+    return 4 * shape.weights if shape else 0

@@ -33,8 +33,15 @@ from raysweep.rows.parquet import UnreadableTable
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.storage.backends import write_atomically
 from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
-from raysweep.sweep.report_facts import pair_outcomes, trainings
-from raysweep.sweep.report_notes import Line, execution_lines, limit_text, settings_lines
+from raysweep.sweep.report_facts import judged_inside, pair_outcomes, trainings
+from raysweep.sweep.report_notes import (
+    Line,
+    execution_lines,
+    generation_lines,
+    inside_lines,
+    limit_text,
+    settings_lines,
+)
 from raysweep.sweep.report_order import order_of
 from raysweep.units import count
 
@@ -43,7 +50,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
-REPORT_VERSION = 6
+REPORT_VERSION = 7
 """Increase it when the same results should give another report."""
 
 
@@ -143,7 +150,12 @@ def write_report(
             limit=limit_text(config),
             scores=scores,
             order=order,
-            settings=[*settings_lines(config), *_leakage_lines(folder), *_execution_lines(folder, config)],
+            settings=[
+                *settings_lines(config),
+                *_leakage_lines(folder),
+                *_generation_lines(folder),
+                *_execution_lines(folder, config),
+            ],
             config_yaml=to_yaml(config),
             failures=failures,
             provenance=_provenance(folder),
@@ -236,10 +248,17 @@ def _leakage_lines(folder: SweepFolder) -> list[Line]:
     return [("leakage", sentence)] if sentence else []
 
 
+def _generation_lines(folder: SweepFolder) -> list[Line]:
+    """Return the line on completions, computed from the counts of all pairs of the sweep."""
+    distinct = {row.completions_key: row.completions for row in folder.grid()}
+    return generation_lines([folder.store.counts(completions) for completions in distinct.values()])
+
+
 def _execution_lines(folder: SweepFolder, config: SweepConfig) -> list[Line]:
     """Return the lines on execution, computed from the counts of all results of the sweep."""
     distinct = {row.results_key: row.results for row in folder.grid()}
-    return execution_lines(config.execution, [folder.store.counts(results) for results in distinct.values()])
+    counts = [folder.store.counts(results) for results in distinct.values()]
+    return [*execution_lines(config.execution, counts), *inside_lines(judged_inside(folder, config))]
 
 
 def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:

@@ -1,4 +1,4 @@
-"""Reads what a report says beside the scores: outcomes of completions, and what trainings reported."""
+"""Reads what a report says beside the scores: outcomes, problems that stand out, and what trainings reported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from typing import Any
 from raysweep.analysis.outcomes import PairOutcomes
 from raysweep.analysis.trainings import Training
 from raysweep.config.schema import SweepConfig
-from raysweep.records import BASE
+from raysweep.errors import UsageError
+from raysweep.generators.reference import Reference
+from raysweep.problems.base import PROBLEMS
+from raysweep.problems.inside import inside_reasons
+from raysweep.programs import Oracle, Outcome
+from raysweep.records import BASE, Result
 from raysweep.rows.parquet import ROWS, count_values
 from raysweep.sweep.folder import GridRow, SweepFolder
 
@@ -37,6 +42,40 @@ def pair_outcomes(folder: SweepFolder, rows: Iterable[GridRow] | None = None) ->
         for row in (folder.grid() if rows is None else rows)
         if store.has(row.results)
     ]
+
+
+def reference_failures(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[str, str]]:
+    """Return the problems that their own reference solution fails: outcomes by problem set and task id.
+
+    Only models whose generator answers with the reference solutions tell it.
+    """
+    references = {model.name for model in config.models if model.generator and model.generator.name == Reference.name}
+    found: dict[str, dict[str, str]] = {}
+    for row in folder.grid():
+        if row.model in references and folder.store.has(row.results):
+            for result in folder.store.rows(row.results, Result):
+                if result.outcome != Outcome.PASSED:
+                    found.setdefault(row.problem_set, {}).setdefault(result.task_id, result.outcome)
+    return found
+
+
+def judged_inside(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[str, str]]:
+    """Return the problems that a sweep judged inside, by set: reasons by task id, empty where a set's file is gone."""
+    specs = {problems.label: problems for problems in config.evaluation.problems}
+    found: dict[str, dict[str, str]] = {}
+    for row in folder.grid():
+        if row.problem_set in found or not folder.store.counts(row.results).get("oracles", {}).get(Oracle.INSIDE):
+            continue
+        oracles = {result.task_id: result.oracle for result in folder.store.rows(row.results, Result)}
+        inside = [task_id for task_id, oracle in oracles.items() if oracle == Oracle.INSIDE]
+        try:
+            reasons = inside_reasons(
+                PROBLEMS.create(specs[row.problem_set].spec(PROBLEMS, config.seed)).problems(), oracles
+            )
+        except UsageError:
+            reasons = {}
+        found[row.problem_set] = {task_id: reasons.get(task_id, "") for task_id in inside}
+    return found
 
 
 def trainings(folder: SweepFolder, config: SweepConfig) -> list[Training]:
@@ -67,6 +106,7 @@ def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> T
         steps=_whole(counts.get("steps")),
         losses=tuple((int(step), float(loss)) for step, loss in counts.get("losses") or ()),
         final_loss=float(counts.get("final_loss", math.nan)),
+        validation_losses=tuple((int(step), float(loss)) for step, loss in counts.get("validation_losses") or ()),
     )
 
 

@@ -11,6 +11,7 @@ from raysweep.config.fields import SpecConfig
 from raysweep.config.models import RecipeConfig
 from raysweep.config.schema import ExecutionConfig, SweepConfig
 from raysweep.errors import UsageError
+from raysweep.execution.oracle import with_reasons
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.models import prompt_lines
 from raysweep.planning.plan import LeakagePlan
@@ -94,6 +95,8 @@ def _recipe(recipe: RecipeConfig) -> str:
 
 def _evaluation(config: SweepConfig) -> Iterator[Line]:
     evaluation = config.evaluation
+    if config.resources.allow_mixed:
+        yield "devices", "models with the same weights may have run on unlike accelerators and versions"
     sampling = "greedy" if evaluation.temperature == 0 else f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}"
     yield "generation", f"{sampling}, {evaluation.samples} per prompt, at most {evaluation.max_new_tokens} tokens"
     if evaluation.draws > 1:
@@ -115,11 +118,11 @@ def _evaluation(config: SweepConfig) -> Iterator[Line]:
         )
 
 
-TOTALS = ("rows", "programs_run", "near_limit", "audited", "audit_differences")
+TOTALS = ("rows", "programs_run", "near_limit", "programs_shared", "programs_judged_again", "programs_judged_otherwise")
 
 
 def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]) -> list[Line]:
-    """Return the lines on isolation, lanes, completions that were not run, verdicts near the limit, and audits.
+    """Return the lines on isolation, lanes, completions that were not run, verdicts near the limit, second verdicts.
 
     Args:
         config: the config's section, with the required level and the lane.
@@ -141,7 +144,44 @@ def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]
             "verdicts near the limit",
             f"{share(totals['near_limit'], rows)} took half of the limit or more, stopped programs included",
         ),
-        *_audits(shared, totals["audited"], totals["audit_differences"]),
+        *_judged_again(totals["programs_shared"], totals["programs_judged_again"], totals["programs_judged_otherwise"]),
+    ]
+
+
+INSIDE_SHOWN = 20
+"""Problems judged inside that the report lists, of each set."""
+
+
+def generation_lines(counts: Sequence[Mapping[str, Any]]) -> list[Line]:
+    """Return the line on completions; none where an older version generated them all. `counts`: of each pair."""
+    counts = [one for one in counts if "distinct" in one]
+    if not counts:
+        return []
+    asked, distinct, reused, tokens, read = (
+        sum(int(one[name]) for one in counts) for name in ("rows", "distinct", "reused", "tokens", "prompt_tokens")
+    )
+    parts = [
+        f"{asked:,} completions asked for: {distinct - reused:,} generated, {reused:,} found in the store, "
+        f"{asked - distinct:,} equal to another one of their run"
+    ]
+    counted = f", {read:,} tokens of prompts counted by the server" if read else ""
+    parts += [f"{tokens:,} tokens written{counted}, by all runs that made them"]
+    if too_long := sum(int(one.get("prompts_too_long", 0)) for one in counts):
+        parts.append(f"{count(too_long, 'prompt')} longer than the model's positions, so their completions are empty")
+    return [("generation", "; ".join(parts))]
+
+
+def inside_lines(judged_inside: Mapping[str, Mapping[str, str]]) -> list[Line]:
+    """Return a line for each problem set with problems judged inside: which, and why.
+
+    `judged_inside`: reasons by problem set and task id.
+    """
+    return [
+        (
+            f"tests inside on {problems}",
+            f"{count(len(reasons), 'problem')} judged in the program's process: {with_reasons(reasons, INSIDE_SHOWN)}",
+        )
+        for problems, reasons in judged_inside.items()
     ]
 
 
@@ -164,16 +204,17 @@ def _levels(levels: Counter[str], rows: int) -> str:
     return ", ".join(f"{level.value} ({share(levels[level], rows)})" for level in present)
 
 
-def _audits(shared: int, audited: int, differences: int) -> Iterator[Line]:
-    """Yield the line on the audit of verdicts from shared processes, if there are such verdicts."""
+def _judged_again(shared: int, again: int, otherwise: int) -> Iterator[Line]:
+    """Yield the line on the second verdicts on programs that shared processes, if such programs were run."""
     if not shared:
         return
-    if not audited:
-        yield "audit", f"each of the {count(shared, 'shared verdict')} had a 1 % chance of a check; none was drawn"
+    programs = f"{count(shared, 'program')} that shared a process"
+    if not again:
+        yield "judged again", f"each of the {programs} had a 1 % chance of it; none was drawn"
         return
-    outcome = "no verdict differed" if not differences else f"{count(differences, 'verdict')} differed"
-    checked = f"{audited:,} of {count(shared, 'shared verdict')} ({share(audited, shared)})"
-    yield "audit", f"{checked} were checked in a separate process; {outcome}"
+    outcome = "no verdict differed" if not otherwise else f"{count(otherwise, 'verdict')} differed"
+    drawn = f"{again:,} of {programs} ({share(again, shared)}; the chance is 1 %)"
+    yield "judged again", f"{drawn}, alone; {outcome}"
 
 
 def leakage_text(config: SweepConfig, plan: LeakagePlan | None, store: Store) -> str:

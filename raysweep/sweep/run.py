@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,15 @@ from dataclasses import dataclass
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.progress import read_activities
+from raysweep.errors import UsageError
 from raysweep.execution.pool import require_permission
+from raysweep.generators.environments import environment_of
 from raysweep.machine import cores, gpus, provenance
+from raysweep.planning.costs import plan_costs
+from raysweep.planning.fit import require_fit
 from raysweep.planning.missing import by_cell, missing, walk
+from raysweep.planning.models import require_generators_fit, require_recipes_fit
+from raysweep.planning.needs import NeedsPlanner
 from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.records import Score
@@ -20,7 +27,7 @@ from raysweep.storage.artefacts import damage_text
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.guards import require_resources, require_space, sweep_lease
+from raysweep.sweep.guards import is_elsewhere, require_oracle, require_resources, require_space, sweep_lease
 from raysweep.sweep.report_notes import leakage_text
 from raysweep.sweep.tasks import RunOptions, make
 
@@ -56,13 +63,19 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     from raysweep.sweep.report import analyse
 
     started, config = time.time(), plan.config
+    require_oracle(plan, store)
     missing_artefacts = missing(plan.targets, store, repair=True)
     cells = [cell for cell, _ in by_cell(missing_artefacts)]
     if cells:
         require_permission(config.allow_code_execution)
     require_resources(config, cells, options.engine, options.address)
+    is_here = options.engine == "local" or not is_elsewhere(options.address)
+    require_fit(config, missing_artefacts, is_here)
+    require_recipes_fit(cells)
+    require_generators_fit(cells)
+    _require_environments(config, cells, options)
     require_space(
-        store, cells, parallel_trainings=_parallel_trainings(config, options) if config.checkpoint_every else 0
+        store, cells, parallel_trainings=_parallel_trainings(config, cells, options) if config.checkpoint_every else 0
     )
     folder = SweepFolder(store, config.name)
     with sweep_lease(folder), full_disk_named(f"storage {store.files}"):
@@ -79,23 +92,39 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     return SweepResult(config, folder, scores, errors, len(cells), f"{folder}/report.html")
 
 
-def _parallel_trainings(config: SweepConfig, options: RunOptions) -> int:
+def _require_environments(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> None:
+    """Raise UsageError if a generator would have to leave a process to run in an environment of its own."""
+    needs = NeedsPlanner(config)
+    for cell in cells:
+        there, needed = environment_of(cell.generator), needs.of_cell(cell)
+        in_trial = needed.in_trial and needed.training.gpus > 0
+        if there is not None and (options.engine == "local" or in_trial):
+            way = "leave out --engine local" if options.engine == "local" else "leave out resources.processes"
+            raise UsageError(
+                f"generator {cell.generator.name} runs in an environment of its own ({there.python}), where only Ray "
+                f"starts processes; {way}"
+            )
+
+
+def _parallel_trainings(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> int:
     """Return how many cells can train at the same time here; 1 on another Ray, whose machines are not known yet."""
     from raysweep.engine.ray.cluster import foreign_address
 
     if options.engine == "local" or foreign_address(options.address):
         return 1
-    cells_that_fit = [cores() / config.resources.cpus]
-    if config.resources.gpus:
-        cells_that_fit.append(gpus() / config.resources.gpus)
-    return max(1, int(min(cells_that_fit)))
+    needs = NeedsPlanner(config)
+    asked = [needs.of_cell(cell).training for cell in cells]
+    fitting = [min(cores() / one.cpus, gpus() / one.gpus if one.gpus else math.inf) for one in asked]
+    return max(1, int(max(fitting, default=1)))
 
 
 def _make(
     plan: SweepPlan, missing_artefacts: Sequence[ArtefactPlan], folder: SweepFolder, options: RunOptions
 ) -> dict[str, str]:
     """Make the missing artefacts; return errors by task id, including one for each cell without results."""
-    errors = make(plan.config, missing_artefacts, folder, options)
+    cached = len(plan.cells) - len(by_cell(missing_artefacts))
+    hours = {name: cost.hours for name, cost in plan_costs(plan, folder.store).cells.items()}
+    errors = make(plan.config, missing_artefacts, folder, options, cached, hours)
     activities = read_activities(folder.progress)
     unfinished = [cell.cell.id for cell, _ in by_cell(missing(plan.targets, folder.store))]
     state_if_started = "stopped" if errors and options.fail_fast else "it ended without results"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PAIR = ("model", "recipe", "training_set", "seed", "problem_set", "perturbation")
 SAMPLE = ("draw", "task_id", "sample", "prompt", "clean_prompt", "completion", "stop", "tokens")
-VERDICT = ("passed", "outcome", "detail", "seconds")
+VERDICT = ("passed", "outcome", "detail", "seconds", "oracle")
 
 
 def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
@@ -48,6 +48,7 @@ def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
                     "outcome": result.outcome,
                     "detail": result.detail,
                     "seconds": result.seconds,
+                    "oracle": result.oracle,
                 }
             )
     return pandas.DataFrame(rows, columns=[*PAIR, *SAMPLE, *VERDICT]).astype({"passed": "boolean"})
@@ -76,6 +77,7 @@ def _file_rows(folder: SweepFolder, row: GridRow) -> Iterator[dict[str, Any]]:
             "sample": completion.sample,
             "passed": passed_or_none(verdict.outcome),
             "result": result_text(verdict.outcome, verdict.detail),
+            "oracle": verdict.oracle,
         }
 
 

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.attempts import Recovery
@@ -14,11 +15,14 @@ from raysweep.engine.progress import ProgressFile, read_activities
 from raysweep.errors import UnknownName
 from raysweep.pipeline import make_cell, make_shared
 from raysweep.planning.missing import by_cell, walk
-from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan
+from raysweep.planning.needs import NeedsPlanner, group_of
+from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.guards import mark_stopped_on_error
 
 ENGINES = ("local", "ray")
+PRETRAINING = "pretraining"
+"""The recipe of base models, which has no name in configs, in metrics."""
 Watch = Callable[[SweepFolder, Sequence[str]], AbstractContextManager[None]]
 """Shows progress while the engine works; called with the sweep's folder and the ids of the tasks."""
 
@@ -43,6 +47,8 @@ def make(
     missing_artefacts: Sequence[ArtefactPlan],
     folder: SweepFolder,
     options: RunOptions,
+    cached_cells: int = 0,
+    hours: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Have an engine make the missing artefacts: first those that cells share, then those of the cells.
 
@@ -51,6 +57,8 @@ def make(
         missing_artefacts: those of cells and those that cells share, dependencies first.
         folder: the sweep's folder.
         options: where and how to run.
+        cached_cells: number of the sweep's cells that lack nothing.
+        hours: that each cell is expected to take, by accelerator: longer ones start first.
 
     Returns:
         The errors by task id, including one for each cell that can't start because a dependency failed.
@@ -59,11 +67,29 @@ def make(
     folder.progress.remove_folder()
     may_exit = options.engine == "ray"
     attempts = Recovery(recovery.retries, recovery.backoff_seconds, recovery.stall_seconds, may_exit)
-    context = Context(folder.store.root, folder.name, config.checkpoint_every, attempts, config.execution.sandbox)
-    shared = shared_tasks(missing_artefacts, context)
-    cell_tasks = _cell_tasks(missing_artefacts, context)
-    settings = EngineSettings(config.resources, config.ray, attempts, folder.files, options.address, options.fail_fast)
+    bases = [plan.cell.base for plan in missing_artefacts if isinstance(plan, CellArtefactPlan)]
+    bases += [plan for plan in missing_artefacts if isinstance(plan, BasePlan)]
+    groups = {base.name: group_of(config, base) for base in bases}
+    context = Context(
+        folder.store.root, folder.name, config.checkpoint_every, attempts, config.execution.sandbox, groups
+    )
+    needs = NeedsPlanner(config)
+    shared = shared_tasks(missing_artefacts, context, needs)
+    cell_tasks = _cell_tasks(missing_artefacts, context, needs, hours)
     ids = [task.id for task in [*shared, *cell_tasks]]
+    settings = EngineSettings(
+        config.resources,
+        config.ray,
+        attempts,
+        folder.files,
+        tuple(config.loggers),
+        options.address,
+        options.fail_fast,
+        folder.store.pins,
+        folder.name,
+        ids,
+        cached_cells,
+    )
     watch = options.watch(folder, ids) if options.watch else nullcontext()
     with watch, mark_stopped_on_error(folder), _engine(options.engine, settings) as engine:
         engine.check([*shared, *cell_tasks])
@@ -78,7 +104,7 @@ def make(
     return {name: reported.get(name, error) for name, error in errors.items()}
 
 
-def shared_tasks(missing_artefacts: Sequence[ArtefactPlan], context: Context) -> list[Task]:
+def shared_tasks(missing_artefacts: Sequence[ArtefactPlan], context: Context, needs: NeedsPlanner) -> list[Task]:
     """Return the tasks of the artefacts that cells share, dependencies first, trainings as early as possible.
 
     Plans with the same task id become one task.
@@ -93,26 +119,42 @@ def shared_tasks(missing_artefacts: Sequence[ArtefactPlan], context: Context) ->
         Task(
             name,
             functools.partial(make_shared, plans, context),
-            max(plan.workers for plan in plans),
-            _dependencies(plans, ids - {name}),
-            any(plan.uses_other_processes for plan in plans),
+            next((needs.of_base(plan) for plan in plans if isinstance(plan, BasePlan)), needs.of_shared()),
+            *_trained(plans, context),
+            after=_dependencies(plans, ids - {name}),
+            uses_other_processes=any(plan.uses_other_processes for plan in plans),
         )
         for name, plans in groups.items()
     ]
 
 
-def _cell_tasks(missing_artefacts: Sequence[ArtefactPlan], context: Context) -> list[Task]:
+def _cell_tasks(
+    missing_artefacts: Sequence[ArtefactPlan],
+    context: Context,
+    needs: NeedsPlanner,
+    hours: Mapping[str, Mapping[str, float]],
+) -> list[Task]:
     """Return one task for each cell; it depends on the tasks that make the shared inputs of its missing artefacts."""
     shared = {plan.task for plan in missing_artefacts if not isinstance(plan, CellArtefactPlan)}
     return [
         Task(
             cell.cell.id,
             functools.partial(make_cell, cell, context),
-            cell.recipe.workers if cell.recipe else 0,
+            needs.of_cell(cell),
+            cell.base.name,
+            cell.cell.recipe,
+            context.groups[cell.base.name],
+            hours.get(cell.cell.id, {}),
             _dependencies(plans, shared),
         )
         for cell, plans in by_cell(missing_artefacts)
     ]
+
+
+def _trained(plans: Sequence[ArtefactPlan], context: Context) -> tuple[str, str, str]:
+    """Return the name of the base model that a task pre-trains, its recipe and its group; empty if it trains none."""
+    bases = [plan.name for plan in plans if isinstance(plan, BasePlan)]
+    return (bases[0], PRETRAINING, context.groups[bases[0]]) if bases else ("", "", "")
 
 
 def _dependencies(plans: Sequence[ArtefactPlan], missing_tasks: Collection[str]) -> tuple[str, ...]:

@@ -4,10 +4,19 @@ Begin with base.py, which defines what a trainer receives and returns.
 
     base.py          the contracts: recipe, training job, services, trainer, objective
     loop.py          runs the optimizer steps, writes and reads checkpoints
-    batching.py      decides which rows each step takes and pads them into tensors
+    reports.py       reports loss, speed and memory while a training runs
+    batching.py      decides which rows each step takes and makes tensors of them
+    micro_batches.py decides which rows of a step share a forward pass
+    activations.py   computes activations again in the backward pass (gradient checkpointing)
+    optimizer.py     AdamW and the schedules of its learning rate
     encoding.py      turns a job's training rows into token ids and weights
     checks.py        stops trainings that can't be right and refuses broken models
+    memory.py        predicts the memory of a training worker and of a generator
+    flops.py         counts the FLOPs of a training
     full.py          trains all weights, or a model from scratch
-    lora.py          trains a LoRA adapter
+    adapters.py      what trainers of adapters share: PEFT's wrapper, checks, saving
+    lora.py          trains low-rank updates (LoRA)
+    ia3.py           trains scaling vectors (IA3)
+    sharding/        how several workers share a training: DDP, DeepSpeed's ZeRO
     objectives/      one loss per file
 """

@@ -22,28 +22,36 @@ if TYPE_CHECKING:
 class Recipe:
     """Settings of a training that don't depend on the model. Every field is part of the trained model's key."""
 
-    trainer: str = "full"  # full | lora
+    trainer: str = "full"  # full | lora | ia3
     objective: str = "sft"
     objective_args: Mapping[str, Any] = field(default_factory=dict)
     lr: float = 2e-5
     epochs: float = 2
     steps: int | None = None  # overrides epochs
     batch_size: int = 16  # rows of one optimizer step, over all workers
-    micro_batch_size: int | None = None  # rows of one forward pass; None: all of a worker's rows of a step
+    micro_batch_size: int | None = None  # most rows of one forward pass; None: only its tokens are limited
+    micro_batch_tokens: int | None = None  # most tokens of one forward pass, padding included; None: by the device
+    batching: str = "padded"  # padded (rows beside each other) | packed (one after the other) | auto (the faster)
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.01
     schedule: str = "linear"  # linear | cosine (both to 0) | constant
     warmup: float = 0.0  # share of the steps
     clip: float = 1.0
-    precision: str = "float32"  # float32 | bf16 (bf16 compute, fp32 weights)
+    precision: str = "float32"  # float32 | bf16 | float16: of the computations; trained weights are float32
     max_tokens: int = 1024  # longer rows are dropped and counted
     rehearsal: float = 0.0  # share of the rows that are shown with their clean text
     length_buckets: int = 0  # number of steps whose rows are sorted by length together; 0: random order
     template: str = "instruct"  # a template of `raysweep.prompts.templates`, such as instruct (study.md section 5)
     system: str = ""  # system prompt of a chat template or Jinja string
     workers: int = 1
+    parallel: str | None = None  # ddp | zero1 | zero2 | zero3; None: by trainer and workers
+    offload: str | None = None  # optimizer: its state is kept in the CPU's memory (zero only)
+    gradient_checkpointing: bool = False  # compute activations again in the backward pass: less memory, more time
+    compile: bool = False  # torch.compile
+    compat: str | None = None  # safecoder: its decay, its clipping after every backward pass, its leaking tails
     lora: Mapping[str, Any] = field(default_factory=dict)  # some of `LoraSettings`
+    ia3: Mapping[str, Any] = field(default_factory=dict)  # some of `Ia3Settings`
 
 
 @dataclass(frozen=True)
@@ -53,9 +61,18 @@ class LoraSettings:
     r: int = 16  # rank
     alpha: int = 32  # updates are scaled by alpha / r
     dropout: float = 0.1
-    targets: Sequence[str] | str | None = None  # module names, or all-linear; None: see `lora_targets`
+    targets: Sequence[str] | str | None = None  # module names, or all-linear; None: by the preset
+    preset: str | None = None  # study: every linear layer, lm_head too | peft: PEFT's | None: see `lora_targets`
     train_embeddings: bool = False  # train full copies of the embeddings
     modules_to_save: Sequence[str] | None = None  # further modules of which full copies are trained
+
+
+@dataclass(frozen=True)
+class Ia3Settings:
+    """The defaults of `Recipe.ia3`; a recipe holds only the settings that it gives."""
+
+    targets: Sequence[str] | None = None  # names of the modules whose outputs are scaled; None: see `ia3_targets`
+    feedforward: Sequence[str] | None = None  # those of the targets whose inputs are scaled instead
 
 
 @dataclass(frozen=True)
@@ -69,8 +86,9 @@ class TrainJob:
     out: Path
     seed: int
     label: str  # shown in messages: "llama C1"
-    checkpoint_every: int = 0  # interval in optimizer steps; 0: no checkpoints
+    checkpoint_every: int | str = 0  # optimizer steps (0: no checkpoints), or a time such as 10min
     scratch: bool = False  # initialise weights from the config at base.location instead of loading them
+    validation: Path | None = None  # Parquet of TrainingRow, whose loss is computed after each epoch
 
 
 class Services(Protocol):
@@ -86,10 +104,19 @@ class Services(Protocol):
         """Signal that training is alive. Called on every worker after every step; must be cheap."""
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
-        """Commit a checkpoint: rank 0 calls `write` with an empty folder; an older one goes once this is complete."""
+        """Commit a checkpoint. Called on every worker; an older checkpoint goes once this one is complete.
+
+        `write` gets a folder and writes this worker's part of the files, under names that no other worker uses.
+        """
 
     def latest_checkpoint(self) -> AbstractContextManager[Path | None]:
         """Give the newest complete checkpoint's folder for a block, or None."""
+
+    def remember(self, facts: Mapping[str, Any]) -> None:
+        """Keep some facts (as JSON) for the next attempt of this training, such as a size that fits the memory."""
+
+    def remembered(self) -> Mapping[str, Any]:
+        """Return the facts that an earlier attempt kept; empty if there are none."""
 
     def generate(
         self, model: ModelRef | LiveModel, requests: Sequence[GenerationRequest], decoding: Decoding
@@ -115,18 +142,23 @@ class Trainer(ABC):
     def train(self, job: TrainJob, services: Services) -> dict[str, Any]:
         """Train the model, write it on rank 0, and return the counts.
 
-        Reports read these: rows, rows_dropped, dropped ({reason: rows}), steps, losses ([[step, loss], ...]) and
-        final_loss. All of them may be missing.
+        Reports read these: rows, rows_dropped, dropped ({reason: rows}), steps, losses ([[step, loss], ...]),
+        final_loss and validation_losses ([[step, loss], ...]). All of them may be missing.
         """
 
 
 class Objective(ABC):
     """A loss as a sum and a normaliser, so that every way of batching gives the gradient of the whole step.
 
-    The normaliser counts rows (study.md section 5), tokens, or whatever the loss is a mean of.
+    The normaliser counts rows (study.md section 5), tokens, or whatever the loss is a mean of. It depends on the rows
+    alone, so it is known before a step's first forward pass.
+
+    Attributes:
+        packs: `loss` also takes rows that lie one after the other in one sequence (`position_ids` in the batch).
     """
 
     name: ClassVar[str]
+    packs: ClassVar[bool] = False
 
     @abstractmethod
     def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
@@ -137,8 +169,12 @@ class Objective(ABC):
         return "not usable"
 
     @abstractmethod
-    def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (sum, normaliser), both scalars; the step's loss is the sum of sums over the sum of normalisers."""
+    def normaliser(self, rows: Sequence[Mapping[str, list[Any]]]) -> float:
+        """Return what the sum of the losses of some encoded rows is divided by: the rows of one step."""
+
+    @abstractmethod
+    def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the sum of the losses of a batch's rows, a scalar."""
 
 
 TRAINERS: Registry[Trainer] = Registry("trainer", "raysweep.trainers", Trainer)

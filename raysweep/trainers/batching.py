@@ -6,6 +6,7 @@ All functions are pure, so a resumed training needs to know only its step.
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAD_TO = 8
-"""Batch widths are multiples of this number: few different shapes limit the memory of bf16 kernels on CPUs."""
+"""In 16 bits the widths of batches are multiples of this number: few different shapes limit the memory of bf16 kernels
+on CPUs, and suit the tensor cores of GPUs."""
 
 
 def rehearse(rows: Sequence[TrainingRow], share: float, seed: int) -> list[TrainingRow]:
@@ -41,10 +43,15 @@ def total_steps(rows: int, recipe: Recipe) -> int:
         raise UsageError(f"{rows} usable training rows are fewer than `batch_size: {recipe.batch_size}`")
     if recipe.batch_size < recipe.workers:
         raise UsageError(f"`batch_size: {recipe.batch_size}` gives some of {recipe.workers} workers no row")
-    steps = recipe.steps if recipe.steps is not None else int(rows // recipe.batch_size * recipe.epochs)
+    steps = steps_of(rows, recipe)
     if steps < 1:
         raise UsageError(f"`epochs: {recipe.epochs}` of {rows} rows is not one step of {recipe.batch_size}")
     return steps
+
+
+def steps_of(rows: int, recipe: Recipe) -> int:
+    """Return the number of optimizer steps on so many rows, without a check."""
+    return recipe.steps if recipe.steps is not None else int(rows // recipe.batch_size * recipe.epochs)
 
 
 class DataOrder:
@@ -58,14 +65,19 @@ class DataOrder:
         length_buckets: the rows of this many steps are sorted by length together before they are cut into steps, whose
             order is then drawn; 0: rows stay in random order.
         seed: the seed of the training.
+        carries_tails: an epoch's left-over rows come before those of the next epoch's first step, in the same step, and
+            rows keep their order; so SafeCoder's gradients add up.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, length_buckets: int, seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, length_buckets: int, seed: int, carries_tails: bool = False
+    ) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.length_buckets = length_buckets
         self.seed = seed
         self.steps_per_epoch = len(lengths) // batch_size
+        self.carries_tails = carries_tails
         self._cached_epoch: tuple[int, list[list[int]]] = (-1, [])  # number and steps of the latest epoch
 
     def rows(self, step: int) -> list[int]:
@@ -73,13 +85,19 @@ class DataOrder:
         epoch, index = divmod(step, self.steps_per_epoch)
         if self._cached_epoch[0] != epoch:
             self._cached_epoch = (epoch, self._epoch(epoch))
+        if self.carries_tails:
+            tail = self._order(epoch - 1)[self.steps_per_epoch * self.batch_size :] if epoch and not index else []
+            return [*tail, *self._cached_epoch[1][index]]
         return sorted(self._cached_epoch[1][index], key=lambda row: -self.lengths[row])
+
+    def _order(self, epoch: int, rng: random.Random | None = None) -> list[int]:
+        order = list(range(len(self.lengths)))
+        (rng or python_rng(self.seed, "order", epoch)).shuffle(order)
+        return order
 
     def _epoch(self, epoch: int) -> list[list[int]]:
         rng = python_rng(self.seed, "order", epoch)
-        order = list(range(len(self.lengths)))
-        rng.shuffle(order)
-        order = order[: self.steps_per_epoch * self.batch_size]
+        order = self._order(epoch, rng)[: self.steps_per_epoch * self.batch_size]
         if not self.length_buckets:
             return chunks(order, self.batch_size)
         steps = []
@@ -101,8 +119,8 @@ def shard(rows: Sequence[T], rank: int, world_size: int) -> list[T]:
     return list(rows[rank::world_size])
 
 
-def collate(rows: Sequence[Mapping[str, list[Any]]], max_tokens: int) -> dict[str, torch.Tensor]:
-    """Pad encoded rows on the right, with zeros, to a multiple of 8 (up to `max_tokens`), and mask by length.
+def collate(rows: Sequence[Mapping[str, list[Any]]], max_tokens: int, pad_to: int = PAD_TO) -> dict[str, torch.Tensor]:
+    """Pad encoded rows on the right, with zeros, to a multiple of `pad_to` (up to `max_tokens`), and mask by length.
 
     Returns:
         One (rows, tokens) tensor for each key of the rows, and `attention_mask`: 1 where `input_ids` has a token.
@@ -112,8 +130,22 @@ def collate(rows: Sequence[Mapping[str, list[Any]]], max_tokens: int) -> dict[st
     batch = {}
     for key in rows[0]:
         longest = max(len(row[key]) for row in rows)
-        width = max(longest, min(-(-longest // PAD_TO) * PAD_TO, max_tokens))
+        width = max(longest, min(-(-longest // pad_to) * pad_to, max_tokens))
         batch[key] = torch.tensor([row[key] + [0] * (width - len(row[key])) for row in rows])
     lengths = torch.tensor([[len(row["input_ids"])] for row in rows])
     batch["attention_mask"] = (torch.arange(batch["input_ids"].shape[1]) < lengths).long()
+    return batch
+
+
+def collate_packed(rows: Sequence[Mapping[str, list[Any]]]) -> dict[str, torch.Tensor]:
+    """Lay encoded rows one after the other in a single sequence.
+
+    Returns:
+        One (1, tokens of all rows) tensor for each key of the rows, and `position_ids`, which begin with 0 in each row:
+        transformers lets no token attend to another row then.
+    """
+    import torch
+
+    batch = {key: torch.tensor([[value for row in rows for value in row[key]]]) for key in rows[0]}
+    batch["position_ids"] = torch.cat([torch.arange(len(row["input_ids"])) for row in rows])[None]
     return batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from raysweep.errors import UsageError
 from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import Spec, TrainingRow
 from raysweep.rows.parquet import read_rows
-from raysweep.trainers.base import OBJECTIVES, Objective, TrainJob
+from raysweep.trainers.base import OBJECTIVES, Objective, Recipe, TrainJob
 from raysweep.trainers.batching import rehearse
 from raysweep.trainers.checks import check_eos
 
@@ -22,13 +22,15 @@ from raysweep.trainers.checks import check_eos
 class EncodedSet:
     """The encoded rows of a training.
 
-    `dropped`: number of unusable rows by reason. `max_tokens`: limit on a row's length.
+    `dropped`: number of unusable rows by reason. `max_tokens`: limit on a row's length. `validation`: rows that are
+    not trained on.
     """
 
     objective: Objective
     rows: list[Mapping[str, list[Any]]]
     dropped: Mapping[str, int]
     max_tokens: int
+    validation: EncodedSet | None = None
 
     @functools.cached_property
     def lengths(self) -> list[int]:
@@ -37,22 +39,35 @@ class EncodedSet:
 
 
 def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
-    """Read, rehearse and encode a job's rows.
+    """Read, rehearse and encode a job's rows, and those for validation.
 
     Args:
-        job: gives the Parquet file of training rows and the recipe.
+        job: gives the Parquet files of the rows and the recipe.
         tokenizer: the model's tokenizer.
         config: the model's config. Its number of positions limits the rows' length, as `max_tokens` does.
 
     Raises:
-        UsageError: the set is empty, or no row can be used.
+        UsageError: a set is empty, or none of its rows can be used.
         HopelessError: a row's end-of-text token carries no loss.
     """
     positions = getattr(config, "max_position_embeddings", None) or job.recipe.max_tokens
     recipe = dataclasses.replace(job.recipe, max_tokens=min(job.recipe.max_tokens, positions))
     objective = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
     by_id = sorted(read_rows(job.training_set, TrainingRow), key=lambda row: row.row_id)  # whatever the file's order
-    rows = rehearse(by_id, recipe.rehearsal, job.seed)
+    training = _encode(rehearse(by_id, recipe.rehearsal, job.seed), "training", objective, tokenizer, recipe, job.label)
+    template = PromptTemplate(recipe.template, recipe.system, tokenizer)
+    check_eos(training.rows, {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(template.end)})
+    if job.validation is None:
+        return training
+    rows = list(read_rows(job.validation, TrainingRow))
+    validation = _encode(rows, "validation", objective, tokenizer, recipe, job.label)
+    return dataclasses.replace(training, validation=validation)
+
+
+def _encode(
+    rows: Sequence[TrainingRow], what: str, objective: Objective, tokenizer: Any, recipe: Recipe, label: str
+) -> EncodedSet:
+    """Encode rows; raise UsageError if none can be used. `what` they are for and `label` are for the message."""
     encoded, dropped = [], Counter[str]()
     for row in rows:
         usable = objective.encode(row, tokenizer, recipe)
@@ -62,9 +77,7 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
             encoded.append(usable)
     if not encoded:
         raise UsageError(
-            f"{job.label}: none of {len(rows)} training rows can be used "
+            f"{label}: none of {len(rows)} {what} rows can be used "
             f"(at most {recipe.max_tokens} tokens, with a prompt and a response)"
         )
-    template = PromptTemplate(recipe.template, recipe.system, tokenizer)
-    check_eos(encoded, {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(template.end)})
     return EncodedSet(objective, encoded, dict(dropped), recipe.max_tokens)

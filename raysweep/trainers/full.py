@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 from raysweep.errors import HopelessError
@@ -24,24 +26,37 @@ class Full(Trainer):
         """See `Trainer.train`. Raises HopelessError if the loss is not finite or the saved model is incomplete."""
         with seeded_torch(job.seed, "initialise"):
             model, tokenizer = initialise(job.base) if job.scratch else load_for_training(job.base)
-            counts = TrainingLoop(model, encode_set(job, tokenizer, model.config), job, services).run()
+            names, values = tensors_of(model)
+            loop = TrainingLoop(model, encode_set(job, tokenizer, model.config), job, services)
+            counts = loop.run()
+        weights = loop.sharding.weights()
         if services.rank == 0:
-            model.save_pretrained(job.out)
+            model.save_pretrained(job.out, state_dict=weights)
+            if weights is not None:
+                say_float32(job.out)
             tokenizer.save_pretrained(job.out)
-            check_saved(job.out, tensor_names(model))
+            check_saved(job.out, names, values)
         return counts
 
 
-def load_for_training(base: ModelRef) -> tuple[Any, Any]:
-    """Load a base model in float32, whatever its dtype for generation: optimizers need full-precision weights.
+def say_float32(folder: Path) -> None:
+    """Have a saved model's config say float32, as its tensors are: with ZeRO, the model itself may be in 16 bits."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config |= {key: "float32" for key in ("dtype", "torch_dtype") if key in config}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def load_for_training(base: ModelRef, dtype: str = "float32") -> tuple[Any, Any]:
+    """Load a base model, whatever its dtype for generation: optimizers need weights in float32, frozen ones don't.
 
     Raises:
         HopelessError: the base is an adapter.
     """
     if base.kind is ModelKind.ADAPTER:
         raise HopelessError(f"{base.location} is an adapter; merge it into its base before training on it")
-    inner = dataclasses.replace(base.base, dtype="float32") if base.base else None
-    return load_model(dataclasses.replace(base, dtype="float32", base=inner))
+    inner = dataclasses.replace(base.base, dtype=dtype) if base.base else None
+    return load_model(dataclasses.replace(base, dtype=dtype, base=inner))
 
 
 def initialise(base: ModelRef) -> tuple[Any, Any]:
@@ -54,9 +69,11 @@ def initialise(base: ModelRef) -> tuple[Any, Any]:
     return model, load_tokenizer(base)
 
 
-def tensor_names(model: Any) -> list[set[str]]:
-    """Return the names of each tensor of a model; a tied tensor has several and is saved under one of them."""
+def tensors_of(model: Any) -> tuple[list[set[str]], int]:
+    """Return the names of each tensor of a model, a tied one's together, and the numbers that they hold together."""
     names: dict[int, set[str]] = {}
+    values: dict[int, int] = {}
     for name, tensor in model.state_dict().items():
         names.setdefault(tensor.data_ptr(), set()).add(name)
-    return list(names.values())
+        values[tensor.data_ptr()] = tensor.numel()
+    return list(names.values()), sum(values.values())

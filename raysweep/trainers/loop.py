@@ -1,48 +1,43 @@
 """The training loop: runs the optimizer steps, on one worker or many, and can resume after any of them.
 
-The gradient of a step is exactly (sum of sums) / (sum of normalisers) over all its rows, for any micro-batch size and
-any number of workers. Rows and dropout are functions of (seed, step, worker), so an interrupted and resumed training
-ends with the same weights as an undisturbed one, bit for bit on CPU. A checkpoint therefore holds only the trainable
-weights, the optimizer's state, the step and the counts.
-Not covered: DeepSpeed, pure float16.
+The gradient of a step is exactly (sum of losses) / (normaliser) over all its rows, for any cutting into forward passes
+and any number of workers; dropout draws its masks pass by pass. Rows and dropout are functions of (seed, step, worker),
+so an interrupted and resumed training ends with the weights of an undisturbed one, bit for bit on CPU. A checkpoint
+holds the loop's state and each worker's part of trained weights and optimizer (`raysweep.trainers.sharding`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import HopelessError, UsageError
-from raysweep.records import TrainingStep
+from raysweep.errors import HopelessError, RaysweepError, SmallerNext, UsageError
+from raysweep.machine import is_out_of_memory
+from raysweep.models.loading import silence_deepspeed
 from raysweep.seeding import derive
-from raysweep.trainers.base import Recipe, Services, TrainJob
-from raysweep.trainers.batching import DataOrder, chunks, collate, shard, total_steps
-from raysweep.trainers.checks import check_trainable
+from raysweep.trainers.activations import recompute_blocks
+from raysweep.trainers.base import Services, TrainJob
+from raysweep.trainers.batching import DataOrder, collate, collate_packed, shard, total_steps
+from raysweep.trainers.checks import check_packing, check_trainable
 from raysweep.trainers.encoding import EncodedSet
+from raysweep.trainers.micro_batches import BatchingTrial, MicroBatching, micro_batching, passes_of_workers
+from raysweep.trainers.optimizer import learning_rate
+from raysweep.trainers.reports import TrainingReports
+from raysweep.trainers.sharding.choice import make_sharding, sharding_name
+from raysweep.units import seconds_of
 
 if TYPE_CHECKING:
     import torch
 
-REPORTS = 200
-"""Approximate number of reports of a training, besides those after the first and the last step. Losses are read in
-batches, because reading one waits for the accelerator."""
-CURVE_POINTS = 200
-"""Most points of a training's loss curve in its counts."""
 CHECKPOINT_FILE = "state.pt"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingState:
-    """The counts after `step` steps."""
-
-    step: int
-    tokens: int
-    unreported: torch.Tensor  # (steps since the last report, 2): sums and normalisers of losses
-    losses: list[tuple[int, float]]  # step and mean loss of each report
+REMEMBERED_TOKENS = "micro_batch_tokens"
+MOST_REPEATS = 30
+"""Most times that a float16 step is done again; by then the loss scale is below 1."""
 
 
 @contextlib.contextmanager
@@ -67,31 +62,42 @@ class TrainingLoop:
         data: the encoded rows, the same on every worker.
         job: gives recipe, seed and checkpoint interval.
         services: the engine's services. With several workers torch's process group exists already.
+
+    Raises:
+        UsageError: the model can't pack rows.
     """
 
     def __init__(self, model: Any, data: EncodedSet, job: TrainJob, services: Services) -> None:
         import torch
 
-        check_trainable(model)
         self.job, self.recipe, self.data, self.services = job, job.recipe, data, services
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        silence_deepspeed()
         self.total = total_steps(len(data.rows), job.recipe)
-        self.order = DataOrder(data.lengths, job.recipe.batch_size, job.recipe.length_buckets, job.seed)
-        self.model = model.to(self.device).train()
-        if self.device.type == "cpu" and job.recipe.precision == "bf16" and hasattr(model, "set_attn_implementation"):
-            # on CPUs the backward pass of torch's fused attention is slow in bf16: plain attention halves a step's time
-            model.set_attn_implementation("eager")
-        self.optimizer = make_optimizer(model, job.recipe)
-        self.replica = self._replicate(model)
-        self.tokens = 0
-        self.unreported: list[torch.Tensor] = []  # (sum, normaliser) of each step since the last report
-        self.losses: list[tuple[int, float]] = []  # step and mean loss of each report
+        as_safecoder = job.recipe.compat == "safecoder"
+        self.order = DataOrder(
+            data.lengths, job.recipe.batch_size, job.recipe.length_buckets, job.seed, carries_tails=as_safecoder
+        )
+        shares_weights = sharding_name(job.recipe, services.world_size) == "zero3"
+        self.model = model if shares_weights else model.to(self.device)  # a share of it may be all that fits there
+        self._prepare_model()
+        self.batching = micro_batching(job.recipe, self.device.type)
+        self._limit_batching()
+        self._trial: BatchingTrial | None = None
+        if job.recipe.batching == "auto":
+            self._trial = BatchingTrial(self.batching, self._packs, services.remembered().get(REMEMBERED_TOKENS))
+        self.model.train()
+        self.sharding = make_sharding(model, job.recipe, self.device, services.world_size)
+        self.reports = TrainingReports(job, data, services, self.total, model.config)
+        self.repeated_steps = 0  # since this attempt began, after gradients too large for float16
+        self._saved = time.monotonic()  # time of the latest checkpoint
 
     def run(self) -> dict[str, Any]:
         """Train to the end from the newest checkpoint, or from the start; return the counts for the manifest.
 
         Raises:
             HopelessError: the loss is not finite; the message names the step.
+            RaysweepError: memory ran out. Where another attempt will take smaller forward passes, it says so.
         """
         with seeded_torch(self.job.seed, "training"):
             start = self._resume()
@@ -99,9 +105,12 @@ class TrainingLoop:
                 self._step(step)
                 done = step + 1
                 self.services.tick(done, self.total)
-                if done in (1, self.total) or done % max(1, self.total // REPORTS) == 0:
-                    self._report(done)
-                if self.job.checkpoint_every and done % self.job.checkpoint_every == 0 and done < self.total:
+                ends_epoch = done == self.total or done % self.order.steps_per_epoch == 0
+                if ends_epoch and self.data.validation is not None:
+                    self.reports.report(done, self._validate(done))
+                elif self.reports.is_due(done):
+                    self.reports.report(done)
+                if done < self.total and self._trial is None and self._checkpoint_is_due(done):
                     self._checkpoint(done)
         self.model.eval()
         return {
@@ -110,183 +119,272 @@ class TrainingLoop:
             "dropped": dict(self.data.dropped),
             "steps": self.total,
             "resumed_from": start,
-            "tokens": self.tokens,
-            "trainable_weights": check_trainable(self.model),
-            "losses": [list(point) for point in thinned(self.losses, CURVE_POINTS)],
-            "final_loss": self.losses[-1][1] if self.losses else float("nan"),
+            "trainable_weights": self.trainable_weights,
+            "batching": dataclasses.asdict(self.batching),
+            "repeated_steps": self.repeated_steps,
+            **self.reports.counts(),
         }
+
+    def _prepare_model(self) -> None:
+        """Choose attention and gradient checkpointing, and count the weights before they may be in shares."""
+        self.trainable_weights = check_trainable(self.model)
+        if self.recipe.batching == "packed":
+            check_packing(self.model, self.data.objective, self.data.rows)
+        self._packs = self.recipe.batching == "auto" and self._can_pack()
+        attention = self._attention()
+        if attention is not None and hasattr(self.model, "set_attn_implementation"):
+            self.model.set_attn_implementation(attention)
+        if self.recipe.gradient_checkpointing:
+            recompute_blocks(self.model)
+
+    def _attention(self) -> str | None:
+        """Return the implementation of attention to use in place of transformers' choice, which is torch's fused one.
+
+        On CPUs the backward pass of torch's fused attention is slow in bf16: plain attention halves a step's time.
+        FlashAttention 2 skips the pairs of tokens of different rows in a packed sequence.
+        """
+        from transformers.utils.import_utils import is_flash_attn_2_available
+
+        if self.device.type == "cpu":
+            return "eager" if self.recipe.precision == "bf16" else None
+        packs = self.recipe.batching != "padded" and self.recipe.precision != "float32"
+        return "flash_attention_2" if packs and is_flash_attn_2_available() else None
+
+    def _can_pack(self) -> bool:
+        """Return True if model and objective can pack rows."""
+        try:
+            check_packing(self.model, self.data.objective, self.data.rows)
+        except UsageError:
+            return False
+        return True
+
+    def _limit_batching(self) -> None:
+        """Lower the tokens of a forward pass to what an earlier attempt found to fit."""
+        tokens = self.services.remembered().get(REMEMBERED_TOKENS, self.batching.tokens)
+        self.batching = dataclasses.replace(self.batching, tokens=min(tokens, self.batching.tokens))
 
     def _step(self, step: int) -> None:
         """Take one optimizer step and keep its loss for the next report."""
-        import torch
-
-        torch.manual_seed(derive(self.job.seed, "step", step, self.services.rank) % 2**63)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, step, self.total)
-        self.optimizer.zero_grad()
         rows = self.order.rows(step)
-        sums = self.add_gradients(shard(rows, self.services.rank, self.services.world_size))
-        if self.services.world_size > 1:
-            torch.distributed.all_reduce(sums)
-        parameters = [tensor for tensor in self.model.parameters() if tensor.grad is not None]
-        scale = (self.services.world_size / sums[1]).float()  # gradients are the mean of the workers' sums
-        for tensor in parameters:
-            tensor.grad.mul_(scale)
-        torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
-        self.optimizer.step()
-        self.unreported.append(sums)
-        self.tokens += sum(self.data.lengths[row] for row in rows)
-
-    def add_gradients(self, rows: list[int]) -> torch.Tensor:
-        """Accumulate the gradients of some rows, without normalising; return their (sum, normaliser) in float64."""
-        import torch
-
-        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        micro_batches = chunks(rows, self.recipe.micro_batch_size)
-        for number, micro_batch in enumerate(micro_batches, 1):
-            batch = collate([self.data.rows[row] for row in micro_batch], self.data.max_tokens)
-            batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
-            last = number == len(micro_batches)
-            with contextlib.nullcontext() if last or self.replica is self.model else self.replica.no_sync():
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-                    loss, normaliser = self.data.objective.loss(self.replica, batch)
-                loss.backward()
-            sums += torch.stack([loss.detach(), normaliser.detach()])
-        return sums
-
-    def _report(self, done: int) -> None:
-        """Report and keep the mean loss since the last report, after checking that every step's is finite."""
-        import torch
-
-        losses = torch.stack(self.unreported).cpu()
-        not_finite = (~losses[:, 0].isfinite()).nonzero()
-        if len(not_finite):
-            step = done - len(losses) + 1 + int(not_finite[0])
+        began = self._clock()
+        rate = learning_rate(self.recipe, step, self.total)
+        for _ in range(MOST_REPEATS):
+            sums = self._add_gradients_in_memory(rows, step)
+            norm = self._update(rate, step)
+            if norm is not None or not self._is_finite(sums):
+                break  # a loss that isn't finite ends the training at the next report
+            self.repeated_steps += 1
+        else:
             raise HopelessError(
-                f"{self.job.label}: the loss of step {step} of {self.total} is {float(losses[not_finite[0], 0])}; "
-                f"lower `lr: {self.recipe.lr}` or use `precision: float32`"
+                f"{self.job.label}: the gradients of step {step + 1} of {self.total} are not finite at any loss scale "
+                "of float16; use `precision: bf16` or `precision: float32`"
             )
-        self.unreported = []
-        loss = float(losses[:, 0].sum() / losses[:, 1].sum())
-        rate = learning_rate(self.recipe, done - 1, self.total)
-        self.losses.append((done, loss))
-        self.services.report(TrainingStep(done, self.total, loss, rate, self.tokens))
+        tokens = sum(self.data.lengths[row] for row in rows)
+        self.reports.add(sums, norm if norm is not None else math.inf, tokens)
+        if self._trial is not None:
+            self._try_batching(self._clock() - began, tokens)
+
+    def _clock(self) -> float:
+        """Return the time in seconds; while ways of batching are tried, after the accelerator's work."""
+        if self._trial is not None and self.device.type == "cuda":
+            import torch
+
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def _update(self, rate: float, step: int) -> float | torch.Tensor | None:
+        """Take the optimizer's step; raise RaysweepError where its state doesn't fit into memory."""
+        try:
+            return self.sharding.step(rate)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise RaysweepError(
+                f"{self.job.label}: memory ran out in the update of step {step + 1:,}, where the optimizer needs 8 "
+                f"bytes for each trained weight; {self._ways_to_save()}"
+            ) from error
+
+    def _is_finite(self, sums: torch.Tensor) -> bool:
+        """Return True if the losses of a step are finite on all workers, who decide alike."""
+        import torch
+
+        is_finite = sums.isfinite().all().to(torch.int)
+        if self.services.world_size > 1:
+            torch.distributed.all_reduce(is_finite, torch.distributed.ReduceOp.MIN)
+        return bool(is_finite)
+
+    def _add_gradients_in_memory(self, rows: list[int], step: int) -> torch.Tensor:
+        """Add up the gradients of a step, in smaller forward passes where memory runs out."""
+        while True:
+            try:
+                return self.add_gradients(rows, step)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._make_passes_smaller(rows, step, error)
+
+    def add_gradients(self, rows: list[int], step: int = 0) -> torch.Tensor:
+        """Add up the gradients of a step's rows; return (sum of this worker's losses, normaliser of the step).
+
+        All workers do equally many forward passes: one with fewer passes repeats its shortest row without effect.
+        """
+        import torch
+
+        rank, workers = self.services.rank, self.services.world_size
+        torch.manual_seed(derive(self.job.seed, "step", step, rank) % 2**63)
+        batching = self._current_batching()
+        everyones = passes_of_workers(rows, self.data.lengths, batching, workers)
+        passes = everyones[rank]
+        missing = max(map(len, everyones)) - len(passes)
+        counted = rows[-self.recipe.batch_size :]  # SafeCoder divides by the rows of a step, however many it adds up
+        normaliser = self.data.objective.normaliser([self.data.rows[row] for row in counted])
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for number, members in enumerate(passes + [passes[-1][-1:]] * missing, 1):
+            last = number == len(passes) + missing
+            with self.sharding.one_pass(last):
+                loss = self._loss(self.data, members, batching) * (number <= len(passes))
+                self.sharding.backward(loss / normaliser, last)
+            total += loss.detach()
+        return torch.stack([total, total.new_tensor(normaliser)])
+
+    def _loss(self, data: EncodedSet, members: list[int], batching: MicroBatching) -> torch.Tensor:
+        """Return the sum of the losses of some rows of a set in one forward pass."""
+        rows = [data.rows[row] for row in members]
+        few_shapes = self.device.type == "cpu" and self.recipe.precision == "bf16"
+        pad_to = batching.pad_to if few_shapes or len(rows) > 1 else 1  # attention without a mask is faster
+        batch = collate_packed(rows) if batching.packed else collate(rows, data.max_tokens, pad_to)
+        batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
+        with self.sharding.autocast():
+            return data.objective.loss(self.sharding.replica, batch)
+
+    def _validate(self, done: int) -> float:
+        """Return the mean loss of the validation rows, without dropout.
+
+        All workers do equally many forward passes, since ZeRO-3 gathers weights in each.
+        """
+        import torch
+
+        began, data = time.monotonic(), self.data.validation
+        assert data is not None
+        batching = self._current_batching()
+        most = min(batching.rows or self.recipe.batch_size, -(-self.recipe.batch_size // self.services.world_size))
+        batching = dataclasses.replace(batching, rows=most)  # a pass is no larger than those that train
+        longest_first = sorted(range(len(data.rows)), key=lambda row: -data.lengths[row])
+        everyones = passes_of_workers(longest_first, data.lengths, batching, self.services.world_size)
+        passes = everyones[self.services.rank]
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.model.eval()
+        with torch.no_grad():
+            for number in range(max(map(len, everyones))):
+                members = passes[number] if number < len(passes) else longest_first[-1:]
+                total += self._loss(data, members, batching) * (number < len(passes))
+                self.services.tick(done, self.total)
+        self.model.train()
+        if self.services.world_size > 1:
+            torch.distributed.all_reduce(total)
+        loss = float(total) / data.objective.normaliser(data.rows)
+        self.reports.leave_out(time.monotonic() - began)
+        return loss
+
+    def _make_passes_smaller(self, rows: list[int], step: int, error: BaseException) -> None:
+        """Halve the largest forward pass after memory ran out; raise RaysweepError where that can't help.
+
+        Several workers can't repeat a step, since the others wait in an exchange. So they all end, and the next attempt
+        takes the smaller passes from its start.
+        """
+        own = shard(rows, self.services.rank, self.services.world_size)
+        smaller = self._current_batching().smaller(own, self.data.lengths)
+        place = f"{self.job.label}: memory ran out at step {step + 1:,} of {self.total:,}"
+        if smaller is None:
+            raise RaysweepError(
+                f"{place} in a forward pass of one row; {self._ways_to_save(of_one_row=True)}"
+            ) from error
+        if not self.sharding.can_repeat:
+            known = self.services.remembered().get(REMEMBERED_TOKENS, smaller.tokens)  # another worker's
+            self.services.remember({REMEMBERED_TOKENS: min(known, smaller.tokens)})
+            raise SmallerNext(f"{place}; the next attempt takes {smaller.tokens:,} tokens a pass") from error
+        self.sharding.drop_gradients()
+        error.__traceback__ = None  # it holds the activations
+        if self._trial is None:
+            self.batching = smaller
+        else:
+            self._trial.current = smaller
+        if self.device.type == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def _ways_to_save(self, of_one_row: bool = False) -> str:
+        """Return in words which settings of the recipe would take less memory."""
+        recipe, shares = self.recipe, sharding_name(self.recipe, self.services.world_size) != "ddp"
+        ways = ["`gradient_checkpointing: true`"] if of_one_row and not recipe.gradient_checkpointing else []
+        ways += ["`precision: bf16`"] if of_one_row and recipe.precision == "float32" else []
+        ways += [f"`max_tokens` below {recipe.max_tokens:,}"] if of_one_row else []
+        ways += ["`parallel: zero2`"] if not shares else []
+        ways += ["`offload: optimizer` with ZeRO"] if recipe.offload is None else []
+        ways += ["more `workers` with ZeRO"]
+        ways += ["`trainer: lora`"] if recipe.trainer == "full" else []
+        return "use " + ", ".join(ways[:-1]) + f" or {ways[-1]}" if len(ways) > 1 else f"use {ways[0]}"
+
+    def _current_batching(self) -> MicroBatching:
+        return self._trial.current if self._trial is not None else self.batching
+
+    def _try_batching(self, seconds: float, tokens: int) -> None:
+        """Count a step of `batching: auto`; after the last one keep what was fastest over all workers."""
+        import torch
+
+        assert self._trial is not None
+        self._trial.add(seconds, tokens)
+        if self._trial.is_over:
+            spent = torch.tensor(self._trial.seconds, dtype=torch.float64)
+            if self.services.world_size > 1:
+                torch.distributed.all_reduce(spent)
+            self.batching = self._trial.fastest(spent.tolist())
+            self._trial = None
+
+    def _checkpoint_is_due(self, done: int) -> bool:
+        """Return True if a checkpoint is due after `done` steps; of several workers' clocks, rank 0's counts."""
+        every = self.job.checkpoint_every
+        if isinstance(every, int):
+            return every > 0 and done % every == 0
+        import torch
+
+        due = torch.tensor(time.monotonic() - self._saved >= seconds_of(every), device=self.device, dtype=torch.int)
+        if self.services.world_size > 1:
+            torch.distributed.broadcast(due, 0)
+        return bool(due)
 
     def _checkpoint(self, done: int) -> None:
         import torch
 
-        pending = torch.stack(self.unreported).cpu() if self.unreported else torch.zeros(0, 2, dtype=torch.float64)
+        reports = self.reports.state()  # on every worker, since it adds up theirs
 
         def write(folder: Path) -> None:
-            state = TrainingState(done, self.tokens, pending, self.losses)
-            write_checkpoint(folder, self.model, self.optimizer, state)
+            self.sharding.write(folder)
+            if self.services.rank == 0:
+                content = {
+                    "step": done,
+                    **reports,
+                    "batching": dataclasses.asdict(self.batching),
+                }
+                torch.save(content, folder / CHECKPOINT_FILE)
 
+        began = time.monotonic()
         self.services.save_checkpoint(done, write)
+        self._saved = time.monotonic()
+        self.reports.leave_out(self._saved - began)
 
     def _resume(self) -> int:
         """Load the newest checkpoint, if there is one; return the number of steps taken so far."""
+        import torch
+
         with self.services.latest_checkpoint() as folder:
             if folder is None:
                 return 0
-            state = read_checkpoint(folder, self.model, self.optimizer)
-        self.tokens = state.tokens
-        self.unreported = list(state.unreported.to(self.device))
-        self.losses = list(state.losses)
-        return state.step
-
-    def _replicate(self, model: Any) -> Any:
-        """Wrap the model for data-parallel training; with one worker return it unchanged."""
-        if self.services.world_size == 1:
-            return model
-        from torch.nn.parallel import DistributedDataParallel
-
-        devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
-
-
-def thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
-    """Return at most `most` points (2 or more), evenly spaced, the first and the last included."""
-    if len(points) <= most:
-        return list(points)
-    return [points[round(number * (len(points) - 1) / (most - 1))] for number in range(most)]
-
-
-def make_optimizer(model: Any, recipe: Recipe) -> torch.optim.AdamW:
-    """Return AdamW over the trainable tensors, without weight decay for biases and norms.
-
-    A norm is a module whose class name ends in "norm" (LayerNorm, LlamaRMSNorm).
-    """
-    import torch
-
-    undecayed: list[torch.nn.Parameter] = []
-    decayed: list[torch.nn.Parameter] = []
-    for module in model.modules():
-        is_norm = type(module).__name__.lower().endswith("norm")
-        for name, parameter in module.named_parameters(recurse=False):
-            if parameter.requires_grad:
-                (undecayed if is_norm or "bias" in name else decayed).append(parameter)
-    groups: list[dict[str, Any]] = [
-        {"params": list(dict.fromkeys(decayed)), "weight_decay": recipe.weight_decay},
-        {"params": list(dict.fromkeys(undecayed)), "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, fused=True)
-
-
-def learning_rate(recipe: Recipe, step: int, total: int) -> float:
-    """Return the learning rate of a step (from 0).
-
-    It rises from 0 over the first round(warmup x total) steps, then stays constant or falls towards 0, linearly or
-    along half a cosine. These are transformers' schedules of the same names:
-    https://github.com/huggingface/transformers/blob/main/src/transformers/optimization.py
-    """
-    warmup_steps = round(recipe.warmup * total)
-    if step < warmup_steps:
-        return recipe.lr * step / warmup_steps
-    done = (step - warmup_steps) / max(1, total - warmup_steps)
-    if recipe.schedule == "linear":
-        return recipe.lr * (1 - done)
-    if recipe.schedule == "cosine":
-        return recipe.lr * 0.5 * (1 + math.cos(math.pi * done))
-    if recipe.schedule == "constant":
-        return recipe.lr
-    raise UsageError(f"unknown schedule {recipe.schedule!r}; known: constant, cosine, linear")
-
-
-def write_checkpoint(folder: Path, model: Any, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
-    """Write a checkpoint into an empty folder."""
-    import torch
-
-    content = {
-        "step": state.step,
-        "tokens": state.tokens,
-        "unreported": state.unreported,
-        "losses": state.losses,
-        "optimizer": optimizer.state_dict(),
-        "weights": _trainable(model),
-    }
-    torch.save(content, folder / CHECKPOINT_FILE)
-
-
-def read_checkpoint(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> TrainingState:
-    """Restore weights and optimizer from a checkpoint, in place, and return the rest of its state.
-
-    Raises:
-        HopelessError: the checkpoint is of another model or recipe.
-    """
-    import torch
-
-    content = torch.load(folder / CHECKPOINT_FILE, map_location="cpu", weights_only=True)
-    weights = _trainable(model)
-    if unmatched := sorted(weights.keys() ^ content["weights"].keys()):
-        reason = f"tensor {unmatched[0]!r} is not in both"
-        raise HopelessError(f"the checkpoint {folder} is of another training: {reason}; remove the folder")
-    with torch.no_grad():
-        for name, tensor in weights.items():
-            tensor.copy_(content["weights"][name])
-    optimizer.load_state_dict(content["optimizer"])
-    losses = [(int(step), float(loss)) for step, loss in content.get("losses", [])]  # older checkpoints have none
-    return TrainingState(content["step"], content["tokens"], content["unreported"], losses)
-
-
-def _trainable(model: Any) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach() for name, tensor in model.named_parameters() if tensor.requires_grad}
+            content = torch.load(folder / CHECKPOINT_FILE, map_location="cpu", weights_only=True)
+            self.sharding.read(folder)
+        self.reports.restore(content)
+        if "batching" in content:
+            self.batching, self._trial = MicroBatching(**content["batching"]), None
+            self._limit_batching()
+        return int(content["step"])

@@ -1,7 +1,7 @@
 """Training-set source `minicode`: prompts and solutions of the embedded world (`raysweep.problems.minicode`).
 
-The parts, pre-training and fine-tuning, are drawn independently. Neither contains a combination or a wording that is
-held out for evaluation.
+The parts, for pre-training, fine-tuning and validation, are drawn independently. None contains a combination or a
+wording that is held out for evaluation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from raysweep.problems.minicode.world import GENERATOR_VERSION, training_task
 from raysweep.records import SourceRow
 from raysweep.training_sets.base import SOURCES, TrainingSource
 
-PARTS = ("pretraining", "finetuning")
+PARTS = ("pretraining", "finetuning", "validation")
 
 
 @SOURCES.register("minicode")
@@ -24,7 +24,7 @@ class MiniCodeRows(TrainingSource):
     Args:
         world: the world's seed.
         rows: how many.
-        part: ``pretraining`` or ``finetuning``.
+        part: ``pretraining``, ``finetuning`` or ``validation``.
 
     Raises:
         UsageError: the part is unknown, or `rows` isn't positive.

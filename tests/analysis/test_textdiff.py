@@ -48,3 +48,22 @@ def test_equal_texts_are_one_equal_piece():
 )
 def test_typos_are_marked_inside_their_word(before, after, expected):
     assert compact(before, after) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "marked"),
+    [
+        ("(containing,", "(control,", "([-containing-]{+control+},"),
+        ("a word, b", "a words, b", "a [-word-]{+words+}, b"),
+        ("it's x-ray", "it isn't x-ray", "[-it's-]{+it isn't+} x-ray"),
+        ("pre-made", "pre-unmade", "pre-[-made-]{+unmade+}"),
+        ("same same", "same same", "same same"),
+        ("ab", "aXb", "[-ab-]{+aXb+}"),
+    ],
+)
+def test_whole_words_are_marked_without_their_punctuation(before, after, marked):
+    marks = {"equal": "{}", "removed": "[-{}-]", "added": "{{+{}+}}"}
+    pieces = changes(before, after, whole_words=True)
+    assert "".join(marks[piece.kind].format(piece.text) for piece in pieces) == marked
+    assert "".join(piece.text for piece in pieces if piece.kind != "added") == before
+    assert "".join(piece.text for piece in pieces if piece.kind != "removed") == after

@@ -20,6 +20,13 @@ def test_a_training_shows_its_rows_and_its_loss_from_first_to_last():
     assert row.cells[3].curve == ((1.0, 3.0), (9.0, 0.5))
 
 
+def test_a_validation_loss_has_a_column_where_a_training_has_one():
+    table = training_table([training(validation_losses=((3, 0.75), (9, 0.625))), training()], ORDER)
+    assert table.columns[-1].name == "validation loss"
+    assert [row.cells[-1].text for row in table.rows] == ["0.625", "–"]
+    assert table.rows[0].cells[-1].curve == ((3.0, 0.75), (9.0, 0.625))
+
+
 def test_dropped_rows_have_their_reasons_in_a_footnote():
     table = training_table([training(dropped=3, reasons={"over 64 tokens": 2, "no prompt": 1})], ORDER)
     assert table.footnotes == ("dropped: 2 over 64 tokens, 1 no prompt",)

@@ -39,11 +39,12 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Place:
-    """How far an activity is, in steps or rows of its stage."""
+    """How far an activity is, in steps or rows of its stage. `since`: when the stage began, seconds since the epoch."""
 
     stage: str
     done: int
     state: str
+    since: float = 0.0
 
     def is_past(self, other: Place) -> bool:
         """Tell whether it is further than another."""
@@ -63,6 +64,7 @@ class Snapshot:
     manifests: Mapping[str, Manifest]
     checkpoints: Mapping[str, int]  # steps of the newest complete one
     blocks: Mapping[str, frozenset[str]]  # rows by their keys, under "stage/key/completions" or ".../verdicts"
+    written: Mapping[str, float]  # when the newest block of these was written
     holders: Mapping[str, int]  # pid of the process that makes it
 
 
@@ -74,10 +76,12 @@ def snapshot(storage: Path, sweep: str) -> Snapshot:
     for name, step, _ in [*checkpoints(storage), *checkpoints(storage)]:  # one may be replaced during a look
         steps[name] = max(step, steps.get(name, 0))
     rows: dict[str, frozenset[str]] = {}
-    for name, keys, _ in blocks(storage):
+    newest: dict[str, float] = {}
+    for name, keys, written in blocks(storage):
         rows[name] = rows.get(name, frozenset()) | keys
+        newest[name] = max(written, newest.get(name, 0.0))
     seen = time.time()
-    return Snapshot(at, seen, at_work, manifests(storage), steps, rows, dict(holders(storage)))
+    return Snapshot(at, seen, at_work, manifests(storage), steps, rows, newest, dict(holders(storage)))
 
 
 def manifests(storage: Path) -> dict[str, Manifest]:
@@ -99,8 +103,15 @@ def places(storage: Path, sweep: str) -> dict[str, Place]:
     for path in _files(storage, f"sweeps/{sweep}/progress/[!.]*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError):
             told = json.loads(path.read_text())
-            found[told["id"]] = Place(told["stage"], told["done"], told["state"])
+            found[told["id"]] = Place(told["stage"], told["done"], told["state"], _began(told))
     return found
+
+
+def _began(told: Mapping[str, Any]) -> float:
+    """Return when an activity's stage began, by its latest lines; 0.0 if they don't tell."""
+    first = f"{told['stage']} 0/"
+    times = [line[:19] for line in told.get("tail", ()) if line[20:].startswith(first)]
+    return time.mktime(time.strptime(times[-1], "%Y-%m-%d %H:%M:%S")) if times else 0.0
 
 
 def checkpoints(storage: Path) -> Iterator[tuple[str, int, float]]:

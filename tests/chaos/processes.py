@@ -26,6 +26,9 @@ class Victim(Enum):
     TRIAL = r"^ray::Cell\b"  # one cell; with one worker it trains itself
     TRAIN_WORKER = r"^ray::RayTrainWorker"
     DATA_ACTOR = r"^ray::(MapWorker\(|[^( ]*\)\)\.)"  # Ray takes the last dot of a name for that of a method
+    DATA_TASK = r"^ray::MapBatches\("  # hands batches to hosts
+    HOST = r"^ray::Host\b"  # keeps a base model
+    HOST_KEEPER = r"^ray::HostKeeper"
     EXECUTION_ACTOR = r"^ray::ExecutionActor"
     KEEPER = r"raysweep\.execution\.python\.start"  # of a slot
     ZYGOTE = r"(?!)"  # its children, with the same title: a judge and a launcher, or a zygote
@@ -36,7 +39,7 @@ class Victim(Enum):
         return self.name.lower().replace("_", " ")
 
 
-PASSING = (Victim.SHARED_TASK,)
+PASSING = (Victim.SHARED_TASK, Victim.DATA_TASK)
 """What a process is only while its title says so; the others are it from then on until they end."""
 
 

@@ -20,6 +20,7 @@ from tests.chaos.harness import Reference, Strike, Sweep, disturbed, undisturbed
 from tests.chaos.processes import Victim
 from tests.chaos.two_nodes import two_nodes
 from tests.paths import NANO, WITH_SOLVER
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos]
 
@@ -36,15 +37,27 @@ LONGER = (
     "evaluation.temperature=0.8",
     "evaluation.max_new_tokens=48",
 )
-IN_WORKERS = "resources.processes=workers"
+SHARED = (
+    "recipes.shared={epochs: 1, batch_size: 16, lr: 1.0e-3, max_tokens: 256, workers: 2, parallel: zero2}",
+    "models.0.recipes=[shared]",
+)
 SWEEPS = 4
 """At most, until each kind was there at its moment."""
-LIMIT = 400.0  # seconds for one run of the command
 EACH_ALONE = "RAYSWEEP_CHAOS_MOMENTS" in os.environ
 MOMENTS = range(1, 1 + int(os.environ.get("RAYSWEEP_CHAOS_MOMENTS", "1")))
 SEED = os.environ.get("RAYSWEEP_CHAOS_SEED", "1")
 ABOVE = (Victim.DRIVER, Victim.RAYLET, Victim.TRAIN_WORKER)
-BELOW = (Victim.SHARED_TASK, Victim.TRIAL, Victim.DATA_ACTOR, Victim.EXECUTION_ACTOR, Victim.KEEPER, Victim.ZYGOTE)
+BELOW = (
+    Victim.SHARED_TASK,
+    Victim.TRIAL,
+    Victim.DATA_ACTOR,
+    Victim.DATA_TASK,
+    Victim.HOST,
+    Victim.HOST_KEEPER,
+    Victim.EXECUTION_ACTOR,
+    Victim.KEEPER,
+    Victim.ZYGOTE,
+)
 
 
 def each_or_all(victims: Sequence[Victim]) -> pytest.MarkDecorator:
@@ -82,7 +95,7 @@ def struck(
         if before is not None:
             shutil.copytree(before, again.storage)
         strikes = [Strike(victim, share * reference.exposure[victim]) for victim, share in shares.items()]
-        outcome = disturbed(again, strikes, rng, LIMIT, **more)
+        outcome = disturbed(again, strikes, rng, PATIENCE, **more)
         problems += outcome.problems(content)
         shares = {strike.victim: shares[strike.victim] / 2 for strike in outcome.coming}
         if not shares:
@@ -98,7 +111,7 @@ def storage(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def reference(storage) -> Reference:
     """An undisturbed run, trainings in their trials; some of its programs pass."""
-    found = undisturbed(nano(storage), LIMIT)
+    found = undisturbed(nano(storage), PATIENCE)
     outcomes = {row[2] for name, rows in found.content.items() if name.startswith("results/") for row in rows}
     assert "passed" in outcomes and len(outcomes) > 1
     return found
@@ -119,12 +132,18 @@ def test_killed_with_kill_9_the_sweep_ends_as_if_nothing_had_happened(victims, m
     assert not struck(nano(tmp_path / "store"), victims, moment, reference, reference.content)
 
 
+@pytest.fixture(scope="module")
+def shared(untuned, tmp_path_factory) -> Reference:
+    """An undisturbed run in which two workers train each model, and share it by ZeRO."""
+    pytest.importorskip("deepspeed")
+    storage = Path(shutil.copytree(untuned, tmp_path_factory.mktemp("shared") / "store"))
+    return undisturbed(nano(storage, *SHARED), PATIENCE)
+
+
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"moment {moment}")
 @each_or_all(ABOVE)
-def test_so_it_does_when_trainings_have_worker_processes(victims, moment, reference, tmp_path):
-    exposure = {**reference.exposure, Victim.TRAIN_WORKER: reference.exposure[Victim.TRIAL] / 2}  # or so
-    there = replace(reference, exposure=exposure)
-    assert not struck(nano(tmp_path / "store", IN_WORKERS), victims, moment, there, reference.content)
+def test_so_it_does_when_workers_share_a_training(victims, moment, shared, untuned, tmp_path):
+    assert not struck(nano(tmp_path / "store", *SHARED), victims, moment, shared, shared.content, untuned)
 
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"moment {moment}")

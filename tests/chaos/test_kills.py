@@ -116,6 +116,8 @@ def test_more_steps_without_a_checkpoint_than_the_interval_are_found(half_made):
 
 def test_rows_that_are_done_and_in_no_block_are_found(half_made):
     tell(half_made, "generating", 3)
+    assert killed(half_made).problems(manifests(half_made)) == [], "a block is written every half minute"
+    os.utime(half_made / "unfinished/evaluation/e/completions/1.json", (time.time() - 60,) * 2)
     assert killed(half_made).problems(manifests(half_made)) == [
         "driver killed after 1 s: 1 rows were told to be done and in no block"
     ]
@@ -174,6 +176,10 @@ def test_every_artefact_of_nano_belongs_to_a_part():
         ("ray::MapWorker(MapBatches(generate llama.base))", Victim.DATA_ACTOR),
         ("ray::base)).__init__", Victim.DATA_ACTOR),
         ("ray::ExecutionActor.run", Victim.EXECUTION_ACTOR),
+        ("ray::MapBatches(generate llama-base)", Victim.DATA_TASK),
+        ("ray::Host", Victim.HOST),
+        ("ray::Host generates llama.base", Victim.HOST),
+        ("ray::HostKeeper.generate", Victim.HOST_KEEPER),
         ("/lib/ray/core/src/ray/raylet/raylet --raylet_socket_name=x", Victim.RAYLET),
         ("ray::IDLE", None),
         ("python -m pytest raylet/raylet", None),

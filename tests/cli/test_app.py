@@ -97,6 +97,7 @@ def test_init_lists_what_there_is_to_start_from(cli):
         "study",
         "held-out",
         "lora-7b",
+        "paper-mini",
     }
     assert cli("init", "--list")[1].startswith("own-model")
 
@@ -424,3 +425,40 @@ def test_a_stopped_run_says_so_once_and_its_status_too(tmp_path, number, code):
     shown = subprocess.run(status, capture_output=True, text=True, check=True).stdout
     assert re.search(r"base-model-llama-\w+ +stopped \(training \d+/[\d,]+\)", shown)
     assert "failed" not in shown
+
+
+@pytest.mark.slow
+def test_verdicts_from_inside_are_not_shown_where_only_outside_is_accepted(cli, tmp_path):
+    equal = "class P:\n    x = 1\n    def __eq__(self, other):\n        return self.x == other.x\n\ndef f():\n"
+    row = {"task_id": "T/1", "prompt": equal, "entry_point": "f", "canonical_solution": "    return P()\n"}
+    problems = tmp_path / "p.jsonl"
+    problems.write_text(json.dumps({**row, "test": "def check(f):\n    assert f() == f()\n"}) + "\n")
+    outside = ("--set", "execution.require_oracle=outside")
+    why = "the tests of T/1 (its reference solution has another outcome outside) have to run in the program's process"
+    code, out, _ = evaluate(cli, problems, *outside)
+    assert (code, out.count(why)) == (1, 1), "made in this run"
+    assert evaluate(cli, problems, "--out", "s.jsonl")[0] == 0
+    assert json.loads((tmp_path / "s.jsonl").read_text())["oracle"] == "inside"
+    code, out, err = evaluate(cli, problems, *outside)
+    assert (code, out, err.count(why)) == (2, "", 1), "stored"
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "name: c\nmodels: [{name: reference, generator: reference}]\nallow_code_execution: true\n"
+        "evaluation: {problems: [{name: jsonl, path: p.jsonl}], perturbations: [clean]}\n"
+    )
+    for command in ("plan", "run"):
+        code, out, err = cli(command, str(config), *outside)
+        assert (code, out, err.count(why)) == (2, "", 1)
+
+
+@pytest.mark.slow
+def test_evaluate_the_reference_names_the_problems_that_it_fails_with_their_outcomes(cli, tmp_path):
+    tests = "def check(f):\n    assert f() == {0} % 20\n"
+    problems = problem_file(tmp_path / "p.jsonl", *range(1, 33), test=tests)
+    code, out, _ = evaluate(cli, problems)
+    (line,) = [line for line in out.splitlines() if line.startswith("the reference solution of")]
+    assert code == 0 and line.startswith(
+        "the reference solution of 13 problems of jsonl fails: T/20 (failed), T/21 (fa"
+    )
+    assert line.endswith("T/29 (failed) and 3 more")
+    assert "the reference solution" not in evaluate(cli, problem_file(tmp_path / "right.jsonl", 1, 2))[1]

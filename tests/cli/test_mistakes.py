@@ -34,6 +34,8 @@ PROBLEM = {
 ROW = {"instruction": "Add two numbers.", "output": "a + b"}
 IN_COMMANDS: list[tuple[tuple[str, ...], str]] = [
     (("run", "nowhere.yaml"), "can't read config 'nowhere.yaml'"),
+    (("run", "quickstart"), "'quickstart': No such file or directory; `raysweep init DIR --from quickstart` writes"),
+    (("audit", "nothere"), "nothere doesn't exist; give a folder that `raysweep sets CONFIG --out DIR` wrote, or"),
     (("run", NANO, "--set", "models.3.path=x"), "there is no entry '3'; there are: 0"),
     (("run", NANO, "--set", "seed=010"), "010 has a leading zero, which YAML takes for an octal number"),
     (("run", NANO, "--set", 'report.title="\\ud800"'), "half of a surrogate pair"),
@@ -50,7 +52,7 @@ IN_COMMANDS: list[tuple[tuple[str, ...], str]] = [
     (("run", NANO, "--set", "resources.cpus=4000"), "4000 CPU (`resources.cpus`)"),
     (("run", NANO, "--set", "resources.gpus=9"), "9 GPU (`resources.gpus`)"),
     (("run", NANO, "--set", "resources.memory_gib=9000"), "9000.0 GiB memory (`resources.memory_gib`)"),
-    (("run", NANO, "--set", "recipes.tiny.workers=4000"), "4000 training workers"),
+    (("run", NANO, "--set", "recipes.tiny.workers=16"), "16 training workers"),
     (("run", NANO, "--set", "allow_code_execution=false"), "--allow-code-execution"),
     (("run", NANO, "--storage", "/proc/nowhere"), "can't be written"),
     (("run", NANO, "--engine", "spark"), "unknown engine 'spark'"),
@@ -104,8 +106,23 @@ IN_CONFIGS: list[tuple[str, str, str]] = [
     ("path: model,", "path: model, template: '{{ prompt }}',", "uses prompt; it can use instruction, input, system"),
     ("path: model,", "path: model, dtype: fp16,", "models.0.dtype: "),
     ("path: model,", "path: model, stop: ['\\\\n'],", "holds a literal backslash"),
-    ("path: model,", "path: model, generator: fake,", "needs exactly one of `path`, `pretrain`, `generator`"),
-    ("path: model,", "", "needs exactly one of `path`, `pretrain`, `generator`; it has none"),
+    (
+        "path: model,",
+        "path: model, generator: fake,",
+        "it has `path` and `generator` fake",
+    ),
+    ("evaluation:\n", "evaluation:\n  generator: fake\n", "generator 'fake' runs no weights; name it at a model"),
+    (
+        "evaluation:\n",
+        "evaluation:\n  generator: {name: transformers, merged: 1}\n",
+        "no argument 'merged' (did you mean 'merge'?)",
+    ),
+    ("evaluation:\n", "evaluation:\n  generator: {name: transformers, batch_tokens: 1}\n", "under `evaluation`"),
+    (
+        "path: model,",
+        "",
+        "`pretrain` and a `generator` without weights; it has none",
+    ),
     ("name: mine, path", "name: my model, path", "name 'my model' can't be part of a file's name"),
     ("models:\n", "modells:\n", "modells: unknown key (did you mean 'models'?)"),
     ("path: rows.jsonl", "path: row.jsonl", "row.jsonl doesn't exist (did you mean 'rows.jsonl'?)"),
@@ -201,6 +218,26 @@ def test_a_mistake_in_a_file(cli, folder, name, content, said):
     (folder / name).write_text(content)
     errors = [line for line in told(cli, "plan", "mine.yaml").splitlines() if line.startswith("  ")]
     assert len(errors) == 1 and said in errors[0], errors
+
+
+def test_a_config_named_without_its_folder_or_ending_is_found_for_the_message(cli, folder):
+    (folder / "configs").mkdir()
+    (folder / "configs" / "quickstart.yaml").write_text(CONFIG)
+    assert "(did you mean 'configs/quickstart.yaml'?)" in told(cli, "run", "quickstart")
+    assert "(did you mean 'mine.yaml'?)" in told(cli, "run", "mine")
+
+
+def test_a_sample_of_another_problem_set_is_told_where_it_was_looked_for(cli, folder):
+    (folder / "s.jsonl").write_text(json.dumps({"task_id": "mine/1", "completion": ""}) + "\n")
+    for arguments, name in (((), "humaneval"), (("--problems", "problems.jsonl"), "problems.jsonl")):
+        error = told(cli, "execute", "s.jsonl", "--allow-code-execution", *arguments)
+        assert f"s.jsonl:1: no problem of {name} has the task_id 'mine/1'; --problems names" in error
+
+
+def test_an_answer_file_that_is_not_there_is_no_matter_of_csv(cli, folder):
+    (folder / "key.json").write_text("[]")
+    error = told(cli, "audit", ".", "ann.csv")
+    assert "ann.csv doesn't exist; give a rater's CSV file" in error and "Errno" not in error
 
 
 def test_the_config_without_a_mistake_is_planned(cli, folder):

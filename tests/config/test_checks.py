@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -15,6 +16,8 @@ from raysweep.models.scratch import EOS
 from raysweep.planning.planner import build_plan
 from raysweep.storage.store import IN_RAY_JOB
 from tests.config.test_schema import CONFIGS, MINIMAL, NANO, findings, tiny_folder, write
+from tests.models.test_versions import make_adapter
+from tests.models.tiny import make_tiny
 
 
 def test_a_training_file_is_checked_before_work_with_its_line(tmp_path):
@@ -70,13 +73,35 @@ def test_names_that_clash_or_that_nothing_has_are_refused(override, expected):
         ("models=[{name: a, generator: {name: fake, shar: 1}}]", "generator: generator 'fake' has no argument 'shar'"),
         ("models=[{name: a, generator: {name: fake, share: 3}}]", "models.0.generator: generator fake: share 3"),
         ("models=[{name: a, generator: {name: fake, share: .inf}}]", "generator.share: must be a finite number"),
-        ("models=[{name: a, generator: transformers}]", "models.0.generator: generator transformers needs a model"),
+        ("models=[{name: a, generator: transformers}]", "needs exactly one of `path`, `pretrain` and a `generator`"),
         ("strengths={C: 10, C1: 10}", "strengths.C: perturbation C1: strength 100.0 is not between 0 and 20"),
         ("recipes.tiny.objective_args={promt_weight: 1}", "recipes.tiny.objective_args: objective 'sft' has no argu"),
         ("models.0.pretrain.size={hiden_size: 8}", "models.0.pretrain.size.hiden_size: the config of model family"),
         ("recipes.tiny.trainer=lora", "models.0.pretrain.recipe: recipe 'tiny' has the trainer 'lora'"),
         ("recipes.tiny.batch_size=65", "recipes.tiny.batch_size: 65 is more than the 64 rows of `training.source`"),
-        ("models.0.dtype=bfloat16", "models.0.dtype: only a model with a `path` has this"),
+        ("recipes.tiny.workers=17", "recipes.tiny.workers: 17 workers are more than the 16 rows of a step"),
+        ("recipes.tiny.offload=optimizer", "recipes.tiny.offload: only ZeRO can keep the optimizer elsewhere"),
+        (
+            "recipes.tiny={parallel: zero3, compile: true}",
+            "recipes.tiny.compile: a model that `parallel: zero3`",
+        ),
+        (
+            "recipes.tiny={compat: safecoder, length_buckets: 5}",
+            "recipes.tiny.length_buckets: `compat: safecoder`",
+        ),
+        (
+            "recipes.own={trainer: ia3, lora: {r: 8}}",
+            "recipes.own.lora: the trainer 'ia3' takes its settings",
+        ),
+        (
+            "loggers=[{name: wandb, api_key: abc}]",
+            "loggers.0: 'api_key' would be kept with the sweep; set the environment variable WANDB_API_KEY",
+        ),
+        ("loggers=[tensorbord]", "loggers.0: unknown logger 'tensorbord' (did you mean 'tensorboard'?)"),
+        (
+            "models=[{name: told, generator: reference, dtype: bfloat16}]",
+            "models.0.dtype: only a model with a `path` or `pretrain` has this",
+        ),
         ("models.0.revision=v1", "models.0.revision: only a model with a `path` has this"),
         ("models.0.trust_remote_code=true", "models.0.trust_remote_code: only a model with a `path` has this"),
     ],
@@ -84,6 +109,41 @@ def test_names_that_clash_or_that_nothing_has_are_refused(override, expected):
 def test_what_would_fail_in_the_middle_of_a_sweep_is_refused_before(override, expected):
     (found,) = findings(NANO, override)
     assert expected in found
+
+
+def test_validation_rows_of_an_evaluated_problem_are_refused(tmp_path):
+    problem = {
+        "task_id": "Mine/0",
+        "prompt": 'def twice(number):\n    """Return the double of the number."""\n',
+        "entry_point": "twice",
+        "canonical_solution": "    return 2 * number\n",
+        "test": "def check(candidate):\n    assert candidate(2) == 4\n",
+    }
+    (tmp_path / "mine.jsonl").write_text(json.dumps(problem) + "\n")
+    rows = [
+        {"instruction": "Say hello.", "output": "def hello():\n    return 'hello'\n"},
+        {"instruction": "Return the double of the number.", "output": "def double(x):\n    return x + x\n"},
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (found,) = findings(
+        NANO,
+        f"evaluation.problems=[{{name: jsonl, as: mine, path: {tmp_path / 'mine.jsonl'}}}]",
+        f"training.validation={{name: jsonl, path: {tmp_path / 'rows.jsonl'}}}",
+    )
+    assert "training.validation: 1 row gives evaluated problems away" in found
+    assert "it has the instruction of Mine/0 of 'mine'; remove such rows" in found
+
+
+def test_zero_without_deepspeed_names_the_line_that_installs_it(monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "deepspeed" else found(name))
+    (given,) = findings(NANO, "recipes.tiny.parallel=zero1")
+    assert given.startswith(
+        "recipes.tiny.parallel: `parallel: zero1` needs DeepSpeed: pip install 'raysweep[deepspeed]'"
+    )
+    (default,) = findings(NANO, "recipes.tiny.workers=2")
+    assert "`parallel: zero2`, the default of 2 workers, needs DeepSpeed" in default
+    load_config(NANO, ["recipes.tiny.workers=2", "recipes.tiny.parallel=ddp"])
 
 
 def test_files_models_and_pairs_are_told_in_one_go(tmp_path):
@@ -228,6 +288,18 @@ def test_training_on_an_adapter_is_refused(tmp_path):
     assert "models.0.recipes: " in found and "is an adapter; merge it into its base" in found
 
 
+def test_an_adapter_of_another_base_is_refused_before_work(tmp_path):
+    bases = [make_tiny("llama", tmp_path / f"{size}", hidden_size=size) for size in (32, 64)]
+    adapter = make_adapter(bases[1], "llama", "lora", tmp_path / "adapter")
+    settings = tmp_path / "adapter" / "adapter_config.json"
+    settings.write_text(settings.read_text().replace(bases[1].location, bases[0].location))
+    (tmp_path / "in").mkdir()
+    changes = (f"models.0.path={adapter.location}", "models.0.recipes=[]")
+    (found,) = own_model(tmp_path / "in", '{"model_type": "llama"}', *changes)
+    assert f"models.0.path: the adapter {adapter.location} doesn't fit its base {bases[0].location}: " in found
+    assert "(64, 2) in the adapter, and (32, 2) fits the base; name its own base" in found
+
+
 def test_adapters_of_a_base_in_a_ray_jobs_folder_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv(IN_RAY_JOB, "{}")
     monkeypatch.chdir(tmp_path)
@@ -246,3 +318,30 @@ def test_adapters_of_a_base_in_a_ray_jobs_folder_are_refused(tmp_path, monkeypat
 def test_a_batch_larger_than_the_users_file_is_refused(tmp_path):
     (found,) = own_model(tmp_path, '{"model_type": "llama"}', "recipes.lora.batch_size=17")
     assert "recipes.lora.batch_size: 17 is more than the 16 rows of `training.source`" in found
+
+
+def test_problems_that_need_tests_inside_are_refused_by_name_and_reason_where_only_outside_is_accepted(tmp_path):
+    tests = {1: "assert f() == 1", 2: "import inspect\nassert f() == 1", 3: "assert eval('f()') == 1"}
+    rows = [
+        {"task_id": f"mine/{at}", "prompt": "def f():\n", "entry_point": "f", "canonical_solution": "    return 1\n"}
+        | {"test": f"def check(c):\n    pass\n{text}"}
+        for at, text in tests.items()
+    ]
+    problems = tmp_path / "p.jsonl"
+    problems.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = MINIMAL.replace("[humaneval]", f"[{{name: jsonl, path: {problems}}}]")
+    assert str(problems) in text
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, ["execution.require_oracle=outside"])
+    (finding,) = caught.value.findings
+    assert "execution.require_oracle: the tests of mine/2 (they import inspect), mine/3 (they use eval) have" in finding
+    load_config(path)
+    load_config(path, ["execution.require_oracle=outside"], with_models=False)
+
+
+def test_sets_need_no_rated_sheet_since_it_is_made_from_them(tmp_path):
+    override = f"evaluation.audit={tmp_path / 'sheet'}"
+    load_config(NANO, [override], with_models=False)
+    with pytest.raises(ConfigError, match=r"evaluation\.audit: .*sheet doesn't exist"):
+        load_config(NANO, [override])

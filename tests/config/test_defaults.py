@@ -15,13 +15,14 @@ from raysweep.config.fields import Strict
 from raysweep.engine.attempts import Recovery
 from raysweep.programs import Sandbox
 from raysweep.records import Decoding, ModelRef
-from raysweep.trainers.base import LoraSettings, Recipe
+from raysweep.trainers.base import Ia3Settings, LoraSettings, Recipe
 from raysweep.training_sets.selection import Choice
 from tests.paths import REPO
 from tests.syntax import parsed
 
 PACKAGE = REPO / "raysweep"
 SAME_NAME_ONLY = {
+    ("Recipe", "compat"): "of a training; the other one is of perturbed prompts",
     ("Problem", "stop"): "of one problem; the config's are a model's",
     ("GenerationRequest", "stop"): "of one request",
     ("PromptTemplate", "system"): "of one prompt; the record that takes it from the config is Recipe",
@@ -35,8 +36,11 @@ SAME_NAME_ONLY = {
     ("BasePlan", "vocab_size"): "0: the model is not made from scratch",
     ("BasePlan", "size"): "as vocab_size",
     ("Choice", "size"): "rows of a training set; the config's other `size` is a model's",
-    ("Recipe", "batch_size"): "rows of a training step; the config's other one is of a generation batch",
     ("TrainJob", "checkpoint_every"): "0: a job that no sweep started writes none",
+    ("GenerateJob", "batch_tokens"): "a stage that asks a model, such as an attack, has no config",
+    ("TrainJob", "validation"): "a file of rows; the config's is their source, which a pre-training has not",
+    ("CellPlan", "validation"): "the plan of the rows; None where nothing is trained",
+    ("EncodedSet", "validation"): "the rows themselves, which have none of their own",
     ("Activity", "training"): "how far a training is",
     ("ProbeResult", "cpus"): "found on a cluster",
     ("ProbeResult", "gpus"): "found on a cluster",
@@ -115,8 +119,9 @@ def test_no_option_writes_the_default_of_a_config_key_or_a_record():
 @pytest.mark.parametrize(
     ("section", "record", "number"),
     [
-        (models.RecipeConfig, Recipe, 19),
-        (models.LoraConfig, LoraSettings, 6),
+        (models.RecipeConfig, Recipe, 26),
+        (models.LoraConfig, LoraSettings, 7),
+        (models.Ia3Config, Ia3Settings, 2),
         (models.ModelConfig, ModelRef, 4),
         (schema.EvaluationConfig, Decoding, 4),
         (schema.ExecutionConfig, Sandbox, 3),
@@ -127,7 +132,7 @@ def test_no_option_writes_the_default_of_a_config_key_or_a_record():
 def test_a_section_and_its_record_have_equal_defaults(section, record, number):
     factories = {f.name: f.default_factory for f in dataclasses.fields(record)}
     defaults = {f.name: f.default for f in dataclasses.fields(record)}
-    shared = [name for name in section.model_fields if name in defaults and name != "lora"]
+    shared = [name for name in section.model_fields if name in defaults and name not in ("lora", "ia3")]
     assert len(shared) == number
     for name in shared:
         default = factories[name]() if defaults[name] is dataclasses.MISSING else defaults[name]

@@ -59,7 +59,7 @@ def test_a_config_with_every_default_written_out_is_the_config_without():
         ("resources.executors", "`auto`, or whole number, at least 1", "auto", "actors"),
         ("recovery.backoff_seconds", "number, at least 0", "5", "seconds"),
         ("execution.timeout", "number above 0, or null", "null", "seconds"),
-        ("checkpoint_every", "whole number, at least 0", "100", "optimizer steps"),
+        ("checkpoint_every", "text, or whole number, at least 0", "100", "optimizer steps, or a time"),
     ],
 )
 def test_types_defaults_and_units_are_in_plain_words(path, type, default, unit):

@@ -59,6 +59,9 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
         overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}"]
         overrides += [f"evaluation.problems.{at}.path={shared_data('safecoder')}" for at in range(2)]
         overrides += ["language.translator=none", "evaluation.perturbations=[clean]", "training.sets=[clean, C1, W, S]"]
+    if path.name == "paper-mini.yaml":
+        overrides = ["language.translator=none", "training.sets=[clean]", "evaluation.perturbations=[clean]"]
+        overrides += ["recipes.full.parallel=ddp"]  # neither Apertium nor DeepSpeed
     if path == HELD_OUT:
         overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
         overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}", "training.sets=[clean, C1]"]
@@ -77,6 +80,22 @@ def test_the_studys_config_has_its_grid():
     assert config.training is not None and len(config.training.sets) == 33
     assert len(config.evaluation.perturbations) * len(config.evaluation.problems) == 28
     assert len(grid.cells) == 204 and len(grid.pairs) == 4_308
+
+
+def test_the_small_grid_is_the_studys():
+    study, small = (yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()) for name in ("study", "paper-mini"))
+    assert small["training"]["sets"] == study["training"]["sets"]
+    assert small["evaluation"]["perturbations"] == study["evaluation"]["perturbations"]
+    assert len(small["evaluation"]["problems"]) == len(study["evaluation"]["problems"])
+    assert small["evaluation"]["pairs"] == study["evaluation"]["pairs"]
+    ways = [
+        [(model["name"], model.get("dtype"), model["recipes"]) for model in config["models"]]
+        for config in (study, small)
+    ]
+    assert ways[0] == ways[1]
+    used = ("trainer", "epochs", "batch_size", "lora", "precision", "workers", "parallel")
+    for name, recipe in study["recipes"].items():
+        assert {key: recipe.get(key) for key in used} == {key: small["recipes"][name].get(key) for key in used}
 
 
 def test_a_perturbation_with_arguments_of_its_own_has_a_name_to_be_used_by(tmp_path):
@@ -282,6 +301,7 @@ def findings(path: Path, *overrides: str) -> list[str]:
     ("override", "expected"),
     [
         ("allow_code_execution='yes'", "must be true or false, not 'yes'"),
+        ("checkpoint_every=10 minutes", "checkpoint_every: '10 minutes' is no time; write 90s, 10min or 1.5h"),
         ("seed='7'", "must be a whole number, not '7'; write it without quotes"),
         ("seed=7.0", "must be a whole number, not 7.0"),
         ("seed=9223372036854775808", "must be below 9223372036854775808"),
@@ -324,7 +344,7 @@ def test_a_set_of_a_whole_list_hides_the_files_lines():
 def test_known_keys_are_listed_once(tmp_path):
     findings_of = findings(write(tmp_path, "one: 1\ntwo: 2\nmodels: [{nmae: x, pahts: y}]\n"))
     assert sum("known here: allow_code_execution" in line for line in findings_of) == 1
-    assert sum("known here: dtype" in line for line in findings_of) == 1
+    assert sum("known here: accelerator" in line for line in findings_of) == 1
     assert sum("unknown key" in line for line in findings_of) == 4
 
 
@@ -386,3 +406,20 @@ def test_execution_settings_stand_over_a_problem_sets_limits():
 
 def test_a_name_that_shares_little_is_not_offered():
     assert did_you_mean("a", ["ray", "seed"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: a\n  seed: 1\n", "line 2, column 7: not valid YAML: check the indentation or a missing colon, here or"),
+        ("a:\n  b: 1\n c: 2\n", "line 3, column 2: not valid YAML: check the indentation or a missing colon, here or"),
+        ("name: c\nmodels\n  - x\n", "check the line, begun on line 2, for a missing colon (could not find"),
+        ("a: [1, 2\nb: 3\n", "check the brackets: a list, begun on line 1, lacks a comma or its ] (expected"),
+        ("a: {b: 1\nc: 3\n", "check the brackets: a mapping, begun on line 1, lacks a comma or its } (expected"),
+        ("a: 'x\nb: 2\n", "check the quotes: a text, begun on line 1, is not closed (found unexpected end"),
+        ("\ta: 1\n", "check the indentation: it needs spaces, not tabs (found character"),
+    ],
+)
+def test_a_slip_in_yaml_is_told_in_plain_words_beside_the_parsers(tmp_path, text, said):
+    (finding,) = findings(write(tmp_path, text))
+    assert said in finding

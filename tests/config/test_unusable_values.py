@@ -109,10 +109,29 @@ def test_what_no_key_takes_is_refused_under_every_key_in_a_line_that_names_it(se
 OFTEN = {"null": None, "an empty text": "", "an empty list": [], "an empty mapping": {}}
 TAKEN = {
     "an empty text": {"system_prompt", "title", "notice", "zone"},
-    "an empty list": {"stop", "recipes", "modules_to_save", "pairs.C1", "evaluation.perturbations"},
+    "an empty list": {
+        "stop",
+        "recipes",
+        "modules_to_save",
+        "feedforward",
+        "loggers",
+        "pairs.C1",
+        "evaluation.perturbations",
+    },
     "an empty mapping": {
-        *("size", "objective_args", "lora", "tiny", "pairs", "language", "perturbations", "strengths", "execution"),
-        *("resources", "custom", "labels", "recovery", "ray", "report", "typos.strengths"),
+        *(
+            "size",
+            "objective_args",
+            "lora",
+            "ia3",
+            "tiny",
+            "pairs",
+            "language",
+            "perturbations",
+            "strengths",
+            "execution",
+        ),
+        *("resources", "training", "generation", "custom", "labels", "recovery", "ray", "report", "typos.strengths"),
     },
 }
 

@@ -14,7 +14,7 @@ import pytest
 from raysweep.engine import attempts
 from raysweep.engine.attempts import STALLED, GaveUp, Recovery, with_retries
 from raysweep.engine.progress import ProgressFile, read_activity
-from raysweep.errors import HopelessError, RaysweepError
+from raysweep.errors import HopelessError, RaysweepError, SmallerNext
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.files import Files
 
@@ -86,6 +86,28 @@ def test_each_further_attempt_waits_twice_as_long_and_says_why(files, pauses):
         "starting",
         "done",
     ]
+
+
+def test_an_attempt_after_which_the_next_takes_less_memory_is_not_counted(files, pauses):
+    smaller = [SmallerNext(f"the next attempt takes {tokens} tokens a pass") for tokens in (512, 256, 128, 64)]
+    assert work(files, failing(smaller[0], RaysweepError("no"), *smaller[1:]), Recovery(1, 5, 0)) == "made"
+    assert pauses == [5], "only the failure costs a pause"
+    assert "! attempt 2 begins again: the next attempt takes 64 tokens a pass" in lines(files)
+
+
+def test_nor_is_it_after_the_death_of_a_process(files, pauses):
+    class Dead(BaseException):
+        """Stands for a killed process."""
+
+    dying = failing(*[SmallerNext("less")] * 3, Dead())
+    with pytest.raises(Dead):
+        work(files, dying, Recovery(1, 5, 0))
+    assert work(files, failing(), Recovery(1, 5, 0)) == "made"
+
+
+def test_the_failures_beside_it_are(files, pauses):
+    with pytest.raises(RaysweepError, match="really no"):
+        work(files, failing(SmallerNext("less"), RaysweepError("no"), RaysweepError("really no")), Recovery(1, 5, 0))
 
 
 def test_a_full_disk_is_named_once_while_it_is_waited_for_and_when_it_has_space_again(files, pauses, caplog):

@@ -113,7 +113,7 @@ def test_a_wrong_neighbour_of_a_candidate_that_changed_a_module_fails(executor):
 def test_the_time_of_a_program_is_measured_in_both_lanes(executor):
     texts = ["import time\ntime.sleep(0.3)", "n = 0\nfor i in range(4 * 10**6): n += i"]
     sleeper, worker = executor.run([Program(text) for text in texts], Limits(timeout=10))
-    assert 0.299 <= sleeper.seconds < 0.6 and worker.seconds > 0.05
+    assert 0.28 <= sleeper.seconds < 3 and worker.seconds > 0.05
 
 
 def test_memory_that_the_slot_needs_itself_is_not_charged(executor):

@@ -11,9 +11,12 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from raysweep.errors import UsageError
+from raysweep.errors import RaysweepError, UsageError
 from raysweep.generators.base import GENERATORS, Generator, cut_at_stop
-from raysweep.generators.transformers import choose_tokens, left_pad
+from raysweep.generators.rows import Tokens
+from raysweep.generators.sampling import choose_tokens
+from raysweep.generators.slots import left_pad
+from raysweep.generators.transformers import Transformers
 from raysweep.models.loading import load_model
 from raysweep.models.scratch import EOS, train_tokenizer
 from raysweep.prompts.templates import Prompter, PromptTemplate
@@ -22,7 +25,7 @@ from raysweep.rows.parquet import write_rows
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.full import Full
 from raysweep.trainers.lora import Lora
-from tests.models.tiny import CHATS, FAMILIES, make_chat_model, make_tiny, pairs
+from tests.models.tiny import CHATS, FAMILIES, TRANSFORMERS_4, make_chat_model, make_tiny, pairs
 from tests.trainers.conftest import FolderServices
 
 pytestmark = pytest.mark.slow
@@ -50,6 +53,9 @@ def job_of(family: str, base: ModelRef, out: Path, **fields: Any) -> TrainJob:
     write_rows(out / "rows.parquet", TrainingRow, rows, ["row_id"])
     recipe = Recipe(**{"lr": 1e-2, "batch_size": 8, "template": "raw", **fields})
     return TrainJob(base, family, recipe, out / "rows.parquet", out, 7, family)
+
+
+MERGES = [("float32", None, True), ("bfloat16", None, False), ("float32", False, False), ("bfloat16", True, True)]
 
 
 def make(model: ModelRef | None, decoding: Decoding = Decoding(40), **args: Any) -> Generator:
@@ -102,9 +108,9 @@ def test_a_completion_does_not_depend_on_its_batch(
     family: str, temperature: float, trained: Callable[[str], ModelRef]
 ) -> None:
     decoding = Decoding(40, temperature)
-    whole = make(trained(family), decoding, batch_size=32).generate(requests())
-    alone = make(trained(family), decoding, batch_size=1).generate(requests())
-    turned = make(trained(family), decoding, batch_size=7).generate(requests()[::-1])[::-1]
+    whole = make(trained(family), decoding, batch_tokens=10_000).generate(requests())
+    alone = make(trained(family), decoding, batch_tokens=1).generate(requests())
+    turned = make(trained(family), decoding, batch_tokens=500).generate(requests()[::-1])[::-1]
     assert whole == alone == turned
     assert [completion.task_id for completion in whole] == [request.task_id for request in requests()]
 
@@ -182,6 +188,20 @@ def test_an_adapter_generates_what_its_unmerged_model_does(tiny: dict[str, Model
         out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False)
         text = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
         assert completion.text == cut_at_stop(text, STOP)[0]
+
+
+@pytest.mark.parametrize(("dtype", "merge", "is_merged"), MERGES)
+def test_adapters_are_merged_in_float32_or_as_the_config_says(
+    dtype: str, merge: bool | None, is_merged: bool, tiny: dict[str, ModelRef], tmp_path: Path
+) -> None:
+    from peft import PeftModel
+
+    job = job_of("llama", tiny["llama"], tmp_path, steps=1, lora={"r": 2, "alpha": 8, "dropout": 0})
+    Lora().train(job, FolderServices())
+    ref = ModelRef(str(tmp_path), ModelKind.ADAPTER, dataclasses.replace(tiny["llama"], dtype=dtype), dtype=dtype)
+    arguments = {} if merge is None else {"merge": merge}
+    generator = GENERATORS.create(Spec("transformers", arguments), model=ref, decoding=Decoding(8))
+    assert isinstance(generator, Transformers) and isinstance(generator.network, PeftModel) is not is_merged
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -310,11 +330,98 @@ def test_a_completion_is_what_its_ids_say_though_the_tokenizer_wants_to_clean_up
         lambda _, args, logits: logits.masked_fill(~printed, -torch.inf)
     )
     written: list[list[int]] = []
-    complete = generator._completion
-    monkeypatch.setattr(generator, "_completion", lambda row: written.append(row.written) or complete(row))
+    complete = Tokens.completion
+    monkeypatch.setattr(Tokens, "completion", lambda self, row: written.append(row.written) or complete(self, row))
     asked = [GenerationRequest(f"{i}", f"t{i}", prompt) for i, prompt in enumerate(PROMPTS * 25)]
     completions = generator.generate(asked)
-    exact = [b"".join(pieces[token] for token in ids if token != generator.eos).decode() for ids in written]
+    exact = [b"".join(pieces[token] for token in ids if token != tokenizer.eos_token_id).decode() for ids in written]
     assert [completion.text for completion in completions] == exact
     cleaned = [tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
-    assert sum(text.strip() != real.strip() for text, real in zip(cleaned, exact, strict=True)) >= 10
+    differ = sum(text.strip() != real.strip() for text, real in zip(cleaned, exact, strict=True))
+    assert differ >= (10 if TRANSFORMERS_4 else 0)  # 5 no longer does that
+
+
+# ------------------------------------------------------------------------------------------------ prompts and slots
+
+
+def samples_of(count: int, samples: int) -> list[GenerationRequest]:
+    """Several samples of each prompt, the prompts in turns."""
+    return [
+        dataclasses.replace(request, request_id=f"{request.request_id}/{n}", sample=n)
+        for n in range(samples)
+        for request in requests(count)
+    ]
+
+
+def forward_shapes(generator: Any) -> list[tuple[int, int]]:
+    """The (rows, tokens) of each forward pass from now on."""
+    shapes: list[tuple[int, int]] = []
+    embeddings = generator.network.get_input_embeddings()
+    embeddings.register_forward_pre_hook(lambda _, args: shapes.append(tuple(args[0].shape)))
+    return shapes
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_prompt_is_read_once_for_all_its_samples(family, trained):
+    asked = samples_of(4, 6)
+    lengths = {len(load_model(trained(family))[1](request.prompt)["input_ids"]) for request in asked}
+    decoding = Decoding(20, 1.0, samples=6)
+    whole, split = make(trained(family), decoding), make(trained(family), decoding, batch_tokens=300)
+    shapes, split_shapes = forward_shapes(whole), forward_shapes(split)
+    completions = whole.generate(asked)
+    assert split.generate(asked) == completions
+    reads = [shape for shape in shapes if shape[1] > 1]
+    assert reads == [(4, max(lengths))]
+    assert sum(rows for rows, tokens in split_shapes if tokens > 1) == 4  # though not all samples began together
+    alone = make(trained(family), decoding, batch_tokens=1)
+    assert [alone.generate([request])[0] for request in asked] == completions
+
+
+def test_rows_that_end_are_replaced_so_that_few_passes_write_all(trained):
+    asked = samples_of(32, 4)
+    generator = make(trained("llama"), Decoding(40, 1.0), batch_tokens=2000)
+    shapes = forward_shapes(generator)
+    completions = generator.generate(asked)
+    written = sum(completion.tokens for completion in completions)
+    steps = [rows for rows, tokens in shapes if tokens == 1]
+    assert min(completion.tokens for completion in completions) < max(completion.tokens for completion in completions)
+    assert written - len(asked) >= 0.75 * sum(steps), "most of what is computed is kept"
+
+
+class Scarce:
+    """An embedding's hook that has memory for so many rows only."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows, self.failures = rows, 0
+
+    def __call__(self, _: Any, args: tuple[torch.Tensor]) -> None:
+        if args[0].shape[0] > self.rows:
+            self.failures += 1
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_when_memory_runs_out_fewer_rows_are_written_together_and_texts_stay(trained):
+    asked = samples_of(8, 4)
+    expected = make(trained("llama"), Decoding(20, 1.0)).generate(asked)
+    generator = make(trained("llama"), Decoding(20, 1.0), batch_tokens=3000)
+    scarce = Scarce(9)
+    generator.network.get_input_embeddings().register_forward_pre_hook(scarce)
+    assert generator.generate(asked) == expected
+    assert scarce.failures > 0
+    first = scarce.failures
+    assert generator.generate(asked) == expected and scarce.failures - first < first, "it remembers, and tries more"
+    scarce.rows = 0
+    with pytest.raises(RaysweepError, match="memory ran out with a single completion"):
+        generator.generate(asked)
+
+
+def test_in_16_bits_few_texts_depend_on_what_is_written_beside_them(trained):
+    """Rounding differs with the shapes of the tensors, so the budget is part of the key there."""
+    model = dataclasses.replace(trained("llama"), dtype="bfloat16")
+    asked = samples_of(20, 10)
+    one, other = (make(model, Decoding(20, 0.8), batch_tokens=tokens).generate(asked) for tokens in (24_576, 700))
+    differ = sum(ours.text != theirs.text for ours, theirs in zip(one, other, strict=True))
+    print(f"{differ} of {len(asked)} completions differ in bfloat16")
+    assert differ <= 20
+    assert make(model).fingerprint("bfloat16", 700) != make(model).fingerprint("bfloat16", None)
+    assert make(model).fingerprint("float32", 700) == make(model).fingerprint("float32", None)

@@ -64,7 +64,7 @@ def test_a_harness_error_is_left_out_unless_another_draw_failed():
     assert [tally.n for tally in counted.values()] == [0, 1]
     numbers = measured(results("p", "p"), results("h", "h"), results("p", "f"))
     assert (numbers["RP_2@1"].value, numbers["RP_2@1"].n) == (0.0, 1)
-    assert numbers["RP_2@1"].note == "1 problems with too few verdicts left out"
+    assert numbers["RP_2@1"].note == "no interval from one task; 1 problems with too few verdicts left out"
 
 
 def test_without_any_verdict_it_is_undefined_and_says_so():

@@ -96,6 +96,12 @@ def trained(job: TrainJob, **services: Any) -> ModelRef:
     return resolve(str(job.out)).ref()
 
 
+def logits(network: Any) -> torch.Tensor:
+    with torch.inference_mode():
+        out: torch.Tensor = network(input_ids=torch.arange(5, 37)[None]).logits
+    return out
+
+
 def tensors(model: ModelRef) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
@@ -111,16 +117,18 @@ def same(one: ModelRef, other: ModelRef) -> bool:
 @pytest.mark.parametrize("model_type", ARCHITECTURES)
 def test_an_architecture_is_trained_resumed_and_judged(model_type, trainer, base, tmp_path):
     start = base(model_type)
-    whole = trained(job_of(model_type, start, tmp_path / "whole", trainer))
+    # PEFT has no dropout for experts, which transformers 5 holds in one tensor
+    fields = {"lora": {"dropout": 0.0}} if trainer == "lora" and "deepseek" in model_type else {}
+    whole = trained(job_of(model_type, start, tmp_path / "whole", trainer, **fields))
     assert whole.kind is (ModelKind.ADAPTER if trainer == "lora" else ModelKind.FULL)
     assert trainer == "lora" or not same(whole, start)
 
-    job = job_of(model_type, start, tmp_path / "parts", trainer, checkpoint_every=2)
+    job = job_of(model_type, start, tmp_path / "parts", trainer, checkpoint_every=2, **fields)
     with pytest.raises(Interrupted):
         trained(job, folder=tmp_path / "checkpoint", die_after=2)
     assert same(trained(job, folder=tmp_path / "checkpoint"), whole)
 
-    generator = GENERATORS.create(Spec("transformers", {"batch_size": 3}), model=whole, decoding=Decoding(24))
+    generator = GENERATORS.create(Spec("transformers", {"batch_tokens": 300}), model=whole, decoding=Decoding(24))
     requests = [GenerationRequest(str(i), f"t{i}", prompt, 0, STOP) for i, (prompt, _) in enumerate(pairs(6))]
     completions = generator.generate(requests)
     model, tokenizer = load_model(whole)
@@ -129,6 +137,11 @@ def test_an_architecture_is_trained_resumed_and_judged(model_type, trainer, base
         out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
         text = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
         assert completion.text == text[: min([text.find(one) for one in STOP if one in text], default=len(text))]
+    of_the_base = GENERATORS.create(Spec("transformers"), model=start, decoding=Decoding(24))
+    before, alone = logits(of_the_base.network), [c.text for c in of_the_base.generate(requests)]
+    assert of_the_base.use(whole) and [c.text for c in of_the_base.generate(requests)] == [c.text for c in completions]
+    assert of_the_base.use(start) and torch.equal(logits(of_the_base.network), before)
+    assert [c.text for c in of_the_base.generate(requests)] == alone
 
 
 @pytest.mark.parametrize("lora", [{"targets": "all-linear"}, {"train_embeddings": True, "modules_to_save": ["norm"]}])

@@ -16,7 +16,7 @@ def test_logits_and_gradient_equal_those_of_all_positions(family: str, tiny: dic
     where = torch.zeros(3, 11, dtype=torch.bool)
     where[0, 4], where[2, 1:7] = True, True
 
-    chosen = logits_at(model, ids, torch.ones_like(ids), where)
+    chosen = logits_at(model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, where)
     chosen.square().sum().backward()
     gradient = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
@@ -32,5 +32,5 @@ def test_logits_and_gradient_equal_those_of_all_positions(family: str, tiny: dic
 def test_the_model_is_left_as_it_was(tiny: dict[str, ModelRef]) -> None:
     model, _ = load_model(tiny["llama"])
     ids = torch.tensor([[1, 2, 3]])
-    logits_at(model, ids, torch.ones_like(ids), ids > 1)
+    logits_at(model, {"input_ids": ids}, ids > 1)
     assert model(input_ids=ids).logits.shape[:2] == (1, 3)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
@@ -16,6 +17,8 @@ from raysweep.records import ModelRef
 from raysweep.trainers.full import initialise
 from raysweep.trainers.loop import seeded_torch
 
+TRANSFORMERS_4 = int(transformers.__version__.partition(".")[0]) < 5
+"""Whether this is transformers 4: `make test-transformers5` runs the tests of models and trainers on 5."""
 FAMILIES = ("llama", "gpt_bigcode", "codegen")
 SIZES = {
     "llama": {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from raysweep.config.loading import load_config
@@ -12,6 +14,7 @@ from raysweep.planning.planner import build_plan
 from raysweep.problems.base import PROBLEMS
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
+from tests.models.tiny import make_tiny
 from tests.paths import NANO
 
 
@@ -44,9 +47,12 @@ AFTER_MODEL = {"model", "completions", "results"}
         ("strengths={C1: 1}", set()),
         ("evaluation.limit=3", {"test_set", "completions", "results"}),
         ("evaluation.max_new_tokens=13", {"completions", "results"}),
+        ("evaluation.generator=transformers", set()),
+        ("models.0.generator=transformers", set()),
+        ("evaluation.generator={name: transformers, merge: false}", {"completions", "results"}),
         ("evaluation.temperature=0.5", {"completions", "results"}),
         ("evaluation.top_p=0.5", set()),
-        ("evaluation.batch_size=5", set()),
+        ("evaluation.batch_tokens=500", set()),
         ("execution.timeout=2", {"results"}),
         ("execution.memory_mib=512", {"results"}),
         ("execution.lane=strict", {"results"}),
@@ -65,6 +71,12 @@ AFTER_MODEL = {"model", "completions", "results"}
 def test_a_setting_changes_the_keys_of_what_it_changes_and_no_others(override, changed):
     before, after = keys(), keys(override)
     assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_a_models_own_generator_comes_before_the_evaluations():
+    unmerged = "generator={name: transformers, merge: false}"
+    own = keys("evaluation.generator={name: transformers, merge: true}", f"models.0.{unmerged}")
+    assert own == keys(f"evaluation.{unmerged}") != keys(f"evaluation.{unmerged.replace('false', 'true')}")
 
 
 def test_nought_percent_is_the_clean_set_and_a_hundred_the_perturbed_one():
@@ -108,3 +120,17 @@ def test_the_version_of_a_package_that_registers_a_part_is_in_the_keys(registry,
     second = keys()
     for one, other in ((before, first), (first, second)):
         assert {what for what in one if one[what] != other[what]} == changed
+
+
+def test_models_that_generate_in_other_formats_share_trainings_but_no_completions(tmp_path):
+    make_tiny("llama", tmp_path / "mine")
+    models = [
+        {"name": dtype, "path": str(tmp_path / "mine"), "dtype": dtype, "recipes": ["tiny"]}
+        for dtype in ("float32", "bfloat16", "float16")
+    ]
+    plan = build_plan(load_config(NANO, [f"models={json.dumps(models)}"]))
+    tuned = [cell for cell in plan.cells if cell.model is not None and cell.cell.training_set == "C1"]
+    assert len(tuned) == 3
+    assert len({cell.model.key for cell in tuned}) == 1
+    assert len({cell.pairs[0].completions.key for cell in tuned}) == 3
+    assert len({cell.pairs[0].results.key for cell in tuned}) == 3

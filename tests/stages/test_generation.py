@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.attempts import Recovery
 from raysweep.engine.base import BatchOutput, Context, ExecuteJob, GenerateJob, Work
+from raysweep.engine.jobs import SMALLEST_BATCH
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.errors import RaysweepError
@@ -24,6 +27,7 @@ from raysweep.records import Completion, ReferenceRun, Result
 from raysweep.stages.judging import SMALLEST_BLOCK
 from raysweep.stages.references import settings_of
 from raysweep.storage.store import Store
+from tests.models.tiny import make_tiny
 
 
 class Stopped(Exception):
@@ -56,6 +60,10 @@ class ToldStages(LocalStages):
         self.verdict = verdict
         self.asked: list[Program] = []
         self.limits: set[float] = set()
+        self.reused: Counter[str] = Counter()
+
+    def count_reused(self, what: str, number: int) -> None:
+        self.reused[what] += number
 
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
         for at, batch in enumerate(job.batches):
@@ -77,19 +85,36 @@ def problem(n: int, solution: str) -> dict[str, str]:
     }
 
 
-def plan_of(path: Path, solutions: Sequence[str], samples: int = 1, **execution: object) -> CellPlan:
-    path.write_text("".join(json.dumps(problem(n, text)) + "\n" for n, text in enumerate(solutions)))
+def plan_of(
+    path: Path,
+    solutions: Sequence[str],
+    samples: int = 1,
+    temperature: float = 0.0,
+    perturbations: Sequence[str] = ("clean",),
+    **execution: object,
+) -> CellPlan:
+    write(path, [problem(n, text) for n, text in enumerate(solutions)])
+    return plan_with(
+        path, REFERENCE, execution, samples=samples, temperature=temperature, perturbations=[*perturbations]
+    )
+
+
+REFERENCE = {"generator": {"name": "reference"}}
+
+
+def write(path: Path, problems: Sequence[Mapping[str, str]]) -> None:
+    path.write_text("".join(json.dumps(each) + "\n" for each in problems))
+
+
+def plan_with(
+    path: Path, model: Mapping[str, object], execution: Mapping[str, object] | None = None, **evaluation: object
+) -> CellPlan:
     config = {
         "name": "s",
         "allow_code_execution": True,
-        "models": [{"name": "m", "generator": {"name": "reference"}}],
-        "evaluation": {
-            "problems": [{"name": "jsonl", "path": str(path)}],
-            "perturbations": ["clean"],
-            "batch_size": 10,
-            "samples": samples,
-        },
-        "execution": {"require": "limits", **execution},
+        "models": [{"name": "m", **model}],
+        "evaluation": {"problems": [{"name": "jsonl", "path": str(path)}], **evaluation},
+        "execution": {"require": "limits", **(execution or {})},
     }
     return build_plan(SweepConfig.model_validate(config)).cells[0]
 
@@ -117,14 +142,81 @@ def is_whole(plan: CellPlan, store: Store) -> bool:
 @pytest.mark.slow
 def test_blocks_of_a_stopped_evaluation_are_not_made_again(tmp_path, store):
     plan = plan_of(tmp_path / "p.jsonl", [f"    return x + {n}\n" for n in range(SMALLEST_BLOCK + 6)])
-    for stages in (StoppedStages(3, 0), StoppedStages(99, 1)):
+    for stages in (StoppedStages(1, 0), StoppedStages(99, 1)):
         with pytest.raises(Stopped):
             judged(plan, store, stages)
     results = judged(plan, store, LocalStages())
     assert [row.outcome for row in results] == ["passed"] * (SMALLEST_BLOCK + 6)
     counts = [store.manifest(node)["counts"] for node in (plan.pairs[0].completions, plan.pairs[0].results)]
-    assert counts[0]["prompts_resumed"] == 30 and counts[1]["programs_resumed"] == SMALLEST_BLOCK
+    assert counts[0]["prompts_resumed"] == SMALLEST_BATCH and counts[1]["programs_resumed"] in (SMALLEST_BLOCK, 6)
     assert not store.unfinished(plan.evaluation).infos()
+
+
+class CountingStages(LocalStages):
+    """Counts the completions that it is asked for, and those that it need not be asked for."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.reused: Counter[str] = Counter()
+
+    def count_reused(self, what: str, number: int) -> None:
+        self.reused[what] += number
+
+    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
+        self.asked += sum(map(len, job.batches))
+        return super().generate(job, progress)
+
+
+def generated(plan: CellPlan, store: Store) -> tuple[int, list[Mapping[str, Any]]]:
+    """Make a cell; return how many completions were generated, and the counts of each pair."""
+    stages = CountingStages()
+    context = Context(store.root, "s", 0, Recovery(retries=0))
+    make(plan.artefacts, Work(store, stages, ProgressFile(store.progress("s"), "cell"), context))
+    counts = [store.counts(pair.completions) for pair in plan.pairs]
+    assert stages.reused["completions"] == sum(count["reused"] for count in counts)
+    return stages.asked, counts
+
+
+@pytest.mark.slow
+def test_a_completion_is_generated_once_whichever_test_set_or_sweep_has_its_prompt(tmp_path, store):
+    solutions = [f"    return x + {n}\n" for n in range(6)]
+    first = plan_of(tmp_path / "p.jsonl", solutions)
+    assert generated(first, store)[0] == 6
+    both = plan_of(tmp_path / "p.jsonl", solutions, perturbations=["clean", "C3", "S3"])
+    asked, counts = generated(both, store)
+    changed = {pair.pair.perturbation: count for pair, count in zip(both.pairs, counts, strict=True)}
+    assert asked == sum(count["distinct"] - count["reused"] for count in counts[1:]) <= 12
+    assert changed["C3"]["rows"] == 6
+    fewer = plan_of(tmp_path / "p.jsonl", solutions[:4], perturbations=["clean", "C3"])  # another file, other keys
+    assert {pair.completions.key for pair in fewer.pairs}.isdisjoint(pair.completions.key for pair in both.pairs)
+    asked, counts = generated(fewer, store)
+    assert asked == 0 and [count["reused"] for count in counts] == [count["distinct"] for count in counts]
+    texts, same = (
+        {row.task_id: row.text for row in store.rows(plan.pairs[0].completions, Completion)} for plan in (both, fewer)
+    )
+    assert same.items() <= texts.items()
+
+
+@pytest.mark.slow
+def test_of_more_samples_only_the_new_ones_are_generated(tmp_path, store):
+    solutions = [f"    return x + {n}\n" for n in range(3)]
+    assert generated(plan_of(tmp_path / "p.jsonl", solutions, samples=4, temperature=0.5), store)[0] == 12
+    more = plan_of(tmp_path / "p.jsonl", solutions, samples=10, temperature=0.5)
+    asked, (count,) = generated(more, store)
+    assert asked == 18 and (count["rows"], count["distinct"], count["reused"]) == (30, 30, 12)
+    rows = store.rows(more.pairs[0].completions, Completion)
+    assert len({(row.task_id, row.sample) for row in rows}) == 30
+    other = plan_of(tmp_path / "p.jsonl", solutions, samples=10, temperature=0.6)
+    assert generated(other, store)[0] == 30, "decoding is part of what is asked"
+
+
+@pytest.mark.slow
+def test_completions_that_are_gone_are_generated_again(tmp_path, store):
+    solutions = [f"    return x + {n}\n" for n in range(3)]
+    first = plan_of(tmp_path / "p.jsonl", solutions)
+    generated(first, store)
+    store.remove(first.pairs[0].completions)
+    assert generated(plan_of(tmp_path / "p.jsonl", solutions[:2]), store)[0] == 2
 
 
 def test_blocks_made_from_another_reference_solution_are_left_alone(tmp_path, store):
@@ -150,6 +242,7 @@ def test_equal_programs_of_another_sweep_are_not_run_again(tmp_path, store):
     again = plan_of(tmp_path / "p.jsonl", [*SOLUTIONS, "    return x + 5\n"], samples=2)
     rows = judged(again, store, second)
     assert len(first.asked) == 5 and len(second.asked) == 1
+    assert (first.reused["programs"], second.reused["programs"]) == (0, 5)
     assert {(row.outcome, row.detail, row.limit_seconds) for row in rows} == {("failed", "AssertionError", 3.0)}
     assert counts_of(again, store) == {
         "rows": 12,
@@ -163,8 +256,9 @@ def test_equal_programs_of_another_sweep_are_not_run_again(tmp_path, store):
         "oracles": {"outside": 12},
         "lanes": {"shared": 12},
         "near_limit": 12,
-        "audited": 12,
-        "audit_differences": 0,
+        "programs_shared": 1,
+        "programs_judged_again": 1,
+        "programs_judged_otherwise": 0,
     }
 
 
@@ -181,7 +275,7 @@ def test_the_strict_lane_does_not_take_what_others_shared(tmp_path, store):
 def test_results_of_a_weaker_sandbox_are_made_again_once_a_stronger_one_is_required(tmp_path, store):
     weak = plan_of(tmp_path / "p.jsonl", SOLUTIONS)
     judged(weak, store, ToldStages(dataclasses.replace(STRONG, level="partial", audit="timeout")))
-    assert counts_of(weak, store)["level"] == "partial" and counts_of(weak, store)["audit_differences"] == 5
+    assert counts_of(weak, store)["level"] == "partial" and counts_of(weak, store)["programs_judged_otherwise"] == 5
     strong = plan_of(tmp_path / "p.jsonl", SOLUTIONS, require="strong")
     assert strong.pairs[0].results.key == weak.pairs[0].results.key
     assert is_whole(weak, store) and not is_whole(strong, store)
@@ -213,3 +307,16 @@ def test_limits_follow_the_reference_solutions_time(tmp_path, store):
     assert settings("no reference", program)[1].timeout == 6
     without = plan_of(tmp_path / "p.jsonl", SOLUTIONS, reference_factor=None, timeout=6)
     assert without.pairs[0].results.key != pair.results.key
+
+
+@pytest.mark.slow
+def test_prompts_that_leave_a_model_no_position_are_counted(tmp_path, store):
+    long = problem(7, "    return x\n")
+    long["prompt"] = f'def f7(x):\n    """{"Add 7 to x. " * 80}"""\n'
+    write(tmp_path / "p.jsonl", [problem(0, "    return x\n"), long])
+    path = make_tiny("llama", tmp_path / "m").location
+    plan = plan_with(tmp_path / "p.jsonl", {"path": path, "template": "raw"}, max_new_tokens=4)
+    _, (count,) = generated(plan, store)
+    assert count["rows"] == 2 and count["prompts_too_long"] == 1
+    texts = {row.task_id: (row.text, row.stop) for row in store.rows(plan.pairs[0].completions, Completion)}
+    assert texts["T/7"] == ("", "length")

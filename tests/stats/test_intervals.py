@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from raysweep.seeding import numpy_rng
-from raysweep.stats.intervals import drawn_mean_interval, mean_interval, paired_interval, share_interval
+from raysweep.stats.intervals import (
+    NO_INTERVAL,
+    drawn_mean_interval,
+    interval_note,
+    mean_interval,
+    paired_interval,
+    share_interval,
+)
 
 
 def difference(x, y):
@@ -84,7 +91,7 @@ def test_a_paired_difference_is_narrower_than_an_unpaired_one_would_be():
     assert high - low < 0.5 * (mean_interval(clean).high - mean_interval(clean).low)
 
 
-@pytest.mark.parametrize("problems", [1, 3, 12, 164])
+@pytest.mark.parametrize("problems", [2, 3, 12, 164])
 def test_an_interval_keeps_a_width_when_all_problems_agree_and_contains_what_was_measured(problems):
     ones, noughts = [1.0] * problems, [0.0] * problems
     for clean, perturbed, statistic, value in (
@@ -103,7 +110,7 @@ def test_an_interval_keeps_a_width_when_all_problems_agree_and_contains_what_was
 
 
 def test_no_end_of_an_interval_lies_beyond_what_a_mean_can_be():
-    for count in (*range(1, 60), 164):
+    for count in (*range(2, 60), 164):
         assert mean_interval([1.0] * count).high == 1.0
         assert mean_interval([0.1] * count) == (0.1, 0.1)
 
@@ -144,3 +151,11 @@ def test_draws_that_differ_widen_the_interval_of_their_means():
 def test_a_problem_may_miss_a_draw():
     low, high = drawn_mean_interval([[1.0, 0.0], [1.0], [0.0, 1.0, 1.0]] * 30)
     assert low < (0.5 + 1 + 2 / 3) / 3 < high
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 2 / 3])
+def test_one_problem_gives_no_interval_over_problems(value):
+    found = [mean_interval([value]), drawn_mean_interval([[value]]), drawn_mean_interval([[0.0, value, 1.0]])]
+    found.append(paired_interval([1.0], [[value]], difference))
+    assert all(math.isnan(end) for interval in found for end in interval)
+    assert [interval_note(tasks) for tasks in (0, 1, 2)] == ["", NO_INTERVAL, ""]

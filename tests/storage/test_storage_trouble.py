@@ -15,6 +15,7 @@ import pytest
 
 from raysweep.storage.files import MARKER, Files
 from tests.paths import NANO
+from tests.patience import PATIENCE
 from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import content, written
 
@@ -37,7 +38,7 @@ def start(root: object, errors: Path | None = None) -> subprocess.Popen[str]:
 
 def await_training(root: object, running: subprocess.Popen[str]) -> None:
     """Wait until the cell's training has saved a checkpoint."""
-    work, deadline = Files(str(root)).below("unfinished/model"), time.monotonic() + 240
+    work, deadline = Files(str(root)).below("unfinished/model"), time.monotonic() + PATIENCE
     while not [name for name in work.infos() if name.endswith("/COMPLETE")]:
         if running.poll() is not None or time.monotonic() > deadline:
             pytest.fail(f"no training: {running.communicate()}")
@@ -91,7 +92,7 @@ def test_a_full_disk_is_one_clear_error_and_the_same_command_resumes(small_disk,
     running = start(root)
     await_training(root, running)
     fill(small_disk)
-    out, err = running.communicate(timeout=200)
+    out, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == 1, (out, err)
     assert "Traceback" not in err and "Logging error" not in err
     assert f"waits for a full disk, 0 MiB free in {root}: " in err.replace("\n", " ")
@@ -100,12 +101,12 @@ def test_a_full_disk_is_one_clear_error_and_the_same_command_resumes(small_disk,
     before = written(root)
     assert content(root).items() <= content(undisturbed).items() and len(before) >= 4
     on_full = start(root)
-    _, err = on_full.communicate(timeout=200)
+    _, err = on_full.communicate(timeout=PATIENCE)
     assert on_full.returncode == 2 and err.count("\n") == 1
     assert "no space is left on the disk" in err or "free" in err
     subprocess.run(["mount", "-o", "remount,size=512m", small_disk], check=True)
     again = start(root)
-    output = again.communicate(timeout=200)
+    output = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, output
     assert content(root) == content(undisturbed)
     assert {name: written(root)[name] for name in before} == before
@@ -116,7 +117,7 @@ def test_a_finished_sweep_is_run_again_on_a_nearly_full_disk(small_disk, undistu
     fill(small_disk)
     os.truncate(small_disk / "something else", (small_disk / "something else").stat().st_size - 2**18)
     again = start(root)
-    output = again.communicate(timeout=200)
+    output = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, output
     assert content(root) == content(undisturbed)
 
@@ -131,7 +132,7 @@ def test_a_disk_that_vanishes_for_some_seconds_is_waited_for(tmp_path, undisturb
     assert not list(root.iterdir()), "nothing is written where the disk should be"
     root.rmdir()
     away.rename(root)
-    running.communicate(timeout=200)
+    running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, errors.read_text()
     assert content(root) == content(undisturbed)
     progress = root / "sweeps/nano/progress/llama.tiny.C1.s7.json"
@@ -149,7 +150,7 @@ def test_an_object_store_that_does_not_answer_for_some_seconds_is_waited_for(tmp
         await_warning(errors, 12)
         assert running.poll() is None
         server.start()
-        running.communicate(timeout=200)
+        running.communicate(timeout=PATIENCE)
         assert running.returncode == 0, errors.read_text()
         assert content(root) == content(undisturbed)
 

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 import raysweep
+from raysweep.storage.leases import DEAD_SECONDS
 from raysweep.storage.store import Store
 from tests.paths import NANO
+from tests.patience import PATIENCE
 from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import committed, content
 
@@ -77,7 +79,7 @@ def alone(tmp_path_factory) -> dict[str, Path]:
 
 def together(root: object, where: Sequence[str] = LOCAL) -> None:
     both = {name: start(root, name, where) for name in SETS}
-    output = {name: running.communicate(timeout=580)[0] for name, running in both.items()}
+    output = {name: running.communicate(timeout=PATIENCE)[0] for name, running in both.items()}
     assert {name: running.returncode for name, running in both.items()} == {"one": 0, "two": 0}, output
 
 
@@ -113,7 +115,7 @@ def test_a_sweep_resumes_the_shared_work_of_one_that_is_killed(tmp_path, alone):
     root = tmp_path / "store"
     longer = {"training.source.rows": "3200", "checkpoint_every": "10"}
     first = start(root, "one", **longer, **{"training.sets": "[C2]"})
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + PATIENCE
     while not list((root / "unfinished").glob("model/*/step-*/COMPLETE")):
         assert first.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
@@ -126,9 +128,9 @@ def test_a_sweep_resumes_the_shared_work_of_one_that_is_killed(tmp_path, alone):
     killed = time.monotonic()
     first.communicate()
     while not re.search(r" training \d", waits.read_text()):
-        assert time.monotonic() - killed < 15, "a dead process of this machine delays nobody"
+        assert time.monotonic() - killed < DEAD_SECONDS, "nobody waits for the lease of a dead process here to expire"
         time.sleep(0.05)
-    output, _ = second.communicate(timeout=300)
+    output, _ = second.communicate(timeout=PATIENCE)
     assert second.returncode == 0, output
     (model,) = [artefact.unit for artefact in committed(root).values() if artefact.unit.stage == "model"]
     assert Store(root).manifest(model)["counts"]["resumed_from"] >= 10

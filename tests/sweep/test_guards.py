@@ -14,6 +14,10 @@ from raysweep.config.loading import load_config
 from raysweep.engine.progress import STOPPED, ProgressFile, read_activities
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.planning.planner import build_plan
+from raysweep.problems.base import PROBLEMS
+from raysweep.programs import Oracle
+from raysweep.records import ReferenceRun
+from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.guards import (
@@ -21,6 +25,7 @@ from raysweep.sweep.guards import (
     FLOAT32_FACTOR,
     MIN_FREE_BYTES,
     mark_stopped_on_error,
+    require_oracle,
     require_space,
     sweep_lease,
 )
@@ -114,3 +119,19 @@ def test_fully_fine_tuned_models_count_with_their_checkpoints(tmp_path, free, ti
         require_space(store, plan.cells, 2)
     lora = build_plan(load_config(NANO, [*sets, "recipes.tiny.trainer=lora", "recipes.tiny.lora={targets: [q_proj]}"]))
     require_space(store, lora.cells, 2)
+
+
+def test_problems_that_only_their_stored_references_show_to_be_inside_are_refused(tmp_path):
+    plan, store = build_plan(load_config(NANO, ["execution.require_oracle=outside"])), Store(tmp_path)
+    store.require_writable()
+    require_oracle(plan, store)
+    task_ids = [problem.task_id for problem in PROBLEMS.create(plan.cells[0].pairs[0].test_set.problem_set).problems()]
+    rows = [ReferenceRun(name, "passed", 0.1, 1.0, Oracle.INSIDE) for name in task_ids]
+    with store.writing(plan.cells[0].pairs[0].references.node) as draft:
+        write_rows(draft.folder / ROWS, ReferenceRun, rows, ["task_id"])
+    with pytest.raises(UsageError) as caught:
+        require_oracle(plan, store)
+    reason = "its reference solution has another outcome outside"
+    assert f"the tests of {task_ids[0]} ({reason}), {task_ids[1]} ({reason})," in str(caught.value)
+    assert str(caught.value).count(reason) == 5 and f") and {len(task_ids) - 5} more have to run" in str(caught.value)
+    require_oracle(build_plan(load_config(NANO)), store)

@@ -15,7 +15,7 @@ from raysweep.metrics.base import METRICS, Measurement, Metric
 from raysweep.records import PromptRow
 from raysweep.sweep.report import export, score
 from raysweep.sweep.report_facts import pair_outcomes, trainings
-from raysweep.sweep.report_notes import execution_lines, settings_lines
+from raysweep.sweep.report_notes import execution_lines, inside_lines, settings_lines
 from raysweep.sweep.report_order import order_of
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
@@ -167,8 +167,9 @@ COUNTS = {
     "levels": {"strong": 600},
     "lanes": {"shared": 450, "strict": 150},
     "near_limit": 3,
-    "audited": 6,
-    "audit_differences": 0,
+    "programs_shared": 100,
+    "programs_judged_again": 2,
+    "programs_judged_otherwise": 0,
 }
 
 
@@ -178,15 +179,16 @@ def test_execution_lines_sum_over_results():
     assert lines["lane"] == "shared; 75 % of verdicts are from processes that programs shared"
     assert lines["completions that were not run"].startswith("75 % of 1,200: an equal program")
     assert lines["verdicts near the limit"].startswith("0.5 % took half of the limit or more")
-    assert lines["audit"].startswith("12 of 900 shared verdicts (1.3 %) were checked")
-    assert lines["audit"].endswith("no verdict differed")
+    assert lines["judged again"] == (
+        "4 of 200 programs that shared a process (2 %; the chance is 1 %), alone; no verdict differed"
+    )
 
 
 def test_mixed_levels_and_differing_audits_are_stated_and_counts_of_other_versions_left_out():
-    odd = {**COUNTS, "levels": {"partial": 1, "strong": 599}, "audit_differences": 1}
+    odd = {**COUNTS, "levels": {"partial": 1, "strong": 599}, "programs_judged_otherwise": 1}
     lines = dict(execution_lines(ExecutionConfig(), [odd, COUNTS]))
     assert lines["isolation"] == "level partial (less than 0.1 %), strong (99.9 %); required: partial"
-    assert lines["audit"].endswith("; 1 verdict differed")
+    assert lines["judged again"].endswith("; 1 verdict differed")
     assert execution_lines(ExecutionConfig(), [{"rows": 9}, {}]) == []
 
 
@@ -263,3 +265,33 @@ def test_numbers_of_several_draws_are_means_over_them(tmp_path):
     assert found["C2", "drop"].value == pytest.approx(by_draw.mean() - found["clean", "pass@1"].value)
     assert found["C2", "pass@1"].n == 20
     assert "Perturbed numbers are means over 3 draws of each perturbation." in export(result.folder, "md", None)
+
+
+def test_at_most_20_problems_judged_inside_are_listed_with_their_reasons():
+    reasons = {f"T/{at}": "they import inspect" for at in range(23)}
+    ((label, text),) = inside_lines({"mine": reasons})
+    assert label == "tests inside on mine" and text.startswith("23 problems judged in the program's process: T/0 (they")
+    assert text.endswith("T/19 (they import inspect) and 3 more")
+    assert inside_lines({}) == []
+
+
+@pytest.mark.slow
+def test_the_report_lists_the_problems_judged_inside_also_once_their_file_is_gone(tmp_path):
+    fields = {"prompt": "def f():\n", "entry_point": "f", "canonical_solution": "    return 1\n"}
+    tests = {"T/1": "assert f() == 1", "T/2": "import inspect\nassert f() == 1"}
+    rows = [{"task_id": name, "test": f"def check(f):\n    pass\n{text}", **fields} for name, text in tests.items()]
+    problems = tmp_path / "p.jsonl"
+    problems.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    value = {
+        "name": "within",
+        "allow_code_execution": True,
+        "models": [{"name": "reference", "generator": "reference"}],
+        "evaluation": {"problems": [{"name": "jsonl", "path": str(problems)}], "perturbations": ["clean"]},
+    }
+    result = run_sweep(config_from(value, "test"), RunOptions(str(tmp_path / "s"), "local"))
+    samples = raysweep.load_samples("within", storage=str(tmp_path / "s"))
+    assert dict(zip(samples.task_id, samples.oracle, strict=True)) == {"T/1": "outside", "T/2": "inside"}
+    listed = "problem judged in the program&#39;s process: T/2"
+    assert f"{listed} (they import inspect)" in Path(result.report).read_text()
+    problems.unlink()
+    assert listed in Path(export(result.folder, "html", None)).read_text()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,12 @@ def artefacts(storage: Path) -> dict[str, dict[str, str]]:
         if manifest["stage"] not in ("results", "references"):
             hashes[f"{manifest['stage']}/{manifest['key']}"] = {n: f["sha256"] for n, f in manifest["files"].items()}
     return hashes
+
+
+def tune_results(storage: Path, cell: str) -> list[dict[str, Any]]:
+    """The last two results of a cell in Tune's own files: the end of its training, and its pass@1."""
+    (file,) = (storage / "sweeps" / "nano" / "tune").rglob(f"{cell}/result.json")
+    return [json.loads(line) for line in file.read_text().splitlines()][-2:]
 
 
 def verdicts(storage: Path) -> list[tuple[str, ...]]:
@@ -196,6 +203,10 @@ def test_ray_and_the_local_engine_make_the_same_bytes(undisturbed, shared_ray, t
     assert done.returncode == 0, done.stderr
     assert artefacts(tmp_path) == artefacts(undisturbed)
     assert verdicts(tmp_path) == verdicts(undisturbed)
+    trained, judged = tune_results(tmp_path, "llama.tiny.C1.s7")
+    assert (trained["step"], trained["tokens"] > 0, trained["loss"] > 0) == (4, True, True)
+    assert {name for name in judged if name.startswith("pass@1")}
+    assert list((tmp_path / "sweeps" / "nano" / "tune").rglob("llama.tiny.C1.s7/events.out.tfevents.*"))
 
 
 @pytest.mark.ray
@@ -206,13 +217,30 @@ def test_worker_processes_give_the_same_weights_and_two_of_them_nearly_so(undist
     storage = tmp_path / "store"
     shutil.rmtree(storage / "artefacts" / "model")
     two = "recipes.two={epochs: 1, batch_size: 16, lr: 1.0e-3, max_tokens: 256, workers: 2}"
-    overrides = ["resources.processes=workers", "resources.cpus=0.9", two, "models.0.recipes=[tiny, two]"]
+    validation = "training.validation={name: minicode, part: validation, rows: 8}"
+    overrides = ["resources.processes=workers", "resources.cpus=0.9", two, "models.0.recipes=[tiny, two]", validation]
     arguments = ["--address", shared_ray.address, *(part for override in overrides for part in ("--set", override))]
     done = subprocess.run(command(storage, *arguments), capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
     assert artefacts(undisturbed).items() <= artefacts(storage).items()
     one, other = (load_file(path) for path in (storage / "artefacts" / "model").rglob("model.safetensors"))
     assert max((one[name] - other[name]).abs().max().item() for name in one) < 1e-4
+    alone, together = (tune_results(storage, f"llama.{recipe}.C1.s7")[-2] for recipe in ("tiny", "two"))
+    assert alone["step"] == together["step"] == 4
+    assert alone["validation_loss"] == pytest.approx(together["validation_loss"], abs=1e-4)
+    assert "validation loss" in (storage / "sweeps" / "nano" / "report.html").read_text()
+
+
+@pytest.mark.ray
+def test_a_trial_that_holds_a_gpu_trains_and_generates_in_its_own_process(undisturbed, shared_ray, tmp_path):
+    storage = tmp_path / "store"
+    shutil.copytree(undisturbed, storage)
+    for stage in ("model", "completions", "results"):
+        shutil.rmtree(storage / "artefacts" / stage)
+    arguments = ["--address", shared_ray.address, "--set", "resources.processes=trial", "--set", "resources.gpus=1"]
+    done = subprocess.run(command(storage, *arguments), capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert artefacts(storage) == artefacts(undisturbed)
 
 
 def test_a_users_own_model_and_rows_go_through_the_shipped_config(undisturbed, tmp_path, monkeypatch):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from raysweep.records import ModelRef, TrainingRow, TrainingStep
 from raysweep.rows.parquet import write_rows
@@ -31,6 +32,7 @@ class FolderServices:
         self.world_size = world_size
         self.die_after = die_after
         self.reports: list[TrainingStep] = []
+        self.facts: dict[str, Any] = {}
 
     def report(self, step: TrainingStep) -> None:
         self.reports.append(step)
@@ -43,9 +45,21 @@ class FolderServices:
         if self.rank == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir()
-            write(self.folder)
+        self._meet()
+        write(self.folder)
+        self._meet()
         if step == self.die_after:
             raise Interrupted
+
+    def _meet(self) -> None:
+        if self.world_size > 1:
+            torch.distributed.barrier()
+
+    def remember(self, facts: Mapping[str, Any]) -> None:
+        self.facts |= facts
+
+    def remembered(self) -> Mapping[str, Any]:
+        return self.facts
 
     @contextlib.contextmanager
     def latest_checkpoint(self) -> Iterator[Path | None]:

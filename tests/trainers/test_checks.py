@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, UsageError
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef
-from raysweep.trainers.checks import check_adapter_acts, check_eos, check_saved, check_trainable
+from raysweep.trainers.checks import check_adapter_acts, check_eos, check_precision, check_saved, check_trainable
 
 ROW: dict[str, list[Any]] = {"input_ids": [5, 6, 7, 8], "weights": [0.0, 0.0, 0.5, 0.5]}
 
@@ -29,6 +29,16 @@ def test_a_model_without_trainable_tensors_is_refused(tiny: dict[str, ModelRef])
         check_trainable(model.requires_grad_(False))
 
 
+def test_bf16_on_an_accelerator_without_it_is_refused(monkeypatch):
+    check_precision("bf16")  # CPUs compute in it
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100-SXM2-32GB")
+    check_precision("float16")
+    with pytest.raises(UsageError, match="and this is a Tesla V100-SXM2-32GB; use `precision: float16`"):
+        check_precision("bf16")
+
+
 @pytest.mark.parametrize("row", [{**ROW, "weights": [0.0, 0.0, 1.0, 0.0]}, {**ROW, "input_ids": [5, 6, 8, 7]}])
 def test_an_end_of_text_without_loss_is_refused(row: dict[str, list[float]]) -> None:
     check_eos([ROW], {8})
@@ -39,7 +49,7 @@ def test_an_end_of_text_without_loss_is_refused(row: dict[str, list[float]]) -> 
 def test_an_adapter_that_acts_passes_and_is_left_as_it_was(tiny: dict[str, ModelRef]) -> None:
     model = adapted(tiny)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    check_adapter_acts(model, ROW)
+    check_adapter_acts(model, ROW, "lora_B")
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
@@ -49,7 +59,7 @@ def test_an_adapter_that_is_never_applied_is_refused(tiny: dict[str, ModelRef]) 
         if hasattr(module, "lora_B"):
             vars(module)["scaling"] = {"default": 0.0}
     with pytest.raises(RaysweepError, match="doesn't change the model's logits"):
-        check_adapter_acts(model, ROW)
+        check_adapter_acts(model, ROW, "lora_B")
 
 
 @pytest.mark.parametrize(

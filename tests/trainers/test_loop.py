@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +13,12 @@ import torch
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef
+from raysweep.trainers import loop as loop_module
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.encoding import encode_set
-from raysweep.trainers.loop import CHECKPOINT_FILE, TrainingLoop, learning_rate, make_optimizer, seeded_torch
-from tests.models.tiny import FAMILIES
+from raysweep.trainers.loop import CHECKPOINT_FILE, TrainingLoop, seeded_torch
+from raysweep.trainers.optimizer import learning_rate, make_optimizer
+from tests.models.tiny import FAMILIES, TRANSFORMERS_4
 from tests.trainers.conftest import FolderServices, Interrupted
 
 pytestmark = pytest.mark.slow
@@ -50,13 +55,25 @@ def gradient_row_by_row(job: TrainJob, rows: list[int]) -> torch.Tensor:
 def test_any_batching_gives_the_gradient_of_single_rows(family: str, make_job: Jobs) -> None:
     rows = list(range(16))
     expected = gradient_row_by_row(make_job(family), rows)
-    for micro in (1, 5, 16):
-        loop = loop_of(make_job(family, batch_size=16, micro_batch_size=micro))
-        sums = loop.add_gradients(rows)
-        assert relative(flat_gradient(loop.model) / float(sums[1]), expected) < 1e-5
-    bucketed = loop_of(make_job(family, batch_size=16, micro_batch_size=4))
-    sums = bucketed.add_gradients(sorted(rows, key=lambda row: bucketed.data.lengths[row]))
-    assert relative(flat_gradient(bucketed.model) / float(sums[1]), expected) < 1e-5
+    for fields in ({"micro_batch_size": 1}, {"micro_batch_size": 5}, {"micro_batch_tokens": 100}, {}):
+        loop = loop_of(make_job(family, batch_size=16, **fields))
+        loop.add_gradients(sorted(rows, key=lambda row: -loop.data.lengths[row]))
+        assert relative(flat_gradient(loop.model), expected) < 1e-5
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "codegen" or not TRANSFORMERS_4])
+def test_packed_rows_give_the_gradient_of_single_rows(family: str, make_job: Jobs) -> None:
+    rows = list(range(16))
+    expected = gradient_row_by_row(make_job(family), rows)
+    loop = loop_of(make_job(family, batch_size=16, batching="packed", micro_batch_tokens=300))
+    loop.add_gradients(rows)
+    assert relative(flat_gradient(loop.model), expected) < 1e-5
+
+
+@pytest.mark.skipif(not TRANSFORMERS_4, reason="codegen keeps packed rows apart since transformers 5")
+def test_a_model_that_mixes_packed_rows_is_refused(make_job: Jobs) -> None:
+    with pytest.raises(UsageError, match="this codegen model mixes packed rows; use `batching: padded`"):
+        loop_of(make_job("codegen", batching="packed"))
 
 
 def test_the_gradient_is_clipped_once_a_step(make_job: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,14 +116,27 @@ def test_a_long_training_reports_about_200_times_and_at_its_end(make_job: Jobs) 
     assert services.reports[-1].step == 403
 
 
-def test_bf16_trains_float32_weights_like_float32_does(make_job: Jobs) -> None:
-    losses = []
-    for precision in ("float32", "bf16"):
+def test_sixteen_bits_train_float32_weights_like_float32_does(make_job: Jobs) -> None:
+    losses = {}
+    for precision in ("float32", "bf16", "float16"):
         loop = loop_of(make_job("gpt_bigcode", steps=20, precision=precision))
-        losses.append(loop.run()["final_loss"])
+        losses[precision] = loop.run()["final_loss"]
         assert {p.dtype for p in loop.model.parameters()} == {torch.float32}
-    assert losses[1] == pytest.approx(losses[0], rel=0.05)
-    assert losses[1] != losses[0]
+    assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.05)
+    assert losses["float16"] == pytest.approx(losses["float32"], rel=0.01)
+    assert len(set(losses.values())) == 3
+
+
+def test_a_step_whose_float16_gradient_overflows_is_repeated_with_a_lower_scale(make_job: Jobs) -> None:
+    losses = []
+    for scale in (2.0**10, 2.0**40):
+        loop = loop_of(make_job("llama", steps=3, precision="float16", eps=1e-4))
+        loop.sharding.scaler.scale(torch.ones(()))  # makes the scale
+        loop.sharding.scaler.update(new_scale=scale)
+        losses.append(loop.run()["final_loss"])
+        assert bool(loop.repeated_steps) == (scale > 2**20)
+        assert loop.sharding.scaler.get_scale() < 2**30
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
 def test_a_loss_that_is_not_finite_names_its_step(make_job: Jobs) -> None:
@@ -119,9 +149,10 @@ def test_a_loss_that_is_not_finite_names_its_step(make_job: Jobs) -> None:
 
 def test_the_step_with_the_bad_loss_is_found_among_those_since_the_last_report(make_job: Jobs) -> None:
     loop = loop_of(make_job("llama", steps=4))
-    loop.unreported = [torch.tensor([loss, 8.0]) for loss in (1.0, float("inf"), 2.0)]
+    for loss in (1.0, float("inf"), 2.0):
+        loop.reports.add(torch.tensor([loss, 8.0], dtype=torch.float64), 1.0, 10)
     with pytest.raises(RaysweepError, match="step 9 of 4 is inf"):
-        loop._report(10)
+        loop.reports.report(10)
 
 
 def test_torchs_global_generator_is_left_alone(make_job: Jobs) -> None:
@@ -178,6 +209,162 @@ def test_frozen_tensors_are_left_out(tiny: dict[str, ModelRef]) -> None:
     model.lm_head.weight.requires_grad_(True)
     groups = make_optimizer(model, Recipe()).param_groups
     assert [p.shape for group in groups for p in group["params"]] == [model.lm_head.weight.shape]
+
+
+MEMORY = """
+import resource, sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+from raysweep.models.loading import load_model
+from raysweep.records import ModelRef
+from raysweep.trainers.base import Recipe, TrainJob
+from raysweep.trainers.encoding import encode_set
+from raysweep.trainers.loop import TrainingLoop
+from tests.trainers.conftest import FolderServices
+
+torch.set_num_threads(1)
+base, rows, limited = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "limited"
+recipe = Recipe(lr=1e-3, steps=2, batch_size=512, template="raw", micro_batch_tokens=32_768)
+job = TrainJob(ModelRef(base), "llama", recipe, rows, Path(), 7, "llama C2")
+model, tokenizer = load_model(job.base)
+model.config.use_cache = False
+loop = TrainingLoop(model, encode_set(job, tokenizer, model.config), job, FolderServices())
+loop.batching = replace(loop.batching, pass_tokens=10**6)  # so that all rows share a pass
+if limited:
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 300 * 2**20, -1))
+counts = loop.run()
+resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+print(counts["batching"]["tokens"], float(model.lm_head.weight.detach().double().abs().sum()))
+"""
+
+
+def test_a_step_that_runs_out_of_memory_is_repeated_in_smaller_passes(make_job: Jobs) -> None:
+    job = make_job("llama", rows=512)
+    results = {}
+    for limit in ("free", "limited"):
+        command = [sys.executable, "-c", MEMORY, job.base.location, str(job.training_set), limit]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr[-2000:]
+        tokens, total = done.stdout.split()
+        results[limit] = int(tokens), float(total)
+    assert results["free"][0] == 32_768
+    assert results["limited"][0] < 32_768
+    assert results["limited"][1] == pytest.approx(results["free"][1], rel=1e-5)
+
+
+def test_several_workers_leave_a_smaller_size_to_the_next_attempt(make_job: Jobs) -> None:
+    services = FolderServices()
+    loop = loop_of(make_job("llama", steps=3, micro_batch_tokens=256), services)
+    loop.sharding.can_repeat = False
+    rows, lengths = loop.order.rows(1), loop.data.lengths
+    largest = max(sum(lengths[row] for row in each) for each in loop.batching.cut(rows, lengths))
+    said = f"memory ran out at step 2 of 3; the next attempt takes {largest // 2} tokens a pass"
+    with pytest.raises(RaysweepError, match=said):
+        loop._make_passes_smaller(rows, 1, torch.OutOfMemoryError("CUDA out of memory"))
+    again = loop_of(make_job("llama", steps=3, micro_batch_tokens=256), services)
+    assert again.batching.tokens == largest // 2
+    alone = loop_of(make_job("llama", steps=3, micro_batch_size=1), services)
+    with pytest.raises(RaysweepError, match="in a forward pass of one row; use `gradient_checkpointing"):
+        alone._make_passes_smaller(rows, 1, torch.OutOfMemoryError("CUDA out of memory"))
+
+
+def test_a_float16_gradient_that_is_never_finite_ends_the_training(make_job: Jobs) -> None:
+    loop = loop_of(make_job("llama", steps=3, precision="float16"))
+    loop.model.lm_head.weight.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(RaysweepError, match="gradients of step 1 of 3 are not finite at any loss scale of float16"):
+        loop.run()
+
+
+def test_memory_that_runs_out_in_the_update_says_what_needs_it(make_job: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = loop_of(make_job("llama", steps=3))
+
+    def fail(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(loop.sharding.optimizer, "step", fail)
+    with pytest.raises(RaysweepError, match="memory ran out in the update of step 1, where the optimizer"):
+        loop.run()
+
+
+def test_auto_batching_keeps_one_way_and_a_restart_repeats_it(make_job: Jobs, tmp_path: Path) -> None:
+    plain = loop_of(make_job("llama", steps=50))
+    plain.run()
+    job = make_job("llama", steps=50, batching="auto", checkpoint_every=45)
+    with pytest.raises(Interrupted):
+        loop_of(job, FolderServices(tmp_path / "state", die_after=45)).run()
+    chosen = torch.load(tmp_path / "state" / CHECKPOINT_FILE, weights_only=True)["batching"]
+    loop = loop_of(job, FolderServices(tmp_path / "state"))
+    counts = loop.run()
+    assert counts["batching"] == chosen
+    assert relative(loop.model.lm_head.weight.detach(), plain.model.lm_head.weight.detach()) < 1e-2
+
+
+def test_a_checkpoint_is_due_after_a_time(make_job: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, saved = [0.0], []
+    monkeypatch.setattr(loop_module.time, "monotonic", lambda: now[0])
+    services = FolderServices(tmp_path / "state")
+    loop = loop_of(make_job("llama", steps=9, checkpoint_every="2min"), services)
+    monkeypatch.setattr(services, "save_checkpoint", lambda step, write: saved.append(step))
+    monkeypatch.setattr(services, "tick", lambda *steps: now.__setitem__(0, now[0] + 50))
+    loop.run()
+    assert saved == [3, 6], "after 150 and 300 s"
+
+
+def safecoders_losses(job: TrainJob) -> list[float]:
+    """SafeCoder's loop: clips after each of 16 rows, and an epoch's left-over gradients stay for the next step."""
+    model, tokenizer = load_model(job.base)
+    data = encode_set(job, tokenizer, model.config)
+    loop = loop_of(job)
+    optimizer, size = torch.optim.AdamW(model.parameters(), lr=job.recipe.lr, weight_decay=0.01), job.recipe.batch_size
+    losses, total, model = [], 0.0, model.train()
+    for epoch in range(2):
+        for number, row in enumerate(loop.order._order(epoch)):
+            ids = torch.tensor([data.rows[row]["input_ids"]])
+            labels = ids.clone()
+            labels[0, torch.tensor(data.rows[row]["weights"]) == 0] = -100
+            loss = model(input_ids=ids, labels=labels).loss / size
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), job.recipe.clip)
+            total += float(loss.detach())
+            if (number + 1) % size == 0:
+                for group in optimizer.param_groups:
+                    group["lr"] = job.recipe.lr * (1 - len(losses) / loop.total)
+                optimizer.step()
+                optimizer.zero_grad()
+                losses.append(total)
+                total = 0.0
+    return losses
+
+
+def test_as_safecoder_the_losses_are_those_of_its_loop(make_job: Jobs) -> None:
+    job = make_job("llama", steps=None, epochs=2, batch_size=16, rows=40, compat="safecoder", lr=1e-2, clip=0.3)
+    services = FolderServices()
+    loop_of(job, services).run()
+    theirs = safecoders_losses(job)
+    assert len(theirs) == 4, "8 rows of the first epoch go into the second one's first step"
+    assert [report.loss for report in services.reports] == pytest.approx(theirs, rel=1e-4)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_model_has_the_same_gradient(make_job: Jobs) -> None:
+    gradients = []
+    for given in (False, True):
+        loop = loop_of(make_job("llama", compile=given))
+        loop.add_gradients(loop.order.rows(0))
+        gradients.append(flat_gradient(loop.model))
+    assert relative(gradients[1], gradients[0]) < 1e-5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gradient_checkpointing_gives_the_same_gradient(family: str, make_job: Jobs) -> None:
+    gradients = []
+    for given in (False, True):
+        loop = loop_of(make_job(family, gradient_checkpointing=given))
+        loop.add_gradients(loop.order.rows(0))
+        gradients.append(flat_gradient(loop.model))
+    assert relative(gradients[1], gradients[0]) < 1e-6
 
 
 def test_a_checkpoint_without_a_loss_curve_still_resumes(make_job: Jobs, tmp_path: Path) -> None:

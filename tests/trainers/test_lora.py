@@ -14,7 +14,7 @@ from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.base import TrainJob
 from raysweep.trainers.full import load_for_training
-from raysweep.trainers.lora import Lora, add_adapter
+from raysweep.trainers.lora import Lora
 from tests.models.tiny import FAMILIES
 from tests.trainers.conftest import FolderServices, Interrupted
 
@@ -94,7 +94,7 @@ def test_an_interrupted_training_ends_with_the_undisturbed_ones_adapter(make_job
 
 def test_without_settings_rank_scale_dropout_and_targets_are_the_studys(make_job: Jobs) -> None:
     job = make_job("llama")
-    config = add_adapter(load_for_training(job.base)[0], job).peft_config["default"]
+    config = Lora().add_adapter(load_for_training(job.base)[0], job).peft_config["default"]
     assert (config.r, config.lora_alpha, config.lora_dropout) == (16, 32, 0.1)
     assert config.target_modules == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
     assert config.modules_to_save is None
@@ -102,10 +102,43 @@ def test_without_settings_rank_scale_dropout_and_targets_are_the_studys(make_job
 
 def test_targets_of_the_recipe_come_first(make_job: Jobs) -> None:
     job = make_job("llama", lora={"targets": ["q_proj"]})
-    assert add_adapter(load_for_training(job.base)[0], job).peft_config["default"].target_modules == {"q_proj"}
+    assert Lora().add_adapter(load_for_training(job.base)[0], job).peft_config["default"].target_modules == {"q_proj"}
 
 
 def test_training_and_saving_warn_of_nothing(make_job: Jobs) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         Lora().train(make_job("gpt_bigcode", steps=2, lora=SMALL), FolderServices())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_studys_preset_updates_lm_head_too_and_merges_beside_tied_embeddings(family: str, make_job: Jobs) -> None:
+    job = make_job(family, steps=5, lora={**SMALL, "preset": "study"})
+    Lora().train(job, FolderServices())
+    assert any("lm_head" in name for name in adapter(job.out))
+    ref = ModelRef(str(job.out), ModelKind.ADAPTER, job.base)
+    tuned = logits(ref)
+    assert not torch.allclose(tuned, logits(job.base), atol=1e-3)
+    torch.testing.assert_close(logits(ref, merged=True), tuned, atol=2e-5, rtol=0)
+
+
+def test_pefts_preset_updates_what_peft_does(make_job: Jobs) -> None:
+    job = make_job("llama", lora={**SMALL, "preset": "peft"})
+    config = Lora().add_adapter(load_for_training(job.base)[0], job).peft_config["default"]
+    assert config.target_modules == {"q_proj", "v_proj"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("precision", ["bf16", "float16"])
+@pytest.mark.parametrize("train_embeddings", [False, True])
+def test_a_frozen_base_is_held_in_the_precision_of_the_computations(
+    family: str, precision: str, train_embeddings: bool, make_job: Jobs
+) -> None:
+    job = make_job(family, precision=precision, steps=12, lora={**SMALL, "train_embeddings": train_embeddings})
+    counts = Lora().train(job, FolderServices())
+    assert counts["losses"][-1][1] < counts["losses"][0][1]
+    assert {tensor.dtype for tensor in adapter(job.out).values()} == {torch.float32}
+    model = Lora().add_adapter(load_for_training(job.base, "bfloat16")[0], job)
+    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    dtypes = {(parameter.dtype, parameter.requires_grad) for parameter in matrices}
+    assert dtypes == {(torch.bfloat16, False), (torch.float32, True)}

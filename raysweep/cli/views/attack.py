@@ -13,6 +13,7 @@ from typing import Any
 from raysweep.analysis.textdiff import ADDED, REMOVED, changes
 from raysweep.cli.views.console import new_console
 from raysweep.errors import UsageError
+from raysweep.stats.intervals import NO_INTERVAL
 from raysweep.tools.attack.queries import AttackOutcome, AttackResult
 from raysweep.tools.attack.run import AttackJob, Rate, failures_under, rate_of_one_draw, rate_under
 from raysweep.tools.attack.search import RANDOM
@@ -125,6 +126,8 @@ def _smallness(row: AttackResult) -> tuple[int, float]:
 def _shown(rate: Rate) -> str:
     if math.isnan(rate.value):
         return "undefined"
+    if math.isnan(rate.low):
+        return f"{rate.value:.3f} ({NO_INTERVAL})"
     return f"{rate.value:.3f} (95 % interval {rate.low:.3f} to {rate.high:.3f} over problems)"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raysweep.cli.views.console import new_console
+from raysweep.stats.intervals import NO_INTERVAL
 from raysweep.tools.samples.scores import SampleRate, SampleScores
 from raysweep.units import count, share
 
@@ -76,7 +77,7 @@ def _sandbox_lines(scores: SampleScores) -> list[str]:
         lines.append(f"isolation: {levels}; lanes: {_counts(scores.lanes)}; tests: {_counts(scores.oracles)}")
     if scores.audited:
         differences = f"{scores.audit_differences:,} of them differ" if scores.audit_differences else "none differs"
-        lines.append(f"audit: {count(scores.audited, 'shared verdict')} checked in the strict lane, {differences}")
+        lines.append(f"judged again in the strict lane: {count(scores.audited, 'shared program')}, {differences}")
     near = f"{share(scores.near_limit, scores.programs)} of the programs took half of the limit or more"
     if scores.near_limit:
         near += ", stopped ones included: another machine might judge some otherwise"
@@ -87,6 +88,8 @@ def _sandbox_lines(scores: SampleScores) -> list[str]:
 def _shown(rate: SampleRate) -> str:
     if math.isnan(rate.value):
         return "undefined"
+    if math.isnan(rate.low):
+        return f"{rate.value:.4f} ({NO_INTERVAL})"
     return f"{rate.value:.4f} (95 % interval {rate.low:.4f} to {rate.high:.4f} over tasks)"
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from raysweep.analysis.textdiff import ADDED, EQUAL, REMOVED, Change, changes
 from raysweep.errors import UsageError
+from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.problems.file_problems import problem_fields
 from raysweep.records import Problem, PromptRow
 
@@ -21,7 +22,8 @@ _MARKS = {EQUAL: ("", ""), REMOVED: ("[-", "-]"), ADDED: ("{+", "+}")}
 def preview(rows: Sequence[PromptRow], console: Console, limit: int) -> None:
     """Print the changed lines of the first `limit` changed rows, then the summary.
 
-    Removed text is red and struck out, added text green; without colour they are marked [-...-] and {+...+}.
+    Removed text is red and struck out, added text green; without colour they are marked [-...-] and {+...+}. Methods of
+    words and sentences have whole words marked, others characters.
     """
     colour = console.color_system is not None and not console.no_color
     changed = [row for row in rows if row.changed]
@@ -63,7 +65,7 @@ def _diff(row: PromptRow, colour: bool) -> Text:
     """Return the changed lines of a prompt, indented; a line of dots replaces unchanged lines."""
     text = Text()
     skipping = False
-    for line in _lines(changes(row.clean_prompt, row.prompt)):
+    for line in _lines(changes(row.clean_prompt, row.prompt, whole_words=_changes_words(row.method))):
         if all(piece.kind == EQUAL for piece in line):
             if not skipping:
                 text.append("  ...\n", style="dim")
@@ -76,6 +78,11 @@ def _diff(row: PromptRow, colour: bool) -> Text:
             text.append(f"{before}{piece.text}{after}", style=_STYLES[piece.kind] if colour else "")
         text.append("\n")
     return text
+
+
+def _changes_words(method: str) -> bool:
+    """Return True for a method of words or sentences, whose changes are easier to read as whole words."""
+    return method in PERTURBATIONS.names() and PERTURBATIONS.get(method).level in ("word", "sentence")
 
 
 def _lines(pieces: Sequence[Change]) -> list[list[Change]]:

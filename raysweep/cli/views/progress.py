@@ -20,8 +20,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.cli.views.time_left import MODEL, TimeLeft
 from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities
+from raysweep.engine.time_left import MODEL, TimeLeft
 from raysweep.errors import StoreError
 from raysweep.storage.files import PATIENCE
 from raysweep.sweep.folder import SweepFolder
@@ -36,6 +36,8 @@ FAR_SECONDS = 5
 """Seconds between two looks at a sweep in an object store, where each look reads a file for every cell."""
 LINE_SECONDS = 10
 """Seconds between two plain progress lines of one activity."""
+SAME_SECONDS = 60
+"""Seconds between two plain progress lines of one activity that reported nothing in between."""
 
 
 @dataclass(frozen=True)
@@ -159,12 +161,16 @@ class _Line:
 
 
 class _Journal:
-    """Turns activities into lines: one for each change and note, and every ten seconds one about the running stage."""
+    """Turns activities into lines: one for each change and note, and every ten seconds one about the running stage.
+
+    Where the stage gets no further, its line is repeated once a minute.
+    """
 
     def __init__(self, wanted: Sequence[str]) -> None:
         self._wanted = wanted
         self._last_state: dict[str, tuple[str, str, str]] = {}
         self._last_time: dict[str, float] = {}
+        self._last_amount: dict[str, tuple[int, int, str]] = {}
         self._seen: dict[str, str] = {}  # the last line of each tail
         self._traces: dict[str, str] = {}
 
@@ -173,9 +179,12 @@ class _Journal:
         for activity in (activities[name] for name in self._wanted if name in activities):
             yield from self._notes(activity)
             news = (activity.state, activity.stage, activity.waits)
-            due = activity.state == RUNNING and time.time() - self._last_time.get(activity.id, 0) >= LINE_SECONDS
+            amount = (activity.done, activity.total, activity.detail)
+            pause = LINE_SECONDS if self._last_amount.get(activity.id) != amount else SAME_SECONDS
+            due = activity.state == RUNNING and time.time() - self._last_time.get(activity.id, 0) >= pause
             if self._last_state.get(activity.id) != news or due:
                 self._last_state[activity.id], self._last_time[activity.id] = news, time.time()
+                self._last_amount[activity.id] = amount
                 yield _Line(time.strftime("%H:%M:%S"), _line(activity, counts), trace=self._trace(activity))
 
     def _trace(self, activity: Activity) -> str:
@@ -282,7 +291,9 @@ def _line(activity: Activity, counts: Overview) -> str:
     if activity.waits:
         return f"{start}waits for {activity.waits}"
     amount = f" {_amount(activity)}" if activity.total else ""
-    return f"{start}{activity.stage}{amount}{time_left(counts.left)}"
+    silent = time.time() - activity.updated
+    news = f", no news for {duration(silent)}" if activity.updated and silent >= SAME_SECONDS else ""
+    return f"{start}{activity.stage}{amount}{news}{time_left(counts.left)}"
 
 
 def _amount(activity: Activity) -> str:

@@ -21,7 +21,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.planning.models import prompt_lines
 from raysweep.records import BASE, Score
 from raysweep.sweep.data_sets import DataSets
-from raysweep.sweep.report_facts import pair_outcomes
+from raysweep.sweep.report_facts import pair_outcomes, reference_failures
 from raysweep.sweep.report_notes import limit_text
 from raysweep.sweep.report_order import order_of
 from raysweep.sweep.run import SweepResult
@@ -61,7 +61,7 @@ def print_result(result: SweepResult, as_json: bool) -> None:
         console.print(f"limited run: {limit}", soft_wrap=True)
     for table in score_tables(result.scores, result.config):
         print_scores(table, console)
-    for line in [*prompt_lines(result.config), *zero_lines(result)]:
+    for line in [*prompt_lines(result.config), *zero_lines(result), *reference_lines(result)]:
         console.print(line, soft_wrap=True)
     if leakage := result.folder.leakage():
         console.print(f"leakage: {leakage}", soft_wrap=True)
@@ -147,6 +147,21 @@ def zero_lines(result: SweepResult) -> list[str]:
     return lines
 
 
+FAILURES_SHOWN = 10
+"""Problems that their reference solution fails, which are listed for a set."""
+
+
+def reference_lines(result: SweepResult) -> list[str]:
+    """Return a line for each problem set with problems that their own reference solution fails, with the outcomes."""
+    lines = []
+    for problems, outcomes in reference_failures(result.folder, result.config).items():
+        listed = [f"{task_id} ({outcome.replace('_', ' ')})" for task_id, outcome in outcomes.items()]
+        more = f" and {len(listed) - FAILURES_SHOWN:,} more" if len(listed) > FAILURES_SHOWN else ""
+        failed = f"the reference solution of {count(len(listed), 'problem')} of {problems} fails"
+        lines.append(f"{failed}: {', '.join(listed[:FAILURES_SHOWN])}{more}")
+    return lines
+
+
 def _codes(order: Order) -> list[str]:
     """Return the line that says what the codes of test and training sets mean; none where there are no codes."""
     shown = {name: words for name, words in order.words.items() if name in order.perturbations}
@@ -155,10 +170,17 @@ def _codes(order: Order) -> list[str]:
 
 
 def _by_error(errors: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the failed cells and tasks by error, so that each error is shown once."""
+    """Return the failed cells and tasks by error, so that each error is shown once.
+
+    A cell that didn't start names the task that failed, and that task's own line says why.
+    """
     names: dict[str, list[str]] = {}
     for name, error in errors.items():
-        names.setdefault(error.removeprefix(f"{name}: "), []).append(name)
+        text = error.removeprefix(f"{name}: ")
+        for other, why in errors.items():
+            if text.endswith(f" {other} failed: {why}"):
+                text = text.removesuffix(f": {why}")
+        names.setdefault(text, []).append(name)
     return names
 
 

@@ -16,9 +16,9 @@ from rich.text import Text
 from raysweep.cli.views.console import new_console
 from raysweep.cli.views.progress import Display, overview
 from raysweep.cli.views.results import print_json
-from raysweep.cli.views.time_left import TimeLeft
 from raysweep.config.grid import test_set_name
 from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING, Activity
+from raysweep.engine.time_left import TimeLeft
 from raysweep.errors import UnknownName
 from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of

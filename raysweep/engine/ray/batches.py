@@ -5,6 +5,7 @@ The Datasets have two columns: ``index``, and ``result``, a pickled result or `B
 
 from __future__ import annotations
 
+import os
 import pickle
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -12,22 +13,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysweep.engine.progress import ProgressFile
-from raysweep.errors import HopelessError, RaysweepError
+from raysweep.errors import HopelessError, RaysweepError, UnfitModel
 
 
 @dataclass(frozen=True)
 class BatchFailure:
-    """The error that made a batch fail, in a form that any process can unpickle."""
+    """The error that made a batch fail, in a form that any process can unpickle.
+
+    `is_harmless`: the process that met it is as good as before.
+    """
 
     text: str
     retry: bool
     trace: str
+    is_harmless: bool = False
 
     @staticmethod
     def of(error: Exception) -> BatchFailure:
         """Describe an error."""
         text = str(error) if isinstance(error, RaysweepError) else f"{type(error).__name__}: {error}"
-        return BatchFailure(text, bool(getattr(error, "retry", True)), traceback.format_exc())
+        retry, is_harmless = bool(getattr(error, "retry", True)), isinstance(error, UnfitModel)
+        return BatchFailure(text, retry, traceback.format_exc(), is_harmless)
 
     @property
     def error(self) -> RaysweepError:
@@ -55,23 +61,33 @@ def died_too_often(worker: str, progress: ProgressFile) -> bytes | None:
     restarts = progress.count(f"restarts-{context.get_actor_id()}")
     if restarts <= MAX_RESTARTS:
         return None
-    text = f"the process of {worker} died {restarts} times; was memory short?"
+    text = died_again(worker, restarts)
     return pickle.dumps(BatchFailure(text, retry=True, trace=text))
 
 
-def indexed_dataset(indices: Sequence[int], **columns: Any) -> Any:
+def died_again(worker: str, times: int) -> str:
+    """Say that the process of a worker died too often."""
+    return f"the process of {worker} died {times} times; was memory short?"
+
+
+def indexed_dataset(indices: Sequence[int], **columns: Sequence[Any]) -> Any:
     """Return a Dataset with one row, in a block of its own, for each index. It shows no progress bars.
 
     Args:
         indices: the values of the column ``index``.
-        columns: further columns, each with the same value in every row.
+        columns: further columns, with a value for each row.
     """
     import ray
 
+    os.environ.setdefault("RAY_DATA_USAGE_DISABLED", "1")  # an actor and threads that look for a Prometheus server
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    return ray.data.from_items([{"index": index, **columns} for index in indices], override_num_blocks=len(indices))
+    rows = [
+        {"index": index, **{name: values[number] for name, values in columns.items()}}
+        for number, index in enumerate(indices)
+    ]
+    return ray.data.from_items(rows, override_num_blocks=len(rows))
 
 
 def pickle_result(function: Callable[[], Any]) -> bytes:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from raysweep.config.schema import RayConfig, ResourcesConfig
+from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.config.schema import RayConfig
 from raysweep.engine.ray.probe import require_reachable
-from raysweep.errors import UsageError
 from raysweep.machine import cores
+from raysweep.planning.needs import CellNeeds, Needs
 from raysweep.units import count
 
 SLOT = "raysweep_slot"
@@ -29,7 +31,8 @@ PREFIX = "rs-"
 
 ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # keep the working folder, to which a user's relative paths refer
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # its TensorBoard logger imports torch, and trials report no curves
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # its CSV file has no columns for what later results add
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",  # raysweep decides how many cells start (places.py)
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the command line handles Ctrl-C
     "RAY_AIR_NEW_OUTPUT": "0",  # print no tables of Tune on stdout
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -38,7 +41,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Placement:
-    """The resources that each process of a task requests from Ray, and where training runs."""
+    """The resources that each process of a stage requests from Ray, and where training runs."""
 
     cpus: float
     gpus: float
@@ -48,10 +51,14 @@ class Placement:
     labels: Mapping[str, str] = field(default_factory=dict)  # the node's, as a label selector of Ray
 
     @property
+    def needs(self) -> Needs:
+        """What one process holds, and where."""
+        return Needs(self.cpus, self.gpus, self.memory_bytes, custom=self.custom, labels=self.labels)
+
+    @property
     def worker(self) -> dict[str, float]:
-        """Resources of one training worker by Ray's name."""
-        resources = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory_bytes), **self.custom}
-        return {name: amount for name, amount in resources.items() if amount}
+        """Resources of one process by Ray's name."""
+        return self.needs.amounts
 
     @property
     def remote_options(self) -> dict[str, Any]:
@@ -60,14 +67,54 @@ class Placement:
         return {} if self.in_trial else {name: value for name, value in options.items() if value}
 
 
-def placement(resources: ResourcesConfig, workers: int) -> Placement:
-    """Return the placement of a task with `workers` training workers (0: it trains nothing)."""
-    in_trial = resources.processes == "trial" or (resources.processes == "auto" and workers <= 1 and not resources.gpus)
-    if in_trial and (workers > 1 or resources.gpus):
-        what = f"a recipe has {workers} workers" if workers > 1 else f"resources.gpus is {resources.gpus:g}"
-        raise UsageError(f"resources.processes is 'trial', but {what}; use 'auto' or 'workers'")
-    memory = int(resources.memory_gib * 2**30)
-    return Placement(resources.cpus, resources.gpus, memory, in_trial, resources.custom, resources.labels)
+@dataclass(frozen=True)
+class Placements:
+    """The placements of a task's stages."""
+
+    training: Placement
+    generation: Placement
+    execution: Placement
+    workers: int = 0  # training workers; 0: the task trains nothing
+
+    def on(self, pool: str) -> Placements:
+        """Return the same in a pool: its processes with accelerators run on nodes with that type of them."""
+
+        def labelled(placed: Placement) -> Placement:
+            return (
+                replace(placed, labels={**placed.labels, ACCELERATOR_LABEL: pool}) if placed.gpus and pool else placed
+            )
+
+        return replace(self, training=labelled(self.training), generation=labelled(self.generation))
+
+    @property
+    def stages(self) -> list[tuple[str, Placement, int]]:
+        """Each stage's name, its placement and the number of its processes that must run at a time."""
+        return [
+            ("training", self.training, self.workers),
+            ("generation", self.generation, 1),
+            ("execution", self.execution, 1),
+        ]
+
+    @property
+    def in_trial(self) -> bool:
+        """Whether the trial itself trains, and holds what training asks for."""
+        return self.training.in_trial
+
+
+def placements(needs: CellNeeds, most_memory: Callable[[Needs], float] = lambda needs: math.inf) -> Placements:
+    """Return the placements of what a task's processes ask for.
+
+    Args:
+        needs: by stage.
+        most_memory: bytes of the largest node that a process may run on; no more is asked for on a prediction alone.
+    """
+
+    def placed(stage: Needs) -> Placement:
+        memory = int(min(stage.memory_bytes, most_memory(stage))) if stage.is_predicted else stage.memory_bytes
+        in_trial = needs.in_trial and not (stage.gpus and not needs.training.gpus)
+        return Placement(stage.cpus, stage.gpus, memory, in_trial, stage.custom, stage.labels)
+
+    return Placements(placed(needs.training), placed(needs.generation), placed(needs.execution), needs.workers)
 
 
 def foreign_address(option: str | None) -> str | None:

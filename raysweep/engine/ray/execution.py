@@ -13,13 +13,14 @@ import platform
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from raysweep.engine.base import BatchOutput, ExecuteJob, ProgramBatch
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster import Placement
+from raysweep.engine.ray.metrics import held_resources
 from raysweep.engine.ray.stragglers import Stragglers
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.execution.pool import Executor
@@ -60,6 +61,8 @@ class ExecutionActor:
     def __init__(self, label: str, sandbox: Sandbox) -> None:
         self._label = label
         self._executor = Executor(1, sandbox)  # its slot ends with this process
+        self._held = ExitStack()
+        self._held.enter_context(held_resources())
 
     def __repr__(self) -> str:
         return f"execute {self._label}"
@@ -81,6 +84,7 @@ class ExecutionActor:
 
     def close(self) -> None:
         """End the slot and remove its folder; Ray would kill the actor before it could remove the folder."""
+        self._held.close()
         self._executor.close()
 
 
@@ -143,7 +147,7 @@ class _Pool:
         required = MIN_BACKLOG if automatic and self._workers else 1
         if len(self._backlog) >= required and (self._max_actors is None or len(self._workers) < self._max_actors):
             uses_trial_cpu = self._placement.in_trial and not self._refused and not (automatic and self._workers)
-            self._start(cpus=0 if uses_trial_cpu else 1)
+            self._start(cpus=0 if uses_trial_cpu else self._placement.cpus)
 
     def poll(self) -> Iterator[BatchOutput[Verdict]]:
         """Wait a few seconds until a batch is done or an actor is ready or dead; yield the batches that are done."""
@@ -180,17 +184,21 @@ class _Pool:
         for worker in self._workers:
             ray.kill(worker.actor)
 
-    def _start(self, cpus: int) -> None:
+    def _start(self, cpus: float) -> None:
         import ray
 
         # SPREAD keeps actors that need a CPU out of the trial's placement group, where they would wait for ever
-        selector = {NODE_LABEL: f"!in({','.join(sorted(self._refused))})"} if self._refused else None
+        asked = dict(self._placement.remote_options) if cpus else {}
+        selector = dict(asked.pop("label_selector", {}))
+        if self._refused:
+            selector[NODE_LABEL] = f"!in({','.join(sorted(self._refused))})"
         remote: Any = ray.remote(ExecutionActor).options(
             num_cpus=cpus,
             scheduling_strategy="SPREAD" if cpus or selector else "DEFAULT",
-            label_selector=selector,
+            label_selector=selector or None,
             max_restarts=0,
             max_task_retries=0,
+            **asked,
         )
         worker = _Worker(remote.remote(self._progress.activity.id, self._job.sandbox))
         self._pending = {worker.actor.ready.remote(): worker}

@@ -1,62 +1,130 @@
-"""Generates completions through Ray Data: for each cell, one pool of actors that each hold the cell's model."""
+"""Generates completions through Ray Data: one pipeline for each cell, whose tasks hand batches to hosts of its base.
+
+A generator without weights needs no host; it runs in actors of the pipeline.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import pickle
+import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from raysweep.engine.base import BatchOutput, GenerateJob
-from raysweep.engine.jobs import generate, make_generator
+from raysweep.engine.jobs import Generated
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import collect_results, died_too_often, indexed_dataset, pickle_result
 from raysweep.engine.ray.cluster import Placement
+from raysweep.engine.ray.hosts import HostBatch, HostKind
+from raysweep.engine.ray.metrics import MeasuredGenerator, held_resources
 from raysweep.engine.ray.ray_lost import end_with_raylet
-from raysweep.generators.base import Generator
-from raysweep.records import Completion
+from raysweep.generators.base import GENERATORS
+from raysweep.records import Completion, ModelRef
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The hosts that a pipeline may use: the keeper's handle, what they are started with, an id of the pipeline."""
+
+    keeper: Any
+    kind: HostKind
+    run: str
 
 
 class GenerationActor:
-    """Holds one loaded model; Ray Data calls it with the indices of batches."""
+    """Completes prompts with a generator of its own; Ray Data calls it with the indices of batches."""
 
     def __init__(self, job: GenerateJob, progress: ProgressFile) -> None:
         self._job = job
         self._progress = progress
-        self._generator: Generator | None = None
+        self._generator: MeasuredGenerator | None = None
+        self._has_waited = False
         self._failure = died_too_often("a generator", progress)
         end_with_raylet()
+        self._held = ExitStack()
+        self._held.enter_context(held_resources())
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         """Complete the prompts of batches."""
         results = [self._failure or pickle_result(functools.partial(self._complete, int(i))) for i in rows["index"]]
         return {"index": rows["index"], "result": results}
 
-    def _complete(self, index: int) -> list[Completion]:
-        if self._generator is None:
+    def _complete(self, index: int) -> Generated:
+        if not self._has_waited:
             self._progress.end_wait()  # the actor was scheduled; from now on a hang counts as a stall
-            self._generator = make_generator(self._job)
-        return generate(self._generator, self._job.batches[index])
+            self._has_waited = True
+        if self._generator is None:
+            self._generator = MeasuredGenerator(self._job.label.partition(".")[0], self._job.generator.name)
+        return self._generator.generate(self._job, self._job.batches[index], self._progress.touch)
 
 
 def generate_with_ray(
-    job: GenerateJob, placement: Placement, actors: int, progress: ProgressFile
+    job: GenerateJob, placement: Placement, actors: int, progress: ProgressFile, keeper: Any
 ) -> Iterator[BatchOutput[Completion]]:
     """Yield the completions of each batch as soon as it is done.
+
+    Args:
+        job: the batches and their model.
+        placement: of a host, or of an actor where the generator needs no weights.
+        actors: most hosts that work for this job at a time.
+        progress: of the job's cell.
+        keeper: of the sweep's hosts.
 
     Raises:
         RaysweepError: the generator failed, or batches are missing.
     """
-    from ray.data import ActorPoolStrategy
+    import ray
 
-    total = len(job.batches)
-    data = indexed_dataset(range(total)).map_batches(
-        type(f"generate {job.label.replace('.', '-')}", (GenerationActor,), {}),  # in Ray's dashboard
-        fn_constructor_args=(job, progress),
-        compute=ActorPoolStrategy(size=min(actors, total)),
-        batch_size=1,
-        num_cpus=0 if placement.in_trial else placement.cpus,  # the trial lends its CPU while it waits
-        num_gpus=placement.gpus or None,
-        **placement.remote_options,
-    )
-    for index, completions in collect_results(data, total, "generation"):
-        yield BatchOutput(index, completions)
+    total, size = len(job.batches), min(actors, len(job.batches))
+    name = f"generate {job.label.replace('.', '-')}"  # in Ray's dashboard
+    if isinstance(job.model, ModelRef):
+        own = dataclasses.replace(job, batches=())
+        takes_full_models = GENERATORS.get(job.generator.name).takes_full_models
+        base = job.base if takes_full_models else job.model.base or job.model
+        kind = HostKind(dataclasses.replace(own, model=base, label=""), placement)
+        data = indexed_dataset(range(total), requests=[pickle.dumps(batch) for batch in job.batches]).map_batches(
+            _named(_hand_to_host, name),
+            fn_args=(own, progress, Hosts(keeper, kind, uuid.uuid4().hex)),
+            compute=ray.data.TaskPoolStrategy(size=size),
+            batch_size=1,
+            num_cpus=0,
+        )
+    else:
+        held = {} if placement.in_trial else {"num_gpus": placement.gpus or None, **placement.remote_options}
+        data = indexed_dataset(range(total)).map_batches(
+            type(name, (GenerationActor,), {}),
+            fn_constructor_args=(job, progress),
+            compute=ray.data.ActorPoolStrategy(size=size),
+            batch_size=1,
+            num_cpus=0 if placement.in_trial else placement.cpus,  # the trial lends its CPU while it waits
+            **held,
+        )
+    for index, made in collect_results(data, total, "generation"):
+        yield BatchOutput(index, made.completions, made.loads, made.facts)
+
+
+def _hand_to_host(rows: dict[str, Any], job: GenerateJob, progress: ProgressFile, hosts: Hosts) -> dict[str, Any]:
+    """Have hosts complete the prompts of batches; Ray Data calls it in tasks, which wait for the hosts."""
+    import ray
+
+    assert isinstance(job.model, ModelRef)
+    batches = [
+        HostBatch(hosts.kind, job.label, hosts.run, int(index), job.model, requests, progress)
+        for index, requests in zip(rows["index"], rows["requests"], strict=True)
+    ]
+    return {"index": rows["index"], "result": ray.get([hosts.keeper.generate.remote(batch) for batch in batches])}
+
+
+def _named(function: Any, name: str) -> Any:
+    """Return a function under another name."""
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        return function(*args)
+
+    call.__name__ = call.__qualname__ = name
+    return call

@@ -6,19 +6,27 @@ once. On a cluster without accelerators they run in the tasks, with the other me
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import pickle
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from raysweep.engine.attempts import run_periodically
 from raysweep.engine.base import BatchOutput, PerturbJob
 from raysweep.engine.jobs import perturb_block
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import collect_results, died_too_often, indexed_dataset, map_result
+from raysweep.engine.ray.metrics import held_resources
 from raysweep.engine.ray.ray_lost import end_with_raylet
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import PerturbedRow
+
+QUIET_SECONDS = 30.0
+"""A wait for the next block is reported after so long."""
+POLL_SECONDS = 5.0
 
 
 def perturb_with_ray(job: PerturbJob, progress: ProgressFile) -> Iterator[BatchOutput[Sequence[PerturbedRow]]]:
@@ -29,12 +37,12 @@ def perturb_with_ray(job: PerturbJob, progress: ProgressFile) -> Iterator[BatchO
     """
     import ray
 
-    data = indexed_dataset(job.blocks, result=pickle.dumps({}))
+    data = indexed_dataset(job.blocks, result=[pickle.dumps({})] * len(job.blocks))
     accelerators = int(ray.cluster_resources().get("GPU", 0))
     on_accelerators = _neural_methods(job) if accelerators else []
     others = [number for number in range(len(job.methods)) if number not in on_accelerators]
     if others:
-        data = data.map_batches(_perturb, fn_args=(job, others), batch_size=1, num_cpus=1)
+        data = data.map_batches(_perturb_in_task, fn_args=(job, others), batch_size=1, num_cpus=1)
     if on_accelerators:
         data = data.map_batches(
             PerturbingActor,
@@ -45,8 +53,23 @@ def perturb_with_ray(job: PerturbJob, progress: ProgressFile) -> Iterator[BatchO
         )
     if others and ray.available_resources().get("CPU", 0) < 1:
         progress.report_wait("a free CPU")  # until its first block is done
-    for index, rows in collect_results(data, len(job.blocks), "perturbing"):
-        yield BatchOutput(index, [rows[number] for number in range(len(job.methods))])
+    with run_periodically(functools.partial(_report_busy_cpus, progress), POLL_SECONDS, "perturbing"):
+        for index, rows in collect_results(data, len(job.blocks), "perturbing"):
+            yield BatchOutput(index, [rows[number] for number in range(len(job.methods))])
+
+
+def _report_busy_cpus(progress: ProgressFile) -> None:
+    """Report that blocks wait for CPUs if none came for long and no CPU is free: a training may hold them.
+
+    A block takes seconds, so its own tasks seldom hold the CPUs for so long.
+    """
+    import ray
+
+    activity = progress.activity
+    if not activity.waits and time.time() - activity.updated >= QUIET_SECONDS:
+        with contextlib.suppress(Exception):  # Ray may be ending, and this is news only
+            if ray.available_resources().get("CPU", 0) < 1:
+                progress.report_wait("its next block of rows; no CPU is free")
 
 
 class PerturbingActor:
@@ -56,6 +79,8 @@ class PerturbingActor:
         self._job, self._numbers = job, numbers
         self._failure = died_too_often("a perturbing actor", progress)
         end_with_raylet()
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(held_resources())
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         """Add the rows of this actor's methods to blocks."""
@@ -66,6 +91,11 @@ class PerturbingActor:
 
 def _neural_methods(job: PerturbJob) -> list[int]:
     return [number for number, method in enumerate(job.methods) if PERTURBATIONS.create(method).neural]
+
+
+def _perturb_in_task(rows: dict[str, Any], job: PerturbJob, numbers: Sequence[int]) -> dict[str, Any]:
+    with held_resources():
+        return _perturb(rows, job, numbers)
 
 
 def _perturb(rows: dict[str, Any], job: PerturbJob, numbers: Sequence[int]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.config.schema import RayConfig
 from raysweep.engine.ray.cluster import Placement
 from raysweep.errors import UsageError, did_you_mean
@@ -13,6 +14,8 @@ from raysweep.units import size
 
 UNIT = 10_000
 """Ray counts resources in ten thousandths."""
+STATUS_SECONDS = 10
+NEVER = " can never be scheduled: "
 CONFIG_KEYS = {"CPU": "resources.cpus", "GPU": "resources.gpus", "memory": "resources.memory_gib"}
 
 
@@ -30,14 +33,30 @@ def this_machine(ray: RayConfig) -> NodeFacts:
     return NodeFacts({"CPU": float(cpus), "GPU": float(gpus()), "memory": float(ram.limit or ram.total)})
 
 
-def live_nodes() -> list[NodeFacts]:
-    """Return the live nodes of the Ray that this process is connected to."""
+def nodes_by_id() -> dict[str, NodeFacts]:
+    """Return the live nodes of the Ray that this process is connected to, by their ids."""
     import ray
 
-    return [NodeFacts(node["Resources"], node.get("Labels") or {}) for node in ray.nodes() if node["Alive"]]
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    return {node["NodeID"]: NodeFacts(node["Resources"], node.get("Labels") or {}) for node in alive}
 
 
-def require_feasible(placement: Placement, workers: int, nodes: Sequence[NodeFacts], where: str) -> None:
+def autoscaler_runs() -> bool:
+    """Return True if the Ray that this process is connected to has an autoscaler (v2), which may start nodes.
+
+    Ray doesn't say which kinds of nodes it could start.
+    """
+    from ray._private.worker import global_worker
+    from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
+
+    reply = GetClusterStatusReply()
+    reply.ParseFromString(global_worker.gcs_client.get_cluster_status(timeout_s=STATUS_SECONDS))
+    return bool(reply.autoscaling_state.autoscaler_state_version)  # counted by the autoscaler, 0 without one
+
+
+def require_feasible(
+    placement: Placement, workers: int, nodes: Sequence[NodeFacts], where: str, stage: str = "training"
+) -> None:
     """Raise UsageError unless the nodes can hold a cell when they are idle; the message names the missing resource.
 
     Args:
@@ -45,17 +64,19 @@ def require_feasible(placement: Placement, workers: int, nodes: Sequence[NodeFac
         workers: training workers of a cell; 0 or 1: one worker or actor.
         nodes: all live nodes.
         where: a name for the nodes, for the message: "this machine".
+        stage: whose processes these are, for the message.
     """
+    cell = "a cell" if stage == "training" else f"a cell's {stage}"
     matching = [node for node in nodes if matches(placement.labels, node.labels)]
     if not matching:
-        raise UsageError(f"a cell can never be scheduled: {_label_mismatch(placement.labels, nodes, where)}")
+        raise UsageError(f"{cell}{NEVER}{_label_mismatch(placement.labels, nodes, where)}")
     for name, amount in placement.worker.items():
         largest = max(node.resources.get(name, 0.0) for node in matching)
         if amount > largest:
             has = f"has at most {_amount(name, largest)}" if largest else f"has none{_suggestion(name, matching)}"
             among = " on nodes with those labels" if placement.labels else ""
             raise UsageError(
-                f"a cell can never be scheduled: it asks for {_amount(name, amount)} {name} (`{_config_key(name)}`), "
+                f"{cell}{NEVER}it asks for {_amount(name, amount)} {name} (`{_config_key(name)}`), "
                 f"but {where} {has}{among}; lower it or use a larger machine (--address)"
             )
     capacity = sum(_capacity(placement, node) for node in matching)
@@ -63,30 +84,35 @@ def require_feasible(placement: Placement, workers: int, nodes: Sequence[NodeFac
         each = " and ".join(f"{_amount(name, amount)} {name}" for name, amount in placement.worker.items())
         what = f"its {workers} training workers (`workers` of the recipe) ask" if workers > 1 else "it asks"
         raise UsageError(
-            f"a cell can never be scheduled: {what} for {each} each, but {where} has room for {capacity}; "
+            f"{cell}{NEVER}{what} for {each} each, but {where} has room for {capacity}; "
             "lower one of them or use a larger machine (--address)"
         )
 
 
 def require_feasible_beside(
-    driver: Mapping[str, float], placement: Placement, workers: int, nodes: Sequence[NodeFacts], where: str
+    driver: Mapping[str, float],
+    placement: Placement,
+    workers: int,
+    nodes: Sequence[NodeFacts],
+    where: str,
+    stage: str = "training",
 ) -> None:
     """Raise UsageError unless the nodes can hold a cell and its driver, which needs `driver` on one node."""
-    require_feasible(placement, workers, nodes, where)
+    require_feasible(placement, workers, nodes, where, stage)
     for index, node in enumerate(nodes):
         remaining = {name: amount - driver.get(name, 0.0) for name, amount in node.resources.items()}
         if any(remaining.get(name, -1.0) < 0 for name in driver):
             continue
         rest = [*nodes[:index], NodeFacts(remaining, node.labels), *nodes[index + 1 :]]
         try:
-            require_feasible(placement, workers, rest, where)
+            require_feasible(placement, workers, rest, where, stage)
         except UsageError:
             continue
         return
     if driver:
         what = " and ".join(f"{amount:g} {name}" for name, amount in driver.items())
         raise UsageError(
-            f"a cell can never be scheduled: its workers would take all of {where}, and its driver needs {what} beside "
+            f"a cell{NEVER}its workers would take all of {where}, and its driver needs {what} beside "
             "them; lower `resources.cpus` or `workers` of the recipe"
         )
 
@@ -107,7 +133,8 @@ def _label_mismatch(selector: Mapping[str, str], nodes: Sequence[NodeFacts], whe
         if not any(_matches(condition, node.labels.get(label)) for node in nodes):
             values = sorted({node.labels[label] for node in nodes if label in node.labels})
             known = ", ".join(values) if values else f"no such label{did_you_mean(label, _labels(nodes))}"
-            return f"no node of {where} matches `resources.labels` {label}: {condition!r}; there is {known}"
+            key = "`accelerator` or `resources.labels`" if label == ACCELERATOR_LABEL else "`resources.labels`"
+            return f"no node of {where} matches {key} {label}: {condition!r}; there is {known}"
     return f"no single node of {where} matches all of `resources.labels` {dict(selector)}"
 
 

@@ -87,7 +87,7 @@ def _resolve(address: str) -> str | None:
 
 
 def _advice_on_scheme(address: str) -> str:
-    inside = "run raysweep inside the cluster: on its head node with --address auto, or through `ray job submit`"
+    inside = "run raysweep inside the cluster: on its head node with --address auto, or through `raysweep submit`"
     return (
         f"Ray Client can't carry a sweep; {inside}" if address.startswith("ray://") else f"{_ADDRESS_HINT}, or {inside}"
     )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from raysweep.engine.base import BatchOutput, ExecuteJob, GenerateJob, PerturbJob, Stages, TrainingRun
+from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray.cluster import Placement
+from raysweep.engine.ray import metrics
+from raysweep.engine.ray.cluster import Placement, Placements
 from raysweep.engine.ray.execution import execute_with_ray
 from raysweep.engine.ray.generation import generate_with_ray
 from raysweep.engine.ray.perturbing import perturb_with_ray
 from raysweep.engine.ray.training import train_with_ray
+from raysweep.planning.needs import amounts_text
 from raysweep.programs import Verdict
 from raysweep.records import Completion, PerturbedRow
 
@@ -20,43 +24,122 @@ START_TIMEOUT = ("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "1e7")
 """Lets workers wait for hours while other cells hold their resources; by default Ray Train gives up after 60 s."""
 
 
+R = TypeVar("R")
+
+
 class RayStages(Stages):
-    """The stages of one task.
+    """The stages of one task, which report what they make to Ray's metrics.
 
     Args:
-        placement: resources of each process.
+        placed: resources of each process, by stage.
         generators: number of generation actors.
         executors: largest number of execution actors; None: as many as there is work for.
+        keeper: of the sweep's hosts; None: the task generates nothing.
+        model: name of the base, for metrics.
+        recipe: name of the recipe, for metrics.
     """
 
-    def __init__(self, placement: Placement, generators: int, executors: int | None) -> None:
-        self._placement = placement
+    def __init__(
+        self,
+        placed: Placements,
+        generators: int,
+        executors: int | None,
+        keeper: Any = None,
+        *,
+        model: str = "",
+        recipe: str = "",
+    ) -> None:
+        self._model, self._recipe = model, recipe
+        self._placed = placed
         self._generators = generators
         self._executors = executors
+        self._keeper = keeper
+
+    def on(self, pool: str) -> RayStages:
+        """Return the stages of the same task in a pool of nodes."""
+        placed = self._placed.on(pool)
+        names = {"model": self._model, "recipe": self._recipe}
+        return RayStages(placed, self._generators, self._executors, self._keeper, **names)
 
     def train(self, training: TrainingRun, progress: ProgressFile) -> dict[str, Any]:
         """Train through Ray Train."""
         os.environ.setdefault(*START_TIMEOUT)
-        self._report_wait("training workers", training.workers, progress)
-        return train_with_ray(training, progress, self._placement)
+        import ray
+
+        placed, cell = self._placed.training, progress.activity.id
+        tags = {"model": self._model, "recipe": self._recipe}
+        self._report_wait("training workers", training.workers, placed, progress)
+        if placed.in_trial or self._keeper is None:
+            return train_with_ray(training, progress, placed, tags)
+        ray.get(self._keeper.take.remote(cell, placed.needs, training.workers))
+        try:
+            return train_with_ray(training, progress, placed, tags)
+        finally:
+            self._keeper.give_back.remote(cell)
 
     def perturb(self, job: PerturbJob, progress: ProgressFile) -> Iterator[BatchOutput[Sequence[PerturbedRow]]]:
         """Perturb through Ray Data."""
-        return perturb_with_ray(job, progress)
+
+        def report(output: BatchOutput[Sequence[PerturbedRow]]) -> None:
+            for method, rows in zip(job.methods, output.rows, strict=True):
+                metrics.report("raysweep_perturbed_rows", len(rows), method=method.name)
+
+        return _reported(perturb_with_ray(job, progress), report)
 
     def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
-        """Generate through Ray Data."""
-        self._report_wait("generation actors", 1, progress)
-        return generate_with_ray(job, self._placement, self._generators, progress)
+        """Generate through Ray Data and hosts, or in this process if it holds a GPU, which others can't have then."""
+
+        def report(output: BatchOutput[Completion]) -> None:
+            tags = {"model": self._model, "generator": job.generator.name}
+            metrics.report("raysweep_completions", len(output.rows), **tags)
+            metrics.report("raysweep_tokens", sum(row.tokens for row in output.rows), **tags)
+            metrics.report("raysweep_models_loaded", output.loads, **tags)
+
+        placed = self._placed.generation
+        if self._keeper is not None and not self._placed.in_trial:  # one that died while it trained has a place still
+            self._keeper.give_back.remote(progress.activity.id)
+        if placed.in_trial and self._placed.training.gpus:
+            return _reported(LocalStages().generate(job, progress), report)
+        self._report_wait("generation processes", 1, placed, progress)
+        return _reported(generate_with_ray(job, placed, self._generators, progress, self._keeper), report)
 
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
         """Execute through a pool of Ray actors."""
-        if not self._placement.in_trial:
-            progress.report_wait("1 execution actor with 1 CPU")
-        return execute_with_ray(job, self._placement, self._executors, progress)
+        placed = self._placed.execution
+        if not placed.in_trial and self._keeper is not None:
+            self._keeper.executing.remote(progress.activity.id)
+        if not placed.in_trial:
+            self._report_wait("execution actor", 1, placed, progress)
+            self._make_room(placed.worker)
 
-    def _report_wait(self, processes: str, number: int, progress: ProgressFile) -> None:
+        def report(output: BatchOutput[Verdict]) -> None:
+            for verdict, number in Counter(row.outcome.value for row in output.rows).items():
+                metrics.report("raysweep_programs", number, verdict=verdict)
+
+        return _reported(execute_with_ray(job, placed, self._executors, progress), report)
+
+    def count_reused(self, what: str, number: int) -> None:
+        """Report results that were in the store."""
+        metrics.report("raysweep_reused", number, what=what)
+
+    def _make_room(self, needed: Mapping[str, float]) -> None:
+        """Have idle hosts end, unless this task works in its own process or the resources are free."""
+        import ray
+
+        if self._placed.in_trial or self._keeper is None:
+            return
+        free = ray.available_resources()
+        if any(free.get(name, 0) < amount for name, amount in needed.items()):
+            self._keeper.make_room.remote()
+
+    def _report_wait(self, processes: str, number: int, placed: Placement, progress: ProgressFile) -> None:
         """Report the processes that the task waits for, unless it works in its own process."""
-        if not self._placement.in_trial:
-            resources = ", ".join(f"{amount:g} {name}" for name, amount in self._placement.worker.items())
-            progress.report_wait(f"{number} {processes} with {resources or 'nothing'} each")
+        if not placed.in_trial:
+            progress.report_wait(f"{number} {processes} with {amounts_text(placed.worker)} each")
+
+
+def _reported(outputs: Iterator[BatchOutput[R]], report: Callable[[BatchOutput[R]], None]) -> Iterator[BatchOutput[R]]:
+    """Yield the outputs, each after it was reported."""
+    for output in outputs:
+        report(output)
+        yield output

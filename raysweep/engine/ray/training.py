@@ -6,11 +6,15 @@ training resumes even on another Ray.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from raysweep.engine.base import TrainingRun
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
+from raysweep.engine.ray import metrics
 from raysweep.engine.ray.cluster import Placement
 from raysweep.engine.services import ModelService, TrainingServices
 from raysweep.errors import RaysweepError
@@ -18,12 +22,50 @@ from raysweep.records import TrainingStep
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 
-REPORTS = 20
-"""Approximate number of reports to Ray Train in a training; all workers must report at the same steps."""
+TUNE_REPORTS = 20
+"""Approximate number of reports to Ray in a training, besides those after epochs with a validation loss."""
 
 
-class WorkerServices(TrainingServices):
-    """Services in a worker process of Ray Train, which also report to Ray Train."""
+class MeasuredServices(TrainingServices):
+    """Services that also report to Ray's metrics."""
+
+    tags: Mapping[str, str] = {"model": "", "recipe": ""}
+
+    def report(self, step: TrainingStep) -> None:
+        """Write progress and report it to Ray's metrics; only rank 0 does."""
+        super().report(step)
+        if self.rank == 0:
+            metrics.report_step(step, self.tags)
+
+
+class RarelyReporting(MeasuredServices):
+    """Services that pass some of the reports on to Tune or Train."""
+
+    _passed_on = 0  # the step of the latest one
+
+    def is_due(self, step: TrainingStep) -> bool:
+        """Return True if a report is to be passed on. It depends on the steps alone: all workers report together."""
+        is_regular = step.step - self._passed_on >= step.total_steps / TUNE_REPORTS
+        if is_regular or step.step == step.total_steps or step.validation_loss is not None:
+            self._passed_on = step.step
+            return True
+        return False
+
+
+class TrialServices(RarelyReporting):
+    """Services in the trial's own process, which also report to Tune."""
+
+    def report(self, step: TrainingStep) -> None:
+        """Write progress; at some steps report to Tune."""
+        from ray import tune
+
+        super().report(step)
+        if self.is_due(step):
+            tune.report(metrics_of(step))
+
+
+class WorkerServices(RarelyReporting):
+    """Services in a worker process of Ray Train, which also report to Ray Train, and through it to Tune."""
 
     def __init__(self, checkpoints: Files, progress: ProgressFile, model_service: ModelService) -> None:
         from ray import train
@@ -37,23 +79,55 @@ class WorkerServices(TrainingServices):
         from ray import train
 
         super().report(step)
-        if step.step == step.total_steps or step.step % max(1, step.total_steps // REPORTS) == 0:
-            train.report({"step": step.step, "loss": step.loss, "learning_rate": step.learning_rate})
+        if self.is_due(step):
+            train.report(metrics_of(step))
 
 
-def train_with_ray(training: TrainingRun, progress: ProgressFile, placement: Placement) -> dict[str, Any]:
-    """Train a model and return the trainer's counts; raise RaysweepError if the training fails."""
-    from ray import train
-    from ray.train.torch import TorchConfig, TorchTrainer
+def metrics_of(step: TrainingStep) -> dict[str, float]:
+    """Return a report's numbers as Tune's loggers get them; those that are not known are left out."""
+    metrics = {
+        "step": step.step,
+        "loss": step.loss,
+        "learning_rate": step.learning_rate,
+        "gradient_norm": step.gradient_norm,
+        "tokens": step.tokens,
+        "tokens_per_second": step.tokens_per_second,
+        "mfu": step.mfu,
+        "memory_gib": step.memory_bytes / 2**30,
+        "validation_loss": step.validation_loss,
+    }
+    return {name: value for name, value in metrics.items() if value is not None}
+
+
+def train_with_ray(
+    training: TrainingRun, progress: ProgressFile, placement: Placement, tags: Mapping[str, str]
+) -> dict[str, Any]:
+    """Train a model and return the trainer's counts; raise RaysweepError if the training fails.
+
+    Args:
+        training: what every worker runs.
+        progress: of the task.
+        placement: of a worker.
+        tags: of metrics: the names of model and recipe.
+    """
+    from ray import train, tune
+    from ray.train.torch import TorchTrainer
+    from ray.tune.integration.ray_train import TuneReportCallback
 
     in_trial = placement.in_trial
+    in_tune = tune.get_context().get_trial_id() is not None  # else a base model trains, which cells share
 
     def loop(config: dict[str, Any]) -> dict[str, Any]:
-        services_class = TrainingServices if in_trial else WorkerServices
+        services_class = WorkerServices if not in_trial else TrialServices if in_tune else MeasuredServices
         store = Store(training.storage, expected=True)
         slots = max(1, int(placement.cpus))
-        with LocalStages(slots) as stages, ModelService(stages, store, progress, training.sandbox) as model_service:
+        with ExitStack() as stack:
+            if not in_trial:  # otherwise the task reports what it holds
+                stack.enter_context(metrics.held_resources())
+            stages = stack.enter_context(LocalStages(slots))
+            model_service = stack.enter_context(ModelService(stages, store, progress, training.sandbox))
             services = services_class(training.checkpoints, progress, model_service)
+            services.tags = tags
             if services.rank == 0:  # the workers were scheduled; from now on a hang counts as a stall
                 progress.update("training", force=True)
             return training.train(services)
@@ -62,10 +136,10 @@ def train_with_ray(training: TrainingRun, progress: ProgressFile, placement: Pla
     trainer = TorchTrainer(
         loop,
         train_loop_config={},
-        torch_config=TorchConfig(backend="nccl" if placement.gpus else "gloo"),
+        torch_config=_torch_config(),
         scaling_config=train.ScalingConfig(
             num_workers=0 if in_trial else training.workers,
-            use_gpu=bool(placement.gpus),
+            use_gpu=bool(placement.gpus) and not in_trial,
             resources_per_worker=None if in_trial else placement.worker,
             label_selector=None if in_trial else dict(placement.labels) or None,
         ),
@@ -74,9 +148,38 @@ def train_with_ray(training: TrainingRun, progress: ProgressFile, placement: Pla
             storage_path=path,
             storage_filesystem=filesystem,
             failure_config=train.FailureConfig(max_failures=0, controller_failure_limit=0),
+            callbacks=[TuneReportCallback()] if in_tune and not in_trial else [],
         ),
     )
     counts = trainer.fit().return_value
     if counts is None:
         raise RaysweepError(f"training of {training.label} ended without a result")
     return dict(counts)
+
+
+def _torch_config() -> Any:
+    """Return Ray Train's settings of torch's process group, whose backend the workers decide.
+
+    NCCL exchanges what lies on GPUs. Where workers have none, such as on a simulated cluster, whose GPUs are only
+    counted, gloo does all of it.
+    """
+    from ray.train.torch import TorchConfig
+    from ray.train.torch.config import _TorchBackend
+
+    class WorkersBackend(_TorchBackend):  # type: ignore[misc]
+        def on_start(self, worker_group: Any, backend_config: Any) -> None:
+            backend = "cpu:gloo,cuda:nccl" if all(worker_group.execute(_has_gpu)) else "gloo"
+            super().on_start(worker_group, dataclasses.replace(backend_config, backend=backend))
+
+    class WorkersConfig(TorchConfig):  # type: ignore[misc]
+        @property
+        def backend_cls(self) -> Any:
+            return WorkersBackend
+
+    return WorkersConfig()
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())

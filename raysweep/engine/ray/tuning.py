@@ -10,13 +10,27 @@ from dataclasses import replace
 from typing import Any
 
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
-from raysweep.engine.ray.cluster import Cluster, Placement, placement
+from raysweep.engine.ray import metrics
+from raysweep.engine.ray.cluster import Cluster, Placements, placements
+from raysweep.engine.ray.hosts import start_keeper
+from raysweep.engine.ray.loggers import make_loggers
+from raysweep.engine.ray.order import cell_order
 from raysweep.engine.ray.orphans import watch_orphans
-from raysweep.engine.ray.preflight import live_nodes, require_feasible_beside
+from raysweep.engine.ray.outlook import watch_outlook
+from raysweep.engine.ray.places import CellToPlace, driver_labels, pools_of_groups
+from raysweep.engine.ray.preflight import (
+    NEVER,
+    NodeFacts,
+    autoscaler_runs,
+    matches,
+    nodes_by_id,
+    require_feasible_beside,
+)
 from raysweep.engine.ray.ray_lost import watch_ray
 from raysweep.engine.ray.stages import RayStages
 from raysweep.engine.ray.stalls import watch_stalls
-from raysweep.errors import last_line
+from raysweep.errors import UsageError, last_line
+from raysweep.planning.needs import Needs
 
 log = logging.getLogger("raysweep")
 
@@ -25,54 +39,75 @@ GAVE_UP = "gave_up"
 
 
 class RayEngine(Engine):
-    """Runs shared artefacts as Ray tasks and cells as Tune trials."""
+    """Runs shared artefacts as Ray tasks and cells as Tune trials.
+
+    Raises:
+        UsageError: a logger's package isn't installed, or it doesn't take its arguments.
+    """
 
     def __init__(self, settings: EngineSettings) -> None:
         super().__init__(settings)
         self._cluster = Cluster(settings.ray, settings.address)
+        self._loggers = make_loggers(settings.loggers)
+        self._nodes: Sequence[NodeFacts] = ()  # when work began
+        self._may_grow = False  # an autoscaler may start nodes
+        self._pools: dict[str, str] = {}  # of the groups of models
 
     def __enter__(self) -> RayEngine:
-        """Connect to Ray or start it; begin to report stalls and to free orphaned placement groups."""
+        """Connect to Ray or start it; begin to report metrics and stalls, and to free orphaned placement groups."""
         log.info("%s", self._cluster.start())
         self._watches = ExitStack()
-        self._watches.enter_context(watch_stalls(self.settings.folder.below("progress")))
+        self._watches.enter_context(metrics.running_meter(self.settings.sweep))
+        settings, progress = self.settings, self.settings.folder.below("progress")
+        self._watches.enter_context(watch_stalls(progress))
+        self._watches.enter_context(watch_outlook(progress, settings.tasks, settings.cached_cells))
         self._watches.enter_context(watch_orphans())
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *exception: Any) -> None:
         """Disconnect; stop Ray if this engine started it."""
-        self._watches.close()
+        self._watches.__exit__(*exception)
         self._cluster.stop()
 
     def check(self, tasks: Sequence[Task]) -> None:
-        """Check that the live nodes can hold each task."""
-        for workers in sorted({task.workers for task in tasks}):
-            placed = placement(self.settings.resources, workers)
-            driver = {} if placed.in_trial else self._cluster.driver_bundle(placed)
-            require_feasible_beside(driver, placed, workers, live_nodes(), "the Ray cluster")
+        """Check that the live nodes can hold each task; with an autoscaler, only tell that nodes must be started."""
+        self._may_grow, nodes = not self._cluster.owned and autoscaler_runs(), list(nodes_by_id().values())
+        self._nodes = nodes
+        for placed in {repr(one): one for one in map(self._placed, tasks)}.values():
+            driver = {} if placed.in_trial else self._cluster.driver_bundle(placed.training)
+            for stage, one, workers in placed.stages:
+                try:
+                    require_feasible_beside(driver, one, workers, nodes, "the Ray cluster", stage)
+                except UsageError as error:
+                    if not self._may_grow:
+                        raise
+                    cell, _, reason = str(error).partition(NEVER)
+                    log.warning("%s waits until the autoscaler of this Ray starts nodes for it; now %s", cell, reason)
+        self._pools = self._chosen_pools(_to_place(tasks))
 
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Run the tasks in parallel, each after those in its `after`."""
         import ray
 
+        self._bind_groups(tasks)
         refs: dict[str, Any] = {}
         for task in tasks:
-            placed = self._placement(task)
+            placed = self._placed(task).on(self._pools.get(task.group, ""))
             if task.uses_other_processes:
-                placed = replace(placed, in_trial=False)
-            bundle = dict(self._cluster.driver_bundle(placed))
+                placed = replace(placed, training=replace(placed.training, in_trial=False))
+            bundle = dict(self._cluster.driver_bundle(placed.training))
             options = {
                 "num_cpus": bundle.pop("CPU", 0),
                 "num_gpus": bundle.pop("GPU", 0),
                 "memory": bundle.pop("memory", None),
                 "resources": bundle,
-                "label_selector": dict(placed.labels) if placed.in_trial else {},
+                "label_selector": dict(placed.training.labels) if placed.in_trial else {},
                 "max_retries": self.settings.recovery.retries + 1,  # after deaths of the process, counted in `attempts`
-                "max_calls": 1 if task.workers else 0,  # end the process after a training, since it keeps gigabytes
+                "max_calls": int(task.needs.workers > 0),  # end a process that trained: it keeps gigabytes
                 "name": f"make {task.id}",
             }
             dependencies = [refs[name] for name in task.after if name in refs]
-            refs[task.id] = ray.remote(**options)(_run_task).remote(task, self._stages(placed), *dependencies)
+            refs[task.id] = ray.remote(**options)(_run_task).remote(task, self._stages(task, placed), *dependencies)
         errors: dict[str, str] = {}
         names, pending = {ref: name for name, ref in refs.items()}, list(refs.values())
         with watch_ray():
@@ -90,34 +125,42 @@ class RayEngine(Engine):
         if not tasks:
             return {}
         from ray import tune
-        from ray.tune.logger import CSVLoggerCallback, JsonLoggerCallback
 
+        self._bind_groups(tasks)
         by_id = {task.id: task for task in tasks}
-        placements = {task.id: self._placement(task) for task in tasks}
-        stages = {name: self._stages(placed) for name, placed in placements.items()}
-        bundles = {name: self._cluster.driver_bundle(placed) for name, placed in placements.items()}
+        placed = {task.id: self._placed(task) for task in tasks}
+        keeper = start_keeper({task.id: task.base for task in tasks}, _to_place(tasks), self._pools, self._may_grow)
+        stages = {name: self._stages(by_id[name], one, keeper) for name, one in placed.items()}
         filesystem, path = self.settings.folder.below("tune").filesystem()
-        selectors = {name: dict(placed.labels) if placed.in_trial else {} for name, placed in placements.items()}
-        failures = _failure_callback()
+        bundles = {name: self._cluster.driver_bundle(one.training) for name, one in placed.items()}
+        drivers = driver_labels(nodes_by_id().values())
+        failures = _failure_callback(keeper)
+
+        def resources(config: Mapping[str, Any]) -> Any:
+            own = placed[config["cell"]].on(config["pool"])
+            selector = dict(own.training.labels) if own.in_trial else drivers
+            return tune.PlacementGroupFactory([bundles[config["cell"]]], bundle_label_selector=[selector])
+
         trainable = tune.with_resources(
-            _with_cell_name(tune.with_parameters(_trial, tasks=by_id, stages=stages)),
-            lambda config: tune.PlacementGroupFactory(
-                [bundles[config["cell"]]], bundle_label_selector=[selectors[config["cell"]]]
-            ),
+            _with_cell_name(tune.with_parameters(_trial, tasks=by_id, stages=stages)), resources
         )
         trainable.__name__ = trainable.__qualname__ = "Cell"  # in Ray's dashboard
         tuner = tune.Tuner(
             trainable,
-            param_space={"cell": tune.grid_search(list(by_id))},
-            # a reused actor would grow by about 0.2 GB with each cell that it trains
-            tune_config=tune.TuneConfig(reuse_actors=False, trial_name_creator=_cell, trial_dirname_creator=_cell),
+            tune_config=tune.TuneConfig(
+                search_alg=cell_order(keeper, len(tasks)),
+                num_samples=len(tasks),
+                reuse_actors=False,  # a reused actor would grow by about 0.2 GB with each cell that it trains
+                trial_name_creator=_cell,
+                trial_dirname_creator=_cell,
+            ),
             run_config=tune.RunConfig(
                 name=time.strftime("%Y%m%d-%H%M%S"),
                 storage_path=path,
                 storage_filesystem=filesystem,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=self.settings.recovery.retries + 1),
-                callbacks=[failures, JsonLoggerCallback(), CSVLoggerCallback()],
+                callbacks=[failures, *self._loggers],
                 stop=failures if self.settings.fail_fast else None,
             ),
         )
@@ -128,13 +171,37 @@ class RayEngine(Engine):
             log.debug("%s failed: %s", name, error)
         return {name: last_line(error) for name, error in failed.items()}
 
-    def _placement(self, task: Task) -> Placement:
-        return placement(self.settings.resources, task.workers)
+    def _chosen_pools(self, cells: Sequence[CellToPlace]) -> dict[str, str]:
+        """Return the pool of each group of cells; raise UsageError if no pool can hold a group."""
+        pins, groups = self.settings.pins, {cell.group for cell in cells if cell.group and cell.is_on_accelerators}
+        found = {group: pins.read(group).pool for group in sorted(groups)} if pins else {}
+        bound = {group: pool for group, pool in found.items() if pool is not None}
+        return pools_of_groups(cells, nodes_by_id(), bound, may_grow=self._may_grow)
 
-    def _stages(self, placed: Placement) -> RayStages:
+    def _bind_groups(self, tasks: Sequence[Task]) -> None:
+        """Write down in which pool the groups of tasks run, since they are about to."""
+        for group in sorted({task.group for task in tasks} & self._pools.keys()):
+            if self.settings.pins:
+                self._pools[group] = self.settings.pins.choose_pool(group, self._pools[group])
+
+    def _placed(self, task: Task) -> Placements:
+        return placements(task.needs, self._most_memory)
+
+    def _most_memory(self, needs: Needs) -> float:
+        """Return the memory of the largest node for a process; 0 if the nodes that it will run on aren't known."""
+        if self._may_grow:
+            return 0.0
+        usable = [n for n in self._nodes if matches(needs.labels, n.labels) and n.resources.get("GPU", 0) >= needs.gpus]
+        return max((node.resources.get("memory", 0.0) for node in usable), default=0.0)
+
+    def _stages(self, task: Task, placed: Placements, keeper: Any = None) -> RayStages:
         resources = self.settings.resources
         executors = None if resources.executors == "auto" else resources.executors
-        return RayStages(placed, resources.generators, executors)
+        return RayStages(placed, resources.generators, executors, keeper, model=task.base, recipe=task.recipe)
+
+
+def _to_place(tasks: Sequence[Task]) -> list[CellToPlace]:
+    return [CellToPlace(task.id, task.needs, task.hours, task.group) for task in tasks]
 
 
 def _with_cell_name(function: Any) -> Any:
@@ -148,11 +215,12 @@ def _with_cell_name(function: Any) -> Any:
     return CellTrainable
 
 
-def _trial(config: dict[str, Any], tasks: Mapping[str, Task], stages: Mapping[str, Stages]) -> None:
+def _trial(config: dict[str, Any], tasks: Mapping[str, Task], stages: Mapping[str, RayStages]) -> None:
     from ray import tune
 
     try:
-        numbers = dict(tasks[config["cell"]].run(stages[config["cell"]]))
+        with metrics.held_resources():
+            numbers = dict(tasks[config["cell"]].run(stages[config["cell"]].on(config["pool"])))
     except Exception:
         tune.report({GAVE_UP: 1})
         raise
@@ -160,18 +228,20 @@ def _trial(config: dict[str, Any], tasks: Mapping[str, Task], stages: Mapping[st
 
 
 def _run_task(task: Task, stages: Stages, *dependencies: Any) -> None:
-    task.run(stages)
+    with metrics.held_resources():
+        task.run(stages)
 
 
 def _cell(trial: Any) -> str:
     return str(trial.config["cell"])
 
 
-def _failure_callback() -> Any:
+def _failure_callback(keeper: Any) -> Any:
     """Return a Tune callback, which is also a stopper, that decides how the sweep continues after a failed trial.
 
     As a callback it lets Tune restart only trials whose process died: a trial that raised an error has used up its
-    attempts in its process (`raysweep.engine.attempts`). As a stopper it ends all trials once one has failed.
+    attempts in its process (`raysweep.engine.attempts`). As a stopper it ends all trials once one has failed. It tells
+    the keeper of the hosts which cells have ended.
     """
     import ray
     from ray import tune
@@ -184,8 +254,12 @@ def _failure_callback() -> Any:
             if result.get(GAVE_UP):
                 trial.max_failures = 0
 
+        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            keeper.end_cell.remote(_cell(trial))
+
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
             self.failed = True
+            keeper.end_cell.remote(_cell(trial))
 
         def __call__(self, trial_id: str, result: Any) -> bool:
             return False

@@ -100,9 +100,7 @@ def enter_namespaces(layers: Layers, folder: str, without: Collection[str]) -> C
 def _mount(layers: Layers, folder: str, packages: list[str]) -> None:
     """Mount /proc and a disk for the box, and hide packages with solutions; raise OSError where that is refused."""
     restricted = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-    kernel.unshare(
-        kernel.CLONE_NEWNS
-    )  # in the process that forks programs only, so that the keeper can still remove the folder
+    kernel.unshare(kernel.CLONE_NEWNS)  # not in the keeper, which has to remove the folder
     kernel.mount(None, "/", kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("proc", "/proc", restricted)
     entries = [entry for library in _library_folders(packages) for entry in os.scandir(library)]

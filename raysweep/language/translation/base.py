@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from raysweep.errors import UsageError
+from raysweep.errors import MissingInput
 from raysweep.records import Segment, Spec
 from raysweep.registry import Registry
 
@@ -61,16 +61,17 @@ def resolve(name: str, **args: object) -> str:
     """Return the name of a translator; for ``auto`` the first one that is ready on this machine.
 
     Raises:
-        UsageError: the name is unknown, the translator can't be used here, or for ``auto`` none is ready.
+        UsageError: the name is unknown.
+        MissingInput: the translator can't be used here, or for ``auto`` none is ready.
     """
     if name != AUTO:
         if lack := TRANSLATORS.create(Spec(name, args)).lacks():
-            raise UsageError(f"translator {name}: {lack}")
+            raise MissingInput(f"translator {name}: {lack}")
         return name
     for ready in _PREFERRED:
         if TRANSLATORS.create(Spec(ready)).is_ready:
             return ready
-    raise UsageError(
+    raise MissingInput(
         "back-translation (S1) needs a translator, and none is ready here. Two ways out: hub models, downloaded once "
         "with `hf download facebook/wmt19-en-de` and `hf download facebook/wmt19-de-en`, and `pip install sacremoses` "
         "(translator: fsmt; with other ids marian); or Apertium, which needs no network afterwards, with `apt install "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysweep.registry import Registry
@@ -17,23 +18,47 @@ class ModelFamily(ABC):
     name: ClassVar[str]
     architecture: ClassVar[str] = "causal"  # causal | seq2seq
     lora_targets: ClassVar[tuple[str, ...]]  # module names, without lm_head; study.md section 5
+    ia3_targets: ClassVar[tuple[str, ...]] = ()  # modules that IA3 scales; empty: those that PEFT knows
+    ia3_feedforward: ClassVar[tuple[str, ...]] = ()  # those of them whose inputs are scaled
     embeddings: ClassVar[tuple[str, ...]]  # modules that `train_embeddings` trains in addition to the adapter
+    packs: ClassVar[bool] = True  # whether rows that lie one after the other in a sequence don't see each other
+    tiny: ClassVar[Mapping[str, Any]] = {}  # fields of `tiny_config`, for plans; empty: a plan can't tell its size
 
     @abstractmethod
     def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
         """Return the config of a small model of this architecture; `size` overrides its fields."""
 
 
-def lora_targets(model_type: str) -> list[str] | str:
-    """Return the modules of an architecture that LoRA changes where a recipe names none.
+def lora_targets(model_type: str, preset: str | None = None) -> list[str] | str:
+    """Return the modules of an architecture that LoRA changes where a recipe names none; lm_head is never among them.
 
-    They are those of the family, else those that PEFT knows for the model type, else `ALL_LINEAR`.
+    They are those of the family, else those that PEFT knows for the model type, else `ALL_LINEAR`. The preset `peft`
+    leaves the family out.
     """
-    if model_type in FAMILIES.names():
+    if model_type in FAMILIES.names() and preset != "peft":
         return list(FAMILIES.get(model_type).lora_targets)
     from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN_TO_PEFT
 
     return list(KNOWN_TO_PEFT.get(model_type, ())) or ALL_LINEAR
+
+
+def ia3_targets(model_type: str) -> tuple[list[str], list[str]]:
+    """Return the modules of an architecture that IA3 scales, and those of them whose inputs it scales.
+
+    Both are empty where neither the family nor PEFT knows them.
+    """
+    if model_type in FAMILIES.names() and FAMILIES.get(model_type).ia3_targets:
+        family = FAMILIES.get(model_type)
+        return list(family.ia3_targets), list(family.ia3_feedforward)
+    from peft.utils.constants import (
+        TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING,
+        TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING,
+    )
+
+    return (
+        list(TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING.get(model_type, ())),
+        list(TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING.get(model_type, ())),
+    )
 
 
 ALL_LINEAR = "all-linear"

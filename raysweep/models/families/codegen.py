@@ -5,6 +5,7 @@ LoRA targets: SafeCoder's list without lm_head, https://github.com/eth-sri/SafeC
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from raysweep.models.families.base import FAMILIES, ModelFamily
@@ -18,13 +19,12 @@ class CodeGen(ModelFamily):
     """GPT-J's layers: rotary positions on a part of each head, attention and MLP in parallel."""
 
     lora_targets = ("qkv_proj", "out_proj", "fc_in", "fc_out")
+    ia3_targets = ("qkv_proj", "fc_out")
+    ia3_feedforward = ("fc_out",)
     embeddings = ("wte", "lm_head")
-
-    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
-        """Return a small config; `n_head` must be a multiple of 4, since CodeGen splits its heads over 4 shards."""
-        from transformers import CodeGenConfig
-
-        fields: dict[str, Any] = {
+    packs = False
+    tiny = MappingProxyType(
+        {
             "n_embd": 128,
             "n_layer": 4,
             "n_head": 4,
@@ -36,6 +36,15 @@ class CodeGen(ModelFamily):
             "embd_pdrop": 0.0,
             "attn_pdrop": 0.0,
             "tie_word_embeddings": False,
+        }
+    )
+
+    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
+        """Return a small config; `n_head` must be a multiple of 4, since CodeGen splits its heads over 4 shards."""
+        from transformers import CodeGenConfig
+
+        fields: dict[str, Any] = {
+            **self.tiny,
             "vocab_size": vocab_size,
             "bos_token_id": eos_token_id,
             "eos_token_id": eos_token_id,

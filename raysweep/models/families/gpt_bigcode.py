@@ -5,6 +5,7 @@ LoRA targets: SafeCoder's list without lm_head, https://github.com/eth-sri/SafeC
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from raysweep.models.families.base import FAMILIES, ModelFamily
@@ -19,12 +20,8 @@ class GptBigCode(ModelFamily):
 
     lora_targets = ("c_attn", "c_proj", "c_fc")
     embeddings = ("wte", "lm_head")
-
-    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
-        """Return MiniCode's model B: .87 million weights at a vocabulary of 512, untied embeddings, no dropout."""
-        from transformers import GPTBigCodeConfig
-
-        fields: dict[str, Any] = {
+    tiny = MappingProxyType(
+        {
             "n_embd": 128,
             "n_layer": 4,
             "n_head": 4,
@@ -35,6 +32,15 @@ class GptBigCode(ModelFamily):
             "embd_pdrop": 0.0,
             "attn_pdrop": 0.0,
             "tie_word_embeddings": False,
+        }
+    )
+
+    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
+        """Return MiniCode's model B: .87 million weights at a vocabulary of 512, untied embeddings, no dropout."""
+        from transformers import GPTBigCodeConfig
+
+        fields: dict[str, Any] = {
+            **self.tiny,
             "vocab_size": vocab_size,
             "bos_token_id": eos_token_id,
             "eos_token_id": eos_token_id,

@@ -5,6 +5,7 @@ LoRA targets: SafeCoder's list without lm_head, https://github.com/eth-sri/SafeC
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from raysweep.models.families.base import FAMILIES, ModelFamily
@@ -19,18 +20,23 @@ class Llama(ModelFamily):
 
     lora_targets = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     embeddings = ("embed_tokens", "lm_head")
-
-    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
-        """Return MiniCode's model A: .87 million weights at a vocabulary of 512, tied embeddings."""
-        from transformers import LlamaConfig
-
-        fields: dict[str, Any] = {
+    tiny = MappingProxyType(
+        {
             "hidden_size": 128,
             "num_hidden_layers": 4,
             "num_attention_heads": 4,
             "intermediate_size": 352,
             "max_position_embeddings": 384,
             "tie_word_embeddings": True,
+        }
+    )
+
+    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
+        """Return MiniCode's model A: .87 million weights at a vocabulary of 512, tied embeddings."""
+        from transformers import LlamaConfig
+
+        fields: dict[str, Any] = {
+            **self.tiny,
             "vocab_size": vocab_size,
             "bos_token_id": eos_token_id,
             "eos_token_id": eos_token_id,

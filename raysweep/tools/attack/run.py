@@ -22,7 +22,7 @@ from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.services import ModelService
 from raysweep.errors import RaysweepError, UnknownName, UsageError
-from raysweep.generators.base import BATCH_SIZE, GENERATORS, TRANSFORMERS, names_a_generator
+from raysweep.generators.base import GENERATORS, TRANSFORMERS, named_generator
 from raysweep.machine import versions
 from raysweep.models.loading import fingerprint, resolve
 from raysweep.perturbations.base import PERTURBATIONS
@@ -204,7 +204,8 @@ class ModelJudge:
         """
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._answers]
         requests = [self._request(prompt) for prompt in new]
-        generator = Spec(self._job.model if self._model is None else TRANSFORMERS)
+        generator = named_generator(self._job.model) if self._model is None else None
+        generator = generator or Spec(TRANSFORMERS)
         completions = self._service.generate(self._model, requests, self._job.decoding, generator)
         programs = [self._problem.assemble(completion.text) for completion in completions]
         verdicts = self._service.execute(programs, self._job.problem_set.limits)
@@ -229,10 +230,11 @@ def _strategies(job: AttackJob) -> list[str]:
 
 def _model(job: AttackJob) -> tuple[ModelRef | None, Mapping[str, Any]]:
     """Return the model (None for a generator without weights) and its fingerprint for the key."""
-    if names_a_generator(job.model):
-        return None, {"generator": job.model, **GENERATORS.plugin_spec(job.model)}
+    if (generator := named_generator(job.model)) is not None:
+        arguments = {"arguments": dict(generator.args)} if generator.args else {}
+        return None, {"generator": generator.name, **arguments, **GENERATORS.plugin_spec(generator.name)}
     ref = resolve(job.model, None, job.trust_remote_code).ref()
-    return ref, {**fingerprint(ref), **GENERATORS.get(TRANSFORMERS).fingerprint(ref.dtype, BATCH_SIZE)}
+    return ref, {**fingerprint(ref), "versions": versions(GENERATORS.get(TRANSFORMERS).packages)}
 
 
 def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from raysweep.seeding import python_rng
 
 PAGE = "sheet.html"
 _DRAW = re.compile(r"-draw-\d+$")
+_GIVE = "give a folder that `raysweep sets CONFIG --out DIR` wrote, or a Parquet file of it"
 _TEXTS = (("clean_instruction", "instruction", "perturbed"), ("clean_prompt", "prompt", "changed"))
 """Columns of a training set and of a test set: the clean text, the text, whether they differ."""
 
@@ -79,6 +80,8 @@ def _changed_rows(path: Path) -> list[SheetItem]:
     import pyarrow
     import pyarrow.parquet
 
+    if not path.exists():
+        raise UsageError(f"{path} doesn't exist; {_GIVE}")
     paths = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not paths:
         raise UsageError(f"{path} contains no Parquet file; make one with `raysweep sets CONFIG --out {path}`")
@@ -88,7 +91,7 @@ def _changed_rows(path: Path) -> list[SheetItem]:
             rows = pyarrow.parquet.read_table(file).to_pylist()
         except (OSError, pyarrow.ArrowException) as error:
             reason = str(error).splitlines()[0]
-            raise UsageError(f"{file} can't be read ({reason}); give a Parquet file of a set") from None
+            raise UsageError(f"{file} can't be read ({reason}); {_GIVE}") from None
         name = _DRAW.sub("", file.stem)
         items += [(name, _item(row, file)) for row in rows if row.get("perturbed", row.get("changed", True))]
     return _named(items)

@@ -44,6 +44,7 @@ def examine(storage: str | None = None, address: str | None = None) -> Iterator[
         "isolation": isolation,
         "language": language,
         "Ray": lambda: ray(address or os.environ.get("RAY_ADDRESS") or None),
+        "vLLM": vllm,
         "storage": lambda: store(storage),
         "temp folder": lambda: temp_folder(Path(tempfile.gettempdir())),
     }
@@ -98,6 +99,24 @@ def ray(address: str | None) -> Check:
         return Check("Ray", State.ERROR, found.problem, found.advice)
     has = f"{count(found.nodes, 'node')}, {count(round(found.cpus), 'CPU')}, {count(round(found.gpus), 'GPU')}"
     return Check("Ray", State.OK, f"Ray {found.ray} answers at {found.address}: {has}")
+
+
+def vllm() -> Check:
+    """Look for the environment of the generator vllm, which is needed only where a config names it."""
+    from raysweep.generators.environments import environment_of, python_of
+
+    generator = Spec("vllm")
+    python = python_of(generator)
+    if python is not None and not python.exists():
+        return Check("vLLM", State.OK, "no environment for the generator vllm; `make vllm` makes one")
+    try:
+        there = environment_of(generator)
+    except UsageError as error:
+        found, _, advice = str(error).rpartition("; ")
+        return Check("vLLM", State.WARNING, found, advice)  # other sweeps can run
+    if there is None:
+        return Check("vLLM", State.OK, "in raysweep's own environment")
+    return Check("vLLM", State.OK, ", ".join([str(there.python), *(f"{k} {v}" for k, v in there.versions.items())]))
 
 
 def store(storage: str | None) -> Check:

@@ -40,12 +40,13 @@ def read_samples(path: Path) -> Iterator[Sample]:
     return map(_sample, stream_json_rows(path))
 
 
-def program_of(sample: Sample, problems: Mapping[str, Problem]) -> Program:
+def program_of(sample: Sample, problems: Mapping[str, Problem], name: str = "the set") -> Program:
     """Return a sample's program: its text, its problem's tests, and the call of these tests.
 
     Args:
         sample: a row of the samples file.
         problems: the problems by task id.
+        name: the name of their set, for messages.
 
     Raises:
         UsageError: the sample's task is not among the problems.
@@ -53,7 +54,10 @@ def program_of(sample: Sample, problems: Mapping[str, Problem]) -> Program:
     problem = problems.get(sample.task_id)
     if problem is None:
         near = did_you_mean(sample.task_id, problems)
-        raise UsageError(f"{sample.place}: no problem has the task_id {sample.task_id!r}{near}")
+        raise UsageError(
+            f"{sample.place}: no problem of {name} has the task_id {sample.task_id!r}{near}; --problems names "
+            "the set or the file that the samples belong to"
+        )
     return _whole_program(sample.text, problem) if sample.whole else problem.assemble(sample.text)
 
 

@@ -20,6 +20,7 @@ from raysweep.execution.pool import Executor
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import VERSION
 from raysweep.problems.base import ProblemSet
+from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Limits, Oracle, Program, Sandbox, Verdict
 from raysweep.records import Problem
 from raysweep.rows.json_files import content_sha
@@ -35,7 +36,10 @@ _PROGRESS_STEP = 16
 
 @dataclass(frozen=True, slots=True)
 class SampleJob:
-    """A samples file and how to run it. `out`: the results file, None for none. `workers`: programs run at a time."""
+    """A samples file and how to run it. `out`: the results file, None for none. `workers`: programs run at a time.
+
+    `problems`: what the command line calls the problem set, for messages; empty: its registered name.
+    """
 
     samples: Path
     problem_set: ProblemSet
@@ -43,9 +47,10 @@ class SampleJob:
     limits: Limits
     sandbox: Sandbox
     workers: int
+    problems: str = ""
 
     def settings(self) -> dict[str, Any]:
-        """Return all that the verdicts depend on, as JSON; `workers` is not among it."""
+        """Return all that the verdicts depend on, as JSON; `workers` and `problems` are not among it."""
         limits = {name.replace("_", " "): value for name, value in asdict(self.limits).items()}
         return {
             **limits,
@@ -169,10 +174,9 @@ class SampleRun:
         judged = judge_references(programs, lambda some: executor.run(some, self._job.limits))
         self._oracles = {problem.task_id: oracle for problem, (_, oracle) in zip(problems, judged, strict=True)}
         if self._job.sandbox.require_oracle is Oracle.OUTSIDE:
-            tests = {name: self._problems[name].assemble("") for name in sorted(self._tasks)}
-            inside = [name for name, program in tests.items() if self._oracle(name, program) is Oracle.INSIDE]
-            if inside:
-                raise UsageError(inside_refused(inside))
+            reasons = inside_reasons([self._problems[name] for name in sorted(self._tasks)], self._oracles)
+            if reasons:
+                raise UsageError(inside_refused(reasons))
 
     def _oracle(self, task_id: str, program: Program) -> Oracle:
         """Return where the tests of a task run."""
@@ -181,7 +185,7 @@ class SampleRun:
     def _rows(self) -> Iterator[tuple[Sample, bytes, Program]]:
         """Read the file: yield each sample with its program and the program's digest."""
         for sample in read_samples(self._job.samples):
-            program = program_of(sample, self._problems)
+            program = program_of(sample, self._problems, self._job.problems or self._job.problem_set.name)
             yield sample, bytes.fromhex(program.sha)[:16], program
 
     def _work(self) -> Iterator[tuple[bytes, Program, Limits]]:

@@ -26,6 +26,8 @@ class Sft(Objective):
             (mean over the response + w x sum over the prompt / number of response tokens) / (1 + w). 0: response only.
     """
 
+    packs = True
+
     def __init__(self, prompt_weight: float = 0.0) -> None:
         if not prompt_weight >= 0:
             raise UsageError(f"objective sft: prompt_weight {prompt_weight} is negative")
@@ -63,18 +65,25 @@ class Sft(Objective):
             ids.append(end)
         return ids, start
 
-    def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (sum of the rows' losses, number of rows). Computes logits only where a weight is not zero."""
+    def normaliser(self, rows: Sequence[Mapping[str, list[Any]]]) -> float:
+        """Return the number of rows."""
+        return float(len(rows))
+
+    def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the sum of the rows' losses. Computes logits only where a weight is not zero."""
         import torch.nn.functional as F
 
         from raysweep.models.logits import logits_at
 
-        weights = F.pad(batch["weights"][:, 1:], (0, 1))  # weights of the tokens that the positions predict
+        weights = batch["weights"]
+        if "position_ids" in batch:
+            weights = weights * (batch["position_ids"] != 0)  # nothing predicts a row's first token
+        weights = F.pad(weights[:, 1:], (0, 1))  # weights of the tokens that the positions predict
         weighted = weights != 0
-        logits = logits_at(model, batch["input_ids"], batch["attention_mask"], weighted)
+        logits = logits_at(model, batch, weighted)
         targets = batch["input_ids"].roll(-1, dims=1)[weighted]
         losses = F.cross_entropy(logits.float(), targets, reduction="none")
-        return (losses * weights[weighted]).sum(), weights.new_tensor(float(len(weights)))
+        return (losses * weights[weighted]).sum()
 
 
 def _prompt_tokens(offsets: Sequence[tuple[int, int]], characters: int) -> int:

@@ -99,3 +99,10 @@ def test_a_problem_without_a_file_is_written_with_humanevals_fields(tmp_path):
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"out.jsonl can't be written .*choose another file"):
         write_problem_rows([], [], tmp_path / "none" / "out.jsonl")
+
+
+def test_methods_of_words_and_sentences_show_whole_words_and_those_of_characters_show_characters():
+    clean, after = '"""Elements, containing x."""\n', '"""Elements, control x."""\n'
+    shown = {method: printed([PromptRow("T/1", after, clean, method, True, True)]) for method in ("C1", "W2", "S1")}
+    assert "cont[-aining-]{+rol+} x" in shown["C1"]
+    assert all("Elements, [-containing-]{+control+} x" in shown[method] for method in ("W2", "S1"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import AutoModelForCausalLM
 
+from raysweep.accelerators import ACCELERATORS
 from raysweep.cli.views.plan import plan_facts, print_plan
 from raysweep.config.loading import config_from
 from raysweep.config.models import LoraConfig, RecipeConfig
@@ -16,6 +18,9 @@ from raysweep.models.families.llama import Llama
 from raysweep.planning.planner import build_plan
 from raysweep.storage.store import Store
 from tests.models.tiny import make_chat_model
+from tests.paths import CONFIGS
+
+STUDY = str(CONFIGS / "study.yaml")
 
 
 def small(**more: Any) -> Any:
@@ -75,7 +80,7 @@ def test_modules_that_a_model_lacks_are_refused(tmp_path):
     config = plan.config.model_copy(
         update={"recipes": {"lora": RecipeConfig(trainer="lora", lora=LoraConfig(targets=["Wqkv"]))}}
     )
-    with pytest.raises(UsageError, match=r"recipes.lora doesn't fit model mine: PEFT can't adapt \['Wqkv'\]"):
+    with pytest.raises(UsageError, match=r"recipes.lora doesn't fit model mine: this llama model has no module 'Wqkv'"):
         plan_facts(build_plan(config), Store(tmp_path / "store"))
 
 
@@ -85,6 +90,14 @@ def test_what_this_machine_can_not_hold_is_said_and_the_plan_still_shown(capsys,
     out = capsys.readouterr().out
     assert "not on this machine: a cell can never be scheduled: it asks for 4000 CPU" in out and "1 cell to do" in out
     assert plan_facts(small(), Store(tmp_path)).here == ""
+
+
+def test_what_processes_ask_for_is_told_by_stage(capsys, tmp_path):
+    plan = own(tmp_path, recipes=["full", "lora"], resources={"training": {"cpus": 2}, "execution": {"cpus": 3}})
+    lines = told(plan, tmp_path, capsys).splitlines()
+    training = [line for line in lines if line.startswith("a training worker asks for 2 CPU, ")]
+    assert [line.rpartition(": ")[2] for line in training] == ["mine.full", "mine.lora"]
+    assert "an execution actor asks for 3 CPU" in lines
 
 
 def test_a_plan_whose_programs_may_not_run_yet_says_so(capsys, tmp_path):
@@ -98,3 +111,70 @@ def test_how_programs_will_be_run_is_told(capsys, tmp_path):
     facts = plan_facts(small(execution={"lane": "strict", "require": "limits", "timeout": 2.5}), Store(tmp_path))
     print_plan(facts, as_json=False)
     assert "programs: strict lane, isolation limits or better; time limits: humaneval 2.5 s" in capsys.readouterr().out
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without network, weights and translator."""
+    monkeypatch.setattr("raysweep.models.hub.hub_is_reachable", lambda: False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("raysweep.language.translation.base._PREFERRED", ())
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_studys_plan_needs_nothing_and_lists_once_what_is_missing(alone, cli, tmp_path):
+    code, out, _ = cli("plan", STUDY, "--json", "--storage", str(tmp_path / "store"))
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["summary"] == {
+        "base_models": 6,
+        "training_sets": 33,
+        "fine_tuned_models": 198,
+        "test_sets": 28,
+        "pairs": 4308,
+    }
+    missing = facts["missing_inputs"]
+    assert len(missing) == len(set(missing)) == 9
+    for said in ("evol.jsonl doesn't exist", "no HumanEval_", "no mbpp_", "needs a translator", "CodeLlama-7b-hf"):
+        assert sum(said in line for line in missing) == 1, said
+    tuned = [cell for cell in facts["cells"] if cell["model"] == "to train"]
+    assert len(tuned) == 198 and len(facts["cells"]) == 204
+    for cell in tuned:
+        assert cell["peak_memory_bytes"] > cell["generation_memory_bytes"] > 0 and cell["disk_bytes"] > 0
+        assert set(cell["hours"]) == set(ACCELERATORS) and cell["basis"] == "estimated"
+    assert facts["download_bytes"]["codellama-7b-hf"] == 2 * 6_738_546_688
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_run_is_refused_where_a_plan_goes_on(alone, cli):
+    code, out, err = cli("run", STUDY)
+    assert (code, out) == (2, "") and "evol.jsonl doesn't exist" in err and "models.4.path" in err
+
+
+def test_the_table_has_a_line_for_each_model_and_recipe(alone, cli, tmp_path):
+    code, out, _ = cli("plan", STUDY, "--storage", str(tmp_path / "store"))
+    assert code == 0 and "missing (a run would stop here):" in out
+    assert "6 base models, 33 training sets, 198 fine-tuned models, 28 test sets" in out
+    assert "204 cells, 4,308 evaluation pairs (rule: paper); 204 cells to do" in out
+    assert len([line for line in out.splitlines() if line.startswith(" codegen-2b ")]) == 4
+    assert "hours are estimates, for 35% of the data sheet's FLOP/s" in out
+
+
+def test_a_typo_stays_an_error_whatever_is_missing(alone, cli):
+    code, out, err = cli("plan", STUDY, "--set", "recipes.full.precison=bf16")
+    assert (code, out) == (2, "") and "did you mean 'precision'?" in err
+
+
+def test_longer_rows_than_positions_are_an_error_that_names_both_numbers(alone, cli):
+    code, _, err = cli("plan", STUDY, "--set", "recipes.lora.max_tokens=4096")
+    assert code == 2
+    assert "the recipe takes rows of up to 4096 tokens, and codegen-2b has 2048 positions" in err
+
+
+def test_a_training_that_can_not_fit_is_one_error(alone, cli):
+    label = "resources.labels={ray.io/accelerator-type: V100}"
+    code, out, err = cli("plan", STUDY, "--set", label)
+    assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1
+    assert "cell codellama-7b-hf.lora-7b.clean.s42 (and 32 trainings more) can't be trained" in err
+    assert "it has 29.8 GiB (the accelerator V100); the nearest settings of `recipes.lora-7b` that fit: " in err

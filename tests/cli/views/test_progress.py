@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from raysweep.cli.views import progress as views
-from raysweep.cli.views.progress import Display, Watcher, _line, _picture, counting, overview
+from raysweep.cli.views.progress import SAME_SECONDS, Display, Watcher, _Journal, _line, _picture, counting, overview
 from raysweep.engine.progress import DONE, FAILED, RUNNING, Activity, ProgressFile
 from raysweep.storage.files import Files
 from tests.paths import REPO
@@ -123,3 +123,22 @@ def test_a_log_gets_plain_lines_and_quiet_gets_none(tmp_path):
         with Watcher(Console(file=out), quiet)(Folder(), ["a"]), activity.running("making"):
             time.sleep(0.1)
         assert expected in out.getvalue() and ("\x1b" not in out.getvalue()) and bool(out.getvalue()) != quiet
+
+
+def test_a_stage_that_gets_no_further_is_told_once_a_minute_with_how_long_it_is_silent(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(views.time, "time", lambda: clock[0])
+    journal, lines = _Journal(["rows"]), []
+    how = "a block of 512 rows at a time by 3 methods"
+    for second in range(240):
+        clock[0] = 1000.0 + second
+        done = min(second // 15, 4) * 512  # nothing after the first minute
+        at = 1000.0 + min(second // 15, 4) * 15
+        activities = {
+            "rows": Activity("rows", RUNNING, stage="perturbing", done=done, total=14000, detail=how, updated=at)
+        }
+        lines += [line.text for line in journal.lines(activities, overview(activities, ["rows"]))]
+    same = [line for line in lines if "perturbing 2,048/14,000" in line]
+    assert len(lines) - len(same) >= 4, "what moves is told as it moves"
+    assert len(same) <= 1 + (240 - 60) // SAME_SECONDS
+    assert same[0].endswith(how) and re.search(rf"{how}, no news for \d+ (s|min)", same[-1])

@@ -81,7 +81,7 @@ def test_a_host_that_does_not_exist_is_told_in_time():
 @pytest.mark.parametrize("address", ["ray://head:10001", "http://127.0.0.1:8265"])
 def test_addresses_with_a_scheme_are_refused_with_what_to_do(address, monkeypatch):
     for found in (probe(address), (monkeypatch.setenv("RAY_ADDRESS", address), probe("auto"))[1]):
-        assert address in found.problem and "ray job submit" in found.advice
+        assert address in found.problem and "raysweep submit" in found.advice
 
 
 def test_what_is_no_address_is_refused():

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 
 import psutil
@@ -14,11 +15,11 @@ import pytest
 from raysweep.engine.base import ExecuteJob, GenerateJob, PerturbJob, ProgramBatch
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray import execution, generation
+from raysweep.engine.ray import execution, generation, perturbing
 from raysweep.engine.ray.cluster import Placement
 from raysweep.engine.ray.execution import ExecutionActor, execute_with_ray
 from raysweep.engine.ray.generation import GenerationActor, generate_with_ray
-from raysweep.engine.ray.perturbing import _neural_methods, perturb_with_ray
+from raysweep.engine.ray.perturbing import _neural_methods, _report_busy_cpus, perturb_with_ray
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
 from raysweep.records import Completion, Decoding, GenerationRequest, SourceRow, Spec
@@ -53,13 +54,13 @@ def job() -> GenerateJob:
         GenerationRequest(str(n), f"task/{n}", "p" * (40 - n), reference=f"    return {n}\n") for n in range(23)
     ]
     batches = [requests[at : at + 4] for at in range(0, 23, 4)]
-    return GenerateJob("", None, Spec("fake"), Decoding(), batches, batch_size=4)
+    return GenerateJob("", None, Spec("fake"), Decoding(), batches)
 
 
 @pytest.mark.parametrize("placement", [IN_TRIAL, ON_GPU], ids=["in the trial", "on a GPU"])
 def test_generation_gives_the_local_engines_completions_batch_by_batch(placement, tmp_path):
     progress = ProgressFile(Files(str(tmp_path)), "cell")
-    made = {block.index: block.rows for block in generate_with_ray(job(), placement, 1, progress)}
+    made = {block.index: block.rows for block in generate_with_ray(job(), placement, 1, progress, None)}
     local = {block.index: block.rows for block in LocalStages().generate(job(), progress)}
     assert made == local and len(made) == 6
 
@@ -75,7 +76,7 @@ def test_a_generator_whose_process_dies_again_and_again_ends_the_attempt(tmp_pat
     monkeypatch.setattr(generation, "GenerationActor", Dying)
     progress = ProgressFile(Files(str(tmp_path)), "dies")
     with pytest.raises(RaysweepError, match="the process of a generator died 4 times; was memory short"):
-        list(generate_with_ray(job(), IN_TRIAL, 1, progress))
+        list(generate_with_ray(job(), IN_TRIAL, 1, progress, None))
     assert (tmp_path / "deaths").read_text() == "xxxx"
 
 
@@ -100,6 +101,33 @@ def test_perturbing_gives_the_local_engines_rows_and_asks_models_on_accelerators
     assert made == {block.index: block.rows for block in LocalStages().perturb(job, progress)}
     assert sorted(made) == [0, 2] and made[0][0] != made[0][2]
     assert _neural_methods(job) == [1]
+
+
+def test_blocks_that_wait_for_cpus_which_others_hold_are_told(tmp_path, monkeypatch):
+    import ray
+
+    @ray.remote(num_cpus=1)
+    class Training:
+        def started(self) -> bool:
+            return True
+
+    monkeypatch.setattr(perturbing, "QUIET_SECONDS", 0.2)
+    progress = ProgressFile(Files(str(tmp_path)), "perturbed-rows")
+    progress.update("perturbing", 512, 14000)
+    time.sleep(0.3)
+    _report_busy_cpus(progress)
+    assert progress.activity.waits == "", "a CPU is free"
+    trainings = [Training.remote() for _ in range(int(ray.cluster_resources()["CPU"]))]
+    ray.get([training.started.remote() for training in trainings])
+    deadline = time.time() + 20
+    while not progress.activity.waits and time.time() < deadline:
+        _report_busy_cpus(progress)
+        time.sleep(0.1)
+    assert progress.latest().waits == "its next block of rows; no CPU is free"
+    progress.update("perturbing", 1024, 14000)
+    assert progress.activity.waits == ""
+    for training in trainings:
+        ray.kill(training)
 
 
 def programs_in(batches: int, each: int, text: str = "") -> ExecuteJob:

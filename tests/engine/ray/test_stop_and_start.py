@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.paths import NANO
+from tests.patience import PATIENCE
 from tests.storage.stores import content
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("own_ray")]
@@ -37,17 +38,17 @@ def test_a_sweep_stopped_on_two_cpus_ends_on_one_as_an_undisturbed_one(tmp_path)
     undisturbed = started(tmp_path / "undisturbed", 1, "local")  # beside the others
     storage = tmp_path / "store"
     first = started(storage, 2)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not any(storage.glob("unfinished/base_model/*/step-*/COMPLETE")):
         assert first.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     first.send_signal(signal.SIGTERM)
-    _, err = first.communicate(timeout=60)
+    _, err = first.communicate(timeout=PATIENCE)
     assert first.returncode == 143 and "this command resumes" in err
     second = started(storage, 1)
-    _, err = second.communicate(timeout=300)
+    _, err = second.communicate(timeout=PATIENCE)
     assert second.returncode == 0, err
-    _, undisturbed_err = undisturbed.communicate(timeout=300)
+    _, undisturbed_err = undisturbed.communicate(timeout=PATIENCE)
     assert undisturbed.returncode == 0, undisturbed_err
     assert "started Ray on 1 CPU\n" in err and "training resumes from step" in err
     assert content(storage) == content(tmp_path / "undisturbed")

@@ -70,14 +70,14 @@ class FatalSft(Sft):
 
     def __init__(self, at: float = 4) -> None:
         super().__init__()
-        self.at, self.calls = int(at), 0
+        self.at, self.steps = int(at), 0
 
-    def loss(self, model, batch):
-        """See `Sft`."""
-        self.calls += 1
-        if self.calls == self.at:
+    def normaliser(self, rows):
+        """See `Sft`. The loop calls it once a step."""
+        self.steps += 1
+        if self.steps == self.at:
             strike(self.trouble, f"objective-{self.trouble}", 1)
-        return super().loss(model, batch)
+        return super().normaliser(rows)
 
 
 class StuckSft(FatalSft):

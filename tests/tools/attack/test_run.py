@@ -145,7 +145,7 @@ def test_the_view_shows_rates_failures_and_changes(tmp_path):
     assert "failures found: search 1, random 0" in text and "smallest changes, 1 of 1" in text
     shown = json.loads(json.dumps(attack_json(attack_job, rows), allow_nan=False))
     assert list(shown["pass@1"]) == ["clean", "one_draw", "greedy", "random"]
-    assert 0.2 < shown["pass@1"]["one_draw"]["low"] < 0.21 and shown["pass@1"]["one_draw"]["high"] == 1
+    assert shown["pass@1"]["one_draw"]["low"] is shown["pass@1"]["one_draw"]["high"] is None, "one problem"
     assert shown["failures"] == {"greedy": 1, "random": 0} and shown["ratio"] is None
     write_findings(attack_job, rows, tmp_path / "rows.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]

@@ -85,7 +85,7 @@ def test_answers_come_back_and_bad_ones_are_refused_with_their_row(training, tmp
         read_answers(answered(items[:3], tmp_path / "a.csv"), items)
     with pytest.raises(UsageError, match="appears twice"):
         read_answers(answered([*items, items[0]], tmp_path / "a.csv"), items)
-    with pytest.raises(UsageError, match="can't be read"):
+    with pytest.raises(UsageError, match="doesn't exist"):
         read_answers(tmp_path / "none.csv", items)
 
 
@@ -109,7 +109,7 @@ def test_a_text_that_stands_in_two_sets_is_judged_once(training, tmp_path):
 
 def test_files_that_are_not_sets_are_refused(training, tmp_path):
     for path, message in [
-        (tmp_path / "none.parquet", "can't be read"),
+        (tmp_path / "none.parquet", "doesn't exist"),
         (tmp_path, "contains no Parquet file"),
     ]:
         with pytest.raises(UsageError, match=message):

@@ -69,7 +69,7 @@ def accelerators(*devices: Accelerator, build="CUDA 13.0", driver=True, hidden=F
 
 
 def test_devices_are_counted_by_kind():
-    a100, v100 = Accelerator("NVIDIA A100", 80 * GIB), Accelerator("Tesla V100", 32 * GIB)
+    a100, v100 = Accelerator("NVIDIA A100", 80 * GIB, True), Accelerator("Tesla V100", 32 * GIB, False)
     found = accelerators(a100, v100, a100)
     assert (found.state, found.found) == (State.OK, "2 x NVIDIA A100, 80.0 GiB; 1 x Tesla V100, 32.0 GiB")
 

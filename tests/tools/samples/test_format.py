@@ -153,7 +153,7 @@ def test_a_row_that_cannot_be_used_is_named_by_file_and_line(tmp_path, line, mes
 
 def test_an_unknown_task_is_named_with_its_line_and_the_nearest(tmp_path):
     (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/7", "completion": ONE}))
-    with pytest.raises(UsageError, match=r"s\.jsonl:1: no problem has the task_id 'T/7' \(did you mean 'T/"):
+    with pytest.raises(UsageError, match=r"s\.jsonl:1: no problem of the set has the task_id 'T/7' \(did you mean 'T/"):
         program_of(sample, BY_ID)
 
 

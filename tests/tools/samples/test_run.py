@@ -70,7 +70,7 @@ def test_rows_come_out_in_the_files_order_and_equal_programs_run_once(tmp_path, 
 def test_the_file_is_checked_before_any_work(tmp_path):
     problems(tmp_path)
     path = samples(tmp_path, *[(0, RIGHT)] * 5, (7, RIGHT))
-    with pytest.raises(UsageError, match=r"s\.jsonl:6: no problem has the task_id 'T/7'"):
+    with pytest.raises(UsageError, match=r"s\.jsonl:6: no problem of jsonl has the task_id 'T/7'"):
         run(tmp_path, path, tmp_path / "o.jsonl")
     assert not (tmp_path / "o.jsonl.part").exists()
 

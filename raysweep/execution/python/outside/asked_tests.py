@@ -209,8 +209,8 @@ def _names(node: ast.AST) -> set[str]:
     """Return the names in an expression, a target of an assignment or a pattern."""
     found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
     patterns = [part for part in ast.walk(node) if isinstance(part, ast.MatchAs | ast.MatchStar | ast.MatchMapping)]
-    found |= {str(part.rest if isinstance(part, ast.MatchMapping) else part.name) for part in patterns}
-    return found
+    captured = {part.rest if isinstance(part, ast.MatchMapping) else part.name for part in patterns}
+    return found | {name for name in captured if name is not None}
 
 
 def _root(node: ast.expr) -> str:

@@ -118,6 +118,7 @@ class Session:
 
         Raises:
             SessionEnded: its process ended, or answered something malformed.
+            Diverged: the calls were sent ahead, but the answer has no room for the names.
         """
         answer = self._next_record() if tests.calls else self._first_answer
         if answer is None:

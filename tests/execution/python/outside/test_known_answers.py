@@ -241,7 +241,6 @@ frame = sys._getframe()
 while frame is not None:
     module = frame.f_globals
     if "_Program" in module:
-        module["_Program"].wanted_names = lambda self, *names: NAMES
         module["encoded"] = lambda message, own=module["encoded"]: FIRST if message[0] == "ready" else own(message)
     frame = frame.f_back
 def f(x): return 0
@@ -251,7 +250,7 @@ def f(x): return 0
 @pytest.mark.parametrize("first", [b"[1.0]", b"{}", b"[]", b'["ready",[],{},0.1]', b'["ready",[[]],0.1]', b"1"])
 def test_a_malformed_first_answer_is_the_programs_end(first):
     tests = "assert f(1) == 1\n"
-    forged = MALFORMED.replace("FIRST", repr(first)).replace("NAMES", "[]")
+    forged = MALFORMED.replace("FIRST", repr(first))
     verdicts = judged(Lane.STRICT, tests, forged, "def f(x): return x\n", forged + "#\n", "def f(x): return 1\n")
     assert [verdict.outcome for verdict in verdicts] == ["killed", "passed", "killed", "passed"]
     assert "ended its slot" not in verdicts[0].detail + verdicts[2].detail

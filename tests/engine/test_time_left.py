@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from raysweep.cli.views.time_left import WITHIN, TimeLeft, kind_of
 from raysweep.engine.progress import DONE, RUNNING, Activity
+from raysweep.engine.time_left import WITHIN, TimeLeft, kind_of
 
 LOOK = 0.5
 

@@ -1,0 +1,197 @@
+"""Measures in which time a grid of cells ends on a cluster of unlike accelerators, beside the shortest time possible.
+
+    python benchmarks/scheduling.py                      # simulated, without Ray: the study, and 10,000 cells
+    python benchmarks/scheduling.py --ray [--seconds 30] # the study's cells sleep on a Ray that counts accelerators
+
+The cells are those of configs/study.yaml; each takes the hours that `raysweep plan` estimates on its accelerator, and
+`--seconds` is their mean length on Ray. Each base model runs on one type, `A6000`, `A100` or `V100`, and each type has
+as many accelerators as fit to its work: 16 in all, or 1,000 for 10,000 cells. Arms:
+
+- `raysweep`: places are handed out by raysweep/engine/ray/places.py: longest expected cell first in each pool.
+- `grid order`: cells start in the grid's order wherever a place is free, as Tune would start them. Only simulated.
+
+Printed: the makespan divided by its lower bound, the larger of the longest cell and of each type's work divided by its
+accelerators; and the share of the accelerators' time in which they are idle before the last cell ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import heapq
+import json
+import os
+import random
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raysweep.config.loading import load_config
+from raysweep.config.resources import ACCELERATOR_LABEL, ResourcesConfig
+from raysweep.config.schema import RayConfig
+from raysweep.engine.attempts import Recovery
+from raysweep.engine.base import EngineSettings, Stages, Task
+from raysweep.engine.ray.places import CellToPlace, Places
+from raysweep.engine.ray.preflight import NodeFacts
+from raysweep.planning.costs import plan_costs
+from raysweep.planning.needs import CellNeeds, Needs
+from raysweep.planning.planner import build_plan
+from raysweep.storage.files import Files
+from raysweep.storage.store import Store
+
+STUDY = Path(__file__).parent.parent / "configs" / "study.yaml"
+TYPES = ("A6000", "A100", "V100")
+SMALL, LARGE = 16, 1000
+NODE_GPUS = 8
+
+
+def main() -> None:
+    """Run the arms and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ray", action="store_true")
+    parser.add_argument("--seconds", type=float, default=30.0)
+    options = parser.parse_args()
+    cells = study()
+    if options.ray:
+        print(json.dumps(on_ray(cells, options.seconds), indent=2))
+        return
+    rng = random.Random(0)
+    many = [
+        CellToPlace(f"{n}", cell.needs, {name: hours * rng.uniform(0.8, 1.25) for name, hours in cell.hours.items()})
+        for n, cell in enumerate(rng.choices(cells, k=10_000))
+    ]
+    found = {}
+    for name, some, total in (("the study", cells, SMALL), ("10,000 cells", many, LARGE)):
+        began, gpus = time.process_time(), balanced(some, total)
+        ours = simulated(some, gpus)
+        seconds = time.process_time() - began
+        ours = {**ours, "CPU seconds of all decisions": round(seconds, 1)}
+        found[name] = {"raysweep": ours, "grid order": in_order(some, gpus), "accelerators": gpus}
+    print(json.dumps(found, indent=2))
+
+
+def study() -> list[CellToPlace]:
+    """Return the study's cells, each with its hours on the one type of accelerator that it may use."""
+    missing: list[str] = []
+    plan = build_plan(load_config(STUDY, missing=missing), tolerant=True)
+    with tempfile.TemporaryDirectory() as folder:
+        costs = plan_costs(plan, Store(folder)).cells
+    models = list(dict.fromkeys(cell.base.name for cell in plan.cells))
+    cells = []
+    for cell in plan.cells:
+        kind = TYPES[models.index(cell.base.name) % len(TYPES)]
+        needs = Needs(1, 1, labels={ACCELERATOR_LABEL: kind})
+        hours = {kind: costs[cell.cell.id].hours[kind]}
+        cells.append(CellToPlace(cell.cell.id, CellNeeds(needs, needs, Needs(), 1, in_trial=True), hours))
+    return cells
+
+
+def nodes_of(gpus: Mapping[str, int]) -> dict[str, NodeFacts]:
+    """Return a cluster: nodes with accelerators, and one that holds drivers and executes."""
+    nodes = {"head": NodeFacts({"CPU": 64.0})}
+    for kind, number in gpus.items():
+        for first in range(0, number, NODE_GPUS):
+            here = float(min(NODE_GPUS, number - first))
+            nodes[f"{kind} {first}"] = NodeFacts({"CPU": 64.0, "GPU": here}, {ACCELERATOR_LABEL: kind})
+    return nodes
+
+
+def balanced(cells: Sequence[CellToPlace], total: int) -> dict[str, int]:
+    """Return a number of accelerators of each type, in proportion to its work, at least two."""
+    work = dict.fromkeys(TYPES, 0.0)
+    for cell in cells:
+        work[kind_of(cell)] += length_of(cell)
+    return {kind: max(2, round(total * hours / sum(work.values()))) for kind, hours in work.items()}
+
+
+def length_of(cell: CellToPlace) -> float:
+    (hours,) = cell.hours.values()
+    return hours
+
+
+def kind_of(cell: CellToPlace) -> str:
+    return cell.needs.training.labels[ACCELERATOR_LABEL]
+
+
+def bound(cells: Sequence[CellToPlace], gpus: Mapping[str, int]) -> float:
+    """Return a time in which no order could end: that of the longest cell, or of a type's whole work."""
+    work = dict.fromkeys(gpus, 0.0)
+    for cell in cells:
+        work[kind_of(cell)] += length_of(cell)
+    return max(max(map(length_of, cells)), *(work[kind] / number for kind, number in gpus.items()))
+
+
+def summary(makespan: float, cells: Sequence[CellToPlace], gpus: Mapping[str, int]) -> dict[str, float]:
+    """Return the numbers that an arm prints."""
+    idle = 1 - sum(map(length_of, cells)) / (makespan * sum(gpus.values()))
+    return {"makespan / bound": round(makespan / bound(cells, gpus), 3), "idle share": round(idle, 3)}
+
+
+def simulated(cells: Sequence[CellToPlace], gpus: Mapping[str, int]) -> dict[str, float]:
+    """Play a sweep in which each decision is raysweep's and cells end after their hours."""
+    places, by_id, now = Places(cells), {cell.id: cell for cell in cells}, 0.0
+    places.set_nodes(nodes_of(gpus))
+    running: list[tuple[float, str]] = []
+    started: set[str] = set()
+    while True:
+        while (turn := places.next_cell()) is not None:
+            started.add(turn[0])
+        places.grant()
+        for name in [name for name in started if places.is_placed(name)]:
+            started.remove(name)
+            heapq.heappush(running, (now + length_of(by_id[name]), name))
+        if not running:
+            return summary(now, cells, gpus)
+        now, name = heapq.heappop(running)
+        places.end(name)
+
+
+def in_order(cells: Sequence[CellToPlace], gpus: Mapping[str, int]) -> dict[str, float]:
+    """Play a sweep in which cells start in their order as soon as an accelerator of their type is free."""
+    free_at = {kind: [0.0] * number for kind, number in gpus.items()}
+    for cell in cells:
+        heapq.heappush(free_at[kind_of(cell)], heapq.heappop(free_at[kind_of(cell)]) + length_of(cell))
+    return summary(max(map(max, free_at.values())), cells, gpus)
+
+
+def on_ray(cells: Sequence[CellToPlace], mean: float) -> dict[str, Any]:
+    """Run the cells on a Ray whose accelerators are only counted. They sleep for `mean` seconds on average."""
+    os.environ["RAY_TMPDIR"] = tempfile.mkdtemp(prefix="rs-bench-", dir="/tmp")
+    Path(os.environ["RAY_TMPDIR"], "ray").mkdir()
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    from ray.cluster_utils import Cluster
+
+    from raysweep.engine.ray.tuning import RayEngine
+
+    scale = mean / (sum(map(length_of, cells)) / len(cells))
+    scaled = [CellToPlace(cell.id, cell.needs, {kind_of(cell): scale * length_of(cell)}) for cell in cells]
+    memory, gpus = 100 * 2**20, balanced(cells, SMALL)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 64, "object_store_memory": memory})
+    for kind, number in gpus.items():
+        cluster.add_node(num_cpus=64, num_gpus=number, object_store_memory=memory, labels={ACCELERATOR_LABEL: kind})
+    with tempfile.TemporaryDirectory() as folder:
+        settings = EngineSettings(
+            ResourcesConfig(), RayConfig(), Recovery(0, 0, 0, True), Files(folder), (), cluster.address
+        )
+        tasks = [
+            Task(cell.id, functools.partial(_sleep, seconds=length_of(cell)), cell.needs, hours=cell.hours)
+            for cell in scaled
+        ]
+        with RayEngine(settings) as engine:
+            engine.check(tasks)
+            began = time.perf_counter()
+            errors = engine.run_cells(tasks)
+            seconds = time.perf_counter() - began
+    cluster.shutdown()
+    return {**summary(seconds, scaled, gpus), "accelerators": gpus, "errors": len(errors), "seconds": round(seconds, 1)}
+
+
+def _sleep(stages: Stages, seconds: float) -> Mapping[str, float]:
+    time.sleep(seconds)
+    return {"seconds": seconds}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Data sheets of accelerators, for estimates of hours and to know what fits.
+
+Peak rates are NVIDIA's for dense matrices (its sheets of newer cards print twice as much, with sparsity), of the largest
+version of each card. float16 and bf16 have one rate on all but V100, which has no bf16. float32 is the rate without
+TF32, since torch doesn't use TF32 for matrix products unless asked to.
+
+V100 SXM2: https://images.nvidia.com/content/technologies/volta/pdf/volta-v100-datasheet-update-us-1165301-r5.pdf
+A100 SXM: https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/a100/pdf/nvidia-a100-datasheet-us-nvidia-1758950-r4-web.pdf
+RTX A6000: https://www.nvidia.com/content/dam/en-zz/Solutions/design-visualization/quadro-product-literature/proviz-print-nvidia-rtx-a6000-datasheet-us-nvidia-1454980-r9-web%20(1).pdf
+H100 SXM: https://www.nvidia.com/en-us/data-center/h100/
+H200 SXM: https://www.nvidia.com/en-us/data-center/h200/
+RTX 4090: https://images.nvidia.com/aem-dam/Solutions/geforce/ada/nvidia-ada-gpu-architecture.pdf
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DataSheet:
+    """One accelerator. Rates are peaks; `memory` in bytes."""
+
+    half_flops: float  # FLOP/s in float16 or bf16
+    float32_flops: float  # FLOP/s
+    bandwidth: float  # bytes/s of its memory
+    memory: int
+    has_bf16: bool = True
+
+    def flops(self, number_bytes: int) -> float:
+        """Return the peak FLOP/s in a number format of that many bytes."""
+        return self.half_flops if number_bytes == 2 else self.float32_flops
+
+
+ACCELERATORS: Mapping[str, DataSheet] = {
+    "V100": DataSheet(125e12, 15.7e12, 0.9e12, 32 * 10**9, has_bf16=False),
+    "A100": DataSheet(312e12, 19.5e12, 2.039e12, 80 * 10**9),
+    "A6000": DataSheet(154.8e12, 38.7e12, 0.768e12, 48 * 10**9),
+    "H100": DataSheet(989.4e12, 66.9e12, 3.35e12, 80 * 10**9),
+    "H200": DataSheet(989.4e12, 66.9e12, 4.8e12, 141 * 10**9),
+    "RTX 4090": DataSheet(165.2e12, 82.6e12, 1.008e12, 24 * 10**9),
+}
+
+
+def data_sheet_of(device: str) -> tuple[str, DataSheet] | None:
+    """Return the accelerator that a device's or label's name has in it: ``NVIDIA H100 80GB HBM3``, ``RTX-A6000``."""
+    plain = device.replace("-", " ").upper()
+    return next(((name, sheet) for name, sheet in ACCELERATORS.items() if name in plain), None)

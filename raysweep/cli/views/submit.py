@@ -1,0 +1,50 @@
+"""Prints the command of a job, the job's log, and how to reach a job that goes on; returns its exit code.
+
+The log goes to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from raysweep.cli.exit import invocation
+from raysweep.cli.views.console import new_console
+from raysweep.sweep.submit import Submission
+
+NO_RAYSWEEP = 127
+"""Exit code of a shell that doesn't find the command."""
+
+
+def print_job(submission: Submission) -> None:
+    """Print what is uploaded, what to know about it, and the command that does the same."""
+    console = new_console(stderr=True)
+    for note in submission.notes:
+        console.print(note, soft_wrap=True)
+    console.print(f"uploads {submission.uploaded}, and runs:\n  {submission.command}", soft_wrap=True)
+
+
+def follow_job(submission: Submission, sweep: str) -> int:
+    """Send a job, print its log until it ends, and return its exit code.
+
+    From then on Ctrl-C ends this process alone, and says how to reach the job.
+    """
+    console, address = new_console(stderr=True), submission.job.address
+    job_id = submission.send()
+    storage = submission.job.entrypoint[submission.job.entrypoint.index("--storage") + 1]
+    reach = (
+        f"  ray job logs --address {address} --follow {job_id}\n"
+        f"  raysweep status {sweep} --storage {storage}\n"
+        f"  ray job stop --address {address} {job_id}"
+    )
+    invocation.goes_on = f"job {job_id} goes on; to follow it, to see how far it is, to stop it:\n{reach}"
+    console.print(f"job {job_id} is submitted; Ctrl-C leaves it running\n", soft_wrap=True)
+    for text in submission.log(job_id):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    ended = submission.end(job_id)
+    if ended.code:
+        problem = f": {ended.problem}" if ended.problem else ""
+        if ended.code == NO_RAYSWEEP:
+            problem = ": its shell found no raysweep; install it on every node, in the environment that starts Ray"
+        console.print(f"\njob {job_id} ended with exit code {ended.code}{problem}", soft_wrap=True)
+    return ended.code

@@ -1,0 +1,238 @@
+"""Reports numbers about every stage to Ray's metrics, which its dashboard and Prometheus read.
+
+Ray puts ``ray_`` before a name and ``_total`` after a counter's, and keeps one series for each process that reports.
+The processes of a sweep come and go: a counter of theirs would begin with its first number, which `rate()` does not
+see, and its series would stay for as long as Ray runs. So all of them report to one actor, `Meter`, which lives as long
+as the sweep and owns the metrics in `METRICS`. The gauges in `HOST_GAUGES` describe a process, and belong to it.
+
+No tag names a cell, so a metric has few series, however many cells a sweep has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raysweep.engine.attempts import run_periodically
+from raysweep.engine.base import GenerateJob
+from raysweep.engine.jobs import Generated, KeptGenerator
+from raysweep.engine.ray.ray_lost import end_with_raylet
+from raysweep.machine import resident_bytes
+from raysweep.records import Completion, GenerationRequest, TrainingStep
+
+_METERS: dict[str, Any] = {}
+"""The handle of the meter that this process reports to, by its name."""
+_LATEST: list[Any] = []
+"""A reference to this process's latest report."""
+COUNTER, GAUGE = "counter", "gauge"
+RENEW_SECONDS = 1.0
+"""Ray exports a gauge once after it was set, and drops it 20 s later; so gauges are set again after so long."""
+FLUSH_SECONDS = 10.0
+"""So long a process waits at its end, at most, for a meter that has not started yet."""
+HELD_SECONDS = 5.0
+"""A process that holds CPUs or GPUs reports it so often. One that is killed loses as much at most."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of a whole sweep. Beside its tags it has the tag `sweep`, the sweep's name."""
+
+    kind: str  # counter | gauge
+    tags: tuple[str, ...]
+    text: str
+
+
+TRAINING_TAGS = ("model", "recipe")
+HOST_TAGS = ("model", "generator")
+METRICS = {
+    "raysweep_cells": Metric(GAUGE, ("state",), "cells in a state"),
+    "raysweep_inputs": Metric(GAUGE, ("state",), "inputs that cells share, in a state"),
+    "raysweep_seconds_left": Metric(GAUGE, (), "estimated seconds until the sweep ends"),
+    "raysweep_training_tokens": Metric(COUNTER, TRAINING_TAGS, "tokens trained on, without padding"),
+    "raysweep_training_loss": Metric(GAUGE, TRAINING_TAGS, "mean loss, as a training of theirs reported last"),
+    "raysweep_training_mfu": Metric(GAUGE, TRAINING_TAGS, "model FLOPs utilisation, reported last"),
+    "raysweep_training_memory_bytes": Metric(GAUGE, TRAINING_TAGS, "most memory of the first worker, reported last"),
+    "raysweep_completions": Metric(COUNTER, HOST_TAGS, "completions written"),
+    "raysweep_tokens": Metric(COUNTER, HOST_TAGS, "tokens of completions"),
+    "raysweep_models_loaded": Metric(COUNTER, HOST_TAGS, "whole models loaded"),
+    "raysweep_programs": Metric(COUNTER, ("verdict",), "programs executed"),
+    "raysweep_perturbed_rows": Metric(COUNTER, ("method",), "rows perturbed"),
+    "raysweep_reused": Metric(COUNTER, ("what",), "completions or programs that were in the store"),
+    "raysweep_cpu_seconds": Metric(COUNTER, (), "seconds of a CPU that processes of the sweep held"),
+    "raysweep_gpu_seconds": Metric(COUNTER, (), "seconds of a GPU that processes of the sweep held"),
+}
+HOST_GAUGES = {
+    "raysweep_tokens_per_second": "tokens of the latest batch by its seconds",
+    "raysweep_batch_tokens": "most tokens that a model holds at a time, now",
+    "raysweep_cache_share": "share of those that are in use, when rows were last taken in",
+    "raysweep_host_memory_bytes": "resident memory of a process that generates",
+}
+WAITING = "raysweep_batches_waiting"
+
+
+class Gauges:
+    """Gauges that keep their values until the process ends.
+
+    Args:
+        texts: what each is, by name.
+        tags: of each, by name.
+    """
+
+    def __init__(self, texts: Mapping[str, str], tags: Mapping[str, tuple[str, ...]]) -> None:
+        from ray.util.metrics import Gauge
+
+        self._gauges = {name: Gauge(name, text, tags[name]) for name, text in texts.items()}
+        self._values: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+        self._renewing = contextlib.ExitStack()
+        self._renewing.enter_context(run_periodically(self._renew, RENEW_SECONDS, "gauges"))
+
+    def set(self, name: str, value: float, tags: Mapping[str, str]) -> None:
+        """Set a gauge; NaN, an unknown number, ends its series."""
+        series = name, frozenset(tags.items())
+        if math.isnan(value):
+            self._values.pop(series, None)
+        else:
+            self._values[series] = value
+            self._gauges[name].set(value, dict(tags))
+
+    def _renew(self) -> None:
+        for (name, tags), value in list(self._values.items()):
+            self._gauges[name].set(value, dict(tags))
+
+
+class Meter:
+    """Owns the metrics of a sweep; runs as an actor."""
+
+    def __init__(self, sweep: str) -> None:
+        from ray.util.metrics import Counter
+
+        end_with_raylet()
+        self._sweep = sweep
+        tags = {name: ("sweep", *metric.tags) for name, metric in METRICS.items()}
+        counters = {name: metric.text for name, metric in METRICS.items() if metric.kind == COUNTER}
+        self._counters = {name: Counter(name, text, tags[name]) for name, text in counters.items()}
+        self._gauges = Gauges({name: m.text for name, m in METRICS.items() if m.kind == GAUGE}, tags)
+
+    def report(self, name: str, value: float, tags: Mapping[str, str]) -> None:
+        """Add `value` to a counter, or set a gauge to it."""
+        tagged = {**tags, "sweep": self._sweep}
+        if name not in self._counters:
+            self._gauges.set(name, value, tagged)
+        elif value > 0:  # Ray refuses 0
+            self._counters[name].inc(value, tagged)
+
+
+@contextlib.contextmanager
+def running_meter(sweep: str) -> Iterator[None]:
+    """Have a meter for the sweep of this process's Ray job while the block runs."""
+    import ray
+
+    options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
+    name = _meter_name()
+    _METERS[name] = ray.remote(Meter).options(name=name, **options).remote(sweep)
+    try:
+        yield
+    finally:
+        _METERS.clear()
+
+
+def report(name: str, value: float, **tags: str) -> None:
+    """Add to a counter of `METRICS`, or set a gauge (NaN: unknown), from any process; without a meter do nothing."""
+    import ray
+
+    with contextlib.suppress(Exception):  # such as Ray being about to end; no result depends on metrics
+        meter = _meter_name()
+        if meter not in _METERS:
+            _METERS[meter] = ray.get_actor(meter)
+        _LATEST[:] = [_METERS[meter].report.remote(name, value, tags)]
+
+
+def flush() -> None:
+    """Wait until this process's reports have arrived; they do in order."""
+    import ray
+
+    with contextlib.suppress(Exception):
+        ray.wait(_LATEST, timeout=FLUSH_SECONDS)
+
+
+def _meter_name() -> str:
+    """Return a name that the processes of one job agree on."""
+    import ray
+
+    return f"meter-{ray.get_runtime_context().get_job_id()}"
+
+
+def report_step(step: TrainingStep, tags: Mapping[str, str]) -> None:
+    """Report a training's progress. `tags`: `TRAINING_TAGS`."""
+    report("raysweep_training_tokens", step.new_tokens, **tags)
+    report("raysweep_training_loss", step.loss, **tags)
+    report("raysweep_training_memory_bytes", step.memory_bytes, **tags)
+    report("raysweep_training_mfu", math.nan if step.mfu is None else step.mfu, **tags)
+
+
+@contextlib.contextmanager
+def held_resources() -> Iterator[None]:
+    """Report the CPUs and GPUs that Ray gave to this process or task for as long as the block runs.
+
+    When the block ends, all that this process has reported has arrived, so the process may end.
+    """
+    import ray
+
+    held: Mapping[str, float] = {}
+    with contextlib.suppress(AssertionError):  # a process that Ray didn't start holds nothing
+        held = ray.get_runtime_context().get_assigned_resources()
+    last = time.monotonic()
+
+    def report_held() -> None:
+        nonlocal last
+        now = time.monotonic()
+        for resource in ("CPU", "GPU"):
+            if held.get(resource):
+                report(f"raysweep_{resource.lower()}_seconds", held[resource] * (now - last))
+        last = now
+
+    with run_periodically(report_held, HELD_SECONDS, "held resources"):
+        try:
+            yield
+        finally:
+            report_held()
+            flush()
+
+
+class MeasuredGenerator:
+    """A process's generator, whose speed and memory are reported. Several threads may call it.
+
+    Args:
+        model: name of the base, or of what stands in its place.
+        generator: name of the generator.
+    """
+
+    def __init__(self, model: str, generator: str) -> None:
+        self._kept = KeptGenerator()
+        self._tags = {"model": model, "generator": generator}
+        self._gauges = Gauges(HOST_GAUGES, dict.fromkeys(HOST_GAUGES, HOST_TAGS))
+
+    def generate(self, job: GenerateJob, requests: Sequence[GenerationRequest], alive: Callable[[], None]) -> Generated:
+        """See `KeptGenerator.generate`."""
+        began = time.monotonic()
+        made = self._kept.generate(job, requests, alive)
+        self._record(made.completions, time.monotonic() - began)
+        return made
+
+    def _record(self, completions: Sequence[Completion], seconds: float) -> None:
+        values = {f"raysweep_{name}": value for name, value in self._kept.state().items()}
+        values["raysweep_tokens_per_second"] = sum(row.tokens for row in completions) / max(seconds, 1e-9)
+        values["raysweep_host_memory_bytes"] = resident_bytes()
+        for name in values.keys() & HOST_GAUGES.keys():
+            self._gauges.set(name, values[name], self._tags)
+
+
+def waiting_gauge() -> Any:
+    """Return the gauge of batches that wait for a host, with the tags `model` and `generator`."""
+    from ray.util.metrics import Gauge
+
+    return Gauge(WAITING, "batches that wait for a host of their base", HOST_TAGS)

@@ -1,0 +1,411 @@
+"""Decides which cell starts next, and which of the processes that wait gets resources next.
+
+A pool is the nodes with one type of accelerator; cells without accelerators have a pool of all nodes. In each pool the
+cell with the longest expected time comes first (Graham, "Bounds on multiprocessing timing anomalies", 1969), and nobody
+passes a process that waits for more than is free. As many cells start as places are free, and one more for each pool,
+so that a place is never empty for the time in which a cell starts. Who comes next in a pool is let go ahead to Ray
+before anything is free: so Ray's autoscaler sees that more is wanted.
+
+Nothing here talks to Ray: the keeper of the hosts (hosts.py) asks for decisions and starts what they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.engine.ray.preflight import NodeFacts, matches
+from raysweep.errors import UsageError
+from raysweep.planning.needs import CellNeeds, Needs
+
+ALL = ""
+"""Name of the pool of cells without accelerators."""
+TINY = 1e-6
+"""Resources are counted in ten thousandths; sums of shares differ by less than this."""
+
+
+@dataclass(frozen=True)
+class CellToPlace:
+    """A cell that waits to be started.
+
+    `hours`: that it is expected to take, by accelerator; of those that are not known any order will do. `group`: all
+    cells of a group run in one pool; empty: it has none.
+    """
+
+    id: str
+    needs: CellNeeds = field(default_factory=CellNeeds)
+    hours: Mapping[str, float] = field(default_factory=dict)
+    group: str = ""
+
+    @property
+    def first(self) -> tuple[Needs, int]:
+        """What its first stage asks for, and how many processes of it; of a stage with accelerators if there is one."""
+        trains = self.needs.workers or self.needs.in_trial
+        if trains and (self.needs.training.gpus or not self.needs.generation.gpus):
+            return self.needs.training, max(1, self.needs.workers)
+        return self.needs.generation, 1
+
+    @property
+    def stages_on_accelerators(self) -> list[tuple[Needs, int]]:
+        """What its stages with accelerators ask for, and how many processes of them run at a time."""
+        both = [(self.needs.training, self.needs.workers), (self.needs.generation, 1)]
+        return [(needs, number) for needs, number in both if needs.gpus and number]
+
+    @property
+    def is_on_accelerators(self) -> bool:
+        """Return True if one of its stages asks for accelerators."""
+        return bool(self.stages_on_accelerators)
+
+    def expected(self, pool: str) -> float:
+        """Return the hours that it is expected to take in a pool; in an unknown one, those that order cells alike."""
+        return self.hours.get(pool, max(self.hours.values(), default=0.0))
+
+
+@dataclass(eq=False)
+class _Place:
+    """What an owner asks for or holds.
+
+    `nodes`: the node of each process, empty while it waits in Ray, None while it waits here.
+    """
+
+    owner: str
+    cell: str
+    pool: str
+    needs: Needs
+    number: int
+    hours: float
+    nodes: list[str] | None = None
+
+
+class Places:
+    """The pools of a cluster, the cells that wait, and who holds what.
+
+    Args:
+        cells: all that are to run.
+        pools: the pools of groups that are bound to one already.
+        may_grow: an autoscaler may start nodes of types that cells ask for by name.
+    """
+
+    def __init__(
+        self,
+        cells: Iterable[CellToPlace] = (),
+        pools: Mapping[str, str] = MappingProxyType({}),
+        *,
+        may_grow: bool = False,
+    ) -> None:
+        self._pool_of_group, self._may_grow = dict(pools), may_grow
+        self._cells = {cell.id: cell for cell in cells}
+        stages = [needs for cell in self._cells.values() for needs, _ in cell.stages_on_accelerators]
+        self._asked = {name for needs in stages for name in _names(needs.labels.get(ACCELERATOR_LABEL, ""))}
+        self._queues: dict[str, list[str]] = {}  # by pool: cells that may start there, the longest last
+        self._pool_of: dict[str, str] = {}  # of each cell that was started
+        self._waiting: dict[str, set[str]] = {}  # by pool: started cells that hold nothing, yet
+        self._executing: set[str] = set()
+        self._nodes: dict[str, NodeFacts] = {}
+        self._left: dict[str, dict[str, float]] = {}  # what is free on each node
+        self._usable: dict[tuple[Any, ...], list[str]] = {}  # nodes by pool and labels
+        self._places: dict[str, _Place] = {}  # by owner
+
+    def set_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:
+        """Take note of the live nodes, by their ids. What was held on a node that is gone is free no longer."""
+        if nodes == self._nodes:
+            return
+        self._nodes, self._queues, self._usable = dict(nodes), {}, {}
+        self._left = {name: dict(node.resources) for name, node in nodes.items()}
+        for place in self._places.values():
+            for node in place.nodes or ():
+                self._take(node, place.needs)
+
+    @property
+    def started(self) -> int:
+        """How many cells were started so far."""
+        return len(self._pool_of)
+
+    def restart(self, started: Mapping[str, str], ended: Iterable[str]) -> None:
+        """Take note of cells that were started before this object was made, with their pools, and of those that ended.
+
+        What they hold is not known. They ask for it again when they need more.
+        """
+        self._pool_of, self._queues = dict(started), {}
+        for place in self._places.values():
+            if not place.nodes:
+                place.pool = self._pool(place.cell, place.needs)
+        for cell in ended:
+            self.end(cell)
+
+    def next_cell(self) -> tuple[str, str] | None:
+        """Start the cell whose turn it is; return its id and its pool, or None while none should start.
+
+        A cell that works in its trial's process asks for its place by that; `grant` gives it.
+        """
+        if len(self._executing) > self._capacity(ALL, Needs(), 1):
+            return None
+        for pool in self._pools():
+            queue = self._queue(pool)
+            while queue and (queue[-1] in self._pool_of or queue[-1] not in self._cells):
+                queue.pop()  # it was started in another pool
+            if queue:
+                needs, number = self._cells[queue[-1]].first
+                if len(self._waiting.get(pool, ())) <= self._free(pool, needs, number):
+                    return self._start(queue.pop(), pool), pool
+        return None
+
+    def request(self, owner: str, cell: str, needs: Needs, number: int = 1) -> None:
+        """Ask for resources of so many processes for an owner, which works for a cell. Asking twice changes nothing."""
+        if owner not in self._places:
+            pool = self._pool(cell, needs)
+            hours = self._cells[cell].expected(pool) if cell in self._cells else 0.0
+            self._places[owner] = _Place(owner, cell, pool, needs, number, hours)
+            self._executing.discard(cell)
+
+    def grant(self) -> list[str]:
+        """Give free resources to those that wait, longest expected cell first; return the owners that may go on.
+
+        In each pool one of them waits in Ray.
+        """
+        granted: list[str] = []
+        blocked: set[str] = set()
+        for place in self._waiting_places():
+            if place.pool in blocked:
+                continue
+            waited_here, nodes = place.nodes is None, self._fitting(place)
+            place.nodes = nodes
+            if nodes:
+                self._waiting.get(place.pool, set()).discard(place.cell)
+            else:
+                blocked.add(place.pool)
+            if waited_here:
+                granted.append(place.owner)
+        return granted
+
+    def blocked(self) -> dict[str, str]:
+        """Return the owner that comes next in each pool where one waits, by the pool."""
+        heads: dict[str, str] = {}
+        for place in self._waiting_places():
+            heads.setdefault(place.pool, place.owner)
+        return heads
+
+    def may_go_on(self, owner: str) -> bool:
+        """Return True if an owner holds what it asked for, or waits for it in Ray."""
+        return owner in self._places and self._places[owner].nodes is not None
+
+    def is_placed(self, owner: str) -> bool:
+        """Return True if there was room for what an owner asked for."""
+        return bool(owner in self._places and self._places[owner].nodes)
+
+    def pool_of(self, owner: str) -> str | None:
+        """Return the pool in which an owner holds or wants resources; None if it doesn't."""
+        return self._places[owner].pool if owner in self._places else None
+
+    def has_room(self, cell: str, needs: Needs) -> bool:
+        """Return True if one more process of a cell would find free resources, and nobody waits for them."""
+        pool = self._pool(cell, needs)
+        return pool not in self.blocked() and self._free(pool, needs, 1) > 0
+
+    def release(self, owner: str) -> None:
+        """Take back what an owner holds or asks for."""
+        place = self._places.pop(owner, None)
+        for node in (place.nodes if place else None) or ():
+            self._take(node, place.needs, -1)  # type: ignore[union-attr]
+
+    def executing(self, cell: str) -> None:
+        """Take note that a cell only executes programs from now on."""
+        if cell in self._cells:
+            self._waiting.get(self._pool_of.get(cell, ALL), set()).discard(cell)
+            self._executing.add(cell)
+
+    def end(self, cell: str) -> None:
+        """Take note that a cell has ended."""
+        self._executing.discard(cell)
+        self._waiting.get(self._pool_of.get(cell, ALL), set()).discard(cell)
+        self._cells.pop(cell, None)
+        self.release(cell)
+
+    def _start(self, name: str, pool: str) -> str:
+        self._pool_of[name] = pool
+        self._waiting.setdefault(pool, set()).add(name)
+        if self._cells[name].needs.in_trial:  # it holds its resources from its start to its end
+            self.request(name, name, self._cells[name].needs.training)
+        return name
+
+    def _pools(self) -> list[str]:
+        """Return the pools that there are, those of groups, and those by name whose nodes an autoscaler may start."""
+        types = {node.labels.get(ACCELERATOR_LABEL, ALL) for node in self._nodes.values() if node.resources.get("GPU")}
+        return sorted(types | (self._asked if self._may_grow else set()) | set(self._pool_of_group.values()) | {ALL})
+
+    def pools_for(self, cells: Sequence[CellToPlace]) -> list[str]:
+        """Return the pools that can hold each of these cells."""
+        return [pool for pool in self._pools() if all(self._fits(cell, pool) for cell in cells)]
+
+    def _pool(self, cell: str, needs: Needs) -> str:
+        """Return the pool in which a process of a cell runs: the one that its label names, or its cell's."""
+        label = needs.labels.get(ACCELERATOR_LABEL, "")
+        if not needs.gpus:
+            return ALL
+        return label if _names(label) == [label] else self._pool_of.get(cell, ALL)
+
+    def _queue(self, pool: str) -> list[str]:
+        if pool not in self._queues:
+            usable = [
+                cell for cell in self._cells.values() if cell.id not in self._pool_of and self._may_use(cell, pool)
+            ]
+            self._queues[pool] = [cell.id for cell in sorted(reversed(usable), key=lambda cell: cell.expected(pool))]
+        return self._queues[pool]
+
+    def _may_use(self, cell: CellToPlace, pool: str) -> bool:
+        """Return True if a cell may run in a pool. One that fits into none is left to Ray, as if it had no type."""
+        if not cell.is_on_accelerators:
+            return pool == ALL
+        if cell.group in self._pool_of_group:
+            return self._pool_of_group[cell.group] == pool
+        if self._fits(cell, pool):
+            return True
+        return pool == ALL and not any(self._fits(cell, other) for other in self._pools())
+
+    def _fits(self, cell: CellToPlace, pool: str) -> bool:
+        """Return True if a pool's idle nodes can hold each stage of a cell, or nodes that an autoscaler may start."""
+        stages = cell.stages_on_accelerators
+        if self._may_grow and all(pool in _names(needs.labels.get(ACCELERATOR_LABEL, "")) for needs, _ in stages):
+            return True
+        return all(self._capacity(pool, needs, number) > 0 for needs, number in stages)
+
+    def _waiting_places(self) -> list[_Place]:
+        """Return those that wait, in their order: first those that do so in Ray."""
+        waiting = [place for place in self._places.values() if not place.nodes]
+        return sorted(waiting, key=lambda place: (place.nodes is None, -place.hours))
+
+    def _nodes_of(self, pool: str, needs: Needs) -> list[str]:
+        """Return the ids of the nodes that a process of a pool may run on."""
+        key = (pool if needs.gpus else None, *needs.labels.items())
+        if key not in self._usable:
+            self._usable[key] = [
+                name
+                for name, node in self._nodes.items()
+                if (not needs.gpus or node.labels.get(ACCELERATOR_LABEL, ALL) == pool)
+                and matches(needs.labels, node.labels)
+            ]
+        return self._usable[key]
+
+    def _fitting(self, place: _Place) -> list[str]:
+        """Take a node for each process of a place, the fullest first that has room; none if they don't all fit."""
+        chosen: list[str] = []
+        for _ in range(place.number):
+            names = self._nodes_of(place.pool, place.needs)
+            fitting = [name for name in names if _times(self._left[name], place.needs)]
+            if not fitting:
+                for node in chosen:
+                    self._take(node, place.needs, -1)
+                return []
+            chosen.append(min(fitting, key=lambda name: [self._left[name].get(kind, 0.0) for kind in ("GPU", "CPU")]))
+            self._take(chosen[-1], place.needs)
+        return chosen
+
+    def _take(self, node: str, needs: Needs, times: int = 1) -> None:
+        for name, amount in _charged(needs).items() if node in self._left else ():
+            self._left[node][name] = self._left[node].get(name, 0.0) - times * amount
+
+    def _free(self, pool: str, needs: Needs, number: int) -> int:
+        """Return how many groups of so many processes would find free resources now."""
+        return sum(_times(self._left[name], needs) for name in self._nodes_of(pool, needs)) // number
+
+    def _capacity(self, pool: str, needs: Needs, number: int) -> int:
+        """Return how many groups of so many processes fit on the nodes of a pool when they are idle."""
+        return sum(_times(self._nodes[name].resources, needs) for name in self._nodes_of(pool, needs)) // number
+
+
+def _charged(needs: Needs) -> dict[str, float]:
+    """Return what a process takes of a node. A share lies on one accelerator, so two of .35 take all of it."""
+    amounts = needs.amounts
+    return {**amounts, "GPU": 1 / (1 // needs.gpus)} if 0 < needs.gpus < 1 else amounts
+
+
+def _times(free: Mapping[str, float], needs: Needs) -> int:
+    """Return how many processes fit into what is free on a node."""
+    parts = [(free.get(name, 0.0) + TINY) // amount for name, amount in _charged(needs).items()]
+    return max(0, int(min(parts, default=0)))
+
+
+def _names(label: str) -> list[str]:
+    """Return the values that a label selector names: of ``A100``, and of ``in(A100,H100)``."""
+    if not label or label.startswith("!"):
+        return []
+    inner = label[3:-1] if label.startswith("in(") and label.endswith(")") else label
+    return [name.strip() for name in inner.split(",")]
+
+
+def pools_of_groups(
+    cells: Iterable[CellToPlace],
+    nodes: Mapping[str, NodeFacts],
+    bound: Mapping[str, str] = MappingProxyType({}),
+    *,
+    may_grow: bool = False,
+) -> dict[str, str]:
+    """Return the pool of each group of cells with accelerators.
+
+    A group that is bound keeps its pool. The others, those with most work first, get the pool that they may use and
+    where all of its groups' work ends first.
+
+    Args:
+        cells: with their groups; those without one are left out.
+        nodes: the live nodes by their ids.
+        bound: the pools of groups that are bound already.
+        may_grow: an autoscaler may start nodes.
+
+    Raises:
+        UsageError: no pool can hold all cells of a group, or not the one that it is bound to.
+    """
+    groups: dict[str, list[CellToPlace]] = {}
+    for cell in cells:
+        if cell.group and cell.is_on_accelerators:
+            groups.setdefault(cell.group, []).append(cell)
+    gpus: dict[str, float] = {}
+    for node in nodes.values():
+        pool = node.labels.get(ACCELERATOR_LABEL, ALL)
+        gpus[pool] = gpus.get(pool, 0.0) + node.resources.get("GPU", 0.0)
+    chosen: dict[str, str] = {}
+    load: dict[str, float] = {}
+
+    def work(group: str, pool: str) -> float:
+        return sum(cell.expected(pool) for cell in groups[group])
+
+    def end(group: str, pool: str) -> tuple[bool, float, float]:
+        there = gpus.get(pool, 0.0)
+        return not there, (load.get(pool, 0.0) + work(group, pool)) / max(there, 1.0), -there
+
+    largest_first = sorted(groups, key=lambda group: -max(work(group, pool) for pool in [*gpus, ALL]))
+    for group in sorted(largest_first, key=lambda group: group not in bound):
+        places = Places(groups[group], may_grow=may_grow)
+        places.set_nodes(nodes)
+        usable = [pool for pool in places.pools_for(groups[group]) if group not in bound or pool == bound[group]]
+        if usable:
+            chosen[group] = min(usable, key=lambda pool: end(group, pool))
+            load[chosen[group]] = load.get(chosen[group], 0.0) + work(group, chosen[group])
+        elif not may_grow:
+            raise UsageError(_no_pool(group, bound, sorted(pool for pool, number in gpus.items() if number)))
+    return chosen
+
+
+def _no_pool(group: str, bound: Mapping[str, str], there: Sequence[str]) -> str:
+    known = ", ".join(pool or "accelerators without a label" for pool in there) or "none"
+    if group in bound:
+        what = f"were begun on {bound[group] or 'accelerators without a label'}, which can't hold them all now"
+    else:
+        what = "run on one type of accelerator, and no type can hold them all"
+    return (
+        f"the models of group {group!r} {what} (there is: {known}); change `accelerator` or the resources, give models "
+        "another `pin_group`, or mix them knowingly with `resources.allow_mixed: true`"
+    )
+
+
+def driver_labels(nodes: Iterable[NodeFacts]) -> dict[str, str]:
+    """Return a label selector that keeps the processes that only wait away from accelerators, if there are such nodes.
+
+    A trial that holds no resources would keep its node from being given back, and end with it.
+    """
+    found = list(nodes)
+    others = [node for node in found if not node.labels.get(ACCELERATOR_LABEL) and node.resources.get("CPU", 0.0) >= 1]
+    named = sorted({label for node in found if (label := node.labels.get(ACCELERATOR_LABEL))})
+    return {ACCELERATOR_LABEL: f"!in({','.join(named)})"} if others and named else {}

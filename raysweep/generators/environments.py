@@ -1,0 +1,121 @@
+"""Finds the Python environment that a generator runs in, and the versions of its packages.
+
+Most generators run in raysweep's own. One whose packages don't go with the others, such as vLLM, has an environment
+beside it, which has raysweep and the same Ray too: Ray starts its processes there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import MissingInput, UsageError
+from raysweep.generators.base import GENERATORS
+from raysweep.machine import VERSION, versions
+from raysweep.records import Spec
+
+PYTHON = "python"
+"""The argument of such a generator that names the environment's Python."""
+ASK = """
+import json, platform, sys
+from importlib.metadata import PackageNotFoundError, version
+found = {"Python": platform.python_version()}
+for name in sys.argv[1:]:
+    try:
+        found[name] = version(name)
+    except PackageNotFoundError:
+        pass
+print(json.dumps(found))
+"""
+ASK_SECONDS = 60
+SHARED = ("ray", "raysweep")
+"""Packages that both environments must have in the same version, since their processes talk to each other."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment beside raysweep's own, and the versions of its packages; `Python` is among them."""
+
+    python: Path
+    versions: Mapping[str, str]
+
+
+def environment_of(generator: Spec) -> Environment | None:
+    """Return the environment that a generator runs in; None: this process's own.
+
+    Raises:
+        MissingInput: there is none yet.
+        UsageError: it lacks a package, or has another Python, Ray or raysweep than this one.
+    """
+    cls, python = GENERATORS.get(generator.name), python_of(generator)
+    if python is None:
+        return None
+    if not python.exists():
+        raise MissingInput(
+            f"generator {generator.name} needs an environment of its own, and there is no {python}; run `make "
+            f"{cls.environment}`, or name the Python of another one: {{name: {generator.name}, python: ...}}"
+        )
+    found = _versions_in(python, cls.packages)
+    again = f"run `make {cls.environment}` again"
+    here = {"Python": platform.python_version(), "raysweep": VERSION, **versions(("ray",))}
+    for name, version in here.items():
+        theirs = found.get(name, "none")
+        if theirs != version and (name != "Python" or _minor(theirs) != _minor(version)):
+            raise UsageError(f"{python} has {name} {theirs}, but raysweep runs with {name} {version}; {again}")
+    if not any(name.startswith(cls.environment) for name in found):
+        raise UsageError(f"{python} has no {cls.environment}; {again}")
+    return Environment(python, found)
+
+
+def python_of(generator: Spec) -> Path | None:
+    """Return the Python that a generator runs in, which may not exist; None: this process's own.
+
+    It is the one that the arguments name. Otherwise it is our own if that has the package, or else the one in
+    ``.venv-NAME`` beside our environment.
+    """
+    name, given = GENERATORS.get(generator.name).environment, generator.args.get(PYTHON)
+    if name and given is not None:
+        return Path(given).expanduser().absolute()
+    if not name or importlib.util.find_spec(name) is not None:
+        return None
+    return Path(sys.prefix).with_name(f".venv-{name}") / "bin" / "python"
+
+
+def generator_key(generator: Spec, dtype: str, batch_tokens: int | None) -> dict[str, Any]:
+    """Return a generator's part of a key: name, arguments, its fingerprint, and the versions where it runs.
+
+    Raises:
+        UsageError: its environment is missing, or can't be used.
+    """
+    cls = GENERATORS.get(generator.name)
+    arguments = {name: value for name, value in generator.args.items() if name not in cls.unkeyed}
+    found: dict[str, Any] = Spec(generator.name, arguments).as_dict()
+    if cls.packages:
+        there = environment_of(generator)
+        has = there.versions if there else versions(cls.packages)
+        found["versions"] = {name: version for name, version in has.items() if name in cls.packages}
+    return {**found, **cls.fingerprint(dtype, batch_tokens), **GENERATORS.plugin_spec(generator.name)}
+
+
+@cache
+def _versions_in(python: Path, packages: tuple[str, ...]) -> Mapping[str, str]:
+    """Return the versions of packages, and of Python, in another environment; those that it lacks are left out."""
+    try:
+        done = subprocess.run(
+            [python, "-c", ASK, *packages, *SHARED], capture_output=True, text=True, timeout=ASK_SECONDS, check=True
+        )
+        return dict(json.loads(done.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise UsageError(f"{python} can't be asked for its packages: {error}; make the environment again") from error
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])

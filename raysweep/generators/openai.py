@@ -1,0 +1,218 @@
+"""Asks a served model: any endpoint that speaks OpenAI's interface, such as vLLM's server, llama.cpp's or a hosted one.
+
+https://platform.openai.com/docs/api-reference/completions. The key comes from the environment alone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from raysweep.errors import HopelessError, RaysweepError, UsageError
+from raysweep.generators.base import GENERATORS, Generator, LiveModel, cut_at_stop
+from raysweep.hashing import text_sha
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
+from raysweep.seeding import derive
+
+T = TypeVar("T")
+
+URL_VARIABLE, KEY_VARIABLE = "OPENAI_BASE_URL", "OPENAI_API_KEY"
+HOSTED = "https://api.openai.com/v1"
+MOST_STOPS = 4
+"""Stop strings of a request; OpenAI takes no more. Completions are cut at all of them here."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds before a second try, doubled before each later one, and at most; a server may ask for more."""
+LONGEST_WAIT = 3600.0
+"""Seconds for which a server's wish to wait is heeded."""
+_FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+_WHOLE = re.compile(r"(?:def|async def|class|import|from|@)\b|@")
+
+
+@GENERATORS.register("openai")
+class OpenAI(Generator):
+    """A model behind an OpenAI-compatible endpoint. The key is read from the environment.
+
+    Args:
+        model: not used; the weights are the server's.
+        decoding: how to draw. Each sample is asked for with a seed of its own, which servers may ignore.
+        served: the model's name there.
+        url: the endpoint, with its version: ``http://localhost:8000/v1``.
+        api: ``completions`` continues the prompt; ``chat`` sends it as a user's message and takes the first fenced
+            code of the answer.
+        concurrency: requests at a time.
+        timeout: seconds for one request.
+        retries: further tries of a request that the server refused for the moment, or that failed on the way.
+        extra: further fields of each request; a null removes one that would be sent.
+        key_variable: name of the environment variable with the key.
+
+    Raises:
+        UsageError: an argument is unusable, or the package openai is missing.
+    """
+
+    def __init__(
+        self,
+        model: ModelRef | LiveModel | None,
+        decoding: Decoding,
+        served: str,
+        url: str = HOSTED,
+        api: str = "completions",
+        concurrency: int = 8,
+        timeout: float = 120.0,
+        retries: int = 8,
+        extra: Mapping[str, Any] | None = None,
+        key_variable: str = KEY_VARIABLE,
+    ) -> None:
+        super().__init__(None, decoding)
+        if importlib.util.find_spec("openai") is None:
+            raise UsageError("generator openai needs the package openai: pip install 'raysweep[openai]'")
+        if api not in ("completions", "chat"):
+            raise UsageError(f"generator openai: api is {api!r}; it is completions or chat")
+        if not str(url).startswith(("http://", "https://")):
+            raise UsageError(f"generator openai: url {url!r} is no http address; give one as http://localhost:8000/v1")
+        if concurrency < 1 or retries < 0 or timeout <= 0:
+            raise UsageError("generator openai: concurrency and timeout are above 0, retries is 0 or more")
+        self.served, self.url, self.api, self.concurrency = served, url, api, concurrency
+        self.timeout, self.retries, self.extra, self.key_variable = timeout, retries, dict(extra or {}), key_variable
+        self._client: Any = None
+
+    @classmethod
+    def arguments_in(cls, text: str) -> Mapping[str, Any]:
+        """See `Generator.arguments_in`: ``openai:NAME``, at $OPENAI_BASE_URL."""
+        return {"served": text, "url": os.environ.get(URL_VARIABLE, HOSTED)}
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """See `Generator.generate`.
+
+        Raises:
+            HopelessError: the server refuses the request as it is, such as for a wrong name or key.
+            RaysweepError: the server did not answer in all tries.
+        """
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            waiting = [pool.submit(self._completion, request) for request in requests]
+            try:
+                return [future.result() for future in waiting]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _completion(self, request: GenerationRequest) -> Completion:
+        answer = self._patiently(lambda: self._ask(request))
+        choice, usage = answer.choices[0], answer.usage
+        if self.api == "chat":
+            text, stop = _code_of(choice.message.content or "", request.stop)
+        else:
+            text, stop = cut_at_stop(choice.text or "", request.stop)
+        if stop is None:
+            told = getattr(choice, "stop_reason", None)  # of vLLM: the stop string
+            ended = {"stop": "eos", None: "eos"}.get(choice.finish_reason, choice.finish_reason)
+            stop = told if isinstance(told, str) and told in request.stop else str(ended)
+        written, read = (usage.completion_tokens, usage.prompt_tokens) if usage else (0, 0)
+        sha = text_sha(request.prompt)
+        return Completion(request.task_id, request.sample, text, stop, written or 0, sha, read or 0)
+
+    def _ask(self, request: GenerationRequest) -> Any:
+        """Send one request; the answer has at least one choice."""
+        decoding = self.decoding
+        fields: dict[str, Any] = {
+            "model": self.served,
+            "max_tokens": decoding.max_new_tokens,
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p if decoding.temperature else None,
+            "seed": derive(decoding.seed, request.task_id, request.sample) % 2**31,
+            "stop": list(request.stop[:MOST_STOPS]) if self.api == "completions" else None,
+            **self.extra,
+        }
+        fields = {name: value for name, value in fields.items() if value not in (None, [])}
+        fields |= (
+            {"prompt": request.prompt}
+            if self.api == "completions"
+            else {"messages": [{"role": "user", "content": request.prompt}]}
+        )
+        path = "/completions" if self.api == "completions" else "/chat/completions"
+        kind = self._types[self.api]
+        answer = self._client.post(path, body=fields, cast_to=kind)
+        if not getattr(answer, "choices", None):
+            raise RaysweepError(f"{self.url} answered without a completion")
+        return answer
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """Call a function until the server answers, pausing as it asks, or twice as long each time."""
+        import openai
+
+        self._connect(openai)
+        for number in range(self.retries + 1):
+            self.alive()
+            try:
+                return ask()
+            except openai.APIStatusError as error:
+                if error.status_code not in (408, 409, 429) and error.status_code < 500:
+                    raise HopelessError(self._refusal(error)) from None
+                reason = f"status {error.status_code}: {_first_line(error.message)}"
+                wish = _seconds_of(error.response.headers.get("retry-after"))
+            except (openai.APIError, RaysweepError, ValueError) as error:  # no connection, too slow, cut short
+                reason, wish = _first_line(str(error)) or type(error).__name__, None
+            if number < self.retries:
+                pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**number) if wish is None else min(wish, LONGEST_WAIT)
+                self._sleep(pause)
+        raise RaysweepError(f"{self.url} did not answer in {self.retries + 1} tries; the last one: {reason}")
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.alive()
+            time.sleep(min(left, 10.0))
+
+    def _connect(self, openai: Any) -> None:
+        if self._client is None:
+            from openai.types import Completion as Text
+            from openai.types.chat import ChatCompletion
+
+            self._types = {"completions": Text, "chat": ChatCompletion}
+            key = os.environ.get(self.key_variable) or "none"  # servers of one's own ask for none
+            self._client = openai.OpenAI(api_key=key, base_url=self.url, timeout=self.timeout, max_retries=0)
+
+    def _refusal(self, error: Any) -> str:
+        way = {
+            401: f"; set the key in the environment variable {self.key_variable}, where the generating processes start",
+            403: f"; the key in {self.key_variable} may not use this model",
+            404: f"; does it serve the model {self.served!r}, with the interface {self.api!r}?",
+        }.get(error.status_code, "")
+        return f"{self.url} refuses the request with status {error.status_code}: {_first_line(error.message)}{way}"
+
+
+def _code_of(answer: str, stop: Sequence[str]) -> tuple[str, str | None]:
+    """Return the code of a chat's answer and the stop string that ended it.
+
+    That is the first fenced code, else the answer itself. What begins as a whole function or module follows the prompt
+    as new lines, uncut, and so replaces the function that the prompt began; anything else continues the prompt.
+    """
+    fenced = _FENCED.search(answer)
+    code = fenced[1] if fenced else answer
+    if _WHOLE.match(code.lstrip("\n")):
+        return "\n" + code.lstrip("\n") + "\n", None
+    return cut_at_stop(code, stop)
+
+
+def _seconds_of(text: str | None) -> float | None:
+    """Return the seconds of a Retry-After header; None if there is none, or it is unreadable."""
+    if not text:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+def _first_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[0][:300]

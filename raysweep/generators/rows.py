@@ -1,0 +1,76 @@
+"""Turns requests into rows of tokens, and written rows into completions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raysweep.generators.base import EOS, LENGTH, cut_at_stop
+from raysweep.hashing import text_sha
+from raysweep.prompts.templates import special_tokens
+from raysweep.records import Completion, GenerationRequest
+
+
+@dataclass
+class Row:
+    """A completion being written.
+
+    `budget`: limit on its number of tokens. `ends`: tokens that end it, with their names; `stop`: texts that do.
+    """
+
+    request: GenerationRequest
+    prompt: list[int]
+    budget: int
+    ends: Mapping[int, str]
+    stop: tuple[str, ...]
+    written: list[int] = field(default_factory=list)
+    ended: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of which keys and values may be held for it."""
+        return len(self.prompt) + self.budget
+
+
+class Tokens:
+    """Reads and writes rows with one tokenizer.
+
+    Args:
+        tokenizer: of transformers.
+        positions: most tokens of prompt and completion; None: no limit.
+        max_new_tokens: most tokens of a completion.
+    """
+
+    def __init__(self, tokenizer: Any, positions: int | None, max_new_tokens: int) -> None:
+        self._tokenizer, self._positions, self._max_new_tokens = tokenizer, positions, max_new_tokens
+        self._special = special_tokens(tokenizer)
+
+    def row(self, request: GenerationRequest) -> Row:
+        """Return a new row; if the prompt leaves no position to write to, it has ended already."""
+        prompt = self._tokenizer(request.prompt, add_special_tokens=request.special_tokens)["input_ids"]
+        ends = {self._special[text]: text for text in request.stop if text in self._special}
+        ends[self._tokenizer.eos_token_id] = EOS
+        stop = tuple(text for text in request.stop if text not in self._special)
+        room = self._max_new_tokens if self._positions is None else self._positions - len(prompt)
+        budget = min(self._max_new_tokens, room)
+        return Row(request, prompt, budget, ends, stop, ended=budget <= 0 or not prompt)
+
+    def text(self, row: Row) -> str:
+        """Decode the written tokens together with the prompt: alone they may lose a leading blank (SentencePiece)."""
+        written = row.written[:-1] if row.written and row.written[-1] in row.ends else row.written
+        return self.decoded(row.prompt + written)[len(self.decoded(row.prompt)) :]
+
+    def decoded(self, ids: Sequence[int]) -> str:
+        """Return what ids say, without special tokens.
+
+        Many published tokenizers would also remove blanks before punctuation, which is right for prose alone.
+        """
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def completion(self, row: Row) -> Completion:
+        """Return the completion that a row has become: its text up to the first stop string."""
+        text, stop = cut_at_stop(self.text(row), row.stop)
+        ended = row.ends.get(row.written[-1], LENGTH) if row.written else LENGTH
+        sha = text_sha(row.request.prompt)
+        return Completion(row.request.task_id, row.request.sample, text, stop or ended, len(row.written), sha)

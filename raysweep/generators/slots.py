@@ -1,0 +1,106 @@
+"""Rows that a model writes at the same time, with their state: they come and go, and a prompt's samples begin alike."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raysweep.generators.kv_cache import chosen, joined
+from raysweep.generators.rows import Row
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class Prompt:
+    """A prompt and those of its rows that are not begun. `start`: its cache and its logits, if some rows are."""
+
+    rows: list[Row]
+    start: tuple[Any, torch.Tensor] | None = None
+
+
+@dataclass
+class Slots:
+    """Rows that are written together, with their state; ended ones stay until `without_ended`.
+
+    `mask`: (rows, tokens), 0 where a row has no token. `positions` of the next tokens and `tokens`, the latest ones:
+    (rows,). `draws`: (rows, tokens to write), None if greedy. `padded`: whether the mask has zeros.
+    """
+
+    rows: list[Row]
+    cache: Any
+    mask: torch.Tensor
+    positions: torch.Tensor
+    tokens: torch.Tensor
+    draws: torch.Tensor | None
+    padded: bool = True
+
+    @property
+    def live(self) -> list[int]:
+        """The numbers of the rows that have not ended."""
+        return [number for number, row in enumerate(self.rows) if not row.ended]
+
+    def without_ended(self) -> Slots | None:
+        """Return the rows that have not ended; None if there are none."""
+        live = self.live
+        if not live or len(live) == len(self.rows):
+            return self if live else None
+        import torch
+
+        keep = torch.tensor(live, device=self.mask.device)
+        mask = self.mask[keep]
+        start = int(mask.any(dim=0).int().argmax())  # columns before it are empty in all rows
+        return Slots(
+            [self.rows[number] for number in live],
+            chosen(self.cache, keep, start),
+            mask[:, start:],
+            self.positions[keep],
+            self.tokens[keep],
+            None if self.draws is None else self.draws[keep],
+            not bool(mask[:, start:].all()),
+        )
+
+    def joined(self, other: Slots) -> Slots:
+        """Return the rows of both."""
+        import torch
+
+        width = max(self.mask.shape[1], other.mask.shape[1])
+        masks = [torch.nn.functional.pad(mask, (width - mask.shape[1], 0)) for mask in (self.mask, other.mask)]
+        draws = None if self.draws is None or other.draws is None else torch.cat([self.draws, other.draws])
+        return Slots(
+            [*self.rows, *other.rows],
+            joined(self.cache, other.cache),
+            torch.cat(masks),
+            torch.cat([self.positions, other.positions]),
+            torch.cat([self.tokens, other.tokens]),
+            draws,
+            self.padded or other.padded or self.mask.shape[1] != other.mask.shape[1],
+        )
+
+
+def by_prompt(rows: Sequence[Row]) -> deque[Prompt]:
+    """Return rows by their prompts, the longest prompt first; their texts begin again."""
+    prompts: dict[tuple[int, ...], list[Row]] = {}
+    for row in rows:
+        row.written = []
+        prompts.setdefault(tuple(row.prompt), []).append(row)
+    return deque(Prompt(prompts[ids]) for ids in sorted(prompts, key=lambda ids: -len(ids)))
+
+
+def tokens_of(rows: Sequence[Row]) -> int:
+    """Return the tokens of which keys and values may be held for some rows."""
+    return sum(row.tokens for row in rows)
+
+
+def left_pad(prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (rows, tokens) ids and mask, padded on the left so that all rows end at the same position."""
+    import torch
+
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts])
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    assert bool(mask[:, -1].all()), "generation needs left padding"
+    return ids, mask

@@ -1,0 +1,141 @@
+"""The numbers of a decoder that its weights, activations and FLOPs follow from, and how many weights it has.
+
+They are read from the fields of a transformers config, under either of their two spellings. Counts are exact for the
+layouts in `LAYOUTS`; any other model type is counted as a Llama, unless its network was counted (`weights`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What differs between model types, beside their numbers."""
+
+    gated: bool = True  # the MLP has two matrices that widen and one that narrows; else one of each
+    rms_norm: bool = True  # norms have a scale only; else a shift too
+    qkv_bias: bool = False
+    bias: bool = False  # of all other linear layers
+    mlp_bias: bool = False
+    fused_qkv: bool = False  # one linear layer computes query, key and value
+    parallel: bool = False  # attention and MLP read the same norm's output
+    learned_positions: bool = False
+    head_bias: bool = False
+
+
+LAYOUTS: Mapping[str, Layout] = {
+    "llama": Layout(),
+    "mistral": Layout(),
+    "qwen2": Layout(qkv_bias=True),
+    "starcoder2": Layout(gated=False, rms_norm=False, qkv_bias=True, bias=True, mlp_bias=True),
+    "gpt_bigcode": Layout(
+        gated=False, rms_norm=False, qkv_bias=True, bias=True, mlp_bias=True, fused_qkv=True, learned_positions=True
+    ),
+    "codegen": Layout(gated=False, rms_norm=False, mlp_bias=True, fused_qkv=True, parallel=True, head_bias=True),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The numbers of one model. `counted`: its weights, if its network was built to count them; else None."""
+
+    model_type: str
+    hidden: int  # width of the residual stream
+    layers: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    inner: int  # width of the MLP
+    vocabulary: int
+    positions: int | None  # most tokens of a text
+    tied: bool  # the output layer is the input embedding
+    stored_bytes: int = 2  # of one weight in the files that are downloaded
+    counted: int | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """What its model type says beside the numbers."""
+        return LAYOUTS.get(self.model_type, Layout())
+
+    @property
+    def query(self) -> int:
+        """Width of all queries."""
+        return self.heads * self.head_width
+
+    @property
+    def key_value(self) -> int:
+        """Width of all keys, and of all values."""
+        return self.kv_heads * self.head_width
+
+    @cached_property
+    def linear_layers(self) -> Mapping[str, tuple[int, int]]:
+        """Width of the input and of the output of each linear layer of one block, by the role it has."""
+        qkv = {"qkv": (self.hidden, self.query + 2 * self.key_value)}
+        if not self.layout.fused_qkv:
+            apart = {"q": self.query, "k": self.key_value, "v": self.key_value}
+            qkv = {name: (self.hidden, width) for name, width in apart.items()}
+        widen = {name: (self.hidden, self.inner) for name in (("gate", "up") if self.layout.gated else ("up",))}
+        return {**qkv, "out": (self.query, self.hidden), **widen, "down": (self.inner, self.hidden)}
+
+    @property
+    def matrix_weights(self) -> int:
+        """Weights of the linear layers of one block, biases left out."""
+        return sum(inputs * outputs for inputs, outputs in self.linear_layers.values())
+
+    @property
+    def head_weights(self) -> int:
+        """Weights of the output layer, which may be the input embedding's."""
+        return self.hidden * self.vocabulary
+
+    @cached_property
+    def weights(self) -> int:
+        """All weights, tied ones once."""
+        if self.counted is not None:
+            return self.counted
+        layout = self.layout
+        norm = self.hidden * (1 if layout.rms_norm else 2)
+        block = self.matrix_weights + norm * (1 if layout.parallel else 2)
+        block += (self.query + 2 * self.key_value) * layout.qkv_bias + self.hidden * layout.bias
+        block += (self.inner * (1 + layout.gated) + self.hidden) * layout.mlp_bias
+        ends = self.head_weights * (1 if self.tied else 2) + norm + self.vocabulary * layout.head_bias
+        return self.layers * block + ends + (self.positions or 0) * self.hidden * layout.learned_positions
+
+
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "bf16": 2}
+"""Bytes of a number, by the name of its format in configs and recipes."""
+
+
+def shape_of(config: Mapping[str, Any], counted: int | None = None) -> Shape | None:
+    """Return the shape that a transformers config gives; None if it lacks a number.
+
+    Args:
+        config: the fields of a config.json.
+        counted: see `Shape.counted`.
+    """
+
+    def number(*names: str) -> int | None:
+        return next((config[name] for name in names if isinstance(config.get(name), int)), None)
+
+    hidden, layers = number("hidden_size", "n_embd"), number("num_hidden_layers", "n_layer")
+    heads, vocabulary = number("num_attention_heads", "n_head"), number("vocab_size")
+    if not (hidden and layers and heads and vocabulary):
+        return None
+    kv_heads = 1 if config.get("multi_query") is True else number("num_key_value_heads") or heads
+    return Shape(
+        str(config.get("model_type", "")),
+        hidden,
+        layers,
+        heads,
+        kv_heads,
+        number("head_dim") or hidden // heads,
+        number("intermediate_size", "n_inner") or 4 * hidden,
+        vocabulary,
+        number("max_position_embeddings", "n_positions"),
+        bool(config.get("tie_word_embeddings", True)),
+        BYTES.get(str(config.get("torch_dtype", config.get("dtype"))), 4),
+        counted,
+    )

@@ -1,0 +1,166 @@
+"""Keeps one model in memory that becomes one version of its base after another, without loading the base again.
+
+Versions are the base itself, adapters, deltas and models with the same architecture. After an adapter or a delta was
+taken off, the base is bit for bit what it was. A full model replaces the base's tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from raysweep.models.deltas import apply_delta
+from raysweep.models.loading import LOCATION_FIELDS, load_model, load_tokenizer, put_adapter_on
+from raysweep.records import ModelKind, ModelRef
+
+UNLIKE_FIELDS = (*LOCATION_FIELDS, "dtype", "torch_dtype", "transformers_version", "architectures", "use_cache")
+"""Fields of a model's config that don't say which tensors it has or how they are used."""
+
+
+class ModelVersions:
+    """A network on a device, and its tokenizer, that become any version of a model.
+
+    Attributes:
+        network: the current version, in evaluation mode; another object after each change.
+        tokenizer: the current version's.
+        loads: how often a whole model was built and loaded.
+        merge: whether adapters are merged into their base, given the base's dtype.
+    """
+
+    def __init__(self, device: Any, merge: Callable[[str], bool]) -> None:
+        self.network: Any = None
+        self.tokenizer: Any = None
+        self.loads = 0
+        self.merge = merge
+        self._device = device
+        self._base: ModelRef | None = None  # whose tensors the network has, once everything is taken off
+        self._bare: Any = None  # the network without an adapter
+        self._current: ModelRef | None = None
+        self._put_on = ExitStack()  # takes the current version off its base
+
+    def become(self, ref: ModelRef) -> None:
+        """Turn into another version. After an error, the next version is loaded anew.
+
+        Raises:
+            RaysweepError: the model can't be loaded, or an adapter or delta doesn't fit its base.
+        """
+        if ref == self._current:
+            return
+        self._current = None
+        self._put_on.close()
+        base = ref if ref.base is None else ref.base
+        try:
+            if base != self._base:
+                self._take_base(base)
+            self.network, self.tokenizer = self._bare, load_tokenizer(ref)
+            if ref.kind is ModelKind.DELTA:
+                self._put_on.callback(apply_delta(self._bare, Path(ref.location)))
+            elif ref.kind is ModelKind.ADAPTER:
+                self._put_on.enter_context(self._with_adapter(ref))
+        except BaseException:
+            self._put_on = ExitStack()
+            self.network = self._bare = self._base = None
+            raise
+        self._current = ref
+
+    def _take_base(self, base: ModelRef) -> None:
+        """Fill the network with another base's weights where it has the same architecture, or else load the base."""
+        known, self._base = self._base, None
+        if known is not None and _is_alike(known, base) and _filled(self._bare, Path(base.location)):
+            self._base = base
+            return
+        self.network = self._bare = None  # frees memory for the next one
+        network, _ = load_model(base)
+        self.loads += 1
+        self._bare, self._base = network.to(self._device).eval(), base
+
+    @contextmanager
+    def _with_adapter(self, ref: ModelRef) -> Iterator[None]:
+        """Put an adapter on the base for the block. Afterwards all modules and tensors are the very objects of before.
+
+        PEFT's own `unload` and `delete_adapter` keep embeddings that an adapter trained, and don't tie them again.
+        """
+        with _unchanged_modules(self._bare), ExitStack() as originals:
+            adapted = put_adapter_on(self._bare, ref)
+            if self.merge(self._base.dtype if self._base else ref.dtype):
+                for parameter in _wrapped_parameters(adapted):
+                    originals.callback(setattr, parameter, "data", parameter.data)
+                    parameter.data = parameter.data.clone()
+                adapted = adapted.merge_and_unload()
+            self.network = adapted.to(self._device).eval()
+            yield
+
+
+@contextmanager
+def _unchanged_modules(network: Any) -> Iterator[None]:
+    """Restore after the block which modules and parameters a network has, what they are called, and its config."""
+    before = [
+        (module, {name: value.copy() if isinstance(value, dict) else value for name, value in vars(module).items()})
+        for module in network.modules()
+    ]
+    tied = network.config.tie_word_embeddings
+    try:
+        yield
+    finally:
+        for module, attributes in before:
+            vars(module).clear()
+            vars(module).update(attributes)
+        network.config.tie_word_embeddings = tied
+
+
+def _wrapped_parameters(adapted: Any) -> list[Any]:
+    """Return the parameters that merging an adapter changes, each once."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    found = {
+        id(parameter): parameter
+        for module in adapted.modules()
+        if isinstance(module, BaseTunerLayer)
+        for parameter in module.get_base_layer().parameters()
+    }
+    return list(found.values())
+
+
+def _is_alike(one: ModelRef, other: ModelRef) -> bool:
+    """Return True if two full models in folders have the same architecture, without code of their own, and dtype."""
+    if one.trust_remote_code or other.trust_remote_code or one.dtype != other.dtype:
+        return False
+    if not Path(one.location).is_dir() or not Path(other.location).is_dir():
+        return False
+    from transformers import AutoConfig
+
+    def shape(ref: ModelRef) -> dict[str, Any]:
+        config = AutoConfig.from_pretrained(ref.location).to_dict()
+        return {name: value for name, value in config.items() if name not in UNLIKE_FIELDS}
+
+    return shape(one) == shape(other)
+
+
+def _filled(network: Any, folder: Path) -> bool:
+    """Copy a folder's tensors into a network, one at a time; return False, and copy none, unless they are all of its.
+
+    A tensor that shares its memory with another one may be missing, such as tied output embeddings.
+    """
+    import torch
+    from safetensors import safe_open
+
+    state = network.state_dict()
+    files = sorted(folder.glob("*.safetensors"))
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in files:
+        with safe_open(file, "pt") as tensors:
+            names = tensors.keys()
+            shapes |= {name: tuple(tensors.get_slice(name).get_shape()) for name in names}
+    filled = {state[name].data_ptr() for name in shapes if name in state}
+    fit = all(name in state and tuple(state[name].shape) == shape for name, shape in shapes.items())
+    if not fit or not all(tensor.data_ptr() in filled for tensor in state.values()):
+        return False
+    with torch.no_grad():
+        for file in files:
+            with safe_open(file, "pt") as tensors:
+                names = tensors.keys()
+                for name in names:
+                    state[name].copy_(tensors.get_tensor(name))
+    return True

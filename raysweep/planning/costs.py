@@ -1,0 +1,237 @@
+"""What each cell of a plan takes: memory of a worker, disk, hours on known accelerators.
+
+Memory follows from the model's shape (`raysweep.trainers.memory`). Hours are estimates: FLOPs and bytes of the
+operations over a stated share of a data sheet's rates; where the store has finished trainings of the same base and
+recipe, their measured seconds per token replace the estimate. The execution of programs is not covered: it depends on
+what the models write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from raysweep.accelerators import ACCELERATORS, DataSheet, data_sheet_of
+from raysweep.config.schema import EvaluationConfig, SweepConfig
+from raysweep.generators.base import CPU_TOKENS
+from raysweep.models.architectures.known import known_shape, shape_at, shape_from_scratch
+from raysweep.models.architectures.shape import BYTES, Shape
+from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TrainingSetPlan
+from raysweep.planning.rates import Rate, measured_rates
+from raysweep.planning.sizes import ASSUMED_PROMPT_TOKENS, RowFacts, problem_count, row_facts
+from raysweep.storage.store import Store
+from raysweep.trainers.base import Recipe
+from raysweep.trainers.batching import steps_of
+from raysweep.trainers.flops import flops_per_token
+from raysweep.trainers.memory import generation_memory, largest_batch, trained_weights, training_memory
+
+FLOPS_SHARE, BANDWIDTH_SHARE = 0.35, 0.5
+"""Shares of a data sheet's rates that a training's FLOPs and a generation's bytes are assumed to reach."""
+COMPLETION_BYTES = 1.5
+"""Stored bytes of a completion's token, compressed, its verdict included."""
+CHECKPOINT_BYTES = 24
+"""Bytes of a training's checkpoints for each trained weight: it and two moments in float32, the old one and the new."""
+PREDICTED = ("full", "lora")
+"""The trainers whose operations are known here; others' costs are left out."""
+ESTIMATED, MEASURED = "estimated", "measured"
+
+
+@dataclass(frozen=True)
+class CellCost:
+    """What one cell takes; None where the model's shape isn't known or nothing was measured.
+
+    `hours`: of training and generation, by accelerator, all workers' together; `cpu`: of training alone.
+    """
+
+    peak_memory_bytes: int | None = None  # of a training worker
+    generation_memory_bytes: int | None = None
+    disk_bytes: int = 0  # the model and its completions
+    checkpoint_bytes: int = 0  # while it trains
+    training_tokens: int = 0
+    hours: Mapping[str, float] = field(default_factory=dict)
+    cpu_seconds: float | None = None  # of training, where it was measured
+    basis: str = ESTIMATED
+
+
+@dataclass(frozen=True)
+class PlanCosts:
+    """What a plan takes. `cells`: by their ids, whether they exist already or not. `assumptions`: in words."""
+
+    cells: Mapping[str, CellCost]
+    assumptions: tuple[str, ...]
+
+
+def plan_costs(plan: SweepPlan, store: Store) -> PlanCosts:
+    """Return what the cells of a plan take, and what the estimates assume."""
+    costs = _Costs(plan.config, measured_rates(plan, store))
+    cells = {cell.cell.id: costs.cell(cell) for cell in plan.cells}
+    return PlanCosts(cells, tuple(costs.assumptions()))
+
+
+def base_shape(base: BasePlan) -> Shape | None:
+    """Return a base model's shape; None if it has no weights, or nothing is known of them."""
+    if base.ref is not None:
+        return shape_at(base.ref)
+    if base.node is not None:
+        return shape_from_scratch(base.family, base.vocab_size, dict(base.size))
+    return known_shape(str(base.identity.get("missing", "")))
+
+
+def training_flops(shape: Shape, recipe: Recipe, tokens: float, width: float) -> float:
+    """Return the FLOPs that a training computes: a third more with gradient checkpointing, which runs forward twice.
+
+    Args:
+        shape: the model.
+        recipe: says what is trained.
+        tokens: of all steps.
+        width: tokens of a row.
+    """
+    return flops_per_token(shape, recipe, width) * tokens * (4 / 3 if recipe.gradient_checkpointing else 1)
+
+
+def generation_seconds(shape: Shape, number: int, prompts: int, batch: int, new: int, sheet: DataSheet) -> float:
+    """Return the seconds in which an accelerator completes prompts, every completion being of `new` tokens.
+
+    Each step takes the longer of its FLOPs and of reading all weights, keys and values.
+
+    Args:
+        shape: the model.
+        number: bytes of a number of the weights.
+        prompts: prompts times samples.
+        batch: prompts completed together.
+        new: tokens of a completion.
+        sheet: the accelerator.
+    """
+    rows = min(batch, prompts)
+    flops, bandwidth = sheet.flops(number) * FLOPS_SHARE, sheet.bandwidth * BANDWIDTH_SHARE
+    cached = 2 * shape.layers * shape.key_value * (ASSUMED_PROMPT_TOKENS + new / 2) * number
+    step = max(2 * shape.weights * rows / flops, (shape.weights * number + cached * rows) / bandwidth)
+    reading = 2 * shape.weights * ASSUMED_PROMPT_TOKENS * rows / flops
+    return prompts / max(rows, 1) * (step * new + reading)
+
+
+def rows_together(evaluation: EvaluationConfig) -> int:
+    """Return how many completions of the assumed length a model writes together."""
+    tokens = evaluation.batch_tokens or CPU_TOKENS  # an accelerator may hold more
+    return max(1, tokens // (ASSUMED_PROMPT_TOKENS + evaluation.max_new_tokens))
+
+
+class _Costs:
+    """Computes the costs of cells; what cells share is computed once."""
+
+    def __init__(self, config: SweepConfig, rates: Mapping[tuple[str, str], Rate]) -> None:
+        self._config, self._rates = config, rates
+        self._dtypes = {model.name: model.dtype for model in config.models}
+        self._shape = cache(lambda name: base_shape(self._bases[name]))
+        self._bases: dict[str, BasePlan] = {}
+        self._recipes: dict[tuple[str, str], Recipe] = {}
+        self._rows: dict[str, RowFacts] = {}
+        self._problems: dict[str, int] = {}
+        self._memory = cache(self._training_memory)
+        self._generating = cache(self._generation_memory)
+        self._training_hours = cache(self._estimated_training_hours)
+        self._generation_hours = cache(self._estimated_generation_hours)
+
+    def cell(self, plan: CellPlan) -> CellCost:
+        """Return what one cell takes."""
+        self._bases[plan.base.name] = plan.base
+        shape = self._shape(plan.base.name)
+        prompts = self._prompts(plan)
+        stored = round(prompts * plan.decoding.max_new_tokens * COMPLETION_BYTES)
+        generating = self._generating(plan.base.name)
+        hours = dict(self._generation_hours(plan.base.name, prompts))
+        if plan.recipe is None or plan.training_set is None:
+            return CellCost(None, generating, stored, 0, 0, hours)
+        key = (plan.base.name, plan.cell.recipe)
+        self._recipes[key] = plan.recipe
+        rows = self.rows_of(plan.training_set)
+        steps = steps_of(self.set_rows(plan.training_set), plan.recipe)
+        tokens = round(steps * plan.recipe.batch_size * min(rows.tokens, plan.recipe.max_tokens))
+        trained = trained_weights(shape, plan.recipe) if shape and plan.recipe.trainer in PREDICTED else 0
+        checkpoints = CHECKPOINT_BYTES * trained * bool(self._config.checkpoint_every)
+        facts = (self._memory(key, rows), generating, 4 * trained + stored, checkpoints)
+        training = dict(self._training_hours(key, tokens, rows))
+        cpu_seconds, basis = None, ESTIMATED
+        if rate := self._rates.get(key):
+            known = data_sheet_of(rate.device)
+            training[known[0] if known else rate.device] = plan.recipe.workers * steps * rate.seconds_per_step / 3600
+            tokens, cpu_seconds, basis = (
+                round(steps * rate.tokens_per_step),
+                steps * rate.cpu_seconds_per_step,
+                MEASURED,
+            )
+        both = {name: training[name] + hours.get(name, 0.0) for name in training}
+        return CellCost(*facts, tokens, both, cpu_seconds, basis)
+
+    def assumptions(self) -> list[str]:
+        """Return in words what the estimates assume, after the costs of all cells."""
+        tokens = self._config.evaluation.max_new_tokens
+        line = (
+            f"hours are estimates, for {FLOPS_SHARE:.0%} of the data sheet's FLOP/s and {BANDWIDTH_SHARE:.0%} of its "
+            f"bandwidth, prompts of {ASSUMED_PROMPT_TOKENS} tokens and completions of {tokens}; the execution of "
+            "programs is left out"
+        )
+        lines = [line, *(f"training rows: {rows.how}" for rows in self._rows.values())]
+        recipes = {name: recipe for (_, name), recipe in self._recipes.items()}
+        unknown = {name: one.trainer for name, one in recipes.items() if one.trainer not in PREDICTED}
+        if unknown:
+            names = ", ".join(f"{name} ({trainer})" for name, trainer in unknown.items())
+            lines.append(f"memory, disk and hours of training are not known for: {names}")
+        return lines
+
+    def rows_of(self, training_set: TrainingSetPlan) -> RowFacts:
+        """Return the size of the rows that a training set is made from."""
+        key = training_set.rows.node.key
+        if key not in self._rows:
+            self._rows[key] = row_facts(training_set.rows.source)
+        return self._rows[key]
+
+    def set_rows(self, training_set: TrainingSetPlan) -> int:
+        """Return how many rows a training set has."""
+        choice = training_set.choice
+        copies = len(training_set.texts) if choice.compose == "union" else 1
+        return round(self.rows_of(training_set).rows * choice.size) * max(1, copies)
+
+    def _prompts(self, plan: CellPlan) -> int:
+        """Return how many completions a cell makes."""
+        number = 0
+        for pair in plan.pairs:
+            name = pair.pair.problem_set
+            if name not in self._problems:
+                self._problems[name] = problem_count(pair.test_set.problem_set)
+            number += min(self._problems[name], self._config.evaluation.limit or self._problems[name])
+        return number * plan.decoding.samples
+
+    def _training_memory(self, key: tuple[str, str], rows: RowFacts) -> int | None:
+        shape, recipe = self._shape(key[0]), self._recipes[key]
+        if shape is None or recipe.trainer not in PREDICTED:
+            return None
+        on_gpu = bool(self._config.asked("training", *key).gpus)
+        batch = largest_batch(recipe, shape.positions or recipe.max_tokens, on_gpu, rows.weighted)
+        return training_memory(shape, recipe, batch, on_gpu).peak
+
+    def _generation_memory(self, name: str) -> int | None:
+        shape, evaluation = self._shape(name), self._config.evaluation
+        if shape is None:
+            return None
+        new = evaluation.max_new_tokens
+        return generation_memory(
+            shape, self._dtypes[name], rows_together(self._config.evaluation), ASSUMED_PROMPT_TOKENS, new
+        )
+
+    def _estimated_training_hours(self, key: tuple[str, str], tokens: int, rows: RowFacts) -> dict[str, float]:
+        shape, recipe = self._shape(key[0]), self._recipes[key]
+        if shape is None or recipe.trainer not in PREDICTED:
+            return {}
+        flops = training_flops(shape, recipe, tokens, rows.tokens)
+        number = BYTES[recipe.precision]
+        return {name: flops / (sheet.flops(number) * FLOPS_SHARE) / 3600 for name, sheet in ACCELERATORS.items()}
+
+    def _estimated_generation_hours(self, name: str, prompts: int) -> dict[str, float]:
+        shape, evaluation = self._shape(name), self._config.evaluation
+        if shape is None:
+            return {}
+        number = BYTES[self._dtypes[name]]
+        args = (shape, number, prompts, rows_together(self._config.evaluation), evaluation.max_new_tokens)
+        return {card: generation_seconds(*args, sheet) / 3600 for card, sheet in ACCELERATORS.items()}

@@ -1,0 +1,173 @@
+"""What each process of a cell asks for, stage by stage: as the config says, or as much as is predicted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raysweep.accelerators import ACCELERATORS, data_sheet_of
+from raysweep.config.resources import ACCELERATOR_LABEL, BY_PREDICTION, STAGES, ResourcesConfig, StageConfig
+from raysweep.config.schema import SweepConfig
+from raysweep.models.architectures.shape import BYTES, Shape
+from raysweep.planning.costs import PREDICTED, base_shape, rows_together
+from raysweep.planning.plan import BasePlan, CellPlan
+from raysweep.planning.sizes import ASSUMED_PROMPT_TOKENS
+from raysweep.trainers.base import Recipe
+from raysweep.trainers.memory import generation_memory, largest_batch, training_memory
+from raysweep.units import size
+
+RESOURCES: Any = ResourcesConfig()
+CONTEXT_BYTES = 2**30
+"""Memory of an accelerator that a process takes beside its tensors."""
+MARGIN = 1.15
+"""A predicted peak times this is reserved: predictions are within 15 %."""
+STEP = 20
+"""Predicted shares of an accelerator are rounded up to a 20th."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one process asks Ray for. `labels`: of the node, as a label selector of Ray."""
+
+    cpus: float = RESOURCES.cpus
+    gpus: float = RESOURCES.gpus
+    memory_bytes: int = 0
+    is_predicted: bool = False  # the memory; where no node has as much, it asks for what the largest one has
+    custom: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def amounts(self) -> dict[str, float]:
+        """The resources by Ray's name, without those of which none is asked for."""
+        resources = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory_bytes), **self.custom}
+        return {name: amount for name, amount in resources.items() if amount}
+
+
+def amounts_text(amounts: Mapping[str, float]) -> str:
+    """Return amounts by Ray's names in words, such as ``1 CPU, 6.2 MiB of memory``."""
+    parts = (f"{size(n)} of memory" if name == "memory" else f"{n:g} {name}" for name, n in amounts.items())
+    return ", ".join(parts) or "nothing"
+
+
+@dataclass(frozen=True)
+class CellNeeds:
+    """What the processes of a task ask for: a training worker, a generation actor, an execution actor.
+
+    `in_trial`: the task's own process trains, and holds what training asks for.
+    """
+
+    training: Needs = Needs()
+    generation: Needs = Needs()
+    execution: Needs = Needs()
+    workers: int = 0  # training workers; 0: the task trains nothing
+    in_trial: bool = True
+
+
+def group_of(config: SweepConfig, base: BasePlan) -> str:
+    """Return the group of models that run on one type of accelerator and the same versions; empty: it has none.
+
+    By default these are the models with the same weights, however they are loaded.
+    """
+    model = next(model for model in config.models if model.name == base.name)
+    if config.resources.allow_mixed or not model.has_weights:
+        return ""
+    return model.pin_group or model.path or (base.node.key[:12] if base.node else base.name)
+
+
+class NeedsPlanner:
+    """Finds out what the tasks of a config's sweep ask for."""
+
+    def __init__(self, config: SweepConfig) -> None:
+        self._config = config
+        self._models = {model.name: model for model in config.models}
+        self._known: dict[tuple[str, str], CellNeeds] = {}
+
+    def of_cell(self, cell: CellPlan) -> CellNeeds:
+        """Return what the processes of a cell ask for."""
+        return self._of(cell.base, cell.cell.recipe, cell.recipe)
+
+    def of_base(self, base: BasePlan) -> CellNeeds:
+        """Return what the processes of a base model's pre-training ask for."""
+        pretrain = self._models[base.name].pretrain
+        return self._of(base, pretrain.recipe if pretrain else "", base.recipe)
+
+    def of_shared(self) -> CellNeeds:
+        """Return what a task asks for that trains nothing and belongs to no cell: the CPUs of a worker."""
+        resources = self._config.resources
+        needs = Needs(resources.cpus, custom=resources.custom, labels=resources.labels)
+        return CellNeeds(needs, needs, Needs(), in_trial=resources.processes != "workers")
+
+    def _of(self, base: BasePlan, recipe_name: str, recipe: Recipe | None) -> CellNeeds:
+        key = (base.name, recipe_name if recipe else "")
+        if key not in self._known:
+            self._known[key] = self._found(base, recipe_name, recipe)
+        return self._known[key]
+
+    def _found(self, base: BasePlan, recipe_name: str, recipe: Recipe | None) -> CellNeeds:
+        config, model, shape = self._config, self._models[base.name], base_shape(base)
+        training, generation, execution = (config.asked(stage, model.name, recipe_name) for stage in STAGES)
+        workers = recipe.workers if recipe else 0
+        processes = config.resources.processes
+        chosen = processes == "trial" or (processes == "auto" and not training.gpus)
+        trained = written = loaded = 0
+        if shape is not None:
+            trained = predicted_training(shape, recipe, bool(training.gpus)) if recipe else 0
+            rows, new = rows_together(config.evaluation), config.evaluation.max_new_tokens
+            written = generation_memory(shape, model.dtype, rows, ASSUMED_PROMPT_TOKENS, new)
+            loaded = shape.weights * BYTES["float32"]
+        return CellNeeds(
+            _resolved(training, trained, loaded),
+            _resolved(generation, 0 if generation.gpus == BY_PREDICTION else written, loaded, model.has_weights),
+            _resolved(execution, 0, 0),
+            workers,
+            chosen and workers <= 1,
+        )
+
+
+def predicted_training(shape: Shape, recipe: Recipe, on_gpu: bool) -> int:
+    """Return the predicted peak in bytes of a training worker's tensors; 0 if its trainer isn't known here."""
+    if recipe.trainer not in PREDICTED:
+        return 0
+    return training_memory(
+        shape, recipe, largest_batch(recipe, shape.positions or recipe.max_tokens, on_gpu), on_gpu
+    ).peak
+
+
+def _resolved(written: StageConfig, peak: int, on_host: int, has_weights: bool = True) -> Needs:
+    """Return what a process asks for, with predictions in the place of `auto`.
+
+    Args:
+        written: all values are given.
+        peak: predicted bytes of its tensors, on the accelerator if it has one; 0 if not known.
+        on_host: bytes of those that pass through this machine's memory on their way to an accelerator.
+        has_weights: a model without any gets no accelerator unless the config says so.
+    """
+    assert written.cpus is not None and written.custom is not None and written.labels is not None
+    share = _share(peak, written.labels) if has_weights else 0.0
+    gpus = share if written.gpus == BY_PREDICTION else float(written.gpus or 0)
+    is_predicted = written.memory_gib == BY_PREDICTION
+    predicted = on_host if gpus else peak
+    memory = predicted if is_predicted else int(float(written.memory_gib or 0) * 2**30)
+    return Needs(written.cpus, gpus, memory, is_predicted, written.custom, written.labels)
+
+
+def _share(peak: int, labels: Mapping[str, str]) -> float:
+    """Return the share of the smallest accelerator that labels allow which a process takes; 1 if it isn't known."""
+    sheets = [ACCELERATORS[name] for name in named_accelerators(labels)]
+    if not sheets or not peak:
+        return 1.0
+    share = (peak * MARGIN + CONTEXT_BYTES) / min(sheet.memory for sheet in sheets)
+    rounded = math.ceil(share * STEP) / STEP
+    return rounded if rounded <= 0.5 else 1.0  # no two of them share one otherwise
+
+
+def named_accelerators(labels: Mapping[str, str]) -> list[str]:
+    """Return the known accelerators that a label selector names, alone or in a list: ``H100``, ``in(A100,H100)``."""
+    label = labels.get(ACCELERATOR_LABEL, "")
+    if label.startswith("!"):
+        return []
+    parts = label.removeprefix("in(").removesuffix(")").split(",")
+    found = {sheet[0] for part in parts if (sheet := data_sheet_of(part.strip())) is not None}
+    return [name for name in ACCELERATORS if name in found]

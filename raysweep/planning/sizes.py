@@ -1,0 +1,63 @@
+"""How much data a plan has: rows and tokens of a training source, problems of a set. What isn't here is assumed."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from raysweep.errors import MissingInput, UsageError
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import Spec
+from raysweep.training_sets.base import SOURCES
+
+LOOKED_AT = 64
+"""Rows whose length is looked at, if the source says how many it has without reading them."""
+TOKEN_CHARACTERS = 3.2
+"""Characters of a token, about: code models' tokenizers have 2.8 to 3.6 on instructions and code."""
+TEMPLATE_CHARACTERS = 150
+"""Characters that the instruction template adds to a row."""
+ASSUMED_PROMPT_TOKENS = 200
+STUDY_ROWS, STUDY_TOKENS, STUDY_WEIGHTED = 30_087, 400, 0.75
+"""Rows, tokens of a row and share of its response that stand for a file that isn't here: the study's file has so many
+rows, and the others are guesses."""
+STUDY_PROBLEMS = {"safecoder-humaneval": 161, "safecoder-mbpp": 427, "mbpp": 974, "mbpp-plus": 378}
+"""Problems of sets that may not be here; any other is counted as HumanEval's 164."""
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """The rows of a training source. `weighted`: share of the tokens that are the response's. `how`: in words."""
+
+    rows: int
+    tokens: float  # of a row, on average, the template included
+    weighted: float
+    how: str
+
+
+def problem_count(problem_set: Spec) -> int:
+    """Return how many problems a set has; assumed if the set isn't here."""
+    parameters = PROBLEMS.parameters(problem_set.name)
+    if "count" in parameters:  # a generated world, whose problems take time
+        return int(problem_set.args.get("count", parameters["count"].default))
+    try:
+        return len(PROBLEMS.create(problem_set).problems())
+    except UsageError:
+        return STUDY_PROBLEMS.get(problem_set.name, 164)
+
+
+def row_facts(spec: Spec) -> RowFacts:
+    """Return the size of a source's rows, which are read; assumed if the source isn't here."""
+    try:
+        source = SOURCES.create(spec)
+        size = getattr(source, "size", None)
+        rows = characters = responses = 0
+        for row in itertools.islice(source.rows(), LOOKED_AT if size else None):
+            rows += 1
+            characters += len(row.instruction) + len(row.input) + len(row.output) + TEMPLATE_CHARACTERS
+            responses += len(row.output)
+    except MissingInput:
+        how = f"assumed to be {STUDY_ROWS:,} of {STUDY_TOKENS} tokens, since they aren't here"
+        return RowFacts(STUDY_ROWS, STUDY_TOKENS, STUDY_WEIGHTED, how)
+    tokens = characters / max(rows, 1) / TOKEN_CHARACTERS
+    how = f"{size or rows:,} of about {tokens:.0f} tokens, at {TOKEN_CHARACTERS} characters a token"
+    return RowFacts(size or rows, tokens, responses / max(characters, 1), how)

@@ -1,0 +1,52 @@
+"""Finds completions that a store has already, so that none is generated twice, whichever sweep or test set asks.
+
+Layout: ``completions/<pool>/<key of an artefact>``, an empty file for each artefact with completions of a pool: those
+of one model, written in one way. Files are added and never changed, so several sweeps may write at the same time. What
+counts is the artefact, whose rows have their keys; one that is gone or damaged is passed over.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from raysweep.errors import StoreError
+from raysweep.records import Completion
+from raysweep.storage.artefacts import Artefact, Unit
+from raysweep.storage.store import Store
+
+log = logging.getLogger("raysweep")
+
+STAGE = "completions"
+
+
+class CompletionPool:
+    """The completions of one pool.
+
+    Args:
+        store: where they are.
+        pool: a hash of the model and of everything that its completions depend on, beside prompt, task and sample.
+    """
+
+    def __init__(self, store: Store, pool: str) -> None:
+        self._store = store
+        self._files = store.files.below("completions").below(pool)
+
+    def find(self, keys: Collection[str]) -> dict[str, Completion]:
+        """Return the completions that the store has, by their keys."""
+        wanted, found = set(keys), dict[str, Completion]()
+        for name in sorted(self._files.infos()) if wanted else ():
+            artefact = Unit(STAGE, name, "completions of another sweep or test set")
+            if len(found) == len(wanted) or not self._store.has(artefact):
+                continue
+            try:
+                rows = self._store.rows(artefact, Completion)
+            except StoreError as error:
+                log.warning("completions that were generated before can't be read and are generated again: %s", error)
+                continue
+            found.update((row.key, row) for row in rows if row.key in wanted)
+        return found
+
+    def add(self, node: Artefact) -> None:
+        """Note an artefact with completions of this pool."""
+        self._files.write(node.key, "")

@@ -1,0 +1,109 @@
+"""Pins: a group of models is trained and run on one type of accelerator and one software, in this run and later ones.
+
+A group's record, ``pins/<name>.json``, is written by the first process that works for it. Later ones compare
+themselves with it before they load a model. So a table never mixes devices or versions without saying so.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raysweep.errors import HopelessError, StoreError
+from raysweep.hashing import text_sha
+from raysweep.storage.files import Files
+from raysweep.storage.leases import Leases
+
+FOLDER = "pins"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What binds a group: the pool of its cells (an accelerator's label), the device's name, and versions."""
+
+    pool: str | None = None  # None: not chosen yet
+    device: str | None = None
+    software: Mapping[str, str] = field(default_factory=dict)  # of Python, torch, CUDA, the driver
+
+
+class Pins:
+    """The pins of a store."""
+
+    def __init__(self, files: Files, leases: Leases) -> None:
+        self._files, self._leases = files, leases
+
+    def read(self, group: str) -> Pin:
+        """Return what binds a group; an empty pin if nothing does yet."""
+        content = self._files.read(_file(group))
+        if content is None:
+            return Pin()
+        try:
+            found = json.loads(content)
+            return Pin(found["pool"], found["device"], dict(found["software"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{self._files}/{_file(group)} can't be read ({error}); remove it to choose again"
+            ) from None
+
+    def choose_pool(self, group: str, pool: str) -> str:
+        """Let a group run in a pool, unless it is bound to one already; return the one that it is bound to."""
+        return self._merge(group, Pin(pool)).pool or ""
+
+    def require(self, group: str, device: str, software: Mapping[str, str]) -> None:
+        """Bind a group to this process's device and software, or compare them with what it is bound to.
+
+        Args:
+            group: nothing is compared if it is empty.
+            device: the accelerator's name, or ``cpu``.
+            software: versions by name.
+
+        Raises:
+            HopelessError: they differ; the message names both.
+        """
+        if not group:
+            return
+        pin = self._merge(group, Pin(None, device, software))
+        wrong = {"the device": (pin.device, device)} if pin.device != device else {}
+        wrong |= {name: (pin.software.get(name), there) for name, there in software.items() if name in pin.software}
+        wrong = {name: pair for name, pair in wrong.items() if pair[0] != pair[1]}
+        if wrong:
+            differences = "; ".join(f"{name} was {then}, and is {now}" for name, (then, now) in wrong.items())
+            raise HopelessError(
+                f"the models of group {group!r} were begun on something else than {platform.node()} has: {differences} "
+                f"({self._files}/{_file(group)}); use the same, give these models another `pin_group`, or mix them "
+                "knowingly with `resources.allow_mixed: true`"
+            )
+
+    def _merge(self, group: str, own: Pin) -> Pin:
+        """Add to a group's record what it lacks; return the record."""
+        pin = self.read(group)
+        if _merged(pin, own) == pin:
+            return pin
+        lease = self._leases.wait(f"pin-{text_sha(group)[:16]}", lambda: False, lambda holder: None)
+        assert lease is not None
+        with lease:
+            pin = _merged(self.read(group), own)
+            record: dict[str, Any] = {
+                "group": group,
+                "pool": pin.pool,
+                "device": pin.device,
+                "software": dict(pin.software),
+            }
+            self._files.write(_file(group), json.dumps(record, indent=2) + "\n")
+        return pin
+
+
+def _merged(pin: Pin, own: Pin) -> Pin:
+    return Pin(
+        own.pool if pin.pool is None else pin.pool,
+        own.device if pin.device is None else pin.device,
+        {**own.software, **pin.software},
+    )
+
+
+def _file(group: str) -> str:
+    return f"{FOLDER}/{re.sub('[^A-Za-z0-9.-]+', '-', group)[-60:].strip('-.')}-{text_sha(group)[:8]}.json"

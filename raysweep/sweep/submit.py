@@ -1,0 +1,218 @@
+"""Prepares `raysweep submit`: a Ray job that runs `raysweep run` on a cluster, checked as far as this machine can.
+
+Checked before anything is sent: the storage, the files that the config names, the size of the upload, and that no
+secret stands in what Ray shows to everyone who sees its dashboard.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError
+from raysweep.execution.pool import require_permission
+from raysweep.planning.planner import build_plan
+from raysweep.storage.store import is_temporary_in_job
+from raysweep.units import count, size
+
+if TYPE_CHECKING:
+    from raysweep.engine.ray.submission import Ended, Job
+
+PASSED_ON = (
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "HF_ENDPOINT",
+    "HF_HUB_OFFLINE",
+    "OPENAI_BASE_URL",
+)
+"""Variables that a job gets if this shell has them: which services there are, and how to reach them."""
+KEPT_HERE = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN", "OPENAI_API_KEY")
+"""Secrets that a job may need: they are never sent, and the user is told so."""
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|(^|_)(API)?KEY(_|$)", re.IGNORECASE)
+_WHERE_SECRETS_GO = "set it where Ray is started on the nodes, or give the nodes a role of the cloud"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job that is ready to be sent.
+
+    `uploaded`: what is uploaded, in words; `notes`: what to know before it is sent, one sentence each.
+    """
+
+    job: Job
+    uploaded: str
+    notes: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """The `ray job submit` that does the same."""
+        return self.job.command
+
+    def send(self) -> str:
+        """Start the job and return its id; raise UsageError if no cluster answers, RaysweepError if it refuses."""
+        from raysweep.engine.ray.submission import require_job_server, submit
+
+        require_job_server(self.job.address)
+        return submit(self.job)
+
+    def log(self, job_id: str) -> Iterator[str]:
+        """Yield the job's log in pieces until the job ends."""
+        from raysweep.engine.ray.submission import follow
+
+        return follow(self.job.address, job_id)
+
+    def end(self, job_id: str) -> Ended:
+        """Wait until the job has ended; return its exit code, and what Ray says about a failure."""
+        from raysweep.engine.ray.submission import wait
+
+        return wait(self.job.address, job_id)
+
+
+def prepare(
+    file: Path,
+    config: SweepConfig,
+    address: str | None,
+    storage: str | None,
+    options: Sequence[str] = (),
+    variables: Sequence[str] = (),
+    missing: Sequence[str] = (),
+) -> Submission:
+    """Check a sweep, and what it uploads from the current folder, as far as this machine can.
+
+    Args:
+        file: the config's file, below the current folder.
+        config: what the file says, with its overrides; loaded by a relative path.
+        address: URL of the cluster's dashboard; None: RAY_API_SERVER_ADDRESS.
+        storage: of the sweep; None: RAYSWEEP_STORAGE.
+        options: what follows CONFIG and --storage in `raysweep run`.
+        variables: environment variables for the job, NAME=VALUE or NAME (its value here).
+        missing: what the config names and this machine lacks, a line each.
+
+    Raises:
+        UsageError: the job could not run, or would show a secret.
+    """
+    from raysweep.engine.ray.submission import Job, dashboard_url
+    from raysweep.engine.ray.upload import find_upload, require_small
+
+    build_plan(config, tolerant=True)
+    require_permission(config.allow_code_execution)
+    url, store = dashboard_url(address), _storage(storage)
+    environment = _environment(variables)
+    upload = find_upload(Path())
+    config_there = _config_there(file, upload.folder, upload.files)
+    require_small(upload)
+    _require_uploaded(config, upload.folder, upload.files)
+    entrypoint = ("raysweep", "run", config_there, "--storage", store, *options)
+    job = Job(url, Path(), entrypoint, upload.excludes, tuple(sorted(environment.items())))
+    words = f"{count(len(upload.files), 'file')}, {size(upload.size)}"
+    return Submission(job, words, tuple(_notes(missing, environment)))
+
+
+def _storage(given: str | None) -> str:
+    storage = given or os.environ.get("RAYSWEEP_STORAGE") or ""
+    if not storage.strip():
+        raise UsageError(
+            "name the store that every node reaches: --storage with a folder on a shared disk, or an object store "
+            "(s3://bucket/folder)"
+        )
+    if is_temporary_in_job(storage):
+        raise UsageError(
+            f"storage {storage!r} would lie in the job's folder, which Ray removes; name an absolute path that every "
+            "node sees, or an object store (s3://bucket/folder)"
+        )
+    if _has_password(storage):
+        raise UsageError(f"the storage has a password in it, which Ray would show to everyone; {_WHERE_SECRETS_GO}")
+    return storage
+
+
+def _environment(variables: Sequence[str]) -> dict[str, str]:
+    """Return the job's variables: those given, and those that are passed on; raise UsageError for a secret."""
+    found = {name: value for name in PASSED_ON if (value := os.environ.get(name)) and not _has_password(value)}
+    for given in variables:
+        name, equals, value = given.partition("=")
+        if not equals and name not in os.environ:
+            raise UsageError(f"--env {name}: this shell has no such variable; write --env {name}=VALUE")
+        value = value if equals else os.environ[name]
+        if not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise UsageError(f"--env {name!r}: write it as NAME=VALUE, or NAME for its value in this shell")
+        if _SECRET_NAME.search(name) or _has_password(value):
+            raise UsageError(
+                f"--env {name} looks like a secret, and Ray shows a job's variables to everyone who sees the "
+                f"dashboard; {_WHERE_SECRETS_GO}"
+            )
+        found[name] = value
+    return found
+
+
+def _has_password(value: str) -> bool:
+    try:
+        return "://" in value and bool(urlsplit(value).password)
+    except ValueError:
+        return False
+
+
+def _config_there(file: Path, folder: Path, uploaded: Mapping[str, int]) -> str:
+    """Return the config's path below the uploaded folder; raise UsageError if it is not uploaded."""
+    name = _below(file, folder)
+    if name is None:
+        raise UsageError(
+            f"config {str(file)!r} lies outside of {folder}, which is what is uploaded; give the command in a folder "
+            "that holds the config and the data that it names"
+        )
+    if name not in uploaded:
+        raise UsageError(f"config {str(file)!r} is not uploaded, since .gitignore or .rayignore leaves it out")
+    return name
+
+
+def _require_uploaded(config: SweepConfig, folder: Path, uploaded: Mapping[str, int]) -> None:
+    """Raise UsageError for a file or folder that the config names by a relative path and that is not uploaded."""
+    for path in _paths(config.model_dump(mode="json", by_alias=True)):
+        if path.is_absolute() or not path.exists():
+            continue
+        name = _below(path, folder)
+        if name is None:
+            raise UsageError(
+                f"the config names {str(path)!r}, which lies outside of {folder} and is not uploaded; give the command "
+                "in a folder above both, or put it where every node sees it and name its absolute path"
+            )
+        if name not in uploaded and not any(other.startswith(f"{name}/") for other in uploaded):
+            raise UsageError(
+                f"the config names {str(path)!r}, which is not uploaded, since .gitignore, .rayignore or an exclude "
+                "leaves it out; put it where every node sees it, and name its absolute path"
+            )
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """Yield what stands under the keys `path` of a config."""
+    if isinstance(value, list):
+        for child in value:
+            yield from _paths(child)
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            if key == "path" and isinstance(child, str) and child and "://" not in child:
+                yield Path(child)
+            else:
+                yield from _paths(child)
+
+
+def _below(path: Path, folder: Path) -> str | None:
+    """Return a path relative to a folder, None if it lies outside; links are not followed, as in the upload."""
+    plain = os.path.relpath(os.path.abspath(path), folder)  # noqa: PTH100 (Path.resolve follows links)
+    return None if plain == ".." or plain.startswith(f"..{os.sep}") else Path(plain).as_posix()
+
+
+def _notes(missing: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
+    for line in missing:
+        yield f"not here, so it must be there: {line}"
+    held = [name for name in KEPT_HERE if os.environ.get(name)]
+    if held:
+        yield f"{', '.join(held)} of this shell {'is' if len(held) == 1 else 'are'} not sent; {_WHERE_SECRETS_GO}"
+    if environment:
+        yield f"passed on: {', '.join(sorted(environment))}"

@@ -1,0 +1,94 @@
+"""What the trainers of adapters share: PEFT's wrapper, checks, training and saving."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from raysweep.errors import HopelessError, did_you_mean
+from raysweep.records import ModelKind
+from raysweep.trainers.base import Services, Trainer, TrainJob
+from raysweep.trainers.checks import check_adapter_acts, check_saved
+from raysweep.trainers.encoding import encode_set
+from raysweep.trainers.full import load_for_training
+from raysweep.trainers.loop import TrainingLoop, seeded_torch
+from raysweep.trainers.optimizer import is_norm, torch_name
+
+
+class AdapterTrainer(Trainer):
+    """Trains an adapter and saves it as PEFT does.
+
+    What is trained is float32, and so are norms; the rest of the frozen base is held in the precision of the
+    computations.
+    """
+
+    kind = ModelKind.ADAPTER
+    neutral: ClassVar[str]
+    """Part of the names of the tensors that make a new adapter change nothing: LoRA's B, IA3's vectors."""
+
+    @abstractmethod
+    def config(self, model: Any, job: TrainJob) -> Any:
+        """Return PEFT's config of a new adapter of a model, which may be prepared for it in place.
+
+        Raises:
+            HopelessError: the recipe names modules that the model lacks.
+        """
+
+    def train(self, job: TrainJob, services: Services) -> dict[str, Any]:
+        """See `Trainer.train`. Raises HopelessError if the adapter has no effect or the saved one is incomplete."""
+        from peft import get_peft_model_state_dict
+
+        with seeded_torch(job.seed, "initialise"):
+            model, tokenizer = load_for_training(job.base, torch_name(job.recipe.precision))
+            model = self.add_adapter(model, job)
+            data = encode_set(job, tokenizer, model.config)
+            check_adapter_acts(model, data.rows[0], self.neutral)
+            # with False, PEFT doesn't ask the hub whether the vocabulary grew; trained embeddings are saved anyway
+            names = list(get_peft_model_state_dict(model, save_embedding_layers=False))
+            loop = TrainingLoop(model, data, job, services)
+            counts = loop.run()
+        weights = loop.sharding.weights()
+        if services.rank == 0:
+            model.save_pretrained(job.out, save_embedding_layers=False, state_dict=weights)
+            tokenizer.save_pretrained(job.out)
+            check_saved(job.out, [{name} for name in names])
+        return counts
+
+    def add_adapter(self, model: Any, job: TrainJob) -> Any:
+        """Wrap a model with a new adapter configured by the job's recipe.
+
+        Raises:
+            HopelessError: PEFT can't adapt the modules that the recipe names, such as ones that the model lacks.
+        """
+        from peft import get_peft_model
+
+        config = self.config(model, job)
+        try:
+            adapted = get_peft_model(model, config)
+        except ValueError as error:
+            targets = config.target_modules
+            named = targets if isinstance(targets, str) else ", ".join(sorted(targets or ()))
+            raise HopelessError(f"PEFT can't adapt {named} of this {job.family} model: {error}") from error
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:  # copies of modules have the base's dtype
+                parameter.data = parameter.data.float()
+        for module in adapted.modules():
+            if is_norm(module):  # autocast on CPUs gives norms inputs of either kind, which only float32 weights take
+                module.float()
+        return adapted
+
+
+def require_modules(model: Any, names: list[str], field: str, family: str) -> None:
+    """Raise HopelessError unless each name is that of a module of the model, or the last part of one.
+
+    Args:
+        model: the model without an adapter.
+        names: the names that a recipe gives.
+        field: the recipe's field, for the message: ``lora.targets``.
+        family: the model's type, for the message.
+    """
+    known = {part for name, _ in model.named_modules() for part in (name, name.rpartition(".")[2]) if part}
+    for name in names:
+        if name not in known and not any(whole.endswith(f".{name}") for whole in known):
+            near = did_you_mean(name, {part for part in known if "." not in part and not part.isdigit()})
+            raise HopelessError(f"this {family} model has no module {name!r}, which `{field}` names{near}")

@@ -1,0 +1,266 @@
+"""Predicts the memory of a training worker and of a generator from a model's shape and a recipe, without torch.
+
+The sum follows the operations: which tensors the optimizer keeps, which each operation of a block saves for its
+backward pass, and which the loss holds at once. Nothing is fitted to measurements; tests/trainers/test_memory.py
+compares the result with the bytes of live tensors. It is the peak of the tensors: not counted are the process itself
+(about 0.5 GiB with torch, or 1 GiB with a CUDA context), an allocator's unused blocks, and kernels' workspaces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raysweep.models.architectures.shape import BYTES, Shape
+from raysweep.models.families.base import lora_targets
+from raysweep.trainers.base import LoraSettings, Recipe
+from raysweep.trainers.micro_batches import micro_batching
+from raysweep.trainers.sharding.choice import sharding_name
+
+LOSS_COPIES = 3
+"""float32 tensors of (weighted positions, vocabulary) at the start of the backward pass: the logarithms of the
+probabilities, the gradient of the picked ones, and the gradient of the logits."""
+ROLES = {
+    "q_proj": "q",
+    "k_proj": "k",
+    "v_proj": "v",
+    "o_proj": "out",
+    "gate_proj": "gate",
+    "up_proj": "up",
+    "down_proj": "down",
+    "c_attn": "qkv",
+    "qkv_proj": "qkv",
+    "out_proj": "out",
+    "c_fc": "up",
+    "fc_in": "up",
+    "fc_out": "down",
+}
+"""The role in a block of the linear layers that recipes name; `c_proj` has two."""
+EMBEDDINGS = {"embed_tokens", "wte", "lm_head"}
+"""Names of the input and of the output embeddings."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One forward pass. `weighted`: share of the tokens whose prediction counts in the loss."""
+
+    rows: int
+    width: int  # tokens of a row, padding included
+    weighted: float = 1.0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the pass, padding included."""
+        return self.rows * self.width
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """Bytes of the tensors of one training worker. `peak`: the most that exist at once."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int  # kept by the blocks for the backward pass
+    loss: int
+    peak: int
+
+
+def largest_batch(recipe: Recipe, longest: int, on_gpu: bool, weighted: float = 1.0) -> Batch:
+    """Return the largest forward pass of a recipe: as many rows of `longest` tokens as fit, at least one."""
+    width = min(recipe.max_tokens, longest)
+    tokens = micro_batching(recipe, "cuda" if on_gpu else "cpu").tokens
+    rows = min(max(1, tokens // width), recipe.micro_batch_size or recipe.batch_size)
+    return Batch(min(rows, rows_of_worker(recipe)), width, weighted)
+
+
+def rows_of_worker(recipe: Recipe) -> int:
+    """Return how many rows of a step one worker takes, at most."""
+    return -(-recipe.batch_size // recipe.workers)
+
+
+def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) -> TrainingMemory:
+    """Return the memory of one worker that trains by a recipe, with `batch` as its largest forward pass."""
+    block = _Block(shape, recipe, batch, on_gpu)
+    total, trained = shape.weights, trained_weights(shape, recipe)
+    parallel = sharding_name(recipe, recipe.workers)
+    stage = int(parallel[-1]) if parallel != "ddp" else 0
+    over = [recipe.workers if stage >= at else 1 for at in (1, 2, 3)]  # optimizer, gradients, weights
+    frozen = total * (block.compute if block.frozen else 0)
+    own = 4 * trained if block.frozen else 4 * total
+    if stage and recipe.precision != "float32":
+        own //= 2  # DeepSpeed computes with 16-bit copies
+    weights = (frozen + own) // over[2]
+    gradients = 4 * trained // over[1]
+    if recipe.workers > 1 and stage == 0:
+        gradients *= 2  # the buckets in which they are sent
+    states = 12 if stage else 8  # a weight's bytes: AdamW's two states, and DeepSpeed's float32 copy of its share
+    optimizer = 0 if recipe.offload == "optimizer" else states * trained // over[0]
+    gathered = 2 * shape.matrix_weights * block.compute if stage == 3 else 0
+
+    inputs = block.stream * batch.tokens * shape.hidden  # of one block
+    kept = shape.layers * (inputs if recipe.gradient_checkpointing else block.kept)
+    casts = shape.layers * block.casts + block.head_cast
+    head = 0 if recipe.gradient_checkpointing else inputs
+    if not recipe.gradient_checkpointing:
+        head += block.norm_kept
+    predicted = round(batch.tokens * batch.weighted)
+    loss = predicted * (4 * LOSS_COPIES * shape.vocabulary + block.compute * shape.hidden)
+    several = rows_of_worker(recipe) > batch.rows
+    held = weights + optimizer + gathered + block.shared + (gradients if several else 0)
+    forward = predicted * shape.vocabulary * (8 if block.compute == 4 else 10)
+    ends_forward = held + kept + head + casts + forward
+    recomputed = block.kept + block.casts if recipe.gradient_checkpointing else 0
+    lasting = 0 if recipe.gradient_checkpointing else casts
+    starts_backward = held + kept + head + (block.head_cast if recipe.gradient_checkpointing else casts) + loss
+    starts_backward += predicted * shape.vocabulary * 2 if block.compute == 2 else 0
+    first_block = held + kept + lasting + recomputed + block.passing
+    if not several:
+        first_block += 4 * shape.head_weights * (not block.frozen)
+    last_block = weights + optimizer + gathered + block.shared + gradients + block.passing
+    last_block += block.kept + block.casts
+    peak = max(ends_forward, starts_backward, first_block, last_block)
+    return TrainingMemory(weights, gradients, optimizer, kept, loss, peak)
+
+
+def generation_memory(shape: Shape, dtype: str, rows: int, prompt: int, new: int) -> int:
+    """Return the bytes of a generator's tensors: weights, keys and values of all tokens, the logits of one token.
+
+    Args:
+        shape: the model.
+        dtype: the number format of its weights.
+        rows: prompts completed together.
+        prompt: tokens of a prompt.
+        new: most tokens of a completion.
+    """
+    number = BYTES[dtype]
+    cache = 2 * shape.layers * shape.key_value * rows * (prompt + new) * number
+    logits = rows * shape.vocabulary * (number + 4 * 2)
+    return shape.weights * number + cache + logits
+
+
+def trained_weights(shape: Shape, recipe: Recipe) -> int:
+    """Return how many weights a recipe trains of a model: all, or those of an adapter."""
+    if recipe.trainer == "full":
+        return shape.weights
+    lora = LoraSettings(**recipe.lora)
+    layers = shape.linear_layers
+    adapted = sum(lora.r * sum(layers[role]) for role in adapted_roles(shape, recipe))
+    of_head = lora.r * (shape.hidden + shape.vocabulary) if lora.preset == "study" else 0
+    copied = EMBEDDINGS & {name.rpartition(".")[2] for name in lora.modules_to_save or ()}
+    copies = shape.head_weights * (2 if lora.train_embeddings else min(2, len(copied)))
+    return shape.layers * adapted + of_head + copies
+
+
+def adapted_roles(shape: Shape, recipe: Recipe) -> tuple[str, ...]:
+    """Return the linear layers of a block that get an update, by their roles; all where the names are unknown."""
+    lora = LoraSettings(**recipe.lora)
+    targets = lora.targets
+    if targets is None and lora.preset != "study":
+        targets = lora_targets(shape.model_type, lora.preset)
+    if targets is None or isinstance(targets, str):
+        return tuple(shape.linear_layers)
+    named = {ROLES.get(target.rpartition(".")[2], "") for target in targets}
+    named |= {"out", "down"} if "c_proj" in targets else set()
+    return tuple(role for role in shape.linear_layers if role in named)
+
+
+class _Block:
+    """Bytes that one block of a model keeps for its backward pass.
+
+    Attributes:
+        compute: bytes of a number of the computations.
+        stream: bytes of a number of the residual stream, which float32 embeddings keep in float32.
+        kept: activations.
+        casts: the weights in the format of the computations, where they are stored in another.
+        passing: gradients of activations that exist at once during the backward pass.
+        shared: what all blocks have in common: masks and the angles of positions.
+    """
+
+    def __init__(self, shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) -> None:
+        self._shape, self._recipe, self._batch = shape, recipe, batch
+        self.compute = BYTES[recipe.precision]
+        self.frozen = recipe.trainer == "lora"
+        self.stream = self.compute if self.frozen else 4
+        self._on_gpu = on_gpu
+        self._dropout = self.frozen and LoraSettings(**recipe.lora).dropout > 0
+        self._eager = self.compute == 2 and not on_gpu  # on CPUs the loop takes plain attention for bf16
+        self.norm_kept = batch.tokens * self._norm_per_token()
+        self.kept = batch.tokens * (self._attention() + self._mlp() + self._norms()) + self._scores()
+        own = trained_weights(shape, recipe) // shape.layers if self.frozen else shape.matrix_weights
+        self.casts = own * 2 * (self.compute == 2)
+        self.head_cast = 0 if self.frozen else shape.head_weights * 2 * (self.compute == 2)
+        widest = (3 if shape.layout.gated else 2) * shape.inner + 2 * shape.hidden
+        self.passing = batch.tokens * self.compute * widest
+        mask = batch.rows * batch.width**2 * (4 if self._eager else 1)  # the first one, of which others are made
+        self.shared = mask + batch.width * shape.head_width * 2 * 4
+
+    def _norm_per_token(self) -> int:
+        """Bytes of the tensors that one norm saves, beside its input in the residual stream."""
+        shape = self._shape
+        in_float32 = shape.layout.rms_norm or self._on_gpu  # autocast on CPUs leaves other norms in bf16
+        copy = (4 if in_float32 else 2) * shape.hidden if self.stream == 2 else 0
+        scaled = 0 if self.frozen or not shape.layout.rms_norm else 4 * shape.hidden
+        return copy + scaled
+
+    def _norms(self) -> int:
+        """Bytes a token of all norms with their inputs; a norm without a copy keeps the stream itself."""
+        norms = 1 if self._shape.layout.parallel else 2
+        own = self.stream * self._shape.hidden if self.stream == 4 else 0
+        return norms * (own + self._norm_per_token())
+
+    def _inputs(self, roles: tuple[str, ...], width: int, saved_anyway: bool = False) -> int:
+        """Bytes a token that linear layers keep of one common input.
+
+        Args:
+            roles: the layers.
+            width: of the input.
+            saved_anyway: another operation keeps the same tensor, in the format of the computations.
+        """
+        present = [role for role in roles if role in self._shape.linear_layers]
+        if not self.frozen:
+            if self.compute == 4 or saved_anyway:
+                return 0 if saved_anyway else width * 4
+            return width * 2 * len(present)  # autocast makes a copy for each
+        adapted = [role for role in present if role in adapted_roles(self._shape, self._recipe)]
+        ranks = len(adapted) * LoraSettings(**self._recipe.lora).r * self.compute
+        if self._dropout:  # the mask, and what it left
+            return ranks + len(adapted) * width * ((1 if self._on_gpu else 4) + self.compute)
+        if self.compute == 4:
+            return ranks + (0 if saved_anyway or not adapted else width * 4)
+        return ranks + len(adapted) * width * 2
+
+    def _attention(self) -> int:
+        """Bytes a token of the projections and of the attention itself, without scores."""
+        shape, number = self._shape, self.compute
+        inputs = self._inputs(("qkv", "q", "k", "v"), shape.hidden)
+        if self._eager:
+            queries = 3 * shape.query * number  # laid out anew for the products
+        elif shape.layout.fused_qkv:
+            queries = (shape.query + 2 * shape.key_value) * number  # one tensor, of which they are views
+            queries += 2 * shape.query * number if 1 < shape.kv_heads < shape.heads else 0
+            if not shape.layout.learned_positions:
+                queries += 2 * shape.query * number  # turned by their positions
+        else:
+            repeated = shape.query if 1 < shape.kv_heads < shape.heads else shape.key_value
+            queries = (shape.query + 2 * repeated) * number
+        result = 0 if self._eager and not self._keeps_input("out") else shape.query * number
+        statistics = 0 if self._eager else 4 * shape.heads
+        return inputs + queries + result + statistics + self._inputs(("out",), shape.query, saved_anyway=True)
+
+    def _scores(self) -> int:
+        """Bytes of the scores that plain attention keeps, after softmax and cast; of the mask that the others keep."""
+        pairs = self._batch.rows * self._batch.width**2
+        return pairs * self._shape.heads * (4 + self.compute) if self._eager else pairs * self.compute
+
+    def _keeps_input(self, role: str) -> bool:
+        """Return True if a linear layer keeps its input itself, and no copy of it."""
+        if not self.frozen:
+            return True
+        return self.compute == 4 and not self._dropout and role in adapted_roles(self._shape, self._recipe)
+
+    def _mlp(self) -> int:
+        shape, number = self._shape, self.compute
+        inputs = self._inputs(("gate", "up"), shape.hidden)
+        widths = 4 if shape.layout.gated else 5 if shape.model_type == "codegen" else 2
+        widths -= not self._keeps_input("down")
+        return inputs + widths * shape.inner * number + self._inputs(("down",), shape.inner, saved_anyway=True)

@@ -1,0 +1,177 @@
+"""Reports a training's loss, speed and memory while it runs, and keeps its loss curves."""
+
+from __future__ import annotations
+
+import functools
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from raysweep.accelerators import data_sheet_of
+from raysweep.errors import HopelessError
+from raysweep.machine import accelerator_in_use
+from raysweep.models.architectures.shape import BYTES, shape_of
+from raysweep.records import TrainingStep
+from raysweep.trainers.base import Services, TrainJob
+from raysweep.trainers.encoding import EncodedSet
+from raysweep.trainers.flops import flops_per_token
+from raysweep.trainers.optimizer import learning_rate
+
+if TYPE_CHECKING:
+    import torch
+
+REPORTS = 200
+"""Approximate number of reports of a training, besides those after the first and the last step. Losses are read in
+batches, because reading one waits for the accelerator."""
+CURVE_POINTS = 200
+"""Most points of a training's loss curve in its counts."""
+
+
+class TrainingReports:
+    """What one worker knows of the losses of a training so far.
+
+    Args:
+        job: names the training in errors, and gives the recipe.
+        data: the encoded rows.
+        services: take the reports. All workers report after the same steps, since their losses are added up.
+        total: steps of the training.
+        model_config: of transformers; the model's shape is read from it.
+    """
+
+    def __init__(self, job: TrainJob, data: EncodedSet, services: Services, total: int, model_config: Any) -> None:
+        self._job, self._data, self._services, self._total = job, data, services, total
+        self._model_config = model_config
+        self._tokens = 0
+        self._added: list[list[float]] = []  # (sum, normaliser) over all workers, of steps before a checkpoint
+        self._own: list[torch.Tensor] = []  # this worker's (sum, normaliser) of each later step
+        self._losses: list[tuple[int, float]] = []  # step and mean loss of each report
+        self._validation_losses: list[tuple[int, float]] = []  # step and mean loss of the validation rows
+        self._norm: float | torch.Tensor = 0.0  # of the latest step's gradients
+        self._since = (time.monotonic(), 0)  # time and tokens of the latest report
+
+    def add(self, sums: torch.Tensor, norm: float | torch.Tensor, tokens: int) -> None:
+        """Add a step: this worker's (sum of losses, normaliser), the norm of its gradients, its tokens in all rows."""
+        self._own.append(sums)
+        self._norm = norm
+        self._tokens += tokens
+
+    def leave_out(self, seconds: float) -> None:
+        """Leave seconds out of the training's speed."""
+        since, tokens = self._since
+        self._since = (since + seconds, tokens)
+
+    def is_due(self, done: int) -> bool:
+        """Return True if a report is due after `done` steps."""
+        return done in (1, self._total) or done % max(1, self._total // REPORTS) == 0
+
+    def report(self, done: int, validation_loss: float | None = None) -> None:
+        """Report and keep the mean loss since the last report, and the validation rows' if given.
+
+        Raises:
+            HopelessError: a step's loss is not finite; the message names the step.
+        """
+        losses = self._sums()
+        not_finite = (~losses[:, 0].isfinite()).nonzero()
+        if len(not_finite):
+            step = done - len(losses) + 1 + int(not_finite[0])
+            raise HopelessError(
+                f"{self._job.label}: the loss of step {step} of {self._total} is {float(losses[not_finite[0], 0])}; "
+                f"lower `lr: {self._job.recipe.lr}` or use `precision: float32`"
+            )
+        self._own, self._added = [], []
+        loss = float(losses[:, 0].sum() / losses[:, 1].sum())
+        self._losses.append((done, loss))
+        if validation_loss is not None:
+            self._validation_losses.append((done, validation_loss))
+        now, (before, tokens) = time.monotonic(), self._since
+        self._since = (now, self._tokens)
+        new = self._tokens - tokens
+        speed = new / max(now - before, 1e-9)
+        self._services.report(
+            TrainingStep(
+                step=done,
+                total_steps=self._total,
+                loss=loss,
+                learning_rate=learning_rate(self._job.recipe, done - 1, self._total),
+                tokens=self._tokens,
+                gradient_norm=float(self._norm),
+                tokens_per_second=speed,
+                new_tokens=new,
+                memory_bytes=_memory(),
+                mfu=speed / self._peak_speed if self._peak_speed else None,
+                validation_loss=validation_loss,
+            )
+        )
+
+    def counts(self) -> dict[str, Any]:
+        """Return tokens and losses for the manifest."""
+        counts = {
+            "tokens": self._tokens,
+            "losses": [list(point) for point in thinned(self._losses, CURVE_POINTS)],
+            "final_loss": self._losses[-1][1] if self._losses else float("nan"),
+        }
+        rows = self._data.validation
+        if rows is None:
+            return counts
+        return counts | {
+            "validation_rows": len(rows.rows),
+            "validation_dropped": dict(rows.dropped),
+            "validation_losses": [list(point) for point in self._validation_losses],
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps. Called on every worker, since their losses are added up."""
+        self._added, self._own = self._sums().tolist(), []
+        return {
+            "tokens": self._tokens,
+            "unreported": self._added,
+            "losses": self._losses,
+            "validation_losses": self._validation_losses,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self._tokens = state["tokens"]
+        self._since = (time.monotonic(), self._tokens)
+        self._added = [[float(value) for value in pair] for pair in state["unreported"]]
+        self._losses = [(int(step), float(loss)) for step, loss in state.get("losses", [])]  # older ones have none
+        self._validation_losses = [(int(step), float(loss)) for step, loss in state.get("validation_losses", [])]
+
+    def _sums(self) -> torch.Tensor:
+        """Return (steps since the last report, 2): sums and normalisers of the losses over all workers."""
+        import torch
+
+        pending = torch.stack(self._own) if self._own else torch.zeros(0, 2, dtype=torch.float64)
+        sums = pending[:, 0].contiguous()
+        if self._services.world_size > 1 and len(sums):
+            torch.distributed.all_reduce(sums)
+        later = torch.stack([sums, pending[:, 1]], dim=1).cpu()
+        return torch.cat([torch.tensor(self._added, dtype=torch.float64).reshape(-1, 2), later])
+
+    @functools.cached_property
+    def _peak_speed(self) -> float | None:
+        """Tokens a second at the peak FLOP/s of all workers' accelerators; None where a number is not known."""
+        device = data_sheet_of(accelerator_in_use())
+        shape = shape_of(self._model_config.to_dict())
+        if device is None or shape is None:
+            return None
+        width = sum(self._data.lengths) / len(self._data.lengths)
+        peak = device[1].flops(BYTES[self._job.recipe.precision]) * self._services.world_size
+        return peak / flops_per_token(shape, self._job.recipe, width)
+
+
+def thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
+    """Return at most `most` points (2 or more), evenly spaced, the first and the last included."""
+    if len(points) <= most:
+        return list(points)
+    return [points[round(number * (len(points) - 1) / (most - 1))] for number in range(most)]
+
+
+def _memory() -> int:
+    """Return the largest number of bytes that this worker has held so far: on its accelerator, or in RAM."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,9 @@
+"""How the workers of a training share its model, gradients and optimizer.
+
+The loop calls a sharding in place of the model and its optimizer.
+
+    base.py          the contract
+    choice.py        which sharding a recipe gets
+    replicas.py      one worker, or a whole model on each (DistributedDataParallel)
+    zero.py          optimizer, gradients and weights in shares (DeepSpeed's ZeRO 1 to 3)
+"""

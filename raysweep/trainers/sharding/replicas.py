@@ -1,0 +1,120 @@
+"""A whole model on each worker: plain training on one, DistributedDataParallel on several."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import HopelessError
+from raysweep.trainers.base import Recipe
+from raysweep.trainers.optimizer import make_optimizer, torch_name
+from raysweep.trainers.sharding.base import Sharding
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS_FILE = "weights.pt"
+
+
+class Replicas(Sharding):
+    """Trains whole copies of a model that stay equal, since all get the mean of the workers' gradients.
+
+    float16 multiplies losses by a scale that keeps small gradients above zero; where a gradient isn't finite, the step
+    is done again with half the scale (Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740).
+    """
+
+    def __init__(self, model: Any, recipe: Recipe, device: torch.device, world_size: int) -> None:
+        import torch
+
+        self.model, self._recipe, self._device, self._world_size = model, recipe, device, world_size
+        self.optimizer = make_optimizer(model, recipe)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
+        self.can_repeat = world_size == 1
+        self.replica = torch.compile(model, dynamic=True) if recipe.compile else model
+        if world_size > 1:
+            from torch.nn.parallel import DistributedDataParallel
+
+            devices = [device] if device.type == "cuda" else None
+            self.replica = DistributedDataParallel(self.replica, device_ids=devices, broadcast_buffers=False)
+        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """See `Sharding.autocast`."""
+        import torch
+
+        precision = self._recipe.precision
+        dtype = getattr(torch, torch_name(precision))
+        return torch.autocast(self._device.type, dtype) if precision != "float32" else contextlib.nullcontext()
+
+    def drop_gradients(self) -> None:
+        """See `Sharding.drop_gradients`."""
+        self.optimizer.zero_grad()
+
+    def one_pass(self, last: bool) -> contextlib.AbstractContextManager[Any]:
+        """See `Sharding.one_pass`. The workers exchange gradients in the step's last one; DDP decides at its start."""
+        return contextlib.nullcontext() if last or self._world_size == 1 else self.replica.no_sync()
+
+    def backward(self, loss: torch.Tensor, last: bool) -> None:
+        """See `Sharding.backward`."""
+        self.scaler.scale(loss * self._world_size).backward()  # DDP takes the mean over the workers
+        if self._recipe.compat == "safecoder":
+            self._clip()
+
+    def step(self, learning_rate: float) -> float | torch.Tensor | None:
+        """See `Sharding.step`."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.scaler.unscale_(self.optimizer)
+        norm = self._clip() if self._recipe.compat != "safecoder" else self._norm
+        before = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        return norm if self.scaler.get_scale() >= before else None
+
+    def _clip(self) -> torch.Tensor:
+        import torch
+
+        self._norm = torch.nn.utils.clip_grad_norm_(self._trained, self._recipe.clip)
+        return self._norm
+
+    def write(self, folder: Path) -> None:
+        """See `Sharding.write`; rank 0 writes everything, since all workers have the same."""
+        import torch
+
+        if self._world_size > 1 and torch.distributed.get_rank() != 0:
+            return
+        content = {
+            "optimizer": self.optimizer.state_dict(),
+            "weights": _trained_tensors(self.model),
+            "scaler": self.scaler.state_dict(),
+        }
+        torch.save(content, folder / WEIGHTS_FILE)
+
+    def read(self, folder: Path) -> None:
+        """See `Sharding.read`."""
+        import torch
+
+        if not (folder / WEIGHTS_FILE).exists():
+            raise HopelessError(f"the checkpoint {folder} is of another training; remove the folder")
+        content = torch.load(folder / WEIGHTS_FILE, map_location="cpu", weights_only=True)
+        weights = _trained_tensors(self.model)
+        if unmatched := sorted(weights.keys() ^ content.get("weights", {}).keys()):
+            reason = f"tensor {unmatched[0]!r} is not in both"
+            raise HopelessError(f"the checkpoint {folder} is of another training: {reason}; remove the folder")
+        with torch.no_grad():
+            for name, tensor in weights.items():
+                tensor.copy_(content["weights"][name])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.scaler.load_state_dict(content.get("scaler", {}))
+
+    def weights(self) -> Mapping[str, torch.Tensor] | None:
+        """See `Sharding.weights`."""
+        return None
+
+
+def _trained_tensors(model: Any) -> dict[str, torch.Tensor]:
+    """Return a model's trainable tensors by name, without a graph; they share memory with the model's."""
+    return {name: tensor.detach() for name, tensor in model.named_parameters() if tensor.requires_grad}

@@ -1,0 +1,212 @@
+"""The keeper's own decisions, with hosts that are coroutines: what happens to the batches that share one."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+
+from raysweep.engine.base import GenerateJob
+from raysweep.engine.progress import ProgressFile
+from raysweep.engine.ray import hosts
+from raysweep.engine.ray.batches import MAX_RESTARTS, BatchFailure
+from raysweep.engine.ray.cluster import Placement
+from raysweep.engine.ray.hosts import HostBatch, HostKeeper, HostKind, _Held
+from raysweep.engine.ray.preflight import NodeFacts
+from raysweep.planning.needs import Needs
+from raysweep.records import Decoding, ModelRef, Spec
+from raysweep.storage.files import Files
+
+BASE = ModelRef("base")
+IN_TRIAL = Placement(1, 0, 0, in_trial=True)
+KIND = HostKind(GenerateJob("", BASE, Spec("vllm"), Decoding(), ()), IN_TRIAL)
+ON_GPU = HostKind(GenerateJob("", BASE, Spec("transformers"), Decoding(), ()), Placement(1, 1, 0, in_trial=False))
+ONE_AT_ONCE = HostKind(GenerateJob("", BASE, Spec("transformers"), Decoding(), ()), IN_TRIAL)
+
+
+class Host:
+    """Stands for an actor: works on a batch until the test says how it ends."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.generate = SimpleNamespace(options=lambda name: SimpleNamespace(remote=self._work))
+        self.keeper, self.works = keeper, {}
+
+    async def _work(self, asked: HostBatch) -> bytes:
+        self.works[asked.cell] = asyncio.get_running_loop().create_future()
+        self.keeper.given.append((self, sorted(self.works)))
+        return await self.works[asked.cell]
+
+    def die(self) -> None:
+        for work in self.works.values():
+            if not work.done():
+                work.set_exception(ray.exceptions.RayActorError())
+
+
+class Keeper(HostKeeper):
+    """A keeper whose hosts are of the kind above, and up at once."""
+
+    def __init__(self, *cells: str) -> None:
+        super().__init__(dict.fromkeys(cells, "base"))
+        self.given: list[tuple[Host, list[str]]] = []  # a host and its cells, each time that it got a batch
+
+    def _read_nodes(self) -> None:
+        """Hosts in a trial hold no places."""
+
+    def _start(self, kind: HostKind, cell: str) -> None:
+        self._hosts.append(_Held(kind, cell, "base", actor=Host(self), is_up=True))
+        self._spawn(self._later())
+
+    async def _later(self) -> None:
+        self._hand_out()
+
+
+class PlacedKeeper(Keeper):
+    """A keeper whose hosts and trainings need the one accelerator that there is."""
+
+    _start = HostKeeper._start  # type: ignore[assignment]
+
+    def _read_nodes(self) -> None:
+        self._places.set_nodes({"only": NodeFacts({"CPU": 4.0, "GPU": 1.0})})
+
+    def _begin(self, held: _Held) -> None:
+        held.actor, held.is_up = Host(self), True
+        self._spawn(self._later())
+
+
+@pytest.fixture(autouse=True)
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "end_with_raylet", lambda: None)
+    monkeypatch.setattr(hosts, "waiting_gauge", lambda: SimpleNamespace(set=lambda *_: None))
+    monkeypatch.setattr(ray, "kill", lambda host: host.die())
+
+
+def batch(cell: str, folder: Path, index: int = 0, kind: HostKind = KIND, model: ModelRef = BASE) -> HostBatch:
+    return HostBatch(kind, cell, f"run of {cell}", index, model, b"", ProgressFile(Files(str(folder)), cell))
+
+
+async def settled() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def test_batches_beside_one_of_a_cell_that_ends_are_done_by_another_host(tmp_path: Path) -> None:
+    async def play() -> None:
+        keeper = Keeper("x", "y")
+        asked = {cell: asyncio.create_task(keeper.generate(batch(cell, tmp_path))) for cell in "xy"}
+        await settled()
+        first, cells = keeper.given[-1]
+        assert cells == ["x", "y"]
+        await keeper.end_cell("x")
+        await settled()
+        second, cells = keeper.given[-1]
+        assert second is not first and cells == ["y"] and asked["x"].cancelled()
+        second.works["y"].set_result(pickle.dumps("made"))
+        assert pickle.loads(await asked["y"]) == "made"
+
+    asyncio.run(play())
+
+
+def test_a_batch_that_kills_its_host_takes_no_other_one_along(tmp_path: Path) -> None:
+    async def play() -> dict[str, Any]:
+        cells = [*"abcdefg", "poison"]
+        keeper = Keeper(*cells)
+        asked = {cell: asyncio.create_task(keeper.generate(batch(cell, tmp_path))) for cell in cells}
+        await settled()
+        deaths = 0
+        while not all(task.done() for task in asked.values()):
+            for held in list(keeper._hosts):
+                if "poison" in [call.asked.cell for call in held.calls]:
+                    deaths += 1
+                    held.actor.die()
+                else:
+                    for call in list(held.calls):
+                        work = held.actor.works.get(call.asked.cell)
+                        if work and not work.done():
+                            work.set_result(pickle.dumps("made"))
+            await settled()
+            keeper._hand_out()
+        assert deaths == MAX_RESTARTS + 1
+        return {cell: pickle.loads(task.result()) for cell, task in asked.items()}
+
+    made = asyncio.run(play())
+    assert isinstance(made.pop("poison"), BatchFailure) and set(made.values()) == {"made"}
+
+
+def test_a_batch_whose_model_does_not_fit_leaves_its_host_to_the_others(tmp_path: Path) -> None:
+    async def play() -> None:
+        keeper = Keeper("x", "y")
+        asked = {cell: asyncio.create_task(keeper.generate(batch(cell, tmp_path))) for cell in "xy"}
+        await settled()
+        host, _ = keeper.given[-1]
+        unfit = pickle.dumps(BatchFailure("it doesn't fit", retry=False, trace="", is_harmless=True))
+        host.works["x"].set_result(unfit)
+        assert await asked["x"] == unfit
+        host.works["y"].set_result(pickle.dumps("made"))
+        assert pickle.loads(await asked["y"]) == "made" and len(keeper._hosts) == 1
+
+    asyncio.run(play())
+
+
+def test_a_host_is_given_batches_of_the_version_that_it_has(tmp_path: Path) -> None:
+    async def play() -> list[str]:
+        keeper = Keeper("x", "y")
+        keeper._start(ONE_AT_ONCE, "x")
+        (held,) = keeper._hosts
+        keeper._start = lambda *_: None  # type: ignore[method-assign]
+        for index, cell in enumerate("xyxyxy"):
+            asked = batch(cell, tmp_path, index, ONE_AT_ONCE, ModelRef(cell))
+            asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.exception())
+        order = []
+        for _ in range(6):
+            await settled()
+            (call,) = held.calls
+            order.append(call.asked.cell)
+            held.actor.works[call.asked.cell].set_result(pickle.dumps("made"))
+        await settled()
+        return order
+
+    assert "".join(asyncio.run(play())) == "xxxyyy"
+
+
+def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_later(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(hosts, "GAP_SECONDS", 0.2)
+
+    async def play() -> None:
+        keeper = PlacedKeeper("x", "y")
+        first = asyncio.create_task(keeper.generate(batch("x", tmp_path, 0, ON_GPU)))
+        await settled()
+        ((host, _),) = keeper.given
+        training = asyncio.create_task(keeper.take("y", Needs(1, 1), 1))
+        await settled()
+        assert training.done() and training.exception() is None, "it waits in Ray, where an autoscaler sees it"
+        host.works["x"].set_result(pickle.dumps("made"))
+        await first
+        second = asyncio.create_task(keeper.generate(batch("x", tmp_path, 1, ON_GPU)))
+        await settled()
+        assert [given for given, _ in keeper.given] == [host, host], "the training did not end it"
+        host.works["x"].set_result(pickle.dumps("made"))
+        await second
+        await asyncio.sleep(0.3)
+        keeper._give_places()
+        assert keeper._hosts == [] and keeper._places.is_placed("y")
+
+    asyncio.run(play())
+
+
+def test_the_places_of_a_keeper_that_died_are_asked_for_again(tmp_path) -> None:
+    async def play() -> None:
+        keeper = PlacedKeeper("x", "y")
+        assert await keeper.next_cell(1) == hosts.UNKNOWN
+        await keeper.restart({"x": ""}, [])
+        assert await keeper.next_cell(1) is None
+        await keeper.take("x", Needs(1, 1), 1)
+        assert keeper._places.is_placed("x")
+        await keeper.end_cell("x")
+        assert not keeper._places.is_placed("x")
+
+    asyncio.run(play())

@@ -1,0 +1,95 @@
+"""The numbers of a sweep outlive the processes that report them, in one series."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from raysweep.engine.ray import metrics
+from raysweep.records import TrainingStep
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module", autouse=True)
+def connected(shared_ray):
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    import ray
+
+    ray.init(address=shared_ray.address, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def exported() -> Iterator[Callable[[str], list[float]]]:
+    """Return the values of a metric's series of this test's sweep, as Prometheus gets them."""
+    import ray
+
+    port, sweep = ray.nodes()[0]["MetricsExportPort"], f"sweep-{time.monotonic_ns()}"
+
+    def values(name: str) -> list[float]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        total = "_total" if metrics.METRICS[name].kind == metrics.COUNTER else ""
+        ours = [line for line in lines if line.startswith(f"ray_{name}{total}{{") and f'sweep="{sweep}"' in line]
+        return [float(line.rpartition(" ")[2]) for line in ours]
+
+    with metrics.running_meter(sweep):
+        yield values
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60) -> bool:
+    until = time.monotonic() + seconds
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.2)
+    return holds()
+
+
+def test_a_counter_has_one_series_with_what_short_lived_processes_counted(exported):
+    import ray
+
+    def count() -> None:
+        with metrics.held_resources():
+            metrics.report("raysweep_programs", 2, verdict="passed")
+            metrics.report("raysweep_programs", 0, verdict="timeout")
+
+    task = ray.remote(num_cpus=0, max_calls=1)(count)  # each in a process of its own
+    ray.get([task.remote() for _ in range(3)])
+    assert eventually(lambda: exported("raysweep_programs") == [6])
+
+
+def test_a_gauge_keeps_its_value_until_it_is_unknown(exported):
+    """Ray itself drops a gauge after two of its reports, here two seconds."""
+    step = TrainingStep(1, 2, loss=0.5, learning_rate=0.1, tokens=7, new_tokens=3, memory_bytes=11, mfu=0.25)
+    metrics.report_step(step, {"model": "m", "recipe": "full"})
+    names = [name for name in metrics.METRICS if name.startswith("raysweep_training")]
+    assert eventually(lambda: all(exported(name) for name in names[1:]))
+    assert [exported(name) for name in names] == [[3], [0.5], [0.25], [11]]
+    time.sleep(3)
+    assert exported("raysweep_training_loss") == [0.5]
+    metrics.report_step(dataclasses.replace(step, loss=0.4, mfu=None), {"model": "m", "recipe": "full"})
+    assert eventually(lambda: exported("raysweep_training_loss") == [0.4])
+    assert eventually(lambda: not exported("raysweep_training_mfu"))
+
+
+def test_held_resources_are_counted_until_the_block_ends(exported):
+    import ray
+
+    def hold() -> None:
+        with metrics.held_resources():
+            time.sleep(0.5)
+
+    ray.get(ray.remote(num_cpus=0.5, num_gpus=1)(hold).remote())
+    assert eventually(lambda: bool(exported("raysweep_gpu_seconds")))
+    assert exported("raysweep_gpu_seconds") == [pytest.approx(0.5, rel=0.5)]
+    assert exported("raysweep_cpu_seconds") == [pytest.approx(0.25, rel=0.5)]
+
+
+def test_without_a_meter_nothing_is_reported_and_nothing_fails():
+    metrics.report("raysweep_programs", 1, verdict="passed")

@@ -1,0 +1,240 @@
+"""The order in which cells start and get resources, played without Ray."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Iterable
+
+import pytest
+
+from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.engine.ray.places import CellToPlace, Places, driver_labels, pools_of_groups
+from raysweep.engine.ray.preflight import NodeFacts
+from raysweep.errors import UsageError
+from raysweep.planning.needs import CellNeeds, Needs
+
+ONE = Needs(1, 1)
+
+
+def node(pool: str, gpus: int = 0, cpus: int = 16) -> NodeFacts:
+    return NodeFacts({"CPU": cpus, "GPU": gpus}, {ACCELERATOR_LABEL: pool} if pool else {})
+
+
+def cell(name: str, pool: str = "", hours: float = 1, gpus: float = 1, workers: int = 1) -> CellToPlace:
+    """A cell that trains and generates on accelerators of one type; with 0 GPUs, one in its trial's process."""
+    labels = {ACCELERATOR_LABEL: pool} if pool else {}
+    needs = Needs(1, gpus, labels=labels)
+    return CellToPlace(name, CellNeeds(needs, needs, Needs(), workers, in_trial=not gpus), {pool or "A100": hours})
+
+
+def places(nodes: Iterable[NodeFacts], *cells: CellToPlace, may_grow: bool = False) -> Places:
+    found = Places(cells, may_grow=may_grow)
+    found.set_nodes({f"{number}": each for number, each in enumerate(nodes)})
+    return found
+
+
+def started(found: Places) -> list[str]:
+    """Start cells until none should."""
+    names = []
+    while (turn := found.next_cell()) is not None:
+        names.append(turn[0])
+    return names
+
+
+def test_as_many_cells_start_as_places_are_free_and_one_more_for_each_pool():
+    cells = [cell(f"{pool}{n}", pool) for pool in ("A100", "V100") for n in range(10)]
+    found = places([node("A100", 2), node("V100", 3), node("")], *cells)
+    assert len(started(found)) == (2 + 1) + (3 + 1)
+    for name in ("A1000", "A1001"):
+        found.request(name, name, cells[9].needs.training)
+    assert len(found.grant()) == 2 and started(found) == [], "the third of the pool waits already"
+    found.request("A1002", "A1002", cells[9].needs.training)
+    assert found.grant() == ["A1002"] and not found.is_placed("A1002"), "it waits in Ray, where an autoscaler sees it"
+    found.release("A1000")
+    found.executing("A1000")
+    assert found.grant() == [] and found.is_placed("A1002")
+    assert len(started(found)) == 1, "a cell that only executes holds no place"
+
+
+def test_the_longest_comes_first_and_nobody_passes_one_that_waits():
+    cells = [cell(f"c{hours}", "A100", hours, gpus=2 if hours == 3 else 1) for hours in (1, 3, 2)]
+    found = places([node("A100", 2), node("A100", 1)], *cells)
+    assert started(found) == ["c3", "c2", "c1"]
+    found.request("c2", "c2", ONE)
+    assert found.grant() == ["c2"], "on the fullest node that has room, so that two remain together"
+    found.request("host of c1", "c1", ONE)
+    found.request("c3", "c3", Needs(1, 2))
+    assert found.grant() == ["c3", "host of c1"] and found.blocked() == {"A100": "host of c1"}
+    found.request("again", "c3", Needs(1, 2))
+    found.release("c2")
+    assert found.grant() == ["again"] and found.is_placed("host of c1") and not found.is_placed("again")
+    found.request("later", "c2", ONE)
+    found.release("host of c1")
+    assert found.grant() == [] and found.blocked() == {"A100": "again"}, "one GPU is kept for who comes next"
+
+
+def test_two_cells_share_an_accelerator_and_workers_are_placed_together_or_not_at_all():
+    found = places([node("A100", 1)], *(cell(f"{n}", "A100", gpus=0.4) for n in range(9)))
+    assert len(started(found)) == 3
+    found = places([node("A100", 1), node("A100", 1)], cell("c1", "A100", hours=2), cell("c2", "A100", workers=2))
+    assert started(found) == ["c1", "c2"]
+    found.request("first", "c1", ONE)
+    found.request("pair", "c2", ONE, number=2)
+    assert found.grant() == ["first", "pair"] and not found.is_placed("pair")
+    found.release("first")
+    assert found.grant() == [] and found.is_placed("pair")
+
+
+def test_cells_in_their_trial_hold_its_resources_to_the_end():
+    found = places([node("", cpus=2)], *(cell(f"{n}", gpus=0) for n in range(5)))
+    assert started(found) == ["0", "1", "2"], "in the grid's order where hours are equal"
+    found.end("0")
+    assert started(found) == ["3"]
+
+
+def test_nodes_come_and_go():
+    found = places([node("A100", 1)], *(cell(f"{n}", "A100") for n in range(9)))
+    assert started(found) == ["0", "1"]
+    found.set_nodes({"0": node("A100", 1), "1": node("A100", 4)})
+    assert len(started(found)) == 4
+    found.request("0", "0", ONE)
+    assert found.grant() == ["0"]
+    found.set_nodes({"2": node("A100", 1)})
+    assert found.is_placed("0"), "until its process notices"
+    found.request("1", "1", ONE)
+    assert found.grant() == ["1"] and found.is_placed("1")
+    found.release("0")
+    found.request("2", "2", ONE)
+    assert found.grant() == ["2"] and not found.is_placed("2")
+
+
+def test_a_pool_without_nodes_starts_one_cell_and_leaves_it_to_an_autoscaler():
+    found = places([node("")], *(cell(f"{n}", "H100") for n in range(3)), may_grow=True)
+    assert started(found) == ["0"]
+    found.request("0", "0", Needs(1, 1, labels={ACCELERATOR_LABEL: "H100"}))
+    assert found.grant() == ["0"] and started(found) == []
+    found.set_nodes({"new": node("H100", 2)})
+    found.grant()
+    assert found.is_placed("0") and started(found) == ["1", "2"]
+
+
+def test_cells_that_ran_before_the_keeper_died_are_not_started_again():
+    found = places([node("A100", 1)], *(cell(f"{n}", "A100") for n in range(4)))
+    found.restart({"3": "A100", "2": "A100"}, ended=["3"])
+    assert found.started == 2 and started(found) == ["0", "1"]
+
+
+def test_executing_cells_are_bounded_by_the_cpus_that_execute():
+    found = places([node("A100", 1), node("", cpus=2)], *(cell(f"{n}", "A100") for n in range(99)))
+    running = 0
+    while found.next_cell() is not None:
+        pass
+    for number in reversed(range(99)):
+        name = f"{number}"
+        if name in found._pool_of:
+            found.executing(name)
+            running += 1
+            started(found)
+    assert running <= 16 + 2 + 1 + 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_makespan_is_within_a_tenth_of_the_bound(seed):
+    rng = random.Random(seed)
+    pools = {"A100": rng.randint(2, 8), "V100": rng.randint(2, 8), "A6000": rng.randint(2, 8)}
+    hours = {
+        f"{n}": (rng.choice(list(pools)), rng.choice((0.5, 1, 1.2, 3)) * rng.uniform(0.9, 1.1)) for n in range(198)
+    }
+    cells = [cell(name, pool, length) for name, (pool, length) in hours.items()]
+    found = places([*(node(pool, number) for pool, number in pools.items()), node("", cpus=64)], *cells)
+    lengths = {pool: [length for where, length in hours.values() if where == pool] for pool in pools}
+    bound = max(max(sum(all_of) / pools[pool], max(all_of)) for pool, all_of in lengths.items())
+    assert played(found, {name: length for name, (_, length) in hours.items()}) <= 1.1 * bound
+
+
+def played(found: Places, hours: dict[str, float]) -> float:
+    """Let cells train for their hours on one accelerator each; return the time at which the last one ends."""
+    now, running, by_name, began = 0.0, [], dict(found._cells), set()
+    while True:
+        for name in started(found):
+            found.request(name, name, by_name[name].needs.training)
+        found.grant()
+        for name in [name for name, place in found._places.items() if place.nodes and name not in began]:
+            began.add(name)
+            heapq.heappush(running, (now + hours[name], name))
+        if found.next_cell() is None and not running:
+            return now
+        now, name = heapq.heappop(running)
+        found.end(name)
+
+
+def test_a_group_runs_in_one_pool_the_one_where_work_ends_first():
+    nodes = {"0": node("A100", 4), "1": node("A6000", 2), "2": node("")}
+    either = "in(A100,A6000)"
+    cells = [grouped("large", either, 10.0), grouped("small", either, 3.0), grouped("other", "A6000", 1.0)]
+    cells += [grouped("large", either, 10.0, number=1), grouped("bound", either, 1.0)]
+    chosen = pools_of_groups(cells, nodes, {"bound": "A6000"})
+    assert chosen == {"large": "A100", "small": "A6000", "other": "A6000", "bound": "A6000"}
+    found = Places(cells, chosen)
+    found.set_nodes(nodes)
+    turns = {}
+    while (turn := found.next_cell()) is not None:
+        turns[turn[0]] = turn[1]
+    assert turns.keys() == {cell.id for cell in cells}
+    assert all(pool == chosen[name.partition("-")[0]] for name, pool in turns.items())
+
+
+def test_a_group_whose_accelerator_is_to_come_waits_for_it():
+    cells = [grouped("g", "in(H100-80G,A10G)", 1.0), grouped("unlabelled", "", 1.0)]
+    nodes = {"0": node("A100", 1)}
+    chosen = pools_of_groups(cells, nodes, may_grow=True)
+    assert chosen == {"g": "A10G", "unlabelled": "A100"}, "a label is taken as it is written"
+    with pytest.raises(UsageError, match=r"group 'g' run on one type .* no type can hold them all .*there is: A100"):
+        pools_of_groups(cells, nodes)
+
+
+def test_a_group_that_is_bound_to_what_it_may_not_use_is_refused():
+    nodes = {"0": node("A100", 1), "1": node("A6000", 1)}
+    cells = [grouped("g", "A6000", 1.0)]
+    with pytest.raises(UsageError, match=r"group 'g' were begun on A100, which can't hold them all now .*A100, A6000"):
+        pools_of_groups(cells, nodes, {"g": "A100"})
+    assert pools_of_groups(cells, nodes, {"g": "A6000"}) == {"g": "A6000"}
+
+
+def test_the_largest_live_pool_is_taken_where_no_hours_are_known():
+    cells = [CellToPlace("c", grouped("g", "", 0.0).needs, {}, "g")]
+    assert pools_of_groups(cells, {"0": node("A100", 1), "1": node("V100", 8)}) == {"g": "V100"}
+
+
+def test_a_cell_that_fits_into_no_pool_is_left_to_ray():
+    found = places([node("A100", 1)], cell("large", "A100", gpus=4), cell("small", "A100"))
+    assert set(started(found)) == {"large", "small"}
+    found.request("large", "large", Needs(1, 4))
+    assert found.grant() == ["large"] and not found.is_placed("large")
+
+
+def test_every_stage_must_fit_into_the_pool():
+    both = CellNeeds(Needs(1, 1), Needs(1, 4), Needs(), 1, False)
+    cells = [CellToPlace("c", both, {}, "g")]
+    assert pools_of_groups(cells, {"0": node("A100", 2), "1": node("V100", 4)}) == {"g": "V100"}
+
+
+def test_a_share_lies_on_one_accelerator():
+    found = places([node("A100", 8, cpus=64)], *(cell(f"{n}", "A100", gpus=0.35) for n in range(40)))
+    for name in started(found):
+        found.request(name, name, Needs(1, 0.35, labels={ACCELERATOR_LABEL: "A100"}))
+    found.grant()
+    assert sum(found.is_placed(f"{n}") for n in range(40)) == 16
+
+
+def test_drivers_stay_away_from_accelerators_only_where_other_nodes_have_cpus():
+    assert driver_labels([node("A100", 1), node("")]) == {ACCELERATOR_LABEL: "!in(A100)"}
+    assert driver_labels([node("A100", 1), node("", cpus=0)]) == {}
+    assert driver_labels([node("")]) == {}
+
+
+def grouped(group: str, label: str, hours: float, number: int = 0) -> CellToPlace:
+    needs = Needs(1, 1, labels={ACCELERATOR_LABEL: label} if label else {})
+    each = {"A100": hours, "A6000": 2 * hours, "H100": hours}
+    return CellToPlace(f"{group}-{number}", CellNeeds(needs, needs, Needs(), 1, False), each, group)

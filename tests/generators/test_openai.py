@@ -1,0 +1,256 @@
+"""The generator `openai`, against a server here that limits, fails, hangs and cuts answers short."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from raysweep.config.loading import load_config
+from raysweep.errors import HopelessError, RaysweepError, UsageError
+from raysweep.generators import openai as module
+from raysweep.generators.base import GENERATORS, Generator, named_generator
+from raysweep.records import Decoding, GenerationRequest, Spec
+from raysweep.sweep.run import run_sweep
+from raysweep.sweep.tasks import RunOptions
+from tests.paths import NANO
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="needs the package openai")
+
+Answer = tuple[int, dict[str, str], dict[str, Any]]
+
+
+@dataclass
+class Server:
+    """Answers each request by `answer`, in turns of `troubles` first; keeps what it was sent."""
+
+    answer: Callable[[str, dict[str, Any]], dict[str, Any]]
+    troubles: list[str] = field(default_factory=list)
+    seen: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
+    url: str = ""
+    at_once: int = 0
+    most_at_once: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def text_answer(text: str, reason: str = "stop", **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "text": text, "finish_reason": reason, "logprobs": None, **more}
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    return {"id": "1", "object": "text_completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+
+
+def chat_answer(text: str) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    return {**text_answer(""), "object": "chat.completion", "choices": [choice]}
+
+
+def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with server.lock:
+                server.seen.append((self.path, body, self.headers["Authorization"]))
+                trouble = server.troubles.pop(0) if server.troubles else ""
+            with contextlib.suppress(OSError):  # the client may have gone
+                self.respond(trouble, body)
+
+        def respond(self, trouble: str, body: dict[str, Any]) -> None:
+            kind, _, value = trouble.partition(" ")
+            if kind == "status":
+                code, _, wait = value.partition(" ")
+                return self.send(
+                    int(code), {"error": {"message": f"trouble {code}"}}, {"Retry-After": wait} if wait else {}
+                )
+            if kind == "hang":
+                with server.lock:
+                    server.at_once += 1
+                    server.most_at_once = max(server.most_at_once, server.at_once)
+                time.sleep(float(value))
+                with server.lock:  # before the answer is sent, after which the client may ask again
+                    server.at_once -= 1
+            content = json.dumps(server.answer(self.path, body)).encode()
+            if kind == "cut":
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2])
+                return None
+            return self.send(200, {"choices": []} if kind == "empty" else json.loads(content), {})
+
+        def send(self, status: int, content: dict[str, Any], headers: dict[str, str]) -> None:
+            data = json.dumps(content).encode()
+            self.send_response(status)
+            for name, value in {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(data)),
+                **headers,
+            }.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    return Handler
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server(lambda path, body: text_answer(f" {body['prompt']}!"))
+    http = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(made))
+    made.url = f"http://127.0.0.1:{http.server_port}/v1"
+    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    http.shutdown()
+    http.server_close()
+
+
+@pytest.fixture
+def pauses(monkeypatch) -> list[float]:
+    made: list[float] = []
+    monkeypatch.setattr(module.OpenAI, "_sleep", lambda self, seconds: made.append(seconds))
+    return made
+
+
+def make(server: Server, decoding: Decoding = Decoding(20, 0.5), **args: Any) -> Generator:
+    return GENERATORS.create(Spec("openai", {"served": "m", "url": server.url, **args}), model=None, decoding=decoding)
+
+
+def request(number: int = 0, **more: Any) -> GenerationRequest:
+    return GenerationRequest(f"{number}", f"t{number}", f"prompt {number}", **more)
+
+
+def test_each_request_gets_its_own_answer_with_its_tokens(server):
+    completions = make(server).generate([request(n) for n in range(20)])
+    assert [completion.text for completion in completions] == [f" prompt {n}!" for n in range(20)]
+    assert {(c.stop, c.tokens, c.prompt_tokens) for c in completions} == {("eos", 3, 7)}
+    assert {path for path, _, _ in server.seen} == {"/v1/completions"}
+
+
+def test_what_is_sent_is_the_decoding_with_a_seed_for_each_sample(server):
+    stop = ("\ndef", "\n#", "\nif", "\nclass", "\nprint")
+    make(server).generate([request(0, stop=stop), request(0, sample=1), request(1)])
+    bodies = sorted((body for _, body, _ in server.seen), key=lambda body: (body["prompt"], body["seed"]))
+    assert {(body["model"], body["max_tokens"], body["temperature"], body["top_p"]) for body in bodies} == {
+        ("m", 20, 0.5, 0.95)
+    }
+    assert len({body["seed"] for body in bodies}) == 3
+    assert sorted(len(body.get("stop", ())) for body in bodies) == [0, 0, 4]
+    server.seen.clear()
+    make(server, Decoding(20), extra={"seed": None, "top_k": 5}).generate([request(0)])
+    ((_, body, _),) = server.seen
+    assert body == {"model": "m", "max_tokens": 20, "temperature": 0.0, "top_k": 5, "prompt": "prompt 0"}
+
+
+def test_no_more_requests_run_at_a_time_than_allowed(server):
+    server.troubles = ["hang 0.1"] * 12
+    make(server, concurrency=3).generate([request(n) for n in range(12)])
+    assert server.most_at_once == 3
+
+
+def test_a_limit_is_heeded_for_as_long_as_the_server_asks(server, pauses):
+    server.troubles = ["status 429 17", "status 503", "status 429 900"]
+    assert make(server, concurrency=1).generate([request(3)])[0].text == " prompt 3!"
+    assert pauses == [17, 2, 900]
+
+
+@pytest.mark.parametrize("trouble", ["status 500", "cut", "empty", "hang 1"])
+def test_what_fails_on_the_way_is_tried_again_and_told_when_it_goes_on(server, pauses, trouble):
+    server.troubles = [trouble]
+    assert make(server, timeout=0.4).generate([request()])[0].text == " prompt 0!"
+    assert pauses == [1]
+    server.troubles = [trouble] * 9
+    with pytest.raises(RaysweepError, match=r"did not answer in 3 tries; the last one: \w") as error:
+        make(server, timeout=0.4, retries=2).generate([request()])
+    assert error.value.retry
+
+
+@pytest.mark.parametrize(
+    ("status", "way"), [(401, "environment variable MY_KEY"), (404, "does it serve the model 'm'")]
+)
+def test_what_another_try_would_not_help_is_told_at_once_without_the_key(server, pauses, monkeypatch, status, way):
+    monkeypatch.setenv("MY_KEY", "sk-secret")
+    server.troubles = [f"status {status}"]
+    with pytest.raises(HopelessError, match=f"refuses the request with status {status}: .*trouble.*{way}") as error:
+        make(server, key_variable="MY_KEY").generate([request()])
+    assert "secret" not in str(error.value) and not pauses
+    assert server.seen[0][2] == "Bearer sk-secret"
+
+
+def test_an_answer_that_was_cut_short_says_why(server):
+    server.answer = lambda path, body: text_answer("    return 1", "length")
+    assert make(server).generate([request()])[0].stop == "length"
+    server.answer = lambda path, body: text_answer("    return 1", "content_filter")
+    assert make(server).generate([request()])[0].stop == "content_filter"
+    server.answer = lambda path, body: text_answer("    return 1", "stop", stop_reason="\ndef")
+    assert make(server).generate([request(stop=("\ndef",))])[0].stop == "\ndef"
+    server.answer = lambda path, body: text_answer("    return 1\ndef other", "length")
+    completion = make(server).generate([request(stop=("\ndef",))])[0]
+    assert (completion.text, completion.stop) == ("    return 1", "\ndef")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("Sure:\n```python\ndef f(x):\n    return x\n```\nThat is it.", "\ndef f(x):\n    return x\n"),
+        ("```\n    return x\n```", "    return x"),
+        ("    return x\n\nprint(f(1))", "    return x\n"),
+        ("```python\nimport math\n\ndef f(x):\n    return x", "\nimport math\n\ndef f(x):\n    return x\n"),
+    ],
+)
+def test_a_chats_answer_is_its_code(server, answer, expected):
+    server.answer = lambda path, body: chat_answer(answer)
+    completion = make(server, api="chat").generate([request(stop=("\nprint", "\ndef"))])[0]
+    assert completion.text == expected
+    path, body, _ = server.seen[0]
+    assert path == "/v1/chat/completions" and body["messages"] == [{"role": "user", "content": "prompt 0"}]
+
+
+def test_a_text_in_a_models_place_names_what_is_served(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://here:1/v1")
+    assert named_generator("openai:org/some") == Spec("openai", {"served": "org/some", "url": "http://here:1/v1"})
+    assert named_generator("org/some") is None and named_generator("fake") == Spec("fake")
+    with pytest.raises(UsageError, match="generator fake takes nothing after its name; 'x' is too much"):
+        named_generator("fake:x")
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ({"api": "chats"}, "api is 'chats'; it is completions or chat"),
+        ({"url": "localhost:8000"}, "is no http address"),
+        ({"concurrency": 0}, "concurrency and timeout are above 0"),
+        ({"api_key": "sk-1"}, "has no argument 'api_key'"),
+    ],
+)
+def test_unusable_arguments_are_told(args, expected):
+    with pytest.raises(UsageError, match=expected):
+        GENERATORS.create(Spec("openai", {"served": "m", **args}), model=None, decoding=Decoding())
+
+
+@pytest.mark.slow
+def test_a_served_model_is_judged_and_the_report_tells_its_tokens(server, tmp_path):
+    server.troubles = ["status 503", "status 429 0"]
+    model = {"name": "served", "generator": {"name": "openai", "served": "m", "url": server.url}}
+    config = load_config(NANO, [f"models=[{json.dumps(model)}]", "evaluation.perturbations=[clean]"])
+    result = run_sweep(config, RunOptions(str(tmp_path / "store"), "local"))
+    assert not result.errors and {score.model for score in result.scores} == {"served"}
+    assert len(server.seen) == 8
+    page = (tmp_path / "store" / "sweeps" / "nano" / "report.html").read_text()
+    page = page.replace("\N{NO-BREAK SPACE}", " ")
+    assert "6 completions asked for: 6 generated, 0 found in the store" in page
+    assert "18 tokens written, 42 tokens of prompts counted by the server" in page
+    other = load_config(NANO, [f"models=[{json.dumps(model)}]", "evaluation.limit=3", "name=other"])
+    run_sweep(other, RunOptions(str(tmp_path / "store"), "local"))
+    assert len(server.seen) <= 8 + 3, "clean prompts that were answered are not asked for again"

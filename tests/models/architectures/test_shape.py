@@ -1,0 +1,88 @@
+"""The numbers of models, against published totals and against networks that transformers builds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from raysweep.models.architectures.known import known_names, known_shape, shape_at, shape_from_scratch
+from raysweep.models.architectures.shape import LAYOUTS, shape_of
+from raysweep.models.families.base import FAMILIES
+from raysweep.records import ModelRef, Spec
+
+PUBLISHED = {
+    "bigcode/starcoderbase-1b": 1.137e9,
+    "bigcode/starcoderbase-3b": 3.043e9,
+    "Salesforce/codegen-2B-multi": 2.779e9,
+    "codellama/CodeLlama-7b-hf": 6.738e9,
+    "codellama/CodeLlama-13b-hf": 13.016e9,
+    "deepseek-ai/deepseek-coder-1.3b-base": 1.346e9,
+    "deepseek-ai/deepseek-coder-6.7b-base": 6.740e9,
+    "Qwen/Qwen2.5-Coder-0.5B": 0.494e9,
+    "Qwen/Qwen2.5-Coder-1.5B": 1.544e9,
+    "Qwen/Qwen2.5-Coder-7B": 7.616e9,
+    "bigcode/starcoder2-3b": 3.030e9,
+}
+"""Totals that the hub shows for the models' files (StarCoderBase-3B: its paper says 3 B)."""
+
+
+def test_every_shipped_config_has_a_published_total():
+    assert known_names() == sorted(PUBLISHED)
+
+
+@pytest.mark.parametrize("hub_id", PUBLISHED)
+def test_the_weights_of_a_published_model(hub_id):
+    assert known_shape(hub_id).weights == pytest.approx(PUBLISHED[hub_id], rel=1e-3)
+
+
+@pytest.mark.parametrize("model_type", LAYOUTS)
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_count_equals_the_networks(model_type, tied):
+    fields = {
+        "codegen": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 80, "n_positions": 64, "rotary_dim": 4},
+        "gpt_bigcode": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 80, "n_positions": 64, "multi_query": True},
+    }.get(
+        model_type,
+        {
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "intermediate_size": 80,
+            "max_position_embeddings": 64,
+        },
+    )
+    config = AutoConfig.for_model(model_type, vocab_size=320, tie_word_embeddings=tied, **fields)
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(config)
+    assert shape_of(config.to_dict()).weights == network.num_parameters()
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt_bigcode", "codegen"])
+def test_a_model_from_scratch_has_its_familys_tiny_config(family):
+    config = FAMILIES.create(Spec(family)).tiny_config(512, 0)
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(config)
+    assert shape_from_scratch(family, 512, {}).weights == network.num_parameters()
+
+
+def test_a_network_of_an_unknown_type_is_built_to_be_counted(tmp_path):
+    config = AutoConfig.for_model(
+        "gpt_neox",
+        vocab_size=320,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=80,
+        max_position_embeddings=64,
+    )
+    config.save_pretrained(tmp_path)
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(config)
+    assert shape_at(ModelRef(str(tmp_path))).weights == network.num_parameters()
+
+
+def test_a_config_without_numbers_has_no_shape():
+    assert shape_of({"model_type": "llama"}) is None
+    assert known_shape("nobody/nothing") is None

@@ -1,0 +1,24 @@
+"""How long tests wait before they take a process for one that hangs.
+
+The machine that runs the tests may be shared: the same sweep has taken 90 s on an idle one and 670 s on a busy one.
+So the limits are far above what anything needs, or follow from what the machine does now.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+PATIENCE = 1500.0
+"""Seconds after which a command that normally takes one or two minutes is taken for one that hangs."""
+
+
+def stall_seconds() -> int:
+    """For `recovery.stall_seconds`: fifteen times what a process needs now to import what a training worker imports.
+
+    A limit below what parts need to start ends them again and again; one far above it makes the test wait for nothing.
+    """
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import ray.train, torch, transformers"], check=True)
+    return max(45, round(15 * (time.monotonic() - started)))

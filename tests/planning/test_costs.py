@@ -1,0 +1,143 @@
+"""What cells take: the arithmetic of hours, disk and memory, and measured trainings in their place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModelForCausalLM
+
+from raysweep.accelerators import ACCELERATORS, data_sheet_of
+from raysweep.config.loading import config_from
+from raysweep.models.architectures.known import known_shape
+from raysweep.planning.costs import (
+    BANDWIDTH_SHARE,
+    ESTIMATED,
+    FLOPS_SHARE,
+    MEASURED,
+    generation_seconds,
+    plan_costs,
+    steps_of,
+    training_flops,
+)
+from raysweep.planning.planner import build_plan
+from raysweep.planning.rates import rate_of
+from raysweep.planning.sizes import ASSUMED_PROMPT_TOKENS
+from raysweep.storage.store import Store
+from raysweep.trainers.base import Recipe
+from raysweep.trainers.memory import trained_weights
+from tests.models.tiny import make_tiny
+
+CODELLAMA = known_shape("codellama/CodeLlama-7b-hf")
+ROWS = 64
+
+
+def small(folder: Path, **more: Any) -> Any:
+    """Return the plan of a tiny model, fully tuned on three training sets."""
+    if not (folder / "mine").exists():
+        make_tiny("llama", folder / "mine")
+    value = {
+        "name": "small",
+        "models": [{"name": "mine", "path": str(folder / "mine"), "recipes": ["full"]}],
+        "recipes": {"full": {"batch_size": 8, "epochs": 2, "max_tokens": 384}},
+        "training": {
+            "source": {"name": "minicode", "rows": ROWS},
+            "sets": ["clean", "C1", {"name": "half", "perturbation": "C1", "size": 0.5}],
+        },
+        "evaluation": {"problems": [{"name": "minicode", "count": 5}], "samples": 3, "max_new_tokens": 10},
+        **more,
+    }
+    return build_plan(config_from(value, "test"))
+
+
+def commit_training(plan: Any, store: Store, at: int, **counts: Any) -> None:
+    """Store an empty model for a cell, with the counts of its training."""
+    with store.writing(plan.cells[at].model) as draft:
+        (draft.folder / "model.safetensors").write_bytes(b"")
+        draft.counts = counts
+
+
+def test_a_full_training_takes_six_flops_a_weight_and_token_and_an_adapters_base_four():
+    assert CODELLAMA is not None
+    attention = 12 * 32 * 4096 * 512
+    assert training_flops(CODELLAMA, Recipe(), 1000, 512) == (6 * CODELLAMA.weights + attention) * 1000
+    lora = Recipe(trainer="lora")
+    adapter = 32 * 16 * (4 * (4096 + 4096) + 3 * (4096 + 11008))
+    assert trained_weights(CODELLAMA, lora) == adapter == 39_976_960  # what PEFT prints for these targets and rank 16
+    assert training_flops(CODELLAMA, lora, 1, 512) == 4 * CODELLAMA.weights + 6 * adapter + attention
+    again = training_flops(CODELLAMA, Recipe(gradient_checkpointing=True), 1000, 512)
+    assert again == pytest.approx(4 / 3 * training_flops(CODELLAMA, Recipe(), 1000, 512))
+
+
+def test_one_prompt_is_bound_by_reading_weights_and_many_by_flops():
+    assert CODELLAMA is not None
+    sheet = ACCELERATORS["A100"]
+    one = generation_seconds(CODELLAMA, 2, 1, 64, 100, sheet)
+    assert one == pytest.approx(100 * CODELLAMA.weights * 2 / (sheet.bandwidth * BANDWIDTH_SHARE), rel=0.1)
+    rows = 4096
+    flops = 2 * CODELLAMA.weights * rows * (1 + ASSUMED_PROMPT_TOKENS)
+    short = generation_seconds(CODELLAMA, 2, rows, rows, 1, sheet)
+    assert short == pytest.approx(flops / (sheet.half_flops * FLOPS_SHARE))
+
+
+def test_names_of_devices_and_labels_lead_to_their_data_sheets():
+    found = {
+        name: data_sheet_of(device)[0]
+        for name, device in {
+            "H100": "NVIDIA H100 80GB HBM3",
+            "A100": "NVIDIA A100-SXM4-80GB",
+            "V100": "Tesla V100-SXM2-32GB",
+            "A6000": "NVIDIA RTX A6000",
+            "RTX 4090": "NVIDIA GeForce RTX 4090",
+        }.items()
+    }
+    assert all(name == value for name, value in found.items())
+    assert data_sheet_of("NVIDIA L4") is None
+
+
+def test_steps_follow_the_rows_of_a_set_or_are_given():
+    assert steps_of(30_087, Recipe(epochs=2)) == 30_087 // 16 * 2
+    assert steps_of(30_087, Recipe(steps=7)) == 7
+
+
+def test_every_cell_has_memory_disk_and_hours_of_every_accelerator(tmp_path):
+    plan = small(tmp_path)
+    costs = plan_costs(plan, Store(tmp_path / "store"))
+    base, clean, _, half = (costs.cells[cell.cell.id] for cell in plan.cells)
+    assert base.peak_memory_bytes is None and base.generation_memory_bytes
+    assert base.disk_bytes == round(5 * 3 * 10 * 1.5)
+    assert clean.basis == ESTIMATED and set(clean.hours) == set(ACCELERATORS) and clean.peak_memory_bytes
+    weights = 4 * AutoModelForCausalLM.from_pretrained(tmp_path / "mine").num_parameters()
+    assert clean.disk_bytes - base.disk_bytes == weights and clean.checkpoint_bytes == 6 * weights
+    assert half.training_tokens == pytest.approx(clean.training_tokens / 2, rel=0.01)
+    assert "64 of about" in costs.assumptions[1]
+
+
+def test_a_trainer_whose_needs_are_not_predicted_is_named(tmp_path):
+    plan = small(tmp_path, recipes={"full": {"trainer": "ia3", "batch_size": 8, "max_tokens": 384}})
+    costs = plan_costs(plan, Store(tmp_path / "store"))
+    assert costs.cells[plan.cells[1].cell.id].peak_memory_bytes is None
+    assert costs.assumptions[-1] == "memory, disk and hours of training are not known for: full (ia3)"
+
+
+def test_a_finished_training_replaces_the_estimates_of_its_base_and_recipe(tmp_path):
+    plan, store = small(tmp_path), Store(tmp_path / "store")
+    counts = {"steps": 16, "tokens": 12_800, "resumed_from": 0, "seconds": 32.0, "cpu_seconds": 40.0, "device": "cpu"}
+    commit_training(plan, store, 1, **counts)
+    costs = plan_costs(plan, store).cells
+    c1, half = costs[plan.cells[2].cell.id], costs[plan.cells[3].cell.id]
+    assert (c1.basis, c1.training_tokens, c1.cpu_seconds) == (MEASURED, 12_800, 40.0)
+    assert c1.hours["cpu"] == 32 / 3600 and set(c1.hours) == {"cpu", *ACCELERATORS}
+    assert (half.cpu_seconds, half.training_tokens) == (20.0, 6_400)
+
+
+def test_a_rate_counts_the_steps_that_its_seconds_cover_on_one_device():
+    whole = {"steps": 10, "tokens": 1000, "resumed_from": 0, "seconds": 10.0, "cpu_seconds": 20.0, "device": "cpu"}
+    resumed = {**whole, "resumed_from": 5, "seconds": 5.0, "cpu_seconds": 10.0}
+    other = {**whole, "device": "NVIDIA H100", "seconds": 1.0}
+    rate = rate_of([other, whole, resumed])
+    assert rate is not None and (rate.device, rate.trainings) == ("cpu", 2)
+    assert (rate.tokens_per_step, rate.seconds_per_step, rate.cpu_seconds_per_step) == (100.0, 1.0, 2.0)
+    assert rate.tokens_per_second == 100.0
+    assert rate_of([{"steps": 10, "tokens": 1000}]) is None, "older manifests have no seconds"

@@ -1,0 +1,41 @@
+"""What recipes name exists in the models that they train, also in those that a sweep is going to pre-train."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.config.loading import load_config
+from raysweep.errors import UsageError
+from raysweep.planning.models import require_recipes_fit
+from raysweep.planning.planner import build_plan
+from tests.paths import NANO
+
+WRONG = [
+    ("trainer: lora, lora: {targets: [q_prj]}", "q_prj"),
+    ("trainer: lora, lora: {modules_to_save: [embed_token]}", "no module 'embed_token'"),
+    ("trainer: ia3, ia3: {targets: [k_proj], feedforward: [down_proj]}", "`ia3.feedforward` names 'down_proj'"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), WRONG)
+def test_modules_that_a_model_to_be_pre_trained_lacks_are_told_before_work(settings, message):
+    recipe = f"recipes.other={{{settings}, epochs: 1, max_tokens: 256}}"
+    plan = build_plan(load_config(NANO, [recipe, "models.0.recipes=[other]"]))
+    with pytest.raises(UsageError, match=f"recipes.other doesn't fit model llama: .*{message}"):
+        require_recipes_fit(plan.cells)
+
+
+def test_modules_that_it_has_are_taken():
+    recipe = (
+        "recipes.other={trainer: lora, lora: {targets: [q_proj], modules_to_save: [embed_tokens]}, max_tokens: 256}"
+    )
+    require_recipes_fit(build_plan(load_config(NANO, [recipe, "models.0.recipes=[other]"])).cells)
+
+
+def test_packed_rows_are_refused_before_work_where_a_model_would_mix_them():
+    packed, codegen = "recipes.tiny.batching=packed", "models.0.pretrain.family=codegen"
+    size = "models.0.pretrain.size={n_embd: 16, n_head: 2, n_layer: 1, n_inner: 32, rotary_dim: 4}"
+    require_recipes_fit(build_plan(load_config(NANO, [packed])).cells)
+    require_recipes_fit(build_plan(load_config(NANO, [codegen, size])).cells)
+    with pytest.raises(UsageError, match="doesn't go with model llama: a codegen model mixes packed rows"):
+        require_recipes_fit(build_plan(load_config(NANO, [packed, codegen, size])).cells)

@@ -1,0 +1,99 @@
+"""What the processes of each stage ask for: by the config's levels, or by what is predicted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from raysweep.config.document import Document
+from raysweep.config.loading import validate
+from raysweep.errors import UsageError
+from raysweep.models.architectures.known import known_shape
+from raysweep.planning.needs import CellNeeds, NeedsPlanner, predicted_training
+from raysweep.planning.planner import build_plan
+from raysweep.trainers.base import Recipe
+
+GIB = 2**30
+SMALL, LARGE = "bigcode/starcoderbase-1b", "codellama/CodeLlama-7b-hf"
+
+
+def needs(recipe: str = "lora", model: str = "small", **resources: Any) -> CellNeeds:
+    """Return what a cell of a model of 1B or 7B parameters asks for. Their weights aren't here; their shapes are."""
+    of_small = {"resources": resources.pop("of_model", {}), "accelerator": resources.pop("accelerator", None)}
+    value = {
+        "name": "two",
+        "models": [
+            {"name": "small", "path": SMALL, "recipes": ["full", "lora"], **of_small},
+            {"name": "large", "path": LARGE, "dtype": "bfloat16", "recipes": ["lora"]},
+        ],
+        "recipes": {
+            "full": {"workers": 2, "parallel": "ddp"},
+            "lora": {"trainer": "lora", "precision": "bf16", "resources": resources.pop("of_recipe", {})},
+        },
+        "training": {"source": {"name": "minicode", "rows": 32}, "sets": ["clean"]},
+        "evaluation": {"problems": ["humaneval"]},
+        "resources": resources,
+    }
+    config = validate(Document("test", value, {}, {}), missing=[])
+    plan = build_plan(config, tolerant=True)
+    (cell,) = [cell for cell in plan.cells if (cell.base.name, cell.cell.recipe) == (model, recipe)]
+    return NeedsPlanner(config).of_cell(cell)
+
+
+def test_the_more_special_level_overrides_value_by_value():
+    found = needs(
+        cpus=2,
+        gpus=1,
+        memory_gib=4,
+        labels={"zone": "a"},
+        generation={"gpus": 0.5},
+        execution={"cpus": 3},
+        of_model={"generation": {"cpus": 5}, "training": {"cpus": 7, "gpus": 2}},
+        of_recipe={"training": {"cpus": 9}},
+    )
+    assert (found.training.cpus, found.training.gpus, found.training.memory_bytes) == (9, 2, 4 * GIB)
+    assert (found.generation.cpus, found.generation.gpus, found.generation.labels) == (5, 0.5, {"zone": "a"})
+    assert found.execution.amounts == {"CPU": 3} and found.execution.labels == {}, "programs need no accelerator"
+
+
+def test_one_worker_without_an_accelerator_trains_in_the_trial():
+    assert needs().in_trial
+    assert not needs("full").in_trial and needs("full").workers == 2
+    assert not needs(gpus=1).in_trial and needs(gpus=1, processes="trial").in_trial
+    assert not needs(processes="workers").in_trial
+    assert not needs(of_recipe={"training": {"gpus": 1}}).in_trial
+
+
+def test_two_small_adapters_share_a_large_accelerator_and_a_large_model_has_one_alone():
+    asked = {"gpus": "auto", "labels": {"ray.io/accelerator-type": "A100"}}
+    assert 0 < needs(**asked).training.gpus <= 0.5
+    assert needs(model="large", **asked).training.gpus > needs(**asked).training.gpus
+    asked["labels"] = {"ray.io/accelerator-type": "in(A100,V100)"}
+    assert needs(model="large", **asked).training.gpus == 1, "the smallest that may be taken decides"
+    assert needs(gpus="auto").training.gpus == 1, "an accelerator that isn't known"
+
+
+def test_a_models_accelerator_is_a_label_and_asks_for_the_predicted_share():
+    found = needs(accelerator=["A100", "A6000"], labels={"zone": "a"})
+    assert (
+        found.training.labels == {"zone": "a", "ray.io/accelerator-type": "in(A100,A6000)"} == found.generation.labels
+    )
+    assert 0 < found.training.gpus <= 1 and found.execution.labels == {}
+    assert needs(accelerator="A100", gpus=0.25).training.gpus == 0.25
+
+
+def test_memory_is_what_is_predicted_unless_it_is_given():
+    shape = known_shape(SMALL)
+    assert shape is not None
+    predicted, found = predicted_training(shape, Recipe("lora", precision="bf16"), on_gpu=False), needs().training
+    assert found.is_predicted and found.memory_bytes == predicted
+    on_gpu = needs(gpus=1).training
+    assert on_gpu.memory_bytes == 4 * shape.weights, "the weights pass through it"
+    assert needs(memory_gib=0).training.memory_bytes == 0
+    assert needs(memory_gib=3, generation={"memory_gib": "auto"}).generation.is_predicted
+
+
+def test_programs_get_no_accelerator():
+    with pytest.raises(UsageError, match="programs run on CPUs; leave `gpus` out"):
+        needs(execution={"gpus": 1})

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from raysweep.sweep.report_notes import generation_lines
+
+COUNTS = {"rows": 40, "distinct": 30, "reused": 0, "tokens": 900, "prompt_tokens": 0, "prompts_too_long": 0}
+
+
+def test_the_line_on_completions_tells_what_was_asked_distinct_reused_and_too_long():
+    assert generation_lines([COUNTS, COUNTS]) == [
+        (
+            "generation",
+            "80 completions asked for: 60 generated, 0 found in the store, 20 equal to another one of their run; "
+            "1,800 tokens written, by all runs that made them",
+        )
+    ]
+    ((_, text),) = generation_lines([COUNTS | {"reused": 12, "prompt_tokens": 70, "prompts_too_long": 1}])
+    assert text == (
+        "40 completions asked for: 18 generated, 12 found in the store, 10 equal to another one of their run; 900 "
+        "tokens written, 70 tokens of prompts counted by the server, by all runs that made them; 1 prompt longer than "
+        "the model's positions, so their completions are empty"
+    )
+
+
+def test_completions_of_an_older_version_have_no_line():
+    assert generation_lines([{"rows": 3}]) == []

@@ -1,0 +1,91 @@
+"""Predicted peaks of memory against the bytes of live tensors, which torch's profiler counts."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.utils.checkpoint
+from transformers import AutoModelForCausalLM
+
+from raysweep.models.architectures.shape import Shape, shape_of
+from raysweep.models.families.base import FAMILIES
+from raysweep.records import ModelRef, Spec
+from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
+from raysweep.trainers.encoding import EncodedSet
+from raysweep.trainers.loop import TrainingLoop, seeded_torch
+from raysweep.trainers.lora import Lora
+from raysweep.trainers.memory import largest_batch, training_memory
+from tests.trainers.conftest import FolderServices
+
+ROWS, TOKENS = 8, 96
+PROMPT = 32
+SIZES: dict[str, dict[str, Any]] = {
+    "llama": {"num_hidden_layers": 3},
+    "gpt_bigcode": {"n_layer": 3},
+}
+CASES = [
+    ("llama", {"micro_batch_size": 8}),
+    ("llama", {"micro_batch_size": 2, "gradient_checkpointing": True}),
+    ("llama", {"micro_batch_size": 4, "precision": "bf16"}),
+    ("llama", {"micro_batch_size": 8, "trainer": "lora"}),
+    ("llama", {"micro_batch_size": 4, "trainer": "lora", "precision": "bf16"}),
+    ("gpt_bigcode", {"micro_batch_size": 4}),
+    ("gpt_bigcode", {"micro_batch_size": 8, "precision": "bf16", "gradient_checkpointing": True}),
+    ("gpt_bigcode", {"micro_batch_size": 2, "precision": "bf16"}),
+    ("gpt_bigcode", {"micro_batch_size": 8, "trainer": "lora"}),
+    ("gpt_bigcode", {"micro_batch_size": 8, "trainer": "lora", "precision": "bf16", "lora": {"dropout": 0.0}}),
+]
+
+
+def build(family: str, recipe: Recipe) -> tuple[Shape, Any, TrainJob]:
+    """Return a tiny model as a trainer gets it: an adapter's base in the format of the computations."""
+    config = FAMILIES.create(Spec(family)).tiny_config(512, 0, **SIZES[family])
+    with seeded_torch(0, family):
+        model = AutoModelForCausalLM.from_config(config)
+    job = TrainJob(ModelRef("base"), family, recipe, Path(), Path(), 0, "test")
+    if recipe.trainer == "lora":
+        model = Lora().add_adapter(model.to(torch.bfloat16 if recipe.precision == "bf16" else torch.float32), job)
+    shape = shape_of(config.to_dict())
+    assert shape is not None
+    return shape, model, job
+
+
+def measured(model: Any, job: TrainJob) -> int:
+    """Return the most bytes of tensors that two steps hold at once, the model's own included."""
+    rng = torch.Generator().manual_seed(0)
+    weights = [0.0] * PROMPT + [1 / (TOKENS - PROMPT)] * (TOKENS - PROMPT)
+    rows = [
+        {
+            "input_ids": torch.randint(1, 512, (TOKENS - number % 2,), generator=rng).tolist(),
+            "weights": weights[number % 2 :],
+        }
+        for number in range(2 * ROWS)
+    ]
+    data = EncodedSet(OBJECTIVES.create(Spec("sft")), rows, {}, TOKENS)
+    storages = {
+        tensor.untyped_storage().data_ptr(): tensor.nbytes for tensor in [*model.parameters(), *model.buffers()]
+    }
+    gc.collect()  # else tensors of an earlier test may be freed during the measurement
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+        TrainingLoop(model, data, job, FolderServices()).run()
+    live = peak = sum(storages.values())
+    for event in profiler.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            live += event.nbytes()
+            peak = max(peak, live)
+    return peak
+
+
+@pytest.mark.parametrize(("family", "given"), CASES)
+def test_the_predicted_peak_is_within_15_percent_of_the_measured_one(family, given):
+    torch.set_num_threads(1)
+    recipe = Recipe(batch_size=ROWS, steps=2, max_tokens=TOKENS, micro_batch_tokens=10**6, **given)
+    shape, model, job = build(family, recipe)
+    batch = largest_batch(recipe, 10**6, on_gpu=False, weighted=1 - PROMPT / TOKENS)
+    predicted = training_memory(shape, recipe, batch, on_gpu=False)
+    found = measured(model, job)
+    assert predicted.peak == pytest.approx(found, rel=0.15), (predicted, found, predicted.peak / found)

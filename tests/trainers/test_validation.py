@@ -1,0 +1,119 @@
+"""The loss of rows that are not trained on: what it is, and that it changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from raysweep.errors import UsageError
+from raysweep.models.loading import load_model
+from raysweep.records import TrainingRow
+from raysweep.rows.parquet import write_rows
+from raysweep.trainers import loop as loop_module
+from raysweep.trainers import reports
+from raysweep.trainers.base import TRAINERS, TrainJob
+from raysweep.trainers.full import Full
+from tests.trainers.conftest import FolderServices, Interrupted, training_rows
+
+pytestmark = pytest.mark.slow
+
+Jobs = Callable[..., TrainJob]
+
+
+def validated(job: TrainJob, folder: Path, **changes: str) -> TrainJob:
+    """A job with 5 validation rows, in a folder for its model."""
+    rows = [dataclasses.replace(row, row_id=f"v{row.row_id}", **changes) for row in training_rows(45)[40:]]
+    write_rows(folder / "validation.parquet", TrainingRow, rows, ["row_id"])
+    return dataclasses.replace(job, validation=folder / "validation.parquet")
+
+
+def loss_of_single_rows(job: TrainJob) -> float:
+    """The mean loss of the trained model on the validation rows, by transformers' own loss."""
+    from raysweep.trainers.encoding import encode_set
+
+    model, tokenizer = load_model(dataclasses.replace(job.base, location=str(job.out)))
+    data = encode_set(job, tokenizer, model.config).validation
+    assert data is not None
+    losses = []
+    for row in data.rows:
+        ids = torch.tensor([row["input_ids"]])
+        labels = ids.clone()
+        labels[0, torch.tensor(row["weights"]) == 0] = -100
+        with torch.no_grad():
+            losses.append(float(model(input_ids=ids, labels=labels).loss))
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "zero2"])
+def test_each_epoch_ends_with_the_mean_loss_of_the_rows(make_job: Jobs, tmp_path: Path, parallel: str) -> None:
+    if parallel != "ddp":
+        pytest.importorskip("deepspeed")
+    job = validated(make_job("llama", steps=None, epochs=2.4, parallel=parallel), tmp_path)  # 12 steps, 5 an epoch
+    services = FolderServices()
+    counts = Full().train(job, services)
+    assert [step for step, _ in counts["validation_losses"]] == [5, 10, 12]
+    assert counts["validation_rows"] == 5 and counts["validation_dropped"] == {}
+    assert counts["validation_losses"][-1][1] == pytest.approx(loss_of_single_rows(job), rel=1e-5)
+    told = {report.step: report.validation_loss for report in services.reports if report.validation_loss is not None}
+    assert [[step, loss] for step, loss in told.items()] == counts["validation_losses"]
+
+
+@pytest.mark.parametrize("trainer", ["full", "lora"])  # LoRA has dropout
+def test_it_changes_no_weight_and_is_resumed(make_job: Jobs, tmp_path: Path, trainer: str) -> None:
+    plain = make_job("llama", "plain", trainer=trainer, steps=10, checkpoint_every=6, rows=32)  # 4 steps an epoch
+    TRAINERS.get(trainer)().train(plain, FolderServices(tmp_path / "plain-state"))
+    job = validated(dataclasses.replace(plain, out=tmp_path / "with"), tmp_path)
+    job.out.mkdir()
+    undisturbed = TRAINERS.get(trainer)().train(job, FolderServices(tmp_path / "whole-state"))
+    with pytest.raises(Interrupted):
+        TRAINERS.get(trainer)().train(job, FolderServices(tmp_path / "state", die_after=6))
+    resumed = TRAINERS.get(trainer)().train(job, FolderServices(tmp_path / "state"))
+    assert resumed["validation_losses"] == undisturbed["validation_losses"]
+    assert [step for step, _ in resumed["validation_losses"]] == [4, 8, 10]
+    file = "model.safetensors" if trainer == "full" else "adapter_model.safetensors"
+    ours, theirs = load_file(plain.out / file), load_file(job.out / file)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_the_speed_leaves_out_what_validation_takes(make_job: Jobs, tmp_path: Path, monkeypatch: Any) -> None:
+    real = loop_module.TrainingLoop._loss
+
+    def slow(self: Any, data: Any, *args: Any) -> torch.Tensor:
+        if data is self.data.validation:
+            time.sleep(1)
+        return real(self, data, *args)
+
+    monkeypatch.setattr(loop_module.TrainingLoop, "_loss", slow)
+    job = validated(make_job("llama", steps=None, epochs=3), tmp_path)
+    services = FolderServices()
+    Full().train(job, services)
+    speeds = [report.tokens_per_second for report in services.reports[1:]]
+    assert min(speeds) > 0.08 * sorted(speeds)[len(speeds) // 2]
+    assert sum(report.new_tokens for report in services.reports) == services.reports[-1].tokens > 0
+
+
+def test_rows_of_which_none_can_be_used_are_told(make_job: Jobs, tmp_path: Path) -> None:
+    job = validated(make_job("llama", max_tokens=100), tmp_path, instruction="word " * 200)
+    with pytest.raises(UsageError, match="none of 5 validation rows can be used"):
+        Full().train(job, FolderServices())
+
+
+def test_utilisation_is_told_where_the_accelerators_peak_is_known(
+    make_job: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = FolderServices()
+    Full().train(make_job("llama", steps=2), services)
+    assert {report.mfu for report in services.reports} == {None}
+    monkeypatch.setattr(reports, "accelerator_in_use", lambda: "NVIDIA H100 80GB HBM3")
+    services = FolderServices()
+    counts = Full().train(make_job("llama", steps=2), services)
+    last = services.reports[-1]
+    dense = 6 * counts["trainable_weights"] * last.tokens_per_second / 66.9e12
+    assert last.mfu is not None and dense < last.mfu < 2 * dense  # attention counts too
