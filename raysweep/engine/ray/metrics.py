@@ -31,6 +31,8 @@ _LATEST: list[Any] = []
 COUNTER, GAUGE = "counter", "gauge"
 RENEW_SECONDS = 1.0
 """Ray exports a gauge once after it was set, and drops it 20 s later; so gauges are set again after so long."""
+END_SECONDS = 60.0
+"""So long a sweep waits, at most, for the meter of the sweep before to end. That takes part of a second."""
 FLUSH_SECONDS = 10.0
 """So long a process waits at its end, at most, for a meter that has not started yet."""
 HELD_SECONDS = 5.0
@@ -129,15 +131,27 @@ class Meter:
 @contextlib.contextmanager
 def running_meter(sweep: str) -> Iterator[None]:
     """Have a meter for the sweep of this process's Ray job while the block runs."""
-    import ray
-
-    options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
     name = _meter_name()
-    _METERS[name] = ray.remote(Meter).options(name=name, **options).remote(sweep)
+    _METERS[name] = _start_meter(name, sweep)
     try:
         yield
     finally:
         _METERS.clear()
+
+
+def _start_meter(name: str, sweep: str) -> Any:
+    """Start a meter, when that of this job's sweep before, which sends its last numbers, has given the name back."""
+    import ray
+
+    options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
+    until = time.monotonic() + END_SECONDS
+    while True:
+        try:
+            return ray.remote(Meter).options(name=name, **options).remote(sweep)
+        except ValueError:  # Ray's error for a name that is taken
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.1)
 
 
 def report(name: str, value: float, **tags: str) -> None:

@@ -93,3 +93,10 @@ def test_held_resources_are_counted_until_the_block_ends(exported):
 
 def test_without_a_meter_nothing_is_reported_and_nothing_fails():
     metrics.report("raysweep_programs", 1, verdict="passed")
+
+
+def test_one_job_can_run_a_sweep_after_another():
+    for number in range(5):
+        with metrics.running_meter(f"sweep {number}"):
+            metrics.report("raysweep_programs", 1, verdict="passed")
+            metrics.flush()
