@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 PATIENCE = 1500.0
 """Seconds after which a command that normally takes one or two minutes is taken for one that hangs."""
@@ -22,3 +23,11 @@ def stall_seconds() -> int:
     started = time.monotonic()
     subprocess.run([sys.executable, "-c", "import ray.train, torch, transformers"], check=True)
     return max(45, round(15 * (time.monotonic() - started)))
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60) -> bool:
+    """Return True as soon as something holds, False if it doesn't after so many seconds."""
+    until = time.monotonic() + seconds
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.2)
+    return holds()

@@ -176,18 +176,12 @@ class PretrainConfig(Strict):
     """Fields of the family's transformers config that differ from its tiny default."""
 
 
-def _accelerator_form(accelerator: Any) -> str:
-    return "several" if isinstance(accelerator, list) else "one"
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
-Accelerator = (
-    Annotated[
-        Annotated[str, Field(min_length=1), Tag("one")]
-        | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), Tag("several")],
-        Discriminator(_accelerator_form),
-    ]
-    | None
-)
+Accelerators = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), BeforeValidator(_as_list)]
+"""One type alone may be written without brackets."""
 
 
 class ModelConfig(Strict):
@@ -216,7 +210,7 @@ class ModelConfig(Strict):
     """Recipes that fine-tune it, a cell for each with each training set; none: only the base model is judged."""
     stop: list[str] = []
     """Strings that end a completion, beside each problem's own."""
-    accelerator: Accelerator = None
+    accelerator: Accelerators | None = None
     """The accelerator that its cells run on, `A100`, or several of which one is chosen, `[A100, A6000]`."""
     pin_group: Annotated[str, Field(min_length=1)] | None = None
     """Models of one group run on one type of accelerator and the same versions; null: those with the same weights."""
@@ -236,11 +230,6 @@ class ModelConfig(Strict):
         if not self.has_weights and self.recipes:
             raise ValueError(f"model {self.name!r} has no weights, so it can't have `recipes`")
         return self
-
-    @property
-    def accelerators(self) -> list[str]:
-        """The types of accelerators that its cells may run on; empty: any that the resources' labels allow."""
-        return [self.accelerator] if isinstance(self.accelerator, str) else list(self.accelerator or [])
 
     @property
     def has_weights(self) -> bool:

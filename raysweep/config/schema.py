@@ -311,13 +311,12 @@ class SweepConfig(Strict):
         for level in levels:
             given = getattr(level, stage).model_dump()
             values |= {name: value for name, value in given.items() if value is not None}
-        accelerators = next((one.accelerators for one in self.models if one.name == model), [])
-        if accelerators and stage != "execution":
-            values["labels"] = {**values["labels"], ACCELERATOR_LABEL: f"in({','.join(accelerators)})"}
-            is_given = "gpus" in self.resources.model_fields_set or any(
-                getattr(level, stage).gpus is not None for level in levels
-            )
-            values["gpus"] = values["gpus"] if is_given else BY_PREDICTION
+        types = next((one.accelerator for one in self.models if one.name == model), None)
+        if types and stage != "execution":
+            values["labels"] = {**values["labels"], ACCELERATOR_LABEL: f"in({','.join(types)})"}
+            given_gpus = [getattr(level, stage).gpus for level in levels]
+            if "gpus" not in self.resources.model_fields_set and given_gpus == [None] * len(levels):
+                values["gpus"] = BY_PREDICTION
         return StageConfig.model_construct(**values)
 
     def perturbation(self, name: str, compose: str = "draw") -> Spec:

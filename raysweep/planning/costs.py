@@ -24,7 +24,13 @@ from raysweep.storage.store import Store
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.batching import steps_of
 from raysweep.trainers.flops import flops_per_token
-from raysweep.trainers.memory import generation_memory, largest_batch, trained_weights, training_memory
+from raysweep.trainers.memory import (
+    TrainingMemory,
+    generation_memory,
+    largest_batch,
+    trained_weights,
+    training_memory,
+)
 
 FLOPS_SHARE, BANDWIDTH_SHARE = 0.35, 0.5
 """Shares of a data sheet's rates that a training's FLOPs and a generation's bytes are assumed to reach."""
@@ -76,6 +82,21 @@ def base_shape(base: BasePlan) -> Shape | None:
     if base.node is not None:
         return shape_from_scratch(base.family, base.vocab_size, dict(base.size))
     return known_shape(str(base.identity.get("missing", "")))
+
+
+def predicted_memory(shape: Shape | None, recipe: Recipe, on_gpu: bool, weighted: float = 1.0) -> TrainingMemory | None:
+    """Return the predicted memory of a training worker's tensors; None if the model or its trainer isn't known here.
+
+    Args:
+        shape: the model.
+        recipe: how it is trained.
+        on_gpu: workers have accelerators.
+        weighted: share of the tokens that have a loss.
+    """
+    if shape is None or recipe.trainer not in PREDICTED:
+        return None
+    batch = largest_batch(recipe, shape.positions or recipe.max_tokens, on_gpu, weighted)
+    return training_memory(shape, recipe, batch, on_gpu)
 
 
 def training_flops(shape: Shape, recipe: Recipe, tokens: float, width: float) -> float:
@@ -204,12 +225,9 @@ class _Costs:
         return number * plan.decoding.samples
 
     def _training_memory(self, key: tuple[str, str], rows: RowFacts) -> int | None:
-        shape, recipe = self._shape(key[0]), self._recipes[key]
-        if shape is None or recipe.trainer not in PREDICTED:
-            return None
         on_gpu = bool(self._config.asked("training", *key).gpus)
-        batch = largest_batch(recipe, shape.positions or recipe.max_tokens, on_gpu, rows.weighted)
-        return training_memory(shape, recipe, batch, on_gpu).peak
+        memory = predicted_memory(self._shape(key[0]), self._recipes[key], on_gpu, rows.weighted)
+        return memory.peak if memory else None
 
     def _generation_memory(self, name: str) -> int | None:
         shape, evaluation = self._shape(name), self._config.evaluation

@@ -16,12 +16,12 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.machine import accelerators, gpus, memory
 from raysweep.models.architectures.shape import Shape
-from raysweep.planning.costs import PREDICTED, base_shape
+from raysweep.planning.costs import base_shape, predicted_memory
 from raysweep.planning.needs import named_accelerators
 from raysweep.planning.plan import ArtefactPlan, BasePlan, ModelPlan
 from raysweep.records import ModelKind
 from raysweep.trainers.base import TRAINERS, Recipe
-from raysweep.trainers.memory import TrainingMemory, largest_batch, training_memory
+from raysweep.trainers.memory import TrainingMemory
 from raysweep.trainers.sharding.choice import sharding_name
 from raysweep.units import count, size
 
@@ -167,11 +167,7 @@ def _ladder(recipe: Recipe, on_gpu: bool, has_bf16: bool) -> Iterator[dict[str, 
 
 
 def _memory(shape: Shape | None, recipe: Recipe, on_gpu: bool) -> TrainingMemory | None:
-    if shape is None or recipe.trainer not in PREDICTED:
-        return None
-    alone = dataclasses.replace(recipe, micro_batch_size=1)
-    batch = largest_batch(alone, shape.positions or recipe.max_tokens, on_gpu, WEIGHTED)
-    return training_memory(shape, recipe, batch, on_gpu)
+    return predicted_memory(shape, dataclasses.replace(recipe, micro_batch_size=1), on_gpu, WEIGHTED)
 
 
 def _refusal(training: _Training, needed: TrainingMemory, room: Room, on_gpu: bool, others: int) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 from raysweep.accelerators import ACCELERATORS, data_sheet_of
 from raysweep.config.resources import ACCELERATOR_LABEL, BY_PREDICTION, STAGES, ResourcesConfig, StageConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.models.architectures.shape import BYTES, Shape
-from raysweep.planning.costs import PREDICTED, base_shape, rows_together
+from raysweep.hashing import canonical_json, text_sha
+from raysweep.models.architectures.shape import BYTES
+from raysweep.planning.costs import base_shape, predicted_memory, rows_together
 from raysweep.planning.plan import BasePlan, CellPlan
 from raysweep.planning.sizes import ASSUMED_PROMPT_TOKENS
 from raysweep.trainers.base import Recipe
-from raysweep.trainers.memory import generation_memory, largest_batch, training_memory
+from raysweep.trainers.memory import generation_memory
 from raysweep.units import size
 
 RESOURCES: Any = ResourcesConfig()
@@ -68,12 +69,17 @@ class CellNeeds:
 def group_of(config: SweepConfig, base: BasePlan) -> str:
     """Return the group of models that run on one type of accelerator and the same versions; empty: it has none.
 
-    By default these are the models with the same weights, however they are loaded.
+    By default these are the models with the same weights, however they are loaded: of one hub id, or of folders with
+    equal files.
     """
     model = next(model for model in config.models if model.name == base.name)
     if config.resources.allow_mixed or not model.has_weights:
         return ""
-    return model.pin_group or model.path or (base.node.key[:12] if base.node else base.name)
+    if model.pin_group:
+        return model.pin_group
+    if model.path and "files" in base.identity:
+        return text_sha(canonical_json(base.identity["files"]))[:12]
+    return model.path or (base.node.key[:12] if base.node else base.name)
 
 
 class NeedsPlanner:
@@ -113,7 +119,8 @@ class NeedsPlanner:
         chosen = processes == "trial" or (processes == "auto" and not training.gpus)
         trained = written = loaded = 0
         if shape is not None:
-            trained = predicted_training(shape, recipe, bool(training.gpus)) if recipe else 0
+            memory = predicted_memory(shape, recipe, bool(training.gpus)) if recipe else None
+            trained = memory.peak if memory else 0
             rows, new = rows_together(config.evaluation), config.evaluation.max_new_tokens
             written = generation_memory(shape, model.dtype, rows, ASSUMED_PROMPT_TOKENS, new)
             loaded = shape.weights * BYTES["float32"]
@@ -124,15 +131,6 @@ class NeedsPlanner:
             workers,
             chosen and workers <= 1,
         )
-
-
-def predicted_training(shape: Shape, recipe: Recipe, on_gpu: bool) -> int:
-    """Return the predicted peak in bytes of a training worker's tensors; 0 if its trainer isn't known here."""
-    if recipe.trainer not in PREDICTED:
-        return 0
-    return training_memory(
-        shape, recipe, largest_batch(recipe, shape.positions or recipe.max_tokens, on_gpu), on_gpu
-    ).peak
 
 
 def _resolved(written: StageConfig, peak: int, on_host: int, has_weights: bool = True) -> Needs:

@@ -67,11 +67,10 @@ class Pins:
         if not group:
             return
         pin = self._merge(group, Pin(None, device, software))
-        wrong = {"the device": (pin.device, device)} if pin.device != device else {}
-        wrong |= {name: (pin.software.get(name), there) for name, there in software.items() if name in pin.software}
-        wrong = {name: pair for name, pair in wrong.items() if pair[0] != pair[1]}
+        was, there = {"the device": pin.device, **pin.software}, {"the device": device, **software}
+        wrong = [name for name in there if was[name] != there[name]]  # what the record lacked was just added
         if wrong:
-            differences = "; ".join(f"{name} was {then}, and is {now}" for name, (then, now) in wrong.items())
+            differences = "; ".join(f"{name} was {was[name]}, and is {there[name]}" for name in wrong)
             raise HopelessError(
                 f"the models of group {group!r} were begun on something else than {platform.node()} has: {differences} "
                 f"({self._files}/{_file(group)}); use the same, give these models another `pin_group`, or mix them "

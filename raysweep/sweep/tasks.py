@@ -63,13 +63,10 @@ def make(
     Returns:
         The errors by task id, including one for each cell that can't start because a dependency failed.
     """
-    recovery = config.recovery
     folder.progress.remove_folder()
-    may_exit = options.engine == "ray"
-    attempts = Recovery(recovery.retries, recovery.backoff_seconds, recovery.stall_seconds, may_exit)
-    bases = [plan.cell.base for plan in missing_artefacts if isinstance(plan, CellArtefactPlan)]
-    bases += [plan for plan in missing_artefacts if isinstance(plan, BasePlan)]
-    groups = {base.name: group_of(config, base) for base in bases}
+    recovery = config.recovery
+    attempts = Recovery(recovery.retries, recovery.backoff_seconds, recovery.stall_seconds, options.engine == "ray")
+    groups = _groups(config, missing_artefacts)
     context = Context(
         folder.store.root, folder.name, config.checkpoint_every, attempts, config.execution.sandbox, groups
     )
@@ -102,6 +99,13 @@ def make(
         errors = {**errors, **blocked, **({} if stop else engine.run_cells(ready))}
     reported = {name: activity.error for name, activity in read_activities(folder.progress).items() if activity.error}
     return {name: reported.get(name, error) for name, error in errors.items()}
+
+
+def _groups(config: SweepConfig, missing_artefacts: Sequence[ArtefactPlan]) -> dict[str, str]:
+    """Return the pin group of each base model for which something is made, by the model's name."""
+    bases = [plan.cell.base for plan in missing_artefacts if isinstance(plan, CellArtefactPlan)]
+    bases += [plan for plan in missing_artefacts if isinstance(plan, BasePlan)]
+    return {name: group_of(config, base) for name, base in {base.name: base for base in bases}.items()}
 
 
 def shared_tasks(missing_artefacts: Sequence[ArtefactPlan], context: Context, needs: NeedsPlanner) -> list[Task]:

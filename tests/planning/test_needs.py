@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from raysweep.config.document import Document
 from raysweep.config.loading import validate
 from raysweep.errors import UsageError
 from raysweep.models.architectures.known import known_shape
-from raysweep.planning.needs import CellNeeds, NeedsPlanner, predicted_training
+from raysweep.planning.costs import predicted_memory
+from raysweep.planning.needs import CellNeeds, NeedsPlanner, group_of
 from raysweep.planning.planner import build_plan
 from raysweep.trainers.base import Recipe
 
@@ -86,12 +88,29 @@ def test_a_models_accelerator_is_a_label_and_asks_for_the_predicted_share():
 def test_memory_is_what_is_predicted_unless_it_is_given():
     shape = known_shape(SMALL)
     assert shape is not None
-    predicted, found = predicted_training(shape, Recipe("lora", precision="bf16"), on_gpu=False), needs().training
-    assert found.is_predicted and found.memory_bytes == predicted
+    predicted, found = predicted_memory(shape, Recipe("lora", precision="bf16"), on_gpu=False), needs().training
+    assert predicted is not None and found.is_predicted and found.memory_bytes == predicted.peak
     on_gpu = needs(gpus=1).training
     assert on_gpu.memory_bytes == 4 * shape.weights, "the weights pass through it"
     assert needs(memory_gib=0).training.memory_bytes == 0
     assert needs(memory_gib=3, generation={"memory_gib": "auto"}).generation.is_predicted
+
+
+def test_models_with_the_same_weights_are_one_group_wherever_they_lie(tmp_path):
+    from tests.models.tiny import make_tiny
+
+    make_tiny("llama", tmp_path / "first")
+    shutil.copytree(tmp_path / "first", tmp_path / "moved")
+    models = [
+        {"name": "one", "path": str(tmp_path / "first")},
+        {"name": "other", "path": str(tmp_path / "moved"), "dtype": "bfloat16"},
+        {"name": "hub", "path": LARGE},
+        {"name": "half", "path": LARGE, "dtype": "float16"},
+    ]
+    value = {"name": "groups", "models": models, "evaluation": {"problems": ["humaneval"]}}
+    config = validate(Document("test", value, {}, {}), missing=[])
+    groups = {cell.base.name: group_of(config, cell.base) for cell in build_plan(config, tolerant=True).cells}
+    assert groups["one"] == groups["other"] and groups["hub"] == groups["half"] == LARGE
 
 
 def test_programs_get_no_accelerator():

@@ -10,8 +10,8 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,25 +40,10 @@ ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
-class Placement:
-    """The resources that each process of a stage requests from Ray, and where training runs."""
+class Placement(Needs):
+    """What each process of a stage asks Ray for. `in_trial`: the trial's own process holds it and does the work."""
 
-    cpus: float
-    gpus: float
-    memory_bytes: int
-    in_trial: bool  # train in the trial's own process, which then holds the resources
-    custom: Mapping[str, float] = field(default_factory=dict)  # custom resources by Ray's name
-    labels: Mapping[str, str] = field(default_factory=dict)  # the node's, as a label selector of Ray
-
-    @property
-    def needs(self) -> Needs:
-        """What one process holds, and where."""
-        return Needs(self.cpus, self.gpus, self.memory_bytes, custom=self.custom, labels=self.labels)
-
-    @property
-    def worker(self) -> dict[str, float]:
-        """Resources of one process by Ray's name."""
-        return self.needs.amounts
+    in_trial: bool = False
 
     @property
     def remote_options(self) -> dict[str, Any]:
@@ -112,7 +97,7 @@ def placements(needs: CellNeeds, most_memory: Callable[[Needs], float] = lambda 
     def placed(stage: Needs) -> Placement:
         memory = int(min(stage.memory_bytes, most_memory(stage))) if stage.is_predicted else stage.memory_bytes
         in_trial = needs.in_trial and not (stage.gpus and not needs.training.gpus)
-        return Placement(stage.cpus, stage.gpus, memory, in_trial, stage.custom, stage.labels)
+        return Placement(stage.cpus, stage.gpus, memory, False, stage.custom, stage.labels, in_trial)
 
     return Placements(placed(needs.training), placed(needs.generation), placed(needs.execution), needs.workers)
 
@@ -186,7 +171,7 @@ class Cluster:
     def driver_bundle(self, placement: Placement) -> dict[str, float]:
         """Return the resources that a trial, or the task of a shared artefact, holds itself."""
         if placement.in_trial:
-            return placement.worker
+            return placement.amounts
         return {SLOT: 1.0} if self.owned else {"CPU": 0.001}
 
 

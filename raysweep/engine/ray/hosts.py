@@ -66,7 +66,7 @@ class HostKind:
     @property
     def holds_place(self) -> bool:
         """Return True if it holds resources of its own; otherwise a waiting trial lends it a CPU."""
-        return not self.placement.in_trial and bool(self.placement.worker)
+        return not self.placement.in_trial and bool(self.placement.amounts)
 
     @property
     def at_once(self) -> int:
@@ -131,7 +131,6 @@ class _Held:
     """A host and what it does. `is_up`: its process has started; `model`: the version that it was given last."""
 
     kind: HostKind
-    cell: str  # for which it was started
     base: str  # the base's name
     owner: str = ""  # its name among those that hold places
     actor: Any = None  # None: it waits for a place
@@ -267,7 +266,7 @@ class HostKeeper:
                 for held in self._hosts:
                     if held.owner == owner:
                         self._begin(held)
-            pools, now = self._places.blocked(), time.monotonic()
+            pools, now = self._places.next_in_line(), time.monotonic()
             idle = [held for held in self._idle() if now - held.since > GAP_SECONDS]
             in_the_way = [held for held in idle if self._places.pool_of(held.owner) in pools]
             if not in_the_way:
@@ -329,17 +328,16 @@ class HostKeeper:
             alike = [held for held in self._hosts if held.kind == kind]
             if all(held.is_up and held.calls for held in alike):
                 cell = alike[0].calls[0].asked.cell
-                if self._places.has_room(cell, kind.placement.needs):
-                    self._start(kind, cell)
-                    self._hosts[-1].shares = True
+                if self._places.has_room(cell, kind.placement):
+                    self._start(kind, cell, shares=True)
 
-    def _start(self, kind: HostKind, cell: str) -> None:
+    def _start(self, kind: HostKind, cell: str, shares: bool = False) -> None:
         """Start a host for a cell as soon as there is a place for it."""
         self._number_of_hosts += 1
-        held = _Held(kind, cell, self._cells.get(cell, ""), f"host {self._number_of_hosts}")
+        held = _Held(kind, self._cells.get(cell, ""), f"host {self._number_of_hosts}", shares=shares)
         self._hosts.append(held)
         if kind.holds_place:
-            self._places.request(held.owner, cell, kind.placement.needs)
+            self._places.request(held.owner, cell, kind.placement)
             self._give_places()
         else:
             self._begin(held)
@@ -422,7 +420,6 @@ class HostKeeper:
                 self._read_nodes()
                 self._end_unneeded()
                 self._hand_out()
-                self._give_places()
                 self._report_waits()
             except Exception:  # such as a moment without an answer from Ray
                 log.warning("hosts can't be looked after for the moment", exc_info=True)

@@ -3,8 +3,8 @@
 A pool is the nodes with one type of accelerator; cells without accelerators have a pool of all nodes. In each pool the
 cell with the longest expected time comes first (Graham, "Bounds on multiprocessing timing anomalies", 1969), and nobody
 passes a process that waits for more than is free. As many cells start as places are free, and one more for each pool,
-so that a place is never empty for the time in which a cell starts. Who comes next in a pool is let go ahead to Ray
-before anything is free: so Ray's autoscaler sees that more is wanted.
+so that a place is never empty for the time in which a cell starts. The process whose turn comes next in a pool asks Ray
+for its resources while none are free, so that Ray's autoscaler sees that more nodes are wanted.
 
 Nothing here talks to Ray: the keeper of the hosts (hosts.py) asks for decisions and starts what they say.
 """
@@ -31,8 +31,8 @@ TINY = 1e-6
 class CellToPlace:
     """A cell that waits to be started.
 
-    `hours`: that it is expected to take, by accelerator; of those that are not known any order will do. `group`: all
-    cells of a group run in one pool; empty: it has none.
+    `hours`: the time that it is expected to take, by type of accelerator; empty if nothing is known. `group`: all cells
+    of a group run in one pool; empty: it has none.
     """
 
     id: str
@@ -60,7 +60,7 @@ class CellToPlace:
         return bool(self.stages_on_accelerators)
 
     def expected(self, pool: str) -> float:
-        """Return the hours that it is expected to take in a pool; in an unknown one, those that order cells alike."""
+        """Return the hours that it is expected to take in a pool, or on the slowest type if the pool's isn't known."""
         return self.hours.get(pool, max(self.hours.values(), default=0.0))
 
 
@@ -174,19 +174,19 @@ class Places:
             waited_here, nodes = place.nodes is None, self._fitting(place)
             place.nodes = nodes
             if nodes:
-                self._waiting.get(place.pool, set()).discard(place.cell)
+                self._no_longer_waits(place.cell)
             else:
                 blocked.add(place.pool)
             if waited_here:
                 granted.append(place.owner)
         return granted
 
-    def blocked(self) -> dict[str, str]:
+    def next_in_line(self) -> dict[str, str]:
         """Return the owner that comes next in each pool where one waits, by the pool."""
-        heads: dict[str, str] = {}
+        first: dict[str, str] = {}
         for place in self._waiting_places():
-            heads.setdefault(place.pool, place.owner)
-        return heads
+            first.setdefault(place.pool, place.owner)
+        return first
 
     def may_go_on(self, owner: str) -> bool:
         """Return True if an owner holds what it asked for, or waits for it in Ray."""
@@ -203,7 +203,7 @@ class Places:
     def has_room(self, cell: str, needs: Needs) -> bool:
         """Return True if one more process of a cell would find free resources, and nobody waits for them."""
         pool = self._pool(cell, needs)
-        return pool not in self.blocked() and self._free(pool, needs, 1) > 0
+        return pool not in self.next_in_line() and self._free(pool, needs, 1) > 0
 
     def release(self, owner: str) -> None:
         """Take back what an owner holds or asks for."""
@@ -214,15 +214,18 @@ class Places:
     def executing(self, cell: str) -> None:
         """Take note that a cell only executes programs from now on."""
         if cell in self._cells:
-            self._waiting.get(self._pool_of.get(cell, ALL), set()).discard(cell)
+            self._no_longer_waits(cell)
             self._executing.add(cell)
 
     def end(self, cell: str) -> None:
         """Take note that a cell has ended."""
         self._executing.discard(cell)
-        self._waiting.get(self._pool_of.get(cell, ALL), set()).discard(cell)
+        self._no_longer_waits(cell)
         self._cells.pop(cell, None)
         self.release(cell)
+
+    def _no_longer_waits(self, cell: str) -> None:
+        self._waiting.get(self._pool_of.get(cell, ALL), set()).discard(cell)
 
     def _start(self, name: str, pool: str) -> str:
         self._pool_of[name] = pool

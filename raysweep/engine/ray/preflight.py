@@ -70,7 +70,7 @@ def require_feasible(
     matching = [node for node in nodes if matches(placement.labels, node.labels)]
     if not matching:
         raise UsageError(f"{cell}{NEVER}{_label_mismatch(placement.labels, nodes, where)}")
-    for name, amount in placement.worker.items():
+    for name, amount in placement.amounts.items():
         largest = max(node.resources.get(name, 0.0) for node in matching)
         if amount > largest:
             has = f"has at most {_amount(name, largest)}" if largest else f"has none{_suggestion(name, matching)}"
@@ -81,7 +81,7 @@ def require_feasible(
             )
     capacity = sum(_capacity(placement, node) for node in matching)
     if capacity < max(workers, 1):
-        each = " and ".join(f"{_amount(name, amount)} {name}" for name, amount in placement.worker.items())
+        each = " and ".join(f"{_amount(name, amount)} {name}" for name, amount in placement.amounts.items())
         what = f"its {workers} training workers (`workers` of the recipe) ask" if workers > 1 else "it asks"
         raise UsageError(
             f"{cell}{NEVER}{what} for {each} each, but {where} has room for {capacity}; "
@@ -139,7 +139,7 @@ def _label_mismatch(selector: Mapping[str, str], nodes: Sequence[NodeFacts], whe
 
 
 def _capacity(placement: Placement, node: NodeFacts) -> int:
-    parts = ((node.resources.get(name, 0.0), amount) for name, amount in placement.worker.items())
+    parts = ((node.resources.get(name, 0.0), amount) for name, amount in placement.amounts.items())
     fits = [round(available * UNIT) // max(1, round(amount * UNIT)) for available, amount in parts]
     return min(fits, default=1_000_000)
 

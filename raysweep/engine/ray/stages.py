@@ -71,7 +71,7 @@ class RayStages(Stages):
         self._report_wait("training workers", training.workers, placed, progress)
         if placed.in_trial or self._keeper is None:
             return train_with_ray(training, progress, placed, tags)
-        ray.get(self._keeper.take.remote(cell, placed.needs, training.workers))
+        ray.get(self._keeper.take.remote(cell, placed, training.workers))
         try:
             return train_with_ray(training, progress, placed, tags)
         finally:
@@ -106,11 +106,11 @@ class RayStages(Stages):
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
         """Execute through a pool of Ray actors."""
         placed = self._placed.execution
-        if not placed.in_trial and self._keeper is not None:
-            self._keeper.executing.remote(progress.activity.id)
         if not placed.in_trial:
+            if self._keeper is not None:
+                self._keeper.executing.remote(progress.activity.id)
             self._report_wait("execution actor", 1, placed, progress)
-            self._make_room(placed.worker)
+            self._make_room(placed.amounts)
 
         def report(output: BatchOutput[Verdict]) -> None:
             for verdict, number in Counter(row.outcome.value for row in output.rows).items():
@@ -135,7 +135,7 @@ class RayStages(Stages):
     def _report_wait(self, processes: str, number: int, placed: Placement, progress: ProgressFile) -> None:
         """Report the processes that the task waits for, unless it works in its own process."""
         if not placed.in_trial:
-            progress.report_wait(f"{number} {processes} with {amounts_text(placed.worker)} each")
+            progress.report_wait(f"{number} {processes} with {amounts_text(placed.amounts)} each")
 
 
 def _reported(outputs: Iterator[BatchOutput[R]], report: Callable[[BatchOutput[R]], None]) -> Iterator[BatchOutput[R]]:

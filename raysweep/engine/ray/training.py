@@ -137,12 +137,7 @@ def train_with_ray(
         loop,
         train_loop_config={},
         torch_config=_torch_config(),
-        scaling_config=train.ScalingConfig(
-            num_workers=0 if in_trial else training.workers,
-            use_gpu=bool(placement.gpus) and not in_trial,
-            resources_per_worker=None if in_trial else placement.worker,
-            label_selector=None if in_trial else dict(placement.labels) or None,
-        ),
+        scaling_config=_scaling_config(placement, training.workers),
         run_config=train.RunConfig(
             name="ray_train",
             storage_path=path,
@@ -155,6 +150,19 @@ def train_with_ray(
     if counts is None:
         raise RaysweepError(f"training of {training.label} ended without a result")
     return dict(counts)
+
+
+def _scaling_config(placement: Placement, workers: int) -> Any:
+    from ray import train
+
+    if placement.in_trial:
+        return train.ScalingConfig(num_workers=0, use_gpu=False)
+    return train.ScalingConfig(
+        num_workers=workers,
+        use_gpu=bool(placement.gpus),
+        resources_per_worker=placement.amounts,
+        label_selector=dict(placement.labels) or None,
+    )
 
 
 def _torch_config() -> Any:

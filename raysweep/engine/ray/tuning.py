@@ -49,7 +49,7 @@ class RayEngine(Engine):
         super().__init__(settings)
         self._cluster = Cluster(settings.ray, settings.address)
         self._loggers = make_loggers(settings.loggers)
-        self._nodes: Sequence[NodeFacts] = ()  # when work began
+        self._nodes: Mapping[str, NodeFacts] = {}  # by their ids, when work began
         self._may_grow = False  # an autoscaler may start nodes
         self._pools: dict[str, str] = {}  # of the groups of models
 
@@ -71,8 +71,8 @@ class RayEngine(Engine):
 
     def check(self, tasks: Sequence[Task]) -> None:
         """Check that the live nodes can hold each task; with an autoscaler, only tell that nodes must be started."""
-        self._may_grow, nodes = not self._cluster.owned and autoscaler_runs(), list(nodes_by_id().values())
-        self._nodes = nodes
+        self._may_grow, self._nodes = not self._cluster.owned and autoscaler_runs(), nodes_by_id()
+        nodes = list(self._nodes.values())
         for placed in {repr(one): one for one in map(self._placed, tasks)}.values():
             driver = {} if placed.in_trial else self._cluster.driver_bundle(placed.training)
             for stage, one, workers in placed.stages:
@@ -176,7 +176,7 @@ class RayEngine(Engine):
         pins, groups = self.settings.pins, {cell.group for cell in cells if cell.group and cell.is_on_accelerators}
         found = {group: pins.read(group).pool for group in sorted(groups)} if pins else {}
         bound = {group: pool for group, pool in found.items() if pool is not None}
-        return pools_of_groups(cells, nodes_by_id(), bound, may_grow=self._may_grow)
+        return pools_of_groups(cells, self._nodes, bound, may_grow=self._may_grow)
 
     def _bind_groups(self, tasks: Sequence[Task]) -> None:
         """Write down in which pool the groups of tasks run, since they are about to."""
@@ -191,7 +191,8 @@ class RayEngine(Engine):
         """Return the memory of the largest node for a process; 0 if the nodes that it will run on aren't known."""
         if self._may_grow:
             return 0.0
-        usable = [n for n in self._nodes if matches(needs.labels, n.labels) and n.resources.get("GPU", 0) >= needs.gpus]
+        matching = [node for node in self._nodes.values() if matches(needs.labels, node.labels)]
+        usable = [node for node in matching if node.resources.get("GPU", 0.0) >= needs.gpus]
         return max((node.resources.get("memory", 0.0) for node in usable), default=0.0)
 
     def _stages(self, task: Task, placed: Placements, keeper: Any = None) -> RayStages:

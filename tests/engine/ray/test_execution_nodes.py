@@ -66,7 +66,7 @@ def test_nodes_that_isolate_too_little_are_left_out_and_named_once_each(nodes, i
 
     monkeypatch.setattr(execution, "ExecutionActor", without_isolation(refuses))
     progress = ProgressFile(Files(str(tmp_path)), "half")
-    blocks = list(execute_with_ray(JOB, Placement(1, 0, 0, in_trial), None, progress))
+    blocks = list(execute_with_ray(JOB, Placement(1, 0, 0, in_trial=in_trial), None, progress))
     assert sorted(block.index for block in blocks) == list(range(20))
     for block in blocks:
         assert {row.outcome for row in block.rows} == {Outcome.PASSED if block.index % 3 else Outcome.FAILED}

@@ -30,24 +30,15 @@ from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind,
 from raysweep.storage.files import Files
 from tests.models.test_versions import make_adapter
 from tests.models.tiny import make_tiny, pairs
+from tests.patience import eventually
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("connected")]
 
 IN_TRIAL = Placement(cpus=1, gpus=0, memory_bytes=0, in_trial=True)
 ON_GPU = Placement(cpus=1, gpus=1, memory_bytes=0, in_trial=False)
 DECODING = Decoding(16, temperature=0.8, samples=2)
 Made = tuple[dict[int, list[Completion]], int]
 """Completions by batch, and how many whole models were loaded."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def connected(shared_ray):
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    import ray
-
-    ray.init(address=shared_ray.address, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +100,6 @@ def titles() -> dict[int, str]:
             if parent and session in " ".join(parent.cmdline()):  # the raylet's
                 found[process.pid] = " ".join(process.cmdline())
     return found
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 60) -> bool:
-    until = time.monotonic() + seconds
-    while not holds() and time.monotonic() < until:
-        time.sleep(0.2)
-    return holds()
 
 
 def test_one_load_serves_a_base_and_all_its_adapters_in_turns(llama, keeper, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -12,18 +12,9 @@ import pytest
 
 from raysweep.engine.ray import metrics
 from raysweep.records import TrainingStep
+from tests.patience import eventually
 
-pytestmark = pytest.mark.ray
-
-
-@pytest.fixture(scope="module", autouse=True)
-def connected(shared_ray):
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    import ray
-
-    ray.init(address=shared_ray.address, log_to_driver=False)
-    yield
-    ray.shutdown()
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("connected")]
 
 
 @pytest.fixture
@@ -42,13 +33,6 @@ def exported() -> Iterator[Callable[[str], list[float]]]:
 
     with metrics.running_meter(sweep):
         yield values
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 60) -> bool:
-    until = time.monotonic() + seconds
-    while not holds() and time.monotonic() < until:
-        time.sleep(0.2)
-    return holds()
 
 
 def test_a_counter_has_one_series_with_what_short_lived_processes_counted(exported):
@@ -95,8 +79,10 @@ def test_without_a_meter_nothing_is_reported_and_nothing_fails():
     metrics.report("raysweep_programs", 1, verdict="passed")
 
 
-def test_one_job_can_run_a_sweep_after_another():
-    for number in range(5):
-        with metrics.running_meter(f"sweep {number}"):
-            metrics.report("raysweep_programs", 1, verdict="passed")
-            metrics.flush()
+def test_a_sweep_waits_until_the_meter_of_the_same_jobs_sweep_before_has_ended():
+    first = metrics.running_meter("first")
+    first.__enter__()
+    threading.Timer(1, first.__exit__, (None, None, None)).start()
+    with metrics.running_meter("second"):
+        metrics.report("raysweep_programs", 1, verdict="passed")
+        metrics.flush()

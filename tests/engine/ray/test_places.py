@@ -65,13 +65,13 @@ def test_the_longest_comes_first_and_nobody_passes_one_that_waits():
     assert found.grant() == ["c2"], "on the fullest node that has room, so that two remain together"
     found.request("host of c1", "c1", ONE)
     found.request("c3", "c3", Needs(1, 2))
-    assert found.grant() == ["c3", "host of c1"] and found.blocked() == {"A100": "host of c1"}
+    assert found.grant() == ["c3", "host of c1"] and found.next_in_line() == {"A100": "host of c1"}
     found.request("again", "c3", Needs(1, 2))
     found.release("c2")
     assert found.grant() == ["again"] and found.is_placed("host of c1") and not found.is_placed("again")
     found.request("later", "c2", ONE)
     found.release("host of c1")
-    assert found.grant() == [] and found.blocked() == {"A100": "again"}, "one GPU is kept for who comes next"
+    assert found.grant() == [] and found.next_in_line() == {"A100": "again"}, "one GPU is kept for who comes next"
 
 
 def test_two_cells_share_an_accelerator_and_workers_are_placed_together_or_not_at_all():

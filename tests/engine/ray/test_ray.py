@@ -31,22 +31,12 @@ from raysweep.training_sets.base import SOURCES
 from tests.engine.soak import soak
 from tests.language.translation.test_neural import fsmt
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("connected")]
 
 LIMITS = Limits(timeout=5)
 IN_TRIAL = Placement(cpus=1, gpus=0, memory_bytes=0, in_trial=True)
 ON_GPU = Placement(cpus=1, gpus=1, memory_bytes=0, in_trial=False)
 IN_WORKERS = Placement(cpus=1, gpus=0, memory_bytes=0, in_trial=False)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def connected(shared_ray):
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    import ray
-
-    ray.init(address=shared_ray.address, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 def job() -> GenerateJob:

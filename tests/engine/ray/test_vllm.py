@@ -29,18 +29,19 @@ from raysweep.generators.environments import environment_of, python_of
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
 from raysweep.trainers.full import Full
-from tests.engine.ray.test_hosts import connected, keeper, run
+from tests.engine.ray.test_hosts import keeper, run
 from tests.models.test_versions import TARGETS, make_adapter
 from tests.models.tiny import make_tiny, pairs
 from tests.paths import NANO
 from tests.patience import PATIENCE
 from tests.trainers.conftest import FolderServices, make_job
 
-__all__ = ["connected", "keeper", "make_job"]
+__all__ = ["keeper", "make_job"]
 
 VLLM = Spec("vllm")
 PYTHON = python_of(VLLM)
 pytestmark = [
+    pytest.mark.usefixtures("connected"),
     pytest.mark.ray,
     pytest.mark.slow,
     pytest.mark.vllm,
