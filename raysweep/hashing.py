@@ -13,9 +13,12 @@ FULL_CHECK_BYTES = 256 * 2**20
 """`difference` compares hashes of files up to this size, and only sizes of larger ones unless `whole` is set."""
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: Any) -> str:
     """Return JSON with sorted keys and no spaces, so that equal values give equal texts; raise ValueError for NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def text_sha(text: str) -> str:

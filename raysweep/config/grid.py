@@ -23,7 +23,7 @@ class Cell:
     training_set: str  # `BASE` for a base model's own evaluation
     seed: int
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A name that is unique in the sweep, stable, and a valid file name: ``llama.full.C1.s42``."""
         if self.training_set == BASE:

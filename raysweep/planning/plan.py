@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 from raysweep.config.grid import Cell, Grid, Pair
@@ -39,8 +40,7 @@ class ArtefactPlan(ABC):
     def task(self) -> str:
         """Id of the task that makes this artefact, and name of its progress file. Plans with equal ids share a task."""
         assert self.node is not None
-        label = "".join(char if char.isalnum() or char in ".@%" else "-" for char in self.node.label)
-        return f"{label}-{self.node.key[:8]}"
+        return _task_of(self.node.label, self.node.key)
 
     @property
     def unit(self) -> Artefact:
@@ -61,6 +61,12 @@ class ArtefactPlan(ABC):
         a weaker one may give wrong verdicts.
         """
         return None
+
+
+@cache
+def _task_of(label: str, key: str) -> str:
+    name = "".join(char if char.isalnum() or char in ".@%" else "-" for char in label)
+    return f"{name}-{key[:8]}"
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, ReferencesPlan,
 from raysweep.planning.sets import SetPlanner
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Limits
-from raysweep.records import BASE, CLEAN
-from raysweep.storage.artefacts import Node
+from raysweep.records import BASE, CLEAN, Spec
+from raysweep.storage.artefacts import Node, SharedSpec
+from raysweep.trainers.base import Recipe
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.selection import Choice
 
@@ -50,7 +51,12 @@ class _Planner:
         self.models = {model.name: model for model in config.models}
         self.sets = SetPlanner(config, tolerant=tolerant)
         self.base = cache(self._base)
+        self.generator = cache(self._generator)
+        self.recipe = cache(self._recipe)
         self.references = cache(self._references)
+        self.judged = cache(self._judged)
+        self.sandbox = config.execution.sandbox
+        self.decoding = config.evaluation.decoding(config.seed)
 
     def cell(self, cell: Cell, pairs: tuple[Pair, ...]) -> CellPlan:
         model = self.models[cell.model]
@@ -59,8 +65,8 @@ class _Planner:
             cell,
             base,
             pairs=(),
-            generator=(model.generator or self.config.evaluation.generator).spec(GENERATORS, self.config.seed),
-            decoding=self.config.evaluation.decoding(self.config.seed),
+            generator=self.generator(cell.model)[0],
+            decoding=self.decoding,
             prompt_format=self.config.evaluation.prompt_format,
             template=model.template,
             system=model.system_prompt,
@@ -69,42 +75,49 @@ class _Planner:
         )
         if cell.training_set != BASE:
             plan = self._tuned(plan)
-        generator = self._generator(plan)
-        return replace(plan, pairs=tuple(self._pair(plan, pair, generator) for pair in pairs))
+        completed = self._completed(plan)
+        return replace(plan, pairs=tuple(self._pair(plan, pair, completed) for pair in pairs))
 
     def _tuned(self, plan: CellPlan) -> CellPlan:
         cell = plan.cell
-        recipe = self.config.recipes[cell.recipe].recipe(plan.template, plan.system)
+        recipe, spec = self.recipe(cell.model, cell.recipe)
         training_set = self.sets.fine_tuning_set(cell.training_set)
-        identity = plan.base.identity
-        spec = {
-            # the dtype in which the base generates is not part of it: training has a precision of its own
-            "base": {**identity, "dtype": "float32"} if "dtype" in identity else identity,
-            "family": plan.base.family,
-            **FAMILIES.plugin_spec(plan.base.family),
-            "recipe": recipe_spec(recipe),
-            **(adapter_spec(recipe, plan.base.family) if plan.base.family else {}),
-            "seed": cell.seed,
-        }
         inputs = (plan.base.node.key, training_set.node.key) if plan.base.node else (training_set.node.key,)
-        node = Node("model", 1, spec, inputs, cell.id)
+        node = Node("model", 1, {**spec, "seed": cell.seed}, inputs, cell.id)
         return replace(
             plan, model=node, training_set=training_set, recipe=recipe, validation=self.sets.validation_set()
         )
 
-    def _generator(self, plan: CellPlan) -> dict[str, Any]:
+    def _recipe(self, model: str, name: str) -> tuple[Recipe, dict[str, Any]]:
+        """Return a recipe of a model, and the spec of the models that it trains, without their seed."""
+        base, written = self.base(model), self.models[model]
+        recipe = self.config.recipes[name].recipe(written.template, written.system_prompt)
+        spec = {
+            # the dtype in which the base generates is not part of it: training has a precision of its own
+            "base": {**base.identity, "dtype": "float32"} if "dtype" in base.identity else base.identity,
+            "family": base.family,
+            **FAMILIES.plugin_spec(base.family),
+            "recipe": recipe_spec(recipe),
+            **(adapter_spec(recipe, base.family) if base.family else {}),
+        }
+        return recipe, spec
+
+    def _generator(self, model: str) -> tuple[Spec, dict[str, Any]]:
+        """Return the generator of a model, and its part of the keys of completions."""
+        written, evaluation = self.models[model], self.config.evaluation
+        generator = (written.generator or evaluation.generator).spec(GENERATORS, self.config.seed)
         try:
-            return generator_key(plan.generator, self.models[plan.cell.model].dtype, plan.batch_tokens)
+            return generator, generator_key(generator, written.dtype, evaluation.batch_tokens)
         except MissingInput:
             if not self.tolerant:
                 raise
-            return {"missing": plan.generator.as_dict()}
+            return generator, {"missing": generator.as_dict()}
 
-    def _pair(self, plan: CellPlan, pair: Pair, generator: dict[str, Any]) -> PairPlan:
-        test_set = self.sets.test_set(pair.problem_set, pair.perturbation, pair.draw)
+    def _completed(self, plan: CellPlan) -> SharedSpec:
+        """Return the spec of a cell's completions."""
         model = plan.model or plan.base.node
         spec: dict[str, Any] = {
-            "generator": generator,
+            "generator": self.generator(plan.cell.model)[1],
             "decoding": decoding_spec(plan.decoding, plan.generator.name),
             "prompt": prompt_spec(plan),
             "stop": list(plan.stop),
@@ -113,22 +126,31 @@ class _Planner:
         dtype = self.models[plan.cell.model].dtype
         if model and dtype != "float32":  # a trained model's key doesn't say in which format it generates
             spec["dtype"] = dtype
+        return SharedSpec(spec)
+
+    def _pair(self, plan: CellPlan, pair: Pair, completed: SharedSpec) -> PairPlan:
+        test_set = self.sets.test_set(pair.problem_set, pair.perturbation, pair.draw)
+        model = plan.model or plan.base.node
         label = f"{plan.cell.id} on {pair.test_set}"
         inputs = (model.key, test_set.node.key) if model else (test_set.node.key,)
-        completions = Node("completions", 1, spec, inputs, label)
-        limits = self.config.execution.limits(PROBLEMS.get(test_set.problem_set.name).limits)
-        references = self.references(pair.problem_set, limits)
-        results_spec = {
-            "limits": dataclasses.asdict(limits),
-            "lane": self.config.execution.lane,
-            "python": platform.python_version(),
-            "problems": self.sets.problem_fingerprint(pair.problem_set),
-        }
-        results = Node("results", 2, results_spec, (completions.key, references.node.key), label)
-        return PairPlan(pair, test_set, completions, results, limits, references, self.config.execution.sandbox)
+        completions = Node("completions", 1, completed, inputs, label)
+        references = self.references(pair.problem_set)
+        judged = self.judged(pair.problem_set)
+        results = Node("results", 2, judged, (completions.key, references.node.key), label)
+        return PairPlan(pair, test_set, completions, results, references.limits, references, self.sandbox)
 
-    def _references(self, problem_set: str, limits: Limits) -> ReferencesPlan:
-        factor = self.config.execution.reference_factor
+    def _judged(self, problem_set: str) -> SharedSpec:
+        """Return the spec of all results on a problem set."""
+        limits = dataclasses.asdict(self._limits(problem_set))
+        fingerprint = self.sets.problem_fingerprint(problem_set)
+        lane, python = self.config.execution.lane, platform.python_version()
+        return SharedSpec(limits=limits, lane=lane, python=python, problems=fingerprint)
+
+    def _limits(self, problem_set: str) -> Limits:
+        return self.config.execution.limits(PROBLEMS.get(self.sets.problem_specs[problem_set].name).limits)
+
+    def _references(self, problem_set: str) -> ReferencesPlan:
+        factor, limits = self.config.execution.reference_factor, self._limits(problem_set)
         spec = {
             "problems": self.sets.problem_fingerprint(problem_set),
             "limits": dataclasses.asdict(limits),
@@ -136,7 +158,7 @@ class _Planner:
             "python": platform.python_version(),
         }
         node = Node("references", 1, spec, (), f"references of {problem_set}")
-        sandbox = dataclasses.replace(self.config.execution.sandbox, lane=Lane.STRICT)
+        sandbox = dataclasses.replace(self.sandbox, lane=Lane.STRICT)
         return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox)
 
     def _base(self, name: str) -> BasePlan:

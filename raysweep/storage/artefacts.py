@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from raysweep.hashing import canonical_json
@@ -33,6 +34,15 @@ class Artefact(Protocol):
         """A name for messages."""
 
 
+class SharedSpec(dict[str, Any]):
+    """A spec that many nodes have, whose JSON is made once; it must not be changed."""
+
+    @cached_property
+    def json(self) -> str:
+        """Its canonical JSON."""
+        return canonical_json(self)
+
+
 @dataclass(frozen=True)
 class Node:
     """A planned artefact: its stage and spec, the keys of its inputs, and its own key, a hash of these.
@@ -48,8 +58,10 @@ class Node:
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
-        content = {"stage": self.stage, "version": self.version, "spec": self.spec, "inputs": list(self.inputs)}
-        object.__setattr__(self, "key", hashlib.sha256(canonical_json(content).encode()).hexdigest())
+        spec = self.spec.json if isinstance(self.spec, SharedSpec) else canonical_json(self.spec)
+        inputs, stage = canonical_json(self.inputs), canonical_json(self.stage)
+        content = f'{{"inputs":{inputs},"spec":{spec},"stage":{stage},"version":{self.version}}}'
+        object.__setattr__(self, "key", hashlib.sha256(content.encode()).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,12 @@ class Unit:
 
 def folder_of(node: Artefact) -> str:
     """Return the name of an artefact's folder in a store."""
-    return f"artefacts/{node.stage}/{node.key[:2]}/{node.key}"
+    return f"{parent_of(node)}/{node.key}"
+
+
+def parent_of(node: Artefact) -> str:
+    """Return the name of the folder that has the folders of an artefact and of others."""
+    return f"artefacts/{node.stage}/{node.key[:2]}"
 
 
 def damage_text(node: Artefact, damage: str) -> str:

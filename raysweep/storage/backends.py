@@ -66,6 +66,10 @@ class Backend(ABC):
         """Return the files below a folder, at any depth, by name relative to it."""
 
     @abstractmethod
+    def folders(self, folder: str) -> set[str]:
+        """Return the names of the folders in a folder."""
+
+    @abstractmethod
     def remove_folder(self, folder: str) -> None:
         """Remove a folder and all below it."""
 
@@ -115,6 +119,14 @@ class LocalDisk(Backend):
         paths = [Path(parent) / name for parent, _, names in os.walk(top, onerror=_raise_unless_gone) for name in names]
         infos = {str(path.relative_to(top)): _info(path) for path in paths}
         return {name: info for name, info in infos.items() if info is not None}
+
+    def folders(self, folder: str) -> set[str]:
+        """See `Backend`."""
+        try:
+            with os.scandir(self.top / folder) as entries:
+                return {entry.name for entry in entries if entry.is_dir()}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
 
     def remove_folder(self, folder: str) -> None:
         """See `Backend`."""

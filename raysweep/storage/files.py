@@ -104,6 +104,10 @@ class Files:
         """Return the files below a folder, at any depth, by name relative to it; empty if there is no such folder."""
         return self._retry(lambda: self._or_vanished(self._backend.infos(folder) or None), patient=patient) or {}
 
+    def folders(self, folder: str = "") -> set[str]:
+        """Return the names of the folders in a folder; empty if there is no such folder."""
+        return self._retry(lambda: self._or_vanished(self._backend.folders(folder) or None)) or set()
+
     def remove_folder(self, folder: str = "") -> None:
         """Remove a folder and all below it, if it is there."""
         self._retry(lambda: self._backend.remove_folder(folder))

@@ -98,6 +98,13 @@ class ObjectStore(Backend):
         infos = {entry.path[len(top) + 1 :]: _file_info(entry) for entry in listed}
         return {name: info for name, info in infos.items() if info is not None}
 
+    def folders(self, folder: str) -> set[str]:
+        """See `Backend`."""
+        from pyarrow.fs import FileSelector, FileType
+
+        listed = self.filesystem.get_file_info(FileSelector(self._path(folder), allow_not_found=True))
+        return {entry.base_name for entry in listed if entry.type == FileType.Directory}
+
     def remove_folder(self, folder: str) -> None:
         """See `Backend`."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):

@@ -21,7 +21,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ from raysweep.errors import StoreError, UsageError
 from raysweep.hashing import describe
 from raysweep.records import ModelRef
 from raysweep.rows.parquet import ROWS, read_rows
-from raysweep.storage.artefacts import MANIFEST, Artefact, Node, Unit, folder_of
+from raysweep.storage.artefacts import MANIFEST, Artefact, Node, Unit, folder_of, parent_of
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.copies import STAGING, Copies, cache_of
 from raysweep.storage.files import Files
@@ -99,19 +99,33 @@ class Store:
         return self._integrity.is_known(node) or not self.damage(node)
 
     def survey(self, nodes: Iterable[Artefact]) -> dict[str, bool]:
-        """Return by key which artefacts are complete and undamaged. Requests to an object store run side by side."""
+        """Return by key which artefacts are complete and undamaged."""
         return self._look_up(self.has, nodes)
 
     def survey_damage(self, nodes: Iterable[Artefact]) -> dict[str, bool]:
-        """Return by key which artefacts are damaged. Requests to an object store run side by side."""
+        """Return by key which artefacts are damaged."""
         return self._look_up(self.is_damaged, nodes)
 
     def _look_up(self, question: Callable[[Artefact], bool], nodes: Iterable[Artefact]) -> dict[str, bool]:
+        """Answer a question, which is no for an artefact without a folder, for each artefact.
+
+        Requests to an object store run side by side; one after the other would take minutes.
+        """
         asked = list(nodes)
         if not self._copies:
-            return {node.key: question(node) for node in asked}
-        with ThreadPoolExecutor(PARALLEL_CHECKS) as pool:  # one after the other would take minutes
-            return dict(zip((node.key for node in asked), pool.map(question, asked), strict=True))
+            there = self._with_folder(asked, map)
+            return {node.key: node.key in there and question(node) for node in asked}
+        with ThreadPoolExecutor(PARALLEL_CHECKS) as pool:
+            there = self._with_folder(asked, pool.map)
+            answers = pool.map(lambda node: node.key in there and question(node), asked)
+            return dict(zip((node.key for node in asked), answers, strict=True))
+
+    def _with_folder(self, nodes: Sequence[Artefact], mapped: Callable[..., Iterable[set[str]]]) -> Collection[str]:
+        """Return the keys of the artefacts that may have a folder. Of many, listing is faster than asking for each."""
+        parents = {parent_of(node) for node in nodes}
+        if len(nodes) < 2 * len(parents):
+            return {node.key for node in nodes}
+        return {name for names in mapped(self.files.folders, parents) for name in names}
 
     def manifest(self, node: Artefact) -> dict[str, Any]:
         """Return an artefact's manifest; raise StoreError if it is missing or unreadable."""

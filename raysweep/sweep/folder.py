@@ -218,8 +218,10 @@ class SweepFolder:
 
         It can't if the sweep has results that the plan doesn't contain, since they would disappear from its report.
         """
-        planned = {row.results_key for row in grid_rows(plan)}
-        lost = [row for row in self._former_grid() if row.results_key not in planned and self.store.has(row.results)]
+        former = self._former_grid()
+        planned = {row.results_key for row in grid_rows(plan)} if former else set()
+        unplanned = [row.results for row in former if row.results_key not in planned]
+        lost = [key for key, exists in self.store.survey(unplanned).items() if exists]
         if not lost:
             return ""
         changed = ""

@@ -34,6 +34,8 @@ from raysweep.planning.needs import Needs
 
 log = logging.getLogger("raysweep")
 
+PART = 16
+"""So many cells' work lies together in Ray's object store."""
 GAVE_UP = "gave_up"
 """Metric that a trial reports before it raises an error, since its process has used up all attempts."""
 
@@ -130,7 +132,7 @@ class RayEngine(Engine):
         by_id = {task.id: task for task in tasks}
         placed = {task.id: self._placed(task) for task in tasks}
         keeper = start_keeper({task.id: task.base for task in tasks}, _to_place(tasks), self._pools, self._may_grow)
-        stages = {name: self._stages(by_id[name], one, keeper) for name, one in placed.items()}
+        work = {name: (by_id[name], self._stages(by_id[name], one, keeper)) for name, one in placed.items()}
         filesystem, path = self.settings.folder.below("tune").filesystem()
         bundles = {name: self._cluster.driver_bundle(one.training) for name, one in placed.items()}
         drivers = driver_labels(nodes_by_id().values())
@@ -141,9 +143,7 @@ class RayEngine(Engine):
             selector = dict(own.training.labels) if own.in_trial else drivers
             return tune.PlacementGroupFactory([bundles[config["cell"]]], bundle_label_selector=[selector])
 
-        trainable = tune.with_resources(
-            _with_cell_name(tune.with_parameters(_trial, tasks=by_id, stages=stages)), resources
-        )
+        trainable = tune.with_resources(_with_cell_name(tune.with_parameters(_trial, parts=_in_parts(work))), resources)
         trainable.__name__ = trainable.__qualname__ = "Cell"  # in Ray's dashboard
         tuner = tune.Tuner(
             trainable,
@@ -216,12 +216,28 @@ def _with_cell_name(function: Any) -> Any:
     return CellTrainable
 
 
-def _trial(config: dict[str, Any], tasks: Mapping[str, Task], stages: Mapping[str, RayStages]) -> None:
+def _in_parts(work: Mapping[str, tuple[Task, RayStages]]) -> tuple[dict[str, int], list[Any]]:
+    """Return the part that each cell's work is in, and Ray's references to the parts.
+
+    A trial reads one part, not the work of ten thousand cells; the work in a part shares what cells have in common.
+    """
+    import ray
+
+    names = list(work)
+    parts = [names[start : start + PART] for start in range(0, len(names), PART)]
+    part_of = {name: number for number, part in enumerate(parts) for name in part}
+    return part_of, [ray.put({name: work[name] for name in part}) for part in parts]
+
+
+def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]]) -> None:
+    import ray
     from ray import tune
 
+    part_of, references = parts
+    task, stages = ray.get(references[part_of[config["cell"]]])[config["cell"]]
     try:
         with metrics.held_resources():
-            numbers = dict(tasks[config["cell"]].run(stages[config["cell"]].on(config["pool"])))
+            numbers = dict(task.run(stages.on(config["pool"])))
     except Exception:
         tune.report({GAVE_UP: 1})
         raise
