@@ -19,6 +19,7 @@ from raysweep.cli.options import (
     Address,
     Allow,
     AsJson,
+    ClusterFile,
     ConfigFile,
     Dashboard,
     EngineName,
@@ -89,7 +90,13 @@ def run(
 
 @app.command()
 def plan(
-    config: ConfigFile, sets: Sets = None, storage: Storage = None, limit: Limit = None, as_json: AsJson = False
+    config: ConfigFile,
+    sets: Sets = None,
+    storage: Storage = None,
+    cluster: ClusterFile = None,
+    address: Address = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show what a sweep takes: cells, pairs, memory, disk, hours, and what is missing; nothing is run."""
     from raysweep.cli.views.plan import plan_facts, print_plan
@@ -98,7 +105,10 @@ def plan(
 
     missing: list[str] = []
     loaded = load(config, sets, limit, missing=missing)
-    facts = plan_facts(build_plan(loaded, tolerant=True), open_store(storage), missing)
+    if cluster and address:
+        raise UsageError("--cluster and --address name two clusters; give one of them")
+    built = build_plan(loaded, tolerant=True)
+    facts = plan_facts(built, open_store(storage), missing, cluster=cluster, address=address)
     print_plan(facts, as_json)
     raise typer.Exit(2 if facts.refusal else 0)
 

@@ -47,7 +47,7 @@ ESTIMATED, MEASURED = "estimated", "measured"
 class CellCost:
     """What one cell takes; None where the model's shape isn't known or nothing was measured.
 
-    `hours`: of training and generation, by accelerator, all workers' together; `cpu`: of training alone.
+    `hours`: of training and generation, by accelerator, all workers' together; `training_hours`: of training alone.
     """
 
     peak_memory_bytes: int | None = None  # of a training worker
@@ -56,8 +56,14 @@ class CellCost:
     checkpoint_bytes: int = 0  # while it trains
     training_tokens: int = 0
     hours: Mapping[str, float] = field(default_factory=dict)
+    training_hours: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: float | None = None  # of training, where it was measured
     basis: str = ESTIMATED
+
+    def wall_hours(self, workers: int) -> dict[str, float]:
+        """Return the hours until the cell ends, by accelerator, if so many workers train together."""
+        shared = 1 - 1 / max(workers, 1)
+        return {name: hours - shared * self.training_hours.get(name, 0.0) for name, hours in self.hours.items()}
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,12 @@ def plan_costs(plan: SweepPlan, store: Store) -> PlanCosts:
     costs = _Costs(plan.config, measured_rates(plan, store))
     cells = {cell.cell.id: costs.cell(cell) for cell in plan.cells}
     return PlanCosts(cells, tuple(costs.assumptions()))
+
+
+def hours_on(hours: Mapping[str, float], label: str) -> float | None:
+    """Return the hours on nodes with an accelerator's label, or on CPUs if it is empty; None if they aren't known."""
+    known = data_sheet_of(label) if label else None
+    return hours.get(known[0] if known else label or "cpu")
 
 
 def base_shape(base: BasePlan) -> Shape | None:
@@ -183,7 +195,7 @@ class _Costs:
                 MEASURED,
             )
         both = {name: training[name] + hours.get(name, 0.0) for name in training}
-        return CellCost(*facts, tokens, both, cpu_seconds, basis)
+        return CellCost(*facts, tokens, both, training, cpu_seconds, basis)
 
     def assumptions(self) -> list[str]:
         """Return in words what the estimates assume, after the costs of all cells."""

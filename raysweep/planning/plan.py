@@ -251,6 +251,11 @@ class CellPlan:
     validation: TrainingSetPlan | None = None  # not part of the model's key, since it changes no weight
 
     @property
+    def workers(self) -> int:
+        """Number of training workers; 0: it trains nothing."""
+        return self.recipe.workers if self.recipe else 0
+
+    @property
     def artefacts(self) -> tuple[CellArtefactPlan, ...]:
         """The artefacts that belong to this cell alone, in build order."""
         return (
@@ -304,7 +309,7 @@ class ModelPlan(CellArtefactPlan):
     @property
     def workers(self) -> int:
         """See `ArtefactPlan.workers`."""
-        return self.cell.recipe.workers if self.cell.recipe else 0
+        return self.cell.workers
 
 
 @dataclass(frozen=True)

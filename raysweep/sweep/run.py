@@ -123,7 +123,8 @@ def _make(
 ) -> dict[str, str]:
     """Make the missing artefacts; return errors by task id, including one for each cell without results."""
     cached = len(plan.cells) - len(by_cell(missing_artefacts))
-    hours = {name: cost.hours for name, cost in plan_costs(plan, folder.store).cells.items()}
+    costs = plan_costs(plan, folder.store).cells
+    hours = {cell.cell.id: costs[cell.cell.id].wall_hours(cell.workers) for cell in plan.cells}
     errors = make(plan.config, missing_artefacts, folder, options, cached, hours)
     activities = read_activities(folder.progress)
     unfinished = [cell.cell.id for cell, _ in by_cell(missing(plan.targets, folder.store))]

@@ -129,6 +129,7 @@ TAKEN = {
             "language",
             "perturbations",
             "strengths",
+            "prices",
             "execution",
         ),
         *("resources", "training", "generation", "custom", "labels", "recovery", "ray", "report", "typos.strengths"),

@@ -23,6 +23,7 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.forecast import Forecast, forecast
 from raysweep.sweep.guards import require_oracle, require_resources
 from raysweep.units import count, size
 
@@ -85,20 +86,30 @@ class PlanFacts:
     storage: str
     missing_inputs: tuple[str, ...]  # files, models, translators that aren't here: a run would stop there
     download_bytes: Mapping[str, int]  # weights that the hub gives, by model
+    forecast: Forecast | None  # on the cluster that was named
     assumptions: tuple[str, ...]  # of the estimates
 
 
-def plan_facts(plan: SweepPlan, store: Store, missing_inputs: Sequence[str] = ()) -> PlanFacts:
+def plan_facts(
+    plan: SweepPlan,
+    store: Store,
+    missing_inputs: Sequence[str] = (),
+    *,
+    cluster: Path | None = None,
+    address: str | None = None,
+) -> PlanFacts:
     """Count a plan's cells, pairs and missing artefacts, and what they take. Writes nothing.
 
     Args:
         plan: the plan.
         store: the store to compare it with.
         missing_inputs: what isn't here, in words, of a tolerant plan.
+        cluster: the file that starts a cluster, to foretell the sweep there.
+        address: of a running Ray, to foretell the sweep there.
 
     Raises:
-        UsageError: a training needs more memory than the config gives a worker, or the config refuses the problems that
-            are judged inside (`require_oracle`).
+        UsageError: a training needs more memory than the config gives a worker, the config refuses the problems that
+            are judged inside (`require_oracle`), or the cluster can't hold a cell.
     """
     require_oracle(plan, store)
     lacking = missing(plan.targets, store, repair=True)
@@ -134,6 +145,7 @@ def plan_facts(plan: SweepPlan, store: Store, missing_inputs: Sequence[str] = ()
         str(store.files),
         tuple(missing_inputs),
         _downloads(plan),
+        forecast(plan, lacking, costs.cells, store, file=cluster, address=address) if cluster or address else None,
         costs.assumptions,
     )
 
@@ -157,6 +169,10 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
     if any(cell.takes.hours for cell in facts.cells if cell.missing):
         console.print()
         console.print(_hours_table([cell for cell in facts.cells if cell.missing]))
+        console.print()
+    if facts.forecast:
+        console.print(_forecast_table(facts.forecast))
+        console.print("\n".join(_forecast_lines(facts.forecast)), soft_wrap=True)
         console.print()
     to_do = sum(cell.missing for cell in facts.cells)
     lines = [*_summary_lines(facts, to_do), *facts.assumptions]
@@ -286,11 +302,43 @@ def _hours_table(cells: Sequence[CellFacts]) -> Table:
     return table
 
 
+def _forecast_table(found: Forecast) -> Table:
+    """Return a line for each type of accelerator of a cluster: what works there, how long, and at which price."""
+    names = ("GPUs", "cells", "GPU-hours", "ends after", "cost")
+    table = Table("accelerator", *(Column(name, justify="right") for name in names), box=None)
+    for pool in found.pools:
+        cost = "" if pool.cost is None else f"{pool.cost:,.2f}"
+        hours = "not known" if pool.gpu_hours is None else _amount(pool.gpu_hours)
+        ends = "" if pool.ends is None else f"{_amount(pool.ends)} h"
+        table.add_row(pool.accelerator, f"{pool.gpus:g}", str(pool.cells), hours, ends, cost)
+    return table
+
+
+def _forecast_lines(found: Forecast) -> Iterator[str]:
+    """Yield in words how a sweep goes on a cluster."""
+    cost = "" if found.cost is None else f", cost {found.cost:,.2f}"
+    yield (
+        f"on {found.cluster} ({count(found.nodes, 'node')}): {_amount(found.makespan)} hours from start to end, "
+        f"{_amount(found.gpu_hours)} GPU-hours{cost}; an estimate"
+    )
+    unpriced = [pool.accelerator for pool in found.pools if pool.gpus and pool.cost is None]
+    if found.cost is not None and unpriced:
+        yield f"without a price in `prices`, and not in the cost: {', '.join(unpriced)}"
+    if found.unknown:
+        shown = ", ".join(found.unknown[:3])
+        more = len(found.unknown) - 3
+        yield f"hours there are not known, and counted as none, for {shown}{f' and {more} more (--json)' * (more > 0)}"
+
+
 def _hours(cells: Sequence[CellFacts], device: str) -> str:
     hours = [cell.takes.hours[device] for cell in cells if device in cell.takes.hours]
-    total = sum(hours)
-    if not hours:
-        return ""
+    return _amount(sum(hours)) if hours else ""
+
+
+def _amount(total: float) -> str:
+    """Return hours with as many digits as tell something."""
+    if total == 0:
+        return "0"
     if total < 0.01:
         return "< 0.01"
     return f"{total:,.0f}" if total >= 100 else f"{total:.2f}" if total < 1 else f"{total:.1f}"

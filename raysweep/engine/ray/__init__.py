@@ -12,11 +12,13 @@ Start reading at tuning.py, then stages.py.
     generation.py    generates completions through Ray Data, whose actors hand batches to hosts
     order.py         has Tune start cells when and in the order in which the keeper of the hosts says
     places.py        decides which cell starts next, and which process gets resources next
+    simulation.py    plays a sweep on a cluster by the decisions of places.py, without running it
     hosts.py         keeps base models in actors that generate with any version of them
     batches.py       sends batches through Ray Data and yields their results
     execution.py     executes programs in a pool of actors, and runs the batches of dead actors again
     stragglers.py    reports batches that take much longer than the others
     cluster.py       connects to a Ray or starts one; computes the resources that tasks request
+    cluster_files.py reads the nodes that a file of `ray up` or of KubeRay can start
     probe.py         checks within seconds whether a Ray answers at an address, and its versions
     submission.py    submits a command as a Ray job, follows its log and returns its exit code
     upload.py        finds the files that a job uploads, and refuses more than Ray takes

@@ -19,6 +19,7 @@ from typing import Any
 from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.engine.ray.preflight import NodeFacts, matches
 from raysweep.errors import UsageError
+from raysweep.planning.costs import hours_on
 from raysweep.planning.needs import CellNeeds, Needs
 
 ALL = ""
@@ -61,7 +62,8 @@ class CellToPlace:
 
     def expected(self, pool: str) -> float:
         """Return the hours that it is expected to take in a pool, or on the slowest type if the pool's isn't known."""
-        return self.hours.get(pool, max(self.hours.values(), default=0.0))
+        known = hours_on(self.hours, pool)
+        return max(self.hours.values(), default=0.0) if known is None else known
 
 
 @dataclass(eq=False)

@@ -1,0 +1,128 @@
+"""Reads what the nodes of a cluster have from the file that starts it: a YAML file of `ray up`, or of KubeRay.
+
+Nodes are counted at their largest number, since an autoscaler starts them when they are wanted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.engine.ray.preflight import NodeFacts
+from raysweep.errors import UsageError
+
+KUBERAY = {"RayCluster": (), "RayJob": ("rayClusterSpec",), "RayService": ("rayClusterConfig",)}
+"""Kinds of KubeRay's objects, and where below `spec` each has its cluster."""
+GPU_LIMITS = "/gpu"
+"""The end of the names of Kubernetes's GPU resources, such as ``nvidia.com/gpu``."""
+MEMORY_SHARE = 0.7
+"""The share of a container's memory that Ray gives to tasks; the rest is the object store's and the system's."""
+UNLIMITED = 2.0**60
+"""Bytes of memory of a node whose memory the file doesn't say."""
+SUFFIXES = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "m": 1e-3}
+"""Suffixes of quantities in Kubernetes."""
+
+
+def nodes_of_file(path: Path) -> dict[str, NodeFacts]:
+    """Return the nodes that a cluster file can start, by names made of their type and a number.
+
+    Memory that the file doesn't say is unlimited.
+
+    Raises:
+        UsageError: the file can't be read, starts no Ray cluster, doesn't say what a type of nodes has, or gives nodes
+            with accelerators no label.
+    """
+    try:
+        documents = [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if isinstance(one, Mapping)]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"the cluster file {path} can't be read: {error}") from None
+    for document in documents:
+        if document.get("kind") in KUBERAY:
+            return _numbered(path, _kuberay_types(path, document))
+        if "provider" in document:
+            return _numbered(path, _ray_up_types(path, document))
+    raise UsageError(
+        f"{path} starts no Ray cluster: it has neither `provider`, as files of `ray up` do, nor the kind "
+        f"{', '.join(KUBERAY)}"
+    )
+
+
+def _numbered(path: Path, types: Iterator[tuple[str, int, NodeFacts]]) -> dict[str, NodeFacts]:
+    nodes: dict[str, NodeFacts] = {}
+    for name, number, node in types:
+        if node.resources.get("GPU") and not node.labels.get(ACCELERATOR_LABEL):
+            raise UsageError(
+                f"{path}: nodes of type {name!r} have GPUs and no label {ACCELERATOR_LABEL}, so no model can be bound "
+                f"to them; give them one, such as `labels: {{{ACCELERATOR_LABEL}: A100}}`"
+            )
+        nodes |= {f"{name} {index}": node for index in range(number)}
+    return nodes
+
+
+def _ray_up_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, int, NodeFacts]]:
+    types = document.get("available_node_types")
+    if not isinstance(types, Mapping) or not types:
+        raise UsageError(
+            f"{path} names machines and not what they have (no `available_node_types`); start the cluster, and ask it: "
+            "`raysweep plan CONFIG --address HEAD:6379`"
+        )
+    most = int(document.get("max_workers", 2))  # Ray's default
+    for name, node in types.items():
+        resources = node.get("resources")
+        if not isinstance(resources, Mapping) or "CPU" not in resources:
+            raise UsageError(
+                f"{path}: node type {name!r} doesn't say what it has; write `resources: {{CPU: 8, GPU: 1}}`"
+            )
+        number = 1 if name == document.get("head_node_type") else min(most, int(node.get("max_workers", 0)))
+        amounts = {kind: float(amount) for kind, amount in resources.items()}
+        yield name, number, NodeFacts({"memory": UNLIMITED, **amounts}, dict(node.get("labels") or {}))
+
+
+def _kuberay_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, int, NodeFacts]]:
+    spec = document.get("spec") or {}
+    for key in KUBERAY[document["kind"]]:
+        spec = spec.get(key) or {}
+    if not isinstance(spec.get("headGroupSpec"), Mapping):
+        raise UsageError(f"{path}: the {document['kind']} has no `headGroupSpec`")
+    grows = bool(spec.get("enableInTreeAutoscaling"))
+    yield "head", 1, _pod(path, "head", spec["headGroupSpec"])
+    for group in spec.get("workerGroupSpecs") or ():
+        name = str(group.get("groupName", "worker"))
+        replicas = group.get("maxReplicas" if grows else "replicas") or 0
+        yield name, int(replicas) * int(group.get("numOfHosts", 1)), _pod(path, name, group)
+
+
+def _pod(path: Path, name: str, group: Mapping[str, Any]) -> NodeFacts:
+    """Return what Ray finds in a pod: what `rayStartParams` say, else the limits of its first container."""
+    params = group.get("rayStartParams") or {}
+    try:
+        container = group["template"]["spec"]["containers"][0]
+        resources = container.get("resources") or {}
+        limits = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
+        cpus = float(params.get("num-cpus", math.ceil(_quantity(limits.get("cpu", 0)))))
+        gpus = sum(_quantity(amount) for kind, amount in limits.items() if kind.endswith(GPU_LIMITS))
+        memory = MEMORY_SHARE * _quantity(limits["memory"]) if "memory" in limits else UNLIMITED
+        amounts = {
+            "CPU": cpus,
+            "GPU": float(params.get("num-gpus", gpus)),
+            "memory": float(params.get("memory", memory)),
+        }
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UsageError(f"{path}: what pods of {name!r} have can't be read ({error!r})") from None
+    written = (pair.partition("=") for pair in str(params.get("labels", "")).split(",") if pair)
+    labels = {key.strip(): value.strip() for key, _, value in written}
+    return NodeFacts(amounts, {**labels, **(group.get("labels") or {})})
+
+
+def _quantity(written: Any) -> float:
+    """Return a quantity of Kubernetes as a number: ``500m``, ``64Gi``, ``4``."""
+    text = str(written)
+    for suffix, factor in SUFFIXES.items():
+        if text.endswith(suffix):
+            return float(text.removesuffix(suffix)) * factor
+    return float(text)

@@ -1,0 +1,78 @@
+"""Plays a sweep on a cluster without running it: every decision is that of `Places`, stages end after their hours."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from raysweep.engine.ray.places import CellToPlace, Places
+from raysweep.engine.ray.preflight import NodeFacts
+from raysweep.planning.costs import hours_on
+from raysweep.planning.needs import Needs
+
+
+@dataclass(frozen=True)
+class StageToPlay:
+    """A stage of a cell. `number`: of its processes; `hours`: until it ends, by type of accelerator."""
+
+    needs: Needs
+    number: int
+    hours: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a sweep went. Hours count from its start."""
+
+    makespan: float
+    pools: Mapping[str, str]  # by cell
+    ends: Mapping[str, float]  # by cell
+    gpu_hours: Mapping[str, float] = field(default_factory=dict)  # by cell, those of all processes together
+
+
+def play(
+    cells: Sequence[CellToPlace],
+    stages: Mapping[str, Sequence[StageToPlay]],
+    nodes: Mapping[str, NodeFacts],
+    pools: Mapping[str, str],
+) -> Played:
+    """Play a sweep and return how it went.
+
+    Args:
+        cells: that are to run; each must fit somewhere.
+        stages: of each cell, in order.
+        nodes: of the cluster, by their ids.
+        pools: of groups of cells (`pools_of_groups`).
+    """
+    places, now = Places(cells, pools), 0.0
+    places.set_nodes(nodes)
+    left = {name: list(each) for name, each in stages.items()}
+    pool_of: dict[str, str] = {}
+    ends: dict[str, float] = {}
+    gpu_hours = dict.fromkeys(left, 0.0)
+    waiting: set[str] = set()
+    running: list[tuple[float, str]] = []
+    while True:
+        while (turn := places.next_cell()) is not None:
+            name, pool_of[name] = turn
+            places.request(name, name, left[name][0].needs, left[name][0].number)
+            waiting.add(name)
+        places.grant()
+        for name in [name for name in waiting if places.is_placed(name)]:
+            waiting.remove(name)
+            stage = left[name][0]
+            hours = hours_on(stage.hours, pool_of[name]) or 0.0
+            gpu_hours[name] += hours * stage.number * stage.needs.gpus
+            heapq.heappush(running, (now + hours, name))
+        if not running:
+            return Played(now, pool_of, ends, gpu_hours)
+        now, name = heapq.heappop(running)
+        left[name].pop(0)
+        if left[name]:
+            places.release(name)
+            places.request(name, name, left[name][0].needs, left[name][0].number)
+            waiting.add(name)
+        else:
+            places.end(name)
+            ends[name] = now

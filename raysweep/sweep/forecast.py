@@ -1,0 +1,188 @@
+"""Foretells a sweep on a cluster: where each cell runs, when it ends, and what it costs.
+
+Hours are those of `raysweep plan`; who starts when and where is decided by the code that decides it in a run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raysweep.errors import UsageError
+from raysweep.planning.costs import CellCost, hours_on
+from raysweep.planning.missing import by_cell
+from raysweep.planning.needs import CellNeeds, Needs, NeedsPlanner, group_of
+from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CompletionsPlan, ModelPlan, SweepPlan
+from raysweep.storage.store import Store
+
+if TYPE_CHECKING:
+    from raysweep.engine.ray.preflight import NodeFacts
+    from raysweep.engine.ray.simulation import StageToPlay
+
+CPUS = "CPUs"
+"""Name of the pool of cells without accelerators, for people."""
+
+
+@dataclass(frozen=True)
+class PoolForecast:
+    """One type of accelerator. `gpu_hours`: of its accelerators together; `ends`: hours after the sweep's start.
+
+    Both are None where the hours of no cell are known.
+    """
+
+    accelerator: str
+    gpus: float
+    cells: int
+    gpu_hours: float | None
+    ends: float | None
+    cost: float | None  # None: `prices` doesn't name it
+
+
+@dataclass(frozen=True)
+class CellForecast:
+    """One cell. `ends`: hours after the sweep's start; None where its hours aren't known."""
+
+    pool: str
+    gpu_hours: float
+    ends: float | None
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A sweep on a cluster. `unknown`: cells whose hours there aren't known, which count as none."""
+
+    cluster: str
+    nodes: int
+    makespan: float
+    gpu_hours: float
+    cost: float | None  # None: nothing has a price
+    pools: tuple[PoolForecast, ...]
+    cells: Mapping[str, CellForecast]
+    unknown: tuple[str, ...] = ()
+
+
+def forecast(
+    plan: SweepPlan,
+    lacking: Sequence[ArtefactPlan],
+    costs: Mapping[str, CellCost],
+    store: Store,
+    *,
+    file: Path | None = None,
+    address: str | None = None,
+) -> Forecast:
+    """Return how the cells that are to do would go on a cluster.
+
+    Args:
+        plan: the sweep.
+        lacking: the artefacts that the store lacks.
+        costs: what each cell takes, by its id.
+        store: its pins bind groups of models to accelerators.
+        file: starts the cluster; its nodes are counted at their largest number.
+        address: of a running Ray, in the place of a file.
+
+    Raises:
+        UsageError: the file can't be used, the Ray can't be reached, or a cell fits nowhere.
+    """
+    from raysweep.engine.ray.places import CellToPlace, pools_of_groups
+    from raysweep.engine.ray.simulation import play
+
+    where, nodes = _nodes(plan, file, address)
+    planner, config, cells = NeedsPlanner(plan.config), plan.config, by_cell(lacking)
+    needs = {cell.cell.id: planner.of_cell(cell) for cell, _ in cells}
+    _require_room(needs, nodes, where)
+    to_place = [
+        CellToPlace(
+            cell.cell.id,
+            needs[cell.cell.id],
+            costs[cell.cell.id].wall_hours(cell.workers),
+            group_of(config, cell.base),
+        )
+        for cell, _ in cells
+    ]
+    groups = {cell.group for cell in to_place if cell.group and cell.is_on_accelerators}
+    bound = {group: pool for group in sorted(groups) if (pool := store.pins.read(group).pool) is not None}
+    pools = pools_of_groups(to_place, nodes, bound)
+    stages = {cell.cell.id: _stages(needs[cell.cell.id], costs[cell.cell.id], to_make) for cell, to_make in cells}
+    played = play(to_place, stages, nodes, pools)
+    unknown = tuple(name for name, pool in played.pools.items() if hours_on(costs[name].hours, pool) is None)
+    of_cells = {
+        name: CellForecast(
+            pool or CPUS,
+            played.gpu_hours[name],
+            None if name in unknown else played.ends[name],
+            played.gpu_hours[name] * config.prices[pool] if pool in config.prices else None,
+        )
+        for name, pool in played.pools.items()
+    }
+    found = [_pool(name, nodes, of_cells) for name in sorted({one.pool for one in of_cells.values()})]
+    priced = [pool.cost for pool in found if pool.cost is not None]
+    hours = sum(played.gpu_hours.values())
+    total = sum(priced) if priced else None
+    return Forecast(where, len(nodes), played.makespan, hours, total, tuple(found), of_cells, unknown)
+
+
+def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str, dict[str, NodeFacts]]:
+    from raysweep.engine.ray.cluster import Cluster
+    from raysweep.engine.ray.cluster_files import nodes_of_file
+    from raysweep.engine.ray.preflight import nodes_by_id
+
+    if file is not None:
+        return str(file), nodes_of_file(file)
+    cluster = Cluster(plan.config.ray, address)
+    if cluster.owned:
+        raise UsageError(
+            f"--address {address} names no running Ray; give HOST:PORT, or `auto` for the one on this machine"
+        )
+    cluster.start()
+    try:
+        return f"the Ray at {address}", nodes_by_id()
+    finally:
+        cluster.stop()
+
+
+def _require_room(needs: Mapping[str, CellNeeds], nodes: Mapping[str, NodeFacts], where: str) -> None:
+    """Raise UsageError if a cell's stage fits on no node."""
+    from raysweep.engine.ray.cluster import placements
+    from raysweep.engine.ray.preflight import matches, require_feasible
+
+    def most_memory(one: Needs) -> float:
+        usable = [node for node in nodes.values() if matches(one.labels, node.labels)]
+        return max((node.resources.get("memory", 0.0) for node in usable), default=0.0)
+
+    for needed in {repr(one): one for one in needs.values()}.values():
+        for stage, placed, workers in placements(needed, most_memory).stages:
+            require_feasible(placed, workers, list(nodes.values()), where, stage)
+
+
+def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan]) -> list[StageToPlay]:
+    """Return a cell's stages with what they take; one whose artefacts exist takes no time."""
+    from raysweep.engine.ray.simulation import StageToPlay
+
+    kinds, workers = {type(plan) for plan in lacking}, max(1, needs.workers)
+    training = cost.training_hours if ModelPlan in kinds else {}
+    writing = {name: hours - cost.training_hours.get(name, 0.0) for name, hours in cost.hours.items()}
+    generation = StageToPlay(needs.generation, 1, writing if CompletionsPlan in kinds else {})
+    if not training:
+        return [generation]
+    return [StageToPlay(needs.training, workers, {k: hours / workers for k, hours in training.items()}), generation]
+
+
+def _pool(name: str, nodes: Mapping[str, NodeFacts], cells: Mapping[str, CellForecast]) -> PoolForecast:
+    from raysweep.config.resources import ACCELERATOR_LABEL
+
+    own = [cell for cell in cells.values() if cell.pool == name]
+    there = [node for node in nodes.values() if node.labels.get(ACCELERATOR_LABEL, CPUS) == name]
+    ends = [cell.ends for cell in own if cell.ends is not None]
+    costs = [cell.cost for cell in own if cell.cost is not None]
+    return PoolForecast(
+        name,
+        0.0 if name == CPUS else sum(node.resources.get("GPU", 0.0) for node in there),
+        len(own),
+        math.fsum(cell.gpu_hours for cell in own) if ends else None,
+        max(ends, default=None),
+        math.fsum(costs) if costs else None,
+    )

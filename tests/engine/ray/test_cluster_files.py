@@ -1,0 +1,93 @@
+"""What nodes have, as the files say that start clusters."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from raysweep.engine.ray.cluster_files import UNLIMITED, nodes_of_file
+from raysweep.errors import UsageError
+from tests.paths import REPO
+
+RAY_UP = """
+provider: {type: aws}
+max_workers: 3
+head_node_type: head
+available_node_types:
+  head: {resources: {CPU: 2}}
+  large: {max_workers: 9, resources: {CPU: 96, GPU: 8, memory: 1000}, labels: {ray.io/accelerator-type: A100}}
+  none: {resources: {CPU: 4}}
+"""
+KUBERAY = """
+kind: ConfigMap
+---
+kind: RayCluster
+spec:
+  headGroupSpec:
+    rayStartParams: {num-cpus: "2", num-gpus: "0", labels: "zone=a,role=head"}
+    template: {spec: {containers: [{resources: {limits: {cpu: "4", memory: 10Gi, nvidia.com/gpu: "1"}}}]}}
+  workerGroupSpecs:
+    - groupName: gpu
+      replicas: 2
+      maxReplicas: 5
+      numOfHosts: 2
+      labels: {ray.io/accelerator-type: V100}
+      template: {spec: {containers: [{resources: {limits: {cpu: 1500m, nvidia.com/gpu: 1}}}]}}
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def nodes(text: str):
+        (tmp_path / "cluster.yaml").write_text(text)
+        return nodes_of_file(tmp_path / "cluster.yaml")
+
+    return nodes
+
+
+def test_a_file_of_ray_up_gives_one_head_and_as_many_workers_as_may_start(read):
+    nodes = read(RAY_UP)
+    assert list(nodes) == ["head 0", "large 0", "large 1", "large 2"]
+    assert nodes["large 2"].resources == {"CPU": 96, "GPU": 8, "memory": 1000}
+    assert nodes["large 2"].labels == {"ray.io/accelerator-type": "A100"}
+    assert nodes["head 0"].resources == {"CPU": 2, "memory": UNLIMITED}
+
+
+def test_pods_have_what_ray_is_started_with_else_their_limits(read):
+    nodes = read(KUBERAY)
+    assert len(nodes) == 1 + 2 * 2, "replicas, two hosts each"
+    assert nodes["head 0"].resources == {"CPU": 2, "GPU": 0, "memory": 0.7 * 10 * 2**30}
+    assert nodes["head 0"].labels == {"zone": "a", "role": "head"}
+    assert nodes["gpu 3"].resources == {"CPU": 2, "GPU": 1, "memory": UNLIMITED}
+    grown = read(KUBERAY.replace("spec:\n  head", "spec:\n  enableInTreeAutoscaling: true\n  head"))
+    assert len(grown) == 1 + 5 * 2, "the largest number of replicas"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("provider: {type: local, head_ip: a}", "names machines and not what they have.*--address"),
+        ("some: thing", "starts no Ray cluster"),
+        ("a: [", "can't be read"),
+        (
+            RAY_UP.replace("labels: {ray.io/accelerator-type: A100}", "labels: {}"),
+            "'large' have GPUs and no label ray.io",
+        ),
+        (RAY_UP.replace("{CPU: 4}", "{}"), "'none' doesn't say what it has"),
+        (KUBERAY.replace("1500m", "many"), "what pods of 'gpu' have can't be read"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_with_the_way_out(read, text, said):
+    with pytest.raises(UsageError, match=said):
+        read(text)
+
+
+def test_the_projects_own_files_can_be_read():
+    def gpus(name: str) -> Counter[str]:
+        nodes = nodes_of_file(REPO / "clusters" / name).values()
+        return Counter({node.labels["ray.io/accelerator-type"]: 1 for node in nodes if node.resources.get("GPU")})
+
+    assert gpus("aws.yaml").keys() == {"A10G", "A100", "V100"}
+    assert gpus("gcp.yaml").keys() == {"L4", "A100", "V100"}
+    assert gpus("kuberay.yaml").keys() == {"A100", "V100"}

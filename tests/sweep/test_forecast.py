@@ -1,0 +1,91 @@
+"""A sweep foretold on a cluster: pools, hours, price, and what fits nowhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysweep.config.document import Document
+from raysweep.config.loading import validate
+from raysweep.errors import UsageError
+from raysweep.planning.costs import plan_costs
+from raysweep.planning.missing import missing
+from raysweep.planning.planner import build_plan
+from raysweep.storage.store import Store
+from raysweep.sweep.forecast import CPUS, Forecast, forecast
+
+CLUSTER = """
+provider: {type: aws}
+head_node_type: head
+max_workers: 8
+available_node_types:
+  head: {resources: {CPU: 4}}
+  a: {max_workers: 1, resources: {CPU: 32, GPU: 2}, labels: {ray.io/accelerator-type: A100}}
+  v: {max_workers: 3, resources: {CPU: 32, GPU: 4}, labels: {ray.io/accelerator-type: V100}}
+"""
+MODELS = [
+    {"name": "one", "path": "bigcode/starcoderbase-1b", "recipes": ["lora"], "accelerator": "A100"},
+    {"name": "other", "path": "Salesforce/codegen-2B-multi", "recipes": ["lora"], "accelerator": ["A100", "V100"]},
+]
+
+
+@pytest.fixture
+def foretell(tmp_path):
+    def found(models: list[dict[str, object]], cluster: str = CLUSTER, **settings: object) -> Forecast:
+        value = {
+            "name": "foretold",
+            "models": models,
+            "recipes": {"lora": {"trainer": "lora", "precision": "float16"}},
+            "training": {"source": {"name": "minicode", "rows": 640}, "sets": ["clean", "C1", "C2"]},
+            "evaluation": {"problems": ["humaneval"]},
+            **settings,
+        }
+        config = validate(Document("test", value, {}, {}), missing=[])
+        (tmp_path / "cluster.yaml").write_text(cluster)
+        store, plan = Store(tmp_path / "store"), build_plan(config, tolerant=True)
+        costs = plan_costs(plan, store).cells
+        return forecast(plan, missing(plan.targets, store), costs, store, file=Path(tmp_path, "cluster.yaml"))
+
+    return found
+
+
+def test_each_model_has_one_pool_and_hours_cost_what_prices_say(foretell):
+    found = foretell(MODELS, prices={"A100": 2.0})
+    pools = {name.split(".")[0]: set() for name in found.cells}
+    for name, cell in found.cells.items():
+        pools[name.split(".")[0]].add(cell.pool)
+    assert pools == {"one": {"A100"}, "other": {"V100"}}, "each type has the work that it ends first"
+    of_a, of_v = found.pools
+    assert (of_a.accelerator, of_a.gpus, of_a.cells) == ("A100", 2, 4)
+    assert of_a.cost == pytest.approx(2 * of_a.gpu_hours)
+    assert of_v.cost is None and found.cost == of_a.cost and found.nodes == 5
+    assert found.gpu_hours == pytest.approx(of_a.gpu_hours + of_v.gpu_hours)
+    assert found.makespan == max(of_a.ends, of_v.ends) == max(cell.ends for cell in found.cells.values()) > 0
+
+
+def test_twice_as_many_accelerators_end_sooner(foretell):
+    few = foretell(MODELS, CLUSTER.replace("GPU: 4", "GPU: 1"), resources={"gpus": 1})
+    assert foretell(MODELS, resources={"gpus": 1}).makespan < few.makespan
+
+
+def test_hours_that_are_not_known_are_told(foretell):
+    found = foretell([{**MODELS[0], "accelerator": "A10G"}], CLUSTER.replace("A100", "A10G"))
+    assert set(found.unknown) == set(found.cells) and found.pools[0].gpu_hours is None
+    found = foretell([{"name": "reference", "generator": "reference"}])
+    assert {cell.pool for cell in found.cells.values()} == {CPUS} and found.gpu_hours == 0
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ([{**MODELS[0], "accelerator": "H100"}], "H100.*there is A100, V100"),
+        (
+            [MODELS[0], {**MODELS[1], "accelerator": "V100", "pin_group": "bigcode/starcoderbase-1b"}],
+            "no type can hold",
+        ),
+    ],
+)
+def test_cells_that_fit_nowhere_are_refused(foretell, models, said):
+    with pytest.raises(UsageError, match=said):
+        foretell(models)
