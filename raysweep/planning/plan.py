@@ -227,7 +227,10 @@ class PairPlan:
 
 @dataclass(frozen=True)
 class CellPlan:
-    """One cell: a model, which is None if the base model is evaluated, and its pairs."""
+    """One cell: a model, which is None if the base model is evaluated, and its pairs.
+
+    `keeps_model`: False if the sweep needs the model only until all its pairs are judged, see `keep_models`.
+    """
 
     cell: Cell
     base: BasePlan
@@ -243,12 +246,13 @@ class CellPlan:
     training_set: TrainingSetPlan | None = None
     recipe: Recipe | None = None
     validation: TrainingSetPlan | None = None  # not part of the model's key, since it changes no weight
+    keeps_model: bool = True
 
     @property
     def artefacts(self) -> tuple[CellArtefactPlan, ...]:
-        """The artefacts that belong to this cell alone, in build order."""
+        """The artefacts that belong to this cell alone and stay when it is done, in build order."""
         return (
-            *([ModelPlan(self.model, self)] if self.model else []),
+            *([ModelPlan(self.model, self)] if self.model and (self.keeps_model or not self.pairs) else []),
             *(CompletionsPlan(pair.completions, self, pair) for pair in self.pairs),
             *(ResultsPlan(pair.results, self, pair) for pair in self.pairs),
         )
