@@ -174,7 +174,7 @@ class _Listing:
     def __init__(self, store: Store) -> None:
         self.staging = _grouped(store.files.infos(STAGING), [0])
         self.unfinished = _grouped(store.files.infos(UNFINISHED), [0, 1])
-        self.index = _grouped(store.files.infos("completions"), [0, 1])  # a file by pool and key
+        self.index = {name: info for name, info in store.files.infos("completions").items() if name.count("/") == 1}
         self.artefacts = _grouped(store.files.infos("artefacts"), [0, 2])
         self.complete = {
             key: stage for (stage, key), files in self.artefacts.items() if MANIFEST in files or DROPPED in files
@@ -182,12 +182,12 @@ class _Listing:
 
 
 def _grouped(infos: Files, parts: Sequence[int]) -> dict[tuple[str, ...], dict[str, FileInfo]]:
-    """Group files by these parts of their paths; the names of the groups' files are what follows the last one."""
+    """Group files by these parts of their paths; their names in a group are what follows the last of the parts."""
     groups: dict[tuple[str, ...], dict[str, FileInfo]] = defaultdict(dict)
     for name, info in infos.items():
         path = name.split("/")
-        if len(path) > parts[-1]:
-            groups[tuple(path[part] for part in parts)]["/".join(path[parts[-1] + 1 :])] = info
+        if rest := "/".join(path[parts[-1] + 1 :]):
+            groups[tuple(path[part] for part in parts)][rest] = info
     return groups
 
 
@@ -197,9 +197,9 @@ def _unused(listing: _Listing, used: set[str]) -> Iterator[Unused]:
         is_kept = key in used or stage in KEPT_STAGES
         if not (is_kept and key in listing.complete):
             yield _thing(stage, folder_of(Unit(stage, key, "")), files)
-    for (pool, key), files in listing.index.items():
-        if key not in used:
-            yield _thing(INDEX, f"completions/{pool}/{key}", files)
+    for name, info in listing.index.items():
+        if name.rpartition("/")[2] not in used:
+            yield _thing(INDEX, f"completions/{name}", {name: info})
     for (stage, key), files in listing.unfinished.items():
         is_needed = key in used and key not in listing.complete
         if not is_needed and stage not in KEPT_STAGES:
