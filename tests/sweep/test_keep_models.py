@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,9 +24,11 @@ from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.gc import open_for_gc, remove, survey
 from raysweep.sweep.report import export
+from raysweep.sweep.report_facts import trainings
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
+from tests.patience import PATIENCE
 from tests.storage.stores import written
 from tests.threads import one_thread
 
@@ -90,13 +95,14 @@ def test_the_same_sweep_again_makes_nothing(root):
     assert written(root) == before and not has_weights(root, FULL)
 
 
-def test_results_samples_trainings_and_rates_are_there_as_before(dropped):
+def test_results_samples_trainings_and_rates_are_there_as_before(dropped, tmp_path):
     frame = raysweep.load_results("nano", storage=str(dropped))
     assert {"tiny", "adapter"} <= set(frame[frame.metric == "pass@1"].recipe)
     assert len(raysweep.load_samples("nano", storage=str(dropped))) == 3 * 2 * 6
     folder = open_folder("nano", str(dropped))
-    report = export(folder, "md", None)
-    assert [line for line in report.splitlines() if line.startswith("| llama | tiny | C1")]
+    found = {(one.recipe, one.training_set): one for one in trainings(folder, folder.config())}
+    assert found["tiny", "C1"].rows == 64 and found["tiny", "C1"].losses
+    assert "<svg" in Path(export(folder, "html", tmp_path)).read_text()
     assert ("llama", "tiny") in measured_rates(build_plan(config()), folder.store)
 
 
@@ -161,3 +167,16 @@ def test_gc_finds_nothing_in_use_and_removes_the_record_with_its_sweep(root):
     shutil.rmtree(root / "sweeps" / "nano")
     assert {"model", "base_model"} <= {one.kind for one in remove(store).removed}
     assert weights(root) == [] and survey(store).unused == ()
+
+
+@pytest.mark.ray
+def test_processes_that_generate_on_ray_go_on_when_the_weights_of_the_model_before_are_gone(shared_ray, tmp_path):
+    overrides = ["keep_models=adapters", "training.sets=[C1, C2]"]
+    sets = [part for override in overrides for part in ("--set", override)]
+    command = [sys.executable, "-m", "raysweep", "run", str(NANO), "--storage", str(tmp_path), *sets]
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "--address", shared_ray.address], capture_output=True, text=True, env=environment, timeout=PATIENCE
+    )
+    assert done.returncode == 0 and "attempt" not in done.stderr, done.stderr
+    assert weights(tmp_path) == [DROPPED, DROPPED]
