@@ -42,6 +42,7 @@ from raysweep.stages.training_sets import make_leakage, make_perturbed_rows, mak
 from raysweep.storage.artefacts import Artefact, damage_text
 from raysweep.storage.leases import Holder
 from raysweep.storage.store import Store
+from raysweep.storage.uses import drop_judged
 
 Maker = Callable[[Sequence[Any], Work], None]
 """Makes the artefacts of plans of one class that share a task."""
@@ -78,11 +79,16 @@ def make_shared(plans: Sequence[ArtefactPlan], context: Context, stages: Stages)
 
 
 def make_cell(cell: CellPlan, context: Context, stages: Stages) -> Mapping[str, float]:
-    """Make a cell's missing model, completions and results; return pass@1 by test set, for Tune's results."""
+    """Make a cell's missing model, completions and results; return pass@1 by test set, for Tune's results.
+
+    The model's files are dropped then if the sweep doesn't keep them (`keep_models`) and no other sweep needs them.
+    """
     with _running(cell.artefacts, "starting", context, stages) as store:
         passed = {f"pass@1 {pair.test_set.node.label}": pass_at_1(pair, store) for pair in cell.pairs}
     if cell.model is not None:
         store.forget(cell.model)
+        if not cell.keeps_model:
+            drop_judged([cell.model], store)
     return passed
 
 

@@ -250,6 +250,25 @@ def report(
     print(export(open_folder(sweep, storage), format, out))
 
 
+@app.command()
+def gc(
+    storage: Storage = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove it")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what no sweep of a store uses: artefacts and leftovers by kind and size; with --delete, remove it."""
+    from raysweep.cli.views.console import new_console
+    from raysweep.cli.views.gc import print_gc
+    from raysweep.cli.views.progress import counting
+    from raysweep.storage.store import open_store
+    from raysweep.sweep.gc import open_for_gc, remove, survey
+
+    store = open_for_gc(open_store(storage))
+    with counting(new_console(stderr=True), "removed" if delete else "sweeps looked at") as report:
+        found = remove(store, report) if delete else survey(store, report)
+    print_gc(found, store, as_json)
+
+
 for tool in (perturb, evaluate, attack, execute):
     app.command()(tool)
 

@@ -8,7 +8,17 @@ from typing import Any
 from raysweep.config.schema import SweepConfig
 
 WITHOUT_EFFECT = frozenset(
-    {"name", "allow_code_execution", "resources", "recovery", "loggers", "ray", "report", "checkpoint_every"}
+    {
+        "name",
+        "allow_code_execution",
+        "resources",
+        "recovery",
+        "loggers",
+        "ray",
+        "report",
+        "checkpoint_every",
+        "keep_models",
+    }
 )
 """Keys of the first level on which no result depends, as none does on `training.validation`."""
 MOST_SHOWN = 3

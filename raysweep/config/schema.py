@@ -2,7 +2,7 @@
 
 Models and recipes are in `raysweep.config.models`, resources in `raysweep.config.resources`, the building blocks of all
 in `raysweep.config.fields`. The line below a field is its meaning in docs/config.md. The sections `resources`,
-`recovery` and `ray` are part of no artefact's key.
+`recovery` and `ray`, and the key `keep_models`, are part of no artefact's key.
 """
 
 from __future__ import annotations
@@ -298,6 +298,14 @@ class SweepConfig(Strict):
     report: ReportConfig = ReportConfig()
     checkpoint_every: Annotated[Interval, UnitMark("optimizer steps, or a time")] = 100
     """Training writes a checkpoint each time after so many steps, or after a time such as `10min`; 0: never."""
+
+    keep_models: Literal["all", "adapters"] = "all"
+    """`adapters` drops the full weights of a fine-tuned model once all its pairs are judged; adapters stay."""
+
+    @property
+    def keeps_all_models(self) -> bool:
+        """Whether the weights of fine-tuned models stay when all their pairs are judged."""
+        return self.keep_models == "all"
 
     def asked(self, stage: str, model: str, recipe: str) -> StageConfig:
         """Return what the processes of a stage ask for in a model's cells with a recipe; all its values are given.

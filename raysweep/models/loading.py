@@ -21,6 +21,7 @@ from raysweep.models.deltas import DELTA_FILE, apply_delta
 from raysweep.models.hub import hub_config
 from raysweep.records import ModelKind, ModelRef
 from raysweep.rows.hub import cache_alone
+from raysweep.storage.artefacts import DROPPED
 
 DTYPES = ("float32", "bfloat16", "float16")
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
@@ -360,6 +361,8 @@ def _why_no_model(path: Path) -> str:
     if path.is_dir():
         if (path / DELTA_FILE).is_file():
             return "the folder holds a delta, which needs its base model"
+        if (path / DROPPED).is_file():
+            return "its weights were dropped once they were judged; `keep_models: all` in its sweep trains them again"
         return "the folder has no config.json; save the model there with save_pretrained"
     if path.exists():
         return "it is a file; give the folder that save_pretrained wrote"

@@ -36,6 +36,7 @@ class ModelVersions:
         self.merge = merge
         self._device = device
         self._base: ModelRef | None = None  # whose tensors the network has, once everything is taken off
+        self._base_shape: dict[str, Any] | None = None  # its folder may be gone when the next model comes
         self._bare: Any = None  # the network without an adapter
         self._current: ModelRef | None = None
         self._put_on = ExitStack()  # takes the current version off its base
@@ -68,13 +69,14 @@ class ModelVersions:
     def _take_base(self, base: ModelRef) -> None:
         """Fill the network with another base's weights where it has the same architecture, or else load the base."""
         known, self._base = self._base, None
-        if known is not None and _is_alike(known, base) and _filled(self._bare, Path(base.location)):
+        is_alike = known is not None and self._base_shape is not None and _shape_of(base) == self._base_shape
+        if is_alike and _filled(self._bare, Path(base.location)):
             self._base = base
             return
         self.network = self._bare = None  # frees memory for the next one
         network, _ = load_model(base)
         self.loads += 1
-        self._bare, self._base = network.to(self._device).eval(), base
+        self._bare, self._base, self._base_shape = network.to(self._device).eval(), base, _shape_of(base)
 
     @contextmanager
     def _with_adapter(self, ref: ModelRef) -> Iterator[None]:
@@ -123,19 +125,17 @@ def _wrapped_parameters(adapted: Any) -> list[Any]:
     return list(found.values())
 
 
-def _is_alike(one: ModelRef, other: ModelRef) -> bool:
-    """Return True if two full models in folders have the same architecture, without code of their own, and dtype."""
-    if one.trust_remote_code or other.trust_remote_code or one.dtype != other.dtype:
-        return False
-    if not Path(one.location).is_dir() or not Path(other.location).is_dir():
-        return False
+def _shape_of(ref: ModelRef) -> dict[str, Any] | None:
+    """Return what two full models must have in common to have the same tensors, in use and dtype.
+
+    None: a model that isn't in a folder, or brings code of its own, has its tensors in common with none.
+    """
+    if ref.trust_remote_code or not Path(ref.location).is_dir():
+        return None
     from transformers import AutoConfig
 
-    def shape(ref: ModelRef) -> dict[str, Any]:
-        config = AutoConfig.from_pretrained(ref.location).to_dict()
-        return {name: value for name, value in config.items() if name not in UNLIKE_FIELDS}
-
-    return shape(one) == shape(other)
+    config = AutoConfig.from_pretrained(ref.location).to_dict()
+    return {"loaded in": ref.dtype, **{name: value for name, value in config.items() if name not in UNLIKE_FIELDS}}
 
 
 def _filled(network: Any, folder: Path) -> bool:

@@ -13,4 +13,5 @@ Start reading at plan.py: the other files build its records or search for them i
     fit.py           refuses a training that its worker can't hold, and finds a setting that fits
     needs.py         what the processes of each stage ask for
     missing.py       lists the missing artefacts of a plan in build order
+    uses.py          lists all artefacts that a sweep uses, made or not
 """

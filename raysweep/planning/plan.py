@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 from raysweep.config.grid import Cell, Grid, Pair
@@ -233,7 +233,10 @@ class PairPlan:
 
 @dataclass(frozen=True)
 class CellPlan:
-    """One cell: a model, which is None if the base model is evaluated, and its pairs."""
+    """One cell: a model, which is None if the base model is evaluated, and its pairs.
+
+    `keeps_model`: False if the sweep needs the model only until all its pairs are judged, see `keep_models`.
+    """
 
     cell: Cell
     base: BasePlan
@@ -249,6 +252,7 @@ class CellPlan:
     training_set: TrainingSetPlan | None = None
     recipe: Recipe | None = None
     validation: TrainingSetPlan | None = None  # not part of the model's key, since it changes no weight
+    keeps_model: bool = True
 
     @property
     def workers(self) -> int:
@@ -257,14 +261,14 @@ class CellPlan:
 
     @property
     def artefacts(self) -> tuple[CellArtefactPlan, ...]:
-        """The artefacts that belong to this cell alone, in build order."""
+        """The artefacts that belong to this cell alone and stay when it is done, in build order."""
         return (
-            *([ModelPlan(self.model, self)] if self.model else []),
+            *([ModelPlan(self.model, self)] if self.model and (self.keeps_model or not self.pairs) else []),
             *(CompletionsPlan(pair.completions, self, pair) for pair in self.pairs),
             *(ResultsPlan(pair.results, self, pair) for pair in self.pairs),
         )
 
-    @property
+    @cached_property
     def evaluation(self) -> Unit:
         """The generation and execution of all pairs as one unit, for one process at a time, whatever the test sets."""
         model = self.model or self.base.node
@@ -273,7 +277,7 @@ class CellPlan:
         key = hashlib.sha256(canonical_json(content).encode()).hexdigest()
         return Unit("evaluation", key, f"evaluation of {self.cell.id}")
 
-    @property
+    @cached_property
     def pool(self) -> str:
         """A hash of what completions depend on beside prompt, task and sample: equal ones are not generated again."""
         model = self.model or self.base.node

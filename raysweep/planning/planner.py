@@ -24,9 +24,9 @@ from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, ReferencesPlan,
 from raysweep.planning.sets import SetPlanner
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Limits
-from raysweep.records import BASE, CLEAN, Spec
+from raysweep.records import BASE, CLEAN, ModelKind, Spec
 from raysweep.storage.artefacts import Node, SharedSpec
-from raysweep.trainers.base import Recipe
+from raysweep.trainers.base import TRAINERS, Recipe
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.selection import Choice
 
@@ -85,7 +85,12 @@ class _Planner:
         inputs = (plan.base.node.key, training_set.node.key) if plan.base.node else (training_set.node.key,)
         node = Node("model", 1, {**spec, "seed": cell.seed}, inputs, cell.id)
         return replace(
-            plan, model=node, training_set=training_set, recipe=recipe, validation=self.sets.validation_set()
+            plan,
+            model=node,
+            training_set=training_set,
+            recipe=recipe,
+            validation=self.sets.validation_set(),
+            keeps_model=self.config.keeps_all_models or TRAINERS.get(recipe.trainer).kind is not ModelKind.FULL,
         )
 
     def _recipe(self, model: str, name: str) -> tuple[Recipe, dict[str, Any]]:

@@ -32,7 +32,7 @@ def measured_rates(plan: SweepPlan, store: Store) -> dict[tuple[str, str], Rate]
     models = [cell for cell in plan.cells if cell.model is not None]
     exists = store.survey(cell.model for cell in models if cell.model)
     for cell in models:
-        if cell.model and exists[cell.model.key]:
+        if cell.model and (exists[cell.model.key] or not cell.keeps_model):  # a dropped model's counts stay
             finished.setdefault((cell.base.name, cell.cell.recipe), []).append(store.counts(cell.model))
     return {key: rate for key, counts in finished.items() if (rate := rate_of(counts))}
 

@@ -31,19 +31,34 @@ def write_rows(path: Path, record: type[R], rows: Iterable[R], sort_by: Sequence
 
     Readers see the old file or the new one, never a part.
     """
-    import pyarrow
     import pyarrow.parquet
 
-    ordered = sorted(rows, key=lambda row: tuple(getattr(row, name) for name in sort_by))
-    columns = {name: [getattr(row, name) for row in ordered] for name in _field_types(record)}
-    table = pyarrow.table(columns, schema=schema_of(record))
+    table = _table_of(record, rows, sort_by)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         pyarrow.parquet.write_table(table, temporary, compression="zstd")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return len(ordered)
+    return int(table.num_rows)
+
+
+def to_bytes(record: type[R], rows: Iterable[R], sort_by: Sequence[str]) -> bytes:
+    """Return the content of the file that `write_rows` would write."""
+    import pyarrow
+    import pyarrow.parquet
+
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(_table_of(record, rows, sort_by), sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def _table_of(record: type[R], rows: Iterable[R], sort_by: Sequence[str]) -> Any:
+    import pyarrow
+
+    ordered = sorted(rows, key=lambda row: tuple(getattr(row, name) for name in sort_by))
+    columns = {name: [getattr(row, name) for row in ordered] for name in _field_types(record)}
+    return pyarrow.table(columns, schema=schema_of(record))
 
 
 def read_rows(path: Path, record: type[R]) -> list[R]:
@@ -53,17 +68,28 @@ def read_rows(path: Path, record: type[R]) -> list[R]:
         UnreadableTable: the file is missing or incomplete.
         StoreError: the file has a newer schema.
     """
+    return _read(path, str(path), record)
+
+
+def from_bytes(data: bytes, name: str, record: type[R]) -> list[R]:
+    """Read all rows of a file's content; `name` is the file's, for errors. See `read_rows` for what it raises."""
+    import pyarrow
+
+    return _read(pyarrow.BufferReader(data), name, record)
+
+
+def _read(source: Any, name: str, record: type[R]) -> list[R]:
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(path)
+        table = pyarrow.parquet.read_table(source)
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise UnreadableTable(f"{path} can't be read ({reason}); the sweep's command writes it again") from None
+        raise UnreadableTable(f"{name} can't be read ({reason}); the sweep's command writes it again") from None
     metadata = table.schema.metadata or {}
     version = int(metadata.get(b"raysweep.schema_version", b"0"))
     if version > SCHEMA_VERSION:
-        raise StoreError(f"{path} has schema version {version}; this raysweep reads up to {SCHEMA_VERSION}: upgrade it")
+        raise StoreError(f"{name} has schema version {version}; this raysweep reads up to {SCHEMA_VERSION}: upgrade it")
     return _records(table, record)
 
 

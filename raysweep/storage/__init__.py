@@ -14,4 +14,5 @@ Begin with store.py, the front door: other folders commit, find, check and remov
     blocks.py         stores rows of unfinished artefacts, to resume from
     completions.py    finds completions that the store has already
     verdicts.py       caches the verdicts of programs for all sweeps
+    uses.py           reads and writes what each sweep uses; drops models that no sweep needs any more
 """

@@ -16,6 +16,8 @@ from raysweep.hashing import canonical_json
 
 MANIFEST = "manifest.json"
 """Written last: it completes an artefact."""
+DROPPED = "dropped.json"
+"""The manifest of an artefact whose files were dropped, in place of `MANIFEST`: such an artefact counts as not made."""
 
 
 class Artefact(Protocol):

@@ -15,7 +15,7 @@ from typing import Any
 from raysweep.errors import NewerStore, StoreError
 from raysweep.machine import provenance
 from raysweep.records import SCHEMA_VERSION
-from raysweep.storage.artefacts import MANIFEST, Artefact, Node, folder_of
+from raysweep.storage.artefacts import DROPPED, MANIFEST, Artefact, Node, folder_of
 from raysweep.storage.copies import Copies
 from raysweep.storage.files import Files
 
@@ -70,16 +70,23 @@ class Integrity:
         self._counts_by_key.pop(node.key, None)
 
     def counts(self, node: Artefact) -> Mapping[str, Any]:
-        """Return the numbers that the artefact's stage reported; empty if its manifest is missing or unreadable."""
+        """Return the numbers that the artefact's stage reported, also if its files were dropped since.
+
+        They are empty if its manifest is missing or unreadable.
+        """
         if node.key in self._counts_by_key:
             return self._counts_by_key[node.key]
         with contextlib.suppress(StoreError):
-            return _counts(self.parse(node, self.manifest_text(node) or b""))
+            return _counts(self.parse(node, self.manifest_text(node) or self.dropped_text(node) or b""))
         return {}
 
     def manifest_text(self, node: Artefact) -> bytes | None:
         """Return the text of an artefact's manifest, or None if it is missing."""
         return self._files.read(f"{folder_of(node)}/{MANIFEST}")
+
+    def dropped_text(self, node: Artefact) -> bytes | None:
+        """Return the text of the manifest that an artefact had before its files were dropped; None if they were not."""
+        return self._files.read(f"{folder_of(node)}/{DROPPED}")
 
     def parse(self, node: Artefact, text: bytes) -> dict[str, Any]:
         """Return a manifest's content; raise StoreError if it is broken, NewerStore if a newer raysweep wrote it."""

@@ -188,6 +188,12 @@ class Leases:
         info = self._files.info(_file(name))
         return info is not None and time.time() - info.mtime_ns / 1e9 < DEAD_SECONDS + HEARTBEAT_SECONDS
 
+    def alive(self) -> dict[str, Holder]:
+        """Return the holders of all leases that live processes hold, by the leases' names; see `is_alive`."""
+        files = [name for name in self._files.infos(FOLDER) if name.endswith(".json") and not name.startswith(".")]
+        holders = {name.removesuffix(".json"): self.holder(name.removesuffix(".json")) for name in files}
+        return {name: holder for name, holder in holders.items() if holder is not None and self.is_alive(name)}
+
     def _try_to_take(self, name: str, holder: Holder) -> bool:
         with _guard(self._files) as is_exclusive:
             current = self.holder(name)

@@ -30,7 +30,7 @@ from raysweep.errors import StoreError, UsageError
 from raysweep.hashing import describe
 from raysweep.records import ModelRef
 from raysweep.rows.parquet import ROWS, read_rows
-from raysweep.storage.artefacts import MANIFEST, Artefact, Node, Unit, folder_of, parent_of
+from raysweep.storage.artefacts import DROPPED, MANIFEST, Artefact, Node, Unit, folder_of, parent_of
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.copies import STAGING, Copies, cache_of
 from raysweep.storage.files import Files
@@ -132,7 +132,10 @@ class Store:
         return self._integrity.parse(node, self._integrity.manifest_text(node) or b"")
 
     def counts(self, node: Artefact) -> Mapping[str, Any]:
-        """Return the numbers that the artefact's stage reported; empty if its manifest is missing or unreadable."""
+        """Return the numbers that the artefact's stage reported, also if its files were dropped since.
+
+        They are empty if its manifest is missing or unreadable.
+        """
         return self._integrity.counts(node)
 
     def damage(self, node: Artefact, *, whole: bool = False) -> str:
@@ -148,7 +151,8 @@ class Store:
         text = self._integrity.manifest_text(node)
         if text is None:
             self._integrity.forget(node)  # another process may have removed it since it was checked
-            raise StoreError(f"{node.label} is not in the store; run the command again")
+            state = "was dropped from" if self.is_dropped(node) else "is not in"
+            raise StoreError(f"{node.label} {state} the store; run the command again")
         if damage := self._integrity.damage(node, text, whole=True):
             self._remove_unless_renewed(node, text)
             raise StoreError(f"{node.label} is damaged ({damage}); it was removed: run the command again")
@@ -187,6 +191,28 @@ class Store:
         self._integrity.forget(node)
         self.files.remove(f"{folder_of(node)}/{MANIFEST}")
         self.files.remove_folder(folder_of(node))
+        self.forget(node)
+
+    def is_dropped(self, node: Artefact) -> bool:
+        """Return True if an artefact was made and its files were dropped since."""
+        return self._integrity.dropped_text(node) is not None and self._integrity.manifest_text(node) is None
+
+    def drop(self, node: Artefact) -> None:
+        """Remove an artefact's files and keep its manifest, under another name, as a record.
+
+        The artefact counts as not made from then on. A drop that was killed can be given again; without an artefact
+        nothing happens.
+        """
+        text = self._integrity.manifest_text(node)
+        if text is not None:
+            self.files.write(f"{folder_of(node)}/{DROPPED}", text)
+        elif self._integrity.dropped_text(node) is None:
+            return
+        self._integrity.forget(node)
+        self.files.remove(f"{folder_of(node)}/{MANIFEST}")
+        for name in self.files.infos(folder_of(node)):
+            if name != DROPPED:
+                self.files.remove(f"{folder_of(node)}/{name}")
         self.forget(node)
 
     def located(self, ref: ModelRef) -> ModelRef:
@@ -257,9 +283,10 @@ class Store:
             self._copies.adopt(node, draft.folder, text)
 
     def _damage_of_files(self, node: Artefact, text: bytes | None) -> str:
-        """Return the damage of an artefact that has files, or "" if it is undamaged or has none."""
+        """Return the damage of an artefact that has files, or "" if it is undamaged, was dropped or has none."""
         if text is None:
-            return "there are files and no manifest" if self.files.infos(folder_of(node)) else ""
+            names = self.files.infos(folder_of(node))
+            return "there are files and no manifest" if names and DROPPED not in names else ""
         return self._integrity.damage(node, text)
 
     def _remove_unless_renewed(self, node: Artefact, text: bytes | None) -> None:

@@ -15,5 +15,6 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
     evaluate.py      builds the config of `raysweep evaluate`
     forecast.py      foretells where cells run on a cluster, when the sweep ends and what it costs
     submit.py        prepares a Ray job that runs a sweep on a cluster: checks, command, environment
+    gc.py            finds and removes what no sweep of a store uses
     samples.py       reads completions with their prompts and verdicts, as a table and as a samples file
 """

@@ -17,13 +17,15 @@ import yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.planning.missing import missing
-from raysweep.planning.plan import TestSetPlan, TrainingSetPlan
+from raysweep.planning.plan import ArtefactPlan, TestSetPlan, TrainingSetPlan
 from raysweep.planning.sets import build_data_sets
+from raysweep.planning.uses import uses_of
 from raysweep.records import CLEAN
 from raysweep.rows.parquet import ROWS
 from raysweep.storage.artefacts import Node, damage_text
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.store import Store, open_store
+from raysweep.storage.uses import read_uses, write_uses
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.guards import sweep_lease
 from raysweep.sweep.report_notes import leakage_text
@@ -72,7 +74,9 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
         for plan in named.values():
             if damage := store.discard_if_damaged(plan.node):
                 log.warning("%s", damage_text(plan.node, damage))
-        missing_artefacts = missing([*named.values(), *([leakage] if leakage else [])], store)
+        plans = [*named.values(), *([leakage] if leakage else [])]
+        missing_artefacts = missing(plans, store)
+        _add_uses(plans, folder)
         if missing_artefacts:
             folder.path.mkdir(parents=True, exist_ok=True)
             folder.start_log()
@@ -80,6 +84,15 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
         folder.publish()
     sets = [_data_set(name, plan, store) for name, plan in named.items() if store.has(plan.node)]
     return DataSets(sets, errors, store, leakage_text(config, leakage, store))
+
+
+def _add_uses(plans: Sequence[ArtefactPlan], folder: SweepFolder) -> None:
+    """Add the sets to the list of what the sweep of this name uses; it goes on using everything else."""
+    before = read_uses(folder.store, folder.name)
+    if before is None and folder.exists():  # an older raysweep has run the sweep: this list would be a part of its uses
+        return
+    uses = {use.key: use for use in [*uses_of(plans, folder.store), *(before or ())]}
+    write_uses(folder.store, folder.name, uses.values())
 
 
 def export(data_sets: DataSets, folder: Path) -> None:

@@ -1,9 +1,9 @@
 """Reads and writes the folder of a sweep, ``<storage>/sweeps/<name>/``.
 
-It holds config.yaml (resolved), grid.parquet, runs.jsonl (one line for each run), progress/, scores.parquet,
-report.html, tables/, raysweep.log and tune/. The artefacts themselves lie in the store; the grid names them by key.
-If the store is in an object store, the folder's small files are written on this machine and copied there
-(`raysweep.storage.copies`).
+It holds config.yaml (resolved), grid.parquet, uses.parquet (all artefacts that the sweep uses), runs.jsonl (one line
+for each run), progress/, scores.parquet, report.html, tables/, raysweep.log and tune/. The artefacts themselves lie in
+the store; the grid names them by key. If the store is in an object store, the folder's small files are written on this
+machine and copied there (`raysweep.storage.copies`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from raysweep.config.schema import SweepConfig
 from raysweep.engine.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
 from raysweep.errors import StoreError, UsageError, did_you_mean
 from raysweep.planning.plan import CellPlan, SweepPlan
+from raysweep.planning.uses import uses_of
 from raysweep.records import Score
 from raysweep.rows.parquet import UnreadableTable, read_rows, write_rows
 from raysweep.storage.backends import write_atomically
 from raysweep.storage.copies import Mirror
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store, open_store
+from raysweep.storage.uses import write_uses
 from raysweep.units import count
 
 if TYPE_CHECKING:
@@ -198,7 +200,7 @@ class SweepFolder:
         self._mirror.read_only()
 
     def claim(self, plan: SweepPlan, config_yaml: str) -> None:
-        """Write the config and the grid of a plan.
+        """Write the config and the grid of a plan, and the list of what it uses.
 
         Raises:
             UsageError: the sweep of this name has results that the plan doesn't contain.
@@ -212,6 +214,7 @@ class SweepFolder:
         write_rows(self.path / "grid.parquet", GridRow, rows, ["cell", "problem_set", "perturbation", "test_draw"])
         write_atomically(self.path / "config.yaml", config_yaml)
         self.publish()
+        write_uses(self.store, self.name, uses_of(plan.targets, self.store))
 
     def refusal(self, plan: SweepPlan) -> str:
         """Return why a plan can't take this sweep's name; empty if it can.

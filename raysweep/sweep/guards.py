@@ -150,7 +150,9 @@ def require_space(store: Store, cells: Sequence[CellPlan], parallel_trainings: i
     """
     if store.files.local is None or not cells:
         return
-    models = [weights for cell in cells if (weights := _full_bytes(cell, store))]
+    kept = [weights for cell in cells if cell.keeps_model and (weights := _full_bytes(cell, store))]
+    passing = [weights for cell in cells if not cell.keeps_model and (weights := _full_bytes(cell, store))]
+    models = [*kept, *sorted(passing, reverse=True)[: max(1, parallel_trainings)]]  # that are there at a time
     checkpoints = sum(sorted(models, reverse=True)[:parallel_trainings]) * CHECKPOINT_FACTOR
     needed, free = MIN_FREE_BYTES + sum(models) + checkpoints, disk(store.files.local).free
     if needed > free:

@@ -26,6 +26,7 @@ from raysweep.records import Score
 from raysweep.storage.artefacts import damage_text
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.store import Store, open_store
+from raysweep.storage.uses import drop_judged
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.guards import is_elsewhere, require_oracle, require_resources, require_space, sweep_lease
 from raysweep.sweep.report_notes import leakage_text
@@ -87,6 +88,7 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
             errors = _make(plan, missing_artefacts, folder, options)
             leakage = leakage_text(config, plan.leakage, store)
             folder.add_run({**_run_record(started, options, cells, errors), "leakage": leakage})
+        drop_judged([cell.model for cell in plan.cells if cell.model and not cell.keeps_model], store)
         scores, _ = analyse(folder, plan, errors)
         folder.publish()
     return SweepResult(config, folder, scores, errors, len(cells), f"{folder}/report.html")

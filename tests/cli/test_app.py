@@ -27,7 +27,7 @@ def test_version_and_help_answer(cli):
     assert cli("--version")[1].startswith("raysweep 0.")
     code, out, _ = cli("--help")
     assert code == 0
-    for command in ("run", "plan", "status", "report", "perturb", "evaluate", "execute", "list"):
+    for command in ("run", "plan", "status", "report", "gc", "perturb", "evaluate", "execute", "list"):
         assert command in out
 
 
@@ -114,7 +114,10 @@ def test_list_of_one_kind_tells_the_arguments_that_a_config_may_give(cli):
     assert "model" not in cli("list", "generators")[1].split("fake")[1].split("Takes")[1].split("\n")[0]
 
 
-@pytest.mark.parametrize("command", ["run", "sets", "status", "perturb", "evaluate", "attack", "execute", "audit"])
+COMMANDS_WITH_OPTIONS = ["run", "sets", "status", "gc", "perturb", "evaluate", "attack", "execute", "audit"]
+
+
+@pytest.mark.parametrize("command", COMMANDS_WITH_OPTIONS)
 def test_help_shows_every_option_whole_on_a_terminal_of_80_columns(cli, command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = cli(command, "--help")

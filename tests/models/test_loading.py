@@ -87,6 +87,7 @@ def test_an_adapter_needs_its_base(tiny: dict[str, ModelRef], tmp_path: Path) ->
     ("change", "message"),
     [
         (lambda f: (f / "config.json").unlink(), "has no config.json"),
+        (lambda f: (f / "config.json").rename(f / "dropped.json"), "its weights were dropped once they were judged"),
         (lambda f: (f / "model.safetensors").unlink(), "no weights"),
         (lambda f: (f / "tokenizer.json").unlink(), r"no tokenizer \(tokenizer.json\)"),
         (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),

@@ -129,6 +129,17 @@ def test_a_model_of_the_same_architecture_is_filled_into_the_loaded_one(family, 
     assert torch.equal(logits(held.network), loaded(tiny[family], merged=False)) and held.loads == 1
 
 
+def test_a_loaded_model_whose_folder_was_emptied_becomes_another_one_without_loading_it(tiny, tmp_path):
+    dropped = tmp_path / "dropped"
+    shutil.copytree(tiny["llama"].location, dropped)
+    held = versions()
+    held.become(ModelRef(str(dropped)))
+    shutil.rmtree(dropped)
+    dropped.mkdir()
+    held.become(tiny["llama"])
+    assert torch.equal(logits(held.network), loaded(tiny["llama"], merged=False)) and held.loads == 1
+
+
 def test_another_architecture_dtype_or_vocabulary_is_loaded(tiny, tmp_path):
     held, larger = versions(), make_tiny("llama", tmp_path / "larger", intermediate_size=56)
     network, tokenizer = load_model(tiny["llama"])

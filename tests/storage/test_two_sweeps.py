@@ -111,6 +111,16 @@ def test_two_sweeps_of_the_local_engine(tmp_path, alone):
     check_made_once(root, drafts)
 
 
+def test_neither_of_two_sweeps_drops_a_model_that_the_other_needs(tmp_path, alone):
+    root = tmp_path / "store"
+    both = {name: start(root, name, keep_models="adapters") for name in SETS}
+    output = {name: running.communicate(timeout=PATIENCE)[0] for name, running in both.items()}
+    assert {name: running.returncode for name, running in both.items()} == {"one": 0, "two": 0}, output
+    assert not [text for text in output.values() if "was dropped" in text or "damaged" in text], output
+    made = {**content(alone["one"]), **content(alone["two"])}
+    assert content(root) == {name: one for name, one in made.items() if not name.startswith("model/")}
+
+
 def test_a_sweep_resumes_the_shared_work_of_one_that_is_killed(tmp_path, alone):
     root = tmp_path / "store"
     longer = {"training.source.rows": "3200", "checkpoint_every": "10"}

@@ -121,6 +121,20 @@ def test_fully_fine_tuned_models_count_with_their_checkpoints(tmp_path, free, ti
     require_space(store, lora.cells, 2)
 
 
+def test_models_that_are_dropped_once_judged_count_as_far_as_they_are_there_at_a_time(tmp_path, free, tiny):
+    folder = Path(tiny["llama"].location)
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    sets = [f"models=[{{name: m, path: {folder}, recipes: [tiny]}}]", "training.sets=[C1, C2, C3]"]
+    plan, store = build_plan(load_config(NANO, [*sets, "keep_models=adapters"])), Store(tmp_path)
+    for at_a_time, trainings in ((2, 2), (1, 0)):
+        needed = MIN_FREE_BYTES + FLOAT32_FACTOR * weights * (at_a_time + trainings * CHECKPOINT_FACTOR)
+        free(needed)
+        require_space(store, plan.cells, trainings)
+        free(needed - 1)
+        with pytest.raises(UsageError, match="fully fine-tuned model"):
+            require_space(store, plan.cells, trainings)
+
+
 def test_problems_that_only_their_stored_references_show_to_be_inside_are_refused(tmp_path):
     plan, store = build_plan(load_config(NANO, ["execution.require_oracle=outside"])), Store(tmp_path)
     store.require_writable()

@@ -155,6 +155,15 @@ def test_adding_a_training_set_trains_exactly_one_cell(finished):
     assert {k: v for k, v in commit_times(finished).items() if k in before} == before
 
 
+def test_adding_a_seed_trains_exactly_one_cell_on_the_sets_that_are_there(finished):
+    before = commit_times(finished)
+    result = run(finished, "seeds=[7, 8]")
+    assert result.cells_run == 1 and not result.errors
+    new = Counter(path.split("/artefacts/")[1].split("/")[0] for path in commit_times(finished).keys() - before.keys())
+    assert new == {"model": 1, "completions": 2, "results": 2}
+    assert {k: v for k, v in commit_times(finished).items() if k in before} == before
+
+
 def test_a_name_taken_by_another_config_is_refused(finished):
     with pytest.raises(UsageError, match="--set name=nano-2"):
         run(finished, "recipes.tiny.lr=0.002")

@@ -18,7 +18,7 @@ from raysweep.planning.fit import require_fit
 from raysweep.planning.missing import by_cell, missing
 from raysweep.planning.models import ModelFacts, model_facts, shown_lines
 from raysweep.planning.needs import NeedsPlanner, amounts_text
-from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, ResultsPlan, SweepPlan
+from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, ModelPlan, ResultsPlan, SweepPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE
 from raysweep.storage.store import Store
@@ -27,13 +27,18 @@ from raysweep.sweep.forecast import Forecast, forecast
 from raysweep.sweep.guards import require_oracle, require_resources
 from raysweep.units import count, size
 
+DROPPED_LATER = "disk counts all models; full weights go once their pairs are judged (keep_models: adapters)"
 MADE_FIRST = 12
 """Most shared inputs that a plan names to people."""
 
 
 @dataclass(frozen=True)
 class CellFacts:
-    """One cell. `model`: base, exists, or to train. `takes`: memory, disk and hours."""
+    """One cell. `takes`: memory, disk and hours.
+
+    `model`: base, exists, to train, dropped (its weights were, and nothing needs them), or to train again (something
+    does).
+    """
 
     cell: str
     base_model: str
@@ -146,7 +151,7 @@ def plan_facts(
         tuple(missing_inputs),
         _downloads(plan),
         forecast(plan, lacking, costs.cells, store, file=cluster, address=address) if cluster or address else None,
-        costs.assumptions,
+        (*costs.assumptions, *([] if plan.config.keeps_all_models else [DROPPED_LATER])),
     )
 
 
@@ -178,6 +183,9 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
     lines = [*_summary_lines(facts, to_do), *facts.assumptions]
     lines += shown_lines({model.model: model.shown for model in facts.models})
     lines += [line for model in facts.models for line in _model_lines(model)]
+    if again := sum(cell.model == "to train again" for cell in facts.cells):
+        what = f"{count(again, 'model')} to train again"
+        lines.append(f"{what}: their weights were dropped once their pairs were judged (keep_models: adapters)")
     if facts.shared_missing:
         items = list(dict.fromkeys(facts.shared_missing))  # two problem sets' rows can have one name
         first, more = items[:MADE_FIRST], len(items) - MADE_FIRST
@@ -230,9 +238,19 @@ def _asked_lines(asks: Sequence[Asked]) -> Iterator[str]:
 
 def _cell_facts(cell: CellPlan, lacking: Sequence[ArtefactPlan], store: Store, takes: CellCost) -> CellFacts:
     done = len(cell.pairs) - sum(isinstance(plan, ResultsPlan) for plan in lacking)
-    model = "base" if cell.model is None else "exists" if store.has(cell.model) else "to train"
+    model = _model_state(cell, any(isinstance(plan, ModelPlan) for plan in lacking), store)
     names = (cell.cell.id, cell.base.name, cell.cell.recipe)
     return CellFacts(*names, len(cell.pairs), model, done, bool(lacking), takes)
+
+
+def _model_state(cell: CellPlan, is_missing: bool, store: Store) -> str:
+    if cell.model is None:
+        return "base"
+    if store.has(cell.model):
+        return "exists"
+    if store.is_dropped(cell.model):
+        return "to train again" if is_missing else "dropped"
+    return "to train"
 
 
 def _summary(plan: SweepPlan) -> Summary:
@@ -276,7 +294,7 @@ def _cells_table(cells: Sequence[CellFacts]) -> Table:
     table = Table("model", "recipe", *(Column(name, justify="right") for name in names), box=None)
     for (model, recipe), group in _groups(cells).items():
         tuned = [cell for cell in group if cell.model != "base"]
-        trained = f"{sum(cell.model == 'exists' for cell in tuned)} of {len(tuned)}" if tuned else ""
+        trained = f"{sum(cell.model in ('exists', 'dropped') for cell in tuned)} of {len(tuned)}" if tuned else ""
         pairs = f"{sum(cell.pairs_done for cell in group):,} of {sum(cell.pairs for cell in group):,}"
         memory = [_size(max(getattr(cell.takes, name) or 0 for cell in group)) for name in MEMORY]
         disk = _size(sum(cell.takes.disk_bytes for cell in group))

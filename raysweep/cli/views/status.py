@@ -45,6 +45,7 @@ _ADAPTER = """\
   model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), "PATH")
   tokenizer = AutoTokenizer.from_pretrained("PATH")
   print(tokenizer.decode(model.generate(**tokenizer("def ", return_tensors="pt"), max_new_tokens=64)[0]))"""
+DROPPED_TEXT = "weights dropped once all pairs were judged (keep_models: adapters); a new test set trains them again"
 _STYLES = {FAILED: "red", STOPPED: "yellow", RUNNING: "cyan"}
 
 
@@ -60,6 +61,7 @@ class CellStatus:
     pairs: int
     model: str  # its folder, "" if the store lacks it
     base: str  # the base of an adapter: a cell of this sweep, a folder or a hub id; "" for full weights
+    dropped: bool = False  # its weights were dropped, since the sweep's `keep_models` is `adapters`
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
     console = new_console()
     _print_table(cells, shared, console)
     _print_models([cell for cell in cells if cell.model], console)
+    if dropped := [cell.cell for cell in cells if cell.dropped]:
+        console.print(f"\n{DROPPED_TEXT}:\n  {', '.join(dropped)}", soft_wrap=True)
 
 
 def watch_status(folder: SweepFolder) -> None:
@@ -183,7 +187,9 @@ def _cell_state(folder: SweepFolder, rows: Sequence[GridRow], activity: Activity
         activity = Activity(first.cell)
     model = folder.store.folder(weights) if weights else ""
     base = _base_of(folder, weights) if weights else ""
-    return CellStatus(first.cell, activity.state, _amount(activity), activity.error, done, len(rows), model, base)
+    dropped = weights is None and first.weights is not None and folder.store.is_dropped(first.weights)
+    amount, pairs = _amount(activity), len(rows)
+    return CellStatus(first.cell, activity.state, amount, activity.error, done, pairs, model, base, dropped)
 
 
 def _base_of(folder: SweepFolder, weights: GridArtefact) -> str:
@@ -301,6 +307,6 @@ def _facts(found: CellDetail) -> list[tuple[str, str]]:
     missing = [test_set_name(pair.problem_set, pair.perturbation, pair.draw) for pair in found.pairs if not pair.done]
     if missing:
         facts.append(("missing", ", ".join(missing)))
-    if status is not None and status.model:
-        facts.append(("model", status.model))
+    if status is not None and (status.model or status.dropped):
+        facts.append(("model", status.model or DROPPED_TEXT))
     return facts

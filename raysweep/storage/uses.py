@@ -1,0 +1,117 @@
+"""What each sweep of a store uses, so that nothing is removed that a sweep still needs.
+
+A sweep's list, ``sweeps/<name>/uses.parquet``, is written when a run starts, before anything is made. It names each
+artefact of the sweep's plan, whichever sweep makes it, and each unit of work that leaves unfinished parts.
+
+`drop_judged` drops models that no sweep needs any more. `raysweep.sweep.gc` finds artefacts that none uses.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from raysweep.errors import StoreError
+from raysweep.rows.parquet import from_bytes, to_bytes
+from raysweep.storage.artefacts import DROPPED, Artefact, Unit, folder_of
+from raysweep.storage.store import Store
+
+log = logging.getLogger("raysweep")
+
+USES, GRID = "uses.parquet", "grid.parquet"
+"""Files of a sweep's folder: its list, and its evaluation pairs."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """An artefact that a sweep uses, or a unit of work that makes some."""
+
+    stage: str
+    key: str
+    label: str
+    judges: str = ""  # of results: key of the model whose completions they judge, if that is an artefact
+    droppable: bool = False  # a model that the sweep needs only until all its pairs are judged
+
+
+def write_uses(store: Store, sweep: str, uses: Iterable[Use]) -> None:
+    """Write a sweep's list in place of an older one."""
+    store.files.write(_file(sweep), to_bytes(Use, uses, ["stage", "key"]))
+
+
+def read_uses(store: Store, sweep: str) -> list[Use] | None:
+    """Return a sweep's list; None if it has none, since an older raysweep has run it.
+
+    Raises:
+        StoreError: the list can't be read.
+    """
+    data = store.files.read(_file(sweep))
+    return None if data is None else from_bytes(data, f"{store.files}/{_file(sweep)}", Use)
+
+
+def listed_at(store: Store, sweep: str) -> float:
+    """Return when a sweep's list was written, in seconds since the epoch by the store's clock; 0 if it has none."""
+    info = store.files.info(_file(sweep))
+    return info.mtime_ns / 1e9 if info else 0.0
+
+
+def sweeps_with_artefacts(store: Store) -> list[str]:
+    """Return the names of the sweeps that use artefacts: those with a list or with a grid."""
+    parts = [name.split("/") for name in store.files.infos("sweeps")]
+    return sorted({part[0] for part in parts if part[1:] in ([USES], [GRID])})
+
+
+def drop_judged(models: Iterable[Artefact], store: Store) -> None:
+    """Drop the files of those models that no sweep of the store needs any more; see `Store.drop`.
+
+    A model stays while a sweep keeps it, or has pairs of it that are not judged, or while its lease is held. If that
+    can't be told of a sweep, all models stay. Nothing here is worth an error: the next run tries again.
+    """
+    try:
+        lists = {name: read_uses(store, name) for name in sweeps_with_artefacts(store)}
+        if unlisted := [name for name, uses in lists.items() if uses is None]:
+            log.info("weights are not dropped: an older raysweep has run the sweep %r; run it again", unlisted[0])
+            return
+        needs = _Needs([use for uses in lists.values() for use in uses or ()], store)
+        for model in models:
+            if _has_files(model, store) and needs.can_drop(model):
+                _drop(model, store)
+    except StoreError as error:
+        log.warning("weights of judged models could not be dropped: %s", error)
+
+
+class _Needs:
+    """What all sweeps together need of each model."""
+
+    def __init__(self, uses: Iterable[Use], store: Store) -> None:
+        self._store = store
+        self._keeps: set[str] = set()  # keys of models that a sweep keeps
+        self._judged_by: dict[str, set[Unit]] = defaultdict(set)  # results by the model's key
+        for use in uses:
+            if not use.droppable:
+                self._keeps.add(use.key)
+            if use.judges:
+                self._judged_by[use.judges].add(Unit(use.stage, use.key, use.label))
+
+    def can_drop(self, model: Artefact) -> bool:
+        """Return True if no sweep needs the model any more."""
+        results = self._judged_by[model.key]
+        return bool(results) and model.key not in self._keeps and all(self._store.survey(results).values())
+
+
+def _has_files(model: Artefact, store: Store) -> bool:
+    """Return True for a model, also for one that a drop was killed in."""
+    return bool(store.files.infos(folder_of(model)).keys() - {DROPPED})
+
+
+def _drop(model: Artefact, store: Store) -> None:
+    """Drop a model's files under its lease; leave it where another process holds that."""
+    lease = store.leases.take(f"{model.stage}-{model.key}")
+    if lease is not None:
+        with lease:
+            store.drop(model)
+
+
+def _file(sweep: str) -> str:
+    return f"sweeps/{sweep}/{USES}"

@@ -1,0 +1,319 @@
+"""Finds what no sweep of a store uses, and removes it (`raysweep gc`).
+
+A sweep uses what its list names (`raysweep.storage.uses`), whether it is made already or not. Of a sweep that an older
+raysweep has run, it is what its grid names, what that was made from, and what its config needs. The artefacts of
+`raysweep attack` are used by no sweep and stay, and so do the caches of verdicts and pins.
+
+What a process may be working with stays too, and the result says why. All that exists is listed first, then the living
+processes are looked up, and then the sweeps' lists are read: whoever made what was listed has written its list before.
+While it removes, it looks for new processes and stops if one begins. An artefact's manifest is removed first, so that
+a removal that is killed leaves nothing that counts as made, and the next one removes the rest.
+
+Not covered: copies of an object store's artefacts on other machines, which may be removed as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from raysweep.errors import RaysweepError, StoreError, UsageError
+from raysweep.planning.planner import build_plan
+from raysweep.planning.uses import uses_of
+from raysweep.rows.parquet import from_bytes
+from raysweep.storage.artefacts import DROPPED, MANIFEST, Unit, folder_of
+from raysweep.storage.backends import FileInfo
+from raysweep.storage.copies import STAGING
+from raysweep.storage.files import MARKER
+from raysweep.storage.leases import Holder
+from raysweep.storage.store import PARALLEL_CHECKS, Store
+from raysweep.storage.uses import GRID, listed_at, read_uses, sweeps_with_artefacts
+from raysweep.sweep.folder import GridRow, SweepFolder
+
+LEASE, SWEEP_LEASE, PIN_LEASE = "gc", "sweep-", "pin-"
+"""The lease of a removal, and how the names of other leases begin."""
+KEPT_STAGES = ("attack",)
+"""Stages whose artefacts no sweep uses: a command of its own made them for its user."""
+UNFINISHED, INDEX = "unfinished", "index of completions"
+"""Kinds of things beside artefacts; the third one is `STAGING`."""
+CLOCK_SECONDS = 60.0
+"""How far the clocks of two machines may differ. File times are compared with a process's own clock."""
+ROUNDING_SECONDS = 1.0
+"""Object stores round the time of a file down by up to so much."""
+
+Report = Callable[[int], None]
+"""Called with the number of steps that are done."""
+Files = Mapping[str, FileInfo]
+"""The files of a folder, by their names in it."""
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A folder or file of the store that no sweep uses."""
+
+    kind: str  # an artefact's stage, or one of the kinds above
+    name: str  # relative to the store's root
+    bytes: int
+    written: float  # when its newest file was, in seconds since the epoch by the store's clock
+
+    @property
+    def key(self) -> str:
+        """The key of its artefact or unit of work, which is the last part of its name; staging has none."""
+        return self.name.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Things that no sweep uses, and why they stay nevertheless."""
+
+    reason: str
+    number: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What of a store may be removed, and what not, though no sweep uses it.
+
+    `sweeps`: number of sweeps that use artefacts. `used`: keys of what they use. `running`: tokens of the leases of
+    those that run and whose lists are up to date.
+    """
+
+    sweeps: int
+    unused: tuple[Unused, ...]
+    left_out: tuple[LeftOut, ...]
+    used: frozenset[str]
+    running: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A survey, what of it was removed, and why the rest was not; `stopped` is empty if all was."""
+
+    survey: Survey
+    removed: tuple[Unused, ...]
+    stopped: str = ""
+
+
+def open_for_gc(store: Store) -> Store:
+    """Return the store as one that is waited for if it vanishes: otherwise it would seem to have no sweeps.
+
+    Raises:
+        UsageError: there is no store.
+        NewerStore: a newer raysweep wrote it.
+    """
+    store.files.require_known()
+    if store.files.read(MARKER) is None:
+        raise UsageError(f"{store.files} is no store: it has no file {MARKER}; name a store with --storage")
+    return Store(store.root, expected=True)
+
+
+def survey(store: Store, report: Report = lambda done: None) -> Survey:
+    """Find what no sweep uses. Writes nothing.
+
+    Args:
+        store: of `open_for_gc`.
+        report: called with the number of sweeps that were looked at.
+
+    Raises:
+        UsageError: it can't be told what a sweep uses.
+        StoreError: the store can't be read.
+    """
+    listing = _Listing(store)
+    workers = _workers(store)
+    running = frozenset(holder.token for name, holder in workers.items() if _is_listed(name, holder, store))
+    names, used = sweeps_with_artefacts(store), set[str]()
+    for done, name in enumerate(names, start=1):
+        used |= _used_by(name, listing, store)
+        report(done)
+    unused, all_used = tuple(_unused(listing, used)), frozenset(used)
+    if stranger := _stranger(workers, all_used, running):
+        left_out = _left_out(unused, f"{stranger} works in the store, and nothing says yet what it uses")
+        return Survey(len(names), (), left_out, all_used, running)
+    begun = min((holder.since for holder in workers.values()), default=math.inf) - CLOCK_SECONDS
+    held = {name.rpartition("-")[2] for name in workers}
+    busy = {one for one in unused if one.written >= begun or one.key in held}
+    oldest = min(workers.values(), key=lambda holder: holder.since, default=None)
+    left_out = _left_out(busy, f"they were written since {oldest} began to work, or another process makes them")
+    return Survey(len(names), tuple(one for one in unused if one not in busy), left_out, all_used, running)
+
+
+def remove(store: Store, report: Report = lambda done: None) -> Removal:
+    """Find what no sweep uses, and remove it until a process begins whose needs are not known.
+
+    Args:
+        store: of `open_for_gc`.
+        report: called with the number of things that are removed.
+
+    Raises:
+        UsageError: another process removes already, or it can't be told what a sweep uses.
+        StoreError: the store can't be read or written.
+    """
+    lease = store.leases.take(LEASE)
+    if lease is None:
+        raise UsageError(f"{store.leases.holder(LEASE)} is cleaning this store; wait for it")
+    with lease:
+        found, removed = survey(store), list[Unused]()
+        for one in found.unused:
+            if stranger := _stranger(_workers(store), found.used, found.running):
+                return Removal(found, tuple(removed), f"{stranger} has begun to work in the store")
+            if _remove(one, found, store):
+                removed.append(one)
+            report(len(removed))
+    return Removal(found, tuple(removed))
+
+
+class _Listing:
+    """The files of a store, by stage and key of the artefact or unit of work that they belong to."""
+
+    def __init__(self, store: Store) -> None:
+        self.staging = _grouped(store.files.infos(STAGING), [0])
+        self.unfinished = _grouped(store.files.infos(UNFINISHED), [0, 1])
+        self.index = {name: info for name, info in store.files.infos("completions").items() if name.count("/") == 1}
+        self.artefacts = _grouped(store.files.infos("artefacts"), [0, 2])
+        self.complete = {
+            key: stage for (stage, key), files in self.artefacts.items() if MANIFEST in files or DROPPED in files
+        }
+
+
+def _grouped(infos: Files, parts: Sequence[int]) -> dict[tuple[str, ...], dict[str, FileInfo]]:
+    """Group files by these parts of their paths; their names in a group are what follows the last of the parts."""
+    groups: dict[tuple[str, ...], dict[str, FileInfo]] = defaultdict(dict)
+    for name, info in infos.items():
+        path = name.split("/")
+        if rest := "/".join(path[parts[-1] + 1 :]):
+            groups[tuple(path[part] for part in parts)][rest] = info
+    return groups
+
+
+def _unused(listing: _Listing, used: set[str]) -> Iterator[Unused]:
+    """Yield what is neither used nor kept: artefacts first, then what belongs to none any more."""
+    for (stage, key), files in listing.artefacts.items():
+        is_kept = key in used or stage in KEPT_STAGES
+        if not (is_kept and key in listing.complete):
+            yield _thing(stage, folder_of(Unit(stage, key, "")), files)
+    for name, info in listing.index.items():
+        if name.rpartition("/")[2] not in used:
+            yield _thing(INDEX, f"completions/{name}", {name: info})
+    for (stage, key), files in listing.unfinished.items():
+        is_needed = key in used and key not in listing.complete
+        if not is_needed and stage not in KEPT_STAGES:
+            yield _thing(UNFINISHED, f"{UNFINISHED}/{stage}/{key}", files)
+    for (draft,), files in listing.staging.items():
+        yield _thing(STAGING, f"{STAGING}/{draft}", files)
+
+
+def _thing(kind: str, name: str, files: Files) -> Unused:
+    newest = max(info.mtime_ns for info in files.values()) / 1e9
+    return Unused(kind, name, sum(info.size for info in files.values()), newest)
+
+
+def _remove(one: Unused, found: Survey, store: Store) -> bool:
+    """Remove an unused thing; return False if it is in use by now, since a running sweep has gone on."""
+    artefact = Unit(one.kind, one.key, one.name)
+    if one.kind == INDEX:
+        store.files.remove(one.name)
+    elif one.kind in (UNFINISHED, STAGING):
+        store.files.remove_folder(one.name)
+    elif one.key in found.used and store.files.info(f"{folder_of(artefact)}/{MANIFEST}") is not None:
+        return False  # its files had no manifest before
+    else:
+        store.remove(artefact)
+    return True
+
+
+def _left_out(things: Iterable[Unused], reason: str) -> tuple[LeftOut, ...]:
+    sizes = [one.bytes for one in things]
+    return (LeftOut(reason, len(sizes), sum(sizes)),) if sizes else ()
+
+
+# ---------------------------------------------------------------------------------------------------- processes
+
+
+def _workers(store: Store) -> dict[str, Holder]:
+    """Return the living processes that make artefacts, by the names of their leases."""
+    alive = store.leases.alive()
+    return {name: holder for name, holder in alive.items() if name != LEASE and not name.startswith(PIN_LEASE)}
+
+
+def _is_listed(lease: str, holder: Holder, store: Store) -> bool:
+    """Return True if a lease is that of a sweep's run, and the run has written what it uses."""
+    if not lease.startswith(SWEEP_LEASE):
+        return False
+    return listed_at(store, lease.removeprefix(SWEEP_LEASE)) + ROUNDING_SECONDS >= holder.since
+
+
+def _stranger(workers: Mapping[str, Holder], used: frozenset[str], running: frozenset[str]) -> Holder | None:
+    """Return a process of which it isn't known what it uses: a run that has just begun, or one of no sweep."""
+    for name, holder in workers.items():
+        is_sweep = name.startswith(SWEEP_LEASE)
+        if holder.token not in running if is_sweep else name.rpartition("-")[2] not in used:
+            return holder
+    return None
+
+
+# --------------------------------------------------------------------------------------------------- what is used
+
+
+def _used_by(name: str, listing: _Listing, store: Store) -> set[str]:
+    """Return the keys of what a sweep uses, made or not; raise UsageError if that can't be told."""
+    try:
+        listed = read_uses(store, name)
+        return _used_by_older(name, listing, store) if listed is None else {use.key for use in listed}
+    except StoreError as error:
+        raise _untold(name, error, store) from None
+
+
+def _used_by_older(name: str, listing: _Listing, store: Store) -> set[str]:
+    """Return the keys of what a sweep uses that has no list."""
+    data = store.files.read(f"sweeps/{name}/{GRID}") or b""
+    rows = from_bytes(data, f"{store.files}/sweeps/{name}/{GRID}", GridRow)
+    artefacts = [one for row in rows for one in (row.weights, row.test_set, row.completions, row.results) if one]
+    keys = {artefact.key for artefact in artefacts}
+    folder, planned = SweepFolder(store, name), set[str]()
+    folder.require()
+    try:
+        planned = {use.key for use in uses_of(build_plan(folder.config()).targets, store)}
+    except (RaysweepError, OSError) as error:
+        if not keys <= listing.complete.keys():
+            raise _untold(name, error, store) from None
+    return planned | keys | _inputs_of(keys, listing, store)
+
+
+def _inputs_of(keys: set[str], listing: _Listing, store: Store) -> set[str]:
+    """Return the keys of what these artefacts were made from, directly or not, as their manifests say."""
+    found, following = set[str](), keys
+    with ThreadPoolExecutor(PARALLEL_CHECKS) as pool:
+        while following:
+            there = [Unit(listing.complete[key], key, key) for key in following if key in listing.complete]
+            inputs = {key for some in pool.map(partial(_direct_inputs, store=store), there) for key in some}
+            following = inputs - found
+            found |= inputs
+    return found
+
+
+def _direct_inputs(artefact: Unit, store: Store) -> list[str]:
+    for name in (MANIFEST, DROPPED):
+        text = store.files.read(f"{folder_of(artefact)}/{name}")
+        if text is not None:
+            return _inputs_in(text, artefact)
+    return []  # removed since it was listed
+
+
+def _inputs_in(text: bytes, artefact: Unit) -> list[str]:
+    try:
+        return [str(key) for key in json.loads(text)["inputs"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"the manifest of {folder_of(artefact)} can't be read: {error!r}") from None
+
+
+def _untold(name: str, error: Exception, store: Store) -> UsageError:
+    return UsageError(
+        f"it can't be told what the sweep {name!r} uses, so nothing is removed: {error}. Run its command again, or "
+        f"remove {store.files}/sweeps/{name} if it is no longer needed"
+    )

@@ -1,0 +1,114 @@
+"""When the files of a judged model are dropped, and what of it stays."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from raysweep.errors import StoreError
+from raysweep.storage.artefacts import DROPPED, MANIFEST, Node, folder_of
+from raysweep.storage.store import Store
+from raysweep.storage.uses import GRID, Use, drop_judged, read_uses, sweeps_with_artefacts, write_uses
+
+MODEL = Node("model", 1, {"name": "m"}, ("b" * 64,), "m.full.C1.s1")
+RESULTS = [Node("results", 1, {"name": name}, (), f"m on {name}") for name in ("clean", "C1", "C2")]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store with a model and the results of two of its three pairs."""
+    store = Store(tmp_path)
+    store.require_writable()
+    commit(store, MODEL, "model.safetensors", "config.json")
+    for node in RESULTS[:2]:
+        commit(store, node, "rows.parquet")
+    return store
+
+
+def commit(store: Store, node: Node, *names: str) -> None:
+    with store.writing(node) as draft:
+        for name in names:
+            (draft.folder / name).write_text(name)
+        draft.counts = {"steps": 4}
+
+
+def use(store: Store, sweep: str, *results: Node, droppable: bool = True) -> None:
+    rows = [Use("results", node.key, node.label, judges=MODEL.key) for node in results]
+    write_uses(store, sweep, [Use("model", MODEL.key, MODEL.label, droppable=droppable), *rows])
+
+
+def drop(store: Store) -> bool:
+    """Drop the model if nothing needs it; return whether it was dropped."""
+    drop_judged([MODEL], store)
+    return store.is_dropped(MODEL)
+
+
+def files(store: Store) -> set[str]:
+    return set(store.files.infos(folder_of(MODEL)))
+
+
+def test_a_list_is_read_as_it_was_written_and_a_sweep_without_one_has_none(store):
+    use(store, "s", *RESULTS)
+    assert {row.judges for row in read_uses(store, "s") or ()} == {"", MODEL.key}
+    assert read_uses(store, "other") is None and sweeps_with_artefacts(store) == ["s"]
+
+
+def test_a_dropped_model_counts_as_not_made_and_keeps_its_counts_and_inputs(store):
+    use(store, "s", *RESULTS[:2])
+    assert drop(store) and files(store) == {DROPPED}
+    assert not store.has(MODEL) and not store.is_damaged(MODEL) and not store.discard_if_damaged(MODEL)
+    assert store.counts(MODEL) == {"steps": 4}
+    with pytest.raises(StoreError, match=r"m\.full\.C1\.s1 was dropped from the store; run the command again"):
+        store.use(MODEL)
+    commit(store, MODEL, "model.safetensors", "config.json")
+    assert store.has(MODEL) and DROPPED not in files(store)
+
+
+def test_a_model_with_a_pair_that_is_not_judged_stays_whichever_sweep_has_the_pair(store):
+    use(store, "s", *RESULTS[:2])
+    use(store, "other", *RESULTS)
+    assert not drop(store) and store.has(MODEL)
+    commit(store, RESULTS[2], "rows.parquet")
+    assert drop(store)
+
+
+def test_a_model_that_another_sweep_keeps_stays(store):
+    use(store, "s", *RESULTS[:2])
+    use(store, "other", *RESULTS[:2], droppable=False)
+    assert not drop(store)
+
+
+def test_a_model_that_nothing_has_judged_stays(store):
+    use(store, "s")
+    assert not drop(store)
+
+
+def test_a_model_that_a_process_makes_stays(store):
+    use(store, "s", *RESULTS[:2])
+    lease = store.leases.take(f"model-{MODEL.key}")
+    assert lease is not None
+    with lease:
+        assert not drop(store)
+    assert drop(store)
+
+
+def test_all_models_stay_where_an_older_version_has_run_a_sweep_or_a_list_is_broken(store, caplog):
+    use(store, "s", *RESULTS[:2])
+    with caplog.at_level(logging.INFO, logger="raysweep"):
+        store.files.write(f"sweeps/old/{GRID}", "")
+        assert not drop(store) and "an older raysweep has run the sweep 'old'; run it again" in caplog.text
+        store.files.write("sweeps/old/uses.parquet", "torn")
+        assert not drop(store) and "weights of judged models could not be dropped" in caplog.text
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_drop_that_was_killed_is_finished_by_the_next_one(store, steps):
+    use(store, "s", *RESULTS[:2])
+    text = store.files.read(f"{folder_of(MODEL)}/{MANIFEST}") or b""
+    store.files.write(f"{folder_of(MODEL)}/{DROPPED}", text)
+    for name in (MANIFEST, "config.json")[: steps - 1]:
+        store.files.remove(f"{folder_of(MODEL)}/{name}")
+    assert store.has(MODEL) == (steps == 1) and not store.is_damaged(MODEL)
+    assert drop(store) and files(store) == {DROPPED}
