@@ -106,6 +106,21 @@ class Store:
         """Return by key which artefacts are damaged."""
         return self._look_up(self.is_damaged, nodes)
 
+    def with_manifest(self, nodes: Iterable[Artefact]) -> Collection[str]:
+        """Return the keys of those artefacts that have a manifest.
+
+        On a disk their files are not compared with it, which would take minutes for a large sweep.
+        """
+        if not self.files.local:
+            return {key for key, exists in self.survey(nodes).items() if exists}
+        asked, root = list(nodes), str(self.files.local)
+        there = self._with_folder(asked, map)
+        return {
+            node.key
+            for node in asked
+            if node.key in there and os.access(f"{root}/{folder_of(node)}/{MANIFEST}", os.R_OK)
+        }
+
     def _look_up(self, question: Callable[[Artefact], bool], nodes: Iterable[Artefact]) -> dict[str, bool]:
         """Answer a question, which is no for an artefact without a folder, for each artefact.
 

@@ -6,7 +6,7 @@ import dataclasses
 import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -158,8 +158,10 @@ def cell_states(folder: SweepFolder) -> list[CellStatus]:
     cells: dict[str, list[GridRow]] = {}
     for row in folder.grid():
         cells.setdefault(row.cell, []).append(row)
-    folder.store.survey(row.results for rows in cells.values() for row in rows)
-    found = [_cell_state(folder, rows, activities.get(name, Activity(name))) for name, rows in cells.items()]
+    artefacts = [row.results for rows in cells.values() for row in rows]
+    artefacts += [rows[0].weights for rows in cells.values() if rows[0].weights]
+    made = folder.store.with_manifest(artefacts)
+    found = [_cell_state(folder, rows, activities.get(name, Activity(name)), made) for name, rows in cells.items()]
     stored = {cell.cell for cell in found if cell.model}
     bases = {name: f"{rows[0].model}.{BASE}" for name, rows in cells.items()}
     return [
@@ -178,16 +180,16 @@ def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[Shar
     ]
 
 
-def _cell_state(folder: SweepFolder, rows: Sequence[GridRow], activity: Activity) -> CellStatus:
-    first, done = rows[0], sum(folder.store.has(row.results) for row in rows)
-    weights = first.weights if first.weights and folder.store.has(first.weights) else None
+def _cell_state(folder: SweepFolder, rows: Sequence[GridRow], activity: Activity, made: Collection[str]) -> CellStatus:
+    first, done = rows[0], sum(row.results_key in made for row in rows)
+    weights = first.weights if first.model_key in made else None
     if done == len(rows):
         activity = Activity(first.cell, DONE)
     elif activity.state == DONE:  # of an earlier run: its results are gone, or the config has more pairs now
         activity = Activity(first.cell)
     model = folder.store.folder(weights) if weights else ""
     base = _base_of(folder, weights) if weights else ""
-    dropped = weights is None and first.weights is not None and folder.store.is_dropped(first.weights)
+    dropped = bool(weights is None and first.weights and done and folder.store.is_dropped(first.weights))
     amount, pairs = _amount(activity), len(rows)
     return CellStatus(first.cell, activity.state, amount, activity.error, done, pairs, model, base, dropped)
 
