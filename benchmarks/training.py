@@ -257,7 +257,8 @@ def _difference_of_losses(rows: Rows, compat: str | None) -> float:
     services, theirs = Services(), list[float]()
     job = dataclasses.replace(rows.job, recipe=dataclasses.replace(rows.job.recipe, steps=50, compat=compat))
     TrainingLoop(_model(job, options), rows.data, job, services).run()
-    _safecoder(_model(job, options), rows, options, clip=compat is not None, losses=theirs)(50)
+    same_order = dataclasses.replace(rows, job=job)
+    _safecoder(_model(job, options), same_order, options, clip=compat is not None, losses=theirs)(50)
     return max(abs(one - other) / other for one, other in zip(services.losses, theirs, strict=True))
 
 
