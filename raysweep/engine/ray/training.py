@@ -136,7 +136,6 @@ def train_with_ray(
         tags: of metrics: the names of model and recipe.
     """
     from ray import train, tune
-    from ray.train.torch import TorchTrainer
     from ray.tune.integration.ray_train import TuneReportCallback
 
     in_trial = placement.in_trial
@@ -158,7 +157,7 @@ def train_with_ray(
             return training.train(services)
 
     filesystem, path = training.checkpoints.filesystem()
-    trainer = TorchTrainer(
+    trainer = _trainer_class()(
         loop,
         train_loop_config={},
         torch_config=_torch_config(),
@@ -178,6 +177,23 @@ def train_with_ray(
     if counts is None:
         raise RaysweepError(f"training of {training.label} ended without a result")
     return dict(counts)
+
+
+def _trainer_class() -> Any:
+    """Return Ray's trainer without its cleaner of placement groups, whose job orphans.py does.
+
+    The cleaner asks the dashboard of the Ray that was started last on its machine whether the controller is alive. If
+    that is another Ray, which doesn't know the controller, it ends a training that works.
+    """
+    from ray.train.torch import TorchTrainer
+    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+
+    class Trainer(TorchTrainer):  # type: ignore[misc]
+        def _create_default_callbacks(self) -> list[Any]:
+            callbacks = super()._create_default_callbacks()
+            return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
+
+    return Trainer
 
 
 def _scaling_config(placement: Placement, workers: int) -> Any:
