@@ -74,8 +74,9 @@ class Services:
         """Note a loss."""
         self.losses.append(step.loss)
 
-    def tick(self, step: int, total_steps: int) -> None:
-        """Do nothing."""
+    def tick(self, step: int, total_steps: int) -> bool:
+        """Ask for no checkpoint."""
+        return False
 
     def latest_checkpoint(self) -> Any:
         """Return no checkpoint."""

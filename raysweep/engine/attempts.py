@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from raysweep.config.schema import RecoveryConfig
-from raysweep.engine.progress import NOTE, Activity, ProgressFile
+from raysweep.engine.progress import BEGINS_AGAIN, NOTE, Activity, ProgressFile
 from raysweep.errors import RaysweepError, last_line
 from raysweep.machine import disk
 from raysweep.storage.backends import is_full
@@ -66,11 +66,10 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
         GaveUp: the process died in every attempt.
     """
     reason, on_full_disk = _death_of_last_process(progress.activity), False
-    is_same = False
+    is_same = BEGINS_AGAIN in reason
     while True:
         attempt = progress.begin_attempt()
         if is_same:
-            progress.note(f"attempt {attempt} begins again: {reason}")
             progress.update("starting", force=True)
         elif attempt > 1:
             _pause(attempt, reason, progress, recovery)
@@ -82,15 +81,15 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
             return result
         except Exception as error:
             progress.record_trace(traceback.format_exc())
-            is_same = not getattr(_root_cause(error), "counts", True)
+            is_same = not getattr(root_cause(error), "counts", True)
             if is_same:
-                progress.take_attempt_back()
+                progress.repeat_attempt(last_line(root_cause(error)))
             if (attempt > recovery.retries and not is_same) or not _is_retryable(error):
-                if (cause := _root_cause(error)) is error:
+                if (cause := root_cause(error)) is error:
                     raise
                 raise cause from error
-            reason = last_line(_root_cause(error))  # keeping the error itself would keep its frames' objects in memory
-            if is_full(_root_cause(error)) and not on_full_disk:  # the progress file may be on that disk
+            reason = last_line(root_cause(error))  # keeping the error itself would keep its frames' objects in memory
+            if is_full(root_cause(error)) and not on_full_disk:  # the progress file may be on that disk
                 on_full_disk = True
                 log.warning("%s waits for a full disk, %s: %s", progress.activity.id, _free(progress), reason)
 
@@ -107,11 +106,11 @@ def _free(progress: ProgressFile) -> str:
 
 def _death_of_last_process(activity: Activity) -> str:
     """Describe how the earlier process that worked on an activity died; empty if there was none."""
-    if not activity.attempt:
-        return ""
     lines = [line.split(" ", 2)[-1].removeprefix(NOTE) for line in activity.tail]
     last = lines[-2] if len(lines) > 1 else ""  # the last line is this process's "starting"
-    return last if last.startswith(NO_PROGRESS) else f"its process died after: {last}"
+    if last.startswith(NO_PROGRESS) or BEGINS_AGAIN in last:
+        return last
+    return f"its process died after: {last}" if activity.attempt else ""
 
 
 def _pause(attempt: int, reason: str, progress: ProgressFile, recovery: Recovery) -> None:
@@ -131,9 +130,9 @@ def _is_retryable(error: BaseException) -> bool:
     return bool(getattr(error, "retry", True)) and all(map(_is_retryable, causes))
 
 
-def _root_cause(error: Exception) -> Exception:
+def root_cause(error: Exception) -> Exception:
     """Unwrap an error of Ray to its root cause; of several causes prefer raysweep's own, first those not retryable."""
-    inner = [_root_cause(cause) for cause in _wrapped_errors(error)]
+    inner = [root_cause(cause) for cause in _wrapped_errors(error)]
     ours = [cause for cause in inner if isinstance(cause, RaysweepError)]
     permanent = [cause for cause in ours if not cause.retry]
     return [*permanent, *ours, *inner, error][0]

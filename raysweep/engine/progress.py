@@ -22,6 +22,8 @@ WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed"
 TRAINING = "training"
 NOTE = "! "
 """Marks a line of the tail that is shown to the user at once; it follows the time."""
+BEGINS_AGAIN = "begins again"
+"""Part of the note on an attempt that is not counted."""
 TRACE = 8000
 """Characters of a traceback that an activity keeps."""
 TAIL = 40
@@ -141,6 +143,20 @@ class ProgressFile:
             self._files.write(name, str(number), patient=False)
         return number
 
+    def exchange(self, name: str, value: str) -> str:
+        """Keep a value beside the activity's file; return the one that was kept before, empty if there was none."""
+        name, before = f"{self.activity.id}.{name}", b""
+        with contextlib.suppress(StoreError):
+            before = self._files.read(name, patient=False) or b""
+            self._files.write(name, value, patient=False)
+        return before.decode()
+
+    def kept(self, name: str) -> str:
+        """Return a value that `exchange` kept; empty if there is none."""
+        with contextlib.suppress(StoreError):
+            return (self._files.read(f"{self.activity.id}.{name}", patient=False) or b"").decode()
+        return ""
+
     def note(self, text: str) -> None:
         """Add a line that is shown to the user at once."""
         self.activity = self._newest()
@@ -158,10 +174,11 @@ class ProgressFile:
         self._write()
         return self.activity.attempt
 
-    def take_attempt_back(self) -> None:
-        """Count one attempt less: it begins again."""
+    def repeat_attempt(self, reason: str) -> None:
+        """Say why the latest attempt begins again, and count it as none."""
         newest = self._newest()
-        self.activity = dataclasses.replace(newest, attempt=newest.attempt - 1)
+        self.note(f"attempt {newest.attempt} {BEGINS_AGAIN}: {reason}")
+        self.activity = dataclasses.replace(self.activity, attempt=newest.attempt - 1)
         self._write()
 
     @contextmanager

@@ -13,6 +13,7 @@ import platform
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -122,6 +123,23 @@ class ModelService:
             yield BatchOutput(index, kept.generate(job, batch, self._progress.touch).completions)
 
 
+@dataclass(frozen=True)
+class Notice:
+    """Says which machines of a training will be taken away: their ids with their names.
+
+    `until`: when, in seconds since the epoch; 0: nobody said when.
+    """
+
+    machines: Mapping[str, str]
+    until: float = 0.0
+
+    def __str__(self) -> str:
+        """Return what a user reads, such as ``node 10.0.0.7 is drained, 24 s left``."""
+        names = ", ".join(sorted(set(self.machines.values())))
+        left = f", {max(0.0, self.until - time.time()):.0f} s left" if self.until else ""
+        return f"nodes {names} are drained{left}" if len(self.machines) > 1 else f"node {names} is drained{left}"
+
+
 class TrainingServices:
     """Implements `raysweep.trainers.base.Services` with checkpoints in a folder that all workers see."""
 
@@ -139,6 +157,8 @@ class TrainingServices:
         self._files = checkpoints
         self._progress = progress
         self._model_service = model_service
+        self._notice: Notice | None = None
+        self._saved_for: set[str] = set()  # machines that will be taken away, since whose notice there is a checkpoint
 
     def report(self, step: TrainingStep) -> None:
         """Write progress; only rank 0 does."""
@@ -146,13 +166,22 @@ class TrainingServices:
             detail = f"loss {step.loss:.3f}, lr {step.learning_rate:.1e}"
             self._progress.update(TRAINING, step.step, step.total_steps, detail)
 
-    def tick(self, step: int, total_steps: int) -> None:
-        """Update the progress file every half minute for a trainer that reports less often; only rank 0 does."""
+    def tick(self, step: int, total_steps: int) -> bool:
+        """Return True while a notice asks for a checkpoint.
+
+        Rank 0 also updates the progress file, every half minute for a trainer that reports less often.
+        """
         if self.rank == 0 and time.time() - self._progress.activity.updated > TOUCH_SECONDS:
             self._progress.update(TRAINING, step, total_steps, self._progress.activity.detail)
+        self._notice = self.notice()
+        return self._notice is not None and not self._notice.machines.keys() <= self._saved_for
+
+    def notice(self) -> Notice | None:
+        """Return which machines will be taken away, the same on all workers; None: none, as far as is known."""
+        return None
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
-        """Commit a checkpoint of all workers' files; then rank 0 removes older ones."""
+        """Commit a checkpoint of all workers' files; then rank 0 removes older ones, and names the notice, if any."""
         older = {name.partition("/")[0] for name in self._files.infos() if name.startswith(STEP)}
         name = self._of_all(f"{STEP}{step:08d}-{uuid.uuid4().hex[:8]}")[0]
         with self._files.writing(name) as folder:
@@ -164,6 +193,10 @@ class TrainingServices:
             self._files.write(f"{name}/{COMPLETE}", json.dumps({k: v for part in parts for k, v in part.items()}))
             for checkpoint in older:
                 self._files.remove_folder(checkpoint)
+        if self._notice is not None and not self._notice.machines.keys() <= self._saved_for:
+            self._saved_for |= self._notice.machines.keys()
+            if self.rank == 0:
+                self._progress.note(f"{self._notice}; checkpoint saved at step {step:,}")
 
     def remember(self, facts: Mapping[str, Any]) -> None:
         """Keep facts for the next attempt, beside the checkpoints."""

@@ -100,8 +100,12 @@ class Services(Protocol):
     def report(self, step: TrainingStep) -> None:
         """Report progress. Called on every worker."""
 
-    def tick(self, step: int, total_steps: int) -> None:
-        """Signal that training is alive. Called on every worker after every step; must be cheap."""
+    def tick(self, step: int, total_steps: int) -> bool:
+        """Signal that training is alive. Called on every worker after every step; must be cheap.
+
+        Returns True where a checkpoint should be saved now, since a machine of the training will be taken away, and
+        False once one was saved. All workers get the same answer, and must call this equally often.
+        """
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         """Commit a checkpoint. Called on every worker; an older checkpoint goes once this one is complete.

@@ -104,13 +104,13 @@ class TrainingLoop:
             for step in range(start, self.total):
                 self._step(step)
                 done = step + 1
-                self.services.tick(done, self.total)
+                is_asked_for = self.services.tick(done, self.total)
                 ends_epoch = done == self.total or done % self.order.steps_per_epoch == 0
                 if ends_epoch and self.data.validation is not None:
                     self.reports.report(done, self._validate(done))
                 elif self.reports.is_due(done):
                     self.reports.report(done)
-                if done < self.total and self._trial is None and self._checkpoint_is_due(done):
+                if done < self.total and self._trial is None and self._checkpoint_is_due(done, is_asked_for):
                     self._checkpoint(done)
         self.model.eval()
         return {
@@ -342,9 +342,14 @@ class TrainingLoop:
             self.batching = self._trial.fastest(spent.tolist())
             self._trial = None
 
-    def _checkpoint_is_due(self, done: int) -> bool:
-        """Return True if a checkpoint is due after `done` steps; of several workers' clocks, rank 0's counts."""
+    def _checkpoint_is_due(self, done: int, is_asked_for: bool) -> bool:
+        """Return True if a checkpoint is due after `done` steps; of several workers' clocks, rank 0's counts.
+
+        One that the services ask for is due at once, unless the job wants none at all.
+        """
         every = self.job.checkpoint_every
+        if is_asked_for:
+            return every != 0
         if isinstance(every, int):
             return every > 0 and done % every == 0
         import torch

@@ -105,6 +105,23 @@ def test_nor_is_it_after_the_death_of_a_process(files, pauses):
     assert work(files, failing(), Recovery(1, 5, 0)) == "made"
 
 
+def test_nor_is_a_death_that_the_next_process_excuses(files, pauses):
+    for _ in range(5):
+        die_at(files, "training", 5, 9)
+        ProgressFile(files, "cell").repeat_attempt("node 10.0.0.7 was drained")
+    assert work(files, failing(), Recovery(0, 5, 0)) == "made"
+    assert pauses == [] and "! attempt 1 begins again: node 10.0.0.7 was drained" in lines(files)
+    assert not [line for line in lines(files) if "failed" in line]
+
+
+def test_a_death_after_an_excused_one_is_counted(files, pauses):
+    die_at(files, "training", 5, 9)
+    ProgressFile(files, "cell").repeat_attempt("node 10.0.0.7 was drained")
+    die_at(files, "training", 6, 9)
+    assert work(files, failing(), Recovery(1, 5, 0)) == "made"
+    assert pauses == [5] and "! attempt 1 failed: its process died after: training 6/9" in lines(files)
+
+
 def test_the_failures_beside_it_are(files, pauses):
     with pytest.raises(RaysweepError, match="really no"):
         work(files, failing(SmallerNext("less"), RaysweepError("no"), RaysweepError("really no")), Recovery(1, 5, 0))

@@ -39,6 +39,14 @@ def test_files_that_are_no_activity_are_passed_over(tmp_path):
     assert read_activities(Files(str(tmp_path))) == {}
 
 
+def test_a_value_beside_an_activity_outlives_its_process_and_is_no_activity(tmp_path):
+    files = Files(str(tmp_path))
+    assert ProgressFile(files, "cell").kept("nodes") == ""
+    assert ProgressFile(files, "cell").exchange("nodes", "a b") == ""
+    assert ProgressFile(files, "cell").exchange("nodes", "c") == "a b"
+    assert ProgressFile(files, "cell").kept("nodes") == "c" and read_activities(files) == {}
+
+
 def test_durations_read_well():
     assert [duration(s) for s in (42, 185, 7800)] == ["42 s", "3 min 05 s", "2 h 10 min"]
 

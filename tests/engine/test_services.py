@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from raysweep.engine.base import BatchOutput, ExecuteJob, GenerateJob
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.services import ModelService, TrainingServices
+from raysweep.engine.services import ModelService, Notice, TrainingServices
 from raysweep.generators.base import LiveModel
 from raysweep.models.loading import load_model
 from raysweep.programs import Limits, Outcome, Program, Verdict
@@ -64,6 +65,38 @@ def test_the_newest_complete_checkpoint_is_kept_and_found(tmp_path):
         shim.save_checkpoint(step, lambda folder, step=step: (folder / "state").write_text(str(step)))
     assert newest(shim) == "20"
     assert len(list(tmp_path.glob("work/step-*"))) == 1
+
+
+class Warned(TrainingServices):
+    """Services that are told which machines will be taken away."""
+
+    told: Notice | None = None
+
+    def notice(self) -> Notice | None:
+        return self.told
+
+
+def test_a_notice_asks_for_one_checkpoint_and_stands_beside_its_step(tmp_path):
+    plain, progress = services(tmp_path)
+    shim = Warned(Files(str(tmp_path / "work")), progress, plain._model_service)
+    assert not plain.tick(1, 9) and not shim.tick(1, 9)
+
+    def save(step: int) -> None:
+        shim.save_checkpoint(step, lambda folder: (folder / "state").write_text("x"))
+
+    shim.told = Notice({"a": "10.0.0.7"}, time.time() + 24.4)
+    assert shim.tick(2, 9) and shim.tick(3, 9), "until one is saved"
+    save(3)
+    assert not shim.tick(4, 9)
+    save(8)
+    shim.told = Notice({"a": "10.0.0.7", "b": "10.0.0.8"})
+    assert shim.tick(8, 9)
+    save(8)
+    told = [line.partition("! ")[2] for line in progress.activity.tail if "! " in line]
+    assert told == [
+        "node 10.0.0.7 is drained, 24 s left; checkpoint saved at step 3",
+        "nodes 10.0.0.7, 10.0.0.8 are drained; checkpoint saved at step 8",
+    ]
 
 
 def test_a_checkpoint_that_was_not_finished_does_not_count(tmp_path):

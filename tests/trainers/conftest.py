@@ -31,14 +31,16 @@ class FolderServices:
         self.rank = rank
         self.world_size = world_size
         self.die_after = die_after
+        self.asked_for: set[int] = set()  # steps after which a checkpoint is asked for
         self.reports: list[TrainingStep] = []
         self.facts: dict[str, Any] = {}
 
     def report(self, step: TrainingStep) -> None:
         self.reports.append(step)
 
-    def tick(self, step: int, total_steps: int) -> None:
+    def tick(self, step: int, total_steps: int) -> bool:
         assert 0 < step <= total_steps
+        return step in self.asked_for
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         assert self.folder is not None

@@ -301,6 +301,17 @@ def test_auto_batching_keeps_one_way_and_a_restart_repeats_it(make_job: Jobs, tm
     assert relative(loop.model.lm_head.weight.detach(), plain.model.lm_head.weight.detach()) < 1e-2
 
 
+@pytest.mark.parametrize(("every", "wanted"), [(5, [3, 5, 8, 10]), ("1h", [3, 8, 10]), (0, [])])
+def test_a_checkpoint_that_is_asked_for_is_saved_at_once(
+    make_job: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int | str, wanted: list[int]
+) -> None:
+    services, saved = FolderServices(tmp_path / "state"), []
+    services.asked_for = {3, 8, 10, 12}
+    monkeypatch.setattr(services, "save_checkpoint", lambda step, write: saved.append(step))
+    loop_of(make_job("llama", steps=12, checkpoint_every=every), services).run()
+    assert saved == wanted, "none after the last step"
+
+
 def test_a_checkpoint_is_due_after_a_time(make_job: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, saved = [0.0], []
     monkeypatch.setattr(loop_module.time, "monotonic", lambda: now[0])

@@ -25,5 +25,6 @@ Start reading at tuning.py, then stages.py.
     preflight.py     checks that the nodes can hold a cell before any work starts
     stalls.py        reports which resources a waiting sweep lacks
     orphans.py       frees placement groups of trials that died
+    drains.py        knows which nodes are announced to be taken away, and excuses attempts that ended for that
     ray_lost.py      stops the sweep or an actor when its Ray has died
 """

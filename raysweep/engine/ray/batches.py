@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysweep.engine.progress import ProgressFile
+from raysweep.engine.ray.drains import excuse_for
 from raysweep.errors import HopelessError, RaysweepError, UnfitModel
 
 
@@ -50,13 +51,14 @@ MAX_RESTARTS = 3
 def died_too_often(worker: str, progress: ProgressFile) -> bytes | None:
     """Return the pickled failure for all batches of this actor if Ray restarted it too often; else None.
 
-    An actor calls it once, when it starts. Ray Data has no setting for it: `ray_remote_args_fn` and further keyword
-    arguments go with Ray 2.64.
+    A restart after a drain of its node doesn't count. An actor calls it once, when it starts. Ray Data has no setting
+    for it: `ray_remote_args_fn` and further keyword arguments go with Ray 2.64.
     """
     import ray
 
     context = ray.get_runtime_context()
-    if not context.was_current_actor_reconstructed:
+    before = progress.exchange(f"node-{context.get_actor_id()}", context.get_node_id())
+    if not context.was_current_actor_reconstructed or excuse_for(progress, [before]):
         return None
     restarts = progress.count(f"restarts-{context.get_actor_id()}")
     if restarts <= MAX_RESTARTS:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from raysweep.engine.base import BatchOutput, ExecuteJob, ProgramBatch
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster import Placement
+from raysweep.engine.ray.drains import excuse_for
 from raysweep.engine.ray.metrics import held_resources
 from raysweep.engine.ray.stragglers import Stragglers
 from raysweep.errors import RaysweepError, UsageError
@@ -119,6 +120,7 @@ class _Worker:
 
     actor: Any
     where: str = ""
+    node: str = ""  # id
     queue: list[tuple[Any, int]] = field(default_factory=list)
 
 
@@ -223,7 +225,7 @@ class _Pool:
         try:
             node: ActorNode = _result(ref)
         except ray.exceptions.RayActorError as error:
-            self._failed_starts += 1
+            self._failed_starts += not error.preempted
             if self._failed_starts >= DEATHS:
                 raise RaysweepError(
                     f"{DEATHS} execution actors died before they were ready; was memory short?"
@@ -234,7 +236,7 @@ class _Pool:
             ray.kill(worker.actor)
             self._exclude(node)
             return
-        worker.where = node.where
+        worker.where, worker.node = node.where, node.node_id
         if self._progress.activity.waits:
             self._progress.end_wait()
         self._workers.append(worker)
@@ -289,6 +291,8 @@ class _Pool:
         for index in lost:
             self._stragglers.drop(index)
         self._backlog.extendleft(reversed(lost))
+        if excuse_for(self._progress, [worker.node]):
+            return
         self._deaths.update(lost[:1])
         if lost and self._deaths[lost[0]] >= DEATHS:
             raise RaysweepError(

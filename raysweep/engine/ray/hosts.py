@@ -3,9 +3,9 @@
     Data's tasks (generation.py)  --batches-->  HostKeeper, one actor for a sweep  --batches-->  Host
 
 A batch goes to whichever host of its base is free. The keeper starts a host while batches wait, at most one for each
-batch that is asked for at a time. It ends hosts whose base no unfinished cell has or whose place is wanted, and
-replaces dead ones, together with their batches. It also says which cell starts next and which training, since hosts and
-trainings share the cluster's accelerators (places.py decides).
+batch that is asked for at a time. It ends hosts whose base no unfinished cell has or whose place is wanted, or whose
+node is drained, and replaces dead ones, together with their batches. It also says which cell starts next and which
+training, since hosts and trainings share the cluster's accelerators (places.py decides).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from raysweep.engine.base import GenerateJob
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import MAX_RESTARTS, BatchFailure, died_again, pickle_result
 from raysweep.engine.ray.cluster import Placement
+from raysweep.engine.ray.drains import MOST_DRAINS, draining_nodes, own_node
 from raysweep.engine.ray.metrics import MeasuredGenerator, held_resources, waiting_gauge
 from raysweep.engine.ray.places import CellToPlace, Places
 from raysweep.engine.ray.preflight import nodes_by_id
@@ -104,8 +105,9 @@ class Host:
     def __repr__(self) -> str:
         return f"host of {self._base}"
 
-    def ready(self) -> None:
-        """Return once the process has started."""
+    def ready(self) -> str:
+        """Return the id of the node once the process has started."""
+        return own_node()
 
     def generate(self, asked: HostBatch) -> bytes:
         """Return what was made of a batch (`Generated`), pickled, or the pickled `BatchFailure` of the error."""
@@ -122,19 +124,26 @@ class _Call:
 
     asked: HostBatch
     result: asyncio.Future[bytes]
-    deaths: int = 0
+    deaths: int = 0  # of processes that did it, without those of drained nodes
+    drains: int = 0  # of nodes on which a process did it
     told: float = field(default_factory=time.monotonic)  # when its cell was last told to wait for a host
 
 
 @dataclass(eq=False)
 class _Held:
-    """A host and what it does. `is_up`: its process has started; `model`: the version that it was given last."""
+    """A host and what it does.
+
+    `is_up`: its process has started; `is_leaving`: its node is drained, so that it gets no further batches; `model`:
+    the version that it was given last.
+    """
 
     kind: HostKind
     base: str  # the base's name
     owner: str = ""  # its name among those that hold places
     actor: Any = None  # None: it waits for a place
     is_up: bool = False
+    node: str = ""  # id, once it is up
+    is_leaving: bool = False
     shares: bool = False  # it is started for batches that other hosts do meanwhile
     model: ModelRef | None = None
     calls: list[_Call] = field(default_factory=list)
@@ -143,7 +152,8 @@ class _Held:
     @property
     def is_free(self) -> bool:
         """Whether it can take another batch. One with which a process has died works alone."""
-        return self.is_up and len(self.calls) < self.kind.at_once and not any(call.deaths for call in self.calls)
+        is_open = self.is_up and not self.is_leaving
+        return is_open and len(self.calls) < self.kind.at_once and not any(call.deaths for call in self.calls)
 
 
 class HostKeeper:
@@ -256,6 +266,9 @@ class HostKeeper:
 
     def _read_nodes(self) -> None:
         self._places.set_nodes(nodes_by_id())
+        draining = draining_nodes()
+        for held in self._hosts:
+            held.is_leaving |= held.node in draining  # and stays so when the node has gone
 
     def _give_places(self) -> None:
         """Give free places to the trainings and hosts whose turn it is; end idle hosts that are in their way."""
@@ -365,12 +378,12 @@ class HostKeeper:
         import ray
 
         try:
-            await held.actor.ready.remote()
+            held.node = await held.actor.ready.remote()
         except ray.exceptions.RayError as error:
             if held not in self._hosts:
                 return
             self._end(held)
-            self._failed_starts += 1
+            self._failed_starts += not getattr(error, "preempted", False)
             if self._failed_starts > MAX_RESTARTS:
                 self._failed_starts = 0
                 failure = BatchFailure(f"{died_again('a host', MAX_RESTARTS + 1)} ({error})", retry=True, trace="")
@@ -395,8 +408,12 @@ class HostKeeper:
             if held not in self._hosts:
                 return
             log.debug("a host of %s died: %s", held.base, error)
+            is_drained = held.is_leaving or getattr(error, "preempted", False)
             for lost in held.calls:
-                lost.deaths += 1
+                if is_drained and lost.drains < MOST_DRAINS:
+                    lost.drains += 1
+                else:
+                    lost.deaths += 1
                 if lost.deaths > MAX_RESTARTS:
                     text = died_again("a generator", lost.deaths)
                     lost.result.set_result(pickle.dumps(BatchFailure(text, retry=True, trace=str(error))))
@@ -439,7 +456,7 @@ class HostKeeper:
                 is_in_the_way = is_old or now < self._room_until
             else:
                 is_in_the_way = is_old and sum(not one.kind.holds_place for one in self._idle()) > IDLE_HOSTS
-            if held.base not in bases or is_in_the_way:
+            if held.base not in bases or is_in_the_way or held.is_leaving:
                 self._end(held)
         waiting = [call.asked.kind for call in self._queue]
         for held in [held for held in self._hosts if not held.is_up]:

@@ -112,7 +112,10 @@ class Places:
         self._places: dict[str, _Place] = {}  # by owner
 
     def set_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:
-        """Take note of the live nodes, by their ids. What was held on a node that is gone is free no longer."""
+        """Take note of the live nodes that are not drained, by their ids.
+
+        What was held on a node that is gone, or drained, is free no longer.
+        """
         if nodes == self._nodes:
             return
         self._nodes, self._queues, self._usable = dict(nodes), {}, {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.config.schema import RayConfig
 from raysweep.engine.ray.cluster import Placement
+from raysweep.engine.ray.drains import draining_nodes
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.machine import cores, gpus, memory
 from raysweep.units import size
@@ -34,10 +35,11 @@ def this_machine(ray: RayConfig) -> NodeFacts:
 
 
 def nodes_by_id() -> dict[str, NodeFacts]:
-    """Return the live nodes of the Ray that this process is connected to, by their ids."""
+    """Return the live nodes of the Ray that this process is connected to, without drained ones, by their ids."""
     import ray
 
-    alive = [node for node in ray.nodes() if node["Alive"]]
+    draining = draining_nodes()
+    alive = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in draining]
     return {node["NodeID"]: NodeFacts(node["Resources"], node.get("Labels") or {}) for node in alive}
 
 

@@ -7,35 +7,48 @@ training resumes even on another Ray.
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from raysweep.engine.base import TrainingRun
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray import metrics
+from raysweep.engine.ray import drains, metrics
 from raysweep.engine.ray.cluster import Placement
-from raysweep.engine.services import ModelService, TrainingServices
+from raysweep.engine.services import ModelService, Notice, TrainingServices
 from raysweep.errors import RaysweepError
 from raysweep.records import TrainingStep
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 
+NOTICE_SECONDS = 2.0
+"""Time between two questions whether this process' node is drained."""
 TUNE_REPORTS = 20
 """Approximate number of reports to Ray in a training, besides those after epochs with a validation loss."""
 
 
 class MeasuredServices(TrainingServices):
-    """Services that also report to Ray's metrics."""
+    """Services that also report to Ray's metrics, and ask for a checkpoint when this process' node is drained."""
 
     tags: Mapping[str, str] = {"model": "", "recipe": ""}
+    _asked_ray = -math.inf  # when it last did, on the monotonic clock
+    _latest_notice: Notice | None = None
 
     def report(self, step: TrainingStep) -> None:
         """Write progress and report it to Ray's metrics; only rank 0 does."""
         super().report(step)
         if self.rank == 0:
             metrics.report_step(step, self.tags)
+
+    def notice(self) -> Notice | None:
+        """Return the notice that this process' node is taken away; asks Ray every few seconds."""
+        if time.monotonic() - self._asked_ray > NOTICE_SECONDS:
+            self._latest_notice = drains.own_notice()
+            self._asked_ray = time.monotonic()
+        return self._latest_notice
 
 
 class RarelyReporting(MeasuredServices):
@@ -73,6 +86,9 @@ class WorkerServices(RarelyReporting):
         context = train.get_context()
         rank, world_size = context.get_world_rank(), context.get_world_size()
         super().__init__(checkpoints, progress, model_service, rank=rank, world_size=world_size)
+        nodes = self._of_all(drains.own_node())
+        if rank == 0:
+            drains.note_nodes(progress, nodes)
 
     def report(self, step: TrainingStep) -> None:
         """Write progress; at some steps report to Ray Train."""
@@ -81,6 +97,15 @@ class WorkerServices(RarelyReporting):
         super().report(step)
         if self.is_due(step):
             train.report(metrics_of(step))
+
+    def notice(self) -> Notice | None:
+        """Return which nodes of the workers are taken away, as Ray Train tells all of them alike. It is a barrier."""
+        from ray import train
+
+        info, known = train.get_preemption_info(), self._latest_notice
+        if info is not None and (known is None or known.machines.keys() != set(info.preempted_node_ids)):
+            self._latest_notice = drains.notice_of(info.preempted_node_ids, (info.deadline_ms or 0) / 1000)
+        return self._latest_notice
 
 
 def metrics_of(step: TrainingStep) -> dict[str, float]:
@@ -111,7 +136,6 @@ def train_with_ray(
         tags: of metrics: the names of model and recipe.
     """
     from ray import train, tune
-    from ray.train.torch import TorchTrainer
     from ray.tune.integration.ray_train import TuneReportCallback
 
     in_trial = placement.in_trial
@@ -133,7 +157,7 @@ def train_with_ray(
             return training.train(services)
 
     filesystem, path = training.checkpoints.filesystem()
-    trainer = TorchTrainer(
+    trainer = _trainer_class()(
         loop,
         train_loop_config={},
         torch_config=_torch_config(),
@@ -142,14 +166,34 @@ def train_with_ray(
             name="ray_train",
             storage_path=path,
             storage_filesystem=filesystem,
-            failure_config=train.FailureConfig(max_failures=0, controller_failure_limit=0),
+            failure_config=train.FailureConfig(  # `raysweep.engine.attempts` begins again, with places of the keeper
+                max_failures=0, controller_failure_limit=0, max_preemption_failures=0
+            ),
             callbacks=[TuneReportCallback()] if in_tune and not in_trial else [],
         ),
     )
-    counts = trainer.fit().return_value
+    with nullcontext() if in_trial else drains.excusing_drains(progress):
+        counts = trainer.fit().return_value
     if counts is None:
         raise RaysweepError(f"training of {training.label} ended without a result")
     return dict(counts)
+
+
+def _trainer_class() -> Any:
+    """Return Ray's trainer without its cleaner of placement groups, whose job orphans.py does.
+
+    The cleaner asks the dashboard of the Ray that was started last on its machine whether the controller is alive. If
+    that is another Ray, which doesn't know the controller, it ends a training that works.
+    """
+    from ray.train.torch import TorchTrainer
+    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+
+    class Trainer(TorchTrainer):  # type: ignore[misc]
+        def _create_default_callbacks(self) -> list[Any]:
+            callbacks = super()._create_default_callbacks()
+            return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
+
+    return Trainer
 
 
 def _scaling_config(placement: Placement, workers: int) -> Any:

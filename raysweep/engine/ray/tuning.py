@@ -10,8 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
+from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray import metrics
 from raysweep.engine.ray.cluster import Cluster, Placements, placements
+from raysweep.engine.ray.drains import MOST_DRAINS, begin_here
 from raysweep.engine.ray.hosts import start_keeper
 from raysweep.engine.ray.loggers import make_loggers
 from raysweep.engine.ray.order import cell_order
@@ -31,6 +33,7 @@ from raysweep.engine.ray.stages import RayStages
 from raysweep.engine.ray.stalls import watch_stalls
 from raysweep.errors import UsageError, last_line
 from raysweep.planning.needs import Needs
+from raysweep.storage.files import Files
 
 log = logging.getLogger("raysweep")
 
@@ -60,7 +63,7 @@ class RayEngine(Engine):
         log.info("%s", self._cluster.start())
         self._watches = ExitStack()
         self._watches.enter_context(metrics.running_meter(self.settings.sweep))
-        settings, progress = self.settings, self.settings.folder.below("progress")
+        settings, progress = self.settings, self._progress
         self._watches.enter_context(watch_stalls(progress))
         self._watches.enter_context(watch_outlook(progress, settings.tasks, settings.cached_cells))
         self._watches.enter_context(watch_orphans())
@@ -104,12 +107,13 @@ class RayEngine(Engine):
                 "memory": bundle.pop("memory", None),
                 "resources": bundle,
                 "label_selector": dict(placed.training.labels) if placed.in_trial else {},
-                "max_retries": self.settings.recovery.retries + 1,  # after deaths of the process, counted in `attempts`
+                "max_retries": self._most_deaths,  # of the process; `attempts` counts them
                 "max_calls": int(task.needs.workers > 0),  # end a process that trained: it keeps gigabytes
                 "name": f"make {task.id}",
             }
             dependencies = [refs[name] for name in task.after if name in refs]
-            refs[task.id] = ray.remote(**options)(_run_task).remote(task, self._stages(task, placed), *dependencies)
+            stages, progress = self._stages(task, placed), self._progress
+            refs[task.id] = ray.remote(**options)(_run_task).remote(task, stages, progress, *dependencies)
         errors: dict[str, str] = {}
         names, pending = {ref: name for name, ref in refs.items()}, list(refs.values())
         with watch_ray():
@@ -143,7 +147,9 @@ class RayEngine(Engine):
             selector = dict(own.training.labels) if own.in_trial else drivers
             return tune.PlacementGroupFactory([bundles[config["cell"]]], bundle_label_selector=[selector])
 
-        trainable = tune.with_resources(_with_cell_name(tune.with_parameters(_trial, parts=_in_parts(work))), resources)
+        trainable = tune.with_resources(
+            _with_cell_name(tune.with_parameters(_trial, parts=_in_parts(work), progress=self._progress)), resources
+        )
         trainable.__name__ = trainable.__qualname__ = "Cell"  # in Ray's dashboard
         tuner = tune.Tuner(
             trainable,
@@ -159,7 +165,7 @@ class RayEngine(Engine):
                 storage_path=path,
                 storage_filesystem=filesystem,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=self.settings.recovery.retries + 1),
+                failure_config=tune.FailureConfig(max_failures=self._most_deaths),
                 callbacks=[failures, *self._loggers],
                 stop=failures if self.settings.fail_fast else None,
             ),
@@ -183,6 +189,16 @@ class RayEngine(Engine):
         for group in sorted({task.group for task in tasks} & self._pools.keys()):
             if self.settings.pins:
                 self._pools[group] = self.settings.pins.choose_pool(group, self._pools[group])
+
+    @property
+    def _progress(self) -> Files:
+        """The folder of progress files."""
+        return self.settings.folder.below("progress")
+
+    @property
+    def _most_deaths(self) -> int:
+        """How often Ray starts a task's process again; `raysweep.engine.attempts` ends it earlier, with a reason."""
+        return self.settings.recovery.retries + 1 + MOST_DRAINS
 
     def _placed(self, task: Task) -> Placements:
         return placements(task.needs, self._most_memory)
@@ -229,10 +245,11 @@ def _in_parts(work: Mapping[str, tuple[Task, RayStages]]) -> tuple[dict[str, int
     return part_of, [ray.put({name: work[name] for name in part}) for part in parts]
 
 
-def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]]) -> None:
+def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]], progress: Files) -> None:
     import ray
     from ray import tune
 
+    begin_here(ProgressFile(progress, config["cell"]))
     part_of, references = parts
     task, stages = ray.get(references[part_of[config["cell"]]])[config["cell"]]
     try:
@@ -244,7 +261,8 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
     tune.report(numbers)
 
 
-def _run_task(task: Task, stages: Stages, *dependencies: Any) -> None:
+def _run_task(task: Task, stages: Stages, progress: Files, *dependencies: Any) -> None:
+    begin_here(ProgressFile(progress, task.id))
     with metrics.held_resources():
         task.run(stages)
 

@@ -198,6 +198,59 @@ def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_l
     asyncio.run(play())
 
 
+class WarnedKeeper(Keeper):
+    """A keeper that knows which nodes are drained."""
+
+    _read_nodes = HostKeeper._read_nodes  # type: ignore[assignment]
+
+
+def test_a_host_on_a_drained_node_gets_no_further_batch_and_ends_after_its_own(tmp_path, monkeypatch) -> None:
+    draining: dict[str, float] = {}
+    monkeypatch.setattr(hosts, "draining_nodes", lambda: draining)
+    monkeypatch.setattr(hosts, "nodes_by_id", dict)
+
+    async def play() -> None:
+        keeper = WarnedKeeper("x", "y")
+        first = asyncio.create_task(keeper.generate(batch("x", tmp_path)))
+        await settled()
+        (held,) = keeper._hosts
+        held.node, draining["here"] = "here", 1.0
+        keeper._read_nodes()
+        draining.clear()  # its node is gone soon, its process a bit later
+        keeper._read_nodes()
+        second = asyncio.create_task(keeper.generate(batch("y", tmp_path)))
+        await settled()
+        other, cells = keeper.given[-1]
+        assert other is not held.actor and cells == ["y"], "though it takes several batches at once"
+        held.actor.works["x"].set_result(pickle.dumps("made"))
+        await first
+        keeper._end_unneeded()
+        assert [one.actor for one in keeper._hosts] == [other]
+        other.works["y"].set_result(pickle.dumps("made"))
+        await second
+
+    asyncio.run(play())
+
+
+def test_deaths_with_drained_nodes_do_not_count_but_have_an_end(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(hosts, "MOST_DRAINS", 7)
+
+    async def play() -> int:
+        keeper, deaths = Keeper("x"), 0
+        asked = asyncio.create_task(keeper.generate(batch("x", tmp_path)))
+        await settled()
+        while not asked.done():
+            (held,) = keeper._hosts
+            held.is_leaving = True
+            held.actor.die()
+            deaths += 1
+            await settled()
+        assert isinstance(pickle.loads(asked.result()), BatchFailure)
+        return deaths
+
+    assert asyncio.run(play()) == 7 + MAX_RESTARTS + 1
+
+
 def test_the_places_of_a_keeper_that_died_are_asked_for_again(tmp_path) -> None:
     async def play() -> None:
         keeper = PlacedKeeper("x", "y")

@@ -1,0 +1,135 @@
+"""Knows which nodes are drained (announced to be taken away, as spot machines are), and excuses attempts for that.
+
+Ray asks no provider for notices: whoever learns of one drains the node. `ray.nodes()` doesn't say which nodes are
+drained, and gives the drain as reason of a node's death only after the deadline. Both stand in the records of Ray's
+head (GCS), those of nodes that are gone too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from raysweep.engine.attempts import root_cause
+from raysweep.engine.progress import ProgressFile
+from raysweep.engine.services import Notice
+from raysweep.errors import RaysweepError
+
+log = logging.getLogger("raysweep")
+
+MOST_DRAINS = 100
+"""Most attempts of a task, and most deaths of a process, that a drain excuses in a run of a sweep."""
+NODES = "nodes"
+"""Name under which the ids of an attempt's nodes stand beside its progress file."""
+
+
+class Drained(RaysweepError):
+    """A node of an attempt was drained, and the attempt begins again; that is no failed attempt."""
+
+    counts = False
+
+
+def draining_nodes() -> dict[str, float]:
+    """Return the ids of live nodes that are drained, and until when in seconds since the epoch (0: not known)."""
+    from ray._private.state import state
+
+    return {node: deadline / 1000 for node, deadline in state.get_draining_nodes().items()}
+
+
+def drained(nodes: Iterable[str]) -> dict[str, str]:
+    """Return those of some nodes, with their addresses, that are drained or were when they died."""
+    from ray.core.generated.gcs_pb2 import NodeSnapshot
+
+    asked = set(nodes)
+    try:
+        records, draining = _records(), draining_nodes()
+    except Exception as error:  # Ray has ended or is unreachable
+        log.debug("drained nodes are not known: %s", error)
+        return {}
+    found = {}
+    for node in asked & records.keys():
+        if node in draining or records[node].state_snapshot.state == NodeSnapshot.DRAINING:
+            found[node] = str(records[node].node_manager_address)
+    return found
+
+
+def notice_of(nodes: Sequence[str], until: float) -> Notice:
+    """Return the notice that some nodes are taken away."""
+    addresses = drained(nodes)
+    return Notice({node: addresses.get(node, f"{node[:8]}...") for node in nodes}, until)
+
+
+def own_notice() -> Notice | None:
+    """Return the notice that this process' node is taken away; None: it is not drained, as far as Ray answers."""
+    own = own_node()
+    with contextlib.suppress(Exception):  # Ray is unreachable for the moment
+        if own in (draining := draining_nodes()):
+            return notice_of([own], draining[own])
+    return None
+
+
+def own_node() -> str:
+    """Return the id of this process' node."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def excuse_for(progress: ProgressFile, nodes: Iterable[str]) -> str:
+    """Say which of some nodes were drained, where that excuses an end of work on them; else return an empty text.
+
+    After `MOST_DRAINS` times it excuses nothing more.
+    """
+    names = sorted(set(drained(nodes).values()))
+    if not names or progress.count("drains") > MOST_DRAINS:
+        return ""
+    return f"node {names[0]} was drained" if len(names) == 1 else f"nodes {', '.join(names)} were drained"
+
+
+def begin_here(progress: ProgressFile) -> None:
+    """Note that a task's attempts run on this node from now on; excuse the one before if its nodes were drained.
+
+    Called when the task's process has started, before anything else opens its progress file.
+    """
+    before = progress.exchange(NODES, own_node()).split()
+    if progress.activity.attempt and (reason := excuse_for(progress, before)):
+        progress.repeat_attempt(reason)
+
+
+@contextlib.contextmanager
+def excusing_drains(progress: ProgressFile) -> Iterator[None]:
+    """Run a training on other nodes, whose ids its workers note; raise Drained if one was drained before it failed.
+
+    An error of raysweep's own, such as a loss that is not finite, is passed through.
+    """
+    own = progress.kept(NODES)
+    try:
+        yield
+    except Exception as error:
+        ours = isinstance(root_cause(error), RaysweepError)
+        reason = "" if ours else excuse_for(progress, [*progress.kept(NODES).split(), *_preempted_nodes(error)])
+        if reason:
+            raise Drained(reason) from error
+        raise
+    finally:
+        progress.exchange(NODES, own)
+
+
+def note_nodes(progress: ProgressFile, nodes: Iterable[str]) -> None:
+    """Note on which nodes the workers of a training run, beside that of its task."""
+    progress.exchange(NODES, " ".join(dict.fromkeys([*progress.kept(NODES).split(), *nodes])))
+
+
+def _preempted_nodes(error: Exception) -> list[str]:
+    """Return the nodes that Ray Train's PreemptionError names: workers may not have noted theirs yet."""
+    info = getattr(error, "preemption_info", None)
+    return list(info.preempted_node_ids) if info is not None else []
+
+
+def _records() -> dict[str, Any]:
+    """Return the head's records of all nodes, those that are gone too, by the nodes' ids."""
+    from ray._private.worker import global_worker
+
+    return {node.hex(): record for node, record in global_worker.gcs_client.get_all_node_info().items()}

@@ -1,0 +1,289 @@
+"""Trains and generates on a Ray of simulated spot machines, whose nodes are drained or just lost; prints what came out.
+
+    python -m tests.engine.ray.drained_nodes FOLDER
+
+FOLDER is for Ray's files, too; its path must be short. Nodes are drained as `ray drain-node` does it, and go as soon
+as a checkpoint is saved. One JSON object comes out: for each training what it did, and on which nodes the hosts were.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from raysweep.config.resources import ACCELERATOR_LABEL, ResourcesConfig
+from raysweep.config.schema import RayConfig
+from raysweep.engine.attempts import Recovery, with_retries
+from raysweep.engine.base import EngineSettings, GenerateJob, Stages, Task, TrainingRun
+from raysweep.engine.progress import ProgressFile, read_activity
+from raysweep.planning.needs import CellNeeds, Needs
+from raysweep.programs import DEFAULT_SANDBOX
+from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec, TrainingRow
+from raysweep.rows.parquet import write_rows
+from raysweep.storage.files import Files
+from raysweep.storage.store import Store
+from raysweep.trainers.base import Recipe, Services, TrainJob
+from raysweep.trainers.loop import TrainingLoop
+from tests.models.tiny import make_tiny, pairs
+from tests.patience import eventually
+from tests.trainers.conftest import FolderServices, training_rows
+
+NOTICE_SECONDS = 30
+STEPS = 40
+FIRST = 10
+"""Steps that a training takes before anything happens to its nodes."""
+PATIENCE = 240.0
+SPOT = {"spot": 1.0}
+"""What a spot machine has room for: one training worker, or one trial."""
+
+
+class Held(TrainingLoop):
+    """A training that waits after some steps, until its node is drained or gone, and then takes its time.
+
+    After the checkpoint that it saves for a notice, it takes a step that lasts until its node has gone. The process
+    that resumes it takes its steps without waiting.
+    """
+
+    folder: Path
+    is_first: bool
+    has_saved = False
+
+    def _step(self, step: int) -> None:
+        super()._step(step)
+        if self.services.rank == 0:
+            with (self.folder / "steps").open("a") as file:
+                file.write(f"{os.getpid()} {step + 1}\n")
+        if not self.is_first:
+            return
+        if step + 1 == FIRST:
+            (self.folder / "waits").touch()
+            wait_for(lambda: (self.folder / "drained").exists())
+        if step + 1 > FIRST:
+            time.sleep(1.5)
+        if self.has_saved and self.services.rank == 0:
+            wait_for(lambda: False)
+
+    def _checkpoint(self, done: int) -> None:
+        super()._checkpoint(done)
+        self.has_saved = done >= FIRST
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    assert eventually(holds, PATIENCE)
+
+
+def job_of(folder: Path, workers: int, every: int) -> TrainJob:
+    recipe = Recipe(lr=1e-2, steps=STEPS, batch_size=8, template="raw", workers=workers)
+    return TrainJob(
+        ModelRef(str(folder / "llama")), "llama", recipe, folder / "rows.parquet", folder, 7, "llama", every
+    )
+
+
+def train(job: TrainJob, folder: Path | None, services: Services) -> dict[str, Any]:
+    """Train on one worker; return the counts, and a hash of the weights. `folder`: where it waits, None: it doesn't."""
+    import torch
+
+    from raysweep.trainers.encoding import encode_set
+    from raysweep.trainers.full import load_for_training
+
+    torch.set_num_threads(1)
+    model, tokenizer = load_for_training(job.base)
+    loop = (Held if folder else TrainingLoop)(model, encode_set(job, tokenizer, model.config), job, services)
+    if isinstance(loop, Held):
+        assert folder is not None
+        loop.folder, loop.is_first = folder, not (folder / "gone").exists()
+    counts = loop.run()
+    weights = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        weights.update(tensor.numpy().tobytes())
+    return {**counts, "weights": weights.hexdigest()}
+
+
+def run_task(name: str, folder: Path, job: TrainJob, held: bool, retries: int, stages: Stages) -> Mapping[str, float]:
+    """Train as a cell does, with so many retries."""
+    own = folder / name
+    progress = ProgressFile(Files(str(folder / "sweep" / "progress")), name)
+    work = functools.partial(train, job, own if held else None)
+    run = TrainingRun(work, Files(str(own / "work")), job.recipe.workers, name, str(folder / "store"), DEFAULT_SANDBOX)
+    with progress.running("starting"):
+        counts = with_retries(lambda: stages.train(run, progress), progress, Recovery(retries, 0.1, 0, True))
+    (own / "counts.json").write_text(json.dumps(counts))
+    return {"steps": float(counts["steps"])}
+
+
+class SpotCluster:
+    """A head, on which processes run that only wait, and three nodes with room for one other process each."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **NODE})
+        for _ in range(3):
+            self.add()
+
+    def add(self) -> None:
+        """Add a node."""
+        self.cluster.add_node(num_cpus=2, resources=SPOT, labels={ACCELERATOR_LABEL: "pretended"}, **NODE)
+
+    def drain(self, node: str) -> None:
+        """Announce that a node goes; there is no API for it beside the command line's."""
+        from ray._raylet import GcsClient  # type: ignore[attr-defined]
+        from ray.core.generated.autoscaler_pb2 import DRAIN_NODE_REASON_PREEMPTION  # type: ignore[attr-defined]
+
+        until = int((time.time() + NOTICE_SECONDS) * 1000)
+        accepted, why = GcsClient(self.cluster.address).drain_node(node, DRAIN_NODE_REASON_PREEMPTION, "spot", until)
+        assert accepted, why
+
+    def remove(self, node: str) -> None:
+        """Take a node away."""
+        found = next(one for one in self.cluster.worker_nodes if one.node_id == node)
+        self.cluster.remove_node(found, allow_graceful=False)
+
+
+NODE: dict[str, Any] = {"object_store_memory": 10**8, "include_dashboard": False}
+
+
+@contextmanager
+def taken_back(cluster: SpotCluster, folder: Path, name: str, *, drains: bool) -> Iterator[None]:
+    """Take back the node of a training's first worker while the block runs, with notice or without; then add one."""
+
+    def run() -> None:
+        progress = Files(str(folder / "sweep" / "progress"))
+        wait_for((folder / name / "waits").exists)
+        nodes = (folder / "sweep" / "progress" / f"{name}.nodes").read_text().split()
+        node = nodes[min(1, len(nodes) - 1)]  # the task's own is the first, that of the first worker the second
+        if drains:
+            cluster.drain(node)
+            (folder / name / "drained").touch()
+            wait_for(lambda: "checkpoint saved at step" in str(read_activity(progress, name)))
+        (folder / name / "gone").touch()
+        cluster.remove(node)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield
+    thread.join()
+    cluster.add()
+
+
+def main(folder: Path) -> None:
+    """Train on workers and in a trial, drained and not, and generate beside a drained node."""
+    (folder / "ray").mkdir(parents=True)
+    os.environ |= {"RAY_TMPDIR": str(folder), "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+    os.environ |= {"RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "0.5"}
+    make_tiny("llama", folder / "llama")
+    write_rows(folder / "rows.parquet", TrainingRow, training_rows(), ["row_id"])
+    Store(folder / "store").require_writable()
+    from raysweep.engine.ray.tuning import RayEngine
+
+    cluster = SpotCluster()
+    files = Files(str(folder / "sweep"))
+    settings = EngineSettings(
+        ResourcesConfig(), RayConfig(), Recovery(0, 0.1, 0, True), files, (), cluster.cluster.address
+    )
+    found: dict[str, Any] = {}
+    with RayEngine(settings) as engine:
+        for name, workers, every, drains in [
+            ("undisturbed", 2, 0, None),
+            ("workers", 2, 1000, True),
+            ("trial", 1, 1000, True),
+            ("lost", 1, 4, False),
+        ]:
+            (folder / name).mkdir()
+            needs = Needs(1, custom=SPOT)
+            run = functools.partial(
+                run_task, name, folder, job_of(folder, workers, every), drains is not None, int(drains is False)
+            )
+            task = Task(name, run, CellNeeds(needs, Needs(), Needs(), workers, in_trial=workers == 1))
+            if drains is None:
+                errors = engine.run_cells([task])
+            else:
+                with taken_back(cluster, folder, name, drains=drains):
+                    errors = engine.run_cells([task])
+            found[name] = result_of(folder, name, errors)
+        alone = train(job_of(folder, 1, 0), None, FolderServices())
+        found["alone"] = {"weights": alone["weights"]}
+        found["hosts"] = hosts(cluster, folder)
+        found["drained"], found["new"] = found["hosts"][0], nodes_of_new_processes()
+    cluster.cluster.shutdown()
+    print(json.dumps(found))
+
+
+def result_of(folder: Path, name: str, errors: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a training did: its counts, the steps of each of its processes, what was told."""
+    activity = read_activity(Files(str(folder / "sweep" / "progress")), name)
+    assert activity is not None
+    counts, log = folder / name / "counts.json", folder / name / "steps"
+    steps: dict[str, list[int]] = {}
+    for line in log.read_text().splitlines() if log.exists() else ():
+        process, step = line.split()
+        steps.setdefault(process, []).append(int(step))
+    return {
+        **(json.loads(counts.read_text()) if counts.exists() else {}),
+        "errors": dict(errors),
+        "runs": list(steps.values()),
+        "attempt": activity.attempt,
+        "told": [line.split(" ", 2)[2] for line in activity.tail],
+    }
+
+
+def hosts(cluster: SpotCluster, folder: Path) -> list[str]:
+    """Generate, drain the host's node and generate again; return the nodes of the first host and of the second."""
+    from raysweep.engine.ray.cluster import Placement
+    from raysweep.engine.ray.generation import generate_with_ray
+    from raysweep.engine.ray.hosts import start_keeper
+
+    model = ModelRef(str(folder / "llama"))
+    prompts = [GenerationRequest(f"{n}", f"t{n}", prompt, 0, ("\ndef",)) for n, (prompt, _) in enumerate(pairs(4))]
+    job = GenerateJob("", model, Spec("transformers"), Decoding(4), [prompts], None, "cell", base=model)
+    keeper, progress = start_keeper({"cell": "llama"}), ProgressFile(Files(str(folder)), "cell")
+    placement = Placement(1, 0, 0, custom=SPOT, in_trial=False)
+
+    def generated() -> list[str]:
+        (output,) = generate_with_ray(job, placement, 1, progress, keeper)
+        return [row.text for row in output.rows]
+
+    first = generated()
+    (node,) = nodes_of_hosts()
+    cluster.drain(node)
+    wait_for(lambda: not nodes_of_hosts())  # it is idle, so that it ends
+    assert generated() == first
+    return [node, *nodes_of_hosts()]
+
+
+def nodes_of_new_processes() -> list[str]:
+    """Return the nodes to which Ray gives actors that hold nothing, and those of which raysweep itself thinks."""
+    import ray
+
+    from raysweep.engine.ray.drains import own_node
+    from raysweep.engine.ray.preflight import nodes_by_id
+
+    class Where:
+        def node(self) -> str:
+            return own_node()
+
+    actors: list[Any] = [ray.remote(Where).options(num_cpus=0).remote() for _ in range(6)]
+    spread: Any = ray.remote(own_node).options(num_cpus=0.1, scheduling_strategy="SPREAD")
+    asked = [*(actor.node.remote() for actor in actors), *(spread.remote() for _ in range(6))]
+    return [*ray.get(asked), *nodes_by_id()]
+
+
+def nodes_of_hosts() -> list[str]:
+    """Return the nodes of the hosts that are alive."""
+    import ray
+
+    actors = ray._private.state.actors().values()
+    return [one["Address"]["NodeID"] for one in actors if one["ActorClassName"] == "Host" and one["State"] == "ALIVE"]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

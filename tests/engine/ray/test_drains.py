@@ -1,0 +1,94 @@
+"""Spot machines: what is trained and generated on nodes that are drained, or lost without notice."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from raysweep.engine.progress import ProgressFile
+from raysweep.engine.ray import drains
+from raysweep.storage.files import Files
+from tests.chaos.processes import ProcessTree
+from tests.engine.ray.drained_nodes import FIRST
+from tests.paths import REPO
+from tests.patience import PATIENCE
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("own_ray")]
+
+SAVED = re.compile(r"! node [\d.]+ is drained, (\d+) s left; checkpoint saved at step (\d+)")
+AGAIN = re.compile(r"! attempt 1 begins again: node [\d.]+ was drained")
+INTERVAL = 4
+
+
+@pytest.fixture(scope="module")
+def found() -> Iterator[dict[str, Any]]:
+    """What happened on the cluster of `drained_nodes`."""
+    folder = tempfile.mkdtemp(prefix="rs-d-", dir="/tmp")  # AF_UNIX paths must stay short
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.engine.ray.drained_nodes", f"{folder}/r"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        cwd=REPO,
+        start_new_session=True,  # Ray's reaper kills its whole process group
+    )
+    tree = ProcessTree()
+    tree.add_root(process.pid)
+    try:
+        out, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+        yield json.loads(out.splitlines()[-1])
+    finally:
+        tree.look()
+        tree.kill_all()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("name", ["workers", "trial"])
+def test_a_training_on_a_drained_node_loses_at_most_one_step_and_no_retry(found, name):
+    training = found[name]
+    assert training["errors"] == {} and training["attempt"] == 1
+    (saved,) = [match for line in training["told"] if (match := SAVED.fullmatch(line))]
+    assert 0 <= int(saved[1]) <= 30
+    (first, second), step = training["runs"], int(saved[2])
+    assert FIRST <= step == training["resumed_from"] and first[-1] - step <= 1 and second[0] == step + 1
+    assert len([line for line in training["told"] if AGAIN.fullmatch(line)]) == 1
+    assert "failed" not in str(training["told"])
+
+
+@pytest.mark.parametrize(("name", "undisturbed"), [("workers", "undisturbed"), ("trial", "alone"), ("lost", "alone")])
+def test_it_ends_with_the_weights_of_an_undisturbed_one(found, name, undisturbed):
+    assert found[undisturbed]["weights"] == found[name]["weights"]
+
+
+def test_without_notice_a_training_loses_at_most_one_interval_and_a_retry(found):
+    lost = found["lost"]
+    first, second = lost["runs"]
+    assert lost["errors"] == {} and lost["attempt"] == 2
+    assert first[-1] - lost["resumed_from"] <= INTERVAL and second[0] == lost["resumed_from"] + 1
+    assert "drained" not in str(lost["told"])
+
+
+def test_an_idle_host_on_a_drained_node_ends_and_the_next_one_is_elsewhere(found):
+    first, second = found["hosts"]
+    assert first != second
+
+
+def test_nothing_new_starts_on_a_drained_node(found):
+    assert found["drained"] not in found["new"]
+
+
+def test_drains_excuse_only_so_many_ends(tmp_path, monkeypatch):
+    progress = ProgressFile(Files(str(tmp_path)), "cell")
+    monkeypatch.setattr(drains, "drained", lambda nodes: {node: "10.0.0.7" for node in nodes if node == "a"})
+    assert drains.excuse_for(progress, ["b"]) == ""
+    excuses = [drains.excuse_for(progress, ["a", "b"]) for _ in range(drains.MOST_DRAINS + 2)]
+    assert excuses == ["node 10.0.0.7 was drained"] * drains.MOST_DRAINS + ["", ""]
