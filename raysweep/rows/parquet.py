@@ -99,8 +99,19 @@ def _records(table: Any, record: type[R]) -> list[R]:
     for field in dataclasses.fields(record):  # type: ignore[arg-type]
         name = next((name for name in (field.name, field.metadata.get(FORMERLY)) if name in there), None)
         if name is not None:
-            columns[field.name] = table.column(name).to_pylist()
+            columns[field.name] = _values(table.column(name))
     return [record(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+
+
+def _values(column: Any) -> list[Any]:
+    """Return the values of a column; equal texts are one object, since most texts of a table stand in many rows."""
+    import pyarrow
+
+    if not pyarrow.types.is_string(column.type):
+        return list(column.to_pylist())
+    encoded = column.combine_chunks().dictionary_encode()
+    texts = encoded.dictionary.to_pylist()
+    return [None if index is None else texts[index] for index in encoded.indices.to_pylist()]
 
 
 class RowWriter(Generic[R]):
