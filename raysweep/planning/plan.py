@@ -374,9 +374,10 @@ class SweepPlan:
     @property
     def targets(self) -> tuple[ArtefactPlan, ...]:
         """The artefacts of a finished sweep, including test sets, since reports show their prompts."""
+        test_sets = {pair.test_set.node.key: pair.test_set for cell in self.cells for pair in cell.pairs}
         return (
             *(artefact for cell in self.cells for artefact in cell.artefacts),
-            *(pair.test_set for cell in self.cells for pair in cell.pairs),
+            *test_sets.values(),
             *([self.leakage] if self.leakage else []),
             *self.further,
         )

@@ -61,8 +61,9 @@ class Node:
 
     def __post_init__(self) -> None:
         spec = self.spec.json if isinstance(self.spec, SharedSpec) else canonical_json(self.spec)
-        inputs, stage = canonical_json(self.inputs), canonical_json(self.stage)
-        content = f'{{"inputs":{inputs},"spec":{spec},"stage":{stage},"version":{self.version}}}'
+        inputs = ",".join(f'"{key}"' for key in self.inputs)
+        # the canonical JSON of all fields but the label, put together: keys and stages have nothing to escape
+        content = f'{{"inputs":[{inputs}],"spec":{spec},"stage":"{self.stage}","version":{self.version}}}'
         object.__setattr__(self, "key", hashlib.sha256(content.encode()).hexdigest())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import threading
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import NewerStore, StoreError, UsageError
+from raysweep.hashing import canonical_json
 from raysweep.records import ModelRef
 from raysweep.storage import copies
-from raysweep.storage.artefacts import MANIFEST, Node, folder_of
+from raysweep.storage.artefacts import MANIFEST, Node, SharedSpec, folder_of
 from raysweep.storage.store import Store, location_of
 from tests.storage.object_store import ACCOUNT, served
 
@@ -391,3 +393,13 @@ def refusing(replace, folder: Path):
         return replace(path, target)
 
     return refused
+
+
+def test_a_key_is_the_hash_of_the_canonical_json_of_all_that_determines_it():
+    spec = {"b": [1, None], "a": 'ä"\\'}
+    content = {"stage": "results", "version": 3, "spec": spec, "inputs": ["ab" * 32, "cd" * 32]}
+    key = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    for given in (spec, SharedSpec(spec)):
+        assert Node("results", 3, given, ("ab" * 32, "cd" * 32), "any label").key == key
+    alone = {**content, "inputs": []}
+    assert Node("results", 3, spec, (), "").key == hashlib.sha256(canonical_json(alone).encode()).hexdigest()
