@@ -159,6 +159,7 @@ class TrainingServices:
         self._model_service = model_service
         self._notice: Notice | None = None
         self._saved_for: set[str] = set()  # machines that will be taken away, since whose notice there is a checkpoint
+        self._saved_at, self._save_seconds = 0.0, 0.0  # when the latest checkpoint was saved, and how long that took
 
     def report(self, step: TrainingStep) -> None:
         """Write progress; only rank 0 does."""
@@ -167,14 +168,20 @@ class TrainingServices:
             self._progress.update(TRAINING, step.step, step.total_steps, detail)
 
     def tick(self, step: int, total_steps: int) -> bool:
-        """Return True while a notice asks for a checkpoint.
+        """Return True if a notice asks for a checkpoint now, the same on all workers.
 
-        Rank 0 also updates the progress file, every half minute for a trainer that reports less often.
+        It asks for one at once, and for another whenever as much time has passed as the latest took: so a step is lost
+        at most, or the time of a checkpoint if that is longer. Rank 0 also updates the progress file, every half minute
+        for a trainer that reports less often.
         """
         if self.rank == 0 and time.time() - self._progress.activity.updated > TOUCH_SECONDS:
             self._progress.update(TRAINING, step, total_steps, self._progress.activity.detail)
         self._notice = self.notice()
-        return self._notice is not None and not self._notice.machines.keys() <= self._saved_for
+        if self._notice is None:
+            return False
+        if not self._notice.machines.keys() <= self._saved_for:
+            return True
+        return self._of_all(time.monotonic() - self._saved_at >= self._save_seconds)[0]
 
     def notice(self) -> Notice | None:
         """Return which machines will be taken away, the same on all workers; None: none, as far as is known."""
@@ -182,6 +189,7 @@ class TrainingServices:
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         """Commit a checkpoint of all workers' files; then rank 0 removes older ones, and names the notice, if any."""
+        began = time.monotonic()
         older = {name.partition("/")[0] for name in self._files.infos() if name.startswith(STEP)}
         name = self._of_all(f"{STEP}{step:08d}-{uuid.uuid4().hex[:8]}")[0]
         with self._files.writing(name) as folder:
@@ -193,6 +201,8 @@ class TrainingServices:
             self._files.write(f"{name}/{COMPLETE}", json.dumps({k: v for part in parts for k, v in part.items()}))
             for checkpoint in older:
                 self._files.remove_folder(checkpoint)
+        self._saved_at = time.monotonic()
+        self._save_seconds = self._saved_at - began
         if self._notice is not None and not self._notice.machines.keys() <= self._saved_for:
             self._saved_for |= self._notice.machines.keys()
             if self.rank == 0:

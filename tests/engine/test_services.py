@@ -76,18 +76,20 @@ class Warned(TrainingServices):
         return self.told
 
 
-def test_a_notice_asks_for_one_checkpoint_and_stands_beside_its_step(tmp_path):
+def test_a_notice_asks_for_a_checkpoint_and_for_further_ones_as_time_passes(tmp_path):
     plain, progress = services(tmp_path)
     shim = Warned(Files(str(tmp_path / "work")), progress, plain._model_service)
     assert not plain.tick(1, 9) and not shim.tick(1, 9)
 
     def save(step: int) -> None:
-        shim.save_checkpoint(step, lambda folder: (folder / "state").write_text("x"))
+        shim.save_checkpoint(step, lambda folder: time.sleep(0.5))
 
     shim.told = Notice({"a": "10.0.0.7"}, time.time() + 24.4)
     assert shim.tick(2, 9) and shim.tick(3, 9), "until one is saved"
     save(3)
     assert not shim.tick(4, 9)
+    time.sleep(0.6)
+    assert shim.tick(5, 9), "as much time has passed as a checkpoint takes"
     save(8)
     shim.told = Notice({"a": "10.0.0.7", "b": "10.0.0.8"})
     assert shim.tick(8, 9)
