@@ -34,8 +34,9 @@ from raysweep.planning.plan import (
     TrainingSetPlan,
 )
 from raysweep.stages.generation import generate
-from raysweep.stages.judging import judge, pass_at_1
+from raysweep.stages.judging import judge
 from raysweep.stages.references import make_references
+from raysweep.stages.scoring import cell_numbers
 from raysweep.stages.test_sets import make_test_set
 from raysweep.stages.training import fine_tune, pretrain
 from raysweep.stages.training_sets import make_leakage, make_perturbed_rows, make_source_rows, make_training_set
@@ -79,17 +80,17 @@ def make_shared(plans: Sequence[ArtefactPlan], context: Context, stages: Stages)
 
 
 def make_cell(cell: CellPlan, context: Context, stages: Stages) -> Mapping[str, float]:
-    """Make a cell's missing model, completions and results; return pass@1 by test set, for Tune's results.
+    """Make a cell's missing model, completions and results; return its pass@1 and RD, for Tune's results.
 
     The model's files are dropped then if the sweep doesn't keep them (`keep_models`) and no other sweep needs them.
     """
     with _running(cell.artefacts, "starting", context, stages) as store:
-        passed = {f"pass@1 {pair.test_set.node.label}": pass_at_1(pair, store) for pair in cell.pairs}
+        numbers = cell_numbers(cell, store)
     if cell.model is not None:
         store.forget(cell.model)
         if not cell.keeps_model:
             drop_judged([cell.model], store)
-    return passed
+    return numbers
 
 
 @contextmanager

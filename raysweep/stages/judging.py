@@ -15,7 +15,6 @@ from typing import Any
 from raysweep.engine.base import ExecuteJob, ProgramBatch, Work
 from raysweep.errors import RaysweepError
 from raysweep.hashing import canonical_json, text_sha
-from raysweep.metrics.passing import pass_rate
 from raysweep.planning.plan import PairPlan, ResultsPlan
 from raysweep.programs import AUDIT_AGREED, Lane, Level, Outcome, Program, Sandbox, Verdict
 from raysweep.records import Completion, Result
@@ -65,11 +64,6 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
             write_rows(draft.folder / ROWS, Result, rows, ["task_id", "sample"])
             draft.counts = {**counts, "distinct_programs_of_cell": len(programs)}
         counted.update(questions)
-
-
-def pass_at_1(pair: PairPlan, store: Store) -> float:
-    """Return a pair's pass@1."""
-    return pass_rate(store.rows(pair.results, Result), 1).value
 
 
 def _result_row(completion: Completion, verdict: Verdict, sha: str) -> Result:

@@ -17,6 +17,7 @@ from raysweep.pipeline import make_cell, make_shared
 from raysweep.planning.missing import by_cell, walk
 from raysweep.planning.needs import NeedsPlanner, group_of
 from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan
+from raysweep.stages.scoring import cell_folders
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.guards import mark_stopped_on_error
 
@@ -140,6 +141,7 @@ def _cell_tasks(
 ) -> list[Task]:
     """Return one task for each cell; it depends on the tasks that make the shared inputs of its missing artefacts."""
     shared = {plan.task for plan in missing_artefacts if not isinstance(plan, CellArtefactPlan)}
+    store = context.store
     return [
         Task(
             cell.cell.id,
@@ -149,6 +151,7 @@ def _cell_tasks(
             cell.cell.recipe,
             context.groups[cell.base.name],
             hours.get(cell.cell.id, {}),
+            cell_folders(cell, store),
             _dependencies(plans, shared),
         )
         for cell, plans in by_cell(missing_artefacts)

@@ -214,7 +214,14 @@ def test_ray_and_the_local_engine_make_the_same_bytes(undisturbed, shared_ray, t
     assert verdicts(tmp_path) == verdicts(undisturbed)
     trained, judged = tune_results(tmp_path, "llama.tiny.C1.s7")
     assert (trained["step"], trained["tokens"] > 0, trained["loss"] > 0) == (4, True, True)
-    assert {name for name in judged if name.startswith("pass@1")}
+    frame = raysweep.load_results("nano", storage=str(tmp_path)).query("training_set == 'C1'")
+    scores = frame[frame.metric.isin(["pass@1", "RD"])].dropna(subset="value")
+    named = {f"{row.metric} {row.problem_set} {row.perturbation}": row.value for row in scores.itertuples()}
+    assert named == {name: value for name, value in judged.items() if name.startswith(("pass@1", "RD"))} != {}
+    (links,) = (tmp_path / "sweeps" / "nano" / "tune").rglob("llama.tiny.C1.s7/artefacts.json")
+    folders = json.loads(links.read_text())
+    assert {name.partition(" ")[0] for name in folders} == {"model", "completions", "results"}
+    assert all((Path(folder) / "manifest.json").is_file() for folder in folders.values())
     assert list((tmp_path / "sweeps" / "nano" / "tune").rglob("llama.tiny.C1.s7/events.out.tfevents.*"))
 
 

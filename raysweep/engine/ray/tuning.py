@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -136,11 +137,14 @@ class RayEngine(Engine):
         by_id = {task.id: task for task in tasks}
         placed = {task.id: self._placed(task) for task in tasks}
         keeper = start_keeper({task.id: task.base for task in tasks}, _to_place(tasks), self._pools, self._may_grow)
-        work = {name: (by_id[name], self._stages(by_id[name], one, keeper)) for name, one in placed.items()}
+        sent = {task.id: replace(task, folders={}) for task in tasks}
+        work = {name: (sent[name], self._stages(sent[name], one, keeper)) for name, one in placed.items()}
         filesystem, path = self.settings.folder.below("tune").filesystem()
         bundles = {name: self._cluster.driver_bundle(one.training) for name, one in placed.items()}
         drivers = driver_labels(nodes_by_id().values())
+        run = time.strftime("%Y%m%d-%H%M%S")
         failures = _failure_callback(keeper)
+        folders = _folders_callback(self.settings.folder.below(f"tune/{run}"), by_id)
 
         def resources(config: Mapping[str, Any]) -> Any:
             own = placed[config["cell"]].on(config["pool"])
@@ -161,12 +165,12 @@ class RayEngine(Engine):
                 trial_dirname_creator=_cell,
             ),
             run_config=tune.RunConfig(
-                name=time.strftime("%Y%m%d-%H%M%S"),
+                name=run,
                 storage_path=path,
                 storage_filesystem=filesystem,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=self._most_deaths),
-                callbacks=[failures, *self._loggers],
+                callbacks=[failures, folders, *self._loggers],
                 stop=failures if self.settings.fail_fast else None,
             ),
         )
@@ -269,6 +273,25 @@ def _run_task(task: Task, stages: Stages, progress: Files, *dependencies: Any) -
 
 def _cell(trial: Any) -> str:
     return str(trial.config["cell"])
+
+
+def _folders_callback(files: Files, tasks: Mapping[str, Task]) -> Any:
+    """Return a Tune callback that names a cell's artefacts in its trial's directory, ``artefacts.json``."""
+    from ray import tune
+
+    class FoldersCallback(tune.Callback):  # type: ignore[misc]
+        def __init__(self, tasks: Mapping[str, Task]) -> None:
+            self._tasks = tasks
+
+        def __getstate__(self) -> dict[str, Any]:
+            """Leave the tasks out: Tune stores this object with its results."""
+            return {"_tasks": {}}
+
+        def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            name = _cell(trial)
+            files.write(f"{name}/artefacts.json", json.dumps(self._tasks[name].folders, indent=2) + "\n")
+
+    return FoldersCallback(tasks)
 
 
 def _failure_callback(keeper: Any) -> Any:

@@ -1,0 +1,48 @@
+"""What Ray Tune's results say of a cell: its scores, named as in `raysweep.load_results`, and its folders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from raysweep.metrics.base import CellLabels
+from raysweep.metrics.scores import scores_of
+from raysweep.planning.plan import CellPlan
+from raysweep.records import Result, Spec
+from raysweep.storage.store import Store
+
+METRICS = (Spec("pass_at_k", {"k": [1]}), Spec("relative_degradation"))
+SHOWN = ("pass@1", "RD")
+
+
+def cell_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
+    """Return pass@1 and RD of a cell's test sets, such as ``RD humaneval C1``; one that is undefined is left out.
+
+    They are computed as for `raysweep.load_results`, over all draws of a perturbation.
+    """
+    results: dict[tuple[str, str], Sequence[Result]] = {}
+    later: dict[tuple[str, str], list[Sequence[Result]]] = {}
+    for planned in cell.pairs:
+        name, rows = (planned.pair.problem_set, planned.pair.perturbation), store.rows(planned.results, Result)
+        if planned.pair.draw:
+            later.setdefault(name, []).append(rows)
+        else:
+            results[name] = rows
+    labels = CellLabels(cell.cell.model, cell.cell.recipe, cell.cell.training_set, cell.cell.seed)
+    scores = scores_of(labels, results, {}, METRICS, later)
+    return {
+        f"{score.metric} {score.problem_set} {score.perturbation}": score.value
+        for score in scores
+        if score.metric in SHOWN and not math.isnan(score.value)
+    }
+
+
+def cell_folders(cell: CellPlan, store: Store) -> dict[str, str]:
+    """Return the folders of a cell's artefacts, which need not exist yet: model, completions and results, by name."""
+    model = {"model": store.folder(cell.model)} if cell.model else {}
+    pairs = {
+        f"{node.stage} {planned.pair.test_set}": store.folder(node)
+        for planned in cell.pairs
+        for node in (planned.completions, planned.results)
+    }
+    return {**model, **pairs}
