@@ -31,6 +31,8 @@ from raysweep.storage.files import Files
 log = logging.getLogger("raysweep")
 
 FOLDER = "leases"
+CLEANING = "gc"
+"""The lease of a process that removes what no sweep uses."""
 HEARTBEAT_SECONDS = 10.0
 """Between two touches of a lease by its holder."""
 POLL_SECONDS = 2.0
@@ -189,10 +191,31 @@ class Leases:
         return info is not None and time.time() - info.mtime_ns / 1e9 < DEAD_SECONDS + HEARTBEAT_SECONDS
 
     def alive(self) -> dict[str, Holder]:
-        """Return the holders of all leases that live processes hold, by the leases' names; see `is_alive`."""
+        """Return the holders of all leases that processes hold which may be alive, by the leases' names.
+
+        One on another machine counts as alive until it has not touched its lease for long, by the store's clock.
+        """
         files = [name for name in self._files.infos(FOLDER) if name.endswith(".json") and not name.startswith(".")]
         holders = {name.removesuffix(".json"): self.holder(name.removesuffix(".json")) for name in files}
-        return {name: holder for name, holder in holders.items() if holder is not None and self.is_alive(name)}
+        return {name: holder for name, holder in holders.items() if holder is not None and self._may_live(name, holder)}
+
+    def _may_live(self, name: str, holder: Holder) -> bool:
+        if holder.is_here:
+            return not holder.is_dead
+        info = self._files.info(_file(name))
+        return info is not None and self._store_time() - info.mtime_ns / 1e9 < LONG_DEAD_SECONDS
+
+    def await_cleaning(self) -> None:
+        """Wait while another process removes what no sweep uses.
+
+        Call it under a lease of one's own: whoever cleans begins after this process's work, or is waited for.
+        """
+        logged = False
+        while self.is_alive(CLEANING):
+            if not logged:
+                log.info("waiting for %s, which removes what no sweep uses (raysweep gc)", self.holder(CLEANING))
+                logged = True
+            time.sleep(POLL_SECONDS)
 
     def _try_to_take(self, name: str, holder: Holder) -> bool:
         with _guard(self._files) as is_exclusive:

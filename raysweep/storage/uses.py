@@ -58,8 +58,8 @@ def listed_at(store: Store, sweep: str) -> float:
 
 def sweeps_with_artefacts(store: Store) -> list[str]:
     """Return the names of the sweeps that use artefacts: those with a list or with a grid."""
-    parts = [name.split("/") for name in store.files.infos("sweeps")]
-    return sorted({part[0] for part in parts if part[1:] in ([USES], [GRID])})
+    names = store.files.folders("sweeps")
+    return sorted(name for name in names if any(store.files.info(f"sweeps/{name}/{file}") for file in (USES, GRID)))
 
 
 def drop_judged(models: Iterable[Artefact], store: Store) -> None:

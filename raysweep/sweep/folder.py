@@ -210,11 +210,11 @@ class SweepFolder:
         rows = grid_rows(plan)
         if refusal := self.refusal(plan):
             raise UsageError(refusal)
+        write_uses(self.store, self.name, uses_of(plan.targets, self.store))  # before the grid, which names only a part
         self.path.mkdir(parents=True, exist_ok=True)
         write_rows(self.path / "grid.parquet", GridRow, rows, ["cell", "problem_set", "perturbation", "test_draw"])
         write_atomically(self.path / "config.yaml", config_yaml)
         self.publish()
-        write_uses(self.store, self.name, uses_of(plan.targets, self.store))
 
     def refusal(self, plan: SweepPlan) -> str:
         """Return why a plan can't take this sweep's name; empty if it can.

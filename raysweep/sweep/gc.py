@@ -6,7 +6,8 @@ raysweep has run, it is what its grid names, what that was made from, and what i
 
 What a process may be working with stays too, and the result says why. All that exists is listed first, then the living
 processes are looked up, and then the sweeps' lists are read: whoever made what was listed has written its list before.
-While it removes, it looks for new processes and stops if one begins. An artefact's manifest is removed first, so that
+A process that begins while something is removed waits under its own lease until the removal, which sees that lease and
+stops, has ended; only then it looks at what exists. An artefact's manifest is removed first, so that
 a removal that is killed leaves nothing that counts as made, and the next one removes the rest.
 
 Not covered: copies of an object store's artefacts on other machines, which may be removed as a whole.
@@ -30,13 +31,13 @@ from raysweep.storage.artefacts import DROPPED, MANIFEST, Unit, folder_of
 from raysweep.storage.backends import FileInfo
 from raysweep.storage.copies import STAGING
 from raysweep.storage.files import MARKER
-from raysweep.storage.leases import Holder
+from raysweep.storage.leases import CLEANING, Holder
 from raysweep.storage.store import PARALLEL_CHECKS, Store
 from raysweep.storage.uses import GRID, listed_at, read_uses, sweeps_with_artefacts
 from raysweep.sweep.folder import GridRow, SweepFolder
 
-LEASE, SWEEP_LEASE, PIN_LEASE = "gc", "sweep-", "pin-"
-"""The lease of a removal, and how the names of other leases begin."""
+SWEEP_LEASE, PIN_LEASE = "sweep-", "pin-"
+"""How the names of leases begin."""
 KEPT_STAGES = ("attack",)
 """Stages whose artefacts no sweep uses: a command of its own made them for its user."""
 UNFINISHED, INDEX = "unfinished", "index of completions"
@@ -154,9 +155,9 @@ def remove(store: Store, report: Report = lambda done: None) -> Removal:
         UsageError: another process removes already, or it can't be told what a sweep uses.
         StoreError: the store can't be read or written.
     """
-    lease = store.leases.take(LEASE)
+    lease = store.leases.take(CLEANING)
     if lease is None:
-        raise UsageError(f"{store.leases.holder(LEASE)} is cleaning this store; wait for it")
+        raise UsageError(f"{store.leases.holder(CLEANING)} is cleaning this store; wait for it")
     with lease:
         found, removed = survey(store), list[Unused]()
         for one in found.unused:
@@ -238,7 +239,7 @@ def _left_out(things: Iterable[Unused], reason: str) -> tuple[LeftOut, ...]:
 def _workers(store: Store) -> dict[str, Holder]:
     """Return the living processes that make artefacts, by the names of their leases."""
     alive = store.leases.alive()
-    return {name: holder for name, holder in alive.items() if name != LEASE and not name.startswith(PIN_LEASE)}
+    return {name: holder for name, holder in alive.items() if name != CLEANING and not name.startswith(PIN_LEASE)}
 
 
 def _is_listed(lease: str, holder: Holder, store: Store) -> bool:
@@ -263,18 +264,16 @@ def _stranger(workers: Mapping[str, Holder], used: frozenset[str], running: froz
 def _used_by(name: str, listing: _Listing, store: Store) -> set[str]:
     """Return the keys of what a sweep uses, made or not; raise UsageError if that can't be told."""
     try:
-        listed = read_uses(store, name)
-        return _used_by_older(name, listing, store) if listed is None else {use.key for use in listed}
+        listed = {use.key for use in read_uses(store, name) or ()}
+        is_whole = listed and _in_grid(name, store) <= listed
+        return listed if is_whole else listed | _used_by_older(name, listing, store)
     except StoreError as error:
         raise _untold(name, error, store) from None
 
 
 def _used_by_older(name: str, listing: _Listing, store: Store) -> set[str]:
-    """Return the keys of what a sweep uses that has no list."""
-    data = store.files.read(f"sweeps/{name}/{GRID}") or b""
-    rows = from_bytes(data, f"{store.files}/sweeps/{name}/{GRID}", GridRow)
-    artefacts = [one for row in rows for one in (row.weights, row.test_set, row.completions, row.results) if one]
-    keys = {artefact.key for artefact in artefacts}
+    """Return the keys of what a sweep uses that has no list, or has more in its grid than in its list."""
+    keys = _in_grid(name, store)
     folder, planned = SweepFolder(store, name), set[str]()
     folder.require()
     try:
@@ -283,6 +282,14 @@ def _used_by_older(name: str, listing: _Listing, store: Store) -> set[str]:
         if not keys <= listing.complete.keys():
             raise _untold(name, error, store) from None
     return planned | keys | _inputs_of(keys, listing, store)
+
+
+def _in_grid(name: str, store: Store) -> set[str]:
+    """Return the keys in a sweep's grid; none if it has no grid, such as one of `raysweep sets`."""
+    data = store.files.read(f"sweeps/{name}/{GRID}")
+    rows = from_bytes(data, f"{store.files}/sweeps/{name}/{GRID}", GridRow) if data is not None else []
+    artefacts = [one for row in rows for one in (row.weights, row.test_set, row.completions, row.results) if one]
+    return {artefact.key for artefact in artefacts}
 
 
 def _inputs_of(keys: set[str], listing: _Listing, store: Store) -> set[str]:

@@ -37,6 +37,8 @@ log = logging.getLogger("raysweep")
 def sweep_lease(folder: SweepFolder) -> Iterator[Lease]:
     """Hold the lease of a sweep during the block, so that no other process runs the sweep meanwhile.
 
+    Whoever removes unused artefacts is waited for. So what exists must be looked up inside the block.
+
     If a process on another machine holds the lease, wait about a minute for a sign of life: it may be dead.
 
     Raises:
@@ -58,6 +60,7 @@ def sweep_lease(folder: SweepFolder) -> Iterator[Lease]:
         time.sleep(1)
         lease = leases.take(folder.lease)
     with lease:
+        leases.await_cleaning()
         yield lease
 
 

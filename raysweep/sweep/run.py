@@ -81,6 +81,10 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     folder = SweepFolder(store, config.name)
     with sweep_lease(folder), full_disk_named(f"storage {store.files}"):
         folder.claim(plan, to_yaml(config))
+        missing_artefacts = missing(plan.targets, store, repair=True)  # other processes may have removed some since
+        cells = [cell for cell, _ in by_cell(missing_artefacts)]
+        if cells:
+            require_permission(config.allow_code_execution)
         errors: dict[str, str] = {}
         _discard_damaged(plan, store)
         if missing_artefacts:

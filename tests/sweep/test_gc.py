@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,15 +17,18 @@ from raysweep.config.loading import config_from, to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.planning.planner import build_plan
+from raysweep.storage import leases
 from raysweep.storage.artefacts import MANIFEST, Node, Unit, folder_of
 from raysweep.storage.leases import Lease
 from raysweep.storage.store import Store
 from raysweep.storage.uses import USES
+from raysweep.sweep import run as run_module
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.gc import INDEX, UNFINISHED, open_for_gc, remove, survey
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.models.tiny import make_tiny
+from tests.patience import eventually
 from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import content
 
@@ -295,3 +300,43 @@ def test_an_object_store_is_cleaned_in_the_same_way(finished, tmp_path, monkeypa
         assert Counter(one.kind for one in remove(store).removed) == ONLY_B
         run(tmp_path / "alone", "a", "C1")
         assert content(server.uri("store")) == content(tmp_path / "alone")
+
+
+def test_a_sweep_that_has_more_pairs_than_its_list_says_keeps_them(store):
+    """An older raysweep may have extended it, which writes no list."""
+    lists = {name: (Path(store.root) / f"sweeps/{name}/{USES}").read_bytes() for name in ("a", "b")}
+    both = config("both", "C1", perturbations=["C1", "C2"])
+    assert not run_sweep(both, RunOptions(store.root, "local")).errors
+    (Path(store.root) / f"sweeps/both/{USES}").write_bytes(lists["a"])
+    forget(store, "a", "b")
+    age(Path(store.root))
+    assert survey(store).unused == ()
+
+
+def test_a_sweep_looks_again_at_what_exists_when_its_run_begins(store, monkeypatch):
+    forget(store, "b")
+    lease = run_module.sweep_lease
+
+    @contextlib.contextmanager
+    def after_a_removal(folder):
+        assert remove(store).removed
+        with lease(folder) as held:
+            yield held
+
+    monkeypatch.setattr(run_module, "sweep_lease", after_a_removal)
+    result = run_sweep(config("c", "C2"), RunOptions(store.root, "local"))
+    assert not result.errors and result.cells_run == 1
+    assert all(store.has(row.results) for row in result.folder.grid())
+
+
+def test_a_sweep_waits_until_a_removal_has_ended(store, caplog, monkeypatch):
+    caplog.set_level("INFO", logger="raysweep")
+    monkeypatch.setattr(leases, "POLL_SECONDS", 0.1)
+    cleaning = take(store, leases.CLEANING)
+    thread = threading.Thread(target=run, args=(store.root, "a", "C1"))
+    thread.start()
+    assert eventually(lambda: "which removes what no sweep uses" in caplog.text)
+    assert survey(store).unused == () and thread.is_alive()
+    cleaning.release()
+    thread.join()
+    assert "waiting for process" in caplog.text

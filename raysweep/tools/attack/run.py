@@ -157,6 +157,7 @@ def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None])
     store.require_writable()
     with store.making(node, lambda: store.has(node), _log_wait) as missing:
         if missing:
+            store.leases.await_cleaning()
             rows = _attack_problems(job, model, store, node, report_done)
             with store.writing(node) as draft:
                 write_rows(draft.folder / ROWS, AttackResult, rows, ["task_id", "strategy"])
