@@ -123,6 +123,12 @@ class ModelService:
             yield BatchOutput(index, kept.generate(job, batch, self._progress.touch).completions)
 
 
+SOON_SECONDS = 60.0
+"""So long before a machine goes, a training on it saves as often as it can."""
+RARELY = 10
+"""Before, so many times as long as a checkpoint takes passes between two."""
+
+
 @dataclass(frozen=True)
 class Notice:
     """Says which machines of a training will be taken away: their ids with their names.
@@ -170,9 +176,10 @@ class TrainingServices:
     def tick(self, step: int, total_steps: int) -> bool:
         """Return True if a notice asks for a checkpoint now, the same on all workers.
 
-        It asks for one at once, and for another whenever as much time has passed as the latest took: so a step is lost
-        at most, or the time of a checkpoint if that is longer. Rank 0 also updates the progress file, every half minute
-        for a trainer that reports less often.
+        It asks for one at once. In the last minute it asks for another whenever as much time has passed as the latest
+        took: so a step is lost at most, or the time of a checkpoint if that is longer. Before, ten times as much time
+        must have passed, so that a long notice doesn't slow the training down. Rank 0 also updates the progress file,
+        every half minute for a trainer that reports less often.
         """
         if self.rank == 0 and time.time() - self._progress.activity.updated > TOUCH_SECONDS:
             self._progress.update(TRAINING, step, total_steps, self._progress.activity.detail)
@@ -181,7 +188,9 @@ class TrainingServices:
             return False
         if not self._notice.machines.keys() <= self._saved_for:
             return True
-        return self._of_all(time.monotonic() - self._saved_at >= self._save_seconds)[0]
+        is_soon = 0 < self._notice.until < time.time() + SOON_SECONDS
+        pause = self._save_seconds * (1 if is_soon else RARELY)
+        return self._of_all(time.monotonic() - self._saved_at >= pause)[0]
 
     def notice(self) -> Notice | None:
         """Return which machines will be taken away, the same on all workers; None: none, as far as is known."""

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from raysweep.engine.ray.preflight import NodeFacts
     from raysweep.engine.ray.simulation import StageToPlay
 
-CPUS = "CPUs"
-"""Name of the pool of cells without accelerators, for people."""
+CPUS, UNLABELLED = "CPUs", "accelerators without a label"
+"""Names of the pools without a label, for people."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,18 @@ def forecast(
     pools = pools_of_groups(to_place, nodes, bound)
     stages = {cell.cell.id: _stages(needs[cell.cell.id], costs[cell.cell.id], to_make) for cell, to_make in cells}
     played = play(to_place, stages, nodes, pools)
-    unknown = tuple(name for name, pool in played.pools.items() if hours_on(costs[name].hours, pool) is None)
+    if stuck := sorted(stages.keys() - played.ends.keys()):
+        raise UsageError(
+            f"{where} never has room for all that {stuck[0]} asks for at a time, or for what waits before it; lower "
+            "`gpus`, `memory_gib` or `workers` of the recipe, or use larger nodes"
+        )
+    on_cpus = {cell.id: not cell.is_on_accelerators for cell in to_place}
+    unknown = tuple(
+        name for name, pool in played.pools.items() if hours_on(costs[name].hours, pool, on_cpus[name]) is None
+    )
     of_cells = {
         name: CellForecast(
-            pool or CPUS,
+            pool or (CPUS if on_cpus[name] else UNLABELLED),
             played.gpu_hours[name],
             None if name in unknown else played.ends[name],
             played.gpu_hours[name] * config.prices[pool] if pool in config.prices else None,
@@ -150,7 +158,8 @@ def _require_room(needs: Mapping[str, CellNeeds], nodes: Mapping[str, NodeFacts]
     from raysweep.engine.ray.preflight import matches, require_feasible
 
     def most_memory(one: Needs) -> float:
-        usable = [node for node in nodes.values() if matches(one.labels, node.labels)]
+        matching = [node for node in nodes.values() if matches(one.labels, node.labels)]
+        usable = [node for node in matching if node.resources.get("GPU", 0.0) >= one.gpus]
         return max((node.resources.get("memory", 0.0) for node in usable), default=0.0)
 
     for needed in {repr(one): one for one in needs.values()}.values():
@@ -159,13 +168,14 @@ def _require_room(needs: Mapping[str, CellNeeds], nodes: Mapping[str, NodeFacts]
 
 
 def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan]) -> list[StageToPlay]:
-    """Return a cell's stages with what they take; one whose artefacts exist takes no time."""
+    """Return a cell's stages with what they take; what exists takes no time, a part of the completions a part."""
     from raysweep.engine.ray.simulation import StageToPlay
 
     kinds, workers = {type(plan) for plan in lacking}, max(1, needs.workers)
     training = cost.training_hours if ModelPlan in kinds else {}
-    writing = {name: hours - cost.training_hours.get(name, 0.0) for name, hours in cost.hours.items()}
-    generation = StageToPlay(needs.generation, 1, writing if CompletionsPlan in kinds else {})
+    share = sum(isinstance(plan, CompletionsPlan) for plan in lacking) / len(lacking[0].cell.pairs)
+    writing = {name: share * (hours - cost.training_hours.get(name, 0.0)) for name, hours in cost.hours.items()}
+    generation = StageToPlay(needs.generation, 1, writing)
     if not training:
         return [generation]
     return [StageToPlay(needs.training, workers, {k: hours / workers for k, hours in training.items()}), generation]
@@ -175,12 +185,12 @@ def _pool(name: str, nodes: Mapping[str, NodeFacts], cells: Mapping[str, CellFor
     from raysweep.config.resources import ACCELERATOR_LABEL
 
     own = [cell for cell in cells.values() if cell.pool == name]
-    there = [node for node in nodes.values() if node.labels.get(ACCELERATOR_LABEL, CPUS) == name]
+    there = [node for node in nodes.values() if node.labels.get(ACCELERATOR_LABEL, UNLABELLED) == name]
     ends = [cell.ends for cell in own if cell.ends is not None]
     costs = [cell.cost for cell in own if cell.cost is not None]
     return PoolForecast(
         name,
-        0.0 if name == CPUS else sum(node.resources.get("GPU", 0.0) for node in there),
+        sum(node.resources.get("GPU", 0.0) for node in there),
         len(own),
         math.fsum(cell.gpu_hours for cell in own) if ends else None,
         max(ends, default=None),

@@ -107,6 +107,8 @@ class TrainingLoop:
                 is_asked_for = self.services.tick(done, self.total)
                 ends_epoch = done == self.total or done % self.order.steps_per_epoch == 0
                 if ends_epoch and self.data.validation is not None:
+                    if is_asked_for and self.job.checkpoint_every and done < self.total and self._trial is None:
+                        self._checkpoint(done)  # a validation may take longer than this machine has left
                     self.reports.report(done, self._validate(done))
                 elif self.reports.is_due(done):
                     self.reports.report(done)

@@ -1,6 +1,7 @@
 """Reads what the nodes of a cluster have from the file that starts it: a YAML file of `ray up`, or of KubeRay.
 
-Nodes are counted at their largest number, since an autoscaler starts them when they are wanted.
+Nodes are counted at their largest number, since an autoscaler starts them when they are wanted. Where a file bounds the
+number of all workers, its types take turns.
 """
 
 from __future__ import annotations
@@ -71,16 +72,32 @@ def _ray_up_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[str
             f"{path} names machines and not what they have (no `available_node_types`); start the cluster, and ask it: "
             "`raysweep plan CONFIG --address HEAD:6379`"
         )
-    most = int(document.get("max_workers", 2))  # Ray's default
-    for name, node in types.items():
-        resources = node.get("resources")
-        if not isinstance(resources, Mapping) or "CPU" not in resources:
-            raise UsageError(
-                f"{path}: node type {name!r} doesn't say what it has; write `resources: {{CPU: 8, GPU: 1}}`"
-            )
-        number = 1 if name == document.get("head_node_type") else min(most, int(node.get("max_workers", 0)))
-        amounts = {kind: float(amount) for kind, amount in resources.items()}
-        yield name, number, NodeFacts({"memory": UNLIMITED, **amounts}, dict(node.get("labels") or {}))
+    head, wanted, nodes = document.get("head_node_type"), dict[str, int](), dict[str, NodeFacts]()
+    try:
+        most = int(document.get("max_workers", 2))  # Ray's default
+        for name, node in types.items():
+            resources = (node or {}).get("resources")
+            if not isinstance(resources, Mapping) or "CPU" not in resources:
+                raise UsageError(
+                    f"{path}: node type {name!r} doesn't say what it has; write `resources: {{CPU: 8, GPU: 1}}`"
+                )
+            wanted[name] = int(node.get("max_workers", most))
+            amounts = {kind: float(amount) for kind, amount in resources.items()}
+            nodes[name] = NodeFacts({"memory": UNLIMITED, **amounts}, dict(node.get("labels") or {}))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{path}: the numbers of `available_node_types` can't be read ({error})") from None
+    workers = _in_turns({name: number for name, number in wanted.items() if name != head}, most)
+    for name, node in nodes.items():
+        yield name, 1 if name == head else workers[name], node
+
+
+def _in_turns(wanted: Mapping[str, int], most: int) -> dict[str, int]:
+    """Return how many nodes each type gets if all together get so many at most, and the types take turns."""
+    given = dict.fromkeys(wanted, 0)
+    while most > sum(given.values()) and (open_types := [name for name in wanted if given[name] < wanted[name]]):
+        for name in open_types[: most - sum(given.values())]:
+            given[name] += 1
+    return given
 
 
 def _kuberay_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, int, NodeFacts]]:
@@ -94,7 +111,11 @@ def _kuberay_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[st
     for group in spec.get("workerGroupSpecs") or ():
         name = str(group.get("groupName", "worker"))
         replicas = group.get("maxReplicas" if grows else "replicas") or 0
-        yield name, int(replicas) * int(group.get("numOfHosts", 1)), _pod(path, name, group)
+        try:
+            number = int(replicas) * int(group.get("numOfHosts", 1))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{path}: the number of pods of {name!r} can't be read ({error})") from None
+        yield name, number, _pod(path, name, group)
 
 
 def _pod(path: Path, name: str, group: Mapping[str, Any]) -> NodeFacts:

@@ -20,7 +20,7 @@ from raysweep.errors import RaysweepError
 log = logging.getLogger("raysweep")
 
 MOST_DRAINS = 100
-"""Most attempts of a task, and most deaths of a process, that a drain excuses in a run of a sweep."""
+"""Most attempts and deaths of processes of a task that a node's drain excuses in a run of a sweep."""
 NODES = "nodes"
 """Name under which the ids of an attempt's nodes stand beside its progress file."""
 
@@ -80,10 +80,11 @@ def own_node() -> str:
 def excuse_for(progress: ProgressFile, nodes: Iterable[str]) -> str:
     """Say which of some nodes were drained, where that excuses an end of work on them; else return an empty text.
 
-    After `MOST_DRAINS` times it excuses nothing more.
+    Each call counts: after `MOST_DRAINS` of them a node's drain excuses nothing more.
     """
-    names = sorted(set(drained(nodes).values()))
-    if not names or progress.count("drains") > MOST_DRAINS:
+    found = drained(nodes)
+    names = sorted(set(found.values()))
+    if not names or max(progress.count(f"drains-{node}") for node in found) > MOST_DRAINS:
         return ""
     return f"node {names[0]} was drained" if len(names) == 1 else f"nodes {', '.join(names)} were drained"
 

@@ -62,7 +62,7 @@ class CellToPlace:
 
     def expected(self, pool: str) -> float:
         """Return the hours that it is expected to take in a pool, or on the slowest type if the pool's isn't known."""
-        known = hours_on(self.hours, pool)
+        known = hours_on(self.hours, pool, not self.is_on_accelerators)
         return max(self.hours.values(), default=0.0) if known is None else known
 
 

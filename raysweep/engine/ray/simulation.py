@@ -23,7 +23,7 @@ class StageToPlay:
 
 @dataclass(frozen=True)
 class Played:
-    """How a sweep went. Hours count from its start."""
+    """How a sweep went. Hours count from its start. A cell that fits nowhere, or waits behind one, has no end."""
 
     makespan: float
     pools: Mapping[str, str]  # by cell
@@ -62,7 +62,7 @@ def play(
         for name in [name for name in waiting if places.is_placed(name)]:
             waiting.remove(name)
             stage = left[name][0]
-            hours = hours_on(stage.hours, pool_of[name]) or 0.0
+            hours = hours_on(stage.hours, pool_of[name], not stage.needs.gpus) or 0.0
             gpu_hours[name] += hours * stage.number * stage.needs.gpus
             heapq.heappush(running, (now + hours, name))
         if not running:

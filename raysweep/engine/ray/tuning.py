@@ -253,10 +253,10 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
     import ray
     from ray import tune
 
-    begin_here(ProgressFile(progress, config["cell"]))
     part_of, references = parts
-    task, stages = ray.get(references[part_of[config["cell"]]])[config["cell"]]
     try:
+        begin_here(ProgressFile(progress, config["cell"]))
+        task, stages = ray.get(references[part_of[config["cell"]]])[config["cell"]]
         with metrics.held_resources():
             numbers = dict(task.run(stages.on(config["pool"])))
     except Exception:

@@ -48,9 +48,9 @@ def read(tmp_path):
 
 def test_a_file_of_ray_up_gives_one_head_and_as_many_workers_as_may_start(read):
     nodes = read(RAY_UP)
-    assert list(nodes) == ["head 0", "large 0", "large 1", "large 2"]
-    assert nodes["large 2"].resources == {"CPU": 96, "GPU": 8, "memory": 1000}
-    assert nodes["large 2"].labels == {"ray.io/accelerator-type": "A100"}
+    assert list(nodes) == ["head 0", "large 0", "large 1", "none 0"], "three workers, in turns"
+    assert nodes["large 1"].resources == {"CPU": 96, "GPU": 8, "memory": 1000}
+    assert nodes["large 1"].labels == {"ray.io/accelerator-type": "A100"}
     assert nodes["head 0"].resources == {"CPU": 2, "memory": UNLIMITED}
 
 
@@ -75,6 +75,9 @@ def test_pods_have_what_ray_is_started_with_else_their_limits(read):
             "'large' have GPUs and no label ray.io",
         ),
         (RAY_UP.replace("{CPU: 4}", "{}"), "'none' doesn't say what it has"),
+        (RAY_UP.replace("max_workers: 3", "max_workers: null"), "can't be read"),
+        (RAY_UP.replace("CPU: 96", "CPU: many"), "can't be read"),
+        (KUBERAY.replace("replicas: 2", "replicas: two"), "number of pods of 'gpu' can't be read"),
         (KUBERAY.replace("1500m", "many"), "what pods of 'gpu' have can't be read"),
     ],
 )

@@ -189,7 +189,7 @@ def test_a_group_whose_accelerator_is_to_come_waits_for_it():
     cells = [grouped("g", "in(H100-80G,A10G)", 1.0), grouped("unlabelled", "", 1.0)]
     nodes = {"0": node("A100", 1)}
     chosen = pools_of_groups(cells, nodes, may_grow=True)
-    assert chosen == {"g": "A10G", "unlabelled": "A100"}, "a label is taken as it is written"
+    assert chosen == {"g": "H100-80G", "unlabelled": "A100"}, "a label is taken as it is written, with its type's hours"
     with pytest.raises(UsageError, match=r"group 'g' run on one type .* no type can hold them all .*there is: A100"):
         pools_of_groups(cells, nodes)
 
