@@ -43,7 +43,7 @@ def found() -> Iterator[dict[str, Any]]:
     tree = ProcessTree()
     tree.add_root(process.pid)
     try:
-        out, _ = process.communicate(timeout=PATIENCE)
+        out, _ = process.communicate(timeout=2 * PATIENCE)  # four trainings, one after another
         assert process.returncode == 0
         yield json.loads(out.splitlines()[-1])
     finally:
