@@ -182,7 +182,8 @@ def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[Shar
 
 def _cell_state(folder: SweepFolder, rows: Sequence[GridRow], activity: Activity, made: Collection[str]) -> CellStatus:
     first, done = rows[0], sum(row.results_key in made for row in rows)
-    weights = first.weights if first.model_key in made else None
+    is_whole = first.weights is not None and first.model_key in made and folder.store.has(first.weights)
+    weights = first.weights if is_whole else None
     if done == len(rows):
         activity = Activity(first.cell, DONE)
     elif activity.state == DONE:  # of an earlier run: its results are gone, or the config has more pairs now
