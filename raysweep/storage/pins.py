@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,11 @@ class Pins:
             raise StoreError(
                 f"{self._files}/{_file(group)} can't be read ({error}); remove it to choose again"
             ) from None
+
+    def pools_of(self, groups: Iterable[str]) -> dict[str, str]:
+        """Return the pools of those groups that are bound to one."""
+        found = {group: self.read(group).pool for group in sorted(groups)}
+        return {group: pool for group, pool in found.items() if pool is not None}
 
     def choose_pool(self, group: str, pool: str) -> str:
         """Let a group run in a pool, unless it is bound to one already; return the one that it is bound to."""

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from raysweep.errors import UsageError
 from raysweep.planning.costs import CellCost, hours_on
 from raysweep.planning.missing import by_cell
-from raysweep.planning.needs import CellNeeds, Needs, NeedsPlanner, group_of
+from raysweep.planning.needs import CellNeeds, NeedsPlanner, group_of
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CompletionsPlan, ModelPlan, SweepPlan
 from raysweep.storage.store import Store
 
 if TYPE_CHECKING:
     from raysweep.engine.ray.preflight import NodeFacts
-    from raysweep.engine.ray.simulation import StageToPlay
+    from raysweep.engine.ray.simulation import Played, StageToPlay
 
 CPUS, UNLABELLED = "CPUs", "accelerators without a label"
 """Names of the pools without a label, for people."""
@@ -104,8 +104,7 @@ def forecast(
         for cell, _ in cells
     ]
     groups = {cell.group for cell in to_place if cell.group and cell.is_on_accelerators}
-    bound = {group: pool for group in sorted(groups) if (pool := store.pins.read(group).pool) is not None}
-    pools = pools_of_groups(to_place, nodes, bound)
+    pools = pools_of_groups(to_place, nodes, store.pins.pools_of(groups))
     stages = {cell.cell.id: _stages(needs[cell.cell.id], costs[cell.cell.id], to_make) for cell, to_make in cells}
     played = play(to_place, stages, nodes, pools)
     if stuck := sorted(stages.keys() - played.ends.keys()):
@@ -114,23 +113,23 @@ def forecast(
             "`gpus`, `memory_gib` or `workers` of the recipe, or use larger nodes"
         )
     on_cpus = {cell.id: not cell.is_on_accelerators for cell in to_place}
-    unknown = tuple(
-        name for name, pool in played.pools.items() if hours_on(costs[name].hours, pool, on_cpus[name]) is None
-    )
     of_cells = {
-        name: CellForecast(
-            pool or (CPUS if on_cpus[name] else UNLABELLED),
-            played.gpu_hours[name],
-            None if name in unknown else played.ends[name],
-            played.gpu_hours[name] * config.prices[pool] if pool in config.prices else None,
-        )
+        name: _cell(name, played, costs[name], on_cpus=on_cpus[name], price=config.prices.get(pool))
         for name, pool in played.pools.items()
     }
+    unknown = tuple(name for name, cell in of_cells.items() if cell.ends is None)
     found = [_pool(name, nodes, of_cells) for name in sorted({one.pool for one in of_cells.values()})]
     priced = [pool.cost for pool in found if pool.cost is not None]
     hours = sum(played.gpu_hours.values())
     total = sum(priced) if priced else None
     return Forecast(where, len(nodes), played.makespan, hours, total, tuple(found), of_cells, unknown)
+
+
+def _cell(name: str, played: Played, cost: CellCost, *, on_cpus: bool, price: float | None) -> CellForecast:
+    pool, gpu_hours = played.pools[name], played.gpu_hours[name]
+    ends = None if hours_on(cost.hours, pool, on_cpus) is None else played.ends[name]
+    where = pool or (CPUS if on_cpus else UNLABELLED)
+    return CellForecast(where, gpu_hours, ends, None if price is None else gpu_hours * price)
 
 
 def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str, dict[str, NodeFacts]]:
@@ -155,15 +154,10 @@ def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str
 def _require_room(needs: Mapping[str, CellNeeds], nodes: Mapping[str, NodeFacts], where: str) -> None:
     """Raise UsageError if a cell's stage fits on no node."""
     from raysweep.engine.ray.cluster import placements
-    from raysweep.engine.ray.preflight import matches, require_feasible
-
-    def most_memory(one: Needs) -> float:
-        matching = [node for node in nodes.values() if matches(one.labels, node.labels)]
-        usable = [node for node in matching if node.resources.get("GPU", 0.0) >= one.gpus]
-        return max((node.resources.get("memory", 0.0) for node in usable), default=0.0)
+    from raysweep.engine.ray.preflight import most_memory, require_feasible
 
     for needed in {repr(one): one for one in needs.values()}.values():
-        for stage, placed, workers in placements(needed, most_memory).stages:
+        for stage, placed, workers in placements(needed, lambda one: most_memory(one, nodes.values())).stages:
             require_feasible(placed, workers, list(nodes.values()), where, stage)
 
 

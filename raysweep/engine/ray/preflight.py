@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from raysweep.config.resources import ACCELERATOR_LABEL
@@ -11,6 +11,7 @@ from raysweep.engine.ray.cluster import Placement
 from raysweep.engine.ray.drains import draining_nodes
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.machine import cores, gpus, memory
+from raysweep.planning.needs import Needs
 from raysweep.units import size
 
 UNIT = 10_000
@@ -117,6 +118,13 @@ def require_feasible_beside(
             f"a cell{NEVER}its workers would take all of {where}, and its driver needs {what} beside "
             "them; lower `resources.cpus` or `workers` of the recipe"
         )
+
+
+def most_memory(needs: Needs, nodes: Iterable[NodeFacts]) -> float:
+    """Return the memory in bytes of the largest node that a process may run on; 0 if there is none."""
+    matching = [node for node in nodes if matches(needs.labels, node.labels)]
+    usable = [node for node in matching if node.resources.get("GPU", 0.0) >= needs.gpus]
+    return max((node.resources.get("memory", 0.0) for node in usable), default=0.0)
 
 
 def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:

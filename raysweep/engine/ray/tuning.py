@@ -25,7 +25,7 @@ from raysweep.engine.ray.preflight import (
     NEVER,
     NodeFacts,
     autoscaler_runs,
-    matches,
+    most_memory,
     nodes_by_id,
     require_feasible_beside,
 )
@@ -183,9 +183,8 @@ class RayEngine(Engine):
 
     def _chosen_pools(self, cells: Sequence[CellToPlace]) -> dict[str, str]:
         """Return the pool of each group of cells; raise UsageError if no pool can hold a group."""
-        pins, groups = self.settings.pins, {cell.group for cell in cells if cell.group and cell.is_on_accelerators}
-        found = {group: pins.read(group).pool for group in sorted(groups)} if pins else {}
-        bound = {group: pool for group, pool in found.items() if pool is not None}
+        groups = {cell.group for cell in cells if cell.group and cell.is_on_accelerators}
+        bound = self.settings.pins.pools_of(groups) if self.settings.pins else {}
         return pools_of_groups(cells, self._nodes, bound, may_grow=self._may_grow)
 
     def _bind_groups(self, tasks: Sequence[Task]) -> None:
@@ -209,11 +208,7 @@ class RayEngine(Engine):
 
     def _most_memory(self, needs: Needs) -> float:
         """Return the memory of the largest node for a process; 0 if the nodes that it will run on aren't known."""
-        if self._may_grow:
-            return 0.0
-        matching = [node for node in self._nodes.values() if matches(needs.labels, node.labels)]
-        usable = [node for node in matching if node.resources.get("GPU", 0.0) >= needs.gpus]
-        return max((node.resources.get("memory", 0.0) for node in usable), default=0.0)
+        return 0.0 if self._may_grow else most_memory(needs, self._nodes.values())
 
     def _stages(self, task: Task, placed: Placements, keeper: Any = None) -> RayStages:
         resources = self.settings.resources
