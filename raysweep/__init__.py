@@ -39,6 +39,7 @@ def run(
     storage: str | None = None,
     engine: str = "ray",
     address: str | None = None,
+    max_gpu_hours: float | None = None,
 ) -> SweepResult:
     """Run a sweep from a YAML file or a mapping, as `raysweep run` does.
 
@@ -47,6 +48,7 @@ def run(
         storage: a folder or URI for the store; None: $RAYSWEEP_STORAGE, else ./raysweep-store.
         engine: ray, or local (in this process, without Ray).
         address: the address of a running Ray; None: $RAY_ADDRESS, else a Ray is started on this machine.
+        max_gpu_hours: once all runs of the sweep have used so many, nothing more starts on GPUs; None: any number.
 
     Raises:
         UsageError: the config, its files or the resources are unusable; the message lists all errors. Nothing has been
@@ -55,7 +57,7 @@ def run(
     from raysweep.sweep.run import run_sweep
     from raysweep.sweep.tasks import RunOptions
 
-    return run_sweep(_config(config), RunOptions(storage, engine, address))
+    return run_sweep(_config(config), RunOptions(storage, engine, address, max_gpu_hours=max_gpu_hours))
 
 
 def plan(config: str | Path | Mapping[str, Any]) -> SweepPlan:
@@ -70,7 +72,8 @@ def load_results(sweep: str, storage: str | None = None) -> pandas.DataFrame:
 
     Columns: model, recipe, training_set, seed, problem_set, perturbation, metric, value, low, high, n. Models that are
     not fine-tuned have the training set ``base`` and the recipe ``none``; prompts that are not perturbed have the
-    perturbation ``clean``. `low` and `high` are the ends of a 95 % interval. An undefined number is NaN;
+    perturbation ``clean``. `low` and `high` are the ends of a 95 % interval. The metric ``GPU-hours`` is of a cell, in
+    all runs of the sweep; its problem set and perturbation are empty. An undefined number is NaN;
     ``frame.attrs["notes"]`` has its reason under the row's number.
 
     Raises:

@@ -20,6 +20,10 @@ class HopelessError(RaysweepError):
     retry = False
 
 
+class Stopped(HopelessError):
+    """Work that raysweep itself has ended; another run goes on with it."""
+
+
 class UnfitModel(HopelessError):
     """A model that a process can't run, while it can go on with others."""
 

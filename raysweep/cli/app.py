@@ -27,6 +27,7 @@ from raysweep.cli.options import (
     JobVariables,
     Kind,
     Limit,
+    MaxGpuHours,
     Quiet,
     Sets,
     Storage,
@@ -70,6 +71,7 @@ def run(
     engine: EngineName = "ray",
     address: Address = None,
     limit: Limit = None,
+    max_gpu_hours: MaxGpuHours = None,
     fail_fast: FailFast = False,
     allow_code_execution: Allow = False,
     quiet: Quiet = False,
@@ -82,8 +84,9 @@ def run(
 
     if quiet:
         log_to_stderr(logging.ERROR)
+    options = RunOptions(storage, engine, address, watcher(quiet), fail_fast, max_gpu_hours)
     loaded = load(config, sets, limit, allow_code_execution)
-    result = run_sweep(loaded, RunOptions(storage, engine, address, watcher(quiet), fail_fast))
+    result = run_sweep(loaded, options)
     print_result(result, as_json)
     raise typer.Exit(1 if result.errors else 0)
 
@@ -121,6 +124,7 @@ def submit(
     storage: Storage = None,
     limit: Limit = None,
     env: JobVariables = None,
+    max_gpu_hours: MaxGpuHours = None,
     fail_fast: FailFast = False,
     allow_code_execution: Allow = False,
     quiet: Quiet = False,
@@ -134,6 +138,7 @@ def submit(
     loaded = load(config, sets, limit, allow_code_execution, missing=missing)
     options = [word for override in sets or [] for word in ("--set", override)]
     options += [] if limit is None else ["--limit", str(limit)]
+    options += [] if max_gpu_hours is None else ["--max-gpu-hours", f"{max_gpu_hours:g}"]
     flags = {"--fail-fast": fail_fast, "--allow-code-execution": allow_code_execution, "--quiet": quiet}
     options += [flag for flag, given in flags.items() if given]
     submission = prepare(config, loaded, address, storage, options, env or [], missing)

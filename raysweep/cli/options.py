@@ -65,6 +65,10 @@ JobVariables = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors")]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that gives up")]
+MaxGpuHours = Annotated[
+    float | None,
+    typer.Option("--max-gpu-hours", metavar="H", help="Once all runs of the sweep have used so many, start no cell"),
+]
 OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write rows to this JSONL file")]
 Kind = Annotated[str | None, typer.Argument(metavar="[KIND]", help="perturbations, models, ...; default: every kind")]
 Timeout = Annotated[

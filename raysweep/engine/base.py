@@ -189,6 +189,7 @@ class EngineSettings:
     loggers: Sequence[SpecConfig]  # of Ray Tune
     address: str | None = None  # of a running Ray; None: use RAY_ADDRESS, or else start one
     fail_fast: bool = False  # stop the other tasks when the first one fails for good
+    max_gpu_hours: float | None = None  # of all runs of the sweep; no stage with GPUs begins afterwards
     pins: Pins | None = None  # of the store
     sweep: str = ""  # name, for metrics
     tasks: Sequence[str] = ()  # ids of all of the sweep's tasks

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from raysweep.errors import RaysweepError, StoreError
+from raysweep.errors import RaysweepError, Stopped, StoreError
 from raysweep.storage.files import Files
 
 WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
@@ -185,12 +185,13 @@ class ProgressFile:
     def running(self, stage: str) -> Iterator[ProgressFile]:
         """Mark the activity as running, then as done, failed (with the error's text) or stopped; errors pass through.
 
-        It is stopped by Ctrl-C, or by a signal that ends the process; its stage and amount stay as they were.
+        It is stopped by Ctrl-C, by a signal that ends the process, or by raysweep itself; its stage and amount stay as
+        they were.
         """
         self.update(stage, force=True)
         try:
             yield self
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, Stopped):
             self._finish(STOPPED, "")
             raise
         except BaseException as error:

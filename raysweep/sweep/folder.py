@@ -1,9 +1,9 @@
 """Reads and writes the folder of a sweep, ``<storage>/sweeps/<name>/``.
 
 It holds config.yaml (resolved), grid.parquet, uses.parquet (all artefacts that the sweep uses), runs.jsonl (one line
-for each run), progress/, scores.parquet, report.html, tables/, raysweep.log and tune/. The artefacts themselves lie in
-the store; the grid names them by key. If the store is in an object store, the folder's small files are written on this
-machine and copied there (`raysweep.storage.copies`).
+for each run), ledger/ (GPU time), progress/, scores.parquet, report.html, tables/, raysweep.log and tune/. The
+artefacts themselves lie in the store; the grid names them by key. If the store is in an object store, the folder's
+small files are written on this machine and copied there (`raysweep.storage.copies`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import dataclasses
 import itertools
 import json
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from raysweep.config.changes import changes_in_words
 from raysweep.config.grid import test_set_name
 from raysweep.config.loading import read_config
 from raysweep.config.schema import SweepConfig
+from raysweep.engine import ledger
+from raysweep.engine.ledger import GPU_HOURS, Ledger
 from raysweep.engine.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
 from raysweep.errors import StoreError, UsageError, did_you_mean
 from raysweep.planning.plan import CellPlan, SweepPlan
@@ -40,9 +43,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
-SHARED_FOLDERS = ("progress", "tune")
+LEDGER = f"{ledger.FOLDER}/{ledger.FILE}"
+SHARED_FOLDERS = ("progress", "tune", ledger.FOLDER)
 """Sub-folders that processes of several machines write into."""
 LOG = "raysweep.log"
+UNKNOWN = (math.nan, math.nan)
+"""An interval that nothing is known of."""
 
 
 @dataclass(frozen=True)
@@ -259,15 +265,30 @@ class SweepFolder:
         path = self.path / "scores.parquet"
         return read_rows(path, Score) if path.is_file() else []
 
+    def ledger(self) -> Ledger:
+        """Return what the sweep has used of GPUs; raise StoreError if that file is damaged."""
+        return Ledger(self.files)
+
     def frame(self) -> pandas.DataFrame:
-        """Return the scores as a table; see `raysweep.load_results`."""
+        """Return the scores and the GPU-hours as a table; see `raysweep.load_results`."""
         import pandas
 
-        scores = [dataclasses.asdict(score) for score in self.scores()]
+        scores = [dataclasses.asdict(score) for score in [*self.scores(), *self._gpu_hours()]]
         frame = pandas.DataFrame(scores, columns=[field.name for field in dataclasses.fields(Score)])
         notes = frame.pop("note")
         frame.attrs["notes"] = {row: note for row, note in enumerate(notes) if note}
         return frame
+
+    def _gpu_hours(self) -> list[Score]:
+        """Return the GPU-hours of each cell that has used some, which belong to no problem set."""
+        hours = self.ledger().all_hours()
+        cells = {row.cell: row for row in self.grid() if row.cell in hours} if hours else {}
+        return [
+            Score(
+                row.model, row.recipe, row.training_set, row.seed, "", "", GPU_HOURS, hours[name], math.nan, math.nan, 0
+            )
+            for name, row in sorted(cells.items())
+        ]
 
     def write_scores(self, scores: Iterable[Score]) -> None:
         """Write the scores, sorted by model, test set and metric."""

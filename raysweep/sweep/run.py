@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
+from raysweep.engine.ledger import spent_text
 from raysweep.engine.progress import read_activities
 from raysweep.errors import UsageError
 from raysweep.execution.pool import require_permission
@@ -27,7 +28,7 @@ from raysweep.storage.artefacts import damage_text
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.store import Store, open_store
 from raysweep.storage.uses import drop_judged
-from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.folder import LEDGER, SweepFolder
 from raysweep.sweep.guards import is_elsewhere, require_oracle, require_resources, require_space, sweep_lease
 from raysweep.sweep.report_notes import leakage_text
 from raysweep.sweep.tasks import RunOptions, make
@@ -80,6 +81,8 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     )
     folder = SweepFolder(store, config.name)
     with sweep_lease(folder), full_disk_named(f"storage {store.files}"):
+        if cells:
+            _require_gpu_hours(folder, options)
         folder.claim(plan, to_yaml(config))
         missing_artefacts = missing(plan.targets, store, repair=True)  # other processes may have removed some since
         cells = [cell for cell, _ in by_cell(missing_artefacts)]
@@ -134,10 +137,18 @@ def _make(
     errors = make(plan.config, missing_artefacts, folder, options, cached, hours)
     activities = read_activities(folder.progress)
     unfinished = [cell.cell.id for cell, _ in by_cell(missing(plan.targets, folder.store))]
-    state_if_started = "stopped" if errors and options.fail_fast else "it ended without results"
-    states = {cell: state_if_started if cell in activities else "not started" for cell in unfinished}
+    spent = spent_text(folder.ledger(), options.max_gpu_hours)
     cause = f", since {next(iter(errors))} failed (--fail-fast)" if errors and options.fail_fast else ""
+    cause = cause or (f", since {spent}; run it again with more" if spent else "")
+    state_if_started = "stopped" if cause else "it ended without results"
+    states = {cell: state_if_started if cell in activities else "not started" for cell in unfinished}
     return {**{cell: f"{state}{cause}" for cell, state in states.items()}, **errors}
+
+
+def _require_gpu_hours(folder: SweepFolder, options: RunOptions) -> None:
+    """Raise UsageError if the sweep's earlier runs have used all GPU-hours that it may use."""
+    if spent := spent_text(folder.ledger(), options.max_gpu_hours):
+        raise UsageError(f"{spent}, as {folder}/{LEDGER} says; give more, or leave the option out")
 
 
 def _discard_damaged(plan: SweepPlan, store: Store) -> None:

@@ -12,7 +12,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.engine.attempts import Recovery
 from raysweep.engine.base import Context, Engine, EngineSettings, Task
 from raysweep.engine.progress import ProgressFile, read_activities
-from raysweep.errors import UnknownName
+from raysweep.errors import UnknownName, UsageError
 from raysweep.pipeline import make_cell, make_shared
 from raysweep.planning.missing import by_cell, walk
 from raysweep.planning.needs import NeedsPlanner, group_of
@@ -37,10 +37,15 @@ class RunOptions:
     address: str | None = None  # of a running Ray
     watch: Watch | None = None
     fail_fast: bool = False  # the first failed cell stops the others
+    max_gpu_hours: float | None = None  # of all runs of the sweep; then no cell and no stage with GPUs starts
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise UnknownName("engine", self.engine, ENGINES)
+        if self.max_gpu_hours is not None and not self.max_gpu_hours > 0:
+            raise UsageError(f"--max-gpu-hours {self.max_gpu_hours:g}: give a number above 0")
+        if self.max_gpu_hours is not None and self.engine == "local":
+            raise UsageError("--max-gpu-hours: the local engine counts no GPU-hours; use --engine ray")
 
 
 def make(
@@ -83,6 +88,7 @@ def make(
         tuple(config.loggers),
         options.address,
         options.fail_fast,
+        options.max_gpu_hours,
         folder.store.pins,
         folder.name,
         ids,

@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.evidence import content, differences, holders, manifests, places, snapshot
+from tests.chaos.evidence import Place, content, differences, holders, manifests, places, snapshot
 from tests.chaos.kills import STOPS_ALL, Kill
 from tests.chaos.parts import Parts, parts_of
 from tests.chaos.processes import ProcessTree, Seen, Victim
@@ -109,9 +109,13 @@ class Disturbed:
     codes: list[int] = field(default_factory=list)  # exit codes, one a run
     seconds: float = 0.0
     leftovers: list[str] = field(default_factory=list)
+    _told: dict[str, tuple[Place, float]] = field(default_factory=dict)  # how far each activity is, and since when
 
     def look(self) -> None:
-        """Watch what the kills led to."""
+        """Watch how far the sweep is and what the kills led to."""
+        for name, place in places(self.sweep.storage, self.sweep.parts.name).items():
+            if name not in self._told or self._told[name][0] != place:
+                self._told[name] = place, time.time()
         for kill in self.kills:
             kill.look(self.sweep.storage)
 
@@ -125,7 +129,8 @@ class Disturbed:
         """Note a strike that was made just now."""
         before = snapshot(self.sweep.storage, self.sweep.parts.name)
         self.coming.remove(strike)
-        self.kills.append(Kill.now(strike.victim, at, self.sweep.parts, before))
+        told = {name: since for name, (_, since) in self._told.items()}
+        self.kills.append(Kill.now(strike.victim, at, self.sweep.parts, before, told))
 
     def problems(self, reference: Mapping[str, Any]) -> list[str]:
         """Say in which ways it differs from an undisturbed run, what was done twice, and what is still running."""

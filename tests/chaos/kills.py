@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from raysweep.stages.generation import BLOCK_SECONDS
 from tests.chaos.evidence import (
@@ -37,14 +38,17 @@ class Kill:
     parts: Parts
     before: Snapshot
     waiting: dict[str, Place]  # activities that are not again where they were
+    told: Mapping[str, float]  # when each activity told of rows last, seconds since the epoch
     recovered: float | None = None  # seconds until all of them were
     again: set[str] = field(default_factory=set)  # what was safe and was written once more
     restarted: set[str] = field(default_factory=set)  # "stage/key" of what another process makes since
 
     @classmethod
-    def now(cls, victim: Victim, at: float, parts: Parts, before: Snapshot) -> Kill:
+    def now(
+        cls, victim: Victim, at: float, parts: Parts, before: Snapshot, told: Mapping[str, float] = MappingProxyType({})
+    ) -> Kill:
         """Return a kill that was made a moment ago; `before`: the store right after it."""
-        kill = cls(victim, at, parts, before, dict(before.places))
+        kill = cls(victim, at, parts, before, dict(before.places), told)
         if victim is Victim.TRAIN_WORKER and len(before.checkpoints) == 1:
             kill.restarted.update(before.checkpoints)
         return kill
@@ -75,20 +79,23 @@ class Kill:
                 lost.append(place.done - self.before.checkpoints.get(training, 0))
         return max(lost)
 
-    def lost_rows(self) -> int:
+    def lost_rows(self, ended: Mapping[str, Manifest]) -> int:
         """Return the rows that were told to be done and are in no block, the most of any evaluation that ran.
 
-        Completions come into a block after `BLOCK_SECONDS`; only those that should be in one by then are lost.
+        Completions come into a block with the first that are there `BLOCK_SECONDS` after the last one.
+        Verdicts of programs that another cell ran are in the store's cache.
         """
         lost = [0]
         for name, place in self.before.places.items():
             part = self.parts.of(name)
             kind = {"generating": COMPLETIONS, "executing": VERDICTS}.get(place.stage)
             latest = max(place.since, self.before.written.get(f"{part.evaluation}/{kind}", 0.0))
-            if kind == COMPLETIONS and self.before.at - latest < BLOCK_SECONDS + SLACK_SECONDS:
+            told = self.told.get(name, self.before.at)
+            if kind == COMPLETIONS and told - latest < BLOCK_SECONDS + SLACK_SECONDS:
                 continue
             if kind and not set(part.results) <= self.before.manifests.keys():
-                lost.append(place.done - len(self.before.blocks.get(f"{part.evaluation}/{kind}", ())))
+                cached = _count(ended, part.results, "programs_reused", sum) if kind == VERDICTS else 0
+                lost.append(place.done - len(self.before.blocks.get(f"{part.evaluation}/{kind}", ())) - cached)
         return max(lost)
 
     def safe_rows(self) -> int:
@@ -103,8 +110,8 @@ class Kill:
                 found.append(f"committed work was made again: {name}")
         if self.lost_steps() > self.parts.interval:
             found.append(f"{self.lost_steps()} steps were in no checkpoint, the interval is {self.parts.interval}")
-        if self.lost_rows():
-            found.append(f"{self.lost_rows()} rows were told to be done and in no block")
+        if lost_rows := self.lost_rows(ended):
+            found.append(f"{lost_rows} rows were told to be done and in no block")
         for part in self.parts.parts:
             found += self._went_on(part, ended)
         return [f"{self.victim.label} killed after {self.at:.0f} s: {text}" for text in found]
@@ -126,16 +133,18 @@ class Kill:
         safe = self.before.checkpoints.get(part.training, 0)
         if part.training in self.restarted and _count(ended, [part.training], "resumed_from") < safe:
             found.append(f"{part.activity} did not go on from step {safe}")
-        for kind, names, count in (
-            (COMPLETIONS, part.completions, "prompts_resumed"),
-            (VERDICTS, part.results, "programs_resumed"),
+        for kind, names, count, total in (
+            (COMPLETIONS, part.completions, "prompts_resumed", max),  # each has the number of the whole cell
+            (VERDICTS, part.results, "programs_resumed", sum),
         ):
             rows = len(self.before.blocks.get(f"{part.evaluation}/{kind}", ()))
             fresh = not any(name in self.before.manifests for name in names)
-            if fresh and part.evaluation in self.restarted and _count(ended, names, count) < rows:
+            if fresh and part.evaluation in self.restarted and _count(ended, names, count, total) < rows:
                 found.append(f"{part.activity} did not go on from {rows} rows of {kind}")
         return found
 
 
-def _count(ended: Mapping[str, Manifest], names: Sequence[str], what: str) -> int:
-    return max((int(ended[name].counts.get(what, 0)) for name in names if name in ended), default=0)
+def _count(
+    ended: Mapping[str, Manifest], names: Sequence[str], what: str, total: Callable[[list[int]], int] = max
+) -> int:
+    return total([0, *(int(ended[name].counts.get(what, 0)) for name in names if name in ended)])

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, unique
 from pathlib import Path
 
 import psutil
@@ -16,10 +16,11 @@ import psutil
 PROC = Path("/proc")
 
 
+@unique  # of two kinds with one value, the second would be another name of the first
 class Victim(Enum):
     """A kind of process that can be killed. The value: what its command line looks like, for `re.search`."""
 
-    DRIVER = r"(?!)"  # known by its pid
+    DRIVER = r"(?!)driver"  # matches nothing: it is known by its pid
     RAYLET = r"^\S*/raylet/raylet "
     GCS = r"^\S*/gcs/gcs_server "
     SHARED_TASK = r"^ray::make "  # makes a training set, a test set, a base model
@@ -31,7 +32,7 @@ class Victim(Enum):
     HOST_KEEPER = r"^ray::HostKeeper"
     EXECUTION_ACTOR = r"^ray::ExecutionActor"
     KEEPER = r"raysweep\.execution\.python\.start"  # of a slot
-    ZYGOTE = r"(?!)"  # its children, with the same title: a judge and a launcher, or a zygote
+    ZYGOTE = r"(?!)zygote"  # its children, with the same title: a judge and a launcher, or a zygote
 
     @property
     def label(self) -> str:

@@ -81,10 +81,14 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
     if as_json:
         rows = [dataclasses.asdict(cell) for cell in cells]
         inputs = [dataclasses.asdict(item) for item in shared]
-        print_json({"sweep": folder.name, "cells": rows, "shared": inputs, "runs": folder.runs()})
+        used = folder.ledger().by_accelerator()
+        print_json({"sweep": folder.name, "cells": rows, "shared": inputs, "gpu_hours": used, "runs": folder.runs()})
         return
     console = new_console()
     _print_table(cells, shared, console)
+    if used := folder.ledger().by_accelerator():
+        parts = ", ".join(f"{hours:.3g} of {name or 'accelerators without a label'}" for name, hours in used.items())
+        console.print(f"GPU-hours used: {parts}", soft_wrap=True)
     _print_models([cell for cell in cells if cell.model], console)
     if dropped := [cell.cell for cell in cells if cell.dropped]:
         console.print(f"\n{DROPPED_TEXT}:\n  {', '.join(dropped)}", soft_wrap=True)

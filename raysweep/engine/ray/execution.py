@@ -63,7 +63,7 @@ class ExecutionActor:
         self._label = label
         self._executor = Executor(1, sandbox)  # its slot ends with this process
         self._held = ExitStack()
-        self._held.enter_context(held_resources())
+        self._held.enter_context(held_resources(""))
 
     def __repr__(self) -> str:
         return f"execute {self._label}"

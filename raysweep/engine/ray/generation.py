@@ -46,7 +46,7 @@ class GenerationActor:
         self._failure = died_too_often("a generator", progress)
         end_with_raylet()
         self._held = ExitStack()
-        self._held.enter_context(held_resources())
+        self._held.enter_context(held_resources(progress.activity.id))
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         """Complete the prompts of batches."""

@@ -97,8 +97,8 @@ class Host:
     def __init__(self, kind: HostKind, base: str) -> None:
         limit_kernel_caches()
         end_with_raylet()
-        self._held = ExitStack()
-        self._held.enter_context(held_resources())
+        self._until_it_ends = ExitStack()
+        self._held = self._until_it_ends.enter_context(held_resources(""))
         self._kind, self._base = kind, base
         self._generator = MeasuredGenerator(base, kind.job.generator.name)
 
@@ -115,7 +115,10 @@ class Host:
         if latest is not None and latest.waits:
             asked.progress.end_wait()  # from now on a hang counts as a stall
         job = replace(self._kind.job, model=asked.model)
-        return pickle_result(lambda: self._generator.generate(job, pickle.loads(asked.requests), asked.progress.touch))
+        with self._held.working_for(asked.cell):
+            return pickle_result(
+                lambda: self._generator.generate(job, pickle.loads(asked.requests), asked.progress.touch)
+            )
 
 
 @dataclass(eq=False)

@@ -3,7 +3,8 @@
 Ray puts ``ray_`` before a name and ``_total`` after a counter's, and keeps one series for each process that reports.
 The processes of a sweep come and go: a counter of theirs would begin with its first number, which `rate()` does not
 see, and its series would stay for as long as Ray runs. So all of them report to one actor, `Meter`, which lives as long
-as the sweep and owns the metrics in `METRICS`. The gauges in `HOST_GAUGES` describe a process, and belong to it.
+as the sweep and owns the metrics in `METRICS`. It also writes the ledger of GPU-hours (`raysweep.engine.ledger`). The
+gauges in `HOST_GAUGES` describe a process, and belong to it.
 
 No tag names a cell, so a metric has few series, however many cells a sweep has.
 """
@@ -12,17 +13,21 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.engine.attempts import run_periodically
 from raysweep.engine.base import GenerateJob
 from raysweep.engine.jobs import Generated, KeptGenerator
+from raysweep.engine.ledger import Ledger, spent_text
 from raysweep.engine.ray.ray_lost import end_with_raylet
 from raysweep.machine import resident_bytes
 from raysweep.records import Completion, GenerationRequest, TrainingStep
+from raysweep.storage.files import Files
 
 _METERS: dict[str, Any] = {}
 """The handle of the meter that this process reports to, by its name."""
@@ -37,6 +42,9 @@ FLUSH_SECONDS = 10.0
 """So long a process waits at its end, at most, for a meter that has not started yet."""
 HELD_SECONDS = 5.0
 """A process that holds CPUs or GPUs reports it so often. One that is killed loses as much at most."""
+LEDGER_SECONDS = 10.0
+"""The ledger is written so often. As much is lost of it, at most, when the meter is killed."""
+NO_TASK = ""
 
 
 @dataclass(frozen=True)
@@ -107,13 +115,22 @@ class Gauges:
 
 
 class Meter:
-    """Owns the metrics of a sweep; runs as an actor."""
+    """Owns the metrics and the ledger of a sweep; runs as an actor.
 
-    def __init__(self, sweep: str) -> None:
+    Args:
+        sweep: its name.
+        folder: its folder.
+        max_gpu_hours: that the sweep may use in all its runs; None: any number.
+    """
+
+    def __init__(self, sweep: str, folder: Files, max_gpu_hours: float | None = None) -> None:
         from ray.util.metrics import Counter
 
         end_with_raylet()
-        self._sweep = sweep
+        self._sweep, self._max_gpu_hours = sweep, max_gpu_hours
+        self._ledger = Ledger(folder)
+        self._writing = contextlib.ExitStack()  # as long as this process runs
+        self._writing.enter_context(run_periodically(self.write_ledger, LEDGER_SECONDS, "ledger"))
         tags = {name: ("sweep", *metric.tags) for name, metric in METRICS.items()}
         counters = {name: metric.text for name, metric in METRICS.items() if metric.kind == COUNTER}
         self._counters = {name: Counter(name, text, tags[name]) for name, text in counters.items()}
@@ -127,19 +144,43 @@ class Meter:
         elif value > 0:  # Ray refuses 0
             self._counters[name].inc(value, tagged)
 
+    def use(self, held: Mapping[str, float], seconds: float, tasks: Sequence[str], accelerator: str) -> None:
+        """Add up what a process held for so many seconds; its tasks, or none, bear equal parts of its GPUs."""
+        for resource in ("CPU", "GPU"):
+            self.report(f"raysweep_{resource.lower()}_seconds", held.get(resource, 0.0) * seconds, {})
+        gpu_seconds = held.get("GPU", 0.0) * seconds
+        for task in (tasks or [NO_TASK]) if gpu_seconds else ():
+            self._ledger.add(task, accelerator, gpu_seconds / max(1, len(tasks)))
+
+    def write_ledger(self) -> None:
+        """Write the ledger."""
+        self._ledger.write()
+
+    def gpu_hours(self, task: str) -> float:
+        """Return the GPU-hours that a task has used, in all runs of the sweep."""
+        return self._ledger.hours(task)
+
+    def spent(self) -> str:
+        """Say that the sweep has used the GPU-hours that it may use; empty while it has not."""
+        return spent_text(self._ledger, self._max_gpu_hours)
+
 
 @contextlib.contextmanager
-def running_meter(sweep: str) -> Iterator[None]:
-    """Have a meter for the sweep of this process's Ray job while the block runs."""
+def running_meter(sweep: str, folder: Files, max_gpu_hours: float | None = None) -> Iterator[None]:
+    """Have a `Meter` for the sweep of this process's Ray job while the block runs."""
+    import ray
+
     name = _meter_name()
-    _METERS[name] = _start_meter(name, sweep)
+    _METERS[name] = meter = _start_meter(name, sweep, folder, max_gpu_hours)
     try:
         yield
     finally:
         _METERS.clear()
+        with contextlib.suppress(Exception):  # Ray itself may have ended; the meter wrote some seconds ago
+            ray.get(meter.write_ledger.remote(), timeout=FLUSH_SECONDS)
 
 
-def _start_meter(name: str, sweep: str) -> Any:
+def _start_meter(name: str, *arguments: Any) -> Any:
     """Start a meter, when that of this job's sweep before, which sends its last numbers, has given the name back."""
     import ray
 
@@ -147,7 +188,7 @@ def _start_meter(name: str, sweep: str) -> Any:
     until = time.monotonic() + END_SECONDS
     while True:
         try:
-            return ray.remote(Meter).options(name=name, **options).remote(sweep)
+            return ray.remote(Meter).options(name=name, **options).remote(*arguments)
         except ValueError:  # Ray's error for a name that is taken
             if time.monotonic() > until:
                 raise
@@ -156,13 +197,44 @@ def _start_meter(name: str, sweep: str) -> Any:
 
 def report(name: str, value: float, **tags: str) -> None:
     """Add to a counter of `METRICS`, or set a gauge (NaN: unknown), from any process; without a meter do nothing."""
+    with contextlib.suppress(Exception):  # such as Ray being about to end; no result depends on metrics
+        _LATEST[:] = [_meter().report.remote(name, value, tags)]
+
+
+def gpu_hours(task: str) -> float:
+    """Return the GPU-hours that a task has used, in all runs of the sweep; 0 without a meter."""
+    return float(_answer("gpu_hours", task) or 0.0)
+
+
+def spent() -> str:
+    """Say that the sweep has used the GPU-hours that it may use; empty while it has not, or without a meter."""
+    return str(_answer("spent") or "")
+
+
+def _answer(question: str, *arguments: Any) -> Any:
+    """Return what the meter answers, which Ray may have to start again before; None without a meter."""
     import ray
 
-    with contextlib.suppress(Exception):  # such as Ray being about to end; no result depends on metrics
-        meter = _meter_name()
-        if meter not in _METERS:
-            _METERS[meter] = ray.get_actor(meter)
-        _LATEST[:] = [_METERS[meter].report.remote(name, value, tags)]
+    until = time.monotonic() + END_SECONDS
+    while True:
+        try:
+            return ray.get(getattr(_meter(), question).remote(*arguments))
+        except ValueError:  # Ray's error where there is no meter
+            return None
+        except ray.exceptions.RayActorError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.5)
+
+
+def _meter() -> Any:
+    """Return the meter's handle; raise ValueError if there is none."""
+    import ray
+
+    name = _meter_name()
+    if name not in _METERS:
+        _METERS[name] = ray.get_actor(name)
+    return _METERS[name]
 
 
 def flush() -> None:
@@ -188,32 +260,59 @@ def report_step(step: TrainingStep, tags: Mapping[str, str]) -> None:
     report("raysweep_training_mfu", math.nan if step.mfu is None else step.mfu, **tags)
 
 
-@contextlib.contextmanager
-def held_resources() -> Iterator[None]:
-    """Report the CPUs and GPUs that Ray gave to this process or task for as long as the block runs.
+class Held:
+    """The CPUs and GPUs that Ray gave to this process or task. Several threads may use it."""
 
-    When the block ends, all that this process has reported has arrived, so the process may end.
-    """
-    import ray
+    def __init__(self, task: str) -> None:
+        import ray
 
-    held: Mapping[str, float] = {}
-    with contextlib.suppress(AssertionError):  # a process that Ray didn't start holds nothing
-        held = ray.get_runtime_context().get_assigned_resources()
-    last = time.monotonic()
+        self._held: Mapping[str, float] = {}
+        self._accelerator = ""
+        with contextlib.suppress(AssertionError):  # a process that Ray didn't start holds nothing
+            context = ray.get_runtime_context()
+            self._held = context.get_assigned_resources()
+            self._accelerator = context.get_node_labels().get(ACCELERATOR_LABEL, "")
+        self._tasks = [task] if task else []
+        self._lock = threading.Lock()
+        self._since = time.monotonic()
 
-    def report_held() -> None:
-        nonlocal last
-        now = time.monotonic()
-        for resource in ("CPU", "GPU"):
-            if held.get(resource):
-                report(f"raysweep_{resource.lower()}_seconds", held[resource] * (now - last))
-        last = now
+    def report(self) -> None:
+        """Report what was held since the last report."""
+        with self._lock, contextlib.suppress(Exception):  # such as Ray being about to end
+            now = time.monotonic()
+            if self._held:
+                held = {name: self._held[name] for name in ("CPU", "GPU") if name in self._held}
+                _LATEST[:] = [_meter().use.remote(held, now - self._since, self._tasks, self._accelerator)]
+            self._since = now
 
-    with run_periodically(report_held, HELD_SECONDS, "held resources"):
+    @contextlib.contextmanager
+    def working_for(self, task: str) -> Iterator[None]:
+        """Report what is held during the block as used by a task; all of it has arrived when the block ends."""
+        self.report()
+        self._tasks.append(task)
         try:
             yield
         finally:
-            report_held()
+            self.report()
+            self._tasks.remove(task)
+            flush()
+
+
+@contextlib.contextmanager
+def held_resources(task: str) -> Iterator[Held]:
+    """Report the CPUs and GPUs that Ray gave to this process or task for as long as the block runs.
+
+    When the block ends, all that this process has reported has arrived, so the process may end.
+
+    Args:
+        task: that uses them; empty if only parts of the block are for some task (`Held.working_for`).
+    """
+    held = Held(task)
+    with run_periodically(held.report, HELD_SECONDS, "held resources"):
+        try:
+            yield held
+        finally:
+            held.report()
             flush()
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from raysweep.engine.ray import metrics
 from raysweep.engine.ray.hosts import UNKNOWN
 
 
-def cell_order(keeper: Any, total: int) -> Any:
+def cell_order(keeper: Any, total: int, is_capped: bool) -> Any:
     """Return a Tune search algorithm that asks the keeper for the next cell; its configs have a cell and its pool.
 
     Args:
         keeper: of the sweep's hosts.
         total: number of cells.
+        is_capped: no cell starts once the sweep has used its GPU-hours.
     """
     import ray
     from ray.tune.search import Searcher
@@ -31,7 +33,7 @@ def cell_order(keeper: Any, total: int) -> Any:
 
         def suggest(self, trial_id: str) -> Any:
             """Return the next cell and its pool; None while none should start."""
-            if len(self._started) == total:
+            if len(self._started) == total or (is_capped and metrics.spent()):
                 return Searcher.FINISHED
             turn = ray.get(self._keeper.next_cell.remote(len(self._started)))
             if turn == UNKNOWN:

@@ -80,7 +80,7 @@ class PerturbingActor:
         self._failure = died_too_often("a perturbing actor", progress)
         end_with_raylet()
         self._held = contextlib.ExitStack()
-        self._held.enter_context(held_resources())
+        self._held.enter_context(held_resources(progress.activity.id))
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         """Add the rows of this actor's methods to blocks."""
@@ -94,7 +94,7 @@ def _neural_methods(job: PerturbJob) -> list[int]:
 
 
 def _perturb_in_task(rows: dict[str, Any], job: PerturbJob, numbers: Sequence[int]) -> dict[str, Any]:
-    with held_resources():
+    with held_resources(""):
         return _perturb(rows, job, numbers)
 
 

@@ -16,6 +16,7 @@ from raysweep.engine.ray.execution import execute_with_ray
 from raysweep.engine.ray.generation import generate_with_ray
 from raysweep.engine.ray.perturbing import perturb_with_ray
 from raysweep.engine.ray.training import train_with_ray
+from raysweep.errors import Stopped
 from raysweep.planning.needs import amounts_text
 from raysweep.programs import Verdict
 from raysweep.records import Completion, PerturbedRow
@@ -68,6 +69,7 @@ class RayStages(Stages):
 
         placed, cell = self._placed.training, progress.activity.id
         tags = {"model": self._model, "recipe": self._recipe}
+        _require_gpu_hours("training", placed)
         self._report_wait("training workers", training.workers, placed, progress)
         if placed.in_trial or self._keeper is None:
             return train_with_ray(training, progress, placed, tags)
@@ -98,6 +100,7 @@ class RayStages(Stages):
         placed = self._placed.generation
         if self._keeper is not None and not self._placed.in_trial:  # one that died while it trained has a place still
             self._keeper.give_back.remote(progress.activity.id)
+        _require_gpu_hours("generation", self._placed.training if placed.in_trial else placed)
         if placed.in_trial and self._placed.training.gpus:
             return _reported(LocalStages().generate(job, progress), report)
         self._report_wait("generation processes", 1, placed, progress)
@@ -136,6 +139,12 @@ class RayStages(Stages):
         """Report the processes that the task waits for, unless it works in its own process."""
         if not placed.in_trial:
             progress.report_wait(f"{number} {processes} with {amounts_text(placed.amounts)} each")
+
+
+def _require_gpu_hours(stage: str, placed: Placement) -> None:
+    """Raise Stopped if a stage needs GPUs, and the sweep has used the GPU-hours that it may use."""
+    if placed.gpus and (spent := metrics.spent()):
+        raise Stopped(f"stopped before its {stage}, since {spent}")
 
 
 def _reported(outputs: Iterator[BatchOutput[R]], report: Callable[[BatchOutput[R]], None]) -> Iterator[BatchOutput[R]]:

@@ -147,7 +147,7 @@ def train_with_ray(
         slots = max(1, int(placement.cpus))
         with ExitStack() as stack:
             if not in_trial:  # otherwise the task reports what it holds
-                stack.enter_context(metrics.held_resources())
+                stack.enter_context(metrics.held_resources(progress.activity.id))
             stages = stack.enter_context(LocalStages(slots))
             model_service = stack.enter_context(ModelService(stages, store, progress, training.sandbox))
             services = services_class(training.checkpoints, progress, model_service)

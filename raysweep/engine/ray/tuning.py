@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
+from raysweep.engine.ledger import GPU_HOURS
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray import metrics
 from raysweep.engine.ray.cluster import Cluster, Placements, placements
@@ -32,7 +33,7 @@ from raysweep.engine.ray.preflight import (
 from raysweep.engine.ray.ray_lost import watch_ray
 from raysweep.engine.ray.stages import RayStages
 from raysweep.engine.ray.stalls import watch_stalls
-from raysweep.errors import UsageError, last_line
+from raysweep.errors import Stopped, UsageError, last_line
 from raysweep.planning.needs import Needs
 from raysweep.storage.files import Files
 
@@ -62,9 +63,9 @@ class RayEngine(Engine):
     def __enter__(self) -> RayEngine:
         """Connect to Ray or start it; begin to report metrics and stalls, and to free orphaned placement groups."""
         log.info("%s", self._cluster.start())
-        self._watches = ExitStack()
-        self._watches.enter_context(metrics.running_meter(self.settings.sweep))
         settings, progress = self.settings, self._progress
+        self._watches = ExitStack()
+        self._watches.enter_context(metrics.running_meter(settings.sweep, settings.folder, settings.max_gpu_hours))
         self._watches.enter_context(watch_stalls(progress))
         self._watches.enter_context(watch_outlook(progress, settings.tasks, settings.cached_cells))
         self._watches.enter_context(watch_orphans())
@@ -158,7 +159,7 @@ class RayEngine(Engine):
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=cell_order(keeper, len(tasks)),
+                search_alg=cell_order(keeper, len(tasks), self.settings.max_gpu_hours is not None),
                 num_samples=len(tasks),
                 reuse_actors=False,  # a reused actor would grow by about 0.2 GB with each cell that it trains
                 trial_name_creator=_cell,
@@ -252,8 +253,12 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
     try:
         begin_here(ProgressFile(progress, config["cell"]))
         task, stages = ray.get(references[part_of[config["cell"]]])[config["cell"]]
-        with metrics.held_resources():
+        with metrics.held_resources(task.id):
             numbers = dict(task.run(stages.on(config["pool"])))
+        if hours := metrics.gpu_hours(task.id):
+            numbers[GPU_HOURS] = hours
+    except Stopped:  # nothing failed; the cell has no results
+        return
     except Exception:
         tune.report({GAVE_UP: 1})
         raise
@@ -262,7 +267,7 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
 
 def _run_task(task: Task, stages: Stages, progress: Files, *dependencies: Any) -> None:
     begin_here(ProgressFile(progress, task.id))
-    with metrics.held_resources():
+    with metrics.held_resources(task.id):
         task.run(stages)
 
 

@@ -12,13 +12,14 @@ import pytest
 
 from raysweep.engine.ray import metrics
 from raysweep.records import TrainingStep
+from raysweep.storage.files import Files
 from tests.patience import eventually
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("connected")]
 
 
 @pytest.fixture
-def exported() -> Iterator[Callable[[str], list[float]]]:
+def exported(tmp_path) -> Iterator[Callable[[str], list[float]]]:
     """Return the values of a metric's series of this test's sweep, as Prometheus gets them."""
     import ray
 
@@ -31,7 +32,7 @@ def exported() -> Iterator[Callable[[str], list[float]]]:
         ours = [line for line in lines if line.startswith(f"ray_{name}{total}{{") and f'sweep="{sweep}"' in line]
         return [float(line.rpartition(" ")[2]) for line in ours]
 
-    with metrics.running_meter(sweep):
+    with metrics.running_meter(sweep, Files(str(tmp_path))):
         yield values
 
 
@@ -39,7 +40,7 @@ def test_a_counter_has_one_series_with_what_short_lived_processes_counted(export
     import ray
 
     def count() -> None:
-        with metrics.held_resources():
+        with metrics.held_resources(""):
             metrics.report("raysweep_programs", 2, verdict="passed")
             metrics.report("raysweep_programs", 0, verdict="timeout")
 
@@ -62,27 +63,36 @@ def test_a_gauge_keeps_its_value_until_it_is_unknown(exported):
     assert eventually(lambda: not exported("raysweep_training_mfu"))
 
 
-def test_held_resources_are_counted_until_the_block_ends(exported):
+def test_held_resources_are_counted_until_the_block_ends_as_used_by_whom_they_serve(exported, tmp_path):
     import ray
 
-    def hold() -> None:
-        with metrics.held_resources():
-            time.sleep(0.5)
+    def hold() -> float:
+        with metrics.held_resources("") as held:
+            began = time.monotonic()
+            with held.working_for("one"), held.working_for("two"):
+                time.sleep(0.5)
+            with held.working_for("one"):
+                time.sleep(0.5)
+            return time.monotonic() - began
 
-    ray.get(ray.remote(num_cpus=0.5, num_gpus=1)(hold).remote())
+    seconds = ray.get(ray.remote(num_cpus=0.5, num_gpus=1)(hold).remote())
+    hours = {task: metrics.gpu_hours(task) * 3600 for task in ("", "one", "two")}
+    assert hours["two"] >= 0.25 and hours["one"] >= 0.25 + 0.5
+    assert sum(hours.values()) == pytest.approx(seconds, abs=0.2)
+    assert metrics.spent() == ""
     assert eventually(lambda: bool(exported("raysweep_gpu_seconds")))
-    assert exported("raysweep_gpu_seconds") == [pytest.approx(0.5, rel=0.5)]
-    assert exported("raysweep_cpu_seconds") == [pytest.approx(0.25, rel=0.5)]
+    assert eventually(lambda: exported("raysweep_gpu_seconds") == [pytest.approx(seconds, abs=0.2)])
+    assert exported("raysweep_cpu_seconds") == [pytest.approx(seconds / 2, abs=0.1)]
 
 
 def test_without_a_meter_nothing_is_reported_and_nothing_fails():
     metrics.report("raysweep_programs", 1, verdict="passed")
 
 
-def test_a_sweep_waits_until_the_meter_of_the_same_jobs_sweep_before_has_ended():
-    first = metrics.running_meter("first")
+def test_a_sweep_waits_until_the_meter_of_the_same_jobs_sweep_before_has_ended(tmp_path):
+    first = metrics.running_meter("first", Files(str(tmp_path)))
     first.__enter__()
     threading.Timer(1, first.__exit__, (None, None, None)).start()
-    with metrics.running_meter("second"):
+    with metrics.running_meter("second", Files(str(tmp_path))):
         metrics.report("raysweep_programs", 1, verdict="passed")
         metrics.flush()

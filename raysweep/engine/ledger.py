@@ -1,0 +1,90 @@
+"""The ledger of a sweep: seconds of GPUs that its cells and shared tasks have used, in all its runs.
+
+It is ``ledger/gpu_seconds.json`` in the sweep's folder, seconds by task and type of accelerator:
+``{"llama.C1.full.s1": {"A100": 5123.2}}``. What belongs to no task has the empty name: the time of a process that waits
+for its next batch. A process that holds half a GPU for an hour uses half a GPU-hour. One process writes the ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import defaultdict
+
+from raysweep.errors import StoreError
+from raysweep.storage.files import Files
+
+FOLDER = "ledger"
+"""Of the sweep's folder."""
+FILE = "gpu_seconds.json"
+HOUR = 3600.0
+GPU_HOURS = "GPU-hours"
+"""The number's name, in `raysweep.load_results` and in Ray Tune's results."""
+
+
+class Ledger:
+    """What was used until now.
+
+    Args:
+        folder: the sweep's folder.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+
+    def __init__(self, folder: Files) -> None:
+        self._files = folder.below(FOLDER)
+        self._seconds: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        self._is_written = True
+        for task, by_accelerator in _read(self._files).items():
+            self._seconds[task].update(by_accelerator)
+
+    def add(self, task: str, accelerator: str, seconds: float) -> None:
+        """Add to what a task has used; `write` makes it last."""
+        own = self._seconds[task]
+        own[accelerator] = own.get(accelerator, 0.0) + seconds
+        self._is_written = False
+
+    def write(self) -> None:
+        """Write the file if something was added. A file that can't be written now is written the next time."""
+        if not self._is_written:
+            with contextlib.suppress(StoreError):
+                self._files.write(FILE, json.dumps(self._seconds, indent=1, sort_keys=True), patient=False)
+                self._is_written = True
+
+    def hours(self, task: str) -> float:
+        """Return the GPU-hours of a task; 0 if it has used none."""
+        return sum(self._seconds[task].values()) / HOUR if task in self._seconds else 0.0
+
+    def all_hours(self) -> dict[str, float]:
+        """Return the GPU-hours of every task that has used some, by its id."""
+        return {task: self.hours(task) for task in sorted(self._seconds)}
+
+    def by_accelerator(self) -> dict[str, float]:
+        """Return the GPU-hours by type of accelerator."""
+        found: dict[str, float] = defaultdict(float)
+        for own in self._seconds.values():
+            for accelerator, seconds in own.items():
+                found[accelerator] += seconds / HOUR
+        return dict(sorted(found.items()))
+
+    @property
+    def total(self) -> float:
+        """The GPU-hours of all tasks, and of none."""
+        return sum(self.by_accelerator().values())
+
+
+def spent_text(ledger: Ledger, most: float | None) -> str:
+    """Say that a sweep has used the GPU-hours that it may use; empty while it has not, or if it may use any number."""
+    if most is None or ledger.total < most:
+        return ""
+    return f"the sweep has used {ledger.total:.3g} GPU-hours (--max-gpu-hours {most:g})"
+
+
+def _read(files: Files) -> dict[str, dict[str, float]]:
+    """Return the file's content; nothing if there is none."""
+    try:
+        content = json.loads(files.read(FILE) or b"{}")
+        return {task: {name: float(seconds) for name, seconds in own.items()} for task, own in content.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StoreError(f"{files}/{FILE} is damaged ({error}); remove it, and GPU-hours are counted from 0") from None
