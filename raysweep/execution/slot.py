@@ -23,6 +23,8 @@ from raysweep.programs import Level, Limits, Oracle, Outcome, Program, Verdict
 
 GRACE_SECONDS = 60.0  # a slot's process counts as lost so long after the wall-time limit of its programs
 START_SECONDS = 60.0
+STARTS = 3
+"""Most starts of a process, until one is up."""
 CLOSE_SECONDS = 10.0
 MAX_PREPARED_TESTS = 1000  # a process that keeps more than these is replaced
 LANGUAGES = {"python": "raysweep.execution.python.start"}
@@ -266,7 +268,24 @@ class SlotProcess:
         return self._process.stdin.fileno()
 
     def _start_process(self, without: Collection[str]) -> dict[str, Any]:
-        """Start the process and return its first message: {level, missing}, or {no_namespaces: reason}."""
+        """Start the process and return its first message: {level, missing}, or {no_namespaces: reason}.
+
+        One that ends before is started again, since the machine may have killed it for lack of memory.
+        """
+        starts = 0
+        while True:
+            starts += 1
+            try:
+                return self._first_message(without)
+            except (OSError, EOFError) as error:
+                self.abandon()
+                if starts == STARTS or not isinstance(error, EOFError):
+                    why = str(error) or "it ended at once"
+                    raise RaysweepError(
+                        f"a process for programs can't be started: {why}; its own error message is on stderr"
+                    ) from error
+
+    def _first_message(self, without: Collection[str]) -> dict[str, Any]:
         self._folder = tempfile.mkdtemp(prefix="raysweep-")
         self._marker = os.urandom(16).hex()
         self._sent_tests = set()
@@ -276,25 +295,18 @@ class SlotProcess:
         root = str(Path(__file__).parents[2])
         command = [_START_CODE.format(LANGUAGES[self._language]), root, self._folder, json.dumps(settings)]
         arguments = [sys.executable, "-s", "-P", "-S", "-B", "-c", *command]
-        try:
-            self._process = subprocess.Popen(
-                arguments,
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                cwd="/",
-                env=self._environment(),
-                start_new_session=True,
-            )
-            if not select.select([self.fileno()], [], [], START_SECONDS)[0]:
-                raise TimeoutError(f"nothing from it for {START_SECONDS:g} s")
-            return read_frame(self.fileno())
-        except (OSError, EOFError) as error:
-            self.abandon()
-            why = error or "it ended at once"
-            raise RaysweepError(
-                f"a process for programs can't be started: {why}; its own error message is on stderr"
-            ) from error
+        self._process = subprocess.Popen(
+            arguments,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd="/",
+            env=self._environment(),
+            start_new_session=True,
+        )
+        if not select.select([self.fileno()], [], [], START_SECONDS)[0]:
+            raise TimeoutError(f"nothing from it for {START_SECONDS:g} s")
+        return read_frame(self.fileno())
 
     def _environment(self) -> Mapping[str, str]:
         box = f"{self._folder}/box"

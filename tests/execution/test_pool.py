@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
-from raysweep.errors import ExecutionNotAllowed, UsageError
+from raysweep.errors import ExecutionNotAllowed, RaysweepError, UsageError
+from raysweep.execution import slot
 from raysweep.execution.pool import Executor, require_permission
 from raysweep.execution.slot import _START_CODE, LANGUAGES
 from raysweep.programs import Limits, Outcome, Program
@@ -59,6 +63,27 @@ def test_closing_ends_the_processes_and_leaves_no_folder():
         assert len(running) == 2
         assert all(psutil.pid_exists(pid) and Path(folder).is_dir() for pid, folder in running)
     assert not any(psutil.pid_exists(pid) or Path(folder).exists() for pid, folder in running)
+
+
+@pytest.mark.parametrize(("killed", "starts"), [(2, 3), (3, 3)])
+def test_a_process_that_is_killed_before_it_is_up_is_started_again(killed, starts, monkeypatch):
+    started = []
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(*arguments, **options)
+        started.append(process)
+        if len(started) <= killed:
+            process.kill()
+        return process
+
+    monkeypatch.setattr(slot, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": start}))
+    with Executor() as executor:
+        if killed < starts:
+            assert executor.run([Program("pass")], LIMITS)[0].outcome is Outcome.PASSED
+        else:
+            with pytest.raises(RaysweepError, match="a process for programs can't be started: it ended at once"):
+                executor.level()
+    assert len(started) == starts
 
 
 def test_an_error_in_the_callback_ends_what_runs():
