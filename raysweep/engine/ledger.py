@@ -60,6 +60,10 @@ class Ledger:
         """Return the GPU-hours of every task that has used some, by its id."""
         return {task: self.hours(task) for task in sorted(self._seconds)}
 
+    def accelerators(self) -> dict[str, set[str]]:
+        """Return the types of accelerators that each task has used."""
+        return {task: set(own) for task, own in self._seconds.items()}
+
     def by_accelerator(self) -> dict[str, float]:
         """Return the GPU-hours by type of accelerator."""
         found: dict[str, float] = defaultdict(float)

@@ -1,0 +1,163 @@
+"""Runs configs/paper-mini.yaml on a simulated cluster: nodes with three labels, whose accelerators are only counted.
+
+    python benchmarks/paper_mini.py [--storage DIR] [--set A.B=C]...
+
+The cluster is Ray's own for tests: a head with CPUs and a node for each label. Nothing computes on an accelerator, but
+each training worker and each host holds one, so placing, order and pins are those of a real cluster. The sweep runs as
+a user would run it, and then once more with everything in the store. One JSON object comes out. Killed half-way, it
+goes on from its store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.sweep.folder import SweepFolder, open_folder
+
+REPO = Path(__file__).resolve().parents[1]
+CONFIG = REPO / "configs" / "paper-mini.yaml"
+HEAD_CPUS, NODE_CPUS = 2, 3
+ACCELERATORS = {"A100": 2, "A6000": 1, "V100": 1}
+"""So many, on the node with this label. Two of one kind, since two workers share a full training."""
+ONE_EACH = "resources.gpus=1"
+SERVE = "serve"
+LOOK_SECONDS = 1.0
+
+
+@contextlib.contextmanager
+def simulated_cluster() -> Iterator[str]:
+    """Run the cluster, in a process of its own, for the length of the block; give its address."""
+    folder = tempfile.mkdtemp(prefix="rs-p-", dir="/tmp")  # paths of sockets must stay short
+    Path(folder, "ray").mkdir()
+    own = {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "RAY_TMPDIR": folder}
+    process = subprocess.Popen(
+        [sys.executable, __file__, SERVE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **own},
+        start_new_session=True,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())
+    finally:
+        parts = psutil.Process(process.pid).children(recursive=True)
+        process.stdin.close()  # it ends the cluster then
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        for part in [*parts, process]:
+            with contextlib.suppress(psutil.Error):
+                part.kill()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def serve() -> None:
+    """Start the cluster, print its address, and end it with stdin."""
+    from ray.cluster_utils import Cluster
+
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever Ray prints is no answer
+    own: dict[str, Any] = {"object_store_memory": 150 * 2**20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": HEAD_CPUS, **own})
+    for label, gpus in ACCELERATORS.items():
+        cluster.add_node(num_cpus=NODE_CPUS, num_gpus=gpus, labels={ACCELERATOR_LABEL: label}, **own)
+    print(json.dumps(cluster.address), file=answers, flush=True)
+    sys.stdin.read()
+    cluster.shutdown()
+
+
+class Memory:
+    """The most memory of this process's children, and of theirs, in GiB; pages that processes share count once."""
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            total = 0
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    total += process.memory_full_info().pss
+            self.peak = max(self.peak, total / 2**30)
+
+
+def run(storage: Path, address: str, overrides: list[str]) -> tuple[int, float]:
+    """Run the sweep; return its exit code and its seconds."""
+    sets = [word for override in [ONE_EACH, *overrides] for word in ("--set", override)]
+    where = ["--storage", str(storage), "--address", address]
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "raysweep", "run", str(CONFIG), *where, *sets],
+        stdout=sys.stderr,
+        env={**os.environ, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"},
+    )
+    return done.returncode, time.monotonic() - began
+
+
+def accelerators_by_group(folder: SweepFolder) -> dict[str, list[str]]:
+    """Return the types of accelerators that the cells of each base model used, as the sweep's ledger says."""
+    used = folder.ledger().accelerators()
+    model_of = {row.cell: row.model for row in folder.grid()}
+    found: dict[str, set[str]] = defaultdict(set)
+    for cell, model in model_of.items():
+        found[model] |= used.get(cell, set())
+    return {model: sorted(types) for model, types in sorted(found.items())}
+
+
+def main() -> None:
+    """Run it, run it again, and print what was measured; exit with the first run's code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--storage", type=Path, default=Path("raysweep-store"), metavar="DIR")
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", dest="overrides")
+    options = parser.parse_args()
+    with Memory() as memory, simulated_cluster() as address:
+        code, seconds = run(options.storage, address, options.overrides)
+        again, cached = run(options.storage, address, options.overrides)
+    folder = open_folder("paper-mini", str(options.storage))
+    rows = folder.grid()
+    measured = {
+        "exit codes": [code, again],
+        "minutes": round(seconds / 60, 1),
+        "cached run, seconds": round(cached, 1),
+        "most memory, GiB": round(memory.peak, 2),
+        "cells": len({row.cell for row in rows}),
+        "pairs": len(rows),
+        "pairs without results": sum(not made for made in folder.store.survey([row.results for row in rows]).values()),
+        "accelerators": accelerators_by_group(folder),
+        "GPU-hours": {name: round(hours, 3) for name, hours in folder.ledger().by_accelerator().items()},
+        "attempts above one": sum(one.attempt > 1 for one in folder.activities().values()),
+    }
+    print(json.dumps(measured, indent=2))
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    serve() if sys.argv[1:] == [SERVE] else main()

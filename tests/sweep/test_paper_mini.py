@@ -1,0 +1,61 @@
+"""One training set of the study in small, on a simulated cluster of three kinds of accelerators (`make paper-mini`)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from raysweep.sweep.folder import open_folder
+from tests.paths import REPO
+from tests.patience import PATIENCE
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("own_ray")]
+
+GROUPS = [
+    ["starcoderbase-1b"],
+    ["starcoderbase-3b"],
+    ["codegen-2b"],
+    ["codellama-7b-hf", "codellama-7b-hf-float16"],
+    ["deepseek-coder"],
+]
+"""Models of one group are trained, and write their completions, on one type."""
+SHORT = ["training.sets=[mix_all]", "recipes.pretrain.steps=12", "evaluation.samples=1", "evaluation.max_new_tokens=24"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("paper-mini") / "store"
+
+
+@pytest.fixture(scope="module")
+def measured(store) -> dict:
+    pytest.importorskip("deepspeed")
+    if not shutil.which("apertium"):
+        pytest.skip("needs Apertium: apt-get install apertium-eng-spa")
+    sets = [word for override in SHORT for word in ("--set", override)]
+    command = [sys.executable, "benchmarks/paper_mini.py", "--storage", str(store), *sets]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPO, timeout=2 * PATIENCE)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-5000:]}"
+    return json.loads(done.stdout)
+
+
+def test_every_model_of_the_column_is_judged(measured):
+    assert (measured["exit codes"], measured["cells"], measured["pairs without results"]) == ([0, 0], 12, 0)
+
+
+def test_each_group_ran_on_one_type_of_accelerator(measured):
+    used = measured["accelerators"]
+    assert sorted(used) == sorted(name for group in GROUPS for name in group)
+    for group in GROUPS:
+        assert len({kind for name in group for kind in used[name]}) == 1, used
+    assert used["starcoderbase-1b"] == used["deepseek-coder"] == ["A100"], "two workers share a training"
+
+
+def test_the_tables_have_the_papers_shape(measured, store):
+    tables = open_folder("paper-mini", str(store)).path / "tables"
+    assert (tables / "pass@1-mini-humaneval.md").is_file(), sorted(path.name for path in tables.iterdir())
