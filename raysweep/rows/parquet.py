@@ -71,6 +71,26 @@ def read_rows(path: Path, record: type[R]) -> list[R]:
     return _read(path, str(path), record)
 
 
+def read_groups(path: Path, record: type[R], by: str, column: str) -> list[tuple[R, list[Any]]]:
+    """Read a file that `write_rows` wrote, sorted by `by`: for each of its values, the first row and a column's values.
+
+    It is for tables of hundreds of thousands of rows, whose records would take seconds to make.
+
+    Raises:
+        UnreadableTable: the file is missing or incomplete.
+        StoreError: the file has a newer schema.
+    """
+    table = _table_in(path, str(path))
+    names = _values(table.column(by))
+    starts = [at for at, name in enumerate(names) if at == 0 or name != names[at - 1]]
+    values = _values(table.column(column))
+    ends = [*starts[1:], len(names)]
+    return [
+        (first, values[start:end])
+        for first, start, end in zip(_records(table.take(starts), record), starts, ends, strict=True)
+    ]
+
+
 def from_bytes(data: bytes, name: str, record: type[R]) -> list[R]:
     """Read all rows of a file's content; `name` is the file's, for errors. See `read_rows` for what it raises."""
     import pyarrow
@@ -79,6 +99,10 @@ def from_bytes(data: bytes, name: str, record: type[R]) -> list[R]:
 
 
 def _read(source: Any, name: str, record: type[R]) -> list[R]:
+    return _records(_table_in(source, name), record)
+
+
+def _table_in(source: Any, name: str) -> Any:
     import pyarrow.parquet
 
     try:
@@ -90,7 +114,7 @@ def _read(source: Any, name: str, record: type[R]) -> list[R]:
     version = int(metadata.get(b"raysweep.schema_version", b"0"))
     if version > SCHEMA_VERSION:
         raise StoreError(f"{name} has schema version {version}; this raysweep reads up to {SCHEMA_VERSION}: upgrade it")
-    return _records(table, record)
+    return table
 
 
 def _records(table: Any, record: type[R]) -> list[R]:

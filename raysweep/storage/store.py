@@ -48,6 +48,18 @@ IN_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Environment variable that Ray sets for programs started by `ray job submit`."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Named:
+    """An artefact of which only stage and key are known."""
+
+    stage: str
+    key: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.stage} {self.key[:8]}"
+
+
 class Draft:
     """A folder for an artefact's files while they are written, and the counts for its manifest."""
 
@@ -106,19 +118,19 @@ class Store:
         """Return by key which artefacts are damaged."""
         return self._look_up(self.is_damaged, nodes)
 
-    def with_manifest(self, nodes: Iterable[Artefact]) -> Collection[str]:
-        """Return the keys of those artefacts that have a manifest.
+    def with_manifest(self, stage: str, keys: Collection[str]) -> Collection[str]:
+        """Return the keys of those artefacts of a stage that have a manifest.
 
         On a disk their files are not compared with it, which would take minutes for a large sweep.
         """
+        parents = {key[:2]: f"artefacts/{stage}/{key[:2]}" for key in keys}
         if not self.files.local:
+            nodes = [_Named(stage, key) for key in keys]
             return {key for key, exists in self.survey(nodes).items() if exists}
-        asked, root = list(nodes), str(self.files.local)
-        there = self._with_folder(asked, map)
+        there = {name for parent in parents.values() for name in self.files.folders(parent)}
+        root = str(self.files.local)
         return {
-            node.key
-            for node in asked
-            if node.key in there and os.access(f"{root}/{folder_of(node)}/{MANIFEST}", os.R_OK)
+            key for key in keys if key in there and os.access(f"{root}/{parents[key[:2]]}/{key}/{MANIFEST}", os.R_OK)
         }
 
     def _look_up(self, question: Callable[[Artefact], bool], nodes: Iterable[Artefact]) -> dict[str, bool]:

@@ -30,7 +30,7 @@ from raysweep.errors import StoreError, UsageError, did_you_mean
 from raysweep.planning.plan import CellPlan, SweepPlan
 from raysweep.planning.uses import uses_of
 from raysweep.records import Score
-from raysweep.rows.parquet import UnreadableTable, read_rows, write_rows
+from raysweep.rows.parquet import UnreadableTable, read_groups, read_rows, write_rows
 from raysweep.storage.backends import write_atomically
 from raysweep.storage.copies import Mirror
 from raysweep.storage.files import Files
@@ -47,6 +47,8 @@ LEDGER = f"{ledger.FOLDER}/{ledger.FILE}"
 SHARED_FOLDERS = ("progress", "tune", ledger.FOLDER)
 """Sub-folders that processes of several machines write into."""
 LOG = "raysweep.log"
+UNKNOWN = (math.nan, math.nan)
+"""An interval that nothing is known of."""
 UNKNOWN = (math.nan, math.nan)
 """An interval that nothing is known of."""
 
@@ -256,6 +258,11 @@ class SweepFolder:
         """Return the evaluation pairs."""
         return read_rows(self.path / "grid.parquet", GridRow)
 
+    def grid_by_cell(self) -> dict[str, tuple[GridRow, list[str]]]:
+        """Return the first evaluation pair of each cell, and the keys of the results of all of its pairs."""
+        groups = read_groups(self.path / "grid.parquet", GridRow, "cell", "results_key")
+        return {first.cell: (first, keys) for first, keys in groups}
+
     def config(self) -> SweepConfig:
         """Return the config of the last run."""
         return read_config(self.path / "config.yaml")
@@ -282,12 +289,11 @@ class SweepFolder:
     def _gpu_hours(self) -> list[Score]:
         """Return the GPU-hours of each cell that has used some, which belong to no problem set."""
         hours = self.ledger().all_hours()
-        cells = {row.cell: row for row in self.grid() if row.cell in hours} if hours else {}
+        cells = self.grid_by_cell() if hours else {}
         return [
-            Score(
-                row.model, row.recipe, row.training_set, row.seed, "", "", GPU_HOURS, hours[name], math.nan, math.nan, 0
-            )
-            for name, row in sorted(cells.items())
+            Score(row.model, row.recipe, row.training_set, row.seed, "", "", GPU_HOURS, hours[name], *UNKNOWN, n=0)
+            for name, (row, _) in sorted(cells.items())
+            if name in hours
         ]
 
     def write_scores(self, scores: Iterable[Score]) -> None:

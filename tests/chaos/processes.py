@@ -40,6 +40,8 @@ class Victim(Enum):
         return self.name.lower().replace("_", " ")
 
 
+WORKER = "ray::"
+"""How the titles of Ray's worker processes begin."""
 PASSING = (Victim.SHARED_TASK, Victim.DATA_TASK)
 """What a process is only while its title says so; the others are it from then on until they end."""
 
@@ -147,13 +149,15 @@ def victim_of(title: str) -> Victim | None:
 
 
 def _classify(seen: Seen) -> None:
-    if seen.victim in (Victim.DRIVER, Victim.RAYLET, Victim.GCS):
-        return
+    """Note what a process is now. Between fork and exec it bears its parent's title, be it only for a moment."""
     title = title_of(seen.process.pid)
+    if seen.victim is Victim.DRIVER or not title:
+        return
     found = victim_of(title)
     if found is Victim.KEEPER:
         found = _part_of_slot(seen.process)
-    if found or seen.victim is None or seen.victim in PASSING:
+    was_actor = seen.victim is not None and seen.victim not in PASSING and seen.title.startswith(WORKER)
+    if found or not (was_actor and title.startswith(WORKER)):  # an actor's title names the method that it runs
         seen.victim, seen.title = found, title
 
 

@@ -94,7 +94,7 @@ def struck(
         again = replace(sweep, storage=sweep.storage.with_name(f"store-{number}"))
         if before is not None:
             shutil.copytree(before, again.storage)
-        strikes = [Strike(victim, share * reference.exposure[victim]) for victim, share in shares.items()]
+        strikes = [Strike(victim, share * reference.exposure.get(victim, 0.0)) for victim, share in shares.items()]
         outcome = disturbed(again, strikes, rng, PATIENCE, **more)
         problems += outcome.problems(content)
         shares = {strike.victim: shares[strike.victim] / 2 for strike in outcome.coming}

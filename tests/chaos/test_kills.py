@@ -10,16 +10,18 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from raysweep.execution.pool import Executor
 from raysweep.programs import Limits, Program
 from raysweep.records import Score
 from raysweep.rows.parquet import write_rows
+from tests.chaos import processes
 from tests.chaos.evidence import content, differences, manifests, snapshot
 from tests.chaos.kills import Kill
 from tests.chaos.parts import Part, Parts, parts_of
-from tests.chaos.processes import ProcessTree, Victim, victim_of
+from tests.chaos.processes import ProcessTree, Seen, Victim, victim_of
 from tests.paths import NANO
 
 SWEEP = Parts("s", 20, (Part("cell", "model/m", "evaluation/e", ("completions/c",), ("results/r",)),))
@@ -187,6 +189,25 @@ def test_every_artefact_of_nano_belongs_to_a_part():
 )
 def test_processes_are_known_by_their_titles(title, victim):
     assert victim_of(title) is victim
+
+
+def test_a_process_is_what_its_title_says_now_and_an_actor_stays_one(monkeypatch):
+    """A worker that the raylet has just forked bears the raylet's title until it runs another program."""
+    raylet, worker = "/lib/ray/core/src/ray/raylet/raylet --raylet_socket_name=x", Seen(psutil.Process())
+    expected = [
+        (raylet, Victim.RAYLET),
+        ("ray::IDLE", None),
+        ("ray::make model", Victim.SHARED_TASK),
+        ("ray::IDLE", None),
+        ("ray::ExecutionActor.ready", Victim.EXECUTION_ACTOR),
+        ("ray::execute llama.base", Victim.EXECUTION_ACTOR),
+        ("", Victim.EXECUTION_ACTOR),
+        ("/bin/sh", None),
+    ]
+    for title, victim in expected:
+        monkeypatch.setattr(processes, "title_of", lambda pid, title=title: title)
+        processes._classify(worker)
+        assert worker.victim is victim, title
 
 
 @pytest.mark.parametrize(

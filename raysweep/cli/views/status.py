@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,9 @@ from raysweep.units import duration
 WATCH_SECONDS = 2.0
 START_SECONDS, START_LOOK_SECONDS = 30.0, 0.5
 """How long `--watch` waits for a sweep that is about to start, and between two looks."""
+LISTED = 48
+"""Most cells that are listed one by one. Of more, those at work, failed and stopped are, below a summary."""
+STATES = (WAITING, RUNNING, DONE, STOPPED, FAILED)
 SILENT_SECONDS = 60
 """A running activity without news for so long is shown with the time since its last news."""
 
@@ -62,6 +66,7 @@ class CellStatus:
     model: str  # its folder, "" if the store lacks it
     base: str  # the base of an adapter: a cell of this sweep, a folder or a hub id; "" for full weights
     dropped: bool = False  # its weights were dropped, since the sweep's `keep_models` is `adapters`
+    group: str = ""  # its model and recipe
 
 
 @dataclass(frozen=True)
@@ -145,29 +150,54 @@ def _is_about_to_start(folder: SweepFolder) -> bool:
 
 
 def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], console: Console) -> None:
+    listed = list(cells)
+    if len(cells) > LISTED:
+        console.print(_summary(cells))
+        listed = [cell for cell in cells if cell.state not in (DONE, WAITING)]
     table = Table(*(Column(name, overflow="fold") for name in ("cell", "state", "pairs")), box=None)
-    for cell in cells:
+    for cell in listed[:LISTED]:
         table.add_row(cell.cell, _state(cell), f"{cell.done} of {cell.pairs}")
+    if len(listed) > LISTED:
+        table.add_row(f"and {len(listed) - LISTED:,} more", "", "")
     for item in shared:
         table.add_row(item.id, _state(item), "")
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     for name, error in [(c.cell, c.error) for c in cells] + [(s.id, s.error) for s in shared]:
         if error:
             console.print(f"failed: {name}: {error}", style="red", soft_wrap=True)
 
 
+def _summary(cells: Sequence[CellStatus]) -> Table:
+    """Return a table with a row for the cells of each model and recipe."""
+    groups: dict[str, list[CellStatus]] = {}
+    for cell in cells:
+        groups.setdefault(cell.group, []).append(cell)
+    there = [state for state in STATES if any(cell.state == state for cell in cells)]
+    table = Table(Column("models", overflow="fold"), box=None)
+    for name in ("cells", *there, "pairs"):
+        table.add_column(name, justify="right")
+    for group, own in groups.items():
+        numbers = Counter(cell.state for cell in own)
+        pairs = f"{sum(cell.done for cell in own):,} of {sum(cell.pairs for cell in own):,}"
+        table.add_row(group, f"{len(own):,}", *(f"{numbers[state]:,}" for state in there), pairs)
+    return table
+
+
 def cell_states(folder: SweepFolder) -> list[CellStatus]:
     """Return the state of every cell of a sweep, from the store and the progress files."""
-    activities = folder.activities()
-    cells: dict[str, list[GridRow]] = {}
-    for row in folder.grid():
-        cells.setdefault(row.cell, []).append(row)
-    artefacts = [row.results for rows in cells.values() for row in rows]
-    artefacts += [rows[0].weights for rows in cells.values() if rows[0].weights]
-    made = folder.store.with_manifest(artefacts)
-    found = [_cell_state(folder, rows, activities.get(name, Activity(name)), made) for name, rows in cells.items()]
+    activities, cells = folder.activities(), folder.grid_by_cell()
+    keys = {"results": [key for _, results in cells.values() for key in results]}
+    for first, _ in cells.values():
+        if first.model_stage:
+            keys.setdefault(first.model_stage, []).append(first.model_key)
+    made = {key for stage, own in keys.items() for key in folder.store.with_manifest(stage, own)}
+    found = [
+        _cell_state(folder, first, results, activities.get(name, Activity(name)), made)
+        for name, (first, results) in cells.items()
+    ]
     stored = {cell.cell for cell in found if cell.model}
-    bases = {name: f"{rows[0].model}.{BASE}" for name, rows in cells.items()}
+    bases = {name: f"{first.model}.{BASE}" for name, (first, _) in cells.items()}
     return [
         dataclasses.replace(cell, base=bases[cell.cell]) if cell.base and bases[cell.cell] in stored else cell
         for cell in found
@@ -184,19 +214,24 @@ def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[Shar
     ]
 
 
-def _cell_state(folder: SweepFolder, rows: Sequence[GridRow], activity: Activity, made: Collection[str]) -> CellStatus:
-    first, done = rows[0], sum(row.results_key in made for row in rows)
+def _cell_state(
+    folder: SweepFolder, first: GridRow, results: Sequence[str], activity: Activity, made: Collection[str]
+) -> CellStatus:
+    """Return the state of a cell with this first pair and these keys of results."""
+    done = sum(key in made for key in results)
     is_whole = first.weights is not None and first.model_key in made and folder.store.has(first.weights)
     weights = first.weights if is_whole else None
-    if done == len(rows):
+    if done == len(results):
         activity = Activity(first.cell, DONE)
     elif activity.state == DONE:  # of an earlier run: its results are gone, or the config has more pairs now
         activity = Activity(first.cell)
     model = folder.store.folder(weights) if weights else ""
     base = _base_of(folder, weights) if weights else ""
     dropped = bool(weights is None and first.weights and done and folder.store.is_dropped(first.weights))
-    amount, pairs = _amount(activity), len(rows)
-    return CellStatus(first.cell, activity.state, amount, activity.error, done, pairs, model, base, dropped)
+    amount, pairs = _amount(activity), len(results)
+    recipe = f"recipe {first.recipe}" if first.weights and first.training_set != BASE else "not fine-tuned"
+    group = f"{first.model}, {recipe}"
+    return CellStatus(first.cell, activity.state, amount, activity.error, done, pairs, model, base, dropped, group)
 
 
 def _base_of(folder: SweepFolder, weights: GridArtefact) -> str:
@@ -226,6 +261,9 @@ def _print_models(cells: Sequence[CellStatus], console: Console) -> None:
     """Print every model's path on its own line, uncut, then the code that loads each kind of model."""
     if cells:
         console.print()
+    if len(cells) > LISTED:
+        console.print(f"folders of {len(cells):,} models: --cell ID shows one, --json all of them", soft_wrap=True)
+        return
     if any("://" in cell.model for cell in cells):
         console.print(f"bring a model to this machine, into PATH, first:\n{_FETCH}\n", soft_wrap=True)
     for cell in cells:

@@ -52,7 +52,20 @@ def folder(tmp_path) -> SweepFolder:
         "m.full.C.s1": ("model", "4" * 64, "4" * 64),
     }
     rows = [
-        GridRow(cell, "m", "r", "t", 1, "p", "clean", stage, key, "5" * 64, "6" * 64, verdicts)
+        GridRow(
+            cell,
+            "m",
+            "none" if cell == "m.base" else "r",
+            "base" if cell == "m.base" else "t",
+            1,
+            "p",
+            "clean",
+            stage,
+            key,
+            "5" * 64,
+            "6" * 64,
+            verdicts,
+        )
         for cell, (stage, key, verdicts) in models.items()
     ]
     folder.path.mkdir(parents=True)
@@ -68,6 +81,23 @@ def folder(tmp_path) -> SweepFolder:
     ):
         folder.progress.write(f"{activity.id}.json", json.dumps(activity.__dict__))
     return folder
+
+
+def test_of_many_cells_those_are_listed_that_need_a_look(folder, capsys, monkeypatch):
+    monkeypatch.setattr(status, "LISTED", 3)
+    print_status(folder, as_json=False)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[:3] == [
+        "models cells waiting done stopped failed pairs",
+        "m, not fine-tuned 1 0 1 0 0 1 of 1",
+        "m, recipe r 5 1 0 2 2 0 of 5",
+    ]
+    assert [line.split(" ")[0] for line in lines[3:8]] == ["cell", "m.full.C.s1", "m.full.C1.s1", "m.full.C2.s1", "and"]
+    assert "and 1 more" in lines and f"failed: m.full.C2.s1: {ERROR}" in lines
+    assert "folder" not in "".join(lines), "three models are listed one by one"
+    monkeypatch.setattr(status, "LISTED", 2)
+    print_status(folder, as_json=False)
+    assert "folders of 3 models: --cell ID shows one, --json all of them" in capsys.readouterr().out
 
 
 def test_every_state_is_told_with_its_reason(folder, capsys):
