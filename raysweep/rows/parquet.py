@@ -106,7 +106,8 @@ def _table_in(source: Any, name: str) -> Any:
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(source)
+        with pyarrow.parquet.ParquetFile(source) as file:  # `read_table` would import pandas
+            table = file.read()
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UnreadableTable(f"{name} can't be read ({reason}); the sweep's command writes it again") from None

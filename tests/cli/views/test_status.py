@@ -35,6 +35,11 @@ def commit(store: Store, stage: str, *names: str) -> str:
     return node.key
 
 
+def trained_on(cell: str) -> tuple[str, str]:
+    """The recipe and the training set of a cell."""
+    return ("none", "base") if cell == "m.base" else ("r", "t")
+
+
 @pytest.fixture
 def folder(tmp_path) -> SweepFolder:
     """One base model with results, two fine-tuned ones, a failed, a blocked and a stopped cell, a failed input."""
@@ -52,20 +57,7 @@ def folder(tmp_path) -> SweepFolder:
         "m.full.C.s1": ("model", "4" * 64, "4" * 64),
     }
     rows = [
-        GridRow(
-            cell,
-            "m",
-            "none" if cell == "m.base" else "r",
-            "base" if cell == "m.base" else "t",
-            1,
-            "p",
-            "clean",
-            stage,
-            key,
-            "5" * 64,
-            "6" * 64,
-            verdicts,
-        )
+        GridRow(cell, "m", *trained_on(cell), 1, "p", "clean", stage, key, "5" * 64, "6" * 64, verdicts)
         for cell, (stage, key, verdicts) in models.items()
     ]
     folder.path.mkdir(parents=True)
