@@ -3,7 +3,7 @@
     python benchmarks/paper_mini.py [--storage DIR] [--set A.B=C]...
 
 The cluster is Ray's own for tests: a head with CPUs and a node for each label. Nothing computes on an accelerator, but
-each training worker and each host holds one, so placing, order and pins are those of a real cluster. The sweep runs as
+each cell that trains and each host holds one, so placing, order and pins are those of a real cluster. The sweep runs as
 a user would run it, and then once more with everything in the store. One JSON object comes out. Killed half-way, it
 goes on from its store.
 """
@@ -35,7 +35,8 @@ CONFIG = REPO / "configs" / "paper-mini.yaml"
 HEAD_CPUS, NODE_CPUS = 2, 3
 ACCELERATORS = {"A100": 2, "A6000": 1, "V100": 1}
 """So many, on the node with this label. Two of one kind, since two workers share a full training."""
-ONE_EACH = "resources.gpus=1"
+RESOURCES = ("resources.gpus=1", "resources.processes=trial")
+"""Ray Train would start four processes for a training of some seconds; two workers need them."""
 SERVE = "serve"
 LOOK_SECONDS = 1.0
 
@@ -111,7 +112,7 @@ class Memory:
 
 def run(storage: Path, address: str, overrides: list[str]) -> tuple[int, float]:
     """Run the sweep; return its exit code and its seconds."""
-    sets = [word for override in [ONE_EACH, *overrides] for word in ("--set", override)]
+    sets = [word for override in (*RESOURCES, *overrides) for word in ("--set", override)]
     where = ["--storage", str(storage), "--address", address]
     began = time.monotonic()
     done = subprocess.run(

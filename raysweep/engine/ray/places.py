@@ -56,6 +56,11 @@ class CellToPlace:
         return [(needs, number) for needs, number in both if needs.gpus and number]
 
     @property
+    def accelerators(self) -> float:
+        """The most accelerators that it holds at a time, all processes of a stage together."""
+        return max((needs.gpus * number for needs, number in self.stages_on_accelerators), default=0.0)
+
+    @property
     def is_on_accelerators(self) -> bool:
         """Return True if one of its stages asks for accelerators."""
         return bool(self.stages_on_accelerators)
@@ -353,8 +358,8 @@ def pools_of_groups(
 ) -> dict[str, str]:
     """Return the pool of each group of cells with accelerators.
 
-    A group that is bound keeps its pool. The others, those with most work first, get the pool that they may use and
-    where all of its groups' work ends first.
+    A group that is bound keeps its pool. The others get the pool where all of its groups' work ends first: those that
+    fewest pools can hold come first, and of these the ones with most work.
 
     Args:
         cells: with their groups; those without one are left out.
@@ -377,22 +382,24 @@ def pools_of_groups(
     load: dict[str, float] = {}
 
     def work(group: str, pool: str) -> float:
-        return sum(cell.expected(pool) for cell in groups[group])
+        return sum(cell.expected(pool) * cell.accelerators for cell in groups[group])
 
     def end(group: str, pool: str) -> tuple[bool, float, float]:
         there = gpus.get(pool, 0.0)
         return not there, (load.get(pool, 0.0) + work(group, pool)) / max(there, 1.0), -there
 
-    largest_first = sorted(groups, key=lambda group: -max(work(group, pool) for pool in [*gpus, ALL]))
-    for group in sorted(largest_first, key=lambda group: group not in bound):
-        places = Places(groups[group], may_grow=may_grow)
+    usable: dict[str, list[str]] = {}
+    for group, own in groups.items():
+        places = Places(own, may_grow=may_grow)
         places.set_nodes(nodes)
-        usable = [pool for pool in places.pools_for(groups[group]) if group not in bound or pool == bound[group]]
-        if usable:
-            chosen[group] = min(usable, key=lambda pool: end(group, pool))
-            load[chosen[group]] = load.get(chosen[group], 0.0) + work(group, chosen[group])
-        elif not may_grow:
+        usable[group] = [pool for pool in places.pools_for(own) if group not in bound or pool == bound[group]]
+        if not usable[group] and not may_grow:
             raise UsageError(_no_pool(group, bound, sorted(pool for pool, number in gpus.items() if number)))
+    largest_first = sorted(groups, key=lambda group: -max(work(group, pool) for pool in [*gpus, ALL]))
+    for group in sorted(largest_first, key=lambda group: (group not in bound, len(usable[group]))):
+        if usable[group]:
+            chosen[group] = min(usable[group], key=lambda pool: end(group, pool))
+            load[chosen[group]] = load.get(chosen[group], 0.0) + work(group, chosen[group])
     return chosen
 
 

@@ -180,18 +180,22 @@ def train_with_ray(
 
 
 def _trainer_class() -> Any:
-    """Return Ray's trainer without its cleaner of placement groups, whose job orphans.py does.
+    """Return Ray's trainer without two of its callbacks.
 
-    The cleaner asks the dashboard of the Ray that was started last on its machine whether the controller is alive. If
-    that is another Ray, which doesn't know the controller, it ends a training that works.
+    The cleaner of placement groups, whose job orphans.py does, asks the dashboard of the Ray that was started last on
+    its machine whether the controller is alive. If that is another Ray, which doesn't know the controller, it ends a
+    training that works. The one for data sets, of which a training here has none, would start a process.
     """
     from ray.train.torch import TorchTrainer
+    from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
     from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+
+    left_out = PlacementGroupCleanerCallback, DatasetsCallback
 
     class Trainer(TorchTrainer):  # type: ignore[misc]
         def _create_default_callbacks(self) -> list[Any]:
             callbacks = super()._create_default_callbacks()
-            return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
+            return [one for one in callbacks if not isinstance(one, left_out)]
 
     return Trainer
 

@@ -207,6 +207,19 @@ def test_the_largest_live_pool_is_taken_where_no_hours_are_known():
     assert pools_of_groups(cells, {"0": node("A100", 1), "1": node("V100", 8)}) == {"g": "V100"}
 
 
+def test_groups_with_fewer_choices_choose_first_and_count_with_all_their_accelerators():
+    pair = Needs(1, 1)
+    two = [CellToPlace(f"{n}", CellNeeds(pair, pair, Needs(), 2, False), {"A100": 4.0}, f"pair-{n}") for n in range(2)]
+    nodes = {"0": node("A100", 2), "1": node("A6000", 1), "2": node("V100", 1)}
+    cells = [*two, grouped("large", "", 3.0), grouped("small", "", 0.5)]
+    assert pools_of_groups(cells, nodes) == {
+        "pair-0": "A100",  # no other can hold two processes
+        "pair-1": "A100",
+        "large": "A6000",
+        "small": "V100",
+    }
+
+
 def test_a_cell_that_fits_into_no_pool_is_left_to_ray():
     found = places([node("A100", 1)], cell("large", "A100", gpus=4), cell("small", "A100"))
     assert set(started(found)) == {"large", "small"}
