@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -24,7 +25,13 @@ GROUPS = [
     ["deepseek-coder"],
 ]
 """Models of one group are trained, and write their completions, on one type."""
-SHORT = ["training.sets=[mix_all]", "recipes.pretrain.steps=12", "evaluation.samples=1", "evaluation.max_new_tokens=24"]
+SHORT = [
+    "training.sets=[mix_all]",
+    "recipes.pretrain.steps=12",
+    "evaluation.perturbations=[clean, C1, mix_all]",
+    "evaluation.samples=1",
+    "evaluation.max_new_tokens=24",
+]
 
 
 @pytest.fixture(scope="module")
@@ -57,5 +64,9 @@ def test_each_group_ran_on_one_type_of_accelerator(measured):
 
 
 def test_the_tables_have_the_papers_shape(measured, store):
-    tables = open_folder("paper-mini", str(store)).path / "tables"
-    assert (tables / "pass@1-mini-humaneval.md").is_file(), sorted(path.name for path in tables.iterdir())
+    for model in (name for group in GROUPS for name in group):
+        for problems in ("mini-humaneval", "mini-mbpp"):
+            table = open_folder("paper-mini", str(store)).path / "tables" / f"{model}-on-{problems}.csv"
+            header, *rows = csv.reader(table.read_text().splitlines())
+            assert [row[0] for row in rows] == ["base", "mix_all"], table
+            assert {"pass@1 (%) clean", "pass@1 (%) C1", "pass@1 (%) mix_all", "RD (%) C1"} <= set(header), table
