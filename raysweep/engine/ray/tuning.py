@@ -18,6 +18,7 @@ from raysweep.engine.ray.cluster import Cluster, Placements, placements
 from raysweep.engine.ray.drains import MOST_DRAINS, begin_here
 from raysweep.engine.ray.hosts import start_keeper
 from raysweep.engine.ray.loggers import make_loggers
+from raysweep.engine.ray.node_versions import require_equal_versions
 from raysweep.engine.ray.order import cell_order
 from raysweep.engine.ray.orphans import watch_orphans
 from raysweep.engine.ray.outlook import watch_outlook
@@ -77,8 +78,13 @@ class RayEngine(Engine):
         self._cluster.stop()
 
     def check(self, tasks: Sequence[Task]) -> None:
-        """Check that the live nodes can hold each task; with an autoscaler, only tell that nodes must be started."""
+        """Check that the live nodes can hold each task, and have the same software as this process.
+
+        With an autoscaler, what no live node can hold is only told.
+        """
         self._may_grow, self._nodes = not self._cluster.owned and autoscaler_runs(), nodes_by_id()
+        if tasks and not self._cluster.owned:
+            require_equal_versions(self._nodes, allow_mixed=self.settings.resources.allow_mixed)
         nodes = list(self._nodes.values())
         for placed in {repr(one): one for one in map(self._placed, tasks)}.values():
             driver = {} if placed.in_trial else self._cluster.driver_bundle(placed.training)

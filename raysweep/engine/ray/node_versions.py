@@ -1,0 +1,97 @@
+"""Checks before work starts that all nodes of a running Ray have this process's versions of raysweep and torch."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.engine.ray.preflight import NodeFacts
+from raysweep.errors import UsageError, last_line
+from raysweep.machine import versions
+from raysweep.units import count
+
+log = logging.getLogger("raysweep")
+
+PACKAGES = ("raysweep", "torch")
+MIXABLE = ("torch",)
+"""With `resources.allow_mixed`, these may differ."""
+ANSWER_SECONDS = 60.0
+NONE = "none"
+LISTED = 4
+"""Most nodes that a message names for one difference."""
+
+
+def require_equal_versions(nodes: Mapping[str, NodeFacts], *, allow_mixed: bool) -> None:
+    """Ask each node for its versions, and compare them with those of this process.
+
+    The part behind a ``+``, such as ``+cu128``, isn't compared: a head without GPUs has another build of torch than its
+    workers. A node that doesn't answer in time is only told in the log.
+
+    Args:
+        nodes: by their ids.
+        allow_mixed: whether models of one group may run on unlike versions.
+
+    Raises:
+        UsageError: a node has other versions, or lacks a package.
+    """
+    here = versions(PACKAGES)
+    compared = [name for name in PACKAGES if name not in MIXABLE or not allow_mixed]
+    found = _answers(list(nodes))
+    if missing := len(nodes) - len(found):
+        log.warning("%s didn't say in %.0f s which versions they have", count(missing, "node"), ANSWER_SECONDS)
+    differing: dict[str, list[str]] = defaultdict(list)
+    for node, there in found.items():
+        texts = [f"{name} {there.get(name, NONE)}" for name in compared if _plain(there, name) != _plain(here, name)]
+        if texts:
+            differing[" and ".join(texts)].append(_name_of(node, nodes[node]))
+    if differing:
+        listed = "; ".join(f"{text} on {_listed(sorted(names))}" for text, names in differing.items())
+        own = " and ".join(f"{name} {here.get(name, NONE)}" for name in compared)
+        raise UsageError(f"nodes of this Ray differ from this process ({own}): {listed}; install the same on all")
+
+
+def _plain(there: Mapping[str, str], name: str) -> str:
+    return there.get(name, NONE).partition("+")[0]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
+def _name_of(node: str, facts: NodeFacts) -> str:
+    label = facts.labels.get(ACCELERATOR_LABEL)
+    return f"node {node[:8]}" + (f" ({label})" if label else "")
+
+
+def _answers(nodes: list[str]) -> dict[str, dict[str, str]]:
+    """Return the versions on each node that answers, by its id."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    def there() -> dict[str, str]:  # a local function is sent as it is, so a node needs no raysweep to run it
+        from importlib.metadata import PackageNotFoundError, version
+
+        answer = {}
+        for package in packages:
+            try:
+                answer[package] = version(package)
+            except PackageNotFoundError:
+                continue
+        return answer
+
+    packages = PACKAGES
+    ask: Any = ray.remote(num_cpus=0, max_retries=1)(there)
+    places = {node: NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes}
+    asked = {ask.options(scheduling_strategy=place).remote(): node for node, place in places.items()}
+    ready, _ = ray.wait(list(asked), num_returns=max(1, len(asked)), timeout=ANSWER_SECONDS) if asked else ([], [])
+    found = {}
+    for answer in ready:
+        try:
+            found[asked[answer]] = dict(ray.get(answer))
+        except ray.exceptions.RayError as error:  # such as a node that is gone by now
+            log.debug("node %s: %s", asked[answer], last_line(error))
+    return found

@@ -1,0 +1,57 @@
+"""Nodes with another raysweep or torch are told before work starts."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from raysweep.engine.ray import node_versions
+from raysweep.engine.ray.node_versions import PACKAGES, require_equal_versions
+from raysweep.engine.ray.preflight import NodeFacts, nodes_by_id
+from raysweep.errors import UsageError
+from raysweep.machine import versions
+
+HERE = versions(PACKAGES)
+NODES = {f"{number}" * 56: NodeFacts({}, {"ray.io/accelerator-type": "A100"} if number else {}) for number in range(6)}
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("connected")
+def test_a_node_says_what_it_has():
+    nodes = nodes_by_id()
+    assert node_versions._answers(list(nodes)) == dict.fromkeys(nodes, HERE)
+    require_equal_versions(nodes, allow_mixed=False)
+
+
+def answering(monkeypatch, **by_number):
+    """Have the nodes answer what a node with this process's versions would, but for some."""
+    answers = {node: HERE | by_number.get(f"n{node[0]}", {}) for node in NODES}
+    monkeypatch.setattr(node_versions, "_answers", lambda nodes: {n: a for n, a in answers.items() if a})
+
+
+def test_other_versions_are_refused_with_the_nodes_that_have_them(monkeypatch):
+    older = {f"n{number}": {"torch": "1.0.0"} for number in range(1, 6)}
+    answering(monkeypatch, **older, n0={"raysweep": "9.9"})
+    own = rf"\(raysweep {HERE['raysweep']} and torch .*\)"
+    nodes = r"node 11111111 \(A100\), node 22222222 \(A100\), .* and 1 more"
+    with pytest.raises(UsageError, match=rf"{own}: raysweep 9.9 on node 00000000; torch 1.0.0 on {nodes}; install"):
+        require_equal_versions(NODES, allow_mixed=False)
+    with pytest.raises(UsageError, match=rf"\(raysweep {HERE['raysweep']}\): raysweep 9.9 on node 00000000; install"):
+        require_equal_versions(NODES, allow_mixed=True)
+
+
+def test_a_package_that_is_not_there_differs(monkeypatch):
+    monkeypatch.setattr(node_versions, "_answers", lambda nodes: {node: {"torch": HERE["torch"]} for node in nodes})
+    with pytest.raises(UsageError, match="raysweep none on node 00000000, node 11111111"):
+        require_equal_versions(NODES, allow_mixed=False)
+
+
+def test_builds_of_one_version_are_equal_and_silent_nodes_are_told(monkeypatch, caplog):
+    base = HERE["torch"].partition("+")[0]
+    answering(monkeypatch, n1={"torch": f"{base}+cu128"}, n2={"torch": base})
+    require_equal_versions(NODES, allow_mixed=False)
+    monkeypatch.setattr(node_versions, "_answers", lambda nodes: {nodes[0]: HERE})
+    with caplog.at_level(logging.WARNING, "raysweep"):
+        require_equal_versions(NODES, allow_mixed=False)
+    assert "5 nodes didn't say in 60 s which versions they have" in caplog.text
