@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raysweep.accelerators import ACCELERATORS, data_sheet_of
@@ -64,6 +64,19 @@ class CellNeeds:
     execution: Needs = Needs()
     workers: int = 0  # training workers; 0: the task trains nothing
     in_trial: bool = True
+
+    def capped(self, most_memory: Callable[[Needs], float]) -> CellNeeds:
+        """Return the same, but with no more memory on a prediction alone than a process can have.
+
+        `most_memory`: the bytes of the largest node that a process may run on.
+        """
+
+        def of(stage: Needs) -> Needs:
+            if not stage.is_predicted:
+                return stage
+            return replace(stage, memory_bytes=int(min(stage.memory_bytes, most_memory(stage))))
+
+        return replace(self, training=of(self.training), generation=of(self.generation), execution=of(self.execution))
 
 
 def group_of(config: SweepConfig, base: BasePlan) -> str:

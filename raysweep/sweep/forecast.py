@@ -88,12 +88,16 @@ def forecast(
         UsageError: the file can't be used, the Ray can't be reached, or a cell fits nowhere.
     """
     from raysweep.engine.ray.places import CellToPlace, pools_of_groups
+    from raysweep.engine.ray.preflight import most_memory
     from raysweep.engine.ray.simulation import play
 
     where, nodes = _nodes(plan, file, address)
     planner, config, cells = NeedsPlanner(plan.config), plan.config, by_cell(lacking)
-    needs = {cell.cell.id: planner.of_cell(cell) for cell, _ in cells}
-    _require_room(needs, nodes, where)
+    asked = {cell.cell.id: planner.of_cell(cell) for cell, _ in cells}
+    distinct = {id(one): one for one in asked.values()}  # few: the planner makes one for each model and recipe
+    capped = {key: one.capped(lambda stage: most_memory(stage, nodes.values())) for key, one in distinct.items()}
+    _require_room(list(capped.values()), nodes, where)
+    needs = {name: capped[id(one)] for name, one in asked.items()}
     to_place = [
         CellToPlace(
             cell.cell.id,
@@ -151,13 +155,13 @@ def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str
         cluster.stop()
 
 
-def _require_room(needs: Mapping[str, CellNeeds], nodes: Mapping[str, NodeFacts], where: str) -> None:
+def _require_room(needs: Sequence[CellNeeds], nodes: Mapping[str, NodeFacts], where: str) -> None:
     """Raise UsageError if a cell's stage fits on no node."""
     from raysweep.engine.ray.cluster import placements
-    from raysweep.engine.ray.preflight import most_memory, require_feasible
+    from raysweep.engine.ray.preflight import require_feasible
 
-    for needed in {repr(one): one for one in needs.values()}.values():
-        for stage, placed, workers in placements(needed, lambda one: most_memory(one, nodes.values())).stages:
+    for needed in needs:
+        for stage, placed, workers in placements(needed).stages:
             require_feasible(placed, workers, list(nodes.values()), where, stage)
 
 

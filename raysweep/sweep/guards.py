@@ -98,7 +98,7 @@ def require_resources(
         return
     machine, needs = this_machine(config.ray), NeedsPlanner(config)
     for needed in {repr(one): one for one in map(needs.of_cell, cells)}.values():
-        placed = placements(needed, lambda _: machine.resources["memory"])
+        placed = placements(needed.capped(lambda _: machine.resources["memory"]))
         for stage, one, workers in placed.stages:
             checkable = dataclasses.replace(one, custom={}, labels={})  # a node has these only once Ray runs
             require_feasible(checkable, workers, [machine], "this machine", stage)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,18 +85,12 @@ class Placements:
         return self.training.in_trial
 
 
-def placements(needs: CellNeeds, most_memory: Callable[[Needs], float] = lambda needs: math.inf) -> Placements:
-    """Return the placements of what a task's processes ask for.
-
-    Args:
-        needs: by stage.
-        most_memory: bytes of the largest node that a process may run on; no more is asked for on a prediction alone.
-    """
+def placements(needs: CellNeeds) -> Placements:
+    """Return the placements of what a task's processes ask for."""
 
     def placed(stage: Needs) -> Placement:
-        memory = int(min(stage.memory_bytes, most_memory(stage))) if stage.is_predicted else stage.memory_bytes
         in_trial = needs.in_trial and not (stage.gpus and not needs.training.gpus)
-        return Placement(stage.cpus, stage.gpus, memory, False, stage.custom, stage.labels, in_trial)
+        return Placement(stage.cpus, stage.gpus, stage.memory_bytes, False, stage.custom, stage.labels, in_trial)
 
     return Placements(placed(needs.training), placed(needs.generation), placed(needs.execution), needs.workers)
 

@@ -394,7 +394,7 @@ def pools_of_groups(
         places.set_nodes(nodes)
         usable[group] = [pool for pool in places.pools_for(own) if group not in bound or pool == bound[group]]
         if not usable[group] and not may_grow:
-            raise UsageError(_no_pool(group, bound, sorted(pool for pool, number in gpus.items() if number)))
+            raise UsageError(_no_pool(group, own, bound, sorted(pool for pool, number in gpus.items() if number)))
     largest_first = sorted(groups, key=lambda group: -max(work(group, pool) for pool in [*gpus, ALL]))
     for group in sorted(largest_first, key=lambda group: (group not in bound, len(usable[group]))):
         if usable[group]:
@@ -403,15 +403,16 @@ def pools_of_groups(
     return chosen
 
 
-def _no_pool(group: str, bound: Mapping[str, str], there: Sequence[str]) -> str:
+def _no_pool(group: str, cells: Sequence[CellToPlace], bound: Mapping[str, str], there: Sequence[str]) -> str:
+    named = ", ".join(cell.id for cell in cells[:3]) + (f" and {len(cells) - 3} more cells" if len(cells) > 3 else "")
     known = ", ".join(pool or "accelerators without a label" for pool in there) or "none"
     if group in bound:
         what = f"were begun on {bound[group] or 'accelerators without a label'}, which can't hold them all now"
     else:
         what = "run on one type of accelerator, and no type can hold them all"
     return (
-        f"the models of group {group!r} {what} (there is: {known}); change `accelerator` or the resources, give models "
-        "another `pin_group`, or mix them knowingly with `resources.allow_mixed: true`"
+        f"the models of group {group!r} ({named}) {what} (there is: {known}); change `accelerator` or the resources, "
+        "give models another `pin_group`, or mix them knowingly with `resources.allow_mixed: true`"
     )
 
 

@@ -96,7 +96,7 @@ class RayEngine(Engine):
                         raise
                     cell, _, reason = str(error).partition(NEVER)
                     log.warning("%s waits until the autoscaler of this Ray starts nodes for it; now %s", cell, reason)
-        self._pools = self._chosen_pools(_to_place(tasks))
+        self._pools = self._chosen_pools(self._to_place(tasks))
 
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Run the tasks in parallel, each after those in its `after`."""
@@ -143,7 +143,9 @@ class RayEngine(Engine):
         self._bind_groups(tasks)
         by_id = {task.id: task for task in tasks}
         placed = {task.id: self._placed(task) for task in tasks}
-        keeper = start_keeper({task.id: task.base for task in tasks}, _to_place(tasks), self._pools, self._may_grow)
+        keeper = start_keeper(
+            {task.id: task.base for task in tasks}, self._to_place(tasks), self._pools, self._may_grow
+        )
         sent = {task.id: replace(task, folders={}) for task in tasks}
         work = {name: (sent[name], self._stages(sent[name], one, keeper)) for name, one in placed.items()}
         filesystem, path = self.settings.folder.below("tune").filesystem()
@@ -211,7 +213,10 @@ class RayEngine(Engine):
         return self.settings.recovery.retries + 1 + MOST_DRAINS
 
     def _placed(self, task: Task) -> Placements:
-        return placements(task.needs, self._most_memory)
+        return placements(task.needs.capped(self._most_memory))
+
+    def _to_place(self, tasks: Sequence[Task]) -> list[CellToPlace]:
+        return [CellToPlace(task.id, task.needs.capped(self._most_memory), task.hours, task.group) for task in tasks]
 
     def _most_memory(self, needs: Needs) -> float:
         """Return the memory of the largest node for a process; 0 if the nodes that it will run on aren't known."""
@@ -221,10 +226,6 @@ class RayEngine(Engine):
         resources = self.settings.resources
         executors = None if resources.executors == "auto" else resources.executors
         return RayStages(placed, resources.generators, executors, keeper, model=task.base, recipe=task.recipe)
-
-
-def _to_place(tasks: Sequence[Task]) -> list[CellToPlace]:
-    return [CellToPlace(task.id, task.needs, task.hours, task.group) for task in tasks]
 
 
 def _with_cell_name(function: Any) -> Any:

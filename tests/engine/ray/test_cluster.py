@@ -32,7 +32,7 @@ def test_a_trial_holds_what_it_uses_and_else_a_slot(monkeypatch):
 def test_a_predicted_memory_is_no_more_than_a_node_has():
     for is_predicted, memory in ((True, 3 * GIB), (False, 8 * GIB)):
         needs = Needs(memory_bytes=int(8 * GIB), is_predicted=is_predicted)
-        assert placements(CellNeeds(generation=needs), lambda _: 3 * GIB).generation.memory_bytes == memory
+        assert CellNeeds(generation=needs).capped(lambda _: 3 * GIB).generation.memory_bytes == memory
 
 
 @pytest.mark.parametrize(

@@ -190,14 +190,18 @@ def test_a_group_whose_accelerator_is_to_come_waits_for_it():
     nodes = {"0": node("A100", 1)}
     chosen = pools_of_groups(cells, nodes, may_grow=True)
     assert chosen == {"g": "H100-80G", "unlabelled": "A100"}, "a label is taken as it is written, with its type's hours"
-    with pytest.raises(UsageError, match=r"group 'g' run on one type .* no type can hold them all .*there is: A100"):
+    with pytest.raises(
+        UsageError, match=r"group 'g' \(g-0\) run on one type .* no type can hold them all .*there is: A100"
+    ):
         pools_of_groups(cells, nodes)
 
 
 def test_a_group_that_is_bound_to_what_it_may_not_use_is_refused():
     nodes = {"0": node("A100", 1), "1": node("A6000", 1)}
     cells = [grouped("g", "A6000", 1.0)]
-    with pytest.raises(UsageError, match=r"group 'g' were begun on A100, which can't hold them all now .*A100, A6000"):
+    with pytest.raises(
+        UsageError, match=r"group 'g' \(g-0\) were begun on A100, which can't hold them all now .*A100, A6000"
+    ):
         pools_of_groups(cells, nodes, {"g": "A100"})
     assert pools_of_groups(cells, nodes, {"g": "A6000"}) == {"g": "A6000"}
 
