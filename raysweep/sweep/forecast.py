@@ -15,7 +15,7 @@ from raysweep.errors import UsageError
 from raysweep.planning.costs import CellCost, hours_on
 from raysweep.planning.missing import by_cell
 from raysweep.planning.needs import CellNeeds, NeedsPlanner, group_of
-from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CompletionsPlan, ModelPlan, SweepPlan
+from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan, CompletionsPlan, ModelPlan, SweepPlan
 from raysweep.storage.store import Store
 
 if TYPE_CHECKING:
@@ -53,7 +53,11 @@ class CellForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A sweep on a cluster. `unknown`: cells whose hours there aren't known, which count as none."""
+    """A sweep on a cluster.
+
+    `unknown`: cells whose hours there aren't known, which count as none; `bases`: models that are trained before the
+    cells, whose hours aren't counted.
+    """
 
     cluster: str
     nodes: int
@@ -63,6 +67,7 @@ class Forecast:
     pools: tuple[PoolForecast, ...]
     cells: Mapping[str, CellForecast]
     unknown: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
 
 
 def forecast(
@@ -126,7 +131,8 @@ def forecast(
     priced = [pool.cost for pool in found if pool.cost is not None]
     hours = sum(played.gpu_hours.values())
     total = sum(priced) if priced else None
-    return Forecast(where, len(nodes), played.makespan, hours, total, tuple(found), of_cells, unknown)
+    bases = tuple(one.name for one in lacking if isinstance(one, BasePlan))
+    return Forecast(where, len(nodes), played.makespan, hours, total, tuple(found), of_cells, unknown, bases)
 
 
 def _cell(name: str, played: Played, cost: CellCost, *, on_cpus: bool, price: float | None) -> CellForecast:

@@ -69,6 +69,14 @@ def test_twice_as_many_accelerators_end_sooner(foretell):
     assert foretell(MODELS, resources={"gpus": 1}).makespan < few.makespan
 
 
+def test_models_that_are_trained_before_the_cells_are_told(foretell):
+    pretrain = {"family": "llama", "source": {"name": "minicode", "part": "pretraining", "rows": 96}, "recipe": "lora"}
+    scratch = {"name": "scratch", "pretrain": {**pretrain, "vocab_size": 300}, "template": "raw", "accelerator": "A100"}
+    full = {"lora": {"trainer": "full", "precision": "bf16"}}
+    assert foretell([{**scratch, "recipes": ["lora"]}], recipes=full).bases == ("scratch",)
+    assert foretell(MODELS).bases == ()
+
+
 def test_hours_that_are_not_known_are_told(foretell):
     found = foretell([{**MODELS[0], "accelerator": "A10G"}], CLUSTER.replace("A100", "A10G"))
     assert set(found.unknown) == set(found.cells) and found.pools[0].gpu_hours is None

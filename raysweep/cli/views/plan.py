@@ -342,6 +342,8 @@ def _forecast_lines(found: Forecast) -> Iterator[str]:
     unpriced = [pool.accelerator for pool in found.pools if pool.gpus and pool.cost is None]
     if found.cost is not None and unpriced:
         yield f"without a price in `prices`, and not in the cost: {', '.join(unpriced)}"
+    if found.bases:
+        yield f"not counted: {', '.join(found.bases)}, which are trained from scratch before the cells"
     if found.unknown:
         shown = ", ".join(found.unknown[:3])
         more = len(found.unknown) - 3
