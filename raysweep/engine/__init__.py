@@ -8,6 +8,7 @@ Start reading at base.py: stages hand jobs to an engine, which yields their resu
     jobs.py          cuts requests into batches, builds a job's generator, perturbs one block of rows
     services.py      generates and judges for code inside a stage; saves and resumes checkpoints
     progress.py      writes and reads progress files, one for each task
+    ledger.py        counts the GPU-hours that all runs of a sweep have used
     time_left.py     estimates how long a sweep still runs, for its display and its metrics
     attempts.py      retries failing work with growing pauses, and ends processes that hang
 """

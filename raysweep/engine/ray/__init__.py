@@ -6,7 +6,7 @@ Start reading at tuning.py, then stages.py.
     stages.py        passes each stage of a task to Train, Data or the actor pool, and reports waits
     loggers.py       makes the loggers of Tune that a config names
     training.py      trains a model through Ray Train
-    metrics.py       reports numbers about every stage to Ray's metrics
+    metrics.py       reports numbers about every stage to Ray's metrics, and keeps the ledger of GPU-hours
     outlook.py       reports the states of cells and the time left to Ray's metrics
     perturbing.py    perturbs blocks of rows through Ray Data
     generation.py    generates completions through Ray Data, whose actors hand batches to hosts
@@ -23,6 +23,7 @@ Start reading at tuning.py, then stages.py.
     submission.py    submits a command as a Ray job, follows its log and returns its exit code
     upload.py        finds the files that a job uploads, and refuses more than Ray takes
     preflight.py     checks that the nodes can hold a cell before any work starts
+    node_versions.py compares the nodes' versions with this process's before any work starts
     stalls.py        reports which resources a waiting sweep lacks
     orphans.py       frees placement groups of trials that died
     drains.py        knows which nodes are announced to be taken away, and excuses attempts that ended for that

@@ -1,0 +1,106 @@
+"""Tests of paired numbers that know what is independent of what: sign-flips of whole clusters, and McNemar's test.
+
+Sources: Fisher (1935), chapter 3, for the sign-flip test; McNemar (1947) in its exact form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raysweep.errors import UsageError
+from raysweep.stats.rank_tests import FEWEST
+
+MOST_UNITS = 22
+"""Two to the power of this many sign patterns are counted, in a second."""
+BLOCK = 2**16
+ROUNDING = 1e-12
+"""Sums that differ by less, relative to the largest, count as equal."""
+
+
+@dataclass(frozen=True)
+class SignFlip:
+    """An exact sign-flip test of a mean difference.
+
+    Attributes:
+        n: number of differences.
+        units: independent ones: clusters.
+        mean: of the differences, each counted once.
+        p: two-sided: the share of sign patterns, one sign for each cluster, whose mean is as far from 0.
+        smallest_p: that so many units can have.
+    """
+
+    n: int
+    units: int
+    mean: float
+    p: float
+    smallest_p: float
+
+
+def sign_flip(differences: Sequence[float], clusters: Sequence[str]) -> SignFlip:
+    """Test whether a mean difference is 0, when the differences of a cluster share what makes them differ.
+
+    Models with the same base weights are one cluster: six models of which two share weights are five units.
+
+    Args:
+        differences: of pairs, in any unit.
+        clusters: the cluster of each difference.
+
+    Raises:
+        UsageError: the lengths differ, a difference isn't finite, or there are fewer than 2 or more than 22 clusters.
+    """
+    import numpy as np
+
+    if len(differences) != len(clusters):
+        raise UsageError(f"{len(differences)} differences need as many clusters, not {len(clusters)}")
+    if not all(map(math.isfinite, differences)):
+        raise UsageError("a difference isn't a number; leave such pairs out, and say how many")
+    sums: dict[str, float] = {}
+    for difference, cluster in zip(differences, clusters, strict=True):
+        sums[cluster] = sums.get(cluster, 0.0) + difference
+    units = len(sums)
+    if not FEWEST <= units <= MOST_UNITS:
+        raise UsageError(f"an exact sign-flip test takes {FEWEST} to {MOST_UNITS} independent units, not {units}")
+    totals = np.asarray(list(sums.values()))
+    reached = abs(float(totals.sum())) - ROUNDING * float(np.abs(totals).sum())
+    as_far = 0
+    for start in range(0, 2**units, BLOCK):
+        patterns = np.arange(start, min(start + BLOCK, 2**units))[:, None] >> np.arange(units) & 1
+        as_far += int((np.abs((2 * patterns - 1) @ totals) >= reached).sum())
+    mean = sum(differences) / len(differences)
+    return SignFlip(len(differences), units, mean, as_far / 2**units, 2.0 ** (1 - units))
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """An exact McNemar test of two models on the same problems.
+
+    Attributes:
+        n: number of problems.
+        only_first: problems that only the first model solves.
+        only_second: problems that only the second model solves.
+        p: two-sided, from the binomial distribution; 1 where no problem tells the models apart.
+    """
+
+    n: int
+    only_first: int
+    only_second: int
+    p: float
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
+    """Test whether two models solve equally many problems, given one verdict for each problem and model.
+
+    Raises:
+        UsageError: the lengths differ, or there is no problem.
+    """
+    from scipy.stats import binomtest
+
+    if len(first) != len(second) or not first:
+        raise UsageError(f"two models need the same problems, at least one; they have {len(first)} and {len(second)}")
+    only_first = sum(a and not b for a, b in zip(first, second, strict=True))
+    only_second = sum(b and not a for a, b in zip(first, second, strict=True))
+    apart = only_first + only_second
+    p = float(binomtest(only_first, apart).pvalue) if apart else 1.0
+    return McNemar(len(first), only_first, only_second, p)

@@ -1,0 +1,259 @@
+"""The Wilcoxon signed-rank test, with its method, zeros and ties named, and with two effect sizes and an estimate.
+
+Source: Wilcoxon (1945); Hollander, Wolfe and Chicken, "Nonparametric Statistical Methods", sections 3.1 to 3.3. Zeros:
+Pratt (1959). The matched-pairs rank-biserial correlation: Kerby (2014).
+
+The exact distribution is that of the sum of the ranks with a positive sign, where each sign is + or - with equal
+chances. It is counted over the ranks that there are, so that it is exact with ties, too; scipy's `exact` takes the
+ranks 1 to n and isn't.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from raysweep.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Alternative = Literal["two-sided", "greater", "less"]
+Zeros = Literal["wilcox", "pratt", "zsplit"]
+Method = Literal["exact", "normal"]
+ALTERNATIVES: tuple[Alternative, ...] = ("two-sided", "greater", "less")
+ZEROS: tuple[Zeros, ...] = ("wilcox", "pratt", "zsplit")
+METHODS: tuple[Method, ...] = ("exact", "normal")
+EXACT, NORMAL = METHODS
+MOST_EXACT = 50
+"""The study's rule: the exact distribution up to so many pairs without ties and zeros, else the normal one."""
+FEWEST = 2
+ALL_EQUAL = "all differences are 0"
+NO_INTERVAL = "too few pairs for an interval of this coverage"
+
+
+@dataclass(frozen=True)
+class SignedRank:
+    """What a signed-rank test found of the differences x - y.
+
+    Attributes:
+        n: pairs that the test uses; without those of difference 0 with zeros="wilcox" and "pratt".
+        statistic: W: the sum of the positive ranks; of a two-sided test the smaller of the two sums, as printed.
+        p: of the alternative.
+        method: how p was computed: ``exact`` or ``normal`` (without continuity correction).
+        alternative: ``two-sided``, ``greater`` (x is larger) or ``less``.
+        zeros: what is done with differences of 0: ``wilcox`` leaves them out; ``pratt`` ranks them with the others and
+            leaves their ranks out; ``zsplit`` gives half of their ranks to each sum.
+        zero_pairs: number of differences of 0.
+        tied_pairs: number of other differences whose size another one has, too.
+        positive: sum of the positive ranks.
+        negative: sum of the negative ranks.
+        z: of the normal approximation; negative if y is larger.
+        r_z: |z| / sqrt(n), which the study calls rank-biserial r; from 0 to 1.
+        rank_biserial: (positive - negative) / (positive + negative); from -1 to 1.
+        estimate: the Hodges-Lehmann estimate: the median of the means of all pairs of differences, in the unit of x.
+        low: end of the estimate's interval, which inverts the test; -inf where so few pairs allow none.
+        high: the other end; inf likewise.
+        note: what a reader must know; empty if there is nothing.
+    """
+
+    n: int
+    statistic: float
+    p: float
+    method: Method
+    alternative: Alternative
+    zeros: Zeros
+    zero_pairs: int
+    tied_pairs: int
+    positive: float
+    negative: float
+    z: float
+    r_z: float
+    rank_biserial: float
+    estimate: float
+    low: float
+    high: float
+    note: str = ""
+
+
+def signed_rank(
+    x: Sequence[float],
+    y: Sequence[float],
+    *,
+    alternative: Alternative = "two-sided",
+    zeros: Zeros = "wilcox",
+    method: Method | None = None,
+    coverage: float = 0.95,
+) -> SignedRank:
+    """Test whether paired numbers differ.
+
+    Args:
+        x: one number for each pair.
+        y: the other number of each pair, in the same order.
+        alternative: what is tested against: that they differ, that x is larger, or that x is smaller.
+        zeros: how differences of 0 count.
+        method: how p is computed; None: exact for at most 50 pairs without ties and zeros, else normal.
+        coverage: of the estimate's interval.
+
+    Raises:
+        UsageError: the lengths differ, a number isn't finite, there are fewer than two pairs, or an unknown option.
+    """
+    import numpy as np
+
+    _require_options(alternative, zeros, method)
+    differences = _differences(x, y)
+    sizes = np.abs(differences)
+    kept = differences != 0
+    zero_pairs = int((~kept).sum())
+    if not kept.any():
+        return _all_equal(len(differences), alternative, zeros, method)
+    if zeros == "wilcox":
+        differences, sizes, kept = differences[kept], sizes[kept], kept[kept]
+    ranks = _ranks(sizes)
+    split = float(ranks[~kept].sum()) / 2 if zeros == "zsplit" else 0.0
+    positive = float(ranks[differences > 0].sum()) + split
+    negative = float(ranks[differences < 0].sum()) + split
+    counted = ranks if zeros == "zsplit" else ranks[kept]
+    z = (positive - negative) / 2 / math.sqrt(float((counted**2).sum()) / 4)
+    n = len(counted)
+    tied = _tied(sizes[kept])
+    chosen = method or (EXACT if n <= MOST_EXACT and not tied and not zero_pairs else NORMAL)
+    p = _exact_p(ranks[kept], positive - split, alternative) if chosen == EXACT else _normal_p(z, alternative)
+    estimate, low, high = _hodges_lehmann(_differences(x, y), coverage, exact=chosen == EXACT)
+    return SignedRank(
+        n,
+        min(positive, negative) if alternative == "two-sided" else positive,
+        p,
+        chosen,
+        alternative,
+        zeros,
+        zero_pairs,
+        tied,
+        positive,
+        negative,
+        z,
+        abs(z) / math.sqrt(n),
+        (positive - negative) / (positive + negative),
+        estimate,
+        low,
+        high,
+        "" if math.isfinite(low) else NO_INTERVAL,
+    )
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return p values adjusted for a family of tests (Holm 1979), in the same order; NaN stays, and counts for nothing.
+
+    Raises:
+        UsageError: a p is not between 0 and 1.
+    """
+    if wrong := [p for p in ps if p < 0 or p > 1]:
+        raise UsageError(f"p values lie between 0 and 1, not {wrong[0]:g}")
+    order = sorted((p, number) for number, p in enumerate(ps) if not math.isnan(p))
+    adjusted, largest = [math.nan] * len(ps), 0.0
+    for place, (p, number) in enumerate(order):
+        largest = max(largest, min(1.0, p * (len(order) - place)))
+        adjusted[number] = largest
+    return adjusted
+
+
+def _require_options(alternative: str, zeros: str, method: str | None) -> None:
+    for name, value, known in (
+        ("alternative", alternative, ALTERNATIVES),
+        ("zeros", zeros, ZEROS),
+        ("method", method or EXACT, METHODS),
+    ):
+        if value not in known:
+            raise UsageError(f"{name}={value!r}: give one of {', '.join(known)}")
+
+
+def _differences(x: Sequence[float], y: Sequence[float]) -> NDArray[np.float64]:
+    import numpy as np
+
+    if len(x) != len(y):
+        raise UsageError(f"pairs need two numbers each, but x has {len(x)} and y has {len(y)}")
+    if len(x) < FEWEST:
+        raise UsageError(f"a signed-rank test needs at least {FEWEST} pairs, and there are {len(x)}")
+    both = np.asarray([x, y], dtype=np.float64)
+    if not np.isfinite(both).all():
+        number = int(np.argmin(np.isfinite(both).all(axis=0)))
+        raise UsageError(
+            f"pair {number + 1} is ({both[0, number]:g}, {both[1, number]:g}); leave out pairs with a number that is "
+            "not defined, and say how many"
+        )
+    return np.asarray(both[0] - both[1])
+
+
+def _all_equal(pairs: int, alternative: Alternative, zeros: Zeros, method: Method | None) -> SignedRank:
+    n = pairs if zeros == "zsplit" else 0
+    half = pairs * (pairs + 1) / 4 if n else 0.0
+    own = (n, half, 1.0, method or EXACT, alternative, zeros, pairs, 0, half, half, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    return SignedRank(*own, ALL_EQUAL)
+
+
+def _ranks(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    import numpy as np
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(sizes), dtype=np.float64)
+
+
+def _tied(sizes: NDArray[np.float64]) -> int:
+    import numpy as np
+
+    _, numbers = np.unique(sizes, return_counts=True)
+    return int(numbers[numbers > 1].sum())
+
+
+def _distribution(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the chance of each sum of ranks with a positive sign; entry i is that of the sum i / 2."""
+    import numpy as np
+
+    halves = np.rint(2 * ranks).astype(int)  # ranks of ties end in .5
+    chances = np.zeros(int(halves.sum()) + 1)
+    chances[0] = 1.0
+    for half in halves:
+        moved = np.zeros_like(chances)
+        moved[half:] = chances[: len(chances) - half]
+        chances = (chances + moved) / 2
+    return chances
+
+
+def _exact_p(ranks: NDArray[np.float64], positive: float, alternative: Alternative) -> float:
+    chances, at = _distribution(ranks), round(2 * positive)
+    less, greater = float(chances[: at + 1].sum()), float(chances[at:].sum())
+    if alternative == "two-sided":
+        return min(1.0, 2 * min(less, greater))
+    return min(1.0, less if alternative == "less" else greater)
+
+
+def _normal_p(z: float, alternative: Alternative) -> float:
+    from scipy.stats import norm
+
+    if alternative == "two-sided":
+        return float(2 * norm.sf(abs(z)))
+    return float(norm.cdf(z) if alternative == "less" else norm.sf(z))
+
+
+def _hodges_lehmann(differences: NDArray[np.float64], coverage: float, *, exact: bool) -> tuple[float, float, float]:
+    """Return the estimate and its interval, over all differences, those of 0 too."""
+    import numpy as np
+    from scipy.stats import norm
+
+    n = len(differences)
+    first, second = np.triu_indices(n)
+    means = np.sort((differences[first] + differences[second]) / 2)
+    estimate = float(np.median(means))
+    tail = (1 - coverage) / 2
+    if exact:
+        chances = _distribution(np.arange(1.0, n + 1))[::2]
+        below = int(np.searchsorted(np.cumsum(chances), tail, side="right"))  # sums that are this rare from below
+    else:
+        spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
+        below = math.floor(len(means) / 2 - float(norm.ppf(1 - tail)) * spread)
+    if below <= 0:
+        return estimate, -math.inf, math.inf
+    return estimate, float(means[below - 1]), float(means[len(means) - below])

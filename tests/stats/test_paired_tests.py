@@ -1,0 +1,69 @@
+"""Sign-flips count independent units, and McNemar's test counts problems that tell two models apart."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.stats import permutation_test
+
+from raysweep.errors import UsageError
+from raysweep.stats import mcnemar, sign_flip, signed_rank
+from raysweep.stats.paired_tests import MOST_UNITS
+
+
+def test_without_clusters_it_is_scipys_permutation_test():
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(0.4, 1, 9), rng.normal(0, 1, 9)
+    ours = sign_flip(list(x - y), [str(number) for number in range(9)])
+    theirs = permutation_test((x, y), lambda a, b: np.mean(a - b), permutation_type="samples", n_resamples=np.inf)
+    assert ours.p == pytest.approx(theirs.pvalue) and ours.mean == pytest.approx(np.mean(x - y))
+    assert (ours.n, ours.units, ours.smallest_p) == (9, 9, 2 / 2**9)
+
+
+def test_six_models_of_which_two_share_weights_are_five_units():
+    differences = [3.0, 1.0, 2.0, 4.0, 5.0, 2.5]
+    found = sign_flip(differences, ["a", "b", "c", "llama", "llama", "f"])
+    assert (found.n, found.units, found.p, found.smallest_p) == (6, 5, 0.0625, 0.0625)
+    assert signed_rank(differences, [0.0] * 6).p == 0.03125, "the study's test takes them for six"
+
+
+def test_several_pairs_of_a_cluster_flip_together():
+    differences, clusters = [1.0, -0.5, 2.0, 0.3, -1.2, 0.8], list("aabbcd")
+    sums = {"a": 0.5, "b": 2.3, "c": -1.2, "d": 0.8}
+    reached = abs(sum(sums.values()))
+    patterns = [
+        abs(sum(s * v for s, v in zip(signs, sums.values(), strict=True))) for signs in product((1, -1), repeat=4)
+    ]
+    assert sign_flip(differences, clusters).p == sum(total >= reached - 1e-9 for total in patterns) / 16
+
+
+def test_many_units_are_counted_in_blocks():
+    found = sign_flip([1.0] * 18, [str(number) for number in range(18)])
+    assert found.p == found.smallest_p == 2 / 2**18
+
+
+@pytest.mark.parametrize(
+    ("differences", "clusters", "said"),
+    [
+        ([1.0], ["a", "b"], "1 differences need as many clusters, not 2"),
+        ([1.0, 2.0], ["a", "a"], "takes 2 to 22 independent units, not 1"),
+        ([1.0] * 23, [str(n) for n in range(MOST_UNITS + 1)], "not 23"),
+        ([1.0, float("nan")], ["a", "b"], "isn't a number"),
+    ],
+)
+def test_unusable_differences_are_refused(differences, clusters, said):
+    with pytest.raises(UsageError, match=said):
+        sign_flip(differences, clusters)
+
+
+def test_only_problems_that_tell_two_models_apart_count():
+    first = [True] * 9 + [False] * 2 + [True] * 30 + [False] * 20
+    second = [False] * 9 + [True] * 2 + [True] * 30 + [False] * 20
+    found = mcnemar(first, second)
+    assert (found.n, found.only_first, found.only_second) == (61, 9, 2)
+    assert found.p == pytest.approx(2 * (1 + 11 + 55) / 2**11), "twice the binomial tail of 2 in 11"
+    assert mcnemar([True, False], [True, False]).p == 1.0
+    with pytest.raises(UsageError, match="they have 1 and 0"):
+        mcnemar([True], [])
