@@ -129,8 +129,7 @@ class Meter:
         end_with_raylet()
         self._sweep, self._max_gpu_hours = sweep, max_gpu_hours
         self._ledger = Ledger(folder)
-        self._writing = contextlib.ExitStack()  # as long as this process runs
-        self._writing.enter_context(run_periodically(self.write_ledger, LEDGER_SECONDS, "ledger"))
+        self._written = time.monotonic()
         tags = {name: ("sweep", *metric.tags) for name, metric in METRICS.items()}
         counters = {name: metric.text for name, metric in METRICS.items() if metric.kind == COUNTER}
         self._counters = {name: Counter(name, text, tags[name]) for name, text in counters.items()}
@@ -151,10 +150,13 @@ class Meter:
         gpu_seconds = held.get("GPU", 0.0) * seconds
         for task in (tasks or [NO_TASK]) if gpu_seconds else ():
             self._ledger.add(task, accelerator, gpu_seconds / max(1, len(tasks)))
+        if time.monotonic() - self._written > LEDGER_SECONDS:
+            self.write_ledger()
 
     def write_ledger(self) -> None:
         """Write the ledger."""
         self._ledger.write()
+        self._written = time.monotonic()
 
     def gpu_hours(self, task: str) -> float:
         """Return the GPU-hours that a task has used, in all runs of the sweep."""
@@ -203,7 +205,9 @@ def report(name: str, value: float, **tags: str) -> None:
 
 def gpu_hours(task: str) -> float:
     """Return the GPU-hours that a task has used, in all runs of the sweep; 0 without a meter."""
-    return float(_answer("gpu_hours", task) or 0.0)
+    with contextlib.suppress(Exception):  # such as a meter that can't be started again; the task has done its work
+        return float(_answer("gpu_hours", task) or 0.0)
+    return 0.0
 
 
 def spent() -> str:
