@@ -38,7 +38,8 @@ ACCELERATORS = {"A100": 2, "A6000": 1, "V100": 1}
 RESOURCES = ("resources.gpus=1", "resources.processes=trial")
 """Ray Train would start four processes for a training of some seconds; two workers need them."""
 SERVE = "serve"
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
+TRIAL = "ray::Cell"
 
 
 @contextlib.contextmanager
@@ -85,15 +86,18 @@ def serve() -> None:
     cluster.shutdown()
 
 
-class Memory:
-    """The most memory of this process's children, and of theirs, in GiB; pages that processes share count once."""
+class Watch:
+    """The most memory of this process's children and of theirs, in GiB, and the most trials at a time.
+
+    Pages that processes share count once.
+    """
 
     def __init__(self) -> None:
-        self.peak = 0.0
+        self.memory, self.trials = 0.0, 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> Memory:
+    def __enter__(self) -> Watch:
         self._thread.start()
         return self
 
@@ -103,11 +107,12 @@ class Memory:
 
     def _look(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):
-            total = 0
+            total = trials = 0
             for process in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):
                     total += process.memory_full_info().pss
-            self.peak = max(self.peak, total / 2**30)
+                    trials += process.cmdline()[0].startswith(TRIAL)
+            self.memory, self.trials = max(self.memory, total / 2**30), max(self.trials, trials)
 
 
 def run(storage: Path, address: str, overrides: list[str]) -> tuple[int, float]:
@@ -139,7 +144,7 @@ def main() -> None:
     parser.add_argument("--storage", type=Path, default=Path("raysweep-store"), metavar="DIR")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", dest="overrides")
     options = parser.parse_args()
-    with Memory() as memory, simulated_cluster() as address:
+    with Watch() as watch, simulated_cluster() as address:
         code, seconds = run(options.storage, address, options.overrides)
         again, cached = run(options.storage, address, options.overrides)
     folder = open_folder("paper-mini", str(options.storage))
@@ -148,7 +153,8 @@ def main() -> None:
         "exit codes": [code, again],
         "minutes": round(seconds / 60, 1),
         "cached run, seconds": round(cached, 1),
-        "most memory, GiB": round(memory.peak, 2),
+        "most memory, GiB": round(watch.memory, 2),
+        "most trials at a time": watch.trials,
         "cells": len({row.cell for row in rows}),
         "pairs": len(rows),
         "pairs without results": sum(not made for made in folder.store.survey([row.results for row in rows]).values()),
