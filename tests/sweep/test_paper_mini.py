@@ -15,7 +15,8 @@ from raysweep.sweep.folder import open_folder
 from tests.paths import REPO
 from tests.patience import PATIENCE
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("own_ray")]
+# with a Ray of its own, after tests/chaos: the group `own_ray` takes longer
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("chaos")]
 
 GROUPS = [
     ["starcoderbase-1b"],
