@@ -1,8 +1,8 @@
 """Which tests run one after another in one process: those of a file, and three groups with Ray.
 
 They are those that share the session's Ray, those that start one of their own, and chaos with one more that does. So at
-most three Rays run at a time, and the tests of a file share its fixtures. What distributes tests knows nothing but their
-ids; marks are read from the source.
+most three Rays run at a time, and the tests of a file share its fixtures. What distributes tests knows nothing but
+their ids; marks are read from the source.
 """
 
 from __future__ import annotations
