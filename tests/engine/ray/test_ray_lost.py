@@ -19,7 +19,10 @@ time.sleep(60)
 """
 ACTOR = """
 import os, threading, time
+from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray import MODULE
+from raysweep.storage.files import Files
+progress = ProgressFile(Files("FOLDER"), "cell")
 os.environ.pop("RAY_RAYLET_PID", None)
 MODULE.died_too_often = lambda worker, progress: None  # it asks Ray, which isn't there
 batch = threading.Thread(target=time.sleep, args=(60,))
@@ -28,13 +31,13 @@ MODULE.START
 print("watches", flush=True)
 """
 """It does nothing but start the actor. Its end waits for the batch, as that of Ray Data's does."""
-ACTORS = {"generation": "GenerationActor(None, None)", "perturbing": "PerturbingActor(None, (), None)"}
+ACTORS = {"generation": "GenerationActor(None, progress)", "perturbing": "PerturbingActor(None, (), progress)"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ACTORS)
-def test_an_actor_ends_with_its_raylet_though_a_batch_is_being_made(module):
-    program = ACTOR.replace("START", ACTORS[module]).replace("MODULE", module)
+def test_an_actor_ends_with_its_raylet_though_a_batch_is_being_made(module, tmp_path):
+    program = ACTOR.replace("START", ACTORS[module]).replace("MODULE", module).replace("FOLDER", str(tmp_path))
     parent = subprocess.Popen([sys.executable, "-c", RAYLET, program], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     actor = psutil.Process(int(parent.stdout.readline()))
