@@ -28,7 +28,10 @@ GROUPS = [
 """Models of one group are trained, and write their completions, on one type."""
 SHORT = [
     "training.sets=[mix_all]",
+    "training.source.rows=32",
     "recipes.pretrain.steps=12",
+    "recipes.lora-7b.epochs=1",
+    "recipes.lora-7b-float16.epochs=1",
     "evaluation.perturbations=[clean, C1, mix_all]",
     "evaluation.samples=1",
     "evaluation.max_new_tokens=24",
