@@ -111,7 +111,7 @@ class Watch:
             for process in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):
                     total += process.memory_full_info().pss
-                    trials += process.cmdline()[0].startswith(TRIAL)
+                    trials += "".join(process.cmdline()[:1]).startswith(TRIAL)
             self.memory, self.trials = max(self.memory, total / 2**30), max(self.trials, trials)
 
 

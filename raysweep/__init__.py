@@ -48,7 +48,7 @@ def run(
         storage: a folder or URI for the store; None: $RAYSWEEP_STORAGE, else ./raysweep-store.
         engine: ray, or local (in this process, without Ray).
         address: the address of a running Ray; None: $RAY_ADDRESS, else a Ray is started on this machine.
-        max_gpu_hours: once all runs of the sweep have used so many, nothing more starts on GPUs; None: any number.
+        max_gpu_hours: once all runs of the sweep have used so many, no cell and no stage on GPUs starts; None: any.
 
     Raises:
         UsageError: the config, its files or the resources are unusable; the message lists all errors. Nothing has been

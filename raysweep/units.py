@@ -27,6 +27,11 @@ def size(amount: float) -> str:
     return f"{amount / 2**30:.1f} GiB" if amount >= 2**30 else f"{amount // 2**20:.0f} MiB"
 
 
+def hours(number: float) -> str:
+    """Return hours in words, with three digits at least: ``0.0124``, ``12.3``, ``1,996``."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
     whole = round(seconds)

@@ -132,13 +132,15 @@ def submit(
     """Run a sweep as a job of a Ray cluster: check it, upload this folder, follow the log, end as the job ends."""
     from raysweep.cli.views.submit import follow_job, print_job
     from raysweep.sweep.submit import prepare
+    from raysweep.sweep.tasks import RunOptions
 
     config = Path(os.path.relpath(config))  # so that the paths in it are relative, as they will be in the job
     missing: list[str] = []
     loaded = load(config, sets, limit, allow_code_execution, missing=missing)
     options = [word for override in sets or [] for word in ("--set", override)]
     options += [] if limit is None else ["--limit", str(limit)]
-    options += [] if max_gpu_hours is None else ["--max-gpu-hours", f"{max_gpu_hours:g}"]
+    RunOptions(max_gpu_hours=max_gpu_hours)  # refuses an unusable number here, not in the job
+    options += [] if max_gpu_hours is None else ["--max-gpu-hours", repr(max_gpu_hours)]
     flags = {"--fail-fast": fail_fast, "--allow-code-execution": allow_code_execution, "--quiet": quiet}
     options += [flag for flag, given in flags.items() if given]
     submission = prepare(config, loaded, address, storage, options, env or [], missing)

@@ -13,6 +13,7 @@ from collections import defaultdict
 
 from raysweep.errors import StoreError
 from raysweep.storage.files import Files
+from raysweep.units import hours
 
 FOLDER = "ledger"
 """Of the sweep's folder."""
@@ -82,7 +83,7 @@ def spent_text(ledger: Ledger, most: float | None) -> str:
     """Say that a sweep has used the GPU-hours that it may use; empty while it has not, or if it may use any number."""
     if most is None or ledger.total < most:
         return ""
-    return f"the sweep has used {ledger.total:.3g} GPU-hours (--max-gpu-hours {most:g})"
+    return f"the sweep has used {hours(ledger.total)} GPU-hours (--max-gpu-hours {most:,.12g})"
 
 
 def _read(files: Files) -> dict[str, dict[str, float]]:

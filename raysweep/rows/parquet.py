@@ -82,6 +82,8 @@ def read_groups(path: Path, record: type[R], by: str, column: str) -> list[tuple
     """
     table = _table_in(path, str(path))
     names = _values(table.column(by))
+    if not names:
+        return []
     starts = [at for at, name in enumerate(names) if at == 0 or name != names[at - 1]]
     values = _values(table.column(column))
     ends = [*starts[1:], len(names)]

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raysweep.errors import UsageError
-from raysweep.stats.rank_tests import FEWEST
 
+FEWEST_UNITS = 2
 MOST_UNITS = 22
 """Two to the power of this many sign patterns are counted, in a second."""
 BLOCK = 2**16
@@ -60,8 +60,8 @@ def sign_flip(differences: Sequence[float], clusters: Sequence[str]) -> SignFlip
     for difference, cluster in zip(differences, clusters, strict=True):
         sums[cluster] = sums.get(cluster, 0.0) + difference
     units = len(sums)
-    if not FEWEST <= units <= MOST_UNITS:
-        raise UsageError(f"an exact sign-flip test takes {FEWEST} to {MOST_UNITS} independent units, not {units}")
+    if not FEWEST_UNITS <= units <= MOST_UNITS:
+        raise UsageError(f"an exact sign-flip test takes {FEWEST_UNITS} to {MOST_UNITS} independent units, not {units}")
     totals = np.asarray(list(sums.values()))
     reached = abs(float(totals.sum())) - ROUNDING * float(np.abs(totals).sum())
     as_far = 0
@@ -93,12 +93,14 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     """Test whether two models solve equally many problems, given one verdict for each problem and model.
 
     Raises:
-        UsageError: the lengths differ, or there is no problem.
+        UsageError: the lengths differ, there is no problem, or a verdict is neither True nor False.
     """
     from scipy.stats import binomtest
 
-    if len(first) != len(second) or not first:
+    if len(first) != len(second) or len(first) == 0:
         raise UsageError(f"two models need the same problems, at least one; they have {len(first)} and {len(second)}")
+    if unknown := [verdict for verdict in (*first, *second) if verdict not in (True, False)]:
+        raise UsageError(f"a verdict is True or False, not {unknown[0]!r}; leave such problems out of both")
     only_first = sum(a and not b for a, b in zip(first, second, strict=True))
     only_second = sum(b and not a for a, b in zip(first, second, strict=True))
     apart = only_first + only_second

@@ -31,6 +31,8 @@ EXACT, NORMAL = METHODS
 MOST_EXACT = 50
 """The study's rule: the exact distribution up to so many pairs without ties and zeros, else the normal one."""
 FEWEST = 2
+ROUNDING = 1e-12
+"""Differences are rounded to this share of the largest number, so that those that should be equal are ties."""
 ALL_EQUAL = "all differences are 0"
 NO_INTERVAL = "too few pairs for an interval of this coverage"
 
@@ -55,7 +57,8 @@ class SignedRank:
         r_z: |z| / sqrt(n), which the study calls rank-biserial r; from 0 to 1.
         rank_biserial: (positive - negative) / (positive + negative); from -1 to 1.
         estimate: the Hodges-Lehmann estimate: the median of the means of all pairs of differences, in the unit of x.
-        low: end of the estimate's interval, which inverts the test; -inf where so few pairs allow none.
+        low: end of the estimate's two-sided interval, whatever the alternative; -inf where so few pairs allow none.
+            It inverts the test over the same differences; with ties and zeros it does so nearly.
         high: the other end; inf likewise.
         note: what a reader must know; empty if there is nothing.
     """
@@ -99,11 +102,13 @@ def signed_rank(
         coverage: of the estimate's interval.
 
     Raises:
-        UsageError: the lengths differ, a number isn't finite, there are fewer than two pairs, or an unknown option.
+        UsageError: the lengths differ, a number isn't finite, there are fewer than two pairs, or an unusable option.
     """
     import numpy as np
 
     _require_options(alternative, zeros, method)
+    if not 0 < coverage < 1:
+        raise UsageError(f"coverage={coverage:g}: give a share between 0 and 1, such as 0.95")
     differences = _differences(x, y)
     sizes = np.abs(differences)
     kept = differences != 0
@@ -122,7 +127,7 @@ def signed_rank(
     tied = _tied(sizes[kept])
     chosen = method or (EXACT if n <= MOST_EXACT and not tied and not zero_pairs else NORMAL)
     p = _exact_p(ranks[kept], positive - split, alternative) if chosen == EXACT else _normal_p(z, alternative)
-    estimate, low, high = _hodges_lehmann(_differences(x, y), coverage, exact=chosen == EXACT)
+    estimate, low, high = _hodges_lehmann(differences, ranks, coverage, exact=chosen == EXACT)
     return SignedRank(
         n,
         min(positive, negative) if alternative == "two-sided" else positive,
@@ -184,14 +189,16 @@ def _differences(x: Sequence[float], y: Sequence[float]) -> NDArray[np.float64]:
             f"pair {number + 1} is ({both[0, number]:g}, {both[1, number]:g}); leave out pairs with a number that is "
             "not defined, and say how many"
         )
-    return np.asarray(both[0] - both[1])
+    unit = ROUNDING * float(np.abs(both).max())  # 0.4 - 0.3 and 0.2 - 0.1 are equal but for their last bit
+    return np.asarray(np.rint((both[0] - both[1]) / unit) * unit if unit else both[0] - both[1])
 
 
 def _all_equal(pairs: int, alternative: Alternative, zeros: Zeros, method: Method | None) -> SignedRank:
     n = pairs if zeros == "zsplit" else 0
     half = pairs * (pairs + 1) / 4 if n else 0.0
-    own = (n, half, 1.0, method or EXACT, alternative, zeros, pairs, 0, half, half, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    return SignedRank(*own, ALL_EQUAL)
+    effects = (half, half, 0.0, 0.0, 0.0)  # both sums, z, r_z, rank_biserial
+    found = (n, half, 1.0, method or EXACT, alternative, zeros, pairs, 0, *effects)
+    return SignedRank(*found, estimate=0.0, low=-math.inf, high=math.inf, note=ALL_EQUAL)
 
 
 def _ranks(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -238,8 +245,10 @@ def _normal_p(z: float, alternative: Alternative) -> float:
     return float(norm.cdf(z) if alternative == "less" else norm.sf(z))
 
 
-def _hodges_lehmann(differences: NDArray[np.float64], coverage: float, *, exact: bool) -> tuple[float, float, float]:
-    """Return the estimate and its interval, over all differences, those of 0 too."""
+def _hodges_lehmann(
+    differences: NDArray[np.float64], ranks: NDArray[np.float64], coverage: float, *, exact: bool
+) -> tuple[float, float, float]:
+    """Return the estimate and its interval, given the differences that the test ranks."""
     import numpy as np
     from scipy.stats import norm
 
@@ -249,10 +258,10 @@ def _hodges_lehmann(differences: NDArray[np.float64], coverage: float, *, exact:
     estimate = float(np.median(means))
     tail = (1 - coverage) / 2
     if exact:
-        chances = _distribution(np.arange(1.0, n + 1))[::2]
-        below = int(np.searchsorted(np.cumsum(chances), tail, side="right"))  # sums that are this rare from below
+        rare = int(np.searchsorted(np.cumsum(_distribution(ranks)), tail, side="right"))  # sums, in halves
+        below = (rare + 1) // 2
     else:
-        spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
+        spread = math.sqrt(float((ranks**2).sum()) / 4)
         below = math.floor(len(means) / 2 - float(norm.ppf(1 - tail)) * spread)
     if below <= 0:
         return estimate, -math.inf, math.inf

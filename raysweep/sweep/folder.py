@@ -49,8 +49,6 @@ SHARED_FOLDERS = ("progress", "tune", ledger.FOLDER)
 LOG = "raysweep.log"
 UNKNOWN = (math.nan, math.nan)
 """An interval that nothing is known of."""
-UNKNOWN = (math.nan, math.nan)
-"""An interval that nothing is known of."""
 
 
 @dataclass(frozen=True)

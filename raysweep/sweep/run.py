@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.ledger import spent_text
-from raysweep.engine.progress import read_activities
+from raysweep.engine.progress import STOPPED, read_activities
 from raysweep.errors import UsageError
 from raysweep.execution.pool import require_permission
 from raysweep.generators.environments import environment_of
@@ -138,7 +138,8 @@ def _make(
     activities = read_activities(folder.progress)
     unfinished = [cell.cell.id for cell, _ in by_cell(missing(plan.targets, folder.store))]
     spent = spent_text(folder.ledger(), options.max_gpu_hours)
-    cause = f", since {next(iter(errors))} failed (--fail-fast)" if errors and options.fail_fast else ""
+    failed = [name for name in errors if name not in activities or activities[name].state != STOPPED]
+    cause = f", since {failed[0]} failed (--fail-fast)" if failed and options.fail_fast else ""
     cause = cause or (f", since {spent}; run it again with more" if spent else "")
     state_if_started = "stopped" if cause else "it ended without results"
     states = {cell: state_if_started if cell in activities else "not started" for cell in unfinished}

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.attempts import Recovery
 from raysweep.engine.base import Context, Engine, EngineSettings, Task
-from raysweep.engine.progress import ProgressFile, read_activities
+from raysweep.engine.progress import STOPPED, ProgressFile, read_activities
 from raysweep.errors import UnknownName, UsageError
 from raysweep.pipeline import make_cell, make_shared
 from raysweep.planning.missing import by_cell, walk
@@ -98,12 +98,16 @@ def make(
     with watch, mark_stopped_on_error(folder), _engine(options.engine, settings) as engine:
         engine.check([*shared, *cell_tasks])
         errors = engine.make_shared(shared)
-        blocked = _blocked(cell_tasks, errors)
-        for cell, error in blocked.items():
-            ProgressFile(folder.progress, cell).fail(error)
+        activities = read_activities(folder.progress)
+        stopped = {name for name in errors if name in activities and activities[name].state == STOPPED}
+        blocked = _blocked(cell_tasks, errors, stopped)
+        for cell, (error, is_stopped) in blocked.items():
+            activity = ProgressFile(folder.progress, cell)
+            activity.stop() if is_stopped else activity.fail(error)
         ready = [task for task in cell_tasks if task.id not in blocked]
-        stop = bool(errors) and options.fail_fast
-        errors = {**errors, **blocked, **({} if stop else engine.run_cells(ready))}
+        stop = bool(errors.keys() - stopped) and options.fail_fast
+        not_started = {cell: error for cell, (error, _) in blocked.items()}
+        errors = {**errors, **not_started, **({} if stop else engine.run_cells(ready))}
     reported = {name: activity.error for name, activity in read_activities(folder.progress).items() if activity.error}
     return {name: reported.get(name, error) for name, error in errors.items()}
 
@@ -176,10 +180,13 @@ def _dependencies(plans: Sequence[ArtefactPlan], missing_tasks: Collection[str])
     return tuple(dict.fromkeys(name for name in names if name in missing_tasks))
 
 
-def _blocked(cells: Sequence[Task], errors: Mapping[str, str]) -> dict[str, str]:
-    """Return an error for each cell that can't start because one of its dependencies failed, by the cell's id."""
-    failed = {task.id: name for task in cells for name in reversed(task.after) if name in errors}
-    return {cell: f"not started: {name} failed: {errors[name]}" for cell, name in failed.items()}
+def _blocked(cells: Sequence[Task], errors: Mapping[str, str], stopped: Collection[str]) -> dict[str, tuple[str, bool]]:
+    """Return why each cell can't start of which a dependency failed or was stopped, and whether it was stopped."""
+    missing = {task.id: name for task in cells for name in reversed(task.after) if name in errors}
+    return {
+        cell: (f"not started: {name} {'was ' if name in stopped else 'failed: '}{errors[name]}", name in stopped)
+        for cell, name in missing.items()
+    }
 
 
 def _engine(name: str, settings: EngineSettings) -> Engine:

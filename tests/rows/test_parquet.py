@@ -9,7 +9,7 @@ import pytest
 
 from raysweep.errors import StoreError
 from raysweep.records import Completion, Score, TrainingRow
-from raysweep.rows.parquet import UnreadableTable, count_values, read_rows, write_rows
+from raysweep.rows.parquet import UnreadableTable, count_values, read_groups, read_rows, write_rows
 
 
 def completion(task: str, sample: int) -> Completion:
@@ -27,6 +27,14 @@ def test_equal_rows_give_equal_bytes_in_any_order(tmp_path):
     for name, order in (("x", rows), ("y", rows[::-1])):
         write_rows(tmp_path / name, Completion, order, ["task_id", "sample"])
     assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
+
+
+def test_groups_have_their_first_row_and_the_values_of_a_column(tmp_path):
+    rows = [completion("b", 1), completion("a", 1), completion("a", 0)]
+    write_rows(tmp_path / "x", Completion, rows, ["task_id", "sample"])
+    assert read_groups(tmp_path / "x", Completion, "task_id", "sample") == [(rows[2], [0, 1]), (rows[0], [1])]
+    write_rows(tmp_path / "none", Completion, [], ["task_id"])
+    assert read_groups(tmp_path / "none", Completion, "task_id", "sample") == []
 
 
 def test_missing_values_and_nan_survive(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import pandas
 import pytest
 from scipy.stats import permutation_test
 
@@ -67,3 +68,6 @@ def test_only_problems_that_tell_two_models_apart_count():
     assert mcnemar([True, False], [True, False]).p == 1.0
     with pytest.raises(UsageError, match="they have 1 and 0"):
         mcnemar([True], [])
+    with pytest.raises(UsageError, match="a verdict is True or False, not nan"):
+        mcnemar([True, float("nan")], [True, False])
+    assert mcnemar(pandas.Series([True, False]), np.array([False, False])).only_first == 1

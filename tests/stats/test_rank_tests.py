@@ -107,6 +107,21 @@ def test_an_exact_p_counts_all_signs_also_with_ties_and_zeros(differences, zeros
     assert found.p == pytest.approx(min(1, 2 * min(less, greater)))
 
 
+def test_shares_have_the_ties_of_their_counts():
+    passed, others = [45, 61, 71, 62, 78, 58, 70], [40, 55, 68, 61, 73, 62, 76]
+    counts = signed_rank(passed, others)
+    shares = signed_rank([n / 100 for n in passed], [n / 100 for n in others])
+    assert (shares.method, shares.tied_pairs, shares.p) == (counts.method, counts.tied_pairs, counts.p)
+    assert shares.method == "normal" and shares.tied_pairs == 4
+    assert signed_rank([0.3, 0.1 + 0.2], [0.1 + 0.2, 0.3]).note == ALL_EQUAL
+
+
+@pytest.mark.parametrize("coverage", [0, 1, 95, -1, math.nan])
+def test_a_coverage_is_a_share(coverage):
+    with pytest.raises(UsageError, match=r"give a share between 0 and 1, such as 0\.95"):
+        signed_rank([1.0, 2.0], [0.0, 0.0], coverage=coverage)
+
+
 def test_with_five_independent_pairs_nothing_is_below_a_sixteenth():
     found = signed_rank([1.0, 2.0, 3.0, 4.0, 5.0], [0.0] * 5)
     assert found.p == 0.0625 and (found.low, found.high, found.note) == (-math.inf, math.inf, NO_INTERVAL)

@@ -65,7 +65,7 @@ def print_result(result: SweepResult, as_json: bool) -> None:
         console.print(line, soft_wrap=True)
     if leakage := result.folder.leakage():
         console.print(f"leakage: {leakage}", soft_wrap=True)
-    for error, names in _by_error(result.errors).items():
+    for error, names in by_error(result.errors).items():
         console.print(f"failed: {', '.join(names)}: {error}", style="red", soft_wrap=True)
     if not result.cells_run:
         console.print("nothing was missing in the store: no work was done")
@@ -169,7 +169,7 @@ def _codes(order: Order) -> list[str]:
     return [f"codes: {', '.join(labels)}"] if labels else []
 
 
-def _by_error(errors: Mapping[str, str]) -> dict[str, list[str]]:
+def by_error(errors: Mapping[str, str]) -> dict[str, list[str]]:
     """Return the failed cells and tasks by error, so that each error is shown once.
 
     A cell that didn't start names the task that failed, and that task's own line says why.

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from raysweep.cli.views.console import new_console
 from raysweep.cli.views.progress import Display, overview
-from raysweep.cli.views.results import print_json
+from raysweep.cli.views.results import by_error, print_json
 from raysweep.config.grid import test_set_name
 from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING, Activity
 from raysweep.engine.time_left import TimeLeft
@@ -24,7 +24,7 @@ from raysweep.errors import UnknownName
 from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of
 from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
-from raysweep.units import duration
+from raysweep.units import count, duration, hours
 
 WATCH_SECONDS = 2.0
 START_SECONDS, START_LOOK_SECONDS = 30.0, 0.5
@@ -92,7 +92,7 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
     console = new_console()
     _print_table(cells, shared, console)
     if used := folder.ledger().by_accelerator():
-        parts = ", ".join(f"{hours:.3g} of {name or 'accelerators without a label'}" for name, hours in used.items())
+        parts = ", ".join(f"{hours(each)} of {name or 'accelerators without a label'}" for name, each in used.items())
         console.print(f"GPU-hours used: {parts}", soft_wrap=True)
     _print_models([cell for cell in cells if cell.model], console)
     if dropped := [cell.cell for cell in cells if cell.dropped]:
@@ -163,9 +163,10 @@ def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], co
         table.add_row(item.id, _state(item), "")
     if table.row_count:
         console.print(table)
-    for name, error in [(c.cell, c.error) for c in cells] + [(s.id, s.error) for s in shared]:
-        if error:
-            console.print(f"failed: {name}: {error}", style="red", soft_wrap=True)
+    errors = {cell.cell: cell.error for cell in cells} | {item.id: item.error for item in shared}
+    for error, names in by_error({name: error for name, error in errors.items() if error}).items():
+        more = f" and {count(len(names) - LISTED, 'other')}" if len(names) > LISTED else ""
+        console.print(f"failed: {', '.join(names[:LISTED])}{more}: {error}", style="red", soft_wrap=True)
 
 
 def _summary(cells: Sequence[CellStatus]) -> Table:

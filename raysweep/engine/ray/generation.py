@@ -63,7 +63,13 @@ class GenerationActor:
 
 
 def generate_with_ray(
-    job: GenerateJob, placement: Placement, actors: int, progress: ProgressFile, keeper: Any
+    job: GenerateJob,
+    placement: Placement,
+    actors: int,
+    progress: ProgressFile,
+    keeper: Any,
+    *,
+    is_capped: bool = False,
 ) -> Iterator[BatchOutput[Completion]]:
     """Yield the completions of each batch as soon as it is done.
 
@@ -73,6 +79,7 @@ def generate_with_ray(
         actors: most hosts that work for this job at a time.
         progress: of the job's cell.
         keeper: of the sweep's hosts.
+        is_capped: hosts, which a cell may have waited long for, ask whether there are GPU-hours left.
 
     Raises:
         RaysweepError: the generator failed, or batches are missing.
@@ -85,7 +92,7 @@ def generate_with_ray(
         own = dataclasses.replace(job, batches=())
         takes_full_models = GENERATORS.get(job.generator.name).takes_full_models
         base = job.base if takes_full_models else job.model.base or job.model
-        kind = HostKind(dataclasses.replace(own, model=base, label=""), placement)
+        kind = HostKind(dataclasses.replace(own, model=base, label=""), placement, is_capped)
         data = indexed_dataset(range(total), requests=[pickle.dumps(batch) for batch in job.batches]).map_batches(
             _named(_hand_to_host, name),
             fn_args=(own, progress, Hosts(keeper, kind, uuid.uuid4().hex)),

@@ -23,11 +23,12 @@ from types import MappingProxyType
 from typing import Any
 
 from raysweep.engine.base import GenerateJob
+from raysweep.engine.jobs import Generated
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import MAX_RESTARTS, BatchFailure, died_again, pickle_result
 from raysweep.engine.ray.cluster import Placement
 from raysweep.engine.ray.drains import MOST_DRAINS, draining_nodes, own_node
-from raysweep.engine.ray.metrics import MeasuredGenerator, held_resources, waiting_gauge
+from raysweep.engine.ray.metrics import MeasuredGenerator, held_resources, require_gpu_hours, waiting_gauge
 from raysweep.engine.ray.places import CellToPlace, Places
 from raysweep.engine.ray.preflight import nodes_by_id
 from raysweep.engine.ray.ray_lost import end_with_raylet
@@ -58,11 +59,13 @@ WAIT_SECONDS = 10.0
 class HostKind:
     """What a host is started with. Hosts of equal kinds can take each other's batches.
 
-    `job`: without batches and label; its model is the base.
+    `job`: without batches and label; its model is the base. `is_capped`: a cell that has waited for a host begins to
+    generate only if the sweep has GPU-hours left.
     """
 
     job: GenerateJob
     placement: Placement
+    is_capped: bool = False
 
     @property
     def holds_place(self) -> bool:
@@ -111,14 +114,17 @@ class Host:
 
     def generate(self, asked: HostBatch) -> bytes:
         """Return what was made of a batch (`Generated`), pickled, or the pickled `BatchFailure` of the error."""
+        with self._held.working_for(asked.cell):
+            return pickle_result(lambda: self._generate(asked))
+
+    def _generate(self, asked: HostBatch) -> Generated:
         latest = asked.progress.latest()
         if latest is not None and latest.waits:
+            if self._kind.is_capped:
+                require_gpu_hours("generation")
             asked.progress.end_wait()  # from now on a hang counts as a stall
         job = replace(self._kind.job, model=asked.model)
-        with self._held.working_for(asked.cell):
-            return pickle_result(
-                lambda: self._generator.generate(job, pickle.loads(asked.requests), asked.progress.touch)
-            )
+        return self._generator.generate(job, pickle.loads(asked.requests), asked.progress.touch)
 
 
 @dataclass(eq=False)

@@ -12,6 +12,7 @@ No tag names a cell, so a metric has few series, however many cells a sweep has.
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import threading
 import time
@@ -25,9 +26,12 @@ from raysweep.engine.base import GenerateJob
 from raysweep.engine.jobs import Generated, KeptGenerator
 from raysweep.engine.ledger import Ledger, spent_text
 from raysweep.engine.ray.ray_lost import end_with_raylet
+from raysweep.errors import RaysweepError, Stopped, StoreError, last_line
 from raysweep.machine import resident_bytes
 from raysweep.records import Completion, GenerationRequest, TrainingStep
 from raysweep.storage.files import Files
+
+log = logging.getLogger("raysweep")
 
 _METERS: dict[str, Any] = {}
 """The handle of the meter that this process reports to, by its name."""
@@ -43,7 +47,9 @@ FLUSH_SECONDS = 10.0
 HELD_SECONDS = 5.0
 """A process that holds CPUs or GPUs reports it so often. One that is killed loses as much at most."""
 LEDGER_SECONDS = 10.0
-"""The ledger is written so often. As much is lost of it, at most, when the meter is killed."""
+"""The ledger is written with the first report after so long. When the meter is killed, it loses what came since."""
+STORAGE_SECONDS = 5.0
+"""Time between two attempts to read a ledger whose storage is away."""
 NO_TASK = ""
 
 
@@ -128,7 +134,7 @@ class Meter:
 
         end_with_raylet()
         self._sweep, self._max_gpu_hours = sweep, max_gpu_hours
-        self._ledger = Ledger(folder)
+        self._ledger = _ledger_of(folder)
         self._written = time.monotonic()
         tags = {name: ("sweep", *metric.tags) for name, metric in METRICS.items()}
         counters = {name: metric.text for name, metric in METRICS.items() if metric.kind == COUNTER}
@@ -165,6 +171,16 @@ class Meter:
     def spent(self) -> str:
         """Say that the sweep has used the GPU-hours that it may use; empty while it has not."""
         return spent_text(self._ledger, self._max_gpu_hours)
+
+
+def _ledger_of(folder: Files) -> Ledger:
+    """Return a sweep's ledger once its storage can be read: Ray doesn't start an actor again that failed to begin."""
+    while True:
+        try:
+            return Ledger(folder)
+        except StoreError as error:
+            log.debug("the ledger of GPU-hours can't be read yet: %s", error)
+        time.sleep(STORAGE_SECONDS)
 
 
 @contextlib.contextmanager
@@ -206,25 +222,39 @@ def report(name: str, value: float, **tags: str) -> None:
 def gpu_hours(task: str) -> float:
     """Return the GPU-hours that a task has used, in all runs of the sweep; 0 without a meter."""
     with contextlib.suppress(Exception):  # such as a meter that can't be started again; the task has done its work
-        return float(_answer("gpu_hours", task) or 0.0)
+        return float(_answer("gpu_hours", task))
     return 0.0
 
 
 def spent() -> str:
-    """Say that the sweep has used the GPU-hours that it may use; empty while it has not, or without a meter."""
-    return str(_answer("spent") or "")
+    """Say that a sweep with a cap has used the GPU-hours that it may use; empty while it has not.
+
+    Raises:
+        RaysweepError: the meter doesn't answer.
+    """
+    import ray
+
+    try:
+        return str(_answer("spent"))
+    except (ValueError, ray.exceptions.RayError) as error:  # ValueError: there is no meter any more
+        why = last_line(error)
+        raise RaysweepError(f"nobody says how many GPU-hours the sweep has used ({why}); run it again") from error
+
+
+def require_gpu_hours(stage: str) -> None:
+    """Raise Stopped before a stage that needs GPUs if a sweep with a cap has used its GPU-hours."""
+    if reason := spent():
+        raise Stopped(f"stopped before its {stage}, since {reason}")
 
 
 def _answer(question: str, *arguments: Any) -> Any:
-    """Return what the meter answers, which Ray may have to start again before; None without a meter."""
+    """Return what the meter answers, which Ray may have to start again before."""
     import ray
 
     until = time.monotonic() + END_SECONDS
     while True:
         try:
-            return ray.get(getattr(_meter(), question).remote(*arguments))
-        except ValueError:  # Ray's error where there is no meter
-            return None
+            return ray.get(getattr(_meter(), question).remote(*arguments), timeout=END_SECONDS)
         except ray.exceptions.RayActorError:
             if time.monotonic() > until:
                 raise
@@ -264,8 +294,11 @@ def report_step(step: TrainingStep, tags: Mapping[str, str]) -> None:
     report("raysweep_training_mfu", math.nan if step.mfu is None else step.mfu, **tags)
 
 
-class Held:
-    """The CPUs and GPUs that Ray gave to this process or task. Several threads may use it."""
+class HeldResources:
+    """The CPUs and GPUs that Ray gave to this process or task. Several threads may use it.
+
+    What a meter didn't get, since it was being started again, is reported once more.
+    """
 
     def __init__(self, task: str) -> None:
         import ray
@@ -276,18 +309,40 @@ class Held:
             context = ray.get_runtime_context()
             self._held = context.get_assigned_resources()
             self._accelerator = context.get_node_labels().get(ACCELERATOR_LABEL, "")
+        self._held = {name: held for name, held in self._held.items() if name in ("CPU", "GPU")}
         self._tasks = [task] if task else []
         self._lock = threading.Lock()
         self._since = time.monotonic()
+        self._to_send: list[tuple[float, list[str]]] = []  # seconds, and the tasks that they were for
+        self._sent: list[tuple[Any, tuple[float, list[str]]]] = []  # with Ray's reference to the answer
 
     def report(self) -> None:
         """Report what was held since the last report."""
         with self._lock, contextlib.suppress(Exception):  # such as Ray being about to end
             now = time.monotonic()
             if self._held:
-                held = {name: self._held[name] for name in ("CPU", "GPU") if name in self._held}
-                _LATEST[:] = [_meter().use.remote(held, now - self._since, self._tasks, self._accelerator)]
+                self._to_send.append((now - self._since, list(self._tasks)))
             self._since = now
+            self._take_back()
+            while self._to_send:
+                seconds, tasks = self._to_send[0]
+                _LATEST[:] = [_meter().use.remote(self._held, seconds, tasks, self._accelerator)]
+                self._sent.append((_LATEST[0], self._to_send.pop(0)))
+
+    def _take_back(self) -> None:
+        """Have sent again what did not arrive."""
+        import ray
+
+        waiting = []
+        for answer, part in self._sent:
+            if not ray.wait([answer], timeout=0)[0]:
+                waiting.append((answer, part))
+                continue
+            try:
+                ray.get(answer)
+            except ray.exceptions.RayError:
+                self._to_send.append(part)
+        self._sent = waiting
 
     @contextlib.contextmanager
     def working_for(self, task: str) -> Iterator[None]:
@@ -303,15 +358,15 @@ class Held:
 
 
 @contextlib.contextmanager
-def held_resources(task: str) -> Iterator[Held]:
+def held_resources(task: str) -> Iterator[HeldResources]:
     """Report the CPUs and GPUs that Ray gave to this process or task for as long as the block runs.
 
     When the block ends, all that this process has reported has arrived, so the process may end.
 
     Args:
-        task: that uses them; empty if only parts of the block are for some task (`Held.working_for`).
+        task: that uses them; empty if only parts of the block are for some task (`HeldResources.working_for`).
     """
-    held = Held(task)
+    held = HeldResources(task)
     with run_periodically(held.report, HELD_SECONDS, "held resources"):
         try:
             yield held

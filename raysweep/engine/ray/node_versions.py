@@ -28,7 +28,7 @@ def require_equal_versions(nodes: Mapping[str, NodeFacts], *, allow_mixed: bool)
     """Ask each node for its versions, and compare them with those of this process.
 
     The part behind a ``+``, such as ``+cu128``, isn't compared: a head without GPUs has another build of torch than its
-    workers. A node that doesn't answer in time is only told in the log.
+    workers. A node that doesn't answer, or not in time, is only told in the log.
 
     Args:
         nodes: by their ids.
@@ -40,8 +40,6 @@ def require_equal_versions(nodes: Mapping[str, NodeFacts], *, allow_mixed: bool)
     here = versions(PACKAGES)
     compared = [name for name in PACKAGES if name not in MIXABLE or not allow_mixed]
     found = _answers(list(nodes))
-    if missing := len(nodes) - len(found):
-        log.warning("%s didn't say in %.0f s which versions they have", count(missing, "node"), ANSWER_SECONDS)
     differing: dict[str, list[str]] = defaultdict(list)
     for node, there in found.items():
         texts = [f"{name} {there.get(name, NONE)}" for name in compared if _plain(there, name) != _plain(here, name)]
@@ -87,11 +85,15 @@ def _answers(nodes: list[str]) -> dict[str, dict[str, str]]:
     ask: Any = ray.remote(num_cpus=0, max_retries=1)(there)
     places = {node: NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes}
     asked = {ask.options(scheduling_strategy=place).remote(): node for node, place in places.items()}
-    ready, _ = ray.wait(list(asked), num_returns=max(1, len(asked)), timeout=ANSWER_SECONDS) if asked else ([], [])
+    if not asked:
+        return {}
+    ready, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
+    if silent:
+        log.warning("%s didn't say in %.0f s which versions they have", count(len(silent), "node"), ANSWER_SECONDS)
     found = {}
     for answer in ready:
         try:
             found[asked[answer]] = dict(ray.get(answer))
         except ray.exceptions.RayError as error:  # such as a node that is gone by now
-            log.debug("node %s: %s", asked[answer], last_line(error))
+            log.warning("node %s can't say which versions it has: %s", asked[answer][:8], last_line(error))
     return found

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from raysweep.engine.ray import metrics
 from raysweep.engine.ray.hosts import UNKNOWN
+from raysweep.errors import RaysweepError
+
+log = logging.getLogger("raysweep")
 
 
 def cell_order(keeper: Any, total: int, is_capped: bool) -> Any:
@@ -33,7 +37,12 @@ def cell_order(keeper: Any, total: int, is_capped: bool) -> Any:
 
         def suggest(self, trial_id: str) -> Any:
             """Return the next cell and its pool; None while none should start."""
-            if len(self._started) == total or (is_capped and metrics.spent()):
+            try:
+                is_over = len(self._started) == total or bool(is_capped and metrics.spent())
+            except RaysweepError as error:  # Tune asks again
+                log.warning("no further cell starts: %s", error)
+                return None
+            if is_over:
                 return Searcher.FINISHED
             turn = ray.get(self._keeper.next_cell.remote(len(self._started)))
             if turn == UNKNOWN:

@@ -16,7 +16,6 @@ from raysweep.engine.ray.execution import execute_with_ray
 from raysweep.engine.ray.generation import generate_with_ray
 from raysweep.engine.ray.perturbing import perturb_with_ray
 from raysweep.engine.ray.training import train_with_ray
-from raysweep.errors import Stopped
 from raysweep.planning.needs import amounts_text
 from raysweep.programs import Verdict
 from raysweep.records import Completion, PerturbedRow
@@ -38,6 +37,7 @@ class RayStages(Stages):
         keeper: of the sweep's hosts; None: the task generates nothing.
         model: name of the base, for metrics.
         recipe: name of the recipe, for metrics.
+        is_capped: no stage with GPUs begins once the sweep has used its GPU-hours.
     """
 
     def __init__(
@@ -49,8 +49,9 @@ class RayStages(Stages):
         *,
         model: str = "",
         recipe: str = "",
+        is_capped: bool = False,
     ) -> None:
-        self._model, self._recipe = model, recipe
+        self._model, self._recipe, self._is_capped = model, recipe, is_capped
         self._placed = placed
         self._generators = generators
         self._executors = executors
@@ -59,8 +60,15 @@ class RayStages(Stages):
     def on(self, pool: str) -> RayStages:
         """Return the stages of the same task in a pool of nodes."""
         placed = self._placed.on(pool)
-        names = {"model": self._model, "recipe": self._recipe}
-        return RayStages(placed, self._generators, self._executors, self._keeper, **names)
+        return RayStages(
+            placed,
+            self._generators,
+            self._executors,
+            self._keeper,
+            model=self._model,
+            recipe=self._recipe,
+            is_capped=self._is_capped,
+        )
 
     def train(self, training: TrainingRun, progress: ProgressFile) -> dict[str, Any]:
         """Train through Ray Train."""
@@ -69,13 +77,15 @@ class RayStages(Stages):
 
         placed, cell = self._placed.training, progress.activity.id
         tags = {"model": self._model, "recipe": self._recipe}
-        _require_gpu_hours("training", placed)
+        is_capped = self._is_capped and placed.gpus > 0
+        if is_capped:
+            metrics.require_gpu_hours("training")
         self._report_wait("training workers", training.workers, placed, progress)
         if placed.in_trial or self._keeper is None:
-            return train_with_ray(training, progress, placed, tags)
+            return train_with_ray(training, progress, placed, tags, is_capped=is_capped)
         ray.get(self._keeper.take.remote(cell, placed, training.workers))
         try:
-            return train_with_ray(training, progress, placed, tags)
+            return train_with_ray(training, progress, placed, tags, is_capped=is_capped)
         finally:
             self._keeper.give_back.remote(cell)
 
@@ -100,11 +110,14 @@ class RayStages(Stages):
         placed = self._placed.generation
         if self._keeper is not None and not self._placed.in_trial:  # one that died while it trained has a place still
             self._keeper.give_back.remote(progress.activity.id)
-        _require_gpu_hours("generation", self._placed.training if placed.in_trial else placed)
+        is_capped = self._is_capped and (self._placed.training if placed.in_trial else placed).gpus > 0
+        if is_capped:
+            metrics.require_gpu_hours("generation")
         if placed.in_trial and self._placed.training.gpus:
             return _reported(LocalStages().generate(job, progress), report)
         self._report_wait("generation processes", 1, placed, progress)
-        return _reported(generate_with_ray(job, placed, self._generators, progress, self._keeper), report)
+        made = generate_with_ray(job, placed, self._generators, progress, self._keeper, is_capped=is_capped)
+        return _reported(made, report)
 
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
         """Execute through a pool of Ray actors."""
@@ -139,12 +152,6 @@ class RayStages(Stages):
         """Report the processes that the task waits for, unless it works in its own process."""
         if not placed.in_trial:
             progress.report_wait(f"{number} {processes} with {amounts_text(placed.amounts)} each")
-
-
-def _require_gpu_hours(stage: str, placed: Placement) -> None:
-    """Raise Stopped if a stage needs GPUs, and the sweep has used the GPU-hours that it may use."""
-    if placed.gpus and (spent := metrics.spent()):
-        raise Stopped(f"stopped before its {stage}, since {spent}")
 
 
 def _reported(outputs: Iterator[BatchOutput[R]], report: Callable[[BatchOutput[R]], None]) -> Iterator[BatchOutput[R]]:

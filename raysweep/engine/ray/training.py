@@ -125,7 +125,12 @@ def metrics_of(step: TrainingStep) -> dict[str, float]:
 
 
 def train_with_ray(
-    training: TrainingRun, progress: ProgressFile, placement: Placement, tags: Mapping[str, str]
+    training: TrainingRun,
+    progress: ProgressFile,
+    placement: Placement,
+    tags: Mapping[str, str],
+    *,
+    is_capped: bool = False,
 ) -> dict[str, Any]:
     """Train a model and return the trainer's counts; raise RaysweepError if the training fails.
 
@@ -134,6 +139,7 @@ def train_with_ray(
         progress: of the task.
         placement: of a worker.
         tags: of metrics: the names of model and recipe.
+        is_capped: workers, which may have waited long for their places, ask whether there are GPU-hours left.
     """
     from ray import train, tune
     from ray.tune.integration.ray_train import TuneReportCallback
@@ -142,6 +148,8 @@ def train_with_ray(
     in_tune = tune.get_context().get_trial_id() is not None  # else a base model trains, which cells share
 
     def loop(config: dict[str, Any]) -> dict[str, Any]:
+        if is_capped and not in_trial:
+            metrics.require_gpu_hours("training")
         services_class = WorkerServices if not in_trial else TrialServices if in_tune else MeasuredServices
         store = Store(training.storage, expected=True)
         slots = max(1, int(placement.cpus))

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from raysweep.engine.attempts import root_cause
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.engine.ledger import GPU_HOURS
 from raysweep.engine.progress import ProgressFile
@@ -123,15 +124,17 @@ class RayEngine(Engine):
             stages, progress = self._stages(task, placed), self._progress
             refs[task.id] = ray.remote(**options)(_run_task).remote(task, stages, progress, *dependencies)
         errors: dict[str, str] = {}
+        failed = False
         names, pending = {ref: name for name, ref in refs.items()}, list(refs.values())
         with watch_ray():
-            while pending and not (errors and self.settings.fail_fast):
+            while pending and not (failed and self.settings.fail_fast):
                 (ended,), pending = ray.wait(pending, num_returns=1)
                 try:
                     ray.get(ended)
                 except Exception as error:
                     log.debug("%s failed", names[ended], exc_info=True)
                     errors[names[ended]] = last_line(error)
+                    failed = failed or not isinstance(root_cause(error), Stopped)
         return errors
 
     def run_cells(self, tasks: Sequence[Task]) -> dict[str, str]:
@@ -225,7 +228,8 @@ class RayEngine(Engine):
     def _stages(self, task: Task, placed: Placements, keeper: Any = None) -> RayStages:
         resources = self.settings.resources
         executors = None if resources.executors == "auto" else resources.executors
-        return RayStages(placed, resources.generators, executors, keeper, model=task.base, recipe=task.recipe)
+        names, is_capped = {"model": task.base, "recipe": task.recipe}, self.settings.max_gpu_hours is not None
+        return RayStages(placed, resources.generators, executors, keeper, **names, is_capped=is_capped)
 
 
 def _with_cell_name(function: Any) -> Any:

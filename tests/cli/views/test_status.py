@@ -106,7 +106,7 @@ def test_every_state_is_told_with_its_reason(folder, capsys):
         "m.full.C.s1 stopped (training 3/10) 0 of 1",
         "training-set-C3 failed",
         f"failed: m.full.C2.s1: {ERROR}",
-        "failed: m.full.C3.s1: not started: training-set-C3 failed: why",
+        "failed: m.full.C3.s1: not started: training-set-C3 failed",
         "failed: training-set-C3: why",
     ):
         assert line in lines
@@ -219,3 +219,12 @@ def test_the_lines_load_and_generate(capsys, tmp_path):
             code = code.replace(f'"{name}"', f'"{path}"')
         exec(textwrap.dedent(code), {})
         assert capsys.readouterr().out.startswith("def ")
+
+
+def test_cells_that_fail_alike_are_one_line(folder, capsys, monkeypatch):
+    monkeypatch.setattr(status, "LISTED", 2)
+    for cell in ("m.full.C1.s1", "m.full.C3.s1", "m.full.C.s1"):
+        folder.progress.write(f"{cell}.json", json.dumps(Activity(cell, FAILED, error=ERROR).__dict__))
+    print_status(folder, as_json=False)
+    lines = [line for line in capsys.readouterr().out.splitlines() if ERROR in line]
+    assert lines == [f"failed: m.full.C.s1, m.full.C1.s1 and 2 others: {ERROR}"]
