@@ -177,9 +177,9 @@ def by_error(errors: Mapping[str, str]) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     for name, error in errors.items():
         text = error.removeprefix(f"{name}: ")
-        for other, why in errors.items():
-            if text.endswith(f" {other} failed: {why}"):
-                text = text.removesuffix(f": {why}")
+        head, failed, why = text.partition(" failed: ")
+        if failed and errors.get(head.rpartition(" ")[2]) == why:
+            text = f"{head} failed"
         names.setdefault(text, []).append(name)
     return names
 
