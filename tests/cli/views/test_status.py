@@ -64,7 +64,7 @@ def folder(tmp_path) -> SweepFolder:
     write_rows(folder.path / "grid.parquet", GridRow, rows, ["cell"])
     now = time.time()
     for activity in (
-        Activity("m.full.C1.s1", RUNNING, "generating", 5, 10, updated=now - 100),
+        Activity("m.full.C1.s1", RUNNING, "generating", 5, 10, updated=now - 7810),
         Activity("m.full.C2.s1", FAILED, "training", error=ERROR),
         Activity("m.full.C3.s1", FAILED, error="not started: training-set-C3 failed: why"),
         Activity("m.full.C.s1", STOPPED, "training", 3, 10, updated=now - 100),
@@ -100,7 +100,7 @@ def test_every_state_is_told_with_its_reason(folder, capsys):
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     for line in (
         "m.base done 1 of 1",
-        "m.full.C1.s1 running (generating 5/10, no news for 1 min 40 s) 0 of 1",
+        "m.full.C1.s1 running (generating 5/10, no news for 2 h 10 min) 0 of 1",
         "m.lora.C1.s1 waiting 0 of 1",
         "m.full.C2.s1 failed 0 of 1",
         "m.full.C.s1 stopped (training 3/10) 0 of 1",
