@@ -46,7 +46,7 @@ def tune_hours(store: Path, cell: str) -> float:
 
 
 @pytest.mark.ray
-def test_a_capped_sweep_ends_its_stages_and_goes_on_when_it_may(shared_ray, tmp_path):
+def test_a_capped_sweep_stops_between_stages_and_goes_on_when_it_may(shared_ray, tmp_path):
     little = run(tmp_path, shared_ray.address, "--max-gpu-hours", "1e-9")
     assert little.returncode == 1, little.stderr
     reason = r"since the sweep has used \S+ GPU-hours \(--max-gpu-hours 1e-09\); run it again with more"
@@ -61,9 +61,9 @@ def test_a_capped_sweep_ends_its_stages_and_goes_on_when_it_may(shared_ray, tmp_
 
     between = run(tmp_path, shared_ray.address, "--max-gpu-hours", f"{first + 1e-9:.12f}")
     assert between.returncode == 1, between.stderr
-    assert list((tmp_path / "artefacts" / "model").rglob("manifest.json")), "its training has ended"
     assert f"{TUNED}: stopped, since the sweep has used" in between.stdout
-    assert open_folder("nano", str(tmp_path)).activities()[TUNED].state == "stopped"
+    stopped = open_folder("nano", str(tmp_path)).activities()[TUNED]
+    assert stopped.state == "stopped" and not stopped.error, "it trained, or waited for its place, when others used it"
 
     rest = run(tmp_path, shared_ray.address, "--max-gpu-hours", "1000")
     assert rest.returncode == 0, rest.stderr
