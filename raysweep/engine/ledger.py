@@ -42,8 +42,7 @@ class Ledger:
 
     def add(self, task: str, accelerator: str, seconds: float) -> None:
         """Add to what a task has used; `write` makes it last."""
-        own = self._seconds[task]
-        own[accelerator] = own.get(accelerator, 0.0) + seconds
+        self._seconds[task][accelerator] += seconds
         self._is_written = False
 
     def write(self) -> None:

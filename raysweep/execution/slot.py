@@ -24,7 +24,7 @@ from raysweep.programs import Level, Limits, Oracle, Outcome, Program, Verdict
 GRACE_SECONDS = 60.0  # a slot's process counts as lost so long after the wall-time limit of its programs
 START_SECONDS = 60.0
 STARTS = 3
-"""Most starts of a process, until one is up."""
+"""A process that ends before it is up is started at most so often."""
 CLOSE_SECONDS = 10.0
 MAX_PREPARED_TESTS = 1000  # a process that keeps more than these is replaced
 LANGUAGES = {"python": "raysweep.execution.python.start"}

@@ -123,10 +123,10 @@ class Store:
 
         On a disk their files are not compared with it, which would take minutes for a large sweep.
         """
-        parents = {key[:2]: f"artefacts/{stage}/{key[:2]}" for key in keys}
         if not self.files.local:
             nodes = [_Named(stage, key) for key in keys]
             return {key for key, exists in self.survey(nodes).items() if exists}
+        parents = {start: parent_of(_Named(stage, start)) for start in {key[:2] for key in keys}}
         there = {name for parent in parents.values() for name in self.files.folders(parent)}
         root = str(self.files.local)
         return {

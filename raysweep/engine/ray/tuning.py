@@ -60,6 +60,7 @@ class RayEngine(Engine):
         self._loggers = make_loggers(settings.loggers)
         self._nodes: Mapping[str, NodeFacts] = {}  # by their ids, when work began
         self._may_grow = False  # an autoscaler may start nodes
+        self._largest: dict[tuple[Any, ...], float] = {}  # memory of the largest node, by what decides on which ones
         self._pools: dict[str, str] = {}  # of the groups of models
 
     def __enter__(self) -> RayEngine:
@@ -84,6 +85,7 @@ class RayEngine(Engine):
         With an autoscaler, what no live node can hold is only told.
         """
         self._may_grow, self._nodes = not self._cluster.owned and autoscaler_runs(), nodes_by_id()
+        self._largest.clear()
         if tasks and not self._cluster.owned:
             require_equal_versions(self._nodes, allow_mixed=self.settings.resources.allow_mixed)
         nodes = list(self._nodes.values())
@@ -223,7 +225,12 @@ class RayEngine(Engine):
 
     def _most_memory(self, needs: Needs) -> float:
         """Return the memory of the largest node for a process; 0 if the nodes that it will run on aren't known."""
-        return 0.0 if self._may_grow else most_memory(needs, self._nodes.values())
+        if self._may_grow:
+            return 0.0
+        asked = needs.gpus, *needs.labels.items()  # of ten thousand cells, few ask for different nodes
+        if asked not in self._largest:
+            self._largest[asked] = most_memory(needs, self._nodes.values())
+        return self._largest[asked]
 
     def _stages(self, task: Task, placed: Placements, keeper: Any = None) -> RayStages:
         resources = self.settings.resources
