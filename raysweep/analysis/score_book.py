@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from raysweep.metrics.levels import LEVEL_METRICS
 from raysweep.records import BASE, CLEAN, NOT_TUNED, Score
 
 
@@ -118,7 +119,8 @@ class ScoreBook:
                 seeds.append(outcome.seed)
         models = _merged(order.models, (outcome.model for outcome in outcomes))
         sets = _merged(order.training_sets, (outcome.training_set for outcome in outcomes))
-        perturbations = _merged(order.perturbations, (score.perturbation for score in scores))
+        tested = (score.perturbation for score in scores if score.metric not in LEVEL_METRICS)
+        perturbations = _merged(order.perturbations, tested)
         perturbed = tuple(name for name in perturbations if name != CLEAN)
         worst_first = _worst_first(perturbed, scores)
         candidates = (order.headline, *(name for name in order.mixes if name in perturbed), *worst_first)
@@ -156,6 +158,11 @@ class ScoreBook:
         """Return all scores of one metric on one test set, over all cells."""
         wanted = (problem_set, perturbation, metric)
         return [s for s in self._scores.values() if (s.problem_set, s.perturbation, s.metric) == wanted]
+
+    def levels(self, problem_set: str) -> tuple[str, ...]:
+        """Return the levels that some cell was measured on, in the order of the scores."""
+        scores = (s for s in self._scores.values() if s.problem_set == problem_set and s.metric in LEVEL_METRICS)
+        return tuple(dict.fromkeys(score.perturbation for score in scores))
 
     def metrics(self, problem_set: str) -> list[str]:
         """Return the metrics that a problem set has, in the order of the scores."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 
 from raysweep.analysis.score_book import Failure, ModelVariant, Order, ScoreBook, ScoreKey
 from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.metrics.flips import LOST, LOST_RATE, WON, WON_RATE
+from raysweep.metrics.levels import DROP_LEVEL, RD_LEVEL
 from raysweep.records import CLEAN, Score
 
 
@@ -43,6 +45,17 @@ _DROP = _Quantity("drop", "difference", "points", signed=True)
 _RD = _Quantity("RD", "RD")
 _RD_CHANGED = _Quantity("RD_changed", "RD")
 _RD_VALID = _Quantity("RD_valid", "RD")
+_RD_LEVEL = _Quantity(RD_LEVEL, "RD")
+_DROP_LEVEL = _Quantity(DROP_LEVEL, "difference", "points", signed=True)
+_FLIPS = tuple(
+    _Quantity(metric, label)
+    for metric, label in (
+        (LOST, "lost, of all"),
+        (WON, "won, of all"),
+        (LOST_RATE, "lost, of those that pass clean"),
+        (WON_RATE, "won, of those that fail clean"),
+    )
+)
 
 
 def tables(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> list[Table]:
@@ -54,6 +67,10 @@ def tables(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = 
         result.append(_clean_table(book, problems))
         if book.perturbations:
             result += [_perturbed_table(book, problems), _rd_table(book, problems)]
+        if book.levels(problems):
+            result.append(_level_table(book, problems))
+        if any(book.all_scores(problems, name, LOST) for name in book.perturbations):
+            result.append(_flips_table(book, problems))
         if robust := _robust_metrics(book, problems):
             result.append(_robust_table(book, problems, robust))
         if any(book.all_scores(problems, name, _RD_CHANGED.metric) for name in book.perturbations):
@@ -161,6 +178,37 @@ def _rd_table(book: ScoreBook, problems: str) -> Table:
         caption += f" Prompts left unchanged / no longer compiling: {', '.join(counts)}."
     stub = ("perturbation", "model", "quantity")
     return Table(f"RD on {problems}", caption, stub, _set_columns(book), rows, **_words(book))
+
+
+def _level_table(book: ScoreBook, problems: str) -> Table:
+    caption = (
+        "RD and difference over all methods of a level together, each of which counts alike. Models that were not "
+        "evaluated on all of them have no number. The test set of a mix has one method for each prompt instead."
+    )
+    rows = tuple(
+        Row((level, variant.label, quantity.heading), _cells_of(book, variant, (problems, level), quantity))
+        for level in book.levels(problems)
+        for variant in book.variants
+        for quantity in (_RD_LEVEL, _DROP_LEVEL)
+    )
+    stub = ("level", "model", "quantity")
+    return Table(f"RD by level on {problems}", caption, stub, _set_columns(book), rows, **_words(book))
+
+
+def _flips_table(book: ScoreBook, problems: str) -> Table:
+    caption = (
+        "Completions whose verdict the perturbation flips. Lost: the i-th completion passes on the clean prompt and "
+        "fails on the perturbed one. Won: the reverse. Won minus lost is the difference of pass@1."
+    )
+    rows = tuple(
+        Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
+        for name in book.perturbations
+        for variant in book.variants
+        for quantity in _FLIPS
+    )
+    stub = ("perturbation", "model", "completions")
+    title = f"Flipped verdicts on {problems} (%)"
+    return Table(title, f"{caption}{_draws(book)}", stub, _set_columns(book), rows, **_words(book))
 
 
 def _rd_changed_table(book: ScoreBook, problems: str) -> Table:

@@ -6,6 +6,8 @@ Begin with base.py. All functions are pure: they take records and return numbers
     scores.py        measures every metric on every test set of a cell
     passing.py       estimates pass@k
     degradation.py   compares perturbed with clean pass@1: relative degradation and difference
+    flips.py         counts verdicts that a perturbation flips, in both directions
+    levels.py        compares over all methods of a level together
     robust.py        computes ReCode's robust metrics over several draws of a test set
     prompt_counts.py counts the prompts that a perturbation left unchanged or broke
 """

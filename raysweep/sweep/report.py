@@ -42,7 +42,7 @@ from raysweep.sweep.report_notes import (
     limit_text,
     settings_lines,
 )
-from raysweep.sweep.report_order import order_of
+from raysweep.sweep.report_order import levels_of, order_of
 from raysweep.units import count
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def score(folder: SweepFolder) -> list[Score]:
     """Return the scores of all cells with results; metrics that read prompts need the test set in the store too."""
     scores: list[Score] = []
     config = folder.config()
-    store, parts, rated = folder.store, _parts(config), _rated(config)
+    store, parts, rated, levels = folder.store, _parts(config), _rated(config), levels_of(config)
     for rows in _by_cell(folder.grid()).values():
         cell = rows[0]
         labels = CellLabels(cell.model, cell.recipe, cell.training_set, cell.seed)
@@ -98,6 +98,7 @@ def score(folder: SweepFolder) -> list[Score]:
                 },
                 parts=parts,
                 rated=rated,
+                levels=levels,
             )
     return scores
 
