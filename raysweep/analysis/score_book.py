@@ -31,6 +31,8 @@ class Order:
     words: Mapping[str, str] = field(default_factory=dict)  # for test perturbations and members: "typos" for C
     training_words: Mapping[str, str] = field(default_factory=dict)  # likewise for training sets
     trained_with: Mapping[str, str] = field(default_factory=dict)  # training set -> its perturbation
+    partial: tuple[str, ...] = ()  # training sets of which a part is perturbed, or of another size than the source
+    weights: Mapping[str, str] = field(default_factory=dict)  # model -> a name of its weights; equal ones are shared
     draws: int = 1  # of each perturbation that draws
     undrawn: tuple[str, ...] = ()  # test perturbations that draw nothing, and have one draw however many others have
 

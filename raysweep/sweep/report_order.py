@@ -33,6 +33,8 @@ def order_of(config: SweepConfig) -> Order:
         words={name: words_of(config, name) for name in named if name != CLEAN},
         training_words={s.name: _training_words(config, s) for s in sets if s.name != CLEAN},
         trained_with={s.name: s.perturbation for s in sets},
+        partial=tuple(s.name for s in sets if (s.ratio, s.size) != (1, 1)),
+        weights={model.name: model.pin_group or model.path or model.name for model in config.models},
         draws=config.evaluation.draws,
         undrawn=undrawn(config),
     )
