@@ -1,8 +1,8 @@
 """raysweep: how robust are code models, and how much does fine-tuning on perturbed data help? See README.md.
 
-Public API: `run`, `plan`, `load_results`, `load_samples`, `raysweep.metrics.pass_at_k`, and what docs/plugins.md says
-that parts may import. Everything else may change. This module imports nothing heavy, because the processes that run
-generated programs import it too.
+Public API: `run`, `plan`, `load_results`, `load_differences`, `load_problems`, `load_samples`,
+`raysweep.metrics.pass_at_k`, and what docs/plugins.md says that parts may import. Everything else may change. This
+module imports nothing heavy, because the processes that run generated programs import it too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def __getattr__(name: str) -> str:
 
 def __dir__() -> list[str]:
     """Return the public names."""
-    return ["__version__", "load_results", "load_samples", "plan", "run"]
+    return ["__version__", "load_differences", "load_problems", "load_results", "load_samples", "plan", "run"]
 
 
 def run(
@@ -99,6 +99,37 @@ def load_samples(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     from raysweep.sweep.samples import samples_frame
 
     return samples_frame(open_folder(sweep, storage))
+
+
+def load_problems(sweep: str, storage: str | None = None) -> pandas.DataFrame:
+    """Return a sweep's verdicts problem by problem: a row for each cell, test set, draw of its noise, and problem.
+
+    Columns: model, recipe, training_set, seed, problem_set, perturbation, draw, task_id; n (completions with a
+    verdict), passed, harness_errors (completions without one); and, beside the clean prompt of the same problem, pairs
+    (completions with a verdict on both prompts), lost (of these, passed on the clean prompt only), won (passed on this
+    prompt only).
+
+    Raises:
+        UsageError: the store has no such sweep.
+    """
+    from raysweep.sweep.folder import open_folder
+
+    return open_folder(sweep, storage).problems_frame()
+
+
+def load_differences(sweep: str, storage: str | None = None) -> pandas.DataFrame:
+    """Return the differences of a sweep's cells to their baselines as a table with one number in each row.
+
+    Columns: model, recipe, training_set, seed; against (the baseline's training set: ``base``, the model before
+    fine-tuning, or ``clean``), problem_set, perturbation, metric, value, low, high, n, note. `low` and `high` are the
+    ends of a 95 % interval over problems, which both cells share. docs/store.md describes the metrics.
+
+    Raises:
+        UsageError: the store has no such sweep.
+    """
+    from raysweep.sweep.folder import open_folder
+
+    return open_folder(sweep, storage).differences_frame()
 
 
 def _config(config: str | Path | Mapping[str, Any]) -> SweepConfig:

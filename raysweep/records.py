@@ -268,3 +268,45 @@ class Score:
     high: float
     n: int  # number of problems that it is computed from
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemScore:
+    """The verdicts on one cell's completions of one problem, on one draw of a test set."""
+
+    model: str
+    recipe: str  # "none": not fine-tuned
+    training_set: str  # "base": not fine-tuned
+    seed: int
+    problem_set: str
+    perturbation: str  # "clean": not perturbed
+    draw: int  # of the perturbation
+    task_id: str
+    n: int  # completions with a verdict
+    passed: int
+    harness_errors: int  # completions without a verdict
+    pairs: int = 0  # completions with a verdict on this and on the clean prompt; 0 on clean prompts
+    lost: int = 0  # of these pairs: pass on the clean prompt only
+    won: int = 0  # of these pairs: pass on this prompt only
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One number of a pair of cells on one test set, with a 95 % interval: the cell's minus that of its baseline.
+
+    Undefined numbers are NaN, with the reason in `note`.
+    """
+
+    model: str
+    recipe: str
+    training_set: str
+    seed: int
+    against: str  # the training set of the baseline: "base" (not fine-tuned) or "clean"
+    problem_set: str
+    perturbation: str  # "clean": not perturbed
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int  # number of problems that it is computed from
+    note: str = ""

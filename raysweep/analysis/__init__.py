@@ -4,7 +4,12 @@ sweep/report.py calls this folder with records; nothing here reads the store.
 
     score_book.py    indexes scores and failures by model, training set and test set
     table.py         the table record, written as Markdown or CSV
-    score_tables.py  builds the tables of a sweep
+    quantities.py    writes the numbers of tables: percent or points, intervals, notes
+    score_tables.py  builds the tables of a sweep's scores
+    difference_tables.py builds the tables of differences: each model beside its baseline
+    comparisons/     turns pairs of cells into numbers, such as each fine-tuned model beside its baselines
+    significance.py  builds the tables of signed-rank tests
+    published/       the numbers that studies printed, to compare a sweep with
     findings.py      writes the headline of each model
     outcomes.py      builds the table of outcomes: why completions fail
     trainings.py     builds the table of trainings: rows, dropped rows, losses

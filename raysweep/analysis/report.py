@@ -15,15 +15,17 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.figures import draw, loss_curve
 from raysweep.analysis.findings import findings, percent
 from raysweep.analysis.outcomes import PairOutcomes, outcome_tables
 from raysweep.analysis.sample_viewer import PairSamples, samples_json
 from raysweep.analysis.score_book import Failure, Order, ScoreBook, labelled
 from raysweep.analysis.score_tables import failures_by_error, tables
+from raysweep.analysis.significance import significance_tables
 from raysweep.analysis.table import Column, Row, Table
 from raysweep.analysis.trainings import Training, training_table
-from raysweep.records import Score
+from raysweep.records import Difference, Score
 from raysweep.units import count
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class Report:
     limit: str = ""  # what a limited run left out; "": nothing
     outcomes: Sequence[PairOutcomes] = ()
     trainings: Sequence[Training] = ()
+    differences: Sequence[Difference] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ def render_report(report: Report, max_samples_per_pair: int | None = None) -> st
             figures=[Markup(svg) for svg in _figures(book)],
             summaries=[table for table in all_tables if table.stub == ("training set",)],
             comparisons=[table for table in all_tables if table.stub != ("training set",)],
+            differences=difference_tables(report.differences, book),
+            tests=significance_tables(book),
             reasons=_reasons(report),
             failures=failures_by_error(report.failures),
             samples=Markup(samples_json(report.samples, max_samples_per_pair, words)) if report.samples else "",

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from raysweep.metrics.levels import LEVEL_METRICS
 from raysweep.records import BASE, CLEAN, NOT_TUNED, Score
 
 
@@ -30,6 +31,8 @@ class Order:
     words: Mapping[str, str] = field(default_factory=dict)  # for test perturbations and members: "typos" for C
     training_words: Mapping[str, str] = field(default_factory=dict)  # likewise for training sets
     trained_with: Mapping[str, str] = field(default_factory=dict)  # training set -> its perturbation
+    partial: tuple[str, ...] = ()  # training sets of which a part is perturbed, or of another size than the source
+    weights: Mapping[str, str] = field(default_factory=dict)  # model -> a name of its weights; equal ones are shared
     draws: int = 1  # of each perturbation that draws
     undrawn: tuple[str, ...] = ()  # test perturbations that draw nothing, and have one draw however many others have
 
@@ -118,7 +121,8 @@ class ScoreBook:
                 seeds.append(outcome.seed)
         models = _merged(order.models, (outcome.model for outcome in outcomes))
         sets = _merged(order.training_sets, (outcome.training_set for outcome in outcomes))
-        perturbations = _merged(order.perturbations, (score.perturbation for score in scores))
+        tested = (score.perturbation for score in scores if score.metric not in LEVEL_METRICS)
+        perturbations = _merged(order.perturbations, tested)
         perturbed = tuple(name for name in perturbations if name != CLEAN)
         worst_first = _worst_first(perturbed, scores)
         candidates = (order.headline, *(name for name in order.mixes if name in perturbed), *worst_first)
@@ -156,6 +160,11 @@ class ScoreBook:
         """Return all scores of one metric on one test set, over all cells."""
         wanted = (problem_set, perturbation, metric)
         return [s for s in self._scores.values() if (s.problem_set, s.perturbation, s.metric) == wanted]
+
+    def levels(self, problem_set: str) -> tuple[str, ...]:
+        """Return the levels that some cell was measured on, in the order of the scores."""
+        scores = (s for s in self._scores.values() if s.problem_set == problem_set and s.metric in LEVEL_METRICS)
+        return tuple(dict.fromkeys(score.perturbation for score in scores))
 
     def metrics(self, problem_set: str) -> list[str]:
         """Return the metrics that a problem set has, in the order of the scores."""

@@ -11,38 +11,33 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from raysweep.analysis.quantities import Quantity, number_cell
 from raysweep.analysis.score_book import Failure, ModelVariant, Order, ScoreBook, ScoreKey
 from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.metrics.flips import LOST, LOST_RATE, WON, WON_RATE
+from raysweep.metrics.levels import DROP_LEVEL, RD_LEVEL
 from raysweep.records import CLEAN, Score
-
-
-@dataclass(frozen=True)
-class _Quantity:
-    """A metric that is a share, and its format: times 100, in percent or, for differences, in points."""
-
-    metric: str
-    label: str
-    unit: str = "%"
-    signed: bool = False
-
-    @property
-    def heading(self) -> str:
-        return f"{self.label} ({self.unit})"
-
-    def format(self, value: float) -> str:
-        text = f"{100 * value:{'+' if self.signed else ''}.1f}"
-        return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
-
 
 WHOLE_TESTS = "all"
 """The label of pass@1 of the whole tests, beside that of a part of them."""
-_PASS = _Quantity("pass@1", "pass@1")
-_DROP = _Quantity("drop", "difference", "points", signed=True)
-_RD = _Quantity("RD", "RD")
-_RD_CHANGED = _Quantity("RD_changed", "RD")
-_RD_VALID = _Quantity("RD_valid", "RD")
+_PASS = Quantity("pass@1", "pass@1")
+_DROP = Quantity("drop", "difference", "points", signed=True)
+_RD = Quantity("RD", "RD")
+_RD_CHANGED = Quantity("RD_changed", "RD")
+_RD_VALID = Quantity("RD_valid", "RD")
+_RD_LEVEL = Quantity(RD_LEVEL, "RD")
+_DROP_LEVEL = Quantity(DROP_LEVEL, "difference", "points", signed=True)
+_FLIPS = tuple(
+    Quantity(metric, label)
+    for metric, label in (
+        (LOST, "lost, of all"),
+        (WON, "won, of all"),
+        (LOST_RATE, "lost, of those that pass clean"),
+        (WON_RATE, "won, of those that fail clean"),
+    )
+)
 
 
 def tables(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> list[Table]:
@@ -54,6 +49,10 @@ def tables(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = 
         result.append(_clean_table(book, problems))
         if book.perturbations:
             result += [_perturbed_table(book, problems), _rd_table(book, problems)]
+        if book.levels(problems):
+            result.append(_level_table(book, problems))
+        if any(book.all_scores(problems, name, LOST) for name in book.perturbations):
+            result.append(_flips_table(book, problems))
         if robust := _robust_metrics(book, problems):
             result.append(_robust_table(book, problems, robust))
         if any(book.all_scores(problems, name, _RD_CHANGED.metric) for name in book.perturbations):
@@ -119,10 +118,10 @@ def _pass_rows(book: ScoreBook, problems: str, perturbation: str) -> tuple[Row, 
     )
 
 
-def _part_quantities(book: ScoreBook, problems: str) -> dict[str, _Quantity]:
+def _part_quantities(book: ScoreBook, problems: str) -> dict[str, Quantity]:
     """Return pass@1 of each part of the tests, by the part's name; none where tests have no parts."""
     metrics = [name for name in book.metrics(problems) if name.startswith(f"{_PASS.metric} ")]
-    return {name.removeprefix(f"{_PASS.metric} "): _Quantity(name, name) for name in metrics}
+    return {name.removeprefix(f"{_PASS.metric} "): Quantity(name, name) for name in metrics}
 
 
 def _parts_text(book: ScoreBook, problems: str) -> str:
@@ -163,6 +162,37 @@ def _rd_table(book: ScoreBook, problems: str) -> Table:
     return Table(f"RD on {problems}", caption, stub, _set_columns(book), rows, **_words(book))
 
 
+def _level_table(book: ScoreBook, problems: str) -> Table:
+    caption = (
+        "RD and difference over all methods of a level together, each of which counts alike. Models that were not "
+        "evaluated on all of them have no number. The test set of a mix has one method for each prompt instead."
+    )
+    rows = tuple(
+        Row((level, variant.label, quantity.heading), _cells_of(book, variant, (problems, level), quantity))
+        for level in book.levels(problems)
+        for variant in book.variants
+        for quantity in (_RD_LEVEL, _DROP_LEVEL)
+    )
+    stub = ("level", "model", "quantity")
+    return Table(f"RD by level on {problems}", caption, stub, _set_columns(book), rows, **_words(book))
+
+
+def _flips_table(book: ScoreBook, problems: str) -> Table:
+    caption = (
+        "Completions whose verdict the perturbation flips. Lost: the i-th completion passes on the clean prompt and "
+        "fails on the perturbed one. Won: the reverse. Won minus lost is the difference of pass@1."
+    )
+    rows = tuple(
+        Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
+        for name in book.perturbations
+        for variant in book.variants
+        for quantity in _FLIPS
+    )
+    stub = ("perturbation", "model", "completions")
+    title = f"Flipped verdicts on {problems} (%)"
+    return Table(title, f"{caption}{_draws(book)}", stub, _set_columns(book), rows, **_words(book))
+
+
 def _rd_changed_table(book: ScoreBook, problems: str) -> Table:
     title = f"RD over the prompts that changed and compile, {problems} (%)"
     caption = f"RD without the problems whose prompt the perturbation left unchanged or broke.{_draws(book)}"
@@ -197,7 +227,7 @@ def _robust_table(book: ScoreBook, problems: str, metrics: Sequence[str]) -> Tab
         Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
         for name in book.perturbations
         for variant in book.variants
-        for quantity in (_Quantity(metric, metric) for metric in metrics)
+        for quantity in (Quantity(metric, metric) for metric in metrics)
     )
     stub = ("perturbation", "model", "quantity")
     return Table(f"Robust pass over draws, {problems}", caption, stub, _set_columns(book), rows, **_words(book))
@@ -249,7 +279,7 @@ def _set_columns(book: ScoreBook) -> tuple[Column, ...]:
     return tuple(Column(name) for name in book.training_sets)
 
 
-def _rows_by_perturbation(book: ScoreBook, problems: str, quantity: _Quantity) -> tuple[Row, ...]:
+def _rows_by_perturbation(book: ScoreBook, problems: str, quantity: Quantity) -> tuple[Row, ...]:
     return tuple(
         Row((name, variant.label), _cells_of(book, variant, (problems, name), quantity))
         for name in book.perturbations
@@ -258,34 +288,16 @@ def _rows_by_perturbation(book: ScoreBook, problems: str, quantity: _Quantity) -
 
 
 def _cells_of(
-    book: ScoreBook, variant: ModelVariant, test_set: tuple[str, str], quantity: _Quantity
+    book: ScoreBook, variant: ModelVariant, test_set: tuple[str, str], quantity: Quantity
 ) -> tuple[TableCell, ...]:
     return tuple(_cell(book, ScoreKey(variant, name, *test_set), quantity) for name in book.training_sets)
 
 
-def _cell(book: ScoreBook, key: ScoreKey, quantity: _Quantity) -> TableCell:
+def _cell(book: ScoreBook, key: ScoreKey, quantity: Quantity) -> TableCell:
     score = book.score(key, quantity.metric)
     if score is not None:
-        return _score_cell(score, quantity)
+        return number_cell(score, quantity)
     failure = book.failure(key)
     if failure is not None:
         return TableCell("failed", state="failed")
     return TableCell("missing", state="missing") if book.is_missing(key) else TableCell()
-
-
-def _score_cell(score: Score, quantity: _Quantity) -> TableCell:
-    if math.isnan(score.value):
-        return TableCell(
-            "–", note=score.note or f"{quantity.label} is undefined, no reason recorded", state="undefined"
-        )
-    bounded = not (math.isnan(score.low) or math.isnan(score.high))
-    return TableCell(
-        text=quantity.format(score.value),
-        interval=f"[{quantity.format(score.low)}, {quantity.format(score.high)}]" if bounded else "",
-        value=100 * score.value,
-        low=100 * score.low,
-        high=100 * score.high,
-        note=score.note,
-        state="value",
-        n=score.n,
-    )

@@ -22,7 +22,7 @@ class TableCell:
 
     `n` is shown once a table where it is the same for all cells, else beside each number.
 
-    `state`: value | undefined | failed | missing | empty. `value` is NaN in all states but the first.
+    `state`: value | text | undefined | failed | missing | empty. `value` is NaN in all states but the first.
     """
 
     text: str = ""
@@ -156,7 +156,7 @@ def to_csv(table: Table) -> str:
     for row in table.rows:
         fields = list(row.labels)
         for cell, has_bounds, has_n in zip(row.cells, bounded, counted, strict=True):
-            fields.append(cell.text if cell.state in ("failed", "missing") else _exact(cell.value))
+            fields.append(cell.text if cell.state in ("text", "failed", "missing") else _exact(cell.value))
             fields += [_exact(cell.low), _exact(cell.high)] if has_bounds else []
             fields += [str(cell.n or "")] if has_n and not one_size else []
         fields += [str(max(cell.n for cell in row.cells) or "")] if one_size else []

@@ -4,8 +4,11 @@ Begin with base.py. All functions are pure: they take records and return numbers
 
     base.py          the contract of a metric and the records around it
     scores.py        measures every metric on every test set of a cell
+    problem_scores.py counts a cell's verdicts problem by problem
     passing.py       estimates pass@k
     degradation.py   compares perturbed with clean pass@1: relative degradation and difference
+    flips.py         counts verdicts that a perturbation flips, in both directions
+    levels.py        compares over all methods of a level together
     robust.py        computes ReCode's robust metrics over several draws of a test set
     prompt_counts.py counts the prompts that a perturbation left unchanged or broke
 """

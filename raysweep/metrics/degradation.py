@@ -18,6 +18,8 @@ from raysweep.programs import Outcome
 from raysweep.records import PromptRow, Result
 from raysweep.stats.intervals import Draws, draw_means, interval_note, paired_interval
 
+CLEAN_IS_ZERO = "the clean score is 0"
+
 
 class Degradation(NamedTuple):
     """A relative degradation; if undefined, NaN and the reason in `note`."""
@@ -36,7 +38,7 @@ def relative_degradation(clean: float, perturbed: float) -> Degradation:
     if isnan(clean) or isnan(perturbed):
         return Degradation(nan, "a score it rests on is undefined")
     if clean == 0:
-        return Degradation(nan, "the clean score is 0")
+        return Degradation(nan, CLEAN_IS_ZERO)
     return Degradation((clean - perturbed) / clean, "")
 
 
@@ -73,29 +75,41 @@ class RelativeDegradation(Metric):
         if evaluation.clean is None:
             return []
         all_tasks = pair(evaluation.clean, evaluation.draws)
-        note = _harness_error_note(evaluation)
+        note = harness_error_note(evaluation)
         measurements = [measure_rd("RD", all_tasks, note)]
         if evaluation.prompts:
             measurements.append(measure_rd("RD_changed", pair(evaluation.clean, _changed(evaluation)), note))
         measurements += _measure_valid(evaluation, note)
-        before, after = all_tasks.means
-        low, high = paired_interval(*all_tasks, lambda x, y: y - x)
-        note = "; ".join(filter(None, (interval_note(len(all_tasks.clean)), note)))
-        measurements.append(Measurement("drop", after - before, low, high, len(all_tasks.clean), note))
-        return measurements
+        return [*measurements, measure_drop("drop", all_tasks, note)]
 
 
-def measure_rd(metric: str, scores: Paired, note: str) -> Measurement:
-    """Return a relative degradation with its interval; `note` is added to its note."""
+def measure_rd(metric: str, scores: Paired, note: str, undefined: str = CLEAN_IS_ZERO) -> Measurement:
+    """Return a relative degradation with its interval; `note` is added to its note.
+
+    Args:
+        metric: the number's name.
+        scores: the scores of each problem.
+        note: more to say beside the number, such as what was left out.
+        undefined: the reason to give where the first mean is 0.
+    """
     import numpy as np
 
     value, reason = relative_degradation(*scores.means)
+    reason = undefined if reason == CLEAN_IS_ZERO else reason
     low, high = paired_interval(*scores, lambda x, y: (x - y) / np.where(x == 0, np.nan, x))
     if isnan(value):
         low = high = nan
     else:
         reason = interval_note(len(scores.clean))
     return Measurement(metric, value, low, high, len(scores.clean), "; ".join(filter(None, (reason, note))))
+
+
+def measure_drop(metric: str, scores: Paired, note: str) -> Measurement:
+    """Return perturbed minus clean score with its interval; `note` is added to its note."""
+    before, after = scores.means
+    low, high = paired_interval(*scores, lambda x, y: y - x)
+    note = "; ".join(filter(None, (interval_note(len(scores.clean)), note)))
+    return Measurement(metric, after - before, low, high, len(scores.clean), note)
 
 
 def _measure_valid(evaluation: Evaluation, note: str) -> list[Measurement]:
@@ -128,7 +142,7 @@ def _over(evaluation: Evaluation, wanted: Callable[[PromptRow], bool]) -> list[l
     ]
 
 
-def _harness_error_note(evaluation: Evaluation) -> str:
+def harness_error_note(evaluation: Evaluation) -> str:
     """Return how many completions, clean or perturbed, have no verdict; empty if none."""
     all_results = (evaluation.clean or (), *evaluation.draws)
     count = sum(result.outcome == Outcome.HARNESS_ERROR for results in all_results for result in results)

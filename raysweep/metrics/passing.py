@@ -16,6 +16,8 @@ from raysweep.programs import Outcome, part_passed
 from raysweep.records import Result
 from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note
 
+USUAL_KS = (1, 10, 100)
+
 
 def checked_ks(k: Sequence[int], metric: str) -> tuple[int, ...]:
     """Return the values of k for a metric; raise UsageError if there are none, or one is below 1."""
@@ -127,14 +129,16 @@ def rate_of(counted: Mapping[str, Tally], k: int) -> PassRate:
 
 @METRICS.register("pass_at_k")
 class PassAtK(Metric):
-    """``pass@1``, ``pass@10``... for each k up to the number of completions per problem.
+    """``pass@1``, ``pass@10``... for 1, 10 and 100 up to the number of completions per problem, or for the k given.
+
+    A k that is given and that no problem has as many completions for is NaN, with that reason.
 
     Where the tests of a set report parts, such as `base` and `plus`, ``pass@1 base`` is the rate of completions that
     pass at least that part. The last part completes the tests, so ``pass@1`` is its rate.
     """
 
-    def __init__(self, k: Sequence[int] = (1, 10, 100)) -> None:
-        self.k = checked_ks(k, self.name)
+    def __init__(self, k: Sequence[int] | None = None) -> None:
+        self.given = None if k is None else checked_ks(k, self.name)
 
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
         """Return one measurement for each k, then one for each part and k."""
@@ -142,20 +146,20 @@ class PassAtK(Metric):
 
     def _of_part(self, evaluation: Evaluation, part: str) -> list[Measurement]:
         counted = [tallies(results) for results in evaluation.draws]
-        most_completions = max((t.n + t.harness_errors for t in counted[0].values()), default=0)
+        most = max((tally.n + tally.harness_errors for tally in counted[0].values()), default=0)
+        errors = sum(tally.harness_errors for draw in counted for tally in draw.values())
         measurements = []
-        for k in self.k:
-            if k <= max(1, most_completions):  # always pass@1: without completions it is NaN with a reason
-                draws = over_draws(evaluation.draws, k, part)
-                values = draw_means(list(draws.values()))
-                rate = PassRate(
-                    sum(values) / len(values) if values else nan,
-                    len(values),
-                    sum(tally.harness_errors for draw in counted for tally in draw.values()),
-                    len(counted[0].keys() - draws.keys()),
-                )
-                low, high = drawn_mean_interval(list(draws.values()))
-                name = f"pass@{k} {part}".strip()
-                note = "; ".join(filter(None, (rate.note, interval_note(rate.problems))))
-                measurements.append(Measurement(name, rate.value, low, high, rate.problems, note))
+        for k in self.given or [k for k in USUAL_KS if k <= max(1, most)]:
+            name = f"pass@{k} {part}".strip()
+            if k > max(1, most):
+                note = f"pass@{k} needs {k} completions of a problem; there are {most} (`evaluation.samples`)"
+                measurements.append(Measurement(name, nan, nan, nan, 0, note))
+                continue
+            draws = over_draws(evaluation.draws, k, part)
+            values = draw_means(list(draws.values()))
+            value, left_out = sum(values) / len(values) if values else nan, len(counted[0].keys() - draws.keys())
+            rate = PassRate(value, len(values), errors, left_out)
+            low, high = drawn_mean_interval(list(draws.values()))
+            note = "; ".join(filter(None, (rate.note, interval_note(rate.problems))))
+            measurements.append(Measurement(name, value, low, high, rate.problems, note))
         return measurements

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from math import nan
 
 from raysweep.errors import UsageError
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
+from raysweep.metrics.levels import Level, measure_level
 from raysweep.records import CLEAN, PromptRow, RatedTexts, Result, Score, Spec
 
 log = logging.getLogger("raysweep")
@@ -27,6 +28,7 @@ def scores_of(
     more_prompts: Mapping[TestSetName, Sequence[Sequence[PromptRow]]] | None = None,
     parts: Mapping[str, Sequence[str]] | None = None,
     rated: RatedTexts | None = None,
+    levels: Sequence[Level] = (),
 ) -> list[Score]:
     """Return the scores of one cell, sorted by problem set, perturbation (clean first) and the order of `metrics`.
 
@@ -39,6 +41,7 @@ def scores_of(
         more_prompts: the rows of these draws.
         parts: the parts that the tests report, by problem set, where they do.
         rated: the prompts that raters judged.
+        levels: the levels to measure too; their numbers come last, with the level's name as the perturbation.
     """
     chosen = list(metrics or [Spec(name) for name in METRICS.names()])
     metric = cache(lambda number: METRICS.create(chosen[number]))
@@ -60,7 +63,24 @@ def scores_of(
         for number, spec in enumerate(chosen):
             for measurement in _measured(spec.name, partial(metric, number), evaluation, cell):
                 scores.append(_score(cell, name, measurement))
-    return scores
+    by_level = _by_level(results, more_draws or {}, levels)
+    return scores + [_score(cell, name, measurement) for name, measurement in by_level]
+
+
+def _by_level(
+    results: Mapping[TestSetName, Sequence[Result]],
+    more_draws: Mapping[TestSetName, Sequence[Sequence[Result]]],
+    levels: Sequence[Level],
+) -> Iterator[tuple[TestSetName, Measurement]]:
+    for problem_set in sorted({name for name, perturbation in results if perturbation == CLEAN}):
+        perturbed = {
+            perturbation: (rows, *more_draws.get((problem_set, perturbation), ()))
+            for (name, perturbation), rows in results.items()
+            if name == problem_set
+        }
+        for level in levels:
+            for measurement in measure_level(level, results[problem_set, CLEAN], perturbed):
+                yield (problem_set, level.name), measurement
 
 
 def _score(cell: CellLabels, test_set: TestSetName, measurement: Measurement) -> Score:

@@ -11,10 +11,13 @@ import typing
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from raysweep.errors import StoreError
 from raysweep.records import FORMERLY, SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    import pandas
 
 R = TypeVar("R")
 
@@ -139,6 +142,17 @@ def _values(column: Any) -> list[Any]:
     encoded = column.combine_chunks().dictionary_encode()
     texts = encoded.dictionary.to_pylist()
     return [None if index is None else texts[index] for index in encoded.indices.to_pylist()]
+
+
+def frame_of(path: Path, record: type[R]) -> pandas.DataFrame:
+    """Return a file of records as a pandas table, one column for each field; see `read_rows` for what it raises.
+
+    A file that is not there is a table without rows.
+    """
+    there = path.is_file()
+    table = _table_in(path, str(path)) if there else schema_of(record).empty_table()
+    frame: pandas.DataFrame = table.to_pandas()
+    return frame
 
 
 class RowWriter(Generic[R]):

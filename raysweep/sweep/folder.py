@@ -1,7 +1,8 @@
 """Reads and writes the folder of a sweep, ``<storage>/sweeps/<name>/``.
 
 It holds config.yaml (resolved), grid.parquet, uses.parquet (all artefacts that the sweep uses), runs.jsonl (one line
-for each run), ledger/ (GPU time), progress/, scores.parquet, report.html, tables/, raysweep.log and tune/. The
+for each run), ledger/ (GPU time), progress/, scores.parquet,
+problems.parquet, differences.parquet, report.html, tables/, raysweep.log and tune/. The
 artefacts themselves lie in the store; the grid names them by key. If the store is in an object store, the folder's
 small files are written on this machine and copied there (`raysweep.storage.copies`).
 """
@@ -14,7 +15,8 @@ import itertools
 import json
 import logging
 import math
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +31,8 @@ from raysweep.engine.progress import FAILED, RUNNING, STOPPED, Activity, read_ac
 from raysweep.errors import StoreError, UsageError, did_you_mean
 from raysweep.planning.plan import CellPlan, SweepPlan
 from raysweep.planning.uses import uses_of
-from raysweep.records import Score
-from raysweep.rows.parquet import UnreadableTable, read_groups, read_rows, write_rows
+from raysweep.records import Difference, ProblemScore, Score
+from raysweep.rows.parquet import RowWriter, UnreadableTable, frame_of, read_groups, read_rows, write_rows
 from raysweep.storage.backends import write_atomically
 from raysweep.storage.copies import Mirror
 from raysweep.storage.files import Files
@@ -47,6 +49,8 @@ LEDGER = f"{ledger.FOLDER}/{ledger.FILE}"
 SHARED_FOLDERS = ("progress", "tune", ledger.FOLDER)
 """Sub-folders that processes of several machines write into."""
 LOG = "raysweep.log"
+SCORES, PROBLEMS, DIFFERENCES = NUMBERS = ("scores.parquet", "problems.parquet", "differences.parquet")
+"""Files with a sweep's numbers: scores, verdicts by problem, differences of cells to their baselines."""
 UNKNOWN = (math.nan, math.nan)
 """An interval that nothing is known of."""
 
@@ -265,9 +269,14 @@ class SweepFolder:
         """Return the config of the last run."""
         return read_config(self.path / "config.yaml")
 
+    @property
+    def number_files(self) -> list[Path]:
+        """The files that an analysis writes its numbers into."""
+        return [self.path / name for name in NUMBERS]
+
     def scores(self) -> list[Score]:
         """Return the scores of the last analysis; there are none before the first."""
-        path = self.path / "scores.parquet"
+        path = self.path / SCORES
         return read_rows(path, Score) if path.is_file() else []
 
     def ledger(self) -> Ledger:
@@ -297,7 +306,31 @@ class SweepFolder:
     def write_scores(self, scores: Iterable[Score]) -> None:
         """Write the scores, sorted by model, test set and metric."""
         keys = ["model", "recipe", "training_set", "seed", "problem_set", "perturbation", "metric"]
-        write_rows(self.path / "scores.parquet", Score, scores, keys)
+        write_rows(self.path / SCORES, Score, scores, keys)
+
+    def write_differences(self, differences: Iterable[Difference]) -> None:
+        """Write the differences of cells to their baselines, sorted like scores."""
+        keys = ["model", "recipe", "training_set", "seed", "against", "problem_set", "perturbation", "metric"]
+        write_rows(self.path / DIFFERENCES, Difference, differences, keys)
+
+    @contextlib.contextmanager
+    def writing_problems(self) -> Iterator[RowWriter[ProblemScore]]:
+        """Give what writes the verdicts by problem, cell by cell; the file appears when the block ends well."""
+        draft = self.path / f".{PROBLEMS}.{uuid.uuid4().hex[:8]}"
+        try:
+            with RowWriter(draft, ProblemScore) as writer:
+                yield writer
+            draft.replace(self.path / PROBLEMS)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def problems_frame(self) -> pandas.DataFrame:
+        """Return the verdicts by problem as a table; see `raysweep.load_problems`."""
+        return frame_of(self.path / PROBLEMS, ProblemScore)
+
+    def differences_frame(self) -> pandas.DataFrame:
+        """Return the differences of cells to their baselines as a table; see `raysweep.load_differences`."""
+        return frame_of(self.path / DIFFERENCES, Difference)
 
     def add_run(self, run: dict[str, Any]) -> None:
         """Append a line about a run: its start, duration, machine, number of cells and errors."""

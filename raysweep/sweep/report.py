@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.figures import effect_figure
 from raysweep.analysis.outcomes import outcome_tables
 from raysweep.analysis.report import Report, render_report
 from raysweep.analysis.sample_viewer import PairSamples
-from raysweep.analysis.score_book import Failure
+from raysweep.analysis.score_book import Failure, ScoreBook
 from raysweep.analysis.score_tables import failure_table, tables
+from raysweep.analysis.significance import significance_tables
 from raysweep.analysis.table import Table, to_csv, to_markdown
 from raysweep.analysis.trainings import training_table
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError
-from raysweep.metrics.base import METRICS, CellLabels
-from raysweep.metrics.scores import METRIC_FAILED, scores_of
-from raysweep.problems.base import PROBLEMS
-from raysweep.records import Completion, PromptRow, RatedTexts, Result, Score
+from raysweep.metrics.base import METRICS
+from raysweep.metrics.scores import METRIC_FAILED
+from raysweep.records import Completion, PromptRow, Result, Score
 from raysweep.rows.parquet import UnreadableTable
-from raysweep.rows.rated_sheets import read_rated
 from raysweep.storage.backends import write_atomically
-from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
+from raysweep.sweep.folder import GridArtefact, SweepFolder
 from raysweep.sweep.report_facts import judged_inside, pair_outcomes, trainings
 from raysweep.sweep.report_notes import (
     Line,
@@ -43,6 +43,7 @@ from raysweep.sweep.report_notes import (
     settings_lines,
 )
 from raysweep.sweep.report_order import order_of
+from raysweep.sweep.scoring import SweepNumbers, by_cell, rated_digest, score
 from raysweep.units import count
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
-REPORT_VERSION = 7
+REPORT_VERSION = 8
 """Increase it when the same results should give another report."""
 
 
@@ -58,87 +59,30 @@ def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> 
     """Compute the scores and write the report, unless both are up to date; return the scores and the report's path."""
     report, stamp_file = folder.path / "report.html", folder.path / "analysed.json"
     stamp = _stamp(folder, plan.config, errors)
-    complete = all(path.is_file() for path in (report, stamp_file, folder.path / "scores.parquet"))
+    complete = all(path.is_file() for path in (report, stamp_file, *folder.number_files))
     if complete and stamp_file.read_text(errors="replace") == stamp:
         with suppress(UnreadableTable):
             return folder.scores(), report
-    scores = score(folder)
-    folder.write_scores(scores)
-    write_report(folder, plan.config, scores, errors, folder.path)
+    numbers = write_numbers(folder)
+    scores = numbers.scores
+    write_report(folder, plan.config, numbers, errors, folder.path)
     if not any(score.note.startswith(METRIC_FAILED) for score in scores):  # a mended metric is tried again
         write_atomically(stamp_file, stamp)
     folder.publish()
     return scores, report
 
 
-def score(folder: SweepFolder) -> list[Score]:
-    """Return the scores of all cells with results; metrics that read prompts need the test set in the store too."""
-    scores: list[Score] = []
-    config = folder.config()
-    store, parts, rated = folder.store, _parts(config), _rated(config)
-    for rows in _by_cell(folder.grid()).values():
-        cell = rows[0]
-        labels = CellLabels(cell.model, cell.recipe, cell.training_set, cell.seed)
-        judged = [row for row in rows if store.has(row.results)]
-        first_draws = [row for row in judged if not row.test_draw]
-        with_prompts = [row for row in first_draws if store.has(row.test_set)]
-        results = {(row.problem_set, row.perturbation): store.rows(row.results, Result) for row in first_draws}
-        prompts = {(row.problem_set, row.perturbation): store.rows(row.test_set, PromptRow) for row in with_prompts}
-        if results:
-            later = _later_draws(rows, judged)
-            scores += scores_of(
-                labels,
-                results,
-                prompts,
-                more_draws={name: [store.rows(row.results, Result) for row in draws] for name, draws in later.items()},
-                more_prompts={
-                    name: [store.rows(row.test_set, PromptRow) for row in draws]
-                    for name, draws in later.items()
-                    if all(store.has(row.test_set) for row in draws)
-                },
-                parts=parts,
-                rated=rated,
-            )
-    return scores
-
-
-def _parts(config: SweepConfig) -> dict[str, tuple[str, ...]]:
-    """Return the parts that the tests of each problem set report, by the set's name in results; "" is no set's."""
-    known = set(PROBLEMS.names())
-    return {one.label: PROBLEMS.get(one.name).parts for one in config.evaluation.problems if one.name in known}
-
-
-def _rated(config: SweepConfig) -> RatedTexts | None:
-    """Return the prompts that raters judged; None if the config names no sheet, or it is gone since the run."""
-    if config.evaluation.audit is None:
-        return None
-    try:
-        return read_rated(Path(config.evaluation.audit).expanduser())
-    except UsageError as error:
-        log.warning("RD over valid prompts is left out: %s", error)
-        return None
-
-
-def _rated_digest(config: SweepConfig) -> str:
-    """Return a hash of the judged texts; empty without any."""
-    rated = sorted((*key, valid) for key, valid in (_rated(config) or {}).items())
-    return hashlib.sha256(json.dumps(rated).encode()).hexdigest() if rated else ""
-
-
-def _later_draws(rows: Sequence[GridRow], judged: Sequence[GridRow]) -> dict[tuple[str, str], list[GridRow]]:
-    """Return the pairs of the second and later draws of each test set, if all its draws have results."""
-    draws: dict[tuple[str, str], list[GridRow]] = {}
-    for row in rows:
-        draws.setdefault((row.problem_set, row.perturbation), []).append(row)
-    return {
-        name: [row for row in set_rows if row.test_draw]
-        for name, set_rows in draws.items()
-        if all(row in judged for row in set_rows)
-    }
+def write_numbers(folder: SweepFolder) -> SweepNumbers:
+    """Compute a sweep's numbers, and write them into its folder: scores, verdicts by problem, differences."""
+    with folder.writing_problems() as problems:
+        numbers = score(folder, problems.add)
+    folder.write_scores(numbers.scores)
+    folder.write_differences(numbers.differences)
+    return numbers
 
 
 def write_report(
-    folder: SweepFolder, config: SweepConfig, scores: Sequence[Score], errors: Mapping[str, str], target: Path
+    folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, errors: Mapping[str, str], target: Path
 ) -> None:
     """Write report.html, figure.svg, and the tables as Markdown and CSV, into `target`."""
     order, failures = order_of(config), _failures(folder, errors)
@@ -148,7 +92,8 @@ def write_report(
             title=config.report.title or config.name,
             notice=config.report.notice,
             limit=limit_text(config),
-            scores=scores,
+            scores=numbers.scores,
+            differences=numbers.differences,
             order=order,
             settings=[
                 *settings_lines(config),
@@ -168,8 +113,8 @@ def write_report(
     out = target / "tables"
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(target / "report.html", text)
-    write_atomically(target / "figure.svg", effect_figure(scores, order, failures))
-    for table in _all_tables(folder, config, scores, failures):
+    write_atomically(target / "figure.svg", effect_figure(numbers.scores, order, failures))
+    for table in _all_tables(folder, config, numbers, failures):
         write_atomically(out / f"{table.name}.md", to_markdown(table) + "\n")
         write_atomically(out / f"{table.name}.csv", to_csv(table))
 
@@ -188,19 +133,18 @@ def export(folder: SweepFolder, format: str, out: Path | None) -> str:
     if format not in ("html", "md", "csv"):
         raise UnknownName("format", format, ("html", "md", "csv"))
     config = folder.config()
-    scores, errors = score(folder), folder.errors()
+    errors = folder.errors()
     if out is not None:
         _create_folder(out)
+    numbers = write_numbers(folder) if out is None and format == "html" else score(folder)
     if format == "html":
         target = out or folder.path
-        if out is None:
-            folder.write_scores(scores)
-        write_report(folder, config, scores, errors, target)
+        write_report(folder, config, numbers, errors, target)
         if out is None:
             folder.publish()
         return str(target / "report.html") if out else f"{folder}/report.html"
     write = to_markdown if format == "md" else to_csv
-    shown = _all_tables(folder, config, scores, _failures(folder, errors))
+    shown = _all_tables(folder, config, numbers, _failures(folder, errors))
     texts = {table.name: write(table) for table in shown}
     if out is None:
         limit = [f"{'#' * (format == 'csv')} Limited run: {limit_text(config)}".strip()] if limit_text(config) else []
@@ -211,12 +155,15 @@ def export(folder: SweepFolder, format: str, out: Path | None) -> str:
 
 
 def _all_tables(
-    folder: SweepFolder, config: SweepConfig, scores: Sequence[Score], failures: Sequence[Failure]
+    folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, failures: Sequence[Failure]
 ) -> list[Table]:
-    """Return the tables of scores, outcomes, trainings and failed cells."""
+    """Return the tables of scores, differences, outcomes, trainings and failed cells."""
     order, trained = order_of(config), trainings(folder, config)
+    book = ScoreBook.of(numbers.scores, order, failures)
     return [
-        *tables(scores, order, failures),
+        *tables(numbers.scores, order, failures),
+        *difference_tables(numbers.differences, book),
+        *significance_tables(book),
         *outcome_tables(pair_outcomes(folder), order),
         *([training_table(trained, order)] if trained else []),
         *([failure_table(failures)] if failures else []),
@@ -263,7 +210,7 @@ def _execution_lines(folder: SweepFolder, config: SweepConfig) -> list[Line]:
 
 def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:
     """Return the failed cells with their errors."""
-    cells = _by_cell(folder.grid())
+    cells = by_cell(folder.grid())
     failed = {cell: rows[0] for cell, rows in cells.items() if cell in errors}
     return [
         Failure(r.model, r.recipe, r.training_set, r.seed, errors[cell].removeprefix(f"{cell}: "))
@@ -294,7 +241,7 @@ def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) 
     has = folder.store.has
     judged = sorted((row.results_key, has(row.test_set)) for row in folder.grid() if has(row.results))
     metrics = [(name, METRICS.plugin_spec(name)) for name in METRICS.names()]
-    config_text, audit = yaml.safe_load(to_yaml(config)), _rated_digest(config)
+    config_text, audit = yaml.safe_load(to_yaml(config)), rated_digest(config)
     content = [REPORT_VERSION, config_text, judged, dict(errors), len(folder.runs()), metrics, audit]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -307,10 +254,3 @@ def _create_folder(path: Path) -> None:
         raise UsageError(f"{path} can't be a folder ({error.strerror}); give another one with --out") from None
     if not os.access(path, os.W_OK):
         raise UsageError(f"{path} can't be written; give another folder with --out")
-
-
-def _by_cell(rows: Sequence[GridRow]) -> dict[str, list[GridRow]]:
-    cells: dict[str, list[GridRow]] = {}
-    for row in rows:
-        cells.setdefault(row.cell, []).append(row)
-    return cells

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raysweep.analysis.score_book import Order
+from raysweep.config.grid import LEVELS
 from raysweep.config.schema import SweepConfig, TrainingSetConfig
+from raysweep.metrics.levels import Level
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import BASE, CLEAN
 
+OVERALL = "mix_all"
+"""The study's mix of all of its methods."""
 MEMBERS_IN_WORDS = 2
 """A mix of the config is described by its members up to this number, and by their number beyond."""
 
@@ -17,8 +21,8 @@ def order_of(config: SweepConfig) -> Order:
     """Return the order in which the config lists models, training sets and test sets, with words for their codes."""
     sets = config.training.sets if config.training else []
     tests = config.evaluation.perturbations
-    mixes = {name: len(_members(config, name)) for name in tests}
-    named = dict.fromkeys((*tests, *(member for name in tests for member in _members(config, name))))
+    mixes = {name: len(members_of(config, name)) for name in tests}
+    named = dict.fromkeys((*tests, *(member for name in tests for member in members_of(config, name))))
     return Order(
         models=tuple(model.name for model in config.models),
         training_sets=(BASE, *(s.name for s in sets)),
@@ -29,9 +33,24 @@ def order_of(config: SweepConfig) -> Order:
         words={name: words_of(config, name) for name in named if name != CLEAN},
         training_words={s.name: _training_words(config, s) for s in sets if s.name != CLEAN},
         trained_with={s.name: s.perturbation for s in sets},
+        partial=tuple(s.name for s in sets if (s.ratio, s.size) != (1, 1)),
+        weights={model.name: model.pin_group or model.path or model.name for model in config.models},
         draws=config.evaluation.draws,
         undrawn=undrawn(config),
     )
+
+
+def levels_of(config: SweepConfig) -> tuple[Level, ...]:
+    """Return the levels whose methods a config evaluates: the study's, all of its methods, and the config's own mixes.
+
+    Mixes with equal methods are one level.
+    """
+    tests = config.evaluation.perturbations
+    found: dict[tuple[str, ...], Level] = {}
+    for name in dict.fromkeys((*LEVELS, OVERALL, *tests)):
+        if methods := tuple(members_of(config, name)):
+            found.setdefault(methods, Level.of(name, methods, tests))
+    return tuple(found.values())
 
 
 def undrawn(config: SweepConfig) -> tuple[str, ...]:
@@ -43,7 +62,7 @@ def undrawn(config: SweepConfig) -> tuple[str, ...]:
 def words_of(config: SweepConfig, name: str) -> str:
     """Return a few plain words for a perturbation of the config: ``neighbouring keys`` for C1."""
     kind = PERTURBATIONS.get(config.perturbation(name).name)
-    members = _members(config, name)
+    members = members_of(config, name)
     if name not in config.perturbations or not members:
         return kind.in_words()
     if len(members) > MEMBERS_IN_WORDS:
@@ -58,7 +77,7 @@ def _training_words(config: SweepConfig, wanted: TrainingSetConfig) -> str:
     return f"{words}, {wanted.size:g} times the rows" if wanted.size != 1 else words
 
 
-def _members(config: SweepConfig, name: str) -> Sequence[str]:
+def members_of(config: SweepConfig, name: str) -> Sequence[str]:
     """Return the methods of a mix; empty for another perturbation."""
     spec = config.perturbation(name)
     members = spec.args.get("members", getattr(PERTURBATIONS.get(spec.name), "members", ()))

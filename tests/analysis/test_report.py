@@ -10,11 +10,13 @@ import pytest
 from raysweep.analysis.outcomes import PairOutcomes
 from raysweep.analysis.report import bound, render_report, row_headings
 from raysweep.analysis.sample_viewer import samples_json
-from raysweep.analysis.score_book import Failure
+from raysweep.analysis.score_book import Failure, ScoreBook
 from raysweep.analysis.score_tables import tables
+from raysweep.analysis.significance import significance_tables
 from raysweep.analysis.table import Row
 from raysweep.analysis.trainings import Training
 from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, scores
+from tests.analysis.test_difference_tables import DIFFERENCES
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -128,11 +130,28 @@ def test_names_of_cells_are_escaped_in_tables_and_figures():
 
 def test_the_tables_of_the_page_are_the_tables(html: str):
     shown = [cells for table in Page(html).tables for row in table for cells in row]
+    tests = significance_tables(ScoreBook.of(scores(), ORDER))
     for table in tables(scores(), ORDER):
         for row in table.rows:
             for cell in row.cells:
                 assert f"{cell.text} {cell.interval}".strip() in shown
-    assert len(Page(html).tables) == len(tables(scores(), ORDER))
+    assert len(Page(html).tables) == len(tables(scores(), ORDER)) + len(tests)
+    assert [table[0] for table in Page(html).tables[-len(tests) :]] == [
+        [table.stub[0], *(column.name for column in table.columns)] for table in tests
+    ]
+
+
+def test_the_page_says_why_it_has_no_tests_or_no_baselines():
+    one_model = [score for score in scores() if score.model == "llama"]
+    text = Page(render_report(report(scores=one_model, order=replace(ORDER, models=("llama",))))).text
+    assert "fewer than two models have numbers to compare" in text
+    assert "There is no model to compare with a baseline." in text
+
+
+def test_differences_to_baselines_stand_before_the_tests():
+    text = Page(render_report(report(differences=DIFFERENCES))).text
+    assert text.index("Against fine-tuning on clean prompts, minicode") < text.index("Fine-tuned models against base")
+    assert "There is no model to compare with a baseline." not in text
 
 
 def test_the_headline_the_notice_and_the_settings_are_there(html: str):
@@ -204,7 +223,7 @@ def test_every_perturbation_stands_in_the_headline():
 def test_the_number_of_problems_stands_in_each_title_or_beside_each_number():
     altered = [replace(s, n=239) if (s.metric, s.perturbation) == ("RD_changed", "C1") else s for s in scores()]
     html = render_report(report(scores=altered)).replace("\u00a0", " ").replace("&nbsp;", " ")
-    titles = re.findall(r"<figcaption><b>Table (.*?)</b>", html)
+    titles = re.findall(r"<figcaption><b>Table (.*?)</b>", html.partition('<section id="evidence">')[0])
     assert [title for title in titles if "n = 240 problems" not in title] == [
         "6. RD over the prompts that changed and compile, minicode (%).",
         "7. Test sets of minicode.",

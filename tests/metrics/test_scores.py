@@ -36,6 +36,10 @@ def test_each_test_set_gets_its_metrics_with_the_cells_labels_clean_first():
     scores = scores_of(CELL, RESULTS, PROMPTS)
     assert [(score.perturbation, score.metric) for score in scores] == [
         ("clean", "pass@1"),
+        ("C1", "flips_lost"),
+        ("C1", "flips_won"),
+        ("C1", "flip_rate_lost"),
+        ("C1", "flip_rate_won"),
         ("C1", "pass@1"),
         ("C1", "rows_unchanged"),
         ("C1", "rows_not_compiling"),
@@ -70,8 +74,10 @@ def test_degradation_is_within_one_problem_set():
 def test_k_is_taken_up_to_the_number_of_draws_or_as_the_spec_says():
     tested = {("a", "clean"): results(True, False, draws=10)}
     assert [score.metric for score in scores_of(CELL, tested, {})] == ["pass@1", "pass@10"]
-    chosen = scores_of(CELL, tested, {}, [Spec("pass_at_k", {"k": [5, 11]})])
-    assert [(score.metric, score.value) for score in chosen] == [("pass@5", 0.5)]
+    five, eleven = scores_of(CELL, tested, {}, [Spec("pass_at_k", {"k": [5, 11]})])
+    assert (five.metric, five.value) == ("pass@5", 0.5)
+    assert eleven.metric == "pass@11" and math.isnan(eleven.value)
+    assert eleven.note == "pass@11 needs 11 completions of a problem; there are 10 (`evaluation.samples`)"
 
 
 def test_an_empty_test_set_scores_nan_with_its_reason():

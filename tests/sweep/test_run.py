@@ -30,6 +30,7 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["one_thread"]
 
+PAIR = ["model", "training_set", "perturbation"]
 WRONG = "    raise NotImplementedError\n"
 """The body with which the generator `fake` fails."""
 
@@ -105,17 +106,42 @@ def test_load_results_has_scores_of_every_pair_one_number_a_row(undisturbed):
 
 def test_load_samples_has_every_completion_with_its_prompt_and_verdict(undisturbed):
     samples = raysweep.load_samples("nano", storage=str(undisturbed))
-    assert (
-        set(raysweep.__dir__()) == {"__version__", "load_results", "load_samples", "plan", "run"} <= set(dir(raysweep))
-    )
+    tables = {"load_differences", "load_problems", "load_results", "load_samples"}
+    assert set(raysweep.__dir__()) == {"__version__", "plan", "run", *tables} <= set(dir(raysweep))
     frame = raysweep.load_results("nano", storage=str(undisturbed))
-    passing = frame[frame.metric == "pass@1"].set_index(["model", "training_set", "perturbation"]).value
-    shares = samples.groupby(["model", "training_set", "perturbation"]).passed.mean()
+    passing = frame[frame.metric == "pass@1"].set_index(PAIR).value
+    shares = samples.groupby(PAIR).passed.mean()
     assert len(samples) == 6 * len(passing) and shares.to_dict() == passing.to_dict()
     clean = samples[samples.perturbation == "clean"]
     assert (clean.prompt == clean.clean_prompt).all() and clean.prompt.str.len().gt(0).all()
     assert (samples[samples.perturbation == "C1"].prompt != samples[samples.perturbation == "C1"].clean_prompt).any()
     assert set(samples["sample"]) == {0} and set(samples.outcome) >= {"passed", "exception"}
+
+
+def test_load_problems_has_the_verdicts_of_the_samples(undisturbed):
+    problems = raysweep.load_problems("nano", storage=str(undisturbed)).set_index([*PAIR, "task_id"])
+    samples = raysweep.load_samples("nano", storage=str(undisturbed))
+    counted = samples.groupby([*PAIR, "task_id"]).passed.agg(["count", "sum"])
+    assert len(problems) == len(counted) and set(problems.harness_errors) == {0}
+    counted = counted.loc[problems.index]
+    assert (problems.n == counted["count"]).all() and (problems.passed == counted["sum"]).all()
+    one = ["model", "training_set", "task_id", "sample"]
+    clean = samples[samples.perturbation == "clean"].set_index(one).passed
+    perturbed = samples[samples.perturbation == "C1"].set_index(one)
+    perturbed["lost"], perturbed["won"] = clean & ~perturbed.passed, ~clean & perturbed.passed
+    flips = perturbed.reset_index().groupby([*PAIR, "task_id"])[["lost", "won"]].sum()
+    compared = problems.loc[flips.index]
+    assert (compared.lost == flips.lost).all() and (compared.won == flips.won).all() and set(compared.pairs) == {1}
+
+
+def test_load_differences_has_each_fine_tuned_model_beside_its_base_model(undisturbed):
+    differences = raysweep.load_differences("nano", storage=str(undisturbed))
+    assert set(zip(differences.training_set, differences.against, strict=True)) == {("C1", "base")}
+    frame = raysweep.load_results("nano", storage=str(undisturbed))
+    passing = frame[frame.metric == "pass@1"].set_index(PAIR).value
+    expected = passing.xs("C1", level="training_set") - passing.xs("base", level="training_set")
+    found = differences[differences.metric == "pass@1_difference"].set_index(["model", "perturbation"]).value
+    assert found.sort_index().to_dict() == pytest.approx(expected.dropna().sort_index().to_dict())
 
 
 def test_a_program_passes_where_its_completion_is_right_and_fails_where_it_is_not(undisturbed):

@@ -1,0 +1,7 @@
+"""Turns pairs of cells into numbers with intervals; begin with base.py.
+
+base.py         the contract of a comparison, and the cells' numbers by problem
+pass_rates.py   compares pass@1: difference, flipped verdicts, McNemar's test
+degradation.py  compares RD, and splits its change into perturbed gain and clean loss
+pairing.py      measures every comparison on pairs of cells
+"""

@@ -1,0 +1,80 @@
+"""Compares the relative degradation (RD) of two cells, and says where a change of RD comes from.
+
+RD = 1 - P_pert / P_clean falls when the perturbed score rises, which is wanted, and also when the clean score falls,
+which isn't (study.md section 7). The change from cell 1 to cell 2 is the sum of two parts,
+
+    perturbed part = -(p2 - p1) (1/c1 + 1/c2) / 2
+    clean part     = -(p1 + p2) (1/c2 - 1/c1) / 2
+
+with c and p the clean and perturbed pass@1. They are the Shapley values of the two scores: the mean over both orders
+of changing one score after the other (Shorrocks 2013, https://doi.org/10.1007/s10888-011-9214-z).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan, nan
+from typing import TYPE_CHECKING
+
+from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates
+from raysweep.metrics.base import Measurement
+from raysweep.stats.intervals import interval_note
+from raysweep.stats.joint import joint_intervals
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CHANGE, PERTURBED_PART, CLEAN_PART = NAMES = ("RD_change", "RD_change_perturbed", "RD_change_clean")
+UNDEFINED_RD = "an RD is undefined: a clean score is 0"
+
+
+@COMPARISONS.register("degradation")
+class DegradationChange(Comparison):
+    """``RD_change`` (second minus first) and its two parts, ``RD_change_perturbed`` and ``RD_change_clean``."""
+
+    def measure(self, first: ProblemRates, second: ProblemRates) -> list[Measurement]:
+        """Return the numbers over the problems with all four verdicts; nothing on the clean set."""
+        if not first.clean or not second.clean:
+            return []
+        sources = (first.clean, first.rates, second.clean, second.rates)
+        shared = [task for task in first.clean if all(task in source for source in sources)]
+        if not shared:
+            return [Measurement(CHANGE, nan, nan, nan, 0, "no problem has verdicts of both models on both prompts")]
+        problems = [[source[task] for source in sources] for task in shared]
+        means = [sum(values) / len(values) for values in zip(*problems, strict=True)]
+        found = rd_change(*means)
+        note = UNDEFINED_RD if isnan(found[0]) else interval_note(len(shared))
+        return [
+            Measurement(name, value, low, high, len(shared), note)
+            for name, value, (low, high) in zip(NAMES, found, joint_intervals(problems, _resampled), strict=True)
+        ]
+
+
+def rd_change(clean: float, perturbed: float, new_clean: float, new_perturbed: float) -> tuple[float, float, float]:
+    """Return the change of RD between two cells, its perturbed part and its clean part; NaN where a clean score is 0.
+
+    Args:
+        clean: the first cell's pass@1 on clean prompts, 0 to 1.
+        perturbed: likewise on perturbed prompts.
+        new_clean: the second cell's pass@1 on clean prompts.
+        new_perturbed: likewise on perturbed prompts.
+    """
+    if clean == 0 or new_clean == 0:
+        return nan, nan, nan
+    perturbed_part = (perturbed - new_perturbed) * (1 / clean + 1 / new_clean) / 2
+    clean_part = (perturbed + new_perturbed) * (1 / clean - 1 / new_clean) / 2
+    return perturbed / clean - new_perturbed / new_clean, perturbed_part, clean_part
+
+
+def _resampled(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+    """Return `rd_change` of each resample."""
+    import numpy as np
+
+    clean, perturbed, new_clean, new_perturbed = means
+    inverse, new_inverse = (1 / np.where(score > 0, score, np.nan) for score in (clean, new_clean))
+    return [
+        perturbed * inverse - new_perturbed * new_inverse,
+        (perturbed - new_perturbed) * (inverse + new_inverse) / 2,
+        (perturbed + new_perturbed) * (inverse - new_inverse) / 2,
+    ]

@@ -1,0 +1,70 @@
+"""Measures every comparison on pairs of cells: those of one sweep, each with its baselines, or those of two sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from raysweep.analysis.comparisons.base import COMPARISONS, ProblemRates, TestSetName, rates_of
+from raysweep.metrics.base import CellLabels, Measurement
+from raysweep.records import BASE, CLEAN, Difference, ProblemScore, Spec
+
+BASELINES = (BASE, CLEAN)
+"""The training sets of the cells that the others of their model are compared with."""
+
+
+def measure_pair(
+    first: Mapping[TestSetName, ProblemRates], second: Mapping[TestSetName, ProblemRates]
+) -> Iterator[tuple[TestSetName, Measurement]]:
+    """Yield the numbers of every comparison on each test set of both cells, in the first cell's order."""
+    comparisons = [COMPARISONS.create(Spec(name)) for name in COMPARISONS.names()]
+    for name, rates in first.items():
+        if name in second:
+            for comparison in comparisons:
+                for measurement in comparison.measure(rates, second[name]):
+                    yield name, measurement
+
+
+class Baselines:
+    """Compares the cells of a sweep with their baselines, one cell after the other.
+
+    A cell's baselines are its base model before fine-tuning, and the same model fine-tuned on the clean training set by
+    the same recipe with the same seed. They must come before the cells that are compared with them.
+    """
+
+    def __init__(self) -> None:
+        self._rates: dict[CellLabels, dict[TestSetName, ProblemRates]] = {}
+
+    def differences(self, cell: CellLabels, rows: Sequence[ProblemScore]) -> list[Difference]:
+        """Return the differences of a cell to its baselines, as far as these came before, and remember a baseline."""
+        rates = rates_of(rows)
+        if cell.training_set in BASELINES:
+            self._rates[cell] = rates
+        found = []
+        for label, first in self._rates.items():
+            if _is_baseline(label, cell):
+                found += [_record(cell, label.training_set, name, one) for name, one in measure_pair(first, rates)]
+        return found
+
+
+def _is_baseline(one: CellLabels, cell: CellLabels) -> bool:
+    if one == cell or one.model != cell.model or cell.training_set == BASE:
+        return False
+    return one.training_set == BASE or (one.recipe == cell.recipe and one.seed == cell.seed)
+
+
+def _record(cell: CellLabels, against: str, name: TestSetName, measurement: Measurement) -> Difference:
+    return Difference(
+        model=cell.model,
+        recipe=cell.recipe,
+        training_set=cell.training_set,
+        seed=cell.seed,
+        against=against,
+        problem_set=name[0],
+        perturbation=name[1],
+        metric=measurement.metric,
+        value=measurement.value,
+        low=measurement.low,
+        high=measurement.high,
+        n=measurement.n,
+        note=measurement.note,
+    )

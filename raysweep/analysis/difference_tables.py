@@ -1,0 +1,75 @@
+"""Builds the tables of differences: each fine-tuned model beside its baseline, on every test set.
+
+The baseline is the same model fine-tuned on the clean training set, by the same recipe with the same seed; without such
+cells it is the base model. A change of RD stands beside the difference of pass@1, and with it the two parts that it
+consists of, because RD also improves when the clean score falls (study.md section 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
+from raysweep.analysis.comparisons.pass_rates import DIFFERENCE
+from raysweep.analysis.quantities import Quantity, number_cell
+from raysweep.analysis.score_book import ModelVariant, Order, ScoreBook
+from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.records import BASE, CLEAN, Difference
+
+PASS = Quantity(DIFFERENCE, "pass@1", "points", signed=True)
+RD = (
+    Quantity(CHANGE, "RD", "points", signed=True),
+    Quantity(PERTURBED_PART, "RD, from perturbed pass@1", "points", signed=True),
+    Quantity(CLEAN_PART, "RD, from clean pass@1", "points", signed=True),
+)
+IN_WORDS = {BASE: "the base model", CLEAN: "fine-tuning on clean prompts"}
+CAPTION = (
+    "Each model minus its baseline, on the same problems; the intervals are over problems. Pass@1 is better above 0, "
+    "RD below 0. A change of RD is the sum of two parts: one from the perturbed pass@1, and one from the clean pass@1, "
+    "which is below 0 where the clean pass@1 fell."
+)
+
+Key = tuple[str, str, int, str, str, str, str]  # model, recipe, seed, training set, problem set, perturbation, metric
+
+
+def difference_tables(differences: Sequence[Difference], book: ScoreBook) -> list[Table]:
+    """Return a table for each problem set; none for a sweep in which no model has a baseline.
+
+    Args:
+        differences: of all cells, to any baseline.
+        book: the sweep's scores, for rows and columns.
+    """
+    against = CLEAN if any(one.against == CLEAN for one in differences) else BASE
+    numbers: dict[Key, Difference] = {
+        (d.model, d.recipe, d.seed, d.training_set, d.problem_set, d.perturbation, d.metric): d
+        for d in differences
+        if d.against == against
+    }
+    problem_sets = [name for name in book.problem_sets if any(key[4] == name for key in numbers)]
+    return [_table(numbers, book, problems, against) for problems in problem_sets]
+
+
+def _table(numbers: Mapping[Key, Difference], book: ScoreBook, problems: str, against: str) -> Table:
+    columns = tuple(name for name in book.training_sets if any(key[3:5] == (name, problems) for key in numbers))
+    rows = []
+    for perturbation in (CLEAN, *book.perturbations):
+        for variant in book.variants:
+            for quantity in (PASS,) if perturbation == CLEAN else (PASS, *RD):
+                wanted = [_key(variant, name, problems, perturbation, quantity.metric) for name in columns]
+                cells = tuple(number_cell(numbers[key], quantity) if key in numbers else TableCell() for key in wanted)
+                if any(cell.state != "empty" for cell in cells):
+                    rows.append(Row((perturbation, variant.label, quantity.heading), cells))
+    order: Order = book.order
+    return Table(
+        title=f"Against {IN_WORDS[against]}, {problems}",
+        caption=CAPTION,
+        stub=("test prompts", "model", "difference"),
+        columns=tuple(map(Column, columns)),
+        rows=tuple(rows),
+        row_words=order.words,
+        column_words=order.training_words,
+    )
+
+
+def _key(variant: ModelVariant, training_set: str, problems: str, perturbation: str, metric: str) -> Key:
+    return variant.model, variant.recipe, variant.seed, training_set, problems, perturbation, metric

@@ -1,0 +1,47 @@
+"""How the numbers of tables are written: in percent or points, signed or not, with their intervals and notes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from raysweep.analysis.table import TableCell
+from raysweep.records import Difference, Score
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A metric that is a share, and its format: times 100, in percent or, for differences, in points."""
+
+    metric: str
+    label: str
+    unit: str = "%"
+    signed: bool = False
+
+    @property
+    def heading(self) -> str:
+        """Return label and unit."""
+        return f"{self.label} ({self.unit})"
+
+    def format(self, value: float) -> str:
+        """Return a share as text, with one digit after the point: 0.123 gives ``12.3``."""
+        text = f"{100 * value:{'+' if self.signed else ''}.1f}"
+        return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
+
+def number_cell(number: Score | Difference, quantity: Quantity) -> TableCell:
+    """Return the cell of a number: a dash with its reason if it is undefined."""
+    if math.isnan(number.value):
+        note = number.note or f"{quantity.label} is undefined, no reason recorded"
+        return TableCell("–", note=note, state="undefined")
+    bounded = not (math.isnan(number.low) or math.isnan(number.high))
+    return TableCell(
+        text=quantity.format(number.value),
+        interval=f"[{quantity.format(number.low)}, {quantity.format(number.high)}]" if bounded else "",
+        value=100 * number.value,
+        low=100 * number.low,
+        high=100 * number.high,
+        note=number.note,
+        state="value",
+        n=number.n,
+    )

@@ -1,0 +1,178 @@
+"""Builds the tables of signed-rank tests: does fine-tuning change pass@1, and does perturbed data change RD?
+
+Pairs are models, each with one training set and one test set (study.md section 7). With the study's sweep these are the
+tests of its text and of its tables 5, 6 and 9. Beside the study's test stands an exact sign-flip test whose units are
+base models with weights of their own, because the pairs of one model are not independent. Holm's adjustment is over the
+rows of a table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from raysweep.analysis.quantities import Quantity
+from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.records import BASE, CLEAN
+from raysweep.stats.paired_tests import FEWEST_UNITS, MOST_UNITS, sign_flip
+from raysweep.stats.rank_tests import FEWEST, SignedRank, holm, signed_rank
+from raysweep.units import count
+
+COLUMNS = tuple(
+    map(Column, ("n", "W", "p", "p (Holm)", "method", "r_z", "rank-biserial", "estimate", "units", "p (sign flips)"))
+)
+POINTS = Quantity("", "estimate", "points", signed=True)
+CAPTION = (
+    "Pairs are models, each with one training set and one test set. W: the smaller sum of ranks. p: two-sided. r_z: "
+    "|Z|/sqrt(n), which the study calls rank-biserial; rank-biserial: the matched-pairs correlation. Estimate: Hodges "
+    "and Lehmann's, of the difference in points, with a 95 % interval. Units: base models with weights of their own. "
+    "Sign flips: an exact test that flips all pairs of a unit together."
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test: the models fine-tuned on some training sets against those of a baseline, on some test sets."""
+
+    label: str
+    baseline: str
+    training_sets: Sequence[str]
+    perturbations: Sequence[str]
+    metric: str
+
+
+@dataclass(frozen=True)
+class ScorePair:
+    """Two numbers of one model, in percent or points: of the baseline, and of the model compared with it."""
+
+    variant: ModelVariant
+    baseline: float
+    value: float
+
+
+def significance_tables(book: ScoreBook) -> list[Table]:
+    """Return the tables for each problem set; there are none where fewer than two models have results to compare."""
+    return [table for problems in book.problem_sets for table in _tables(book, problems)]
+
+
+def _tables(book: ScoreBook, problems: str) -> Iterator[Table]:
+    sets, tests = _compared(book)
+    tuned = [name for name in (CLEAN, *sets) if name in book.training_sets]
+    cases = [Case("clean pass@1", BASE, tuned, [CLEAN], "pass@1"), Case("RD", BASE, tuned, tests, "RD")]
+    yield from _table(book, problems, "Fine-tuned models against base models", "quantity", cases)
+    by_test_set = [Case(name, CLEAN, sets, [name], "RD") for name in tests]
+    by_training_set = [Case(name, CLEAN, [name], tests, "RD") for name in sets]
+    on_headline = [Case(name, CLEAN, [name], [book.headline], "RD") for name in sets]
+    for where, stub, family in (
+        ("by test set", "test prompts", by_test_set),
+        ("by training set", "training set", by_training_set),
+        (f"on {book.headline} by training set", "training set", on_headline),
+    ):
+        for sizes in (False, True):
+            what = "|RD|" if sizes else "RD"
+            title = f"{what} after perturbed against clean fine-tuning, {where}"
+            yield from _table(book, problems, title, stub, family, sizes=sizes)
+
+
+def _compared(book: ScoreBook) -> tuple[list[str], list[str]]:
+    """Return the training sets and test sets whose models are compared: aggregates if there are any, else all.
+
+    Training sets of which only a part is perturbed, or of another size, are left out.
+    """
+    order = book.order
+    whole = [name for name in book.training_sets if name not in (BASE, CLEAN) and name not in order.partial]
+    mixed = [name for name in whole if order.trained_with.get(name, name) in order.mixes]
+    tests = [name for name in book.perturbations if name in order.mixes] if mixed else []
+    return (mixed, tests) if mixed and tests else (whole, list(book.perturbations))
+
+
+def _table(
+    book: ScoreBook, problems: str, title: str, stub: str, cases: Sequence[Case], *, sizes: bool = False
+) -> Iterator[Table]:
+    """Yield the table of a family of tests, if any of them has pairs of two models.
+
+    `sizes`: the tests are of numbers without their signs.
+    """
+    pairs = [_pairs(book, problems, case, sizes=sizes) for case in cases]
+    if not any(len({pair.variant for pair in of_case}) >= FEWEST for of_case in pairs):
+        return
+    defined = [[pair for pair in of_case if not math.isnan(pair.value - pair.baseline)] for of_case in pairs]
+    found = [
+        signed_rank([pair.value for pair in of_case], [pair.baseline for pair in of_case])
+        if len(of_case) >= FEWEST
+        else None
+        for of_case in defined
+    ]
+    adjusted = holm([math.nan if one is None else one.p for one in found])
+    rows = tuple(
+        Row((case.label,), _cells(book, of_case, len(everything) - len(of_case), one, p))
+        for case, everything, of_case, one, p in zip(cases, pairs, defined, found, adjusted, strict=True)
+    )
+    words = {**book.order.training_words, **book.order.words}
+    yield Table(f"{title}, {problems}", CAPTION, (stub,), COLUMNS, rows, row_words=words)
+
+
+def _pairs(book: ScoreBook, problems: str, case: Case, *, sizes: bool) -> list[ScorePair]:
+    """Return the pairs of which both models were judged; a number that is undefined is NaN."""
+    pairs = []
+    for variant in book.variants:
+        for training_set in case.training_sets:
+            for perturbation in case.perturbations:
+                keys = [ScoreKey(variant, name, problems, perturbation) for name in (case.baseline, training_set)]
+                scores = [score for key in keys if (score := book.score(key, case.metric)) is not None]
+                if len(scores) == len(keys):
+                    values = [100 * (abs(score.value) if sizes else score.value) for score in scores]
+                    pairs.append(ScorePair(variant, *values))
+    return pairs
+
+
+def _cells(
+    book: ScoreBook, pairs: Sequence[ScorePair], left_out: int, found: SignedRank | None, adjusted: float
+) -> tuple[TableCell, ...]:
+    notes = [f"{count(left_out, 'pair')} with an undefined number left out"] if left_out else []
+    if found is None:
+        notes.append(f"{count(len(pairs), 'pair')}; a test needs {FEWEST}")
+        dash = TableCell("–", note="; ".join(notes), state="undefined")
+        return (_number(len(pairs), f"{len(pairs)}"), *[dash] * (len(COLUMNS) - 1))
+    notes += [found.note] if found.note else []
+    notes += [f"{count(found.zero_pairs, 'pair')} without a difference"] if found.zero_pairs else []
+    units = [book.order.weights.get(pair.variant.model, pair.variant.model) for pair in pairs]
+    bounded = math.isfinite(found.low) and math.isfinite(found.high)
+    return (
+        _number(found.n, str(found.n), "; ".join(notes)),
+        _number(found.statistic, f"{found.statistic:g}"),
+        _number(found.p, p_text(found.p)),
+        _number(adjusted, p_text(adjusted)),
+        TableCell(found.method, state="text"),
+        _number(found.r_z, f"{found.r_z:.3f}"),
+        _number(found.rank_biserial, f"{found.rank_biserial:+.3f}".replace("-", "−")),
+        TableCell(
+            POINTS.format(found.estimate / 100),
+            f"[{POINTS.format(found.low / 100)}, {POINTS.format(found.high / 100)}]" if bounded else "",
+            value=found.estimate,
+            low=found.low if bounded else math.nan,
+            high=found.high if bounded else math.nan,
+            state="value",
+        ),
+        _number(len(set(units)), str(len(set(units)))),
+        _sign_flip_cell(pairs, units),
+    )
+
+
+def _sign_flip_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCell:
+    if not FEWEST_UNITS <= len(set(units)) <= MOST_UNITS:
+        note = f"{count(len(set(units)), 'unit')}; an exact sign-flip test takes {FEWEST_UNITS} to {MOST_UNITS}"
+        return TableCell("–", note=note, state="undefined")
+    found = sign_flip([pair.value - pair.baseline for pair in pairs], units)
+    return _number(found.p, p_text(found.p), f"the smallest p of {found.units} units is {found.smallest_p:.4g}")
+
+
+def _number(value: float, text: str, note: str = "") -> TableCell:
+    return TableCell(text, value=value, note=note, state="value")
+
+
+def p_text(p: float) -> str:
+    """Return a p value with three significant digits: ``0.0391``, and ``1.97e-21`` where it is below 0.0001."""
+    return f"{p:.2e}" if 0 < p < 1e-4 else f"{p:.3g}"

@@ -1,0 +1,66 @@
+"""Measures how often a perturbation flips a verdict, in both directions.
+
+The i-th completions of a clean and a perturbed prompt are a pair: they share their sampling seed (study.md section 6).
+A pair is lost if it passes on the clean prompt only, and won if it passes on the perturbed prompt only. The share won
+minus the share lost is the difference of pass@1, `drop`; two perturbations with equal drops may flip few verdicts or
+many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import nan
+
+from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
+from raysweep.metrics.degradation import Paired, harness_error_note, measure_rd
+from raysweep.metrics.robust import RobustTally, pass_table, robust_tallies
+from raysweep.records import Result
+from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note
+
+LOST, WON = "flips_lost", "flips_won"
+LOST_RATE, WON_RATE = "flip_rate_lost", "flip_rate_won"
+
+
+def flips_by_problem(clean: Sequence[Result], draws: Sequence[Sequence[Result]]) -> dict[str, list[RobustTally]]:
+    """Return each problem's counts of pairs by task id, one tally for each draw that has a pair of verdicts."""
+    before = pass_table(clean)
+    found: dict[str, list[RobustTally]] = {}
+    for results in draws:
+        for task, tally in robust_tallies(before, pass_table(results)).items():
+            if tally.n:
+                found.setdefault(task, []).append(tally)
+    return found
+
+
+@METRICS.register("flips")
+class Flips(Metric):
+    """``flips_lost`` and ``flips_won``, as shares of all pairs of completions, and two rates.
+
+    ``flip_rate_lost`` is the share lost of the pairs that pass on the clean prompt, and ``flip_rate_won`` the share won
+    of those that fail there. Both are ratios of means over problems, as RD is.
+    """
+
+    def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
+        """Return the numbers for a perturbed test set if the clean one was evaluated too."""
+        if evaluation.clean is None:
+            return []
+        problems = list(flips_by_problem(evaluation.clean, evaluation.draws).values())
+        note = harness_error_note(evaluation)
+        passed = draw_means([[t.clean / t.n for t in draws] for draws in problems])
+        failed = draw_means([[1 - t.clean / t.n for t in draws] for draws in problems])
+        passed_both = [[(t.clean - t.broken) / t.n for t in draws] for draws in problems]
+        failed_both = [[(t.n - t.clean - t.mended) / t.n for t in draws] for draws in problems]
+        return [
+            _mean(LOST, [[t.broken / t.n for t in draws] for draws in problems], note),
+            _mean(WON, [[t.mended / t.n for t in draws] for draws in problems], note),
+            measure_rd(LOST_RATE, Paired(passed, passed_both), note),
+            measure_rd(WON_RATE, Paired(failed, failed_both), note, undefined="all completions pass on clean prompts"),
+        ]
+
+
+def _mean(metric: str, draws: list[list[float]], note: str) -> Measurement:
+    values = draw_means(draws)
+    value = sum(values) / len(values) if values else nan
+    reason = interval_note(len(values)) if values else "no completion has a verdict on both prompts"
+    low, high = drawn_mean_interval(draws)
+    return Measurement(metric, value, low, high, len(values), "; ".join(filter(None, (reason, note))))

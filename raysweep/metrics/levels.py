@@ -1,0 +1,62 @@
+"""Measures a model over all methods of a level together: RD and drop by level (C, W, S) and overall.
+
+A problem's perturbed pass@1 is the mean over the level's methods, each of which counts alike however many draws it has.
+The methods are fixed, so intervals are over problems alone. It is another number than the RD on an aggregate's test
+set, where each problem is perturbed by one method of the level, drawn at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from raysweep.metrics.base import Measurement
+from raysweep.metrics.degradation import Paired, measure_drop, measure_rd
+from raysweep.metrics.passing import by_problem, over_draws
+from raysweep.records import Result
+from raysweep.stats.intervals import draw_means
+
+LEVEL_METRICS = RD_LEVEL, DROP_LEVEL = "RD_level", "drop_level"
+FEWEST_METHODS = 2
+
+
+@dataclass(frozen=True)
+class Level:
+    """Methods that are measured together. `missing`: those of the level that the sweep doesn't evaluate."""
+
+    name: str
+    methods: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, methods: Sequence[str], evaluated: Sequence[str]) -> Level:
+        """Return a level of a sweep that evaluates some perturbations."""
+        there, missing = (tuple(m for m in methods if (m in evaluated) is wanted) for wanted in (True, False))
+        return cls(name, there, missing)
+
+
+def measure_level(
+    level: Level, clean: Sequence[Result], perturbed: Mapping[str, Sequence[Sequence[Result]]]
+) -> list[Measurement]:
+    """Return ``RD_level`` and ``drop_level`` of one model.
+
+    There is nothing to return where the sweep has fewer than two methods of the level, or the model was not evaluated
+    on all of them: then it can't be compared with other models.
+
+    Args:
+        level: the level.
+        clean: the results on the clean test set.
+        perturbed: by method, the results on each draw of its test set.
+    """
+    if len(level.methods) < FEWEST_METHODS or any(method not in perturbed for method in level.methods):
+        return []
+    before = by_problem(clean, 1)
+    after: dict[str, list[float]] = {}
+    for method in level.methods:
+        rates = over_draws(perturbed[method], 1)
+        for task, mean in zip(rates, draw_means(list(rates.values())), strict=True):
+            after.setdefault(task, []).append(mean)
+    shared = [task for task in before if task in after]
+    scores = Paired([before[task] for task in shared], [[mean] for mean in draw_means([after[t] for t in shared])])
+    note = f"without {', '.join(level.missing)}, which the sweep doesn't evaluate" if level.missing else ""
+    return [measure_rd(RD_LEVEL, scores, note), measure_drop(DROP_LEVEL, scores, note)]

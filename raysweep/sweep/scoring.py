@@ -1,0 +1,138 @@
+"""Computes a sweep's numbers from its results: scores, verdicts by problem, differences to baselines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from raysweep.analysis.comparisons.pairing import BASELINES, Baselines
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError
+from raysweep.metrics.base import CellLabels
+from raysweep.metrics.problem_scores import problem_scores
+from raysweep.metrics.scores import scores_of
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import Difference, ProblemScore, PromptRow, RatedTexts, Result, Score
+from raysweep.rows.rated_sheets import read_rated
+from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.report_order import levels_of
+
+log = logging.getLogger("raysweep")
+
+
+@dataclass(frozen=True)
+class CellNumbers:
+    """All numbers of one cell."""
+
+    scores: list[Score]
+    problems: list[ProblemScore]
+    differences: list[Difference]
+
+
+@dataclass(frozen=True)
+class SweepNumbers:
+    """The numbers of all cells of a sweep that have results."""
+
+    scores: list[Score]
+    differences: list[Difference]
+
+
+def score(folder: SweepFolder, keep: Callable[[Sequence[ProblemScore]], None] = lambda rows: None) -> SweepNumbers:
+    """Return the numbers of a sweep.
+
+    Metrics that read prompts need the test set in the store too.
+
+    Args:
+        folder: the sweep's.
+        keep: takes each cell's verdicts by problem; they are many, so they aren't returned.
+    """
+    scores: list[Score] = []
+    differences: list[Difference] = []
+    for cell in cell_numbers(folder):
+        scores += cell.scores
+        differences += cell.differences
+        keep(cell.problems)
+    return SweepNumbers(scores, differences)
+
+
+def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
+    """Yield the numbers of each cell with results, those of baselines first."""
+    config, store, baselines = folder.config(), folder.store, Baselines()
+    parts, rated, levels = _parts(config), rated_texts(config), levels_of(config)
+    cells = by_cell(folder.grid()).values()
+    for rows in sorted(cells, key=lambda rows: rows[0].training_set not in BASELINES):
+        cell = CellLabels(rows[0].model, rows[0].recipe, rows[0].training_set, rows[0].seed)
+        judged = [row for row in rows if store.has(row.results)]
+        first_draws = [row for row in judged if not row.test_draw]
+        if not first_draws:
+            continue
+        with_prompts = [row for row in first_draws if store.has(row.test_set)]
+        results = {(row.problem_set, row.perturbation): store.rows(row.results, Result) for row in first_draws}
+        prompts = {(row.problem_set, row.perturbation): store.rows(row.test_set, PromptRow) for row in with_prompts}
+        later = _later_draws(rows, judged)
+        more_draws = {name: [store.rows(row.results, Result) for row in draws] for name, draws in later.items()}
+        more_prompts = {
+            name: [store.rows(row.test_set, PromptRow) for row in draws]
+            for name, draws in later.items()
+            if all(store.has(row.test_set) for row in draws)
+        }
+        scores = scores_of(
+            cell,
+            results,
+            prompts,
+            more_draws=more_draws,
+            more_prompts=more_prompts,
+            parts=parts,
+            rated=rated,
+            levels=levels,
+        )
+        all_draws = {name: [rows, *more_draws.get(name, ())] for name, rows in results.items()}
+        problems = list(problem_scores(cell, all_draws))
+        yield CellNumbers(scores, problems, baselines.differences(cell, problems))
+
+
+def rated_texts(config: SweepConfig) -> RatedTexts | None:
+    """Return the prompts that raters judged; None if the config names no sheet, or it is gone since the run."""
+    if config.evaluation.audit is None:
+        return None
+    try:
+        return read_rated(Path(config.evaluation.audit).expanduser())
+    except UsageError as error:
+        log.warning("RD over valid prompts is left out: %s", error)
+        return None
+
+
+def rated_digest(config: SweepConfig) -> str:
+    """Return a hash of the judged texts; empty without any."""
+    rated = sorted((*key, valid) for key, valid in (rated_texts(config) or {}).items())
+    return hashlib.sha256(json.dumps(rated).encode()).hexdigest() if rated else ""
+
+
+def by_cell(rows: Sequence[GridRow]) -> dict[str, list[GridRow]]:
+    """Return the evaluation pairs of each cell by the cell's id."""
+    cells: dict[str, list[GridRow]] = {}
+    for row in rows:
+        cells.setdefault(row.cell, []).append(row)
+    return cells
+
+
+def _parts(config: SweepConfig) -> dict[str, tuple[str, ...]]:
+    """Return the parts that the tests of each problem set report, by the set's name in results; "" is no set's."""
+    known = set(PROBLEMS.names())
+    return {one.label: PROBLEMS.get(one.name).parts for one in config.evaluation.problems if one.name in known}
+
+
+def _later_draws(rows: Sequence[GridRow], judged: Sequence[GridRow]) -> dict[tuple[str, str], list[GridRow]]:
+    """Return the pairs of the second and later draws of each test set, if all its draws have results."""
+    draws: dict[tuple[str, str], list[GridRow]] = {}
+    for row in rows:
+        draws.setdefault((row.problem_set, row.perturbation), []).append(row)
+    return {
+        name: [row for row in set_rows if row.test_draw]
+        for name, set_rows in draws.items()
+        if all(row in judged for row in set_rows)
+    }

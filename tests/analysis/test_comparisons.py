@@ -1,0 +1,117 @@
+"""Pairs of cells: numbers by hand and by brute force, baselines, and what is undefined."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from raysweep.analysis.comparisons.base import ProblemRates, rates_of
+from raysweep.analysis.comparisons.degradation import DegradationChange, rd_change
+from raysweep.analysis.comparisons.pairing import Baselines
+from raysweep.analysis.comparisons.pass_rates import PassRates
+from raysweep.metrics.base import CellLabels
+from raysweep.records import ProblemScore
+
+MINI = "mini"
+
+
+def rows(perturbation: str, *passed: int, n: int = 1, draw: int = 0) -> list[ProblemScore]:
+    cell = ("m", "full", "C1", 42)
+    return [ProblemScore(*cell, MINI, perturbation, draw, f"t{task}", n, count, 0) for task, count in enumerate(passed)]
+
+
+def rates(*passed: float, clean: tuple[float, ...] = (), completions: int = 1) -> ProblemRates:
+    names = [f"t{task}" for task in range(len(passed))]
+    return ProblemRates(dict(zip(names, passed, strict=True)), dict(zip(names, clean, strict=False)), completions, 1)
+
+
+def measured(comparison, first, second):
+    return {one.metric: one for one in comparison().measure(first, second)}
+
+
+def test_rates_are_means_over_draws_beside_the_clean_ones():
+    found = rates_of([*rows("clean", 2, 0, n=2), *rows("C1", 1, 0, n=2), *rows("C1", 2, 1, n=2, draw=1)])
+    assert found[MINI, "C1"].rates == {"t0": 0.75, "t1": 0.25}
+    assert found[MINI, "C1"].clean == {"t0": 1.0, "t1": 0.0}
+    assert (found[MINI, "C1"].completions, found[MINI, "C1"].draws) == (2, 2)
+    assert found[MINI, "clean"].clean == {}
+
+
+def test_a_problem_without_a_verdict_is_no_rate():
+    assert rates_of(rows("C1", 0, n=0)) == {}
+
+
+def test_differences_of_pass_rates_are_second_minus_first_with_the_problems_that_differ():
+    found = measured(PassRates, rates(1, 0, 0, 1, 0), rates(1, 1, 1, 0, 0))
+    assert found["pass@1_difference"].value == pytest.approx(0.2)
+    assert found["pass@1_difference"].low <= 0.2 <= found["pass@1_difference"].high
+    assert (found["problems_gained"].value, found["problems_lost"].value) == (2, 1)
+    assert found["mcnemar_p"].value == 1.0
+    assert all(one.n == 5 for one in found.values())
+
+
+def test_mcnemars_p_needs_one_verdict_for_each_problem():
+    found = measured(PassRates, rates(0.5, 0, completions=2), rates(1, 1))
+    assert "mcnemar_p" not in found
+    assert found["pass@1_difference"].value == 0.75
+
+
+def test_only_problems_of_both_cells_count():
+    first, second = rates(1, 0, 1), ProblemRates({"t1": 1.0, "t9": 0.0}, {}, 1, 1)
+    assert measured(PassRates, first, second)["pass@1_difference"].n == 1
+    nothing = measured(PassRates, first, ProblemRates({"t9": 1.0}, {}, 1, 1))["pass@1_difference"]
+    assert math.isnan(nothing.value) and nothing.note == "no problem has a verdict of both models"
+
+
+def test_a_change_of_rd_is_the_sum_of_its_parts_and_the_shapley_values_of_the_scores():
+    rng = random.Random(1)
+
+    def rd(clean: float, perturbed: float) -> float:
+        return 1 - perturbed / clean
+
+    for _ in range(200):
+        c1, p1, c2, p2 = (rng.uniform(0.01, 1) for _ in range(4))
+        change, perturbed, clean = rd_change(c1, p1, c2, p2)
+        assert change == pytest.approx(rd(c2, p2) - rd(c1, p1))
+        assert change == pytest.approx(perturbed + clean)
+        either_order = (rd(c1, p2) - rd(c1, p1) + rd(c2, p2) - rd(c2, p1)) / 2
+        assert perturbed == pytest.approx(either_order)
+
+
+def test_a_fallen_clean_score_alone_makes_rd_look_better():
+    change, perturbed, clean = rd_change(0.4, 0.2, 0.3, 0.2)
+    assert change < 0
+    assert perturbed == 0
+    assert clean == pytest.approx(change)
+
+
+def test_rd_changes_come_with_intervals_that_contain_them():
+    first = rates(1, 0, 0, 0, 1, 0, clean=(1, 1, 0, 1, 1, 0))
+    second = rates(1, 1, 0, 0, 1, 0, clean=(1, 1, 0, 0, 1, 0))
+    found = measured(DegradationChange, first, second)
+    assert list(found) == ["RD_change", "RD_change_perturbed", "RD_change_clean"]
+    assert found["RD_change"].value == pytest.approx((1 - 3 / 3) - (1 - 2 / 4))
+    assert all(one.low <= one.value <= one.high and one.n == 6 for one in found.values())
+
+
+def test_rd_changes_are_undefined_with_a_reason_and_absent_on_the_clean_set():
+    assert measured(DegradationChange, rates(1, 0), rates(1, 1)) == {}
+    found = measured(DegradationChange, rates(1, 0, clean=(0, 0)), rates(1, 1, clean=(1, 1)))
+    assert all(math.isnan(one.value) and math.isnan(one.low) for one in found.values())
+    assert found["RD_change"].note == "an RD is undefined: a clean score is 0"
+
+
+def test_each_cell_is_compared_with_its_base_model_and_its_twin_on_clean_rows():
+    book = Baselines()
+    verdicts = [*rows("clean", 1, 1), *rows("C1", 0, 1)]
+    base, clean = CellLabels("m", "none", "base", 42), CellLabels("m", "full", "clean", 42)
+    assert book.differences(base, verdicts) == []
+    assert {one.against for one in book.differences(clean, verdicts)} == {"base"}
+    found = book.differences(CellLabels("m", "full", "C1", 42), verdicts)
+    assert {one.against for one in found} == {"base", "clean"}
+    assert {(one.perturbation, one.metric) for one in found} >= {("clean", "mcnemar_p"), ("C1", "RD_change")}
+    others = [CellLabels("m", "lora", "C1", 42), CellLabels("m", "full", "C1", 43)]
+    assert all({one.against for one in book.differences(other, verdicts)} == {"base"} for other in others)
+    assert book.differences(CellLabels("other", "full", "C1", 42), verdicts) == []

@@ -1,0 +1,149 @@
+"""Tables of signed-rank tests: the study's own, which pairs are taken, and what can't be tested."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import replace
+
+import pytest
+
+from raysweep.analysis.score_book import Order, ScoreBook
+from raysweep.analysis.significance import p_text, significance_tables
+from raysweep.analysis.table import to_csv
+from raysweep.records import Score
+from tests.conftest import shared_data
+
+ORDER = Order(
+    models=("a", "b", "c"),
+    training_sets=("base", "clean", "C", "half"),
+    problem_sets=("humaneval",),
+    perturbations=("clean", "C1", "C"),
+    headline="C",
+    mixes=("C",),
+    trained_with={"clean": "clean", "C": "C", "half": "C"},
+    partial=("half",),
+)
+
+
+def score(model: str, training_set: str, perturbation: str, metric: str, value: float) -> Score:
+    recipe = "none" if training_set == "base" else "full"
+    return Score(model, recipe, training_set, 42, "humaneval", perturbation, metric, value, math.nan, math.nan, 161)
+
+
+def grid(rd: dict[tuple[str, str], float], order: Order = ORDER) -> ScoreBook:
+    """A sweep with these RDs on C by model and training set, and pass@1 clean of a third of it."""
+    scores = [score(model, name, "C", "RD", value) for (model, name), value in rd.items()]
+    scores += [score(model, name, "clean", "pass@1", abs(value) / 3) for (model, name), value in rd.items()]
+    scores += [replace(one, perturbation="C1") for one in scores if one.metric == "RD"]
+    return ScoreBook.of(scores, order)
+
+
+RD = {
+    ("a", "base"): 0.8, ("a", "clean"): 0.2, ("a", "C"): 0.1, ("a", "half"): 0.9,
+    ("b", "base"): 0.7, ("b", "clean"): 0.1, ("b", "C"): -0.05, ("b", "half"): 0.9,
+    ("c", "base"): 0.9, ("c", "clean"): 0.3, ("c", "C"): 0.35, ("c", "half"): 0.9,
+}  # fmt: skip
+
+
+def named(book: ScoreBook) -> dict[str, dict[str, dict[str, object]]]:
+    """The cells by table, row and column."""
+    return {
+        table.title: {
+            row.labels[0]: {column.name: cell for column, cell in zip(table.columns, row.cells, strict=True)}
+            for row in table.rows
+        }
+        for table in significance_tables(book)
+    }
+
+
+def test_the_studys_test_on_mix_all_comes_out_of_its_printed_rds():
+    rows = list(csv.DictReader(shared_data("paper", "table04_rd.csv").open()))
+    columns = {"base": "base", "clean": "clean_ft", "mix_all": "perturbed_ft"}
+    scores = [
+        score(row["model"], name, "mix_all", "RD", float(row[column]) / 100)
+        for row in rows
+        for name, column in columns.items()
+    ]
+    order = Order(
+        models=tuple(row["model"] for row in rows),
+        training_sets=tuple(columns),
+        problem_sets=("humaneval",),
+        perturbations=("mix_all",),
+        mixes=("mix_all",),
+        trained_with={"mix_all": "mix_all"},
+        weights={row["model"]: row["model"].removesuffix("-float16") for row in rows},
+    )
+    tables = named(ScoreBook.of(scores, order))
+    found = tables["RD after perturbed against clean fine-tuning, on mix_all by training set, humaneval"]["mix_all"]
+    assert (found["n"].text, found["W"].text, found["p"].text, found["method"].text) == ("6", "3", "0.156", "exact")
+    assert found["r_z"].value == pytest.approx(0.64, abs=0.006)
+    assert (found["units"].text, found["p (sign flips)"].note) == ("5", "the smallest p of 5 units is 0.0625")
+    robust = tables["Fine-tuned models against base models, humaneval"]["RD"]
+    assert (robust["n"].text, robust["W"].text) == ("12", "0")
+
+
+def test_models_are_paired_on_the_aggregates_without_partly_perturbed_sets():
+    tables = named(grid(RD))
+    by_set = tables["RD after perturbed against clean fine-tuning, by training set, humaneval"]
+    assert list(by_set) == ["C"]
+    found = by_set["C"]
+    assert (found["n"].text, found["W"].text) == ("3", "1")
+    assert found["estimate"].value == pytest.approx(-7.5)  # of -10, -15 and +5
+    sizes = tables["|RD| after perturbed against clean fine-tuning, by training set, humaneval"]["C"]
+    assert sizes["estimate"].value == pytest.approx(-3.75)  # of -10, -5 and +5
+
+
+def test_without_aggregates_all_training_sets_and_test_sets_are_paired():
+    order = replace(ORDER, mixes=(), headline="C1", partial=())
+    found = named(grid(RD, order))["RD after perturbed against clean fine-tuning, by training set, humaneval"]
+    assert list(found) == ["C", "half"]
+    assert found["C"]["n"].text == "6"
+
+
+def test_holms_p_is_over_the_rows_of_the_table():
+    found = named(grid(RD, replace(ORDER, mixes=(), partial=())))
+    rows = found["RD after perturbed against clean fine-tuning, by training set, humaneval"]
+    smallest = min(rows.values(), key=lambda row: row["p"].value)
+    assert smallest["p (Holm)"].value == pytest.approx(min(1.0, 2 * smallest["p"].value))
+
+
+def test_undefined_numbers_are_left_out_and_counted():
+    found = named(grid({**RD, ("c", "clean"): math.nan}))
+    row = found["RD after perturbed against clean fine-tuning, by training set, humaneval"]["C"]
+    assert row["n"].text == "2"
+    assert row["n"].note == ("1 pair with an undefined number left out; too few pairs for an interval of this coverage")
+    alone = named(grid({**RD, ("c", "clean"): math.nan, ("b", "clean"): math.nan}))
+    row = alone["RD after perturbed against clean fine-tuning, by training set, humaneval"]["C"]
+    assert (row["n"].text, row["p"].text) == ("1", "–")
+    assert row["p"].note == "2 pairs with an undefined number left out; 1 pair; a test needs 2"
+
+
+def test_equal_numbers_have_p_1_and_say_so():
+    found = named(grid({**RD, **{(model, "C"): RD[model, "clean"] for model in "abc"}}))
+    row = found["RD after perturbed against clean fine-tuning, by training set, humaneval"]["C"]
+    assert row["p"].text == "1"
+    assert "all differences are 0" in row["n"].note and "3 pairs without a difference" in row["n"].note
+
+
+def test_models_with_shared_weights_are_one_unit():
+    shared = named(grid(RD, replace(ORDER, weights={"a": "w", "b": "w", "c": "c"})))
+    row = shared["RD after perturbed against clean fine-tuning, by training set, humaneval"]["C"]
+    assert (row["units"].text, row["p (sign flips)"].note) == ("2", "the smallest p of 2 units is 0.5")
+
+
+def test_one_model_or_no_fine_tuning_has_no_table():
+    assert significance_tables(grid({key: value for key, value in RD.items() if key[0] == "a"})) == []
+    bases = {key: value for key, value in RD.items() if key[1] == "base"}
+    assert significance_tables(grid(bases, replace(ORDER, training_sets=("base",)))) == []
+
+
+def test_the_csv_has_the_method_in_words():
+    (table, *_) = significance_tables(grid(RD))
+    assert next(csv.DictReader(to_csv(table).splitlines()))["method"] == "normal"
+
+
+def test_p_values_keep_three_digits():
+    assert [p_text(p) for p in (1.0, 0.0390625, 0.000123, 1.97e-21, 0.0)] == [
+        "1", "0.0391", "0.000123", "1.97e-21", "0",
+    ]  # fmt: skip
