@@ -76,7 +76,10 @@ TRICKY = {
         "    side: int = []\n\n\nprint(Color.GREEN, Point(1, 2).z, Box(1).size, Point(1))\n"
     ),
     "calls": "def f(a, b):\n    return a + b\n\n\nf(1)\nf(1, 2, 3)\nf(1, c=2)\nprint(f(a=1, b=2).x)\n",
-    "match": "def f(x):\n    match x:\n        case [a, *_]:\n            return a\n        case {'k': v}:\n            x\n",
+    "match": (
+        "def f(x):\n    match x:\n        case [a, *_]:\n            return a\n"
+        "        case {'k': v}:\n            pass\n"
+    ),
     "async": "import asyncio\n\n\nasync def f():\n    await asyncio.sleep(1)\n    yield 1\n\n\nasyncio.run(f())\n",
     "hierarchy": "class A(B):\n    pass\n\n\nclass B(A):\n    pass\n\n\nclass C(A, A, metaclass=type):\n    pass\n",
     "shadows": "list = [1]\nsum = 0\n\n\ndef len(x):\n    return list(x)\n\n\nprint(len(3), sum([1]))\n",
