@@ -23,7 +23,7 @@ FOLDERS = sorted({path.parent for path in MODULES})
 FLOORS = """
     __main__ cli __init__ | sweep | pipeline stages tools | engine planning | config
     | training_sets perturbations trainers generators language models problems
-    | storage analysis metrics rows prompts stats execution
+    | storage analysis metrics quality rows prompts stats execution
     | registry records programs hashing machine accelerators units seeding errors
 """
 ORDER = FLOORS.replace("|", "").split()
@@ -42,6 +42,7 @@ HEAVY = (
     "textattack",
     "nltk",
     "openai",
+    "pylint",
 )
 
 

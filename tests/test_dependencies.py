@@ -16,13 +16,13 @@ from tests.syntax import parsed
 
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-OPTIONAL = ("translation", "attack", "deepspeed", "openai")
+OPTIONAL = ("translation", "attack", "deepspeed", "openai", "quality")
 """Extras that users may install."""
 MODULES = {"pyyaml": "yaml", "huggingface-hub": "huggingface_hub"}
 """Imported names that differ from the distribution's."""
 CHOSEN = {"nltk", "spacy", "vllm"}
 """Packages that a user installs to choose other language resources or a generator; without them raysweep says so."""
-COMES_WITH = {"markupsafe": "jinja2", "grpc": "ray"}
+COMES_WITH = {"markupsafe": "jinja2", "grpc": "ray", "astroid": "pylint", "isort": "pylint"}
 """Packages that a declared one always brings along, since it takes or gives their objects."""
 TOOLS = {"mypy", "ruff", "pytest-xdist", "pandas-stubs", "types-PyYAML"}
 """Development tools that no test imports."""

@@ -1,0 +1,14 @@
+"""Code quality of completions: draws a sample of them, lints each as a file, and counts what the linters report.
+
+Functions are pure: files go in, records come out; stages and engines decide which files these are. pylint and ruff
+(``pip install 'raysweep[quality]'``) run in processes of their own.
+
+    sampling.py      Cochran's sample size; draws (cell, problem) units by seed and names, bases as a stratum
+    files.py         a completion as a file: what the model saw and wrote; counts traps of encoding
+    reports.py       records of what a linter says: one of each file, one of each message
+    linting.py       lints files with pylint in a child process, each with limits on time and memory
+    pylint_child.py  that process: sets pylint up once, and forks for each file
+    ruff_check.py    lints files with `ruff check`, as a second opinion
+    taxonomy.py      severities of pylint's codes, the study's tiers, and codes that cutting out a file causes
+    summary.py       counts messages of groups of files, per 100 files; mean scores with intervals
+"""

@@ -1,0 +1,288 @@
+"""Lints files with pylint: many in one child process, each as if pylint were run on it alone.
+
+The files of a batch share nothing but pylint's set-up (pylint_child.py). Each has a folder of its own and the same
+name there, and is linted by a fork of the child that makes the same calls as the command; the score is the one that
+``pylint`` prints. Only messages about several files (R0801, R0401) are switched off, in the batch as in the command
+with `ARGUMENTS`.
+
+The configuration is `ARGUMENTS` and pylint's defaults: no configuration file is read, nothing is kept from run to run.
+What a file imports is looked up in the standard library and among the packages installed beside pylint, so a missing
+package is an import error (E0401), as it is for the command. Comments such as ``# pylint: skip-file`` count, too.
+
+One difference is left. pylint gives up (F0002) where an expression is so deep that inferring it exceeds Python's limit
+of recursion, from some 160 operators in a row on, and how deep it can go depends on the few frames in which pylint
+itself was called: ``pylint`` and ``python -m pylint`` differ by them, too. A file at that very edge (162 operators, of
+all lengths tried) may have an F0002 in one and not in the other.
+
+Limits are those of a file. What a file beyond them costs is its own report: `LintOutcome` says which limit it was.
+
+pylint's licence is GPL-2.0-or-later. It is an extra, runs in a process of its own, and is not distributed with
+raysweep.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import RaysweepError, UsageError
+from raysweep.machine import versions
+from raysweep.quality.files import SourceFile
+from raysweep.quality.reports import FileReport, LintMessage, LintOutcome, LintReports
+
+ARGUMENTS = ("--rcfile=", "--persistent=no", "--jobs=1", "--disable=R0801,R0401")
+"""pylint's arguments: no configuration file, no memory of earlier runs, no checks that compare files."""
+FILE_NAME = "completion.py"
+"""The name of every file, each in a folder of its own; the name of its module is a valid one (C0103)."""
+START_SECONDS = 300.0
+"""Longest wall time until the child process is ready: it takes two seconds on an idle machine."""
+_CHILD = Path(__file__).with_name("pylint_child.py")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+@dataclass(frozen=True, slots=True)
+class LintLimits:
+    """Limits of linting one file. Most take less than a tenth of a second; importing pandas takes eight."""
+
+    cpu_seconds: int = 60
+    wall_factor: float = 20.0  # wall_factor x cpu_seconds is the limit of wall time, however busy the machine is
+    memory_mib: int = 2048  # address space
+
+    def __post_init__(self) -> None:
+        if self.cpu_seconds < 1 or self.wall_factor < 1 or self.memory_mib < 1:
+            raise UsageError(
+                f"limits of {self.cpu_seconds} s, factor {self.wall_factor:g}, {self.memory_mib} MiB: each is 1 or more"
+            )
+
+    @property
+    def wall_seconds(self) -> float:
+        """The limit of wall time, in seconds."""
+        return self.cpu_seconds * self.wall_factor
+
+
+DEFAULT_LIMITS = LintLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What one of pylint's codes means, in pylint's words."""
+
+    code: str
+    symbol: str
+    text: str  # the message, with %s where the names of a file stand
+    description: str  # why it is reported, in one or several sentences
+
+
+def require_pylint() -> None:
+    """Raise UsageError, naming the extra, if pylint isn't installed."""
+    if importlib.util.find_spec("pylint") is None:
+        raise UsageError("code quality needs the package pylint: pip install 'raysweep[quality]'")
+
+
+def fingerprint() -> Mapping[str, Any]:
+    """Return what a file's report depends on beside the file; it belongs in the keys of reports.
+
+    Raises:
+        UsageError: pylint isn't installed.
+    """
+    require_pylint()
+    python = ".".join(map(str, sys.version_info[:3]))
+    return {**versions(("pylint", "astroid")), "python": python, "arguments": list(ARGUMENTS), "file": FILE_NAME}
+
+
+def describe() -> dict[str, Description]:
+    """Return pylint's description of each of its codes.
+
+    Raises:
+        UsageError: pylint isn't installed.
+        RaysweepError: it can't be started.
+    """
+    require_pylint()
+    with tempfile.TemporaryDirectory(prefix="raysweep-pylint-") as home:
+        done = subprocess.run(
+            [*_command(), "describe"], env=_environment(home), capture_output=True, text=True, timeout=START_SECONDS
+        )
+    if done.returncode:
+        raise _cannot_start(done.stderr)
+    return {code: Description(code, *words) for code, words in sorted(json.loads(done.stdout).items())}
+
+
+def lint(files: Sequence[SourceFile], limits: LintLimits = DEFAULT_LIMITS) -> LintReports:
+    """Return what pylint says of each file, which is what it says of the file alone.
+
+    Files of equal text are linted once. One call starts one process, so calls may run side by side.
+
+    Args:
+        files: a batch; starting pylint costs as much as linting fifty files, so batches of hundreds are best.
+        limits: of each file.
+
+    Raises:
+        UsageError: pylint isn't installed, or two files have the same id.
+        RaysweepError: pylint can't be started.
+    """
+    require_pylint()
+    require_unique(files)
+    texts = list(dict.fromkeys(file.text for file in files))
+    contents = {file.text: file.content for file in files}
+    answers = dict(zip(texts, _answers([contents[text] for text in texts], limits), strict=True))
+    first: set[str] = set()
+    reports, messages = [], []
+    for file in files:
+        answer = answers[file.text]
+        reports.append(_report(file, answer, copied=file.text in first))
+        messages += _messages(file, answer)
+        first.add(file.text)
+    return LintReports(tuple(reports), tuple(sorted(messages, key=_place)))
+
+
+def require_unique(files: Sequence[SourceFile]) -> None:
+    """Raise UsageError if two files have the same id."""
+    seen: set[str] = set()
+    for file in files:
+        if file.file_id in seen:
+            raise UsageError(f"two files to lint have the id {file.file_id!r}; give each its own")
+        seen.add(file.file_id)
+
+
+def report_of(file: SourceFile, outcome: LintOutcome | str) -> FileReport:
+    """Return the report of a file without score and statements."""
+    lines = len(_LINE_END.split(file.text)) - file.text.endswith(("\n", "\r")) if file.text else 0
+    return FileReport(file.file_id, str(outcome), lines=lines, traps=",".join(file.traps))
+
+
+def _report(file: SourceFile, answer: Mapping[str, Any], *, copied: bool) -> FileReport:
+    return replace(
+        report_of(file, answer["outcome"]),
+        score=answer.get("score"),
+        statements=answer.get("statements", 0),
+        seconds=0.0 if copied else answer["seconds"],
+    )
+
+
+def _messages(file: SourceFile, answer: Mapping[str, Any]) -> list[LintMessage]:
+    return [
+        LintMessage(file.file_id, code, symbol, line, column, 0 < line <= file.prompt_lines)
+        for code, symbol, line, column in answer.get("messages", ())
+    ]
+
+
+def _place(message: LintMessage) -> tuple[str, int, int, str]:
+    return message.file_id, message.line, message.column, message.code
+
+
+def _answers(contents: Sequence[bytes], limits: LintLimits) -> Iterator[Mapping[str, Any]]:
+    """Yield the child's answer on each file; a child that dies is started again for the files that are left."""
+    done = 0
+    while done < len(contents):
+        before = done
+        with _child(contents[done:], limits) as answers:
+            for answer in answers:
+                done += 1
+                yield answer
+        if done == before:  # it died of this file although it had begun anew
+            done += 1
+            yield {"outcome": LintOutcome.CRASHED, "seconds": 0.0}
+
+
+@contextmanager
+def _child(contents: Sequence[bytes], limits: LintLimits) -> Iterator[Iterator[Mapping[str, Any]]]:
+    """Start the child process on some files, give its answers, and end it."""
+    with tempfile.TemporaryDirectory(prefix="raysweep-pylint-") as folder:
+        for number, content in enumerate(contents):
+            place = Path(folder, str(number))
+            place.mkdir()
+            (place / FILE_NAME).write_bytes(content)
+        job = {
+            "folder": folder,
+            "count": len(contents),
+            "arguments": list(ARGUMENTS),
+            "file_name": FILE_NAME,
+            "cpu_seconds": limits.cpu_seconds,
+            "wall_seconds": limits.wall_seconds,
+            "memory_bytes": limits.memory_mib * 2**20,
+        }
+        errors = Path(folder, "stderr")
+        with errors.open("wb") as stderr:
+            process = subprocess.Popen(
+                _command(),
+                env=_environment(folder),
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        try:
+            yield _read(process, json.dumps(job).encode(), limits, errors)
+        finally:
+            _end(process)
+
+
+def _read(
+    process: subprocess.Popen[bytes], job: bytes, limits: LintLimits, errors: Path
+) -> Iterator[Mapping[str, Any]]:
+    """Send a job and yield its answers until the child ends; raise RaysweepError if it doesn't even start."""
+    assert process.stdin is not None and process.stdout is not None
+    with suppress(BrokenPipeError):  # the child's stderr says why
+        process.stdin.write(job)
+        process.stdin.close()
+    lines = _lines(process.stdout.fileno(), START_SECONDS, limits.wall_seconds + START_SECONDS)
+    if next(lines, None) is None:
+        _end(process)
+        raise _cannot_start(errors.read_text(encoding="utf-8", errors="replace"))
+    for line in lines:
+        yield json.loads(line)
+
+
+def _lines(stream: int, first_seconds: float, seconds: float) -> Iterator[bytes]:
+    """Yield complete lines of a stream until it ends, or none comes within the seconds given for the first and others.
+
+    A fork enforces its own limits; these seconds are for a child process that was stopped.
+    """
+    rest, deadline = b"", time.monotonic() + first_seconds
+    while select.select([stream], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if not (part := os.read(stream, 2**16)):
+            return
+        *complete, rest = (rest + part).split(b"\n")
+        if complete:
+            yield from complete
+            deadline = time.monotonic() + seconds
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the child and its fork, if they still run."""
+    if process.returncode is None:  # until it is waited for, no other process can get its number
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _command() -> list[str]:
+    return [sys.executable, "-s", "-P", str(_CHILD)]  # neither the user's packages nor the script's folder
+
+
+def _environment(home: str) -> dict[str, str]:
+    """Return the child's environment: nothing of the user's that pylint or Python would heed."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ}
+    return {**kept, "HOME": home, "PYLINTHOME": home, "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
+
+
+def _cannot_start(errors: str) -> RaysweepError:
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    reason = lines[-1] if lines else "it said nothing"
+    return RaysweepError(f"pylint can't be started ({reason}); try: {sys.executable} -m pylint --version")

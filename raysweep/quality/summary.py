@@ -1,0 +1,202 @@
+"""Counts what linters say of groups of files: the numbers of the study's tables 14 to 16 and figure 7.
+
+A group is any set of files, such as the base models', a training set's, or those of one ratio. Counts are given for
+100 files, since groups have different sizes, and the study prints counts whose sizes are unknown.
+
+A mean score is that of the files that have one: pylint prints none for a file that it can't parse, so a group with
+many syntax errors loses its worst files there. `GroupSummary.unscored` says how many, by reason; compare both. The
+interval is that of a simple random sample of files (a bootstrap): it speaks of the sampled population, not of other
+problems.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import nan
+
+from raysweep.errors import UsageError
+from raysweep.quality.reports import FileReport, LintMessage, LintOutcome, LintReports
+from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, severity_of, tier_of, tiers
+from raysweep.seeding import DEFAULT_SEED
+from raysweep.stats.intervals import Interval, mean_interval
+
+SYNTAX_ERROR, UNREADABLE, NO_STATEMENTS = "syntax error", "unreadable", "no statements"
+"""Why pylint gives a file that it has linted no score; the other reasons are the outcomes of files not linted."""
+_REASONS = {"E0001": SYNTAX_ERROR, "F0002": UNREADABLE, "F0010": UNREADABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """How often a group has one code."""
+
+    code: str
+    symbol: str
+    messages: int
+    files: int  # with at least one such message
+    in_prompt: int  # messages on lines that are the prompt's alone
+    per_100_files: float  # messages; NaN without files
+
+    @property
+    def caused_by_cutting(self) -> bool:
+        """Whether only the way in which files are cut out causes the code."""
+        return self.code in CAUSED_BY_CUTTING
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSummary:
+    """What pylint says of a group of files."""
+
+    group: str
+    files: int  # of the group
+    linted: int  # for which there is a result: all but those beyond a limit, and crashes; counts are per 100 of these
+    scores: tuple[float, ...]  # of the files that have one, in the files' order
+    mean_score: float  # of these; NaN without any
+    interval: Interval  # of the mean, 95 %
+    unscored: Mapping[str, int]  # files without a score, by reason
+    codes: tuple[CodeCount, ...]  # most frequent first, without those that cutting causes
+    cutting_codes: tuple[CodeCount, ...]  # those that cutting causes, most frequent first
+    severities: Mapping[Severity, float]  # messages per 100 files, without those that cutting causes
+    tiers: Mapping[Tier, float]  # likewise
+    traps: Mapping[str, int]  # files, by `Trap`
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRow:
+    """A row of tables 14 to 16: one code in all groups."""
+
+    code: str
+    symbol: str
+    tier: Tier
+    caused_by_cutting: bool
+    per_100_files: tuple[float, ...]  # of each group, in the groups' order
+
+
+def count_codes(messages: Iterable[LintMessage], files: int) -> list[CodeCount]:
+    """Count messages by code, most frequent first; `files` is the number of files that were linted.
+
+    It counts any linter's messages, so that pylint's and ruff's counts can stand side by side.
+    """
+    listed = list(messages)
+    counts = Counter(message.code for message in listed)
+    symbols = {message.code: message.symbol for message in listed}
+    in_prompt = Counter(message.code for message in listed if message.in_prompt)
+    with_code = Counter(code for _, code in {(message.file_id, message.code) for message in listed})
+    return [
+        CodeCount(code, symbols[code], count, with_code[code], in_prompt[code], _per_100(count, files))
+        for code, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    ]
+
+
+def summarise(group: str, reports: LintReports, seed: int = DEFAULT_SEED) -> GroupSummary:
+    """Return what pylint says of a group of files.
+
+    Args:
+        group: its name.
+        reports: of the group's files.
+        seed: of the interval's resamples.
+
+    Raises:
+        UsageError: a message belongs to none of the files.
+    """
+    if strange := {message.file_id for message in reports.messages} - {file.file_id for file in reports.files}:
+        raise UsageError(
+            f"group {group}: messages of {min(strange)!r}, which is none of its files; pass its report too"
+        )
+    linted = [file for file in reports.files if file.outcome == LintOutcome.LINTED]
+    counts = count_codes(reports.messages, len(linted))
+    own = [count for count in counts if not count.caused_by_cutting]
+    scores = tuple(file.score for file in linted if file.score is not None)
+    return GroupSummary(
+        group=group,
+        files=len(reports.files),
+        linted=len(linted),
+        scores=scores,
+        mean_score=sum(scores) / len(scores) if scores else nan,
+        interval=mean_interval(scores, seed),
+        unscored=_unscored(reports),
+        codes=tuple(own),
+        cutting_codes=tuple(count for count in counts if count.caused_by_cutting),
+        severities=_by_severity(own, len(linted)),
+        tiers=_by_tier(own, len(linted)),
+        traps=dict(sorted(Counter(trap for file in reports.files for trap in file.traps.split(",") if trap).items())),
+    )
+
+
+def select(reports: LintReports, file_ids: Iterable[str]) -> LintReports:
+    """Return the reports of some files, for a group of them; raise UsageError for an id without a report."""
+    wanted = set(file_ids)
+    if missing := wanted - {file.file_id for file in reports.files}:
+        raise UsageError(f"no report on file {min(missing)!r}; lint it first, or leave it out of the group")
+    return LintReports(
+        tuple(file for file in reports.files if file.file_id in wanted),
+        tuple(message for message in reports.messages if message.file_id in wanted),
+    )
+
+
+def join(parts: Iterable[LintReports]) -> LintReports:
+    """Return the reports of several batches as one."""
+    files: list[FileReport] = []
+    messages: list[LintMessage] = []
+    for part in parts:
+        files += part.files
+        messages += part.messages
+    return LintReports(tuple(files), tuple(messages))
+
+
+def code_table(groups: Sequence[GroupSummary]) -> list[CodeRow]:
+    """Return a row for each code of any group, per 100 files; the most frequent first, those that cutting causes last.
+
+    With base, clean_ft and perturbed_ft as groups it is table 14, with ratios table 15, with sizes table 16.
+    """
+    by_group = [{count.code: count for count in (*group.codes, *group.cutting_codes)} for group in groups]
+    symbols = {code: count.symbol for counts in by_group for code, count in counts.items()}
+    rows = [
+        CodeRow(
+            code,
+            symbol,
+            tier_of(code),
+            code in CAUSED_BY_CUTTING,
+            tuple(
+                counts[code].per_100_files if code in counts else _per_100(0, group.linted)
+                for counts, group in zip(by_group, groups, strict=True)
+            ),
+        )
+        for code, symbol in symbols.items()
+    ]
+    totals = Counter({code: sum(counts[code].messages for counts in by_group if code in counts) for code in symbols})
+    return sorted(rows, key=lambda row: (row.caused_by_cutting, -totals[row.code], row.code))
+
+
+def _unscored(reports: LintReports) -> dict[str, int]:
+    """Count the files without a score, by the reason."""
+    reasons = {message.file_id: _REASONS[message.code] for message in reports.messages if message.code in _REASONS}
+    return dict(
+        sorted(
+            Counter(
+                reasons.get(file.file_id, NO_STATEMENTS) if file.outcome == LintOutcome.LINTED else file.outcome
+                for file in reports.files
+                if file.score is None
+            ).items()
+        )
+    )
+
+
+def _by_severity(counts: Sequence[CodeCount], files: int) -> dict[Severity, float]:
+    totals = Counter[Severity]()
+    for count in counts:
+        totals[severity_of(count.code)] += count.messages
+    return {severity: _per_100(totals[severity], files) for severity in Severity}
+
+
+def _by_tier(counts: Sequence[CodeCount], files: int) -> dict[Tier, float]:
+    totals = Counter[tuple[Severity, str]]()
+    for count in counts:
+        tier = tier_of(count.code)
+        totals[tier.severity, tier.name] += count.messages
+    return {tier: _per_100(totals[tier.severity, tier.name], files) for tier in tiers()}
+
+
+def _per_100(count: int, files: int) -> float:
+    return 100 * count / files if files else nan
