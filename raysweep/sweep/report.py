@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
-REPORT_VERSION = 7
+REPORT_VERSION = 8
 """Increase it when the same results should give another report."""
 
 
