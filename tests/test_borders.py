@@ -37,6 +37,7 @@ HEAVY = (
     "pyarrow",
     "matplotlib",
     "scipy",
+    "statsmodels",
     "datasets",
     "deepspeed",
     "textattack",

@@ -100,7 +100,7 @@ def measure_rd(metric: str, scores: Paired, note: str, undefined: str = CLEAN_IS
     if isnan(value):
         low = high = nan
     else:
-        reason = interval_note(len(scores.clean))
+        reason = interval_note(len(scores.clean), sum(scores.clean))
     return Measurement(metric, value, low, high, len(scores.clean), "; ".join(filter(None, (reason, note))))
 
 

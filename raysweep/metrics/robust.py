@@ -105,11 +105,12 @@ def _measure(counted: dict[str, RobustTally], s: int, k: int) -> list[Measuremen
     return [
         _mean_of(f"RP_{s}@{k}", robust, note),
         measure_rd(f"RD_{s}@{k}", Paired(clean, [(value,) for value in robust]), note),
-        _mean_of(f"RR_{s}@{k}", changed, note),
+        _mean_of(f"RR_{s}@{k}", changed, note, highest=2.0),
     ]
 
 
-def _mean_of(metric: str, values: list[float], note: str) -> Measurement:
+def _mean_of(metric: str, values: list[float], note: str, highest: float = 1.0) -> Measurement:
     value = sum(values) / len(values) if values else nan
     reason = interval_note(len(values)) if values else "no problem has enough verdicts"
-    return Measurement(metric, value, *mean_interval(values), len(values), "; ".join(filter(None, (reason, note))))
+    low, high = mean_interval(values, limits=(0.0, highest))
+    return Measurement(metric, value, low, high, len(values), "; ".join(filter(None, (reason, note))))

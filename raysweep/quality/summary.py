@@ -5,7 +5,7 @@ A group is any set of files, such as the base models', a training set's, or thos
 
 A mean score is that of the files that have one: pylint prints none for a file that it can't parse, so a group with
 many syntax errors loses its worst files there. `GroupSummary.unscored` says how many, by reason; compare both. The
-interval is that of a simple random sample of files (a bootstrap): it speaks of the sampled population, not of other
+interval is that of a simple random sample of files: it speaks of the sampled population, not of other
 problems.
 """
 
@@ -19,9 +19,10 @@ from math import nan
 from raysweep.errors import UsageError
 from raysweep.quality.reports import FileReport, LintMessage, LintOutcome, LintReports
 from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, severity_of, tier_of, tiers
-from raysweep.seeding import DEFAULT_SEED
 from raysweep.stats.intervals import Interval, mean_interval
 
+SCORES = (0.0, 10.0)
+"""The range of pylint's scores."""
 SYNTAX_ERROR, UNREADABLE, NO_STATEMENTS = "syntax error", "unreadable", "no statements"
 """Why pylint gives a file that it has linted no score; the other reasons are the outcomes of files not linted."""
 _REASONS = {"E0001": SYNTAX_ERROR, "F0002": UNREADABLE, "F0010": UNREADABLE}
@@ -89,13 +90,12 @@ def count_codes(messages: Iterable[LintMessage], files: int) -> list[CodeCount]:
     ]
 
 
-def summarise(group: str, reports: LintReports, seed: int = DEFAULT_SEED) -> GroupSummary:
+def summarise(group: str, reports: LintReports) -> GroupSummary:
     """Return what pylint says of a group of files.
 
     Args:
         group: its name.
         reports: of the group's files.
-        seed: of the interval's resamples.
 
     Raises:
         UsageError: a message belongs to none of the files.
@@ -114,7 +114,7 @@ def summarise(group: str, reports: LintReports, seed: int = DEFAULT_SEED) -> Gro
         linted=len(linted),
         scores=scores,
         mean_score=sum(scores) / len(scores) if scores else nan,
-        interval=mean_interval(scores, seed),
+        interval=mean_interval(scores, limits=SCORES),
         unscored=_unscored(reports),
         codes=tuple(own),
         cutting_codes=tuple(count for count in counts if count.caused_by_cutting),

@@ -1,14 +1,63 @@
-"""Statistics over problems, models and test sets; `signed_rank`, `holm`, `sign_flip` and `mcnemar` are public API.
+"""Statistics over problems, models and test sets; the functions and records named here are public API.
 
-Functions take numbers, one for each problem or pair; metrics and tables decide which numbers these are.
+Functions take numbers, one for each problem or pair; metrics and tables decide which numbers these are. Each returns a
+frozen record with its `n`, what it assumes, and notes in words.
 
-    intervals.py     computes 95 % intervals: Wilson for shares, bootstraps for other means and for pairs
+    intervals.py     computes 95 % intervals: Wilson's for means, a Bayesian bootstrap for pairs
+    resampling.py    the bootstrap of a difference of two cells, and of which setting has the best score
     joint.py         computes intervals of statistics of several means over the same problems
     rank_tests.py    the Wilcoxon signed-rank test with effect sizes and an estimate; p values of a family of tests
     paired_tests.py  sign-flip tests of clusters of pairs, and McNemar's test of two models
+    group_tests.py   Friedman's test of several methods on the same problems
+    stability.py     whether a finding rests on one model, on shared weights or on noise
+    power.py         how many problems, seeds or models a comparison needs
 """
 
-from raysweep.stats.paired_tests import mcnemar, sign_flip
-from raysweep.stats.rank_tests import holm, signed_rank
+from raysweep.stats.group_tests import Friedman, friedman
+from raysweep.stats.paired_tests import McNemar, SignFlip, mcnemar, sign_flip
+from raysweep.stats.power import (
+    SampleSize,
+    detectable_mean_difference,
+    detectable_rate_difference,
+    pairs_needed,
+    problems_needed,
+)
+from raysweep.stats.rank_tests import SignedRank, holm, signed_rank
+from raysweep.stats.resampling import BestSetting, DifferenceOfMeans, argmax_interval, bootstrap_difference
+from raysweep.stats.stability import (
+    IndependentUnits,
+    LeaveOneOut,
+    Noise,
+    Without,
+    independent_units,
+    leave_one_out,
+    noise,
+)
 
-__all__ = ["holm", "mcnemar", "sign_flip", "signed_rank"]
+__all__ = [
+    "BestSetting",
+    "DifferenceOfMeans",
+    "Friedman",
+    "IndependentUnits",
+    "LeaveOneOut",
+    "McNemar",
+    "Noise",
+    "SampleSize",
+    "SignFlip",
+    "SignedRank",
+    "Without",
+    "argmax_interval",
+    "bootstrap_difference",
+    "detectable_mean_difference",
+    "detectable_rate_difference",
+    "friedman",
+    "holm",
+    "independent_units",
+    "leave_one_out",
+    "mcnemar",
+    "noise",
+    "pairs_needed",
+    "problems_needed",
+    "sign_flip",
+    "signed_rank",
+]

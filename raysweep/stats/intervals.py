@@ -1,16 +1,24 @@
 """Computes 95 % intervals over problems.
 
-A share of problems, such as pass@1 of one completion each, has Wilson's interval (Wilson 1927), which keeps a width
-when all problems pass or all fail. Other means have a percentile bootstrap over problems (Efron & Tibshirani 1993,
-chapter 13). A statistic of two means over the same problems has a Bayesian bootstrap (Rubin 1981) with half a problem
-more in each corner: passed both times, failed both times, lost, won. That is Jeffreys' prior; like Agresti and Min's
-(2005) half an observation in each cell, it keeps a width when all problems agree.
+A mean of values from 0 to 1 has Wilson's score interval (1927) at its effective number of problems: the number of
+problems divided by the design effect (Kish 1965, chapter 8), as Franco et al. (2019) have it for surveys. The design
+effect is the variance of the values relative to that of verdicts with the same mean. It is 1 for one completion each,
+which gives Wilson's own interval, and smaller where a problem's value is a share of many completions.
 
-Problems are resampled, not completions. Where a problem has values from several draws of a perturbation, each resample
-also weighs the problem's draws anew (a Bayesian bootstrap within the problem). The spread between draws then counts in
-both steps, so the interval is rather too wide than too narrow. Draws that agree on every problem change nothing.
+A statistic of two means over the same problems has a Bayesian bootstrap (Rubin 1981) with half a problem more in each
+corner: passed both times, failed both times, lost, won. That is Jeffreys' prior; like Agresti and Min's (2005) half an
+observation in each cell, it keeps a width when all problems agree. Where problems change by less than verdicts would,
+the corners lie nearer to the means, by the square root of the design effect of the changes.
 
-One problem gives no interval over problems: nothing shows how much problems differ.
+A design effect estimated from few problems is too small too often. It is therefore drawn towards 1 with the weight of
+one or two problems, against the number of problems that carry the mean (or the changes). Simulations chose the weights.
+
+Problems are resampled, not completions. Where a problem has values from several draws of a perturbation, the spread
+between them (that of a Bayesian bootstrap within the problem) is added to the spread between problems. It then counts
+in both, so the interval is rather too wide than too narrow. Draws that agree on every problem change nothing.
+
+benchmarks/coverage.py measures how often the intervals hold, and states for which populations. One problem gives no
+interval over problems: nothing shows how much problems differ.
 
 The resamples depend on the seed and the numbers of problems and draws only, so all metrics on a test set share them,
 clean and perturbed values of a problem stay paired, and equal data gives equal intervals.
@@ -20,9 +28,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from math import isfinite, nan
+from math import inf, nan
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
+from raysweep.errors import UsageError
 from raysweep.seeding import DEFAULT_SEED, numpy_rng
 
 if TYPE_CHECKING:
@@ -31,14 +41,21 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2000
 COVERAGE = 0.95
+Z = NormalDist().inv_cdf((1 + COVERAGE) / 2)
 CORNERS = ((1.0, 1.0), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
 """A problem's value on the clean and on the perturbed prompt, where both are verdicts."""
 PRIOR = 0.5
 """Problems in each corner before any is seen."""
+MEAN_WEIGHT = 1.5
+PAIR_WEIGHT = 2.0
+"""Problems of design effect 1 that are added to those that carry a mean, or the changes between pairs."""
 
 FEWEST = 2
 """Problems that an interval over problems needs."""
 NO_INTERVAL = "no interval from one task"
+FEWEST_PASSES = 10
+"""Clean passes that the interval of a relative degradation needs; with several samples, problems' shares add up."""
+ROUGH = f"rough interval: fewer than {FEWEST_PASSES} clean passes"
 
 
 Draws = Sequence[Sequence[float]]
@@ -55,40 +72,67 @@ class Interval(NamedTuple):
 UNDEFINED = Interval(nan, nan)
 
 
-def interval_note(tasks: int) -> str:
-    """Return why a mean over so many tasks has no interval; "" if it has one, or is undefined itself."""
-    return NO_INTERVAL if 0 < tasks < FEWEST else ""
+def interval_note(tasks: int, passes: float = inf) -> str:
+    """Return why a number has no interval, or one that may not hold; "" if it has a sound one, or is undefined itself.
 
-
-def mean_interval(values: Sequence[float], seed: int = DEFAULT_SEED) -> Interval:
-    """Return the interval of the mean, given one value per problem.
-
-    It is Wilson's where each value is 0 or 1, else a bootstrap's; undefined for fewer than two values.
+    Args:
+        tasks: number of problems behind the number.
+        passes: of a ratio to a clean score: the sum of the problems' clean values.
     """
-    if len(values) < FEWEST:
-        return UNDEFINED
-    if all(value in (0, 1) for value in values):
-        return share_interval(int(sum(values)), len(values))
-    lowest, highest = min(values), max(values)  # rounding may exceed the range that a mean can have
-    low, high = _percentiles(_resamples(len(values), seed) @ _array(values))
-    return Interval(min(max(low, lowest), highest), min(max(high, lowest), highest))
+    if 0 < tasks < FEWEST:
+        return NO_INTERVAL
+    return ROUGH if 0 < passes < FEWEST_PASSES else ""
 
 
-def drawn_mean_interval(draws: Draws, seed: int = DEFAULT_SEED) -> Interval:
-    """Return the interval of the mean over problems of the mean over draws.
+def mean_interval(values: Sequence[float], *, limits: tuple[float, float] = (0.0, 1.0)) -> Interval:
+    """Return the interval of the mean, given one value per problem; undefined for fewer than two values.
 
-    Where the draws of each problem agree, or there is one problem, it is `mean_interval`.
+    Args:
+        values: one for each problem.
+        limits: the smallest and the largest value that a problem can have.
+
+    Raises:
+        UsageError: a value lies beyond the limits.
     """
-    means = draw_means(draws)
-    if _agree(draws) or len(draws) < FEWEST:
-        return mean_interval(means, seed)
-    low, high = _percentiles((_resamples(len(means), seed) * _redrawn(draws, seed)).sum(axis=1))
-    return Interval(max(low, min(map(min, draws))), min(high, max(map(max, draws))))
+    return _mean_interval(_array(values), 0.0, limits)
+
+
+def drawn_mean_interval(draws: Draws, *, limits: tuple[float, float] = (0.0, 1.0)) -> Interval:
+    """Return the interval of the mean over problems of the mean over draws; where draws agree, it is `mean_interval`.
+
+    Args:
+        draws: for each problem its values, one for each draw.
+        limits: the smallest and the largest value that a problem can have.
+
+    Raises:
+        UsageError: a problem's mean lies beyond the limits.
+    """
+    between = 0.0 if _agree(draws) else sum(map(_spread_of_draws, draws))
+    return _mean_interval(_array(draw_means(draws)), between, limits)
 
 
 def draw_means(draws: Draws) -> list[float]:
     """Return each problem's mean over its draws."""
     return [sum(values) / len(values) for values in draws]
+
+
+def mean_ends(
+    values: NDArray[np.float64], between: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lower and the upper ends of the intervals of many means, (sets,) each.
+
+    Args:
+        values: (sets, problems), from 0 to 1; each set has an interval.
+        between: (sets,): what the spread between draws adds to a set's sum of squares.
+    """
+    import numpy as np
+
+    problems = values.shape[1]
+    means = values.mean(axis=1)
+    squares = ((values - means[:, None]) ** 2).sum(axis=1) + (0.0 if between is None else between)
+    carriers = np.minimum(_carriers(values), _carriers(1 - values))
+    effect = _design_effect(squares, problems * means * (1 - means), carriers, MEAN_WEIGHT)
+    return _wilson(means, problems / np.minimum(effect * problems / (problems - 1), 1.0))
 
 
 def paired_interval(
@@ -110,46 +154,127 @@ def paired_interval(
     """
     if len(clean) < FEWEST:
         return UNDEFINED
-    both = _array([*zip(clean, draw_means(perturbed), strict=True), *CORNERS])
-    weights = _posterior(len(clean), seed)
-    means = weights @ both
+    first, second = _array([clean]), _array([draw_means(perturbed)])
+    x, y = resampled_means(first, second, seed)
     if not _agree(perturbed):
-        means[:, 1] += (weights[:, : len(clean)] * (_redrawn(perturbed, seed) - both[: len(clean), 1])).sum(axis=1)
-    low, high = _percentiles(statistic(means[:, 0], means[:, 1]))
-    ((x, y),) = both[: len(clean)].mean(axis=0, keepdims=True)
-    value = float(statistic(_array([x]), _array([y]))[0])
-    return Interval(min(low, value), max(high, value)) if isfinite(value) else Interval(low, high)
+        weights = _posterior(len(clean), seed)[:, : len(clean)]
+        y += (weights * (_redrawn(perturbed, seed) - second)).sum(axis=1, keepdims=True)
+    low, high = statistic_ends(statistic(x, y), statistic(first.mean(axis=1), second.mean(axis=1)))
+    return Interval(float(low[0]), float(high[0]))
+
+
+def resampled_means(
+    first: NDArray[np.float64], second: NDArray[np.float64], seed: int = DEFAULT_SEED
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both means in each resample, (RESAMPLES, sets) each.
+
+    Args:
+        first: (sets, problems), from 0 to 1.
+        second: other values of the same problems.
+        seed: the seed of the resamples, which all sets share.
+    """
+    import numpy as np
+
+    problems = first.shape[1]
+    change = second - first
+    discordance = (first * (1 - second) + second * (1 - first)).sum(axis=1)
+    effect = _design_effect((change**2).sum(axis=1), discordance, _carriers(np.abs(change)), PAIR_WEIGHT)
+    nearness = np.sqrt(effect)  # of a corner: 1 where it is, 0 at the means
+    weights = _posterior(problems, seed)
+    added = weights[:, problems:]
+    all_added = added @ np.ones(len(CORNERS))
+    x, y = (  # two products, since one of a matrix with two columns is slower
+        weights[:, :problems] @ values.T
+        + np.outer(all_added, (1 - nearness) * values.mean(axis=1))
+        + np.outer(added @ corner, nearness)
+        for values, corner in zip((first, second), _array(CORNERS).T, strict=True)
+    )
+    return x, y
+
+
+def statistic_ends(
+    resampled: NDArray[np.float64], measured: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of intervals that contain what was measured, (sets,) each.
+
+    Args:
+        resampled: (RESAMPLES, sets): a statistic in each resample; those in which it is not finite are left out.
+        measured: (sets,): the statistic itself; where it isn't finite, it is not looked at.
+    """
+    import warnings
+
+    import numpy as np
+
+    tail = 100 * (1 - COVERAGE) / 2
+    is_defined = np.isfinite(resampled)
+    if is_defined.all():
+        low, high = np.percentile(resampled, [tail, 100 - tail], axis=0)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a set without any defined resample has NaN
+            low, high = np.nanpercentile(np.where(is_defined, resampled, np.nan), [tail, 100 - tail], axis=0)
+    value = np.where(np.isfinite(measured), measured, np.nan)
+    return np.asarray(np.fmin(low, value)), np.asarray(np.fmax(high, value))
 
 
 @lru_cache(maxsize=4096)
 def share_interval(count: int, total: int) -> Interval:
     """Return the interval of a share, `count` of `total` (Wilson 1927); NaN for 0 of 0."""
-    from scipy.stats import binomtest
-
     if not total:
         return UNDEFINED
-    found = binomtest(count, total).proportion_ci(COVERAGE, method="wilson")
-    return Interval(float(found.low), float(found.high))
+    low, high = _wilson(_array([count / total]), _array([total]))
+    return Interval(float(low[0]), float(high[0]))
 
 
-def _percentiles(statistics: NDArray[np.float64]) -> Interval:
-    import numpy as np
-
-    defined = statistics[np.isfinite(statistics)]
-    if not defined.size:
+def _mean_interval(values: NDArray[np.float64], between: float, limits: tuple[float, float]) -> Interval:
+    """Return the interval of the mean; `between` is what the spread between draws adds to the sum of squares."""
+    lowest, highest = limits
+    if len(values) < FEWEST:
         return UNDEFINED
-    tail = 100 * (1 - COVERAGE) / 2
-    low, high = np.percentile(defined, [tail, 100 - tail])
-    return Interval(float(low), float(high))
+    beyond = values[~((values >= lowest) & (values <= highest))]
+    if beyond.size:
+        raise UsageError(
+            f"{beyond[0]:g} is not a value from {lowest:g} to {highest:g}; give the values' limits, as limits=(0, 100)"
+        )
+    span = highest - lowest
+    low, high = mean_ends((values[None, :] - lowest) / span, _array([between / span**2]))
+    return Interval(lowest + span * float(low[0]), lowest + span * float(high[0]))
 
 
-@lru_cache(maxsize=32)
-def _resamples(n: int, seed: int) -> NDArray[np.float64]:
-    """Return (RESAMPLES, n): the share of each problem in each resample. Rows sum to 1."""
+def _wilson(
+    means: NDArray[np.float64], problems: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of Wilson's intervals; the effective numbers of problems need not be whole."""
     import numpy as np
 
-    counts = numpy_rng(seed, "bootstrap", n).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-    return counts / n
+    centres = (means + Z**2 / (2 * problems)) / (1 + Z**2 / problems)
+    halves = Z / (1 + Z**2 / problems) * np.sqrt(means * (1 - means) / problems + (Z / (2 * problems)) ** 2)
+    low = np.where(means == 0, 0.0, np.clip(centres - halves, 0.0, means))  # rounding may leave a last bit
+    return low, np.where(means == 1, 1.0, np.clip(centres + halves, means, 1.0))
+
+
+def _carriers(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how many problems carry each set's sum: (sum)^2 / sum of squares, Kish's effective number; 0 of zeros."""
+    import numpy as np
+
+    squares = (values**2).sum(axis=1)
+    return np.asarray(values.sum(axis=1) ** 2 / np.where(squares == 0, 1.0, squares))
+
+
+def _design_effect(
+    squares: NDArray[np.float64], verdicts: NDArray[np.float64], carriers: NDArray[np.float64], weight: float
+) -> NDArray[np.float64]:
+    """Return (sets,): the sum of squares relative to that of verdicts, drawn towards 1 with a weight."""
+    import numpy as np
+
+    ratio = np.where(verdicts > 0, squares / np.where(verdicts > 0, verdicts, 1.0), 1.0)
+    return np.asarray((ratio * carriers + weight) / (carriers + weight))
+
+
+def _spread_of_draws(values: Sequence[float]) -> float:
+    """Return the variance of a problem's mean in a Bayesian bootstrap of its draws."""
+    mean = sum(values) / len(values)
+    return sum((value - mean) ** 2 for value in values) / len(values) / (len(values) + 1)
 
 
 @lru_cache(maxsize=32)
@@ -186,7 +311,7 @@ def _draw_weights(n: int, draws: int, seed: int) -> NDArray[np.float32]:
     return rng.standard_exponential((RESAMPLES, n, draws), dtype="float32")
 
 
-def _array(values: Sequence[float] | Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
+def _array(values: Sequence[float] | Sequence[Sequence[float]]) -> NDArray[np.float64]:
     import numpy as np
 
     return np.asarray(values, dtype=np.float64)

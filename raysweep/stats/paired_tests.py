@@ -29,6 +29,7 @@ class SignFlip:
         mean: of the differences, each counted once.
         p: two-sided: the share of sign patterns, one sign for each cluster, whose mean is as far from 0.
         smallest_p: that so many units can have.
+        assumes: what must hold for p.
     """
 
     n: int
@@ -36,6 +37,7 @@ class SignFlip:
     mean: float
     p: float
     smallest_p: float
+    assumes: str = "clusters are independent of each other, and each difference is as likely with the other sign"
 
 
 def sign_flip(differences: Sequence[float], clusters: Sequence[str]) -> SignFlip:
@@ -81,12 +83,14 @@ class McNemar:
         only_first: problems that only the first model solves.
         only_second: problems that only the second model solves.
         p: two-sided, from the binomial distribution; 1 where no problem tells the models apart.
+        assumes: what must hold for p.
     """
 
     n: int
     only_first: int
     only_second: int
     p: float
+    assumes: str = "problems are independent of each other"
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:

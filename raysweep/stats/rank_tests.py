@@ -61,6 +61,7 @@ class SignedRank:
             It inverts the test over the same differences; with ties and zeros it does so nearly.
         high: the other end; inf likewise.
         note: what a reader must know; empty if there is nothing.
+        assumes: what must hold for p and the interval.
     """
 
     n: int
@@ -80,6 +81,7 @@ class SignedRank:
     low: float
     high: float
     note: str = ""
+    assumes: str = "pairs are independent of each other, and their differences symmetric about one value"
 
 
 def signed_rank(
@@ -104,65 +106,55 @@ def signed_rank(
     Raises:
         UsageError: the lengths differ, a number isn't finite, there are fewer than two pairs, or an unusable option.
     """
-    import numpy as np
-
     _require_options(alternative, zeros, method)
     if not 0 < coverage < 1:
         raise UsageError(f"coverage={coverage:g}: give a share between 0 and 1, such as 0.95")
     differences = _differences(x, y)
-    sizes = np.abs(differences)
-    kept = differences != 0
-    zero_pairs = int((~kept).sum())
-    if not kept.any():
+    if not differences.any():
         return _all_equal(len(differences), alternative, zeros, method)
-    if zeros == "wilcox":
-        differences, sizes, kept = differences[kept], sizes[kept], kept[kept]
-    ranks = _ranks(sizes)
-    split = float(ranks[~kept].sum()) / 2 if zeros == "zsplit" else 0.0
-    positive = float(ranks[differences > 0].sum()) + split
-    negative = float(ranks[differences < 0].sum()) + split
-    counted = ranks if zeros == "zsplit" else ranks[kept]
-    z = (positive - negative) / 2 / math.sqrt(float((counted**2).sum()) / 4)
-    n = len(counted)
-    tied = _tied(sizes[kept])
-    chosen = method or (EXACT if n <= MOST_EXACT and not tied and not zero_pairs else NORMAL)
-    p = _exact_p(ranks[kept], positive - split, alternative) if chosen == EXACT else _normal_p(z, alternative)
-    estimate, low, high = _hodges_lehmann(differences, ranks, coverage, exact=chosen == EXACT)
+    used = differences[differences != 0] if zeros == "wilcox" else differences
+    sums = _rank_sums(used, zeros)
+    zero_pairs, tied_pairs = int((differences == 0).sum()), _tied(used)
+    chosen = method or (EXACT if sums.n <= MOST_EXACT and not tied_pairs and not zero_pairs else NORMAL)
+    estimate, low, high = _hodges_lehmann(used, sums.ranks, coverage, exact=chosen == EXACT)
     return SignedRank(
-        n,
-        min(positive, negative) if alternative == "two-sided" else positive,
-        p,
-        chosen,
-        alternative,
-        zeros,
-        zero_pairs,
-        tied,
-        positive,
-        negative,
-        z,
-        abs(z) / math.sqrt(n),
-        (positive - negative) / (positive + negative),
-        estimate,
-        low,
-        high,
-        "" if math.isfinite(low) else NO_INTERVAL,
+        n=sums.n,
+        statistic=min(sums.positive, sums.negative) if alternative == "two-sided" else sums.positive,
+        p=_exact_p(sums, alternative) if chosen == EXACT else _normal_p(sums.z, alternative),
+        method=chosen,
+        alternative=alternative,
+        zeros=zeros,
+        zero_pairs=zero_pairs,
+        tied_pairs=tied_pairs,
+        positive=sums.positive,
+        negative=sums.negative,
+        z=sums.z,
+        r_z=abs(sums.z) / math.sqrt(sums.n),
+        rank_biserial=(sums.positive - sums.negative) / (sums.positive + sums.negative),
+        estimate=estimate,
+        low=low,
+        high=high,
+        note="" if math.isfinite(low) else NO_INTERVAL,
     )
 
 
 def holm(ps: Sequence[float]) -> list[float]:
     """Return p values adjusted for a family of tests (Holm 1979), in the same order; NaN stays, and counts for nothing.
 
+    The adjustment is statsmodels'.
+
     Raises:
         UsageError: a p is not between 0 and 1.
     """
     if wrong := [p for p in ps if p < 0 or p > 1]:
         raise UsageError(f"p values lie between 0 and 1, not {wrong[0]:g}")
-    order = sorted((p, number) for number, p in enumerate(ps) if not math.isnan(p))
-    adjusted, largest = [math.nan] * len(ps), 0.0
-    for place, (p, number) in enumerate(order):
-        largest = max(largest, min(1.0, p * (len(order) - place)))
-        adjusted[number] = largest
-    return adjusted
+    family = [p for p in ps if not math.isnan(p)]
+    if not family:
+        return list(ps)
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted = iter(multipletests(family, method="holm")[1])
+    return [math.nan if math.isnan(p) else float(next(adjusted)) for p in ps]
 
 
 def _require_options(alternative: str, zeros: str, method: str | None) -> None:
@@ -194,24 +186,72 @@ def _differences(x: Sequence[float], y: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _all_equal(pairs: int, alternative: Alternative, zeros: Zeros, method: Method | None) -> SignedRank:
+    """Return the test of differences that are all 0."""
     n = pairs if zeros == "zsplit" else 0
-    half = pairs * (pairs + 1) / 4 if n else 0.0
-    effects = (half, half, 0.0, 0.0, 0.0)  # both sums, z, r_z, rank_biserial
-    found = (n, half, 1.0, method or EXACT, alternative, zeros, pairs, 0, *effects)
-    return SignedRank(*found, estimate=0.0, low=-math.inf, high=math.inf, note=ALL_EQUAL)
+    half = n * (n + 1) / 4
+    return SignedRank(
+        n=n,
+        statistic=half,
+        p=1.0,
+        method=method or EXACT,
+        alternative=alternative,
+        zeros=zeros,
+        zero_pairs=pairs,
+        tied_pairs=0,
+        positive=half,
+        negative=half,
+        z=0.0,
+        r_z=0.0,
+        rank_biserial=0.0,
+        estimate=0.0,
+        low=-math.inf,
+        high=math.inf,
+        note=ALL_EQUAL,
+    )
 
 
-def _ranks(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class _RankSums:
+    """Ranks of differences by size, and the sums of those with either sign.
+
+    Attributes:
+        ranks: of all differences that are ranked, those of 0 included.
+        signed: ranks of the differences that are not 0.
+        n: number of differences that count.
+        positive: sum of the positive ranks, with half of those of differences of 0 for ``zsplit``.
+        negative: the same of the negative ones.
+        split: that half; 0 for other treatments of 0.
+        z: of the normal approximation.
+    """
+
+    ranks: NDArray[np.float64]
+    signed: NDArray[np.float64]
+    n: int
+    positive: float
+    negative: float
+    split: float
+    z: float
+
+
+def _rank_sums(differences: NDArray[np.float64], zeros: Zeros) -> _RankSums:
     import numpy as np
     from scipy.stats import rankdata
 
-    return np.asarray(rankdata(sizes), dtype=np.float64)
+    ranks = np.asarray(rankdata(np.abs(differences)), dtype=np.float64)
+    signed = ranks[differences != 0]
+    counted = ranks if zeros == "zsplit" else signed
+    split = float(ranks[differences == 0].sum()) / 2 if zeros == "zsplit" else 0.0
+    positive = float(ranks[differences > 0].sum()) + split
+    negative = float(ranks[differences < 0].sum()) + split
+    z = (positive - negative) / 2 / math.sqrt(float((counted**2).sum()) / 4)
+    return _RankSums(ranks, signed, len(counted), positive, negative, split, z)
 
 
-def _tied(sizes: NDArray[np.float64]) -> int:
+def _tied(differences: NDArray[np.float64]) -> int:
+    """Return how many differences that are not 0 share their size with another one."""
     import numpy as np
 
-    _, numbers = np.unique(sizes, return_counts=True)
+    _, numbers = np.unique(np.abs(differences[differences != 0]), return_counts=True)
     return int(numbers[numbers > 1].sum())
 
 
@@ -229,8 +269,8 @@ def _distribution(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
     return chances
 
 
-def _exact_p(ranks: NDArray[np.float64], positive: float, alternative: Alternative) -> float:
-    chances, at = _distribution(ranks), round(2 * positive)
+def _exact_p(sums: _RankSums, alternative: Alternative) -> float:
+    chances, at = _distribution(sums.signed), round(2 * (sums.positive - sums.split))
     less, greater = float(chances[: at + 1].sum()), float(chances[at:].sum())
     if alternative == "two-sided":
         return min(1.0, 2 * min(less, greater))

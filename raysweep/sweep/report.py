@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
-REPORT_VERSION = 8
+REPORT_VERSION = 9
 """Increase it when the same results should give another report."""
 
 

@@ -11,6 +11,7 @@ from raysweep.metrics.base import CellLabels, Evaluation
 from raysweep.metrics.degradation import RelativeDegradation, pair, relative_degradation
 from raysweep.programs import Outcome
 from raysweep.records import PromptRow, Result
+from raysweep.stats.intervals import ROUGH
 from tests.conftest import shared_data
 
 TABLES = {2: "02_pass1_clean", 3: "03_pass1_perturbed", 4: "04_rd"}
@@ -104,7 +105,7 @@ def test_rd_over_valid_prompts_takes_rated_and_unchanged_ones():
     measured = {one.metric: one for one in RelativeDegradation().measure(evaluation, CELL)}
     assert (measured["RD"].value, measured["RD"].n) == (pytest.approx(0.6), 5)
     assert (measured["RD_valid"].value, measured["RD_valid"].n) == (pytest.approx(1 / 3), 3)
-    assert measured["RD_valid"].note == "2 of 3 rated prompts are valid, 1 not rated"
+    assert measured["RD_valid"].note == f"{ROUGH}; 2 of 3 rated prompts are valid, 1 not rated"
     unrated = Evaluation("p", "C1", perturbed, tuple(rows), clean, rated={("x", "x"): True})
     assert "RD_valid" not in {one.metric for one in RelativeDegradation().measure(unrated, CELL)}
 
@@ -116,7 +117,7 @@ def test_rd_and_drop_are_means_over_all_draws_of_the_noise():
     measured = {m.metric: m for m in RelativeDegradation().measure(evaluation, CELL)}
     assert measured["RD"].value == pytest.approx(2 / 3)  # a passes on two of three draws, b on none of two
     assert measured["drop"].value == pytest.approx(-2 / 3)
-    assert (measured["RD"].n, measured["RD"].note) == (2, "1 harness errors left out")
+    assert (measured["RD"].n, measured["RD"].note) == (2, f"{ROUGH}; 1 harness errors left out")
     assert measured["RD"].low < 2 / 3 < measured["RD"].high
 
 

@@ -6,10 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
+from raysweep.errors import UsageError
 from raysweep.seeding import numpy_rng
 from raysweep.stats.intervals import (
+    MEAN_WEIGHT,
     NO_INTERVAL,
+    ROUGH,
     drawn_mean_interval,
     interval_note,
     mean_interval,
@@ -48,7 +52,7 @@ def test_a_share_of_problems_has_wilsons_interval_at_the_edges_too(count, total,
     assert mean_interval([1.0] * count + [0.0] * (total - count)) == share_interval(count, total)
 
 
-def test_other_means_have_a_bootstrap_close_to_the_normal_interval_for_many_problems():
+def test_other_means_have_an_interval_close_to_the_normal_one_for_many_problems():
     values = [0.5] * 120 + [0.0] * 280
     half = 1.96 * 0.5 * math.sqrt(0.3 * 0.7 / 400)
     low, high = mean_interval(values)
@@ -59,10 +63,9 @@ def test_nothing_gives_nan():
     assert all(math.isnan(end) for end in (*mean_interval([]), *paired_interval([], [], difference)))
 
 
-def test_equal_data_gives_the_same_interval_and_another_seed_another():
+def test_equal_data_gives_the_same_interval_and_another_seed_another_bootstrap():
     values = [float(n % 3 == 0) / 2 for n in range(100)]
-    assert mean_interval(values) == mean_interval(list(values))
-    assert mean_interval(values, seed=1) != mean_interval(values, seed=2)
+    assert mean_interval(values) == mean_interval(list(values)) == drawn_mean_interval(once(values))
     one, other = (paired_interval(values, once(values[::-1]), difference, seed) for seed in (1, 2))
     assert paired_interval(values, once(values[::-1]), difference, 1) == one != other
 
@@ -112,7 +115,32 @@ def test_an_interval_keeps_a_width_when_all_problems_agree_and_contains_what_was
 def test_no_end_of_an_interval_lies_beyond_what_a_mean_can_be():
     for count in (*range(2, 60), 164):
         assert mean_interval([1.0] * count).high == 1.0
-        assert mean_interval([0.1] * count) == (0.1, 0.1)
+        assert 0 <= mean_interval([0.1] * count).low <= 0.1 <= mean_interval([0.1] * count).high <= 1
+
+
+def test_values_beyond_their_limits_are_refused_and_limits_scale_the_interval():
+    values = [0.0, 0.5, 1.0, 0.5] * 10
+    assert mean_interval([2 * value - 1 for value in values], limits=(-1.0, 1.0)) == pytest.approx(
+        [2 * end - 1 for end in mean_interval(values)]
+    )
+    with pytest.raises(UsageError, match=r"1\.5 is not a value from 0 to 1; give the values' limits"):
+        mean_interval([0.0, 1.5])
+
+
+def test_a_mean_of_verdicts_that_are_shares_of_more_completions_is_narrower():
+    once_each, forty_each = mean_interval([1.0, 0.0] * 80), mean_interval([0.55, 0.45] * 80)
+    assert np.diff(forty_each)[0] < 0.2 * np.diff(once_each)[0]
+
+
+@pytest.mark.parametrize("values", [[0.3, 0.0, 0.9, 1.0, 0.2] * 8, [0.0] * 39 + [0.3], [1.0] * 30 + [0.1] * 10])
+def test_an_effective_number_of_problems_gives_statsmodels_interval(values):
+    spread = np.array(values)
+    carriers = min(total.sum() ** 2 / (total**2).sum() for total in (spread, 1 - spread))
+    ratio = spread.var() / (spread.mean() * (1 - spread.mean()))
+    effect = (ratio * carriers + MEAN_WEIGHT) / (carriers + MEAN_WEIGHT)
+    problems = 40 / min(effect * 40 / 39, 1)
+    reference = proportion_confint(spread.mean() * problems, problems, method="wilson")
+    assert mean_interval(values) == pytest.approx(reference)
 
 
 @pytest.mark.parametrize("problems", [12, 100])
@@ -159,3 +187,4 @@ def test_one_problem_gives_no_interval_over_problems(value):
     found.append(paired_interval([1.0], [[value]], difference))
     assert all(math.isnan(end) for interval in found for end in interval)
     assert [interval_note(tasks) for tasks in (0, 1, 2)] == ["", NO_INTERVAL, ""]
+    assert [interval_note(50, passes) for passes in (0, 9.5, 10)] == ["", ROUGH, ""]

@@ -1,0 +1,87 @@
+"""Measures how often 95 % intervals hold in simulated sweeps, and how wide they are, in Markdown tables.
+
+    python benchmarks/coverage.py [--sweeps 2000] [--problems 161,427] [--samples 1,40]
+
+The populations are stated in tests/stats/coverage.py. A cell of the first table shows the coverage in %, as the mean
+over four populations with the lowest one in brackets; of the second the mean width. Brackets around RD's cells mark
+levels at which fewer than 10 clean passes are expected: reports call the interval rough there, and the last lines
+leave them out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.stats
+
+from tests.stats.coverage import CONCENTRATIONS, LEVELS, Coverage, Population, coverages
+
+Found = dict[tuple[str, int, int], dict[float, list[Coverage]]]
+"""For each quantity, number of problems and number of samples: by level, the coverage in each population."""
+
+
+def main() -> None:
+    """Simulate all populations and print both tables and a summary of each quantity."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sweeps", type=int, default=2000, help="simulated sweeps of each population")
+    parser.add_argument("--problems", default="161,427")
+    parser.add_argument("--samples", default="1,40")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    started = time.process_time()
+    found: Found = defaultdict(lambda: defaultdict(list))
+    for problems in map(int, options.problems.split(",")):
+        for samples in map(int, options.samples.split(",")):
+            for level in LEVELS:
+                for concentration in CONCENTRATIONS:
+                    population = Population(level, concentration, problems, samples)
+                    for coverage in coverages(population, options.sweeps, options.seed):
+                        found[coverage.quantity, problems, samples][level].append(coverage)
+            seconds = time.process_time() - started
+            print(f"{problems} problems, {samples} samples: {seconds:.0f} s of CPU so far", file=sys.stderr)
+    print_table("coverage, %", found, coverage_text)
+    print_table("mean width", found, lambda cells: f"{mean([cell.width for cell in cells]):.3f}")
+    print_summary(found)
+
+
+def print_table(title: str, found: Found, text) -> None:
+    print(f"\n| {title} | problems | samples | " + " | ".join(f"{level:g}" for level in LEVELS) + " |")
+    print("|---" * (3 + len(LEVELS)) + "|")
+    for (quantity, problems, samples), by_level in sorted(found.items()):
+        cells = [text(cells) if cells[0].counts else f"({text(cells)})" for cells in by_level.values()]
+        print(f"| {quantity} | {problems} | {samples} | {' | '.join(cells)} |")
+
+
+def coverage_text(cells: list[Coverage]) -> str:
+    shares = [100 * cell.share for cell in cells]
+    return f"{mean(shares):.1f} ({min(shares):.1f})"
+
+
+def print_summary(found: Found) -> None:
+    """Print each quantity's lowest and mean coverage over everything that counts, and where the lowest is."""
+    print()
+    for quantity in sorted({name for name, _, _ in found}):
+        shares = {
+            (problems, samples, level, concentration): 100 * cell.share
+            for (name, problems, samples), by_level in found.items()
+            for level, cells in by_level.items()
+            for concentration, cell in zip(CONCENTRATIONS, cells, strict=True)
+            if name == quantity and cell.counts
+        }
+        problems, samples, level, concentration = min(shares, key=lambda place: shares[place])
+        print(
+            f"{quantity}: mean {mean(list(shares.values())):.1f} %, lowest {min(shares.values()):.1f} % "
+            f"({problems} problems, {samples} samples, level {level:g}, concentration {concentration:g})"
+        )
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""Bootstraps over problems: the difference of two cells, and which of several settings has the best score.
+
+Sources: Rubin (1981) for the Bayesian bootstrap; Cameron, Gelbach and Miller (2008) for resampling whole clusters. The
+problems are the clusters: all values of a problem, of whatever model and seed, stay together. The interval of a
+difference and its p come from the same resamples, so that 0 lies outside the interval where p is below .05.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raysweep.errors import UsageError
+from raysweep.seeding import DEFAULT_SEED, numpy_rng
+from raysweep.stats.intervals import COVERAGE, FEWEST, RESAMPLES, draw_means, resampled_means, statistic_ends
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FEW_PROBLEMS = 10
+ROUGH = f"fewer than {FEW_PROBLEMS} problems: interval and p are rough"
+ONE_DRAW = "one draw: the interval knows the spread between problems only"
+
+
+@dataclass(frozen=True)
+class DifferenceOfMeans:
+    """A problem-clustered paired bootstrap of the difference of two means.
+
+    Attributes:
+        n: number of problems, which are the clusters.
+        values: numbers behind both means together.
+        difference: mean of the first minus mean of the second; each problem counts once.
+        low: lower end of the 95 % interval.
+        high: upper end.
+        p: two-sided: twice the smaller share of resamples on one side of 0; at least `smallest_p`.
+        smallest_p: that so many resamples can show.
+        assumes: what must hold for interval and p.
+        note: what a reader must know; empty if there is nothing.
+    """
+
+    n: int
+    values: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    smallest_p: float
+    assumes: str = "problems are drawn independently of each other; models and seeds are the ones that there are"
+    note: str = ""
+
+
+def bootstrap_difference(
+    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], seed: int = DEFAULT_SEED
+) -> DifferenceOfMeans:
+    """Compare two cells, or two groups of cells, over the same problems.
+
+    Args:
+        first: for each problem its values from 0 to 1, such as pass@1, one for each model and seed; at least one.
+        second: the same of the other cells, with the problems in the same order.
+        seed: the seed of the resamples.
+
+    Raises:
+        UsageError: the numbers of problems differ, there are fewer than two, or a value isn't from 0 to 1.
+    """
+    import numpy as np
+
+    if len(first) != len(second) or len(first) < FEWEST:
+        raise UsageError(
+            f"a difference needs the same problems on both sides, at least {FEWEST}; "
+            f"they have {len(first)} and {len(second)}"
+        )
+    for name, cells in (("first", first), ("second", second)):
+        _require_shares(name, cells)
+    x, y = (np.asarray([draw_means(cells)]) for cells in (first, second))
+    resampled_x, resampled_y = resampled_means(x, y, seed)
+    differences = resampled_x - resampled_y
+    value = float((x - y).mean())
+    low, high = statistic_ends(differences, np.asarray([value]))
+    tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    return DifferenceOfMeans(
+        n=len(first),
+        values=sum(map(len, (*first, *second))),
+        difference=value,
+        low=float(low[0]),
+        high=float(high[0]),
+        p=min(1.0, 2 * (tail + 1) / (RESAMPLES + 1)),
+        smallest_p=2 / (RESAMPLES + 1),
+        note=ROUGH if len(first) < FEW_PROBLEMS else "",
+    )
+
+
+@dataclass(frozen=True)
+class BestSetting:
+    """Which of several settings has the best score, and how sure that is.
+
+    Attributes:
+        n: number of problems.
+        draws: of each problem and setting.
+        settings: in their order, such as rising ratios.
+        scores: of each setting: the mean over problems and draws.
+        best: the setting with the best score; the first of those in `tied`.
+        tied: all settings with that score.
+        shares: of the resamples in which a setting is the best; those that tie share a resample.
+        interval: the smallest run of neighbouring settings around `best` that holds 95 % of the resamples.
+        assumes: what must hold for shares and interval.
+        note: what a reader must know; empty if there is nothing.
+    """
+
+    n: int
+    draws: int
+    settings: tuple[str, ...]
+    scores: tuple[float, ...]
+    best: str
+    tied: tuple[str, ...]
+    shares: tuple[float, ...]
+    interval: tuple[str, ...]
+    assumes: str = "problems are drawn independently of each other, draws likewise; neighbours in the order are alike"
+    note: str = ""
+
+
+def argmax_interval(scores: Mapping[str, Sequence[Sequence[float]]], seed: int = DEFAULT_SEED) -> BestSetting:
+    """Bootstrap over problems and draws which setting has the largest mean.
+
+    All settings share the weights of problems and draws in a resample: they stay paired.
+
+    Args:
+        scores: for each setting, in order, each problem's values, one for each draw; problems and draws are the same
+            and in the same order in all settings. A draw is a draw of a perturbation, or a seed of fine-tuning.
+        seed: the seed of the resamples.
+
+    Raises:
+        UsageError: fewer than two settings or problems, settings of different shape, or a value that isn't finite.
+    """
+    import numpy as np
+
+    values = _cube(scores)
+    _, problems, draws = values.shape
+    rng = numpy_rng(seed, "best setting", problems, draws)
+    of_problems = rng.dirichlet(np.ones(problems), size=RESAMPLES)
+    of_draws = rng.dirichlet(np.ones(draws), size=RESAMPLES)
+    resampled = np.einsum("rp,spd,rd->rs", of_problems, values, of_draws, optimize=True)
+    shares = _are_best(resampled).mean(axis=0)
+    means = values.mean(axis=(1, 2))
+    is_best = _are_best(means[None, :])[0] > 0
+    names, place = tuple(scores), int(np.argmax(is_best))
+    start, end = _run_around(place, shares)
+    tied = tuple(name for name, best in zip(names, is_best, strict=True) if best)
+    notes = (f"{' and '.join(tied)} tie" if len(tied) > 1 else "", ONE_DRAW if draws == 1 else "")
+    return BestSetting(
+        n=problems,
+        draws=draws,
+        settings=names,
+        scores=tuple(map(float, means)),
+        best=names[place],
+        tied=tied,
+        shares=tuple(map(float, shares)),
+        interval=names[start:end],
+        note="; ".join(filter(None, notes)),
+    )
+
+
+def _require_shares(name: str, cells: Sequence[Sequence[float]]) -> None:
+    for number, values in enumerate(cells, 1):
+        if not len(values):
+            raise UsageError(f"problem {number} of {name} has no value; leave it out of both sides")
+        if wrong := [value for value in values if not 0 <= value <= 1]:
+            raise UsageError(f"problem {number} of {name} has the value {wrong[0]:g}; values lie between 0 and 1")
+
+
+def _cube(scores: Mapping[str, Sequence[Sequence[float]]]) -> NDArray[np.float64]:
+    """Return (settings, problems, draws), checked."""
+    import numpy as np
+
+    if len(scores) < FEWEST:
+        raise UsageError(f"the best of several settings needs at least {FEWEST} settings, not {len(scores)}")
+    shapes = {name: (len(rows), *sorted({len(row) for row in rows})) for name, rows in scores.items()}
+    name, shape = next(iter(shapes.items()))
+    if shape[0] < FEWEST or len(shape) != 2 or shape[1] == 0:
+        raise UsageError(f"setting {name} needs at least {FEWEST} problems with equally many draws each")
+    if other := [name for name, found in shapes.items() if found != shape]:
+        raise UsageError(f"settings {name} and {other[0]} need the same problems and draws; leave others out of all")
+    values = np.asarray([[list(row) for row in rows] for rows in scores.values()], dtype=np.float64)
+    if not np.isfinite(values).all():
+        setting, problem, _ = np.argwhere(~np.isfinite(values))[0]
+        raise UsageError(
+            f"problem {problem + 1} of setting {tuple(scores)[setting]} has a value that isn't a number; "
+            "leave that problem out of all settings"
+        )
+    return values
+
+
+def _are_best(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return, for each row, 1 at its largest mean; those that tie share it."""
+    import numpy as np
+
+    largest = means.max(axis=1, keepdims=True)
+    best = means >= largest - 1e-12 * np.abs(largest)  # sums in another order differ in the last bit
+    return np.asarray(best / best.sum(axis=1, keepdims=True))
+
+
+def _run_around(place: int, shares: NDArray[np.float64]) -> tuple[int, int]:
+    """Return the smallest run [start, end) that includes a place and holds enough; of equals that which holds most."""
+    runs = [
+        (end - start, -float(shares[start:end].sum()), start, end)
+        for start in range(place + 1)
+        for end in range(place + 1, len(shares) + 1)
+        if shares[start:end].sum() >= COVERAGE - 1e-9 or end - start == len(shares)
+    ]
+    _, _, start, end = min(runs)
+    return start, end

@@ -1,0 +1,127 @@
+"""Simulated sweeps from stated populations, and how often 95 % intervals hold what is true of the population.
+
+A population is a distribution of problems. A problem's probability that a completion passes on its clean prompt is
+drawn from a Beta distribution with mean `level` and a concentration (the sum of both parameters): at .1 nearly every
+problem is always or never solved, at 1 probabilities are spread over the range, at 10 they are alike, and at infinity
+all are equal. Its perturbed prompt loses a share of that probability, drawn from Beta(.2, .8): mostly nearly all or
+nothing, .2 in the mean; where all problems are equal each loses .2. A second model has .8 of the first one's
+probability on half of the problems (problems that are hard for one are hard for both), and on the others a
+probability of its own, drawn with the mean .8 `level`. A sweep draws its problems and completions anew. The target is
+the population's mean, difference or ratio of means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import comb, inf, isinf
+
+import numpy as np
+
+from raysweep.seeding import numpy_rng
+from raysweep.stats.intervals import FEWEST_PASSES, mean_ends, resampled_means, statistic_ends
+
+LEVELS = (0.01, 0.02, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.98, 0.99)
+CONCENTRATIONS = (0.1, 1.0, 10.0, inf)
+LOSS = 0.2
+CHUNK = 250
+"""Sweeps whose resamples are in memory at once."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """A distribution of problems, and how many problems and completions a sweep draws.
+
+    Attributes:
+        level: the mean probability that a completion passes on a clean prompt.
+        concentration: of the problems' probabilities.
+        problems: in each sweep.
+        samples: completions for each prompt.
+    """
+
+    level: float
+    concentration: float
+    problems: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often the intervals of a quantity hold.
+
+    Attributes:
+        quantity: ``pass@1``, ``pass@10``, ``drop``, ``RD`` or ``two models``.
+        share: of the sweeps in which the quantity is defined, those whose interval holds the population's.
+        width: the intervals' mean width.
+        counts: False for RD where fewer than 10 clean passes are expected; the report says there that it is rough.
+    """
+
+    quantity: str
+    share: float
+    width: float
+    counts: bool = True
+
+
+def coverages(population: Population, sweeps: int, seed: int = 0) -> Iterator[Coverage]:
+    """Yield the coverage of each quantity's intervals in simulated sweeps."""
+    names = (f"{population.level:g}", f"{population.concentration:g}", population.problems, population.samples)
+    rng = numpy_rng(seed, "coverage", *names)
+    level, samples = population.level, population.samples
+    clean, perturbed, second = _probabilities(population, sweeps, rng)
+    passed = rng.binomial(samples, clean)
+    first = passed / samples
+    yield _coverage("pass@1", level, mean_ends(first))
+    if samples >= 10:
+        estimates = np.array([1 - comb(samples - c, 10) / comb(samples, 10) for c in range(samples + 1)])
+        yield _coverage("pass@10", _pass_at(10, population), mean_ends(estimates[passed]))
+    drop, loss = _of_pairs(first, rng.binomial(samples, perturbed) / samples)
+    yield _coverage("drop", -LOSS * level, drop)
+    yield _coverage("RD", LOSS, loss, population.problems * level >= FEWEST_PASSES)
+    yield _coverage("two models", -0.2 * level, _of_pairs(first, rng.binomial(samples, second) / samples)[0])
+
+
+def _probabilities(population: Population, sweeps: int, rng: np.random.Generator):
+    """Return the probabilities to pass, (sweeps, problems) each: clean, perturbed, and of the second model."""
+    shape, level, total = (sweeps, population.problems), population.level, population.concentration
+    if isinf(total):
+        return np.full(shape, level), np.full(shape, (1 - LOSS) * level), np.full(shape, 0.8 * level)
+    clean = rng.beta(level * total, (1 - level) * total, shape)
+    perturbed = clean * (1 - rng.beta(LOSS, 1 - LOSS, shape))
+    other = rng.beta(0.8 * level * total, (1 - 0.8 * level) * total, shape)
+    return clean, perturbed, np.where(rng.random(shape) < 0.5, 0.8 * clean, other)
+
+
+def _pass_at(k: int, population: Population) -> float:
+    """Return the population's pass@k: 1 - E[(1 - p)^k]."""
+    level, total = population.level, population.concentration
+    if isinf(total):
+        return 1 - (1 - level) ** k
+    steps = np.arange(k)
+    return float(1 - np.prod(((1 - level) * total + steps) / (total + steps)))
+
+
+def _of_pairs(first: np.ndarray, second: np.ndarray):
+    """Return the ends of the difference and of RD."""
+    drops, losses = [], []
+    for start in range(0, len(first), CHUNK):
+        before, after = first[start : start + CHUNK], second[start : start + CHUNK]
+        resampled, measured = resampled_means(before, after), (before.mean(axis=1), after.mean(axis=1))
+        drops.append(statistic_ends(_difference(*resampled), _difference(*measured)))
+        losses.append(statistic_ends(_loss(*resampled), _loss(*measured)))
+    return np.concatenate(drops, axis=1), np.concatenate(losses, axis=1)
+
+
+def _difference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return y - x
+
+
+def _loss(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(x > 0, (x - y) / x, np.nan)
+
+
+def _coverage(quantity: str, target: float, ends, counts: bool = True) -> Coverage:
+    low, high = ends
+    defined = np.isfinite(low)
+    holds = (low <= target) & (target <= high)
+    return Coverage(quantity, float(holds[defined].mean()), float((high - low)[defined].mean()), counts)
