@@ -40,7 +40,7 @@ REPORTS = LintReports(
 def test_a_groups_summary():
     group = summarise("base", REPORTS)
     assert (group.files, group.linted, group.scores, group.mean_score) == (5, 4, (8.0, 5.0), 6.5)
-    assert group.interval == mean_interval([8.0, 5.0])
+    assert group.interval == mean_interval([8.0, 5.0], limits=(0, 10))
     assert group.unscored == {"no statements": 1, "syntax error": 1, "timeout": 1}
     assert group.traps == {"cut_short": 2, "no_final_newline": 2}
     assert [(c.code, c.messages, c.files, c.in_prompt, c.per_100_files) for c in group.codes] == [
