@@ -10,6 +10,7 @@ sweep/report.py calls this folder with records; nothing here reads the store.
     comparisons/     turns pairs of cells into numbers, such as each fine-tuned model beside its baselines
     significance.py  builds the tables of signed-rank tests
     published/       the numbers that studies printed, to compare a sweep with
+    twin_tables.py   builds the tables of `raysweep compare`
     findings.py      writes the headline of each model
     outcomes.py      builds the table of outcomes: why completions fail
     trainings.py     builds the table of trainings: rows, dropped rows, losses

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from raysweep.analysis.table import TableCell
+from raysweep.metrics.base import Measurement
 from raysweep.records import Difference, Score
 
 
@@ -29,7 +30,7 @@ class Quantity:
         return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
 
 
-def number_cell(number: Score | Difference, quantity: Quantity) -> TableCell:
+def number_cell(number: Score | Difference | Measurement, quantity: Quantity) -> TableCell:
     """Return the cell of a number: a dash with its reason if it is undefined."""
     if math.isnan(number.value):
         note = number.note or f"{quantity.label} is undefined, no reason recorded"
@@ -45,3 +46,8 @@ def number_cell(number: Score | Difference, quantity: Quantity) -> TableCell:
         state="value",
         n=number.n,
     )
+
+
+def p_text(p: float) -> str:
+    """Return a p value with three significant digits: ``0.0391``, and ``1.97e-21`` where it is below 0.0001."""
+    return f"{p:.2e}" if 0 < p < 1e-4 else f"{p:.3g}"

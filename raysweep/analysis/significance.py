@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from raysweep.analysis.quantities import Quantity
+from raysweep.analysis.quantities import Quantity, p_text
 from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN
@@ -171,8 +171,3 @@ def _sign_flip_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCe
 
 def _number(value: float, text: str, note: str = "") -> TableCell:
     return TableCell(text, value=value, note=note, state="value")
-
-
-def p_text(p: float) -> str:
-    """Return a p value with three significant digits: ``0.0391``, and ``1.97e-21`` where it is below 0.0001."""
-    return f"{p:.2e}" if 0 < p < 1e-4 else f"{p:.3g}"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from raysweep.analysis.score_book import labelled
+from raysweep.errors import UnknownName
 from raysweep.units import count
 
 
@@ -163,6 +164,19 @@ def to_csv(table: Table) -> str:
         notes = dict.fromkeys(cell.note for cell in row.cells if cell.note)
         writer.writerow([*fields, "; ".join(notes)])
     return out.getvalue()
+
+
+def to_text(tables: Iterable[Table], format: str) -> str:
+    """Return tables one below the other, as Markdown or CSV.
+
+    Raises:
+        UnknownName: the format is neither ``md`` nor ``csv``.
+    """
+    if format not in ("md", "csv"):
+        raise UnknownName("format", format, ("md", "csv"))
+    if format == "md":
+        return "\n\n".join(map(to_markdown, tables))
+    return "\n\n".join(f"# {table.name}\n{to_csv(table)}" for table in tables)
 
 
 def _pipes(fields: list[str]) -> str:

@@ -258,6 +258,21 @@ def report(
 
 
 @app.command()
+def compare(
+    sweep: SweepName,
+    other: Annotated[str | None, typer.Argument(metavar="[OTHER]", help="Another sweep, or `paper`")] = None,
+    storage: Storage = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="precision|recipe|decoding", help="Compare twins")] = None,
+    format: Annotated[str, typer.Option("--format", metavar="md|csv", help="Format of the output")] = "md",
+) -> None:
+    """Set two sweeps side by side, a sweep beside printed numbers, or twins that differ in one setting."""
+    from raysweep.analysis.table import to_text
+    from raysweep.sweep.compare import compared
+
+    print(to_text(compared(sweep, other, by, storage), format))
+
+
+@app.command()
 def gc(
     storage: Storage = None,
     delete: Annotated[bool, typer.Option("--delete", help="Remove it")] = False,

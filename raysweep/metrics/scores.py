@@ -61,7 +61,8 @@ def scores_of(
             rated,
         )
         for number, spec in enumerate(chosen):
-            for measurement in _measured(spec.name, partial(metric, number), evaluation, cell):
+            measure = partial(_measured, partial(metric, number), evaluation, cell)
+            for measurement in guarded(spec.name, " ".join(name), measure):
                 scores.append(_score(cell, name, measurement))
     by_level = _by_level(results, more_draws or {}, levels)
     return scores + [_score(cell, name, measurement) for name, measurement in by_level]
@@ -100,17 +101,27 @@ def _score(cell: CellLabels, test_set: TestSetName, measurement: Measurement) ->
     )
 
 
-def _measured(name: str, metric: Callable[[], Metric], evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
-    """Return a metric's numbers; an error of the metric is an undefined number, which has the error in its note.
+def _measured(metric: Callable[[], Metric], evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
+    return metric().measure(evaluation, cell)
 
-    `metric` makes the metric, or returns it: an error of its constructor counts too.
+
+def guarded(name: str, where: str, measure: Callable[[], Sequence[Measurement]]) -> list[Measurement]:
+    """Return what a metric or a comparison measures; an error of its own is an undefined number with the error as note.
+
+    Args:
+        name: of the metric.
+        where: the test set, for the log.
+        measure: makes the metric and measures: an error of its constructor counts too.
+
+    Raises:
+        UsageError: and OSError, MemoryError: another run may do better.
     """
     try:
-        return list(metric().measure(evaluation, cell))
-    except (UsageError, OSError, MemoryError):  # another run may do better
+        return list(measure())
+    except (UsageError, OSError, MemoryError):
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        log.warning("metric %s failed on %s %s: %s", name, evaluation.problem_set, evaluation.perturbation, reason)
+        log.warning("metric %s failed on %s: %s", name, where, reason)
         log.debug("metric %s", name, exc_info=True)
         return [Measurement(name, nan, nan, nan, 0, f"{METRIC_FAILED}{reason}")]

@@ -8,6 +8,7 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
     guards.py        refuses a run without enough resources or disk space, or beside another run of the same sweep
     scoring.py       computes the sweep's numbers from its results
     report.py        writes and exports the report and its tables
+    compare.py       compares sweeps with each other, with printed numbers, and twins within them
     report_order.py  gives tables the config's order of names, and plain words for codes
     report_facts.py  reads the outcomes of completions, and what trainings reported
     report_notes.py  words a report's lines on settings, execution and leaked rows

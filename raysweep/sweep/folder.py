@@ -32,7 +32,16 @@ from raysweep.errors import StoreError, UsageError, did_you_mean
 from raysweep.planning.plan import CellPlan, SweepPlan
 from raysweep.planning.uses import uses_of
 from raysweep.records import Difference, ProblemScore, Score
-from raysweep.rows.parquet import RowWriter, UnreadableTable, frame_of, read_groups, read_rows, write_rows
+from raysweep.rows.parquet import (
+    RowWriter,
+    UnreadableTable,
+    block_count,
+    frame_of,
+    read_block,
+    read_groups,
+    read_rows,
+    write_rows,
+)
 from raysweep.storage.backends import write_atomically
 from raysweep.storage.copies import Mirror
 from raysweep.storage.files import Files
@@ -323,6 +332,12 @@ class SweepFolder:
             draft.replace(self.path / PROBLEMS)
         finally:
             draft.unlink(missing_ok=True)
+
+    def problems_by_cell(self) -> Iterator[list[ProblemScore]]:
+        """Yield the verdicts by problem of each cell; nothing before the first analysis."""
+        path = self.path / PROBLEMS
+        for index in range(block_count(path) if path.is_file() else 0):
+            yield read_block(path, ProblemScore, index)
 
     def problems_frame(self) -> pandas.DataFrame:
         """Return the verdicts by problem as a table; see `raysweep.load_problems`."""

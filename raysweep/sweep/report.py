@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from raysweep.analysis.comparisons.base import COMPARISONS
 from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.figures import effect_figure
 from raysweep.analysis.outcomes import outcome_tables
@@ -22,7 +23,7 @@ from raysweep.analysis.sample_viewer import PairSamples
 from raysweep.analysis.score_book import Failure, ScoreBook
 from raysweep.analysis.score_tables import failure_table, tables
 from raysweep.analysis.significance import significance_tables
-from raysweep.analysis.table import Table, to_csv, to_markdown
+from raysweep.analysis.table import Table, to_csv, to_markdown, to_text
 from raysweep.analysis.trainings import training_table
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
@@ -143,14 +144,13 @@ def export(folder: SweepFolder, format: str, out: Path | None) -> str:
         if out is None:
             folder.publish()
         return str(target / "report.html") if out else f"{folder}/report.html"
-    write = to_markdown if format == "md" else to_csv
     shown = _all_tables(folder, config, numbers, _failures(folder, errors))
-    texts = {table.name: write(table) for table in shown}
     if out is None:
         limit = [f"{'#' * (format == 'csv')} Limited run: {limit_text(config)}".strip()] if limit_text(config) else []
-        return "\n\n".join(limit + [text if format == "md" else f"# {name}\n{text}" for name, text in texts.items()])
-    for name, text in texts.items():
-        write_atomically(out / f"{name}.{format}", text + "\n")
+        return "\n\n".join([*limit, to_text(shown, format)])
+    write = to_markdown if format == "md" else to_csv
+    for table in shown:
+        write_atomically(out / f"{table.name}.{format}", write(table) + "\n")
     return str(out)
 
 
@@ -240,7 +240,7 @@ def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) 
     """Return a hash of everything that determines the scores and the report: results, metrics, config, errors."""
     has = folder.store.has
     judged = sorted((row.results_key, has(row.test_set)) for row in folder.grid() if has(row.results))
-    metrics = [(name, METRICS.plugin_spec(name)) for name in METRICS.names()]
+    metrics = [(name, kind.plugin_spec(name)) for kind in (METRICS, COMPARISONS) for name in kind.names()]
     config_text, audit = yaml.safe_load(to_yaml(config)), rated_digest(config)
     content = [REPORT_VERSION, config_text, judged, dict(errors), len(folder.runs()), metrics, audit]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

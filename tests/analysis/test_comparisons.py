@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from raysweep.analysis.comparisons.base import ProblemRates, rates_of
+from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, rates_of
 from raysweep.analysis.comparisons.degradation import DegradationChange, rd_change
-from raysweep.analysis.comparisons.pairing import Baselines
+from raysweep.analysis.comparisons.pairing import Baselines, measure_pair
 from raysweep.analysis.comparisons.pass_rates import PassRates
 from raysweep.metrics.base import CellLabels
 from raysweep.records import ProblemScore
@@ -115,3 +115,19 @@ def test_each_cell_is_compared_with_its_base_model_and_its_twin_on_clean_rows():
     others = [CellLabels("m", "lora", "C1", 42), CellLabels("m", "full", "C1", 43)]
     assert all({one.against for one in book.differences(other, verdicts)} == {"base"} for other in others)
     assert book.differences(CellLabels("other", "full", "C1", 42), verdicts) == []
+
+
+class Broken(Comparison):
+    """Divides by zero."""
+
+    def measure(self, first, second):
+        return [1 / 0]
+
+
+def test_a_comparison_that_fails_is_an_undefined_number_and_the_others_go_on(monkeypatch):
+    COMPARISONS.names()
+    monkeypatch.setitem(COMPARISONS._classes, "broken", Broken)
+    found = {one.metric: one for _, one in measure_pair({(MINI, "C1"): rates(1, 0)}, {(MINI, "C1"): rates(1, 1)})}
+    assert math.isnan(found["broken"].value)
+    assert found["broken"].note == "the metric failed: ZeroDivisionError: division by zero"
+    assert found["pass@1_difference"].value == 0.5

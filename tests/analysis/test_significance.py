@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from raysweep.analysis.quantities import p_text
 from raysweep.analysis.score_book import Order, ScoreBook
-from raysweep.analysis.significance import p_text, significance_tables
+from raysweep.analysis.significance import significance_tables
 from raysweep.analysis.table import to_csv
 from raysweep.records import Score
 from tests.conftest import shared_data

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from raysweep.analysis.comparisons.base import COMPARISONS, ProblemRates, TestSetName, rates_of
 from raysweep.metrics.base import CellLabels, Measurement
+from raysweep.metrics.scores import guarded
 from raysweep.records import BASE, CLEAN, Difference, ProblemScore, Spec
 
 BASELINES = (BASE, CLEAN)
@@ -16,12 +18,16 @@ def measure_pair(
     first: Mapping[TestSetName, ProblemRates], second: Mapping[TestSetName, ProblemRates]
 ) -> Iterator[tuple[TestSetName, Measurement]]:
     """Yield the numbers of every comparison on each test set of both cells, in the first cell's order."""
-    comparisons = [COMPARISONS.create(Spec(name)) for name in COMPARISONS.names()]
     for name, rates in first.items():
         if name in second:
-            for comparison in comparisons:
-                for measurement in comparison.measure(rates, second[name]):
+            for comparison in COMPARISONS.names():
+                measure = partial(_measured, comparison, rates, second[name])
+                for measurement in guarded(comparison, " ".join(name), measure):
                     yield name, measurement
+
+
+def _measured(comparison: str, first: ProblemRates, second: ProblemRates) -> list[Measurement]:
+    return COMPARISONS.create(Spec(comparison)).measure(first, second)
 
 
 class Baselines:

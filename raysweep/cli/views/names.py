@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from raysweep.analysis.comparisons.base import COMPARISONS
 from raysweep.cli.views.results import print_json
 from raysweep.errors import UnknownName
 from raysweep.generators.base import GENERATORS
@@ -29,6 +30,7 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
     "objectives": OBJECTIVES,
     "generators": GENERATORS,
     "metrics": METRICS,
+    "comparisons": COMPARISONS,
     "taggers": TAGGERS,
     "synonyms": SYNONYMS,
     "translators": TRANSLATORS,

@@ -1,0 +1,177 @@
+"""Builds the tables of `raysweep compare`: pairs of cells side by side, and a sweep beside printed numbers.
+
+The pairs with the most flipped verdicts come first, and of those with as many the ones that differ most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
+from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
+from raysweep.analysis.comparisons.pairing import measure_pair
+from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, GAINED, LOST, P_VALUE
+from raysweep.analysis.published.reference import PublishedScore
+from raysweep.analysis.quantities import Quantity, number_cell, p_text
+from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.metrics.base import Measurement
+from raysweep.records import Score
+
+PASS = Quantity("pass@1", "pass@1")
+POINTS = Quantity(DIFFERENCE, "difference", "points", signed=True)
+STUB = ("cell", "test set")
+NOT_COMPARED = TableCell("–", state="undefined")
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two cells that are compared. `label`: what both have in common, in words."""
+
+    label: str
+    first: Mapping[TestSetName, ProblemRates]
+    second: Mapping[TestSetName, ProblemRates]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Two cells on one test set."""
+
+    label: str
+    test_set: TestSetName
+    first: ProblemRates
+    second: ProblemRates
+    numbers: Mapping[str, Measurement]
+
+    @property
+    def flipped(self) -> float:
+        return self.numbers[GAINED].value + self.numbers[LOST].value if GAINED in self.numbers else 0.0
+
+
+def twin_tables(twins: Iterable[Twins], first: str, second: str) -> list[Table]:
+    """Return a table of pass@1 and, where both cells have clean and perturbed results, one of RD.
+
+    Args:
+        twins: the pairs of cells.
+        first: the heading of the first cells' numbers.
+        second: the heading of the second ones'. Differences are second minus first.
+    """
+    compared = [one for pair in twins for one in _compared(pair) if one.numbers[DIFFERENCE].n]
+    compared.sort(key=lambda one: (-one.flipped, -abs(one.numbers[DIFFERENCE].value), one.label, one.test_set))
+    changes = [one for one in compared if CHANGE in one.numbers and one.numbers[CHANGE].n]
+    changes.sort(key=lambda one: (-_size(one.numbers[CHANGE].value), one.label, one.test_set))
+    tables = [_pass_table(compared, first, second)] if compared else []
+    return tables + ([_rd_table(changes, first, second)] if changes else [])
+
+
+def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], source: str) -> Table:
+    """Return a sweep's scores beside printed ones; those whose interval does not hold the printed number come first.
+
+    A training set or model is compared where both have it under one name. The first seed's models are compared.
+
+    Args:
+        scores: the sweep's.
+        printed: the printed numbers.
+        source: where they were printed.
+    """
+    ours = {_key(score): score for score in sorted(scores, key=lambda score: -score.seed)}
+    theirs = {_key(one): one for one in reversed(printed)}  # the study prints some numbers in two tables
+    rows = [(ours[key], one) for key, one in theirs.items() if key in ours]
+    rows.sort(key=lambda row: (row[0].low <= row[1].value <= row[0].high, -_size(row[0].value - row[1].value)))
+    shown = tuple(
+        Row(
+            _key(one),
+            (
+                number_cell(score, PASS),
+                TableCell(one.percent, value=100 * one.value, state="value"),
+                _points(score.value - one.value),
+                TableCell("yes" if score.low <= one.value <= score.high else "no", state="text"),
+                TableCell(str(one.table), value=one.table, state="value"),
+            ),
+        )
+        for score, one in rows
+    )
+    columns = ("sweep (%)", "printed (%)", "difference (points)", "inside the interval", "table")
+    stub = ("metric", "model", "training set", "problems", "test prompts")
+    caption = f"Printed: {source}. Numbers that lie outside of the sweep's 95 % interval come first."
+    return Table("Beside printed numbers", caption, stub, tuple(map(Column, columns)), shown)
+
+
+def _key(score: Score | PublishedScore) -> tuple[str, str, str, str, str]:
+    return score.metric, score.model, score.training_set, score.problem_set, score.perturbation
+
+
+def _compared(pair: Twins) -> list[_Compared]:
+    found: dict[TestSetName, dict[str, Measurement]] = {}
+    for name, measurement in measure_pair(pair.first, pair.second):
+        found.setdefault(name, {})[measurement.metric] = measurement
+    return [_Compared(pair.label, name, pair.first[name], pair.second[name], one) for name, one in found.items()]
+
+
+def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
+    rows = []
+    for one in compared:
+        rates = _shared(one.first.rates, one.second.rates)
+        p = one.numbers.get(P_VALUE)
+        cells = (
+            *(_mean(column) for column in zip(*rates, strict=True)),
+            number_cell(one.numbers[DIFFERENCE], POINTS),
+            *(_count(one.numbers[name]) for name in (GAINED, LOST)),
+            NOT_COMPARED if p is None else TableCell(p_text(p.value), value=p.value, state="value"),
+        )
+        rows.append(Row((one.label, " ".join(one.test_set)), cells))
+    caption = (
+        f"Pass@1 on the problems that both have a verdict on; differences are {second} minus {first}, with intervals "
+        "over problems. Gained, lost: problems that the second solves more often, or less often. p: McNemar's exact "
+        "test, where each problem has one completion."
+    )
+    columns = (f"{first} (%)", f"{second} (%)", "difference (points)", "gained", "lost", "p")
+    return Table(f"pass@1: {first} and {second}", caption, STUB, tuple(map(Column, columns)), tuple(rows))
+
+
+def _rd_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
+    rows = []
+    for one in compared:
+        cells = [number_cell(one.numbers[name], POINTS) for name in (CHANGE, PERTURBED_PART, CLEAN_PART)]
+        rows.append(Row((one.label, " ".join(one.test_set)), (_rd(one.first, one), _rd(one.second, one), *cells)))
+    caption = (
+        "RD = (clean − perturbed) / clean pass@1, on the problems with all four verdicts. Its change is the sum of two "
+        "parts: one from the perturbed pass@1, and one from the clean pass@1, which is below 0 where that fell."
+    )
+    columns = (f"{first} (%)", f"{second} (%)", "change (points)", "from perturbed pass@1", "from clean pass@1")
+    return Table(f"RD: {first} and {second}", caption, STUB, tuple(map(Column, columns)), tuple(rows))
+
+
+def _shared(*columns: Mapping[str, float]) -> list[list[float]]:
+    """Return the values of each task that all columns have."""
+    return [[column[task] for column in columns] for task in columns[0] if all(task in column for column in columns)]
+
+
+def _mean(values: Sequence[float]) -> TableCell:
+    mean = sum(values) / len(values)
+    return TableCell(PASS.format(mean), value=100 * mean, state="value", n=len(values))
+
+
+def _rd(cell: ProblemRates, pair: _Compared) -> TableCell:
+    others = (pair.first.clean, pair.first.rates, pair.second.clean, pair.second.rates)
+    rows = _shared(cell.clean, cell.rates, *others)
+    clean, perturbed = (sum(row[number] for row in rows) for number in (0, 1))
+    if not clean:
+        return TableCell("–", note="the clean score is 0", state="undefined")
+    value = (clean - perturbed) / clean
+    return TableCell(PASS.format(value), value=100 * value, state="value", n=len(rows))
+
+
+def _points(value: float) -> TableCell:
+    if math.isnan(value):
+        return TableCell("–", note="the sweep's number is undefined", state="undefined")
+    return TableCell(POINTS.format(value), value=100 * value, state="value")
+
+
+def _count(measurement: Measurement) -> TableCell:
+    return TableCell(f"{measurement.value:g}", value=measurement.value, state="value")
+
+
+def _size(value: float) -> float:
+    return 0.0 if math.isnan(value) else abs(value)

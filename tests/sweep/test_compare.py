@@ -1,0 +1,166 @@
+"""`raysweep compare`: two sweeps, printed numbers, twins, and what can't be compared."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from raysweep.analysis.published.reference import published_scores
+from raysweep.analysis.table import to_csv
+from raysweep.cli.app import app
+from raysweep.config.loading import to_yaml
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UnknownName, UsageError
+from raysweep.records import ProblemScore, Score
+from raysweep.storage.store import open_store
+from raysweep.sweep.compare import compared
+from raysweep.sweep.folder import SweepFolder
+
+MODEL = {"name": "a", "path": "/models/a", "recipes": ["plain", "other"]}
+CONFIG = {
+    "name": "mine",
+    "models": [MODEL, {**MODEL, "name": "half", "dtype": "float16"}],
+    "recipes": {"plain": {}, "other": {"lr": 0.5}},
+    "training": {"source": {"name": "jsonl", "path": "rows.jsonl"}, "sets": ["C1"]},
+    "evaluation": {"problems": ["minicode"], "perturbations": ["clean", "C1"]},
+}
+VERDICTS = {  # (model, recipe, training set) -> verdicts on the clean and on the perturbed prompts
+    ("a", "none", "base"): ("++++----", "++------"),
+    ("a", "plain", "C1"): ("+++++---", "++++----"),
+    ("a", "other", "C1"): ("+++++---", "++-++---"),
+    ("half", "plain", "C1"): ("++------", "+-------"),
+}
+
+
+def sweep(storage: Path, name: str, verdicts=VERDICTS, problems: str = "minicode", **evaluation) -> SweepFolder:
+    """A sweep's folder with a config and these verdicts."""
+    folder = SweepFolder(open_store(str(storage)), name)
+    folder.path.mkdir(parents=True)
+    config = {**CONFIG, "name": name, "evaluation": {**CONFIG["evaluation"], **evaluation}}
+    (folder.path / "config.yaml").write_text(to_yaml(SweepConfig.model_validate(config)))
+    (folder.path / "grid.parquet").write_bytes(b"there")
+    with folder.writing_problems() as writer:
+        for (model, recipe, training_set), signs in verdicts.items():
+            cell = (model, recipe, training_set, 42, problems)
+            writer.add(
+                [
+                    ProblemScore(*cell, perturbation, 0, f"t{task}", 1, int(sign == "+"), 0)
+                    for perturbation, row in zip(("clean", "C1"), signs, strict=True)
+                    for task, sign in enumerate(row)
+                ]
+            )
+    return folder
+
+
+def rows(table) -> list[dict[str, str]]:
+    return list(csv.DictReader(to_csv(table).splitlines()))
+
+
+def test_two_sweeps_stand_side_by_side_and_flips_come_first(tmp_path):
+    sweep(tmp_path, "mine")
+    sweep(tmp_path, "theirs", {**VERDICTS, ("a", "plain", "C1"): ("+++++---", "----++++")})
+    passing, rd = compared("mine", "theirs", None, str(tmp_path))
+    first = rows(passing)[0]
+    assert (first["cell"], first["test set"]) == ("a · plain · C1 · seed 42", "minicode C1")
+    assert (float(first["mine (%)"]), float(first["theirs (%)"])) == (50, 50)
+    assert (first["difference (points)"], first["gained"], first["lost"], first["p"]) == ("0.0", "4", "4", "1.0")
+    assert len(passing.rows) == 8 and [row["gained"] for row in rows(passing)[1:]] == ["0"] * 7
+    assert float(rows(rd)[0]["change (points)"]) == pytest.approx(0)
+    assert len(rd.rows) == 4
+
+
+def test_a_difference_is_the_second_minus_the_first_with_its_interval(tmp_path):
+    sweep(tmp_path, "mine")
+    sweep(tmp_path, "theirs", {("a", "none", "base"): ("++++++--", "++++----")})
+    passing, rd = compared("mine", "theirs", None, str(tmp_path))
+    clean = next(row for row in rows(passing) if row["test set"] == "minicode clean")
+    assert float(clean["difference (points)"]) == pytest.approx(25)
+    assert float(clean["difference (points) low"]) <= 25 <= float(clean["difference (points) high"])
+    (changed,) = rows(rd)
+    assert float(changed["mine (%)"]) == pytest.approx(50)
+    assert float(changed["theirs (%)"]) == pytest.approx(100 / 3)
+    assert float(changed["change (points)"]) == pytest.approx(100 / 3 - 50)
+    parts = float(changed["from perturbed pass@1"]) + float(changed["from clean pass@1"])
+    assert parts == pytest.approx(float(changed["change (points)"]))
+
+
+def test_sweeps_without_a_common_cell_or_problem_say_what_each_has(tmp_path):
+    sweep(tmp_path, "mine")
+    sweep(tmp_path, "others", {("b", "none", "base"): ("+-", "--")})
+    with pytest.raises(UsageError, match=r"no model in common: mine has the models a, half on .*; others has .* b on"):
+        compared("mine", "others", None, str(tmp_path))
+    sweep(tmp_path, "elsewhere", problems="mbpp")
+    with pytest.raises(UsageError, match=r"no problem in common: mine has minicode \(8 problems\); elsewhere has mbpp"):
+        compared("mine", "elsewhere", None, str(tmp_path))
+
+
+def test_twins_by_recipe_are_the_same_model_on_the_same_rows(tmp_path):
+    sweep(tmp_path, "mine")
+    passing, rd = compared("mine", None, "recipe", str(tmp_path))
+    assert passing.title == "pass@1: other and plain"
+    assert {row["cell"] for row in rows(passing)} == {"a · other · C1 · seed 42"}
+    assert {row["test set"]: row["gained"] + row["lost"] for row in rows(passing)} == {
+        "minicode C1": "11", "minicode clean": "00",
+    }  # fmt: skip
+    assert len(rd.rows) == 1
+
+
+def test_twins_by_precision_have_models_of_one_path_and_equal_recipes(tmp_path):
+    sweep(tmp_path, "mine")
+    passing, _ = compared("mine", None, "precision", str(tmp_path))
+    assert passing.title == "pass@1: float16, trained in float32 and float32"
+    assert {row["cell"] for row in rows(passing)} == {"half · plain · C1 · seed 42"}
+
+
+def test_twins_by_decoding_come_from_two_sweeps(tmp_path):
+    sweep(tmp_path, "cold")
+    sweep(tmp_path, "warm", temperature=0.8)
+    passing, _ = compared("cold", "warm", "decoding", str(tmp_path))
+    assert passing.title.startswith("pass@1: greedy, 1 sample") and "temperature 0.8" in passing.title
+    assert len(passing.rows) == 8
+    with pytest.raises(UsageError, match=r"no two models of 'cold' differ in decoding only; name two sweeps"):
+        compared("cold", None, "decoding", str(tmp_path))
+
+
+def test_a_sweep_stands_beside_the_printed_numbers_with_surprises_first(tmp_path):
+    folder = sweep(tmp_path, "mine")
+    printed = published_scores("paper")[:2]
+    for_score = [("full" if one.training_set != "base" else "none", one) for one in printed]
+    values = (printed[0].value, printed[1].value + 0.2)
+    folder.write_scores(
+        Score(one.model, recipe, one.training_set, 42, one.problem_set, one.perturbation, one.metric, value,
+              value - 0.05, value + 0.05, 161)
+        for (recipe, one), value in zip(for_score, values, strict=True)
+    )  # fmt: skip
+    (table,) = compared("mine", "paper", None, str(tmp_path))
+    outside, inside = rows(table)
+    assert (outside["training set"], outside["inside the interval"]) == ("clean", "no")
+    assert float(outside["difference (points)"]) == pytest.approx(20)
+    assert (inside["printed (%)"], inside["inside the interval"], inside["table"]) == ("15.3", "yes", "2")
+    assert "Liu, Foundjem, Wu, Li, Khomh (2026)" in table.caption
+
+
+def test_what_can_not_be_compared_is_refused_with_the_way_out(tmp_path):
+    folder = sweep(tmp_path, "mine")
+    with pytest.raises(UsageError, match="has no number that the study printed: it needs models named as there"):
+        compared("mine", "paper", None, str(tmp_path))
+    with pytest.raises(UsageError, match="name what to compare with"):
+        compared("mine", None, None, str(tmp_path))
+    with pytest.raises(UnknownName, match=r"unknown field 'precison'.*precision"):
+        compared("mine", None, "precison", str(tmp_path))
+    with pytest.raises(UsageError, match="unknown sweep 'mien'"):
+        compared("mien", "paper", None, str(tmp_path))
+    (folder.path / "problems.parquet").unlink()
+    with pytest.raises(UsageError, match="`raysweep report mine` writes those"):
+        compared("mine", None, "recipe", str(tmp_path))
+
+
+def test_the_command_prints_markdown_or_csv(tmp_path):
+    sweep(tmp_path, "mine")
+    command = ["compare", "mine", "--by", "recipe", "--storage", str(tmp_path)]
+    assert CliRunner().invoke(app, command).stdout.startswith("### pass@1: other and plain\n")
+    assert "cell,test set,other (%),plain (%)" in CliRunner().invoke(app, [*command, "--format", "csv"]).stdout
+    assert isinstance(CliRunner().invoke(app, [*command, "--format", "xml"]).exception, UnknownName)
