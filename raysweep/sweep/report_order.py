@@ -43,13 +43,13 @@ def order_of(config: SweepConfig) -> Order:
 def levels_of(config: SweepConfig) -> tuple[Level, ...]:
     """Return the levels whose methods a config evaluates: the study's, all of its methods, and the config's own mixes.
 
-    Mixes with equal methods are one level.
+    Levels of which the same methods are evaluated are one, by the first name.
     """
     tests = config.evaluation.perturbations
     found: dict[tuple[str, ...], Level] = {}
     for name in dict.fromkeys((*LEVELS, OVERALL, *tests)):
-        if methods := tuple(members_of(config, name)):
-            found.setdefault(methods, Level.of(name, methods, tests))
+        level = Level.of(name, members_of(config, name), tests)
+        found.setdefault(level.methods, level)
     return tuple(found.values())
 
 
