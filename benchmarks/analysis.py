@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from raysweep.analysis.comparisons.pairing import BASELINES, Baselines
+from raysweep.analysis.comparisons.pairing import Baselines, place_of
 from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.score_tables import tables
@@ -61,7 +61,7 @@ def measure(config: SweepConfig, grid: Grid, problem_sets: dict[str, int], rng: 
         return time.process_time()
 
     with RowWriter(folder / "problems.parquet", ProblemScore) as writer:
-        for cell in sorted(grid.cells, key=lambda cell: cell.training_set not in BASELINES):
+        for cell in sorted(grid.cells, key=lambda cell: place_of(cell.training_set)):
             labels = CellLabels(cell.model, cell.recipe, cell.training_set, cell.seed)
             results = {
                 (pair.problem_set, pair.perturbation): [

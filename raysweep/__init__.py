@@ -110,7 +110,7 @@ def load_problems(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     prompt only).
 
     Raises:
-        UsageError: the store has no such sweep.
+        UsageError: the store has no such sweep, or it was not analysed yet.
     """
     from raysweep.sweep.folder import open_folder
 
@@ -125,7 +125,7 @@ def load_differences(sweep: str, storage: str | None = None) -> pandas.DataFrame
     ends of a 95 % interval over problems, which both cells share. docs/store.md describes the metrics.
 
     Raises:
-        UsageError: the store has no such sweep.
+        UsageError: the store has no such sweep, or it was not analysed yet.
     """
     from raysweep.sweep.folder import open_folder
 

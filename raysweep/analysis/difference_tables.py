@@ -8,11 +8,12 @@ consists of, because RD also improves when the clean score falls (study.md secti
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
 from raysweep.analysis.comparisons.pass_rates import DIFFERENCE
 from raysweep.analysis.quantities import Quantity, number_cell
-from raysweep.analysis.score_book import ModelVariant, Order, ScoreBook
+from raysweep.analysis.score_book import ScoreBook, ScoreKey
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN, Difference
 
@@ -55,21 +56,33 @@ def _table(numbers: Mapping[Key, Difference], book: ScoreBook, problems: str, ag
     for perturbation in (CLEAN, *book.perturbations):
         for variant in book.variants:
             for quantity in (PASS,) if perturbation == CLEAN else (PASS, *RD):
-                wanted = [_key(variant, name, problems, perturbation, quantity.metric) for name in columns]
-                cells = tuple(number_cell(numbers[key], quantity) if key in numbers else TableCell() for key in wanted)
+                keys = [ScoreKey(variant, name, problems, perturbation) for name in columns]
+                cells = tuple(_cell(numbers, book, key, quantity, against) for key in keys)
                 if any(cell.state != "empty" for cell in cells):
                     rows.append(Row((perturbation, variant.label, quantity.heading), cells))
-    order: Order = book.order
     return Table(
         title=f"Against {IN_WORDS[against]}, {problems}",
         caption=CAPTION,
         stub=("test prompts", "model", "difference"),
         columns=tuple(map(Column, columns)),
         rows=tuple(rows),
-        row_words=order.words,
-        column_words=order.training_words,
+        row_words=book.order.words,
+        column_words=book.order.training_words,
     )
 
 
-def _key(variant: ModelVariant, training_set: str, problems: str, perturbation: str, metric: str) -> Key:
-    return variant.model, variant.recipe, variant.seed, training_set, problems, perturbation, metric
+def _cell(
+    numbers: Mapping[Key, Difference], book: ScoreBook, key: ScoreKey, quantity: Quantity, against: str
+) -> TableCell:
+    """Return a number's cell; without a number it says whether the model or its baseline failed or is missing."""
+    variant = key.variant
+    cell = (variant.model, variant.recipe, variant.seed, key.training_set)
+    found = numbers.get((*cell, key.problem_set, key.perturbation, quantity.metric))
+    if found is not None:
+        return number_cell(found, quantity)
+    for one, whose in ((key, ""), (replace(key, training_set=against), "baseline ")):
+        if book.failure(one) is not None:
+            return TableCell(f"{whose}failed", state="failed")
+        if book.is_missing(one):
+            return TableCell(f"{whose}missing", state="missing")
+    return TableCell()

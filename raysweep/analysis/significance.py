@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from raysweep.analysis.quantities import Quantity, p_text
-from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.score_book import ScoreBook, ScoreKey
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN
 from raysweep.stats.paired_tests import FEWEST_UNITS, MOST_UNITS, sign_flip
@@ -25,10 +25,10 @@ COLUMNS = tuple(
 )
 POINTS = Quantity("", "estimate", "points", signed=True)
 CAPTION = (
-    "Pairs are models, each with one training set and one test set. W: the smaller sum of ranks. p: two-sided. r_z: "
-    "|Z|/sqrt(n), which the study calls rank-biserial; rank-biserial: the matched-pairs correlation. Estimate: Hodges "
-    "and Lehmann's, of the difference in points, with a 95 % interval. Units: base models with weights of their own. "
-    "Sign flips: an exact test that flips all pairs of a unit together."
+    "Pairs are models, each with one recipe, training set and test set; seeds are averaged. W: the smaller sum of "
+    "ranks. p: two-sided. r_z: |Z|/sqrt(n), which the study calls rank-biserial; rank-biserial: the matched-pairs "
+    "correlation. Estimate: Hodges and Lehmann's, of the difference in points, with a 95 % interval. Units: base "
+    "models with weights of their own. Sign flips: an exact test that flips all pairs of a unit together."
 )
 
 
@@ -45,9 +45,9 @@ class Case:
 
 @dataclass(frozen=True)
 class ScorePair:
-    """Two numbers of one model, in percent or points: of the baseline, and of the model compared with it."""
+    """Two numbers of one base model, in percent: of the baseline, and of the model compared with it."""
 
-    variant: ModelVariant
+    model: str
     baseline: float
     value: float
 
@@ -71,7 +71,7 @@ def _tables(book: ScoreBook, problems: str) -> Iterator[Table]:
         (f"on {book.headline} by training set", "training set", on_headline),
     ):
         for sizes in (False, True):
-            what = "|RD|" if sizes else "RD"
+            what = "Size of RD" if sizes else "RD"
             title = f"{what} after perturbed against clean fine-tuning, {where}"
             yield from _table(book, problems, title, stub, family, sizes=sizes)
 
@@ -95,8 +95,9 @@ def _table(
 
     `sizes`: the tests are of numbers without their signs.
     """
-    pairs = [_pairs(book, problems, case, sizes=sizes) for case in cases]
-    if not any(len({pair.variant for pair in of_case}) >= FEWEST for of_case in pairs):
+    found_pairs = [_pairs(book, problems, case, sizes=sizes) for case in cases]
+    pairs, lacking = [pairs for pairs, _ in found_pairs], [number for _, number in found_pairs]
+    if not any(len({pair.model for pair in of_case}) >= FEWEST for of_case in pairs):
         return
     defined = [[pair for pair in of_case if not math.isnan(pair.value - pair.baseline)] for of_case in pairs]
     found = [
@@ -107,38 +108,56 @@ def _table(
     ]
     adjusted = holm([math.nan if one is None else one.p for one in found])
     rows = tuple(
-        Row((case.label,), _cells(book, of_case, len(everything) - len(of_case), one, p))
-        for case, everything, of_case, one, p in zip(cases, pairs, defined, found, adjusted, strict=True)
+        Row((case.label,), _cells(book, of_case, _left_out(len(everything) - len(of_case), without), one, p))
+        for case, everything, without, of_case, one, p in zip(
+            cases, pairs, lacking, defined, found, adjusted, strict=True
+        )
     )
     words = {**book.order.training_words, **book.order.words}
     yield Table(f"{title}, {problems}", CAPTION, (stub,), COLUMNS, rows, row_words=words)
 
 
-def _pairs(book: ScoreBook, problems: str, case: Case, *, sizes: bool) -> list[ScorePair]:
-    """Return the pairs of which both models were judged; a number that is undefined is NaN."""
-    pairs = []
+def _pairs(book: ScoreBook, problems: str, case: Case, *, sizes: bool) -> tuple[list[ScorePair], int]:
+    """Return the pairs of a case, each the mean over seeds, and how many lack a model that failed or is missing.
+
+    A number that is undefined is NaN.
+    """
+    values: dict[tuple[str, str, str, str], list[tuple[float, float]]] = {}
+    lacking = 0
     for variant in book.variants:
         for training_set in case.training_sets:
             for perturbation in case.perturbations:
                 keys = [ScoreKey(variant, name, problems, perturbation) for name in (case.baseline, training_set)]
                 scores = [score for key in keys if (score := book.score(key, case.metric)) is not None]
                 if len(scores) == len(keys):
-                    values = [100 * (abs(score.value) if sizes else score.value) for score in scores]
-                    pairs.append(ScorePair(variant, *values))
-    return pairs
+                    first, second = (100 * (abs(score.value) if sizes else score.value) for score in scores)
+                    pair = (variant.model, variant.recipe, training_set, perturbation)
+                    values.setdefault(pair, []).append((first, second))
+                else:
+                    lacking += any(book.failure(key) is not None or book.is_missing(key) for key in keys)
+    pairs = [
+        ScorePair(key[0], *(sum(ends) / len(seeds) for ends in zip(*seeds, strict=True)))
+        for key, seeds in values.items()
+    ]
+    return pairs, lacking
+
+
+def _left_out(undefined: int, lacking: int) -> list[str]:
+    """Return notes on pairs that a test leaves out."""
+    notes = [f"{count(undefined, 'pair')} with an undefined number left out"] if undefined else []
+    return notes + ([f"{count(lacking, 'pair')} without a model that failed or is missing"] if lacking else [])
 
 
 def _cells(
-    book: ScoreBook, pairs: Sequence[ScorePair], left_out: int, found: SignedRank | None, adjusted: float
+    book: ScoreBook, pairs: Sequence[ScorePair], notes: list[str], found: SignedRank | None, adjusted: float
 ) -> tuple[TableCell, ...]:
-    notes = [f"{count(left_out, 'pair')} with an undefined number left out"] if left_out else []
     if found is None:
         notes.append(f"{count(len(pairs), 'pair')}; a test needs {FEWEST}")
         dash = TableCell("–", note="; ".join(notes), state="undefined")
         return (_number(len(pairs), f"{len(pairs)}"), *[dash] * (len(COLUMNS) - 1))
     notes += [found.note] if found.note else []
     notes += [f"{count(found.zero_pairs, 'pair')} without a difference"] if found.zero_pairs else []
-    units = [book.order.weights.get(pair.variant.model, pair.variant.model) for pair in pairs]
+    units = [book.order.weights.get(pair.model, pair.model) for pair in pairs]
     bounded = math.isfinite(found.low) and math.isfinite(found.high)
     return (
         _number(found.n, str(found.n), "; ".join(notes)),

@@ -11,6 +11,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import count as count_from
 
 from raysweep.analysis.score_book import labelled
 from raysweep.errors import UnknownName
@@ -166,6 +167,16 @@ def to_csv(table: Table) -> str:
     return out.getvalue()
 
 
+def by_file_name(tables: Iterable[Table]) -> dict[str, Table]:
+    """Return tables by their names, which are those of their files; of equal names the later ones get a number."""
+    named: dict[str, Table] = {}
+    for table in tables:
+        again = (f"{table.name}-{number}" for number in count_from(2))
+        name = table.name if table.name not in named else next(name for name in again if name not in named)
+        named[name] = table
+    return named
+
+
 def to_text(tables: Iterable[Table], format: str) -> str:
     """Return tables one below the other, as Markdown or CSV.
 
@@ -176,7 +187,7 @@ def to_text(tables: Iterable[Table], format: str) -> str:
         raise UnknownName("format", format, ("md", "csv"))
     if format == "md":
         return "\n\n".join(map(to_markdown, tables))
-    return "\n\n".join(f"# {table.name}\n{to_csv(table)}" for table in tables)
+    return "\n\n".join(f"# {name}\n{to_csv(table)}" for name, table in by_file_name(tables).items())
 
 
 def _pipes(fields: list[str]) -> str:

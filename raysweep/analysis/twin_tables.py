@@ -21,6 +21,8 @@ from raysweep.records import Score
 
 PASS = Quantity("pass@1", "pass@1")
 POINTS = Quantity(DIFFERENCE, "difference", "points", signed=True)
+SURPRISES = ("no", "yes", "–")
+"""Whether a printed number lies inside an interval, in the order of a table's rows; the last: there is no interval."""
 STUB = ("cell", "test set")
 NOT_COMPARED = TableCell("–", state="undefined")
 
@@ -65,37 +67,44 @@ def twin_tables(twins: Iterable[Twins], first: str, second: str) -> list[Table]:
     return tables + ([_rd_table(changes, first, second)] if changes else [])
 
 
-def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], source: str) -> Table:
+def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], source: str, limit: str = "") -> Table:
     """Return a sweep's scores beside printed ones; those whose interval does not hold the printed number come first.
 
-    A training set or model is compared where both have it under one name. The first seed's models are compared.
+    A model, training set and test set are compared where both have them under one name; each recipe and seed has a row.
 
     Args:
         scores: the sweep's.
         printed: the printed numbers.
         source: where they were printed.
+        limit: what a limited run left out, in words; empty: nothing.
     """
-    ours = {_key(score): score for score in sorted(scores, key=lambda score: -score.seed)}
     theirs = {_key(one): one for one in reversed(printed)}  # the study prints some numbers in two tables
-    rows = [(ours[key], one) for key, one in theirs.items() if key in ours]
-    rows.sort(key=lambda row: (row[0].low <= row[1].value <= row[0].high, -_size(row[0].value - row[1].value)))
+    rows = [(score, theirs[_key(score)]) for score in scores if _key(score) in theirs]
+    rows.sort(key=lambda row: (SURPRISES.index(_inside(*row)), -_size(row[0].value - row[1].value), _key(row[0])))
     shown = tuple(
         Row(
-            _key(one),
+            (*_key(one), score.recipe, str(score.seed)),
             (
                 number_cell(score, PASS),
                 TableCell(one.percent, value=100 * one.value, state="value"),
                 _points(score.value - one.value),
-                TableCell("yes" if score.low <= one.value <= score.high else "no", state="text"),
+                TableCell(_inside(score, one), state="text"),
                 TableCell(str(one.table), value=one.table, state="value"),
             ),
         )
         for score, one in rows
     )
     columns = ("sweep (%)", "printed (%)", "difference (points)", "inside the interval", "table")
-    stub = ("metric", "model", "training set", "problems", "test prompts")
+    stub = ("metric", "model", "training set", "problems", "test prompts", "recipe", "seed")
     caption = f"Printed: {source}. Numbers that lie outside of the sweep's 95 % interval come first."
+    caption += f" The sweep is limited: {limit}" if limit else ""
     return Table("Beside printed numbers", caption, stub, tuple(map(Column, columns)), shown)
+
+
+def _inside(score: Score, printed: PublishedScore) -> str:
+    if math.isnan(score.low) or math.isnan(score.high):
+        return "–"
+    return "yes" if score.low <= printed.value <= score.high else "no"
 
 
 def _key(score: Score | PublishedScore) -> tuple[str, str, str, str, str]:

@@ -18,8 +18,6 @@ from raysweep.programs import Outcome
 from raysweep.records import PromptRow, Result
 from raysweep.stats.intervals import Draws, draw_means, interval_note, paired_interval
 
-CLEAN_IS_ZERO = "the clean score is 0"
-
 
 class Degradation(NamedTuple):
     """A relative degradation; if undefined, NaN and the reason in `note`."""
@@ -38,7 +36,7 @@ def relative_degradation(clean: float, perturbed: float) -> Degradation:
     if isnan(clean) or isnan(perturbed):
         return Degradation(nan, "a score it rests on is undefined")
     if clean == 0:
-        return Degradation(nan, CLEAN_IS_ZERO)
+        return Degradation(nan, "the clean score is 0")
     return Degradation((clean - perturbed) / clean, "")
 
 
@@ -83,19 +81,11 @@ class RelativeDegradation(Metric):
         return [*measurements, measure_drop("drop", all_tasks, note)]
 
 
-def measure_rd(metric: str, scores: Paired, note: str, undefined: str = CLEAN_IS_ZERO) -> Measurement:
-    """Return a relative degradation with its interval; `note` is added to its note.
-
-    Args:
-        metric: the number's name.
-        scores: the scores of each problem.
-        note: more to say beside the number, such as what was left out.
-        undefined: the reason to give where the first mean is 0.
-    """
+def measure_rd(metric: str, scores: Paired, note: str) -> Measurement:
+    """Return a relative degradation with its interval; `note` is added to its note."""
     import numpy as np
 
     value, reason = relative_degradation(*scores.means)
-    reason = undefined if reason == CLEAN_IS_ZERO else reason
     low, high = paired_interval(*scores, lambda x, y: (x - y) / np.where(x == 0, np.nan, x))
     if isnan(value):
         low = high = nan

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from math import nan
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
-from raysweep.metrics.degradation import Paired, harness_error_note, measure_rd
+from raysweep.metrics.degradation import harness_error_note
 from raysweep.metrics.robust import RobustTally, pass_table, robust_tallies
 from raysweep.records import Result
 from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note
+from raysweep.stats.joint import joint_intervals
 
 LOST, WON = "flips_lost", "flips_won"
 LOST_RATE, WON_RATE = "flip_rate_lost", "flip_rate_won"
@@ -47,15 +48,27 @@ class Flips(Metric):
         problems = list(flips_by_problem(evaluation.clean, evaluation.draws).values())
         note = harness_error_note(evaluation)
         passed = draw_means([[t.clean / t.n for t in draws] for draws in problems])
-        failed = draw_means([[1 - t.clean / t.n for t in draws] for draws in problems])
-        passed_both = [[(t.clean - t.broken) / t.n for t in draws] for draws in problems]
-        failed_both = [[(t.n - t.clean - t.mended) / t.n for t in draws] for draws in problems]
+        lost = draw_means([[t.broken / t.n for t in draws] for draws in problems])
+        won = draw_means([[t.mended / t.n for t in draws] for draws in problems])
+        failed = [1 - share for share in passed]
         return [
             _mean(LOST, [[t.broken / t.n for t in draws] for draws in problems], note),
             _mean(WON, [[t.mended / t.n for t in draws] for draws in problems], note),
-            measure_rd(LOST_RATE, Paired(passed, passed_both), note),
-            measure_rd(WON_RATE, Paired(failed, failed_both), note, undefined="all completions pass on clean prompts"),
+            _rate(LOST_RATE, lost, passed, "clean passes", note),
+            _rate(WON_RATE, won, failed, "clean failures", note),
         ]
+
+
+def _rate(metric: str, flipped: Sequence[float], whole: Sequence[float], what: str, note: str) -> Measurement:
+    """Return the sum of `flipped` over that of `whole`, which is no smaller in any problem; `what`: the whole."""
+    n, total = len(whole), sum(whole)
+    if not total:
+        return Measurement(metric, nan, nan, nan, n, "; ".join(filter(None, (f"there are no {what}", note))))
+    corners = [(1.0, 1.0), (1.0, 0.0), (0.0, 0.0)]  # none flips that wasn't there
+    problems = list(zip(whole, flipped, strict=True))
+    ((low, high),) = joint_intervals(problems, lambda means: [means[1] / means[0]], corners)
+    reason = interval_note(n, total, what)
+    return Measurement(metric, sum(flipped) / total, low, high, n, "; ".join(filter(None, (reason, note))))
 
 
 def _mean(metric: str, draws: list[list[float]], note: str) -> Measurement:

@@ -15,6 +15,7 @@ from raysweep.metrics.degradation import Paired, measure_drop, measure_rd
 from raysweep.metrics.passing import by_problem, over_draws
 from raysweep.records import Result
 from raysweep.stats.intervals import draw_means
+from raysweep.units import count
 
 LEVEL_METRICS = RD_LEVEL, DROP_LEVEL = "RD_level", "drop_level"
 FEWEST_METHODS = 2
@@ -51,12 +52,12 @@ def measure_level(
     if len(level.methods) < FEWEST_METHODS or any(method not in perturbed for method in level.methods):
         return []
     before = by_problem(clean, 1)
-    after: dict[str, list[float]] = {}
-    for method in level.methods:
-        rates = over_draws(perturbed[method], 1)
-        for task, mean in zip(rates, draw_means(list(rates.values())), strict=True):
-            after.setdefault(task, []).append(mean)
-    shared = [task for task in before if task in after]
-    scores = Paired([before[task] for task in shared], [[mean] for mean in draw_means([after[t] for t in shared])])
-    note = f"without {', '.join(level.missing)}, which the sweep doesn't evaluate" if level.missing else ""
+    rates = [over_draws(perturbed[method], 1) for method in level.methods]
+    shared = [task for task in before if all(task in of_method for of_method in rates)]
+    means = [[sum(draws) / len(draws) for draws in (of_method[task] for of_method in rates)] for task in shared]
+    scores = Paired([before[task] for task in shared], [[value] for value in draw_means(means)])
+    notes = [f"without {', '.join(level.missing)}, which the sweep doesn't evaluate"] if level.missing else []
+    if left_out := len(before) - len(shared):
+        notes.append(f"{count(left_out, 'problem')} without a verdict on each method left out")
+    note = "; ".join(notes)
     return [measure_rd(RD_LEVEL, scores, note), measure_drop(DROP_LEVEL, scores, note)]

@@ -5,11 +5,12 @@ A record is a row, a field is a column; the file's metadata holds the schema ver
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import types
 import typing
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -108,19 +109,26 @@ def _read(source: Any, name: str, record: type[R]) -> list[R]:
 
 
 def _table_in(source: Any, name: str) -> Any:
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(source) as file:  # `read_table` would import pandas
-            table = file.read()
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UnreadableTable(f"{name} can't be read ({reason}); the sweep's command writes it again") from None
+    with _opened(source, name) as file:
+        table = file.read()
     metadata = table.schema.metadata or {}
     version = int(metadata.get(b"raysweep.schema_version", b"0"))
     if version > SCHEMA_VERSION:
         raise StoreError(f"{name} has schema version {version}; this raysweep reads up to {SCHEMA_VERSION}: upgrade it")
     return table
+
+
+@contextlib.contextmanager
+def _opened(source: Any, name: str) -> Iterator[Any]:
+    """Give an open Parquet file; an error of Arrow's is an UnreadableTable."""
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(source) as file:  # `read_table` would import pandas
+            yield file
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnreadableTable(f"{name} can't be read ({reason}); the sweep's command writes it again") from None
 
 
 def _records(table: Any, record: type[R]) -> list[R]:
@@ -144,14 +152,9 @@ def _values(column: Any) -> list[Any]:
     return [None if index is None else texts[index] for index in encoded.indices.to_pylist()]
 
 
-def frame_of(path: Path, record: type[R]) -> pandas.DataFrame:
-    """Return a file of records as a pandas table, one column for each field; see `read_rows` for what it raises.
-
-    A file that is not there is a table without rows.
-    """
-    there = path.is_file()
-    table = _table_in(path, str(path)) if there else schema_of(record).empty_table()
-    frame: pandas.DataFrame = table.to_pandas()
+def frame_of(path: Path) -> pandas.DataFrame:
+    """Return a file of records as a pandas table, one column for each field; see `read_rows` for what it raises."""
+    frame: pandas.DataFrame = _table_in(path, str(path)).to_pandas()
     return frame
 
 
@@ -186,10 +189,9 @@ class RowWriter(Generic[R]):
 
 
 def block_count(path: Path) -> int:
-    """Return the number of blocks in a file that a `RowWriter` wrote."""
-    import pyarrow.parquet
-
-    return int(pyarrow.parquet.ParquetFile(path).num_row_groups)
+    """Return the number of blocks in a file that a `RowWriter` wrote; see `read_rows` for what it raises."""
+    with _opened(path, str(path)) as file:
+        return int(file.num_row_groups)
 
 
 def row_count(path: Path) -> int:
@@ -212,10 +214,9 @@ def count_values(path: Path, column: str) -> dict[str, int]:
 
 
 def read_block(path: Path, record: type[R], index: int) -> list[R]:
-    """Return the rows of one block (from 0) of a file that a `RowWriter` wrote."""
-    import pyarrow.parquet
-
-    return _records(pyarrow.parquet.ParquetFile(path).read_row_group(index), record)
+    """Return the rows of one block (from 0) of a file that a `RowWriter` wrote; see `read_rows` for what it raises."""
+    with _opened(path, str(path)) as file:
+        return _records(file.read_row_group(index), record)
 
 
 def schema_of(record: type[Any]) -> Any:

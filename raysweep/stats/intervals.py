@@ -55,7 +55,6 @@ FEWEST = 2
 NO_INTERVAL = "no interval from one task"
 FEWEST_PASSES = 10
 """Clean passes that the interval of a relative degradation needs; with several samples, problems' shares add up."""
-ROUGH = f"rough interval: fewer than {FEWEST_PASSES} clean passes"
 
 
 Draws = Sequence[Sequence[float]]
@@ -72,16 +71,17 @@ class Interval(NamedTuple):
 UNDEFINED = Interval(nan, nan)
 
 
-def interval_note(tasks: int, passes: float = inf) -> str:
+def interval_note(tasks: int, passes: float = inf, what: str = "clean passes") -> str:
     """Return why a number has no interval, or one that may not hold; "" if it has a sound one, or is undefined itself.
 
     Args:
         tasks: number of problems behind the number.
         passes: of a ratio to a clean score: the sum of the problems' clean values.
+        what: these, in words.
     """
     if 0 < tasks < FEWEST:
         return NO_INTERVAL
-    return ROUGH if 0 < passes < FEWEST_PASSES else ""
+    return f"rough interval: fewer than {FEWEST_PASSES} {what}" if 0 < passes < FEWEST_PASSES else ""
 
 
 def mean_interval(values: Sequence[float], *, limits: tuple[float, float] = (0.0, 1.0)) -> Interval:

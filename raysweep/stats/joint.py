@@ -28,13 +28,17 @@ Statistics = Callable[["NDArray[np.float64]"], Sequence["NDArray[np.float64]"]]
 
 
 def joint_intervals(
-    problems: Sequence[Sequence[float]], statistics: Statistics, seed: int = DEFAULT_SEED
+    problems: Sequence[Sequence[float]],
+    statistics: Statistics,
+    corners: Sequence[Sequence[float]] | None = None,
+    seed: int = DEFAULT_SEED,
 ) -> list[Interval]:
     """Return the interval of each statistic, which contains the statistic itself.
 
     Args:
         problems: for each problem its values, from 0 to 1, as many for each problem.
         statistics: what to compute from the means.
+        corners: the combinations of values that a problem can have; None: each of 0 and 1.
         seed: the seed of the resamples; equal seeds and numbers of problems give equal resamples.
 
     Returns:
@@ -45,8 +49,8 @@ def joint_intervals(
     if len(problems) < FEWEST:
         return [UNDEFINED for _ in statistics(np.full((len(problems[0]) if problems else 0, 1), np.nan))]
     values = np.asarray(problems, dtype=np.float64)
-    corners = np.asarray(list(product((0.0, 1.0), repeat=values.shape[1])))
-    resampled = statistics((_weights(len(values), len(corners), seed) @ np.vstack([values, corners])).T)
+    possible = np.asarray(corners or list(product((0.0, 1.0), repeat=values.shape[1])), dtype=np.float64)
+    resampled = statistics((_weights(len(values), len(possible), seed) @ np.vstack([values, possible])).T)
     observed = statistics(values.mean(axis=0)[:, None])
     return [_interval(column, float(value[0])) for column, value in zip(resampled, observed, strict=True)]
 

@@ -87,6 +87,8 @@ def problems_needed(difference: float, discordant: float, power: float = 0.8, al
         return _mcnemar_power(n, size, discordant, alpha)
 
     n = _smallest(lambda n: reached(n) >= power, approximate)
+    while n > 1 and reached(n - 1) >= power:  # the approximation may be above the exact number
+        n -= 1
     note = f"the normal approximation (Connor 1987) says {approximate}"
     return SampleSize(n, size, discordant, reached(n), alpha, "mcnemar", PROBLEMS_ASSUME, note)
 

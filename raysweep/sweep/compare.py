@@ -6,32 +6,44 @@ Only the verdicts by problem are read, which an analysis has written into each s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
 from raysweep.analysis.published.reference import SOURCES, citation, published_scores
 from raysweep.analysis.table import Table
 from raysweep.analysis.twin_tables import Twins, published_table, twin_tables
+from raysweep.config.changes import changes_in_words
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError
 from raysweep.hashing import canonical_json
 from raysweep.metrics.base import CellLabels
-from raysweep.records import BASE
+from raysweep.records import BASE, CLEAN, PromptRow
 from raysweep.sweep.folder import SweepFolder, open_folder
+from raysweep.sweep.report_notes import limit_text
 from raysweep.units import count
 
 NAMES = ("name", "resources", "accelerator", "pin_group", "recipes")
 """Settings of a model that don't change what it says."""
+DECODING = ("max_new_tokens", "samples", "temperature", "top_p", "generator")
+"""Settings of an evaluation that say how completions are drawn."""
+ELSEWHERE = ("pairs", "audit", "batch_tokens")
+"""Settings of an evaluation that change no verdict of a cell."""
+
+Prompts = Mapping[str, Mapping[str, str]]
+"""Clean prompts by problem set and task id."""
 
 
 @dataclass(frozen=True)
 class JudgedCell:
-    """A cell of a sweep with its verdicts."""
+    """A cell of a sweep with its verdicts. `prompts`: the sweep's clean prompts, by problem set and task id."""
 
+    sweep: str
     config: SweepConfig
     labels: CellLabels
     rates: Mapping[TestSetName, ProblemRates]
+    prompts: Prompts
 
     @property
     def label(self) -> str:
@@ -72,7 +84,7 @@ def compare_sweeps(first: SweepFolder, second: SweepFolder) -> list[Table]:
     """
     cells = {cell.labels: cell for cell in judged_cells(first)}
     others = {cell.labels: cell for cell in judged_cells(second)}
-    twins = [Twins(cell.label, cell.rates, others[one].rates) for one, cell in cells.items() if one in others]
+    twins = [_twins(cell, others[labels]) for labels, cell in cells.items() if labels in others]
     tables = twin_tables(twins, first.name, second.name)
     if not tables:
         what = "problem" if twins else "model"
@@ -81,7 +93,10 @@ def compare_sweeps(first: SweepFolder, second: SweepFolder) -> list[Table]:
             f"the sweeps {first.name!r} and {second.name!r} have no {what} in common: {first.name} has "
             f"{facts(list(cells.values()))}; {second.name} has {facts(list(others.values()))}"
         )
-    return tables
+    changes = changes_in_words(first.config(), second.config())
+    return [
+        replace(table, caption=f"{table.caption} Also different: {changes}.") if changes else table for table in tables
+    ]
 
 
 def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
@@ -91,7 +106,7 @@ def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
         UsageError: the sweep has none of the study's models, training sets and test sets.
     """
     printed = published_scores(study)
-    table = published_table(folder.scores(), printed, citation(study))
+    table = published_table(folder.scores(), printed, citation(study), limit_text(folder.config()))
     if not table.rows:
         models, problems = ({getattr(one, name) for one in printed} for name in ("model", "problem_set"))
         raise UsageError(
@@ -114,17 +129,16 @@ def compare_twins(folders: Sequence[SweepFolder], by: str) -> list[Table]:
     """
     if by not in FIELDS:
         raise UnknownName("field", by, sorted(FIELDS))
-    groups: dict[str, list[JudgedCell]] = {}
+    groups: dict[str, dict[str, JudgedCell]] = {}
     for cell in (cell for folder in folders for cell in judged_cells(folder)):
-        if (rest := _description(cell, by)) is not None:
-            groups.setdefault(canonical_json(rest), []).append(cell)
+        if (described := _described(cell, by)) is not None:
+            value, rest = map(canonical_json, described)
+            groups.setdefault(rest, {}).setdefault(value, cell)
     pairs: dict[tuple[str, str], list[Twins]] = {}
-    for cells in groups.values():
-        values = {FIELDS[by].value(cell): cell for cell in reversed(cells)}
-        for one, other in _in_pairs(sorted(values)):
-            twins = Twins(values[one].label, values[one].rates, values[other].rates)
-            pairs.setdefault((one, other), []).append(twins)
-    tables = [table for (one, other), twins in sorted(pairs.items()) for table in twin_tables(twins, one, other)]
+    for twins in groups.values():
+        for one, other in combinations(sorted(twins.values(), key=FIELDS[by].words), 2):
+            pairs.setdefault(_unlike(one, other, FIELDS[by].words), []).append(_twins(one, other))
+    tables = [table for values, alike in sorted(pairs.items()) for table in twin_tables(alike, *values)]
     if not tables:
         names = " and ".join(repr(folder.name) for folder in folders)
         raise UsageError(f"no two models of {names} differ in {by} only; {FIELDS[by].hint}")
@@ -136,14 +150,14 @@ class Field:
     """A setting that twins may differ in.
 
     Attributes:
-        value: returns a cell's value of it in words.
+        words: returns a cell's value of it in words.
         model: names of the settings of a model that belong to it.
         recipe: names of the settings of a recipe that belong to it; None: all of them.
         decoding: whether the settings of decoding belong to it.
         hint: says what a sweep with such twins has.
     """
 
-    value: Callable[[JudgedCell], str]
+    words: Callable[[JudgedCell], str]
     hint: str
     model: tuple[str, ...] = ()
     recipe: tuple[str, ...] | None = ()
@@ -151,12 +165,22 @@ class Field:
 
 
 def judged_cells(folder: SweepFolder) -> list[JudgedCell]:
-    """Return the cells of a sweep with their verdicts; raise UsageError if it has none yet."""
-    config = folder.config()
+    """Return the cells of a sweep with their verdicts.
+
+    Raises:
+        UsageError: it has none yet, or they are of another config than the sweep's present one.
+    """
+    config, clean = folder.config(), _clean_prompts(folder)
+    models = {model.name for model in config.models}
     cells = []
     for rows in folder.problems_by_cell():
-        one = rows[0]
-        cells.append(JudgedCell(config, CellLabels(one.model, one.recipe, one.training_set, one.seed), rates_of(rows)))
+        labels = CellLabels(rows[0].model, rows[0].recipe, rows[0].training_set, rows[0].seed)
+        if labels.model not in models or (labels.training_set != BASE and labels.recipe not in config.recipes):
+            raise UsageError(
+                f"the verdicts of the sweep {folder.name!r} are older than its config, which has no "
+                f"{labels.model} with {labels.recipe}; `raysweep report {folder.name}` writes them again"
+            )
+        cells.append(JudgedCell(folder.name, config, labels, rates_of(rows), clean))
     if not cells:
         raise UsageError(
             f"the sweep {folder.name!r} has no verdicts by problem yet; `raysweep report {folder.name}` writes those "
@@ -165,24 +189,79 @@ def judged_cells(folder: SweepFolder) -> list[JudgedCell]:
     return cells
 
 
-def _description(cell: JudgedCell, by: str) -> dict[str, Any] | None:
-    """Return all that makes a cell but one setting; None where the setting means nothing for the cell."""
+def same_problems(
+    rates: Mapping[TestSetName, ProblemRates],
+    ours: Mapping[str, Mapping[str, str]],
+    theirs: Mapping[str, Mapping[str, str]],
+) -> dict[TestSetName, ProblemRates]:
+    """Return one cell's rates without the problems that are other ones in another sweep, though they share the id.
+
+    Args:
+        rates: the cell's, by problem set and perturbation.
+        ours: the clean prompts of the cell's sweep, by problem set and task id, as far as they are known.
+        theirs: those of the other sweep.
+    """
+
+    def is_same(problem_set: str, task: str) -> bool:
+        prompts = ours.get(problem_set, {}).get(task), theirs.get(problem_set, {}).get(task)
+        return None in prompts or prompts[0] == prompts[1]
+
+    def kept(problem_set: str, values: Mapping[str, float]) -> dict[str, float]:
+        return {task: value for task, value in values.items() if is_same(problem_set, task)}
+
+    return {
+        name: replace(one, rates=kept(name[0], one.rates), clean=kept(name[0], one.clean))
+        for name, one in rates.items()
+    }
+
+
+def _twins(one: JudgedCell, other: JudgedCell) -> Twins:
+    return Twins(one.label, one.rates, same_problems(other.rates, other.prompts, one.prompts))
+
+
+def _clean_prompts(folder: SweepFolder) -> dict[str, dict[str, str]]:
+    """Return the clean prompts by problem set and task id, of the clean test sets that the store still has."""
+    clean = {row.problem_set: row.test_set for row in folder.grid() if row.perturbation == CLEAN}
+    return {
+        name: {row.task_id: row.clean_prompt for row in folder.store.rows(test_set, PromptRow)}
+        for name, test_set in clean.items()
+        if folder.store.has(test_set)
+    }
+
+
+def _described(cell: JudgedCell, by: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return a cell's value of a setting, and all else that makes its verdicts; None where it has no such setting."""
     field, config, labels = FIELDS[by], cell.config, cell.labels
-    model = next(model for model in config.models if model.name == labels.model)
-    described: dict[str, Any] = {"training_set": labels.training_set}
-    described["model"] = model.model_dump(mode="json", exclude={*NAMES, *field.model})
-    if labels.training_set == BASE:
-        if field.recipe is None:
-            return None
-    else:
+    is_base = labels.training_set == BASE
+    if is_base and field.recipe is None:
+        return None
+    everything = config.model_dump(mode="json", include={"execution", "language", "perturbations", "strengths", "seed"})
+    everything["evaluation"] = config.evaluation.model_dump(mode="json", exclude={*DECODING, *ELSEWHERE})
+    everything["model"] = next(m for m in config.models if m.name == labels.model).model_dump(
+        mode="json", exclude={*NAMES}
+    )
+    decoding = config.evaluation.model_dump(mode="json", include={*DECODING})
+    recipe: dict[str, Any] = {}
+    if not is_base:
+        assert config.training is not None
+        everything["training"] = config.training.model_dump(mode="json", exclude={"sets"})
+        trained_on = next(one for one in config.training.sets if one.name == labels.training_set)
+        everything["training set"] = trained_on.model_dump(mode="json")
+        everything["trained with seed"] = labels.seed
         recipe = config.recipes[labels.recipe].model_dump(mode="json", exclude={"resources"})
-        described["seed"] = labels.seed
-        if field.recipe is not None:
-            described["recipe"] = {name: value for name, value in recipe.items() if name not in field.recipe}
-    if not field.decoding:
-        described["decoding"] = asdict(config.evaluation.decoding(config.seed))
-        described["generator"] = config.evaluation.generator.model_dump(mode="json")
-    return described
+    belongs = set(recipe) if field.recipe is None else set(field.recipe)
+    value = {name: everything["model"].pop(name) for name in field.model}
+    value["recipe"] = {name: setting for name, setting in recipe.items() if name in belongs}
+    everything["recipe"] = {name: setting for name, setting in recipe.items() if name not in belongs}
+    (value if field.decoding else everything)["decoding"] = decoding
+    return value, everything
+
+
+def _unlike(one: JudgedCell, other: JudgedCell, words: Callable[[JudgedCell], str]) -> tuple[str, str]:
+    """Return both values in words, with the sweeps' names where the words are equal."""
+    if words(one) != words(other):
+        return words(one), words(other)
+    return f"{words(one)} ({one.sweep})", f"{words(other)} ({other.sweep})"
 
 
 def _precision(cell: JudgedCell) -> str:
@@ -209,10 +288,6 @@ FIELDS: Mapping[str, Field] = {
     "recipe": Field(lambda cell: cell.labels.recipe, "give a model two `recipes`", recipe=None),
     "decoding": Field(_decoding, "name two sweeps that differ in `evaluation.temperature`", decoding=True),
 }
-
-
-def _in_pairs(values: Sequence[str]) -> list[tuple[str, str]]:
-    return [(one, other) for number, one in enumerate(values) for other in values[number + 1 :]]
 
 
 def _problems_in_words(cells: Sequence[JudgedCell]) -> str:

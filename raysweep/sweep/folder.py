@@ -341,11 +341,22 @@ class SweepFolder:
 
     def problems_frame(self) -> pandas.DataFrame:
         """Return the verdicts by problem as a table; see `raysweep.load_problems`."""
-        return frame_of(self.path / PROBLEMS, ProblemScore)
+        return self._analysed(PROBLEMS)
 
     def differences_frame(self) -> pandas.DataFrame:
         """Return the differences of cells to their baselines as a table; see `raysweep.load_differences`."""
-        return frame_of(self.path / DIFFERENCES, Difference)
+        return self._analysed(DIFFERENCES)
+
+    def _analysed(self, name: str) -> pandas.DataFrame:
+        path = self.path / name
+        if not path.is_file():
+            raise UsageError(f"the sweep {self.name!r} has no {name} yet; `raysweep report {self.name}` writes it")
+        return frame_of(path)
+
+    def require_numbers(self) -> None:
+        """Raise UnreadableTable if a file with numbers is missing or damaged."""
+        for path in self.number_files:
+            block_count(path)
 
     def add_run(self, run: dict[str, Any]) -> None:
         """Append a line about a run: its start, duration, machine, number of cells and errors."""

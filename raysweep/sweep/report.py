@@ -23,7 +23,7 @@ from raysweep.analysis.sample_viewer import PairSamples
 from raysweep.analysis.score_book import Failure, ScoreBook
 from raysweep.analysis.score_tables import failure_table, tables
 from raysweep.analysis.significance import significance_tables
-from raysweep.analysis.table import Table, to_csv, to_markdown, to_text
+from raysweep.analysis.table import Table, by_file_name, to_csv, to_markdown, to_text
 from raysweep.analysis.trainings import training_table
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
@@ -63,6 +63,7 @@ def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> 
     complete = all(path.is_file() for path in (report, stamp_file, *folder.number_files))
     if complete and stamp_file.read_text(errors="replace") == stamp:
         with suppress(UnreadableTable):
+            folder.require_numbers()
             return folder.scores(), report
     numbers = write_numbers(folder)
     scores = numbers.scores
@@ -115,9 +116,9 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(target / "report.html", text)
     write_atomically(target / "figure.svg", effect_figure(numbers.scores, order, failures))
-    for table in _all_tables(folder, config, numbers, failures):
-        write_atomically(out / f"{table.name}.md", to_markdown(table) + "\n")
-        write_atomically(out / f"{table.name}.csv", to_csv(table))
+    for name, table in by_file_name(_all_tables(folder, config, numbers, failures)).items():
+        write_atomically(out / f"{name}.md", to_markdown(table) + "\n")
+        write_atomically(out / f"{name}.csv", to_csv(table))
 
 
 def export(folder: SweepFolder, format: str, out: Path | None) -> str:
@@ -149,8 +150,8 @@ def export(folder: SweepFolder, format: str, out: Path | None) -> str:
         limit = [f"{'#' * (format == 'csv')} Limited run: {limit_text(config)}".strip()] if limit_text(config) else []
         return "\n\n".join([*limit, to_text(shown, format)])
     write = to_markdown if format == "md" else to_csv
-    for table in shown:
-        write_atomically(out / f"{table.name}.{format}", write(table) + "\n")
+    for name, table in by_file_name(shown).items():
+        write_atomically(out / f"{name}.{format}", write(table) + "\n")
     return str(out)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from raysweep.analysis.score_book import Order
 from raysweep.config.grid import LEVELS
+from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig, TrainingSetConfig
+from raysweep.hashing import canonical_json
 from raysweep.metrics.levels import Level
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import BASE, CLEAN
@@ -34,7 +36,7 @@ def order_of(config: SweepConfig) -> Order:
         training_words={s.name: _training_words(config, s) for s in sets if s.name != CLEAN},
         trained_with={s.name: s.perturbation for s in sets},
         partial=tuple(s.name for s in sets if (s.ratio, s.size) != (1, 1)),
-        weights={model.name: model.pin_group or model.path or model.name for model in config.models},
+        weights={model.name: _weights(model) for model in config.models},
         draws=config.evaluation.draws,
         undrawn=undrawn(config),
     )
@@ -51,6 +53,12 @@ def levels_of(config: SweepConfig) -> tuple[Level, ...]:
         level = Level.of(name, members_of(config, name), tests)
         found.setdefault(level.methods, level)
     return tuple(found.values())
+
+
+def _weights(model: ModelConfig) -> str:
+    """Return a name that models with the same weights share: their path, or how they are trained from scratch."""
+    trained = canonical_json(model.pretrain.model_dump(mode="json")) if model.pretrain else model.name
+    return model.path or trained
 
 
 def undrawn(config: SweepConfig) -> tuple[str, ...]:

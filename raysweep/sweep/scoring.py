@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from raysweep.analysis.comparisons.pairing import BASELINES, Baselines
+from raysweep.analysis.comparisons.pairing import Baselines, place_of
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels
@@ -64,7 +64,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
     config, store, baselines = folder.config(), folder.store, Baselines()
     parts, rated, levels = _parts(config), rated_texts(config), levels_of(config)
     cells = by_cell(folder.grid()).values()
-    for rows in sorted(cells, key=lambda rows: rows[0].training_set not in BASELINES):
+    for rows in sorted(cells, key=lambda rows: place_of(rows[0].training_set)):
         cell = CellLabels(rows[0].model, rows[0].recipe, rows[0].training_set, rows[0].seed)
         judged = [row for row in rows if store.has(row.results)]
         first_draws = [row for row in judged if not row.test_draw]

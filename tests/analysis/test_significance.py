@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.quantities import p_text
-from raysweep.analysis.score_book import Order, ScoreBook
+from raysweep.analysis.score_book import Failure, Order, ScoreBook
 from raysweep.analysis.significance import significance_tables
 from raysweep.analysis.table import to_csv
 from raysweep.records import Score
@@ -91,7 +91,7 @@ def test_models_are_paired_on_the_aggregates_without_partly_perturbed_sets():
     found = by_set["C"]
     assert (found["n"].text, found["W"].text) == ("3", "1")
     assert found["estimate"].value == pytest.approx(-7.5)  # of -10, -15 and +5
-    sizes = tables["|RD| after perturbed against clean fine-tuning, by training set, humaneval"]["C"]
+    sizes = tables["Size of RD after perturbed against clean fine-tuning, by training set, humaneval"]["C"]
     assert sizes["estimate"].value == pytest.approx(-3.75)  # of -10, -5 and +5
 
 
@@ -148,3 +148,37 @@ def test_p_values_keep_three_digits():
     assert [p_text(p) for p in (1.0, 0.0390625, 0.000123, 1.97e-21, 0.0)] == [
         "1", "0.0391", "0.000123", "1.97e-21", "0",
     ]  # fmt: skip
+
+
+def test_seeds_are_averaged_and_one_model_is_no_family():
+    one = [
+        score
+        for name in ("base", "clean", "C")
+        for score in grid(RD).all_scores("humaneval", "C", "RD")
+        if (score.model, score.training_set) == ("a", name)
+    ]
+    seeds = [
+        replace(score, seed=seed, value=score.value + seed / 1000)
+        for score in one
+        for seed in ((42,) if score.training_set == "base" else (1, 2, 3))
+    ]
+    assert significance_tables(ScoreBook.of(seeds, ORDER)) == []
+    both = [*seeds, *(replace(score, model="b") for score in seeds)]
+    row = named(ScoreBook.of(both, ORDER))["RD after perturbed against clean fine-tuning, by training set, humaneval"][
+        "C"
+    ]
+    assert row["n"].text == "2"
+
+
+def test_models_that_failed_are_counted_as_left_out():
+    failures = [Failure("c", "full", "clean", 42, "out of memory")]
+    scores = [
+        score
+        for metric in ("RD", "pass@1")
+        for name in ("clean", "C1", "C")
+        for score in grid(RD).all_scores("humaneval", name, metric)
+        if (score.model, score.training_set) != ("c", "clean")
+    ]
+    tables = named(ScoreBook.of(scores, ORDER, failures))
+    row = tables["RD after perturbed against clean fine-tuning, by training set, humaneval"]["C"]
+    assert row["n"].note.startswith("1 pair without a model that failed or is missing")

@@ -11,10 +11,10 @@ from raysweep.metrics.base import CellLabels, Evaluation
 from raysweep.metrics.degradation import RelativeDegradation, pair, relative_degradation
 from raysweep.programs import Outcome
 from raysweep.records import PromptRow, Result
-from raysweep.stats.intervals import ROUGH
 from tests.conftest import shared_data
 
 TABLES = {2: "02_pass1_clean", 3: "03_pass1_perturbed", 4: "04_rd"}
+ROUGH = "rough interval: fewer than 10 clean passes"
 CELL = CellLabels("m", "none", "base", 42)
 
 

@@ -68,10 +68,10 @@ def test_a_pair_with_a_harness_error_is_left_out_and_said():
 def test_rates_of_nothing_are_nan_with_their_reason():
     none_pass = measure(results(a="--"), results(a="-+"))
     assert math.isnan(none_pass["flip_rate_lost"].value)
-    assert none_pass["flip_rate_lost"].note.startswith("the clean score is 0")
+    assert none_pass["flip_rate_lost"].note.startswith("there are no clean passes")
     all_pass = measure(results(a="++"), results(a="-+"))
     assert math.isnan(all_pass["flip_rate_won"].value)
-    assert all_pass["flip_rate_won"].note.startswith("all completions pass on clean prompts")
+    assert all_pass["flip_rate_won"].note.startswith("there are no clean failures")
     nothing = measure(results(a="?"), results(a="+"))
     assert math.isnan(nothing["flips_lost"].value)
     assert nothing["flips_lost"].note.startswith("no completion has a verdict on both prompts")
@@ -79,3 +79,12 @@ def test_rates_of_nothing_are_nan_with_their_reason():
 
 def test_the_clean_set_and_a_set_without_a_clean_one_have_none():
     assert Flips().measure(Evaluation("p", "clean", results(a="+")), CELL) == []
+
+
+def test_intervals_of_rates_are_shares_and_say_where_few_completions_carry_them():
+    clean = results(**{f"t{n}": "-" if n < 5 else "+" for n in range(100)})
+    found = measure(clean, results(**{f"t{n}": "+" if n < 3 else "+-"[n % 2] for n in range(100)}))
+    assert all(0 <= one.low <= one.value <= one.high <= 1 for one in found.values())
+    assert found["flip_rate_won"].value == pytest.approx(0.8)
+    assert found["flip_rate_won"].note == "rough interval: fewer than 10 clean failures"
+    assert found["flip_rate_lost"].note == ""

@@ -51,3 +51,11 @@ def test_without_clean_results_there_is_no_level():
         for s in scores_of(CELL, {("p", "C1"): CLEAN, ("p", "C2"): CLEAN}, {}, levels=[Level("C", ("C1", "C2"))])
         if s.metric == "RD_level"
     ] == []
+
+
+def test_a_problem_without_a_verdict_on_each_method_is_left_out_and_counted():
+    found = numbers(Level("C", ("C1", "C2")), C1=[CLEAN], C2=[results(a="+", b="?", c="-", d="-")])
+    assert found["drop_level"].value == pytest.approx((1 + 0 + 0.5) / 3 - 2 / 3)
+    assert (found["drop_level"].n, found["drop_level"].note) == (
+        3, "1 problem without a verdict on each method left out",
+    )  # fmt: skip

@@ -13,7 +13,6 @@ from raysweep.seeding import numpy_rng
 from raysweep.stats.intervals import (
     MEAN_WEIGHT,
     NO_INTERVAL,
-    ROUGH,
     drawn_mean_interval,
     interval_note,
     mean_interval,
@@ -187,4 +186,9 @@ def test_one_problem_gives_no_interval_over_problems(value):
     found.append(paired_interval([1.0], [[value]], difference))
     assert all(math.isnan(end) for interval in found for end in interval)
     assert [interval_note(tasks) for tasks in (0, 1, 2)] == ["", NO_INTERVAL, ""]
-    assert [interval_note(50, passes) for passes in (0, 9.5, 10)] == ["", ROUGH, ""]
+    assert [interval_note(50, passes) for passes in (0, 9.5, 10)] == [
+        "",
+        "rough interval: fewer than 10 clean passes",
+        "",
+    ]
+    assert interval_note(50, 9, "clean failures") == "rough interval: fewer than 10 clean failures"

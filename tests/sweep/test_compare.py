@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from raysweep.analysis.comparisons.base import rates_of
 from raysweep.analysis.published.reference import published_scores
 from raysweep.analysis.table import to_csv
 from raysweep.cli.app import app
@@ -15,9 +16,10 @@ from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError
 from raysweep.records import ProblemScore, Score
+from raysweep.rows.parquet import write_rows
 from raysweep.storage.store import open_store
-from raysweep.sweep.compare import compared
-from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.compare import compared, same_problems
+from raysweep.sweep.folder import GridRow, SweepFolder
 
 MODEL = {"name": "a", "path": "/models/a", "recipes": ["plain", "other"]}
 CONFIG = {
@@ -35,13 +37,16 @@ VERDICTS = {  # (model, recipe, training set) -> verdicts on the clean and on th
 }
 
 
-def sweep(storage: Path, name: str, verdicts=VERDICTS, problems: str = "minicode", **evaluation) -> SweepFolder:
+def sweep(
+    storage: Path, name: str, verdicts=VERDICTS, problems: str = "minicode", models=None, **evaluation
+) -> SweepFolder:
     """A sweep's folder with a config and these verdicts."""
     folder = SweepFolder(open_store(str(storage)), name)
     folder.path.mkdir(parents=True)
-    config = {**CONFIG, "name": name, "evaluation": {**CONFIG["evaluation"], **evaluation}}
+    models = models or CONFIG["models"]
+    config = {**CONFIG, "name": name, "models": models, "evaluation": {**CONFIG["evaluation"], **evaluation}}
     (folder.path / "config.yaml").write_text(to_yaml(SweepConfig.model_validate(config)))
-    (folder.path / "grid.parquet").write_bytes(b"there")
+    write_rows(folder.path / "grid.parquet", GridRow, [], ["cell"])
     with folder.writing_problems() as writer:
         for (model, recipe, training_set), signs in verdicts.items():
             cell = (model, recipe, training_set, 42, problems)
@@ -89,7 +94,7 @@ def test_a_difference_is_the_second_minus_the_first_with_its_interval(tmp_path):
 
 def test_sweeps_without_a_common_cell_or_problem_say_what_each_has(tmp_path):
     sweep(tmp_path, "mine")
-    sweep(tmp_path, "others", {("b", "none", "base"): ("+-", "--")})
+    sweep(tmp_path, "others", {("b", "none", "base"): ("+-", "--")}, models=[{**MODEL, "name": "b"}])
     with pytest.raises(UsageError, match=r"no model in common: mine has the models a, half on .*; others has .* b on"):
         compared("mine", "others", None, str(tmp_path))
     sweep(tmp_path, "elsewhere", problems="mbpp")
@@ -140,6 +145,7 @@ def test_a_sweep_stands_beside_the_printed_numbers_with_surprises_first(tmp_path
     assert (outside["training set"], outside["inside the interval"]) == ("clean", "no")
     assert float(outside["difference (points)"]) == pytest.approx(20)
     assert (inside["printed (%)"], inside["inside the interval"], inside["table"]) == ("15.3", "yes", "2")
+    assert (outside["recipe"], outside["seed"]) == ("full", "42")
     assert "Liu, Foundjem, Wu, Li, Khomh (2026)" in table.caption
 
 
@@ -164,3 +170,32 @@ def test_the_command_prints_markdown_or_csv(tmp_path):
     assert CliRunner().invoke(app, command).stdout.startswith("### pass@1: other and plain\n")
     assert "cell,test set,other (%),plain (%)" in CliRunner().invoke(app, [*command, "--format", "csv"]).stdout
     assert isinstance(CliRunner().invoke(app, [*command, "--format", "xml"]).exception, UnknownName)
+
+
+def test_problems_of_one_id_that_are_other_problems_are_left_out(tmp_path):
+    cell = rates_of(row for rows_of in sweep(tmp_path, "mine").problems_by_cell() for row in rows_of)
+    ours, theirs = {"minicode": {"t0": "a", "t1": "b"}}, {"minicode": {"t0": "a", "t1": "other"}}
+    kept = same_problems(cell, ours, theirs)["minicode", "C1"]
+    assert "t0" in kept.rates and "t1" not in kept.rates and "t1" not in kept.clean
+    assert same_problems(cell, ours, {}) == cell
+
+
+def test_twins_differ_in_nothing_else(tmp_path):
+    sweep(tmp_path, "cold")
+    sweep(tmp_path, "warm", temperature=0.8, prompt_format="raw")
+    with pytest.raises(UsageError, match="differ in decoding only"):
+        compared("cold", "warm", "decoding", str(tmp_path))
+
+
+def test_what_else_differs_between_two_sweeps_is_said(tmp_path):
+    sweep(tmp_path, "mine")
+    sweep(tmp_path, "theirs", temperature=0.8)
+    assert all("evaluation.temperature" in table.caption for table in compared("mine", "theirs", None, str(tmp_path)))
+
+
+def test_verdicts_that_are_older_than_the_config_are_refused(tmp_path):
+    folder = sweep(tmp_path, "mine")
+    config = (folder.path / "config.yaml").read_text()
+    (folder.path / "config.yaml").write_text(config.replace("other", "another"))
+    with pytest.raises(UsageError, match="older than its config, which has no a with other"):
+        compared("mine", None, "recipe", str(tmp_path))

@@ -44,7 +44,8 @@ class DegradationChange(Comparison):
         problems = [[source[task] for source in sources] for task in shared]
         means = [sum(values) / len(values) for values in zip(*problems, strict=True)]
         found = rd_change(*means)
-        note = UNDEFINED_RD if isnan(found[0]) else interval_note(len(shared))
+        passes = len(shared) * min(means[0], means[2])  # of the cell that has fewer
+        note = UNDEFINED_RD if isnan(found[0]) else interval_note(len(shared), passes)
         return [
             Measurement(name, value, low, high, len(shared), note)
             for name, value, (low, high) in zip(NAMES, found, joint_intervals(problems, _resampled), strict=True)

@@ -30,11 +30,16 @@ def _measured(comparison: str, first: ProblemRates, second: ProblemRates) -> lis
     return COMPARISONS.create(Spec(comparison)).measure(first, second)
 
 
+def place_of(training_set: str) -> int:
+    """Return a cell's place in the order that `Baselines` needs: base models, then clean fine-tuning, then others."""
+    return BASELINES.index(training_set) if training_set in BASELINES else len(BASELINES)
+
+
 class Baselines:
     """Compares the cells of a sweep with their baselines, one cell after the other.
 
     A cell's baselines are its base model before fine-tuning, and the same model fine-tuned on the clean training set by
-    the same recipe with the same seed. They must come before the cells that are compared with them.
+    the same recipe with the same seed. They must come before the cells that are compared with them: see `place_of`.
     """
 
     def __init__(self) -> None:

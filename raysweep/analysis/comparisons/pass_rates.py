@@ -10,6 +10,8 @@ from raysweep.stats.intervals import interval_note, paired_interval
 from raysweep.stats.paired_tests import mcnemar
 
 DIFFERENCE, GAINED, LOST, P_VALUE = "pass@1_difference", "problems_gained", "problems_lost", "mcnemar_p"
+ROUNDING = 1e-9
+"""Means of the same verdicts, added up in another order, differ by less."""
 
 
 @COMPARISONS.register("pass_rates")
@@ -28,10 +30,12 @@ class PassRates(Comparison):
         if not n:
             return [Measurement(DIFFERENCE, nan, nan, nan, 0, "no problem has a verdict of both models")]
         low, high = paired_interval(before, [[rate] for rate in after], lambda x, y: y - x)
-        gained = sum(new > old for old, new in zip(before, after, strict=True))
-        lost = sum(new < old for old, new in zip(before, after, strict=True))
+        gained = sum(new > old + ROUNDING for old, new in zip(before, after, strict=True))
+        lost = sum(new < old - ROUNDING for old, new in zip(before, after, strict=True))
+        draws = "" if first.draws == second.draws else f"means over {first.draws} and {second.draws} draws"
+        note = "; ".join(filter(None, (interval_note(n), draws)))
         found = [
-            Measurement(DIFFERENCE, sum(after) / n - sum(before) / n, low, high, n, interval_note(n)),
+            Measurement(DIFFERENCE, sum(after) / n - sum(before) / n, low, high, n, note),
             Measurement(GAINED, gained, nan, nan, n),
             Measurement(LOST, lost, nan, nan, n),
         ]
