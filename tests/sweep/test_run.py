@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from raysweep.records import Completion, Result
 from raysweep.sweep.folder import open_folder
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
-from tests.paths import CONFIGS, NANO, WITH_SOLVER
+from tests.paths import CONFIGS, NANO, REPO, WITH_SOLVER
 from tests.threads import one_thread
 
 pytestmark = pytest.mark.slow
@@ -142,6 +143,16 @@ def test_load_differences_has_each_fine_tuned_model_beside_its_base_model(undist
     expected = passing.xs("C1", level="training_set") - passing.xs("base", level="training_set")
     found = differences[differences.metric == "pass@1_difference"].set_index(["model", "perturbation"]).value
     assert found.sort_index().to_dict() == pytest.approx(expected.dropna().sort_index().to_dict())
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_the_questions_of_the_docs_are_answered(number, undisturbed, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (REPO / "docs" / "questions.md").read_text(), re.DOTALL)
+    assert len(blocks) == 5
+    exec(blocks[number].replace('("quickstart")', f'("nano", storage={str(undisturbed)!r})'), {})
+    shown = capsys.readouterr().out
+    assert "C1" in shown or "MiniCode/" in shown or "Empty DataFrame" in shown  # nano has no clean fine-tuning
+    assert ("Empty DataFrame" in shown) is (number in (1, 2))
 
 
 def test_a_program_passes_where_its_completion_is_right_and_fails_where_it_is_not(undisturbed):
