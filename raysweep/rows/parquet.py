@@ -195,21 +195,15 @@ def block_count(path: Path) -> int:
 
 
 def row_count(path: Path) -> int:
-    """Return the number of rows in a file."""
-    import pyarrow.parquet
-
-    return int(pyarrow.parquet.ParquetFile(path).metadata.num_rows)
+    """Return the number of rows in a file; see `read_rows` for what it raises."""
+    with _opened(path, str(path)) as file:
+        return int(file.metadata.num_rows)
 
 
 def count_values(path: Path, column: str) -> dict[str, int]:
     """Return how often each text of a column occurs, reading that column only; see `read_rows` for what it raises."""
-    import pyarrow.parquet
-
-    try:
-        values = pyarrow.parquet.read_table(path, columns=[column]).column(column)
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UnreadableTable(f"{path} can't be read ({reason}); the sweep's command writes it again") from None
+    with _opened(path, str(path)) as file:
+        values = file.read(columns=[column]).column(column)
     return {pair["values"]: pair["counts"] for pair in values.value_counts().to_pylist()}
 
 

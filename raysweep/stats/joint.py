@@ -14,7 +14,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from raysweep.seeding import DEFAULT_SEED, numpy_rng
-from raysweep.stats.intervals import COVERAGE, FEWEST, RESAMPLES, UNDEFINED, Interval
+from raysweep.stats.intervals import FEWEST, RESAMPLES, UNDEFINED, Interval, statistic_ends
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,20 +50,11 @@ def joint_intervals(
         return [UNDEFINED for _ in statistics(np.full((len(problems[0]) if problems else 0, 1), np.nan))]
     values = np.asarray(problems, dtype=np.float64)
     possible = np.asarray(corners or list(product((0.0, 1.0), repeat=values.shape[1])), dtype=np.float64)
-    resampled = statistics((_weights(len(values), len(possible), seed) @ np.vstack([values, possible])).T)
-    observed = statistics(values.mean(axis=0)[:, None])
-    return [_interval(column, float(value[0])) for column, value in zip(resampled, observed, strict=True)]
-
-
-def _interval(resampled: NDArray[np.float64], value: float) -> Interval:
-    import numpy as np
-
-    defined = resampled[np.isfinite(resampled)]
-    if not defined.size or not np.isfinite(value):
-        return UNDEFINED
-    tail = 100 * (1 - COVERAGE) / 2
-    low, high = np.percentile(defined, [tail, 100 - tail])
-    return Interval(min(float(low), value), max(float(high), value))
+    weights = _weights(len(values), len(possible), seed)
+    resampled = np.column_stack(statistics((weights @ np.vstack([values, possible])).T))
+    observed = np.concatenate(statistics(values.mean(axis=0)[:, None]))
+    ends = zip(*statistic_ends(resampled, observed), observed, strict=True)
+    return [Interval(float(low), float(high)) if np.isfinite(value) else UNDEFINED for low, high, value in ends]
 
 
 @lru_cache(maxsize=8)

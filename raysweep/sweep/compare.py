@@ -15,6 +15,7 @@ from raysweep.analysis.published.reference import SOURCES, citation, published_s
 from raysweep.analysis.table import Table
 from raysweep.analysis.twin_tables import Twins, published_table, twin_tables
 from raysweep.config.changes import changes_in_words
+from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError
 from raysweep.hashing import canonical_json
@@ -44,6 +45,11 @@ class JudgedCell:
     labels: CellLabels
     rates: Mapping[TestSetName, ProblemRates]
     prompts: Prompts
+
+    @property
+    def model(self) -> ModelConfig:
+        """The settings of the cell's base model."""
+        return next(model for model in self.config.models if model.name == self.labels.model)
 
     @property
     def label(self) -> str:
@@ -94,9 +100,8 @@ def compare_sweeps(first: SweepFolder, second: SweepFolder) -> list[Table]:
             f"{facts(list(cells.values()))}; {second.name} has {facts(list(others.values()))}"
         )
     changes = changes_in_words(first.config(), second.config())
-    return [
-        replace(table, caption=f"{table.caption} Also different: {changes}.") if changes else table for table in tables
-    ]
+    also = f" From {first.name} to {second.name}: {changes}." if changes else ""
+    return [replace(table, caption=f"{table.caption}{also}") for table in tables]
 
 
 def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
@@ -190,9 +195,7 @@ def judged_cells(folder: SweepFolder) -> list[JudgedCell]:
 
 
 def same_problems(
-    rates: Mapping[TestSetName, ProblemRates],
-    ours: Mapping[str, Mapping[str, str]],
-    theirs: Mapping[str, Mapping[str, str]],
+    rates: Mapping[TestSetName, ProblemRates], ours: Prompts, theirs: Prompts
 ) -> dict[TestSetName, ProblemRates]:
     """Return one cell's rates without the problems that are other ones in another sweep, though they share the id.
 
@@ -237,9 +240,7 @@ def _described(cell: JudgedCell, by: str) -> tuple[dict[str, Any], dict[str, Any
         return None
     everything = config.model_dump(mode="json", include={"execution", "language", "perturbations", "strengths", "seed"})
     everything["evaluation"] = config.evaluation.model_dump(mode="json", exclude={*DECODING, *ELSEWHERE})
-    everything["model"] = next(m for m in config.models if m.name == labels.model).model_dump(
-        mode="json", exclude={*NAMES}
-    )
+    everything["model"] = cell.model.model_dump(mode="json", exclude={*NAMES})
     decoding = config.evaluation.model_dump(mode="json", include={*DECODING})
     recipe: dict[str, Any] = {}
     if not is_base:
@@ -265,11 +266,11 @@ def _unlike(one: JudgedCell, other: JudgedCell, words: Callable[[JudgedCell], st
 
 
 def _precision(cell: JudgedCell) -> str:
-    model = next(model for model in cell.config.models if model.name == cell.labels.model)
+    loaded = cell.model.dtype
     if cell.labels.training_set == BASE:
-        return model.dtype
+        return loaded
     trained = cell.config.recipes[cell.labels.recipe].precision
-    return model.dtype if trained == model.dtype else f"{model.dtype}, trained in {trained}"
+    return loaded if trained == loaded else f"{loaded}, trained in {trained}"
 
 
 def _decoding(cell: JudgedCell) -> str:

@@ -1,7 +1,9 @@
-"""Turns pairs of cells into numbers with intervals; begin with base.py.
+"""Turns pairs of cells into numbers with intervals.
 
-base.py         the contract of a comparison, and the cells' numbers by problem
-pass_rates.py   compares pass@1: difference, flipped verdicts, McNemar's test
-degradation.py  compares RD, and splits its change into perturbed gain and clean loss
-pairing.py      measures every comparison on pairs of cells
+Begin with base.py. All functions see records only; nothing here reads the store.
+
+    base.py         the contract of a comparison, and the cells' numbers by problem
+    pass_rates.py   compares pass@1: difference, problems gained and lost, McNemar's test
+    degradation.py  compares RD, and splits its change into perturbed gain and clean loss
+    pairing.py      measures every comparison on pairs of cells
 """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 
-from raysweep.analysis.comparisons.base import COMPARISONS, ProblemRates, TestSetName, rates_of
+from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, TestSetName, rates_of
 from raysweep.metrics.base import CellLabels, Measurement
 from raysweep.metrics.scores import guarded
 from raysweep.records import BASE, CLEAN, Difference, ProblemScore, Spec
@@ -18,16 +18,17 @@ def measure_pair(
     first: Mapping[TestSetName, ProblemRates], second: Mapping[TestSetName, ProblemRates]
 ) -> Iterator[tuple[TestSetName, Measurement]]:
     """Yield the numbers of every comparison on each test set of both cells, in the first cell's order."""
+    make = cache(lambda comparison: COMPARISONS.create(Spec(comparison)))
     for name, rates in first.items():
         if name in second:
             for comparison in COMPARISONS.names():
-                measure = partial(_measured, comparison, rates, second[name])
+                measure = partial(_measured, partial(make, comparison), rates, second[name])
                 for measurement in guarded(comparison, " ".join(name), measure):
                     yield name, measurement
 
 
-def _measured(comparison: str, first: ProblemRates, second: ProblemRates) -> list[Measurement]:
-    return COMPARISONS.create(Spec(comparison)).measure(first, second)
+def _measured(make: Callable[[], Comparison], first: ProblemRates, second: ProblemRates) -> list[Measurement]:
+    return make().measure(first, second)
 
 
 def place_of(training_set: str) -> int:

@@ -1,5 +1,7 @@
-"""The numbers that studies printed, to compare a sweep with: one CSV for each study.
+"""The numbers that studies printed, to compare a sweep with.
 
-reference.py            reads a study's numbers
-robust_finetuning.csv   the study whose grid raysweep runs: its tables 2, 3, 4, 7, 8, 10 and 11
+Each study has one CSV file, with the names that raysweep's own scores have.
+
+    reference.py           reads a study's numbers
+    robust_finetuning.csv  the study whose grid raysweep runs: its tables 2, 3, 4, 7, 8, 10 and 11
 """
