@@ -27,6 +27,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.problem_scores import problem_scores
 from raysweep.metrics.scores import scores_of
+from raysweep.metrics.verdicts import Verdicts
 from raysweep.programs import Outcome
 from raysweep.records import Difference, ProblemScore, Result, Score
 from raysweep.rows.parquet import RowWriter, write_rows
@@ -72,6 +73,7 @@ def measure(config: SweepConfig, grid: Grid, problem_sets: dict[str, int], rng: 
             }
             results_there += sum(map(len, results.values()))
             started = time.process_time()
+            results = {name: Verdicts.of(rows) for name, rows in results.items()}
             scores += scores_of(labels, results, {}, levels=levels)
             started = timed("scores", started)
             problems = list(problem_scores(labels, {name: [rows] for name, rows in results.items()}))

@@ -4,6 +4,7 @@ Begin with base.py. All functions are pure: they take records and return numbers
 
     base.py          the contract of a metric and the records around it
     scores.py        measures every metric on every test set of a cell
+    verdicts.py      counts the verdicts on a test set once, for all metrics
     problem_scores.py counts a cell's verdicts problem by problem
     passing.py       estimates pass@k
     degradation.py   compares perturbed with clean pass@1: relative degradation and difference

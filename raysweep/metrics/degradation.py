@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import isnan, nan
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.passing import by_problem, over_draws
-from raysweep.programs import Outcome
+from raysweep.metrics.verdicts import Verdicts
 from raysweep.records import PromptRow, Result
-from raysweep.stats.intervals import Draws, draw_means, interval_note, paired_interval
+from raysweep.stats.bootstrap import bootstrap_intervals
+from raysweep.stats.intervals import Draws, draw_means, interval_note
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Degradation(NamedTuple):
@@ -47,6 +52,11 @@ class Paired(NamedTuple):
     perturbed: Draws
 
     @property
+    def values(self) -> tuple[Draws, Draws]:
+        """Return the values of both, as `raysweep.stats.bootstrap` takes them."""
+        return [(value,) for value in self.clean], self.perturbed
+
+    @property
     def means(self) -> tuple[float, float]:
         """Return the two mean scores; NaN without problems."""
         n = len(self.clean)
@@ -74,32 +84,43 @@ class RelativeDegradation(Metric):
             return []
         all_tasks = pair(evaluation.clean, evaluation.draws)
         note = harness_error_note(evaluation)
-        measurements = [measure_rd("RD", all_tasks, note)]
+        rd, drop = measure_both("RD", "drop", all_tasks, note)
+        measurements = [rd]
         if evaluation.prompts:
             measurements.append(measure_rd("RD_changed", pair(evaluation.clean, _changed(evaluation)), note))
         measurements += _measure_valid(evaluation, note)
-        return [*measurements, measure_drop("drop", all_tasks, note)]
+        return [*measurements, drop]
 
 
 def measure_rd(metric: str, scores: Paired, note: str) -> Measurement:
     """Return a relative degradation with its interval; `note` is added to its note."""
+    return measure_both(metric, "", scores, note)[0]
+
+
+def measure_both(rd: str, drop: str, scores: Paired, note: str) -> tuple[Measurement, Measurement]:
+    """Return the relative degradation, and perturbed minus clean score, with intervals from the same resamples.
+
+    Args:
+        rd: the first number's metric.
+        drop: the second's.
+        scores: of the same problems on clean and on perturbed prompts.
+        note: added to the notes of both.
+    """
+    before, after = scores.means
+    value, reason = relative_degradation(before, after)
+    of_rd, of_drop = bootstrap_intervals(scores.values, _rd_and_drop)
+    n = len(scores.clean)
+    if not isnan(value):
+        reason = interval_note(n, sum(scores.clean))
+    notes = ["; ".join(filter(None, (first, note))) for first in (reason, interval_note(n))]
+    return Measurement(rd, value, *of_rd, n, notes[0]), Measurement(drop, after - before, *of_drop, n, notes[1])
+
+
+def _rd_and_drop(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
     import numpy as np
 
-    value, reason = relative_degradation(*scores.means)
-    low, high = paired_interval(*scores, lambda x, y: (x - y) / np.where(x == 0, np.nan, x))
-    if isnan(value):
-        low = high = nan
-    else:
-        reason = interval_note(len(scores.clean), sum(scores.clean))
-    return Measurement(metric, value, low, high, len(scores.clean), "; ".join(filter(None, (reason, note))))
-
-
-def measure_drop(metric: str, scores: Paired, note: str) -> Measurement:
-    """Return perturbed minus clean score with its interval; `note` is added to its note."""
-    before, after = scores.means
-    low, high = paired_interval(*scores, lambda x, y: y - x)
-    note = "; ".join(filter(None, (interval_note(len(scores.clean)), note)))
-    return Measurement(metric, after - before, low, high, len(scores.clean), note)
+    clean, perturbed = means
+    return (clean - perturbed) / np.where(clean == 0, np.nan, clean), perturbed - clean
 
 
 def _measure_valid(evaluation: Evaluation, note: str) -> list[Measurement]:
@@ -135,5 +156,6 @@ def _over(evaluation: Evaluation, wanted: Callable[[PromptRow], bool]) -> list[l
 def harness_error_note(evaluation: Evaluation) -> str:
     """Return how many completions, clean or perturbed, have no verdict; empty if none."""
     all_results = (evaluation.clean or (), *evaluation.draws)
-    count = sum(result.outcome == Outcome.HARNESS_ERROR for results in all_results for result in results)
+    tallies = [tally for results in all_results for tally in Verdicts.of(results).tallies().values()]
+    count = sum(tally.harness_errors for tally in tallies)
     return f"{count} harness errors left out" if count else ""

@@ -13,21 +13,21 @@ from math import nan
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.degradation import harness_error_note
-from raysweep.metrics.robust import RobustTally, pass_table, robust_tallies
+from raysweep.metrics.verdicts import PairTally, Verdicts
 from raysweep.records import Result
+from raysweep.stats.bootstrap import bootstrap_intervals
 from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note
-from raysweep.stats.joint import joint_intervals
 
 LOST, WON = "flips_lost", "flips_won"
 LOST_RATE, WON_RATE = "flip_rate_lost", "flip_rate_won"
 
 
-def flips_by_problem(clean: Sequence[Result], draws: Sequence[Sequence[Result]]) -> dict[str, list[RobustTally]]:
+def flips_by_problem(clean: Sequence[Result], draws: Sequence[Sequence[Result]]) -> dict[str, list[PairTally]]:
     """Return each problem's counts of pairs by task id, one tally for each draw that has a pair of verdicts."""
-    before = pass_table(clean)
-    found: dict[str, list[RobustTally]] = {}
+    before = Verdicts.of(clean)
+    found: dict[str, list[PairTally]] = {}
     for results in draws:
-        for task, tally in robust_tallies(before, pass_table(results)).items():
+        for task, tally in Verdicts.of(results).paired_with(before).items():
             if tally.n:
                 found.setdefault(task, []).append(tally)
     return found
@@ -48,14 +48,14 @@ class Flips(Metric):
         problems = list(flips_by_problem(evaluation.clean, evaluation.draws).values())
         note = harness_error_note(evaluation)
         passed = draw_means([[t.clean / t.n for t in draws] for draws in problems])
-        lost = draw_means([[t.broken / t.n for t in draws] for draws in problems])
-        won = draw_means([[t.mended / t.n for t in draws] for draws in problems])
         failed = [1 - share for share in passed]
+        lost = [[t.lost / t.n for t in draws] for draws in problems]
+        won = [[t.won / t.n for t in draws] for draws in problems]
         return [
-            _mean(LOST, [[t.broken / t.n for t in draws] for draws in problems], note),
-            _mean(WON, [[t.mended / t.n for t in draws] for draws in problems], note),
-            _rate(LOST_RATE, lost, passed, "clean passes", note),
-            _rate(WON_RATE, won, failed, "clean failures", note),
+            _mean(LOST, lost, note),
+            _mean(WON, won, note),
+            _rate(LOST_RATE, draw_means(lost), passed, "clean passes", note),
+            _rate(WON_RATE, draw_means(won), failed, "clean failures", note),
         ]
 
 
@@ -65,8 +65,8 @@ def _rate(metric: str, flipped: Sequence[float], whole: Sequence[float], what: s
     if not total:
         return Measurement(metric, nan, nan, nan, n, "; ".join(filter(None, (f"there are no {what}", note))))
     corners = [(1.0, 1.0), (1.0, 0.0), (0.0, 0.0)]  # none flips that wasn't there
-    problems = list(zip(whole, flipped, strict=True))
-    ((low, high),) = joint_intervals(problems, lambda means: [means[1] / means[0]], corners)
+    values = [[(value,) for value in shares] for shares in (whole, flipped)]
+    ((low, high),) = bootstrap_intervals(values, lambda means: [means[1] / means[0]], corners)
     reason = interval_note(n, total, what)
     return Measurement(metric, sum(flipped) / total, low, high, n, "; ".join(filter(None, (reason, note))))
 

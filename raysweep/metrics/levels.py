@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raysweep.metrics.base import Measurement
-from raysweep.metrics.degradation import Paired, measure_drop, measure_rd
+from raysweep.metrics.degradation import Paired, measure_both
 from raysweep.metrics.passing import by_problem, over_draws
 from raysweep.records import Result
 from raysweep.stats.intervals import draw_means
@@ -60,4 +60,4 @@ def measure_level(
     if left_out := len(before) - len(shared):
         notes.append(f"{count(left_out, 'problem')} without a verdict on each method left out")
     note = "; ".join(notes)
-    return [measure_rd(RD_LEVEL, scores, note), measure_drop(DROP_LEVEL, scores, note)]
+    return list(measure_both(RD_LEVEL, DROP_LEVEL, scores, note))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import comb, nan
 
 from raysweep.errors import UsageError
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
-from raysweep.programs import Outcome, part_passed
+from raysweep.metrics.verdicts import Tally, Verdicts
 from raysweep.records import Result
 from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note
 
@@ -26,6 +27,7 @@ def checked_ks(k: Sequence[int], metric: str) -> tuple[int, ...]:
     return tuple(k)
 
 
+@lru_cache(maxsize=65536)
 def pass_at_k(n: int, c: int, k: int) -> float:
     """Return the unbiased estimate 1 - C(n-c, k) / C(n, k), rounded once from exact integers.
 
@@ -45,15 +47,6 @@ def pass_at_k(n: int, c: int, k: int) -> float:
         raise UsageError(f"{c} of {n} completions can't pass; c must lie between 0 and the number of completions")
     total = comb(n, k)
     return (total - comb(n - c, k)) / total
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """The number of verdicts on one problem's completions, and of harness errors, which are no verdicts."""
-
-    n: int  # completions with a verdict
-    c: int  # completions that passed
-    harness_errors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +71,13 @@ class PassRate:
         return "; ".join(parts)
 
 
-def tallies(results: Iterable[Result], part: str = "") -> dict[str, Tally]:
-    """Count verdicts by task id, in the order in which the tasks first appear.
-
-    Args:
-        results: the verdicts.
-        part: the part of the tests that a completion has to pass; empty for the whole tests.
-    """
-    counts: dict[str, Tally] = {}
-    for result in results:
-        old = counts.get(result.task_id, Tally(0, 0, 0))
-        if result.outcome == Outcome.HARNESS_ERROR:
-            counts[result.task_id] = Tally(old.n, old.c, old.harness_errors + 1)
-        else:
-            passed = part_passed(part, result.outcome, result.parts)
-            counts[result.task_id] = Tally(old.n + 1, old.c + passed, old.harness_errors)
-    return counts
-
-
 def by_problem(results: Iterable[Result], k: int, part: str = "") -> dict[str, float]:
-    """Return pass@k by task id, for the tasks with at least k verdicts; `part` as for `tallies`."""
-    return task_rates(tallies(results, part), k)
+    """Return pass@k by task id, for the tasks with at least k verdicts; `part` as for `Verdicts.tallies`."""
+    return task_rates(Verdicts.of(results).tallies(part), k)
 
 
 def over_draws(draws: Sequence[Iterable[Result]], k: int, part: str = "") -> dict[str, list[float]]:
-    """Return pass@k by task id, one value for each draw on which the task has k verdicts; `part` as for `tallies`."""
+    """Return pass@k by task id, one value for each draw on which the task has k verdicts; `part` as there."""
     rates: dict[str, list[float]] = {}
     for results in draws:
         for task, rate in by_problem(results, k, part).items():
@@ -112,7 +87,7 @@ def over_draws(draws: Sequence[Iterable[Result]], k: int, part: str = "") -> dic
 
 def pass_rate(results: Sequence[Result], k: int) -> PassRate:
     """Return mean pass@k over the problems with at least k verdicts; raise UsageError if k is below 1."""
-    return rate_of(tallies(results), k)
+    return rate_of(Verdicts.of(results).tallies(), k)
 
 
 def task_rates(counted: Mapping[str, Tally], k: int) -> dict[str, float]:
@@ -145,7 +120,7 @@ class PassAtK(Metric):
         return [found for part in ("", *evaluation.parts[:-1]) for found in self._of_part(evaluation, part)]
 
     def _of_part(self, evaluation: Evaluation, part: str) -> list[Measurement]:
-        counted = [tallies(results) for results in evaluation.draws]
+        counted = [Verdicts.of(results).tallies(part) for results in evaluation.draws]
         most = max((tally.n + tally.harness_errors for tally in counted[0].values()), default=0)
         errors = sum(tally.harness_errors for draw in counted for tally in draw.values())
         measurements = []

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from raysweep.metrics.base import CellLabels
-from raysweep.metrics.passing import tallies
-from raysweep.metrics.robust import RobustTally, pass_table, robust_tallies
+from raysweep.metrics.verdicts import PairTally, Verdicts
 from raysweep.records import CLEAN, ProblemScore, Result
 
-NO_PAIRS = RobustTally(0, 0, 0, 0, 0)
+NO_PAIRS = PairTally(0, 0, 0, 0, 0)
 
 
 def problem_scores(
@@ -21,13 +20,14 @@ def problem_scores(
         cell: labels of the cell.
         results: by problem set and perturbation, the results on each draw.
     """
-    clean = {name: pass_table(draws[0]) for (name, perturbation), draws in results.items() if perturbation == CLEAN}
+    clean = {name: Verdicts.of(draws[0]) for (name, perturbation), draws in results.items() if perturbation == CLEAN}
     for (problem_set, perturbation), draws in results.items():
         for draw, rows in enumerate(draws):
-            pairs: Mapping[str, RobustTally] = {}
+            verdicts = Verdicts.of(rows)
+            pairs: Mapping[str, PairTally] = {}
             if perturbation != CLEAN and problem_set in clean:
-                pairs = robust_tallies(clean[problem_set], pass_table(rows))
-            for task, tally in tallies(rows).items():
+                pairs = verdicts.paired_with(clean[problem_set])
+            for task, tally in verdicts.tallies().items():
                 pair = pairs.get(task, NO_PAIRS)
                 yield ProblemScore(
                     model=cell.model,
@@ -42,6 +42,6 @@ def problem_scores(
                     passed=tally.c,
                     harness_errors=tally.harness_errors,
                     pairs=pair.n,
-                    lost=pair.broken,
-                    won=pair.mended,
+                    lost=pair.lost,
+                    won=pair.won,
                 )

@@ -10,44 +10,19 @@ A completion with a harness error in one draw is left out, unless it failed in a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from math import nan
-from typing import NamedTuple
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.degradation import Paired, measure_rd
 from raysweep.metrics.passing import checked_ks, pass_at_k
-from raysweep.programs import Outcome
-from raysweep.records import Result
+from raysweep.metrics.verdicts import PairTally, PassTable, Verdicts, pair_tallies
 from raysweep.stats.intervals import interval_note, mean_interval
-
-PassTable = dict[str, dict[int, bool]]
-"""For each task id and completion number: whether that completion passed."""
-
-
-class RobustTally(NamedTuple):
-    """Counts of one problem's completions that have a verdict on the clean prompt and in the worst case."""
-
-    n: int  # all of them
-    clean: int  # pass on the clean prompt
-    worst: int  # pass on every perturbed prompt
-    broken: int  # pass on the clean prompt only
-    mended: int  # pass in the worst case only
-
-
-def pass_table(results: Iterable[Result]) -> PassTable:
-    """Return which completions passed, without those that ended in a harness error."""
-    table: PassTable = {}
-    for result in results:
-        completions = table.setdefault(result.task_id, {})
-        if result.outcome != Outcome.HARNESS_ERROR:
-            completions[result.sample] = result.outcome == Outcome.PASSED
-    return table
 
 
 def worst_case(draws: Sequence[PassTable]) -> PassTable:
     """Return which completions pass in all draws, without those for which that is unknown."""
-    table: PassTable = {}
+    table: dict[str, dict[int, bool]] = {}
     for task in draws[0]:
         task_draws = [draw.get(task, {}) for draw in draws]
         for number in sorted(set().union(*task_draws)):
@@ -55,22 +30,6 @@ def worst_case(draws: Sequence[PassTable]) -> PassTable:
             if len(passes) == len(draws) or not all(passes):
                 table.setdefault(task, {})[number] = all(passes)
     return table
-
-
-def robust_tallies(clean: PassTable, worst: PassTable) -> dict[str, RobustTally]:
-    """Count, for each problem, the completions that have a verdict in both tables."""
-    counts = {}
-    for task, clean_passes in clean.items():
-        worst_passes = worst.get(task, {})
-        both = [(clean_passes[number], worst_passes[number]) for number in clean_passes if number in worst_passes]
-        counts[task] = RobustTally(
-            len(both),
-            sum(c for c, _ in both),
-            sum(w for _, w in both),
-            sum(c and not w for c, w in both),
-            sum(w and not c for c, w in both),
-        )
-    return counts
 
 
 @METRICS.register("robust")
@@ -84,8 +43,8 @@ class Robust(Metric):
         """Return the numbers if all of several draws of the test set and the clean test set were evaluated."""
         if evaluation.clean is None or not evaluation.more_draws:
             return []
-        draws = [pass_table(results) for results in evaluation.draws]
-        counted = robust_tallies(pass_table(evaluation.clean), worst_case(draws))
+        draws = [Verdicts.of(results).passes for results in evaluation.draws]
+        counted = pair_tallies(Verdicts.of(evaluation.clean).passes, worst_case(draws))
         most_verdicts = max((tally.n for tally in counted.values()), default=0)
         return [
             measurement
@@ -95,11 +54,11 @@ class Robust(Metric):
         ]
 
 
-def _measure(counted: dict[str, RobustTally], s: int, k: int) -> list[Measurement]:
+def _measure(counted: Mapping[str, PairTally], s: int, k: int) -> list[Measurement]:
     tallies = [tally for tally in counted.values() if tally.n >= k]
     clean = [pass_at_k(t.n, t.clean, k) for t in tallies]
-    robust = [pass_at_k(t.n, t.worst, k) for t in tallies]
-    changed = [pass_at_k(t.n, t.broken, k) + pass_at_k(t.n, t.mended, k) for t in tallies]
+    robust = [pass_at_k(t.n, t.perturbed, k) for t in tallies]
+    changed = [pass_at_k(t.n, t.lost, k) + pass_at_k(t.n, t.won, k) for t in tallies]
     left_out = len(counted) - len(tallies)
     note = f"{left_out} problems with too few verdicts left out" if left_out else ""
     return [

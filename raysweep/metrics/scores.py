@@ -10,6 +10,7 @@ from math import nan
 from raysweep.errors import UsageError
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.levels import Level, measure_level
+from raysweep.metrics.verdicts import Verdicts
 from raysweep.records import CLEAN, PromptRow, RatedTexts, Result, Score, Spec
 
 log = logging.getLogger("raysweep")
@@ -45,17 +46,18 @@ def scores_of(
     """
     chosen = list(metrics or [Spec(name) for name in METRICS.names()])
     metric = cache(lambda number: METRICS.create(chosen[number]))
+    counted = {name: Verdicts.of(rows) for name, rows in results.items()}
     scores = []
     for problem_set, perturbation in sorted(results, key=lambda name: (name[0], name[1] != CLEAN, name[1])):
         name = problem_set, perturbation
-        clean = results.get((problem_set, CLEAN)) if perturbation != CLEAN else None
+        clean = counted.get((problem_set, CLEAN)) if perturbation != CLEAN else None
         evaluation = Evaluation(
             problem_set,
             perturbation,
-            tuple(results[name]),
+            counted[name],
             tuple(prompt_rows.get(name, ())),
-            None if clean is None else tuple(clean),
-            tuple(tuple(rows) for rows in (more_draws or {}).get(name, ())),
+            clean,
+            tuple(Verdicts.of(rows) for rows in (more_draws or {}).get(name, ())),
             tuple(tuple(rows) for rows in (more_prompts or {}).get(name, ())),
             tuple((parts or {}).get(problem_set, ())),
             rated,
@@ -64,7 +66,7 @@ def scores_of(
             measure = partial(_measured, partial(metric, number), evaluation, cell)
             for measurement in guarded(spec.name, " ".join(name), measure):
                 scores.append(_score(cell, name, measurement))
-    by_level = _by_level(results, more_draws or {}, levels)
+    by_level = _by_level(counted, more_draws or {}, levels)
     return scores + [_score(cell, name, measurement) for name, measurement in by_level]
 
 

@@ -3,9 +3,9 @@
 Functions take numbers, one for each problem or pair; metrics and tables decide which numbers these are. Each returns a
 frozen record with its `n`, what it assumes, and notes in words.
 
-    intervals.py     computes 95 % intervals: Wilson's for means, a Bayesian bootstrap for pairs
+    intervals.py     computes 95 % intervals of means: Wilson's
+    bootstrap.py     computes 95 % intervals of statistics of several means: a Bayesian bootstrap
     resampling.py    the bootstrap of a difference of two cells, and of which setting has the best score
-    joint.py         computes intervals of statistics of several means over the same problems
     rank_tests.py    the Wilcoxon signed-rank test with effect sizes and an estimate; p values of a family of tests
     paired_tests.py  sign-flip tests of clusters of pairs, and McNemar's test of two models
     group_tests.py   Friedman's test of several methods on the same problems

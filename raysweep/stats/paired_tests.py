@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from raysweep.errors import UsageError
 
@@ -99,8 +100,6 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     Raises:
         UsageError: the lengths differ, there is no problem, or a verdict is neither True nor False.
     """
-    from scipy.stats import binomtest
-
     if len(first) != len(second) or len(first) == 0:
         raise UsageError(f"two models need the same problems, at least one; they have {len(first)} and {len(second)}")
     if unknown := [verdict for verdict in (*first, *second) if verdict not in (True, False)]:
@@ -108,5 +107,12 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     only_first = sum(a and not b for a, b in zip(first, second, strict=True))
     only_second = sum(b and not a for a, b in zip(first, second, strict=True))
     apart = only_first + only_second
-    p = float(binomtest(only_first, apart).pvalue) if apart else 1.0
-    return McNemar(len(first), only_first, only_second, p)
+    return McNemar(len(first), only_first, only_second, _sign_test(only_first, apart) if apart else 1.0)
+
+
+@lru_cache(maxsize=4096)
+def _sign_test(count: int, total: int) -> float:
+    """Return the two-sided exact p of `count` of `total` signs; a sweep asks for the same few many times."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(count, total).pvalue)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from raysweep.errors import UsageError
 from raysweep.seeding import DEFAULT_SEED, numpy_rng
-from raysweep.stats.intervals import COVERAGE, FEWEST, RESAMPLES, draw_means, resampled_means, statistic_ends
+from raysweep.stats.bootstrap import RESAMPLES, resampled_means, statistic_ends
+from raysweep.stats.intervals import COVERAGE, FEWEST, draw_means
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,10 +74,10 @@ def bootstrap_difference(
         )
     for name, cells in (("first", first), ("second", second)):
         _require_shares(name, cells)
-    x, y = (np.asarray([draw_means(cells)]) for cells in (first, second))
-    resampled_x, resampled_y = resampled_means(x, y, seed)
-    differences = resampled_x - resampled_y
-    value = float((x - y).mean())
+    means = np.asarray([[draw_means(cells)] for cells in (first, second)])
+    resampled_first, resampled_second = resampled_means(means, seed=seed)
+    differences = resampled_first - resampled_second
+    value = float((means[0] - means[1]).mean())
     low, high = statistic_ends(differences, np.asarray([value]))
     tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return DifferenceOfMeans(

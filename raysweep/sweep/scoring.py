@@ -15,9 +15,11 @@ from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.problem_scores import problem_scores
 from raysweep.metrics.scores import scores_of
+from raysweep.metrics.verdicts import Verdicts
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import Difference, ProblemScore, PromptRow, RatedTexts, Result, Score
 from raysweep.rows.rated_sheets import read_rated
+from raysweep.storage.store import Store
 from raysweep.sweep.folder import GridRow, SweepFolder
 from raysweep.sweep.report_order import levels_of
 
@@ -71,10 +73,10 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         if not first_draws:
             continue
         with_prompts = [row for row in first_draws if store.has(row.test_set)]
-        results = {(row.problem_set, row.perturbation): store.rows(row.results, Result) for row in first_draws}
+        results = {(row.problem_set, row.perturbation): _verdicts(store, row) for row in first_draws}
         prompts = {(row.problem_set, row.perturbation): store.rows(row.test_set, PromptRow) for row in with_prompts}
         later = _later_draws(rows, judged)
-        more_draws = {name: [store.rows(row.results, Result) for row in draws] for name, draws in later.items()}
+        more_draws = {name: [_verdicts(store, row) for row in draws] for name, draws in later.items()}
         more_prompts = {
             name: [store.rows(row.test_set, PromptRow) for row in draws]
             for name, draws in later.items()
@@ -93,6 +95,10 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         all_draws = {name: [rows, *more_draws.get(name, ())] for name, rows in results.items()}
         problems = list(problem_scores(cell, all_draws))
         yield CellNumbers(scores, problems, baselines.differences(cell, problems))
+
+
+def _verdicts(store: Store, row: GridRow) -> Verdicts:
+    return Verdicts.of(store.rows(row.results, Result))
 
 
 def rated_texts(config: SweepConfig) -> RatedTexts | None:

@@ -8,7 +8,8 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels, Evaluation
 from raysweep.metrics.passing import pass_at_k
-from raysweep.metrics.robust import Robust, pass_table, robust_tallies, worst_case
+from raysweep.metrics.robust import Robust, worst_case
+from raysweep.metrics.verdicts import Verdicts, pair_tallies
 from raysweep.programs import Outcome
 from raysweep.records import Result
 
@@ -58,9 +59,9 @@ def test_with_several_completions_it_is_the_papers_estimator():
 
 
 def test_a_harness_error_is_left_out_unless_another_draw_failed():
-    worst = worst_case([pass_table(results("h", "h")), pass_table(results("p", "f"))])
+    worst = worst_case([Verdicts(results("h", "h")).passes, Verdicts(results("p", "f")).passes])
     assert worst == {"T/1": {0: False}}
-    counted = robust_tallies(pass_table(results("p", "p")), worst)
+    counted = pair_tallies(Verdicts(results("p", "p")).passes, worst)
     assert [tally.n for tally in counted.values()] == [0, 1]
     numbers = measured(results("p", "p"), results("h", "h"), results("p", "f"))
     assert (numbers["RP_2@1"].value, numbers["RP_2@1"].n) == (0.0, 1)

@@ -6,8 +6,8 @@ problem is always or never solved, at 1 probabilities are spread over the range,
 all are equal. Its perturbed prompt loses a share of that probability, drawn from Beta(.2, .8): mostly nearly all or
 nothing, .2 in the mean; where all problems are equal each loses .2. A second model has .8 of the first one's
 probability on half of the problems (problems that are hard for one are hard for both), and on the others a
-probability of its own, drawn with the mean .8 `level`. A sweep draws its problems and completions anew. The target is
-the population's mean, difference or ratio of means.
+probability of its own, drawn with the mean .8 `level`; its perturbed prompts lose .1 in the mean. A sweep draws its
+problems and completions anew. The target is the population's mean, difference or ratio of means.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from math import comb, inf, isinf
 import numpy as np
 
 from raysweep.seeding import numpy_rng
-from raysweep.stats.intervals import FEWEST_PASSES, mean_ends, resampled_means, statistic_ends
+from raysweep.stats.bootstrap import resampled_means, statistic_ends
+from raysweep.stats.intervals import FEWEST_PASSES, mean_ends
 
 LEVELS = (0.01, 0.02, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.98, 0.99)
 CONCENTRATIONS = (0.1, 1.0, 10.0, inf)
 LOSS = 0.2
+SECOND_LOSS = 0.1
 CHUNK = 250
 """Sweeps whose resamples are in memory at once."""
 
@@ -50,7 +52,7 @@ class Coverage:
     """How often the intervals of a quantity hold.
 
     Attributes:
-        quantity: ``pass@1``, ``pass@10``, ``drop``, ``RD`` or ``two models``.
+        quantity: ``pass@1``, ``pass@10``, ``drop``, ``RD``, ``two models`` or ``change of RD``.
         share: of the sweeps in which the quantity is defined, those whose interval holds the population's.
         width: the intervals' mean width.
         counts: False for RD where fewer than 10 clean passes are expected; the report says there that it is rough.
@@ -67,28 +69,35 @@ def coverages(population: Population, sweeps: int, seed: int = 0) -> Iterator[Co
     names = (f"{population.level:g}", f"{population.concentration:g}", population.problems, population.samples)
     rng = numpy_rng(seed, "coverage", *names)
     level, samples = population.level, population.samples
-    clean, perturbed, second = _probabilities(population, sweeps, rng)
+    clean, perturbed, second, second_perturbed = _probabilities(population, sweeps, rng)
     passed = rng.binomial(samples, clean)
     first = passed / samples
     yield _coverage("pass@1", level, mean_ends(first))
     if samples >= 10:
         estimates = np.array([1 - comb(samples - c, 10) / comb(samples, 10) for c in range(samples + 1)])
         yield _coverage("pass@10", _pass_at(10, population), mean_ends(estimates[passed]))
-    drop, loss = _of_pairs(first, rng.binomial(samples, perturbed) / samples)
+    after = rng.binomial(samples, perturbed) / samples
+    drop, loss = _of_pairs(first, after)
     yield _coverage("drop", -LOSS * level, drop)
     yield _coverage("RD", LOSS, loss, population.problems * level >= FEWEST_PASSES)
-    yield _coverage("two models", -0.2 * level, _of_pairs(first, rng.binomial(samples, second) / samples)[0])
+    other = rng.binomial(samples, second) / samples
+    yield _coverage("two models", -0.2 * level, _of_pairs(first, other)[0])
+    four = [first, after, other, rng.binomial(samples, second_perturbed) / samples]
+    expects = 0.8 * population.problems * level >= FEWEST_PASSES
+    yield _coverage("change of RD", SECOND_LOSS - LOSS, _of_four(np.stack(four)), expects)
 
 
 def _probabilities(population: Population, sweeps: int, rng: np.random.Generator):
-    """Return the probabilities to pass, (sweeps, problems) each: clean, perturbed, and of the second model."""
+    """Return the probabilities to pass, (sweeps, problems) each: clean and perturbed, of one model and the other."""
     shape, level, total = (sweeps, population.problems), population.level, population.concentration
     if isinf(total):
-        return np.full(shape, level), np.full(shape, (1 - LOSS) * level), np.full(shape, 0.8 * level)
+        shares = (1, 1 - LOSS, 0.8, 0.8 * (1 - SECOND_LOSS))
+        return tuple(np.full(shape, share * level) for share in shares)
     clean = rng.beta(level * total, (1 - level) * total, shape)
     perturbed = clean * (1 - rng.beta(LOSS, 1 - LOSS, shape))
     other = rng.beta(0.8 * level * total, (1 - 0.8 * level) * total, shape)
-    return clean, perturbed, np.where(rng.random(shape) < 0.5, 0.8 * clean, other)
+    second = np.where(rng.random(shape) < 0.5, 0.8 * clean, other)
+    return clean, perturbed, second, second * (1 - rng.beta(SECOND_LOSS, 1 - SECOND_LOSS, shape))
 
 
 def _pass_at(k: int, population: Population) -> float:
@@ -105,10 +114,24 @@ def _of_pairs(first: np.ndarray, second: np.ndarray):
     drops, losses = [], []
     for start in range(0, len(first), CHUNK):
         before, after = first[start : start + CHUNK], second[start : start + CHUNK]
-        resampled, measured = resampled_means(before, after), (before.mean(axis=1), after.mean(axis=1))
+        resampled, measured = resampled_means(np.stack([before, after])), (before.mean(axis=1), after.mean(axis=1))
         drops.append(statistic_ends(_difference(*resampled), _difference(*measured)))
         losses.append(statistic_ends(_loss(*resampled), _loss(*measured)))
     return np.concatenate(drops, axis=1), np.concatenate(losses, axis=1)
+
+
+def _of_four(values: np.ndarray):
+    """Return the ends of the change of RD between two models; values: (4, sweeps, problems)."""
+    ends = []
+    for start in range(0, values.shape[1], CHUNK):
+        chunk = values[:, start : start + CHUNK]
+        ends.append(statistic_ends(_change(resampled_means(chunk)), _change(chunk.mean(axis=2))))
+    return np.concatenate(ends, axis=1)
+
+
+def _change(means: np.ndarray) -> np.ndarray:
+    first, after, other, other_after = means
+    return _loss(other, other_after) - _loss(first, after)
 
 
 def _difference(x: np.ndarray, y: np.ndarray) -> np.ndarray:

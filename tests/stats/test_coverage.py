@@ -19,14 +19,15 @@ LOWEST = 0.905
 def test_intervals_hold_about_95_times_in_100(level, concentration, samples):
     found = list(coverages(Population(level, concentration, 161, samples), SWEEPS))
     of_many = {"pass@10"} if samples == 40 else set()
-    assert {one.quantity for one in found} == {"pass@1", "drop", "RD", "two models"} | of_many
+    assert {one.quantity for one in found} == {"pass@1", "drop", "RD", "two models", "change of RD"} | of_many
     low = {one.quantity: round(one.share, 3) for one in found if one.counts and one.share < LOWEST}
     assert not low and all(one.width > 0 for one in found)
 
 
 def test_a_population_with_few_expected_passes_is_named_by_what_it_expects():
     rough = {one.quantity for one in coverages(Population(0.02, 1.0, 161, 1), 20) if not one.counts}
-    assert rough == {"RD"} and all(one.counts for one in coverages(Population(0.1, 1.0, 161, 1), 20))
+    assert rough == {"RD", "change of RD"}
+    assert all(one.counts for one in coverages(Population(0.1, 1.0, 161, 1), 20))
 
 
 def test_a_larger_test_set_has_narrower_intervals():

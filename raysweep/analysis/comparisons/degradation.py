@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates
 from raysweep.metrics.base import Measurement
+from raysweep.stats.bootstrap import bootstrap_intervals
 from raysweep.stats.intervals import interval_note
-from raysweep.stats.joint import joint_intervals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,17 +38,19 @@ class DegradationChange(Comparison):
         if not first.clean or not second.clean:
             return []
         sources = (first.clean, first.rates, second.clean, second.rates)
-        shared = [task for task in first.clean if all(task in source for source in sources)]
+        common = set(first.clean).intersection(*sources[1:])
+        shared = [task for task in first.clean if task in common]
         if not shared:
             return [Measurement(CHANGE, nan, nan, nan, 0, "no problem has verdicts of both models on both prompts")]
-        problems = [[source[task] for source in sources] for task in shared]
-        means = [sum(values) / len(values) for values in zip(*problems, strict=True)]
+        rates = [[source[task] for task in shared] for source in sources]
+        means = [sum(values) / len(values) for values in rates]
         found = rd_change(*means)
         passes = len(shared) * min(means[0], means[2])  # of the cell that has fewer
         note = UNDEFINED_RD if isnan(found[0]) else interval_note(len(shared), passes)
+        intervals = bootstrap_intervals([[(rate,) for rate in values] for values in rates], _resampled)
         return [
             Measurement(name, value, low, high, len(shared), note)
-            for name, value, (low, high) in zip(NAMES, found, joint_intervals(problems, _resampled), strict=True)
+            for name, value, (low, high) in zip(NAMES, found, intervals, strict=True)
         ]
 
 

@@ -6,7 +6,8 @@ from math import nan
 
 from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates
 from raysweep.metrics.base import Measurement
-from raysweep.stats.intervals import interval_note, paired_interval
+from raysweep.stats.bootstrap import bootstrap_intervals
+from raysweep.stats.intervals import interval_note
 from raysweep.stats.paired_tests import mcnemar
 
 DIFFERENCE, GAINED, LOST, P_VALUE = "pass@1_difference", "problems_gained", "problems_lost", "mcnemar_p"
@@ -29,7 +30,8 @@ class PassRates(Comparison):
         n = len(shared)
         if not n:
             return [Measurement(DIFFERENCE, nan, nan, nan, 0, "no problem has a verdict of both models")]
-        low, high = paired_interval(before, [[rate] for rate in after], lambda x, y: y - x)
+        values = [[(rate,) for rate in rates] for rates in (before, after)]
+        ((low, high),) = bootstrap_intervals(values, lambda means: [means[1] - means[0]])
         gained = sum(new > old + ROUNDING for old, new in zip(before, after, strict=True))
         lost = sum(new < old - ROUNDING for old, new in zip(before, after, strict=True))
         draws = "" if first.draws == second.draws else f"means over {first.draws} and {second.draws} draws"

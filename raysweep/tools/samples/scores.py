@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from raysweep.metrics.passing import Tally, rate_of, task_rates
+from raysweep.metrics.passing import rate_of, task_rates
+from raysweep.metrics.verdicts import Tally
 from raysweep.programs import AUDIT_AGREED, Lane, Level, Oracle, Outcome, Verdict, part_passed
 from raysweep.records import Problem
 from raysweep.stats.intervals import mean_interval
@@ -132,7 +133,7 @@ def _tally(outcomes: Counter[str]) -> Tally:
 
 
 def _of_part(counted: Mapping[str, Tally], passed: Mapping[str, int]) -> dict[str, Tally]:
-    return {task: replace(tally, c=passed[task]) for task, tally in counted.items()}
+    return {task: tally._replace(c=passed[task]) for task, tally in counted.items()}
 
 
 def _rate(counted: Mapping[str, Tally], k: int) -> SampleRate:

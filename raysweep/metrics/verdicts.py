@@ -1,0 +1,100 @@
+"""Counts the verdicts on a test set once, for all metrics that ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from raysweep.programs import Outcome, part_passed
+from raysweep.records import Result
+
+PassTable = Mapping[str, Mapping[int, bool]]
+"""For each task id and completion number: whether that completion passed."""
+
+
+class Tally(NamedTuple):
+    """The number of verdicts on one problem's completions, and of harness errors, which are no verdicts."""
+
+    n: int  # completions with a verdict
+    c: int  # completions that passed
+    harness_errors: int
+
+
+class PairTally(NamedTuple):
+    """Counts of one problem's completions that have a verdict on the clean and on the perturbed prompt."""
+
+    n: int  # all of them
+    clean: int  # pass on the clean prompt
+    perturbed: int  # pass on the perturbed prompt, or in the worst case of several
+    lost: int  # pass on the clean prompt only
+    won: int  # pass on the perturbed prompt only
+
+
+class Verdicts(tuple[Result, ...]):
+    """The results of one model on one draw of a test set. Counts are made when first asked for, and kept."""
+
+    _tallies: dict[str, dict[str, Tally]]
+    _passes: dict[str, dict[int, bool]] | None
+    _paired: tuple[Verdicts, dict[str, PairTally]] | None
+
+    def __new__(cls, results: Iterable[Result]) -> Verdicts:
+        """Keep some results."""
+        verdicts = super().__new__(cls, results)
+        verdicts._tallies, verdicts._passes, verdicts._paired = {}, None, None
+        return verdicts
+
+    @classmethod
+    def of(cls, results: Iterable[Result]) -> Verdicts:
+        """Return results that keep their counts: these themselves if they do already."""
+        return results if isinstance(results, cls) else cls(results)
+
+    def tallies(self, part: str = "") -> Mapping[str, Tally]:
+        """Return the counts by task id, in the order in which the tasks first appear.
+
+        Args:
+            part: the part of the tests that a completion has to pass; empty for the whole tests.
+        """
+        if part not in self._tallies:
+            self._tallies[part] = self._counted(part)
+        return self._tallies[part]
+
+    @property
+    def passes(self) -> PassTable:
+        """Return which completions passed, without those that ended in a harness error."""
+        if self._passes is None:
+            self._passes = {}
+            for result in self:
+                completions = self._passes.setdefault(result.task_id, {})
+                if result.outcome != Outcome.HARNESS_ERROR:
+                    completions[result.sample] = result.outcome == Outcome.PASSED
+        return self._passes
+
+    def paired_with(self, clean: Verdicts) -> Mapping[str, PairTally]:
+        """Return the counts of pairs with the completions of the clean prompts, by task id."""
+        if self._paired is None or self._paired[0] is not clean:
+            self._paired = clean, pair_tallies(clean.passes, self.passes)
+        return self._paired[1]
+
+    def _counted(self, part: str) -> dict[str, Tally]:
+        counts: dict[str, Tally] = {}
+        none = Tally(0, 0, 0)
+        for result in self:
+            n, c, errors = counts.get(result.task_id, none)
+            if result.outcome == Outcome.HARNESS_ERROR:
+                counts[result.task_id] = Tally(n, c, errors + 1)
+            else:
+                passed = part_passed(part, result.outcome, result.parts)
+                counts[result.task_id] = Tally(n + 1, c + passed, errors)
+        return counts
+
+
+def pair_tallies(clean: PassTable, perturbed: PassTable) -> dict[str, PairTally]:
+    """Count, for each problem, the completions that have a verdict in both tables."""
+    counts = {}
+    for task, before in clean.items():
+        after = perturbed.get(task, {})
+        both = [(passes, after[number]) for number, passes in before.items() if number in after]
+        lost, won = both.count((True, False)), both.count((False, True))
+        passing = both.count((True, True))
+        counts[task] = PairTally(len(both), passing + lost, passing + won, lost, won)
+    return counts

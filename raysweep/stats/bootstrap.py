@@ -1,0 +1,210 @@
+"""Computes 95 % intervals of statistics of several means over the same problems: a difference, an RD, a change of RD.
+
+The method is a Bayesian bootstrap over problems (Rubin 1981): all values of a problem keep together, so whatever makes
+a problem hard for one model or prompt stays paired. Before any problem is seen, two problems are spread over the
+corners, the combinations of values that a problem has where all of them are verdicts. For two values that is half a
+problem for each of passed both times, failed both times, lost and won: Jeffreys' prior, and like Agresti and Min's
+(2005) half an observation in each cell it keeps a width when all problems agree. Where a problem's values differ by
+less than verdicts would, because they are shares of many completions, the corners lie nearer to the means, by the
+square root of the design effect of the differences (`raysweep.stats.intervals`).
+
+Where a problem has values from several draws of a perturbation, each resample weighs these anew.
+
+The resamples depend on the seed and the number of problems only, so all statistics on a test set share them and equal
+data gives equal intervals. benchmarks/coverage.py measures how often the intervals hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import combinations, product
+from typing import TYPE_CHECKING, NamedTuple
+
+from raysweep.seeding import DEFAULT_SEED, numpy_rng
+from raysweep.stats.intervals import (
+    COVERAGE,
+    FEWEST,
+    UNDEFINED,
+    Draws,
+    Interval,
+    agree,
+    array,
+    carriers,
+    design_effect,
+    draw_means,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+RESAMPLES = 2000
+PRIOR_PROBLEMS = 2.0
+"""Problems in all corners together before any is seen."""
+PAIR_WEIGHT = 2.0
+"""Problems of design effect 1 that are added to those that carry the differences. Simulations chose it."""
+
+Corners = Sequence[tuple[float, ...]]
+Statistics = Callable[["NDArray[np.float64]"], Sequence["NDArray[np.float64]"]]
+"""Maps means (values, resamples) to statistics, each with one entry per resample; NaN where it is undefined."""
+
+
+def bootstrap_intervals(
+    values: Sequence[Draws], statistics: Statistics, corners: Corners | None = None, seed: int = DEFAULT_SEED
+) -> list[Interval]:
+    """Return the interval of each statistic of some means over the same problems; it contains the statistic itself.
+
+    Args:
+        values: for each mean and each problem, in one order, its values from 0 to 1: one for each draw.
+        statistics: what to compute from the means.
+        corners: the combinations of verdicts that a problem can have; None: each of 0 and 1.
+        seed: the seed of the resamples.
+
+    Returns:
+        Intervals over the resamples in which a statistic is defined; undefined for fewer than two problems.
+    """
+    import numpy as np
+
+    means = array([draw_means(draws) for draws in values])
+    if means.shape[1] < FEWEST:
+        return [UNDEFINED for _ in statistics(np.full((len(values), 1), np.nan))]
+    possible = corners or _all_corners(len(values))
+    resampled = resampled_means(means[:, None, :], possible, seed)[:, :, 0]
+    for number, draws in enumerate(values):
+        if not agree(draws):
+            changes = _problem_weights(len(draws), seed) * (_redrawn(draws, seed) - means[number])
+            resampled[number] += changes.sum(axis=1) / _corner_weights(len(draws), len(possible), seed).totals
+    measured = np.concatenate(statistics(means.mean(axis=1)[:, None]))
+    ends = zip(*statistic_ends(np.column_stack(statistics(resampled)), measured), measured, strict=True)
+    return [Interval(float(low), float(high)) if np.isfinite(value) else UNDEFINED for low, high, value in ends]
+
+
+def resampled_means(
+    values: NDArray[np.float64], corners: Corners | None = None, seed: int = DEFAULT_SEED
+) -> NDArray[np.float64]:
+    """Return the means in each resample, (values, RESAMPLES, sets).
+
+    Args:
+        values: (values, sets, problems), from 0 to 1.
+        corners: the combinations of verdicts that a problem can have; None: each of 0 and 1.
+        seed: the seed of the resamples, which all sets share.
+    """
+    import numpy as np
+
+    count, sets, problems = values.shape
+    possible = array(corners or _all_corners(count))
+    added = _corner_weights(problems, len(possible), seed)
+    nearness = _nearness(values)
+    resampled = np.empty((count, RESAMPLES, sets))
+    for of_sets, corner, out in zip(values, possible.T, resampled, strict=True):
+        out[:] = _sums(of_sets, seed)
+        out += np.outer(added.together, (1 - nearness) * of_sets.mean(axis=1))
+        out += np.outer(added.each @ corner, nearness)
+    resampled /= added.totals[:, None]
+    return resampled
+
+
+def statistic_ends(
+    resampled: NDArray[np.float64], measured: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of intervals that contain what was measured, (sets,) each.
+
+    Args:
+        resampled: (RESAMPLES, sets): a statistic in each resample; those in which it is not finite are left out.
+        measured: (sets,): the statistic itself; where it isn't finite, it is not looked at.
+    """
+    import warnings
+
+    import numpy as np
+
+    tail = 100 * (1 - COVERAGE) / 2
+    is_defined = np.isfinite(resampled)
+    if is_defined.all():
+        low, high = np.percentile(resampled, [tail, 100 - tail], axis=0)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a set without any defined resample has NaN
+            low, high = np.nanpercentile(np.where(is_defined, resampled, np.nan), [tail, 100 - tail], axis=0)
+    value = np.where(np.isfinite(measured), measured, np.nan)
+    return np.asarray(np.fmin(low, value)), np.asarray(np.fmax(high, value))
+
+
+def _all_corners(values: int) -> Corners:
+    return list(product((1.0, 0.0), repeat=values))
+
+
+def _nearness(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (sets,): how near a corner is: 1 where verdicts put it, 0 at the means."""
+    import numpy as np
+
+    pairs = list(combinations(values, 2))
+    if not pairs:
+        return np.ones(values.shape[1])
+    squares = sum((one - other) ** 2 for one, other in pairs)
+    discordance = sum(one * (1 - other) + other * (1 - one) for one, other in pairs)
+    sizes = sum(np.abs(one - other) for one, other in pairs)
+    effect = design_effect(np.sum(squares, axis=1), np.sum(discordance, axis=1), carriers(array(sizes)), PAIR_WEIGHT)
+    return np.asarray(np.sqrt(effect))
+
+
+def _sums(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Return (RESAMPLES, sets): the weighted sums of values of (sets, problems).
+
+    Those of one set are kept, because many statistics on a test set rest on the same values.
+    """
+    sets, problems = values.shape
+    if sets == 1:
+        return _kept_sum(values.tobytes(), seed)[:, None]
+    return _problem_weights(problems, seed) @ values.T
+
+
+@lru_cache(maxsize=1024)
+def _kept_sum(values: bytes, seed: int) -> NDArray[np.float64]:
+    """Return (RESAMPLES,): the weighted sums of one value for each problem, given as the bytes of 64-bit floats."""
+    import numpy as np
+
+    of_problems = np.frombuffer(values)
+    return np.asarray(_problem_weights(len(of_problems), seed) @ of_problems)
+
+
+@lru_cache(maxsize=8)
+def _problem_weights(problems: int, seed: int) -> NDArray[np.float64]:
+    """Return (RESAMPLES, problems): weights before all of a resample are made to sum to 1."""
+    return numpy_rng(seed, "posterior", problems).standard_exponential((RESAMPLES, problems))
+
+
+class _CornerWeights(NamedTuple):
+    """The weights of the corners in each resample, in the unit of the problems' weights."""
+
+    each: NDArray[np.float64]  # (RESAMPLES, corners)
+    together: NDArray[np.float64]  # (RESAMPLES,)
+    totals: NDArray[np.float64]  # (RESAMPLES,): with the weights of the problems; divided by them, all sum to 1
+
+
+@lru_cache(maxsize=24)
+def _corner_weights(problems: int, corners: int, seed: int) -> _CornerWeights:
+    rng = numpy_rng(seed, "corners", problems, corners)
+    each = rng.standard_gamma(PRIOR_PROBLEMS / corners, (RESAMPLES, corners))
+    together = each.sum(axis=1)
+    return _CornerWeights(each, together, together + _problem_weights(problems, seed).sum(axis=1))
+
+
+def _redrawn(draws: Draws, seed: int) -> NDArray[np.float64]:
+    """Return (RESAMPLES, n): each problem's mean over its draws, which every resample weighs anew."""
+    import numpy as np
+
+    most = max(map(len, draws))
+    there = np.array([[number < len(values) for number in range(most)] for values in draws])
+    padded = array([tuple(values) + (0.0,) * (most - len(values)) for values in draws])
+    raw = _draw_weights(len(draws), most, seed)
+    means: NDArray[np.float64] = np.einsum("rnd,nd->rn", raw, padded)
+    means /= np.einsum("rnd,nd->rn", raw, there.astype(np.float64))
+    return means
+
+
+@lru_cache(maxsize=2)
+def _draw_weights(n: int, draws: int, seed: int) -> NDArray[np.float32]:
+    """Return (RESAMPLES, n, draws): weights of each problem's draws, a Dirichlet's before they are made to sum to 1."""
+    rng = numpy_rng(seed, "draws", n, draws)
+    return rng.standard_exponential((RESAMPLES, n, draws), dtype="float32")
