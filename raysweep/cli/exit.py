@@ -24,6 +24,8 @@ from raysweep.errors import RaysweepError
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit codes after Ctrl-C and SIGTERM: 128 and the signal's number."""
+SETTINGS = ("RAYSWEEP_STORAGE", "OPENAI_BASE_URL")
+"""Variables that decide what a command does, and hold no secret."""
 LOOK_SECONDS = 0.3
 """Seconds between two checks whether a stopped command is ending."""
 
@@ -161,8 +163,17 @@ def _run(app: typer.Typer, arguments: list[str] | None) -> int:
 
 def _kept(arguments: list[str] | None) -> str:
     """Return what is kept and the command that resumes; empty if nothing is kept."""
-    command = shlex.join(["raysweep", *(sys.argv[1:] if arguments is None else arguments)])
+    words = shlex.join(["raysweep", *(sys.argv[1:] if arguments is None else arguments)])
+    command = " ".join([*_settings(), words])
     return f"; {invocation.kept}, and this command resumes:\n  {command}" if invocation.kept else ""
+
+
+def _settings() -> list[str]:
+    """Return the settings that this command takes from its environment: another shell would not have them."""
+    values = {name: os.environ.get(name, "") for name in SETTINGS}
+    return [
+        f"{name}={shlex.quote(value)}" for name, value in values.items() if value and "@" not in value
+    ]  # no URL with a password
 
 
 def _tell(error: Exception, code: int) -> int:

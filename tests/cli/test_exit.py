@@ -1,5 +1,6 @@
 """How commands end when they are stopped at awkward moments."""
 
+import os
 import subprocess
 import sys
 
@@ -56,3 +57,26 @@ def test_a_signal_that_comes_where_exceptions_are_passed_over_stops_the_command_
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr.count("stopped")) == (code, "", 1)
     assert "Traceback" not in done.stderr and "ignored" not in done.stderr
+
+
+def test_the_command_that_resumes_has_the_settings_of_the_environment_but_no_password():
+    text = (
+        "import signal, sys, time, typer\n"
+        "from raysweep.cli.exit import invocation, run_to_exit_code\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def evaluate():\n"
+        "    invocation.command = 'evaluate'\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "sys.exit(run_to_exit_code(app, []))\n"
+    )
+
+    def resumes_with(**variables: str) -> str:
+        environment = {name: value for name, value in os.environ.items() if name != "RAYSWEEP_STORAGE"} | variables
+        done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, env=environment)
+        assert done.returncode == 130
+        return done.stderr.splitlines()[-1].strip()
+
+    assert resumes_with(OPENAI_BASE_URL="http://a/v1") == "OPENAI_BASE_URL=http://a/v1 raysweep"
+    assert resumes_with(RAYSWEEP_STORAGE="my store") == "RAYSWEEP_STORAGE='my store' raysweep"
+    assert resumes_with(OPENAI_BASE_URL="http://me:secret@a/v1") == "raysweep"
