@@ -19,9 +19,9 @@ import yaml
 
 from raysweep.analysis.comparisons.pairing import Baselines, place_of
 from raysweep.analysis.difference_tables import difference_tables
+from raysweep.analysis.exhibits.catalogue import significance_tables
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.score_tables import tables
-from raysweep.analysis.significance import significance_tables
 from raysweep.config.grid import Grid, build_grid
 from raysweep.config.schema import SweepConfig
 from raysweep.metrics.base import CellLabels

@@ -3,7 +3,8 @@
 sweep/report.py calls this folder with records; nothing here reads the store.
 
     score_book.py    indexes scores and failures by model, training set and test set
-    table.py         the table record, written as Markdown or CSV
+    table.py         the table record, written as Markdown, CSV or LaTeX
+    latex.py         escapes text for LaTeX
     quantities.py    writes the numbers of tables: percent or points, intervals, notes
     score_tables.py  builds the tables of a sweep's scores
     difference_tables.py builds the tables of differences: each model beside its baseline
@@ -14,7 +15,10 @@ sweep/report.py calls this folder with records; nothing here reads the store.
     findings.py      writes the headline of each model
     outcomes.py      builds the table of outcomes: why completions fail
     trainings.py     builds the table of trainings: rows, dropped rows, losses
-    figures.py       draws the figure of a sweep and loss curves as SVG
+    exhibits/        tables and figures that YAML files define, such as those of the study
+    figures.py       draws the figure of a sweep and loss curves
+    line_figures.py  draws figures of lines along a setting, a panel for each model
+    plotting.py      the look of all figures, and their SVG and PDF forms
     report.py        renders the report as one HTML file
     sample_viewer.py packs prompts and completions into JSON for the report's sample viewer
     textdiff.py      compares two texts word by word and marks the changes

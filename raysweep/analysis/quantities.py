@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysweep.analysis.table import TableCell
 from raysweep.metrics.base import Measurement
@@ -12,12 +12,16 @@ from raysweep.records import Difference, Score
 
 @dataclass(frozen=True)
 class Quantity:
-    """A metric that is a share, and its format: times 100, in percent or, for differences, in points."""
+    """A metric that is a share, and its format: times 100, in percent or, for differences, in points.
+
+    `digits`: after the point.
+    """
 
     metric: str
     label: str
     unit: str = "%"
     signed: bool = False
+    digits: int = 1
 
     @property
     def heading(self) -> str:
@@ -25,9 +29,20 @@ class Quantity:
         return f"{self.label} ({self.unit})"
 
     def format(self, value: float) -> str:
-        """Return a share as text, with one digit after the point: 0.123 gives ``12.3``."""
-        text = f"{100 * value:{'+' if self.signed else ''}.1f}"
+        """Return a share as text: 0.123 gives ``12.3``, with `digits` after the point."""
+        text = f"{100 * value:{'+' if self.signed else ''}.{self.digits}f}"
         return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
+
+PASS = Quantity("pass@1", "pass@1")
+DROP = Quantity("drop", "difference", "points", signed=True)
+RD = Quantity("RD", "RD")
+
+
+def quantity_of(metric: str, digits: int = 1) -> Quantity:
+    """Return how a metric is written; one without a label of its own has its name."""
+    known = {quantity.metric: quantity for quantity in (PASS, DROP, RD)}
+    return replace(known.get(metric, Quantity(metric, metric)), digits=digits)
 
 
 def number_cell(number: Score | Difference | Measurement, quantity: Quantity) -> TableCell:

@@ -16,13 +16,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from raysweep.analysis.difference_tables import difference_tables
-from raysweep.analysis.figures import draw, loss_curve
+from raysweep.analysis.exhibits.catalogue import significance_tables
+from raysweep.analysis.figures import all_panels, draw, loss_curve
 from raysweep.analysis.findings import findings, percent
 from raysweep.analysis.outcomes import PairOutcomes, outcome_tables
 from raysweep.analysis.sample_viewer import PairSamples, samples_json
 from raysweep.analysis.score_book import Failure, Order, ScoreBook, labelled
 from raysweep.analysis.score_tables import failures_by_error, tables
-from raysweep.analysis.significance import significance_tables
 from raysweep.analysis.table import Column, Row, Table
 from raysweep.analysis.trainings import Training, training_table
 from raysweep.records import Difference, Score
@@ -170,8 +170,8 @@ def _reasons(report: Report) -> list[Table]:
 
 
 def _figures(book: ScoreBook) -> list[str]:
-    panels = [(variant, problems) for problems in book.problem_sets for variant in book.variants]
-    return [_inline(draw(book, [panel]), f"fig{number}-") for number, panel in enumerate(panels) if book.headline]
+    panels = all_panels(book) if book.headline else []
+    return [_inline(draw(book, [panel]).decode(), f"fig{number}-") for number, panel in enumerate(panels)]
 
 
 def _inline(svg: str, prefix: str) -> str:

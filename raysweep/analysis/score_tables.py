@@ -12,8 +12,9 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypedDict
 
-from raysweep.analysis.quantities import Quantity, number_cell
+from raysweep.analysis.quantities import DROP, PASS, RD, Quantity, number_cell
 from raysweep.analysis.score_book import Failure, ModelVariant, Order, ScoreBook, ScoreKey
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.metrics.flips import LOST, LOST_RATE, WON, WON_RATE
@@ -22,9 +23,6 @@ from raysweep.records import CLEAN, Score
 
 WHOLE_TESTS = "all"
 """The label of pass@1 of the whole tests, beside that of a part of them."""
-_PASS = Quantity("pass@1", "pass@1")
-_DROP = Quantity("drop", "difference", "points", signed=True)
-_RD = Quantity("RD", "RD")
 _RD_CHANGED = Quantity("RD_changed", "RD")
 _RD_VALID = Quantity("RD_valid", "RD")
 _RD_LEVEL = Quantity(RD_LEVEL, "RD")
@@ -82,20 +80,20 @@ def failures_by_error(failures: Sequence[Failure]) -> list[tuple[str, str]]:
 
 
 def _summary(book: ScoreBook, variant: ModelVariant, problems: str) -> Table:
-    columns = [(quantity, CLEAN) for quantity in (_PASS, *_part_quantities(book, problems).values())]
-    columns += [(quantity, name) for quantity in (_PASS, _DROP, _RD) for name in book.perturbations]
+    columns = [(quantity, CLEAN) for quantity in (PASS, *_part_quantities(book, problems).values())]
+    columns += [(quantity, name) for quantity in (PASS, DROP, RD) for name in book.perturbations]
     rows = []
     for training_set in book.training_sets:
         keys = [(ScoreKey(variant, training_set, problems, name), quantity) for quantity, name in columns]
-        cells = [replace(_cell(book, key, quantity), interval="") for key, quantity in keys]
+        cells = [replace(score_cell(book, key, quantity), interval="") for key, quantity in keys]
         rows.append(Row((training_set,), tuple(cells)))
     caption = (
         "Rows: the training set. Columns: the perturbation of the test prompts. "
         "Difference: perturbed minus clean pass@1 on the same problems. RD: the share of its clean pass@1 that a model "
-        f"loses. The comparisons over models give the intervals.{_draws(book)}"
+        f"loses. The comparisons over models give the intervals.{draws_sentence(book)}"
     )
     headings = tuple(Column(name, quantity.heading) for quantity, name in columns)
-    words = {"row_words": book.order.training_words, "column_words": book.order.words}
+    words = _Words(row_words=book.order.training_words, column_words=book.order.words)
     return Table(f"{variant.label} on {problems}", caption, ("training set",), headings, tuple(rows), **words)
 
 
@@ -110,7 +108,7 @@ def _clean_table(book: ScoreBook, problems: str) -> Table:
 def _pass_rows(book: ScoreBook, problems: str, perturbation: str) -> tuple[Row, ...]:
     """Return pass@1 of each model; for tests in parts, that of the whole tests and below it that of each part."""
     parts = _part_quantities(book, problems)
-    quantities = {WHOLE_TESTS: _PASS, **parts} if parts else {"": _PASS}
+    quantities = {WHOLE_TESTS: PASS, **parts} if parts else {"": PASS}
     return tuple(
         Row((variant.label, *([tests] if parts else [])), _cells_of(book, variant, (problems, perturbation), quantity))
         for variant in book.variants
@@ -120,8 +118,8 @@ def _pass_rows(book: ScoreBook, problems: str, perturbation: str) -> tuple[Row, 
 
 def _part_quantities(book: ScoreBook, problems: str) -> dict[str, Quantity]:
     """Return pass@1 of each part of the tests, by the part's name; none where tests have no parts."""
-    metrics = [name for name in book.metrics(problems) if name.startswith(f"{_PASS.metric} ")]
-    return {name.removeprefix(f"{_PASS.metric} "): Quantity(name, name) for name in metrics}
+    metrics = [name for name in book.metrics(problems) if name.startswith(f"{PASS.metric} ")]
+    return {name.removeprefix(f"{PASS.metric} "): Quantity(name, name) for name in metrics}
 
 
 def _parts_text(book: ScoreBook, problems: str) -> str:
@@ -131,7 +129,7 @@ def _parts_text(book: ScoreBook, problems: str) -> str:
 
 
 def _perturbed_table(book: ScoreBook, problems: str) -> Table:
-    caption = f"Models by training set, one block per perturbation of the test prompts.{_draws(book)}"
+    caption = f"Models by training set, one block per perturbation of the test prompts.{draws_sentence(book)}"
     caption += _parts_text(book, problems)
     stub = ("perturbation", "model", *(["tests"] if _part_quantities(book, problems) else []))
     rows = tuple(
@@ -146,11 +144,11 @@ def _rd_table(book: ScoreBook, problems: str) -> Table:
         Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
         for name in book.perturbations
         for variant in book.variants
-        for quantity in (_RD, _PASS, _DROP)
+        for quantity in (RD, PASS, DROP)
     )
     caption = (
         "RD = (clean − perturbed) / clean pass@1. It also falls when clean pass@1 falls, so the rows below it give the "
-        f"perturbed pass@1 and its paired difference to the clean one.{_draws(book)}"
+        f"perturbed pass@1 and its paired difference to the clean one.{draws_sentence(book)}"
     )
     label = book.order.test_label
     counts = [
@@ -190,12 +188,12 @@ def _flips_table(book: ScoreBook, problems: str) -> Table:
     )
     stub = ("perturbation", "model", "completions")
     title = f"Flipped verdicts on {problems} (%)"
-    return Table(title, f"{caption}{_draws(book)}", stub, _set_columns(book), rows, **_words(book))
+    return Table(title, f"{caption}{draws_sentence(book)}", stub, _set_columns(book), rows, **_words(book))
 
 
 def _rd_changed_table(book: ScoreBook, problems: str) -> Table:
     title = f"RD over the prompts that changed and compile, {problems} (%)"
-    caption = f"RD without the problems whose prompt the perturbation left unchanged or broke.{_draws(book)}"
+    caption = f"RD without the problems whose prompt the perturbation left unchanged or broke.{draws_sentence(book)}"
     rows = _rows_by_perturbation(book, problems, _RD_CHANGED)
     return Table(title, caption, ("perturbation", "model"), _set_columns(book), rows, **_words(book))
 
@@ -206,12 +204,12 @@ def _rd_valid_table(book: ScoreBook, problems: str) -> Table:
         for name in book.perturbations
         if book.all_scores(problems, name, _RD_VALID.metric)
         for variant in book.variants
-        for prompts, quantity in (("all", _RD), ("valid", _RD_VALID))
+        for prompts, quantity in (("all", RD), ("valid", _RD_VALID))
     )
     caption = (
         "RD over all prompts, and over those that still ask for the task: prompts that stayed as they were, and those "
         "that the raters of `evaluation.audit` judged valid. Prompts that nobody rated count in the first "
-        f"only.{_draws(book)}"
+        f"only.{draws_sentence(book)}"
     )
     title = f"RD over prompts that still ask for the task, {problems} (%)"
     return Table(title, caption, ("perturbation", "model", "prompts"), _set_columns(book), rows, **_words(book))
@@ -265,12 +263,19 @@ def _count_cell(values: Sequence[float]) -> TableCell:
     return TableCell(text, value=finite[-1], state="value")
 
 
-def _words(book: ScoreBook) -> dict[str, Mapping[str, str]]:
+class _Words(TypedDict):
+    """The words of a table for codes among its labels and columns."""
+
+    row_words: Mapping[str, str]
+    column_words: Mapping[str, str]
+
+
+def _words(book: ScoreBook) -> _Words:
     """Return the words for a table of perturbations by training sets."""
-    return {"row_words": book.order.words, "column_words": book.order.training_words}
+    return _Words(row_words=book.order.words, column_words=book.order.training_words)
 
 
-def _draws(book: ScoreBook) -> str:
+def draws_sentence(book: ScoreBook) -> str:
     """Return the sentence on several draws of a perturbation, with a space before it; empty for one draw."""
     return f" Perturbed numbers are means over {text}." if (text := book.order.draws_text) else ""
 
@@ -290,10 +295,11 @@ def _rows_by_perturbation(book: ScoreBook, problems: str, quantity: Quantity) ->
 def _cells_of(
     book: ScoreBook, variant: ModelVariant, test_set: tuple[str, str], quantity: Quantity
 ) -> tuple[TableCell, ...]:
-    return tuple(_cell(book, ScoreKey(variant, name, *test_set), quantity) for name in book.training_sets)
+    return tuple(score_cell(book, ScoreKey(variant, name, *test_set), quantity) for name in book.training_sets)
 
 
-def _cell(book: ScoreBook, key: ScoreKey, quantity: Quantity) -> TableCell:
+def score_cell(book: ScoreBook, key: ScoreKey, quantity: Quantity) -> TableCell:
+    """Return the cell of a score; without one it says that the cell failed or is missing, or it is empty."""
     score = book.score(key, quantity.metric)
     if score is not None:
         return number_cell(score, quantity)

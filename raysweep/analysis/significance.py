@@ -1,7 +1,7 @@
-"""Builds the tables of signed-rank tests: does fine-tuning change pass@1, and does perturbed data change RD?
+"""Builds tables of signed-rank tests, such as whether fine-tuning on perturbed data changes RD.
 
-Pairs are models, each with one training set and one test set (study.md section 7). With the study's sweep these are the
-tests of its text and of its tables 5, 6 and 9. Beside the study's test stands an exact sign-flip test whose units are
+Pairs are models, each with one training set and one test set (study.md section 7). Which tests there are, the files of
+`raysweep.analysis.exhibits` say. Beside the study's test stands an exact sign-flip test whose units are
 base models with weights of their own, because the pairs of one model are not independent. Holm's adjustment is over the
 rows of a table.
 """
@@ -9,13 +9,12 @@ rows of a table.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raysweep.analysis.quantities import Quantity, p_text
 from raysweep.analysis.score_book import ScoreBook, ScoreKey
 from raysweep.analysis.table import Column, Row, Table, TableCell
-from raysweep.records import BASE, CLEAN
 from raysweep.stats.paired_tests import FEWEST_UNITS, MOST_UNITS, sign_flip
 from raysweep.stats.rank_tests import FEWEST, SignedRank, holm, signed_rank
 from raysweep.units import count
@@ -52,53 +51,34 @@ class ScorePair:
     value: float
 
 
-def significance_tables(book: ScoreBook) -> list[Table]:
-    """Return the tables for each problem set; there are none where fewer than two models have results to compare."""
-    return [table for problems in book.problem_sets for table in _tables(book, problems)]
+@dataclass(frozen=True)
+class Family:
+    """The tests of one table, for which Holm's adjustment counts.
 
-
-def _tables(book: ScoreBook, problems: str) -> Iterator[Table]:
-    sets, tests = _compared(book)
-    tuned = [name for name in (CLEAN, *sets) if name in book.training_sets]
-    cases = [Case("clean pass@1", BASE, tuned, [CLEAN], "pass@1"), Case("RD", BASE, tuned, tests, "RD")]
-    yield from _table(book, problems, "Fine-tuned models against base models", "quantity", cases)
-    by_test_set = [Case(name, CLEAN, sets, [name], "RD") for name in tests]
-    by_training_set = [Case(name, CLEAN, [name], tests, "RD") for name in sets]
-    on_headline = [Case(name, CLEAN, [name], [book.headline], "RD") for name in sets]
-    for where, stub, family in (
-        ("by test set", "test prompts", by_test_set),
-        ("by training set", "training set", by_training_set),
-        (f"on {book.headline} by training set", "training set", on_headline),
-    ):
-        for sizes in (False, True):
-            what = "Size of RD" if sizes else "RD"
-            title = f"{what} after perturbed against clean fine-tuning, {where}"
-            yield from _table(book, problems, title, stub, family, sizes=sizes)
-
-
-def _compared(book: ScoreBook) -> tuple[list[str], list[str]]:
-    """Return the training sets and test sets whose models are compared: aggregates if there are any, else all.
-
-    Training sets of which only a part is perturbed, or of another size, are left out.
+    Attributes:
+        title: of the table, without the problem set.
+        caption: what stands before `CAPTION`.
+        stub: the heading of the tests' labels.
+        cases: the tests.
+        sizes: whether they are of numbers without their signs.
+        label: of the table, without the problem set.
     """
-    order = book.order
-    whole = [name for name in book.training_sets if name not in (BASE, CLEAN) and name not in order.partial]
-    mixed = [name for name in whole if order.trained_with.get(name, name) in order.mixes]
-    tests = [name for name in book.perturbations if name in order.mixes] if mixed else []
-    return (mixed, tests) if mixed and tests else (whole, list(book.perturbations))
+
+    title: str
+    caption: str
+    stub: str
+    cases: Sequence[Case]
+    sizes: bool = False
+    label: str = ""
 
 
-def _table(
-    book: ScoreBook, problems: str, title: str, stub: str, cases: Sequence[Case], *, sizes: bool = False
-) -> Iterator[Table]:
-    """Yield the table of a family of tests, if any of them has pairs of two models.
-
-    `sizes`: the tests are of numbers without their signs.
-    """
+def significance_table(book: ScoreBook, problems: str, family: Family) -> Table | None:
+    """Return the table of a family of tests on a problem set; None if no test has pairs of two models."""
+    cases, sizes = family.cases, family.sizes
     found_pairs = [_pairs(book, problems, case, sizes=sizes) for case in cases]
     pairs, lacking = [pairs for pairs, _ in found_pairs], [number for _, number in found_pairs]
     if not any(len({pair.model for pair in of_case}) >= FEWEST for of_case in pairs):
-        return
+        return None
     defined = [[pair for pair in of_case if not math.isnan(pair.value - pair.baseline)] for of_case in pairs]
     found = [
         signed_rank([pair.value for pair in of_case], [pair.baseline for pair in of_case])
@@ -114,7 +94,9 @@ def _table(
         )
     )
     words = {**book.order.training_words, **book.order.words}
-    yield Table(f"{title}, {problems}", CAPTION, (stub,), COLUMNS, rows, row_words=words)
+    caption = f"{family.caption} {CAPTION}".strip()
+    label = f"{family.label}-{problems}" if family.label else ""
+    return Table(f"{family.title}, {problems}", caption, (family.stub,), COLUMNS, rows, row_words=words, label=label)
 
 
 def _pairs(book: ScoreBook, problems: str, case: Case, *, sizes: bool) -> tuple[list[ScorePair], int]:

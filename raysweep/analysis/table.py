@@ -1,7 +1,7 @@
-"""The table record, and its Markdown and CSV forms.
+"""The table record, and its Markdown, CSV and LaTeX forms.
 
-Markdown is for reading: rounded numbers with their intervals. CSV is for other programs: unrounded numbers, with the
-ends of intervals in separate columns. Both mark cells that failed or are missing.
+Markdown is for reading, LaTeX for papers: rounded numbers with their intervals. CSV is for other programs: unrounded
+numbers, with the ends of intervals in separate columns. All mark cells that failed or are missing.
 """
 
 from __future__ import annotations
@@ -9,13 +9,19 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count as count_from
+from itertools import groupby
 
+from raysweep.analysis.latex import escape_latex
 from raysweep.analysis.score_book import labelled
 from raysweep.errors import UnknownName
 from raysweep.units import count
+
+FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
+"""Forms of a table, each with the ending of its files."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class Table:
     rows: tuple[Row, ...]
     row_words: Mapping[str, str] = field(default_factory=dict)
     column_words: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""  # names the table in file names and references; empty: its title does
 
     @property
     def problems(self) -> str:
@@ -104,10 +111,24 @@ class Table:
         return ", ".join(dict.fromkeys(labelled(name, words) for name, words in rows + columns if name in words))
 
     @property
+    def full_caption(self) -> str:
+        """Return the caption with the number of problems before it, and the words for codes after it."""
+        codes = f"Codes: {self.codes}." if self.codes else ""
+        return " ".join(filter(None, (self.problems and f"{self.problems}.", self.caption, codes)))
+
+    def shown(self, row: Row) -> list[tuple[str, str]]:
+        """Return text and footnote mark of a row's cells; of equal cells that failed or are missing only the first."""
+        texts = [
+            " ".join(filter(None, (cell.text, cell.interval, f"({size})" if (size := self.size(cell)) else "")))
+            for cell in row.cells
+        ]
+        pairs = [(text, self.mark(cell)) for text, cell in zip(texts, row.cells, strict=True)]
+        return pairs[:1] + [("", "")] * (len(pairs) - 1) if row.spanning_cell else pairs
+
+    @property
     def name(self) -> str:
-        """Return the title reduced to characters that are safe in a file name."""
-        words = "".join(char if char.isalnum() or char in "@." else " " for char in self.title).split()
-        return "-".join(words).lower()
+        """Return the label, or else the title, reduced to characters that are safe in a file name."""
+        return safe_name(self.label or self.title)
 
     @property
     def footnotes(self) -> tuple[str, ...]:
@@ -122,19 +143,13 @@ class Table:
 def to_markdown(table: Table) -> str:
     """Return a table as GitHub Markdown: heading, caption, pipe table, footnotes."""
     headings = [*table.stub, *(column.full_name for column in table.columns)]
-    caption = " ".join(filter(None, (table.problems and f"{table.problems}.", table.caption)))
-    caption += f" Codes: {table.codes}." if table.codes else ""
     lines = [_pipes(headings), _pipes(["---"] * len(table.stub) + ["---:"] * len(table.columns))]
     for row in table.rows:
-        marks = [f"[{table.mark(cell)}]" if cell.note else "" for cell in row.cells]
-        sizes = [f"({size})" if (size := table.size(cell)) else "" for cell in row.cells]
-        shown = [
-            " ".join(filter(None, (c.text, c.interval, n, m))) for c, n, m in zip(row.cells, sizes, marks, strict=True)
-        ]
-        shown[1:] = [""] * (len(shown) - 1) if row.spanning_cell else shown[1:]
+        shown = [" ".join(filter(None, (text, f"[{mark}]" * bool(mark)))) for text, mark in table.shown(row)]
         lines.append(_pipes([*row.labels, *shown]))
     notes = "".join(f"\n[{number}] {_one_line(note)}  " for number, note in enumerate(table.footnotes, 1))
-    return f"### {_one_line(table.title)}\n\n{_one_line(caption)}\n\n" + "\n".join(lines) + f"\n{notes}".rstrip()
+    head = f"### {_one_line(table.title)}\n\n{_one_line(table.full_caption)}\n\n"
+    return head + "\n".join(lines) + f"\n{notes}".rstrip()
 
 
 def to_csv(table: Table) -> str:
@@ -167,6 +182,72 @@ def to_csv(table: Table) -> str:
     return out.getvalue()
 
 
+def safe_name(text: str) -> str:
+    """Return a text reduced to characters that are safe in a file name: ``rd-on-minicode`` for `RD on minicode`."""
+    return "-".join("".join(char if char.isalnum() or char in "@." else " " for char in text).split()).lower()
+
+
+def to_latex(table: Table) -> str:
+    """Return a table as a ``table`` environment of LaTeX, with caption, label and footnotes; it needs booktabs."""
+    title = f"{table.title}. {table.full_caption}"
+    label = re.sub(r"[^a-z0-9@.-]", lambda char: f"{ord(char[0]):x}", table.name)
+    notes = [
+        f"\\par\\smallskip\\footnotesize\\textsuperscript{{{number}}} {escape_latex(note)}"
+        for number, note in enumerate(table.footnotes, 1)
+    ]
+    return "\n".join(
+        [
+            r"\begin{table} % needs \usepackage{booktabs}",
+            r"\centering",
+            f"\\caption{{{escape_latex(_one_line(title))}}}",
+            f"\\label{{tab:{label}}}",
+            f"\\begin{{tabular}}{{{'l' * len(table.stub)}{'r' * len(table.columns)}}}",
+            r"\toprule",
+            *_latex_head(table),
+            r"\midrule",
+            *_latex_body(table),
+            r"\bottomrule",
+            r"\end{tabular}",
+            *notes,
+            r"\end{table}",
+        ]
+    )
+
+
+def _latex_head(table: Table) -> list[str]:
+    """Return the row of columns' names, and above it that of their groups, if there are any."""
+    names = _latex_row([*table.stub, *(column.name for column in table.columns)])
+    groups = [(name, len(list(members))) for name, members in groupby(table.columns, key=lambda column: column.group)]
+    if not any(name for name, _ in groups):
+        return [names]
+    heads, rules, at = [""] * len(table.stub), "", len(table.stub) + 1
+    for name, size in groups:
+        heads.append(f"\\multicolumn{{{size}}}{{c}}{{{escape_latex(name)}}}")
+        rules += f"\\cmidrule(lr){{{at}-{at + size - 1}}}" if name else ""
+        at += size
+    return [" & ".join(heads) + r" \\", rules, names]
+
+
+def _latex_body(table: Table) -> list[str]:
+    """Return the rows; a label that repeats the row above is left out, and a new first label has space above it."""
+    lines, before = [], ("",) * len(table.stub)
+    for number, row in enumerate(table.rows):
+        repeated = [row.labels[: at + 1] == before[: at + 1] for at in range(len(row.labels) - 1)]
+        labels = ["" if again else label for again, label in zip([*repeated, False], row.labels, strict=True)]
+        if number and repeated and not repeated[0]:
+            lines.append(r"\addlinespace")
+        marks = [f"\\textsuperscript{{{mark}}}" if mark else "" for _, mark in table.shown(row)]
+        lines.append(_latex_row([*labels, *(text for text, _ in table.shown(row))], [""] * len(labels) + marks))
+        before = row.labels
+    return lines
+
+
+def _latex_row(fields: Sequence[str], marks: Sequence[str] | None = None) -> str:
+    """Return a row of escaped fields, each with its footnote's mark."""
+    marked = zip(fields, marks or [""] * len(fields), strict=True)
+    return " & ".join(f"{escape_latex(field)}{mark}" for field, mark in marked) + r" \\"
+
+
 def by_file_name(tables: Iterable[Table]) -> dict[str, Table]:
     """Return tables by their names, which are those of their files; of equal names the later ones get a number."""
     named: dict[str, Table] = {}
@@ -178,16 +259,21 @@ def by_file_name(tables: Iterable[Table]) -> dict[str, Table]:
 
 
 def to_text(tables: Iterable[Table], format: str) -> str:
-    """Return tables one below the other, as Markdown or CSV.
+    """Return tables one below the other, as Markdown, CSV or LaTeX.
 
     Raises:
-        UnknownName: the format is neither ``md`` nor ``csv``.
+        UnknownName: the format is none of `FORMATS`.
     """
-    if format not in ("md", "csv"):
-        raise UnknownName("format", format, ("md", "csv"))
-    if format == "md":
-        return "\n\n".join(map(to_markdown, tables))
-    return "\n\n".join(f"# {name}\n{to_csv(table)}" for name, table in by_file_name(tables).items())
+    if format not in FORMATS:
+        raise UnknownName("format", format, FORMATS)
+    if format == "csv":
+        return "\n\n".join(f"# {name}\n{to_csv(table)}" for name, table in by_file_name(tables).items())
+    return "\n\n".join(written(table, format) for table in tables)
+
+
+def written(table: Table, format: str) -> str:
+    """Return one table in one of `FORMATS`."""
+    return {"md": to_markdown, "csv": to_csv, "latex": to_latex}[format](table)
 
 
 def _pipes(fields: list[str]) -> str:

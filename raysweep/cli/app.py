@@ -248,13 +248,22 @@ def report(
     sweep: SweepName,
     storage: Storage = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write into this folder")] = None,
-    format: Annotated[str, typer.Option("--format", metavar="html|md|csv", help="Format of the output")] = "html",
+    format: Annotated[
+        str, typer.Option("--format", metavar="html|md|csv|latex|svg|pdf", help="The page, tables, or figures")
+    ] = "html",
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="ID", help="One table or figure: table-4; repeatable")
+    ] = None,
+    exhibits: Annotated[
+        list[Path] | None,
+        typer.Option("--exhibits", metavar="FILE|DIR", help="YAML files that define more tables and figures"),
+    ] = None,
 ) -> None:
-    """Write a sweep's report again from its results, or print its tables."""
+    """Write a sweep's report again from its results, print its tables, or write its figures."""
     from raysweep.sweep.folder import open_folder
     from raysweep.sweep.report import export
 
-    print(export(open_folder(sweep, storage), format, out))
+    print(export(open_folder(sweep, storage), format, out, only or (), exhibits or ()))
 
 
 @app.command()
@@ -263,7 +272,7 @@ def compare(
     other: Annotated[str | None, typer.Argument(metavar="[OTHER]", help="Another sweep, or `paper`")] = None,
     storage: Storage = None,
     by: Annotated[str | None, typer.Option("--by", metavar="precision|recipe|decoding", help="Compare twins")] = None,
-    format: Annotated[str, typer.Option("--format", metavar="md|csv", help="Format of the output")] = "md",
+    format: Annotated[str, typer.Option("--format", metavar="md|csv|latex", help="Format of the output")] = "md",
 ) -> None:
     """Set two sweeps side by side, a sweep beside printed numbers, or twins that differ in one setting."""
     from raysweep.analysis.table import to_text

@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from raysweep.analysis import plotting
 from raysweep.analysis.comparisons.base import COMPARISONS
 from raysweep.analysis.difference_tables import difference_tables
-from raysweep.analysis.figures import effect_figure
+from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
+from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibits
+from raysweep.analysis.figures import all_panels, effect_figure
+from raysweep.analysis.figures import draw as draw_effects
+from raysweep.analysis.line_figures import render
 from raysweep.analysis.outcomes import outcome_tables
 from raysweep.analysis.report import Report, render_report
 from raysweep.analysis.sample_viewer import PairSamples
 from raysweep.analysis.score_book import Failure, ScoreBook
 from raysweep.analysis.score_tables import failure_table, tables
-from raysweep.analysis.significance import significance_tables
-from raysweep.analysis.table import Table, by_file_name, to_csv, to_markdown, to_text
+from raysweep.analysis.table import FORMATS, Table, by_file_name, to_csv, to_markdown, to_text, written
 from raysweep.analysis.trainings import training_table
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
@@ -52,8 +56,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
-REPORT_VERSION = 9
+REPORT_VERSION = 10
 """Increase it when the same results should give another report."""
+FIGURES = "figures"
+"""The folder of the figures that files define, in a sweep's folder."""
 
 
 def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> tuple[list[Score], Path]:
@@ -86,8 +92,9 @@ def write_numbers(folder: SweepFolder) -> SweepNumbers:
 def write_report(
     folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, errors: Mapping[str, str], target: Path
 ) -> None:
-    """Write report.html, figure.svg, and the tables as Markdown and CSV, into `target`."""
+    """Write report.html, figure.svg, the tables as Markdown and CSV, and the other figures as SVG, into `target`."""
     order, failures = order_of(config), _failures(folder, errors)
+    drawn = draw(list(read_exhibits().values()), _evidence(folder, config, numbers, failures))
     text = render_report(
         Report(
             name=config.name,
@@ -116,26 +123,32 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(target / "report.html", text)
     write_atomically(target / "figure.svg", effect_figure(numbers.scores, order, failures))
-    for name, table in by_file_name(_all_tables(folder, config, numbers, failures)).items():
+    for name, table in by_file_name(_all_tables(folder, config, numbers, failures, drawn)).items():
         write_atomically(out / f"{name}.md", to_markdown(table) + "\n")
         write_atomically(out / f"{name}.csv", to_csv(table))
+    if drawn.figures:
+        (target / FIGURES).mkdir(exist_ok=True)
+    for figure in drawn.figures:
+        write_atomically(target / FIGURES / f"{figure.name}.svg", render(figure))
 
 
-def export(folder: SweepFolder, format: str, out: Path | None) -> str:
-    """Write a sweep's report or tables from its results; return the text to print: the tables, or the path.
+def export(
+    folder: SweepFolder, format: str, out: Path | None, only: Sequence[str] = (), exhibits: Sequence[Path] = ()
+) -> str:
+    """Write a sweep's report, tables or figures from its results; return the text to print: the tables, or the path.
 
     Args:
         folder: the sweep's folder.
-        format: html (the report), md or csv (its tables).
-        out: the folder to write into; None: the sweep's folder for html, and no file for tables.
+        format: html (the report), md, csv or latex (tables), svg or pdf (figures).
+        out: the folder to write into; None: the sweep's folder for html and figures, and no file for tables.
+        only: ids of the tables and figures to write; empty: all, and the tables that no file defines.
+        exhibits: files, or folders of files, that define more tables and figures.
 
     Raises:
-        UsageError: the format is unknown, or the folder can't be written.
+        UsageError: something is asked for that doesn't exist, the sweep lacks what it needs, or `out` can't be written.
     """
-    if format not in ("html", "md", "csv"):
-        raise UnknownName("format", format, ("html", "md", "csv"))
-    config = folder.config()
-    errors = folder.errors()
+    asked = _asked(format, only, exhibits)
+    config, errors = folder.config(), folder.errors()
     if out is not None:
         _create_folder(out)
     numbers = write_numbers(folder) if out is None and format == "html" else score(folder)
@@ -145,26 +158,67 @@ def export(folder: SweepFolder, format: str, out: Path | None) -> str:
         if out is None:
             folder.publish()
         return str(target / "report.html") if out else f"{folder}/report.html"
-    shown = _all_tables(folder, config, numbers, _failures(folder, errors))
+    failures = _failures(folder, errors)
+    evidence = _evidence(folder, config, numbers, failures)
+    drawn = draw(asked, evidence, required=bool(only))
+    if format in plotting.FORMATS:
+        images = {figure.name: render(figure, format) for figure in drawn.figures}
+        if not only and (effects := draw_effects(evidence.book, all_panels(evidence.book), format)):
+            images["figure"] = effects
+        return _write_figures(folder, images, format, out)
+    shown = drawn.tables if only else _all_tables(folder, config, numbers, failures, drawn)
     if out is None:
-        limit = [f"{'#' * (format == 'csv')} Limited run: {limit_text(config)}".strip()] if limit_text(config) else []
+        comment = {"csv": "#", "latex": "%"}.get(format, "")
+        limit = [f"{comment} Limited run: {limit_text(config)}".strip()] if limit_text(config) else []
         return "\n\n".join([*limit, to_text(shown, format)])
-    write = to_markdown if format == "md" else to_csv
     for name, table in by_file_name(shown).items():
-        write_atomically(out / f"{name}.{format}", write(table) + "\n")
+        write_atomically(out / f"{name}.{FORMATS[format]}", written(table, format).rstrip("\n") + "\n")
     return str(out)
 
 
+def _asked(format: str, only: Sequence[str], exhibits: Sequence[Path]) -> list[Exhibit]:
+    """Return the tables and figures that are asked for; raise UsageError for what doesn't exist or doesn't fit."""
+    formats = ("html", *FORMATS, *plotting.FORMATS)
+    if format not in formats:
+        raise UnknownName("format", format, formats)
+    if format == "html" and (only or exhibits):
+        raise UsageError(f"--only and --exhibits don't change the page; add --format {' or '.join(formats[1:])}")
+    found = chosen(read_exhibits(exhibits), only)
+    tables = [exhibit.id for exhibit in found if not exhibit.has_figure]
+    if only and tables and format in plotting.FORMATS:
+        raise UsageError(
+            f"{', '.join(tables)} has no figure to write as {format}; give --format {' or '.join(FORMATS)}"
+        )
+    return found
+
+
+def _write_figures(folder: SweepFolder, images: Mapping[str, bytes], format: str, out: Path | None) -> str:
+    """Write rendered figures into files; return the folder."""
+    target = out or folder.path / FIGURES
+    target.mkdir(parents=True, exist_ok=True)
+    for name, image in images.items():
+        write_atomically(target / f"{name}.{format}", image)
+    if out is None:
+        folder.publish()
+    return str(out or f"{folder}/{FIGURES}")
+
+
+def _evidence(folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, failures: Sequence[Failure]) -> Evidence:
+    """Return what the definitions of tables and figures draw on."""
+    book = ScoreBook.of(numbers.scores, order_of(config), failures)
+    return Evidence(book, numbers.rates, trainings(folder, config))
+
+
 def _all_tables(
-    folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, failures: Sequence[Failure]
+    folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, failures: Sequence[Failure], drawn: Drawn
 ) -> list[Table]:
-    """Return the tables of scores, differences, outcomes, trainings and failed cells."""
+    """Return the tables of scores and differences, those that files define, outcomes, trainings and failed cells."""
     order, trained = order_of(config), trainings(folder, config)
     book = ScoreBook.of(numbers.scores, order, failures)
     return [
         *tables(numbers.scores, order, failures),
         *difference_tables(numbers.differences, book),
-        *significance_tables(book),
+        *drawn.tables,
         *outcome_tables(pair_outcomes(folder), order),
         *([training_table(trained, order)] if trained else []),
         *([failure_table(failures)] if failures else []),

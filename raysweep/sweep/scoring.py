@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
 from raysweep.analysis.comparisons.pairing import Baselines, place_of
+from raysweep.analysis.exhibits.settings import curve_sets
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels
@@ -17,11 +19,11 @@ from raysweep.metrics.problem_scores import problem_scores
 from raysweep.metrics.scores import scores_of
 from raysweep.metrics.verdicts import Verdicts
 from raysweep.problems.base import PROBLEMS
-from raysweep.records import Difference, ProblemScore, PromptRow, RatedTexts, Result, Score
+from raysweep.records import CLEAN, Difference, ProblemScore, PromptRow, RatedTexts, Result, Score
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import GridRow, SweepFolder
-from raysweep.sweep.report_order import levels_of
+from raysweep.sweep.report_order import levels_of, order_of
 
 log = logging.getLogger("raysweep")
 
@@ -30,6 +32,7 @@ log = logging.getLogger("raysweep")
 class CellNumbers:
     """All numbers of one cell."""
 
+    labels: CellLabels
     scores: list[Score]
     problems: list[ProblemScore]
     differences: list[Difference]
@@ -41,6 +44,8 @@ class SweepNumbers:
 
     scores: list[Score]
     differences: list[Difference]
+    rates: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]] = field(default_factory=dict)
+    """Verdicts by problem of the training sets that differ in ratio or size, on clean and on the headline's prompts."""
 
 
 def score(folder: SweepFolder, keep: Callable[[Sequence[ProblemScore]], None] = lambda rows: None) -> SweepNumbers:
@@ -52,13 +57,20 @@ def score(folder: SweepFolder, keep: Callable[[Sequence[ProblemScore]], None] = 
         folder: the sweep's.
         keep: takes each cell's verdicts by problem; they are many, so they aren't returned.
     """
+    order = order_of(folder.config())
+    sets, headline = curve_sets(order), next(filter(None, (order.headline, *order.mixes)), "")
     scores: list[Score] = []
     differences: list[Difference] = []
+    rates: dict[CellLabels, dict[TestSetName, ProblemRates]] = {}
     for cell in cell_numbers(folder):
         scores += cell.scores
         differences += cell.differences
         keep(cell.problems)
-    return SweepNumbers(scores, differences)
+        if cell.labels.training_set in sets:
+            rates[cell.labels] = rates_of(
+                row for row in cell.problems if not headline or row.perturbation in (CLEAN, headline)
+            )
+    return SweepNumbers(scores, differences, rates)
 
 
 def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
@@ -94,7 +106,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         )
         all_draws = {name: [rows, *more_draws.get(name, ())] for name, rows in results.items()}
         problems = list(problem_scores(cell, all_draws))
-        yield CellNumbers(scores, problems, baselines.differences(cell, problems))
+        yield CellNumbers(cell, scores, problems, baselines.differences(cell, problems))
 
 
 def _verdicts(store: Store, row: GridRow) -> Verdicts:

@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from raysweep.analysis.exhibits.catalogue import significance_tables
 from raysweep.analysis.outcomes import PairOutcomes
 from raysweep.analysis.report import bound, render_report, row_headings
 from raysweep.analysis.sample_viewer import samples_json
 from raysweep.analysis.score_book import Failure, ScoreBook
 from raysweep.analysis.score_tables import tables
-from raysweep.analysis.significance import significance_tables
 from raysweep.analysis.table import Row
 from raysweep.analysis.trainings import Training
 from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, scores

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raysweep.analysis.comparisons.base import COMPARISONS
+from raysweep.analysis.exhibits.base import EXHIBITS
 from raysweep.cli.views.results import print_json
 from raysweep.errors import UnknownName
 from raysweep.generators.base import GENERATORS
@@ -31,6 +32,7 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
     "generators": GENERATORS,
     "metrics": METRICS,
     "comparisons": COMPARISONS,
+    "exhibits": EXHIBITS,
     "taggers": TAGGERS,
     "synonyms": SYNONYMS,
     "translators": TRANSLATORS,

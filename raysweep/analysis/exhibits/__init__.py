@@ -1,0 +1,14 @@
+"""Tables and figures that files define, one YAML file each, in a folder for each study.
+
+A file names its kind, which is a class here, and what is shown: quantities, training sets, test sets. Training sets are
+found by their perturbation, ratio and size, so that a definition fits any sweep.
+
+    base.py         the contract of a kind; what a sweep gives it to draw
+    catalogue.py    reads the files, picks some by id, draws them
+    selections.py   finds the training sets and test sets that a file names
+    score_grid.py   kind `scores`: a table of scores
+    signed_ranks.py kind `signed-ranks`: a table of signed-rank tests
+    curves.py       kind `curves`: a figure along ratios or sizes of training sets, and its numbers
+    settings.py     finds the ratios and sizes of a sweep's training sets
+    best.py         finds the best of them, with its interval
+"""

@@ -1,0 +1,87 @@
+"""The contract of a table or figure that a file defines: a class reads the file's keys and draws it from a sweep.
+
+The class is the file's `kind`. Its fields are the file's keys; pydantic checks them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
+from raysweep.analysis.line_figures import LineFigure
+from raysweep.analysis.score_book import ScoreBook
+from raysweep.analysis.table import Table
+from raysweep.analysis.trainings import Training
+from raysweep.errors import UsageError
+from raysweep.metrics.base import CellLabels
+from raysweep.registry import Registry
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class NothingToDraw(UsageError):
+    """A sweep has no number for a table or figure; the text says what it lacks."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a sweep has found, as far as tables and figures show it.
+
+    Attributes:
+        book: scores and failures.
+        rates: verdicts by problem, of the cells on curves (`curve_sets`) at least; empty if they are unknown.
+        trainings: what the trainings reported.
+    """
+
+    book: ScoreBook
+    rates: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]] = field(default_factory=dict)
+    trainings: Sequence[Training] = ()
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Tables, and figures: both empty where a sweep has nothing to show."""
+
+    tables: tuple[Table, ...] = ()
+    figures: tuple[LineFigure, ...] = ()
+
+
+class Exhibit(BaseModel, ABC):
+    """A table or figure: what it shows, of which models, training sets and test sets.
+
+    `draw` returns tables in the order of the sweep's problem sets and models, and each figure with the table of its
+    numbers. What the sweep lacks is left out, and the caption says so. Equal evidence gives equal tables.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    name: ClassVar[str]
+    has_figure: ClassVar[bool] = False  # whether the kind draws figures, too
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    """The name on the command line and in files: ``table-4``."""
+    title: Text
+    """``{headline}`` stands for the headline's perturbation."""
+    source: str = ""
+    """The study's table or figure that it reproduces."""
+    caption: str = ""
+
+    @abstractmethod
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the tables and figures; raise NothingToDraw where the sweep has no number for them."""
+
+    def titled(self, book: ScoreBook, *parts: str) -> str:
+        """Return the title with what tells several tables apart: a problem set, a model."""
+        return ", ".join([self.title.replace("{headline}", book.headline or "perturbed prompts"), *filter(None, parts)])
+
+    def captioned(self, *sentences: str) -> str:
+        """Return the caption, more sentences, and the source."""
+        source = f"It has the form of the {self.source}." if self.source else ""
+        return " ".join(filter(None, (self.caption.strip(), *sentences, source)))
+
+
+EXHIBITS: Registry[Exhibit] = Registry("kind of table or figure", "raysweep.analysis.exhibits", Exhibit)

@@ -1,0 +1,71 @@
+"""Which setting of a curve has the highest pass@1, how sure that is, and whether it is more than noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
+from raysweep.analysis.exhibits.settings import Curve, Setting
+from raysweep.analysis.score_book import ModelVariant
+from raysweep.analysis.table import TableCell
+from raysweep.metrics.base import CellLabels
+from raysweep.stats.resampling import argmax_interval
+from raysweep.stats.stability import noise
+
+FEWEST = 2
+"""Settings, and problems, below which nothing is the best."""
+
+Rates = Mapping[CellLabels, Mapping[TestSetName, ProblemRates]]
+
+
+def best_setting(curve: Curve, rates: Rates, variant: ModelVariant, test_set: TestSetName) -> TableCell:
+    """Return the best setting of one model on one test set; an empty cell if fewer than two settings have verdicts.
+
+    The interval is over the problems that all settings have; a problem's rate is the mean over a setting's draws. A
+    point at another ratio is left out. The note compares the gain over the first setting (of a curve of sizes: over
+    that of the source's size) with 2 SD between the best setting's draws.
+    """
+    draws = {
+        curve.label(setting): of_setting
+        for setting in curve.settings
+        if setting.other_ratio is None and (of_setting := _draws(rates, variant, setting, test_set))
+    }
+    tasks = _common([draw for of_setting in draws.values() for draw in of_setting])
+    if min(len(draws), len(tasks)) < FEWEST:
+        return TableCell()
+    found = argmax_interval(
+        {label: [[_mean([draw[task] for draw in ones])] for task in tasks] for label, ones in draws.items()}
+    )
+    means = {label: [100 * _mean([draw[task] for task in tasks]) for draw in ones] for label, ones in draws.items()}
+    unit = 100 if curve.along == "ratio" else 1
+    values = {curve.label(setting): unit * setting.value for setting in curve.settings}
+    notes = [f"{' and '.join(found.tied)} tie"] if len(found.tied) > 1 else []
+    baseline = next(iter(draws)) if curve.along == "ratio" else "×1"
+    if found.best != baseline and baseline in means:
+        effect = _mean(means[found.best]) - _mean(means[baseline])
+        gain = f"{found.best} is {effect:+.1f} points from {baseline}".replace("-", "−")
+        notes.append(f"{gain}, {noise(effect, means[found.best]).words}")
+    return TableCell(
+        text=found.best,
+        interval=f"[{found.interval[0]}, {found.interval[-1]}]",
+        value=values[found.best],
+        low=values[found.interval[0]],
+        high=values[found.interval[-1]],
+        note="; ".join(notes),
+        state="value",
+    )
+
+
+def _draws(rates: Rates, variant: ModelVariant, setting: Setting, test_set: TestSetName) -> list[Mapping[str, float]]:
+    """Return the rates by task id of each draw of a setting that has verdicts."""
+    cells = [CellLabels(variant.model, variant.recipe, name, variant.seed) for name in setting.training_sets]
+    return [rates[cell][test_set].rates for cell in cells if test_set in rates.get(cell, {})]
+
+
+def _common(draws: list[Mapping[str, float]]) -> list[str]:
+    """Return the task ids that all draws have, in the first one's order."""
+    return [task for task in draws[0] if all(task in draw for draw in draws)] if draws else []
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

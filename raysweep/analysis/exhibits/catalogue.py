@@ -1,0 +1,125 @@
+"""Reads the files that define tables and figures, and draws those that a sweep has numbers for.
+
+Each file is YAML with one definition: an `id`, a `title`, a `kind` and the kind's own keys. raysweep's own files lie in
+a folder for each study, beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.signed_ranks import SignedRanks
+from raysweep.analysis.score_book import ScoreBook
+from raysweep.analysis.table import Table
+from raysweep.errors import UnknownName, UsageError, did_you_mean
+from raysweep.registry import validation_message
+
+ENDING = ".yaml"
+
+
+def read_exhibits(more: Sequence[Path] = ()) -> dict[str, Exhibit]:
+    """Return the tables and figures that files define, by id: raysweep's own, tables first, then others.
+
+    Args:
+        more: files, or folders of them.
+
+    Raises:
+        UsageError: a file can't be read or is no definition, or two have one id; the message names the file.
+    """
+    own = Path(str(files("raysweep.analysis.exhibits")))
+    paths = sorted(own.rglob(f"*{ENDING}"), key=lambda path: (path.parent, path.stem.startswith("figure"), path))
+    for place in more:
+        if not place.exists():
+            raise UsageError(f"{place} doesn't exist; name a file that defines a table or figure, or a folder of them")
+        found = sorted(place.glob(f"*{ENDING}")) if place.is_dir() else [place]
+        if not found:
+            raise UsageError(f"{place} has no file *{ENDING} that defines a table or figure")
+        paths += found
+    exhibits: dict[str, Exhibit] = {}
+    origins: dict[str, Path] = {}
+    for path in paths:
+        exhibit = read_exhibit(path)
+        if exhibit.id in exhibits:
+            raise UsageError(f"{path}: the id {exhibit.id!r} is that of {origins[exhibit.id]}, too; take another one")
+        exhibits[exhibit.id], origins[exhibit.id] = exhibit, path
+    return exhibits
+
+
+def read_exhibit(path: Path) -> Exhibit:
+    """Return the table or figure that a file defines; raise UsageError, which lists all mistakes, for a broken one."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} can't be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: a definition is a mapping of keys, such as id, title and kind")
+    kind = values.pop("kind", None)
+    if not isinstance(kind, str):
+        raise UsageError(f"{path}: key 'kind' is missing; it is one of {', '.join(EXHIBITS.names())}")
+    try:
+        exhibit = EXHIBITS.get(kind)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    try:
+        return exhibit.model_validate(values)
+    except ValidationError as error:
+        known = [name for name in exhibit.model_fields]
+        mistakes = [_mistake(dict(detail), known) for detail in error.errors()]
+        raise UsageError(f"{path}: {'; '.join(mistakes)}") from None
+
+
+def chosen(exhibits: dict[str, Exhibit], only: Sequence[str]) -> list[Exhibit]:
+    """Return the tables and figures with these ids; all if there are none. Raise UnknownName for an unknown id."""
+    for name in only:
+        if name not in exhibits:
+            raise UnknownName("table or figure", name, exhibits)
+    return [exhibits[name] for name in dict.fromkeys(only)] if only else list(exhibits.values())
+
+
+def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = False) -> Drawn:
+    """Return all tables and figures for which a sweep has numbers.
+
+    Args:
+        exhibits: what to draw.
+        evidence: the sweep's numbers.
+        required: whether one without any number is an error.
+
+    Raises:
+        UsageError: some are required, and the sweep lacks what they show; it says what.
+    """
+    drawn, lacking = [], []
+    for exhibit in exhibits:
+        try:
+            drawn.append(exhibit.draw(evidence))
+        except NothingToDraw as reason:
+            lacking.append(f"{exhibit.id}: {reason}")
+    if required and lacking:
+        raise UsageError(f"this sweep has nothing to show in {'; '.join(lacking)}")
+    return Drawn(
+        tuple(table for one in drawn for table in one.tables), tuple(figure for one in drawn for figure in one.figures)
+    )
+
+
+def significance_tables(book: ScoreBook) -> list[Table]:
+    """Return the tables of signed-rank tests that raysweep's own files define."""
+    exhibits = [exhibit for exhibit in read_exhibits().values() if isinstance(exhibit, SignedRanks)]
+    return [table for exhibit in exhibits for table in exhibit.tables(book)]
+
+
+def _mistake(detail: dict[str, Any], known: Sequence[str]) -> str:
+    place = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        name = str(detail["loc"][-1])
+        return f"unknown key {place!r}{did_you_mean(name, known) if len(detail['loc']) == 1 else ''}"
+    if detail["type"] == "missing":
+        return f"key {place!r} is missing"
+    return f"{place}: {validation_message(detail)}" if place else detail["msg"].removeprefix("Value error, ")

@@ -1,0 +1,208 @@
+"""Kind ``curves``: scores along the share of perturbed training rows, or along the number of training rows.
+
+A point is the mean over the draws of its training sets, with their range. The figure has a panel for each model; the
+table beside it has the same numbers, and the best setting with its bootstrap interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.best import best_setting
+from raysweep.analysis.exhibits.selections import select_test_sets
+from raysweep.analysis.exhibits.settings import Along, Curve, Setting, curve_of
+from raysweep.analysis.line_figures import Line, LineFigure, Panel, Point, Tick
+from raysweep.analysis.quantities import PASS, Quantity, quantity_of
+from raysweep.analysis.score_book import ModelVariant, ScoreKey
+from raysweep.analysis.score_tables import draws_sentence, score_cell
+from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.records import CLEAN
+
+LACKING = {
+    "ratio": "it trains on no set of which only a part is perturbed",
+    "size": "it trains on no set with another number of rows than the source",
+}
+HEADINGS = {"ratio": "perturbed rows", "size": "rows, as a multiple of the source's"}
+X_LABELS = {"ratio": "perturbed training rows, %", "size": "training rows, × the source's"}
+BEST = (
+    "Best: the setting with the highest pass@1, and its 95 % interval: the run of neighbouring settings that are best "
+    "in so many bootstrap resamples of the problems."
+)
+STEPS = "optimizer steps"
+
+
+@EXHIBITS.register("curves")
+class Curves(Exhibit):
+    """A figure of scores along the ratio or the size of training sets, a panel for each model, and its numbers."""
+
+    has_figure: ClassVar[bool] = True
+
+    along: Along
+    """What changes along the curve: the share of perturbed rows (``ratio``), or the number of rows (``size``)."""
+    test_sets: Annotated[list[str], Field(min_length=1)]
+    quantities: Annotated[dict[str, Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)]
+    """Metrics, each with its digits after the point; the figure shows the first, the table all."""
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the figure and the table of each problem set."""
+        curve = curve_of(evidence.book.order, self.along)
+        if curve is None:
+            raise NothingToDraw(LACKING[self.along])
+        tests = select_test_sets(evidence.book, self.test_sets).names
+        figures, tables = [], []
+        for problems in evidence.book.problem_sets:
+            drawing = _Drawing(self, evidence, curve, tests, problems)
+            if (figure := drawing.figure()) is not None:
+                figures.append(figure)
+                tables.append(drawing.table())
+        if not figures:
+            raise NothingToDraw(f"no model on the curve has {next(iter(self.quantities))} yet")
+        return Drawn(tuple(tables), tuple(figures))
+
+
+class _Drawing:
+    """Figure and table of one problem set."""
+
+    def __init__(
+        self, exhibit: Curves, evidence: Evidence, curve: Curve, tests: tuple[str, ...], problems: str
+    ) -> None:
+        self.exhibit = exhibit
+        self.evidence = evidence
+        self.book = evidence.book
+        self.curve = curve
+        self.tests = tests
+        self.problems = problems
+        self.quantities = [quantity_of(name, digits) for name, digits in exhibit.quantities.items()]
+        self.title = exhibit.titled(self.book, problems)
+        self.label = f"{exhibit.id}-{problems}"
+
+    def figure(self) -> LineFigure | None:
+        """Return the figure; None if no model has a number."""
+        panels = [self._panel(variant) for variant in self.book.variants]
+        drawn = tuple(panel for panel in panels if panel.lines)
+        if not drawn:
+            return None
+        quantity = self.quantities[0]
+        has_steps = any("\n" in tick.label for panel in drawn for tick in panel.ticks)
+        x_label = X_LABELS[self.curve.along] + (", and steps" if has_steps else "")
+        caption = self._caption("a bar goes")
+        return LineFigure(self.title, caption, self.label, x_label, f"{quantity.label}, {quantity.unit}", drawn)
+
+    def table(self) -> Table:
+        """Return the numbers of the figure, and the best setting of each line."""
+        rows = tuple(row for variant in self.book.variants for row in self._rows(variant))
+        best = any(row.cells[-1].text for row in rows)
+        heading = HEADINGS[self.curve.along]
+        return Table(
+            title=self.title,
+            caption=self._caption("brackets go") + (f" {BEST}" if best else ""),
+            stub=("model", "test prompts", "quantity"),
+            columns=(*(Column(self.curve.label(setting), heading) for setting in self.curve.settings), Column("best")),
+            rows=rows,
+            row_words=self.book.order.words,
+            label=self.label,
+        )
+
+    def _rows(self, variant: ModelVariant) -> Iterator[Row]:
+        for test in self.tests:
+            for quantity in self.quantities:
+                cells = [self._cell(variant, setting, test, quantity) for setting in self.curve.settings]
+                best = self._best(variant, test) if quantity.metric == PASS.metric else TableCell()
+                if any(cell.state != "empty" for cell in cells):
+                    yield Row((variant.label, test, quantity.heading), (*cells, best))
+        steps = [self._steps(variant, setting) for setting in self.curve.settings]
+        if self.curve.along == "size" and any(steps):
+            shown = [TableCell(f"{n:,}", value=n, state="value") if n else TableCell() for n in steps]
+            yield Row((variant.label, "", STEPS), (*shown, TableCell()))
+
+    def _caption(self, spread: str) -> str:
+        curve, order = self.curve, self.book.order
+        what = order.test_label(curve.perturbation)
+        share = "a share" if curve.along == "ratio" else f"{100 * curve.ratio:g} %"
+        sentences = [f"Training sets with {share} of their rows perturbed by {what}."]
+        most = max(len(setting.training_sets) for setting in curve.settings)
+        if most > 1:
+            sentences.append(
+                f"A number is the mean over the draws of its training set, up to {most}; {spread} from the smallest to "
+                "the largest of them."
+            )
+        sentences += [
+            f"At {curve.label(setting)} {100 * setting.other_ratio:g} % of the rows are perturbed, since no set of "
+            f"this size has {100 * curve.ratio:g} %; that point is hollow, and none of those of which one is the best."
+            for setting in curve.settings
+            if setting.other_ratio is not None
+        ]
+        perturbed = any(test != CLEAN for test in self.tests)
+        return self.exhibit.captioned(*sentences, draws_sentence(self.book).strip() if perturbed else "")
+
+    def _panel(self, variant: ModelVariant) -> Panel:
+        styled = [(test, style) for style, test in enumerate((CLEAN, *(t for t in self.tests if t != CLEAN)))]
+        lines = [self._line(variant, test, style) for test, style in styled if test in self.tests]
+        drawn = tuple(line for line in lines if line.points)
+        ticks = tuple(Tick(self._x(setting), self._tick(variant, setting)) for setting in self.curve.settings)
+        return Panel(variant.label, ticks, drawn, self._notes(variant))
+
+    def _line(self, variant: ModelVariant, test: str, style: int) -> Line:
+        points = []
+        for setting in self.curve.settings:
+            cell = self._cell(variant, setting, test, self.quantities[0])
+            if not math.isnan(cell.value):
+                hollow = setting.other_ratio is not None
+                points.append(Point(self._x(setting), cell.value, cell.low, cell.high, hollow))
+        label = "clean prompts" if test == CLEAN else self.book.order.test_label(test)
+        return Line(label, style, tuple(points))
+
+    def _notes(self, variant: ModelVariant) -> tuple[str, ...]:
+        if self.quantities[0].metric != PASS.metric:
+            return ()
+        found = [(test, self._best(variant, test)) for test in self.tests]
+        return tuple(f"best on {test}: {cell.text} {cell.interval}" for test, cell in found if cell.text)
+
+    def _cell(self, variant: ModelVariant, setting: Setting, test: str, quantity: Quantity) -> TableCell:
+        """Return the mean over a setting's draws, with their range as its interval."""
+        keys = [ScoreKey(variant, name, self.problems, test) for name in setting.training_sets]
+        cells = [score_cell(self.book, key, quantity) for key in keys]
+        numbers = [cell for cell in cells if not math.isnan(cell.value)]
+        if not numbers:
+            return next((cell for cell in cells if cell.state != "empty"), TableCell())
+        values = [cell.value for cell in numbers]
+        mean = sum(values) / len(values)
+        low, high = (min(values), max(values)) if len(values) > 1 else (math.nan, math.nan)
+        of = "" if len(numbers) == len(cells) else f"{len(numbers)} of {len(cells)} draws have a number"
+        return TableCell(
+            text=quantity.format(mean / 100),
+            interval=f"[{quantity.format(low / 100)}, {quantity.format(high / 100)}]" if len(values) > 1 else "",
+            value=mean,
+            low=low,
+            high=high,
+            note="; ".join(dict.fromkeys(filter(None, (*(cell.note for cell in numbers), of)))),
+            state="value",
+            n=min(cell.n for cell in numbers),
+        )
+
+    def _best(self, variant: ModelVariant, test: str) -> TableCell:
+        return best_setting(self.curve, self.evidence.rates, variant, (self.problems, test))
+
+    def _steps(self, variant: ModelVariant, setting: Setting) -> int:
+        """Return the optimizer steps of a setting's first training; 0 if they are unknown."""
+        trained = [
+            training.steps or 0
+            for training in self.evidence.trainings
+            if (training.model, training.recipe, training.seed) == (variant.model, variant.recipe, variant.seed)
+            and training.training_set in setting.training_sets
+        ]
+        return next(iter(trained), 0)
+
+    def _x(self, setting: Setting) -> float:
+        return 100 * setting.value if self.curve.along == "ratio" else math.log2(setting.value)
+
+    def _tick(self, variant: ModelVariant, setting: Setting) -> str:
+        if self.curve.along == "ratio":
+            return f"{100 * setting.value:g}"
+        steps = self._steps(variant, setting)
+        return self.curve.label(setting) + (f"\n{steps:,}" if steps else "")

@@ -1,0 +1,99 @@
+"""A sweep with the study's printed numbers, and one with its ratios and sizes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from raysweep.analysis.comparisons.base import ProblemRates
+from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
+from raysweep.analysis.exhibits.catalogue import read_exhibits
+from raysweep.analysis.published.reference import published_scores
+from raysweep.analysis.score_book import Failure, Order, RowChoice, ScoreBook
+from raysweep.analysis.table import Table
+from raysweep.metrics.base import CellLabels
+from raysweep.records import Score
+
+PRINTED = published_scores("paper")
+MIXES = ("C", "W", "S", "mix_all")
+SINGLE = ("C1", "C2", "C3")
+STUDY = Order(
+    models=tuple(dict.fromkeys(one.model for one in PRINTED)),
+    training_sets=("base", "clean", *SINGLE, *MIXES),
+    problem_sets=("humaneval",),
+    perturbations=("clean", *SINGLE, *MIXES),
+    mixes=("mix_all", "C", "W", "S"),
+    trained_with={name: name for name in ("clean", *SINGLE, *MIXES)},
+    weights={one.model: one.model.removesuffix("-float16") for one in PRINTED},
+)
+EXHIBITS = read_exhibits()
+
+
+def score(model: str, training_set: str, perturbation: str, metric: str, value: float, **more: object) -> Score:
+    recipe = "none" if training_set == "base" else "full"
+    one = Score(model, recipe, training_set, 42, "humaneval", perturbation, metric, value, math.nan, math.nan, 161)
+    return replace(one, **more)
+
+
+def printed_scores() -> list[Score]:
+    return [score(one.model, one.training_set, one.perturbation, one.metric, one.value) for one in PRINTED]
+
+
+def study(scores: Sequence[Score] | None = None, failures: Sequence[Failure] = (), **order: object) -> Evidence:
+    found = printed_scores() if scores is None else scores
+    return Evidence(ScoreBook.of(found, replace(STUDY, **order), failures))
+
+
+RATIOS = {"clean": 1.0, "some-a": 0.1, "some-b": 0.1, "some-c": 0.1, "half": 0.5, "most": 0.7, "typos": 1.0}
+SIZES = {"quarter": 0.25, "twice": 2.0}
+CURVES = Order(
+    models=("one", "two"),
+    training_sets=("base", *RATIOS, *SIZES),
+    problem_sets=("humaneval",),
+    perturbations=("clean", "typos"),
+    mixes=("typos",),
+    words={"typos": "typos of three kinds"},
+    trained_with={"clean": "clean"} | dict.fromkeys([*RATIOS, *SIZES][1:], "typos"),
+    rows={name: RowChoice(ratio) for name, ratio in RATIOS.items()}
+    | {name: RowChoice(0.6, size) for name, size in SIZES.items()},
+)
+PASSED = {  # training set -> how many of 20 problems pass, clean and perturbed
+    "clean": (12, 6), "some-a": (12, 8), "some-b": (11, 9), "some-c": (13, 10), "half": (12, 13), "most": (10, 11),
+    "typos": (9, 10), "quarter": (8, 7), "twice": (12, 12),
+}  # fmt: skip
+
+
+def curve_evidence(models: Sequence[str] = ("one", "two"), **order: object) -> Evidence:
+    """Two models whose sets have the numbers of `PASSED`; problem t passes if t is below the number."""
+    scores, rates = [], {}
+    for model in models:
+        for name, passed in PASSED.items():
+            clean, perturbed = (number / 20 for number in passed)
+            scores += [
+                score(model, name, "clean", "pass@1", clean, n=20),
+                score(model, name, "typos", "pass@1", perturbed, n=20),
+                score(model, name, "typos", "RD", (clean - perturbed) / clean, n=20),
+                score(model, name, "typos", "drop", perturbed - clean, n=20),
+            ]
+            rates[CellLabels(model, "full", name, 42)] = {
+                ("humaneval", test): ProblemRates({f"t{t:02}": float(t < number) for t in range(20)}, {}, 1, 1)
+                for test, number in zip(("clean", "typos"), passed, strict=True)
+            }
+    return Evidence(ScoreBook.of(scores, replace(CURVES, **order)), rates)
+
+
+def tables(id: str, evidence: Evidence) -> list[Table]:
+    """The tables of one definition; none where the sweep has nothing to show."""
+    try:
+        return list(EXHIBITS[id].draw(evidence).tables)
+    except NothingToDraw:
+        return []
+
+
+def cells(table: Table) -> dict[tuple[str, ...], dict[str, str]]:
+    """The texts by the labels of rows, and by columns."""
+    return {
+        row.labels: {column.full_name: cell.text for column, cell in zip(table.columns, row.cells, strict=True)}
+        for row in table.rows
+    }

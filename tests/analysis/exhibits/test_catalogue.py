@@ -1,0 +1,94 @@
+"""Files that define tables and figures: raysweep's own, those of a user, broken ones, and unknown names."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.analysis.exhibits.base import Drawn, Evidence
+from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibit, read_exhibits
+from raysweep.analysis.score_book import ScoreBook
+from raysweep.errors import UnknownName, UsageError
+from tests.analysis.exhibits.examples import EXHIBITS, STUDY, cells, study
+
+OWN = """
+id: {id}
+title: pass@1 of all models on all mixes
+source: companion study's table 1
+kind: scores
+rows: [model]
+columns: [test set, training set]
+training_sets: [clean, headline]
+test_sets: [clean, headline]
+quantities: {{pass@1: 0}}
+"""
+
+
+def test_the_studys_tables_and_figures_have_a_file_each():
+    assert list(EXHIBITS) == [
+        *(f"table-{number}" for number in range(2, 12)),
+        "tests-in-text",
+        *(f"figure-{number}" for number in range(3, 7)),
+    ]
+    for exhibit in EXHIBITS.values():
+        assert exhibit.source.startswith("robust fine-tuning study's ")
+
+
+def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
+    (tmp_path / "mine.yaml").write_text(OWN.format(id="mine"))
+    for place in (tmp_path, tmp_path / "mine.yaml"):
+        exhibits = read_exhibits([place])
+        assert list(exhibits) == [*EXHIBITS, "mine"]
+        (table,) = draw(chosen(exhibits, ["mine"]), study()).tables
+        assert cells(table)["deepseek-coder",] == {
+            "clean clean": "52", "clean mix_all": "50", "mix_all clean": "45", "mix_all mix_all": "42",
+        }  # fmt: skip
+        assert table.caption == "It has the form of the companion study's table 1."
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("id: a\ntitle: [", "is no YAML"),
+        ("- id", "a mapping of keys"),
+        ("id: a\ntitle: b", "key 'kind' is missing; it is one of curves, scores, signed-ranks"),
+        ("id: a\ntitle: b\nkind: score", r"unknown kind of table or figure 'score' \(did you mean 'scores'\?\)"),
+        (OWN.format(id="a") + "row: [model]", r"unknown key 'row' \(did you mean 'rows'\?\)"),
+        (OWN.format(id="a").replace("rows: [model]", ""), "key 'rows' is missing"),
+        (OWN.format(id="a").replace("[model]", "[modell]"), r"rows.0: must be .* not 'modell' \(did you mean 'model'"),
+        (OWN.format(id="a").replace("[model]", "[test set]"), "'test set' is named twice"),
+        (OWN.format(id="a").replace("[model]", "[quantity]") + "mean: true", "the mean is over models"),
+        (OWN.format(id="A table"), "id: "),
+        (OWN.format(id="a").replace("{pass@1: 0}", "{pass@1: 9}"), "quantities.pass@1: must be at most 6, not 9"),
+        ("kind: curves\nalong: width", "along: must be .* not 'width'; key 'test_sets' is missing"),
+        ("kind: signed-ranks\nid: a\ntitle: b\nstub: c\ntests: [{}]", "key 'tests.0.quantity' is missing"),
+    ],
+)
+def test_a_broken_file_is_refused_with_its_name_and_its_mistakes(tmp_path, text, said):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=f"^{path}: .*{said}|^{path} .*{said}"):
+        read_exhibit(path)
+
+
+def test_places_without_definitions_and_doubled_ids_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="doesn't exist"):
+        read_exhibits([tmp_path / "gone"])
+    with pytest.raises(UsageError, match="has no file"):
+        read_exhibits([tmp_path])
+    (tmp_path / "again.yaml").write_text(OWN.format(id="table-2"))
+    with pytest.raises(UsageError, match=r"again.yaml: the id 'table-2' is that of .*table-02.yaml, too"):
+        read_exhibits([tmp_path])
+
+
+def test_an_unknown_id_gets_the_nearest_one_and_known_ones_come_in_the_given_order():
+    with pytest.raises(UnknownName, match=r"unknown table or figure 'tabel-4' \(did you mean 'table-4'\?\)"):
+        chosen(EXHIBITS, ["table-2", "tabel-4"])
+    assert [exhibit.id for exhibit in chosen(EXHIBITS, ["table-4", "figure-3", "table-4"])] == ["table-4", "figure-3"]
+
+
+def test_what_a_sweep_has_no_numbers_for_is_left_out_or_all_of_it_named_if_it_was_asked_for():
+    asked = chosen(EXHIBITS, ["table-2", "figure-3", "figure-5"])
+    assert [table.name for table in draw(asked, study()).tables] == ["table-2-humaneval"]
+    with pytest.raises(UsageError, match=r"nothing to show in figure-3: it trains on no set.*; figure-5: it trains"):
+        draw(asked, study(), required=True)
+    assert draw(list(EXHIBITS.values()), Evidence(ScoreBook.of([], STUDY))) == Drawn()

@@ -1,0 +1,114 @@
+"""Tables of scores: the study's own from its printed numbers, and what is left out of smaller sweeps."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import pytest
+
+from raysweep.analysis.exhibits.base import NothingToDraw
+from raysweep.analysis.score_book import Failure, RowChoice
+from tests.analysis.exhibits.examples import EXHIBITS, PRINTED, cells, printed_scores, score, study, tables
+
+HEADINGS = {"pass@1": "pass@1 (%)", "RD": "RD (%)"}
+OF_ALL_MODELS, OF_ONE = (2, 3, 4), (7, 8, 10, 11)
+
+
+@pytest.mark.parametrize("number", [*OF_ALL_MODELS, *OF_ONE])
+def test_a_table_of_the_study_comes_out_of_its_printed_numbers(number):
+    drawn = {table.title: cells(table) for table in tables(f"table-{number}", study())}
+    printed = [one for one in PRINTED if one.table == number]
+    for one in printed:
+        of_model = [rows for title, rows in drawn.items() if number in OF_ALL_MODELS or f", {one.model}, " in title]
+        (rows,) = of_model
+        label = one.model if number in OF_ALL_MODELS else one.perturbation
+        found = rows.get((label,)) or rows[(label, HEADINGS[one.metric])]
+        assert Decimal(found[one.training_set].replace("−", "-")) == Decimal(one.percent), one
+    assert len(printed) == {2: 18, 3: 18, 4: 18, 7: 30, 8: 24, 10: 20, 11: 15}[number]
+
+
+@pytest.mark.parametrize(
+    ("number", "averages"),
+    [(2, (26.1, 30.9, 29.9)), (3, (6.2, 26.3, 26.8)), (4, (78.2, 12.8, 8.2))],
+)
+def test_the_means_are_the_averages_of_the_studys_text(number, averages):
+    (table,) = tables(f"table-{number}", study())
+    (means,) = [row for row in table.rows if row.labels in (("mean",), ("mean", "RD (%)"))]
+    assert [cell.value for cell in means.cells] == pytest.approx(averages, abs=0.051)
+
+
+def test_a_table_of_one_model_is_drawn_for_each():
+    titles = [table.title for table in tables("table-7", study())]
+    assert len(titles) == 6
+    assert titles[0] == "pass@1 by mix, starcoderbase-1b, humaneval (%)"
+    assert tables("table-7", study())[0].name == "table-7-starcoderbase-1b-humaneval"
+
+
+def test_pass_rates_and_their_differences_stand_below_an_rd():
+    scores = [*printed_scores(), score("deepseek-coder", "clean", "mix_all", "drop", -0.063)]
+    rows = cells(tables("table-4", study(scores))[0])
+    assert rows["deepseek-coder", "pass@1 (%)"]["mix_all"] == "42.4"
+    assert rows["deepseek-coder", "difference (points)"]["clean"] == "−6.3"
+
+
+def test_the_caption_names_what_the_sweep_lacks():
+    kept = ("base", "clean", "C")
+    scores = [one for one in printed_scores() if one.training_set in kept and one.perturbation in ("clean", "C", "C1")]
+    evidence = study(scores, training_sets=kept, perturbations=("clean", "C1", "C"), mixes=("C",))
+    (table,) = tables("table-10", evidence)
+    assert "This sweep judges nothing on C2 or C3. It has no training set of C1 or C2 or C3." in table.caption
+    assert list(cells(table)) == [("clean",), ("C1",)] and [column.name for column in table.columns] == [
+        "base",
+        "clean",
+    ]
+    (by_mix,) = tables("table-7", evidence)
+    assert "This sweep" not in by_mix.caption and cells(by_mix)["C",] == {"base": "2.3", "clean": "14.3", "C": "15.6"}
+
+
+def test_a_training_set_is_found_by_its_perturbation_not_by_its_name():
+    scores = [score("m", "all of them", "mix_all", "RD", 0.1), score("m", "mix_all", "mix_all", "RD", 0.9)]
+    order = {
+        "models": ("m",),
+        "training_sets": ("mix_all", "all of them"),
+        "trained_with": {"all of them": "mix_all", "mix_all": "mix_all"},
+        "rows": {"mix_all": RowChoice(ratio=0.1), "all of them": RowChoice()},
+    }
+    (table,) = tables("table-4", study(scores, **order))
+    assert cells(table)["m", "RD (%)"] == {"all of them": "10.00"}
+
+
+def test_a_metric_that_the_sweep_lacks_is_named_with_the_nearest_one():
+    with pytest.raises(NothingToDraw, match=r"no metric 'pas@1' \(did you mean 'pass@1'"):
+        EXHIBITS["table-2"].model_copy(update={"quantities": {"pas@1": 1}}).draw(study())
+
+
+def test_a_sweep_of_one_model_has_no_row_of_means():
+    scores = [one for one in printed_scores() if one.model == "codegen-2b"]
+    (table,) = tables("table-2", study(scores, models=("codegen-2b",)))
+    assert list(cells(table)) == [("codegen-2b",)]
+
+
+def test_failed_missing_and_undefined_numbers_say_so_and_the_mean_counts_the_others():
+    gone = {("deepseek-coder", "mix_all"), ("codegen-2b", "mix_all"), ("codegen-2b", "clean")}
+    scores = [one for one in printed_scores() if (one.model, one.training_set) not in gone]
+    scores.append(score("codegen-2b", "mix_all", "mix_all", "RD", math.nan, note="clean pass@1 is 0"))
+    (table,) = tables("table-4", study(scores, [Failure("deepseek-coder", "full", "mix_all", 42, "boom")]))
+    rows = cells(table)
+    assert rows["deepseek-coder", "RD (%)"]["mix_all"] == "failed"
+    assert rows["codegen-2b", "RD (%)"] == {"base": "67.13", "clean": "missing", "mix_all": "–"}
+    assert rows["mean", "RD (%)"]["mix_all"] == "9.41"
+    assert {"clean pass@1 is 0", "mean of 4 of 6 models"} <= set(table.footnotes)
+
+
+@pytest.mark.parametrize(
+    ("id", "order", "reason"),
+    [
+        ("table-10", {"perturbations": ("clean", "C")}, "on perturbed prompts of C1 or C2 or C3"),
+        ("table-4", {"perturbations": ("clean",)}, "on perturbed prompts"),
+        ("table-3", {}, "no model has pass@1 on mix_all"),
+    ],
+)
+def test_a_table_without_numbers_is_not_drawn_and_says_what_is_lacking(id, order, reason):
+    with pytest.raises(NothingToDraw, match=reason):
+        EXHIBITS[id].draw(study([score("m", "base", "clean", "pass@1", 0.5)], models=("m",), **order))

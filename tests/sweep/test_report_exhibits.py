@@ -1,0 +1,116 @@
+"""`raysweep report`: the tables and figures that files define, in each format, of a trained sweep; mistakes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import raysweep
+from raysweep.cli.app import app
+from raysweep.config.loading import load_config
+from raysweep.errors import UsageError
+from raysweep.sweep import report
+from raysweep.sweep.folder import SweepFolder, open_folder
+from raysweep.sweep.report import export
+from raysweep.sweep.run import run_sweep
+from raysweep.sweep.tasks import RunOptions
+from tests.paths import NANO
+
+pytestmark = pytest.mark.slow
+
+SETS = (
+    "training.sets=[clean, C1, {name: a, perturbation: C1, ratio: 0.5, draw: 1}, "
+    "{name: b, perturbation: C1, ratio: 0.5, draw: 2}, {name: short, perturbation: C1, ratio: 0.5, size: 0.5}]"
+)
+OWN = "{id: own, title: Mine, kind: scores, rows: [test set], columns: [training set], training_sets: [base, clean], "
+OWN += "test_sets: [clean], quantities: {pass@1: 2}}"
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory) -> str:
+    """A sweep with ratios and sizes."""
+    storage = str(tmp_path_factory.mktemp("store"))
+    assert not run_sweep(load_config(NANO, [SETS]), RunOptions(storage, "local")).errors
+    return storage
+
+
+@pytest.fixture
+def folder(storage) -> SweepFolder:
+    return open_folder("nano", storage)
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(text.partition("\n")[2].splitlines()))
+
+
+def test_a_curves_table_has_the_numbers_that_its_verdicts_by_problem_give(folder, storage):
+    problems = raysweep.load_problems("nano", storage=storage)
+    rates = problems.groupby(["training_set", "perturbation"])[["passed", "n"]].sum()
+    share = 100 * rates.passed / rates.n
+    clean, perturbed = rows(export(folder, "csv", None, only=["figure-3"]))
+    for row, test in ((clean, "clean"), (perturbed, "C1")):
+        assert float(row["perturbed rows 0 %"]) == pytest.approx(share["clean", test])
+        assert float(row["perturbed rows 50 %"]) == pytest.approx((share["a", test] + share["b", test]) / 2)
+        assert float(row["perturbed rows 100 %"]) == pytest.approx(share["C1", test])
+        assert row["best"] != ""
+    (*_, steps) = rows(export(folder, "csv", None, only=["figure-5"]))
+    assert (steps["quantity"], steps["rows, as a multiple of the source's ×0.5"]) == ("optimizer steps", "2")
+
+
+def test_a_run_writes_tables_and_figures_into_the_sweeps_folder(folder):
+    tables = {path.name for path in (folder.path / "tables").iterdir()}
+    assert {"table-2-minicode.md", "table-7-llama-minicode.csv", "figure-3-minicode.md"} <= tables
+    figures = {path.name for path in (folder.path / "figures").iterdir()}
+    assert {"figure-3-minicode.svg", "figure-5-minicode.svg"} <= figures
+
+
+def test_all_tables_of_a_sweep_are_printed_with_those_of_the_study(folder):
+    text = export(folder, "md", None)
+    for title in ("### pass@1 clean on minicode (%)", "### pass@1 by mix, llama, minicode (%)", "### Trainings"):
+        assert title in text
+    latex = export(folder, "latex", None)
+    assert latex.count(r"\begin{table}") == latex.count(r"\end{table}") == text.count("### ")
+
+
+@pytest.mark.parametrize(("format", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_figures_are_written_into_a_folder(folder, tmp_path, format, start):
+    assert export(folder, format, tmp_path) == str(tmp_path)
+    assert {"figure", "figure-3-minicode"} <= {path.stem for path in tmp_path.iterdir()}
+    for path in tmp_path.iterdir():
+        assert path.suffix == f".{format}" and path.read_bytes().startswith(start)
+
+
+def test_chosen_tables_go_into_files_of_a_folder(folder, tmp_path):
+    export(folder, "latex", tmp_path, only=["table-2", "table-7"])
+    assert {path.name for path in tmp_path.iterdir()} == {"table-2-minicode.tex", "table-7-llama-minicode.tex"}
+
+
+def test_a_file_of_ones_own_is_drawn_from_the_command_line(storage, tmp_path):
+    (tmp_path / "own.yaml").write_text(OWN)
+    arguments = ["report", "nano", "--storage", storage, "--exhibits", str(tmp_path), "--only", "own", "--format", "md"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.output.startswith("### Mine, llama, minicode (%)") and "| clean | 0.00" in done.output
+
+
+@pytest.mark.parametrize(
+    ("format", "only", "exhibits", "said"),
+    [
+        ("md", ["tabel-4"], [], r"unknown table or figure 'tabel-4' \(did you mean 'table-4'\?\)"),
+        ("html", ["table-4"], [], "--only and --exhibits don't change the page; add --format md or csv"),
+        ("pdf", ["figure-3", "table-4"], [], "table-4 has no figure to write as pdf; give --format md or csv or latex"),
+        ("pgf", [], [], "unknown format 'pgf'"),
+        ("md", [], ["nowhere.yaml"], "nowhere.yaml doesn't exist"),
+    ],
+)
+def test_mistakes_are_refused_before_anything_is_scored(folder, monkeypatch, format, only, exhibits, said):
+    monkeypatch.setattr(report, "score", None)
+    with pytest.raises(UsageError, match=said):
+        export(folder, format, None, only, [Path(path) for path in exhibits])
+
+
+def test_a_table_that_the_sweep_can_not_fill_says_what_is_lacking(folder):
+    with pytest.raises(UsageError, match="nothing to show in table-5: a test needs two models"):
+        export(folder, "md", None, only=["table-5"])
