@@ -18,6 +18,8 @@ sweep/report.py calls this folder with records; nothing here reads the store.
     exhibits/        tables and figures that YAML files define, such as those of the study
     figures.py       draws the figure of a sweep and loss curves
     line_figures.py  draws figures of lines along a setting, a panel for each model
+    scatter_figures.py draws figures of a mark for each model, and the front of those that none beats
+    heat_figures.py  draws heat maps
     plotting.py      the look of all figures, and their SVG and PDF forms
     report.py        renders the report as one HTML file
     sample_viewer.py packs prompts and completions into JSON for the report's sample viewer

@@ -16,11 +16,11 @@ from raysweep.analysis.plotting import (
     MUTED,
     PERTURBED_COLOUR,
     RULE,
+    ReportFigure,
     new_figure,
     plotting,
     rendered,
 )
-from raysweep.analysis.table import safe_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,46 +79,37 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class LineFigure:
-    """A figure. `label`: names its files; the caption stands beside the figure, not in it."""
+class LineFigure(ReportFigure):
+    """A figure with a panel for each model."""
 
-    title: str
-    caption: str
-    label: str
     x_label: str
     y_label: str
     panels: tuple[Panel, ...]
 
-    @property
-    def name(self) -> str:
-        """Return the label reduced to characters that are safe in a file name."""
-        return safe_name(self.label)
-
-
-def render(figure: LineFigure, format: str = "svg") -> bytes:
-    """Return a figure as SVG or PDF; equal figures give equal bytes."""
-    panels = figure.panels
-    columns = min(_MOST_COLUMNS, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    width, height = _PANEL_INCHES
-    height += _NOTE_INCHES * max(len(panel.notes) for panel in panels)
-    height += _NOTE_INCHES * max(tick.label.count("\n") for panel in panels for tick in panel.ticks)
-    total = height * rows + _HEAD_INCHES
-    low, high = _limits(panels)
-    with plotting():
-        drawn = new_figure(max(width * columns, 4.6), total)
-        for number, panel in enumerate(panels):
-            axes = drawn.add_subplot(rows, columns, number + 1)
-            _panel(axes, panel, low, high)
-            is_last = number + columns >= len(panels)
-            axes.set_xlabel(figure.x_label if is_last else "", color=MUTED)
-            axes.set_ylabel(figure.y_label if number % columns == 0 else "", color=MUTED)
-        drawn.legend(
-            handles=_legend(panels), loc="upper left", ncols=3, frameon=False, fontsize=9, labelcolor=MUTED,
-            handletextpad=0.4, columnspacing=1.6, borderaxespad=0.4,
-        )  # fmt: skip
-        drawn.tight_layout(rect=(0, 0, 1, 1 - _HEAD_INCHES / total), w_pad=2, h_pad=1.6)
-        return rendered(drawn, format)
+    def render(self, format: str = "svg") -> bytes:
+        """Return the figure as SVG or PDF; equal figures give equal bytes."""
+        panels = self.panels
+        columns = min(_MOST_COLUMNS, len(panels))
+        rows = math.ceil(len(panels) / columns)
+        width, height = _PANEL_INCHES
+        height += _NOTE_INCHES * max(len(panel.notes) for panel in panels)
+        height += _NOTE_INCHES * max(tick.label.count("\n") for panel in panels for tick in panel.ticks)
+        total = height * rows + _HEAD_INCHES
+        low, high = _limits(panels)
+        with plotting():
+            drawn = new_figure(max(width * columns, 4.6), total)
+            for number, panel in enumerate(panels):
+                axes = drawn.add_subplot(rows, columns, number + 1)
+                _panel(axes, panel, low, high)
+                is_last = number + columns >= len(panels)
+                axes.set_xlabel(self.x_label if is_last else "", color=MUTED)
+                axes.set_ylabel(self.y_label if number % columns == 0 else "", color=MUTED)
+            drawn.legend(
+                handles=_legend(panels), loc="upper left", ncols=3, frameon=False, fontsize=9, labelcolor=MUTED,
+                handletextpad=0.4, columnspacing=1.6, borderaxespad=0.4,
+            )  # fmt: skip
+            drawn.tight_layout(rect=(0, 0, 1, 1 - _HEAD_INCHES / total), w_pad=2, h_pad=1.6)
+            return rendered(drawn, format)
 
 
 def _panel(axes: Axes, panel: Panel, low: float, high: float) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import io
 import re
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from raysweep.analysis.table import safe_name
 from raysweep.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -25,6 +28,24 @@ COLOURS = {  # CSS variable -> (light, dark); matplotlib draws with the light on
 }
 INK, MUTED, RULE, CLEAN_COLOUR, PERTURBED_COLOUR = (light for light, _ in COLOURS.values())
 FORMATS = ("svg", "pdf")
+
+
+@dataclass(frozen=True)
+class ReportFigure(ABC):
+    """A figure of a report. The caption stands beside it, not in it. `label`: names its files."""
+
+    title: str
+    caption: str
+    label: str
+
+    @property
+    def name(self) -> str:
+        """Return the label reduced to characters that are safe in a file name."""
+        return safe_name(self.label)
+
+    @abstractmethod
+    def render(self, format: str = "svg") -> bytes:
+        """Return the figure as SVG or PDF; equal figures give equal bytes."""
 
 
 def plotting() -> AbstractContextManager[None]:

@@ -10,16 +10,18 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from raysweep.analysis.difference_tables import difference_tables
+from raysweep.analysis.exhibits.base import Drawn
 from raysweep.analysis.exhibits.catalogue import significance_tables
 from raysweep.analysis.figures import all_panels, draw, loss_curve
 from raysweep.analysis.findings import findings, percent
 from raysweep.analysis.outcomes import PairOutcomes, outcome_tables
+from raysweep.analysis.plotting import ReportFigure
 from raysweep.analysis.sample_viewer import PairSamples, samples_json
 from raysweep.analysis.score_book import Failure, Order, ScoreBook, labelled
 from raysweep.analysis.score_tables import failures_by_error, tables
@@ -57,6 +59,7 @@ class Report:
     outcomes: Sequence[PairOutcomes] = ()
     trainings: Sequence[Training] = ()
     differences: Sequence[Difference] = ()
+    drawn: Drawn = field(default_factory=Drawn)  # what files define
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ def render_report(report: Report, max_samples_per_pair: int | None = None) -> st
             headline_label=report.order.test_label(book.headline),
             findings=findings(report.scores, report.order, report.failures),
             figures=[Markup(svg) for svg in _figures(book)],
+            conclusions=report.drawn.conclusions,
+            drawings=[_drawing(figure, report.drawn.tables) for figure in report.drawn.figures],
             summaries=[table for table in all_tables if table.stub == ("training set",)],
             comparisons=[table for table in all_tables if table.stub != ("training set",)],
             differences=difference_tables(report.differences, book),
@@ -102,6 +107,22 @@ def render_report(report: Report, max_samples_per_pair: int | None = None) -> st
         )
     )
     return html.encode("utf-8", "replace").decode()  # UTF-8 can't encode lone surrogates
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as SVG, with the tables of its numbers."""
+
+    figure: ReportFigure
+    svg: str
+    tables: Sequence[Table]
+
+
+def _drawing(figure: ReportFigure, tables: Sequence[Table]) -> Drawing:
+    from markupsafe import Markup
+
+    svg = Markup(_inline(figure.render().decode(), f"{figure.name}-"))
+    return Drawing(figure, svg, [table for table in tables if table.label == figure.label])
 
 
 def column_groups(columns: Sequence[Column]) -> list[Heading]:

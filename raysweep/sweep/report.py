@@ -21,7 +21,6 @@ from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
 from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibits
 from raysweep.analysis.figures import all_panels, effect_figure
 from raysweep.analysis.figures import draw as draw_effects
-from raysweep.analysis.line_figures import render
 from raysweep.analysis.outcomes import outcome_tables
 from raysweep.analysis.report import Report, render_report
 from raysweep.analysis.sample_viewer import PairSamples
@@ -116,6 +115,7 @@ def write_report(
             samples=[] if config.report.samples_per_pair == 0 else list(_samples(folder)),
             outcomes=pair_outcomes(folder),
             trainings=trainings(folder, config),
+            drawn=drawn,
         ),
         max_samples_per_pair=config.report.samples_per_pair,
     )
@@ -129,7 +129,7 @@ def write_report(
     if drawn.figures:
         (target / FIGURES).mkdir(exist_ok=True)
     for figure in drawn.figures:
-        write_atomically(target / FIGURES / f"{figure.name}.svg", render(figure))
+        write_atomically(target / FIGURES / f"{figure.name}.svg", figure.render())
 
 
 def export(
@@ -162,7 +162,7 @@ def export(
     evidence = _evidence(folder, config, numbers, failures)
     drawn = draw(asked, evidence, required=bool(only))
     if format in plotting.FORMATS:
-        images = {figure.name: render(figure, format) for figure in drawn.figures}
+        images = {figure.name: figure.render(format) for figure in drawn.figures}
         if not only and (effects := draw_effects(evidence.book, all_panels(evidence.book), format)):
             images["figure"] = effects
         return _write_figures(folder, images, format, out)

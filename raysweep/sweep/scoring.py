@@ -11,7 +11,6 @@ from pathlib import Path
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
 from raysweep.analysis.comparisons.pairing import Baselines, place_of
-from raysweep.analysis.exhibits.settings import curve_sets
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels
@@ -45,7 +44,7 @@ class SweepNumbers:
     scores: list[Score]
     differences: list[Difference]
     rates: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]] = field(default_factory=dict)
-    """Verdicts by problem of the training sets that differ in ratio or size, on clean and on the headline's prompts."""
+    """Verdicts by problem of each cell, on clean prompts and the headline's, which without a name are all."""
 
 
 def score(folder: SweepFolder, keep: Callable[[Sequence[ProblemScore]], None] = lambda rows: None) -> SweepNumbers:
@@ -58,7 +57,7 @@ def score(folder: SweepFolder, keep: Callable[[Sequence[ProblemScore]], None] = 
         keep: takes each cell's verdicts by problem; they are many, so they aren't returned.
     """
     order = order_of(folder.config())
-    sets, headline = curve_sets(order), next(filter(None, (order.headline, *order.mixes)), "")
+    headline = next(filter(None, (order.headline, *order.mixes)), "")
     scores: list[Score] = []
     differences: list[Difference] = []
     rates: dict[CellLabels, dict[TestSetName, ProblemRates]] = {}
@@ -66,10 +65,9 @@ def score(folder: SweepFolder, keep: Callable[[Sequence[ProblemScore]], None] = 
         scores += cell.scores
         differences += cell.differences
         keep(cell.problems)
-        if cell.labels.training_set in sets:
-            rates[cell.labels] = rates_of(
-                row for row in cell.problems if not headline or row.perturbation in (CLEAN, headline)
-            )
+        rates[cell.labels] = rates_of(
+            row for row in cell.problems if not headline or row.perturbation in (CLEAN, headline)
+        )
     return SweepNumbers(scores, differences, rates)
 
 

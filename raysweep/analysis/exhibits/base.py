@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
-from raysweep.analysis.line_figures import LineFigure
+from raysweep.analysis.plotting import ReportFigure
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.table import Table
 from raysweep.analysis.trainings import Training
@@ -34,7 +34,7 @@ class Evidence:
 
     Attributes:
         book: scores and failures.
-        rates: verdicts by problem, of the cells on curves (`curve_sets`) at least; empty if they are unknown.
+        rates: verdicts by problem of each cell, on clean prompts and the headline's at least; empty if unknown.
         trainings: what the trainings reported.
     """
 
@@ -44,11 +44,20 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Conclusion:
+    """What a table says, in words. `table` is one of `Drawn.tables`."""
+
+    text: str
+    table: Table
+
+
+@dataclass(frozen=True)
 class Drawn:
-    """Tables, and figures: both empty where a sweep has nothing to show."""
+    """Tables, figures and conclusions; all empty where a sweep has nothing to show."""
 
     tables: tuple[Table, ...] = ()
-    figures: tuple[LineFigure, ...] = ()
+    figures: tuple[ReportFigure, ...] = ()
+    conclusions: tuple[Conclusion, ...] = ()
 
 
 class Exhibit(BaseModel, ABC):

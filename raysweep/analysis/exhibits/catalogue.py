@@ -105,7 +105,9 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
     if required and lacking:
         raise UsageError(f"this sweep has nothing to show in {'; '.join(lacking)}")
     return Drawn(
-        tuple(table for one in drawn for table in one.tables), tuple(figure for one in drawn for figure in one.figures)
+        tuple(table for one in drawn for table in one.tables),
+        tuple(figure for one in drawn for figure in one.figures),
+        tuple(conclusion for one in drawn for conclusion in one.conclusions),
     )
 
 

@@ -54,12 +54,6 @@ def curve_of(order: Order, along: Along) -> Curve | None:
     return _ratios(order) if along == "ratio" else _sizes(order)
 
 
-def curve_sets(order: Order) -> frozenset[str]:
-    """Return the training sets of all curves."""
-    curves = [curve for along in ("ratio", "size") if (curve := curve_of(order, along)) is not None]
-    return frozenset(name for curve in curves for setting in curve.settings for name in setting.training_sets)
-
-
 def _ratios(order: Order) -> Curve | None:
     of_size = {name: rows.ratio for name, rows in order.rows.items() if rows.size == 1}
     partly = [order.trained_with[name] for name, ratio in of_size.items() if 0 < ratio < 1]

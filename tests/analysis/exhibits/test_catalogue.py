@@ -28,9 +28,11 @@ def test_the_studys_tables_and_figures_have_a_file_each():
         *(f"table-{number}" for number in range(2, 12)),
         "tests-in-text",
         *(f"figure-{number}" for number in range(3, 7)),
+        *("choice", "heat-map", "trade-off"),
     ]
     for exhibit in EXHIBITS.values():
-        assert exhibit.source.startswith("robust fine-tuning study's ")
+        is_summary = exhibit.id in ("choice", "heat-map", "trade-off")
+        assert exhibit.source.startswith("robust fine-tuning study's ") != is_summary
 
 
 def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
@@ -50,7 +52,7 @@ def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
     [
         ("id: a\ntitle: [", "is no YAML"),
         ("- id", "a mapping of keys"),
-        ("id: a\ntitle: b", "key 'kind' is missing; it is one of curves, scores, signed-ranks"),
+        ("id: a\ntitle: b", "key 'kind' is missing; it is one of choice, curves, heat-map, scores, signed-ranks, trade-off"),
         ("id: a\ntitle: b\nkind: score", r"unknown kind of table or figure 'score' \(did you mean 'scores'\?\)"),
         (OWN.format(id="a") + "row: [model]", r"unknown key 'row' \(did you mean 'rows'\?\)"),
         (OWN.format(id="a").replace("rows: [model]", ""), "key 'rows' is missing"),

@@ -8,12 +8,11 @@ from xml.etree import ElementTree
 import pytest
 
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
-from raysweep.analysis.exhibits.settings import curve_of, curve_sets
-from raysweep.analysis.line_figures import render
+from raysweep.analysis.exhibits.settings import curve_of
 from raysweep.analysis.score_book import Failure, RowChoice, ScoreBook
 from raysweep.analysis.trainings import Training
 from raysweep.errors import UnknownName
-from tests.analysis.exhibits.examples import CURVES, EXHIBITS, PASSED, cells, curve_evidence
+from tests.analysis.exhibits.examples import CURVES, EXHIBITS, cells, curve_evidence
 
 RATIO_POINTS = [0.0, 10.0, 50.0, 70.0, 100.0]
 
@@ -26,7 +25,6 @@ def test_settings_come_from_the_training_sets_ratios_and_sizes_not_from_their_na
     assert [(s.value, s.training_sets, s.other_ratio) for s in sizes.settings] == [
         (0.25, ("quarter",), None), (1.0, ("half",), 0.5), (2.0, ("twice",), None),
     ]  # fmt: skip
-    assert curve_sets(CURVES) == set(PASSED)
 
 
 def test_a_set_of_the_sizes_own_ratio_is_the_curves_point_at_the_sources_size():
@@ -116,12 +114,12 @@ def test_a_sweep_without_ratios_or_sizes_has_no_curve(id, reason):
 
 def test_an_svg_has_its_words_as_text_and_a_pdf_no_date_and_both_are_the_same_each_time():
     (figure,) = EXHIBITS["figure-3"].draw(curve_evidence()).figures
-    svg, pdf = (render(figure, format) for format in ("svg", "pdf"))
-    assert (svg, pdf) == (render(figure, "svg"), render(figure, "pdf"))
+    svg, pdf = (figure.render(format) for format in ("svg", "pdf"))
+    assert (svg, pdf) == (figure.render("svg"), figure.render("pdf"))
     nodes = [node for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("text")]
     texts = {"".join(node.itertext()).strip() for node in nodes}
     assert {"one", "two", "clean prompts", "pass@1, %", "perturbed training rows, %", "0", "10", "100"} <= texts
     assert any(text.startswith("best on typos: 50 % [") for text in texts)
     assert pdf.startswith(b"%PDF") and b"CreationDate" not in pdf
     with pytest.raises(UnknownName, match="'pgn'"):
-        render(figure, "pgn")
+        figure.render("pgn")

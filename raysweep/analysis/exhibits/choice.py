@@ -1,0 +1,199 @@
+"""Kind ``choice``: which model and training set to choose for a kind of prompts, and how sure that is.
+
+The choice is by pass@1 on these prompts; RD stands beside it and ranks nothing, because it also falls when clean pass@1
+falls. All candidates are bootstrapped over the same problems (`raysweep.stats.resampling.argmax_interval`): the share
+of resamples in which a candidate is the best says how sure the choice is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.exhibits.selections import select_test_sets
+from raysweep.analysis.quantities import PASS, Quantity
+from raysweep.analysis.score_book import ScoreBook
+from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.records import BASE, CLEAN
+from raysweep.stats.intervals import COVERAGE, mean_interval
+from raysweep.stats.resampling import BestSetting, argmax_interval
+from raysweep.units import count
+
+FEWEST = 2
+RIVALS = 3
+"""Candidates beside the choice that its sentence names."""
+WORTH_NAMING = 0.01
+"""The share of resamples from which a rival is named."""
+_RD = Quantity("RD", "RD")
+_SHARE = Quantity("", "best in", "% of resamples")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that may be chosen; its seeds are averaged, problem by problem.
+
+    Attributes:
+        model: the base model, with its recipe where it has several.
+        training_set: that it was fine-tuned on, or ``base``.
+        perturbed: pass@1 by task id on the prompts in question.
+        clean: pass@1 by task id on clean prompts; empty if unknown.
+    """
+
+    model: str
+    training_set: str
+    perturbed: Mapping[str, float]
+    clean: Mapping[str, float]
+
+    @property
+    def clean_mean(self) -> float | None:
+        """Return pass@1 on the clean prompts of the same problems; None if unknown."""
+        values = [self.clean[task] for task in self.perturbed if task in self.clean]
+        return sum(values) / len(values) if values and len(values) == len(self.perturbed) else None
+
+
+@EXHIBITS.register("choice")
+class Choice(Exhibit):
+    """A table of the best models on one test set of each problem set, and a sentence that says which to choose."""
+
+    test_set: Text
+    rows: Annotated[int, Field(ge=1)] = 10
+    """At most so many candidates, the best first."""
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return a table and a sentence for each problem set on which two models have verdicts on the same problems."""
+        found = [
+            one
+            for problems in evidence.book.problem_sets
+            for test in select_test_sets(evidence.book, [self.test_set]).names
+            if (one := _Choosing.of(evidence, problems, test)) is not None
+        ]
+        if not found:
+            raise NothingToDraw(f"a choice needs two models with verdicts on two problems of {self.test_set}")
+        conclusions = tuple(Conclusion(one.sentence, self._table(one)) for one in found)
+        return Drawn(tuple(conclusion.table for conclusion in conclusions), conclusions=conclusions)
+
+    def _table(self, choosing: _Choosing) -> Table:
+        book = choosing.book
+        pairs = sorted(
+            zip(choosing.candidates, choosing.best.shares, choosing.best.scores, strict=True), key=lambda c: -c[2]
+        )
+        return Table(
+            title=self.titled(book, choosing.problem_set),
+            caption=self.captioned(
+                "The models with the highest pass@1, best first. Best in: the share of "
+                "bootstrap resamples of the problems in which a model has the highest pass@1 of all "
+                f"{len(choosing.candidates)}; those that tie share a resample. Seeds and draws are averaged."
+            ),
+            stub=("model", "training set"),
+            columns=(Column("pass@1 (%)"), Column("clean pass@1 (%)"), Column("RD (%)"), Column(_SHARE.heading)),
+            rows=tuple(
+                Row((one.model, one.training_set), _cells(one, share, score))
+                for one, share, score in pairs[: self.rows]
+            ),
+            row_words=book.order.training_words,
+            label=f"{self.id}-{choosing.problem_set}",
+        )
+
+
+@dataclass(frozen=True)
+class _Choosing:
+    """The candidates on one test set, all on the same problems, and what the bootstrap says of them."""
+
+    book: ScoreBook
+    problem_set: str
+    test: str
+    candidates: tuple[Candidate, ...]
+    best: BestSetting
+
+    @classmethod
+    def of(cls, evidence: Evidence, problem_set: str, test: str) -> _Choosing | None:
+        candidates = list(_candidates(evidence, problem_set, test))
+        if len(candidates) < FEWEST:
+            return None
+        shared = set(candidates[0].perturbed).intersection(*(one.perturbed for one in candidates[1:]))
+        tasks = [task for task in candidates[0].perturbed if task in shared]
+        if len(tasks) < FEWEST:
+            return None
+        same = tuple(
+            Candidate(one.model, one.training_set, {task: one.perturbed[task] for task in tasks}, one.clean)
+            for one in candidates
+        )
+        values = {str(number): [[rate] for rate in one.perturbed.values()] for number, one in enumerate(same)}
+        return cls(evidence.book, problem_set, test, same, argmax_interval(values))
+
+    @property
+    def sentence(self) -> str:
+        """Say which to choose, what it costs on clean prompts, and how sure that is."""
+        number = int(self.best.best)
+        chosen, share = self.candidates[number], self.best.shares[number]
+        clean = chosen.clean_mean
+        first = (
+            f"On {self.problem_set} under {self.book.order.test_label(self.test)}, {self._name(chosen)} passes most: "
+            f"{PASS.format(self.best.scores[number])} % of its completions"
+        )
+        if clean is not None and self.test != CLEAN:
+            first += f", and {PASS.format(clean)} % on clean prompts{self._clean_best(clean)}"
+        among = f"{100 * share:.0f} % of bootstrap resamples of {count(self.best.n, 'problem')}"
+        sure = f"It is the best of {len(self.candidates)} in {among}"
+        if share >= COVERAGE:
+            return f"{first}. {sure}."
+        rivals = sorted(range(len(self.candidates)), key=lambda other: -self.best.shares[other])
+        named = [
+            f"{self._name(self.candidates[other])} ({100 * self.best.shares[other]:.0f} %)"
+            for other in rivals
+            if other != number and self.best.shares[other] >= WORTH_NAMING
+        ]
+        others = f", {', '.join(named[:RIVALS])} in others" if named else ""
+        return f"{first}. {sure}{others}: the problems don't tell the best ones apart."
+
+    def _clean_best(self, clean: float) -> str:
+        known = [(mean, one) for one in self.candidates if (mean := one.clean_mean) is not None]
+        mean, best = max(known, key=lambda pair: pair[0])
+        return f" ({self._name(best)}: {PASS.format(mean)} %)" if mean > clean + 5e-4 else ""
+
+    def _name(self, candidate: Candidate) -> str:
+        if candidate.training_set == BASE:
+            return f"{candidate.model} without fine-tuning"
+        words = self.book.order.training_label(candidate.training_set)
+        return f"{candidate.model} fine-tuned on {'clean prompts' if candidate.training_set == CLEAN else words}"
+
+
+def _candidates(evidence: Evidence, problem_set: str, test: str) -> Iterator[Candidate]:
+    """Yield the models with verdicts on a test set, in the order of the cells."""
+    rates: dict[tuple[str, str, str], list[tuple[Mapping[str, float], Mapping[str, float]]]] = {}
+    for cell, by_test in evidence.rates.items():
+        if (problem_set, test) in by_test:
+            perturbed = by_test[problem_set, test].rates
+            clean = by_test[problem_set, CLEAN].rates if (problem_set, CLEAN) in by_test else {}
+            rates.setdefault((cell.model, cell.recipe, cell.training_set), []).append((perturbed, clean))
+    recipes: dict[str, set[str]] = {}
+    for model, recipe, training_set in rates:
+        recipes.setdefault(model, set()).update([] if training_set == BASE else [recipe])
+    for (model, recipe, training_set), seeds in rates.items():
+        name = f"{model} · {recipe}" if training_set != BASE and len(recipes[model]) > 1 else model
+        yield Candidate(name, training_set, *(_means([seed[side] for seed in seeds]) for side in (0, 1)))
+
+
+def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the means over seeds of the problems that all seeds have."""
+    return {task: sum(one[task] for one in seeds) / len(seeds) for task in seeds[0] if all(task in s for s in seeds)}
+
+
+def _cells(candidate: Candidate, share: float, score: float) -> tuple[TableCell, ...]:
+    n, clean = len(candidate.perturbed), candidate.clean_mean
+    rd = TableCell("–", note="the clean score is 0 or unknown", state="undefined")
+    if clean:
+        rd = _number((clean - score) / clean, _RD, n)
+    low, high = mean_interval(list(candidate.perturbed.values()))
+    interval = f"[{PASS.format(low)}, {PASS.format(high)}]"
+    of_score = TableCell(PASS.format(score), interval, 100 * score, 100 * low, 100 * high, state="value", n=n)
+    of_clean = TableCell() if clean is None else _number(clean, PASS, n)
+    return of_score, of_clean, rd, _number(share, _SHARE)
+
+
+def _number(value: float, quantity: Quantity, n: int = 0) -> TableCell:
+    return TableCell(quantity.format(value), value=100 * value, state="value", n=n)

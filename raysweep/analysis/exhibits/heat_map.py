@@ -1,0 +1,63 @@
+"""Kind ``heat-map``: a quantity of every model, by training set and test set."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.heat_figures import HeatFigure, HeatPanel
+from raysweep.analysis.quantities import Quantity, quantity_of
+from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.score_tables import draws_sentence
+from raysweep.records import CLEAN
+
+
+@EXHIBITS.register("heat-map")
+class HeatMap(Exhibit):
+    """A figure for each problem set, with a panel for each model. Its numbers are those of the tables of scores."""
+
+    has_figure: ClassVar[bool] = True
+
+    quantity: Text
+    digits: Annotated[int, Field(ge=0, le=3)] = 0
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the figure of each problem set with two training sets and two test sets."""
+        book, quantity = evidence.book, quantity_of(self.quantity, self.digits)
+        figures = [self._figure(book, problems, quantity) for problems in book.problem_sets]
+        drawn = tuple(figure for figure in figures if figure is not None)
+        if not drawn:
+            raise NothingToDraw(f"it needs {quantity.label} of two training sets on two test sets")
+        return Drawn(figures=drawn)
+
+    def _figure(self, book: ScoreBook, problems: str, quantity: Quantity) -> HeatFigure | None:
+        tests = (CLEAN, *book.perturbations)
+        columns = [test for test in tests if book.all_scores(problems, test, quantity.metric)]
+        panels = [
+            panel
+            for variant in book.variants
+            if len((panel := _panel(book, variant, problems, columns, quantity)).rows) > 1
+        ]
+        if not panels or len(columns) < 2:
+            return None
+        caption = self.captioned(
+            f"{quantity.heading} by training set (rows) and perturbation of the test prompts (columns).",
+            draws_sentence(book).strip(),
+        )
+        head = (self.titled(book, problems), caption, f"{self.id}-{problems}")
+        labels = ("training set", f"{quantity.label} on test prompts", quantity.unit)
+        return HeatFigure(*head, tuple(columns), *labels, self.digits, tuple(panels))
+
+
+def _panel(book: ScoreBook, variant: ModelVariant, problems: str, columns: list[str], quantity: Quantity) -> HeatPanel:
+    """Return the rows of the training sets that have a number."""
+    rows = {}
+    for training_set in book.training_sets:
+        scores = [book.score(ScoreKey(variant, training_set, problems, test), quantity.metric) for test in columns]
+        values = tuple(math.nan if score is None else 100 * score.value for score in scores)
+        if not all(map(math.isnan, values)):
+            rows[training_set] = values
+    return HeatPanel(variant.label, tuple(rows), tuple(rows.values()))

@@ -1,0 +1,105 @@
+"""Kind ``trade-off``: clean pass@1 against the size of RD, with the models that no other beats in both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.exhibits.selections import select_test_sets, trained_with
+from raysweep.analysis.quantities import PASS, Quantity
+from raysweep.analysis.scatter_figures import BASE_MARK, CLEAN_MARK, OTHER_MARK, Dot, ScatterFigure, front_of
+from raysweep.analysis.score_book import ScoreBook, ScoreKey
+from raysweep.analysis.score_tables import draws_sentence, score_cell
+from raysweep.analysis.table import Column, Row, Table
+from raysweep.records import BASE, CLEAN
+
+_QUANTITIES = (PASS, Quantity("RD", "RD"), Quantity("drop", "difference", "points", signed=True))
+FRONT = (
+    "The line joins the models that no other beats in both: each other one has a lower clean pass@1, or an RD that is "
+    "further from 0."
+)
+
+
+@EXHIBITS.register("trade-off")
+class TradeOff(Exhibit):
+    """A figure with a mark for each model of a problem set, and the table of those on the front."""
+
+    has_figure: ClassVar[bool] = True
+
+    test_set: Text
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the figure and the table of each problem set on which two models have both numbers."""
+        book = evidence.book
+        found = [
+            (problems, test, dots)
+            for problems in book.problem_sets
+            for test in select_test_sets(book, [self.test_set]).perturbed
+            if len(dots := _dots(book, problems, test)) > 1
+        ]
+        if not found:
+            raise NothingToDraw(f"it needs two models with clean pass@1 and RD on {self.test_set}")
+        return Drawn(
+            tuple(self._table(book, problems, test, [key for key, _ in dots]) for problems, test, dots in found),
+            tuple(self._figure(book, problems, test, [dot for _, dot in dots]) for problems, test, dots in found),
+        )
+
+    def _figure(self, book: ScoreBook, problems: str, test: str, dots: Sequence[Dot]) -> ScatterFigure:
+        title = self.titled(book, problems)
+        axes = ("clean pass@1, %", f"size of RD on {test}, %")
+        caption = self.captioned(FRONT, draws_sentence(book).strip())
+        return ScatterFigure(title, caption, f"{self.id}-{problems}", *axes, tuple(dots))
+
+    def _table(self, book: ScoreBook, problems: str, test: str, keys: Sequence[ScoreKey]) -> Table:
+        dots = [_dot(book, key) for key in keys]
+        front = [key for key, dot in zip(keys, dots, strict=True) if dot in front_of(dots)]
+        front.sort(key=lambda key: -_clean(book, key))
+        rows = []
+        for key in front:
+            clean = ScoreKey(key.variant, key.training_set, key.problem_set, CLEAN)
+            cells = (score_cell(book, clean, PASS), *(score_cell(book, key, quantity) for quantity in _QUANTITIES))
+            rows.append(Row((key.variant.label, key.training_set), cells))
+        headings = ("clean pass@1 (%)", *(quantity.heading for quantity in _QUANTITIES))
+        return Table(
+            title=self.titled(book, problems),
+            caption=self.captioned(
+                "The models that no other beats in both clean pass@1 and the size of RD, by clean pass@1.",
+                draws_sentence(book).strip(),
+            ),
+            stub=("model", "training set"),
+            columns=tuple(map(Column, headings)),
+            rows=tuple(rows),
+            row_words=book.order.training_words,
+            label=f"{self.id}-{problems}",
+        )
+
+
+def _dots(book: ScoreBook, problems: str, test: str) -> list[tuple[ScoreKey, Dot]]:
+    """Return the models with both numbers; a base model once, however many recipes and seeds it has."""
+    found: dict[tuple[str, ...], tuple[ScoreKey, Dot]] = {}
+    for variant in book.variants:
+        for training_set in book.training_sets:
+            key = ScoreKey(variant, training_set, problems, test)
+            if not math.isnan(_clean(book, key)) and not math.isnan(_rd(book, key)):
+                own = (variant.model,) if training_set == BASE else (variant.label, training_set)
+                found.setdefault(own, (key, _dot(book, key)))
+    return list(found.values())
+
+
+def _dot(book: ScoreBook, key: ScoreKey) -> Dot:
+    perturbation = trained_with(book, key.training_set)
+    mark = {BASE: BASE_MARK, CLEAN: CLEAN_MARK}.get(perturbation, OTHER_MARK)
+    name = "base" if key.training_set == BASE else key.training_set
+    return Dot(100 * _clean(book, key), abs(100 * _rd(book, key)), f"{key.variant.label}, {name}", mark)
+
+
+def _clean(book: ScoreBook, key: ScoreKey) -> float:
+    score = book.score(ScoreKey(key.variant, key.training_set, key.problem_set, CLEAN), PASS.metric)
+    return math.nan if score is None else score.value
+
+
+def _rd(book: ScoreBook, key: ScoreKey) -> float:
+    score = book.score(key, "RD")
+    return math.nan if score is None else score.value

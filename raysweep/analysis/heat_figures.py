@@ -1,0 +1,79 @@
+"""Draws heat maps: a panel for each model, with a row for each training set and a column for each test set."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raysweep.analysis.plotting import INK, MUTED, ReportFigure, new_figure, plotting, rendered
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLUMN_INCHES, _ROW_INCHES = 0.44, 0.2
+_LABEL_INCHES, _HEAD_INCHES = 1.3, 0.75
+_MOST_WIDTH = 15.0
+_MAP = "cividis"  # equally readable with a colour vision deficiency, and light to dark in grey
+
+
+@dataclass(frozen=True)
+class HeatPanel:
+    """The numbers of one model. `values`: (rows, columns); NaN: there is none."""
+
+    title: str
+    rows: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class HeatFigure(ReportFigure):
+    """A figure of panels with the same columns. `unit`: of the numbers; `digits`: after the point."""
+
+    columns: tuple[str, ...]
+    row_label: str
+    column_label: str
+    unit: str
+    digits: int
+    panels: tuple[HeatPanel, ...]
+
+    def render(self, format: str = "svg") -> bytes:
+        """Return the figure as SVG or PDF; equal figures give equal bytes."""
+        width = _LABEL_INCHES + _COLUMN_INCHES * len(self.columns)
+        across = max(1, min(len(self.panels), int(_MOST_WIDTH // width)))
+        down = math.ceil(len(self.panels) / across)
+        height = _HEAD_INCHES + _ROW_INCHES * max(len(panel.rows) for panel in self.panels)
+        numbers = [v for panel in self.panels for row in panel.values for v in row if not math.isnan(v)]
+        limits = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
+        with plotting():
+            drawn = new_figure(width * across, height * down)
+            for number, panel in enumerate(self.panels, 1):
+                self._panel(drawn.add_subplot(down, across, number), panel, limits)
+            drawn.tight_layout(w_pad=1.5, h_pad=1.5)
+            return rendered(drawn, format)
+
+    def _panel(self, axes: Axes, panel: HeatPanel, limits: tuple[float, float]) -> None:
+        import matplotlib
+        import numpy as np
+
+        low, high = limits
+        colours = matplotlib.colormaps[_MAP]
+        axes.pcolormesh(np.array(panel.values), cmap=_MAP, vmin=low, vmax=max(high, low + 1e-9), linewidth=0.5,
+                        edgecolors="white")  # fmt: skip
+        for row, values in enumerate(panel.values):
+            for column, value in enumerate(values):
+                if not math.isnan(value):
+                    shade = sum(colours((value - low) / max(high - low, 1e-9))[:3]) / 3
+                    text = f"{value:.{self.digits}f}".replace("-", "−")
+                    axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=6.5,
+                              color="#000000" if shade > 0.45 else "#ffffff")  # fmt: skip
+        axes.set_xticks([n + 0.5 for n in range(len(self.columns))], labels=self.columns, rotation=45, ha="left",
+                        rotation_mode="anchor", fontsize=7.5)  # fmt: skip
+        axes.xaxis.tick_top()
+        axes.set_yticks([n + 0.5 for n in range(len(panel.rows))], labels=panel.rows, fontsize=7.5)
+        axes.invert_yaxis()
+        axes.tick_params(length=0, labelcolor=INK)
+        axes.spines[:].set_visible(False)
+        axes.set_title(panel.title, loc="left", fontsize=10.5, fontweight="bold", pad=8)
+        axes.set_xlabel(f"{self.column_label} ({self.unit})", color=MUTED, fontsize=8)
+        axes.set_ylabel(self.row_label, color=MUTED, fontsize=8)

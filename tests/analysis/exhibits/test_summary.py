@@ -1,0 +1,107 @@
+"""The choice of a model, the trade-off between clean pass@1 and RD, and the heat map."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from raysweep.analysis.comparisons.base import ProblemRates
+from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
+from raysweep.analysis.scatter_figures import OTHER_MARK, Dot, front_of
+from raysweep.metrics.base import CellLabels
+from tests.analysis.exhibits.examples import EXHIBITS, cells, curve_evidence, study, tables
+
+
+def passing(number: int, of: int = 20) -> dict[str, float]:
+    return {f"t{t:02}": float(t < number) for t in range(of)}
+
+
+def test_the_choice_passes_most_perturbed_prompts_and_says_what_it_costs_on_clean_ones():
+    (found,) = EXHIBITS["choice"].draw(curve_evidence(["one"])).conclusions
+    assert found.text == (
+        "On humaneval under typos of three kinds (typos), one fine-tuned on half passes most: 65.0 % of its "
+        "completions, and 60.0 % on clean prompts (one fine-tuned on some-c: 65.0 %). It is the best of 9 in "
+        "100 % of bootstrap resamples of 20 problems."
+    )
+    rows = cells(found.table)
+    assert next(iter(rows)) == ("one", "half") and len(rows) == 9
+    assert (rows["one", "typos"]["pass@1 (%)"], rows["one", "typos"]["RD (%)"]) == ("50.0", "−11.1")
+
+
+def test_a_choice_that_the_problems_do_not_settle_names_its_rivals():
+    test = ("humaneval", "typos")
+    rates = {
+        CellLabels("one", "full", name, 42): {test: ProblemRates(passed, {}, 1, 1)}
+        for name, passed in {
+            "half": passing(11),
+            "most": {f"t{t:02}": float(t >= 10) for t in range(20)},
+            "clean": passing(1),
+        }.items()
+    }
+    (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
+    share = {labels[1]: float(row["best in (% of resamples)"]) for labels, row in cells(found.table).items()}
+    assert 50 < share["half"] < 90 and share["half"] + share["most"] == pytest.approx(100, abs=0.2)
+    assert found.text.endswith(
+        f"in {share['half']:.0f} % of bootstrap resamples of 20 problems, one fine-tuned on most ({share['most']:.0f} %) "
+        "in others: the problems don't tell the best ones apart."
+    )
+
+
+def test_a_clear_choice_is_said_to_be_clear_and_seeds_are_averaged():
+    evidence = curve_evidence(["one"])
+    test = ("humaneval", "typos")
+    rates = {
+        CellLabels("one", "full", name, seed): {test: ProblemRates(passing(number), {}, 1, 1)}
+        for name, numbers in {"clean": (2, 4), "half": (18, 20)}.items()
+        for seed, number in enumerate(numbers)
+    }
+    (found,) = EXHIBITS["choice"].draw(Evidence(evidence.book, rates)).conclusions
+    assert found.text.endswith(
+        "passes most: 95.0 % of its completions. It is the best of 2 in 100 % of bootstrap resamples of 20 problems."
+    )
+    assert [row["pass@1 (%)"] for row in cells(found.table).values()] == ["95.0", "15.0"]
+
+
+def test_models_are_compared_on_the_problems_that_all_have():
+    evidence = curve_evidence(["one"])
+    test = ("humaneval", "typos")
+    rates = {
+        CellLabels("one", "full", "clean", 42): {test: ProblemRates(passing(3, 5), {}, 1, 1)},
+        CellLabels("one", "full", "half", 42): {test: ProblemRates(passing(10), {}, 1, 1)},
+    }
+    (found,) = EXHIBITS["choice"].draw(Evidence(evidence.book, rates)).conclusions
+    assert cells(found.table)["one", "half"]["pass@1 (%)"] == "100.0" and "5 problems" in found.text
+
+
+@pytest.mark.parametrize("id", ["choice", "trade-off", "heat-map"])
+def test_a_sweep_without_numbers_says_what_it_lacks(id):
+    with pytest.raises(NothingToDraw, match="needs"):
+        EXHIBITS[id].draw(study([]))
+
+
+def test_the_front_holds_the_models_that_no_other_beats_in_both():
+    dots = [Dot(x, y, f"{x}", OTHER_MARK) for x, y in ((1, 1), (2, 2), (3, 1.5), (3, 4), (0, 0.5), (3, 1.5))]
+    assert [(dot.x, dot.y) for dot in front_of(dots)] == [(0, 0.5), (1, 1), (3, 1.5), (3, 1.5)]
+
+
+def test_the_printed_numbers_have_their_trade_off_as_figure_and_table():
+    drawn = EXHIBITS["trade-off"].draw(study())
+    (figure,), (table,) = drawn.figures, drawn.tables
+    assert len(figure.dots) == 21 and figure.label == table.label == "trade-off-humaneval"
+    front = cells(table)
+    values = [(float(row["clean pass@1 (%)"]), abs(float(row["RD (%)"].replace("−", "-")))) for row in front.values()]
+    assert values == sorted(values, reverse=True) and len(values) > 1
+    assert all(any(math.isclose(dot.x, x, abs_tol=0.06) for dot in figure.dots) for x, _ in values)
+    svg, pdf = figure.render("svg"), figure.render("pdf")
+    assert b"size of RD on mix_all" in svg and pdf.startswith(b"%PDF") and figure.render("pdf") == pdf
+
+
+def test_the_heat_map_has_a_panel_for_each_model_and_a_number_for_each_score():
+    drawn = EXHIBITS["heat-map"].draw(curve_evidence())
+    (figure,) = drawn.figures
+    assert [panel.title for panel in figure.panels] == ["one", "two"] and figure.columns == ("clean", "typos")
+    panel = dict(zip(figure.panels[0].rows, figure.panels[0].values, strict=True))
+    assert panel["most"] == pytest.approx((50, 55)) and "base" not in panel
+    svg = figure.render().decode()
+    assert svg.count(">55</text>") == 4 and tables("heat-map", curve_evidence()) == []
