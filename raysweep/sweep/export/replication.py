@@ -39,10 +39,13 @@ from raysweep.sweep.folder import LEDGER, SweepFolder
 from raysweep.sweep.scoring import by_cell
 from raysweep.units import count
 
-COPIED = ("training_set", "leakage", "test_set", "completions", "references", "results")
-"""Stages whose artefacts are in the package with their files."""
 RECORDED = ("source_rows", "perturbed_rows", "base_model", "model")
-"""Stages whose artefacts are in the package by their manifests, under the name of those of dropped artefacts."""
+"""Stages whose artefacts are in the package by their manifests, under the name of those of dropped artefacts. Those of
+other stages are there with their files."""
+UNITS = ("evaluation",)
+"""Stages of units of work, which a sweep uses and which are no artefacts."""
+PAIRS = ("completions", "results")
+"""Stages with an artefact for each evaluation pair."""
 SWEEP_FILES = ("grid.parquet", USES, "runs.jsonl", LEDGER)
 MARK = "replication.json"
 """Written first, and again when all is known: it tells a package, or the beginning of one, from other folders."""
@@ -190,21 +193,27 @@ def _copy_artefacts(source: Store, target: Store, uses: Sequence[Use]) -> Iterat
     Raises:
         StoreError: an artefact is damaged.
     """
-    for use in sorted(uses, key=lambda use: ((*COPIED, *RECORDED, use.stage).index(use.stage), use.label, use.key)):
-        if use.stage in COPIED and source.has(use):
-            manifest, path = source.manifest(use), source.use(use)
-            there = Path(target.folder(use))
-            for name in manifest["files"]:
-                (there / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path / name, there / name)
-            target.files.write(f"{folder_of(use)}/{MANIFEST}", source.files.read(f"{folder_of(use)}/{MANIFEST}") or b"")
-            yield _Entry(use, KEPT, manifest)
-        elif use.stage in (*COPIED, *RECORDED):
+    artefacts = [use for use in uses if use.stage not in UNITS]
+    for use in sorted(artefacts, key=lambda use: (use.stage in RECORDED, use.stage, use.label, use.key)):
+        if use.stage in RECORDED:
             texts = (source.files.read(f"{folder_of(use)}/{name}") for name in (MANIFEST, DROPPED))
-            text = next((text for text in texts if text is not None), None) if use.stage in RECORDED else None
-            if text is not None:
-                target.files.write(f"{folder_of(use)}/{DROPPED}", text)
-            yield _Entry(use, GONE if text is None else RECORD, json.loads(text or b"{}"))
+            text, name, state = next((text for text in texts if text is not None), None), DROPPED, RECORD
+        elif source.has(use):
+            _copy_files(source, target, use)
+            text, name, state = source.files.read(f"{folder_of(use)}/{MANIFEST}"), MANIFEST, KEPT
+        else:
+            text, name, state = None, "", GONE
+        if text is not None:
+            target.files.write(f"{folder_of(use)}/{name}", text)
+        yield _Entry(use, GONE if text is None else state, json.loads(text or b"{}"))
+
+
+def _copy_files(source: Store, target: Store, use: Use) -> None:
+    """Copy the files that an artefact's manifest names."""
+    path, there = source.use(use), Path(target.folder(use))
+    for name in source.manifest(use)["files"]:
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path / name, there / name)
 
 
 def _with_sheet(config: SweepConfig, draft: Path) -> SweepConfig:
@@ -237,10 +246,11 @@ def _notes(folder: SweepFolder, entries: Sequence[_Entry]) -> list[str]:
     lines = ["the sweep was still running: the package has what was there"] if folder.is_running() else []
     lines += missing_results(folder, by_cell(folder.grid()))
     judged = {row.completions_key for row in folder.grid() if folder.store.has(row.results)}
+    gone = [entry.use for entry in entries if entry.state == GONE and entry.use.stage not in RECORDED]
     lines += [
-        f"the {entry.use.stage.replace('_', ' ')} {entry.use.label} is not in the store"
-        for entry in entries
-        if entry.state == GONE and (entry.use.key in judged or entry.use.stage in ("training_set", "test_set"))
+        f"{use.stage.replace('_', ' ')}: {use.label} is not in the store"
+        for use in gone
+        if use.stage not in PAIRS or use.key in judged
     ]
     return lines
 

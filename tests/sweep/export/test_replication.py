@@ -18,12 +18,14 @@ from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
 from raysweep.records import PromptRow
 from raysweep.rows.parquet import read_rows
+from raysweep.storage.files import Files
 from raysweep.sweep.export.replication import replicate
 from raysweep.sweep.folder import open_folder
 from raysweep.sweep.report import export
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO, REPO
+from tests.storage.object_store import ACCOUNT, served
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -151,7 +153,7 @@ def test_missing_results_and_prompts_are_named_and_the_tables_are_those_of_the_s
     done = replicate(folder, tmp_path / "package")
     assert done.notes == (
         "none.base: 1 of 3 evaluation pairs without results",
-        f"the test set {first.test_set.label} is not in the store",
+        f"test set: {first.test_set.label} is not in the store",
     )
     assert all(f"- {note}\n" in (done.folder / "README.md").read_text() for note in done.notes)
     export(open_folder("small", str(done.folder / "store")), "csv", tmp_path / "again")
@@ -187,3 +189,17 @@ def test_a_rated_sheet_that_the_config_names_goes_with_the_package(storage, tmp_
     assert (followed.returncode, followed.stderr) == (0, ""), followed.stdout + followed.stderr
     valid = [name for name, text in files(package / "recomputed").items() if b"valid" in text]
     assert valid
+
+
+@pytest.mark.slow
+def test_a_store_in_an_object_store_gives_the_same_package(storage, package, tmp_path, monkeypatch):
+    with served() as server:
+        for name, value in {**ACCOUNT, "RAYSWEEP_CACHE": str(tmp_path / "cache")}.items():
+            monkeypatch.setenv(name, value)
+        remote = Files(server.uri("store"))
+        for name, content in files(storage).items():
+            remote.write(name, content)
+        keys = server.keys()
+        again = replicate(open_folder("small", server.uri("store")), tmp_path / "again")
+        assert files(again.folder) == files(package)
+        assert server.keys() == keys
