@@ -27,7 +27,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.hashing import describe
 from raysweep.rows.parquet import frame_of
-from raysweep.rows.rated_sheets import KEY, answer_files
+from raysweep.rows.rated_sheets import KEY, answer_files, read_rated
 from raysweep.storage.artefacts import DROPPED, MANIFEST, folder_of
 from raysweep.storage.backends import full_disk_named, write_atomically
 from raysweep.storage.store import Store
@@ -82,12 +82,15 @@ def replicate(folder: SweepFolder, target: Path, progress: Callable[[int], None]
     if not any(folder.store.has(row.results) for row in folder.grid()):
         raise UsageError(f"the sweep {folder.name!r} has no results yet, so there are no tables to recompute; run it")
     _require_replaceable(target, folder.name)
-    draft = target.with_name(f"{target.name}.partial")
+    draft, former = (target.with_name(f"{target.name}.{what}") for what in ("partial", "former"))
+    for path in (draft, former):
+        if path.exists() and _packaged_sweep(path) != folder.name:
+            raise UsageError(f"{path}, which is needed while the package is made, holds something else; move it away")
     try:
         with full_disk_named(str(target)):
             _begin(draft, folder.name)
             notes = _fill(draft, folder, uses, progress)
-            _put_in_place(draft, target)
+            _put_in_place(draft, target, former)
     except OSError as error:
         raise UsageError(f"{target} can't be written ({error.strerror}); give another folder") from None
     return Exported(target, tuple(_names(target)), tuple(notes))
@@ -135,24 +138,20 @@ def _packaged_sweep(path: Path) -> str:
 def _begin(draft: Path, sweep: str) -> None:
     """Create the folder for a package in the making, in place of what a killed export has left."""
     if draft.exists():
-        if _packaged_sweep(draft) != sweep:
-            raise UsageError(f"{draft}, where the package would be made, holds something else; move it away")
         shutil.rmtree(draft)
     draft.mkdir(parents=True)
     write_atomically(draft / MARK, json.dumps({"sweep": sweep}))
 
 
-def _put_in_place(draft: Path, target: Path) -> None:
-    """Move a whole package to its place; an older one goes when the new one is there."""
-    if not target.exists() or not any(target.iterdir()):
-        draft.replace(target)
-        return
-    former = target.with_name(f"{target.name}.former")
+def _put_in_place(draft: Path, target: Path, former: Path) -> None:
+    """Move a whole package to its place; an older one, or what a killed export has left of one, goes after that."""
+    if target.exists() and any(target.iterdir()):
+        if former.exists():
+            shutil.rmtree(former)
+        target.replace(former)
+    draft.replace(target)
     if former.exists():
         shutil.rmtree(former)
-    target.replace(former)
-    draft.replace(target)
-    shutil.rmtree(former)
 
 
 # ------------------------------------------------------------------------------------------------ what is in it
@@ -220,14 +219,16 @@ def _with_sheet(config: SweepConfig, draft: Path) -> SweepConfig:
     """Copy the rated sheet that a config names; return the config with the copy's path, from the package's folder."""
     if config.evaluation.audit is None:
         return config
+    sheet = Path(config.evaluation.audit).expanduser()
     try:
-        files = answer_files(Path(config.evaluation.audit).expanduser())
-    except UsageError:  # the sheet is gone: the numbers are without it, here and in the sweep's own report
+        read_rated(sheet)
+    except UsageError:  # it is gone: the numbers are without it, here and in the sweep's own report
         return config
+    files = answer_files(sheet)
     (draft / SHEET).mkdir()
     for file in [files[0].parent / KEY, *files]:
         shutil.copyfile(file, draft / SHEET / file.name)
-    audit = SHEET if Path(config.evaluation.audit).expanduser().is_dir() else f"{SHEET}/{files[0].name}"
+    audit = SHEET if sheet.is_dir() else f"{SHEET}/{files[0].name}"
     return config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"audit": audit})})
 
 

@@ -139,9 +139,13 @@ def test_a_killed_export_leaves_no_package_and_the_next_one_begins_again(swept, 
     assert {path.name for path in tmp_path.iterdir()} == {"package.partial"}
     replicate(swept, tmp_path / "package")
     assert {path.name for path in tmp_path.iterdir()} == {"package"}
-    (tmp_path / "else.partial").mkdir()
-    with pytest.raises(UsageError, match=r"else.partial, where the package would be made, holds something else"):
-        replicate(swept, tmp_path / "else")
+    (tmp_path / "package").rename(tmp_path / "package.former")  # killed while the new one takes the old one's place
+    replicate(swept, tmp_path / "package")
+    assert {path.name for path in tmp_path.iterdir()} == {"package"}
+    for name in ("else.partial", "other.former"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(UsageError, match=rf"{name}, which is needed while the package is made, holds something e"):
+            replicate(swept, tmp_path / name.partition(".")[0])
 
 
 def test_missing_results_and_prompts_are_named_and_the_tables_are_those_of_the_sweep(storage, tmp_path):
