@@ -282,6 +282,41 @@ def compare(
 
 
 @app.command()
+def export(
+    sweep: SweepName,
+    storage: Storage = None,
+    format: Annotated[
+        str | None, typer.Option("--format", metavar="human-eval|evalplus|lm-eval|model-card", help="Write its files")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where the files of a format go")] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Only this model, or this cell")] = None,
+    replication: Annotated[
+        Path | None, typer.Option("--replication", metavar="DIR", help="Write all that recomputes every table")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a sweep's results in another tool's format, or as a package that recomputes every table."""
+    from raysweep.cli.views.console import new_console
+    from raysweep.cli.views.export import print_exported
+    from raysweep.cli.views.progress import counting
+    from raysweep.sweep.export.formats import export_format
+    from raysweep.sweep.export.replication import replicate
+    from raysweep.sweep.folder import open_folder
+
+    if (format is None) == (replication is None) or (format is None) != (out is None):
+        raise UsageError("give either --format FORMAT with --out DIR, or --replication DIR")
+    if replication is not None and model is not None:
+        raise UsageError("--replication takes the whole sweep; leave --model out")
+    folder = open_folder(sweep, storage)
+    if format is not None and out is not None:
+        print_exported(export_format(folder, format, out, model), as_json)
+    elif replication is not None:
+        with counting(new_console(stderr=True), "artefacts copied") as report:
+            done = replicate(folder, replication, report)
+        print_exported(done, as_json)
+
+
+@app.command()
 def gc(
     storage: Storage = None,
     delete: Annotated[bool, typer.Option("--delete", help="Remove it")] = False,

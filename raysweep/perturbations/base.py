@@ -35,6 +35,8 @@ class Perturbation(ABC):
         words: a few plain words that stand before the name, as in "neighbouring keys (C1)"; empty: the title.
         level: character, word, sentence, mixed or none.
         neural: True for a method that runs a model, which is faster on an accelerator.
+        licence: of published texts that it brings, as SPDX has it; empty: it brings none.
+        origin: the address at which such texts are published.
         keeps_segments: False for a method that replaces whole descriptions, and so cuts a text into other segments.
         pinned: arguments whose value was chosen on this machine (``auto``); keys and other machines use that value.
     """
@@ -43,6 +45,8 @@ class Perturbation(ABC):
     title: ClassVar[str]
     words: ClassVar[str] = ""
     level: ClassVar[str]
+    licence: ClassVar[str] = ""
+    origin: ClassVar[str] = ""
     neural: bool = False
     keeps_segments: bool = True
     pinned: Mapping[str, Any] = MappingProxyType({})

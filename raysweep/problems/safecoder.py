@@ -46,6 +46,7 @@ class SafeCoderProblems(ProblemSet):
         MissingInput: none of these holds problems.
     """
 
+    origin = "https://github.com/eth-sri/SafeCoder"
     folder: ClassVar[str]  # its name below data_eval
     prefix: ClassVar[str]  # start of the files' names
 
@@ -90,6 +91,7 @@ class SafeCoderProblems(ProblemSet):
 class SafeCoderHumanEval(SafeCoderProblems):
     """HumanEval as SafeCoder and the study use it: 161 problems."""
 
+    licence = "MIT"
     folder = "human_eval"
     prefix = "HumanEval"
 
@@ -98,6 +100,7 @@ class SafeCoderHumanEval(SafeCoderProblems):
 class SafeCoderMbpp(SafeCoderProblems):
     """MBPP as SafeCoder and the study use it: 427 problems."""
 
+    licence = "MIT AND CC-BY-4.0"
     folder = "mbpp"
     prefix = "mbpp"
 

@@ -19,4 +19,5 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
     submit.py        prepares a Ray job that runs a sweep on a cluster: checks, command, environment
     gc.py            finds and removes what no sweep of a store uses
     samples.py       reads completions with their prompts and verdicts, as a table and as a samples file
+    export/          writes results in other tools' formats, and as a package that recomputes every table
 """

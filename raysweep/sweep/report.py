@@ -79,12 +79,18 @@ def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> 
     return scores, report
 
 
-def write_numbers(folder: SweepFolder) -> SweepNumbers:
-    """Compute a sweep's numbers, and write them into its folder: scores, verdicts by problem, differences."""
-    with folder.writing_problems() as problems:
+def write_numbers(folder: SweepFolder, into: SweepFolder | None = None) -> SweepNumbers:
+    """Compute a sweep's numbers and write them: scores, verdicts by problem, differences.
+
+    Args:
+        folder: the sweep's.
+        into: the folder to write into, such as that of a copy; None: the sweep's.
+    """
+    target = into or folder
+    with target.writing_problems() as problems:
         numbers = score(folder, problems.add)
-    folder.write_scores(numbers.scores)
-    folder.write_differences(numbers.differences)
+    target.write_scores(numbers.scores)
+    target.write_differences(numbers.differences)
     return numbers
 
 

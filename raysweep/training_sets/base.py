@@ -22,6 +22,10 @@ class TrainingSource(ABC):
 
     name: ClassVar[str]
     apart_from: ClassVar[frozenset[str]] = frozenset()  # problem sets that its rows can't leak, by construction
+    licence: ClassVar[str] = ""
+    """Under which the data is published, as SPDX has it, with the data that it derives from; empty: not known."""
+    origin: ClassVar[str] = ""
+    """The address at which the data is published; empty: not known, as of a user's file."""
 
     @abstractmethod
     def rows(self) -> Iterable[SourceRow]:

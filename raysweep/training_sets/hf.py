@@ -37,6 +37,8 @@ class HubRows(TrainingSource):
         drop_empty: leave out rows whose output is empty.
     """
 
+    origin = "https://huggingface.co/datasets"
+
     def __init__(
         self,
         path: str,

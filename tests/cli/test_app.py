@@ -27,7 +27,7 @@ def test_version_and_help_answer(cli):
     assert cli("--version")[1].startswith("raysweep 0.")
     code, out, _ = cli("--help")
     assert code == 0
-    for command in ("run", "plan", "status", "report", "gc", "perturb", "evaluate", "execute", "list"):
+    for command in ("run", "plan", "status", "report", "export", "gc", "perturb", "evaluate", "execute", "list"):
         assert command in out
 
 

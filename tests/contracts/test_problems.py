@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -200,3 +201,10 @@ def test_fingerprint_is_json_without_a_path(name, tmp_path):
     text = json.dumps(dict(make(name, tmp_path).fingerprint()))
     assert text != "{}"
     assert str(tmp_path) not in text
+
+
+def test_every_set_but_a_users_file_says_its_licence_and_where_it_is_published():
+    kinds = [PROBLEMS.get(name) for name in PROBLEMS.names()]
+    built_in = [kind for kind in kinds if kind.__module__.startswith("raysweep.")]
+    assert {kind.name for kind in built_in if not (kind.licence and kind.origin)} == {"jsonl"}
+    assert all(re.fullmatch(r"([A-Za-z0-9.-]+( AND [A-Za-z0-9.-]+)*)?", kind.licence) for kind in built_in)

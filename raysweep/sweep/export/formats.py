@@ -1,0 +1,135 @@
+"""Writes a sweep's results in formats of other tools: samples files, lm-eval's results, model cards.
+
+Each model has a folder of its own, named as its cell in `raysweep status`. Files of equal names are replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from raysweep.errors import UnknownName, UsageError, did_you_mean
+from raysweep.storage.backends import full_disk_named, write_atomically
+from raysweep.sweep.export.lm_eval import results_file
+from raysweep.sweep.export.model_card import card_file
+from raysweep.sweep.export.samples import Rows, evalplus_rows, human_eval_rows, to_jsonl
+from raysweep.sweep.export.scores import CellScores, cell_scores
+from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.samples import judged_pairs
+from raysweep.sweep.scoring import by_cell
+from raysweep.units import count
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export has written. `files`: relative to the folder; `notes`: what is missing or left out, in words."""
+
+    folder: Path
+    files: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to write: its name relative to the folder of the export, and its content."""
+
+    name: str
+    content: str
+
+
+SAMPLES: Mapping[str, Rows] = {"human-eval": human_eval_rows, "evalplus": evalplus_rows}
+"""Formats with a file for each model and test set, and what yields its rows."""
+NUMBERS: Mapping[str, Callable[[SweepFolder, CellScores], tuple[str, str]]] = {
+    "lm-eval": results_file,
+    "model-card": card_file,
+}
+"""Formats with a file for each model, and what returns its name and content."""
+FORMATS = (*SAMPLES, *NUMBERS)
+
+
+def export_format(folder: SweepFolder, format: str, out: Path, model: str | None = None) -> Exported:
+    """Write a sweep's results in a format.
+
+    Args:
+        folder: the sweep's.
+        format: one of `FORMATS`.
+        out: the folder to write into, which is created.
+        model: export this model only: a base model of the config with all that was fine-tuned from it, or a cell by
+            its id; None: all.
+
+    Raises:
+        UsageError: there is no such format or model, nothing has results yet, or the folder can't be written.
+        StoreError: an artefact can't be read.
+    """
+    if format not in FORMATS:
+        raise UnknownName("format", format, FORMATS)
+    cells = _selected(folder.grid(), model)
+    notes = missing_results(folder, cells)
+    files = _samples(folder, cells, SAMPLES[format], notes) if format in SAMPLES else _numbers(folder, cells, format)
+    written = []
+    try:
+        with full_disk_named(str(out)):
+            for file in files:
+                (out / file.name).parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(out / file.name, file.content)
+                written.append(file.name)
+    except OSError as error:
+        raise UsageError(f"{out} can't be written ({error.strerror}); give another folder with --out") from None
+    if not written:
+        raise UsageError(f"nothing of the sweep {folder.name!r} to export has results yet; {'; '.join(notes)}")
+    return Exported(out, tuple(written), tuple(notes))
+
+
+def missing_results(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]]) -> list[str]:
+    """Return a line for each cell that lacks results: of how many pairs, and its error if it failed.
+
+    Args:
+        folder: the sweep's.
+        cells: the evaluation pairs of each cell by its id.
+    """
+    errors, lines = folder.errors(), []
+    has = folder.store.survey([row.results for rows in cells.values() for row in rows])
+    for cell, rows in cells.items():
+        lacking = sum(not has[row.results_key] for row in rows)
+        if lacking:
+            cause = f", since it failed: {errors[cell].removeprefix(f'{cell}: ')}" if cell in errors else ""
+            lines.append(f"{cell}: {lacking} of {count(len(rows), 'evaluation pair')} without results{cause}")
+    return lines
+
+
+def _selected(rows: Sequence[GridRow], model: str | None) -> dict[str, list[GridRow]]:
+    """Return the evaluation pairs of the cells to export by the cells' ids."""
+    cells = by_cell(rows)
+    if model is None:
+        return cells
+    found = {cell: pairs for cell, pairs in cells.items() if model in (cell, pairs[0].model)}
+    if not found:
+        models = sorted({row.model for row in rows})
+        near = did_you_mean(model, [*models, *cells])
+        raise UsageError(f"unknown model {model!r}{near}; models: {', '.join(models)}, or the id of one of their cells")
+    return found
+
+
+def _samples(
+    folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]], rows_of: Rows, notes: list[str]
+) -> Iterator[File]:
+    """Yield the samples file of each pair; add to `notes` the pairs whose completions or test sets are gone."""
+    judged = set(judged_pairs(folder))
+    for row in (row for rows in cells.values() for row in rows):
+        if row in judged and (rows_of is human_eval_rows or folder.store.has(row.test_set)):
+            name = row.test_name.replace(" ", "_")
+            yield File(f"{row.cell}/{name}.jsonl", to_jsonl(rows_of(folder, row)))
+        elif folder.store.has(row.results):
+            notes.append(f"{row.cell} on {row.test_name} is left out: its completions or prompts left the store")
+
+
+def _numbers(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]], format: str) -> Iterator[File]:
+    """Yield the file of each cell with results."""
+    for cell in cell_scores(folder):
+        if cell.id in cells:
+            name, content = NUMBERS[format](folder, cell)
+            yield File(f"{cell.id}/{name}", content)

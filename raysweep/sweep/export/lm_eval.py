@@ -1,0 +1,191 @@
+"""A model's results as lm-evaluation-harness writes them: one ``results_<time>.json``.
+
+Each test set is a task: ``humaneval`` for the clean prompts, ``humaneval_C1`` for perturbed ones, over all draws. A
+metric's key is ``pass@1,create_test``: ``create_test`` is the filter of lm-eval's own task `humaneval`, which makes the
+program from the clean prompt and the completion, as raysweep does. Standard errors are lm-eval's: the standard
+deviation of the problems' values divided by the root of their number. All metrics but pass@k have "N/A".
+
+lm-eval has no place for intervals and undefined numbers, so they stand under the key ``raysweep``. Keys of facts that
+raysweep doesn't have (the tokenizer's tokens, lm-eval's version) are left out, as its schema allows.
+
+Source: result_schema.py, evaluator_utils.py and loggers/evaluation_tracker.py in the folder lm_eval of version 0.4.13,
+https://github.com/EleutherAI/lm-evaluation-harness.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from raysweep.config.models import ModelConfig
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError
+from raysweep.machine import VERSION
+from raysweep.problems.base import PROBLEMS
+from raysweep.rows.parquet import ROWS, row_count
+from raysweep.sweep.export.scores import CellScores, TestSetScores, higher_is_better
+from raysweep.sweep.folder import SweepFolder
+
+FILTER = "create_test"
+ABSENT = "N/A"
+"""lm-eval's word for a standard error or a version that there is none of."""
+DIGITS_OF_VERSION = 12
+"""A task's version is the beginning of its test set's key, which changes with any of its prompts."""
+
+
+def results_file(folder: SweepFolder, cell: CellScores) -> tuple[str, str]:
+    """Return the name and the content of the results file of a model.
+
+    Args:
+        folder: the sweep's.
+        cell: the model's numbers.
+
+    Raises:
+        StoreError: a manifest can't be read.
+    """
+    newest = max((folder.store.manifest(one.pair.results) for one in cell.test_sets), key=lambda one: one["finished"])
+    content = json.dumps(lm_eval_results(folder, cell, newest), indent=2, ensure_ascii=False, allow_nan=False)
+    return f"results_{datetime.fromisoformat(newest['finished']):%Y-%m-%dT%H-%M-%S}.json", content + "\n"
+
+
+def lm_eval_results(folder: SweepFolder, cell: CellScores, newest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's results with the keys of lm-eval's `EvalResults`.
+
+    Args:
+        folder: the sweep's.
+        cell: the model's numbers.
+        newest: the manifest of the results that were finished last.
+    """
+    config = folder.config()
+    model = next(model for model in config.models if model.name == cell.pair.model)
+    tasks = {one.task: one for one in cell.test_sets}
+    return {
+        "results": {task: _task_results(one) for task, one in tasks.items()},
+        "group_subtasks": {},
+        "configs": {task: _task_config(folder, config, one) for task, one in sorted(tasks.items())},
+        "versions": {task: one.pair.test_set_key[:DIGITS_OF_VERSION] for task, one in sorted(tasks.items())},
+        "n-shot": {task: 0 for task in sorted(tasks)},
+        "higher_is_better": {
+            task: {score.metric: higher_is_better(score.metric) for score in one.scores}
+            for task, one in sorted(tasks.items())
+        },
+        "n-samples": {
+            task: {"original": _set_size(folder, config, one), "effective": one.evaluated}
+            for task, one in tasks.items()
+        },
+        "config": _model_config(config, model, cell),
+        "date": datetime.fromisoformat(newest["finished"]).timestamp(),
+        "transformers_version": newest["made"]["versions"].get("transformers", ABSENT),
+        "task_hashes": {},
+        "model_source": _generator(config, model),
+        "model_name": cell.id,
+        "model_name_sanitized": re.sub(r"[\"<>:/|\\?*\[\]]+", "__", cell.id),
+        "system_instruction": model.system_prompt or None,
+        "fewshot_as_multiturn": False,
+        "raysweep": {
+            "version": VERSION,
+            "intervals": {task: _intervals(one) for task, one in tasks.items()},
+            "undefined": {task: {s.metric: s.note for s in one.undefined} for task, one in tasks.items()},
+        },
+    }
+
+
+def _task_results(one: TestSetScores) -> dict[str, Any]:
+    """Return the metrics of a task, each with its standard error."""
+    found: dict[str, Any] = {"name": one.task, "alias": one.task, "sample_len": one.evaluated}
+    for score in one.scores:
+        error = one.standard_error(score.metric)
+        found[f"{score.metric},{FILTER}"] = score.value
+        found[f"{score.metric}_stderr,{FILTER}"] = ABSENT if error is None else error
+    return found
+
+
+def _intervals(one: TestSetScores) -> dict[str, list[float]]:
+    """Return the ends of the 95 % intervals that are defined, by metric."""
+    return {s.metric: [s.low, s.high] for s in one.scores if math.isfinite(s.low) and math.isfinite(s.high)}
+
+
+def _task_config(folder: SweepFolder, config: SweepConfig, one: TestSetScores) -> dict[str, Any]:
+    """Return the settings of a task; those of raysweep stand in its metadata, with the keys of the artefacts."""
+    pair, decoding = one.pair, _generation(config)
+    problems = next(each for each in config.evaluation.problems if each.label == pair.problem_set)
+    metrics = [
+        {"metric": score.metric, "aggregation": "mean", "higher_is_better": higher_is_better(score.metric)}
+        for score in one.scores
+    ]
+    return {
+        "task": one.task,
+        "dataset_path": PROBLEMS.get(problems.name).hub or pair.problem_set,
+        "unsafe_code": True,
+        "test_split": "test",
+        "output_type": "generate_until",
+        "num_fewshot": 0,
+        "repeats": config.evaluation.samples,
+        "generation_kwargs": decoding,
+        "metric_list": metrics,
+        "filter_list": [{"name": FILTER, "filter": [{"function": "custom"}]}],
+        "metadata": {
+            "version": pair.test_set_key[:DIGITS_OF_VERSION],
+            "problem_set": pair.problem_set,
+            "perturbation": pair.perturbation,
+            "draws": one.draws,
+            "test_set": pair.test_set_key,
+            "completions": pair.completions_key,
+            "results": pair.results_key,
+            "how": folder.store.manifest(pair.completions)["spec"] if folder.store.has(pair.completions) else None,
+        },
+    }
+
+
+def _generation(config: SweepConfig) -> dict[str, Any]:
+    """Return the settings of generation under lm-eval's names."""
+    one = config.evaluation
+    found: dict[str, Any] = {"max_gen_toks": one.max_new_tokens, "do_sample": one.temperature > 0}
+    return found | ({"temperature": one.temperature, "top_p": one.top_p} if one.temperature > 0 else {})
+
+
+def _generator(config: SweepConfig, model: ModelConfig) -> str:
+    """Return what wrote the completions; lm-eval calls a model of transformers ``hf``."""
+    name = (model.generator or config.evaluation.generator).name
+    return "hf" if name == "transformers" else name
+
+
+def _model_config(config: SweepConfig, model: ModelConfig, cell: CellScores) -> dict[str, Any]:
+    """Return what lm-eval's `config` says of the model and the run."""
+    pair = cell.pair
+    arguments = {
+        "pretrained": model.path or model.name,
+        "dtype": model.dtype,
+        "recipe": pair.recipe,
+        "training_set": pair.training_set,
+        "seed": pair.seed,
+    }
+    return {
+        "model": _generator(config, model),
+        "model_args": arguments,
+        "model_dtype": model.dtype,
+        "model_revision": model.revision or "main",
+        "batch_size": None,
+        "batch_sizes": [],
+        "device": None,
+        "use_cache": None,
+        "limit": config.evaluation.limit,
+        "bootstrap_iters": 0,
+        "gen_kwargs": _generation(config),
+        "random_seed": config.seed,
+    }
+
+
+def _set_size(folder: SweepFolder, config: SweepConfig, one: TestSetScores) -> int | None:
+    """Return the number of problems of a set, without the sweep's limit; None if its file is gone."""
+    if config.evaluation.limit is None and folder.store.has(one.pair.test_set):
+        return row_count(folder.store.use(one.pair.test_set) / ROWS)
+    problems: Mapping[str, Any] = {each.label: each for each in config.evaluation.problems}
+    try:
+        return len(PROBLEMS.create(problems[one.pair.problem_set].spec(PROBLEMS, config.seed)).problems())
+    except UsageError:
+        return None

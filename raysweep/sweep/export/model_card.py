@@ -1,0 +1,112 @@
+"""A model's numbers as a model card for the Hugging Face hub: README.md with metrics in its front matter.
+
+The front matter's ``model-index`` is made by huggingface_hub from one `EvalResult` for each number, so the hub and its
+library read it. A number that is undefined is left out there, and the text below says why; the text has the intervals.
+The data set's configuration is the test set's perturbation, so that numbers on different prompts are never merged.
+
+Source: https://huggingface.co/docs/huggingface_hub/guides/model-cards
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from raysweep.config.models import ModelConfig
+from raysweep.config.schema import SweepConfig
+from raysweep.machine import VERSION
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import BASE, Score
+from raysweep.sweep.export.scores import CellScores, TestSetScores
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.report_notes import limit_text, settings_lines
+from raysweep.sweep.report_order import order_of
+from raysweep.units import count
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+CARD = "README.md"
+TASK = "text-generation"
+"""The hub's name for the task of completing code."""
+
+
+def card_file(folder: SweepFolder, cell: CellScores) -> tuple[str, str]:
+    """Return the name and the content of a model's card.
+
+    Args:
+        folder: the sweep's.
+        cell: the model's numbers.
+    """
+    from huggingface_hub import ModelCardData
+
+    config = folder.config()
+    model = next(model for model in config.models if model.name == cell.pair.model)
+    tuned = cell.pair.training_set != BASE
+    data: Any = ModelCardData(
+        language="code",
+        tags=["code", "robustness", "raysweep"],
+        base_model=model.path if tuned and _is_hub_id(model) else None,
+        model_name=cell.id,
+        eval_results=[result for one in cell.test_sets for result in _eval_results(config, one)],
+    )
+    return CARD, f"---\n{data.to_yaml()}\n---\n\n{_text(config, cell)}"
+
+
+def _eval_results(config: SweepConfig, one: TestSetScores) -> Iterator[EvalResult]:
+    """Yield the defined numbers on a test set as huggingface_hub's records."""
+    from huggingface_hub import EvalResult
+
+    limited = f" (the first {count(config.evaluation.limit, 'problem')})" if config.evaluation.limit else ""
+    for score in one.scores:
+        yield EvalResult(
+            task_type=TASK,
+            dataset_type=_data_set(config, one),
+            dataset_name=f"{one.pair.problem_set} {one.pair.perturbation}{limited}",
+            dataset_config=one.pair.perturbation,
+            dataset_split="test",
+            metric_type=score.metric,
+            metric_name=score.metric,
+            metric_value=score.value,
+        )
+
+
+def _data_set(config: SweepConfig, one: TestSetScores) -> str:
+    """Return the hub's id of a problem set; its name in the sweep if it has none, or goes by a name of its own."""
+    problems = next(each for each in config.evaluation.problems if each.label == one.pair.problem_set)
+    return problems.label if problems.own_name else PROBLEMS.get(problems.name).hub or problems.label
+
+
+def _is_hub_id(model: ModelConfig) -> bool:
+    """Return whether a model's path names a repository of the hub; the paths of folders are absolute in a sweep."""
+    return model.path is not None and not model.path.startswith("/") and model.path.count("/") <= 1
+
+
+def _text(config: SweepConfig, cell: CellScores) -> str:
+    """Return the card's text: what the model is, its numbers with intervals, and how they were made."""
+    pair, words = cell.pair, order_of(config)
+    trained = f"`{pair.model}`, fine-tuned on {words.training_label(pair.training_set)} with the recipe `{pair.recipe}`"
+    what = f"`{pair.model}`, as it is" if pair.training_set == BASE else f"{trained} and seed {pair.seed}"
+    limited = f"**Limited run:** {limit_text(config)}\n\n" if limit_text(config) else ""
+    rows = [_row(score, words.words) for one in cell.test_sets for score in one.scores]
+    undefined = [score for one in cell.test_sets for score in one.undefined]
+    left_out = [f"- {s.metric} on {s.problem_set} {s.perturbation} is undefined: {s.note}" for s in undefined]
+    lines = [f"- {label}: {text}" for label, text in settings_lines(config)]
+    parts = [
+        f"# {cell.id}\n\n{what}. Judged by raysweep {VERSION} in the sweep `{config.name}`, on clean and on perturbed "
+        f"prompts. RD is the share of clean pass@1 that is lost, `drop` the difference.\n\n{limited}"
+        "| test set | metric | value | 95 % interval | problems | note |\n|---|---|---|---|---|---|\n"
+        + "\n".join(rows),
+        *(["Left out:\n\n" + "\n".join(left_out)] if left_out else []),
+        "How the numbers were made:\n\n" + "\n".join(lines),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(score: Score, words: Mapping[str, str]) -> str:
+    """Return a number as a row of the card's table."""
+    meaning = f" ({words[score.perturbation]})" if score.perturbation in words else ""
+    interval = f"{score.low:.3f} to {score.high:.3f}" if isfinite(score.low) and isfinite(score.high) else ""
+    name = f"{score.problem_set} {score.perturbation}{meaning}"
+    return f"| {name} | {score.metric} | {score.value:.3f} | {interval} | {score.n} | {score.note} |"

@@ -1,0 +1,268 @@
+"""Writes the replication package of a sweep: a folder from which `raysweep report` recomputes every table.
+
+The package holds a small store, so no other code than that of every sweep reads it. In it lie the artefacts with rows
+that tables and report are made from: training and test sets, completions (the tables of outcomes count those that were
+cut), verdicts. Models, and the rows that training sets were made from, are recorded by their manifests alone.
+
+The package is written beside its place, ``DIR.partial``, and moved there when it is whole, so a killed export leaves no
+package, and the next one begins again. A package of the same sweep is replaced; anything else is left alone.
+
+Not covered: packages in an object store; copy the folder there. The sweep's own store may be one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysweep.config.loading import to_yaml
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError
+from raysweep.hashing import describe
+from raysweep.rows.parquet import frame_of
+from raysweep.rows.rated_sheets import KEY, answer_files, read_rated
+from raysweep.storage.artefacts import DROPPED, MANIFEST, folder_of
+from raysweep.storage.backends import full_disk_named, write_atomically
+from raysweep.storage.store import Store
+from raysweep.storage.uses import USES, Use, read_uses
+from raysweep.sweep import report
+from raysweep.sweep.export.formats import Exported, missing_results
+from raysweep.sweep.export.package_texts import RECOMPUTED, STORE, SUMS, TABLES, licences, readme, replication_json
+from raysweep.sweep.folder import LEDGER, SweepFolder
+from raysweep.sweep.scoring import by_cell
+from raysweep.units import count
+
+RECORDED = ("source_rows", "perturbed_rows", "base_model", "model")
+"""Stages whose artefacts are in the package by their manifests, under the name of those of dropped artefacts. Those of
+other stages are there with their files."""
+UNITS = ("evaluation",)
+"""Stages of units of work, which a sweep uses and which are no artefacts."""
+PAIRS = ("completions", "results")
+"""Stages with an artefact for each evaluation pair."""
+SWEEP_FILES = ("grid.parquet", USES, "runs.jsonl", LEDGER)
+MARK = "replication.json"
+"""Written first, and again when all is known: it tells a package, or the beginning of one, from other folders."""
+SHEET = "rated"
+"""The package's folder with the rated sheet that the config names."""
+KEPT, RECORD, GONE = "files", "manifest only", "missing"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """An artefact of the sweep and what of it is in the package. `manifest` is empty if it is missing."""
+
+    use: Use
+    state: str
+    manifest: Mapping[str, Any]
+
+
+def replicate(folder: SweepFolder, target: Path, progress: Callable[[int], None] = lambda done: None) -> Exported:
+    """Write a sweep's replication package.
+
+    Args:
+        folder: the sweep's.
+        target: the package's folder, which is new, empty, or an older package of this sweep.
+        progress: called with the number of artefacts that are done.
+
+    Raises:
+        UsageError: the folder holds something else or can't be written, or the sweep has no results yet.
+        StoreError: an artefact can't be read.
+    """
+    target = target.resolve()
+    uses = read_uses(folder.store, folder.name)
+    if uses is None:
+        raise UsageError(f"an older raysweep has run the sweep {folder.name!r}; run it again, which makes nothing anew")
+    if not any(folder.store.has(row.results) for row in folder.grid()):
+        raise UsageError(f"the sweep {folder.name!r} has no results yet, so there are no tables to recompute; run it")
+    _require_replaceable(target, folder.name)
+    draft, former = (target.with_name(f"{target.name}.{what}") for what in ("partial", "former"))
+    for path in (draft, former):
+        if path.exists() and _packaged_sweep(path) != folder.name:
+            raise UsageError(f"{path}, which is needed while the package is made, holds something else; move it away")
+    try:
+        with full_disk_named(str(target)):
+            _begin(draft, folder.name)
+            notes = _fill(draft, folder, uses, progress)
+            _put_in_place(draft, target, former)
+    except OSError as error:
+        raise UsageError(f"{target} can't be written ({error.strerror}); give another folder") from None
+    return Exported(target, tuple(_names(target)), tuple(notes))
+
+
+# ------------------------------------------------------------------------------------------------ where it goes
+
+
+def _require_replaceable(target: Path, sweep: str) -> None:
+    """Raise UsageError unless a folder is new, empty, or a package of this sweep without other files."""
+    if Path.cwd().is_relative_to(target):
+        raise UsageError(f"{target} is the folder in which you are, and would be replaced; give the command elsewhere")
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not target.is_dir():
+        raise UsageError(f"{target} is a file; give a new folder for the package")
+    packaged = _packaged_sweep(target)
+    if packaged != sweep:
+        what = f"the package of the sweep {packaged!r}" if packaged else "files that are no replication package"
+        raise UsageError(f"{target} holds {what}; give a new or an empty folder")
+    sums = target / SUMS
+    listed = {line.partition("  ")[2] for line in sums.read_text().splitlines()} if sums.is_file() else set()
+    made_from_it = (f"{STORE}/", RECOMPUTED)
+    strange = [name for name in _names(target) if name not in {*listed, SUMS} and not name.startswith(made_from_it)]
+    if strange:
+        raise UsageError(
+            f"{target} holds {count(len(strange), 'file')} that the package didn't bring, such as {strange[0]}; move "
+            "them, or give a new folder"
+        )
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the names of all files below a folder, relative to it."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def _packaged_sweep(path: Path) -> str:
+    """Return the sweep whose package a folder is; empty if it is none."""
+    try:
+        return str(json.loads((path / MARK).read_text(encoding="utf-8"))["sweep"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _begin(draft: Path, sweep: str) -> None:
+    """Create the folder for a package in the making, in place of what a killed export has left."""
+    if draft.exists():
+        shutil.rmtree(draft)
+    draft.mkdir(parents=True)
+    write_atomically(draft / MARK, json.dumps({"sweep": sweep}))
+
+
+def _put_in_place(draft: Path, target: Path, former: Path) -> None:
+    """Move a whole package to its place; an older one, or what a killed export has left of one, goes after that."""
+    if target.exists() and any(target.iterdir()):
+        if former.exists():
+            shutil.rmtree(former)
+        target.replace(former)
+    draft.replace(target)
+    if former.exists():
+        shutil.rmtree(former)
+
+
+# ------------------------------------------------------------------------------------------------ what is in it
+
+
+def _fill(draft: Path, folder: SweepFolder, uses: Sequence[Use], progress: Callable[[int], None]) -> list[str]:
+    """Write all files of a package; return what is missing, a line each."""
+    store = Store(draft / STORE)
+    store.require_writable()
+    entries = []
+    for entry in _copy_artefacts(folder.store, store, uses):
+        entries.append(entry)
+        progress(len(entries))
+    config = _with_sheet(folder.config(), draft)
+    copy = SweepFolder(store, folder.name)
+    _copy_folder(folder, copy, config)
+    report.write_numbers(folder, copy)
+    (draft / TABLES).mkdir()
+    report.export(folder, "csv", draft / TABLES)
+    for path in copy.number_files:
+        (draft / "numbers").mkdir(exist_ok=True)
+        frame_of(path).to_csv(draft / "numbers" / f"{path.stem}.csv", index=False)
+    notes = _notes(folder, entries)
+    copied = Counter(entry.use.stage for entry in entries if entry.state == KEPT)
+    manifests = [entry.manifest for entry in entries if entry.manifest]
+    write_atomically(draft / "artefacts.csv", _index(entries))
+    write_atomically(draft / "LICENCES.md", licences(config))
+    write_atomically(draft / "README.md", readme(config, notes, copied))
+    write_atomically(draft / MARK, replication_json(folder.name, manifests, notes))
+    sums = [f"{entry['sha256']}  {name}\n" for name, entry in describe(draft).items()]
+    write_atomically(draft / SUMS, "".join(sums))
+    return notes
+
+
+def _copy_artefacts(source: Store, target: Store, uses: Sequence[Use]) -> Iterator[_Entry]:
+    """Copy artefacts or their manifests; yield each with what was copied. Units of work are no artefacts.
+
+    Raises:
+        StoreError: an artefact is damaged.
+    """
+    artefacts = [use for use in uses if use.stage not in UNITS]
+    for use in sorted(artefacts, key=lambda use: (use.stage in RECORDED, use.stage, use.label, use.key)):
+        if use.stage in RECORDED:
+            texts = (source.files.read(f"{folder_of(use)}/{name}") for name in (MANIFEST, DROPPED))
+            text, name, state = next((text for text in texts if text is not None), None), DROPPED, RECORD
+        elif source.has(use):
+            _copy_files(source, target, use)
+            text, name, state = source.files.read(f"{folder_of(use)}/{MANIFEST}"), MANIFEST, KEPT
+        else:
+            text, name, state = None, "", GONE
+        if text is not None:
+            target.files.write(f"{folder_of(use)}/{name}", text)
+        yield _Entry(use, GONE if text is None else state, json.loads(text or b"{}"))
+
+
+def _copy_files(source: Store, target: Store, use: Use) -> None:
+    """Copy the files that an artefact's manifest names."""
+    path, there = source.use(use), Path(target.folder(use))
+    for name in source.manifest(use)["files"]:
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path / name, there / name)
+
+
+def _with_sheet(config: SweepConfig, draft: Path) -> SweepConfig:
+    """Copy the rated sheet that a config names; return the config with the copy's path, from the package's folder."""
+    if config.evaluation.audit is None:
+        return config
+    sheet = Path(config.evaluation.audit).expanduser()
+    try:
+        read_rated(sheet)
+    except UsageError:  # it is gone: the numbers are without it, here and in the sweep's own report
+        return config
+    files = answer_files(sheet)
+    (draft / SHEET).mkdir()
+    for file in [files[0].parent / KEY, *files]:
+        shutil.copyfile(file, draft / SHEET / file.name)
+    audit = SHEET if sheet.is_dir() else f"{SHEET}/{files[0].name}"
+    return config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"audit": audit})})
+
+
+def _copy_folder(folder: SweepFolder, copy: SweepFolder, config: SweepConfig) -> None:
+    """Copy the files of a sweep's folder that tables and report are made from; all but the log and Tune's own."""
+    copy.path.mkdir(parents=True)
+    names = [*SWEEP_FILES, *(f"progress/{name}" for name in folder.progress.infos())]
+    for name in names:
+        if (content := folder.files.read(name)) is not None:
+            copy.files.write(name, content)
+    copy.files.write("config.yaml", to_yaml(config))
+
+
+def _notes(folder: SweepFolder, entries: Sequence[_Entry]) -> list[str]:
+    """Return what a package lacks: results of cells, and artefacts that the store no longer has."""
+    lines = ["the sweep was still running: the package has what was there"] if folder.is_running() else []
+    lines += missing_results(folder, by_cell(folder.grid()))
+    judged = {row.completions_key for row in folder.grid() if folder.store.has(row.results)}
+    gone = [entry.use for entry in entries if entry.state == GONE and entry.use.stage not in RECORDED]
+    lines += [
+        f"{use.stage.replace('_', ' ')}: {use.label} is not in the store"
+        for use in gone
+        if use.stage not in PAIRS or use.key in judged
+    ]
+    return lines
+
+
+def _index(entries: Sequence[_Entry]) -> str:
+    """Return the list of artefacts as CSV."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["stage", "label", "key", "rows", "in the package", "path"])
+    for entry in entries:
+        counts = entry.manifest.get("counts") or {}
+        path = f"{STORE}/{folder_of(entry.use)}" if entry.manifest else ""
+        writer.writerow([entry.use.stage, entry.use.label, entry.use.key, counts.get("rows", ""), entry.state, path])
+    return file.getvalue()

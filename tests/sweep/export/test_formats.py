@@ -1,0 +1,83 @@
+"""`raysweep export`: what it prints, names that are unknown, cells that failed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from raysweep.cli.app import app
+from raysweep.errors import UnknownName, UsageError
+from raysweep.sweep.export.formats import FORMATS, export_format
+from raysweep.sweep.folder import SweepFolder, open_folder
+
+
+def export(*arguments: str):
+    """Run the command; return its result, with the exception of a refusal."""
+    return CliRunner().invoke(app, ["export", *arguments])
+
+
+def test_the_command_says_what_it_wrote_and_names_the_files_as_json(storage, tmp_path):
+    done = export("small", "--storage", str(storage), "--format", "model-card", "--out", str(tmp_path / "cards"))
+    assert (done.exit_code, done.output) == (0, f"wrote 2 files to {tmp_path / 'cards'}\n")
+    done = export("small", "--storage", str(storage), "--replication", str(tmp_path / "package"), "--json")
+    found = json.loads(done.output)
+    assert done.exit_code == 0 and found["folder"] == str(tmp_path / "package") and found["notes"] == []
+    assert {"README.md", "SHA256SUMS", "LICENCES.md", "replication.json", "artefacts.csv"} <= set(found["files"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["smal", "--format", "lm-eval", "--out", "o"], r"unknown sweep 'smal' \(did you mean 'small'\?\)"),
+        (["small", "--format", "lm_eval", "--out", "o"], r"unknown format 'lm_eval' \(did you mean 'lm-eval'\?\)"),
+        (
+            ["small", "--format", "lm-eval", "--out", "o", "--model", "hlaf"],
+            r"'hlaf' \(did you mean 'half'\?\); models: h",
+        ),
+        (["small", "--format", "lm-eval"], "either --format FORMAT with --out DIR, or --replication DIR"),
+        (["small", "--out", "o"], "either --format FORMAT with --out DIR, or --replication DIR"),
+        (["small", "--replication", "p", "--out", "o"], "either --format FORMAT with --out DIR, or --replication DIR"),
+        (["small", "--replication", "p", "--model", "half"], "--replication takes the whole sweep; leave --model out"),
+        (["small", "--replication", "."], "is the folder in which you are, and would be replaced"),
+    ],
+)
+def test_what_is_unknown_or_unclear_is_refused_before_anything_is_written(
+    storage, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    done = export(*arguments, "--storage", str(storage))
+    assert isinstance(done.exception, UsageError)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UsageError, match=message):
+        raise done.exception
+
+
+def test_a_folder_that_cannot_be_written_is_refused(swept, tmp_path):
+    (tmp_path / "file").write_text("")
+    for format in FORMATS:
+        with pytest.raises(UsageError, match=r"file can't be written .*; give another folder with --out"):
+            export_format(swept, format, tmp_path / "file")
+    with pytest.raises(UnknownName):
+        export_format(swept, "csv", tmp_path)
+
+
+def test_failed_cells_and_pairs_without_prompts_are_named(storage, tmp_path, monkeypatch):
+    folder = open_folder("small", str(Path(shutil.copytree(storage, tmp_path / "store"))))
+    for row in folder.grid():
+        if row.model == "none":
+            folder.store.remove(row.results)
+    clean = next(row for row in folder.grid() if row.perturbation == "clean")
+    folder.store.remove(clean.test_set)
+    monkeypatch.setattr(SweepFolder, "errors", lambda self: {"none.base": "none.base: out of memory"})
+    failed = "none.base: 3 of 3 evaluation pairs without results, since it failed: out of memory"
+    assert export_format(folder, "lm-eval", tmp_path / "results").notes == (failed,)
+    done = export_format(folder, "evalplus", tmp_path / "samples")
+    assert len(done.files) == 2
+    assert done.notes == (failed, "half.base on humaneval clean is left out: its completions or prompts left the store")
+    assert len(export_format(folder, "human-eval", tmp_path / "samples").files) == 3
+    with pytest.raises(UsageError, match=r"nothing of the sweep 'small' to export has results yet; none.base: 3 of 3"):
+        export_format(folder, "model-card", tmp_path / "cards", model="none")
