@@ -52,7 +52,10 @@ def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
     [
         ("id: a\ntitle: [", "is no YAML"),
         ("- id", "a mapping of keys"),
-        ("id: a\ntitle: b", "key 'kind' is missing; it is one of choice, curves, heat-map, scores, signed-ranks, trade-off"),
+        (
+            "id: a\ntitle: b",
+            "key 'kind' is missing; it is one of choice, curves, heat-map, scores, signed-ranks, trade-off",
+        ),
         ("id: a\ntitle: b\nkind: score", r"unknown kind of table or figure 'score' \(did you mean 'scores'\?\)"),
         (OWN.format(id="a") + "row: [model]", r"unknown key 'row' \(did you mean 'rows'\?\)"),
         (OWN.format(id="a").replace("rows: [model]", ""), "key 'rows' is missing"),
