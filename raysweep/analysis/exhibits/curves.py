@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -80,6 +81,11 @@ class _Drawing:
         self.quantities = [quantity_of(name, digits) for name, digits in exhibit.quantities.items()]
         self.title = exhibit.titled(self.book, problems)
         self.label = f"{exhibit.id}-{problems}"
+        self.best = {
+            (variant, test): best_setting(curve, evidence.rates, variant, (problems, test))
+            for variant in self.book.variants
+            for test in tests
+        }
 
     def figure(self) -> LineFigure | None:
         """Return the figure; None if no model has a number."""
@@ -95,15 +101,16 @@ class _Drawing:
 
     def table(self) -> Table:
         """Return the numbers of the figure, and the best setting of each line."""
-        rows = tuple(row for variant in self.book.variants for row in self._rows(variant))
-        best = any(row.cells[-1].text for row in rows)
-        heading = HEADINGS[self.curve.along]
+        rows = [row for variant in self.book.variants for row in self._rows(variant)]
+        heading, best = HEADINGS[self.curve.along], any(cell.text for cell in self.best.values())
+        columns = [Column(self.curve.label(setting), heading) for setting in self.curve.settings]
+        columns += [Column("best")] if best else []
         return Table(
             title=self.title,
             caption=self._caption("brackets go") + (f" {BEST}" if best else ""),
             stub=("model", "test prompts", "quantity"),
-            columns=(*(Column(self.curve.label(setting), heading) for setting in self.curve.settings), Column("best")),
-            rows=rows,
+            columns=tuple(columns),
+            rows=tuple(replace(row, cells=row.cells[: len(columns)]) for row in rows),
             row_words=self.book.order.words,
             label=self.label,
         )
@@ -112,7 +119,7 @@ class _Drawing:
         for test in self.tests:
             for quantity in self.quantities:
                 cells = [self._cell(variant, setting, test, quantity) for setting in self.curve.settings]
-                best = self._best(variant, test) if quantity.metric == PASS.metric else TableCell()
+                best = self.best[variant, test] if quantity.metric == PASS.metric else TableCell()
                 if any(cell.state != "empty" for cell in cells):
                     yield Row((variant.label, test, quantity.heading), (*cells, best))
         steps = [self._steps(variant, setting) for setting in self.curve.settings]
@@ -160,7 +167,7 @@ class _Drawing:
     def _notes(self, variant: ModelVariant) -> tuple[str, ...]:
         if self.quantities[0].metric != PASS.metric:
             return ()
-        found = [(test, self._best(variant, test)) for test in self.tests]
+        found = [(test, self.best[variant, test]) for test in self.tests]
         return tuple(f"best on {test}: {cell.text} {cell.interval}" for test, cell in found if cell.text)
 
     def _cell(self, variant: ModelVariant, setting: Setting, test: str, quantity: Quantity) -> TableCell:
@@ -184,9 +191,6 @@ class _Drawing:
             state="value",
             n=min(cell.n for cell in numbers),
         )
-
-    def _best(self, variant: ModelVariant, test: str) -> TableCell:
-        return best_setting(self.curve, self.evidence.rates, variant, (self.problems, test))
 
     def _steps(self, variant: ModelVariant, setting: Setting) -> int:
         """Return the optimizer steps of a setting's first training; 0 if they are unknown."""
