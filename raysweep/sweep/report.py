@@ -34,6 +34,7 @@ from raysweep.records import Completion, PromptRow, Result, Score
 from raysweep.rows.parquet import UnreadableTable
 from raysweep.storage.backends import write_atomically
 from raysweep.sweep.folder import GridArtefact, SweepFolder
+from raysweep.sweep.quality import cell_reports, linted_files, linted_messages
 from raysweep.sweep.report_facts import judged_inside, pair_outcomes, trainings
 from raysweep.sweep.report_notes import (
     Line,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
-REPORT_VERSION = 9
+REPORT_VERSION = 10
 """Increase it when the same results should give another report."""
 
 
@@ -80,6 +81,9 @@ def write_numbers(folder: SweepFolder) -> SweepNumbers:
         numbers = score(folder, problems.add)
     folder.write_scores(numbers.scores)
     folder.write_differences(numbers.differences)
+    if folder.config().evaluation.quality is not None:
+        linted = cell_reports(folder)
+        folder.write_quality(linted_files(linted), linted_messages(linted))
     return numbers
 
 
@@ -241,9 +245,10 @@ def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) 
     """Return a hash of everything that determines the scores and the report: results, metrics, config, errors."""
     has = folder.store.has
     judged = sorted((row.results_key, has(row.test_set)) for row in folder.grid() if has(row.results))
+    linted = sorted(row.quality_key for row in folder.grid() if row.quality is not None and has(row.quality))
     metrics = [(name, kind.plugin_spec(name)) for kind in (METRICS, COMPARISONS) for name in kind.names()]
     config_text, audit = yaml.safe_load(to_yaml(config)), rated_digest(config)
-    content = [REPORT_VERSION, config_text, judged, dict(errors), len(folder.runs()), metrics, audit]
+    content = [REPORT_VERSION, config_text, judged, linted, dict(errors), len(folder.runs()), metrics, audit]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
