@@ -14,6 +14,10 @@ sweep/report.py calls this folder with records; nothing here reads the store.
     findings.py      writes the headline of each model
     outcomes.py      builds the table of outcomes: why completions fail
     trainings.py     builds the table of trainings: rows, dropped rows, losses
+    quality_groups.py groups linted files by model, training set, ratio and size
+    quality_tables.py builds the tables of code quality, among them the study's tables 14 to 16
+    quality_figure.py draws the scores of linted files
+    plotting.py      sets the look of all figures, and writes them as SVG or PDF
     figures.py       draws the figure of a sweep and loss curves as SVG
     report.py        renders the report as one HTML file
     sample_viewer.py packs prompts and completions into JSON for the report's sample viewer

@@ -1,38 +1,36 @@
 """Draws SVGs: clean and perturbed pass@1 per training set, one panel per model variant; the loss curve of a training.
 
 Each row is a training set: a disc for clean prompts, a diamond for the headline's perturbation, both with a band for
-the 95 % interval, a grey mark for each other perturbation, and the headline's RD in a column at the right. The two
-colours are Okabe and Ito's, and the shapes differ too. Colours are CSS variables with fallbacks, so the same SVG fits a
-light and a dark page. Equal scores give equal bytes.
+the 95 % interval, a grey mark for each other perturbation, and the headline's RD in a column at the right. Equal scores
+give equal bytes.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from raysweep.analysis.findings import problems_text
+from raysweep.analysis.plotting import (
+    CLEAN_COLOUR,
+    INK,
+    MUTED,
+    PERTURBED_COLOUR,
+    RULE,
+    new_figure,
+    plotting,
+    rendered,
+)
 from raysweep.analysis.score_book import Failure, ModelVariant, Order, ScoreBook, ScoreKey
 from raysweep.records import CLEAN, Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-_COLOURS = {  # CSS variable -> (light, dark); matplotlib draws with the light one
-    "--rs-ink": ("#1c1b1a", "#e8e6e1"),
-    "--rs-muted": ("#66635e", "#a5a29b"),
-    "--rs-rule": ("#dcd8d0", "#3b3a37"),
-    "--rs-clean": ("#0072b2", "#56b4e9"),
-    "--rs-perturbed": ("#c2410c", "#f0894e"),
-}
 _UNCUT: dict[str, Any] = {"clip_on": False}  # marks at 0 and 100 % are whole
-_INK, _MUTED, _RULE, _CLEAN, _PERTURBED = (light for light, _ in _COLOURS.values())
-_OTHER: dict[str, Any] = {"color": _MUTED, "markerfacecolor": "none", "markersize": 5.5, "markeredgewidth": 1.1}
+_OTHER: dict[str, Any] = {"color": MUTED, "markerfacecolor": "none", "markersize": 5.5, "markeredgewidth": 1.1}
 _PANEL_INCHES = 4.6
 _ROW_INCHES = 0.36
 _LEGEND_INCHES = 0.19  # a line of the legend
@@ -42,35 +40,29 @@ _CURVE_WIDTH, _CURVE_HEIGHT = 120, 26  # px of a loss curve
 
 
 def effect_figure(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> str:
-    """Return the whole figure: one panel per model variant and problem set, with all perturbations."""
+    """Return the whole figure as SVG: one panel per model variant and problem set, with all perturbations."""
     book = ScoreBook.of(scores, order, failures)
-    return draw(book, [(variant, problems) for problems in book.problem_sets for variant in book.variants])
+    return draw(book, all_panels(book)).decode()
 
 
-def draw(book: ScoreBook, panels: Sequence[tuple[ModelVariant, str]]) -> str:
-    """Return an SVG with one panel per (variant, problem set), two side by side; empty text where there are none."""
+def all_panels(book: ScoreBook) -> list[tuple[ModelVariant, str]]:
+    """Return every model variant with every problem set."""
+    return [(variant, problems) for problems in book.problem_sets for variant in book.variants]
+
+
+def draw(book: ScoreBook, panels: Sequence[tuple[ModelVariant, str]], format: str = "svg") -> bytes:
+    """Return an SVG or PDF with a panel per (variant, problem set), two side by side; nothing where there are none."""
     if not panels or not book.headline:
-        return ""
-    import matplotlib
-    from matplotlib.figure import Figure
-
+        return b""
     columns = min(2, len(panels))
     rows = math.ceil(len(panels) / columns)
     panel_height = _ROW_INCHES * len(book.training_sets) + 1.14 + _LEGEND_INCHES * _legend_lines(book)
-    settings: dict[Any, Any] = {
-        "svg.hashsalt": "raysweep",
-        "svg.fonttype": "none",  # keep text as text, not as paths
-        "text.parse_math": False,  # names may contain a dollar sign
-        "text.color": _INK,
-        "font.family": "DejaVu Sans",
-        "font.size": 10,
-    }
-    with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(_PANEL_INCHES * columns, panel_height * rows))
+    with plotting():
+        figure = new_figure(_PANEL_INCHES * columns, panel_height * rows)
         for number, (variant, problems) in enumerate(panels, 1):
             _panel(figure.add_subplot(rows, columns, number), book, variant, problems)
         figure.tight_layout(w_pad=3, h_pad=2)
-        return _svg(figure)
+        return rendered(figure, format)
 
 
 def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) -> None:
@@ -80,13 +72,13 @@ def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) ->
     axes.set_yticks(range(len(book.training_sets)), labels=[_row_label(book, name) for name in book.training_sets])
     axes.set_ylim(len(book.training_sets) - 0.5, -0.6)
     axes.set_xlim(0, limit)
-    axes.set_xlabel(f"pass@1 on {problems}, %{_sizes(book, variant, problems)}", color=_MUTED)
+    axes.set_xlabel(f"pass@1 on {problems}, %{_sizes(book, variant, problems)}", color=MUTED)
     pad = 26 + 72 * _LEGEND_INCHES * _legend_lines(book)
     axes.set_title(variant.label, loc="left", fontsize=12, fontweight="bold", pad=pad)
-    axes.text(limit * 1.05, -0.85, "RD", color=_MUTED, va="bottom", ha="left")
-    axes.grid(axis="x", color=_RULE, linewidth=0.8)
+    axes.text(limit * 1.05, -0.85, "RD", color=MUTED, va="bottom", ha="left")
+    axes.grid(axis="x", color=RULE, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelcolor=_INK)
+    axes.tick_params(length=0, labelcolor=INK)
     axes.tick_params(axis="y", pad=9)  # room for a mark at 0 %
     axes.spines[:].set_visible(False)
     _legend(axes, book)
@@ -115,18 +107,18 @@ def _dumbbell(axes: Axes, book: ScoreBook, key: ScoreKey, row: int, limit: float
     others = [(marker, book.score(replace(key, perturbation=name), "pass@1")) for name, marker in _others(book)]
     values = [s.value for s in (clean, perturbed, *(s for _, s in others)) if s is not None and not math.isnan(s.value)]
     if len(values) > 1:
-        axes.plot([100 * min(values), 100 * max(values)], [row, row], color=_MUTED, linewidth=1, zorder=2, **_UNCUT)
+        axes.plot([100 * min(values), 100 * max(values)], [row, row], color=MUTED, linewidth=1, zorder=2, **_UNCUT)
     for marker, score in others:
         if score is not None and not math.isnan(score.value):
             axes.plot([100 * score.value], [row], marker, zorder=3.5, **_OTHER, **_UNCUT)
-    _point(axes, clean, row, _CLEAN, "o")
-    _point(axes, perturbed, row, _PERTURBED, "D")
+    _point(axes, clean, row, CLEAN_COLOUR, "o")
+    _point(axes, perturbed, row, PERTURBED_COLOUR, "D")
     if rd is not None:
         text = "–" if math.isnan(rd.value) else f"{100 * rd.value:.0f} %".replace("-", "−")
         axes.text(limit * 1.05, row, text, va="center", ha="left", fontweight="bold")
     elif not values:
         reason = "failed" if book.failure(key) else ("missing" if book.is_missing(key) else "not evaluated")
-        axes.text(limit * 0.02, row, reason, va="center", color=_MUTED, fontstyle="italic")
+        axes.text(limit * 0.02, row, reason, va="center", color=MUTED, fontstyle="italic")
 
 
 def _point(axes: Axes, score: Score | None, row: int, colour: str, marker: str) -> None:
@@ -152,8 +144,8 @@ def _legend_entries(book: ScoreBook) -> list[tuple[str, str, dict[str, Any]]]:
     if len(others) > len(_SHAPES):
         explained = [(f"each of the {len(others)} other perturbations", "|", _OTHER)]
     return [
-        ("clean prompts", "o", {"color": _CLEAN, "markersize": 6}),
-        (label(book.headline), "D", {"color": _PERTURBED, "markersize": 6}),
+        ("clean prompts", "o", {"color": CLEAN_COLOUR, "markersize": 6}),
+        (label(book.headline), "D", {"color": PERTURBED_COLOUR, "markersize": 6}),
         *explained,
     ]
 
@@ -175,7 +167,7 @@ def _legend(axes: Axes, book: ScoreBook) -> None:
     axes.legend(
         handles=[handle for column in range(columns) for handle in handles[column::columns]],
         loc="lower left", bbox_to_anchor=(-0.07, 1.0), ncols=columns, frameon=False, fontsize=9,
-        labelcolor=_MUTED, handletextpad=0.2, columnspacing=1.2, borderpad=0, labelspacing=0.35, borderaxespad=1.5,
+        labelcolor=MUTED, handletextpad=0.2, columnspacing=1.2, borderpad=0, labelspacing=0.35, borderaxespad=1.5,
     )  # fmt: skip
 
 
@@ -204,16 +196,3 @@ def _upper_limit(book: ScoreBook) -> float:
     shown = [s for p in book.problem_sets for name in names for s in book.all_scores(p, name, "pass@1")]
     highest = max((v for s in shown for v in (s.value, s.high) if not math.isnan(v)), default=1.0)
     return min(100.0, 20.0 * max(1, math.ceil(highest * 5)))
-
-
-def _svg(figure: Figure) -> str:
-    out = io.StringIO()
-    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # time and version would change the bytes
-    figure.savefig(out, format="svg", transparent=True, metadata=no_metadata)
-    svg = out.getvalue()
-    for name, (light, _) in _COLOURS.items():
-        svg = svg.replace(light, f"var({name}, {light})")
-    svg = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, 'DejaVu Sans', sans-serif", svg)
-    dark = "; ".join(f"{name}: {dark}" for name, (_, dark) in _COLOURS.items())
-    style = f"<style>@media (prefers-color-scheme: dark) {{ svg {{ {dark} }} }}</style>"
-    return re.sub(r"(<svg [^>]*>)", lambda match: match[1] + "\n " + style, svg, count=1)

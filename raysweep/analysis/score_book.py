@@ -15,6 +15,19 @@ from raysweep.records import BASE, CLEAN, NOT_TUNED, Score
 
 
 @dataclass(frozen=True)
+class RowChoice:
+    """How the rows of a training set are chosen.
+
+    Attributes:
+        ratio: share of the rows that are perturbed.
+        size: number of rows, as a multiple of the source's.
+    """
+
+    ratio: float = 1.0
+    size: float = 1.0
+
+
+@dataclass(frozen=True)
 class Order:
     """The names in a sweep, in the order of its config. Names that only scores have come last, in the scores' order.
 
@@ -31,10 +44,15 @@ class Order:
     words: Mapping[str, str] = field(default_factory=dict)  # for test perturbations and members: "typos" for C
     training_words: Mapping[str, str] = field(default_factory=dict)  # likewise for training sets
     trained_with: Mapping[str, str] = field(default_factory=dict)  # training set -> its perturbation
-    partial: tuple[str, ...] = ()  # training sets of which a part is perturbed, or of another size than the source
+    rows: Mapping[str, RowChoice] = field(default_factory=dict)  # training set -> how its rows are chosen
     weights: Mapping[str, str] = field(default_factory=dict)  # model -> a name of its weights; equal ones are shared
     draws: int = 1  # of each perturbation that draws
     undrawn: tuple[str, ...] = ()  # test perturbations that draw nothing, and have one draw however many others have
+
+    @property
+    def partial(self) -> tuple[str, ...]:
+        """The training sets of which only a part is perturbed, or of another size than the source."""
+        return tuple(name for name, rows in self.rows.items() if (rows.ratio, rows.size) != (1, 1))
 
     @property
     def draws_text(self) -> str:

@@ -77,6 +77,7 @@ class LintedStratum:
     population: int  # completions: one for each cell and problem
     files: int  # of them with a report
     cells_without: int  # cells of which no report could be made, such as failed ones
+    linter: str = ""  # with its versions
 
 
 @dataclass(frozen=True, slots=True)

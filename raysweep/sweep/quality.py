@@ -60,6 +60,7 @@ def linted_strata(folder: SweepFolder, cells: Sequence[CellReports]) -> list[Lin
             sum(int(counts(row.test_set).get("rows", 0)) for row in rows),
             files[problem_set, name],
             sum(row.quality is not None and not has(row.quality) for row in rows),
+            _linter(folder),
         )
         for (problem_set, name), rows in sorted(strata.items(), key=lambda item: (item[0][0], item[0][1] != TUNED))
         if any(row.quality_key for row in rows)
@@ -115,3 +116,10 @@ def linted_messages(cells: Sequence[CellReports]) -> Iterator[LintedMessage]:
 
 def _stratum(training_set: str) -> str:
     return BASES if training_set == BASE else TUNED
+
+
+def _linter(folder: SweepFolder) -> str:
+    """Return the linter with its versions, from a report's manifest; empty without any report."""
+    made = next((row.quality for row in folder.grid() if row.quality and folder.store.has(row.quality)), None)
+    spec = folder.store.manifest(made)["spec"] if made else {}
+    return ", ".join(f"{name} {spec[name]}" for name in ("pylint", "astroid", "python") if name in spec)

@@ -18,6 +18,8 @@ from raysweep.analysis.comparisons.base import COMPARISONS
 from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.figures import effect_figure
 from raysweep.analysis.outcomes import outcome_tables
+from raysweep.analysis.quality_figure import quality_figure
+from raysweep.analysis.quality_tables import quality_tables
 from raysweep.analysis.report import Report, render_report
 from raysweep.analysis.sample_viewer import PairSamples
 from raysweep.analysis.score_book import Failure, ScoreBook
@@ -34,7 +36,7 @@ from raysweep.records import Completion, PromptRow, Result, Score
 from raysweep.rows.parquet import UnreadableTable
 from raysweep.storage.backends import write_atomically
 from raysweep.sweep.folder import GridArtefact, SweepFolder
-from raysweep.sweep.quality import cell_reports, linted_files, linted_messages
+from raysweep.sweep.quality import cell_reports, linted_files, linted_messages, linted_strata
 from raysweep.sweep.report_facts import judged_inside, pair_outcomes, trainings
 from raysweep.sweep.report_notes import (
     Line,
@@ -90,8 +92,10 @@ def write_numbers(folder: SweepFolder) -> SweepNumbers:
 def write_report(
     folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, errors: Mapping[str, str], target: Path
 ) -> None:
-    """Write report.html, figure.svg, and the tables as Markdown and CSV, into `target`."""
+    """Write report.html, figure.svg, quality.svg (where files were linted), and all tables, into `target`."""
     order, failures = order_of(config), _failures(folder, errors)
+    linted = cell_reports(folder)
+    strata = linted_strata(folder, linted)
     text = render_report(
         Report(
             name=config.name,
@@ -113,6 +117,8 @@ def write_report(
             samples=[] if config.report.samples_per_pair == 0 else list(_samples(folder)),
             outcomes=pair_outcomes(folder),
             trainings=trainings(folder, config),
+            linted=linted,
+            strata=strata,
         ),
         max_samples_per_pair=config.report.samples_per_pair,
     )
@@ -123,6 +129,8 @@ def write_report(
     for name, table in by_file_name(_all_tables(folder, config, numbers, failures)).items():
         write_atomically(out / f"{name}.md", to_markdown(table) + "\n")
         write_atomically(out / f"{name}.csv", to_csv(table))
+    if linted:
+        write_atomically(target / "quality.svg", quality_figure(linted, order).decode())
 
 
 def export(folder: SweepFolder, format: str, out: Path | None) -> str:
@@ -162,8 +170,8 @@ def export(folder: SweepFolder, format: str, out: Path | None) -> str:
 def _all_tables(
     folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, failures: Sequence[Failure]
 ) -> list[Table]:
-    """Return the tables of scores, differences, outcomes, trainings and failed cells."""
-    order, trained = order_of(config), trainings(folder, config)
+    """Return the tables of scores, differences, outcomes, trainings, code quality and failed cells."""
+    order, trained, linted = order_of(config), trainings(folder, config), cell_reports(folder)
     book = ScoreBook.of(numbers.scores, order, failures)
     return [
         *tables(numbers.scores, order, failures),
@@ -171,6 +179,7 @@ def _all_tables(
         *significance_tables(book),
         *outcome_tables(pair_outcomes(folder), order),
         *([training_table(trained, order)] if trained else []),
+        *quality_tables(linted, linted_strata(folder, linted), order),
         *([failure_table(failures)] if failures else []),
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raysweep.analysis.score_book import Order
+from raysweep.analysis.score_book import Order, RowChoice
 from raysweep.config.grid import LEVELS
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig, TrainingSetConfig
@@ -35,7 +35,7 @@ def order_of(config: SweepConfig) -> Order:
         words={name: words_of(config, name) for name in named if name != CLEAN},
         training_words={s.name: _training_words(config, s) for s in sets if s.name != CLEAN},
         trained_with={s.name: s.perturbation for s in sets},
-        partial=tuple(s.name for s in sets if (s.ratio, s.size) != (1, 1)),
+        rows={s.name: RowChoice(s.ratio, s.size) for s in sets},
         weights={model.name: _weights(model) for model in config.models},
         draws=config.evaluation.draws,
         undrawn=undrawn(config),

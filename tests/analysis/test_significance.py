@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.quantities import p_text
-from raysweep.analysis.score_book import Failure, Order, ScoreBook
+from raysweep.analysis.score_book import Failure, Order, RowChoice, ScoreBook
 from raysweep.analysis.significance import significance_tables
 from raysweep.analysis.table import to_csv
 from raysweep.records import Score
@@ -23,7 +23,7 @@ ORDER = Order(
     headline="C",
     mixes=("C",),
     trained_with={"clean": "clean", "C": "C", "half": "C"},
-    partial=("half",),
+    rows={"half": RowChoice(ratio=0.5)},
 )
 
 
@@ -96,14 +96,14 @@ def test_models_are_paired_on_the_aggregates_without_partly_perturbed_sets():
 
 
 def test_without_aggregates_all_training_sets_and_test_sets_are_paired():
-    order = replace(ORDER, mixes=(), headline="C1", partial=())
+    order = replace(ORDER, mixes=(), headline="C1", rows={})
     found = named(grid(RD, order))["RD after perturbed against clean fine-tuning, by training set, humaneval"]
     assert list(found) == ["C", "half"]
     assert found["C"]["n"].text == "6"
 
 
 def test_holms_p_is_over_the_rows_of_the_table():
-    found = named(grid(RD, replace(ORDER, mixes=(), partial=())))
+    found = named(grid(RD, replace(ORDER, mixes=(), rows={})))
     rows = found["RD after perturbed against clean fine-tuning, by training set, humaneval"]
     smallest = min(rows.values(), key=lambda row: row["p"].value)
     assert smallest["p (Holm)"].value == pytest.approx(min(1.0, 2 * smallest["p"].value))

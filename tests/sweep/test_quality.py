@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import raysweep
-from raysweep.config.loading import config_from
+from raysweep.config.loading import config_from, to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.base import Work
 from raysweep.errors import HopelessError, UsageError
@@ -100,6 +103,28 @@ def test_every_number_is_what_pylint_prints_of_the_file_alone(finished, tmp_path
         assert file.caused_by_cutting == len(found) - len(codes)
 
 
+def test_the_tables_and_the_figure_have_these_numbers(finished):
+    folder = finished / "sweeps" / "s"
+    files = raysweep.load_quality("s", str(finished))
+    messages = raysweep.load_quality("s", str(finished), messages=True)
+    lines = list(csv.DictReader((folder / "tables" / "code-quality-on-humaneval.csv").open()))
+    assert [(line["model"], line["training set"]) for line in lines] == [
+        (name, "base") for name in ("all models", "solver", "better")
+    ]
+    for line in lines:
+        own = files if line["model"] == "all models" else files[files.model == line["model"]]
+        assert float(line["files"]) == len(own) and float(line["mean score"]) == pytest.approx(own.score.mean())
+        for severity in ("error", "warning", "convention"):
+            assert float(line[f"messages per 100 files {severity}"]) == pytest.approx(100 * own[severity].mean())
+    table = folder / "tables" / "pylint-messages-on-humaneval-per-100-files-by-training-set.csv"
+    codes = {(line["model"], line["code"]): line for line in csv.DictReader(table.open())}
+    for code, count in messages.code.value_counts().items():
+        assert float(codes["all models", code]["base"]) == pytest.approx(100 * count / len(files))
+    page = (folder / "report.html").read_text()
+    assert "8 of 8 completions of base models" in page and "Linted by pylint 4." in page
+    assert (folder / "quality.svg").read_text().startswith("<?xml")
+
+
 def test_a_run_again_lints_nothing_and_uses_all_that_is_there(root, linted):
     before = written(root)
     assert not run(root, config()).cells_run
@@ -173,3 +198,15 @@ def test_a_node_with_another_linter_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(linting, "versions", lambda names: {"pylint": "4.0.0", "astroid": "4.0.0"})
     with pytest.raises(HopelessError, match=r"this node lints with pylint 4\.0\.0, planned with 4\.\d"):
         stage.lint_completions(plan.quality, Work(None, None, None, None))  # type: ignore[arg-type]
+
+
+@pytest.mark.ray
+def test_ray_lints_the_same_files_with_the_same_results(finished, shared_ray, tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(to_yaml(config()))
+    where = ["--storage", str(tmp_path / "store"), "--address", shared_ray.address]
+    command = [sys.executable, "-m", "raysweep", "run", str(path), *where]
+    subprocess.run(command, env=shared_ray.environment, capture_output=True, text=True, check=True)
+    for messages in (False, True):
+        ours = raysweep.load_quality("s", str(tmp_path / "store"), messages=messages)
+        assert ours.equals(raysweep.load_quality("s", str(finished), messages=messages))

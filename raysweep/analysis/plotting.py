@@ -1,0 +1,76 @@
+"""The look of all figures, and their SVG and PDF forms.
+
+The two colours are Okabe and Ito's, and the shapes of marks differ too. In an SVG colours are CSS variables with
+fallbacks, so that it fits a light and a dark page. Equal figures give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import UnknownName
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = {  # CSS variable -> (light, dark); matplotlib draws with the light one
+    "--rs-ink": ("#1c1b1a", "#e8e6e1"),
+    "--rs-muted": ("#66635e", "#a5a29b"),
+    "--rs-rule": ("#dcd8d0", "#3b3a37"),
+    "--rs-clean": ("#0072b2", "#56b4e9"),
+    "--rs-perturbed": ("#c2410c", "#f0894e"),
+}
+INK, MUTED, RULE, CLEAN_COLOUR, PERTURBED_COLOUR = (light for light, _ in COLOURS.values())
+FORMATS = ("svg", "pdf")
+
+
+def plotting() -> AbstractContextManager[None]:
+    """Return the context in which figures are drawn and rendered."""
+    import matplotlib
+
+    settings: dict[Any, Any] = {
+        "svg.hashsalt": "raysweep",
+        "svg.fonttype": "none",  # keep text as text, not as paths
+        "pdf.fonttype": 42,  # likewise
+        "text.parse_math": False,  # names may contain a dollar sign
+        "text.color": INK,
+        "font.family": "DejaVu Sans",
+        "font.size": 10,
+    }
+    return matplotlib.rc_context(settings)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure; width and height in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height))
+
+
+def rendered(figure: Figure, format: str) -> bytes:
+    """Return a figure as SVG or PDF, without date and versions; raise UnknownName for another format."""
+    if format not in FORMATS:
+        raise UnknownName("format of figures", format, FORMATS)
+    return _svg(figure).encode() if format == "svg" else _pdf(figure)
+
+
+def _pdf(figure: Figure) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="pdf", metadata=dict.fromkeys(("CreationDate", "Creator", "Producer")))
+    return out.getvalue()
+
+
+def _svg(figure: Figure) -> str:
+    out = io.StringIO()
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # time and version would change the bytes
+    figure.savefig(out, format="svg", transparent=True, metadata=no_metadata)
+    svg = out.getvalue()
+    for name, (light, _) in COLOURS.items():
+        svg = svg.replace(light, f"var({name}, {light})")
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, 'DejaVu Sans', sans-serif", svg)
+    dark = "; ".join(f"{name}: {dark}" for name, (_, dark) in COLOURS.items())
+    style = f"<style>@media (prefers-color-scheme: dark) {{ svg {{ {dark} }} }}</style>"
+    return re.sub(r"(<svg [^>]*>)", lambda match: match[1] + "\n " + style, svg, count=1)
