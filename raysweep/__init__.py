@@ -1,6 +1,6 @@
 """raysweep: how robust are code models, and how much does fine-tuning on perturbed data help? See README.md.
 
-Public API: `run`, `plan`, `load_results`, `load_differences`, `load_problems`, `load_samples`,
+Public API: `run`, `plan`, `load_results`, `load_differences`, `load_problems`, `load_quality`, `load_samples`,
 `raysweep.metrics.pass_at_k`, and what docs/plugins.md says that parts may import. Everything else may change. This
 module imports nothing heavy, because the processes that run generated programs import it too.
 """
@@ -30,7 +30,8 @@ def __getattr__(name: str) -> str:
 
 def __dir__() -> list[str]:
     """Return the public names."""
-    return ["__version__", "load_differences", "load_problems", "load_results", "load_samples", "plan", "run"]
+    loaders = ["load_differences", "load_problems", "load_quality", "load_results", "load_samples"]
+    return ["__version__", *loaders, "plan", "run"]
 
 
 def run(
@@ -115,6 +116,30 @@ def load_problems(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     from raysweep.sweep.folder import open_folder
 
     return open_folder(sweep, storage).problems_frame()
+
+
+def load_quality(sweep: str, storage: str | None = None, *, messages: bool = False) -> pandas.DataFrame:
+    """Return what pylint says of a sample of a sweep's completions as a table with one file in each row.
+
+    Columns: model, recipe, training_set, seed, problem_set, task_id; outcome (``linted``, ``timeout``, ``memory`` or
+    ``crashed``), score (of 10; missing where pylint gives none, as for a syntax error), statements, lines; numbers of
+    messages: fatal, error, warning, refactor, convention, information, and caused_by_cutting (those that only the way
+    of cutting out a file causes, which the others leave out); traps (such as ``cut_short``, comma separated).
+
+    The sample of the base models (training set ``base``) is one of its own: don't pool it with the others.
+
+    Args:
+        sweep: its name.
+        storage: a folder or URI of the store; None: $RAYSWEEP_STORAGE, else ./raysweep-store.
+        messages: return a row for each message instead. Columns: those up to task_id; code, symbol, severity, tier,
+            line (from 1), column (from 0), in_prompt (on a line of the prompt), caused_by_cutting.
+
+    Raises:
+        UsageError: the store has no such sweep, it lints no completions, or it was not analysed yet.
+    """
+    from raysweep.sweep.folder import open_folder
+
+    return open_folder(sweep, storage).quality_frame(messages=messages)
 
 
 def load_differences(sweep: str, storage: str | None = None) -> pandas.DataFrame:

@@ -2,6 +2,8 @@
 
     training set -> fine-tuned model -> completions -> results        (analysis: `raysweep.sweep.report`)
 
+When all cells are done, a linter reads a sample of their completions, if the config asks for it.
+
 `MAKERS` maps each class of plan to the stage function that makes its artefact and commits it to the store. Existing
 artefacts are used as they are. If another process is making an artefact, this one waits for it. The engine decides how
 and where the work runs (`raysweep.engine.base.Stages`).
@@ -27,6 +29,7 @@ from raysweep.planning.plan import (
     LeakagePlan,
     ModelPlan,
     PerturbedRowsPlan,
+    QualityPlan,
     ReferencesPlan,
     ResultsPlan,
     SourceRowsPlan,
@@ -35,6 +38,7 @@ from raysweep.planning.plan import (
 )
 from raysweep.stages.generation import generate
 from raysweep.stages.judging import judge
+from raysweep.stages.quality import lint_completions
 from raysweep.stages.references import make_references
 from raysweep.stages.scoring import cell_numbers
 from raysweep.stages.test_sets import make_test_set
@@ -70,6 +74,7 @@ MAKERS: dict[type[ArtefactPlan], Maker] = {
     ModelPlan: one_by_one(fine_tune),
     CompletionsPlan: generate,  # equal prompts of a cell's test sets are completed once
     ResultsPlan: judge,  # equal programs of a cell are run once
+    QualityPlan: lint_completions,  # one process lints the files of many cells
 }
 
 

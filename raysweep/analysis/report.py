@@ -22,11 +22,14 @@ from raysweep.analysis.figures import all_panels, draw, loss_curve
 from raysweep.analysis.findings import findings, percent
 from raysweep.analysis.outcomes import PairOutcomes, outcome_tables
 from raysweep.analysis.plotting import ReportFigure
+from raysweep.analysis.quality_figure import quality_figure
+from raysweep.analysis.quality_tables import quality_tables
 from raysweep.analysis.sample_viewer import PairSamples, samples_json
 from raysweep.analysis.score_book import Failure, Order, ScoreBook, labelled
 from raysweep.analysis.score_tables import failures_by_error, tables
 from raysweep.analysis.table import Column, Row, Table
 from raysweep.analysis.trainings import Training, training_table
+from raysweep.quality.reports import CellReports, LintedStratum
 from raysweep.records import Difference, Score
 from raysweep.units import count
 
@@ -60,6 +63,8 @@ class Report:
     trainings: Sequence[Training] = ()
     differences: Sequence[Difference] = ()
     drawn: Drawn = field(default_factory=Drawn)  # what files define
+    linted: Sequence[CellReports] = ()
+    strata: Sequence[LintedStratum] = ()  # of the sample that was linted
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,10 @@ def render_report(report: Report, max_samples_per_pair: int | None = None) -> st
             differences=difference_tables(report.differences, book),
             tests=significance_tables(book),
             reasons=_reasons(report),
+            quality=quality_tables(report.linted, report.strata, report.order),
+            quality_figure=Markup(_inline(quality_figure(report.linted, report.order).decode(), "quality-"))
+            if report.linted
+            else "",
             failures=failures_by_error(report.failures),
             samples=Markup(samples_json(report.samples, max_samples_per_pair, words)) if report.samples else "",
             style=Markup(_asset("report.css")),

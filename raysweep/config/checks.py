@@ -28,6 +28,7 @@ from raysweep.perturbations.recode import require_recode
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Oracle
+from raysweep.quality.linting import require_pylint
 from raysweep.records import BASE, CLEAN, Spec
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.trainers.base import OBJECTIVES
@@ -55,7 +56,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         _validation,
         partial(_problems, judged=with_models),
     ]
-    checks += [_audit, check_models, _generators] if with_models else []  # a sheet is made from the sets
+    checks += [_audit, _quality, check_models, _generators] if with_models else []  # a sheet is made from the sets
     return [finding for check in checks for finding in check(config)]
 
 
@@ -135,6 +136,15 @@ def _audit(config: SweepConfig) -> Iterator[Mistake]:
             read_rated(Path(config.evaluation.audit).expanduser())
         except UsageError as error:
             yield ("evaluation", "audit"), str(error)
+
+
+def _quality(config: SweepConfig) -> Iterator[Mistake]:
+    """Find a linter that isn't installed."""
+    if config.evaluation.quality is not None:
+        try:
+            require_pylint()
+        except MissingInput as error:
+            yield ("evaluation", "quality"), error
 
 
 def _generators(config: SweepConfig) -> Iterator[Mistake]:

@@ -48,6 +48,7 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR
 from raysweep.programs import Lane, Level, Limits, Oracle, Sandbox
 from raysweep.prompts.templates import NATIVE
+from raysweep.quality.sampling import MARGIN
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.seeding import DEFAULT_SEED
 from raysweep.training_sets.selection import Choice
@@ -154,6 +155,15 @@ Pairs = Annotated[
 """Which models are judged on which test sets: a rule's name, or the perturbations of each training set."""
 
 
+class QualityConfig(Strict):
+    """Code quality: what a linter reports on a sample of the completions of clean prompts."""
+
+    linter: Literal["pylint"] = "pylint"
+    """What reads the files; it needs the extra `quality`."""
+    margin: Annotated[float, Field(gt=0, lt=1), UnitMark("share of the files")] = MARGIN
+    """Margin of error at 95 % confidence, which gives the number of files of each problem set by Cochran's formula."""
+
+
 class EvaluationConfig(Strict):
     """Which models are judged on which test sets, and how completions are drawn."""
 
@@ -187,6 +197,8 @@ class EvaluationConfig(Strict):
     """Tokens, of prompts and completions, that a model holds at a time; null: 24,576 on CPUs, what fits on a GPU."""
     limit: Annotated[Count, UnitMark("problems")] | None = None
     """Only the first problems of every problem set; null: all."""
+    quality: QualityConfig | None = None
+    """Code quality of a sample of the completions; null: no file is linted."""
 
     @field_validator("audit")
     @classmethod

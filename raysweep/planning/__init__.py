@@ -6,6 +6,7 @@ Start reading at plan.py: the other files build its records or search for them i
     planner.py       builds the plan of a sweep: cells, models, completions and results
     sets.py          plans training sets, test sets and the search for leaks
     keys.py          selects the fields of recipes, perturbations, generators and prompts that enter keys
+    quality.py       draws the sample of completions that a linter reads, and plans its batches
     models.py        says what each model is shown, and which of its weights a recipe trains
     costs.py         memory, disk and hours of each cell
     sizes.py         counts rows, tokens and problems, or assumes them

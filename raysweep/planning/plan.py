@@ -30,6 +30,7 @@ class ArtefactPlan(ABC):
 
     node: Node | None
     uses_other_processes: ClassVar[bool] = False  # its task holds no CPU, since other processes do its work
+    after_cells: ClassVar[bool] = False  # its task runs after those of all cells, and no cell waits for it
 
     @property
     @abstractmethod
@@ -358,10 +359,38 @@ class ResultsPlan(CellArtefactPlan):
 
 
 @dataclass(frozen=True)
+class QualityPlan(ArtefactPlan):
+    """What a linter says of those of a cell's completions on one problem set that are in the sample.
+
+    It belongs to no cell's task: files of many cells are linted in one process, after the cells are done, so that no
+    linter starts for the two files that a cell of a large sweep has in the sample.
+    """
+
+    node: Node
+    cell: CellPlan
+    pair: PairPlan  # the cell's pair on the problem set's clean prompts
+    problems: tuple[int, ...]  # whose sample 0 is linted: their places in the problem set, from 0
+    batch: str  # name of the task; plans of one batch are linted in one process
+
+    after_cells: ClassVar[bool] = True
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return (CompletionsPlan(self.pair.completions, self.cell, self.pair),)
+
+    @property
+    def task(self) -> str:
+        """See `ArtefactPlan.task`."""
+        return self.batch
+
+
+@dataclass(frozen=True)
 class SweepPlan:
     """A whole sweep.
 
     `leakage`: the leaks in the fine-tuning rows; None if nothing is fine-tuned or nothing can leak.
+    `quality`: the linting of a sample of the completions; empty if the config asks for none.
     `further`: artefacts that no cell needs.
     """
 
@@ -369,6 +398,7 @@ class SweepPlan:
     grid: Grid
     cells: tuple[CellPlan, ...]
     leakage: LeakagePlan | None = None
+    quality: tuple[QualityPlan, ...] = ()
     further: tuple[ArtefactPlan, ...] = ()
 
     @property
@@ -379,5 +409,6 @@ class SweepPlan:
             *(artefact for cell in self.cells for artefact in cell.artefacts),
             *test_sets.values(),
             *([self.leakage] if self.leakage else []),
+            *self.quality,
             *self.further,
         )

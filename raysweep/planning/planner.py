@@ -1,6 +1,7 @@
 """Builds the plan of a sweep from its config: each artefact with its key and its inputs.
 
-Planning makes no artefact. It reads only the fingerprints of files and models, since keys depend on them.
+Planning makes no artefact. It reads only the fingerprints of files and models, since keys depend on them, and the
+number of problems where a sample of them is linted.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from raysweep.models.families.base import FAMILIES
 from raysweep.models.loading import fingerprint, resolve
 from raysweep.planning.keys import adapter_spec, decoding_spec, prompt_spec, recipe_spec
 from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, ReferencesPlan, SweepPlan
+from raysweep.planning.quality import quality_plans
 from raysweep.planning.sets import SetPlanner
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Limits
@@ -39,7 +41,8 @@ def build_plan(config: SweepConfig, *, tolerant: bool = False) -> SweepPlan:
     grid = build_grid(config)
     planner = _Planner(config, tolerant)
     cells = tuple(planner.cell(cell, grid.pairs_of(cell)) for cell in grid.cells)
-    return SweepPlan(config, grid, cells, planner.sets.leakage() if any(cell.training_set for cell in cells) else None)
+    leakage = planner.sets.leakage() if any(cell.training_set for cell in cells) else None
+    return SweepPlan(config, grid, cells, leakage, quality_plans(config, cells, tolerant=tolerant))
 
 
 class _Planner:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from raysweep.errors import MissingInput, UsageError
 from raysweep.problems.base import PROBLEMS
+from raysweep.quality.files import PYTHON
 from raysweep.records import Spec
 from raysweep.training_sets.base import SOURCES
 
@@ -43,6 +44,16 @@ def problem_count(problem_set: Spec) -> int:
         return len(PROBLEMS.create(problem_set).problems())
     except UsageError:
         return STUDY_PROBLEMS.get(problem_set.name, 164)
+
+
+def is_in_python(problem_set: Spec) -> bool:
+    """Tell whether the problems of a set are in Python; so are those of generated worlds, and of sets not here."""
+    if "count" in PROBLEMS.parameters(problem_set.name):
+        return True
+    try:
+        return all(problem.language == PYTHON for problem in PROBLEMS.create(problem_set).problems())
+    except UsageError:
+        return True
 
 
 def row_facts(spec: Spec) -> RowFacts:

@@ -32,13 +32,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import RaysweepError, UsageError
+from raysweep.errors import MissingInput, RaysweepError, UsageError
 from raysweep.machine import versions
 from raysweep.quality.files import SourceFile
 from raysweep.quality.reports import FileReport, LintMessage, LintOutcome, LintReports
@@ -87,9 +87,9 @@ class Description:
 
 
 def require_pylint() -> None:
-    """Raise UsageError, naming the extra, if pylint isn't installed."""
+    """Raise MissingInput, a UsageError that names the extra, if pylint isn't installed."""
     if importlib.util.find_spec("pylint") is None:
-        raise UsageError("code quality needs the package pylint: pip install 'raysweep[quality]'")
+        raise MissingInput("code quality needs the package pylint: pip install 'raysweep[quality]'")
 
 
 def fingerprint() -> Mapping[str, Any]:
@@ -120,7 +120,11 @@ def describe() -> dict[str, Description]:
     return {code: Description(code, *words) for code, words in sorted(json.loads(done.stdout).items())}
 
 
-def lint(files: Sequence[SourceFile], limits: LintLimits = DEFAULT_LIMITS) -> LintReports:
+def lint(
+    files: Sequence[SourceFile],
+    limits: LintLimits = DEFAULT_LIMITS,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> LintReports:
     """Return what pylint says of each file, which is what it says of the file alone.
 
     Files of equal text are linted once. One call starts one process, so calls may run side by side.
@@ -128,6 +132,7 @@ def lint(files: Sequence[SourceFile], limits: LintLimits = DEFAULT_LIMITS) -> Li
     Args:
         files: a batch; starting pylint costs as much as linting fifty files, so batches of hundreds are best.
         limits: of each file.
+        report: called after each text with the number of texts that are linted, and with that of all.
 
     Raises:
         UsageError: pylint isn't installed, or two files have the same id.
@@ -137,7 +142,10 @@ def lint(files: Sequence[SourceFile], limits: LintLimits = DEFAULT_LIMITS) -> Li
     require_unique(files)
     texts = list(dict.fromkeys(file.text for file in files))
     contents = {file.text: file.content for file in files}
-    answers = dict(zip(texts, _answers([contents[text] for text in texts], limits), strict=True))
+    answers = {}
+    for text, answer in zip(texts, _answers([contents[text] for text in texts], limits), strict=True):
+        answers[text] = answer
+        report(len(answers), len(texts))
     first: set[str] = set()
     reports, messages = [], []
     for file in files:

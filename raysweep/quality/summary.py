@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 
 from raysweep.errors import UsageError
-from raysweep.quality.reports import FileReport, LintMessage, LintOutcome, LintReports
+from raysweep.quality.reports import CellReports, FileReport, LintMessage, LintOutcome, LintReports
 from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, severity_of, tier_of, tiers
 from raysweep.stats.intervals import Interval, mean_interval
 
@@ -143,6 +143,17 @@ def join(parts: Iterable[LintReports]) -> LintReports:
         files += part.files
         messages += part.messages
     return LintReports(tuple(files), tuple(messages))
+
+
+def pool(cells: Iterable[CellReports]) -> LintReports:
+    """Return the reports of several cells as one; ids of files, which each cell has its own of, are made unique."""
+    return join(
+        LintReports(
+            tuple(replace(file, file_id=f"{number} {file.file_id}") for file in cell.reports.files),
+            tuple(replace(one, file_id=f"{number} {one.file_id}") for one in cell.reports.messages),
+        )
+        for number, cell in enumerate(cells)
+    )
 
 
 def code_table(groups: Sequence[GroupSummary]) -> list[CodeRow]:

@@ -7,6 +7,7 @@ Each function takes a plan, or several of one task, and a `Work` (`raysweep.engi
     training.py          pre-trains base models and fine-tunes models
     generation.py        generates a cell's completions, block by block
     judging.py           judges a cell's completions; runs only programs without a verdict
+    quality.py           lints a sample of the completions, which run nothing
     scoring.py           names a cell's numbers and folders for Ray Tune's results
     references.py        judges reference solutions: where each problem's tests run, and its time limit
     inputs.py            loads the model reference, prompts and problems that a stage needs

@@ -7,6 +7,7 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
     folder.py        reads and writes sweeps/<name>/: config, grid, scores, runs, log file
     guards.py        refuses a run without enough resources or disk space, or beside another run of the same sweep
     scoring.py       computes the sweep's numbers from its results
+    quality.py       reads what a linter said of a sample of the completions
     report.py        writes and exports the report and its tables
     compare.py       compares sweeps with each other, with printed numbers, and twins within them
     report_order.py  gives tables the config's order of names, and plain words for codes

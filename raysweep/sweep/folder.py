@@ -1,10 +1,10 @@
 """Reads and writes the folder of a sweep, ``<storage>/sweeps/<name>/``.
 
 It holds config.yaml (resolved), grid.parquet, uses.parquet (all artefacts that the sweep uses), runs.jsonl (one line
-for each run), ledger/ (GPU time), progress/, scores.parquet,
-problems.parquet, differences.parquet, report.html, tables/, raysweep.log and tune/. The
-artefacts themselves lie in the store; the grid names them by key. If the store is in an object store, the folder's
-small files are written on this machine and copied there (`raysweep.storage.copies`).
+for each run), ledger/ (GPU time), progress/, scores.parquet, problems.parquet, differences.parquet, quality.parquet and
+quality_messages.parquet (where completions are linted), report.html, tables/, raysweep.log and tune/. The artefacts
+themselves lie in the store; the grid names them by key. If the store is in an object store, the folder's small files
+are written on this machine and copied there (`raysweep.storage.copies`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import logging
 import math
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from raysweep.engine.progress import FAILED, RUNNING, STOPPED, Activity, read_ac
 from raysweep.errors import StoreError, UsageError, did_you_mean
 from raysweep.planning.plan import CellPlan, SweepPlan
 from raysweep.planning.uses import uses_of
+from raysweep.quality.reports import LintedFile, LintedMessage
 from raysweep.records import Difference, ProblemScore, Score
 from raysweep.rows.parquet import (
     RowWriter,
@@ -60,6 +61,8 @@ SHARED_FOLDERS = ("progress", "tune", ledger.FOLDER)
 LOG = "raysweep.log"
 SCORES, PROBLEMS, DIFFERENCES = NUMBERS = ("scores.parquet", "problems.parquet", "differences.parquet")
 """Files with a sweep's numbers: scores, verdicts by problem, differences of cells to their baselines."""
+QUALITY, QUALITY_MESSAGES = "quality.parquet", "quality_messages.parquet"
+"""Files with what a linter said of a sweep's completions, if its config asks for that: its files, its messages."""
 UNKNOWN = (math.nan, math.nan)
 """An interval that nothing is known of."""
 
@@ -90,6 +93,7 @@ class GridRow:
     completions_key: str
     results_key: str
     test_draw: int = 0
+    quality_key: str = ""  # of the reports on the pair's completions; "" if none of them is in the sample
 
     @property
     def test_name(self) -> str:
@@ -116,13 +120,19 @@ class GridRow:
         """The verdicts on these completions."""
         return GridArtefact("results", self.results_key, f"{self.cell} on {self.test_name}")
 
+    @property
+    def quality(self) -> GridArtefact | None:
+        """A linter's reports on a sample of these completions; None if none of them is in the sample."""
+        return GridArtefact("quality", self.quality_key, f"code quality of {self.cell}") if self.quality_key else None
+
 
 def grid_rows(plan: SweepPlan) -> list[GridRow]:
     """Return one row for each evaluation pair of a plan."""
-    return [row for cell in plan.cells for row in _rows_of(cell)]
+    linted = {(one.cell.cell.id, one.pair.pair.test_set): one.node.key for one in plan.quality}
+    return [row for cell in plan.cells for row in _rows_of(cell, linted)]
 
 
-def _rows_of(plan: CellPlan) -> list[GridRow]:
+def _rows_of(plan: CellPlan, linted: Mapping[tuple[str, str], str]) -> list[GridRow]:
     cell, model = plan.cell, plan.model or plan.base.node
     return [
         GridRow(
@@ -139,6 +149,7 @@ def _rows_of(plan: CellPlan) -> list[GridRow]:
             pair.completions.key,
             pair.results.key,
             pair.pair.draw,
+            linted.get((cell.id, pair.pair.test_set), ""),
         )
         for pair in plan.pairs
     ]
@@ -281,7 +292,8 @@ class SweepFolder:
     @property
     def number_files(self) -> list[Path]:
         """The files that an analysis writes its numbers into."""
-        return [self.path / name for name in NUMBERS]
+        linted = (QUALITY, QUALITY_MESSAGES) if self.config().evaluation.quality is not None else ()
+        return [self.path / name for name in (*NUMBERS, *linted)]
 
     def scores(self) -> list[Score]:
         """Return the scores of the last analysis; there are none before the first."""
@@ -352,6 +364,20 @@ class SweepFolder:
         if not path.is_file():
             raise UsageError(f"the sweep {self.name!r} has no {name} yet; `raysweep report {self.name}` writes it")
         return frame_of(path)
+
+    def write_quality(self, files: Iterable[LintedFile], messages: Iterable[LintedMessage]) -> None:
+        """Write the linted files and their messages, sorted by cell, problem set and problem."""
+        keys = ["model", "recipe", "training_set", "seed", "problem_set", "task_id"]
+        write_rows(self.path / QUALITY, LintedFile, files, keys)
+        write_rows(self.path / QUALITY_MESSAGES, LintedMessage, messages, [*keys, "line", "column", "code"])
+
+    def quality_frame(self, *, messages: bool = False) -> pandas.DataFrame:
+        """Return the linted files, or their messages, as a table; see `raysweep.load_quality`."""
+        if self.config().evaluation.quality is None:
+            raise UsageError(
+                f"the sweep {self.name!r} lints no completions; run it with `quality: {{}}` under `evaluation:`"
+            )
+        return self._analysed(QUALITY_MESSAGES if messages else QUALITY)
 
     def require_numbers(self) -> None:
         """Raise UnreadableTable if a file with numbers is missing or damaged."""

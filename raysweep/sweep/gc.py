@@ -34,7 +34,7 @@ from raysweep.storage.files import MARKER
 from raysweep.storage.leases import CLEANING, Holder
 from raysweep.storage.store import PARALLEL_CHECKS, Store
 from raysweep.storage.uses import GRID, listed_at, read_uses, sweeps_with_artefacts
-from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
 
 SWEEP_LEASE, PIN_LEASE = "sweep-", "pin-"
 """How the names of leases begin."""
@@ -288,8 +288,12 @@ def _in_grid(name: str, store: Store) -> set[str]:
     """Return the keys in a sweep's grid; none if it has no grid, such as one of `raysweep sets`."""
     data = store.files.read(f"sweeps/{name}/{GRID}")
     rows = from_bytes(data, f"{store.files}/sweeps/{name}/{GRID}", GridRow) if data is not None else []
-    artefacts = [one for row in rows for one in (row.weights, row.test_set, row.completions, row.results) if one]
+    artefacts = [one for row in rows for one in _artefacts_of(row) if one]
     return {artefact.key for artefact in artefacts}
+
+
+def _artefacts_of(row: GridRow) -> tuple[GridArtefact | None, ...]:
+    return row.weights, row.test_set, row.completions, row.results, row.quality
 
 
 def _inputs_of(keys: set[str], listing: _Listing, store: Store) -> set[str]:

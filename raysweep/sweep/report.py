@@ -22,6 +22,8 @@ from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibits
 from raysweep.analysis.figures import all_panels, effect_figure
 from raysweep.analysis.figures import draw as draw_effects
 from raysweep.analysis.outcomes import outcome_tables
+from raysweep.analysis.quality_figure import quality_figure
+from raysweep.analysis.quality_tables import quality_tables
 from raysweep.analysis.report import Report, render_report
 from raysweep.analysis.sample_viewer import PairSamples
 from raysweep.analysis.score_book import Failure, ScoreBook
@@ -37,6 +39,7 @@ from raysweep.records import Completion, PromptRow, Result, Score
 from raysweep.rows.parquet import UnreadableTable
 from raysweep.storage.backends import write_atomically
 from raysweep.sweep.folder import GridArtefact, SweepFolder
+from raysweep.sweep.quality import cell_reports, linted_files, linted_messages, linted_strata
 from raysweep.sweep.report_facts import judged_inside, pair_outcomes, trainings
 from raysweep.sweep.report_notes import (
     Line,
@@ -91,6 +94,9 @@ def write_numbers(folder: SweepFolder, into: SweepFolder | None = None) -> Sweep
         numbers = score(folder, problems.add)
     target.write_scores(numbers.scores)
     target.write_differences(numbers.differences)
+    if folder.config().evaluation.quality is not None:
+        linted = cell_reports(folder)
+        target.write_quality(linted_files(linted), linted_messages(linted))
     return numbers
 
 
@@ -100,6 +106,8 @@ def write_report(
     """Write report.html, figure.svg, the tables as Markdown and CSV, and the other figures as SVG, into `target`."""
     order, failures = order_of(config), _failures(folder, errors)
     drawn = draw(list(read_exhibits().values()), _evidence(folder, config, numbers, failures))
+    linted = cell_reports(folder)
+    strata = linted_strata(folder, linted)
     text = render_report(
         Report(
             name=config.name,
@@ -122,6 +130,8 @@ def write_report(
             outcomes=pair_outcomes(folder),
             trainings=trainings(folder, config),
             drawn=drawn,
+            linted=linted,
+            strata=strata,
         ),
         max_samples_per_pair=config.report.samples_per_pair,
     )
@@ -136,6 +146,8 @@ def write_report(
         (target / FIGURES).mkdir(exist_ok=True)
     for figure in drawn.figures:
         write_atomically(target / FIGURES / f"{figure.name}.svg", figure.render())
+    if linted:
+        write_atomically(target / "quality.svg", quality_figure(linted, order).decode())
 
 
 def export(
@@ -218,8 +230,8 @@ def _evidence(folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, f
 def _all_tables(
     folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, failures: Sequence[Failure], drawn: Drawn
 ) -> list[Table]:
-    """Return the tables of scores and differences, those that files define, outcomes, trainings and failed cells."""
-    order, trained = order_of(config), trainings(folder, config)
+    """Return all tables: of scores, differences, outcomes, trainings, code quality, failures, and those of files."""
+    order, trained, linted = order_of(config), trainings(folder, config), cell_reports(folder)
     book = ScoreBook.of(numbers.scores, order, failures)
     return [
         *tables(numbers.scores, order, failures),
@@ -227,6 +239,7 @@ def _all_tables(
         *drawn.tables,
         *outcome_tables(pair_outcomes(folder), order),
         *([training_table(trained, order)] if trained else []),
+        *quality_tables(linted, linted_strata(folder, linted), order),
         *([failure_table(failures)] if failures else []),
     ]
 
@@ -301,9 +314,10 @@ def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) 
     """Return a hash of everything that determines the scores and the report: results, metrics, config, errors."""
     has = folder.store.has
     judged = sorted((row.results_key, has(row.test_set)) for row in folder.grid() if has(row.results))
+    linted = sorted(row.quality_key for row in folder.grid() if row.quality is not None and has(row.quality))
     metrics = [(name, kind.plugin_spec(name)) for kind in (METRICS, COMPARISONS) for name in kind.names()]
     config_text, audit = yaml.safe_load(to_yaml(config)), rated_digest(config)
-    content = [REPORT_VERSION, config_text, judged, dict(errors), len(folder.runs()), metrics, audit]
+    content = [REPORT_VERSION, config_text, judged, linted, dict(errors), len(folder.runs()), metrics, audit]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

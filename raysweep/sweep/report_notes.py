@@ -105,6 +105,9 @@ def _evaluation(config: SweepConfig) -> Iterator[Line]:
         yield "draws", f"{evaluation.draws} of each perturbation{but}; numbers are means over all of them"
     if evaluation.audit is not None:
         yield "rated prompts", f"answers in {evaluation.audit}"
+    if evaluation.quality is not None:
+        quality = evaluation.quality
+        yield "code quality", f"{quality.linter} on a sample with a margin of error of {100 * quality.margin:g} %"
     yield "evaluation pairs", evaluation.pairs if isinstance(evaluation.pairs, str) else "as listed in the config"
     yield "prompts", "; ".join(prompt_lines(config))
     for problems in evaluation.problems:

@@ -1,4 +1,4 @@
-"""Turns missing artefacts into an engine's tasks and runs them: first those that cells share, then the cells."""
+"""Has an engine make what is missing: first what cells share, then the cells, then what is made of their results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raysweep.engine.base import Context, Engine, EngineSettings, Task
 from raysweep.engine.progress import STOPPED, ProgressFile, read_activities
 from raysweep.errors import UnknownName, UsageError
 from raysweep.pipeline import make_cell, make_shared
-from raysweep.planning.missing import by_cell, walk
+from raysweep.planning.missing import by_cell, is_made, walk
 from raysweep.planning.needs import NeedsPlanner, group_of
 from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan
 from raysweep.stages.scoring import cell_folders
@@ -56,7 +56,9 @@ def make(
     cached_cells: int = 0,
     hours: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """Have an engine make the missing artefacts: first those that cells share, then those of the cells.
+    """Have an engine make the missing artefacts: those that cells share, those of the cells, those made after them.
+
+    What is made after the cells (`ArtefactPlan.after_cells`) is made as far as the cells have what it needs.
 
     Args:
         config: the sweep's config.
@@ -79,7 +81,8 @@ def make(
     needs = NeedsPlanner(config)
     shared = shared_tasks(missing_artefacts, context, needs)
     cell_tasks = _cell_tasks(missing_artefacts, context, needs, hours)
-    ids = [task.id for task in [*shared, *cell_tasks]]
+    later = [plan for plan in missing_artefacts if plan.after_cells]
+    ids = [task.id for task in [*shared, *cell_tasks, *_tasks(later, context, needs)]]
     settings = EngineSettings(
         config.resources,
         config.ray,
@@ -108,6 +111,9 @@ def make(
         stop = bool(errors.keys() - stopped) and options.fail_fast
         not_started = {cell: error for cell, (error, _) in blocked.items()}
         errors = {**errors, **not_started, **({} if stop else engine.run_cells(ready))}
+        if not (errors and options.fail_fast):
+            makeable = [plan for plan in later if all(is_made(item, folder.store) for item in plan.inputs)]
+            errors |= engine.make_shared(_tasks(makeable, context, needs)) if makeable else {}
     reported = {name: activity.error for name, activity in read_activities(folder.progress).items() if activity.error}
     return {name: reported.get(name, error) for name, error in errors.items()}
 
@@ -124,10 +130,15 @@ def shared_tasks(missing_artefacts: Sequence[ArtefactPlan], context: Context, ne
 
     Plans with the same task id become one task.
     """
-    shared = [plan for plan in missing_artefacts if not isinstance(plan, CellArtefactPlan)]
-    ids, keys = {plan.task for plan in shared}, {plan.node.key for plan in shared if plan.node}
+    shared = [plan for plan in missing_artefacts if not isinstance(plan, CellArtefactPlan) and not plan.after_cells]
+    return _tasks(shared, context, needs)
+
+
+def _tasks(missing: Sequence[ArtefactPlan], context: Context, needs: NeedsPlanner) -> list[Task]:
+    """Return the tasks of missing artefacts that belong to no cell; see `shared_tasks`."""
+    ids, keys = {plan.task for plan in missing}, {plan.node.key for plan in missing if plan.node}
     groups: dict[str, list[ArtefactPlan]] = {}
-    for plan in walk([*(plan for plan in shared if plan.workers), *shared]):
+    for plan in walk([*(plan for plan in missing if plan.workers), *missing]):
         if plan.node and plan.node.key in keys:
             groups.setdefault(plan.task, []).append(plan)
     return [

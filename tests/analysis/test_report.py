@@ -16,6 +16,8 @@ from raysweep.analysis.score_tables import tables
 from raysweep.analysis.table import Row
 from raysweep.analysis.trainings import Training
 from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, scores
+from tests.analysis.linted import ORDER as LINTED_ORDER
+from tests.analysis.linted import STRATA, linted_cells
 from tests.analysis.test_difference_tables import DIFFERENCES
 
 VOID = {"meta", "link", "br", "img", "input"}
@@ -255,3 +257,19 @@ def test_equal_errors_of_several_cells_stand_once_with_all_cells():
     html = render_report(report(failures=failures))
     assert html.count("no space left") == 1
     assert "llama · full · C1 · seed 42; llama · full · C2 · seed 42" in html
+
+
+def test_code_quality_is_a_section_with_a_figure_and_numbered_tables():
+    order = replace(LINTED_ORDER, training_sets=("base",))
+    html = render_report(report(linted=linted_cells(), strata=STRATA, order=order))
+    page = Page(html)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids)) and "quality" in ids and ("a", {"href": "#quality"}) in page.elements
+    numbers = [int(name.removeprefix("table-")) for name in ids if re.fullmatch(r"table-\d+", name or "")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert "380 of 31,878 completions of fine-tuned models" in page.text and "invalid-name (C0103)" in page.text
+
+
+def test_a_sample_of_which_nothing_was_linted_is_said_and_a_sweep_without_one_has_no_section():
+    assert "No file could be linted" in Page(render_report(report(strata=STRATA))).text
+    assert "Code quality" not in Page(render_report(report())).text

@@ -36,6 +36,7 @@ SAME_NAME_ONLY = {
     ("LintLimits", "wall_factor"): "of a linter; the config's is of the programs that models write",
     ("LintLimits", "memory_mib"): "as wall_factor",
     ("ProblemScore", "pairs"): "of completions; the config's are of models and test sets",
+    ("SweepPlan", "quality"): "the plans themselves; the config's null is no linting",
     ("BasePlan", "vocab_size"): "0: the model is not made from scratch",
     ("BasePlan", "size"): "as vocab_size",
     ("Choice", "size"): "rows of a training set; the config's other `size` is a model's",

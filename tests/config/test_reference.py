@@ -33,8 +33,9 @@ def test_a_config_with_every_default_written_out_is_the_config_without():
     }
     config = config_from(small, "here")
     for key in all_keys():
-        if key.path.startswith("evaluation.") and key.default is not None:
-            small["evaluation"].setdefault(key.path.removeprefix("evaluation."), key.default)
+        section, _, name = key.path.rpartition(".")
+        if section == "evaluation" and key.default is not None:
+            small["evaluation"].setdefault(name, key.default)
     assert config_from(small, "here") == config
     assert BY_PATH["seed"].default == SweepConfig.model_fields["seed"].default
 

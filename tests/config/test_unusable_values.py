@@ -27,6 +27,7 @@ RICH = [
     "evaluation.problems=[{name: minicode, as: mine, split: validation, count: 6}]",
     "evaluation.perturbations=[clean, C1, typos]",
     "evaluation.pairs={C1: [C1]}",
+    "evaluation.quality={}",
     "perturbations={typos: {name: mix, members: [C1, C2], strengths: {C1: 2}}}",
     "strengths={C1: 0.5}",
     "resources.custom={tpu: 1}",
@@ -132,7 +133,18 @@ TAKEN = {
             "prices",
             "execution",
         ),
-        *("resources", "training", "generation", "custom", "labels", "recovery", "ray", "report", "typos.strengths"),
+        *(
+            "resources",
+            "training",
+            "generation",
+            "custom",
+            "labels",
+            "recovery",
+            "ray",
+            "report",
+            "quality",
+            "typos.strengths",
+        ),
     },
 }
 

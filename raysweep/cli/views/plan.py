@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,16 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class LintedFacts:
+    """The files of one problem set that a linter reads: those of fine-tuned models, those of base models."""
+
+    problem_set: str
+    tuned: int
+    bases: int
+    to_lint: int  # of both
+
+
+@dataclass(frozen=True)
 class PlanFacts:
     """A plan compared with a store. `here`: why this machine can't run it; empty if it can."""
 
@@ -93,6 +104,7 @@ class PlanFacts:
     download_bytes: Mapping[str, int]  # weights that the hub gives, by model
     forecast: Forecast | None  # on the cluster that was named
     assumptions: tuple[str, ...]  # of the estimates
+    linted: tuple[LintedFacts, ...] = ()  # the sample of code quality, by problem set
 
 
 def plan_facts(
@@ -135,7 +147,7 @@ def plan_facts(
             _cell_facts(cell, missing_of.get(cell.cell.id, []), store, costs.cells[cell.cell.id]) for cell in plan.cells
         ),
         model_facts(plan),
-        tuple(item.node.label for item in lacking if item.node and not isinstance(item, CellArtefactPlan)),
+        tuple(item.node.label for item in lacking if item.node and _is_shared(item)),
         pairs if isinstance(pairs, str) else "as written",
         _asks(plan),
         plan.config.execution.lane,
@@ -152,6 +164,7 @@ def plan_facts(
         _downloads(plan),
         forecast(plan, lacking, costs.cells, store, file=cluster, address=address) if cluster or address else None,
         (*costs.assumptions, *([] if plan.config.keeps_all_models else [DROPPED_LATER])),
+        _linted(plan, {item.node.key for item in lacking if item.node}),
     )
 
 
@@ -190,6 +203,9 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
         items = list(dict.fromkeys(facts.shared_missing))  # two problem sets' rows can have one name
         first, more = items[:MADE_FIRST], len(items) - MADE_FIRST
         lines.append(f"to make first: {', '.join(first)}{f' and {more} more (--json)' if more > 0 else ''}")
+    for one in facts.linted:
+        of = f"{one.tuned:,} completions of fine-tuned and {one.bases:,} of base models"
+        lines.append(f"code quality on {one.problem_set}: {of}, {one.to_lint:,} to lint")
     lines += _asked_lines(facts.asks)
     seconds = ", ".join(f"{name} {timeout:g} s" for name, timeout in facts.timeouts.items())
     lines.append(f"programs: {facts.lane} lane, isolation {facts.require} or better; time limits: {seconds}")
@@ -211,6 +227,20 @@ def _model_lines(model: ModelFacts) -> Iterator[str]:
             added = f"{weights.trained:,} weights beside the model's {weights.total:,}, which stay as they are"
             what = f"{weights.adapter} on {', '.join(weights.modules)}: {added}"
         yield f"{model.model}, recipe {weights.recipe}, trains {what}"
+
+
+def _linted(plan: SweepPlan, lacking: Collection[str]) -> tuple[LintedFacts, ...]:
+    """Count the files that a linter reads; `lacking`: keys of the missing artefacts."""
+    files: dict[str, Counter[str]] = {}
+    for one in plan.quality:
+        counts = files.setdefault(one.pair.pair.problem_set, Counter())
+        counts["bases" if one.cell.cell.training_set == BASE else "tuned"] += len(one.problems)
+        counts["to lint"] += len(one.problems) if one.node.key in lacking else 0
+    return tuple(LintedFacts(name, c["tuned"], c["bases"], c["to lint"]) for name, c in files.items())
+
+
+def _is_shared(plan: ArtefactPlan) -> bool:
+    return not isinstance(plan, CellArtefactPlan) and not plan.after_cells
 
 
 def _asks(plan: SweepPlan) -> tuple[Asked, ...]:

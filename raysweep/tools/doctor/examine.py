@@ -16,6 +16,7 @@ from pathlib import Path
 
 from raysweep import machine
 from raysweep.errors import RaysweepError, UsageError
+from raysweep.quality import linting
 from raysweep.records import Spec
 from raysweep.tools.doctor import checks
 from raysweep.tools.doctor.checks import GIB, Check, State
@@ -45,6 +46,7 @@ def examine(storage: str | None = None, address: str | None = None) -> Iterator[
         "language": language,
         "Ray": lambda: ray(address or os.environ.get("RAY_ADDRESS") or None),
         "vLLM": vllm,
+        "pylint": pylint,
         "storage": lambda: store(storage),
         "temp folder": lambda: temp_folder(Path(tempfile.gettempdir())),
     }
@@ -117,6 +119,15 @@ def vllm() -> Check:
     if there is None:
         return Check("vLLM", State.OK, "in raysweep's own environment")
     return Check("vLLM", State.OK, ", ".join([str(there.python), *(f"{k} {v}" for k, v in there.versions.items())]))
+
+
+def pylint() -> Check:
+    """Look for pylint, which is needed only where a config asks for code quality."""
+    try:
+        found = linting.fingerprint()
+    except UsageError as error:
+        return Check("pylint", State.OK, f"not installed; {error}")
+    return Check("pylint", State.OK, f"pylint {found['pylint']}, astroid {found['astroid']}")
 
 
 def store(storage: str | None) -> Check:

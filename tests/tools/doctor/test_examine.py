@@ -47,9 +47,9 @@ def test_a_good_machine_fits_on_a_screen_and_exits_with_0(capsys, tmp_path):
 def test_every_subject_is_shown_once_and_all_that_is_not_ok_has_a_way_out(capsys):
     code, out = ended(capsys, "--address", f"127.0.0.1:{closed_port()}", "--storage", "/proc/nowhere", "--json")
     found = {check["name"]: check for check in json.loads(out)["checks"]}
-    assert code == 1 and len(json.loads(out)["checks"]) == 9
+    assert code == 1 and len(json.loads(out)["checks"]) == 10
     judged, stops = {"versions", "accelerators", "isolation", "language"}, {"memory", "Ray", "storage", "temp folder"}
-    assert set(found) == judged | stops | {"vLLM"}
+    assert set(found) == judged | stops | {"vLLM", "pylint"}
     assert {found["Ray"]["state"], found["storage"]["state"]} == {"error"}
     assert all(check["found"] and bool(check["advice"]) == (check["state"] != "ok") for check in found.values())
     assert max(map(len, found)) == NAME_WIDTH
@@ -66,6 +66,13 @@ def test_a_package_that_breaks_while_it_is_imported_is_an_error_among_the_others
     found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert "libcudart.so.13" in found["accelerators"]["found"]
     assert found["isolation"]["state"] != "error" and found["storage"]["state"] != "error"
+
+
+def test_pylint_is_named_with_its_version_or_with_the_extra_that_brings_it(monkeypatch):
+    assert re.fullmatch(r"pylint 4\.\S+, astroid 4\.\S+", doctor.pylint().found)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = doctor.pylint()
+    assert found.state is State.OK and found.found.endswith("pip install 'raysweep[quality]'")
 
 
 def test_programs_are_really_run_and_limited():

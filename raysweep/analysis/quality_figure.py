@@ -1,0 +1,83 @@
+"""Draws pylint's scores, the study's figure 7: a panel for each problem set, a row for each model and training set.
+
+Each stroke is a file; the mark is the mean of the files that have a score, with a band for its 95 % interval. Files
+without a score, such as those with a syntax error, are counted at the right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from raysweep.analysis.plotting import (
+    CLEAN_COLOUR,
+    INK,
+    MUTED,
+    PERTURBED_COLOUR,
+    RULE,
+    new_figure,
+    plotting,
+    rendered,
+)
+from raysweep.analysis.quality_groups import linted_models, training_groups
+from raysweep.analysis.score_book import Order
+from raysweep.quality.reports import CellReports
+from raysweep.quality.summary import SCORES, GroupSummary
+from raysweep.records import BASE, CLEAN
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_WIDTH_INCHES = 5.6
+_ROW_INCHES = 0.27
+_HEAD_INCHES = 1.0
+_COLOURS = {BASE: MUTED, CLEAN: CLEAN_COLOUR}
+
+
+def quality_figure(cells: Sequence[CellReports], order: Order, format: str = "svg") -> bytes:
+    """Return the figure as SVG or PDF; nothing if no file was linted. Equal reports give equal bytes."""
+    names = dict.fromkeys((*order.problem_sets, *(cell.problem_set for cell in cells)))
+    panels = {name: rows for name in names if (rows := _rows(cells, order, name))}
+    if not panels:
+        return b""
+    most = max(map(len, panels.values()))
+    with plotting():
+        figure = new_figure(_WIDTH_INCHES * len(panels), _HEAD_INCHES + _ROW_INCHES * most)
+        for number, (name, rows) in enumerate(panels.items(), 1):
+            _panel(figure.add_subplot(1, len(panels), number), name, rows)
+        figure.tight_layout(w_pad=3)
+        return rendered(figure, format)
+
+
+def _rows(cells: Sequence[CellReports], order: Order, problems: str) -> list[tuple[str, GroupSummary]]:
+    """Return the rows of a panel, each with its label: the groups of each model that have files."""
+    return [
+        (f"{model.label}, {summary.group}", summary)
+        for model in linted_models(cells, problems, order)
+        for group in training_groups(order)
+        if (summary := model.summary(group)).files
+    ]
+
+
+def _panel(axes: Axes, problems: str, rows: Sequence[tuple[str, GroupSummary]]) -> None:
+    low, high = SCORES
+    for place, (_, summary) in enumerate(rows):
+        colour = _COLOURS.get(summary.group, PERTURBED_COLOUR)
+        axes.plot(summary.scores, [place] * len(summary.scores), "|", color=colour, alpha=0.35, markersize=9, zorder=2)
+        if not math.isnan(summary.interval.low):
+            axes.plot(summary.interval, [place, place], color=colour, alpha=0.28, linewidth=7, zorder=3)
+        if summary.scores:
+            axes.plot([summary.mean_score], [place], "D", color=colour, markersize=5.5, zorder=4, clip_on=False)
+        without = sum(summary.unscored.values())
+        axes.text(high * 1.03, place, f"{without} of {summary.files}", va="center", ha="left", color=INK)
+    axes.set_yticks(range(len(rows)), labels=[label for label, _ in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.6)
+    axes.set_xlim(low, high)
+    axes.set_xlabel("pylint's score, of 10", color=MUTED)
+    axes.set_title(problems, loc="left", fontsize=12, fontweight="bold", pad=20)
+    axes.text(high * 1.03, -0.75, "no score", color=MUTED, va="bottom", ha="left")
+    axes.grid(axis="x", color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelcolor=INK)
+    axes.spines[:].set_visible(False)

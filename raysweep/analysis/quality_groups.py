@@ -1,0 +1,116 @@
+"""Groups the linted files of a sweep: by model, and by the training sets, ratios and sizes that tables compare."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from raysweep.analysis.score_book import Order
+from raysweep.quality.reports import CellReports, LintReports
+from raysweep.quality.summary import GroupSummary, pool, summarise
+from raysweep.records import BASE, CLEAN
+
+ALL_MODELS = "all models"
+PERTURBED = "perturbed"
+"""The group of all training sets with perturbed rows."""
+
+
+@dataclass(frozen=True)
+class FileGroup:
+    """The files of some training sets, as one column or row. `name`: its heading."""
+
+    name: str
+    training_sets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LintedModel:
+    """A base model under one recipe, with all its seeds; `ALL_MODELS` has all. The base itself belongs to each."""
+
+    label: str
+    cells: tuple[CellReports, ...]  # of one problem set
+
+    def summary(self, group: FileGroup) -> GroupSummary:
+        """Count what a linter says of the group's files."""
+        return summarise(group.name, self.reports(group))
+
+    def reports(self, group: FileGroup) -> LintReports:
+        """Return the reports on the group's files."""
+        return pool(cell for cell in self.cells if cell.training_set in group.training_sets)
+
+
+def linted_models(cells: Sequence[CellReports], problems: str, order: Order) -> list[LintedModel]:
+    """Return the models with files of a problem set, in the sweep's order, and before several of them all together."""
+    own = [cell for cell in cells if cell.problem_set == problems]
+    found = []
+    names = dict.fromkeys((*order.models, *(cell.model for cell in own)))
+    for name in names:
+        of_model = [cell for cell in own if cell.model == name]
+        bases = [cell for cell in of_model if cell.training_set == BASE]
+        recipes = dict.fromkeys(cell.recipe for cell in of_model if cell.training_set != BASE)
+        for recipe in recipes or ([""] if bases else []):
+            tuned = [cell for cell in of_model if cell.training_set != BASE and cell.recipe == recipe]
+            label = f"{name} · {recipe}" if len(recipes) > 1 else name
+            found.append(LintedModel(label, (*bases, *tuned)))
+    return [*([LintedModel(ALL_MODELS, tuple(own))] if len(found) > 1 else []), *found]
+
+
+def training_groups(order: Order) -> tuple[FileGroup, ...]:
+    """Return the groups of the study's table 14: base, clean, the widest mix on all rows, and all perturbed sets."""
+    trained = order.trained_with
+    clean = tuple(name for name in trained if trained[name] == CLEAN)
+    perturbed = tuple(name for name in trained if trained[name] != CLEAN)
+    whole = {trained[name]: name for name in reversed(perturbed) if name not in order.partial}
+    mix = next((FileGroup(whole[name], (whole[name],)) for name in order.mixes if name in whole), None)
+    groups = [FileGroup(BASE, (BASE,)), FileGroup(CLEAN, clean), *([mix] if mix else [])]
+    groups += [FileGroup(PERTURBED, perturbed)] if len(perturbed) > 1 or mix is None else []
+    return tuple(group for group in groups if group.training_sets)
+
+
+def ratio_groups(order: Order) -> tuple[FileGroup, ...]:
+    """Return the groups of table 15: the shares of rows perturbed by one method, draws together; empty if there is one.
+
+    0 % is the clean set. Of several perturbations it is the one with most training sets.
+    """
+    of_size = {name: rows.ratio for name, rows in order.rows.items() if rows.size == 1}
+    perturbation = _commonest({name: ratio for name, ratio in of_size.items() if 0 < ratio < 1}, order)
+    shares = {
+        name: 0.0 if order.trained_with[name] == CLEAN else ratio
+        for name, ratio in of_size.items()
+        if order.trained_with[name] in (CLEAN, perturbation)
+    }
+    return _groups(shares, "{:.0%}") if perturbation else ()
+
+
+def size_groups(order: Order) -> tuple[FileGroup, ...]:
+    """Return the groups of table 16: training sets of one perturbation and ratio by their size; empty if there is one.
+
+    Of several perturbations and ratios they are those with most training sets of other sizes than the source's.
+    """
+    other = {name: rows.ratio for name, rows in order.rows.items() if rows.size != 1}
+    perturbation = _commonest(other, order)
+    ratios = [ratio for name, ratio in other.items() if order.trained_with[name] == perturbation]
+    if not ratios:
+        return ()
+    ratio = Counter(ratios).most_common(1)[0][0]
+    sizes = {
+        name: rows.size
+        for name, rows in order.rows.items()
+        if (order.trained_with[name], rows.ratio) == (perturbation, ratio)
+    }
+    return _groups(sizes, "×{:g}")
+
+
+def _commonest(sets: Mapping[str, float], order: Order) -> str:
+    perturbations = Counter(order.trained_with[name] for name in sets if order.trained_with[name] != CLEAN)
+    return perturbations.most_common(1)[0][0] if perturbations else ""
+
+
+def _groups(values: Mapping[str, float], heading: str) -> tuple[FileGroup, ...]:
+    return tuple(
+        FileGroup(
+            heading.format(value).replace("%", " %"), tuple(name for name, other in values.items() if other == value)
+        )
+        for value in sorted(set(values.values()))
+    )

@@ -1,0 +1,226 @@
+"""Builds the tables of code quality: scores and messages by model and training set, and the study's tables 14 to 16.
+
+Messages are counted for 100 files. A training set of a large sweep has few files in the sample, so each table says how
+many, and has groups of training sets too. Base models are a stratum of their own and in no group with others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from raysweep.analysis.quality_groups import (
+    ALL_MODELS,
+    PERTURBED,
+    FileGroup,
+    LintedModel,
+    linted_models,
+    ratio_groups,
+    size_groups,
+    training_groups,
+)
+from raysweep.analysis.score_book import Order
+from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.quality.reports import CellReports, LintedStratum
+from raysweep.quality.sampling import TUNED
+from raysweep.quality.summary import CodeRow, GroupSummary, code_table
+from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, tiers
+from raysweep.records import BASE
+from raysweep.units import count
+
+TUNED_MODELS = "all fine-tuned"
+"""The row of all training sets of a model."""
+CUTTING = "by cutting"
+"""The column of messages that only cutting out files causes."""
+NO_FILE = "no completion of it is in the sample"
+_MESSAGES = "messages per 100 files"
+
+
+def quality_tables(cells: Sequence[CellReports], strata: Sequence[LintedStratum], order: Order) -> list[Table]:
+    """Return all tables of code quality of a sweep, by problem set; none if nothing was linted.
+
+    Args:
+        cells: what the linter says.
+        strata: of the sample.
+        order: the sweep's names.
+    """
+    problem_sets = dict.fromkeys((*order.problem_sets, *(cell.problem_set for cell in cells)))
+    return [
+        table
+        for problems in problem_sets
+        if any(cell.problem_set == problems for cell in cells)
+        for table in (
+            score_table(cells, strata, order, problems),
+            tier_table(cells, order, problems),
+            *study_tables(cells, order, problems),
+        )
+    ]
+
+
+def study_tables(cells: Sequence[CellReports], order: Order, problems: str) -> list[Table]:
+    """Return tables 14, 15 and 16 of the study for every model, as far as a sweep has such training sets."""
+    what = f"pylint messages on {problems} (per 100 files)"
+    by_set = training_groups(order)
+    pooled = "perturbed: all training sets with perturbed rows." if by_set[-1].name == PERTURBED else ""
+    wanted = {
+        "training set": (by_set, pooled),
+        "share of perturbed rows": (ratio_groups(order), "Draws of one share are together; 0 % is the clean set."),
+        "size of the training set": (size_groups(order), "Sizes are multiples of the source's rows."),
+    }
+    return [
+        code_count_table(cells, groups, order, problems, title=f"{what}, by {by}", caption=caption)
+        for by, (groups, caption) in wanted.items()
+        if groups
+    ]
+
+
+def score_table(cells: Sequence[CellReports], strata: Sequence[LintedStratum], order: Order, problems: str) -> Table:
+    """Return the mean score and the messages by severity, of each model and training set with files."""
+    columns = [Column("files"), Column("mean score"), Column("no score")]
+    columns += [Column(severity.name.lower(), _MESSAGES) for severity in Severity]
+    rows = [
+        Row((model.label, group.name), _score_cells(model.summary(group)))
+        for model in linted_models(cells, problems, order)
+        for group in _row_groups(model, order)
+    ]
+    caption = (
+        f"{_sample_text(strata, problems)} The score is pylint's, of 10, for files that have one: a file that can't be "
+        "parsed has none. Brackets are 95 % intervals of the mean over files. Messages that only cutting out files "
+        f"causes ({', '.join(CAUSED_BY_CUTTING)}) stand apart, but count in the score."
+    )
+    title = f"Code quality on {problems}"
+    columns.append(Column(CUTTING, _MESSAGES))
+    return Table(title, caption, ("model", "training set"), tuple(columns), tuple(rows), order.training_words)
+
+
+def tier_table(cells: Sequence[CellReports], order: Order, problems: str) -> Table:
+    """Return the messages by the study's tiers, of each model and training set with files."""
+    rows = [
+        (model.label, model.summary(group))
+        for model in linted_models(cells, problems, order)
+        for group in _row_groups(model, order)
+    ]
+    shown = [tier for tier in tiers() if any(summary.tiers[tier] > 0 for _, summary in rows)]
+    caption = (
+        "Tiers of pylint's codes are those of the study's table 12, and of raysweep's reading of it for codes that it "
+        "doesn't name. Messages that only cutting out files causes are left out."
+    )
+    return Table(
+        f"pylint messages by tier on {problems} (per 100 files)",
+        caption,
+        ("model", "training set"),
+        (Column("files"), *(Column(tier.name, tier.severity.name.lower()) for tier in shown)),
+        tuple(Row((label, summary.group), _tier_cells(summary, shown)) for label, summary in rows),
+        order.training_words,
+    )
+
+
+def code_count_table(
+    cells: Sequence[CellReports],
+    groups: Sequence[FileGroup],
+    order: Order,
+    problems: str,
+    *,
+    title: str,
+    caption: str = "",
+) -> Table:
+    """Return the messages by code of every model: a column for each group, a block of rows for each model.
+
+    With `training_groups` it is the study's table 14, with `ratio_groups` table 15, with `size_groups` table 16.
+    """
+    rows: list[Row] = []
+    words: dict[str, str] = {}
+    for model in linted_models(cells, problems, order):
+        summaries = [model.summary(group) for group in groups]
+        rows.append(Row((model.label, "files", ""), tuple(_number(summary.files) for summary in summaries)))
+        rows.append(Row((model.label, "mean score", ""), tuple(_mean_cell(summary) for summary in summaries)))
+        for code in code_table(summaries):
+            words[code.code] = code.symbol
+            rows.append(Row((model.label, code.code, _tier_text(code)), _code_cells(code)))
+    sentences = [
+        caption,
+        "Most frequent codes first; at the end those that only cutting out files causes. The mean score is of 10.",
+    ]
+    return Table(
+        title,
+        " ".join(filter(None, sentences)),
+        ("model", "code", "tier"),
+        tuple(Column(group.name) for group in groups),
+        tuple(rows),
+        words,
+        order.training_words,
+    )
+
+
+def _row_groups(model: LintedModel, order: Order) -> list[FileGroup]:
+    """Return the rows of a model: its training sets with files; of all models the groups of table 14."""
+    there = {cell.training_set for cell in model.cells}
+    if model.label == ALL_MODELS:
+        groups = training_groups(order)
+        return [group for group in groups if there & set(group.training_sets)]
+    sets = [name for name in dict.fromkeys((BASE, *order.trained_with, *sorted(there))) if name in there]
+    tuned = tuple(name for name in sets if name != BASE)
+    return [
+        *(FileGroup(name, (name,)) for name in sets),
+        *([FileGroup(TUNED_MODELS, tuned)] if len(tuned) > 1 else []),
+    ]
+
+
+def _sample_text(strata: Sequence[LintedStratum], problems: str) -> str:
+    """Return how many files were linted of how many completions."""
+    own = [stratum for stratum in strata if stratum.problem_set == problems]
+    parts = [
+        f"{stratum.files:,} of {stratum.population:,} completions of "
+        f"{'fine-tuned' if stratum.name == TUNED else 'base'} models"
+        for stratum in own
+    ]
+    lost = sum(stratum.cells_without for stratum in own)
+    without = f"; of {count(lost, 'cell')} no file could be linted" if lost else ""
+    linter = f" Linted by {own[0].linter}." if own and own[0].linter else ""
+    text = f"A simple random sample: {' and '.join(parts)} (sample 0, clean prompts){without}.{linter}"
+    return text if parts else ""
+
+
+def _score_cells(summary: GroupSummary) -> tuple[TableCell, ...]:
+    cutting = sum(code.per_100_files for code in summary.cutting_codes) if summary.linted else math.nan
+    unscored = ", ".join(f"{number} {reason}" for reason, number in summary.unscored.items())
+    missing = _number(sum(summary.unscored.values()), f"without a score: {unscored}" if unscored else "")
+    severities = (_per_100(summary.severities[severity]) for severity in Severity)
+    return (_number(summary.files), _mean_cell(summary), missing, *severities, _per_100(cutting))
+
+
+def _tier_cells(summary: GroupSummary, shown: Sequence[Tier]) -> tuple[TableCell, ...]:
+    return (_number(summary.files), *(_per_100(summary.tiers[tier]) for tier in shown))
+
+
+def _code_cells(row: CodeRow) -> tuple[TableCell, ...]:
+    note = f"{row.code}: {CAUSED_BY_CUTTING[row.code]}" if row.caused_by_cutting else ""
+    return tuple(_per_100(value, note) for value in row.per_100_files)
+
+
+def _tier_text(row: CodeRow) -> str:
+    return f"{row.tier.severity.name.lower()}, {row.tier.name}"
+
+
+def _mean_cell(summary: GroupSummary) -> TableCell:
+    if math.isnan(summary.mean_score):
+        return TableCell("–", note="no file with a score" if summary.files else NO_FILE, state="undefined")
+    low, high = summary.interval
+    return TableCell(
+        text=f"{summary.mean_score:.2f}",
+        interval="" if math.isnan(low) else f"[{low:.2f}, {high:.2f}]",
+        value=summary.mean_score,
+        low=low,
+        high=high,
+        state="value",
+    )
+
+
+def _per_100(value: float, note: str = "") -> TableCell:
+    if math.isnan(value):
+        return TableCell("–", note=NO_FILE, state="undefined")
+    return TableCell(f"{value:.1f}", value=value, note=note, state="value")
+
+
+def _number(value: int, note: str = "") -> TableCell:
+    return TableCell(f"{value:,}", value=float(value), note=note, state="value")

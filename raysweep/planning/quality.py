@@ -1,0 +1,130 @@
+"""Plans code quality: draws the sample of completions to lint, and puts its files into batches.
+
+The population of a problem set is sample 0 of each of its problems by each fine-tuned model, on clean prompts; the base
+models are a stratum of the same size (`raysweep.quality.sampling`). A problem is drawn by its place in its set, so that
+planning needs only the number of problems, since making a generated world takes seconds.
+
+The draw depends on the sweep's seed, the names of cells and the sizes of the strata. A cell that joins the grid changes
+the sizes and takes the place of some files; the others stay in the sample, and what is linted stays in the store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raysweep.config.grid import Cell
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import MissingInput
+from raysweep.planning.plan import CellPlan, PairPlan, QualityPlan
+from raysweep.planning.sizes import is_in_python, problem_count
+from raysweep.quality.linting import DEFAULT_LIMITS, fingerprint
+from raysweep.quality.sampling import Stratum, Unit, cochran_size, draw_strata
+from raysweep.records import BASE, CLEAN
+from raysweep.storage.artefacts import Node, SharedSpec
+
+BATCH_FILES = 200
+"""Files that one process lints, about: starting it takes as long as linting fifty, and a kill loses what it has."""
+
+
+def quality_plans(config: SweepConfig, cells: Sequence[CellPlan], *, tolerant: bool = False) -> tuple[QualityPlan, ...]:
+    """Return the plan of each cell and problem set that has files in the sample; none if the config asks for none.
+
+    Args:
+        config: the sweep's.
+        cells: its cells.
+        tolerant: a linter that isn't installed gets a stand-in in keys.
+
+    Raises:
+        MissingInput: the linter isn't installed.
+    """
+    quality = config.evaluation.quality
+    if quality is None:
+        return ()
+    linted = {"linter": quality.linter, **_linter(tolerant), "limits": dataclasses.asdict(DEFAULT_LIMITS), "sample": 0}
+    found: list[QualityPlan] = []
+    for problem_set in (one.label for one in config.evaluation.problems):
+        clean = [(cell, pair) for cell in cells for pair in cell.pairs if _is_clean(pair, problem_set)]
+        count = _problem_count(clean[0][1], config.evaluation.limit) if clean else 0
+        if count:
+            there = [cell.cell for cell, _ in clean]
+            numbers = _by_cell(sample(there, count, problem_set, margin=quality.margin, seed=config.seed))
+            drawn = [(cell, pair, numbers[cell.cell.id]) for cell, pair in clean if cell.cell.id in numbers]
+            found += [_planned(cell, pair, problems, linted) for cell, pair, problems in drawn]
+    return _in_batches(found)
+
+
+def sample(cells: Sequence[Cell], problems: int, problem_set: str, *, margin: float, seed: int) -> list[Stratum]:
+    """Draw the files of one problem set: strata of (id of a cell, place of a problem in its set).
+
+    Args:
+        cells: those that are evaluated on it.
+        problems: number of its problems that are evaluated.
+        problem_set: its name, which enters the draw.
+        margin: of error, at 95 % confidence.
+        seed: of the draw.
+    """
+    tuned, bases = (
+        [
+            Unit(cell.id, str(number))
+            for cell in cells
+            if (cell.training_set == BASE) is is_base
+            for number in range(problems)
+        ]
+        for is_base in (False, True)
+    )
+    size = cochran_size(max(len(tuned), len(bases)), margin)
+    return draw_strata(tuned, bases, problem_set, size=size, seed=seed)
+
+
+def _linter(tolerant: bool) -> Mapping[str, Any]:
+    """Return what the reports depend on beside the files, for keys."""
+    try:
+        return fingerprint()
+    except MissingInput:
+        if not tolerant:
+            raise
+        return {"missing": "pylint"}
+
+
+def _is_clean(pair: PairPlan, problem_set: str) -> bool:
+    """Tell whether a pair is the one on the clean prompts of a problem set."""
+    return (pair.pair.problem_set, pair.pair.perturbation) == (problem_set, CLEAN)
+
+
+def _problem_count(pair: PairPlan, limit: int | None) -> int:
+    """Return how many problems of a pair's set are evaluated; 0 for a set in another language than pylint reads."""
+    spec = pair.test_set.problem_set
+    if not is_in_python(spec):
+        return 0
+    count = problem_count(spec)
+    return min(count, limit or count)
+
+
+def _by_cell(strata: Sequence[Stratum]) -> dict[str, tuple[int, ...]]:
+    """Return the drawn problems of each cell that has any, by the cell's id."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for stratum in strata:
+        for unit in stratum.units:
+            numbers[unit.cell].append(int(unit.task_id))
+    return {cell: tuple(sorted(own)) for cell, own in numbers.items()}
+
+
+def _planned(cell: CellPlan, pair: PairPlan, problems: tuple[int, ...], linted: Mapping[str, Any]) -> QualityPlan:
+    spec = SharedSpec({**linted, "problems": list(problems)})
+    node = Node("quality", 1, spec, (pair.completions.key,), f"code quality of {cell.cell.id} on {pair.pair.test_set}")
+    return QualityPlan(node, cell, pair, problems, batch="")
+
+
+def _in_batches(plans: Sequence[QualityPlan]) -> tuple[QualityPlan, ...]:
+    """Name the batch of each plan, so that batches have about as many files each."""
+    files = sum(len(plan.problems) for plan in plans)
+    batches = math.ceil(files / BATCH_FILES)
+    before, named = 0, []
+    for plan in plans:
+        named.append(dataclasses.replace(plan, batch=f"code-quality-{before * batches // files + 1}"))
+        before += len(plan.problems)
+    return tuple(named)
