@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raysweep.analysis.plotting import (
@@ -16,11 +17,13 @@ from raysweep.analysis.plotting import (
     MUTED,
     PERTURBED_COLOUR,
     RULE,
+    ReportFigure,
     new_figure,
     plotting,
     rendered,
 )
 from raysweep.analysis.quality_groups import linted_models, training_groups
+from raysweep.analysis.quality_tables import problem_sets_of
 from raysweep.analysis.score_book import Order
 from raysweep.quality.reports import CellReports
 from raysweep.quality.summary import SCORES, GroupSummary
@@ -35,19 +38,30 @@ _HEAD_INCHES = 1.0
 _COLOURS = {BASE: MUTED, CLEAN: CLEAN_COLOUR}
 
 
-def quality_figure(cells: Sequence[CellReports], order: Order, format: str = "svg") -> bytes:
-    """Return the figure as SVG or PDF; nothing if no file was linted. Equal reports give equal bytes."""
-    names = dict.fromkeys((*order.problem_sets, *(cell.problem_set for cell in cells)))
-    panels = {name: rows for name in names if (rows := _rows(cells, order, name))}
-    if not panels:
-        return b""
-    most = max(map(len, panels.values()))
-    with plotting():
-        figure = new_figure(_WIDTH_INCHES * len(panels), _HEAD_INCHES + _ROW_INCHES * most)
-        for number, (name, rows) in enumerate(panels.items(), 1):
-            _panel(figure.add_subplot(1, len(panels), number), name, rows)
-        figure.tight_layout(w_pad=3)
-        return rendered(figure, format)
+@dataclass(frozen=True)
+class QualityFigure(ReportFigure):
+    """A figure with a panel for each problem set: its name, and its rows with their labels."""
+
+    panels: tuple[tuple[str, tuple[tuple[str, GroupSummary], ...]], ...]
+
+    def render(self, format: str = "svg") -> bytes:
+        """Return the figure as SVG or PDF; equal figures give equal bytes."""
+        most = max(len(rows) for _, rows in self.panels)
+        with plotting():
+            figure = new_figure(_WIDTH_INCHES * len(self.panels), _HEAD_INCHES + _ROW_INCHES * most)
+            for number, (name, rows) in enumerate(self.panels, 1):
+                _panel(figure.add_subplot(1, len(self.panels), number), name, rows)
+            figure.tight_layout(w_pad=3)
+            return rendered(figure, format)
+
+
+def quality_figure(
+    cells: Sequence[CellReports], order: Order, title: str, caption: str, label: str
+) -> QualityFigure | None:
+    """Return the figure of the scores of linted files; None if no file was linted."""
+    panels = tuple((name, tuple(_rows(cells, order, name))) for name in problem_sets_of(cells, order))
+    drawn = tuple((name, rows) for name, rows in panels if rows)
+    return QualityFigure(title, caption, label, drawn) if drawn else None
 
 
 def _rows(cells: Sequence[CellReports], order: Order, problems: str) -> list[tuple[str, GroupSummary]]:

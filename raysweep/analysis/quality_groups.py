@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raysweep.analysis.score_book import Order
@@ -66,51 +65,3 @@ def training_groups(order: Order) -> tuple[FileGroup, ...]:
     groups = [FileGroup(BASE, (BASE,)), FileGroup(CLEAN, clean), *([mix] if mix else [])]
     groups += [FileGroup(PERTURBED, perturbed)] if len(perturbed) > 1 or mix is None else []
     return tuple(group for group in groups if group.training_sets)
-
-
-def ratio_groups(order: Order) -> tuple[FileGroup, ...]:
-    """Return the groups of table 15: the shares of rows perturbed by one method, draws together; empty if there is one.
-
-    0 % is the clean set. Of several perturbations it is the one with most training sets.
-    """
-    of_size = {name: rows.ratio for name, rows in order.rows.items() if rows.size == 1}
-    perturbation = _commonest({name: ratio for name, ratio in of_size.items() if 0 < ratio < 1}, order)
-    shares = {
-        name: 0.0 if order.trained_with[name] == CLEAN else ratio
-        for name, ratio in of_size.items()
-        if order.trained_with[name] in (CLEAN, perturbation)
-    }
-    return _groups(shares, "{:.0%}") if perturbation else ()
-
-
-def size_groups(order: Order) -> tuple[FileGroup, ...]:
-    """Return the groups of table 16: training sets of one perturbation and ratio by their size; empty if there is one.
-
-    Of several perturbations and ratios they are those with most training sets of other sizes than the source's.
-    """
-    other = {name: rows.ratio for name, rows in order.rows.items() if rows.size != 1}
-    perturbation = _commonest(other, order)
-    ratios = [ratio for name, ratio in other.items() if order.trained_with[name] == perturbation]
-    if not ratios:
-        return ()
-    ratio = Counter(ratios).most_common(1)[0][0]
-    sizes = {
-        name: rows.size
-        for name, rows in order.rows.items()
-        if (order.trained_with[name], rows.ratio) == (perturbation, ratio)
-    }
-    return _groups(sizes, "×{:g}")
-
-
-def _commonest(sets: Mapping[str, float], order: Order) -> str:
-    perturbations = Counter(order.trained_with[name] for name in sets if order.trained_with[name] != CLEAN)
-    return perturbations.most_common(1)[0][0] if perturbations else ""
-
-
-def _groups(values: Mapping[str, float], heading: str) -> tuple[FileGroup, ...]:
-    return tuple(
-        FileGroup(
-            heading.format(value).replace("%", " %"), tuple(name for name, other in values.items() if other == value)
-        )
-        for value in sorted(set(values.values()))
-    )

@@ -1,4 +1,4 @@
-"""Builds the tables of code quality: scores and messages by model and training set, and the study's tables 14 to 16.
+"""Builds the tables of code quality: scores, tiers and codes by model and training set.
 
 Messages are counted for 100 files. A training set of a large sweep has few files in the sample, so each table says how
 many, and has groups of training sets too. Base models are a stratum of their own and in no group with others.
@@ -11,12 +11,9 @@ from collections.abc import Sequence
 
 from raysweep.analysis.quality_groups import (
     ALL_MODELS,
-    PERTURBED,
     FileGroup,
     LintedModel,
     linted_models,
-    ratio_groups,
-    size_groups,
     training_groups,
 )
 from raysweep.analysis.score_book import Order
@@ -37,41 +34,24 @@ _MESSAGES = "messages per 100 files"
 
 
 def quality_tables(cells: Sequence[CellReports], strata: Sequence[LintedStratum], order: Order) -> list[Table]:
-    """Return all tables of code quality of a sweep, by problem set; none if nothing was linted.
+    """Return the tables of scores and of tiers, by problem set; none if nothing was linted.
 
     Args:
         cells: what the linter says.
         strata: of the sample.
         order: the sweep's names.
     """
-    problem_sets = dict.fromkeys((*order.problem_sets, *(cell.problem_set for cell in cells)))
     return [
         table
-        for problems in problem_sets
-        if any(cell.problem_set == problems for cell in cells)
-        for table in (
-            score_table(cells, strata, order, problems),
-            tier_table(cells, order, problems),
-            *study_tables(cells, order, problems),
-        )
+        for problems in problem_sets_of(cells, order)
+        for table in (score_table(cells, strata, order, problems), tier_table(cells, order, problems))
     ]
 
 
-def study_tables(cells: Sequence[CellReports], order: Order, problems: str) -> list[Table]:
-    """Return tables 14, 15 and 16 of the study for every model, as far as a sweep has such training sets."""
-    what = f"pylint messages on {problems} (per 100 files)"
-    by_set = training_groups(order)
-    pooled = "perturbed: all training sets with perturbed rows." if by_set[-1].name == PERTURBED else ""
-    wanted = {
-        "training set": (by_set, pooled),
-        "share of perturbed rows": (ratio_groups(order), "Draws of one share are together; 0 % is the clean set."),
-        "size of the training set": (size_groups(order), "Sizes are multiples of the source's rows."),
-    }
-    return [
-        code_count_table(cells, groups, order, problems, title=f"{what}, by {by}", caption=caption)
-        for by, (groups, caption) in wanted.items()
-        if groups
-    ]
+def problem_sets_of(cells: Sequence[CellReports], order: Order) -> list[str]:
+    """Return the problem sets with linted files, in the sweep's order."""
+    there = dict.fromkeys(cell.problem_set for cell in cells)
+    return [name for name in dict.fromkeys((*order.problem_sets, *there)) if name in there]
 
 
 def score_table(cells: Sequence[CellReports], strata: Sequence[LintedStratum], order: Order, problems: str) -> Table:
@@ -123,10 +103,11 @@ def code_count_table(
     *,
     title: str,
     caption: str = "",
+    label: str = "",
 ) -> Table:
     """Return the messages by code of every model: a column for each group, a block of rows for each model.
 
-    With `training_groups` it is the study's table 14, with `ratio_groups` table 15, with `size_groups` table 16.
+    Its columns make it the study's table 14, 15 or 16: groups of training sets, ratios or sizes.
     """
     rows: list[Row] = []
     words: dict[str, str] = {}
@@ -149,6 +130,7 @@ def code_count_table(
         tuple(rows),
         words,
         order.training_words,
+        label,
     )
 
 

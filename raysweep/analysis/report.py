@@ -16,13 +16,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from raysweep.analysis.difference_tables import difference_tables
-from raysweep.analysis.exhibits.base import Drawn
-from raysweep.analysis.exhibits.catalogue import significance_tables
+from raysweep.analysis.exhibits.base import Drawn, Evidence
+from raysweep.analysis.exhibits.catalogue import message_tables, significance_tables
 from raysweep.analysis.figures import all_panels, draw, loss_curve
 from raysweep.analysis.findings import findings, percent
 from raysweep.analysis.outcomes import PairOutcomes, outcome_tables
 from raysweep.analysis.plotting import ReportFigure
-from raysweep.analysis.quality_figure import quality_figure
 from raysweep.analysis.quality_tables import quality_tables
 from raysweep.analysis.sample_viewer import PairSamples, samples_json
 from raysweep.analysis.score_book import Failure, Order, ScoreBook, labelled
@@ -104,10 +103,10 @@ def render_report(report: Report, max_samples_per_pair: int | None = None) -> st
             differences=difference_tables(report.differences, book),
             tests=significance_tables(book),
             reasons=_reasons(report),
-            quality=quality_tables(report.linted, report.strata, report.order),
-            quality_figure=Markup(_inline(quality_figure(report.linted, report.order).decode(), "quality-"))
-            if report.linted
-            else "",
+            quality=[
+                *quality_tables(report.linted, report.strata, report.order),
+                *message_tables(Evidence(book, linted=report.linted)),
+            ],
             failures=failures_by_error(report.failures),
             samples=Markup(samples_json(report.samples, max_samples_per_pair, words)) if report.samples else "",
             style=Markup(_asset("report.css")),

@@ -22,7 +22,6 @@ from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibits
 from raysweep.analysis.figures import all_panels, effect_figure
 from raysweep.analysis.figures import draw as draw_effects
 from raysweep.analysis.outcomes import outcome_tables
-from raysweep.analysis.quality_figure import quality_figure
 from raysweep.analysis.quality_tables import quality_tables
 from raysweep.analysis.report import Report, render_report
 from raysweep.analysis.sample_viewer import PairSamples
@@ -58,7 +57,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
-REPORT_VERSION = 10
+REPORT_VERSION = 11
 """Increase it when the same results should give another report."""
 FIGURES = "figures"
 """The folder of the figures that files define, in a sweep's folder."""
@@ -146,8 +145,6 @@ def write_report(
         (target / FIGURES).mkdir(exist_ok=True)
     for figure in drawn.figures:
         write_atomically(target / FIGURES / f"{figure.name}.svg", figure.render())
-    if linted:
-        write_atomically(target / "quality.svg", quality_figure(linted, order).decode())
 
 
 def export(
@@ -224,7 +221,7 @@ def _write_figures(folder: SweepFolder, images: Mapping[str, bytes], format: str
 def _evidence(folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, failures: Sequence[Failure]) -> Evidence:
     """Return what the definitions of tables and figures draw on."""
     book = ScoreBook.of(numbers.scores, order_of(config), failures)
-    return Evidence(book, numbers.rates, trainings(folder, config))
+    return Evidence(book, numbers.rates, trainings(folder, config), cell_reports(folder))
 
 
 def _all_tables(

@@ -15,8 +15,12 @@ def texts(svg: bytes) -> list[str]:
     return [element.text or "" for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
+def drawn(cells):
+    return quality_figure(cells, ORDER, "scores", "", "figure-7")
+
+
 def test_it_has_a_panel_for_each_problem_set_and_a_row_for_each_group_with_files():
-    shown = texts(quality_figure(CELLS, ORDER))
+    shown = texts(drawn(CELLS).render())
     rows = ["base", "clean", "C", "perturbed"]
     labels = [f"{model}, {row}" for model in ("all models", "small", "large") for row in rows]
     labels.remove("large, C")
@@ -25,13 +29,13 @@ def test_it_has_a_panel_for_each_problem_set_and_a_row_for_each_group_with_files
 
 
 def test_files_without_a_score_are_counted_beside_the_row():
-    shown = texts(quality_figure([cell for cell in CELLS if cell.problem_set == "mbpp"], ORDER))
+    shown = texts(drawn([cell for cell in CELLS if cell.problem_set == "mbpp"]).render())
     bases = [cell.reports for cell in CELLS if (cell.problem_set, cell.training_set) == ("mbpp", "base")]
     without = sum(file.score is None for reports in bases for file in reports.files)
     assert f"{without} of 18" in shown
 
 
 def test_equal_reports_give_equal_bytes_and_nothing_linted_no_figure():
-    assert quality_figure(CELLS, ORDER) == quality_figure(list(CELLS), ORDER)
-    assert quality_figure(CELLS, ORDER, "pdf").startswith(b"%PDF")
-    assert quality_figure([], ORDER) == b""
+    assert drawn(CELLS).render() == drawn(list(CELLS)).render()
+    assert drawn(CELLS).render("pdf").startswith(b"%PDF")
+    assert drawn([]) is None

@@ -9,20 +9,21 @@ from dataclasses import replace
 
 import pytest
 
+from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
+from raysweep.analysis.exhibits.catalogue import message_tables, read_exhibits
 from raysweep.analysis.quality_groups import (
     FileGroup,
     linted_models,
-    ratio_groups,
-    size_groups,
     training_groups,
 )
-from raysweep.analysis.quality_tables import quality_tables, study_tables
-from raysweep.analysis.score_book import Order
+from raysweep.analysis.quality_tables import quality_tables
+from raysweep.analysis.score_book import Order, ScoreBook
 from raysweep.analysis.table import Table, to_csv, to_markdown
 from raysweep.quality.reports import FileReport, LintMessage
 from tests.analysis.linted import ORDER, STRATA, linted_cells
 
 CELLS = linted_cells()
+EXHIBITS = read_exhibits()
 CUT = "C0114"
 
 
@@ -48,19 +49,18 @@ def counted(
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, Table]:
-    return {table.name: table for table in quality_tables(CELLS, STRATA, ORDER)}
+    studys = message_tables(Evidence(ScoreBook.of([], ORDER), linted=CELLS))
+    return {table.label or table.name: table for table in [*quality_tables(CELLS, STRATA, ORDER), *studys]}
 
 
 def test_each_problem_set_has_scores_tiers_and_the_studys_three_tables(tables):
-    parts = ("training-set", "share-of-perturbed-rows", "size-of-the-training-set")
     assert list(tables) == [
-        name
-        for problems in ("humaneval", "mbpp")
-        for name in (
-            f"code-quality-on-{problems}",
-            f"pylint-messages-by-tier-on-{problems}-per-100-files",
-            *(f"pylint-messages-on-{problems}-per-100-files-by-{part}" for part in parts),
-        )
+        *(
+            name
+            for problems in ("humaneval", "mbpp")
+            for name in (f"code-quality-on-{problems}", f"pylint-messages-by-tier-on-{problems}-per-100-files")
+        ),
+        *(f"table-{number}-{problems}" for number in (14, 15, 16) for problems in ("humaneval", "mbpp")),
     ]
     assert quality_tables([], STRATA, ORDER) == []
 
@@ -85,7 +85,7 @@ def test_scores_and_severities_equal_a_plain_count(tables, problems):
 
 
 def test_codes_equal_a_plain_count_and_a_group_without_files_has_a_dash(tables):
-    lines = rows_of(tables["pylint-messages-on-mbpp-per-100-files-by-share-of-perturbed-rows"])
+    lines = rows_of(tables["table-15-mbpp"])
     sets = {"0 %": ["clean"], "10 %": ["C10a", "C10b"], "60 %": ["C60"], "100 %": ["C"]}
     shown = 0
     for (model, code, _), line in lines.items():
@@ -115,29 +115,35 @@ def test_the_caption_says_how_large_the_sample_is_and_what_linted_it(tables):
     text = to_markdown(tables["code-quality-on-humaneval"])
     assert "380 of 31,878 completions of fine-tuned models and 380 of 966 completions of base models" in text
     assert "of 2 cells no file could be linted. Linted by pylint 4.1.4." in text
-    assert "C0114: a completion continues a prompt" in to_markdown(list(tables.values())[2])
+    assert "C0114: a completion continues a prompt" in to_markdown(tables["table-14-humaneval"])
 
 
-def test_the_groups_of_tables_14_to_16():
+def test_the_columns_of_tables_14_to_16():
     assert [group.name for group in training_groups(ORDER)] == ["base", "clean", "C", "perturbed"]
     assert training_groups(ORDER)[3].training_sets == ("C1", "C", "C10a", "C10b", "C60half", "C60")
-    assert ratio_groups(ORDER) == (
-        FileGroup("0 %", ("clean",)),
-        FileGroup("10 %", ("C10a", "C10b")),
-        FileGroup("60 %", ("C60",)),
-        FileGroup("100 %", ("C",)),
-    )
-    assert size_groups(ORDER) == (FileGroup("×0.5", ("C60half",)), FileGroup("×1", ("C60",)))
+    found = {id: drawn(id, ORDER)[0] for id in ("table-14", "table-15", "table-16")}
+    assert {id: [column.name for column in table.columns] for id, table in found.items()} == {
+        "table-14": ["base", "clean", "C", "perturbed"],
+        "table-15": ["0 %", "10 %", "60 %", "100 %"],
+        "table-16": ["×0.5", "×1"],
+    }
+    assert [table.label for table in drawn("table-15", ORDER)] == ["table-15-humaneval", "table-15-mbpp"]
 
 
 def test_a_sweep_without_ratios_sizes_or_mixes_has_table_14_alone():
     order = Order(models=("small",), trained_with={"clean": "clean", "C1": "C1"})
     assert [group.name for group in training_groups(order)] == ["base", "clean", "perturbed"]
-    assert [table.name for table in study_tables(CELLS, order, "mbpp")] == [
-        "pylint-messages-on-mbpp-per-100-files-by-training-set"
-    ]
-    [alone] = study_tables(CELLS, Order(), "mbpp")
+    for id, lacking in (("table-15", "only a part is perturbed"), ("table-16", "another number of rows")):
+        with pytest.raises(NothingToDraw, match=lacking):
+            drawn(id, order)
+    alone = drawn("table-14", Order())[0]
     assert [column.name for column in alone.columns] == ["base"] and "perturbed" not in alone.caption
+    with pytest.raises(NothingToDraw, match=r"evaluation\.quality"):
+        EXHIBITS["table-14"].draw(Evidence(ScoreBook.of([], ORDER)))
+
+
+def drawn(id, order):
+    return EXHIBITS[id].draw(Evidence(ScoreBook.of([], order), linted=CELLS)).tables
 
 
 def test_seeds_are_together_and_recipes_apart():

@@ -116,13 +116,13 @@ def test_the_tables_and_the_figure_have_these_numbers(finished):
         assert float(line["files"]) == len(own) and float(line["mean score"]) == pytest.approx(own.score.mean())
         for severity in ("error", "warning", "convention"):
             assert float(line[f"messages per 100 files {severity}"]) == pytest.approx(100 * own[severity].mean())
-    table = folder / "tables" / "pylint-messages-on-humaneval-per-100-files-by-training-set.csv"
+    table = folder / "tables" / "table-14-humaneval.csv"
     codes = {(line["model"], line["code"]): line for line in csv.DictReader(table.open())}
     for code, count in messages.code.value_counts().items():
         assert float(codes["all models", code]["base"]) == pytest.approx(100 * count / len(files))
     page = (folder / "report.html").read_text()
     assert "8 of 8 completions of base models" in page and "Linted by pylint 4." in page
-    assert (folder / "quality.svg").read_text().startswith("<?xml")
+    assert (folder / "figures" / "figure-7.svg").read_text().startswith("<?xml")
 
 
 def test_a_run_again_lints_nothing_and_uses_all_that_is_there(root, linted):

@@ -11,6 +11,7 @@ found by their perturbation, ratio and size, so that a definition fits any sweep
     curves.py       kind `curves`: a figure along ratios or sizes of training sets, and its numbers
     settings.py     finds the ratios and sizes of a sweep's training sets
     best.py         finds the best of them, with its interval
+    code_quality.py kinds `lint-messages`, a table of what pylint says, and `lint-scores`, a figure of its scores
     choice.py       kind `choice`: which model to choose, and how sure that is
     trade_off.py    kind `trade-off`: a figure of clean pass@1 against RD, with the models that none beats in both
     heat_map.py     kind `heat-map`: a figure of every model by training set and test set

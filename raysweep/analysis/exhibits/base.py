@@ -19,6 +19,7 @@ from raysweep.analysis.table import Table
 from raysweep.analysis.trainings import Training
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels
+from raysweep.quality.reports import CellReports
 from raysweep.registry import Registry
 
 Text = Annotated[str, Field(min_length=1)]
@@ -36,11 +37,13 @@ class Evidence:
         book: scores and failures.
         rates: verdicts by problem of each cell, on clean prompts and the headline's at least; empty if unknown.
         trainings: what the trainings reported.
+        linted: what a linter says of completions.
     """
 
     book: ScoreBook
     rates: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]] = field(default_factory=dict)
     trainings: Sequence[Training] = ()
+    linted: Sequence[CellReports] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.code_quality import LintMessages
 from raysweep.analysis.exhibits.signed_ranks import SignedRanks
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.table import Table
@@ -109,6 +110,11 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
         tuple(figure for one in drawn for figure in one.figures),
         tuple(conclusion for one in drawn for conclusion in one.conclusions),
     )
+
+
+def message_tables(evidence: Evidence) -> list[Table]:
+    """Return the tables of a linter's messages that raysweep's own files define; none if nothing was linted."""
+    return list(draw([one for one in read_exhibits().values() if isinstance(one, LintMessages)], evidence).tables)
 
 
 def significance_tables(book: ScoreBook) -> list[Table]:

@@ -16,7 +16,7 @@ from pydantic import Field
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.best import best_setting
 from raysweep.analysis.exhibits.selections import select_test_sets
-from raysweep.analysis.exhibits.settings import Along, Curve, Setting, curve_of
+from raysweep.analysis.exhibits.settings import LACKING, Along, Curve, Setting, curve_of
 from raysweep.analysis.line_figures import Line, LineFigure, Panel, Point, Tick
 from raysweep.analysis.quantities import PASS, Quantity, quantity_of
 from raysweep.analysis.score_book import ModelVariant, ScoreKey
@@ -24,10 +24,6 @@ from raysweep.analysis.score_tables import draws_sentence, score_cell
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.records import CLEAN
 
-LACKING = {
-    "ratio": "it trains on no set of which only a part is perturbed",
-    "size": "it trains on no set with another number of rows than the source",
-}
 HEADINGS = {"ratio": "perturbed rows", "size": "rows, as a multiple of the source's"}
 X_LABELS = {"ratio": "perturbed training rows, %", "size": "training rows, × the source's"}
 BEST = (

@@ -15,6 +15,11 @@ from raysweep.records import CLEAN
 
 T = TypeVar("T")
 Along = Literal["ratio", "size"]
+LACKING = {
+    "ratio": "it trains on no set of which only a part is perturbed",
+    "size": "it trains on no set with another number of rows than the source",
+}
+"""What a sweep without such a curve lacks."""
 
 
 @dataclass(frozen=True)

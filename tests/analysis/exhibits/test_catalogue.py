@@ -26,8 +26,9 @@ quantities: {{pass@1: 0}}
 def test_the_studys_tables_and_figures_have_a_file_each():
     assert list(EXHIBITS) == [
         *(f"table-{number}" for number in range(2, 12)),
+        *(f"table-{number}" for number in range(14, 17)),
         "tests-in-text",
-        *(f"figure-{number}" for number in range(3, 7)),
+        *(f"figure-{number}" for number in range(3, 8)),
         *("choice", "heat-map", "trade-off"),
     ]
     for exhibit in EXHIBITS.values():
@@ -54,7 +55,7 @@ def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
         ("- id", "a mapping of keys"),
         (
             "id: a\ntitle: b",
-            "key 'kind' is missing; it is one of choice, curves, heat-map, scores, signed-ranks, trade-off",
+            "key 'kind' is missing; it is one of choice, curves, heat-map, lint-messages, lint-scores",
         ),
         ("id: a\ntitle: b\nkind: score", r"unknown kind of table or figure 'score' \(did you mean 'scores'\?\)"),
         (OWN.format(id="a") + "row: [model]", r"unknown key 'row' \(did you mean 'rows'\?\)"),

@@ -1,0 +1,73 @@
+"""Kinds ``lint-messages`` and ``lint-scores``: what pylint says of a sample of the completions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.settings import LACKING, curve_of
+from raysweep.analysis.quality_figure import quality_figure
+from raysweep.analysis.quality_groups import PERTURBED, FileGroup, training_groups
+from raysweep.analysis.quality_tables import code_count_table, problem_sets_of
+from raysweep.analysis.score_book import Order
+from raysweep.analysis.table import Table
+
+NOT_LINTED = "no completion was linted (`evaluation.quality`)"
+
+
+@EXHIBITS.register("lint-messages")
+class LintMessages(Exhibit):
+    """A table of pylint's messages by code, per 100 files, with a block of rows for each model."""
+
+    by: Literal["training set", "ratio", "size"]
+    """What the columns are: groups of training sets, shares of perturbed rows, or numbers of rows."""
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the table of each problem set of which a completion was linted."""
+        if not evidence.linted:
+            raise NothingToDraw(NOT_LINTED)
+        groups, sentence = self._groups(evidence.book.order)
+        if not groups:
+            raise NothingToDraw(LACKING[self.by])
+        return Drawn(tuple(self._tables(evidence, groups, sentence)))
+
+    def _tables(self, evidence: Evidence, groups: tuple[FileGroup, ...], sentence: str) -> Iterator[Table]:
+        order = evidence.book.order
+        for problems in problem_sets_of(evidence.linted, order):
+            head = {"title": self.titled(evidence.book, problems), "caption": self.captioned(sentence)}
+            yield code_count_table(evidence.linted, groups, order, problems, **head, label=f"{self.id}-{problems}")
+
+    def _groups(self, order: Order) -> tuple[tuple[FileGroup, ...], str]:
+        """Return the columns, and the sentence that explains them."""
+        if self.by == "training set":
+            groups = training_groups(order)
+            return groups, "perturbed: all training sets with perturbed rows." if groups[-1].name == PERTURBED else ""
+        curve = curve_of(order, self.by)
+        if curve is None:
+            return (), ""
+        what = "share" if self.by == "ratio" else "size"
+        sentences = [f"Draws of one {what} are together."]
+        sentences += [
+            f"At {curve.label(setting)} {100 * setting.other_ratio:g} % of the rows are perturbed, elsewhere "
+            f"{100 * curve.ratio:g} %."
+            for setting in curve.settings
+            if setting.other_ratio is not None
+        ]
+        groups = tuple(FileGroup(curve.label(setting), setting.training_sets) for setting in curve.settings)
+        return groups, " ".join(sentences)
+
+
+@EXHIBITS.register("lint-scores")
+class LintScores(Exhibit):
+    """A figure of pylint's scores, with a panel for each problem set. Its numbers are in the tables of code quality."""
+
+    has_figure: ClassVar[bool] = True
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the figure of all problem sets."""
+        order = evidence.book.order
+        figure = quality_figure(evidence.linted, order, self.titled(evidence.book), self.captioned(), self.id)
+        if figure is None:
+            raise NothingToDraw(NOT_LINTED)
+        return Drawn(figures=(figure,))
