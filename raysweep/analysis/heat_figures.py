@@ -42,13 +42,16 @@ class HeatFigure(ReportFigure):
         width = _LABEL_INCHES + _COLUMN_INCHES * len(self.columns)
         across = max(1, min(len(self.panels), int(_MOST_WIDTH // width)))
         down = math.ceil(len(self.panels) / across)
-        height = _HEAD_INCHES + _ROW_INCHES * max(len(panel.rows) for panel in self.panels)
+        most = max(len(panel.rows) for panel in self.panels)
+        height = _HEAD_INCHES + _ROW_INCHES * most
         numbers = [v for panel in self.panels for row in panel.values for v in row if not math.isnan(v)]
         limits = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
         with plotting():
             drawn = new_figure(width * across, height * down)
             for number, panel in enumerate(self.panels, 1):
-                self._panel(drawn.add_subplot(down, across, number), panel, limits)
+                axes = drawn.add_subplot(down, across, number)
+                self._panel(axes, panel, limits)
+                axes.set_ylim(most, 0)  # rows of all panels are as high
             drawn.tight_layout(w_pad=1.5, h_pad=1.5)
             return rendered(drawn, format)
 
@@ -71,7 +74,6 @@ class HeatFigure(ReportFigure):
                         rotation_mode="anchor", fontsize=7.5)  # fmt: skip
         axes.xaxis.tick_top()
         axes.set_yticks([n + 0.5 for n in range(len(panel.rows))], labels=panel.rows, fontsize=7.5)
-        axes.invert_yaxis()
         axes.tick_params(length=0, labelcolor=INK)
         axes.spines[:].set_visible(False)
         axes.set_title(panel.title, loc="left", fontsize=10.5, fontweight="bold", pad=8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from raysweep.analysis.plotting import (
@@ -59,8 +60,7 @@ class ScatterFigure(ReportFigure):
             self._front(axes)
             axes.set_xlabel(self.x_label, color=MUTED)
             axes.set_ylabel(self.y_label, color=MUTED)
-            axes.set_ylim(bottom=min(0, *(dot.y for dot in self.dots)))
-            axes.margins(x=0.08)
+            axes.margins(0.08)
             axes.grid(color=RULE, linewidth=0.8)
             axes.set_axisbelow(True)
             axes.tick_params(length=0, labelcolor=INK)
@@ -73,10 +73,16 @@ class ScatterFigure(ReportFigure):
     def _front(self, axes: Axes) -> None:
         front = front_of(self.dots)
         axes.plot([dot.x for dot in front], [dot.y for dot in front], color=INK, linewidth=1, zorder=2)
-        for number, dot in enumerate(front[-_MOST_LABELS:]):
-            above = number % 2 == 0
-            axes.annotate(dot.label, xy=(dot.x, dot.y), xytext=(-4, 7 if above else -13), textcoords="offset points",
-                          fontsize=7.5, color=INK, ha="right", zorder=4)  # fmt: skip
+        middle = (min(dot.x for dot in self.dots) + max(dot.x for dot in self.dots)) / 2
+        for (x, y), dots in [(place, list(same)) for place, same in groupby(front, key=_place)][-_MOST_LABELS:]:
+            label = dots[0].label + (f" and {len(dots) - 1} more" if len(dots) > 1 else "")
+            side, away = ("left", 7) if x < middle else ("right", -7)
+            axes.annotate(label, xy=(x, y), xytext=(away, 5), textcoords="offset points", fontsize=7.5, color=INK,
+                          ha=side, zorder=4)  # fmt: skip
+
+
+def _place(dot: Dot) -> tuple[float, float]:
+    return dot.x, dot.y
 
 
 def front_of(dots: Sequence[Dot]) -> list[Dot]:

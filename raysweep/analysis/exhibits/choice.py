@@ -131,10 +131,16 @@ class _Choosing:
         number = int(self.best.best)
         chosen, share = self.candidates[number], self.best.shares[number]
         clean = chosen.clean_mean
-        first = (
-            f"On {self.problem_set} under {self.book.order.test_label(self.test)}, {self._name(chosen)} passes most: "
-            f"{PASS.format(self.best.scores[number])} % of its completions"
-        )
+        where = f"On {self.problem_set} under {self.book.order.test_label(self.test)}"
+        score = f"{PASS.format(self.best.scores[number])} % of"
+        if len(self.best.tied) > 1:
+            names = [self._name(self.candidates[int(other)]) for other in self.best.tied]
+            more = f" and {len(names) - RIVALS} more" if len(names) > RIVALS else ""
+            return (
+                f"{where}, {len(names)} of {len(self.candidates)} models tie with {score} their completions passing: "
+                f"{', '.join(names[:RIVALS])}{more}. {count(self.best.n, 'problem')} don't tell them apart."
+            )
+        first = f"{where}, {self._name(chosen)} passes most: {score} its completions"
         if clean is not None and self.test != CLEAN:
             first += f", and {PASS.format(clean)} % on clean prompts{self._clean_best(clean)}"
         among = f"{100 * share:.0f} % of bootstrap resamples of {count(self.best.n, 'problem')}"

@@ -64,6 +64,20 @@ def test_a_clear_choice_is_said_to_be_clear_and_seeds_are_averaged():
     assert [row["pass@1 (%)"] for row in cells(found.table).values()] == ["95.0", "15.0"]
 
 
+def test_models_that_tie_are_all_said_to_be_the_best():
+    test = ("humaneval", "typos")
+    rates = {
+        CellLabels("one", "full", name, 42): {test: ProblemRates(passing(passed), {}, 1, 1)}
+        for name, passed in {"clean": 3, "half": 5, "some-a": 5, "some-b": 5, "some-c": 5}.items()
+    }
+    (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
+    assert found.text == (
+        "On humaneval under typos of three kinds (typos), 4 of 5 models tie with 25.0 % of their completions passing: "
+        "one fine-tuned on half, one fine-tuned on some-a, one fine-tuned on some-b and 1 more. 20 problems don't tell "
+        "them apart."
+    )
+
+
 def test_models_are_compared_on_the_problems_that_all_have():
     evidence = curve_evidence(["one"])
     test = ("humaneval", "typos")
