@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 BASE_MARK, CLEAN_MARK, OTHER_MARK = range(3)
 _STYLES = (("not fine-tuned", MUTED, "s"), ("fine-tuned on clean prompts", CLEAN_COLOUR, "o"),
            ("fine-tuned on perturbed prompts", PERTURBED_COLOUR, "D"))  # fmt: skip
-_INCHES = (7.4, 4.6)
-_MOST_LABELS = 12
+_INCHES = (8.6, 4.4)
+_MOST_LABELS = 20
+"""Places on the front that are numbered, from the right; a list beside the axes names them."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,13 @@ class ScatterFigure(ReportFigure):
     def _front(self, axes: Axes) -> None:
         front = front_of(self.dots)
         axes.plot([dot.x for dot in front], [dot.y for dot in front], color=INK, linewidth=1, zorder=2)
-        middle = (min(dot.x for dot in self.dots) + max(dot.x for dot in self.dots)) / 2
-        for (x, y), dots in [(place, list(same)) for place, same in groupby(front, key=_place)][-_MOST_LABELS:]:
+        places = [(place, list(same)) for place, same in groupby(front, key=_place)][::-1][:_MOST_LABELS]
+        for number, ((x, y), dots) in enumerate(places, 1):
             label = dots[0].label + (f" and {len(dots) - 1} more" if len(dots) > 1 else "")
-            side, away = ("left", 7) if x < middle else ("right", -7)
-            axes.annotate(label, xy=(x, y), xytext=(away, 5), textcoords="offset points", fontsize=7.5, color=INK,
-                          ha=side, zorder=4)  # fmt: skip
+            axes.annotate(str(number), xy=(x, y), xytext=(0, 7), textcoords="offset points", fontsize=8, color=INK,
+                          ha="center", zorder=4)  # fmt: skip
+            axes.annotate(f"{number}  {label}", xy=(1.02, 1), xytext=(0, -13 * number), xycoords="axes fraction",
+                          textcoords="offset points", fontsize=8, color=INK)  # fmt: skip
 
 
 def _place(dot: Dot) -> tuple[float, float]:
