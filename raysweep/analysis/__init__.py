@@ -14,6 +14,7 @@ sweep/report.py calls this folder with records; nothing here reads the store.
     twin_tables.py   builds the tables of `raysweep compare`
     findings.py      writes the headline of each model
     outcomes.py      builds the table of outcomes: why completions fail
+    costs.py         builds the table of what a sweep cost
     trainings.py     builds the table of trainings: rows, dropped rows, losses
     exhibits/        tables and figures that YAML files define, such as those of the study
     figures.py       draws the figure of a sweep and loss curves

@@ -15,6 +15,7 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from raysweep.analysis.costs import Cost, cost_table
 from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.exhibits.base import Drawn, Evidence
 from raysweep.analysis.exhibits.catalogue import message_tables, significance_tables
@@ -62,6 +63,8 @@ class Report:
     trainings: Sequence[Training] = ()
     differences: Sequence[Difference] = ()
     drawn: Drawn = field(default_factory=Drawn)  # what files define
+    signature: str = ""  # settings and versions that all numbers rest on
+    costs: Sequence[Cost] = ()
     linted: Sequence[CellReports] = ()
     strata: Sequence[LintedStratum] = ()  # of the sample that was linted
 
@@ -193,9 +196,10 @@ def bound(text: str) -> str:
 
 
 def _reasons(report: Report) -> list[Table]:
-    """Return the tables that say why a score is what it is: outcomes and trainings."""
+    """Return the tables that say why a score is what it is, and what it cost: outcomes, trainings, cost."""
     trained = [training_table(report.trainings, report.order)] if report.trainings else []
-    return [*outcome_tables(report.outcomes, report.order), *trained]
+    cost = [cost_table(report.costs)] if report.costs else []
+    return [*outcome_tables(report.outcomes, report.order), *trained, *cost]
 
 
 def _figures(book: ScoreBook) -> list[str]:

@@ -88,6 +88,7 @@ class Table:
     row_words: Mapping[str, str] = field(default_factory=dict)
     column_words: Mapping[str, str] = field(default_factory=dict)
     label: str = ""  # names the table in file names and references; empty: its title does
+    signature: str = ""  # settings and versions that all numbers rest on
 
     @property
     def problems(self) -> str:
@@ -112,9 +113,10 @@ class Table:
 
     @property
     def full_caption(self) -> str:
-        """Return the caption with the number of problems before it, and the words for codes after it."""
+        """Return the caption with the number of problems before it, and words for codes and the signature after it."""
         codes = f"Codes: {self.codes}." if self.codes else ""
-        return " ".join(filter(None, (self.problems and f"{self.problems}.", self.caption, codes)))
+        signed = f"Signature: {self.signature}." if self.signature else ""
+        return " ".join(filter(None, (self.problems and f"{self.problems}.", self.caption, codes, signed)))
 
     def shown(self, row: Row) -> list[tuple[str, str]]:
         """Return text and footnote mark of a row's cells; of equal cells that failed or are missing only the first."""
@@ -156,7 +158,8 @@ def to_csv(table: Table) -> str:
     """Return a table as CSV with one header line.
 
     Numbers have up to 12 digits after the point, undefined ones are empty, and notes stand in the last column. The
-    number of problems stands in the column `n`; where it differs between numbers, in a column for each of them.
+    number of problems stands in the column `n`; where it differs between numbers, in a column for each of them. The
+    signature, if there is one, has a column too.
     """
     counted = [any(row.cells[i].n for row in table.rows) for i in range(len(table.columns))]
     one_size = bool(table.problems)
@@ -169,7 +172,8 @@ def to_csv(table: Table) -> str:
     header += ["n"] if one_size else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*header, "notes"])
+    signed = [table.signature] if table.signature else []
+    writer.writerow([*header, *(["signature"] if signed else []), "notes"])
     for row in table.rows:
         fields = list(row.labels)
         for cell, has_bounds, has_n in zip(row.cells, bounded, counted, strict=True):
@@ -178,7 +182,7 @@ def to_csv(table: Table) -> str:
             fields += [str(cell.n or "")] if has_n and not one_size else []
         fields += [str(max(cell.n for cell in row.cells) or "")] if one_size else []
         notes = dict.fromkeys(cell.note for cell in row.cells if cell.note)
-        writer.writerow([*fields, "; ".join(notes)])
+        writer.writerow([*fields, *signed, "; ".join(notes)])
     return out.getvalue()
 
 

@@ -8,14 +8,16 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from raysweep.analysis import plotting
 from raysweep.analysis.comparisons.base import COMPARISONS
+from raysweep.analysis.costs import cost_table
 from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
 from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibits
@@ -39,7 +41,7 @@ from raysweep.rows.parquet import UnreadableTable
 from raysweep.storage.backends import write_atomically
 from raysweep.sweep.folder import GridArtefact, SweepFolder
 from raysweep.sweep.quality import cell_reports, linted_files, linted_messages, linted_strata
-from raysweep.sweep.report_facts import judged_inside, pair_outcomes, trainings
+from raysweep.sweep.report_facts import costs, judged_inside, pair_outcomes, trainings
 from raysweep.sweep.report_notes import (
     Line,
     execution_lines,
@@ -47,6 +49,7 @@ from raysweep.sweep.report_notes import (
     inside_lines,
     limit_text,
     settings_lines,
+    signature,
 )
 from raysweep.sweep.report_order import order_of
 from raysweep.sweep.scoring import SweepNumbers, by_cell, rated_digest, score
@@ -129,6 +132,8 @@ def write_report(
             outcomes=pair_outcomes(folder),
             trainings=trainings(folder, config),
             drawn=drawn,
+            signature=_signature(folder, config),
+            costs=costs(folder),
             linted=linted,
             strata=strata,
         ),
@@ -138,7 +143,8 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(target / "report.html", text)
     write_atomically(target / "figure.svg", effect_figure(numbers.scores, order, failures))
-    for name, table in by_file_name(_all_tables(folder, config, numbers, failures, drawn)).items():
+    signed = _signed(_all_tables(folder, config, numbers, failures, drawn), _signature(folder, config))
+    for name, table in by_file_name(signed).items():
         write_atomically(out / f"{name}.md", to_markdown(table) + "\n")
         write_atomically(out / f"{name}.csv", to_csv(table))
     if drawn.figures:
@@ -181,7 +187,8 @@ def export(
         if not only and (effects := draw_effects(evidence.book, all_panels(evidence.book), format)):
             images["figure"] = effects
         return _write_figures(folder, images, format, out)
-    shown = drawn.tables if only else _all_tables(folder, config, numbers, failures, drawn)
+    found = drawn.tables if only else _all_tables(folder, config, numbers, failures, drawn)
+    shown = _signed(found, _signature(folder, config))
     if out is None:
         comment = {"csv": "#", "latex": "%"}.get(format, "")
         limit = [f"{comment} Limited run: {limit_text(config)}".strip()] if limit_text(config) else []
@@ -237,8 +244,19 @@ def _all_tables(
         *outcome_tables(pair_outcomes(folder), order),
         *([training_table(trained, order)] if trained else []),
         *quality_tables(linted, linted_strata(folder, linted), order),
+        cost_table(costs(folder)),
         *([failure_table(failures)] if failures else []),
     ]
+
+
+def _signature(folder: SweepFolder, config: SweepConfig) -> str:
+    """Return what all numbers of a sweep rest on: settings, isolation, and the versions of its last run."""
+    runs = folder.runs()
+    return signature(config, _execution_counts(folder), runs[-1]["versions"] if runs else {})
+
+
+def _signed(tables: Sequence[Table], signature: str) -> list[Table]:
+    return [replace(table, signature=signature) for table in tables]
 
 
 def _samples(folder: SweepFolder) -> Iterator[PairSamples]:
@@ -274,9 +292,14 @@ def _generation_lines(folder: SweepFolder) -> list[Line]:
 
 def _execution_lines(folder: SweepFolder, config: SweepConfig) -> list[Line]:
     """Return the lines on execution, computed from the counts of all results of the sweep."""
+    lines = execution_lines(config.execution, _execution_counts(folder))
+    return [*lines, *inside_lines(judged_inside(folder, config))]
+
+
+def _execution_counts(folder: SweepFolder) -> list[Mapping[str, Any]]:
+    """Return the counts of all results of the sweep."""
     distinct = {row.results_key: row.results for row in folder.grid()}
-    counts = [folder.store.counts(results) for results in distinct.values()]
-    return [*execution_lines(config.execution, counts), *inside_lines(judged_inside(folder, config))]
+    return [folder.store.counts(results) for results in distinct.values()]
 
 
 def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from raysweep.analysis.costs import Cost
 from raysweep.analysis.outcomes import PairOutcomes
 from raysweep.analysis.trainings import Training
 from raysweep.config.schema import SweepConfig
+from raysweep.engine.ledger import HOUR
 from raysweep.errors import UsageError
 from raysweep.generators.reference import Reference
 from raysweep.problems.base import PROBLEMS
@@ -90,6 +92,42 @@ def trainings(folder: SweepFolder, config: SweepConfig) -> list[Training]:
         if counts:
             found.append(_training(row, counts, config))
     return found
+
+
+def costs(folder: SweepFolder) -> list[Cost]:
+    """Return what the cells of each base model cost, in the grid's order; models without artefacts cost nothing yet."""
+    rows_of: dict[str, list[GridRow]] = {}
+    for row in folder.grid():
+        rows_of.setdefault(row.model, []).append(row)
+    hours = folder.ledger().all_hours()
+    return [_cost(folder, model, rows, hours) for model, rows in rows_of.items()]
+
+
+def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mapping[str, float]) -> Cost:
+    counts = folder.store.counts
+    trained = [found for row in _distinct(rows, "model_key") if row.weights and (found := counts(row.weights))]
+    generated = [counts(row.completions) for row in _distinct(rows, "completions_key")]
+    judged = [counts(row.results) for row in _distinct(rows, "results_key")]
+
+    def total(of: Sequence[Mapping[str, Any]], name: str) -> int:
+        return sum(int(one.get(name, 0)) for one in of)
+
+    return Cost(
+        model=model,
+        trainings=len(trained),
+        cpu_hours=sum(float(one.get("cpu_seconds", math.nan)) for one in trained) / HOUR,
+        gpu_hours=sum(hours.get(cell, 0.0) for cell in {row.cell for row in rows}),
+        completions=total(generated, "rows"),
+        generated=total(generated, "distinct") - total(generated, "reused"),
+        tokens=total(generated, "tokens"),
+        programs=total(judged, "rows"),
+        programs_run=total(judged, "programs_run"),
+    )
+
+
+def _distinct(rows: Sequence[GridRow], key: str) -> Iterable[GridRow]:
+    """Return one row for each key of an artefact."""
+    return {getattr(row, key): row for row in rows}.values()
 
 
 def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> Training:

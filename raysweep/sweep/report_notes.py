@@ -9,7 +9,7 @@ from typing import Any
 from raysweep.analysis.score_book import labelled
 from raysweep.config.fields import SpecConfig
 from raysweep.config.models import RecipeConfig
-from raysweep.config.schema import ExecutionConfig, SweepConfig
+from raysweep.config.schema import EvaluationConfig, ExecutionConfig, SweepConfig
 from raysweep.errors import UsageError
 from raysweep.execution.oracle import with_reasons
 from raysweep.perturbations.base import PERTURBATIONS
@@ -93,12 +93,17 @@ def _recipe(recipe: RecipeConfig) -> str:
     )
 
 
+def _sampling(evaluation: EvaluationConfig) -> str:
+    greedy = evaluation.temperature == 0
+    return "greedy" if greedy else f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}"
+
+
 def _evaluation(config: SweepConfig) -> Iterator[Line]:
     evaluation = config.evaluation
     if config.resources.allow_mixed:
         yield "devices", "models with the same weights may have run on unlike accelerators and versions"
-    sampling = "greedy" if evaluation.temperature == 0 else f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}"
-    yield "generation", f"{sampling}, {evaluation.samples} per prompt, at most {evaluation.max_new_tokens} tokens"
+    sampling = f"{_sampling(evaluation)}, {evaluation.samples} per prompt"
+    yield "generation", f"{sampling}, at most {evaluation.max_new_tokens} tokens"
     if evaluation.draws > 1:
         alone = undrawn(config)
         but = f", but 1 of {', '.join(alone)}, where nothing is drawn" if alone else ""
@@ -149,6 +154,28 @@ def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]
         ),
         *_judged_again(totals["programs_shared"], totals["programs_judged_again"], totals["programs_judged_otherwise"]),
     ]
+
+
+def signature(config: SweepConfig, counts: Iterable[Mapping[str, Any]], versions: Mapping[str, str]) -> str:
+    """Return what all numbers of a sweep rest on, beside the problem set that a table names.
+
+    Args:
+        config: the sweep's.
+        counts: the counts of each results artefact, for the levels of isolation.
+        versions: of packages, by name; empty before the first run.
+    """
+    evaluation = config.evaluation
+    levels = _summed([manifest for manifest in counts if manifest.get("rows") and "levels" in manifest], "levels")
+    seeds = ", ".join(map(str, config.seeds or [config.seed]))
+    parts = [
+        f"{count(evaluation.samples, 'sample')} for each prompt",
+        f"{_sampling(evaluation)}, at most {evaluation.max_new_tokens} tokens",
+        f"{count(evaluation.draws, 'draw')} of a perturbation",
+        f"training seeds {seeds}, sweep seed {config.seed}",
+        f"isolation {' and '.join(sorted(levels)) or 'unknown'}",
+        *([", ".join(f"{name} {number}" for name, number in versions.items())] if versions else []),
+    ]
+    return "; ".join(parts)
 
 
 INSIDE_SHOWN = 20

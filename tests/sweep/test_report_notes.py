@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from raysweep.sweep.report_notes import generation_lines
+from raysweep.config.loading import config_from
+from raysweep.sweep.report_notes import generation_lines, signature
 
 COUNTS = {"rows": 40, "distinct": 30, "reused": 0, "tokens": 900, "prompt_tokens": 0, "prompts_too_long": 0}
 
@@ -23,3 +24,21 @@ def test_the_line_on_completions_tells_what_was_asked_distinct_reused_and_too_lo
 
 def test_completions_of_an_older_version_have_no_line():
     assert generation_lines([{"rows": 3}]) == []
+
+
+def test_the_signature_names_what_all_numbers_rest_on():
+    config = config_from(
+        {
+            "name": "s",
+            "models": [{"name": "solver", "generator": "reference"}],
+            "evaluation": {"problems": ["humaneval"], "samples": 20, "temperature": 0.2, "top_p": 0.9, "draws": 3},
+            "seeds": [1, 2],
+        },
+        "test",
+    )
+    counts = [{"rows": 3, "levels": {"strong": 3}}, {"rows": 2, "levels": {"basic": 2}}, {}]
+    assert signature(config, counts, {"torch": "2.13.0"}) == (
+        "20 samples for each prompt; T 0.2, top-p 0.9, at most 256 tokens; 3 draws of a perturbation; training seeds "
+        "1, 2, sweep seed 42; isolation basic and strong; torch 2.13.0"
+    )
+    assert signature(config, [], {}).endswith("isolation unknown")

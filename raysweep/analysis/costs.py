@@ -1,0 +1,91 @@
+"""Builds the table of what a sweep cost: hours of trainings and GPUs, completions and programs, and what was reused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from raysweep.analysis.table import Column, Row, Table, TableCell
+
+ALL = "all"
+_UNKNOWN = TableCell("–", note="not recorded by the version that made it", state="undefined")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the cells of one base model cost, by the manifests of their artefacts, whichever run made these.
+
+    Attributes:
+        model: the base model.
+        trainings: number of trainings, its pre-training among them.
+        cpu_hours: CPU-hours of these; NaN: one of them didn't record any.
+        gpu_hours: GPU-hours of all its cells; 0 where they held no GPU.
+        completions: that its cells asked for.
+        generated: of these, those that a model wrote; the others were there already, or are equal to these.
+        tokens: that were written.
+        programs: verdicts of its cells.
+        programs_run: programs that were executed for these.
+    """
+
+    model: str
+    trainings: int = 0
+    cpu_hours: float = 0.0
+    gpu_hours: float = 0.0
+    completions: int = 0
+    generated: int = 0
+    tokens: int = 0
+    programs: int = 0
+    programs_run: int = 0
+
+
+def cost_table(costs: Sequence[Cost]) -> Table:
+    """Return the table with a row for each base model, and one for all of them."""
+    rows = [Row((cost.model,), _cells(cost)) for cost in costs]
+    if len(costs) > 1:
+        names = [one.name for one in fields(Cost)[1:]]
+        total = Cost(ALL, **{name: sum(getattr(cost, name) for cost in costs) for name in names})
+        rows.append(Row((ALL,), _cells(total)))
+    caption = (
+        "By the manifests of the sweep's artefacts, whichever run made them. Generated and run: the share of "
+        "completions that a model wrote, and of programs that were executed; the others were in the store already, or "
+        "are equal to one of these."
+    )
+    columns = (
+        Column("trainings"),
+        Column("CPU-hours", "trainings'"),
+        Column("GPU-hours", "all"),
+        Column("asked for", "completions"),
+        Column("generated (%)", "completions"),
+        Column("tokens", "completions"),
+        Column("verdicts", "programs"),
+        Column("run (%)", "programs"),
+    )
+    return Table("Cost", caption, ("model",), columns, tuple(rows))
+
+
+def _cells(cost: Cost) -> tuple[TableCell, ...]:
+    return (
+        _whole(cost.trainings),
+        _UNKNOWN if math.isnan(cost.cpu_hours) else _hours(cost.cpu_hours),
+        _hours(cost.gpu_hours),
+        _whole(cost.completions),
+        _share(cost.generated, cost.completions),
+        _whole(cost.tokens),
+        _whole(cost.programs),
+        _share(cost.programs_run, cost.programs),
+    )
+
+
+def _whole(number: int) -> TableCell:
+    return TableCell(f"{number:,}", value=float(number), state="value")
+
+
+def _hours(number: float) -> TableCell:
+    return TableCell(f"{number:.3g}" if number < 100 else f"{number:,.0f}", value=number, state="value")
+
+
+def _share(part: int, whole: int) -> TableCell:
+    if not whole:
+        return TableCell()
+    return TableCell(f"{100 * part / whole:.1f}", value=100 * part / whole, state="value")
