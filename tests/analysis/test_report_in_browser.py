@@ -1,15 +1,26 @@
 """The page in headless Chromium: it runs without an error, filters, follows links, and survives hostile texts."""
 
+import base64
 import dataclasses
+import hashlib
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 
+import axe_core_python
 import pytest
 
+from raysweep.analysis.costs import Cost
+from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.report import render_report
+from raysweep.analysis.score_book import Failure
 from tests.analysis.examples import HOSTILE, PASS, pair, realistic_samples, report
+from tests.analysis.exhibits.examples import curve_evidence
+from tests.analysis.linted import STRATA, linted_cells
+from tests.analysis.test_difference_tables import DIFFERENCES
 from tests.analysis.test_report import Page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -24,12 +35,12 @@ FLAGS = (
 )
 
 
-def visit(folder: Path, html: str, hash: str = "") -> tuple[Page, list[str]]:
+def visit(folder: Path, html: str, hash: str = "", flags: Sequence[str] = ()) -> tuple[Page, list[str]]:
     """Return the page after its script ran, and the lines of its console."""
     file = folder / "report.html"
     file.write_text(html, encoding="utf-8")
     profile = folder / f"profile-{len(list(folder.iterdir()))}"
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", f"{file.as_uri()}{hash}"]
+    command = [CHROMIUM, *FLAGS, *flags, f"--user-data-dir={profile}", "--dump-dom", f"{file.as_uri()}{hash}"]
     done = subprocess.run(command, capture_output=True, timeout=120, check=True)
     console = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
     return Page(done.stdout.decode("utf-8", "replace")), console
@@ -38,6 +49,20 @@ def visit(folder: Path, html: str, hash: str = "") -> tuple[Page, list[str]]:
 @pytest.fixture(scope="module")
 def sweep() -> str:
     return render_report(report(realistic_samples()))
+
+
+@pytest.fixture(scope="module")
+def everything() -> str:
+    """A page with all of its sections."""
+    evidence = curve_evidence()
+    drawn = draw(list(read_exhibits().values()), evidence)
+    linted = {"linted": linted_cells(), "strata": STRATA, "costs": [Cost("llama", 3, 0.5, 0.0, 10, 5, 90, 10, 7)]}
+    failed = [Failure("llama", "full", "C3", 42, "out of memory")]
+    page = render_report(
+        report(realistic_samples(), failed, drawn=drawn, differences=DIFFERENCES, signature="20 samples", **linted)
+    )
+    assert "Code quality" in page and "Which model to choose" in page and "Cost" in page and 'id="heat-map' in page
+    return page
 
 
 def test_an_error_of_the_script_would_be_seen(tmp_path: Path):
@@ -111,3 +136,34 @@ def test_a_later_draw_of_a_perturbation_has_its_words_too(tmp_path: Path):
     page, console = visit(tmp_path, render_report(report([first, later])), "#samples?q=")
     assert console == []
     assert "neighbouring keys (C1) draw 1" in page.text
+
+
+AXE = """
+axe.run(document, {resultTypes: ["violations"]}).then((found) => {
+  const lines = found.violations.flatMap((v) => v.nodes.map((node) => `${v.id}: ${node.html.slice(0, 160)}`));
+  const note = document.createElement("pre");
+  note.id = "axe";
+  note.textContent = [`${found.passes.length} rules hold`, ...lines].join("\\n");
+  document.body.append(note);
+});
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_barrier(tmp_path: Path, everything: str, scheme: str):
+    """The page's policy lets in its own script alone; the test's script gets a hash of its own beside that."""
+    axe = files(axe_core_python).joinpath("axe.min.js").read_text(encoding="utf-8") + AXE
+    digest = base64.b64encode(hashlib.sha256(axe.encode()).digest()).decode()
+    page = everything.replace("script-src 'sha256-", f"script-src 'sha256-{digest}' 'sha256-", 1)
+    page = page.replace("</body>", f"<script>{axe}</script></body>")
+    dark = ("--blink-settings=preferredColorScheme=0",) if scheme == "dark" else ()
+    shown, console = visit(tmp_path, page, flags=("--virtual-time-budget=60000", *dark))
+    assert console == []
+    (found,) = re.findall(r"(\d+) rules hold(.*)", shown.text, re.DOTALL)
+    assert int(found[0]) > 20 and not found[1].strip(), found[1]
+
+
+def test_another_script_does_not_run(tmp_path: Path, sweep: str):
+    page = sweep.replace("</body>", "<script>document.title = 'hacked'</script></body>")
+    shown, console = visit(tmp_path, page)
+    assert shown.title != "hacked" and any("Content Security Policy" in line for line in console)
