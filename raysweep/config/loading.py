@@ -6,6 +6,7 @@ All errors are reported at once, each with its line, its key, its value and the 
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -20,6 +21,9 @@ from raysweep.config.models import PretrainConfig
 from raysweep.config.schema import EvaluationConfig, SweepConfig, TrainingConfig, TrainingSetConfig
 from raysweep.errors import MissingInput, StoreError, did_you_mean
 from raysweep.registry import validation_message
+from raysweep.units import count
+
+log = logging.getLogger("raysweep")
 
 KNOWN_HERE = "; known here: "
 NEEDED: dict[KeyPath, str] = {
@@ -70,6 +74,7 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
         raise ConfigError(document.source, [*document.wrong, *_once(sorted(found, key=_line))]) from None
     if unusable:
         raise ConfigError(document.source, [*document.wrong, *sorted(_said(document, unusable), key=_line)])
+    config = _without_translations(config)
     wrong = [*document.wrong]
     lacking: dict[str, str] = {}  # the first place of each
     for path, text in check_inputs(config, with_models=with_models):
@@ -83,6 +88,26 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
     if wrong:
         raise ConfigError(document.source, wrong)
     return config
+
+
+def _without_translations(config: SweepConfig) -> SweepConfig:
+    """Return a config whose translator is ``none`` without the methods that translate; a warning counts these."""
+    from raysweep.perturbations.mixes import is_left_out
+
+    def stays(name: str) -> bool:
+        method = config.perturbation(name)
+        return not is_left_out(method.name, method.args)
+
+    evaluation, training = config.evaluation, config.training
+    tests = [name for name in evaluation.perturbations if stays(name)]
+    sets = [one for one in training.sets if stays(one.perturbation)] if training else []
+    if len(tests) < len(evaluation.perturbations) or (training and len(sets) < len(training.sets)):
+        of = f"{len(tests)} of {count(len(evaluation.perturbations), 'test perturbation')}"
+        trained = f", {len(sets)} of {count(len(training.sets), 'training set')}" if training else ""
+        log.warning("language.translator is none, so methods that translate are left out: %s stay%s", of, trained)
+        evaluation = evaluation.model_copy(update={"perturbations": tests})
+        training = training.model_copy(update={"sets": sets}) if training else None
+    return config.model_copy(update={"evaluation": evaluation, "training": training})
 
 
 def _parsed(value: Mapping[str, Any]) -> SweepConfig:

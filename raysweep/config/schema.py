@@ -256,7 +256,7 @@ class LanguageConfig(Strict):
     synonyms: Annotated[str, registered(SYNONYMS)] = DEFAULT_SYNONYMS
     """Source of the synonyms of W1 and W2."""
     translator: Annotated[str, registered(TRANSLATORS, AUTO, NO_TRANSLATOR)] = AUTO
-    """Translator of S1; `auto`: the best that is ready; `none`: S and mix_all leave S1 out."""
+    """Translator of S1; `auto`: the best that is ready; `none`: S1 is left out, also of S and mix_all."""
     participles: bool = False
     """Whether S2 and S3 also conjugate lone participles, as ReCode does."""
 

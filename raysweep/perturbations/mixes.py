@@ -56,7 +56,7 @@ class Mix(Perturbation):
         self._parts = [
             Spec(name, {"strength": strength * by_member.get(name, 1.0), **_accepted(name, language or {})})
             for name in self.members
-            if not _is_left_out(name, language or {})
+            if not is_left_out(name, language or {})
         ]
         if not self._parts:
             raise UsageError(f"perturbation {self.name}: each member translates, and translator is {NO_TRANSLATOR}")
@@ -124,8 +124,8 @@ def _accepted(name: str, language: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in language.items() if key in PERTURBATIONS.parameters(name)}
 
 
-def _is_left_out(name: str, language: Mapping[str, Any]) -> bool:
-    """Return True for a member that translates, if the translator is ``none``."""
+def is_left_out(name: str, language: Mapping[str, Any]) -> bool:
+    """Return True for a method that translates, if the translator is ``none``."""
     return language.get("translator") == NO_TRANSLATOR and "translator" in PERTURBATIONS.parameters(name)
 
 

@@ -62,6 +62,8 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
     if path.name == "paper-mini.yaml":
         overrides = ["language.translator=none", "training.sets=[clean]", "evaluation.perturbations=[clean]"]
         overrides += ["recipes.full.parallel=ddp"]  # neither Apertium nor DeepSpeed
+    if path.name == "evidence-mini.yaml":
+        overrides = ["language.translator=none", "evaluation.quality=null"]
     if path == HELD_OUT:
         overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
         overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}", "training.sets=[clean, C1]"]
@@ -423,3 +425,13 @@ def test_a_name_that_shares_little_is_not_offered():
 def test_a_slip_in_yaml_is_told_in_plain_words_beside_the_parsers(tmp_path, text, said):
     (finding,) = findings(write(tmp_path, text))
     assert said in finding
+
+
+def test_without_a_translator_s1_is_left_out_and_counted(caplog):
+    overrides = ["language.translator=none", "evaluation.quality=null"]
+    config = load_config(CONFIGS / "evidence-mini.yaml", overrides)
+    assert "S1" not in config.evaluation.perturbations and "S1" not in [one.name for one in config.training.sets]
+    assert len(config.evaluation.perturbations) == 13 and len(config.training.sets) == 32
+    assert "13 of 14 test perturbations stay, 32 of 33 training sets" in caplog.text
+    caplog.clear()
+    assert config_from(yaml.safe_load(to_yaml(config)), "stored") == config and not caplog.text

@@ -1,0 +1,163 @@
+"""A part of configs/evidence-mini.yaml: the numbers of its tables again, in plain pandas from the results' files."""
+
+from __future__ import annotations
+
+import math
+from math import comb
+
+import pandas
+import pytest
+
+import raysweep
+from raysweep.config.loading import load_config
+from raysweep.storage.store import Store
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.run import run_sweep
+from raysweep.sweep.tasks import RunOptions
+from tests.paths import CONFIGS
+
+pytestmark = pytest.mark.slow
+
+CELL = ["model", "recipe", "training_set", "seed"]
+PART = (
+    "training.sets=[clean, C1, mix_all, {name: half, perturbation: mix_all, ratio: 0.5}, "
+    "{name: twice, perturbation: mix_all, ratio: 0.5, size: 2.0}]",
+    "evaluation.perturbations=[clean, C1, C2, mix_all]",
+    *(f"evaluation.problems.{number}.count=5" for number in (0, 1)),
+    *(f"models.{number}.pretrain.source.rows=4000" for number in (0, 1)),
+    "recipes.pretrain.steps=160",
+    "training.source.rows=16",
+    "evaluation.max_new_tokens=40",
+    "evaluation.quality=null",
+    "language.translator=none",
+)
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory) -> str:
+    storage = str(tmp_path_factory.mktemp("store"))
+    assert not run_sweep(load_config(CONFIGS / "evidence-mini.yaml", PART), RunOptions(storage, "local")).errors
+    return storage
+
+
+@pytest.fixture(scope="module")
+def verdicts(storage) -> pandas.DataFrame:
+    """Each completion's verdict, from the Parquet files of the store."""
+    folder = SweepFolder(Store(storage), "evidence-mini")
+    frames = []
+    for row in folder.grid():
+        frame = pandas.read_parquet(folder.store.use(row.results) / "rows.parquet")
+        names = {name: getattr(row, name) for name in (*CELL, "problem_set", "perturbation")}
+        frames.append(frame[["task_id", "sample", "outcome"]].assign(**names))
+    found = pandas.concat(frames)
+    assert not (found.outcome == "harness_error").any()
+    found = found.assign(passed=found.outcome == "passed")
+    assert 0.05 < found.passed.mean() < 0.95  # numbers that are all 0 would be right by chance
+    return found
+
+
+@pytest.fixture(scope="module")
+def rates(verdicts) -> pandas.Series:
+    """pass@1 by cell, problem set and perturbation."""
+    by_problem = verdicts.groupby([*CELL, "problem_set", "perturbation", "task_id"]).passed.mean()
+    return by_problem.groupby([*CELL, "problem_set", "perturbation"]).mean()
+
+
+def table(storage: str, name: str) -> pandas.DataFrame:
+    return pandas.read_csv(f"{storage}/sweeps/evidence-mini/tables/{name}.csv")
+
+
+def loss(clean: float, perturbed: float) -> float:
+    return (clean - perturbed) / clean if clean else math.nan
+
+
+def same(found: float, wanted: float) -> bool:
+    return (math.isnan(found) and math.isnan(wanted)) or found == pytest.approx(wanted, abs=1e-9)
+
+
+def test_the_scores_are_those_of_a_plain_count(storage, verdicts, rates):
+    scores = raysweep.load_results("evidence-mini", storage)
+    checked = dict.fromkeys(("pass@1", "RD", "drop", "flips_lost", "flips_won", "RD_level", "drop_level"), 0)
+    keyed = verdicts.set_index([*CELL, "problem_set", "perturbation", "task_id", "sample"]).passed.sort_index()
+    for score in scores.itertuples():
+        cell = (score.model, score.recipe, score.training_set, score.seed, score.problem_set)
+        if score.metric == "pass@1":
+            wanted = rates[(*cell, score.perturbation)]
+        elif score.metric in ("RD", "drop", "RD_level", "drop_level"):
+            methods = ["C1", "C2"] if score.metric.endswith("level") and score.perturbation == "C" else None
+            if score.metric.endswith("level") and methods is None:
+                continue
+            clean = rates[(*cell, "clean")]
+            perturbed = sum(rates[(*cell, name)] for name in methods or [score.perturbation]) / len(methods or [1])
+            wanted = loss(clean, perturbed) if score.metric.startswith("RD") else perturbed - clean
+        elif score.metric in ("flips_lost", "flips_won"):
+            pairs = pandas.DataFrame({"clean": keyed[(*cell, "clean")], "other": keyed[(*cell, score.perturbation)]})
+            first, second = (pairs.clean, pairs.other) if score.metric == "flips_lost" else (pairs.other, pairs.clean)
+            wanted = (first & ~second).groupby(level=0).mean().mean()
+        else:
+            continue
+        checked[score.metric] += 1
+        assert same(score.value, wanted), score
+    assert all(checked.values()), checked
+
+
+def test_differences_to_baselines_are_those_of_a_plain_count(storage, rates):
+    found = raysweep.load_differences("evidence-mini", storage)
+    checked = 0
+    for one in found[found.metric.isin(["pass@1_difference", "RD_change"])].itertuples():
+        recipe = "none" if one.against == "base" else one.recipe
+        seeds = rates.xs((one.model, recipe, one.against), level=("model", "recipe", "training_set"))
+        baseline = seeds.droplevel("seed")[one.problem_set]
+        own = rates[(one.model, one.recipe, one.training_set, one.seed, one.problem_set)]
+        if one.metric == "pass@1_difference":
+            wanted = own[one.perturbation] - baseline[one.perturbation]
+        else:
+            wanted = loss(own["clean"], own[one.perturbation]) - loss(baseline["clean"], baseline[one.perturbation])
+        assert same(one.value, wanted), one
+        checked += 1
+    assert checked > 40
+
+
+@pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])
+def test_the_studys_tables_have_these_numbers(storage, rates, problems):
+    by_name = rates.droplevel(["recipe", "seed"]).xs(problems, level="problem_set")
+    clean = table(storage, f"table-2-{problems}").set_index("model")
+    rd = table(storage, f"table-4-{problems}").set_index(["model", "quantity"])
+    for model in ("llama", "gpt_bigcode"):
+        for training_set in ("base", "clean", "mix_all"):
+            before, after = by_name[model, training_set, "clean"], by_name[model, training_set, "mix_all"]
+            assert same(clean.loc[model, training_set], 100 * before)
+            assert same(rd.loc[(model, "pass@1 (%)"), training_set], 100 * after)
+            assert same(rd.loc[(model, "RD (%)"), training_set], 100 * loss(before, after))
+
+
+def test_the_curves_and_the_choice_have_these_numbers(storage, rates):
+    by_name = rates.droplevel(["recipe", "seed"])
+    curve = table(storage, "figure-3-mini-mbpp").set_index(["model", "test prompts", "quantity"])
+    shares = {"0 %": "clean", "50 %": "half", "100 %": "mix_all"}
+    for model in ("llama", "gpt_bigcode"):
+        for share, training_set in shares.items():
+            column = f"perturbed rows {share}"
+            wanted = 100 * by_name[model, training_set, "mini-mbpp", "mix_all"]
+            assert same(curve.loc[(model, "mix_all", "pass@1 (%)"), column], wanted)
+    choice = table(storage, "choice-mini-mbpp")
+    wanted = by_name.xs(("mini-mbpp", "mix_all"), level=("problem_set", "perturbation"))
+    shown = {(model, name): score / 100 for model, name, score in choice.iloc[:, :3].itertuples(index=False)}
+    assert shown == pytest.approx({key: wanted[key] for key in shown}) and choice["pass@1 (%)"].is_monotonic_decreasing
+    assert choice["pass@1 (%)"].iloc[0] == pytest.approx(100 * wanted.max())
+
+
+def test_signed_ranks_and_pass_at_k_agree_with_scipy_and_the_formula(storage, verdicts):
+    from scipy.stats import wilcoxon
+
+    tests = table(storage, "tests-in-text-mini-mbpp").set_index("quantity")
+    scores = raysweep.load_results("evidence-mini", storage)
+    own = scores[(scores.problem_set == "mini-mbpp") & (scores.perturbation == "clean") & (scores.metric == "pass@1")]
+    base = own[own.training_set == "base"].set_index("model").value
+    tuned = own[own.training_set.isin(["clean", "mix_all"])]
+    differences = tuned.value.to_numpy() - base[tuned.model].to_numpy()
+    if any(differences):
+        assert tests.loc["clean pass@1", "W"] == wilcoxon(differences).statistic
+    n, c = 7, 3
+    assert raysweep.metrics.pass_at_k(n, c, 2) == pytest.approx(1 - comb(n - c, 2) / comb(n, 2))
+    assert not verdicts.duplicated(["task_id", "sample", *CELL, "problem_set", "perturbation"]).any()
