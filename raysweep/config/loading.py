@@ -19,7 +19,7 @@ from raysweep.config.document import ConfigError, Document, KeyPath, overridden,
 from raysweep.config.fields import ProblemsConfig, SpecConfig, section_in
 from raysweep.config.models import PretrainConfig
 from raysweep.config.schema import EvaluationConfig, SweepConfig, TrainingConfig, TrainingSetConfig
-from raysweep.errors import MissingInput, StoreError, did_you_mean
+from raysweep.errors import MissingInput, StoreError, UsageError, did_you_mean
 from raysweep.registry import validation_message
 from raysweep.units import count
 
@@ -95,7 +95,10 @@ def _without_translations(config: SweepConfig) -> SweepConfig:
     from raysweep.perturbations.mixes import is_left_out
 
     def stays(name: str) -> bool:
-        method = config.perturbation(name)
+        try:
+            method = config.perturbation(name)
+        except UsageError:  # the checks of names say what is wrong
+            return True
         return not is_left_out(method.name, method.args)
 
     evaluation, training = config.evaluation, config.training

@@ -98,6 +98,7 @@ def test_init_lists_what_there_is_to_start_from(cli):
         "held-out",
         "lora-7b",
         "paper-mini",
+        "evidence-mini",
     }
     assert cli("init", "--list")[1].startswith("own-model")
 
