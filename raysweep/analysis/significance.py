@@ -17,17 +17,20 @@ from raysweep.analysis.score_book import ScoreBook, ScoreKey
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.stats.paired_tests import FEWEST_UNITS, MOST_UNITS, sign_flip
 from raysweep.stats.rank_tests import FEWEST, SignedRank, holm, signed_rank
+from raysweep.stats.stability import FEWEST_CLUSTERS, independent_units, leave_one_out
 from raysweep.units import count
 
-COLUMNS = tuple(
-    map(Column, ("n", "W", "p", "p (Holm)", "method", "r_z", "rank-biserial", "estimate", "units", "p (sign flips)"))
+COLUMNS = (
+    *(Column(name) for name in ("n", "W", "p", "p (Holm)", "method", "r_z", "rank-biserial", "estimate", "units")),
+    *(Column(name) for name in ("p (sign flips)", "p (one unit left out)")),
 )
 POINTS = Quantity("", "estimate", "points", signed=True)
 CAPTION = (
     "Pairs are models, each with one recipe, training set and test set; seeds are averaged. W: the smaller sum of "
     "ranks. p: two-sided. r_z: |Z|/sqrt(n), which the study calls rank-biserial; rank-biserial: the matched-pairs "
     "correlation. Estimate: Hodges and Lehmann's, of the difference in points, with a 95 % interval. Units: base "
-    "models with weights of their own. Sign flips: an exact test that flips all pairs of a unit together."
+    "models with weights of their own. Sign flips: an exact test that flips all pairs of a unit together. One unit "
+    "left out: the largest p of the test without each unit in turn, and in brackets the range."
 )
 
 
@@ -157,8 +160,31 @@ def _cells(
             high=found.high if bounded else math.nan,
             state="value",
         ),
-        _number(len(set(units)), str(len(set(units)))),
+        _units_cell(pairs, units),
         _sign_flip_cell(pairs, units),
+        _left_out_cell(pairs, units),
+    )
+
+
+def _units_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCell:
+    weights = dict(zip((pair.model for pair in pairs), units, strict=True))
+    found = independent_units(list(weights), list(weights.values()))
+    return _number(found.units, str(found.units), found.note)
+
+
+def _left_out_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCell:
+    """Return the largest p without one unit, named by its models."""
+    models: dict[str, dict[str, None]] = {}
+    for pair, unit in zip(pairs, units, strict=True):
+        models.setdefault(unit, {})[pair.model] = None
+    if len(models) < FEWEST_CLUSTERS:
+        note = f"{count(len(models), 'unit')}; leaving out one takes {FEWEST_CLUSTERS}"
+        return TableCell("–", note=note, state="undefined")
+    names = [" and ".join(models[unit]) for unit in units]
+    found = leave_one_out([pair.value for pair in pairs], [pair.baseline for pair in pairs], names)
+    span = f"[{p_text(found.lowest_p)}, {p_text(found.highest_p)}]"
+    return TableCell(
+        p_text(found.highest_p), span, found.highest_p, found.lowest_p, found.highest_p, found.note, state="value"
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
-from raysweep.analysis.comparisons.pairing import Baselines, place_of
+from raysweep.analysis.comparisons.pairing import BASELINES, Baselines, place_of
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels
@@ -44,7 +44,8 @@ class SweepNumbers:
     scores: list[Score]
     differences: list[Difference]
     rates: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]] = field(default_factory=dict)
-    """Verdicts by problem of each cell, on clean prompts and the headline's, which without a name are all."""
+    """Verdicts by problem of each cell: on clean prompts and the headline's, of base models and after clean
+    fine-tuning on all. Where the config names no headline they are all there."""
 
 
 def score(folder: SweepFolder, keep: Callable[[Sequence[ProblemScore]], None] = lambda rows: None) -> SweepNumbers:
@@ -65,8 +66,9 @@ def score(folder: SweepFolder, keep: Callable[[Sequence[ProblemScore]], None] = 
         scores += cell.scores
         differences += cell.differences
         keep(cell.problems)
+        everything = not headline or cell.labels.training_set in BASELINES
         rates[cell.labels] = rates_of(
-            row for row in cell.problems if not headline or row.perturbation in (CLEAN, headline)
+            row for row in cell.problems if everything or row.perturbation in (CLEAN, headline)
         )
     return SweepNumbers(scores, differences, rates)
 

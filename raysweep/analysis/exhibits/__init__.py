@@ -12,6 +12,8 @@ found by their perturbation, ratio and size, so that a definition fits any sweep
     settings.py     finds the ratios and sizes of a sweep's training sets
     best.py         finds the best of them, with its interval
     code_quality.py kinds `lint-messages`, a table of what pylint says, and `lint-scores`, a figure of its scores
+    friedman_tests.py kind `friedman`: a table of tests of whether the methods of a level differ
+    power.py        kind `power`: a table of the differences that a sweep's problems can show
     choice.py       kind `choice`: which model to choose, and how sure that is
     trade_off.py    kind `trade-off`: a figure of clean pass@1 against RD, with the models that none beats in both
     heat_map.py     kind `heat-map`: a figure of every model by training set and test set

@@ -35,7 +35,8 @@ class Evidence:
 
     Attributes:
         book: scores and failures.
-        rates: verdicts by problem of each cell, on clean prompts and the headline's at least; empty if unknown.
+        rates: verdicts by problem of each cell, on clean prompts and the headline's at least; of base models and after
+            clean fine-tuning on all. Empty if unknown.
         trainings: what the trainings reported.
         linted: what a linter says of completions.
     """

@@ -23,16 +23,19 @@ quantities: {{pass@1: 0}}
 """
 
 
+SUMMARY = ("choice", "friedman", "heat-map", "power", "trade-off")
+
+
 def test_the_studys_tables_and_figures_have_a_file_each():
     assert list(EXHIBITS) == [
         *(f"table-{number}" for number in range(2, 12)),
         *(f"table-{number}" for number in range(14, 17)),
         "tests-in-text",
         *(f"figure-{number}" for number in range(3, 8)),
-        *("choice", "heat-map", "trade-off"),
+        *SUMMARY,
     ]
     for exhibit in EXHIBITS.values():
-        is_summary = exhibit.id in ("choice", "heat-map", "trade-off")
+        is_summary = exhibit.id in SUMMARY
         assert exhibit.source.startswith("robust fine-tuning study's ") != is_summary
 
 
@@ -55,7 +58,7 @@ def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
         ("- id", "a mapping of keys"),
         (
             "id: a\ntitle: b",
-            "key 'kind' is missing; it is one of choice, curves, heat-map, lint-messages, lint-scores",
+            "key 'kind' is missing; it is one of choice, curves, friedman, heat-map, lint-messages, lint-scores",
         ),
         ("id: a\ntitle: b\nkind: score", r"unknown kind of table or figure 'score' \(did you mean 'scores'\?\)"),
         (OWN.format(id="a") + "row: [model]", r"unknown key 'row' \(did you mean 'rows'\?\)"),

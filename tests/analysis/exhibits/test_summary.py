@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
+from scipy.stats import friedmanchisquare
 
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.scatter_figures import OTHER_MARK, Dot, front_of
 from raysweep.metrics.base import CellLabels
+from raysweep.stats import problems_needed
 from tests.analysis.exhibits.examples import EXHIBITS, cells, curve_evidence, study, tables
 
 
@@ -89,7 +91,7 @@ def test_models_are_compared_on_the_problems_that_all_have():
     assert cells(found.table)["one", "half"]["pass@1 (%)"] == "100.0" and "5 problems" in found.text
 
 
-@pytest.mark.parametrize("id", ["choice", "trade-off", "heat-map"])
+@pytest.mark.parametrize("id", ["choice", "trade-off", "heat-map", "friedman", "power"])
 def test_a_sweep_without_numbers_says_what_it_lacks(id):
     with pytest.raises(NothingToDraw, match="needs"):
         EXHIBITS[id].draw(study([]))
@@ -120,3 +122,35 @@ def test_the_heat_map_has_a_panel_for_each_model_and_a_number_for_each_score():
     assert panel["most"] == pytest.approx((50, 55)) and "base" not in panel
     svg = figure.render().decode()
     assert svg.count(">55</text>") == 4 and tables("heat-map", curve_evidence()) == []
+
+
+def test_friedmans_test_names_the_hardest_method_of_a_level():
+    rates = {("humaneval", name): ProblemRates(passing(n), {}, 1, 1) for name, n in (("C1", 15), ("C2", 4), ("C3", 14))}
+    rates |= {("humaneval", name): ProblemRates(passing(9), {}, 1, 1) for name in ("S1", "S2", "S3")}
+    book = study().book
+    evidence = Evidence(book, {CellLabels("codegen-2b", "none", "base", 42): rates})
+    (table,) = EXHIBITS["friedman"].draw(evidence).tables
+    shown = cells(table)
+    assert list(shown) == [("codegen-2b", "base", "C"), ("codegen-2b", "base", "S")]
+    reference = friedmanchisquare(*([float(t < n) for t in range(20)] for n in (15, 4, 14)))
+    row = table.rows[0]
+    assert (row.cells[2].value, row.cells[3].value) == pytest.approx(tuple(reference))
+    assert (row.cells[-1].text, table.rows[1].cells[-1].text) == ("C2", "none")
+    assert table.rows[1].cells[3].value == 1.0
+
+
+def test_power_says_what_the_problems_can_show():
+    test = ("humaneval", "typos")
+    half = {f"t{t:02}": float(t % 2 == 0 or t < 3) for t in range(20)}
+    rates = {
+        CellLabels("one", "full", "clean", 42): {test: ProblemRates(passing(10), {}, 1, 1)},
+        CellLabels("one", "full", "typos", 42): {test: ProblemRates(half, {}, 1, 1)},
+        CellLabels("two", "full", "clean", 42): {test: ProblemRates(passing(10), {}, 1, 1)},
+        CellLabels("two", "full", "typos", 42): {test: ProblemRates(passing(10), {}, 1, 1)},
+    }
+    (table,) = EXHIBITS["power"].draw(Evidence(curve_evidence().book, rates)).tables
+    first, second = table.rows
+    apart = sum(half[task] != value for task, value in passing(10).items()) / 20
+    assert first.labels == ("one", "typos") and first.cells[1].value == pytest.approx(100 * apart)
+    assert first.cells[3].value == problems_needed(0.05, apart).n
+    assert [cell.text for cell in second.cells] == ["20", "0.0", "–", "–"]

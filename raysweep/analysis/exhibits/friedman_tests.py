@@ -1,0 +1,108 @@
+"""Kind ``friedman``: Friedman's test over problems of whether the methods of a level differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.exhibits.selections import select_training_sets
+from raysweep.analysis.quantities import p_text
+from raysweep.analysis.score_book import ModelVariant
+from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.metrics.base import CellLabels
+from raysweep.records import BASE, NOT_TUNED
+from raysweep.stats.group_tests import FEWEST_METHODS, FEWEST_ROWS, friedman
+from raysweep.stats.rank_tests import holm
+
+
+@EXHIBITS.register("friedman")
+class FriedmanTests(Exhibit):
+    """A table for each problem set, with a row for each model and level; Holm's adjustment is over its rows."""
+
+    levels: Annotated[dict[str, list[Text]], Field(min_length=1)]
+    """By the level's name, its methods: three or more."""
+    training_sets: Annotated[list[Text], Field(min_length=1)]
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the table of each problem set on which a model was judged on all methods of a level."""
+        found = [(problems, tuple(self._rows(evidence, problems))) for problems in evidence.book.problem_sets]
+        tables = tuple(self._table(evidence, problems, rows) for problems, rows in found if rows)
+        if not tables:
+            raise NothingToDraw(f"it needs a model's verdicts under {FEWEST_METHODS} methods of one level")
+        return Drawn(tables)
+
+    def _table(self, evidence: Evidence, problems: str, rows: tuple[Row, ...]) -> Table:
+        adjusted = holm([row.cells[3].value for row in rows])
+        caption = self.captioned(
+            "Friedman's test of pass@1 under the methods of a level, with problems as blocks. W: Kendall's, 0 where "
+            "problems rank the methods in no common order, 1 where all agree. Hardest: the method with the lowest mean "
+            "rank, on which fewest completions pass."
+        )
+        return Table(
+            title=self.titled(evidence.book, problems),
+            caption=caption,
+            stub=("model", "training set", "level"),
+            columns=tuple(map(Column, ("problems", "methods", "chi-square", "p", "p (Holm)", "W", "hardest"))),
+            rows=tuple(
+                Row(row.labels, (*row.cells[:4], _number(p, p_text(p)), *row.cells[4:]))
+                for row, p in zip(rows, adjusted, strict=True)
+            ),
+            row_words={**evidence.book.order.training_words, **evidence.book.order.words},
+            label=f"{self.id}-{problems}",
+        )
+
+    def _rows(self, evidence: Evidence, problems: str) -> Iterator[Row]:
+        """Yield rows without the adjusted p."""
+        book, bases = evidence.book, set()
+        for variant in book.variants:
+            for training_set in select_training_sets(book, self.training_sets).names:
+                if training_set == BASE:
+                    if variant.model in bases:
+                        continue
+                    bases.add(variant.model)
+                for level, methods in self.levels.items():
+                    cells = _cells(evidence, variant, training_set, problems, methods)
+                    if cells:
+                        label = variant.model if training_set == BASE else variant.label
+                        yield Row((label, training_set, level), cells)
+
+
+def _cells(
+    evidence: Evidence, variant: ModelVariant, training_set: str, problems: str, methods: list[str]
+) -> tuple[TableCell, ...]:
+    recipe = NOT_TUNED if training_set == BASE else variant.recipe
+    by_test = next(
+        (
+            by_test
+            for cell, by_test in evidence.rates.items()
+            if (cell.model, cell.recipe, cell.training_set) == (variant.model, recipe, training_set)
+            and (training_set == BASE or cell == CellLabels(variant.model, recipe, training_set, variant.seed))
+        ),
+        {},
+    )
+    rates = [by_test[problems, name].rates for name in methods if (problems, name) in by_test]
+    if len(rates) < len(methods) or len(methods) < FEWEST_METHODS:
+        return ()
+    tasks = [task for task in rates[0] if all(task in other for other in rates[1:])]
+    if len(tasks) < FEWEST_ROWS:
+        return ()
+    found = friedman([[rate[task] for rate in rates] for task in tasks])
+    lowest = min(found.mean_ranks)
+    at_lowest = [name for name, rank in zip(methods, found.mean_ranks, strict=True) if rank == lowest]
+    hardest = " and ".join(at_lowest) if len(at_lowest) < len(methods) else "none"
+    ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in zip(methods, found.mean_ranks, strict=True))
+    return (
+        _number(found.n, f"{found.n:,}", found.note),
+        _number(found.methods, str(found.methods)),
+        _number(found.statistic, f"{found.statistic:.3g}"),
+        _number(found.p, p_text(found.p)),
+        _number(found.w, f"{found.w:.3f}"),
+        TableCell(hardest, note=f"mean ranks: {ranks}", state="text"),
+    )
+
+
+def _number(value: float, text: str, note: str = "") -> TableCell:
+    return TableCell(text, value=float(value), note=note, state="value")
