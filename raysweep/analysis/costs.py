@@ -16,11 +16,13 @@ _UNKNOWN = TableCell("–", note="not recorded by the version that made it", sta
 class Cost:
     """What the cells of one base model cost, by the manifests of their artefacts, whichever run made these.
 
+    A number that some version did not record is NaN.
+
     Attributes:
         model: the base model.
         trainings: number of trainings, its pre-training among them.
-        cpu_hours: CPU-hours of these; NaN: one of them didn't record any.
-        gpu_hours: GPU-hours of all its cells; 0 where they held no GPU.
+        cpu_hours: CPU-hours of these.
+        gpu_hours: GPU-hours of its cells in this sweep's runs; 0 where they held no GPU.
         completions: that its cells asked for.
         generated: of these, those that a model wrote; the others were there already, or are equal to these.
         tokens: that were written.
@@ -32,11 +34,11 @@ class Cost:
     trainings: int = 0
     cpu_hours: float = 0.0
     gpu_hours: float = 0.0
-    completions: int = 0
-    generated: int = 0
-    tokens: int = 0
-    programs: int = 0
-    programs_run: int = 0
+    completions: float = 0
+    generated: float = 0
+    tokens: float = 0
+    programs: float = 0
+    programs_run: float = 0
 
 
 def cost_table(costs: Sequence[Cost]) -> Table:
@@ -49,12 +51,12 @@ def cost_table(costs: Sequence[Cost]) -> Table:
     caption = (
         "By the manifests of the sweep's artefacts, whichever run made them. Generated and run: the share of "
         "completions that a model wrote, and of programs that were executed; the others were in the store already, or "
-        "are equal to one of these."
+        "are equal to one of these. GPU-hours are those that the sweep's own runs used."
     )
     columns = (
         Column("trainings"),
         Column("CPU-hours", "trainings'"),
-        Column("GPU-hours", "all"),
+        Column("GPU-hours", "this sweep's"),
         Column("asked for", "completions"),
         Column("generated (%)", "completions"),
         Column("tokens", "completions"),
@@ -67,7 +69,7 @@ def cost_table(costs: Sequence[Cost]) -> Table:
 def _cells(cost: Cost) -> tuple[TableCell, ...]:
     return (
         _whole(cost.trainings),
-        _UNKNOWN if math.isnan(cost.cpu_hours) else _hours(cost.cpu_hours),
+        _hours(cost.cpu_hours),
         _hours(cost.gpu_hours),
         _whole(cost.completions),
         _share(cost.generated, cost.completions),
@@ -77,15 +79,19 @@ def _cells(cost: Cost) -> tuple[TableCell, ...]:
     )
 
 
-def _whole(number: int) -> TableCell:
-    return TableCell(f"{number:,}", value=float(number), state="value")
+def _whole(number: float) -> TableCell:
+    return _UNKNOWN if math.isnan(number) else TableCell(f"{number:,.0f}", value=float(number), state="value")
 
 
 def _hours(number: float) -> TableCell:
+    if math.isnan(number):
+        return _UNKNOWN
     return TableCell(f"{number:.3g}" if number < 100 else f"{number:,.0f}", value=number, state="value")
 
 
-def _share(part: int, whole: int) -> TableCell:
+def _share(part: float, whole: float) -> TableCell:
     if not whole:
         return TableCell()
+    if math.isnan(part / whole):
+        return _UNKNOWN
     return TableCell(f"{100 * part / whole:.1f}", value=100 * part / whole, state="value")

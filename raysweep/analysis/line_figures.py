@@ -117,7 +117,7 @@ def _panel(axes: Axes, panel: Panel, low: float, high: float) -> None:
         _line(axes, line)
     axes.set_xticks([tick.x for tick in panel.ticks], labels=[tick.label for tick in panel.ticks], fontsize=8.5)
     axes.set_ylim(low, high)
-    margin = 0.04 * (panel.ticks[-1].x - panel.ticks[0].x)
+    margin = 0.04 * (panel.ticks[-1].x - panel.ticks[0].x) or 0.5
     axes.set_xlim(panel.ticks[0].x - margin, panel.ticks[-1].x + margin)
     axes.set_title(
         panel.title, loc="left", fontsize=11, fontweight="bold", pad=8 + 72 * _NOTE_INCHES * len(panel.notes)

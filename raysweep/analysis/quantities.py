@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from raysweep.analysis.table import TableCell
+from raysweep.errors import UsageError
 from raysweep.metrics.base import Measurement
 from raysweep.records import Difference, Score
 
@@ -40,8 +41,11 @@ RD = Quantity("RD", "RD")
 
 
 def quantity_of(metric: str, digits: int = 1) -> Quantity:
-    """Return how a metric is written; one without a label of its own has its name."""
-    known = {quantity.metric: quantity for quantity in (PASS, DROP, RD)}
+    """Return how a metric is written; one without a label of its own has its name. UsageError for a count."""
+    if metric.startswith("rows_"):
+        raise UsageError(f"{metric} is a count of prompts, no share; tables and figures of files show shares")
+    level = replace(DROP, metric="drop_level")
+    known = {quantity.metric: quantity for quantity in (PASS, DROP, RD, level)}
     return replace(known.get(metric, Quantity(metric, metric)), digits=digits)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import groupby
@@ -27,7 +27,7 @@ from raysweep.analysis.quality_tables import quality_tables
 from raysweep.analysis.sample_viewer import PairSamples, samples_json
 from raysweep.analysis.score_book import Failure, Order, ScoreBook, labelled
 from raysweep.analysis.score_tables import failures_by_error, tables
-from raysweep.analysis.table import Column, Row, Table
+from raysweep.analysis.table import Column, Row, Table, by_file_name
 from raysweep.analysis.trainings import Training, training_table
 from raysweep.quality.reports import CellReports, LintedStratum
 from raysweep.records import Difference, Score
@@ -63,6 +63,7 @@ class Report:
     trainings: Sequence[Training] = ()
     differences: Sequence[Difference] = ()
     drawn: Drawn = field(default_factory=Drawn)  # what files define
+    images: Mapping[str, bytes] = field(default_factory=dict)  # its figures as SVG, by the names of their files
     signature: str = ""  # settings and versions that all numbers rest on
     costs: Sequence[Cost] = ()
     linted: Sequence[CellReports] = ()
@@ -100,7 +101,7 @@ def render_report(report: Report, max_samples_per_pair: int | None = None) -> st
             findings=findings(report.scores, report.order, report.failures),
             figures=[Markup(svg) for svg in _figures(book)],
             conclusions=report.drawn.conclusions,
-            drawings=[_drawing(figure, report.drawn.tables) for figure in report.drawn.figures],
+            drawings=_drawings(report),
             summaries=[table for table in all_tables if table.stub == ("training set",)],
             comparisons=[table for table in all_tables if table.stub != ("training set",)],
             differences=difference_tables(report.differences, book),
@@ -122,18 +123,23 @@ def render_report(report: Report, max_samples_per_pair: int | None = None) -> st
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure as SVG, with the tables of its numbers."""
+    """A figure as SVG, with the name of its file and the tables of its numbers."""
 
+    name: str
     figure: ReportFigure
     svg: str
     tables: Sequence[Table]
 
 
-def _drawing(figure: ReportFigure, tables: Sequence[Table]) -> Drawing:
+def _drawings(report: Report) -> list[Drawing]:
     from markupsafe import Markup
 
-    svg = Markup(_inline(figure.render().decode(), f"{figure.name}-"))
-    return Drawing(figure, svg, [table for table in tables if table.label == figure.label])
+    drawings = []
+    for name, figure in by_file_name(report.drawn.figures).items():
+        image = report.images.get(name) or figure.render()
+        tables = [table for table in report.drawn.tables if table.label == figure.label]
+        drawings.append(Drawing(name, figure, Markup(_inline(image.decode(), f"{name}-")), tables))
+    return drawings
 
 
 def column_groups(columns: Sequence[Column]) -> list[Heading]:

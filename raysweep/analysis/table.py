@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count as count_from
 from itertools import groupby
+from typing import Protocol, TypeVar
 
 from raysweep.analysis.latex import escape_latex
 from raysweep.analysis.score_book import labelled
@@ -252,13 +253,24 @@ def _latex_row(fields: Sequence[str], marks: Sequence[str] | None = None) -> str
     return " & ".join(f"{escape_latex(field)}{mark}" for field, mark in marked) + r" \\"
 
 
-def by_file_name(tables: Iterable[Table]) -> dict[str, Table]:
-    """Return tables by their names, which are those of their files; of equal names the later ones get a number."""
-    named: dict[str, Table] = {}
-    for table in tables:
-        again = (f"{table.name}-{number}" for number in count_from(2))
-        name = table.name if table.name not in named else next(name for name in again if name not in named)
-        named[name] = table
+class Named(Protocol):
+    """A table or figure: it has a name that is safe in a file name."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+
+N = TypeVar("N", bound=Named)
+
+
+def by_file_name(things: Iterable[N]) -> dict[str, N]:
+    """Return tables or figures by the names of their files; of equal names the later ones get a number."""
+    named: dict[str, N] = {}
+    for thing in things:
+        again = (f"{thing.name}-{number}" for number in count_from(2))
+        name = thing.name if thing.name not in named else next(name for name in again if name not in named)
+        named[name] = thing
     return named
 
 

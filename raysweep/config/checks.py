@@ -241,7 +241,8 @@ SAFECODERS = {
 def _settings_without_use(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
     """Find settings of another trainer, and those that contradict `compat`."""
     for section in ("lora", "ia3"):
-        if recipe.trainer != section and section in recipe.model_fields_set and recipe.trainer in ("lora", "ia3"):
+        given = section in recipe.model_fields_set and getattr(recipe, section) is not None
+        if recipe.trainer != section and given and recipe.trainer in ("lora", "ia3"):
             rank = "; IA3 has no rank `r`" if section == "lora" else ""
             yield section, f"the trainer {recipe.trainer!r} takes its settings from `{recipe.trainer}:`{rank}"
     if recipe.trainer == "lora" and recipe.lora.preset is not None:

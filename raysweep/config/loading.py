@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from raysweep.config.document import ConfigError, Document, KeyPath, overridden, read_document, shown, unusable_values
 from raysweep.config.fields import ProblemsConfig, SpecConfig, section_in
 from raysweep.config.models import PretrainConfig
-from raysweep.config.schema import EvaluationConfig, SweepConfig, TrainingConfig, TrainingSetConfig
+from raysweep.config.schema import EvaluationConfig, QualityConfig, SweepConfig, TrainingConfig, TrainingSetConfig
 from raysweep.errors import MissingInput, StoreError, UsageError, did_you_mean
 from raysweep.registry import validation_message
 from raysweep.units import count
@@ -109,7 +109,7 @@ def _without_translations(config: SweepConfig) -> SweepConfig:
         trained = f", {len(sets)} of {count(len(training.sets), 'training set')}" if training else ""
         log.warning("language.translator is none, so methods that translate are left out: %s stay%s", of, trained)
         evaluation = evaluation.model_copy(update={"perturbations": tests})
-        training = training.model_copy(update={"sets": sets}) if training else None
+        training = training.model_copy(update={"sets": sets}) if training and sets else None
     return config.model_copy(update={"evaluation": evaluation, "training": training})
 
 
@@ -238,6 +238,8 @@ def _as_checked(value: dict[str, Any], context: dict[str, set[str]]) -> dict[str
     named: dict[str, Any] = {"problems": [ProblemsConfig(**spec) for spec in evaluation["problems"]]}
     if "generator" in evaluation:  # older versions wrote none
         named["generator"] = SpecConfig(**evaluation["generator"])
+    if evaluation.get("quality") is not None:
+        named["quality"] = QualityConfig(**evaluation["quality"])
     built: dict[str, Any] = {"evaluation": EvaluationConfig.model_construct(**{**evaluation, **named})}
     if training is not None:
         sets = [TrainingSetConfig.model_validate(entry, context=context) for entry in training["sets"]]

@@ -16,7 +16,7 @@ from raysweep.metrics.degradation import harness_error_note
 from raysweep.metrics.verdicts import PairTally, Verdicts
 from raysweep.records import Result
 from raysweep.stats.bootstrap import bootstrap_intervals
-from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note
+from raysweep.stats.intervals import Draws, draw_means, drawn_mean_interval, interval_note
 
 LOST, WON = "flips_lost", "flips_won"
 LOST_RATE, WON_RATE = "flip_rate_lost", "flip_rate_won"
@@ -47,28 +47,27 @@ class Flips(Metric):
             return []
         problems = list(flips_by_problem(evaluation.clean, evaluation.draws).values())
         note = harness_error_note(evaluation)
-        passed = draw_means([[t.clean / t.n for t in draws] for draws in problems])
-        failed = [1 - share for share in passed]
+        passed = [[t.clean / t.n for t in draws] for draws in problems]
+        failed = [[1 - share for share in draws] for draws in passed]
         lost = [[t.lost / t.n for t in draws] for draws in problems]
         won = [[t.won / t.n for t in draws] for draws in problems]
         return [
             _mean(LOST, lost, note),
             _mean(WON, won, note),
-            _rate(LOST_RATE, draw_means(lost), passed, "clean passes", note),
-            _rate(WON_RATE, draw_means(won), failed, "clean failures", note),
+            _rate(LOST_RATE, lost, passed, "clean passes", note),
+            _rate(WON_RATE, won, failed, "clean failures", note),
         ]
 
 
-def _rate(metric: str, flipped: Sequence[float], whole: Sequence[float], what: str, note: str) -> Measurement:
-    """Return the sum of `flipped` over that of `whole`, which is no smaller in any problem; `what`: the whole."""
-    n, total = len(whole), sum(whole)
+def _rate(metric: str, flipped: Draws, whole: Draws, what: str, note: str) -> Measurement:
+    """Return the sum of `flipped` over that of `whole`, which is no smaller on any draw; `what`: the whole."""
+    n, total = len(whole), sum(draw_means(whole))
     if not total:
         return Measurement(metric, nan, nan, nan, n, "; ".join(filter(None, (f"there are no {what}", note))))
     corners = [(1.0, 1.0), (1.0, 0.0), (0.0, 0.0)]  # none flips that wasn't there
-    values = [[(value,) for value in shares] for shares in (whole, flipped)]
-    ((low, high),) = bootstrap_intervals(values, lambda means: [means[1] / means[0]], corners)
+    ((low, high),) = bootstrap_intervals([whole, flipped], lambda means: [means[1] / means[0]], corners)
     reason = interval_note(n, total, what)
-    return Measurement(metric, sum(flipped) / total, low, high, n, "; ".join(filter(None, (reason, note))))
+    return Measurement(metric, sum(draw_means(flipped)) / total, low, high, n, "; ".join(filter(None, (reason, note))))
 
 
 def _mean(metric: str, draws: list[list[float]], note: str) -> Measurement:

@@ -29,7 +29,7 @@ NAMES = ("name", "resources", "accelerator", "pin_group", "recipes")
 """Settings of a model that don't change what it says."""
 DECODING = ("max_new_tokens", "samples", "temperature", "top_p", "generator")
 """Settings of an evaluation that say how completions are drawn."""
-ELSEWHERE = ("pairs", "audit", "batch_tokens")
+ELSEWHERE = ("pairs", "audit", "batch_tokens", "quality")
 """Settings of an evaluation that change no verdict of a cell."""
 
 Prompts = Mapping[str, Mapping[str, str]]

@@ -110,6 +110,7 @@ def write_report(
     drawn = draw(list(read_exhibits().values()), _evidence(folder, config, numbers, failures))
     linted = cell_reports(folder)
     strata = linted_strata(folder, linted)
+    images = {name: figure.render() for name, figure in by_file_name(drawn.figures).items()}
     text = render_report(
         Report(
             name=config.name,
@@ -132,6 +133,7 @@ def write_report(
             outcomes=pair_outcomes(folder),
             trainings=trainings(folder, config),
             drawn=drawn,
+            images=images,
             signature=_signature(folder, config),
             costs=costs(folder),
             linted=linted,
@@ -147,10 +149,10 @@ def write_report(
     for name, table in by_file_name(signed).items():
         write_atomically(out / f"{name}.md", to_markdown(table) + "\n")
         write_atomically(out / f"{name}.csv", to_csv(table))
-    if drawn.figures:
+    if images:
         (target / FIGURES).mkdir(exist_ok=True)
-    for figure in drawn.figures:
-        write_atomically(target / FIGURES / f"{figure.name}.svg", figure.render())
+    for name, image in images.items():
+        write_atomically(target / FIGURES / f"{name}.svg", image)
 
 
 def export(
@@ -183,7 +185,7 @@ def export(
     evidence = _evidence(folder, config, numbers, failures)
     drawn = draw(asked, evidence, required=bool(only))
     if format in plotting.FORMATS:
-        images = {figure.name: figure.render(format) for figure in drawn.figures}
+        images = {name: figure.render(format) for name, figure in by_file_name(drawn.figures).items()}
         if not only and (effects := draw_effects(evidence.book, all_panels(evidence.book), format)):
             images["figure"] = effects
         return _write_figures(folder, images, format, out)
@@ -250,9 +252,12 @@ def _all_tables(
 
 
 def _signature(folder: SweepFolder, config: SweepConfig) -> str:
-    """Return what all numbers of a sweep rest on: settings, isolation, and the versions of its last run."""
-    runs = folder.runs()
-    return signature(config, _execution_counts(folder), runs[-1]["versions"] if runs else {})
+    """Return what all numbers of a sweep rest on: settings, isolation, and the versions that made its results."""
+    strata = linted_strata(folder, cell_reports(folder))
+    linter = next((stratum.linter for stratum in strata if stratum.linter), "")
+    distinct = {row.results_key: row.results for row in folder.grid()}
+    judged = [results for results in distinct.values() if folder.store.counts(results)]
+    return signature(config, map(folder.store.manifest, judged), linter)
 
 
 def _signed(tables: Sequence[Table], signature: str) -> list[Table]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from raysweep.analysis.costs import Cost
@@ -18,11 +18,14 @@ from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Oracle, Outcome
 from raysweep.records import BASE, Result
 from raysweep.rows.parquet import ROWS, count_values
-from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
 
 CUT_STOP = "length"
 """Why a completion ended that was cut at the limit of new tokens; see `Completion.stop`."""
 PRE_TRAINING = "pre-training"
+SHARED = "shared and waiting"
+"""The row of GPU-hours of pre-training, and of processes that wait for work."""
+LEAST_HOURS = 1e-6
 
 
 def pair_outcomes(folder: SweepFolder, rows: Iterable[GridRow] | None = None) -> list[PairOutcomes]:
@@ -95,27 +98,40 @@ def trainings(folder: SweepFolder, config: SweepConfig) -> list[Training]:
 
 
 def costs(folder: SweepFolder) -> list[Cost]:
-    """Return what the cells of each base model cost, in the grid's order; models without artefacts cost nothing yet."""
+    """Return what the cells of each base model cost, in the grid's order; models without artefacts cost nothing yet.
+
+    What two models share counts once, for the first. GPU-hours that belong to no cell have a row of their own.
+    """
     rows_of: dict[str, list[GridRow]] = {}
     for row in folder.grid():
         rows_of.setdefault(row.model, []).append(row)
-    hours = folder.ledger().all_hours()
-    return [_cost(folder, model, rows, hours) for model, rows in rows_of.items()]
+    hours, seen = folder.ledger().all_hours(), set[str]()
+    found = [_cost(folder, model, rows, hours, seen) for model, rows in rows_of.items()]
+    shared = sum(hours.values()) - sum(cost.gpu_hours for cost in found)
+    return [*found, *([Cost(SHARED, gpu_hours=shared)] if shared > LEAST_HOURS else [])]
 
 
-def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mapping[str, float]) -> Cost:
+def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mapping[str, float], seen: set[str]) -> Cost:
     counts = folder.store.counts
-    trained = [found for row in _distinct(rows, "model_key") if row.weights and (found := counts(row.weights))]
-    generated = [counts(row.completions) for row in _distinct(rows, "completions_key")]
-    judged = [counts(row.results) for row in _distinct(rows, "results_key")]
 
-    def total(of: Sequence[Mapping[str, Any]], name: str) -> int:
-        return sum(int(one.get(name, 0)) for one in of)
+    def of_kind(key: str, artefact: Callable[[GridRow], GridArtefact | None]) -> list[Mapping[str, Any]]:
+        """Return the counts of the artefacts of one kind that no model before has."""
+        new = {getattr(row, key): row for row in rows if getattr(row, key) not in seen}
+        seen.update(new)
+        artefacts = (artefact(row) for row in new.values())
+        return [found for one in artefacts if one is not None and (found := counts(one))]
+
+    trained = of_kind("model_key", lambda row: row.weights)
+    generated = of_kind("completions_key", lambda row: row.completions)
+    judged = of_kind("results_key", lambda row: row.results)
+
+    def total(of: Sequence[Mapping[str, Any]], name: str) -> float:
+        return sum(float(one.get(name, math.nan)) for one in of)
 
     return Cost(
         model=model,
         trainings=len(trained),
-        cpu_hours=sum(float(one.get("cpu_seconds", math.nan)) for one in trained) / HOUR,
+        cpu_hours=total(trained, "cpu_seconds") / HOUR,
         gpu_hours=sum(hours.get(cell, 0.0) for cell in {row.cell for row in rows}),
         completions=total(generated, "rows"),
         generated=total(generated, "distinct") - total(generated, "reused"),
@@ -123,11 +139,6 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
         programs=total(judged, "rows"),
         programs_run=total(judged, "programs_run"),
     )
-
-
-def _distinct(rows: Sequence[GridRow], key: str) -> Iterable[GridRow]:
-    """Return one row for each key of an artefact."""
-    return {getattr(row, key): row for row in rows}.values()
 
 
 def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> Training:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -156,16 +156,19 @@ def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]
     ]
 
 
-def signature(config: SweepConfig, counts: Iterable[Mapping[str, Any]], versions: Mapping[str, str]) -> str:
+def signature(config: SweepConfig, manifests: Iterable[Mapping[str, Any]], linter: str = "") -> str:
     """Return what all numbers of a sweep rest on, beside the problem set that a table names.
 
     Args:
         config: the sweep's.
-        counts: the counts of each results artefact, for the levels of isolation.
-        versions: of packages, by name; empty before the first run.
+        manifests: of the results, for the levels of isolation and the versions that made them.
+        linter: with its version; empty where nothing was linted.
     """
-    evaluation = config.evaluation
-    levels = _summed([manifest for manifest in counts if manifest.get("rows") and "levels" in manifest], "levels")
+    evaluation, versions, levels = config.evaluation, defaultdict[str, set[str]](set), set[str]()
+    for manifest in manifests:
+        levels.update(manifest["counts"].get("levels", ()))
+        for name, number in ((manifest.get("made") or {}).get("versions") or {}).items():
+            versions[name].add(number)
     seeds = ", ".join(map(str, config.seeds or [config.seed]))
     parts = [
         f"{count(evaluation.samples, 'sample')} for each prompt",
@@ -173,9 +176,11 @@ def signature(config: SweepConfig, counts: Iterable[Mapping[str, Any]], versions
         f"{count(evaluation.draws, 'draw')} of a perturbation",
         f"training seeds {seeds}, sweep seed {config.seed}",
         f"isolation {' and '.join(sorted(levels)) or 'unknown'}",
-        *([", ".join(f"{name} {number}" for name, number in versions.items())] if versions else []),
+        ", ".join(f"{name} {' and '.join(sorted(numbers))}" for name, numbers in versions.items()),
+        f"linted by {linter}" if linter else "",
+        f"limited to the first {count(evaluation.limit, 'problem')} of a set" if evaluation.limit is not None else "",
     ]
-    return "; ".join(parts)
+    return "; ".join(filter(None, parts))
 
 
 INSIDE_SHOWN = 20

@@ -31,9 +31,11 @@ from raysweep.quality.taxonomy import CAUSED_BY_CUTTING
 from raysweep.records import Spec
 from raysweep.stages import quality as stage
 from raysweep.storage.store import Store
+from raysweep.sweep.export.replication import replicate
 from raysweep.sweep.folder import open_folder
 from raysweep.sweep.gc import open_for_gc, survey
 from raysweep.sweep.quality import cell_reports, linted_strata
+from raysweep.sweep.report import export
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.quality.alone import alone
@@ -210,3 +212,12 @@ def test_ray_lints_the_same_files_with_the_same_results(finished, shared_ray, tm
     for messages in (False, True):
         ours = raysweep.load_quality("s", str(tmp_path / "store"), messages=messages)
         assert ours.equals(raysweep.load_quality("s", str(finished), messages=messages))
+
+
+def test_a_linted_sweep_is_reported_and_packed_again_from_its_stored_config(finished, tmp_path):
+    folder = open_folder("s", str(finished))
+    assert Path(export(folder, "html", tmp_path / "page")).is_file()
+    assert "linted by pylint 4." in export(folder, "md", None, ["table-14"])
+    packed = replicate(folder, tmp_path / "package")
+    assert any("quality" in name for name in packed.files)
+    assert export(open_folder("s", str(tmp_path / "package" / "store")), "md", None, ["table-14"]).count("C0") > 0

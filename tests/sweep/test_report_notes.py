@@ -36,9 +36,15 @@ def test_the_signature_names_what_all_numbers_rest_on():
         },
         "test",
     )
-    counts = [{"rows": 3, "levels": {"strong": 3}}, {"rows": 2, "levels": {"basic": 2}}, {}]
-    assert signature(config, counts, {"torch": "2.13.0"}) == (
+    manifests = [
+        {"counts": {"levels": {"strong": 3}}, "made": {"versions": {"torch": "2.13.0"}}},
+        {"counts": {"levels": {"basic": 2}}, "made": {"versions": {"torch": "2.14.0"}}},
+        {"counts": {}},
+    ]
+    assert signature(config, manifests, "pylint 4.1.4") == (
         "20 samples for each prompt; T 0.2, top-p 0.9, at most 256 tokens; 3 draws of a perturbation; training seeds "
-        "1, 2, sweep seed 42; isolation basic and strong; torch 2.13.0"
+        "1, 2, sweep seed 42; isolation basic and strong; torch 2.13.0 and 2.14.0; linted by "
+        "pylint 4.1.4"
     )
-    assert signature(config, [], {}).endswith("isolation unknown")
+    limited = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"limit": 5})})
+    assert signature(limited, []).endswith("isolation unknown; limited to the first 5 problems of a set")

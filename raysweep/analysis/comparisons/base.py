@@ -29,6 +29,14 @@ class ProblemRates:
     draws: int
 
 
+def draws_note(first: ProblemRates, second: ProblemRates) -> str:
+    """Return what an interval of means over several draws leaves out; empty for one draw of each."""
+    if first.draws == second.draws == 1:
+        return ""
+    numbers = dict.fromkeys((first.draws, second.draws))
+    return f"means over {' and '.join(map(str, numbers))} draws; the interval is over problems only"
+
+
 TestSetName = tuple[str, str]  # (problem set, perturbation)
 
 

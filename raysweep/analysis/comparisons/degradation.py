@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
-from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates
+from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, draws_note
 from raysweep.metrics.base import Measurement
 from raysweep.stats.bootstrap import bootstrap_intervals
 from raysweep.stats.intervals import interval_note
@@ -46,7 +46,8 @@ class DegradationChange(Comparison):
         means = [sum(values) / len(values) for values in rates]
         found = rd_change(*means)
         passes = len(shared) * min(means[0], means[2])  # of the cell that has fewer
-        note = UNDEFINED_RD if isnan(found[0]) else interval_note(len(shared), passes)
+        sound = interval_note(len(shared), passes)
+        note = UNDEFINED_RD if isnan(found[0]) else "; ".join(filter(None, (sound, draws_note(first, second))))
         intervals = bootstrap_intervals([[(rate,) for rate in values] for values in rates], _resampled)
         return [
             Measurement(name, value, low, high, len(shared), note)

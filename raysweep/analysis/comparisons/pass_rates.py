@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import nan
 
-from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates
+from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, draws_note
 from raysweep.metrics.base import Measurement
 from raysweep.stats.bootstrap import bootstrap_intervals
 from raysweep.stats.intervals import interval_note
@@ -34,8 +34,7 @@ class PassRates(Comparison):
         ((low, high),) = bootstrap_intervals(values, lambda means: [means[1] - means[0]])
         gained = sum(new > old + ROUNDING for old, new in zip(before, after, strict=True))
         lost = sum(new < old - ROUNDING for old, new in zip(before, after, strict=True))
-        draws = "" if first.draws == second.draws else f"means over {first.draws} and {second.draws} draws"
-        note = "; ".join(filter(None, (interval_note(n), draws)))
+        note = "; ".join(filter(None, (interval_note(n), draws_note(first, second))))
         found = [
             Measurement(DIFFERENCE, sum(after) / n - sum(before) / n, low, high, n, note),
             Measurement(GAINED, gained, nan, nan, n),

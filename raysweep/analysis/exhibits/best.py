@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
@@ -23,7 +24,7 @@ def best_setting(curve: Curve, rates: Rates, variant: ModelVariant, test_set: Te
 
     The interval is over the problems that all settings have; a problem's rate is the mean over a setting's draws. A
     point at another ratio is left out. The note compares the gain over the first setting (of a curve of sizes: over
-    that of the source's size) with 2 SD between the best setting's draws.
+    that nearest to the source's size) with 2 SD between the draws of the setting that has most.
     """
     draws = {
         curve.label(setting): of_setting
@@ -40,11 +41,15 @@ def best_setting(curve: Curve, rates: Rates, variant: ModelVariant, test_set: Te
     unit = 100 if curve.along == "ratio" else 1
     values = {curve.label(setting): unit * setting.value for setting in curve.settings}
     notes = [f"{' and '.join(found.tied)} tie"] if len(found.tied) > 1 else []
-    baseline = next(iter(draws)) if curve.along == "ratio" else "×1"
-    if found.best != baseline and baseline in means:
+    baseline = next(iter(draws))
+    if curve.along == "size":
+        baseline = min(draws, key=lambda label: abs(math.log(values[label])))  # the source's size, or the nearest one
+    if found.best != baseline:
         effect = _mean(means[found.best]) - _mean(means[baseline])
         gain = f"{found.best} is {effect:+.1f} points from {baseline}".replace("-", "−")
-        notes.append(f"{gain}, {noise(effect, means[found.best]).words}")
+        most_draws = max(means, key=lambda label: (len(means[label]), label == found.best))
+        of_another = "" if most_draws == found.best or len(means[most_draws]) == 1 else f", of {most_draws}"
+        notes.append(f"{gain}, {noise(effect, means[most_draws]).words}{of_another}")
     return TableCell(
         text=found.best,
         interval=f"[{found.interval[0]}, {found.interval[-1]}]",

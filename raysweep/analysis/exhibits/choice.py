@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.selections import select_test_sets
-from raysweep.analysis.quantities import PASS, Quantity
+from raysweep.analysis.quantities import DROP, PASS, RD, Quantity
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN
@@ -28,7 +28,6 @@ RIVALS = 3
 """Candidates beside the choice that its sentence names."""
 WORTH_NAMING = 0.01
 """The share of resamples from which a rival is named."""
-_RD = Quantity("RD", "RD")
 _SHARE = Quantity("", "best in", "% of resamples")
 
 
@@ -49,17 +48,23 @@ class Candidate:
     clean: Mapping[str, float]
 
     @property
+    def pair(self) -> tuple[float, float] | None:
+        """Return pass@1 on clean and on these prompts, of the problems with both; None if there are none."""
+        both = [(self.clean[task], rate) for task, rate in self.perturbed.items() if task in self.clean]
+        clean, perturbed = (sum(values) / len(both) for values in zip(*both, strict=True)) if both else (0.0, 0.0)
+        return (clean, perturbed) if both else None
+
+    @property
     def clean_mean(self) -> float | None:
         """Return pass@1 on the clean prompts of the same problems; None if unknown."""
-        values = [self.clean[task] for task in self.perturbed if task in self.clean]
-        return sum(values) / len(values) if values and len(values) == len(self.perturbed) else None
+        return self.pair[0] if self.pair else None
 
 
 @EXHIBITS.register("choice")
 class Choice(Exhibit):
     """A table of the best models on one test set of each problem set, and a sentence that says which to choose."""
 
-    test_set: Text
+    test_set: Literal["clean", "headline"]
     rows: Annotated[int, Field(ge=1)] = 10
     """At most so many candidates, the best first."""
 
@@ -89,7 +94,9 @@ class Choice(Exhibit):
                 f"{len(choosing.candidates)}; those that tie share a resample. Seeds and draws are averaged."
             ),
             stub=("model", "training set"),
-            columns=(Column("pass@1 (%)"), Column("clean pass@1 (%)"), Column("RD (%)"), Column(_SHARE.heading)),
+            columns=tuple(
+                map(Column, ("pass@1 (%)", "clean pass@1 (%)", DROP.heading, "RD (%)", _SHARE.heading)),
+            ),
             rows=tuple(
                 Row((one.model, one.training_set), _cells(one, share, score))
                 for one, share, score in pairs[: self.rows]
@@ -190,16 +197,18 @@ def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _cells(candidate: Candidate, share: float, score: float) -> tuple[TableCell, ...]:
-    n, clean = len(candidate.perturbed), candidate.clean_mean
-    rd = TableCell("–", note="the clean score is 0 or unknown", state="undefined")
-    if clean:
-        rd = _number((clean - score) / clean, _RD, n)
+    n, pair = len(candidate.perturbed), candidate.pair
     low, high = mean_interval(list(candidate.perturbed.values()))
     interval = f"[{PASS.format(low)}, {PASS.format(high)}]"
     of_score = TableCell(PASS.format(score), interval, 100 * score, 100 * low, 100 * high, state="value", n=n)
-    of_clean = TableCell() if clean is None else _number(clean, PASS, n)
-    return of_score, of_clean, rd, _number(share, _SHARE)
+    beside = [TableCell(), TableCell(), TableCell()]
+    if pair is not None:
+        clean, perturbed = pair
+        rd = TableCell("–", note="the clean score is 0", state="undefined")
+        rd = _number((clean - perturbed) / clean, RD) if clean else rd
+        beside = [_number(clean, PASS), _number(perturbed - clean, DROP), rd]
+    return of_score, *beside, _number(share, _SHARE)
 
 
-def _number(value: float, quantity: Quantity, n: int = 0) -> TableCell:
-    return TableCell(quantity.format(value), value=100 * value, state="value", n=n)
+def _number(value: float, quantity: Quantity) -> TableCell:
+    return TableCell(quantity.format(value), value=100 * value, state="value")

@@ -128,6 +128,8 @@ class _Drawing:
         what = order.test_label(curve.perturbation)
         share = "a share" if curve.along == "ratio" else f"{100 * curve.ratio:g} %"
         sentences = [f"Training sets with {share} of their rows perturbed by {what}."]
+        if curve.perturbation == CLEAN:
+            sentences = ["Training sets of clean rows."]
         most = max(len(setting.training_sets) for setting in curve.settings)
         if most > 1:
             sentences.append(

@@ -47,9 +47,9 @@ class Power(Exhibit):
     def _table(self, evidence: Evidence, problems: str, rows: tuple[Row, ...]) -> Table:
         caption = self.captioned(
             "Two trainings of one model on the same prompts, with the exact McNemar test at a level of .05 and a power "
-            f"of {POWER:g}. Solved by one only: the share of problems that one of both solves; with several completions "
-            "the mean size of the change of a problem's share. Shown: the smallest difference of pass@1 that so many problems show. "
-            f"Problems for {self.difference:g} points: how many would show that difference."
+            f"of {POWER:g}. Solved by one only: the share of problems that one of both solves; with several "
+            "completions the mean size of the change of a problem's share. Shown: the smallest difference of pass@1 "
+            f"that so many problems show. Problems for {self.difference:g} points: how many would show that difference."
         )
         headings = ("problems", _SHARE.heading, _POINTS.heading, f"problems for {self.difference:g} points")
         return Table(

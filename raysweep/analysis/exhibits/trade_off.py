@@ -54,7 +54,8 @@ class TradeOff(Exhibit):
 
     def _table(self, book: ScoreBook, problems: str, test: str, keys: Sequence[ScoreKey]) -> Table:
         dots = [_dot(book, key) for key in keys]
-        front = [key for key, dot in zip(keys, dots, strict=True) if dot in front_of(dots)]
+        on_front = set(front_of(dots))
+        front = [key for key, dot in zip(keys, dots, strict=True) if dot in on_front]
         front.sort(key=lambda key: -_clean(book, key))
         rows = []
         for key in front:

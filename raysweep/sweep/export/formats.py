@@ -5,7 +5,7 @@ Each model has a folder of its own, named as its cell in `raysweep status`. File
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -73,7 +73,7 @@ def export_format(folder: SweepFolder, format: str, out: Path, model: str | None
     written = []
     try:
         with full_disk_named(str(out)):
-            for file in files:
+            for file in _distinct(files):
                 (out / file.name).parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(out / file.name, file.content)
                 written.append(file.name)
@@ -82,6 +82,16 @@ def export_format(folder: SweepFolder, format: str, out: Path, model: str | None
     if not written:
         raise UsageError(f"nothing of the sweep {folder.name!r} to export has results yet; {'; '.join(notes)}")
     return Exported(out, tuple(written), tuple(notes))
+
+
+def _distinct(files: Iterable[File]) -> Iterator[File]:
+    """Yield the files; raise UsageError where two have one name, which the names of problem sets can cause."""
+    names = set()
+    for file in files:
+        if file.name in names:
+            raise UsageError(f"two test sets have the file {file.name}; give a problem set another name (`as`)")
+        names.add(file.name)
+        yield file
 
 
 def missing_results(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]]) -> list[str]:

@@ -92,11 +92,14 @@ def _labels(row: GridRow | Score) -> tuple[str, str, str, int]:
 
 def _test_sets(numbers: CellNumbers, pairs: Sequence[GridRow]) -> Iterator[TestSetScores]:
     """Yield a cell's numbers by test set; those of a level stand with the mix of its name, if that is a test set."""
+    rows_of: dict[tuple[str, str], list[ProblemScore]] = {}
+    for row in numbers.problems:
+        rows_of.setdefault((row.problem_set, row.perturbation), []).append(row)
     for first in (pair for pair in pairs if not pair.test_draw):
         name = first.problem_set, first.perturbation
         of_test_set = [s for s in numbers.scores if (s.problem_set, s.perturbation) == name]
         scores = [s for s in of_test_set if higher_is_better(s.metric) is not None]
-        problems = tuple(p for p in numbers.problems if (p.problem_set, p.perturbation) == name)
+        problems = tuple(rows_of.get(name, ()))
         if problems:
             defined = tuple(s for s in scores if math.isfinite(s.value))
             undefined = tuple(s for s in scores if not math.isfinite(s.value))

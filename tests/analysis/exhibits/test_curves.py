@@ -61,7 +61,7 @@ def test_the_table_has_the_figures_numbers_and_the_best_setting():
     }  # fmt: skip
     best = table.rows[1].cells[-1]
     assert (best.value, best.low <= 50 <= best.high) == (50, True)
-    assert best.note == "50 % is +35.0 points from 0 %, noise unknown: one draw"
+    assert best.note == "50 % is +35.0 points from 0 %, beyond noise: 2 SD between 3 draws are 10, of 10 %"
 
 
 def test_an_effect_below_two_sds_between_draws_is_called_within_noise():
