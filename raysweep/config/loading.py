@@ -74,7 +74,7 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
         raise ConfigError(document.source, [*document.wrong, *_once(sorted(found, key=_line))]) from None
     if unusable:
         raise ConfigError(document.source, [*document.wrong, *sorted(_said(document, unusable), key=_line)])
-    config = _without_translations(config)
+    config = _without_translations(config, document.source)
     wrong = [*document.wrong]
     lacking: dict[str, str] = {}  # the first place of each
     for path, text in check_inputs(config, with_models=with_models):
@@ -90,8 +90,12 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
     return config
 
 
-def _without_translations(config: SweepConfig) -> SweepConfig:
-    """Return a config whose translator is ``none`` without the methods that translate; a warning counts these."""
+def _without_translations(config: SweepConfig, source: str) -> SweepConfig:
+    """Return a config whose translator is ``none`` without the methods that translate; a warning counts these.
+
+    Raises:
+        ConfigError: no training set or no test perturbation is left.
+    """
     from raysweep.perturbations.mixes import is_left_out
 
     def stays(name: str) -> bool:
@@ -105,11 +109,14 @@ def _without_translations(config: SweepConfig) -> SweepConfig:
     tests = [name for name in evaluation.perturbations if stays(name)]
     sets = [one for one in training.sets if stays(one.perturbation)] if training else []
     if len(tests) < len(evaluation.perturbations) or (training and len(sets) < len(training.sets)):
+        for section, left in (("evaluation.perturbations", tests), ("training.sets", sets)):
+            if not left and (training or left is tests):
+                raise ConfigError(source, [f"{section}: language.translator is none, and all of them translate"])
         of = f"{len(tests)} of {count(len(evaluation.perturbations), 'test perturbation')}"
         trained = f", {len(sets)} of {count(len(training.sets), 'training set')}" if training else ""
         log.warning("language.translator is none, so methods that translate are left out: %s stay%s", of, trained)
         evaluation = evaluation.model_copy(update={"perturbations": tests})
-        training = training.model_copy(update={"sets": sets}) if training and sets else None
+        training = training.model_copy(update={"sets": sets}) if training else None
     return config.model_copy(update={"evaluation": evaluation, "training": training})
 
 

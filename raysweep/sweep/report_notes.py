@@ -13,6 +13,7 @@ from raysweep.config.schema import EvaluationConfig, ExecutionConfig, SweepConfi
 from raysweep.errors import UsageError
 from raysweep.execution.oracle import with_reasons
 from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.mixes import NO_TRANSLATOR
 from raysweep.planning.models import prompt_lines
 from raysweep.planning.plan import LeakagePlan
 from raysweep.problems.base import PROBLEMS
@@ -55,6 +56,8 @@ def _perturbations(config: SweepConfig) -> Iterator[Line]:
         if method.level != "none":
             parts = (method.title, f"strength {method.strength:g}", method.rate_text())
             yield label, ", ".join(filter(None, parts))
+    if config.language.translator == NO_TRANSLATOR:
+        yield "left out", "methods that translate, such as S1, also of mixes: language.translator is none"
     if config.evaluation.compat:
         yield "compat", f"{config.evaluation.compat}: its code perturbs the test prompts, without regard to strengths"
 

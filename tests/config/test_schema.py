@@ -21,6 +21,7 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.sets import SetPlanner
 from raysweep.programs import Lane, Level, Limits, Sandbox
 from raysweep.records import Spec
+from raysweep.sweep.report_notes import settings_lines
 from raysweep.training_sets.base import SOURCES
 from tests.conftest import shared_data
 from tests.models.tiny import chat_tokenizer
@@ -433,3 +434,7 @@ def test_without_a_translator_s1_is_left_out_and_counted(caplog):
     assert "S1" not in config.evaluation.perturbations and "S1" not in [one.name for one in config.training.sets]
     assert len(config.evaluation.perturbations) == 13 and len(config.training.sets) == 32
     assert "13 of 14 test perturbations stay, 32 of 33 training sets" in caplog.text
+    line = ("left out", "methods that translate, such as S1, also of mixes: language.translator is none")
+    assert line in settings_lines(config)
+    with pytest.raises(ConfigError, match=r"training\.sets: language\.translator is none, and all of them translate"):
+        load_config(CONFIGS / "evidence-mini.yaml", [*overrides, "training.sets=[S1]"])

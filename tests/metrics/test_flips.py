@@ -88,3 +88,13 @@ def test_intervals_of_rates_are_shares_and_say_where_few_completions_carry_them(
     assert found["flip_rate_won"].value == pytest.approx(0.8)
     assert found["flip_rate_won"].note == "rough interval: fewer than 10 clean failures"
     assert found["flip_rate_lost"].note == ""
+
+
+def test_draws_that_disagree_widen_the_rates_as_they_widen_the_shares():
+    tasks = [f"t{n}" for n in range(40)]
+    clean = results(**dict.fromkeys(tasks, "+"))
+    one = results(**{task: "+-"[n < 20] for n, task in enumerate(tasks)})
+    other = results(**{task: "+-"[n >= 22] for n, task in enumerate(tasks)})
+    found = measure(clean, one, other)
+    share, rate = found["flips_lost"], found["flip_rate_lost"]
+    assert share.value == rate.value and rate.high - rate.low > 0.9 * (share.high - share.low)

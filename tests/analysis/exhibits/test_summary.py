@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from scipy.stats import friedmanchisquare
@@ -10,9 +11,11 @@ from scipy.stats import friedmanchisquare
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.scatter_figures import OTHER_MARK, Dot, front_of
+from raysweep.analysis.score_book import ScoreBook
+from raysweep.analysis.table import by_file_name
 from raysweep.metrics.base import CellLabels
 from raysweep.stats import problems_needed
-from tests.analysis.exhibits.examples import EXHIBITS, cells, curve_evidence, study, tables
+from tests.analysis.exhibits.examples import EXHIBITS, STUDY, cells, curve_evidence, printed_scores, study, tables
 
 
 def passing(number: int, of: int = 20) -> dict[str, float]:
@@ -154,3 +157,11 @@ def test_power_says_what_the_problems_can_show():
     assert first.labels == ("one", "typos") and first.cells[1].value == pytest.approx(100 * apart)
     assert first.cells[3].value == problems_needed(0.05, apart).n
     assert [cell.text for cell in second.cells] == ["20", "0.0", "–", "–"]
+
+
+def test_figures_of_equal_names_have_files_of_their_own():
+    scores = [replace(one, problem_set=name) for one in printed_scores() for name in ("p p", "p-p")]
+    book = ScoreBook.of(scores, replace(STUDY, problem_sets=("p p", "p-p")))
+    figures = by_file_name(EXHIBITS["trade-off"].draw(Evidence(book)).figures)
+    assert list(figures) == ["trade-off-p-p", "trade-off-p-p-2"]
+    assert [figure.label for figure in figures.values()] == ["trade-off-p p", "trade-off-p-p"]
