@@ -131,6 +131,36 @@ def test_the_studys_tables_have_these_numbers(storage, rates, problems):
             assert same(rd.loc[(model, "RD (%)"), training_set], 100 * loss(before, after))
 
 
+@pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])
+def test_each_models_tables_by_test_set_have_these_numbers(storage, rates, problems):
+    by_name = rates.droplevel(["recipe", "seed"]).xs(problems, level="problem_set")
+    counted = 0
+    for model in ("llama", "gpt_bigcode"):
+        for name in ("table-7", "table-8", "table-10", "table-11"):
+            for line in table(storage, f"{name}-{model.replace('_', '-')}-{problems}").to_dict("records"):
+                quantity = line.get("quantity", "pass@1 (%)")
+                for training_set in {"base", "clean", "C1", "mix_all"} & set(line):
+                    before, after = (by_name[model, training_set, test] for test in ("clean", line["test prompts"]))
+                    wanted = {"pass@1 (%)": after, "RD (%)": loss(before, after), "difference (points)": after - before}
+                    assert same(line[training_set], 100 * wanted[quantity]), (name, line)
+                    counted += 1
+    assert counted > 40
+
+
+def test_the_trade_off_has_these_numbers_and_nothing_beats_its_models(storage, rates):
+    by_name = rates.droplevel(["recipe", "seed"]).xs("mini-mbpp", level="problem_set")
+    keys = [(model, training_set) for model, training_set, test in by_name.index if test == "mix_all"]
+    both = {key: (by_name[(*key, "clean")], by_name[(*key, "mix_all")]) for key in keys}
+    points = {key: (100 * clean, abs(100 * loss(clean, other))) for key, (clean, other) in both.items() if clean}
+    shown = {
+        (line["model"], line["training set"]): (line["clean pass@1 (%)"], abs(line["RD (%)"]))
+        for line in table(storage, "trade-off-mini-mbpp").to_dict("records")
+    }
+    for key, point in shown.items():
+        assert point == pytest.approx(points[key])
+        assert not any(x >= point[0] and y < point[1] - 1e-9 for x, y in points.values() if x > point[0] - 1e-9)
+
+
 def test_the_curves_and_the_choice_have_these_numbers(storage, rates):
     by_name = rates.droplevel(["recipe", "seed"])
     curve = table(storage, "figure-3-mini-mbpp").set_index(["model", "test prompts", "quantity"])
