@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,13 @@ import yaml
 
 from raysweep.analysis import plotting
 from raysweep.analysis.comparisons.base import COMPARISONS
-from raysweep.analysis.costs import cost_table
+from raysweep.analysis.costs import Cost, cost_table
 from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
 from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibits
 from raysweep.analysis.figures import all_panels, effect_figure
 from raysweep.analysis.figures import draw as draw_effects
-from raysweep.analysis.outcomes import outcome_tables
+from raysweep.analysis.outcomes import PairOutcomes, outcome_tables
 from raysweep.analysis.quality_tables import quality_tables
 from raysweep.analysis.report import Report, render_report
 from raysweep.analysis.sample_viewer import PairSamples
@@ -36,6 +36,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError
 from raysweep.metrics.base import METRICS
 from raysweep.metrics.scores import METRIC_FAILED
+from raysweep.quality.reports import LintedStratum
 from raysweep.records import Completion, PromptRow, Result, Score
 from raysweep.rows.parquet import UnreadableTable
 from raysweep.storage.backends import write_atomically
@@ -106,10 +107,9 @@ def write_report(
     folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, errors: Mapping[str, str], target: Path
 ) -> None:
     """Write report.html, figure.svg, the tables as Markdown and CSV, and the other figures as SVG, into `target`."""
-    order, failures = order_of(config), _failures(folder, errors)
-    drawn = draw(list(read_exhibits().values()), _evidence(folder, config, numbers, failures))
-    linted = cell_reports(folder)
-    strata = linted_strata(folder, linted)
+    facts = _Facts.of(folder, config, numbers, errors)
+    order, failures = facts.book.order, facts.failures
+    drawn = draw(list(read_exhibits().values()), facts.evidence)
     images = {name: figure.render() for name, figure in by_file_name(drawn.figures).items()}
     text = render_report(
         Report(
@@ -130,14 +130,14 @@ def write_report(
             failures=failures,
             provenance=_provenance(folder),
             samples=[] if config.report.samples_per_pair == 0 else list(_samples(folder)),
-            outcomes=pair_outcomes(folder),
-            trainings=trainings(folder, config),
+            outcomes=facts.outcomes,
+            trainings=facts.evidence.trainings,
             drawn=drawn,
             images=images,
-            signature=_signature(folder, config),
-            costs=costs(folder),
-            linted=linted,
-            strata=strata,
+            signature=facts.signature,
+            costs=facts.costs,
+            linted=facts.evidence.linted,
+            strata=facts.strata,
         ),
         max_samples_per_pair=config.report.samples_per_pair,
     )
@@ -145,8 +145,7 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(target / "report.html", text)
     write_atomically(target / "figure.svg", effect_figure(numbers.scores, order, failures))
-    signed = _signed(_all_tables(folder, config, numbers, failures, drawn), _signature(folder, config))
-    for name, table in by_file_name(signed).items():
+    for name, table in by_file_name(facts.signed(facts.all_tables(numbers, drawn))).items():
         write_atomically(out / f"{name}.md", to_markdown(table) + "\n")
         write_atomically(out / f"{name}.csv", to_csv(table))
     if images:
@@ -181,16 +180,14 @@ def export(
         if out is None:
             folder.publish()
         return str(target / "report.html") if out else f"{folder}/report.html"
-    failures = _failures(folder, errors)
-    evidence = _evidence(folder, config, numbers, failures)
-    drawn = draw(asked, evidence, required=bool(only))
+    facts = _Facts.of(folder, config, numbers, errors)
+    drawn = draw(asked, facts.evidence, required=bool(only))
     if format in plotting.FORMATS:
         images = {name: figure.render(format) for name, figure in by_file_name(drawn.figures).items()}
-        if not only and (effects := draw_effects(evidence.book, all_panels(evidence.book), format)):
+        if not only and (effects := draw_effects(facts.book, all_panels(facts.book), format)):
             images["figure"] = effects
         return _write_figures(folder, images, format, out)
-    found = drawn.tables if only else _all_tables(folder, config, numbers, failures, drawn)
-    shown = _signed(found, _signature(folder, config))
+    shown = facts.signed(drawn.tables if only else facts.all_tables(numbers, drawn))
     if out is None:
         comment = {"csv": "#", "latex": "%"}.get(format, "")
         limit = [f"{comment} Limited run: {limit_text(config)}".strip()] if limit_text(config) else []
@@ -227,41 +224,60 @@ def _write_figures(folder: SweepFolder, images: Mapping[str, bytes], format: str
     return str(out or f"{folder}/{FIGURES}")
 
 
-def _evidence(folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, failures: Sequence[Failure]) -> Evidence:
-    """Return what the definitions of tables and figures draw on."""
-    book = ScoreBook.of(numbers.scores, order_of(config), failures)
-    return Evidence(book, numbers.rates, trainings(folder, config), cell_reports(folder))
+@dataclass(frozen=True)
+class _Facts:
+    """What the tables and figures of a sweep show beside its numbers, read once."""
+
+    evidence: Evidence
+    failures: Sequence[Failure]
+    outcomes: Sequence[PairOutcomes]
+    costs: Sequence[Cost]
+    strata: Sequence[LintedStratum]
+    signature: str
+
+    @classmethod
+    def of(cls, folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, errors: Mapping[str, str]) -> _Facts:
+        failures, linted = _failures(folder, errors), cell_reports(folder)
+        book, strata = ScoreBook.of(numbers.scores, order_of(config), failures), linted_strata(folder, linted)
+        return cls(
+            Evidence(book, numbers.rates, trainings(folder, config), linted),
+            failures,
+            pair_outcomes(folder),
+            costs(folder),
+            strata,
+            _signature(folder, config, strata),
+        )
+
+    @property
+    def book(self) -> ScoreBook:
+        """The scores and failures."""
+        return self.evidence.book
+
+    def all_tables(self, numbers: SweepNumbers, drawn: Drawn) -> list[Table]:
+        """Return all tables: of scores, differences, outcomes, trainings, code quality, failures, and of files."""
+        order, trained = self.book.order, self.evidence.trainings
+        return [
+            *tables(numbers.scores, order, self.failures),
+            *difference_tables(numbers.differences, self.book),
+            *drawn.tables,
+            *outcome_tables(self.outcomes, order),
+            *([training_table(trained, order)] if trained else []),
+            *quality_tables(self.evidence.linted, self.strata, order),
+            cost_table(self.costs),
+            *([failure_table(self.failures)] if self.failures else []),
+        ]
+
+    def signed(self, tables: Sequence[Table]) -> list[Table]:
+        """Return tables with the sweep's signature."""
+        return [replace(table, signature=self.signature) for table in tables]
 
 
-def _all_tables(
-    folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, failures: Sequence[Failure], drawn: Drawn
-) -> list[Table]:
-    """Return all tables: of scores, differences, outcomes, trainings, code quality, failures, and those of files."""
-    order, trained, linted = order_of(config), trainings(folder, config), cell_reports(folder)
-    book = ScoreBook.of(numbers.scores, order, failures)
-    return [
-        *tables(numbers.scores, order, failures),
-        *difference_tables(numbers.differences, book),
-        *drawn.tables,
-        *outcome_tables(pair_outcomes(folder), order),
-        *([training_table(trained, order)] if trained else []),
-        *quality_tables(linted, linted_strata(folder, linted), order),
-        cost_table(costs(folder)),
-        *([failure_table(failures)] if failures else []),
-    ]
-
-
-def _signature(folder: SweepFolder, config: SweepConfig) -> str:
+def _signature(folder: SweepFolder, config: SweepConfig, strata: Sequence[LintedStratum]) -> str:
     """Return what all numbers of a sweep rest on: settings, isolation, and the versions that made its results."""
-    strata = linted_strata(folder, cell_reports(folder))
     linter = next((stratum.linter for stratum in strata if stratum.linter), "")
     distinct = {row.results_key: row.results for row in folder.grid()}
     judged = [results for results in distinct.values() if folder.store.counts(results)]
     return signature(config, map(folder.store.manifest, judged), linter)
-
-
-def _signed(tables: Sequence[Table], signature: str) -> list[Table]:
-    return [replace(table, signature=signature) for table in tables]
 
 
 def _samples(folder: SweepFolder) -> Iterator[PairSamples]:

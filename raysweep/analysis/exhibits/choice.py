@@ -57,7 +57,8 @@ class Candidate:
     @property
     def clean_mean(self) -> float | None:
         """Return pass@1 on the clean prompts of the same problems; None if unknown."""
-        return self.pair[0] if self.pair else None
+        pair = self.pair
+        return pair[0] if pair else None
 
 
 @EXHIBITS.register("choice")
