@@ -19,7 +19,8 @@ import yaml
 
 from raysweep.analysis.comparisons.pairing import Baselines, place_of
 from raysweep.analysis.difference_tables import difference_tables
-from raysweep.analysis.exhibits.catalogue import significance_tables
+from raysweep.analysis.exhibits.base import TESTS, Evidence
+from raysweep.analysis.exhibits.catalogue import draw, in_section
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.score_tables import tables
 from raysweep.config.grid import Grid, build_grid
@@ -86,7 +87,8 @@ def measure(config: SweepConfig, grid: Grid, problem_sets: dict[str, int], rng: 
     write_rows(folder / "differences.parquet", Difference, differences, ["model", "metric"])
     started = timed("writing", started)
     book = ScoreBook.of(scores, order_of(config))
-    made = [*tables(scores, order_of(config)), *difference_tables(differences, book), *significance_tables(book)]
+    tests = draw(in_section(TESTS), Evidence(book)).tables
+    made = [*tables(scores, order_of(config)), *difference_tables(differences, book), *tests]
     timed("tables and tests", started)
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -17,14 +17,9 @@ sweep/report.py calls this folder with records; nothing here reads the store.
     costs.py         builds the table of what a sweep cost
     trainings.py     builds the table of trainings: rows, dropped rows, losses
     exhibits/        tables and figures that YAML files define, such as those of the study
-    figures.py       draws the figure of a sweep and loss curves
-    line_figures.py  draws figures of lines along a setting, a panel for each model
-    scatter_figures.py draws figures of a mark for each model, and the front of those that none beats
-    heat_figures.py  draws heat maps
-    plotting.py      the look of all figures, and their SVG and PDF forms
+    figures/         draws the figures, as SVG and PDF
     quality_groups.py groups linted files by model, training set, ratio and size
     quality_tables.py builds the tables of code quality, among them the study's tables 14 to 16
-    quality_figure.py draws the scores of linted files
     report.py        renders the report as one HTML file
     sample_viewer.py packs prompts and completions into JSON for the report's sample viewer
     textdiff.py      compares two texts word by word and marks the changes

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from raysweep.analysis.costs import Cost, cost_table
 from raysweep.analysis.difference_tables import difference_tables
-from raysweep.analysis.exhibits.base import Drawn, Evidence
-from raysweep.analysis.exhibits.catalogue import message_tables, significance_tables
-from raysweep.analysis.figures import all_panels, draw, loss_curve
+from raysweep.analysis.exhibits.base import QUALITY, TESTS, Drawn
+from raysweep.analysis.figures.effects import all_panels, draw
+from raysweep.analysis.figures.look import ReportFigure
+from raysweep.analysis.figures.losses import loss_curve
 from raysweep.analysis.findings import findings, percent
 from raysweep.analysis.outcomes import PairOutcomes, outcome_tables
-from raysweep.analysis.plotting import ReportFigure
 from raysweep.analysis.quality_tables import quality_tables
 from raysweep.analysis.sample_viewer import PairSamples, samples_json
 from raysweep.analysis.score_book import Failure, Order, ScoreBook, labelled
@@ -105,11 +105,11 @@ def render_report(report: Report, max_samples_per_pair: int | None = None) -> st
             summaries=[table for table in all_tables if table.stub == ("training set",)],
             comparisons=[table for table in all_tables if table.stub != ("training set",)],
             differences=difference_tables(report.differences, book),
-            tests=significance_tables(book),
+            tests=list(report.drawn.sections.get(TESTS, ())),
             reasons=_reasons(report),
             quality=[
                 *quality_tables(report.linted, report.strata, report.order),
-                *message_tables(Evidence(book, linted=report.linted)),
+                *report.drawn.sections.get(QUALITY, ()),
             ],
             failures=failures_by_error(report.failures),
             samples=Markup(samples_json(report.samples, max_samples_per_pair, words)) if report.samples else "",

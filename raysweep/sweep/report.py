@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from raysweep.analysis import plotting
 from raysweep.analysis.comparisons.base import COMPARISONS
 from raysweep.analysis.costs import Cost, cost_table
 from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
 from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibits
-from raysweep.analysis.figures import all_panels, effect_figure
-from raysweep.analysis.figures import draw as draw_effects
+from raysweep.analysis.figures import look
+from raysweep.analysis.figures.effects import all_panels, effect_figure
+from raysweep.analysis.figures.effects import draw as draw_effects
 from raysweep.analysis.outcomes import PairOutcomes, outcome_tables
 from raysweep.analysis.quality_tables import quality_tables
 from raysweep.analysis.report import Report, render_report
@@ -182,7 +182,7 @@ def export(
         return str(target / "report.html") if out else f"{folder}/report.html"
     facts = _Facts.of(folder, config, numbers, errors)
     drawn = draw(asked, facts.evidence, required=bool(only))
-    if format in plotting.FORMATS:
+    if format in look.FORMATS:
         images = {name: figure.render(format) for name, figure in by_file_name(drawn.figures).items()}
         if not only and (effects := draw_effects(facts.book, all_panels(facts.book), format)):
             images["figure"] = effects
@@ -199,14 +199,14 @@ def export(
 
 def _asked(format: str, only: Sequence[str], exhibits: Sequence[Path]) -> list[Exhibit]:
     """Return the tables and figures that are asked for; raise UsageError for what doesn't exist or doesn't fit."""
-    formats = ("html", *FORMATS, *plotting.FORMATS)
+    formats = ("html", *FORMATS, *look.FORMATS)
     if format not in formats:
         raise UnknownName("format", format, formats)
     if format == "html" and (only or exhibits):
         raise UsageError(f"--only and --exhibits don't change the page; add --format {' or '.join(formats[1:])}")
     found = chosen(read_exhibits(exhibits), only)
     tables = [exhibit.id for exhibit in found if not exhibit.has_figure]
-    if only and tables and format in plotting.FORMATS:
+    if only and tables and format in look.FORMATS:
         raise UsageError(
             f"{', '.join(tables)} has no figure to write as {format}; give --format {' or '.join(FORMATS)}"
         )

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from typing import Any
 
+from raysweep.analysis.exhibits.base import TESTS, Evidence
+from raysweep.analysis.exhibits.catalogue import draw, in_section
 from raysweep.analysis.report import Report
 from raysweep.analysis.sample_viewer import PairSamples
-from raysweep.analysis.score_book import Failure, Order
+from raysweep.analysis.score_book import Failure, Order, ScoreBook
 from raysweep.hashing import text_sha
 from raysweep.records import Completion, PromptRow, Result, Score
 
@@ -111,7 +114,7 @@ def realistic_samples(tasks: int = 240) -> list[PairSamples]:
 
 
 def report(samples: Sequence[PairSamples] = (), failures: Sequence[Failure] = (), **more: object) -> Report:
-    fields = {
+    fields: dict[str, Any] = {
         "name": "quickstart",
         "title": "Small models under typos",
         "notice": "MiniCode is no evidence about real models.",
@@ -123,4 +126,6 @@ def report(samples: Sequence[PairSamples] = (), failures: Sequence[Failure] = ()
         "provenance": [("raysweep", "0.1.0"), ("Wall time", "9 min")],
         "samples": samples,
     }
-    return Report(**(fields | more))
+    fields |= more
+    tests = Evidence(ScoreBook.of(fields["scores"], fields["order"], fields["failures"]))
+    return Report(**({"drawn": draw(in_section(TESTS), tests)} | fields))

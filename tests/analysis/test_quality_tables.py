@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
-from raysweep.analysis.exhibits.catalogue import message_tables, read_exhibits
+from raysweep.analysis.exhibits.base import QUALITY, Evidence, NothingToDraw
+from raysweep.analysis.exhibits.catalogue import draw, in_section, read_exhibits
 from raysweep.analysis.quality_groups import (
     FileGroup,
     linted_models,
@@ -49,7 +49,7 @@ def counted(
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, Table]:
-    studys = message_tables(Evidence(ScoreBook.of([], ORDER), linted=CELLS))
+    studys = draw(in_section(QUALITY), Evidence(ScoreBook.of([], ORDER), linted=CELLS)).tables
     return {table.label or table.name: table for table in [*quality_tables(CELLS, STRATA, ORDER), *studys]}
 
 

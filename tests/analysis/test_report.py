@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from raysweep.analysis.exhibits.catalogue import significance_tables
+from raysweep.analysis.exhibits.base import QUALITY, TESTS, Evidence
+from raysweep.analysis.exhibits.catalogue import draw, in_section
 from raysweep.analysis.outcomes import PairOutcomes
 from raysweep.analysis.report import bound, render_report, row_headings
 from raysweep.analysis.sample_viewer import samples_json
@@ -132,7 +133,7 @@ def test_names_of_cells_are_escaped_in_tables_and_figures():
 
 def test_the_tables_of_the_page_are_the_tables(html: str):
     shown = [cells for table in Page(html).tables for row in table for cells in row]
-    tests = significance_tables(ScoreBook.of(scores(), ORDER))
+    tests = draw(in_section(TESTS), Evidence(ScoreBook.of(scores(), ORDER))).tables
     for table in tables(scores(), ORDER):
         for row in table.rows:
             for cell in row.cells:
@@ -261,7 +262,9 @@ def test_equal_errors_of_several_cells_stand_once_with_all_cells():
 
 def test_code_quality_is_a_section_with_a_figure_and_numbered_tables():
     order = replace(LINTED_ORDER, training_sets=("base",))
-    html = render_report(report(linted=linted_cells(), strata=STRATA, order=order))
+    evidence = Evidence(ScoreBook.of(scores(), order), linted=linted_cells())
+    drawn = draw(in_section(QUALITY), evidence)
+    html = render_report(report(linted=evidence.linted, strata=STRATA, order=order, drawn=drawn))
     page = Page(html)
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids)) and "quality" in ids and ("a", {"href": "#quality"}) in page.elements

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from raysweep.analysis.exhibits.catalogue import significance_tables
+from raysweep.analysis.exhibits.base import TESTS, Evidence
+from raysweep.analysis.exhibits.catalogue import draw, in_section
 from raysweep.analysis.quantities import p_text
 from raysweep.analysis.score_book import Failure, Order, RowChoice, ScoreBook
-from raysweep.analysis.table import to_csv
+from raysweep.analysis.table import Table, to_csv
 from raysweep.records import Score
 from tests.conftest import shared_data
 
@@ -30,6 +31,10 @@ ORDER = Order(
 def score(model: str, training_set: str, perturbation: str, metric: str, value: float) -> Score:
     recipe = "none" if training_set == "base" else "full"
     return Score(model, recipe, training_set, 42, "humaneval", perturbation, metric, value, math.nan, math.nan, 161)
+
+
+def significance_tables(book: ScoreBook) -> list[Table]:
+    return list(draw(in_section(TESTS), Evidence(book)).tables)
 
 
 def grid(rd: dict[tuple[str, str], float], order: Order = ORDER) -> ScoreBook:

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
-from raysweep.analysis.plotting import ReportFigure
+from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.table import Table
 from raysweep.analysis.trainings import Training
@@ -55,13 +55,21 @@ class Conclusion:
     table: Table
 
 
+TESTS, QUALITY = "tests", "quality"
+"""Sections of the page for tables that have no figure."""
+
+
 @dataclass(frozen=True)
 class Drawn:
-    """Tables, figures and conclusions; all empty where a sweep has nothing to show."""
+    """Tables, figures and conclusions; all empty where a sweep has nothing to show.
+
+    `sections`: those of the tables that stand in a section of the page, by its name.
+    """
 
     tables: tuple[Table, ...] = ()
     figures: tuple[ReportFigure, ...] = ()
     conclusions: tuple[Conclusion, ...] = ()
+    sections: Mapping[str, Sequence[Table]] = field(default_factory=dict)
 
 
 class Exhibit(BaseModel, ABC):
@@ -74,6 +82,7 @@ class Exhibit(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     name: ClassVar[str]
     has_figure: ClassVar[bool] = False  # whether the kind draws figures, too
+    section: ClassVar[str] = ""  # of the page, for its tables; "": they stand with its figures, or only in files
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     """The name on the command line and in files: ``table-4``."""

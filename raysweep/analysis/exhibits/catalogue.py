@@ -15,9 +15,6 @@ import yaml
 from pydantic import ValidationError
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
-from raysweep.analysis.exhibits.code_quality import LintMessages
-from raysweep.analysis.exhibits.signed_ranks import SignedRanks
-from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.table import Table
 from raysweep.errors import UnknownName, UsageError, did_you_mean
 from raysweep.registry import validation_message
@@ -86,6 +83,11 @@ def chosen(exhibits: dict[str, Exhibit], only: Sequence[str]) -> list[Exhibit]:
     return [exhibits[name] for name in dict.fromkeys(only)] if only else list(exhibits.values())
 
 
+def in_section(section: str) -> list[Exhibit]:
+    """Return those of raysweep's own tables that stand in a section of the page."""
+    return [exhibit for exhibit in read_exhibits().values() if exhibit.section == section]
+
+
 def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = False) -> Drawn:
     """Return all tables and figures for which a sweep has numbers.
 
@@ -98,29 +100,23 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
         UsageError: some are required, and the sweep lacks what they show; it says what.
     """
     drawn, lacking = [], []
+    sections: dict[str, list[Table]] = {}
     for exhibit in exhibits:
         try:
             drawn.append(exhibit.draw(evidence))
         except NothingToDraw as reason:
             lacking.append(f"{exhibit.id}: {reason}")
+        else:
+            if exhibit.section:
+                sections.setdefault(exhibit.section, []).extend(drawn[-1].tables)
     if required and lacking:
         raise UsageError(f"this sweep has nothing to show in {'; '.join(lacking)}")
     return Drawn(
         tuple(table for one in drawn for table in one.tables),
         tuple(figure for one in drawn for figure in one.figures),
         tuple(conclusion for one in drawn for conclusion in one.conclusions),
+        sections,
     )
-
-
-def message_tables(evidence: Evidence) -> list[Table]:
-    """Return the tables of a linter's messages that raysweep's own files define; none if nothing was linted."""
-    return list(draw([one for one in read_exhibits().values() if isinstance(one, LintMessages)], evidence).tables)
-
-
-def significance_tables(book: ScoreBook) -> list[Table]:
-    """Return the tables of signed-rank tests that raysweep's own files define."""
-    exhibits = [exhibit for exhibit in read_exhibits().values() if isinstance(exhibit, SignedRanks)]
-    return [table for exhibit in exhibits for table in exhibit.tables(book)]
 
 
 def _mistake(detail: dict[str, Any], known: Sequence[str]) -> str:

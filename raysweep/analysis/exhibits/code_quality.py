@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, QUALITY, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.settings import LACKING, curve_of
-from raysweep.analysis.quality_figure import quality_figure
+from raysweep.analysis.figures.lint_scores import quality_figure
 from raysweep.analysis.quality_groups import PERTURBED, FileGroup, training_groups
 from raysweep.analysis.quality_tables import code_count_table, problem_sets_of
 from raysweep.analysis.score_book import Order
@@ -19,6 +19,8 @@ NOT_LINTED = "no completion was linted (`evaluation.quality`)"
 @EXHIBITS.register("lint-messages")
 class LintMessages(Exhibit):
     """A table of pylint's messages by code, per 100 files, with a block of rows for each model."""
+
+    section: ClassVar[str] = QUALITY
 
     by: Literal["training set", "ratio", "size"]
     """What the columns are: groups of training sets, shares of perturbed rows, or numbers of rows."""

@@ -17,7 +17,7 @@ from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, 
 from raysweep.analysis.exhibits.best import best_setting
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.exhibits.settings import LACKING, Along, Curve, Setting, curve_of
-from raysweep.analysis.line_figures import Line, LineFigure, Panel, Point, Tick
+from raysweep.analysis.figures.lines import Line, LineFigure, Panel, Point, Tick
 from raysweep.analysis.quantities import PASS, Quantity, quantity_of
 from raysweep.analysis.score_book import ModelVariant, ScoreKey
 from raysweep.analysis.score_tables import draws_sentence, score_cell

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
-from raysweep.analysis.heat_figures import HeatFigure, HeatPanel
+from raysweep.analysis.figures.heat import HeatFigure, HeatPanel
 from raysweep.analysis.quantities import Quantity, quantity_of
 from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.score_tables import draws_sentence

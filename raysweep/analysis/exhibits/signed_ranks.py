@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXHIBITS, TESTS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.significance import Case, Family, significance_table
@@ -53,6 +53,8 @@ class RankTests(BaseModel):
 @EXHIBITS.register("signed-ranks")
 class SignedRanks(Exhibit):
     """A table of signed-rank tests for each problem set; Holm's adjustment is over its rows."""
+
+    section: ClassVar[str] = TESTS
 
     stub: Text
     """Heading of the tests' labels."""

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, trained_with
+from raysweep.analysis.figures.scatter import BASE_MARK, CLEAN_MARK, OTHER_MARK, Dot, ScatterFigure, front_of
 from raysweep.analysis.quantities import PASS, Quantity
-from raysweep.analysis.scatter_figures import BASE_MARK, CLEAN_MARK, OTHER_MARK, Dot, ScatterFigure, front_of
 from raysweep.analysis.score_book import ScoreBook, ScoreKey
 from raysweep.analysis.score_tables import draws_sentence, score_cell
 from raysweep.analysis.table import Column, Row, Table

@@ -10,7 +10,7 @@ from scipy.stats import friedmanchisquare
 
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
-from raysweep.analysis.scatter_figures import OTHER_MARK, Dot, front_of
+from raysweep.analysis.figures.scatter import OTHER_MARK, Dot, front_of
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.table import by_file_name
 from raysweep.metrics.base import CellLabels

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raysweep.analysis.plotting import (
+from raysweep.analysis.figures.look import (
     CLEAN_COLOUR,
     INK,
     MUTED,

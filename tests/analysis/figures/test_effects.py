@@ -4,7 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from raysweep.analysis.figures import draw, effect_figure, loss_curve
+from raysweep.analysis.figures.effects import draw, effect_figure
+from raysweep.analysis.figures.losses import loss_curve
 from raysweep.analysis.score_book import Failure, ScoreBook
 from tests.analysis.examples import ORDER, PASS, TRAINING_SETS, scores
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raysweep.analysis.plotting import INK, MUTED, ReportFigure, new_figure, plotting, rendered
+from raysweep.analysis.figures.look import INK, MUTED, ReportFigure, new_figure, plotting, rendered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from raysweep.analysis.quality_figure import quality_figure
+from raysweep.analysis.figures.lint_scores import quality_figure
 from tests.analysis.linted import ORDER, linted_cells
 
 CELLS = linted_cells()

@@ -1,4 +1,4 @@
-"""Draws SVGs: clean and perturbed pass@1 per training set, one panel per model variant; the loss curve of a training.
+"""Draws clean and perturbed pass@1 per training set, one panel per model variant.
 
 Each row is a training set: a disc for clean prompts, a diamond for the headline's perturbation, both with a band for
 the 95 % interval, a grey mark for each other perturbation, and the headline's RD in a column at the right. Equal scores
@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from raysweep.analysis.findings import problems_text
-from raysweep.analysis.plotting import (
+from raysweep.analysis.figures.look import (
     CLEAN_COLOUR,
     INK,
     MUTED,
@@ -23,6 +22,7 @@ from raysweep.analysis.plotting import (
     plotting,
     rendered,
 )
+from raysweep.analysis.findings import problems_text
 from raysweep.analysis.score_book import Failure, ModelVariant, Order, ScoreBook, ScoreKey
 from raysweep.records import CLEAN, Score
 
@@ -36,7 +36,6 @@ _ROW_INCHES = 0.36
 _LEGEND_INCHES = 0.19  # a line of the legend
 _SHAPES = "^svph<>X"  # of the perturbations beside the headline's; where there are more, all have a stroke
 _LONG_LABEL = 30  # characters; longer ones have a line of the legend for themselves
-_CURVE_WIDTH, _CURVE_HEIGHT = 120, 26  # px of a loss curve
 
 
 def effect_figure(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> str:
@@ -169,25 +168,6 @@ def _legend(axes: Axes, book: ScoreBook) -> None:
         loc="lower left", bbox_to_anchor=(-0.07, 1.0), ncols=columns, frameon=False, fontsize=9,
         labelcolor=MUTED, handletextpad=0.2, columnspacing=1.2, borderpad=0, labelspacing=0.35, borderaxespad=1.5,
     )  # fmt: skip
-
-
-def loss_curve(points: Sequence[tuple[float, float]]) -> str:
-    """Return a small SVG of a loss by step, from 0 at the bottom; empty text for fewer than two finite points."""
-    finite = [(step, loss) for step, loss in points if math.isfinite(loss)]
-    if len(finite) < 2:
-        return ""
-    first, last, top = finite[0][0], finite[-1][0], max(loss for _, loss in finite) or 1.0
-    inner_width, inner_height = _CURVE_WIDTH - 6, _CURVE_HEIGHT - 6
-    path = " ".join(
-        f"{3 + inner_width * (step - first) / max(1, last - first):.1f},{3 + inner_height * (1 - loss / top):.1f}"
-        for step, loss in finite
-    )
-    end_x, end_y = path.split()[-1].split(",")
-    return (
-        f'<svg class="curve" viewBox="0 0 {_CURVE_WIDTH} {_CURVE_HEIGHT}" width="{_CURVE_WIDTH}" '
-        f'height="{_CURVE_HEIGHT}" aria-hidden="true"><polyline points="{path}"/>'
-        f'<circle cx="{end_x}" cy="{end_y}" r="2.5"/></svg>'
-    )
 
 
 def _upper_limit(book: ScoreBook) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from raysweep.analysis.plotting import (
+from raysweep.analysis.figures.look import (
     CLEAN_COLOUR,
     INK,
     MUTED,

@@ -1,0 +1,27 @@
+"""Draws the loss curve of a training, small enough for a table's cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+_CURVE_WIDTH, _CURVE_HEIGHT = 120, 26  # px
+
+
+def loss_curve(points: Sequence[tuple[float, float]]) -> str:
+    """Return a small SVG of a loss by step, from 0 at the bottom; empty text for fewer than two finite points."""
+    finite = [(step, loss) for step, loss in points if math.isfinite(loss)]
+    if len(finite) < 2:
+        return ""
+    first, last, top = finite[0][0], finite[-1][0], max(loss for _, loss in finite) or 1.0
+    inner_width, inner_height = _CURVE_WIDTH - 6, _CURVE_HEIGHT - 6
+    path = " ".join(
+        f"{3 + inner_width * (step - first) / max(1, last - first):.1f},{3 + inner_height * (1 - loss / top):.1f}"
+        for step, loss in finite
+    )
+    end_x, end_y = path.split()[-1].split(",")
+    return (
+        f'<svg class="curve" viewBox="0 0 {_CURVE_WIDTH} {_CURVE_HEIGHT}" width="{_CURVE_WIDTH}" '
+        f'height="{_CURVE_HEIGHT}" aria-hidden="true"><polyline points="{path}"/>'
+        f'<circle cx="{end_x}" cy="{end_y}" r="2.5"/></svg>'
+    )
