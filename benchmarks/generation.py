@@ -1,11 +1,12 @@
 """Measures generation: raysweep beside SafeCoder's loop and `model.generate`, on the same prompts in one run.
 
     python benchmarks/generation.py [--prompts 6] [--samples 40] [--prompt-tokens 300] [--new 64] [--rounds 3]
-                                    [--family llama] [--other CHECKOUT]
+                                    [--family llama] [--batch-tokens T] [--other CHECKOUT]
 
 The model is the quickstart's small llama with random weights, in float32, on one thread (on a GPU: in bf16). Its
 end-of-text token never comes, so that all completions are equally long; what stopping early saves is printed apart, as
-the same work with a token that ends a completion at random, on average after a third of its tokens.
+the same work with a token that ends a completion at random, on average after a third of its tokens. `turns` and
+`joined` (with `--arms`) do that work in 8 batches, one after the other or two at a time, as hosts do.
 
 Arms, which take turns: `raysweep`; `other`: the generator of another checkout, in a process of its own; `safecoder`: a
 prompt a call with all its samples as `num_return_sequences` (https://github.com/eth-sri/SafeCoder, human_eval_gen);
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,7 @@ def main() -> None:
     parser.add_argument("--new", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--family", default="llama")
+    parser.add_argument("--batch-tokens", type=int, help="of raysweep's generator")
     parser.add_argument("--other", type=Path, help="root of another checkout")
     parser.add_argument("--arms", nargs="+", default=["raysweep", "stopping", "safecoder", "batches", "generate"])
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
@@ -64,6 +67,8 @@ def main() -> None:
     arms: dict[str, Callable[[], None]] = {
         "raysweep": raysweep(model, tokenizer, prompts, options),
         "stopping": raysweep(model, tokenizer, prompts, options, stops=True),
+        "turns": raysweep(model, tokenizer, prompts, options, stops=True, batches=8),
+        "joined": raysweep(model, tokenizer, prompts, options, stops=True, batches=8, at_once=2),
         "safecoder": safecoder(model, tokenizer, prompts, options),
         "batches": batches(model, tokenizer, prompts, options),
         "generate": one_at_a_time(model, tokenizer, prompts, options),
@@ -107,14 +112,28 @@ def rate(arm: Callable[[], None], options: argparse.Namespace) -> float:
 
 
 def raysweep(
-    model: Any, tokenizer: Any, prompts: list[list[int]], options: argparse.Namespace, stops: bool = False
+    model: Any,
+    tokenizer: Any,
+    prompts: list[list[int]],
+    options: argparse.Namespace,
+    *,
+    stops: bool = False,
+    batches: int = 1,
+    at_once: int = 1,
 ) -> Callable[[], None]:
-    """Return raysweep's generator at work. `stops`: a token ends completions, after a third of the others' tokens."""
+    """Return raysweep's generator at work.
+
+    With `stops` a token ends completions, after a third of the others' tokens. The work comes in `batches`, of which it
+    has `at_once` at a time.
+    """
     decoding = Decoding(options.new, TEMPERATURE, TOP_P, options.samples)
     texts = [tokenizer.decode(ids) for ids in prompts]
     requests = [
         GenerationRequest(f"{n}/{s}", f"t{n}", text, s) for n, text in enumerate(texts) for s in range(options.samples)
     ]
+
+    size = -(-len(requests) // batches)
+    parts = [requests[start : start + size] for start in range(0, len(requests), size)]
 
     def run() -> None:
         chance = torch.Generator().manual_seed(0)
@@ -129,7 +148,9 @@ def raysweep(
 
         hook = model.get_output_embeddings().register_forward_hook(end)
         try:
-            Transformers(LiveModel(model, tokenizer), decoding).generate(requests)
+            generator = Transformers(LiveModel(model, tokenizer), decoding, batch_tokens=options.batch_tokens)
+            with ThreadPoolExecutor(at_once) as threads:
+                list(threads.map(generator.generate, parts))
         finally:
             hook.remove()
 

@@ -32,13 +32,13 @@ from raysweep.sweep.folder import SweepFolder, open_folder
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIG = REPO / "configs" / "paper-mini.yaml"
-HEAD_CPUS, NODE_CPUS = 2, 3
-ACCELERATORS = {"A100": 2, "A6000": 1, "V100": 1}
-"""So many, on the node with this label. Two of one kind, since two workers share a full training."""
+HEAD_CPUS, NODE_CPUS = 2, 4
+ACCELERATORS = {"A100": 3, "A6000": 1, "V100": 1}
+"""So many, on the node with this label. Two workers share a full training, beside which a host keeps the third."""
 RESOURCES = ("resources.gpus=1", "resources.processes=trial")
 """Ray Train would start four processes for a training of some seconds; two workers need them."""
 SERVE = "serve"
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 10.0
 TRIAL = "ray::Cell"
 
 

@@ -77,10 +77,11 @@ class KeptGenerator:
         self._generator: Generator | None = None
         self._job: GenerateJob | None = None  # the one that it has last worked for
         self._told = 0  # of the generator's loads
-        self._lock, self._counting = threading.Lock(), threading.Lock()
+        self._turn = threading.Condition()  # of what follows, and of what precedes
+        self._working = 0  # threads that generate
 
     def generate(self, job: GenerateJob, requests: Sequence[GenerationRequest], alive: Callable[[], None]) -> Generated:
-        """Return the completions of a batch of a job. Several threads may call it.
+        """Return the completions of a batch of a job. Several threads may call it, and wait for their turns.
 
         Args:
             job: the batch's; its own `batches` and `label` are not used.
@@ -91,16 +92,28 @@ class KeptGenerator:
             UnfitModel: the generator can't run this model.
             RaysweepError: the model can't be loaded, or the generator failed. The next batch gets a new generator.
         """
-        with self._lock:
-            generator = self._ready(replace(job, batches=(), label=""))
+        job = replace(job, batches=(), label="")
+        with self._turn:
+            self._turn.wait_for(lambda: self._may_begin(job))
+            generator = self._ready(job)
             generator.alive = alive
-            if generator.at_once == 1:
-                return self._generated(generator, requests)
-        return self._generated(generator, requests)
+            self._working += 1
+        try:
+            return self._generated(generator, requests)
+        finally:
+            with self._turn:
+                self._working -= 1
+                self._turn.notify_all()
 
     def state(self) -> Mapping[str, float]:
         """Return what the generator says of itself; nothing if there is none."""
         return self._generator.state() if self._generator else {}
+
+    def _may_begin(self, job: GenerateJob) -> bool:
+        """Return True if a batch of this job can be done beside those that threads do now."""
+        if not self._working or self._generator is None:
+            return not self._working
+        return self._working < self._generator.at_once and (job == self._job or self._generator.mixes_versions)
 
     def _ready(self, job: GenerateJob) -> Generator:
         """Return a generator with the job's model."""
@@ -113,7 +126,7 @@ class KeptGenerator:
 
     def _suits(self, generator: Generator, job: GenerateJob) -> bool:
         """Return True if the generator has the job's model, or has taken it."""
-        if job == self._job and generator.at_once == 1:
+        if job == self._job and not generator.mixes_versions:
             return True
         assert self._job is not None
         is_alike = replace(job, model=None) == replace(self._job, model=None)
@@ -129,7 +142,7 @@ class KeptGenerator:
         except BaseException:
             self._generator = None
             raise
-        with self._counting:
+        with self._turn:
             loads, self._told = generator.loads - self._told, generator.loads
         return Generated(completions, loads, generator.facts())
 
@@ -160,6 +173,14 @@ BATCHES = 8
 """Batches of a job, unless they get too small or too large."""
 SMALLEST_BATCH, LARGEST_BATCH = 16, 2048
 """Completions of a batch: what is lost at most when a process dies. Large ones keep the rows of a model filled."""
+
+BATCHES_AT_ONCE = 2
+"""Batches of a job that a process has at a time at most, so that its model always has rows to write."""
+
+
+def batches_at_once(job: GenerateJob) -> int:
+    """Return how many batches of a job a process should have at a time."""
+    return min(BATCHES_AT_ONCE, GENERATORS.get(job.generator.name).at_once)
 
 
 def batches_of(requests: Mapping[str, GenerationRequest]) -> list[list[str]]:

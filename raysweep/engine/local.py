@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 from raysweep.engine.base import BatchOutput, Engine, ExecuteJob, GenerateJob, PerturbJob, Stages, Task, TrainingRun
-from raysweep.engine.jobs import KeptGenerator, perturb_block
+from raysweep.engine.jobs import KeptGenerator, batches_at_once, perturb_block
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.services import ModelService, TrainingServices
 from raysweep.errors import last_line
@@ -61,11 +63,24 @@ class LocalStages(Stages):
             yield BatchOutput(index, perturb_block(job, index))
 
     def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
-        """Generate batch by batch."""
+        """Generate batch by batch; the next one is begun while the rows of one end."""
         self._generator = kept = self._generator or KeptGenerator()
-        for index, batch in enumerate(job.batches):
-            made = kept.generate(job, batch, progress.touch)
-            yield BatchOutput(index, made.completions, made.loads, made.facts)
+        is_over = threading.Event()
+
+        def alive() -> None:
+            if is_over.is_set():
+                raise CancelledError
+            progress.touch()
+
+        with ThreadPoolExecutor(batches_at_once(job)) as threads:
+            results = [threads.submit(kept.generate, job, batch, alive) for batch in job.batches]
+            try:
+                for index, result in enumerate(results):
+                    made = result.result()
+                    yield BatchOutput(index, made.completions, made.loads, made.facts)
+            finally:
+                is_over.set()
+                threads.shutdown(cancel_futures=True)
         if not self._reuse:
             self._release()
 

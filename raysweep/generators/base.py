@@ -61,7 +61,9 @@ class Generator(ABC):
     takes_full_models: ClassVar[bool] = True
     """Whether `use` can put a fully fine-tuned model in the place of its base."""
     at_once: ClassVar[int] = 1
-    """How many threads may call `use` and `generate` at the same time, each with a version of the model of its own."""
+    """How many threads may call `generate` at the same time. A second batch keeps the first one's places filled."""
+    mixes_versions: ClassVar[bool] = False
+    """Whether each of these threads may `use` a version of the model of its own."""
 
     def __init__(self, model: ModelRef | LiveModel | None, decoding: Decoding) -> None:
         self.model = model
@@ -103,7 +105,7 @@ class Generator(ABC):
     def use(self, model: ModelRef) -> bool:
         """Generate with another model from now on, keeping what it shares with the present one, such as their base.
 
-        It counts for the calling thread only where `at_once` is above 1.
+        It counts for the calling thread only where `mixes_versions` is set; otherwise no thread generates meanwhile.
 
         Returns:
             False if this generator can't do that; then a new one must be made.

@@ -2,13 +2,15 @@
 
 It replaces `model.generate`, which keeps finished rows in the batch, draws from the global random generator, and can't
 give the clean and the perturbed prompt of a problem the same random numbers. A prompt is read once for all its samples,
-and a row that ends makes room for one that waits. In float32 a completion doesn't depend on what is written beside it.
+and a row that ends makes room for one that waits, of this batch or of the next one, which another thread brings. In
+float32 a completion doesn't depend on what is written beside it.
 Not covered: encoder-decoder models.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 REFILL_BELOW = 0.8
 """Ended rows are replaced once at most this share of the budget is in use. It copies the cache, so it isn't done after
 every token."""
-POLICY = 2
+POLICY = 3
 """Version of the rules by which rows are put together, for the keys of completions in 16 bits."""
 MEMORY_SHARE = 0.6
 """Share of an accelerator's free memory that keys and values may take, unless a config says otherwise."""
@@ -63,6 +65,7 @@ class Transformers(Generator):
 
     needs_model = True
     draws_when_greedy = False
+    at_once = 2
     packages = ("transformers", "torch")
 
     def __init__(
@@ -86,6 +89,11 @@ class Transformers(Generator):
         self.batch_tokens = batch_tokens or self._tokens_that_fit()
         self._now = self.batch_tokens  # fewer after memory ran out
         self._in_use = 0  # tokens, when rows were last taken in
+        self._turn = threading.Condition()  # of the thread that writes the rows of all threads, and of what follows
+        self._is_writing = False
+        self._open: list[Row] = []  # the rows of all threads, ended ones too
+        self._waiting: deque[Prompt] = deque()  # those that are not begun
+        self._slots: Slots | None = None  # those that are being written
 
     def use(self, model: ModelRef) -> bool:
         """See `Generator.use`. An adapter or delta of the loaded base, or a model like it, doesn't load it again.
@@ -119,12 +127,11 @@ class Transformers(Generator):
         return {} if dtype == "float32" else {"batch_tokens": batch_tokens, "policy": POLICY}
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See `Generator.generate`."""
+        """See `Generator.generate`. Rows of several threads are written together, by one of them."""
         if not requests:
             return []
         rows = [self._tokens.row(request) for request in requests]
-        with self._generating():
-            self._write([row for row in rows if not row.ended])
+        self._write([row for row in rows if not row.ended])
         return [self._tokens.completion(row) for row in rows]
 
     def state(self) -> Mapping[str, float]:
@@ -144,26 +151,55 @@ class Transformers(Generator):
             self.network.train(was_training)
 
     def _write(self, rows: list[Row]) -> None:
-        """Write rows to their ends: as many at a time as the budget holds, ended ones being replaced by waiting ones.
+        """Write rows to their ends, or wait until another thread has written them.
 
         Raises:
             RaysweepError: memory ran out with one row.
         """
+        left, is_writer = list(rows), False
+        with self._turn:
+            self._open += rows
+            self._waiting += by_prompt(rows)
+        try:
+            with self._turn:
+                self._turn.wait_for(lambda: not self._is_writing or _have_ended(left))
+                if left:
+                    is_writer = self._is_writing = True
+            if is_writer:
+                self._write_all(left)
+        finally:
+            own = set(map(id, rows))
+            with self._turn:
+                self._open = [row for row in self._open if id(row) not in own]
+                if is_writer:
+                    self._is_writing = False
+                    if left:  # an error ended it; other threads try what is theirs
+                        self._begin_again()
+                self._turn.notify_all()
+
+    def _write_all(self, left: list[Row]) -> None:
+        """Write the rows of all threads until those in `left` have ended.
+
+        As many are written at a time as the budget holds, ended ones being replaced by waiting ones.
+        """
         import torch
 
-        waiting, slots = by_prompt(rows), None
-        with torch.inference_mode():
-            while waiting or slots:
+        with self._generating(), torch.inference_mode():
+            while not _have_ended(left):
                 try:
-                    slots = self._refilled(slots, waiting)
-                    slots = self._advanced(slots) if slots else None
+                    self._slots = self._refilled(self._slots)
+                    self._slots = self._advanced(self._slots) if self._slots else None
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
-                    slots = None
+                    with self._turn:
+                        self._begin_again()
                     self._halve(error)
-                    waiting = by_prompt([row for row in rows if not row.ended])
         self._now = min(self.batch_tokens, 2 * self._now)
+
+    def _begin_again(self) -> None:
+        """Have all rows wait that have not ended. The caller holds the lock."""
+        self._slots, self._waiting = None, by_prompt([row for row in self._open if not row.ended])
 
     def _halve(self, error: BaseException) -> None:
         """Halve the budget after memory ran out; rows that were being written begin again, and get the same texts."""
@@ -178,22 +214,26 @@ class Transformers(Generator):
 
             torch.cuda.empty_cache()
 
-    def _refilled(self, slots: Slots | None, waiting: deque[Prompt]) -> Slots | None:
+    def _refilled(self, slots: Slots | None) -> Slots | None:
         """Return the slots with waiting rows in place of ended ones, where that is due."""
         used = sum(slots.rows[number].tokens for number in slots.live) if slots else 0
-        if used > REFILL_BELOW * self._now or (not waiting and slots and used > REFILL_BELOW * tokens_of(slots.rows)):
+        is_full = used > REFILL_BELOW * self._now
+        if is_full or (not self._waiting and slots and used > REFILL_BELOW * tokens_of(slots.rows)):
             return slots
         slots = slots.without_ended() if slots else None
-        for new in self._started(self._taken(waiting, self._now - used, is_first=slots is None)):
+        with self._turn:
+            self._turn.notify_all()  # the last row of another thread may have ended
+            taken = self._taken(self._now - used, is_first=slots is None)
+        for new in self._started(taken):
             slots = new if slots is None else slots.joined(new)
         self._in_use = tokens_of(slots.rows) if slots else 0
         return slots
 
-    def _taken(self, waiting: deque[Prompt], room: int, is_first: bool) -> list[tuple[Prompt, list[Row]]]:
+    def _taken(self, room: int, is_first: bool) -> list[tuple[Prompt, list[Row]]]:
         """Take the next rows that fit off the waiting prompts; at least one if it is the first."""
         taken: list[tuple[Prompt, list[Row]]] = []
-        while waiting:
-            prompt, each = waiting[0], waiting[0].rows[0].tokens
+        while self._waiting:
+            prompt, each = self._waiting[0], self._waiting[0].rows[0].tokens
             number = max(room // each, int(is_first and not taken))
             if number < 1:
                 break
@@ -201,7 +241,7 @@ class Transformers(Generator):
             taken.append((prompt, rows))
             room -= each * len(rows)
             if not prompt.rows:
-                waiting.popleft()
+                self._waiting.popleft()
         return taken
 
     def _started(self, taken: list[tuple[Prompt, list[Row]]]) -> Iterator[Slots]:
@@ -330,6 +370,13 @@ class Transformers(Generator):
             return False
         newest = self._tokens.decoded(row.written[-max(map(len, stop)) - 1 :])
         return any(text in newest for text in stop) and cut_at_stop(self._tokens.text(row), stop)[1] is not None
+
+
+def _have_ended(left: list[Row]) -> bool:
+    """Return True if all rows have ended; it takes ended ones off the end of the list."""
+    while left and left[-1].ended:
+        left.pop()
+    return not left
 
 
 def _versions(merge: bool | None) -> ModelVersions:

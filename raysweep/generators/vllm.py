@@ -77,6 +77,7 @@ class Vllm(Generator):
     environment = "vllm"
     takes_full_models = False
     at_once = 8
+    mixes_versions = True
 
     def __init__(
         self,

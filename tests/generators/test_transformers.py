@@ -3,7 +3,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -386,6 +388,46 @@ def test_rows_that_end_are_replaced_so_that_few_passes_write_all(trained):
     steps = [rows for rows, tokens in shapes if tokens == 1]
     assert min(completion.tokens for completion in completions) < max(completion.tokens for completion in completions)
     assert written - len(asked) >= 0.75 * sum(steps), "most of what is computed is kept"
+
+
+def in_two_threads(generator: Any, first: list[GenerationRequest], second: list[GenerationRequest]) -> Iterator[Any]:
+    """Have a second thread bring its batch as soon as the first one's rows are being written; yield both results."""
+    begun = threading.Event()
+    generator.alive = begun.set
+    with ThreadPoolExecutor(2) as threads:
+        one = threads.submit(generator.generate, first)
+        assert begun.wait(60)
+        yield from (one, threads.submit(generator.generate, second))
+
+
+def test_rows_of_the_next_batch_fill_the_places_of_those_that_end(trained):
+    asked = samples_of(32, 4)
+    expected = make(trained("llama"), Decoding(40, 1.0)).generate(asked)
+    alone, both = (make(trained("llama"), Decoding(40, 1.0), batch_tokens=4000) for _ in range(2))
+    shapes, shared_shapes = forward_shapes(alone), forward_shapes(both)
+    assert alone.generate(asked[:64]) + alone.generate(asked[64:]) == expected
+    first, second = in_two_threads(both, asked[:64], asked[64:])
+    assert first.result() + second.result() == expected
+    steps, shared_steps = (sum(tokens == 1 for _, tokens in made) for made in (shapes, shared_shapes))
+    assert shared_steps < 0.9 * steps
+    assert both.generate(asked) == expected
+
+
+def test_an_error_in_one_batch_leaves_the_other_as_it_was(trained):
+    asked = samples_of(16, 4)
+    generator = make(trained("llama"), Decoding(40, 1.0), batch_tokens=2000)
+    expected, calls = generator.generate(asked[32:]), []
+
+    def fail_late(*_: Any) -> None:
+        calls.append(1)
+        if len(calls) == 12:
+            raise ValueError("broken")
+
+    generator.network.get_input_embeddings().register_forward_pre_hook(fail_late)
+    first, second = in_two_threads(generator, asked[:32], asked[32:])
+    with pytest.raises(ValueError, match="broken"):
+        first.result()
+    assert second.result() == expected
 
 
 class Scarce:

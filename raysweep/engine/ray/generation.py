@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysweep.engine.base import BatchOutput, GenerateJob
-from raysweep.engine.jobs import Generated
+from raysweep.engine.jobs import Generated, batches_at_once
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import collect_results, died_too_often, indexed_dataset, pickle_result
 from raysweep.engine.ray.cluster import Placement
@@ -28,11 +28,22 @@ from raysweep.records import Completion, ModelRef
 
 @dataclass(frozen=True)
 class Hosts:
-    """The hosts that a pipeline may use: the keeper's handle, what they are started with, an id of the pipeline."""
+    """The hosts that a pipeline may use.
+
+    `keeper`: its handle. `kind`: what hosts are started with. `run`: an id of the pipeline. `most`: how many of them
+    may work for it at a time. `batches`: how many the pipeline has.
+    """
 
     keeper: Any
     kind: HostKind
     run: str
+    most: int
+    batches: int
+
+    def batch(self, index: int, cell: str, model: ModelRef, requests: bytes, progress: ProgressFile) -> HostBatch:
+        """Return a batch for the keeper. The last ones go to whichever host is free first."""
+        joins = self.most == 1 or index < self.batches - self.most
+        return HostBatch(self.kind, cell, self.run, index, model, requests, progress, self.most, joins)
 
 
 class GenerationActor:
@@ -86,7 +97,7 @@ def generate_with_ray(
     """
     import ray
 
-    total, size = len(job.batches), min(actors, len(job.batches))
+    total = len(job.batches)
     name = f"generate {job.label.replace('.', '-')}"  # in Ray's dashboard
     if isinstance(job.model, ModelRef):
         own = dataclasses.replace(job, batches=())
@@ -95,8 +106,8 @@ def generate_with_ray(
         kind = HostKind(dataclasses.replace(own, model=base, label=""), placement, is_capped)
         data = indexed_dataset(range(total), requests=[pickle.dumps(batch) for batch in job.batches]).map_batches(
             _named(_hand_to_host, name),
-            fn_args=(own, progress, Hosts(keeper, kind, uuid.uuid4().hex)),
-            compute=ray.data.TaskPoolStrategy(size=size),
+            fn_args=(own, progress, Hosts(keeper, kind, uuid.uuid4().hex, actors, total)),
+            compute=ray.data.TaskPoolStrategy(size=min(actors * batches_at_once(job), total)),
             batch_size=1,
             num_cpus=0,
         )
@@ -105,7 +116,7 @@ def generate_with_ray(
         data = indexed_dataset(range(total)).map_batches(
             type(name, (GenerationActor,), {}),
             fn_constructor_args=(job, progress),
-            compute=ray.data.ActorPoolStrategy(size=size),
+            compute=ray.data.ActorPoolStrategy(size=min(actors, total)),
             batch_size=1,
             num_cpus=0 if placement.in_trial else placement.cpus,  # the trial lends its CPU while it waits
             **held,
@@ -120,7 +131,7 @@ def _hand_to_host(rows: dict[str, Any], job: GenerateJob, progress: ProgressFile
 
     assert isinstance(job.model, ModelRef)
     batches = [
-        HostBatch(hosts.kind, job.label, hosts.run, int(index), job.model, requests, progress)
+        hosts.batch(int(index), job.label, job.model, requests, progress)
         for index, requests in zip(rows["index"], rows["requests"], strict=True)
     ]
     return {"index": rows["index"], "result": ray.get([hosts.keeper.generate.remote(batch) for batch in batches])}

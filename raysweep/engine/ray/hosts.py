@@ -2,15 +2,17 @@
 
     Data's tasks (generation.py)  --batches-->  HostKeeper, one actor for a sweep  --batches-->  Host
 
-A batch goes to whichever host of its base is free. The keeper starts a host while batches wait, at most one for each
-batch that is asked for at a time. It ends hosts whose base no unfinished cell has or whose place is wanted, or whose
-node is drained, and replaces dead ones, together with their batches. It also says which cell starts next and which
-training, since hosts and trainings share the cluster's accelerators (places.py decides).
+A batch goes to whichever host of its base is free, or to one that does another batch of the same cell, so that its
+model always has rows to write. The keeper starts hosts while batches wait, for a cell at most as many as it may use. It
+ends hosts whose base no unfinished cell has or whose place is wanted, or whose node is drained, and replaces dead ones,
+together with their batches. It also says which cell starts next and which training, since hosts and trainings share the
+cluster's accelerators (places.py decides).
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import pickle
 import shlex
@@ -77,12 +79,24 @@ class HostKind:
         """How many batches a host takes at a time."""
         return GENERATORS.get(self.job.generator.name).at_once
 
+    @functools.cached_property
+    def text(self) -> str:
+        """The same for equal kinds."""
+        return repr((self.job, self.placement, self.is_capped))
+
+    @property
+    def mixes_cells(self) -> bool:
+        """Whether batches that a host does at a time may be of several cells, with versions of their own."""
+        return GENERATORS.get(self.job.generator.name).mixes_versions
+
 
 @dataclass(frozen=True)
 class HostBatch:
     """A batch for a host.
 
-    `run`: a random id of its pipeline. `requests`: pickled, since an object of Ray would end with Data's task.
+    `run`: a random id of its pipeline. `requests`: pickled, since an object of Ray would end with Data's task. `most`:
+    how many hosts may work for the pipeline at a time. `joins`: a host may get it while it does another batch of the
+    pipeline, whose rows then end beside rows of this one.
     """
 
     kind: HostKind
@@ -92,6 +106,8 @@ class HostBatch:
     model: ModelRef
     requests: bytes
     progress: ProgressFile
+    most: int
+    joins: bool
 
 
 class Host:
@@ -163,6 +179,15 @@ class _Held:
         """Whether it can take another batch. One with which a process has died works alone."""
         is_open = self.is_up and not self.is_leaving
         return is_open and len(self.calls) < self.kind.at_once and not any(call.deaths for call in self.calls)
+
+    def can_take(self, call: _Call) -> bool:
+        """Return True if it can take this batch beside what it does."""
+        if not self.is_free or self.kind != call.asked.kind:
+            return False
+        if not self.calls:
+            return True
+        is_of_same_run = self.calls[0].asked.run == call.asked.run
+        return not call.deaths and ((is_of_same_run and call.asked.joins) or self.kind.mixes_cells)
 
 
 class HostKeeper:
@@ -316,35 +341,49 @@ class HostKeeper:
         Of several free hosts, a batch goes to one that has its model already; of several batches, a host gets one of
         its model, so that versions change seldom. Batches of a host that died come before both.
         """
-        waiting: list[_Call] = []
         loaded = {held.model for held in self._hosts if held.is_free}
         for call in sorted(self._queue, key=lambda call: (not call.deaths, call.asked.model not in loaded)):
-            kind = call.asked.kind
-            free = [held for held in self._hosts if held.kind == kind and held.is_free]
-            free = [held for held in free if not (call.deaths and held.calls)]
+            at_work = self._at_work(call.asked.run)
+            among = at_work if len(at_work) >= call.asked.most and not call.asked.kind.mixes_cells else self._hosts
+            free = [held for held in among if held.can_take(call)]
             if free:
                 held = min(free, key=lambda held: (len(held.calls), held.model != call.asked.model))
                 self._queue.remove(call)
                 held.calls.append(call)
                 held.model = call.asked.model
                 self._spawn(self._run(held, call))
+        starting = [held.kind for held in self._hosts if not held.is_up]
+        for kind, cell in self._wanted():
+            if kind in starting:
+                starting.remove(kind)
             else:
-                waiting.append(call)
-        starting = [held.kind for held in self._hosts if not held.is_up for _ in range(held.kind.at_once)]
-        for call in waiting:
-            if call.asked.kind in starting:
-                starting.remove(call.asked.kind)
-            else:
-                self._start(call.asked.kind, call.asked.cell)
-                starting += [call.asked.kind] * (call.asked.kind.at_once - 1)
+                self._start(kind, cell)
         self._spread()
         self._give_places()
 
+    def _at_work(self, run: str) -> list[_Held]:
+        """Return the hosts that do batches of a pipeline."""
+        return [held for held in self._hosts if any(call.asked.run == run for call in held.calls)]
+
+    def _wanted(self) -> list[tuple[HostKind, str]]:
+        """Return the kind of each host that the waiting batches would fill, and a cell to start it for."""
+        groups: dict[tuple[str, str], list[HostBatch]] = {}
+        for call in self._queue:
+            kind = call.asked.kind
+            groups.setdefault((kind.text, "" if kind.mixes_cells else call.asked.run), []).append(call.asked)
+        wanted = []
+        for (_, run), batches in groups.items():
+            first, every = batches[0], batches[:: batches[0].kind.at_once]
+            number = first.most - len(self._at_work(run)) if run else len(every)
+            wanted += [(first.kind, batch.cell) for batch in every[: max(0, number)]]
+        return wanted
+
     def _spread(self) -> None:
-        """Start one more host of a kind where all of its hosts share their work among batches and a place is free."""
+        """Start one more host of a kind where cells share each of its hosts, and a place is free."""
         kinds: list[HostKind] = []
         for held in self._hosts:
-            if held.kind.holds_place and len(held.calls) > 1 and held.kind not in kinds:
+            is_shared = len({call.asked.cell for call in held.calls}) > 1
+            if held.kind.holds_place and is_shared and held.kind not in kinds:
                 kinds.append(held.kind)
         for kind in kinds:
             alike = [held for held in self._hosts if held.kind == kind]
@@ -467,13 +506,12 @@ class HostKeeper:
                 is_in_the_way = is_old and sum(not one.kind.holds_place for one in self._idle()) > IDLE_HOSTS
             if held.base not in bases or is_in_the_way or held.is_leaving:
                 self._end(held)
-        waiting = [call.asked.kind for call in self._queue]
+        wanted = [kind for kind, _ in self._wanted()]
         for held in [held for held in self._hosts if not held.is_up]:
             if held.shares and any(other.calls for other in self._hosts if other.kind == held.kind):
                 continue
-            if held.kind in waiting:
-                for _ in range(min(held.kind.at_once, waiting.count(held.kind))):
-                    waiting.remove(held.kind)
+            if held.kind in wanted:
+                wanted.remove(held.kind)
             else:
                 self._end(held)
 

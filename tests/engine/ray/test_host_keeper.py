@@ -26,7 +26,7 @@ BASE = ModelRef("base")
 IN_TRIAL = Placement(1, 0, 0, in_trial=True)
 KIND = HostKind(GenerateJob("", BASE, Spec("vllm"), Decoding(), ()), IN_TRIAL)
 ON_GPU = HostKind(GenerateJob("", BASE, Spec("transformers"), Decoding(), ()), Placement(1, 1, 0, in_trial=False))
-ONE_AT_ONCE = HostKind(GenerateJob("", BASE, Spec("transformers"), Decoding(), ()), IN_TRIAL)
+ONE_VERSION = HostKind(GenerateJob("", BASE, Spec("transformers"), Decoding(), ()), IN_TRIAL)
 
 
 class Host:
@@ -34,10 +34,10 @@ class Host:
 
     def __init__(self, keeper: Keeper) -> None:
         self.generate = SimpleNamespace(options=lambda name: SimpleNamespace(remote=self._work))
-        self.keeper, self.works = keeper, {}
+        self.keeper, self.works, self.batches = keeper, {}, {}  # what it works on, by cells and by batches
 
     async def _work(self, asked: HostBatch) -> bytes:
-        self.works[asked.cell] = asyncio.get_running_loop().create_future()
+        self.works[asked.cell] = self.batches[asked.cell, asked.index] = asyncio.get_running_loop().create_future()
         self.keeper.given.append((self, sorted(self.works)))
         return await self.works[asked.cell]
 
@@ -85,8 +85,17 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "kill", lambda host: host.die())
 
 
-def batch(cell: str, folder: Path, index: int = 0, kind: HostKind = KIND, model: ModelRef = BASE) -> HostBatch:
-    return HostBatch(kind, cell, f"run of {cell}", index, model, b"", ProgressFile(Files(str(folder)), cell))
+def batch(
+    cell: str,
+    folder: Path,
+    index: int = 0,
+    kind: HostKind = KIND,
+    model: ModelRef = BASE,
+    most: int = 1,
+    joins: bool = True,
+) -> HostBatch:
+    progress = ProgressFile(Files(str(folder)), cell)
+    return HostBatch(kind, cell, f"run of {cell}", index, model, b"", progress, most, joins)
 
 
 async def settled() -> None:
@@ -155,22 +164,60 @@ def test_a_batch_whose_model_does_not_fit_leaves_its_host_to_the_others(tmp_path
 def test_a_host_is_given_batches_of_the_version_that_it_has(tmp_path: Path) -> None:
     async def play() -> list[str]:
         keeper = Keeper("x", "y")
-        keeper._start(ONE_AT_ONCE, "x")
+        keeper._start(ONE_VERSION, "x")
         (held,) = keeper._hosts
         keeper._start = lambda *_: None  # type: ignore[method-assign]
         for index, cell in enumerate("xyxyxy"):
-            asked = batch(cell, tmp_path, index, ONE_AT_ONCE, ModelRef(cell))
+            asked = batch(cell, tmp_path, index, ONE_VERSION, ModelRef(cell))
             asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.exception())
         order = []
         for _ in range(6):
             await settled()
-            (call,) = held.calls
-            order.append(call.asked.cell)
-            held.actor.works[call.asked.cell].set_result(pickle.dumps("made"))
+            first = held.calls[0].asked
+            assert {call.asked.cell for call in held.calls} == {first.cell}, "two versions at a time"
+            order.append(first.cell)
+            held.actor.batches[first.cell, first.index].set_result(pickle.dumps("made"))
         await settled()
         return order
 
     assert "".join(asyncio.run(play())) == "xxxyyy"
+
+
+def given(keeper: Keeper) -> list[list[tuple[str, int]]]:
+    """Return the batches that each host has been given, as cells and numbers."""
+    return [sorted(held.actor.batches) for held in keeper._hosts]
+
+
+def test_a_host_gets_two_batches_of_a_cell_at_a_time_and_another_cell_a_host_of_its_own(tmp_path: Path) -> None:
+    async def play() -> None:
+        keeper = Keeper("x", "y")
+        asked = [batch("x", tmp_path, index, ONE_VERSION, ModelRef("x")) for index in range(3)]
+        asked.append(batch("y", tmp_path, 0, ONE_VERSION, ModelRef("y")))
+        results = [asyncio.create_task(keeper.generate(one)) for one in asked]
+        await settled()
+        assert given(keeper) == [[("x", 0), ("x", 1)], [("y", 0)]]
+        keeper._hosts[0].actor.batches["x", 0].set_result(pickle.dumps("made"))
+        await settled()
+        assert given(keeper)[0] == [("x", 0), ("x", 1), ("x", 2)] and results[0].done()
+
+    asyncio.run(play())
+
+
+def test_a_cell_has_no_more_hosts_than_it_may_and_its_last_batches_go_to_the_first_free_one(tmp_path: Path) -> None:
+    async def play() -> None:
+        keeper = Keeper("x")
+        for index in range(6):
+            asked = batch("x", tmp_path, index, ONE_VERSION, most=2, joins=index < 4)
+            asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.exception())
+        await settled()
+        assert [len(batches) for batches in given(keeper)] == [2, 2]
+        first, second = (held.actor for held in keeper._hosts)
+        for result in [*first.batches.values(), *list(second.batches.values())[:1]]:
+            result.set_result(pickle.dumps("made"))
+        await settled()
+        assert sorted(first.batches)[2:] == [("x", 4)] and len(second.batches) == 2, "the last one waits"
+
+    asyncio.run(play())
 
 
 def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_later(tmp_path, monkeypatch) -> None:

@@ -206,7 +206,7 @@ def test_what_a_cell_that_has_ended_left_running_is_ended_too(llama, keeper, tmp
     requests = pickle.dumps([request for batch in whole.batches for request in batch])  # seconds of work
     kind = HostKind(dataclasses.replace(whole, batches=(), label=""), IN_TRIAL)
     progress = ProgressFile(Files(str(tmp_path)), "llama.0")
-    kept.generate.remote(HostBatch(kind, "llama.0", "its run", 0, llama, requests, progress))
+    kept.generate.remote(HostBatch(kind, "llama.0", "its run", 0, llama, requests, progress, 1, True))
     assert eventually(lambda: any("Host generates llama.0" in title for title in titles().values()))
     (busy,) = host_pids()
     ray.get(kept.end_cell.remote("llama.0"))
