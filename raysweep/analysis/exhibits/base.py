@@ -8,18 +8,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
 from raysweep.analysis.figures.look import ReportFigure
-from raysweep.analysis.score_book import ScoreBook
+from raysweep.analysis.score_book import ModelVariant, ScoreBook
 from raysweep.analysis.table import Table
 from raysweep.analysis.trainings import Training
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels
 from raysweep.quality.reports import CellReports
+from raysweep.records import BASE
 from raysweep.registry import Registry
 
 Text = Annotated[str, Field(min_length=1)]
@@ -45,6 +47,16 @@ class Evidence:
     rates: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]] = field(default_factory=dict)
     trainings: Sequence[Training] = ()
     linted: Sequence[CellReports] = ()
+
+    def rates_of(self, variant: ModelVariant, training_set: str) -> Mapping[TestSetName, ProblemRates]:
+        """Return the verdicts of a variant after a training, by test set; the base model's belong to all variants."""
+        if training_set == BASE:
+            return self._of_bases.get(variant.model, {})
+        return self.rates.get(CellLabels(variant.model, variant.recipe, training_set, variant.seed), {})
+
+    @cached_property
+    def _of_bases(self) -> Mapping[str, Mapping[TestSetName, ProblemRates]]:
+        return {cell.model: by_test for cell, by_test in self.rates.items() if cell.training_set == BASE}
 
 
 @dataclass(frozen=True)

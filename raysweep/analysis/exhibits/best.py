@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
+from raysweep.analysis.comparisons.base import TestSetName
+from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.exhibits.settings import Curve, Setting
 from raysweep.analysis.score_book import ModelVariant
 from raysweep.analysis.table import TableCell
-from raysweep.metrics.base import CellLabels
 from raysweep.stats.resampling import argmax_interval
 from raysweep.stats.stability import noise
 
 FEWEST = 2
 """Settings, and problems, below which nothing is the best."""
 
-Rates = Mapping[CellLabels, Mapping[TestSetName, ProblemRates]]
 
-
-def best_setting(curve: Curve, rates: Rates, variant: ModelVariant, test_set: TestSetName) -> TableCell:
+def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_set: TestSetName) -> TableCell:
     """Return the best setting of one model on one test set; an empty cell if fewer than two settings have verdicts.
 
     The interval is over the problems that all settings have; a problem's rate is the mean over a setting's draws. A
@@ -29,7 +27,7 @@ def best_setting(curve: Curve, rates: Rates, variant: ModelVariant, test_set: Te
     draws = {
         curve.label(setting): of_setting
         for setting in curve.settings
-        if setting.other_ratio is None and (of_setting := _draws(rates, variant, setting, test_set))
+        if setting.other_ratio is None and (of_setting := _draws(evidence, variant, setting, test_set))
     }
     tasks = _common([draw for of_setting in draws.values() for draw in of_setting])
     if min(len(draws), len(tasks)) < FEWEST:
@@ -61,10 +59,12 @@ def best_setting(curve: Curve, rates: Rates, variant: ModelVariant, test_set: Te
     )
 
 
-def _draws(rates: Rates, variant: ModelVariant, setting: Setting, test_set: TestSetName) -> list[Mapping[str, float]]:
+def _draws(
+    evidence: Evidence, variant: ModelVariant, setting: Setting, test_set: TestSetName
+) -> list[Mapping[str, float]]:
     """Return the rates by task id of each draw of a setting that has verdicts."""
-    cells = [CellLabels(variant.model, variant.recipe, name, variant.seed) for name in setting.training_sets]
-    return [rates[cell][test_set].rates for cell in cells if test_set in rates.get(cell, {})]
+    found = [evidence.rates_of(variant, name) for name in setting.training_sets]
+    return [by_test[test_set].rates for by_test in found if test_set in by_test]
 
 
 def _common(draws: list[Mapping[str, float]]) -> list[str]:

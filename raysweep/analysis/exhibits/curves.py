@@ -78,7 +78,7 @@ class _Drawing:
         self.title = exhibit.titled(self.book, problems)
         self.label = f"{exhibit.id}-{problems}"
         self.best = {
-            (variant, test): best_setting(curve, evidence.rates, variant, (problems, test))
+            (variant, test): best_setting(curve, evidence, variant, (problems, test))
             for variant in self.book.variants
             for test in tests
         }

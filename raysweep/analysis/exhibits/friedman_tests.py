@@ -12,8 +12,7 @@ from raysweep.analysis.exhibits.selections import select_training_sets
 from raysweep.analysis.quantities import p_text
 from raysweep.analysis.score_book import ModelVariant
 from raysweep.analysis.table import Column, Row, Table, TableCell
-from raysweep.metrics.base import CellLabels
-from raysweep.records import BASE, NOT_TUNED
+from raysweep.records import BASE
 from raysweep.stats.group_tests import FEWEST_METHODS, FEWEST_ROWS, friedman
 from raysweep.stats.rank_tests import holm
 
@@ -73,16 +72,7 @@ class FriedmanTests(Exhibit):
 def _cells(
     evidence: Evidence, variant: ModelVariant, training_set: str, problems: str, methods: list[str]
 ) -> tuple[TableCell, ...]:
-    recipe = NOT_TUNED if training_set == BASE else variant.recipe
-    by_test = next(
-        (
-            by_test
-            for cell, by_test in evidence.rates.items()
-            if (cell.model, cell.recipe, cell.training_set) == (variant.model, recipe, training_set)
-            and (training_set == BASE or cell == CellLabels(variant.model, recipe, training_set, variant.seed))
-        ),
-        {},
-    )
+    by_test = evidence.rates_of(variant, training_set)
     rates = [by_test[problems, name].rates for name in methods if (problems, name) in by_test]
     if len(rates) < len(methods) or len(methods) < FEWEST_METHODS:
         return ()

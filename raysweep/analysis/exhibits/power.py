@@ -11,9 +11,7 @@ from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.quantities import Quantity
-from raysweep.analysis.score_book import ModelVariant
 from raysweep.analysis.table import Column, Row, Table, TableCell
-from raysweep.metrics.base import CellLabels
 from raysweep.stats.power import detectable_rate_difference, problems_needed
 
 POWER = 0.8
@@ -68,9 +66,9 @@ class Power(Exhibit):
         names = [name for name in select_training_sets(book, self.training_sets).names if name not in baselines]
         for test in select_test_sets(book, [self.test_set]).names:
             for variant in book.variants:
-                first = _rates(evidence, variant, baselines[0], problems, test) if baselines else None
+                first = evidence.rates_of(variant, baselines[0]).get((problems, test)) if baselines else None
                 for name in names:
-                    second = _rates(evidence, variant, name, problems, test)
+                    second = evidence.rates_of(variant, name).get((problems, test))
                     if first is not None and second is not None and (cells := self._cells(first, second)):
                         yield Row((variant.label, name), cells)
 
@@ -94,10 +92,3 @@ class Power(Exhibit):
             return n, share, smallest, TableCell("–", note=note, state="undefined")
         needed = problems_needed(wanted, apart, POWER).n
         return n, share, smallest, TableCell(f"{needed:,}", value=float(needed), state="value")
-
-
-def _rates(
-    evidence: Evidence, variant: ModelVariant, training_set: str, problems: str, test: str
-) -> ProblemRates | None:
-    cell = CellLabels(variant.model, variant.recipe, training_set, variant.seed)
-    return evidence.rates.get(cell, {}).get((problems, test))
