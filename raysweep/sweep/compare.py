@@ -73,13 +73,16 @@ def compared(sweep: str, other: str | None, by: str | None, storage: str | None)
         UsageError: a name is unknown, or there is nothing to compare.
     """
     folder = open_folder(sweep, storage)
-    if by is not None:
-        return compare_twins([folder, *([open_folder(other, storage)] if other else [])], by)
-    if other is None:
+    if other is None and by is None:
         raise UsageError("name what to compare with: another sweep, `paper`, or --by precision|recipe|decoding")
-    if other in SOURCES:
-        return compare_with_study(folder, other)
-    return compare_sweeps(folder, open_folder(other, storage))
+    others = [open_folder(other, storage)] if other and (other not in SOURCES or by is not None) else []
+    if by is not None:
+        tables = compare_twins([folder, *others], by)
+    else:
+        tables = compare_sweeps(folder, *others) if others else compare_with_study(folder, str(other))
+    signatures = {one.name: text for one in (folder, *others) if (text := one.signature())}
+    signature = ". ".join(f"{name}: {text}" for name, text in signatures.items())
+    return [replace(table, signature=signature) for table in tables]
 
 
 def compare_sweeps(first: SweepFolder, second: SweepFolder) -> list[Table]:

@@ -2,9 +2,9 @@
 
 It holds config.yaml (resolved), grid.parquet, uses.parquet (all artefacts that the sweep uses), runs.jsonl (one line
 for each run), ledger/ (GPU time), progress/, scores.parquet, problems.parquet, differences.parquet, quality.parquet and
-quality_messages.parquet (where completions are linted), report.html, tables/, raysweep.log and tune/. The artefacts
-themselves lie in the store; the grid names them by key. If the store is in an object store, the folder's small files
-are written on this machine and copied there (`raysweep.storage.copies`).
+quality_messages.parquet (where completions are linted), signature.txt, report.html, tables/, raysweep.log and tune/.
+The artefacts themselves lie in the store; the grid names them by key. If the store is in an object store, the folder's
+small files are written on this machine and copied there (`raysweep.storage.copies`).
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ LEDGER = f"{ledger.FOLDER}/{ledger.FILE}"
 SHARED_FOLDERS = ("progress", "tune", ledger.FOLDER)
 """Sub-folders that processes of several machines write into."""
 LOG = "raysweep.log"
+SIGNATURE = "signature.txt"
 SCORES, PROBLEMS, DIFFERENCES = NUMBERS = ("scores.parquet", "problems.parquet", "differences.parquet")
 """Files with a sweep's numbers: scores, verdicts by problem, differences of cells to their baselines."""
 QUALITY, QUALITY_MESSAGES = "quality.parquet", "quality_messages.parquet"
@@ -312,6 +313,19 @@ class SweepFolder:
         frame = pandas.DataFrame(scores, columns=[field.name for field in dataclasses.fields(Score)])
         notes = frame.pop("note")
         frame.attrs["notes"] = {row: note for row, note in enumerate(notes) if note}
+        return self._signed(frame)
+
+    def signature(self) -> str:
+        """Return what the numbers of the last report rest on: settings and versions; empty before the first."""
+        path = self.path / SIGNATURE
+        return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
+    def write_signature(self, signature: str) -> None:
+        """Write what the numbers rest on."""
+        write_atomically(self.path / SIGNATURE, f"{signature}\n")
+
+    def _signed(self, frame: pandas.DataFrame) -> pandas.DataFrame:
+        frame.attrs["signature"] = self.signature()
         return frame
 
     def _gpu_hours(self) -> list[Score]:
@@ -363,7 +377,7 @@ class SweepFolder:
         path = self.path / name
         if not path.is_file():
             raise UsageError(f"the sweep {self.name!r} has no {name} yet; `raysweep report {self.name}` writes it")
-        return frame_of(path)
+        return self._signed(frame_of(path))
 
     def write_quality(self, files: Iterable[LintedFile], messages: Iterable[LintedMessage]) -> None:
         """Write the linted files and their messages, sorted by cell, problem set and problem."""

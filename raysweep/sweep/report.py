@@ -144,6 +144,8 @@ def write_report(
     out = target / "tables"
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(target / "report.html", text)
+    if target == folder.path:
+        folder.write_signature(facts.signature)
     write_atomically(target / "figure.svg", effect_figure(numbers.scores, order, failures))
     for name, table in by_file_name(facts.signed(facts.all_tables(numbers, drawn))).items():
         write_atomically(out / f"{name}.md", to_markdown(table) + "\n")

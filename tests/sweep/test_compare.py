@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import raysweep
 from raysweep.analysis.comparisons.base import rates_of
 from raysweep.analysis.published.reference import published_scores
 from raysweep.analysis.table import to_csv
@@ -75,6 +76,14 @@ def test_two_sweeps_stand_side_by_side_and_flips_come_first(tmp_path):
     assert len(passing.rows) == 8 and [row["gained"] for row in rows(passing)[1:]] == ["0"] * 7
     assert float(rows(rd)[0]["change (points)"]) == pytest.approx(0)
     assert len(rd.rows) == 4
+
+
+def test_the_tables_say_what_the_numbers_of_both_sweeps_rest_on(tmp_path):
+    for name, signature in (("mine", "1 sample"), ("theirs", "40 samples")):
+        sweep(tmp_path, name).write_signature(signature)
+    passing, _ = compared("mine", "theirs", None, str(tmp_path))
+    assert "Signature: mine: 1 sample. theirs: 40 samples." in passing.full_caption
+    assert raysweep.load_problems("theirs", str(tmp_path)).attrs["signature"] == "40 samples"
 
 
 def test_a_difference_is_the_second_minus_the_first_with_its_interval(tmp_path):
