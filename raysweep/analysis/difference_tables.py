@@ -7,7 +7,8 @@ consists of, because RD also improves when the clean score falls (study.md secti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
@@ -16,6 +17,7 @@ from raysweep.analysis.quantities import Quantity, number_cell
 from raysweep.analysis.score_book import ScoreBook, ScoreKey
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN, Difference
+from raysweep.stats.stability import FEWEST_DRAWS, noise
 
 PASS = Quantity(DIFFERENCE, "pass@1", "points", signed=True)
 RD = (
@@ -23,6 +25,7 @@ RD = (
     Quantity(PERTURBED_PART, "RD, from perturbed pass@1", "points", signed=True),
     Quantity(CLEAN_PART, "RD, from clean pass@1", "points", signed=True),
 )
+WITHIN_NOISE = "within noise: the mean over seeds is below 2 SD between them"
 IN_WORDS = {BASE: "the base model", CLEAN: "fine-tuning on clean prompts"}
 CAPTION = (
     "Each model minus its baseline, on the same problems; the intervals are over problems. Pass@1 is better above 0, "
@@ -43,11 +46,22 @@ def difference_tables(differences: Sequence[Difference], book: ScoreBook) -> lis
     against = CLEAN if any(one.against == CLEAN for one in differences) else BASE
     numbers: dict[Key, Difference] = {
         (d.model, d.recipe, d.seed, d.training_set, d.problem_set, d.perturbation, d.metric): d
-        for d in differences
-        if d.against == against
+        for d in _with_noise([d for d in differences if d.against == against])
     }
     problem_sets = [name for name in book.problem_sets if any(key[4] == name for key in numbers)]
     return [_table(numbers, book, problems, against) for problems in problem_sets]
+
+
+def _with_noise(differences: Sequence[Difference]) -> Iterator[Difference]:
+    """Yield differences, with a note where the mean over seeds is within the noise between them."""
+    by_seed: dict[Difference, list[Difference]] = {}
+    for one in differences:
+        by_seed.setdefault(replace(one, seed=0, value=0, low=0, high=0, n=0, note=""), []).append(one)
+    for alike in by_seed.values():
+        values = [one.value for one in alike if not math.isnan(one.value)]
+        is_noise = len(values) >= FEWEST_DRAWS and noise(sum(values) / len(values), values).within_noise
+        for one in alike:
+            yield replace(one, note="; ".join(filter(None, (one.note, WITHIN_NOISE)))) if is_noise else one
 
 
 def _table(numbers: Mapping[Key, Difference], book: ScoreBook, problems: str, against: str) -> Table:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, rates_of
+from raysweep.analysis.comparisons.base import COMPARISONS, WITHIN_NOISE, Comparison, ProblemRates, rates_of
 from raysweep.analysis.comparisons.degradation import DegradationChange, rd_change
 from raysweep.analysis.comparisons.pairing import Baselines, measure_pair
 from raysweep.analysis.comparisons.pass_rates import PassRates
@@ -37,6 +37,21 @@ def test_rates_are_means_over_draws_beside_the_clean_ones():
     assert found[MINI, "C1"].clean == {"t0": 1.0, "t1": 0.0}
     assert (found[MINI, "C1"].completions, found[MINI, "C1"].draws) == (2, 2)
     assert found[MINI, "clean"].clean == {}
+
+
+@pytest.mark.parametrize(
+    ("draws", "is_noise"), [([(1, 1, 1, 0), (1, 1, 0, 1)], False), ([(1, 1, 1, 1), (0,) * 4], True)]
+)
+def test_an_effect_below_2_sd_between_draws_is_called_within_noise(draws, is_noise):
+    clean, baseline = rows("clean", 1, 1, 1, 1), rows("C1", 1, 0, 0, 0) + rows("C1", 0, 1, 0, 0, draw=1)
+    first, second = (
+        rates_of([*clean, *noisy])[MINI, "C1"]
+        for noisy in (baseline, [row for number, one in enumerate(draws) for row in rows("C1", *one, draw=number)])
+    )
+    assert second.by_draw == tuple(sum(one) / 4 for one in draws)
+    for comparison, metric in ((PassRates, "pass@1_difference"), (DegradationChange, "RD_change")):
+        note = measured(comparison, first, second)[metric].note
+        assert (WITHIN_NOISE in note) == is_noise and "means over 2 draws" in note
 
 
 def test_a_problem_without_a_verdict_is_no_rate():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from raysweep.analysis.difference_tables import difference_tables
+from raysweep.analysis.difference_tables import WITHIN_NOISE, difference_tables
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.records import Difference
 from tests.analysis.examples import ORDER, scores
@@ -47,6 +48,21 @@ def test_without_models_fine_tuned_on_clean_prompts_the_baseline_is_the_base_mod
     (table,) = difference_tables([one for one in DIFFERENCES if one.against == "base"], BOOK)
     assert table.title == "Against the base model, minicode"
     assert [column.name for column in table.columns] == ["clean", "C"]
+
+
+def test_a_mean_over_seeds_below_2_sd_between_them_is_called_within_noise():
+    def seeds(*values: float) -> list[Difference]:
+        found = [difference("C", "clean", "C3", "pass@1_difference", value) for value in values]
+        return [replace(one, seed=seed) for seed, one in enumerate(found, 42)]
+
+    def notes(differences: list[Difference]) -> set[str]:
+        (table,) = difference_tables(differences, book)
+        return {cell.note for row in table.rows for cell in row.cells if cell.state == "value"}
+
+    book = ScoreBook.of([replace(score, seed=seed) for score in scores() for seed in (42, 43, 44)], ORDER)
+    assert notes(seeds(0.02, 0.03, 0.01)) == {""}
+    assert notes(seeds(0.02, -0.03, 0.05)) == {WITHIN_NOISE}
+    assert notes(seeds(0.02)) == {""}, "one seed tells nothing of noise"
 
 
 def test_without_differences_there_is_no_table():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from raysweep.metrics.base import Measurement
 from raysweep.records import CLEAN, ProblemScore
 from raysweep.registry import Registry
+from raysweep.stats.stability import FEWEST_DRAWS, noise
 
 
 @dataclass(frozen=True)
@@ -21,20 +22,34 @@ class ProblemRates:
         clean: pass@1 on the clean prompts by task id; empty if they were not evaluated, or `rates` are the clean ones.
         completions: most completions of a problem that have a verdict, on one draw.
         draws: of the perturbation.
+        by_draw: pass@1 on each draw, over the problems with a verdict on all of them; empty for one draw.
     """
 
     rates: Mapping[str, float]
     clean: Mapping[str, float]
     completions: int
     draws: int
+    by_draw: Sequence[float] = ()
 
 
-def draws_note(first: ProblemRates, second: ProblemRates) -> str:
-    """Return what an interval of means over several draws leaves out; empty for one draw of each."""
+WITHIN_NOISE = "within noise: below 2 SD between draws"
+
+
+def draws_note(first: ProblemRates, second: ProblemRates, effect: float, by_draw: Sequence[float]) -> str:
+    """Return what an interval of means over several draws leaves out; empty for one draw of each.
+
+    Args:
+        first: one cell's verdicts.
+        second: the other's.
+        effect: a difference of both.
+        by_draw: the same on each draw; fewer than two if that is unknown.
+    """
     if first.draws == second.draws == 1:
         return ""
     numbers = dict.fromkeys((first.draws, second.draws))
-    return f"means over {' and '.join(map(str, numbers))} draws; the interval is over problems only"
+    note = f"means over {' and '.join(map(str, numbers))} draws; the interval is over problems only"
+    is_noise = len(by_draw) >= FEWEST_DRAWS and noise(effect, by_draw).within_noise
+    return f"{note}; {WITHIN_NOISE}" if is_noise else note
 
 
 TestSetName = tuple[str, str]  # (problem set, perturbation)
@@ -50,15 +65,25 @@ def rates_of(rows: Iterable[ProblemScore]) -> dict[TestSetName, ProblemRates]:
             shares.setdefault(name, {}).setdefault(row.task_id, []).append(row.passed / row.n)
             completions[name] = max(row.n, completions.get(name, 0))
     means = {name: {task: sum(s) / len(s) for task, s in tasks.items()} for name, tasks in shares.items()}
+    draws = {name: max(map(len, tasks.values())) for name, tasks in shares.items()}
     return {
         name: ProblemRates(
             rates,
             {} if name[1] == CLEAN else means.get((name[0], CLEAN), {}),
             completions[name],
-            max(map(len, shares[name].values())),
+            draws[name],
+            _by_draw(shares[name].values(), draws[name]),
         )
         for name, rates in means.items()
     }
+
+
+def _by_draw(shares: Iterable[Sequence[float]], draws: int) -> Sequence[float]:
+    """Return the mean share on each draw; `shares`: of each problem, on the draws on which it has a verdict."""
+    if draws < FEWEST_DRAWS:
+        return ()
+    complete = [values for values in shares if len(values) == draws]
+    return tuple(sum(values) / len(complete) for values in zip(*complete, strict=True))
 
 
 class Comparison(ABC):

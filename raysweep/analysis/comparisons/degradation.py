@@ -47,12 +47,20 @@ class DegradationChange(Comparison):
         found = rd_change(*means)
         passes = len(shared) * min(means[0], means[2])  # of the cell that has fewer
         sound = interval_note(len(shared), passes)
-        note = UNDEFINED_RD if isnan(found[0]) else "; ".join(filter(None, (sound, draws_note(first, second))))
+        draws = zip(first.by_draw, second.by_draw, strict=False)
+        by_draw = list(zip(*(rd_change(means[0], old, means[2], new) for old, new in draws), strict=True))
         intervals = bootstrap_intervals([[(rate,) for rate in values] for values in rates], _resampled)
         return [
-            Measurement(name, value, low, high, len(shared), note)
-            for name, value, (low, high) in zip(NAMES, found, intervals, strict=True)
+            Measurement(name, value, low, high, len(shared), self._note(first, second, sound, value, draws))
+            for name, value, (low, high), draws in zip(NAMES, found, intervals, by_draw or [()] * 3, strict=True)
         ]
+
+    def _note(
+        self, first: ProblemRates, second: ProblemRates, sound: str, value: float, by_draw: Sequence[float]
+    ) -> str:
+        if isnan(value):
+            return UNDEFINED_RD
+        return "; ".join(filter(None, (sound, draws_note(first, second, value, by_draw))))
 
 
 def rd_change(clean: float, perturbed: float, new_clean: float, new_perturbed: float) -> tuple[float, float, float]:

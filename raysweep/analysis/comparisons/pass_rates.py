@@ -34,9 +34,11 @@ class PassRates(Comparison):
         ((low, high),) = bootstrap_intervals(values, lambda means: [means[1] - means[0]])
         gained = sum(new > old + ROUNDING for old, new in zip(before, after, strict=True))
         lost = sum(new < old - ROUNDING for old, new in zip(before, after, strict=True))
-        note = "; ".join(filter(None, (interval_note(n), draws_note(first, second))))
+        value = sum(after) / n - sum(before) / n
+        by_draw = [new - old for old, new in zip(first.by_draw, second.by_draw, strict=False)]
+        note = "; ".join(filter(None, (interval_note(n), draws_note(first, second, value, by_draw))))
         found = [
-            Measurement(DIFFERENCE, sum(after) / n - sum(before) / n, low, high, n, note),
+            Measurement(DIFFERENCE, value, low, high, n, note),
             Measurement(GAINED, gained, nan, nan, n),
             Measurement(LOST, lost, nan, nan, n),
         ]
