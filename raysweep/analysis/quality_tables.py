@@ -7,6 +7,7 @@ many, and has groups of training sets too. Base models are a stratum of their ow
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from raysweep.analysis.quality_groups import (
@@ -19,8 +20,9 @@ from raysweep.analysis.quality_groups import (
 from raysweep.analysis.score_book import Order
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.quality.reports import CellReports, LintedStratum
+from raysweep.quality.ruff_check import pylint_code
 from raysweep.quality.sampling import TUNED
-from raysweep.quality.summary import CodeRow, GroupSummary, code_table
+from raysweep.quality.summary import CodeCount, CodeRow, GroupSummary, code_table
 from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, tiers
 from raysweep.records import BASE
 from raysweep.units import count
@@ -44,7 +46,12 @@ def quality_tables(cells: Sequence[CellReports], strata: Sequence[LintedStratum]
     return [
         table
         for problems in problem_sets_of(cells, order)
-        for table in (score_table(cells, strata, order, problems), tier_table(cells, order, problems))
+        for table in (
+            score_table(cells, strata, order, problems),
+            tier_table(cells, order, problems),
+            second_opinion_table(cells, order, problems),
+        )
+        if table is not None
     ]
 
 
@@ -93,6 +100,55 @@ def tier_table(cells: Sequence[CellReports], order: Order, problems: str) -> Tab
         tuple(Row((label, summary.group), _tier_cells(summary, shown)) for label, summary in rows),
         order.training_words,
     )
+
+
+def second_opinion_table(cells: Sequence[CellReports], order: Order, problems: str) -> Table | None:
+    """Return ruff's messages by code beside pylint's of the same fault; None where ruff has read no file."""
+    read = [cell for cell in cells if cell.second is not None]
+    rows: list[Row] = []
+    words: dict[str, str] = {}
+    groups = training_groups(order)
+    for model in linted_models(read, problems, order):
+        summaries = [model.summary(group) for group in groups]
+        counts = [model.second_counts(group) for group in groups]
+        totals = Counter({code: 0 for of_group in counts for code in of_group})
+        for of_group in counts:
+            totals.update({code: count.messages for code, count in of_group.items()})
+            words |= {code: count.symbol for code, count in of_group.items()}
+        for code, _ in sorted(totals.items(), key=lambda pair: (-pair[1], pair[0])):
+            alike = pylint_code(code)
+            cells_of = [
+                (_second_cell(of_group.get(code), summary), _alike_cell(alike, summary))
+                for of_group, summary in zip(counts, summaries, strict=True)
+            ]
+            rows.append(Row((model.label, code, alike), tuple(cell for pair in cells_of for cell in pair)))
+    if not rows:
+        return None
+    return Table(
+        f"Second opinion on {problems}: ruff's messages beside pylint's (per 100 files)",
+        "Ruff's rules are other code than pylint's: where both count alike, neither's quirks made the count. Rows are "
+        "ruff's codes, most frequent first, with pylint's code of the same fault, if it reports one; pylint counts "
+        "E701 and E702, and W291 and W293, together. Files are those that pylint has linted.",
+        ("model", "ruff's code", "pylint's code"),
+        tuple(Column(linter, group.name) for group in groups for linter in ("ruff", "pylint")),
+        tuple(rows),
+        words,
+        order.training_words,
+        f"second-opinion-{problems}",
+    )
+
+
+def _second_cell(count: CodeCount | None, summary: GroupSummary) -> TableCell:
+    if not summary.linted:
+        return _per_100(math.nan)
+    return _per_100(count.per_100_files if count else 0.0)
+
+
+def _alike_cell(code: str, summary: GroupSummary) -> TableCell:
+    if not code:
+        return TableCell()
+    found = [one.per_100_files for one in (*summary.codes, *summary.cutting_codes) if one.code == code]
+    return _per_100(found[0] if found else 0.0 if summary.linted else math.nan)
 
 
 def code_count_table(

@@ -160,6 +160,8 @@ class QualityConfig(Strict):
 
     linter: Literal["pylint"] = "pylint"
     """What reads the files; it needs the extra `quality`."""
+    second_opinion: Literal["ruff"] | None = "ruff"
+    """What reads the same files again, in milliseconds, with rules of its own; null: nothing."""
     margin: Annotated[float, Field(gt=0, lt=1), UnitMark("share of the files")] = MARGIN
     """Margin of error at 95 % confidence, which gives the number of files of each problem set by Cochran's formula."""
 

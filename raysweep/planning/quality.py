@@ -17,11 +17,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raysweep.config.grid import Cell
-from raysweep.config.schema import SweepConfig
+from raysweep.config.schema import QualityConfig, SweepConfig
 from raysweep.errors import MissingInput
 from raysweep.planning.plan import CellPlan, PairPlan, QualityPlan
 from raysweep.planning.sizes import is_in_python, problem_count
 from raysweep.quality.linting import DEFAULT_LIMITS, fingerprint
+from raysweep.quality.ruff_check import ruff_fingerprint
 from raysweep.quality.sampling import Stratum, Unit, cochran_size, draw_strata
 from raysweep.records import BASE, CLEAN
 from raysweep.storage.artefacts import Node, SharedSpec
@@ -44,7 +45,12 @@ def quality_plans(config: SweepConfig, cells: Sequence[CellPlan], *, tolerant: b
     quality = config.evaluation.quality
     if quality is None:
         return ()
-    linted = {"linter": quality.linter, **_linter(tolerant), "limits": dataclasses.asdict(DEFAULT_LIMITS), "sample": 0}
+    linted = {
+        "linter": quality.linter,
+        **_linters(quality, tolerant),
+        "limits": dataclasses.asdict(DEFAULT_LIMITS),
+        "sample": 0,
+    }
     found: list[QualityPlan] = []
     for problem_set in (one.label for one in config.evaluation.problems):
         clean = [(cell, pair) for cell in cells for pair in cell.pairs if _is_clean(pair, problem_set)]
@@ -80,14 +86,14 @@ def sample(cells: Sequence[Cell], problems: int, problem_set: str, *, margin: fl
     return draw_strata(tuned, bases, problem_set, size=size, seed=seed)
 
 
-def _linter(tolerant: bool) -> Mapping[str, Any]:
+def _linters(quality: QualityConfig, tolerant: bool) -> Mapping[str, Any]:
     """Return what the reports depend on beside the files, for keys."""
     try:
-        return fingerprint()
+        return {**fingerprint(), **({"second": ruff_fingerprint()} if quality.second_opinion else {})}
     except MissingInput:
         if not tolerant:
             raise
-        return {"missing": "pylint"}
+        return {"missing": "a linter"}
 
 
 def _is_clean(pair: PairPlan, problem_set: str) -> bool:

@@ -1,4 +1,4 @@
-"""Lints the files of a batch: sampled completions of many cells, read by one linter process and never run."""
+"""Lints the files of a batch: sampled completions of many cells, read by a process of each linter and never run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from raysweep.errors import HopelessError
 from raysweep.planning.plan import QualityPlan
 from raysweep.quality.files import SourceFile, completion_file
 from raysweep.quality.linting import fingerprint, lint
-from raysweep.quality.reports import MESSAGES, FileReport, LintMessage, LintReports
+from raysweep.quality.reports import MESSAGES, SECOND, FileReport, LintMessage, LintReports
+from raysweep.quality.ruff_check import check_with_ruff, ruff_fingerprint
 from raysweep.records import Completion
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import problems_of
 from raysweep.storage.store import Store
+
+_SECOND = "second"  # in a key: what the second linter's reports depend on
 
 
 def lint_completions(plans: Sequence[QualityPlan], work: Work) -> None:
@@ -32,13 +35,15 @@ def lint_completions(plans: Sequence[QualityPlan], work: Work) -> None:
     files = {key: _files(plan, work.store) for key, plan in distinct.items()}
     batch = [replace(file, file_id=_named(key, file.file_id)) for key, own in files.items() for file in own]
     found = lint(batch, report=lambda done, total: work.progress.update("linting", done, total))
+    second = check_with_ruff(batch) if _SECOND in plans[0].node.spec else None
     for key, plan in distinct.items():
-        _write(plan, _part(found, key, files[key]), work.store)
+        others = _part(second, key, files[key]).messages if second else None
+        _write(plan, _part(found, key, files[key]), others, work.store)
 
 
 def _require_linter(plan: QualityPlan) -> None:
     """Raise HopelessError if this process would lint otherwise than the process that planned it."""
-    here = fingerprint()
+    here = {**fingerprint(), **({_SECOND: ruff_fingerprint()} if _SECOND in plan.node.spec else {})}
     differing = [name for name, value in here.items() if plan.node.spec.get(name) != value]
     if differing:
         shown = ", ".join(f"{name} {here[name]}, planned with {plan.node.spec.get(name)}" for name in differing)
@@ -76,10 +81,13 @@ def _part(found: LintReports, key: str, files: Sequence[SourceFile]) -> LintRepo
     )
 
 
-def _write(plan: QualityPlan, reports: LintReports, store: Store) -> None:
+def _write(plan: QualityPlan, reports: LintReports, second: Sequence[LintMessage] | None, store: Store) -> None:
+    order = ["file_id", "line", "column", "code"]
     with store.writing(plan.node) as draft:
         write_rows(draft.folder / ROWS, FileReport, reports.files, ["file_id"])
-        write_rows(draft.folder / MESSAGES, LintMessage, reports.messages, ["file_id", "line", "column", "code"])
+        write_rows(draft.folder / MESSAGES, LintMessage, reports.messages, order)
+        if second is not None:
+            write_rows(draft.folder / SECOND, LintMessage, second, order)
         draft.counts = {
             "rows": len(reports.files),
             "messages": len(reports.messages),

@@ -391,7 +391,10 @@ class SweepFolder:
             raise UsageError(
                 f"the sweep {self.name!r} lints no completions; run it with `quality: {{}}` under `evaluation:`"
             )
-        return self._analysed(QUALITY_MESSAGES if messages else QUALITY)
+        frame = self._analysed(QUALITY_MESSAGES if messages else QUALITY)
+        if messages and "linter" not in frame:  # of an analysis when there was one linter
+            frame.insert(6, "linter", "pylint")
+        return frame
 
     def require_numbers(self) -> None:
         """Raise UnreadableTable if a file with numbers is missing or damaged."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from raysweep.quality.reports import (
     MESSAGES,
+    SECOND,
     CellReports,
     FileReport,
     LintedFile,
@@ -15,8 +17,9 @@ from raysweep.quality.reports import (
     LintMessage,
     LintReports,
 )
+from raysweep.quality.ruff_check import pylint_code
 from raysweep.quality.sampling import BASES, TUNED
-from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, severity_of, tier_of
+from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, NO_TIER, Severity, severity_of, tier_of
 from raysweep.records import BASE, CLEAN
 from raysweep.rows.parquet import read_rows
 from raysweep.sweep.folder import GridRow, SweepFolder
@@ -32,9 +35,12 @@ def cell_reports(folder: SweepFolder) -> list[CellReports]:
     found = []
     for row in folder.grid():
         if row.quality is not None and store.has(row.quality):
-            messages = read_rows(store.use(row.quality) / MESSAGES, LintMessage)
+            place = store.use(row.quality)
+            messages = read_rows(place / MESSAGES, LintMessage)
+            second = tuple(read_rows(place / SECOND, LintMessage)) if (place / SECOND).is_file() else None
             reports = LintReports(tuple(store.rows(row.quality, FileReport)), tuple(messages))
-            found.append(CellReports(row.model, row.recipe, row.training_set, row.seed, row.problem_set, reports))
+            cell = (row.model, row.recipe, row.training_set, row.seed, row.problem_set)
+            found.append(CellReports(*cell, reports, second))
     return found
 
 
@@ -95,7 +101,10 @@ def linted_files(cells: Sequence[CellReports]) -> Iterator[LintedFile]:
 def linted_messages(cells: Sequence[CellReports]) -> Iterator[LintedMessage]:
     """Yield a row for each message."""
     for cell in cells:
-        for message in cell.reports.messages:
+        own = (("pylint", message) for message in cell.reports.messages)
+        second = (("ruff", message) for message in cell.second or ())
+        for linter, message in itertools.chain(own, second):
+            is_pylints = linter == "pylint"
             yield LintedMessage(
                 cell.model,
                 cell.recipe,
@@ -103,14 +112,15 @@ def linted_messages(cells: Sequence[CellReports]) -> Iterator[LintedMessage]:
                 cell.seed,
                 cell.problem_set,
                 message.file_id,
+                linter,
                 message.code,
                 message.symbol,
-                severity_of(message.code).name.lower(),
-                tier_of(message.code).name,
+                severity_of(message.code).name.lower() if is_pylints else "",
+                tier_of(message.code).name if is_pylints else NO_TIER,
                 message.line,
                 message.column,
                 message.in_prompt,
-                message.code in CAUSED_BY_CUTTING,
+                (message.code if is_pylints else pylint_code(message.code)) in CAUSED_BY_CUTTING,
             )
 
 
@@ -122,4 +132,5 @@ def _linter(folder: SweepFolder) -> str:
     """Return the linter with its versions, from a report's manifest; empty without any report."""
     made = next((row.quality for row in folder.grid() if row.quality and folder.store.has(row.quality)), None)
     spec = folder.store.manifest(made)["spec"] if made else {}
-    return ", ".join(f"{name} {spec[name]}" for name in ("pylint", "astroid", "python") if name in spec)
+    versions = {**spec, **spec.get("second", {})}
+    return ", ".join(f"{name} {versions[name]}" for name in ("pylint", "astroid", "ruff", "python") if name in versions)

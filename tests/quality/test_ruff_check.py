@@ -1,15 +1,34 @@
 """ruff as a second opinion."""
 
+import json
+import re
 import stat
+import subprocess
+import sys
 
 import pytest
 
 from raysweep.errors import UsageError
 from raysweep.quality import ruff_check
 from raysweep.quality.files import SourceFile
-from raysweep.quality.ruff_check import check_with_ruff, ruff_fingerprint
+from raysweep.quality.linting import ARGUMENTS
+from raysweep.quality.ruff_check import ALIKE, check_with_ruff, pylint_code, ruff_fingerprint
 from raysweep.quality.summary import count_codes
 from tests.quality.tricky import PLAIN, TRICKY
+
+
+def test_pylint_reports_each_code_that_stands_beside_one_of_ruffs():
+    rules = subprocess.run(
+        [sys.executable, "-m", "ruff", "rule", "--all", "--output-format=json"], capture_output=True, check=True
+    )
+    told = subprocess.run(
+        [sys.executable, "-m", "pylint", *ARGUMENTS, "--list-msgs-enabled"], capture_output=True, text=True, check=True
+    )
+    enabled = set(re.findall(r"\(([A-Z]\d{4})\)", told.stdout.partition("Disabled messages")[0]))
+    codes = {rule["code"] for rule in json.loads(rules.stdout) if not rule["preview"]} | ALIKE.keys()
+    beside = {code: own for code in codes if (own := pylint_code(code))}
+    assert not {code: own for code, own in beside.items() if own not in enabled}
+    assert len(beside) > 50
 
 
 def test_messages_and_counts_of_a_batch():

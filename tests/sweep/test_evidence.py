@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from math import comb
 
@@ -18,6 +19,7 @@ from tests.paths import CONFIGS
 
 pytestmark = pytest.mark.slow
 
+PERTURBED = ("C1", "mix_all", "half", "twice")
 CELL = ["model", "recipe", "training_set", "seed"]
 PART = (
     "training.sets=[clean, C1, mix_all, {name: half, perturbation: mix_all, ratio: 0.5}, "
@@ -26,9 +28,10 @@ PART = (
     *(f"evaluation.problems.{number}.count=5" for number in (0, 1)),
     *(f"models.{number}.pretrain.source.rows=4000" for number in (0, 1)),
     "recipes.pretrain.steps=160",
+    "models.1.pretrain.family=llama",  # gpt_bigcode would solve nothing so early, and have no RD
+    "models.1.pretrain.size={initializer_range: 0.06, num_hidden_layers: 3}",
     "training.source.rows=16",
     "evaluation.max_new_tokens=40",
-    "evaluation.quality=null",
     "language.translator=none",
 )
 
@@ -122,13 +125,61 @@ def test_differences_to_baselines_are_those_of_a_plain_count(storage, rates):
 def test_the_studys_tables_have_these_numbers(storage, rates, problems):
     by_name = rates.droplevel(["recipe", "seed"]).xs(problems, level="problem_set")
     clean = table(storage, f"table-2-{problems}").set_index("model")
+    perturbed = table(storage, f"table-3-{problems}").set_index("model")
     rd = table(storage, f"table-4-{problems}").set_index(["model", "quantity"])
     for model in ("llama", "gpt_bigcode"):
         for training_set in ("base", "clean", "mix_all"):
             before, after = by_name[model, training_set, "clean"], by_name[model, training_set, "mix_all"]
             assert same(clean.loc[model, training_set], 100 * before)
+            assert same(perturbed.loc[model, training_set], 100 * after)
             assert same(rd.loc[(model, "pass@1 (%)"), training_set], 100 * after)
             assert same(rd.loc[(model, "RD (%)"), training_set], 100 * loss(before, after))
+            assert same(rd.loc[(model, "difference (points)"), training_set], 100 * (after - before))
+    for training_set in ("base", "clean", "mix_all"):
+        assert same(clean.loc["mean", training_set], 100 * by_name[:, training_set, "clean"].mean())
+        assert same(perturbed.loc["mean", training_set], 100 * by_name[:, training_set, "mix_all"].mean())
+
+
+@pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])
+def test_signed_ranks_of_tables_5_6_and_9_are_those_of_all_patterns_of_signs(storage, rates, problems):
+    by_name = rates.droplevel(["recipe", "seed"]).xs(problems, level="problem_set")
+    found = {
+        (model, name): 100 * loss(by_name[model, name, "clean"], by_name[model, name, "mix_all"])
+        for model in ("llama", "gpt_bigcode")
+        for name in ("clean", "mix_all")
+    }
+    for size in (False, True):
+        both = {key: abs(value) if size else value for key, value in found.items()}
+        differences = [both[model, "mix_all"] - both[model, "clean"] for model in ("llama", "gpt_bigcode")]
+        assert not any(map(math.isnan, differences))
+        for number in (5, 6, 9):
+            name = f"table-{number}-size-{problems}" if size else f"table-{number}-{problems}"
+            (line,) = table(storage, name).to_dict("records")
+            nonzero = [value for value in differences if value]
+            if not nonzero:
+                assert line["p"] == 1
+                continue
+            assert line["n"] == len(nonzero)
+            assert line["estimate"] == pytest.approx(sum(nonzero) / len(nonzero), abs=1e-9)
+            statistic, p = by_all_patterns(nonzero)
+            assert line["W"] == statistic
+            if line["method"] == "exact":
+                assert line["p"] == pytest.approx(p) and line["p (Holm)"] == pytest.approx(p)
+
+
+def by_all_patterns(differences: list[float]) -> tuple[float, float]:
+    """W and the two-sided p of the signed-rank test, counted over all patterns of signs."""
+    values = pandas.Series(differences)
+    ranks = values.abs().rank()
+    total = ranks.sum()
+
+    def smaller(signs: list[bool]) -> float:
+        positive = sum(rank for rank, sign in zip(ranks, signs, strict=True) if sign)
+        return min(positive, total - positive)
+
+    statistic = smaller(list(values > 0))
+    patterns = list(itertools.product([False, True], repeat=len(values)))
+    return statistic, sum(smaller(list(signs)) <= statistic for signs in patterns) / len(patterns)
 
 
 @pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])
@@ -170,11 +221,73 @@ def test_the_curves_and_the_choice_have_these_numbers(storage, rates):
             column = f"perturbed rows {share}"
             wanted = 100 * by_name[model, training_set, "mini-mbpp", "mix_all"]
             assert same(curve.loc[(model, "mix_all", "pass@1 (%)"), column], wanted)
+    losses = table(storage, "figure-4-mini-mbpp").set_index(["model", "quantity"])
+    sizes, size_losses = (table(storage, f"figure-{number}-mini-mbpp") for number in (5, 6))
+    sizes, size_losses = (
+        sizes.set_index(["model", "test prompts", "quantity"]),
+        size_losses.set_index(["model", "quantity"]),
+    )
+    for model in ("llama", "gpt_bigcode"):
+        for shown, heading, settings in (
+            (losses, "perturbed rows", shares),
+            (size_losses, "rows, as a multiple of the source's", {"×1": "half", "×2": "twice"}),
+        ):
+            for label, training_set in settings.items():
+                before, after = (by_name[model, training_set, "mini-mbpp", test] for test in ("clean", "mix_all"))
+                assert same(shown.loc[(model, "RD (%)"), f"{heading} {label}"], 100 * loss(before, after))
+        for label, training_set in (("×1", "half"), ("×2", "twice")):
+            for test in ("clean", "mix_all"):
+                number = sizes.loc[(model, test, "pass@1 (%)"), f"rows, as a multiple of the source's {label}"]
+                assert same(number, 100 * by_name[model, training_set, "mini-mbpp", test])
     choice = table(storage, "choice-mini-mbpp")
     wanted = by_name.xs(("mini-mbpp", "mix_all"), level=("problem_set", "perturbation"))
     shown = {(model, name): score / 100 for model, name, score in choice.iloc[:, :3].itertuples(index=False)}
     assert shown == pytest.approx({key: wanted[key] for key in shown}) and choice["pass@1 (%)"].is_monotonic_decreasing
     assert choice["pass@1 (%)"].iloc[0] == pytest.approx(100 * wanted.max())
+
+
+@pytest.mark.parametrize(
+    ("number", "columns"),
+    [
+        (14, {"base": ["base"], "clean": ["clean"], "mix_all": ["mix_all"], "perturbed": [*PERTURBED]}),
+        (15, {"0 %": ["clean"], "50 %": ["half"], "100 %": ["mix_all"]}),
+        (16, {"×1": ["half"], "×2": ["twice"]}),
+    ],
+)
+def test_tables_of_code_quality_are_those_of_a_plain_count(storage, number, columns):
+    files = raysweep.load_quality("evidence-mini", storage)
+    messages = raysweep.load_quality("evidence-mini", storage, messages=True).query("linter == 'pylint'")
+    checked = 0
+    for problems in ("mini-humaneval", "mini-mbpp"):
+        for line in table(storage, f"table-{number}-{problems}").to_dict("records"):
+            for column, training_sets in columns.items():
+                own, said = (
+                    one[(one.problem_set == problems) & one.training_set.isin(training_sets)]
+                    for one in (files, messages)
+                )
+                if line["model"] != "all models":
+                    own, said = own[own.model == line["model"]], said[said.model == line["model"]]
+                linted = (own.outcome == "linted").sum()
+                wanted = {"files": len(own), "mean score": own.score.mean()}
+                count = 100 * (said.code == line["code"]).sum() / linted if linted else math.nan
+                assert same(line[column], wanted.get(line["code"], count)), (line, column)
+                checked += 1
+    assert checked > 20
+
+
+def test_intervals_of_whole_verdicts_are_wilsons(storage, verdicts):
+    from statsmodels.stats.proportion import proportion_confint
+
+    scores = raysweep.load_results("evidence-mini", storage)
+    shares = verdicts.groupby([*CELL, "problem_set", "perturbation", "task_id"]).passed.mean()
+    checked = 0
+    for score in scores[scores.metric == "pass@1"].itertuples():
+        own = shares[(*score[1:5], score.problem_set, score.perturbation)]
+        if own.isin([0, 1]).all():
+            wanted = proportion_confint(int(own.sum()), len(own), method="wilson")
+            assert (score.low, score.high) == pytest.approx(wanted, abs=1e-6)
+            checked += 1
+    assert checked > 10
 
 
 def test_signed_ranks_and_pass_at_k_agree_with_scipy_and_the_formula(storage, verdicts):

@@ -169,6 +169,7 @@ def _fill(draft: Path, folder: SweepFolder, uses: Sequence[Use], progress: Calla
     copy = SweepFolder(store, folder.name)
     _copy_folder(folder, copy, config)
     report.write_numbers(folder, copy)
+    copy.write_signature(folder.signature())
     (draft / TABLES).mkdir()
     report.export(folder, "csv", draft / TABLES)
     for path in copy.number_files:
