@@ -77,8 +77,9 @@ class KeptGenerator:
         self._generator: Generator | None = None
         self._job: GenerateJob | None = None  # the one that it has last worked for
         self._told = 0  # of the generator's loads
-        self._turn = threading.Condition()  # of what follows, and of what precedes
-        self._working = 0  # threads that generate
+        self._turn = threading.Condition()  # of what follows, and of `_told`
+        self._working = 0  # threads that generate, or get their model ready
+        self._is_loading = False  # one of them gets its model ready, which others need not wait for to end theirs
 
     def generate(self, job: GenerateJob, requests: Sequence[GenerationRequest], alive: Callable[[], None]) -> Generated:
         """Return the completions of a batch of a job. Several threads may call it, and wait for their turns.
@@ -95,10 +96,17 @@ class KeptGenerator:
         job = replace(job, batches=(), label="")
         with self._turn:
             self._turn.wait_for(lambda: self._may_begin(job))
-            generator = self._ready(job)
-            generator.alive = alive
             self._working += 1
+            self._is_loading = True
         try:
+            try:
+                alive()
+                generator = self._ready(job)
+                generator.alive = alive
+            finally:
+                with self._turn:
+                    self._is_loading = False
+                    self._turn.notify_all()
             return self._generated(generator, requests)
         finally:
             with self._turn:
@@ -111,7 +119,7 @@ class KeptGenerator:
 
     def _may_begin(self, job: GenerateJob) -> bool:
         """Return True if a batch of this job can be done beside those that threads do now."""
-        if not self._working or self._generator is None:
+        if not self._working or self._is_loading or self._generator is None:
             return not self._working
         return self._working < self._generator.at_once and (job == self._job or self._generator.mixes_versions)
 
@@ -140,7 +148,8 @@ class KeptGenerator:
         except UnfitModel:
             raise
         except BaseException:
-            self._generator = None
+            with self._turn:
+                self._generator = None
             raise
         with self._turn:
             loads, self._told = generator.loads - self._told, generator.loads

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
 from raysweep.engine.base import BatchOutput, Engine, ExecuteJob, GenerateJob, PerturbJob, Stages, Task, TrainingRun
-from raysweep.engine.jobs import KeptGenerator, batches_at_once, perturb_block
+from raysweep.engine.jobs import Generated, KeptGenerator, batches_at_once, perturb_block
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.services import ModelService, TrainingServices
 from raysweep.errors import last_line
@@ -72,15 +73,17 @@ class LocalStages(Stages):
                 raise CancelledError
             progress.touch()
 
-        with ThreadPoolExecutor(batches_at_once(job)) as threads:
-            results = [threads.submit(kept.generate, job, batch, alive) for batch in job.batches]
+        at_once = batches_at_once(job)
+        with ThreadPoolExecutor(at_once) as threads:
+            waiting, begun = iter(job.batches), deque[Future[Generated]]()
             try:
-                for index, result in enumerate(results):
-                    made = result.result()
+                for index in range(len(job.batches)):
+                    for batch in itertools.islice(waiting, at_once - len(begun)):
+                        begun.append(threads.submit(kept.generate, job, batch, alive))
+                    made = begun.popleft().result()
                     yield BatchOutput(index, made.completions, made.loads, made.facts)
             finally:
                 is_over.set()
-                threads.shutdown(cancel_futures=True)
         if not self._reuse:
             self._release()
 

@@ -91,6 +91,7 @@ class Transformers(Generator):
         self._in_use = 0  # tokens, when rows were last taken in
         self._turn = threading.Condition()  # of the thread that writes the rows of all threads, and of what follows
         self._is_writing = False
+        self._ended = 0  # rows so far
         self._open: list[Row] = []  # the rows of all threads, ended ones too
         self._waiting: deque[Prompt] = deque()  # those that are not begun
         self._slots: Slots | None = None  # those that are being written
@@ -184,8 +185,13 @@ class Transformers(Generator):
         """
         import torch
 
+        told = 0
         with self._generating(), torch.inference_mode():
             while not _have_ended(left):
+                if told < self._ended:
+                    told = self._ended
+                    with self._turn:
+                        self._turn.notify_all()  # the last row of another thread may have ended
                 try:
                     self._slots = self._refilled(self._slots)
                     self._slots = self._advanced(self._slots) if self._slots else None
@@ -222,7 +228,6 @@ class Transformers(Generator):
             return slots
         slots = slots.without_ended() if slots else None
         with self._turn:
-            self._turn.notify_all()  # the last row of another thread may have ended
             taken = self._taken(self._now - used, is_first=slots is None)
         for new in self._started(taken):
             slots = new if slots is None else slots.joined(new)
@@ -356,6 +361,7 @@ class Transformers(Generator):
         """Add a token to a row and update whether the row has ended."""
         row.written.append(token)
         row.ended = token in row.ends or len(row.written) >= row.budget or self._stops(row, token)
+        self._ended += row.ended
 
     def _stops(self, row: Row, token: int) -> bool:
         """Return True if the row's text contains a stop string.

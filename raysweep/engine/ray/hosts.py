@@ -153,6 +153,11 @@ class _Call:
     drains: int = 0  # of nodes on which a process did it
     told: float = field(default_factory=time.monotonic)  # when its cell was last told to wait for a host
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it needs a host that does nothing else."""
+        return bool(self.deaths) or not (self.asked.joins or self.asked.kind.mixes_cells)
+
 
 @dataclass(eq=False)
 class _Held:
@@ -186,8 +191,7 @@ class _Held:
             return False
         if not self.calls:
             return True
-        is_of_same_run = self.calls[0].asked.run == call.asked.run
-        return not call.deaths and ((is_of_same_run and call.asked.joins) or self.kind.mixes_cells)
+        return not call.is_alone and (self.kind.mixes_cells or self.calls[0].asked.run == call.asked.run)
 
 
 class HostKeeper:
@@ -344,8 +348,10 @@ class HostKeeper:
         loaded = {held.model for held in self._hosts if held.is_free}
         for call in sorted(self._queue, key=lambda call: (not call.deaths, call.asked.model not in loaded)):
             at_work = self._at_work(call.asked.run)
-            among = at_work if len(at_work) >= call.asked.most and not call.asked.kind.mixes_cells else self._hosts
+            among = at_work if len(at_work) >= call.asked.most else self._hosts
             free = [held for held in among if held.can_take(call)]
+            if any(other.deaths and other.asked.kind == call.asked.kind for other in self._queue):
+                free = [held for held in free if not held.calls]  # else no host would be free for that batch alone
             if free:
                 held = min(free, key=lambda held: (len(held.calls), held.model != call.asked.model))
                 self._queue.remove(call)
@@ -367,15 +373,21 @@ class HostKeeper:
 
     def _wanted(self) -> list[tuple[HostKind, str]]:
         """Return the kind of each host that the waiting batches would fill, and a cell to start it for."""
-        groups: dict[tuple[str, str], list[HostBatch]] = {}
+        runs: dict[str, list[_Call]] = {}
         for call in self._queue:
-            kind = call.asked.kind
-            groups.setdefault((kind.text, "" if kind.mixes_cells else call.asked.run), []).append(call.asked)
-        wanted = []
-        for (_, run), batches in groups.items():
-            first, every = batches[0], batches[:: batches[0].kind.at_once]
-            number = first.most - len(self._at_work(run)) if run else len(every)
-            wanted += [(first.kind, batch.cell) for batch in every[: max(0, number)]]
+            runs.setdefault(call.asked.run, []).append(call)
+        wanted: list[tuple[HostKind, str]] = []
+        shared: dict[str, list[HostBatch]] = {}  # those that go beside those of any cell
+        for run, calls in runs.items():
+            kind, most = calls[0].asked.kind, max(0, calls[0].asked.most - len(self._at_work(run)))
+            alone = [call.asked for call in calls if call.is_alone]
+            joining = [call.asked for call in calls if not call.is_alone]
+            if kind.mixes_cells and joining:
+                shared.setdefault(kind.text, []).extend(joining[: most * kind.at_once])
+                joining = []
+            wanted += [(kind, batch.cell) for batch in [*alone, *joining[:: kind.at_once]][:most]]
+        for batches in filter(None, shared.values()):
+            wanted += [(batch.kind, batch.cell) for batch in batches[:: batches[0].kind.at_once]]
         return wanted
 
     def _spread(self) -> None:

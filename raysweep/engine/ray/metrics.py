@@ -82,7 +82,7 @@ METRICS = {
     "raysweep_gpu_seconds": Metric(COUNTER, (), "seconds of a GPU that processes of the sweep held"),
 }
 HOST_GAUGES = {
-    "raysweep_tokens_per_second": "tokens of the latest batch by its seconds",
+    "raysweep_tokens_per_second": "tokens of the latest batch by the seconds since the batch before was done",
     "raysweep_batch_tokens": "most tokens that a model holds at a time, now",
     "raysweep_cache_share": "share of those that are in use, when rows were last taken in",
     "raysweep_host_memory_bytes": "resident memory of a process that generates",
@@ -385,6 +385,7 @@ class MeasuredGenerator:
 
     def __init__(self, model: str, generator: str) -> None:
         self._kept = KeptGenerator()
+        self._ended = 0.0  # when the latest batch was done
         self._tags = {"model": model, "generator": generator}
         self._gauges = Gauges(HOST_GAUGES, dict.fromkeys(HOST_GAUGES, HOST_TAGS))
 
@@ -392,7 +393,9 @@ class MeasuredGenerator:
         """See `KeptGenerator.generate`."""
         began = time.monotonic()
         made = self._kept.generate(job, requests, alive)
-        self._record(made.completions, time.monotonic() - began)
+        ended = time.monotonic()
+        self._record(made.completions, ended - max(began, self._ended))
+        self._ended = ended
         return made
 
     def _record(self, completions: Sequence[Completion], seconds: float) -> None:

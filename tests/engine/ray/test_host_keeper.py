@@ -220,6 +220,57 @@ def test_a_cell_has_no_more_hosts_than_it_may_and_its_last_batches_go_to_the_fir
     asyncio.run(play())
 
 
+class SlowKeeper(Keeper):
+    """A keeper whose hosts take long to start."""
+
+    def _start(self, kind: HostKind, cell: str) -> None:
+        self._hosts.append(_Held(kind, cell, "base", actor=Host(self)))
+
+
+@pytest.mark.parametrize(("batches", "hosts"), [(8, 8), (12, 8), (16, 8), (3, 3)])
+def test_all_hosts_that_a_cell_may_have_start_at_once(batches: int, hosts: int, tmp_path: Path) -> None:
+    async def play() -> int:
+        keeper = SlowKeeper("x")
+        for index in range(batches):
+            asked = batch("x", tmp_path, index, ONE_VERSION, most=8, joins=index < batches - 8)
+            asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.cancelled())
+        await settled()
+        return len(keeper._hosts)
+
+    assert asyncio.run(play()) == hosts
+
+
+def test_a_batch_with_which_a_host_died_gets_one_though_another_cells_batches_keep_coming(tmp_path: Path) -> None:
+    async def play() -> None:
+        keeper = Keeper("x", "y")
+        dying = asyncio.create_task(keeper.generate(batch("x", tmp_path, 0, ONE_VERSION, ModelRef("x"))))
+        await settled()
+        (held,) = keeper._hosts
+        keeper._start = lambda *_: None  # type: ignore[method-assign]
+        others = [batch("y", tmp_path, index, ONE_VERSION, ModelRef("y")) for index in range(6)]
+        results = [asyncio.create_task(keeper.generate(one)) for one in others[:2]]
+        keeper._hosts = [_Held(ONE_VERSION, "y", "base", actor=Host(keeper), is_up=True)]
+        held.actor.die()
+        (call,) = [one for one in keeper._calls.values() if one.asked.cell == "x"]
+        call.deaths = 1
+        keeper._queue.append(call)
+        (only,) = keeper._hosts
+        keeper._hand_out()
+        for one in others[2:]:
+            await settled()
+            if "x" in only.actor.works:
+                break
+            first = only.calls[0].asked
+            results.append(asyncio.create_task(keeper.generate(one)))
+            only.actor.batches[first.cell, first.index].set_result(pickle.dumps("made"))
+        await settled()
+        assert "x" in only.actor.works and len(only.calls) == 1
+        for task in [dying, *results]:
+            task.cancel()
+
+    asyncio.run(play())
+
+
 def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_later(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(hosts, "GAP_SECONDS", 0.2)
 

@@ -1,0 +1,77 @@
+"""Generation without Ray: batches overlap, and an error or the caller's end stops those that wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysweep.engine.base import GenerateJob
+from raysweep.engine.jobs import Generated
+from raysweep.engine.local import LocalStages
+from raysweep.engine.progress import ProgressFile
+from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
+from raysweep.storage.files import Files
+
+BATCHES = [[GenerationRequest(f"{n}", f"t{n}", "def f():", 0)] for n in range(6)]
+JOB = GenerateJob("", ModelRef("base"), Spec("transformers"), Decoding(), BATCHES)
+
+
+class Kept:
+    """Stands for the process's generator: the batch `broken` fails, others take some time or until they are told."""
+
+    def __init__(self, broken: int = -1) -> None:
+        self.broken, self.begun, self.most, self.now, self.stopped = broken, [], 0, 0, 0
+
+    def generate(self, job: GenerateJob, batch: Any, alive: Callable[[], None]) -> Generated:
+        number = int(batch[0].request_id)
+        self.begun.append(number)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            for _ in range(40):
+                time.sleep(0.005)
+                alive()
+                if number == self.broken:
+                    raise ValueError("broken")
+        except CancelledError:
+            self.stopped += 1
+            raise
+        finally:
+            self.now -= 1
+        return Generated([], 0, {})
+
+
+def stages(kept: Kept) -> LocalStages:
+    made = LocalStages()
+    made._generator = kept  # type: ignore[assignment]
+    return made
+
+
+def progress(folder: Path) -> ProgressFile:
+    return ProgressFile(Files(str(folder)), "cell")
+
+
+def test_two_batches_are_at_work_and_all_come_in_order(tmp_path):
+    kept = Kept()
+    assert [output.index for output in stages(kept).generate(JOB, progress(tmp_path))] == list(range(6))
+    assert kept.most == 2 and sorted(kept.begun) == list(range(6))
+
+
+def test_an_error_stops_the_batch_beside_it_and_begins_no_other(tmp_path):
+    kept = Kept(broken=0)
+    with pytest.raises(ValueError, match="broken"):
+        list(stages(kept).generate(JOB, progress(tmp_path)))
+    assert sorted(kept.begun) == [0, 1] and kept.stopped == 1
+
+
+def test_a_caller_that_ends_early_waits_for_no_batch(tmp_path):
+    kept = Kept()
+    outputs = stages(kept).generate(JOB, progress(tmp_path))
+    next(outputs)
+    outputs.close()
+    assert len(kept.begun) <= 3 and kept.now == 0
