@@ -20,10 +20,9 @@ from raysweep.analysis.quality_groups import (
 from raysweep.analysis.score_book import Order
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.quality.reports import CellReports, LintedStratum
-from raysweep.quality.ruff_check import pylint_code
 from raysweep.quality.sampling import TUNED
 from raysweep.quality.summary import CodeCount, CodeRow, GroupSummary, code_table
-from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, tiers
+from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, pylint_code, tiers
 from raysweep.records import BASE
 from raysweep.units import count
 

@@ -9,6 +9,6 @@ Functions are pure: files go in, records come out; stages and engines decide whi
     linting.py       lints files with pylint in a child process, each with limits on time and memory
     pylint_child.py  that process: sets pylint up once, and forks for each file
     ruff_check.py    lints files with `ruff check`, as a second opinion
-    taxonomy.py      severities of pylint's codes, the study's tiers, and codes that cutting out a file causes
+    taxonomy.py      severities and tiers of pylint's codes, those that cutting causes, ruff's codes of the same faults
     summary.py       counts messages of groups of files, per 100 files; mean scores with intervals
 """

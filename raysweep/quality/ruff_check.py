@@ -16,7 +16,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from raysweep.errors import MissingInput
@@ -32,41 +31,12 @@ RUFF_ARGUMENTS = (
 """Ruff's arguments: no configuration file, no cache, all rules named."""
 SYNTAX_ERROR = "invalid-syntax"
 """The code of a message about text that ruff can't parse."""
-PYLINT = "PL"
-"""How codes of rules begin that ruff took from pylint, before pylint's own code."""
-ALIKE = MappingProxyType(
-    {
-        SYNTAX_ERROR: "E0001",
-        "E501": "C0301",
-        "E701": "C0321",
-        "E702": "C0321",
-        "E711": "C0121",
-        "E712": "C0121",
-        "E721": "C0123",
-        "E722": "W0702",
-        "E731": "C3001",
-        "F401": "W0611",
-        "F541": "W1309",
-        "F811": "E0102",
-        "F821": "E0602",
-        "F841": "W0612",
-        "W291": "C0303",
-        "W292": "C0304",
-        "W293": "C0303",
-        "W605": "W1401",
-    }
-)
-"""pylint's code of the same fault, by other codes of ruff's."""
 CALL_SECONDS, FILE_SECONDS = 60.0, 1.0
 """Wall time of one call: so much, and so much more for each file."""
 MEMORY_BYTES = 4 * 2**30
 """Address space of ruff, whose threads each reserve some."""
 MOST_FILES = 500
 """Files of one call, whose names stand on its command line."""
-
-
-UNREPORTED = frozenset({"E0116", "R2004", "R2044", "R5501", "W1641", "W2901"})
-"""Codes that pylint doesn't report as raysweep calls it, though ruff has their rules: it needs extensions for them."""
 UNREAD = "unread"
 """Stands as the code of a message about a file that ruff could not read, with the reason as its symbol."""
 
@@ -81,12 +51,6 @@ def ruff_fingerprint() -> Mapping[str, Any]:
     """Return what ruff's reports depend on beside the files; raise UsageError if ruff isn't installed."""
     require_ruff()
     return {**versions(("ruff",)), "arguments": list(RUFF_ARGUMENTS)}
-
-
-def pylint_code(code: str) -> str:
-    """Return pylint's code of the fault that one of ruff's codes means; empty if it has none."""
-    own = ALIKE.get(code) or (code.removeprefix(PYLINT) if code.startswith(PYLINT) else "")
-    return "" if own in UNREPORTED else own
 
 
 def check_with_ruff(files: Sequence[SourceFile]) -> LintReports:

@@ -17,9 +17,8 @@ from raysweep.quality.reports import (
     LintMessage,
     LintReports,
 )
-from raysweep.quality.ruff_check import pylint_code
 from raysweep.quality.sampling import BASES, TUNED
-from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, NO_TIER, Severity, severity_of, tier_of
+from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, NO_TIER, Severity, pylint_code, severity_of, tier_of
 from raysweep.records import BASE, CLEAN
 from raysweep.rows.parquet import read_rows
 from raysweep.sweep.folder import GridRow, SweepFolder

@@ -12,8 +12,9 @@ from raysweep.errors import UsageError
 from raysweep.quality import ruff_check
 from raysweep.quality.files import SourceFile
 from raysweep.quality.linting import ARGUMENTS
-from raysweep.quality.ruff_check import ALIKE, check_with_ruff, pylint_code, ruff_fingerprint
+from raysweep.quality.ruff_check import check_with_ruff, ruff_fingerprint
 from raysweep.quality.summary import count_codes
+from raysweep.quality.taxonomy import ALIKE, pylint_code
 from tests.quality.tricky import PLAIN, TRICKY
 
 
