@@ -76,7 +76,7 @@ def perturb(
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake, openai:NAME")],
     problems: SeveralProblems,
     perturbations: Annotated[str, typer.Option("--perturbations", help="C1,C2,... or all")] = CLEAN,
     name: Annotated[
@@ -159,7 +159,7 @@ def execute(
 
 
 def attack(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake, openai:NAME")],
     problems: Problems,
     budget: Annotated[int, typer.Option("--budget", metavar="N", min=1, help="Prompts per problem, at most")] = 50,
     methods: Annotated[str, typer.Option("--methods", "-m", help="Perturbations to search among")] = "C1,C2,C3",

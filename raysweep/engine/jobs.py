@@ -81,13 +81,20 @@ class KeptGenerator:
         self._working = 0  # threads that generate, or get their model ready
         self._is_loading = False  # one of them gets its model ready, which others need not wait for to end theirs
 
-    def generate(self, job: GenerateJob, requests: Sequence[GenerationRequest], alive: Callable[[], None]) -> Generated:
+    def generate(
+        self,
+        job: GenerateJob,
+        requests: Sequence[GenerationRequest],
+        alive: Callable[[], None],
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> Generated:
         """Return the completions of a batch of a job. Several threads may call it, and wait for their turns.
 
         Args:
             job: the batch's; its own `batches` and `label` are not used.
             requests: the batch.
             alive: called now and then meanwhile.
+            tell: called with what holds it up, in words.
 
         Raises:
             UnfitModel: the generator can't run this model.
@@ -102,7 +109,7 @@ class KeptGenerator:
             try:
                 alive()
                 generator = self._ready(job)
-                generator.alive = alive
+                generator.alive, generator.tell = alive, tell
             finally:
                 with self._turn:
                     self._is_loading = False

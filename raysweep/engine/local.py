@@ -79,7 +79,7 @@ class LocalStages(Stages):
             try:
                 for index in range(len(job.batches)):
                     for batch in itertools.islice(waiting, at_once - len(begun)):
-                        begun.append(threads.submit(kept.generate, job, batch, alive))
+                        begun.append(threads.submit(kept.generate, job, batch, alive, progress.note))
                     made = begun.popleft().result()
                     yield BatchOutput(index, made.completions, made.loads, made.facts)
             finally:

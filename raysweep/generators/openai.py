@@ -27,6 +27,8 @@ MOST_STOPS = 4
 """Stop strings of a request; OpenAI takes no more. Completions are cut at all of them here."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds before a second try, doubled before each later one, and at most; a server may ask for more."""
+SILENCE = 20.0
+"""Seconds between two lines that tell the user of requests without answer; several are sent at a time."""
 LONGEST_WAIT = 3600.0
 """Seconds for which a server's wish to wait is heeded."""
 _FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
@@ -54,6 +56,8 @@ class OpenAI(Generator):
         UsageError: an argument is unusable, or the package openai is missing.
     """
 
+    unkeyed = frozenset({"concurrency", "timeout", "retries", "key_variable"})
+
     def __init__(
         self,
         model: ModelRef | LiveModel | None,
@@ -79,6 +83,7 @@ class OpenAI(Generator):
         self.served, self.url, self.api, self.concurrency = served, url, api, concurrency
         self.timeout, self.retries, self.extra, self.key_variable = timeout, retries, dict(extra or {}), key_variable
         self._client: Any = None
+        self._said = -SILENCE  # when the user was last told why it waits
 
     @classmethod
     def arguments_in(cls, text: str) -> Mapping[str, Any]:
@@ -158,8 +163,15 @@ class OpenAI(Generator):
                 reason, wish = _first_line(str(error)) or type(error).__name__, None
             if number < self.retries:
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**number) if wish is None else min(wish, LONGEST_WAIT)
+                self._say(f"no completion from {self.url}: {reason}; it is asked again in {pause:.0f} s")
                 self._sleep(pause)
         raise RaysweepError(f"{self.url} did not answer in {self.retries + 1} tries; the last one: {reason}")
+
+    def _say(self, text: str) -> None:
+        """Tell the user, unless something was told just before."""
+        if time.monotonic() - self._said >= SILENCE:
+            self._said = time.monotonic()
+            self.tell(text)
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -174,6 +186,11 @@ class OpenAI(Generator):
 
             self._types = {"completions": Text, "chat": ChatCompletion}
             key = os.environ.get(self.key_variable) or "none"  # servers of one's own ask for none
+            if key == "none" and self.url.rstrip("/") == HOSTED:
+                raise HopelessError(
+                    f"{HOSTED} needs a key: set the environment variable {self.key_variable} where the generating "
+                    f"processes start, or name a server of your own: `url`, or {URL_VARIABLE} for openai:NAME"
+                )
             self._client = openai.OpenAI(api_key=key, base_url=self.url, timeout=self.timeout, max_retries=0)
 
     def _refusal(self, error: Any) -> str:

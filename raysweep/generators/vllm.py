@@ -110,7 +110,7 @@ class Vllm(Generator):
         other = f"take generator {TRANSFORMERS} for it: models[].generator"
         what = f"generator vllm can't run model {model.name}"
         if model.model_type in UNSERVED:
-            raise UsageError(f"{what}: it has no architecture {model.model_type}; {other}")
+            raise UsageError(f"{what}: vLLM has no architecture {model.model_type}; {other}")
         if model.kind is ModelKind.DELTA:
             raise UsageError(f"{what} with edited layers; {other}")
         if 0 < model.decoding.temperature < LOWEST_TEMPERATURE:

@@ -123,7 +123,7 @@ def write_report(
             settings=[
                 *settings_lines(config),
                 *_leakage_lines(folder),
-                *_generation_lines(folder),
+                *generation_facts(folder),
                 *_execution_lines(folder, config),
             ],
             config_yaml=to_yaml(config),
@@ -307,7 +307,7 @@ def _leakage_lines(folder: SweepFolder) -> list[Line]:
     return [("leakage", sentence)] if sentence else []
 
 
-def _generation_lines(folder: SweepFolder) -> list[Line]:
+def generation_facts(folder: SweepFolder) -> list[Line]:
     """Return the line on completions, computed from the counts of all pairs of the sweep."""
     distinct = {row.completions_key: row.completions for row in folder.grid()}
     return generation_lines([folder.store.counts(completions) for completions in distinct.values()])

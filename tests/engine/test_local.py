@@ -27,7 +27,7 @@ class Kept:
     def __init__(self, broken: int = -1) -> None:
         self.broken, self.begun, self.most, self.now, self.stopped = broken, [], 0, 0, 0
 
-    def generate(self, job: GenerateJob, batch: Any, alive: Callable[[], None]) -> Generated:
+    def generate(self, job: GenerateJob, batch: Any, alive: Callable[[], None], tell: Any) -> Generated:
         number = int(batch[0].request_id)
         self.begun.append(number)
         self.now += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -174,6 +175,24 @@ def test_what_fails_on_the_way_is_tried_again_and_told_when_it_goes_on(server, p
     with pytest.raises(RaysweepError, match=r"did not answer in 3 tries; the last one: \w") as error:
         make(server, timeout=0.4, retries=2).generate([request()])
     assert error.value.retry
+
+
+def test_the_user_is_told_what_it_waits_for_but_not_by_each_request(server, pauses):
+    told: list[str] = []
+    server.troubles = ["status 429 17"] * 5
+    generator = make(server, concurrency=5)
+    generator.tell = told.append
+    generator.generate([request(n) for n in range(5)])
+    assert len(pauses) == 5
+    (line,) = told
+    assert re.fullmatch(rf"no completion from {server.url}: status 429: .*; it is asked again in 17 s", line)
+
+
+def test_openais_own_server_is_not_asked_without_a_key(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    generator = GENERATORS.create(Spec("openai", {"served": "gpt-5"}), model=None, decoding=Decoding())
+    with pytest.raises(HopelessError, match="needs a key: set the environment variable OPENAI_API_KEY"):
+        generator.generate([request()])
 
 
 @pytest.mark.parametrize(

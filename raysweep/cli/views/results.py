@@ -21,6 +21,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.planning.models import prompt_lines
 from raysweep.records import BASE, Score
 from raysweep.sweep.data_sets import DataSets
+from raysweep.sweep.report import generation_facts
 from raysweep.sweep.report_facts import pair_outcomes, reference_failures
 from raysweep.sweep.report_notes import limit_text
 from raysweep.sweep.report_order import order_of
@@ -67,6 +68,8 @@ def print_result(result: SweepResult, as_json: bool) -> None:
         console.print(f"leakage: {leakage}", soft_wrap=True)
     for error, names in by_error(result.errors).items():
         console.print(f"failed: {', '.join(names)}: {error}", style="red", soft_wrap=True)
+    for label, text in generation_facts(result.folder) if result.cells_run else ():
+        console.print(f"{label}: {text}", soft_wrap=True)
     if not result.cells_run:
         console.print("nothing was missing in the store: no work was done")
     console.print(f"report: {result.report}", soft_wrap=True)

@@ -70,7 +70,7 @@ class GenerationActor:
             self._has_waited = True
         if self._generator is None:
             self._generator = MeasuredGenerator(self._job.label.partition(".")[0], self._job.generator.name)
-        return self._generator.generate(self._job, self._job.batches[index], self._progress.touch)
+        return self._generator.generate(self._job, self._job.batches[index], self._progress)
 
 
 def generate_with_ray(

@@ -140,7 +140,7 @@ class Host:
                 require_gpu_hours("generation")
             asked.progress.end_wait()  # from now on a hang counts as a stall
         job = replace(self._kind.job, model=asked.model)
-        return self._generator.generate(job, pickle.loads(asked.requests), asked.progress.touch)
+        return self._generator.generate(job, pickle.loads(asked.requests), asked.progress)
 
 
 @dataclass(eq=False)
@@ -469,6 +469,9 @@ class HostKeeper:
                 return
             log.debug("a host of %s died: %s", held.base, error)
             is_drained = held.is_leaving or getattr(error, "preempted", False)
+            what = "went with its node" if is_drained else "died"
+            for cell in {lost.asked.cell: lost.asked for lost in held.calls}.values():
+                cell.progress.note(f"the process that held {held.base} {what}; another one does its batch")
             for lost in held.calls:
                 if is_drained and lost.drains < MOST_DRAINS:
                     lost.drains += 1

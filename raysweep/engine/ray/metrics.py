@@ -16,7 +16,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from raysweep.engine.attempts import run_periodically
 from raysweep.engine.base import GenerateJob
 from raysweep.engine.jobs import Generated, KeptGenerator
 from raysweep.engine.ledger import Ledger, spent_text
+from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.ray_lost import end_with_raylet
 from raysweep.errors import RaysweepError, Stopped, StoreError, last_line
 from raysweep.machine import resident_bytes
@@ -389,10 +390,10 @@ class MeasuredGenerator:
         self._tags = {"model": model, "generator": generator}
         self._gauges = Gauges(HOST_GAUGES, dict.fromkeys(HOST_GAUGES, HOST_TAGS))
 
-    def generate(self, job: GenerateJob, requests: Sequence[GenerationRequest], alive: Callable[[], None]) -> Generated:
+    def generate(self, job: GenerateJob, requests: Sequence[GenerationRequest], progress: ProgressFile) -> Generated:
         """See `KeptGenerator.generate`."""
         began = time.monotonic()
-        made = self._kept.generate(job, requests, alive)
+        made = self._kept.generate(job, requests, progress.touch, progress.note)
         ended = time.monotonic()
         self._record(made.completions, ended - max(began, self._ended))
         self._ended = ended
