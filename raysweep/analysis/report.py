@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from raysweep.analysis.costs import Cost, cost_table
 from raysweep.analysis.difference_tables import difference_tables
-from raysweep.analysis.exhibits.base import QUALITY, TESTS, Drawn
+from raysweep.analysis.exhibits.base import GRIDS, MORE_TESTS, QUALITY, TESTS, Drawn
 from raysweep.analysis.figures.effects import all_panels, draw
 from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.figures.losses import loss_curve
@@ -105,7 +105,9 @@ def render_report(report: Report, max_samples_per_pair: int | None = None) -> st
             summaries=[table for table in all_tables if table.stub == ("training set",)],
             comparisons=[table for table in all_tables if table.stub != ("training set",)],
             differences=difference_tables(report.differences, book),
+            grids=report.drawn.sections.get(GRIDS, ()),
             tests=list(report.drawn.sections.get(TESTS, ())),
+            more_tests=list(report.drawn.sections.get(MORE_TESTS, ())),
             reasons=_reasons(report),
             quality=[
                 *quality_tables(report.linted, report.strata, report.order),

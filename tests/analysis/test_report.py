@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from raysweep.analysis.exhibits.base import QUALITY, TESTS, Evidence
+from raysweep.analysis.comparisons.base import ProblemRates
+from raysweep.analysis.exhibits.base import GRIDS, MORE_TESTS, QUALITY, TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw, in_section
 from raysweep.analysis.outcomes import PairOutcomes
 from raysweep.analysis.report import bound, render_report, row_headings
@@ -16,6 +17,7 @@ from raysweep.analysis.score_book import Failure, ScoreBook
 from raysweep.analysis.score_tables import tables
 from raysweep.analysis.table import Row
 from raysweep.analysis.trainings import Training
+from raysweep.metrics.base import CellLabels
 from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, scores
 from tests.analysis.linted import ORDER as LINTED_ORDER
 from tests.analysis.linted import STRATA, linted_cells
@@ -258,6 +260,25 @@ def test_equal_errors_of_several_cells_stand_once_with_all_cells():
     html = render_report(report(failures=failures))
     assert html.count("no space left") == 1
     assert "llama · full · C1 · seed 42; llama · full · C2 · seed 42" in html
+
+
+def test_the_studys_tables_and_tests_of_one_model_are_on_the_page_under_numbers_of_their_own():
+    book = ScoreBook.of(scores(), ORDER)
+    rates = {
+        CellLabels("llama", "full", name, 42): {
+            ("minicode", "C"): ProblemRates({f"t{task}": float(task < number) for task in range(20)}, {}, 1, 1)
+        }
+        for name, number in (("clean", 8), ("C", 14))
+    }
+    drawn = draw([*in_section(GRIDS), *in_section(MORE_TESTS)], Evidence(book, rates))
+    page = Page(render_report(report(drawn=drawn)))
+    titles = [table.title for table in drawn.tables]
+    assert any(title.startswith("RD on C") for title in titles) and any(
+        "problems can show" in title for title in titles
+    )
+    text = page.text.replace("\u00a0", " ")
+    assert [title for title in titles if title not in text] == []
+    assert f"The same numbers in the study's tables ({len(drawn.sections[GRIDS])})" in text
 
 
 def test_code_quality_is_a_section_with_a_figure_and_numbered_tables():

@@ -67,8 +67,8 @@ class Conclusion:
     table: Table
 
 
-TESTS, QUALITY = "tests", "quality"
-"""Sections of the page for tables that have no figure."""
+GRIDS, TESTS, MORE_TESTS, QUALITY = "grids", "tests", "more tests", "quality"
+"""Sections of the page for tables that have no figure: scores, tests over models, tests of one model, code quality."""
 
 
 @dataclass(frozen=True)

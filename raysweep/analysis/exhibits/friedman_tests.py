@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_training_sets
 from raysweep.analysis.quantities import p_text
 from raysweep.analysis.score_book import ModelVariant
@@ -20,6 +20,8 @@ from raysweep.stats.rank_tests import holm
 @EXHIBITS.register("friedman")
 class FriedmanTests(Exhibit):
     """A table for each problem set, with a row for each model and level; Holm's adjustment is over its rows."""
+
+    section: ClassVar[str] = MORE_TESTS
 
     levels: Annotated[dict[str, list[Text]], Field(min_length=1)]
     """By the level's name, its methods: three or more."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from raysweep.analysis.comparisons.base import ProblemRates
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.quantities import Quantity
 from raysweep.analysis.table import Column, Row, Table, TableCell
@@ -23,6 +23,8 @@ _SHARE = Quantity("", "solved by one only", "%")
 @EXHIBITS.register("power")
 class Power(Exhibit):
     """A table for each problem set: how large a difference between two training sets its problems can show."""
+
+    section: ClassVar[str] = MORE_TESTS
 
     baseline: Text
     """The perturbation of the training set that others are compared with."""

@@ -10,11 +10,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, GRIDS, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.selections import HEADLINE, select_test_sets, select_training_sets
 from raysweep.analysis.quantities import Quantity, quantity_of
 from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
@@ -65,6 +65,8 @@ class Axes:
 @EXHIBITS.register("scores")
 class ScoreGrid(Exhibit):
     """A table of scores: models, training sets, test sets, quantities and problem sets as rows and columns."""
+
+    section: ClassVar[str] = GRIDS
 
     rows: Annotated[list[Dimension], Field(min_length=1)]
     columns: Annotated[list[Dimension], Field(min_length=1, max_length=2)]
