@@ -17,6 +17,7 @@ from pathlib import Path
 from raysweep import machine
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.quality import linting
+from raysweep.quality.ruff_check import ruff_fingerprint
 from raysweep.records import Spec
 from raysweep.tools.doctor import checks
 from raysweep.tools.doctor.checks import GIB, Check, State
@@ -46,7 +47,8 @@ def examine(storage: str | None = None, address: str | None = None) -> Iterator[
         "language": language,
         "Ray": lambda: ray(address or os.environ.get("RAY_ADDRESS") or None),
         "vLLM": vllm,
-        "pylint": pylint,
+        "openai": openai,
+        "linters": linters,
         "storage": lambda: store(storage),
         "temp folder": lambda: temp_folder(Path(tempfile.gettempdir())),
     }
@@ -121,13 +123,25 @@ def vllm() -> Check:
     return Check("vLLM", State.OK, ", ".join([str(there.python), *(f"{k} {v}" for k, v in there.versions.items())]))
 
 
-def pylint() -> Check:
-    """Look for pylint, which is needed only where a config asks for code quality."""
+def openai() -> Check:
+    """Look for what models behind a server need. Whether one answers is not tried."""
+    from raysweep.generators.openai import HOSTED, KEY_VARIABLE, URL_VARIABLE
+
+    found = machine.versions(["openai"])
+    if not found:
+        return Check("openai", State.OK, "not installed; served models need it: pip install 'raysweep[openai]'")
+    key = "set" if os.environ.get(KEY_VARIABLE) else "not set"
+    url = os.environ.get(URL_VARIABLE) or HOSTED
+    return Check("openai", State.OK, f"openai {found['openai']}; {KEY_VARIABLE} is {key}; openai:NAME asks {url}")
+
+
+def linters() -> Check:
+    """Look for pylint and ruff, which are needed only where a config asks for code quality."""
     try:
-        found = linting.fingerprint()
+        found = {**linting.fingerprint(), **ruff_fingerprint()}
     except UsageError as error:
-        return Check("pylint", State.OK, f"not installed; {error}")
-    return Check("pylint", State.OK, f"pylint {found['pylint']}, astroid {found['astroid']}")
+        return Check("linters", State.OK, f"not installed; {error}")
+    return Check("linters", State.OK, ", ".join(f"{name} {found[name]}" for name in ("pylint", "astroid", "ruff")))
 
 
 def store(storage: str | None) -> Check:

@@ -47,9 +47,9 @@ def test_a_good_machine_fits_on_a_screen_and_exits_with_0(capsys, tmp_path):
 def test_every_subject_is_shown_once_and_all_that_is_not_ok_has_a_way_out(capsys):
     code, out = ended(capsys, "--address", f"127.0.0.1:{closed_port()}", "--storage", "/proc/nowhere", "--json")
     found = {check["name"]: check for check in json.loads(out)["checks"]}
-    assert code == 1 and len(json.loads(out)["checks"]) == 10
+    assert code == 1 and len(json.loads(out)["checks"]) == 11
     judged, stops = {"versions", "accelerators", "isolation", "language"}, {"memory", "Ray", "storage", "temp folder"}
-    assert set(found) == judged | stops | {"vLLM", "pylint"}
+    assert set(found) == judged | stops | {"vLLM", "openai", "linters"}
     assert {found["Ray"]["state"], found["storage"]["state"]} == {"error"}
     assert all(check["found"] and bool(check["advice"]) == (check["state"] != "ok") for check in found.values())
     assert max(map(len, found)) == NAME_WIDTH
@@ -68,10 +68,21 @@ def test_a_package_that_breaks_while_it_is_imported_is_an_error_among_the_others
     assert found["isolation"]["state"] != "error" and found["storage"]["state"] != "error"
 
 
-def test_pylint_is_named_with_its_version_or_with_the_extra_that_brings_it(monkeypatch):
-    assert re.fullmatch(r"pylint 4\.\S+, astroid 4\.\S+", doctor.pylint().found)
+def test_a_served_models_package_key_and_address_are_told_but_not_the_key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://here:1/v1")
+    found = doctor.openai().found
+    assert re.fullmatch(r"openai \S+; OPENAI_API_KEY is set; openai:NAME asks http://here:1/v1", found)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert "OPENAI_API_KEY is not set" in doctor.openai().found
+    monkeypatch.setattr("raysweep.machine.versions", lambda names: {})
+    assert doctor.openai().found.endswith("pip install 'raysweep[openai]'")
+
+
+def test_linters_are_named_with_their_versions_or_with_the_extra_that_brings_them(monkeypatch):
+    assert re.fullmatch(r"pylint 4\.\S+, astroid 4\.\S+, ruff \S+", doctor.linters().found)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    found = doctor.pylint()
+    found = doctor.linters()
     assert found.state is State.OK and found.found.endswith("pip install 'raysweep[quality]'")
 
 
