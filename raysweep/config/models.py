@@ -193,7 +193,7 @@ class ModelConfig(Strict):
     """A folder or a hub id; each model has `path` or `pretrain`, or a `generator` that needs no weights."""
     pretrain: PretrainConfig | None = None
     generator: GeneratorSpec | None = None
-    """What writes the completions: from weights `transformers` or `vllm`, else `openai` (served), `reference`, `fake`."""
+    """What writes completions: from weights `transformers` or `vllm`, else `openai` (served), `reference`, `fake`."""
     revision: str | None = MODEL.revision
     """Commit, tag or branch of a hub id; null: the newest."""
     trust_remote_code: bool = MODEL.trust_remote_code
