@@ -78,7 +78,7 @@ def job(model: ModelRef, base: ModelRef, cell: str, decoding: Decoding, prompts:
     batches = [[requests[key] for key in keys] for keys in batches_of(requests)]
     there = environment_of(VLLM)
     has = {k: v for k, v in there.versions.items() if k in GENERATORS.get("vllm").packages} if there else {}
-    return GenerateJob("", model, VLLM, decoding, batches, None, cell, has, base)
+    return GenerateJob("", model, VLLM, decoding, batches, None, cell, has, base=base)
 
 
 def texts(made: dict[int, list[Completion]]) -> Texts:
