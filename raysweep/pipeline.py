@@ -113,7 +113,7 @@ def make(plans: Sequence[ArtefactPlan], work: Work) -> None:
     Earlier tasks have made the dependencies already; they are made again here only if they were damaged or lost since.
     """
     for group in groups(missing(plans, work.store)):
-        with _leased(group, work) as mine:
+        with _leased(group, plans, work) as mine:
             for kind, same in groupby(mine, key=type):
                 MAKERS[kind](list(same), work)
 
@@ -138,22 +138,24 @@ def groups(plans: Sequence[ArtefactPlan]) -> list[list[ArtefactPlan]]:
 
 
 @contextmanager
-def _leased(plans: Sequence[ArtefactPlan], work: Work) -> Iterator[list[ArtefactPlan]]:
+def _leased(plans: Sequence[ArtefactPlan], targets: Sequence[ArtefactPlan], work: Work) -> Iterator[list[ArtefactPlan]]:
     """Hold the leases of the plans' units during the block; yield the plans that are still missing, in order.
 
-    Leases are taken in the order of their keys, so that no two processes wait for each other.
+    Leases are taken in the order of their keys, so that no two processes wait for each other. While this one waits,
+    another may make all `targets` and drop the model behind them: what no missing target needs is not made again.
     """
     units: dict[str, Artefact] = {plan.unit.key: plan.unit for plan in plans}
     mine: set[str] = set()  # keys of units that this process makes
     with ExitStack() as leases:
         for key in sorted(units):
             members = [plan for plan in plans if plan.unit.key == key]
-            for plan in members:
-                _discard_if_damaged(plan, work)
             are_made = functools.partial(_are_made, members, work)
             if leases.enter_context(work.store.making(units[key], are_made, _waiter(work))):
                 mine.add(key)
-        yield [plan for plan in plans if plan.unit.key in mine and not is_made(plan, work.store)]
+                for plan in members:
+                    _discard_if_damaged(plan, work)
+        needed = {plan.node.key for plan in missing(targets, work.store) if plan.node} if mine else set()
+        yield [plan for plan in plans if plan.node and plan.unit.key in mine and plan.node.key in needed]
         for key in mine:
             work.store.unfinished(units[key]).remove_folder()
 

@@ -1,12 +1,16 @@
-"""Compares plans with a store and lists the missing artefacts in build order."""
+"""Compares plans with a store: lists the missing artefacts in build order, and discards damaged ones."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan
+from raysweep.storage.artefacts import damage_text
 from raysweep.storage.store import Store
 from raysweep.storage.verdicts import level_of
+
+log = logging.getLogger("raysweep")
 
 
 def walk(plans: Iterable[ArtefactPlan]) -> Iterator[ArtefactPlan]:
@@ -70,6 +74,19 @@ def missing(plans: Iterable[ArtefactPlan], store: Store, *, repair: bool = False
     for plan in targets:
         visit(plan)
     return lacking
+
+
+def discard_damaged(plans: Iterable[ArtefactPlan], store: Store) -> None:
+    """Remove damaged artefacts from the store, so that they are made again; log a warning for each.
+
+    The plans' dependencies are looked at too. An artefact that a process is making or dropping at this moment looks
+    damaged; it is left to that process.
+    """
+    for plan in walk(plans):
+        if plan.node and store.is_damaged(plan.node) and not store.is_being_made(plan.unit):
+            damage = store.discard_if_damaged(plan.node)
+            if damage:
+                log.warning("%s", damage_text(plan.node, damage))
 
 
 def by_cell(plans: Iterable[ArtefactPlan]) -> list[tuple[CellPlan, list[CellArtefactPlan]]]:

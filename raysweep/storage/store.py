@@ -185,6 +185,10 @@ class Store:
             raise StoreError(f"{node.label} is damaged ({damage}); it was removed: run the command again")
         return self.scratch / folder_of(node)
 
+    def is_being_made(self, unit: Artefact) -> bool:
+        """Return True while a process holds the lease of an artefact, or of a unit of work: it makes or drops it."""
+        return self.leases.is_alive(f"{unit.stage}-{unit.key}")
+
     def rows(self, node: Artefact, record: type[R]) -> list[R]:
         """Return the rows of a tabular artefact; raise StoreError if it is missing or damaged."""
         return read_rows(self.use(node) / ROWS, record)

@@ -5,7 +5,6 @@ The export is a folder of Parquet files with a dataset card; `datasets.load_data
 
 from __future__ import annotations
 
-import logging
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,13 +15,13 @@ import yaml
 
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
-from raysweep.planning.missing import missing
+from raysweep.planning.missing import discard_damaged, missing
 from raysweep.planning.plan import ArtefactPlan, TestSetPlan, TrainingSetPlan
 from raysweep.planning.sets import build_data_sets
 from raysweep.planning.uses import uses_of
 from raysweep.records import CLEAN
 from raysweep.rows.parquet import ROWS
-from raysweep.storage.artefacts import Node, damage_text
+from raysweep.storage.artefacts import Node
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.store import Store, open_store
 from raysweep.storage.uses import read_uses, write_uses
@@ -30,8 +29,6 @@ from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.guards import sweep_lease
 from raysweep.sweep.report_notes import leakage_text
 from raysweep.sweep.tasks import RunOptions, make
-
-log = logging.getLogger("raysweep")
 
 CARD = "README.md"
 _FORBIDDEN = re.compile(r"[<>:/\\|?*]")  # characters that `datasets` doesn't allow in the name of a configuration
@@ -71,10 +68,8 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
     folder = SweepFolder(store, config.name)
     errors: Mapping[str, str] = {}
     with sweep_lease(folder), full_disk_named(f"storage {store.files}"):
-        for plan in named.values():
-            if damage := store.discard_if_damaged(plan.node):
-                log.warning("%s", damage_text(plan.node, damage))
         plans = [*named.values(), *([leakage] if leakage else [])]
+        discard_damaged(plans, store)
         missing_artefacts = missing(plans, store)
         _add_uses(plans, folder)
         if missing_artefacts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -18,13 +17,12 @@ from raysweep.generators.environments import environment_of
 from raysweep.machine import cores, gpus, provenance
 from raysweep.planning.costs import plan_costs
 from raysweep.planning.fit import require_fit
-from raysweep.planning.missing import by_cell, missing, walk
+from raysweep.planning.missing import by_cell, discard_damaged, missing
 from raysweep.planning.models import require_generators_fit, require_recipes_fit
 from raysweep.planning.needs import NeedsPlanner
 from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.records import Score
-from raysweep.storage.artefacts import damage_text
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.store import Store, open_store
 from raysweep.storage.uses import drop_judged
@@ -32,8 +30,6 @@ from raysweep.sweep.folder import LEDGER, SweepFolder
 from raysweep.sweep.guards import is_elsewhere, require_oracle, require_resources, require_space, sweep_lease
 from raysweep.sweep.report_notes import leakage_text
 from raysweep.sweep.tasks import RunOptions, make
-
-log = logging.getLogger("raysweep")
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
         if cells:
             require_permission(config.allow_code_execution)
         errors: dict[str, str] = {}
-        _discard_damaged(plan, store)
+        discard_damaged(plan.targets, store)
         if missing_artefacts:
             folder.start_log()
             errors = _make(plan, missing_artefacts, folder, options)
@@ -150,14 +146,6 @@ def _require_gpu_hours(folder: SweepFolder, options: RunOptions) -> None:
     """Raise UsageError if the sweep's earlier runs have used all GPU-hours that it may use."""
     if spent := spent_text(folder.ledger(), options.max_gpu_hours):
         raise UsageError(f"{spent}, as {folder}/{LEDGER} says; give more, or leave the option out")
-
-
-def _discard_damaged(plan: SweepPlan, store: Store) -> None:
-    """Remove the plan's damaged artefacts from the store, so that they are made again; log a warning for each."""
-    for node in (plan.node for plan in walk(plan.targets) if plan.node):
-        damage = store.discard_if_damaged(node)
-        if damage:
-            log.warning("%s", damage_text(node, damage))
 
 
 def _run_record(

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from raysweep.config.loading import load_config
-from raysweep.pipeline import groups
-from raysweep.planning.missing import by_cell, missing, walk
+from raysweep.engine.attempts import Recovery
+from raysweep.engine.base import Context, Stages, Work
+from raysweep.engine.progress import ProgressFile, read_activities
+from raysweep.pipeline import groups, make
+from raysweep.planning.missing import by_cell, discard_damaged, missing, walk
 from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
+from raysweep.storage.artefacts import MANIFEST, folder_of
+from raysweep.storage.leases import Lease
 from raysweep.storage.store import Store
 from tests.paths import NANO
+from tests.patience import PATIENCE
 
 
 def commit(plans: Iterable[ArtefactPlan], store: Store) -> None:
@@ -98,3 +107,41 @@ def test_two_cells_with_equal_artefacts_are_both_listed(store):
     cells = by_cell(missing(plan.targets, store))
     assert [cell.cell.id for cell, _ in cells] == ["one.base", "other.base"]
     assert len({item.node.key for _, items in cells for item in items}) == len(cells[0][1])
+
+
+def hold(store: Store, plan: ArtefactPlan) -> Lease:
+    lease = store.leases.take(f"{plan.unit.stage}-{plan.unit.key}")
+    assert lease is not None
+    return lease
+
+
+def test_damage_is_discarded_unless_a_process_makes_or_drops_the_artefact_at_this_moment(plan, tuned, store, caplog):
+    commit(walk(plan.targets), store)
+    whole, half = tuned.training_set, next(item for item in tuned.artefacts if item.node.stage == "completions")
+    (Path(store.folder(whole.node)) / "rows.txt").write_text("changed")
+    store.files.remove(f"{folder_of(half.node)}/{MANIFEST}")
+    with hold(store, whole), hold(store, half):
+        discard_damaged(plan.targets, Store(store.root))
+    assert store.is_damaged(whole.node) and not caplog.messages
+    discard_damaged(plan.targets, Store(store.root))
+    assert not store.is_damaged(whole.node) and len(caplog.messages) == 2
+    assert "another content" in caplog.text and "no manifest" in caplog.text
+
+
+def test_a_model_that_another_process_has_made_used_and_dropped_meanwhile_is_not_made_again(store, caplog):
+    plan = build_plan(load_config(NANO, ["keep_models=adapters"]))
+    tuned = next(cell for cell in plan.cells if cell.model)
+    (model,) = [item for item in walk(tuned.artefacts) if item.node == tuned.model]
+    commit([item for item in walk(plan.targets) if item not in (model, *tuned.artefacts)], store)
+    no_stages = cast(Stages, None)  # training would need some
+    work = Work(store, no_stages, ProgressFile(store.progress("s"), "cell"), Context(store.root, "s", 0, Recovery(0)))
+    with ThreadPoolExecutor(1) as pool, hold(store, model):
+        here = pool.submit(make, tuned.artefacts, work)
+        deadline = time.monotonic() + PATIENCE
+        while not read_activities(store.progress("s")).get("cell"):
+            assert not here.done() and time.monotonic() < deadline
+            time.sleep(0.01)
+        commit([model, *tuned.artefacts], store)
+        store.drop(model.node)
+    here.result()
+    assert store.is_dropped(model.node) and not missing(tuned.artefacts, store)
