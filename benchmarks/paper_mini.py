@@ -38,6 +38,8 @@ ACCELERATORS = {"A100": 3, "A6000": 1, "V100": 1}
 RESOURCES = ("resources.gpus=1", "resources.processes=trial")
 """Ray Train would start four processes for a training of some seconds; two workers need them."""
 SERVE = "serve"
+AGENTS = {"REPORTER_UPDATE_INTERVAL_MS": "60000"}
+"""How often each node's dashboard agent looks at all processes: four agents share this machine's cores."""
 LOOK_SECONDS = 10.0
 TRIAL = "ray::Cell"
 
@@ -47,7 +49,7 @@ def simulated_cluster() -> Iterator[str]:
     """Run the cluster, in a process of its own, for the length of the block; give its address."""
     folder = tempfile.mkdtemp(prefix="rs-p-", dir="/tmp")  # paths of sockets must stay short
     Path(folder, "ray").mkdir()
-    own = {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "RAY_TMPDIR": folder}
+    own = {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "RAY_TMPDIR": folder, **AGENTS}
     process = subprocess.Popen(
         [sys.executable, __file__, SERVE],
         stdin=subprocess.PIPE,

@@ -25,7 +25,7 @@ RD = (
     Quantity(PERTURBED_PART, "RD, from perturbed pass@1", "points", signed=True),
     Quantity(CLEAN_PART, "RD, from clean pass@1", "points", signed=True),
 )
-WITHIN_NOISE = "within noise: the mean over seeds is below 2 SD between them"
+BELOW_SEEDS = "within noise: the mean over seeds is below 2 SD between them"
 IN_WORDS = {BASE: "the base model", CLEAN: "fine-tuning on clean prompts"}
 CAPTION = (
     "Each model minus its baseline, on the same problems; the intervals are over problems. Pass@1 is better above 0, "
@@ -61,7 +61,7 @@ def _with_noise(differences: Sequence[Difference]) -> Iterator[Difference]:
         values = [one.value for one in alike if not math.isnan(one.value)]
         is_noise = len(values) >= FEWEST_DRAWS and noise(sum(values) / len(values), values).within_noise
         for one in alike:
-            yield replace(one, note="; ".join(filter(None, (one.note, WITHIN_NOISE)))) if is_noise else one
+            yield replace(one, note="; ".join(filter(None, (one.note, BELOW_SEEDS)))) if is_noise else one
 
 
 def _table(numbers: Mapping[Key, Difference], book: ScoreBook, problems: str, against: str) -> Table:

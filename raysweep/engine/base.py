@@ -1,8 +1,8 @@
 """The contract of an engine, which decides where and how the work of the stages runs.
 
 There are two engines: `ray` (Tune schedules cells, Train trains, Data perturbs and generates, actors execute) and
-`local`, which does the same in one process. Both give equal rows,
-except for a few completions in 16 bits. The stages themselves are in `raysweep.stages`.
+`local`, which does the same in one process. Both give equal rows, except for a few completions in 16 bits. The stages
+themselves are in `raysweep.stages`.
 """
 
 from __future__ import annotations

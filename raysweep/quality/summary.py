@@ -5,8 +5,8 @@ A group is any set of files, such as the base models', a training set's, or thos
 
 A mean score is that of the files that have one: pylint prints none for a file that it can't parse, so a group with
 many syntax errors loses its worst files there. `GroupSummary.unscored` says how many, by reason; compare both. The
-interval is that of a simple random sample of files: it speaks of the sampled population, not of other
-problems.
+interval is that of a simple random sample from very many files; where a large share of the population was linted, it is
+wider than necessary.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from raysweep.analysis.comparisons.base import COMPARISONS, WITHIN_NOISE, Comparison, ProblemRates, rates_of
+from raysweep.analysis.comparisons.base import BELOW_DRAWS, COMPARISONS, Comparison, ProblemRates, rates_of
 from raysweep.analysis.comparisons.degradation import DegradationChange, rd_change
 from raysweep.analysis.comparisons.pairing import Baselines, measure_pair
 from raysweep.analysis.comparisons.pass_rates import PassRates
@@ -51,7 +51,7 @@ def test_an_effect_below_2_sd_between_draws_is_called_within_noise(draws, is_noi
     assert second.by_draw == tuple(sum(one) / 4 for one in draws)
     for comparison, metric in ((PassRates, "pass@1_difference"), (DegradationChange, "RD_change")):
         note = measured(comparison, first, second)[metric].note
-        assert (WITHIN_NOISE in note) == is_noise and "means over 2 draws" in note
+        assert (BELOW_DRAWS in note) == is_noise and "means over 2 draws" in note
 
 
 def test_a_problem_without_a_verdict_is_no_rate():

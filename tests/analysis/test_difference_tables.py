@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from raysweep.analysis.difference_tables import WITHIN_NOISE, difference_tables
+from raysweep.analysis.difference_tables import BELOW_SEEDS, difference_tables
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.records import Difference
 from tests.analysis.examples import ORDER, scores
@@ -61,7 +61,7 @@ def test_a_mean_over_seeds_below_2_sd_between_them_is_called_within_noise():
 
     book = ScoreBook.of([replace(score, seed=seed) for score in scores() for seed in (42, 43, 44)], ORDER)
     assert notes(seeds(0.02, 0.03, 0.01)) == {""}
-    assert notes(seeds(0.02, -0.03, 0.05)) == {WITHIN_NOISE}
+    assert notes(seeds(0.02, -0.03, 0.05)) == {BELOW_SEEDS}
     assert notes(seeds(0.02)) == {""}, "one seed tells nothing of noise"
 
 

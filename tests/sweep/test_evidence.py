@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from math import comb
+from typing import Any
 
+import numpy
 import pandas
 import pytest
 
@@ -304,3 +307,40 @@ def test_signed_ranks_and_pass_at_k_agree_with_scipy_and_the_formula(storage, ve
     n, c = 7, 3
     assert raysweep.metrics.pass_at_k(n, c, 2) == pytest.approx(1 - comb(n - c, 2) / comb(n, 2))
     assert not verdicts.duplicated(["task_id", "sample", *CELL, "problem_set", "perturbation"]).any()
+
+
+def test_intervals_of_differences_and_rd_are_those_of_a_plain_bootstrap(storage, verdicts):
+    """Where each problem's verdicts agree: Dirichlet weights, and half a problem more for each pair of verdicts.
+
+    Other random numbers than the sweep's give other ends, so each end is looked up among resamples drawn here.
+    """
+    shares = verdicts.groupby([*CELL, "problem_set", "perturbation", "task_id"]).passed.mean()
+    whole = shares.groupby([*CELL, "problem_set", "perturbation"]).agg(lambda own: own.isin([0, 1]).all())
+    problems, corners = 5, numpy.array([(1, 1), (1, 0), (0, 1), (0, 0)])
+    weights = numpy.random.default_rng(7).dirichlet([1.0] * problems + [0.5] * len(corners), 40_000)
+
+    def check(one: Any, keys: list[tuple[Any, ...]], statistic: Callable[[Any, Any], Any]) -> bool:
+        if not all(whole[key] for key in keys) or math.isnan(one.low):
+            return False
+        values = numpy.concatenate([numpy.stack([shares[key].sort_index() for key in keys], axis=1), corners])
+        found = statistic(*(weights @ values).T)
+        for end, share in ((one.low, 0.025), (one.high, 0.975)):
+            if end != pytest.approx(one.value, abs=1e-12):  # an interval contains the number itself
+                assert (found < end).mean() == pytest.approx(share, abs=0.012), one
+        return True
+
+    differences = raysweep.load_differences("evidence-mini", storage)
+    checked = 0
+    for one in differences[differences.metric == "pass@1_difference"].itertuples():
+        recipe = "none" if one.against == "base" else one.recipe
+        seed = shares[one.model, recipe, one.against].index[0][0]
+        cells = [(one.model, recipe, one.against, seed), (one.model, one.recipe, one.training_set, one.seed)]
+        keys = [(*cell, one.problem_set, one.perturbation) for cell in cells]
+        checked += check(one, keys, lambda baseline, own: own - baseline)
+    assert checked > 10
+    scores, checked = raysweep.load_results("evidence-mini", storage), 0
+    for one in scores[(scores.metric == "RD") & (scores.perturbation != "clean")].itertuples():
+        cell = (one.model, one.recipe, one.training_set, one.seed, one.problem_set)
+        keys = [(*cell, test) for test in ("clean", one.perturbation)]
+        checked += check(one, keys, lambda clean, perturbed: (clean - perturbed) / clean)
+    assert checked > 5

@@ -32,7 +32,7 @@ class ProblemRates:
     by_draw: Sequence[float] = ()
 
 
-WITHIN_NOISE = "within noise: below 2 SD between draws"
+BELOW_DRAWS = "within noise: below 2 SD between draws"
 
 
 def draws_note(first: ProblemRates, second: ProblemRates, effect: float, by_draw: Sequence[float]) -> str:
@@ -49,7 +49,7 @@ def draws_note(first: ProblemRates, second: ProblemRates, effect: float, by_draw
     numbers = dict.fromkeys((first.draws, second.draws))
     note = f"means over {' and '.join(map(str, numbers))} draws; the interval is over problems only"
     is_noise = len(by_draw) >= FEWEST_DRAWS and noise(effect, by_draw).within_noise
-    return f"{note}; {WITHIN_NOISE}" if is_noise else note
+    return f"{note}; {BELOW_DRAWS}" if is_noise else note
 
 
 TestSetName = tuple[str, str]  # (problem set, perturbation)

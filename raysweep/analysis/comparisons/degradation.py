@@ -51,16 +51,9 @@ class DegradationChange(Comparison):
         by_draw = list(zip(*(rd_change(means[0], old, means[2], new) for old, new in draws), strict=True))
         intervals = bootstrap_intervals([[(rate,) for rate in values] for values in rates], _resampled)
         return [
-            Measurement(name, value, low, high, len(shared), self._note(first, second, sound, value, draws))
+            Measurement(name, value, low, high, len(shared), _note(first, second, sound, value, draws))
             for name, value, (low, high), draws in zip(NAMES, found, intervals, by_draw or [()] * 3, strict=True)
         ]
-
-    def _note(
-        self, first: ProblemRates, second: ProblemRates, sound: str, value: float, by_draw: Sequence[float]
-    ) -> str:
-        if isnan(value):
-            return UNDEFINED_RD
-        return "; ".join(filter(None, (sound, draws_note(first, second, value, by_draw))))
 
 
 def rd_change(clean: float, perturbed: float, new_clean: float, new_perturbed: float) -> tuple[float, float, float]:
@@ -77,6 +70,12 @@ def rd_change(clean: float, perturbed: float, new_clean: float, new_perturbed: f
     perturbed_part = (perturbed - new_perturbed) * (1 / clean + 1 / new_clean) / 2
     clean_part = (perturbed + new_perturbed) * (1 / clean - 1 / new_clean) / 2
     return perturbed / clean - new_perturbed / new_clean, perturbed_part, clean_part
+
+
+def _note(first: ProblemRates, second: ProblemRates, sound: str, value: float, by_draw: Sequence[float]) -> str:
+    if isnan(value):
+        return UNDEFINED_RD
+    return "; ".join(filter(None, (sound, draws_note(first, second, value, by_draw))))
 
 
 def _resampled(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.analysis.figures.look import (
     CLEAN_COLOUR,
-    INK,
     MUTED,
     PERTURBED_COLOUR,
-    RULE,
+    make_plain,
     new_figure,
     plotting,
     rendered,
@@ -75,11 +74,8 @@ def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) ->
     pad = 26 + 72 * _LEGEND_INCHES * _legend_lines(book)
     axes.set_title(variant.label, loc="left", fontsize=12, fontweight="bold", pad=pad)
     axes.text(limit * 1.05, -0.85, "RD", color=MUTED, va="bottom", ha="left")
-    axes.grid(axis="x", color=RULE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelcolor=INK)
+    make_plain(axes, "x")
     axes.tick_params(axis="y", pad=9)  # room for a mark at 0 %
-    axes.spines[:].set_visible(False)
     _legend(axes, book)
 
 

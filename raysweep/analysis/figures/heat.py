@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raysweep.analysis.figures.look import INK, MUTED, ReportFigure, new_figure, plotting, rendered
+from raysweep.analysis.figures.look import MUTED, ReportFigure, make_plain, new_figure, plotting, rendered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,8 +74,7 @@ class HeatFigure(ReportFigure):
                         rotation_mode="anchor", fontsize=7.5)  # fmt: skip
         axes.xaxis.tick_top()
         axes.set_yticks([n + 0.5 for n in range(len(panel.rows))], labels=panel.rows, fontsize=7.5)
-        axes.tick_params(length=0, labelcolor=INK)
-        axes.spines[:].set_visible(False)
+        make_plain(axes, None)
         axes.set_title(panel.title, loc="left", fontsize=10.5, fontweight="bold", pad=8)
         axes.set_xlabel(f"{self.column_label} ({self.unit})", color=MUTED, fontsize=8)
         axes.set_ylabel(self.row_label, color=MUTED, fontsize=8)

@@ -15,8 +15,8 @@ from raysweep.analysis.figures.look import (
     INK,
     MUTED,
     PERTURBED_COLOUR,
-    RULE,
     ReportFigure,
+    make_plain,
     new_figure,
     plotting,
     rendered,
@@ -127,10 +127,7 @@ def _panel(axes: Axes, panel: Panel, low: float, high: float) -> None:
             note, xy=(0, 1), xytext=(0, 5 + 72 * _NOTE_INCHES * number), xycoords="axes fraction",
             textcoords="offset points", fontsize=8, color=MUTED,
         )  # fmt: skip
-    axes.grid(axis="y", color=RULE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelcolor=INK)
-    axes.spines[:].set_visible(False)
+    make_plain(axes, "y")
     if low < 0 < high:
         axes.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
 

@@ -16,8 +16,8 @@ from raysweep.analysis.figures.look import (
     INK,
     MUTED,
     PERTURBED_COLOUR,
-    RULE,
     ReportFigure,
+    make_plain,
     new_figure,
     plotting,
     rendered,
@@ -91,7 +91,4 @@ def _panel(axes: Axes, problems: str, rows: Sequence[tuple[str, GroupSummary]]) 
     axes.set_xlabel("pylint's score, of 10", color=MUTED)
     axes.set_title(problems, loc="left", fontsize=12, fontweight="bold", pad=20)
     axes.text(high * 1.03, -0.75, "no score", color=MUTED, va="bottom", ha="left")
-    axes.grid(axis="x", color=RULE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelcolor=INK)
-    axes.spines[:].set_visible(False)
+    make_plain(axes, "x")

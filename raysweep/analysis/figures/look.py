@@ -11,12 +11,13 @@ import re
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from raysweep.analysis.table import safe_name
 from raysweep.errors import UnknownName
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = {  # CSS variable -> (light, dark); matplotlib draws with the light one
@@ -69,6 +70,15 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height))
+
+
+def make_plain(axes: Axes, grid: Literal["both", "x", "y"] | None) -> None:
+    """Leave of the axes' frame only labels, and grid lines across these axes; None: no grid."""
+    if grid is not None:
+        axes.grid(axis=grid, color=RULE, linewidth=0.8)
+        axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelcolor=INK)
+    axes.spines[:].set_visible(False)
 
 
 def rendered(figure: Figure, format: str) -> bytes:

@@ -12,8 +12,8 @@ from raysweep.analysis.figures.look import (
     INK,
     MUTED,
     PERTURBED_COLOUR,
-    RULE,
     ReportFigure,
+    make_plain,
     new_figure,
     plotting,
     rendered,
@@ -62,10 +62,7 @@ class ScatterFigure(ReportFigure):
             axes.set_xlabel(self.x_label, color=MUTED)
             axes.set_ylabel(self.y_label, color=MUTED)
             axes.margins(0.08)
-            axes.grid(color=RULE, linewidth=0.8)
-            axes.set_axisbelow(True)
-            axes.tick_params(length=0, labelcolor=INK)
-            axes.spines[:].set_visible(False)
+            make_plain(axes, "both")
             axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, fontsize=9,
                         labelcolor=MUTED, handletextpad=0.2, columnspacing=1.2)  # fmt: skip
             drawn.tight_layout()
