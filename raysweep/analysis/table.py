@@ -193,7 +193,10 @@ def safe_name(text: str) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """Return a table as a ``table`` environment of LaTeX, with caption, label and footnotes; it needs booktabs."""
+    """Return a table as a ``table`` environment of LaTeX, with caption, label and footnotes.
+
+    It needs booktabs, and graphicx, which shrinks a table that is wider than the text.
+    """
     title = f"{table.title}. {table.full_caption}"
     label = re.sub(r"[^a-z0-9@.-]", lambda char: f"{ord(char[0]):x}", table.name)
     notes = [
@@ -202,17 +205,19 @@ def to_latex(table: Table) -> str:
     ]
     return "\n".join(
         [
-            r"\begin{table} % needs \usepackage{booktabs}",
+            r"\begin{table} % needs \usepackage{booktabs,graphicx}",
             r"\centering",
             f"\\caption{{{escape_latex(_one_line(title))}}}",
             f"\\label{{tab:{label}}}",
+            r"\par\smallskip",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             f"\\begin{{tabular}}{{{'l' * len(table.stub)}{'r' * len(table.columns)}}}",
             r"\toprule",
             *_latex_head(table),
             r"\midrule",
             *_latex_body(table),
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             *notes,
             r"\end{table}",
         ]

@@ -1,4 +1,5 @@
-r"""LaTeX: escaping, and tables whose rows are whole. No TeX is needed: a small reader checks what TeX would trip over.
+r"""LaTeX: escaping, and tables whose rows are whole. A small reader checks what TeX would trip over; TeX does if it is
+there.
 
 In such a text a backslash begins one of the commands that are used, braces are balanced, and `%`, `_`, `#`, `&`, `$`,
 `~` and `^` stand only where they mean something.
@@ -7,6 +8,8 @@ In such a text a backslash begins one of the commands that are used, braces are 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -16,11 +19,13 @@ from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.table import Column, Row, Table, TableCell, to_latex
 from tests.analysis.exhibits.examples import EXHIBITS, curve_evidence, study
 from tests.analysis.linted import ORDER, linted_cells
+from tests.patience import PATIENCE
 
 COMMANDS = {
     "begin", "end", "centering", "caption", "label", "toprule", "midrule", "bottomrule", "addlinespace", "cmidrule",
     "multicolumn", "textsuperscript", "par", "smallskip", "footnotesize", "textbackslash", "textasciicircum",
     "textasciitilde", "textless", "textgreater", "textbar", "times", "pm", "leq", "geq", "cdot", "rightarrow", "ldots",
+    "resizebox", "ifdim", "width", "linewidth", "else", "fi",
 }  # fmt: skip
 
 
@@ -30,7 +35,9 @@ def fields(row: str) -> list[str]:
 
 def assert_compiles(text: str) -> None:
     """What TeX's tokenizer and booktabs ask of a table."""
-    bare = re.sub(r"\\[\\{}$&#%_]", "", text.replace(r" % needs \usepackage{booktabs}", ""))
+    bare = re.sub(
+        r"\\[\\{}$&#%_]", "", text.replace(r" % needs \usepackage{booktabs,graphicx}", "").replace("{%\n", "{\n")
+    )
     assert set(re.findall(r"\\([a-z]+)", bare)) <= COMMANDS
     assert not re.search(r"\\(?![a-z])|[%_#^]", bare)
     assert bare.isascii() or re.fullmatch(r"[\x00-\x7fÀ-ÿ]*", bare)
@@ -83,6 +90,20 @@ def test_every_table_of_the_study_is_whole():
         assert_compiles(to_latex(table))
 
 
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex: apt-get install texlive-latex-base")
+def test_latex_itself_prints_tables_no_wider_than_the_text(tmp_path):
+    columns, row = tuple(Column(f"{n} %") for n in range(60)), Row(("l",), (TableCell("1"),) * 60)
+    wide = Table("A", "b < c × d", ("m",), columns, (row,))
+    narrow = EXHIBITS["table-4"].draw(study()).tables
+    head = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx}", r"\begin{document}"]
+    text = "\n".join([*head, *map(to_latex, [wide, *narrow]), r"\end{document}"])
+    (tmp_path / "doc.tex").write_text(text)
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "doc.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout
+    assert "Overfull" not in done.stdout
+
+
 def test_a_table_has_groups_labels_notes_and_failed_rows():
     table = Table(
         "RD on a_b",
@@ -97,10 +118,12 @@ def test_a_table_has_groups_labels_notes_and_failed_rows():
         label="table-4",
     )
     assert to_latex(table).split("\n") == [
-        r"\begin{table} % needs \usepackage{booktabs}",
+        r"\begin{table} % needs \usepackage{booktabs,graphicx}",
         r"\centering",
         r"\caption{RD on a\_b. In 5 \% of rows.}",
         r"\label{tab:table-4}",
+        r"\par\smallskip",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         r"\begin{tabular}{llrrr}",
         r"\toprule",
         r" &  & \multicolumn{2}{c}{one} & \multicolumn{1}{c}{} \\",
@@ -112,7 +135,7 @@ def test_a_table_has_groups_labels_notes_and_failed_rows():
         r"\addlinespace",
         r"n & RD & $-$1 & 2 & 3 \\",
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         r"\par\smallskip\footnotesize\textsuperscript{1} clean is 0",
         r"\end{table}",
     ]

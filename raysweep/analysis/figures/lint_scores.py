@@ -92,3 +92,4 @@ def _panel(axes: Axes, problems: str, rows: Sequence[tuple[str, GroupSummary]]) 
     axes.set_title(problems, loc="left", fontsize=12, fontweight="bold", pad=20)
     axes.text(high * 1.03, -0.75, "no score", color=MUTED, va="bottom", ha="left")
     make_plain(axes, "x")
+    axes.tick_params(axis="y", pad=9)  # room for a mark at 0
