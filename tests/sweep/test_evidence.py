@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable
 from math import comb
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -276,6 +278,31 @@ def test_tables_of_code_quality_are_those_of_a_plain_count(storage, number, colu
                 assert same(line[column], wanted.get(line["code"], count)), (line, column)
                 checked += 1
     assert checked > 20
+
+
+def test_scores_of_code_quality_and_figure_7_are_those_of_a_plain_count(storage):
+    files = raysweep.load_quality("evidence-mini", storage)
+    severities = ("fatal", "error", "warning", "refactor", "convention", "information")
+    without = []
+    for problems in ("mini-humaneval", "mini-mbpp"):
+        groups = {"base": ["base"], "clean": ["clean"], "mix_all": ["mix_all"], "perturbed": [*PERTURBED]}
+        for line in table(storage, f"code-quality-on-{problems}").to_dict("records"):
+            own = files[files.problem_set == problems]
+            own = own if line["model"] == "all models" else own[own.model == line["model"]]
+            own = own[own.training_set.isin(groups.get(line["training set"], [line["training set"]]))]
+            linted = own[own.outcome == "linted"]
+            assert (line["files"], line["no score"]) == (len(own), own.score.isna().sum())
+            assert same(line["mean score"], own.score.mean())
+            columns = {**{name: name for name in severities}, "by cutting": "caused_by_cutting"}
+            for shown, column in columns.items():
+                wanted = 100 * linted[column].sum() / len(linted) if len(linted) else math.nan
+                assert same(line[f"messages per 100 files {shown}"], wanted), (line, shown)
+        for model in ("all models", "llama", "gpt_bigcode"):
+            own = files[(files.problem_set == problems) & files.model.isin([model] if model[0] != "a" else files.model)]
+            parts = [own[own.training_set.isin(names)] for names in groups.values()]
+            without += [f"{part.score.isna().sum()} of {len(part)}" for part in parts if len(part)]
+    drawn = Path(storage, "sweeps", "evidence-mini", "figures", "figure-7.svg").read_text()
+    assert re.findall(r">(\d+ of \d+)<", drawn) == without
 
 
 def test_intervals_of_whole_verdicts_are_wilsons(storage, verdicts):
