@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.chaos
 from tests.chaos.evidence import content
 from tests.chaos.harness import Disturbed, Reference, Strike, Sweep, disturbed, undisturbed
 from tests.chaos.kills import STOPS_ALL
+from tests.chaos.nodes import TWO, simulated
 from tests.chaos.processes import Victim
-from tests.chaos.two_nodes import two_nodes
 
 DRIVER_AND_RAYLET = (Victim.DRIVER, Victim.RAYLET)
 
@@ -68,7 +68,7 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
         problems += print_outcome(name, outcome, reference)
     if options.nodes:
         rng = random.Random(f"{options.seed}/nodes")
-        with two_nodes(folder / "nodes.log", replaced=True) as cluster:
+        with simulated(TWO, folder / "nodes.log", replaced=True) as cluster:
             sweep = sweep_in(folder / "nodes", options, address=cluster.address, roots=(cluster.process.pid,))
             strikes = strikes_of((Victim.TRIAL,), reference, options.moments, rng)
             outcome = disturbed(sweep, strikes, rng, options.limit, strike=cluster.remove_node_of)

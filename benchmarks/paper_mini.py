@@ -14,21 +14,21 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.chaos
+
 from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.sweep.folder import SweepFolder, open_folder
+from tests.chaos.nodes import Nodes, simulated
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIG = REPO / "configs" / "paper-mini.yaml"
@@ -37,55 +37,20 @@ ACCELERATORS = {"A100": 3, "A6000": 1, "V100": 1}
 """So many, on the node with this label. Two workers share a full training, beside which a host keeps the third."""
 RESOURCES = ("resources.gpus=1", "resources.processes=trial")
 """Ray Train would start four processes for a training of some seconds; two workers need them."""
-SERVE = "serve"
 AGENTS = {"REPORTER_UPDATE_INTERVAL_MS": "60000"}
 """How often each node's dashboard agent looks at all processes: four agents share this machine's cores."""
 LOOK_SECONDS = 10.0
 TRIAL = "ray::Cell"
 
 
-@contextlib.contextmanager
-def simulated_cluster() -> Iterator[str]:
-    """Run the cluster, in a process of its own, for the length of the block; give its address."""
-    folder = tempfile.mkdtemp(prefix="rs-p-", dir="/tmp")  # paths of sockets must stay short
-    Path(folder, "ray").mkdir()
-    own = {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "RAY_TMPDIR": folder, **AGENTS}
-    process = subprocess.Popen(
-        [sys.executable, __file__, SERVE],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **own},
-        start_new_session=True,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        parts = psutil.Process(process.pid).children(recursive=True)
-        process.stdin.close()  # it ends the cluster then
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(30)
-        for part in [*parts, process]:
-            with contextlib.suppress(psutil.Error):
-                part.kill()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def serve() -> None:
-    """Start the cluster, print its address, and end it with stdin."""
-    from ray.cluster_utils import Cluster
-
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever Ray prints is no answer
-    own: dict[str, Any] = {"object_store_memory": 150 * 2**20, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": HEAD_CPUS, **own})
-    for label, gpus in ACCELERATORS.items():
-        cluster.add_node(num_cpus=NODE_CPUS, num_gpus=gpus, labels={ACCELERATOR_LABEL: label}, **own)
-    print(json.dumps(cluster.address), file=answers, flush=True)
-    sys.stdin.read()
-    cluster.shutdown()
+def simulated_cluster() -> AbstractContextManager[Nodes]:
+    """Return the cluster, which runs in a process of its own for the length of a block."""
+    own = {"object_store_memory": 150 * 2**20}
+    nodes = [
+        {"num_cpus": NODE_CPUS, "num_gpus": gpus, "labels": {ACCELERATOR_LABEL: label}, **own}
+        for label, gpus in ACCELERATORS.items()
+    ]
+    return simulated(nodes, head={"num_cpus": HEAD_CPUS, **own}, environment=AGENTS)
 
 
 class Watch:
@@ -146,9 +111,9 @@ def main() -> None:
     parser.add_argument("--storage", type=Path, default=Path("raysweep-store"), metavar="DIR")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", dest="overrides")
     options = parser.parse_args()
-    with Watch() as watch, simulated_cluster() as address:
-        code, seconds = run(options.storage, address, options.overrides)
-        again, cached = run(options.storage, address, options.overrides)
+    with Watch() as watch, simulated_cluster() as cluster:
+        code, seconds = run(options.storage, cluster.address, options.overrides)
+        again, cached = run(options.storage, cluster.address, options.overrides)
     folder = open_folder("paper-mini", str(options.storage))
     rows = folder.grid()
     measured = {
@@ -169,4 +134,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    serve() if sys.argv[1:] == [SERVE] else main()
+    main()

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from tests.chaos.harness import Reference, Strike, Sweep, disturbed, undisturbed
+from tests.chaos.nodes import TWO, simulated
 from tests.chaos.processes import Victim
-from tests.chaos.two_nodes import two_nodes
 from tests.paths import NANO, WITH_SOLVER
 from tests.patience import PATIENCE
 
@@ -155,7 +155,7 @@ def test_so_it_does_when_workers_share_a_training(victims, moment, shared, untun
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"moment {moment}")
 def test_so_it_does_when_a_node_is_lost_that_cells_run_on(moment, reference, untuned, tmp_path):
-    with two_nodes(tmp_path / "nodes.log") as cluster:
+    with simulated(TWO, tmp_path / "nodes.log") as cluster:
         sweep = nano(tmp_path / "store", address=cluster.address, roots=(cluster.process.pid,))
         strike = cluster.remove_node_of
         assert not struck(sweep, [Victim.TRIAL], moment, reference, reference.content, untuned, strike=strike)

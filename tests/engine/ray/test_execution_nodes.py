@@ -18,7 +18,7 @@ from raysweep.execution.isolation.layers import LAYERS
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
 from raysweep.storage.files import Files
-from tests.chaos.two_nodes import two_nodes
+from tests.chaos.nodes import TWO, simulated
 
 pytestmark = pytest.mark.ray
 
@@ -31,7 +31,7 @@ def nodes(tmp_path_factory) -> Iterator[list[dict[str, Any]]]:
     """Ray's records of a head without CPUs and two nodes, to which this process is connected."""
     import ray
 
-    with two_nodes(tmp_path_factory.mktemp("nodes") / "log") as cluster:
+    with simulated(TWO, tmp_path_factory.mktemp("nodes") / "log") as cluster:
         ray.init(address=cluster.address, log_to_driver=False)
         yield ray.nodes()
         ray.shutdown()

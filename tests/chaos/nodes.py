@@ -1,7 +1,8 @@
-"""A Ray of a head without CPUs and two nodes on this machine, in a process of its own; a node can be taken away.
+"""A Ray of a head and several nodes on this machine, in a process of its own; a node can be taken away.
 
-Run as a program it prints one JSON line with address and raylets once it is up, and one after every line on stdin,
-which is the pid of a raylet whose node goes. With the argument "replaced" another node joins then. It ends with stdin.
+Accelerators are only counted. Run as a program it takes one JSON argument (see `simulated`), and prints one JSON line
+with address and raylets once it is up, and one after every line on stdin, which is the pid of a raylet whose node goes.
+It ends with stdin.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,12 @@ import psutil
 from tests.chaos.processes import ProcessTree, Seen
 from tests.paths import REPO
 
-NODE: dict[str, Any] = {"object_store_memory": 100 * 2**20, "include_dashboard": False}
-NODE_CPUS = 2
+EACH: dict[str, Any] = {"include_dashboard": False}
+TWO = ({"num_cpus": 2, "object_store_memory": 100 * 2**20},) * 2
 
 
 @dataclass
-class TwoNodes:
+class Nodes:
     """The cluster, seen from outside. `raylets`: pids, of the nodes there are; `removed`: of those that are gone."""
 
     process: subprocess.Popen[str]
@@ -50,31 +51,42 @@ class TwoNodes:
 
 
 @contextlib.contextmanager
-def two_nodes(log: Path, *, replaced: bool = False) -> Iterator[TwoNodes]:
+def simulated(
+    nodes: Sequence[Mapping[str, Any]],
+    log: Path | None = None,
+    *,
+    head: Mapping[str, Any] | None = None,
+    replaced: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Nodes]:
     """Start the cluster for the length of the block; everything it started is ended with it.
 
     Args:
-        log: where Ray's output goes.
-        replaced: another node joins when one is removed.
+        nodes: what `ray.cluster_utils.Cluster.add_node` gets for each.
+        log: where Ray's output goes; None: to this process's errors.
+        head: what the head gets; by default it has no CPUs.
+        replaced: an equal node joins when one is removed.
+        environment: more of it, for all of Ray's processes.
     """
     folder = tempfile.mkdtemp(prefix="rs-n-", dir="/tmp")  # AF_UNIX paths must stay short
     (Path(folder) / "ray").mkdir()  # Ray writes a file there and does not make the folder
     own = {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "RAY_TMPDIR": folder, "HF_HUB_OFFLINE": "1"}
+    asked = {"head": {**TWO[0], "num_cpus": 0, **(head or {})}, "nodes": list(nodes), "replaced": replaced}
     tree = ProcessTree()
-    with log.open("a") as errors:
+    with contextlib.ExitStack() as opened:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.two_nodes", *(["replaced"] if replaced else [])],
+            [sys.executable, "-m", "tests.chaos.nodes", json.dumps(asked)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors,
+            stderr=None if log is None else opened.enter_context(log.open("a")),
             text=True,
-            env={**os.environ, **own},
+            env={**os.environ, **own, **(environment or {})},
             cwd=REPO,
             start_new_session=True,  # Ray's reaper kills its whole process group
         )
     tree.add_root(process.pid)
     try:
-        yield TwoNodes(process, **_answer(process))
+        yield Nodes(process, **_answer(process))
     finally:
         tree.look()
         tree.kill_all()
@@ -82,29 +94,30 @@ def two_nodes(log: Path, *, replaced: bool = False) -> Iterator[TwoNodes]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def serve(*, replaced: bool) -> None:
+def serve(head: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]], *, replaced: bool) -> None:
     """Start the cluster, tell its address, and remove nodes as asked."""
     from ray.cluster_utils import Cluster
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever Ray prints is no answer
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **NODE})
-    nodes: dict[int, Any] = {}
+    cluster = Cluster(initialize_head=True, head_node_args={**head, **EACH})
+    up: dict[int, tuple[Any, Mapping[str, Any]]] = {}
 
-    def add() -> None:
-        node = cluster.add_node(num_cpus=NODE_CPUS, **NODE)
-        nodes[node.all_processes["raylet"][0].process.pid] = node
+    def add(arguments: Mapping[str, Any]) -> None:
+        node = cluster.add_node(**arguments, **EACH)
+        up[node.all_processes["raylet"][0].process.pid] = node, arguments
 
     def answer() -> None:
-        print(json.dumps({"address": cluster.address, "raylets": list(nodes)}), file=answers, flush=True)
+        print(json.dumps({"address": cluster.address, "raylets": list(up)}), file=answers, flush=True)
 
-    add()
-    add()
+    for arguments in nodes:
+        add(arguments)
     answer()
     for line in sys.stdin:
-        cluster.remove_node(nodes.pop(int(line)), allow_graceful=False)
+        node, arguments = up.pop(int(line))
+        cluster.remove_node(node, allow_graceful=False)
         if replaced:
-            add()
+            add(arguments)
         answer()
 
 
@@ -117,4 +130,4 @@ def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve(replaced="replaced" in sys.argv[1:])
+    serve(**json.loads(sys.argv[1]))
