@@ -23,10 +23,13 @@ import json
 import os
 import random
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from raysweep.config.loading import load_config
 from raysweep.config.resources import ACCELERATOR_LABEL, ResourcesConfig
@@ -44,6 +47,7 @@ from raysweep.storage.store import Store
 STUDY = Path(__file__).parent.parent / "configs" / "study.yaml"
 TYPES = ("A6000", "A100", "V100")
 SMALL, LARGE = 16, 1000
+HEAD_CPUS = 16
 NODE_GPUS = 8
 
 
@@ -167,10 +171,10 @@ def on_ray(cells: Sequence[CellToPlace], mean: float) -> dict[str, Any]:
 
     scale = mean / (sum(map(length_of, cells)) / len(cells))
     scaled = [CellToPlace(cell.id, cell.needs, {kind_of(cell): scale * length_of(cell)}) for cell in cells]
-    memory, gpus = 100 * 2**20, balanced(cells, SMALL)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 64, "object_store_memory": memory})
+    own, gpus = {"num_cpus": HEAD_CPUS, "object_store_memory": 100 * 2**20}, balanced(cells, SMALL)
+    cluster = Cluster(initialize_head=True, head_node_args=own)
     for kind, number in gpus.items():
-        cluster.add_node(num_cpus=64, num_gpus=number, object_store_memory=memory, labels={ACCELERATOR_LABEL: kind})
+        cluster.add_node(num_gpus=number, labels={ACCELERATOR_LABEL: kind}, **own)
     with tempfile.TemporaryDirectory() as folder:
         settings = EngineSettings(
             ResourcesConfig(), RayConfig(), Recovery(0, 0, 0, True), Files(folder), (), cluster.address
@@ -182,10 +186,40 @@ def on_ray(cells: Sequence[CellToPlace], mean: float) -> dict[str, Any]:
         with RayEngine(settings) as engine:
             engine.check(tasks)
             began = time.perf_counter()
-            errors = engine.run_cells(tasks)
+            with DriverCount() as drivers:
+                errors = engine.run_cells(tasks)
             seconds = time.perf_counter() - began
     cluster.shutdown()
-    return {**summary(seconds, scaled, gpus), "accelerators": gpus, "errors": len(errors), "seconds": round(seconds, 1)}
+    return {
+        **summary(seconds, scaled, gpus),
+        "accelerators": gpus,
+        "errors": len(errors),
+        "seconds": round(seconds, 1),
+        "most drivers at a time": drivers.most,
+        "accelerators, and one cell that waits for each type": sum(gpus.values()) + len(gpus),
+    }
+
+
+class DriverCount:
+    """The most processes of cells at a time: what a cell's trial runs in, at work or waiting for its place."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> DriverCount:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(5.0):
+            names = [process.info["name"] or "" for process in psutil.process_iter(["name"])]
+            self.most = max(self.most, sum(name.startswith("ray::Cell") for name in names))
 
 
 def _sleep(stages: Stages, seconds: float) -> Mapping[str, float]:

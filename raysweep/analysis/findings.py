@@ -1,7 +1,8 @@
 """Writes one headline per model: what it loses under the headline's perturbation and under each other one.
 
 The headline's training set has the same perturbation. Without one it is the widest mix of the training sets, else the
-one that loses least, and the sentence says so.
+one with which most completions pass under that perturbation, and the sentence says so. Nothing is chosen or ordered by
+RD, which also falls when clean pass@1 falls.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Finding:
     control_rd: float  # RD after fine-tuning on clean prompts
     sentence: str
     detail: str  # clean and perturbed pass@1 behind every RD of the sentence, and the number of problems
-    drops: tuple[Drop, ...]  # one for each perturbation, worst first; empty if there is one only
+    drops: tuple[Drop, ...]  # one for each perturbation, that under which fewest pass first; empty if there is one only
     drops_of: str  # the models of `drops` in words: "not fine-tuned → fine-tuned on typos (C)"
 
     @property
@@ -109,27 +110,26 @@ def _tuned_on(book: ScoreBook, variant: ModelVariant, problems: str) -> tuple[st
     for wanted in (book.headline, *book.order.mixes):
         if same := [name for name in tuned if made_with[name] == wanted]:
             return same[0], ""
-    losses = {name: _value(book, ScoreKey(variant, name, problems, book.headline), "RD") for name in tuned}
-    defined = [name for name in tuned if not math.isnan(losses[name])]
+    passing = {name: _value(book, ScoreKey(variant, name, problems, book.headline), "pass@1") for name in tuned}
+    defined = [name for name in tuned if not math.isnan(passing[name])]
     if not defined:
         return (tuned[0] if tuned else ""), ""
-    best = min(defined, key=lambda name: losses[name])
-    return best, f", of {len(defined)} training sets the one that loses least," if len(defined) > 1 else ""
+    best = max(defined, key=lambda name: passing[name])
+    return best, f", of {len(defined)} training sets the one that passes most there," if len(defined) > 1 else ""
 
 
 def _drops(book: ScoreBook, base: ScoreKey, tuned: ScoreKey) -> tuple[Drop, ...]:
-    """Return what the model loses under each perturbation, worst first; empty if there is one only."""
+    """Return what the model loses under each perturbation, by the drop of pass@1; empty if there is one only."""
     if len(book.perturbations) < 2:
         return ()
-    drops = [
+    return tuple(
         Drop(
             book.order.test_label(name),
             _value(book, replace(base, perturbation=name), "RD"),
             _value(book, replace(tuned, perturbation=name), "RD"),
         )
         for name in book.worst_first
-    ]
-    return tuple(sorted(drops, key=lambda drop: math.inf if math.isnan(drop.base_rd) else -drop.base_rd))
+    )
 
 
 def _detail(book: ScoreBook, names: Sequence[str], keys: Sequence[ScoreKey]) -> str:

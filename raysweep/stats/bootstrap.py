@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 RESAMPLES = 2000
 PRIOR_PROBLEMS = 2.0
 """Problems in all corners together before any is seen."""
+ATOMS = 64
+"""Imaginary problems that share this weight where there are more settings than corners could be listed of."""
 PAIR_WEIGHT = 2.0
 """Problems of design effect 1 that are added to those that carry the differences. Simulations chose it."""
 
@@ -102,6 +104,35 @@ def resampled_means(
         out += np.outer(added.together, (1 - nearness) * of_sets.mean(axis=1))
         out += np.outer(added.each @ corner, nearness)
     resampled /= added.totals[:, None]
+    return resampled
+
+
+def resampled_settings(settings: Sequence[NDArray[np.float64]], seed: int = DEFAULT_SEED) -> NDArray[np.float64]:
+    """Return the mean of each setting in each resample, (settings, RESAMPLES): which is best, and how often.
+
+    Two problems are spread over the corners as for two means, for each pair of settings alike: over `ATOMS` imaginary
+    problems, which each setting passes or fails by a coin of its own. So no setting is certain to be better because of
+    one problem. The draws of a setting are weighed anew in each resample, for all problems together: a draw is a
+    whole training, or a whole test set.
+
+    Args:
+        settings: for each, values from 0 to 1 of (problems, draws); problems are the same in all, draws are its own.
+        seed: the seed of the resamples.
+    """
+    import numpy as np
+
+    problems, count = len(settings[0]), len(settings)
+    means = array([values.mean(axis=1) for values in settings])
+    nearness = float(_nearness(means[:, None, :])[0])
+    added = _corner_weights(problems, ATOMS, seed)
+    rng = numpy_rng(seed, "settings", problems, count)
+    resampled = np.empty((count, RESAMPLES))
+    for values, mean, out in zip(settings, means, resampled, strict=True):
+        coins = rng.integers(2, size=(RESAMPLES, ATOMS))
+        out[:] = nearness * (added.each * coins).sum(axis=1) + (1 - nearness) * mean.mean() * added.together
+        of_draws = rng.dirichlet(np.ones(values.shape[1]), RESAMPLES)
+        out += (_problem_weights(problems, seed) @ values * of_draws).sum(axis=1)
+    resampled /= added.totals
     return resampled
 
 

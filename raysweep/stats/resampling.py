@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raysweep.errors import UsageError
-from raysweep.seeding import DEFAULT_SEED, numpy_rng
-from raysweep.stats.bootstrap import RESAMPLES, resampled_means, statistic_ends
+from raysweep.seeding import DEFAULT_SEED
+from raysweep.stats.bootstrap import RESAMPLES, resampled_means, resampled_settings, statistic_ends
 from raysweep.stats.intervals import COVERAGE, FEWEST, draw_means
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FEW_PROBLEMS = 10
 ROUGH = f"fewer than {FEW_PROBLEMS} problems: interval and p are rough"
-ONE_DRAW = "one draw: the interval knows the spread between problems only"
+ONE_DRAW = "a setting has one draw: of it the interval knows the spread between problems only"
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class BestSetting:
 
     Attributes:
         n: number of problems.
-        draws: of each problem and setting.
+        draws: of each setting.
         settings: in their order, such as rising ratios.
         scores: of each setting: the mean over problems and draws.
         best: the setting with the best score; the first of those in `tied`.
@@ -110,7 +110,7 @@ class BestSetting:
     """
 
     n: int
-    draws: int
+    draws: tuple[int, ...]
     settings: tuple[str, ...]
     scores: tuple[float, ...]
     best: str
@@ -124,33 +124,31 @@ class BestSetting:
 def argmax_interval(scores: Mapping[str, Sequence[Sequence[float]]], seed: int = DEFAULT_SEED) -> BestSetting:
     """Bootstrap over problems and draws which setting has the largest mean.
 
-    All settings share the weights of problems and draws in a resample: they stay paired.
+    All settings share the weights of problems in a resample, so they stay paired; each has its own of its draws. See
+    `raysweep.stats.bootstrap.resampled_settings`.
 
     Args:
-        scores: for each setting, in order, each problem's values, one for each draw; problems and draws are the same
+        scores: for each setting, in order, each problem's values from 0 to 1, one for each draw; problems are the same
             and in the same order in all settings. A draw is a draw of a perturbation, or a seed of fine-tuning.
         seed: the seed of the resamples.
 
     Raises:
-        UsageError: fewer than two settings or problems, settings of different shape, or a value that isn't finite.
+        UsageError: fewer than two settings or problems, settings with other problems, problems of a setting with
+            unequally many draws, or a value that isn't from 0 to 1.
     """
     import numpy as np
 
-    values = _cube(scores)
-    _, problems, draws = values.shape
-    rng = numpy_rng(seed, "best setting", problems, draws)
-    of_problems = rng.dirichlet(np.ones(problems), size=RESAMPLES)
-    of_draws = rng.dirichlet(np.ones(draws), size=RESAMPLES)
-    resampled = np.einsum("rp,spd,rd->rs", of_problems, values, of_draws, optimize=True)
-    shares = _are_best(resampled).mean(axis=0)
-    means = values.mean(axis=(1, 2))
+    values = _checked_settings(scores)
+    shares = _are_best(resampled_settings(values, seed).T).mean(axis=0)
+    means = np.asarray([of_setting.mean() for of_setting in values])
     is_best = _are_best(means[None, :])[0] > 0
     names, place = tuple(scores), int(np.argmax(is_best))
     start, end = _run_around(place, shares)
     tied = tuple(name for name, best in zip(names, is_best, strict=True) if best)
-    notes = (f"{' and '.join(tied)} tie" if len(tied) > 1 else "", ONE_DRAW if draws == 1 else "")
+    draws = tuple(of_setting.shape[1] for of_setting in values)
+    notes = (f"{' and '.join(tied)} tie" if len(tied) > 1 else "", ONE_DRAW if min(draws) == 1 else "")
     return BestSetting(
-        n=problems,
+        n=len(values[0]),
         draws=draws,
         settings=names,
         scores=tuple(map(float, means)),
@@ -170,26 +168,25 @@ def _require_shares(name: str, cells: Sequence[Sequence[float]]) -> None:
             raise UsageError(f"problem {number} of {name} has the value {wrong[0]:g}; values lie between 0 and 1")
 
 
-def _cube(scores: Mapping[str, Sequence[Sequence[float]]]) -> NDArray[np.float64]:
-    """Return (settings, problems, draws), checked."""
+def _checked_settings(scores: Mapping[str, Sequence[Sequence[float]]]) -> list[NDArray[np.float64]]:
+    """Return (problems, draws) of each setting."""
     import numpy as np
 
     if len(scores) < FEWEST:
         raise UsageError(f"the best of several settings needs at least {FEWEST} settings, not {len(scores)}")
-    shapes = {name: (len(rows), *sorted({len(row) for row in rows})) for name, rows in scores.items()}
-    name, shape = next(iter(shapes.items()))
-    if shape[0] < FEWEST or len(shape) != 2 or shape[1] == 0:
-        raise UsageError(f"setting {name} needs at least {FEWEST} problems with equally many draws each")
-    if other := [name for name, found in shapes.items() if found != shape]:
-        raise UsageError(f"settings {name} and {other[0]} need the same problems and draws; leave others out of all")
-    values = np.asarray([[list(row) for row in rows] for rows in scores.values()], dtype=np.float64)
-    if not np.isfinite(values).all():
-        setting, problem, _ = np.argwhere(~np.isfinite(values))[0]
-        raise UsageError(
-            f"problem {problem + 1} of setting {tuple(scores)[setting]} has a value that isn't a number; "
-            "leave that problem out of all settings"
-        )
-    return values
+    first, count = next((name, len(rows)) for name, rows in scores.items())
+    for name, rows in scores.items():
+        if len(rows) < FEWEST or len({len(row) for row in rows}) != 1 or not len(rows[0]):
+            raise UsageError(f"setting {name} needs at least {FEWEST} problems with equally many draws each")
+        if len(rows) != count:
+            raise UsageError(f"settings {first} and {name} need the same problems; leave others out of all")
+        for number, row in enumerate(rows, 1):
+            if wrong := [value for value in row if not 0 <= value <= 1]:
+                raise UsageError(
+                    f"problem {number} of setting {name} has the value {wrong[0]:g}; values lie between 0 and 1: leave "
+                    "that problem out of all settings"
+                )
+    return [np.asarray([list(row) for row in rows], dtype=np.float64) for rows in scores.values()]
 
 
 def _are_best(means: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -65,13 +65,14 @@ def test_a_training_set_with_the_headline_s_perturbation_counts_whatever_its_nam
 
 
 def test_a_training_set_chosen_for_its_result_is_named_as_such():
-    other = [replace(s, training_set="W1", value=s.value + 0.1 * (s.metric == "RD")) for s in scores()
+    fewer = {"RD": -0.5, "pass@1": -0.1}  # RD is better, since clean pass@1 has fallen
+    other = [replace(s, training_set="W1", value=s.value + fewer.get(s.metric, 0.0)) for s in scores()
              if s.training_set == "C"]  # fmt: skip
     named = [replace(s, training_set="W2") if s.training_set == "C" else s for s in scores()]
     order = replace(ORDER, training_sets=("base", "clean", "W1", "W2"), trained_with={})
     (llama, _) = findings([*named, *other], order)
     assert llama.tuned_on == "W2"
-    assert "; fine-tuned on W2, of 2 training sets the one that loses least, it loses 16 %" in llama.sentence
+    assert "; fine-tuned on W2, of 2 training sets the one that passes most there, it loses 16 %" in llama.sentence
 
 
 def test_the_headline_of_the_order_decides_the_perturbation():

@@ -89,7 +89,7 @@ def test_a_clear_peak_is_the_best_and_the_interval_holds_nothing_else():
     heights = {"10 %": 0.2, "30 %": 0.4, "50 %": 0.8, "70 %": 0.4, "90 %": 0.2}
     found = argmax_interval(curve(numpy_rng(1, "peak"), 161, 3, heights))
     assert (found.best, found.interval, found.tied, found.note) == ("50 %", ("50 %",), ("50 %",), "")
-    assert found.shares == (0, 0, 1, 0, 0) and (found.n, found.draws) == (161, 3)
+    assert found.shares == (0, 0, 1, 0, 0) and (found.n, found.draws) == (161, (3,) * 5)
 
 
 def test_the_interval_holds_the_best_setting_95_times_in_100():
@@ -103,10 +103,38 @@ def test_the_interval_holds_the_best_setting_95_times_in_100():
 
 
 def test_settings_that_tie_are_named_and_share():
-    rows = once([1, 0, 1, 0, 1])
-    found = argmax_interval({"a": once([0] * 5), "b": rows, "c": rows})
-    assert (found.best, found.tied, found.shares, found.interval) == ("b", ("b", "c"), (0, 0.5, 0.5), ("b", "c"))
+    rows = once([1, 0, 1, 0, 1] * 8)
+    found = argmax_interval({"a": once([0] * 40), "b": rows, "c": rows})
+    assert (found.best, found.tied, found.interval) == ("b", ("b", "c"), ("b", "c"))
+    assert found.shares == pytest.approx((0, 0.5, 0.5), abs=0.05)
     assert found.note == f"b and c tie; {ONE_DRAW}"
+
+
+def test_one_problem_makes_no_setting_certain():
+    rows = [1.0, 0.0] * 80
+    found = argmax_interval({"a": once(rows), "b": once([1.0, 1.0, *rows[2:]])})
+    assert found.best == "b" and found.shares[1] == pytest.approx(0.76, abs=0.08) and found.interval == ("a", "b")
+    assert found.shares[1] == pytest.approx(
+        1 - bootstrap_difference(once([1.0, 1.0, *rows[2:]]), once(rows)).p / 2, abs=0.04
+    )
+
+
+def test_of_equal_settings_few_are_called_certain():
+    rng = numpy_rng(1, "equal")
+
+    def sure(redrawn: float) -> bool:
+        first = (rng.random(161) < 0.3) * 1.0
+        second = np.where(rng.random(161) < redrawn, rng.random(161) < 0.3, first)
+        return len(argmax_interval({"a": once(first), "b": once(second)}).interval) == 1
+
+    assert sum(sure(redrawn) for redrawn in (0.02, 0.1, 1.0) for _ in range(60)) / 180 < 0.15  # 5 % at each side
+
+
+def test_settings_may_have_different_numbers_of_draws():
+    rng = numpy_rng(1, "unequal")
+    base = (rng.random(60) < 0.5) * 1.0
+    found = argmax_interval({"a": once(base), "b": np.stack([base, base, 1 - base], axis=1).tolist()})
+    assert found.draws == (1, 3) and found.note == ONE_DRAW
 
 
 def test_draws_that_disagree_make_the_best_setting_less_sure():
@@ -124,8 +152,8 @@ def test_draws_that_disagree_make_the_best_setting_less_sure():
         ({"a": [[1.0], [0.0]]}, "at least 2 settings, not 1"),
         ({"a": [[1.0]], "b": [[1.0]]}, "setting a needs at least 2 problems"),
         ({"a": [[1.0], [0.0, 1.0]], "b": [[1.0], [0.0]]}, "equally many draws"),
-        ({"a": [[1.0], [0.0]], "b": [[1.0]]}, "settings a and b need the same problems and draws"),
-        ({"a": [[1.0], [0.0]], "b": [[1.0], [float("nan")]]}, "problem 2 of setting b has a value that isn't a number"),
+        ({"a": [[1.0], [0.0]], "b": [[1.0], [0.0], [1.0]]}, "settings a and b need the same problems"),
+        ({"a": [[1.0], [0.0]], "b": [[1.0], [float("nan")]]}, "problem 2 of setting b has the value nan"),
     ],
 )
 def test_unusable_settings_are_refused(scores, said):

@@ -20,8 +20,8 @@ FEWEST = 2
 def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_set: TestSetName) -> TableCell:
     """Return the best setting of one model on one test set; an empty cell if fewer than two settings have verdicts.
 
-    The interval is over the problems that all settings have; a problem's rate is the mean over a setting's draws. A
-    point at another ratio is left out. The note compares the gain over the first setting (of a curve of sizes: over
+    The interval is over the problems that all settings have, and over each setting's draws. A point at another ratio
+    is left out. The note compares the gain over the first setting (of a curve of sizes: over
     that nearest to the source's size) with 2 SD between the draws of the setting that has most.
     """
     draws = {
@@ -32,9 +32,7 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
     tasks = _common([draw for of_setting in draws.values() for draw in of_setting])
     if min(len(draws), len(tasks)) < FEWEST:
         return TableCell()
-    found = argmax_interval(
-        {label: [[_mean([draw[task] for draw in ones])] for task in tasks] for label, ones in draws.items()}
-    )
+    found = argmax_interval({label: [[draw[task] for draw in ones] for task in tasks] for label, ones in draws.items()})
     means = {label: [100 * _mean([draw[task] for task in tasks]) for draw in ones] for label, ones in draws.items()}
     unit = 100 if curve.along == "ratio" else 1
     values = {curve.label(setting): unit * setting.value for setting in curve.settings}
