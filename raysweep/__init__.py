@@ -71,12 +71,12 @@ def plan(config: str | Path | Mapping[str, Any]) -> SweepPlan:
 def load_results(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     """Return a sweep's scores as a table with one number in each row.
 
-    Columns: model, recipe, training_set, seed, problem_set, perturbation, metric, value, low, high, n. Models that are
-    not fine-tuned have the training set ``base`` and the recipe ``none``; prompts that are not perturbed have the
-    perturbation ``clean``. `low` and `high` are the ends of a 95 % interval. The metric ``GPU-hours`` is of a cell, in
-    all runs of the sweep; its problem set and perturbation are empty. An undefined number is NaN;
-    ``frame.attrs["notes"]`` has its reason under the row's number, and ``frame.attrs["signature"]`` what all numbers
-    rest on: samples, decoding, seeds, isolation and the versions that made the results.
+    Columns: model, recipe, training_set, seed, problem_set, perturbation, metric, value, low, high, n, note. Models
+    that are not fine-tuned have the training set ``base`` and the recipe ``none``; prompts that are not perturbed have
+    the perturbation ``clean``. `low` and `high` are the ends of a 95 % interval. The metric ``GPU-hours`` is of a cell,
+    in all runs of the sweep; its problem set and perturbation are empty. An undefined number is NaN, and its note says
+    why. ``frame.attrs["signature"]`` says what all numbers rest on: samples, decoding, seeds, isolation and the
+    versions that made the results.
 
     Raises:
         UsageError: the store has no such sweep.

@@ -11,7 +11,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count as count_from
 from itertools import groupby
 from typing import Protocol, TypeVar
@@ -23,6 +23,8 @@ from raysweep.units import count
 
 FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
 """Forms of a table, each with the ending of its files."""
+LATEX_ROWS = 25
+"""Rows of a page, below a long caption."""
 
 
 @dataclass(frozen=True)
@@ -195,13 +197,22 @@ def safe_name(text: str) -> str:
 def to_latex(table: Table) -> str:
     """Return a table as a ``table`` environment of LaTeX, with caption, label and footnotes.
 
-    It needs booktabs, and graphicx, which shrinks a table that is wider than the text.
+    It needs booktabs, and graphicx, which shrinks a table that is wider than the text. A table of more than
+    `LATEX_ROWS` rows comes in several parts, since LaTeX sets each on one page.
     """
-    title = f"{table.title}. {table.full_caption}"
-    label = re.sub(r"[^a-z0-9@.-]", lambda char: f"{ord(char[0]):x}", table.name)
+    parts = [table.rows[start : start + LATEX_ROWS] for start in range(0, len(table.rows), LATEX_ROWS)] or [()]
+    return "\n\n".join(
+        _latex_part(replace(table, rows=rows), f" ({number} of {len(parts)})" if len(parts) > 1 else "", number)
+        for number, rows in enumerate(parts, 1)
+    )
+
+
+def _latex_part(table: Table, part: str, number: int) -> str:
+    title = f"{table.title}{part}. {table.full_caption}" if number == 1 else f"{table.title}{part}"
+    label = re.sub(r"[^a-z0-9@.-]", lambda char: f"{ord(char[0]):x}", table.name) + (f"-{number}" * (number > 1))
     notes = [
-        f"\\par\\smallskip\\footnotesize\\textsuperscript{{{number}}} {escape_latex(note)}"
-        for number, note in enumerate(table.footnotes, 1)
+        f"\\par\\smallskip\\footnotesize\\textsuperscript{{{mark}}} {escape_latex(note)}"
+        for mark, note in enumerate(table.footnotes, 1)
     ]
     return "\n".join(
         [

@@ -15,7 +15,7 @@ from math import nan
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.degradation import Paired, measure_rd
-from raysweep.metrics.passing import checked_ks, pass_at_k
+from raysweep.metrics.passing import USUAL_KS, checked_ks, pass_at_k
 from raysweep.metrics.verdicts import PairTally, PassTable, Verdicts, pair_tallies
 from raysweep.stats.intervals import interval_note, mean_interval
 
@@ -34,10 +34,13 @@ def worst_case(draws: Sequence[PassTable]) -> PassTable:
 
 @METRICS.register("robust")
 class Robust(Metric):
-    """``RP_s@k``, ``RD_s@k`` and ``RR_s@k`` for each k up to the number of completions per problem."""
+    """``RP_s@k``, ``RD_s@k`` and ``RR_s@k`` for 1, 10 and 100 up to the number of completions, or for the k given.
 
-    def __init__(self, k: Sequence[int] = (1, 10, 100)) -> None:
-        self.k = checked_ks(k, self.name)
+    A k that is given and that no problem has as many completions for is NaN, with that reason.
+    """
+
+    def __init__(self, k: Sequence[int] | None = None) -> None:
+        self.given = None if k is None else checked_ks(k, self.name)
 
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
         """Return the numbers if all of several draws of the test set and the clean test set were evaluated."""
@@ -45,13 +48,9 @@ class Robust(Metric):
             return []
         draws = [Verdicts.of(results).passes for results in evaluation.draws]
         counted = pair_tallies(Verdicts.of(evaluation.clean).passes, worst_case(draws))
-        most_verdicts = max((tally.n for tally in counted.values()), default=0)
-        return [
-            measurement
-            for k in self.k
-            if k <= max(1, most_verdicts)
-            for measurement in _measure(counted, len(draws), k)
-        ]
+        most = max((tally.n for tally in counted.values()), default=0)
+        ks = self.given or [k for k in USUAL_KS if k <= max(1, most)]
+        return [measurement for k in ks for measurement in _measure(counted, len(draws), k)]
 
 
 def _measure(counted: Mapping[str, PairTally], s: int, k: int) -> list[Measurement]:

@@ -29,7 +29,7 @@ NAMES = ("name", "resources", "accelerator", "pin_group", "recipes")
 """Settings of a model that don't change what it says."""
 DECODING = ("max_new_tokens", "samples", "temperature", "top_p", "generator")
 """Settings of an evaluation that say how completions are drawn."""
-ELSEWHERE = ("pairs", "audit", "batch_tokens", "quality")
+ELSEWHERE = ("pairs", "audit", "batch_tokens", "quality", "perturbations")
 """Settings of an evaluation that change no verdict of a cell."""
 
 Prompts = Mapping[str, Mapping[str, str]]
@@ -98,9 +98,14 @@ def compare_sweeps(first: SweepFolder, second: SweepFolder) -> list[Table]:
     if not tables:
         what = "problem" if twins else "model"
         facts = _problems_in_words if twins else _cells_in_words
+        by_id = [
+            Twins(cell.label, cell.rates, others[labels].rates) for labels, cell in cells.items() if labels in others
+        ]
+        prompts_differ = bool(twin_tables(by_id, first.name, second.name))
         raise UsageError(
             f"the sweeps {first.name!r} and {second.name!r} have no {what} in common: {first.name} has "
             f"{facts(list(cells.values()))}; {second.name} has {facts(list(others.values()))}"
+            + (", and problems of one id have other prompts there" if prompts_differ else "")
         )
     changes = changes_in_words(first.config(), second.config())
     also = f" From {first.name} to {second.name}: {changes}." if changes else ""
@@ -244,6 +249,8 @@ def _described(cell: JudgedCell, by: str) -> tuple[dict[str, Any], dict[str, Any
     everything = config.model_dump(mode="json", include={"execution", "language", "perturbations", "strengths", "seed"})
     everything["evaluation"] = config.evaluation.model_dump(mode="json", exclude={*DECODING, *ELSEWHERE})
     everything["model"] = cell.model.model_dump(mode="json", exclude={*NAMES})
+    if cell.model.pretrain:
+        everything["pre-trained by"] = config.recipes[cell.model.pretrain.recipe].model_dump(mode="json")
     decoding = config.evaluation.model_dump(mode="json", include={*DECODING})
     recipe: dict[str, Any] = {}
     if not is_base:

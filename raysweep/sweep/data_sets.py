@@ -69,8 +69,8 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
     errors: Mapping[str, str] = {}
     with sweep_lease(folder), full_disk_named(f"storage {store.files}"):
         plans = [*named.values(), *([leakage] if leakage else [])]
+        missing_artefacts = missing(plans, store, repair=True)
         discard_damaged(plans, store)
-        missing_artefacts = missing(plans, store)
         _add_uses(plans, folder)
         if missing_artefacts:
             folder.path.mkdir(parents=True, exist_ok=True)

@@ -310,10 +310,7 @@ class SweepFolder:
         import pandas
 
         scores = [dataclasses.asdict(score) for score in [*self.scores(), *self._gpu_hours()]]
-        frame = pandas.DataFrame(scores, columns=[field.name for field in dataclasses.fields(Score)])
-        notes = frame.pop("note")
-        frame.attrs["notes"] = {row: note for row, note in enumerate(notes) if note}
-        return self._signed(frame)
+        return self._signed(pandas.DataFrame(scores, columns=[field.name for field in dataclasses.fields(Score)]))
 
     def signature(self) -> str:
         """Return what the numbers of the last report rest on: settings and versions; empty before the first."""

@@ -56,9 +56,9 @@ def levels_of(config: SweepConfig) -> tuple[Level, ...]:
 
 
 def _weights(model: ModelConfig) -> str:
-    """Return a name that models with the same weights share: their path, or how they are trained from scratch."""
+    """Return what models with the same weights share: path and revision, or how they are trained from scratch."""
     trained = canonical_json(model.pretrain.model_dump(mode="json")) if model.pretrain else model.name
-    return model.path or trained
+    return f"{model.path}@{model.revision or ''}" if model.path else trained
 
 
 def undrawn(config: SweepConfig) -> tuple[str, ...]:

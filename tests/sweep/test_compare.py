@@ -39,13 +39,14 @@ VERDICTS = {  # (model, recipe, training set) -> verdicts on the clean and on th
 
 
 def sweep(
-    storage: Path, name: str, verdicts=VERDICTS, problems: str = "minicode", models=None, **evaluation
+    storage: Path, name: str, verdicts=VERDICTS, problems: str = "minicode", models=None, recipes=None, **evaluation
 ) -> SweepFolder:
     """A sweep's folder with a config and these verdicts."""
     folder = SweepFolder(open_store(str(storage)), name)
     folder.path.mkdir(parents=True)
     models = models or CONFIG["models"]
     config = {**CONFIG, "name": name, "models": models, "evaluation": {**CONFIG["evaluation"], **evaluation}}
+    config["recipes"] = recipes or CONFIG["recipes"]
     (folder.path / "config.yaml").write_text(to_yaml(SweepConfig.model_validate(config)))
     write_rows(folder.path / "grid.parquet", GridRow, [], ["cell"])
     with folder.writing_problems() as writer:
@@ -137,6 +138,24 @@ def test_twins_by_decoding_come_from_two_sweeps(tmp_path):
     assert len(passing.rows) == 8
     with pytest.raises(UsageError, match=r"no two models of 'cold' differ in decoding only; name two sweeps"):
         compared("cold", None, "decoding", str(tmp_path))
+
+
+def test_twins_by_decoding_were_pre_trained_alike_and_may_be_judged_on_other_test_sets(tmp_path):
+    own = {
+        "name": "a",
+        "pretrain": {"family": "llama", "source": {"name": "minicode", "rows": 9}, "recipe": "pre"},
+        "recipes": ["plain"],
+    }
+    only = {cell: signs for cell, signs in VERDICTS.items() if cell[:2] in (("a", "none"), ("a", "plain"))}
+    recipes = {"pre": {"steps": 10}, "plain": {}}
+    sweep(tmp_path, "cold", only, models=[own], recipes=recipes)
+    sweep(tmp_path, "warm", only, models=[own], recipes=recipes, temperature=0.8, perturbations=["clean", "C1", "C2"])
+    passing, *_ = compared("cold", "warm", "decoding", str(tmp_path))
+    assert len(passing.rows) == 4
+    longer = {**recipes, "pre": {"steps": 20}}
+    sweep(tmp_path, "longer", only, models=[own], recipes=longer, temperature=0.8)
+    with pytest.raises(UsageError, match="differ in decoding only"):
+        compared("cold", "longer", "decoding", str(tmp_path))
 
 
 def test_a_sweep_stands_beside_the_printed_numbers_with_surprises_first(tmp_path):

@@ -113,6 +113,17 @@ def test_blocks_that_a_killed_run_had_perturbed_are_not_perturbed_again(tmp_path
     assert done == [0, 1, 2, 3, 4, 5, 6]
 
 
+def test_a_damaged_dependency_is_made_again_too(tmp_path, caplog):
+    storage = tmp_path / "store"
+    make(storage)
+    (rows,) = (storage / "artefacts" / "source_rows").rglob("rows.parquet")
+    before = rows.read_bytes()
+    rows.write_bytes(before[:-1])
+    assert not make(storage).errors
+    assert "source rows" in caplog.text and "was damaged" in caplog.text
+    assert rows.read_bytes() == before
+
+
 def test_the_export_is_read_by_datasets(data_sets, tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
     export(data_sets, tmp_path / "out")
