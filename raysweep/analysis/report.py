@@ -40,7 +40,7 @@ UNITS = ("%", "points?", "problems?", "tokens?", "steps?", "rows?", "draws?", "c
 """Words that stay on the line of the number before them."""
 DROPS_SHOWN = 6
 """Perturbations that a finding lists at once; the page opens the others on demand."""
-WIDE_COLUMNS = 16
+WIDE_COLUMNS = 9
 """Tables with more columns than this scroll inside a frame."""
 
 

@@ -35,7 +35,8 @@ class DifferenceOfMeans:
         difference: mean of the first minus mean of the second; each problem counts once.
         low: lower end of the 95 % interval.
         high: upper end.
-        p: two-sided: twice the smaller share of resamples on one side of 0; at least `smallest_p`.
+        p: two-sided: twice the smaller share of resamples on one side of 0; at least `smallest_p`. It is 1 where no
+            problem differs.
         smallest_p: that so many resamples can show.
         assumes: what must hold for interval and p.
         note: what a reader must know; empty if there is nothing.
@@ -80,13 +81,14 @@ def bootstrap_difference(
     value = float((means[0] - means[1]).mean())
     low, high = statistic_ends(differences, np.asarray([value]))
     tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    p = min(1.0, 2 * (tail + 1) / (RESAMPLES + 1)) if (means[0] != means[1]).any() else 1.0
     return DifferenceOfMeans(
         n=len(first),
         values=sum(map(len, (*first, *second))),
         difference=value,
         low=float(low[0]),
         high=float(high[0]),
-        p=min(1.0, 2 * (tail + 1) / (RESAMPLES + 1)),
+        p=p,
         smallest_p=2 / (RESAMPLES + 1),
         note=ROUGH if len(first) < FEW_PROBLEMS else "",
     )

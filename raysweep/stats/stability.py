@@ -177,7 +177,7 @@ class Noise:
         n: number of draws or seeds.
         effect: as given.
         sd: standard deviation between draws or seeds (divisor n - 1), in the effect's unit; NaN for one.
-        within_noise: whether the effect is below 2 SD; None where one draw leaves that unknown.
+        within_noise: whether the effect is below 2 SD; None where that is unknown: one draw, or several that are equal.
         words: the same as a clause for a report.
         assumes: what must hold for the comparison.
     """
@@ -208,6 +208,8 @@ def noise(effect: float, values: Sequence[float]) -> Noise:
         raise UsageError(f"{wrong[0]:g} is not a number to compare; leave such draws out, and say how many")
     if len(values) < FEWEST_DRAWS:
         return Noise(len(values), effect, math.nan, None, "noise unknown: one draw")
+    if min(values) == max(values):
+        return Noise(len(values), effect, 0.0, None, f"noise unknown: {len(values)} draws gave the same")
     sd = statistics.stdev(values)
     within = abs(effect) < NOISE_SDS * sd
     words = "within noise" if within else "beyond noise"

@@ -75,7 +75,11 @@ def compared(sweep: str, other: str | None, by: str | None, storage: str | None)
     folder = open_folder(sweep, storage)
     if other is None and by is None:
         raise UsageError("name what to compare with: another sweep, `paper`, or --by precision|recipe|decoding")
-    others = [open_folder(other, storage)] if other and (other not in SOURCES or by is not None) else []
+    if by is not None and other in SOURCES:
+        raise UsageError(f"--by compares verdicts, and {other} has printed numbers only; leave one of both out")
+    if other == sweep:
+        raise UsageError(f"{sweep!r} is compared with itself; name another sweep, `paper`, or --by for twins in it")
+    others = [open_folder(other, storage)] if other and other not in SOURCES else []
     if by is not None:
         tables = compare_twins([folder, *others], by)
     else:

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
-REPORT_VERSION = 12
+REPORT_VERSION = 13
 """Increase it when the same results should give another report."""
 FIGURES = "figures"
 """The folder of the figures that files define, in a sweep's folder."""
@@ -211,6 +211,11 @@ def _asked(format: str, only: Sequence[str], exhibits: Sequence[Path]) -> list[E
     if only and tables and format in look.FORMATS:
         raise UsageError(
             f"{', '.join(tables)} has no figure to write as {format}; give --format {' or '.join(FORMATS)}"
+        )
+    figures = [exhibit.id for exhibit in found if not exhibit.has_table]
+    if only and figures and format in FORMATS:
+        raise UsageError(
+            f"{', '.join(figures)} has no table to write as {format}; give --format {' or '.join(look.FORMATS)}"
         )
     return found
 

@@ -87,7 +87,8 @@ def test_an_effect_below_two_sd_is_within_noise():
     assert small.within_noise is True and small.words == "within noise: 2 SD between 3 draws are 0.04"
     assert large.within_noise is False and back.within_noise is False and large.words.startswith("beyond noise")
     assert (small.n, small.sd) == (3, pytest.approx(0.02))
-    assert noise(0.0, [0.5, 0.5]).within_noise is False, "an effect of 0 is not below 0"
+    same = noise(0.1, [0.5, 0.5])
+    assert same.within_noise is None and same.words == "noise unknown: 2 draws gave the same"
 
 
 def test_one_draw_leaves_noise_unknown_and_none_is_refused():

@@ -185,6 +185,10 @@ def test_what_can_not_be_compared_is_refused_with_the_way_out(tmp_path):
         compared("mine", None, None, str(tmp_path))
     with pytest.raises(UnknownName, match=r"unknown field 'precison'.*precision"):
         compared("mine", None, "precison", str(tmp_path))
+    with pytest.raises(UsageError, match="paper has printed numbers only"):
+        compared("mine", "paper", "recipe", str(tmp_path))
+    with pytest.raises(UsageError, match="'mine' is compared with itself"):
+        compared("mine", "mine", None, str(tmp_path))
     with pytest.raises(UsageError, match="unknown sweep 'mien'"):
         compared("mien", "paper", None, str(tmp_path))
     (folder.path / "problems.parquet").unlink()

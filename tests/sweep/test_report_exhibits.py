@@ -101,6 +101,8 @@ def test_a_file_of_ones_own_is_drawn_from_the_command_line(storage, tmp_path):
         ("md", ["tabel-4"], [], r"unknown table or figure 'tabel-4' \(did you mean 'table-4'\?\)"),
         ("html", ["table-4"], [], "--only and --exhibits don't change the page; add --format md or csv"),
         ("pdf", ["figure-3", "table-4"], [], "table-4 has no figure to write as pdf; give --format md or csv or latex"),
+        ("csv", ["figure-7"], [], "figure-7 has no table to write as csv; give --format svg or pdf"),
+        ("md", ["heat-map"], [], "heat-map has no table to write as md"),
         ("pgf", [], [], "unknown format 'pgf'"),
         ("md", [], ["nowhere.yaml"], "nowhere.yaml doesn't exist"),
     ],

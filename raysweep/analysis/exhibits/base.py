@@ -93,7 +93,8 @@ class Exhibit(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     name: ClassVar[str]
-    has_figure: ClassVar[bool] = False  # whether the kind draws figures, too
+    has_figure: ClassVar[bool] = False  # whether the kind draws figures
+    has_table: ClassVar[bool] = True  # whether it draws tables
     section: ClassVar[str] = ""  # of the page, for its tables; "": they stand with its figures, or only in files
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]

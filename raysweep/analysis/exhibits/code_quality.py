@@ -65,6 +65,7 @@ class LintScores(Exhibit):
     """A figure of pylint's scores, with a panel for each problem set. Its numbers are in the tables of code quality."""
 
     has_figure: ClassVar[bool] = True
+    has_table: ClassVar[bool] = False
 
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the figure of all problem sets."""

@@ -20,6 +20,7 @@ class HeatMap(Exhibit):
     """A figure for each problem set, with a panel for each model. Its numbers are those of the tables of scores."""
 
     has_figure: ClassVar[bool] = True
+    has_table: ClassVar[bool] = False
 
     quantity: Text
     digits: Annotated[int, Field(ge=0, le=3)] = 0

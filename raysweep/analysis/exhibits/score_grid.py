@@ -7,7 +7,7 @@ is drawn for every model. Rows and columns in which nothing was evaluated are le
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, ClassVar, Literal
@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from raysweep.analysis.exhibits.base import EXHIBITS, GRIDS, Drawn, Evidence, Exhibit, NothingToDraw
-from raysweep.analysis.exhibits.selections import HEADLINE, select_test_sets, select_training_sets
+from raysweep.analysis.exhibits.selections import HEADLINE, WORDS, select_test_sets, select_training_sets
 from raysweep.analysis.quantities import Quantity, quantity_of
 from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.score_tables import draws_sentence, score_cell
@@ -105,7 +105,7 @@ class ScoreGrid(Exhibit):
         """Return the values of each dimension, and sentences on what the sweep lacks."""
         tests = select_test_sets(book, self.test_sets)
         sets = select_training_sets(book, self.training_sets)
-        self._require_metrics(book)
+        known = self._known_metrics(book)
         if tests.lacking and not tests.perturbed:
             names = " or ".join(name for name in tests.lacking if name != HEADLINE)
             raise NothingToDraw(f"it judges no model on perturbed prompts{f' of {names}' if names else ''}")
@@ -115,17 +115,21 @@ class ScoreGrid(Exhibit):
         if tests.lacking:
             lacking.append(f"This sweep judges nothing on {' or '.join(tests.lacking)}.")
         if sets.lacking:
-            names = " or ".join([name for name in sets.lacking if name != BASE])
+            names = " or ".join([f"{name}{did_you_mean(name, WORDS)}" for name in sets.lacking if name != BASE])
             lacking.append(f"It has no training set of {names}." if names else "It has no base model.")
+        lacking += [
+            f"It has no metric {name}{did_you_mean(name, known)}." for name in self.quantities if name not in known
+        ]
         quantities = [quantity_of(name, digits) for name, digits in self.quantities.items()]
         return Axes(book.problem_sets, book.variants, tests.names, sets.names, quantities), lacking
 
-    def _require_metrics(self, book: ScoreBook) -> None:
-        """Raise NothingToDraw for a sweep with scores of which none is of a quantity of this table."""
+    def _known_metrics(self, book: ScoreBook) -> Collection[str]:
+        """Return the metrics of a sweep's scores; raise NothingToDraw if none is a quantity of this table."""
         known = dict.fromkeys(metric for problems in book.problem_sets for metric in book.metrics(problems))
         if known and not any(name in known for name in self.quantities):
             named = " or ".join(f"{name!r}{did_you_mean(name, known)}" for name in self.quantities)
             raise NothingToDraw(f"it has no metric {named}")
+        return known
 
     def _separate(self, axes: Axes) -> list[Dimension]:
         """Return the dimensions of which every value has a table; problem sets and models even if there is one."""

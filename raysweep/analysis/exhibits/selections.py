@@ -18,6 +18,10 @@ MIXES = "mixes"
 """The mixes of several methods that are trained on and judged on; in a sweep without any, all perturbations."""
 
 
+WORDS = (HEADLINE, MIXES, BASE, CLEAN)
+"""What may be named in the place of a perturbation."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """The names that were found, in the definition's order, and the perturbations that the sweep lacks."""

@@ -52,6 +52,15 @@ def test_pass_rates_and_their_differences_stand_below_an_rd():
     assert rows["deepseek-coder", "difference (points)"]["clean"] == "−6.3"
 
 
+def test_the_caption_names_a_word_that_is_misspelt():
+    own = EXHIBITS["table-4"].model_copy(
+        update={"quantities": {"RD": 1, "RDD": 1}, "training_sets": ["base", "clean", "headlin"]}
+    )
+    caption = own.draw(study()).tables[0].caption
+    assert "It has no metric RDD (did you mean 'RD'?)." in caption
+    assert "It has no training set of headlin (did you mean 'headline'?)." in caption
+
+
 def test_the_caption_names_what_the_sweep_lacks():
     kept = ("base", "clean", "C")
     scores = [one for one in printed_scores() if one.training_set in kept and one.perturbation in ("clean", "C", "C1")]
