@@ -289,10 +289,8 @@ def test_scores_of_code_quality_and_figure_7_are_those_of_a_plain_count(storage)
         for line in table(storage, f"code-quality-on-{problems}").to_dict("records"):
             own = files[files.problem_set == problems]
             own = own if line["model"] == "all models" else own[own.model == line["model"]]
-            of_row = {**groups, "all fine-tuned": ["clean", *PERTURBED]}.get(
-                line["training set"], [line["training set"]]
-            )
-            own = own[own.training_set.isin(of_row)]
+            sets = {**groups, "all fine-tuned": ["clean", *PERTURBED]}
+            own = own[own.training_set.isin(sets.get(line["training set"], [line["training set"]]))]
             linted = own[own.outcome == "linted"]
             assert (line["files"], line["no score"]) == (len(own), own.score.isna().sum())
             assert same(line["mean score"], own.score.mean())
