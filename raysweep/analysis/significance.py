@@ -26,11 +26,13 @@ COLUMNS = (
 )
 POINTS = Quantity("", "estimate", "points", signed=True)
 CAPTION = (
-    "Pairs are models, each with one recipe, training set and test set; seeds are averaged. W: the smaller sum of "
-    "ranks. p: two-sided. r_z: |Z|/sqrt(n), which the study calls rank-biserial; rank-biserial: the matched-pairs "
-    "correlation. Estimate: Hodges and Lehmann's, of the difference in points, with a 95 % interval. Units: base "
-    "models with weights of their own. Sign flips: an exact test that flips all pairs of a unit together. One unit "
-    "left out: the largest p of the test without each unit in turn, and in brackets the range."
+    "Pairs are models, each with one recipe, training set and test set, and the baseline; seeds are averaged. n: pairs "
+    "with a difference. W: the smaller sum of ranks. p: two-sided; method: from all patterns of signs, or from the "
+    "normal approximation, which is rough for few pairs. r_z: |Z|/sqrt(n), which the study calls rank-biserial; "
+    "rank-biserial: the matched-pairs correlation. Estimate: Hodges and Lehmann's, of the model minus its baseline in "
+    "points, with a 95 % interval. Units: base models with weights of their own. Sign flips: an exact test that flips "
+    "all pairs of a unit together. One unit left out: the largest p of the test without each unit in turn, and in "
+    "brackets the range."
 )
 
 

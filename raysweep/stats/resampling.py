@@ -7,7 +7,7 @@ difference and its p come from the same resamples, so that 0 lies outside the in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -164,6 +164,8 @@ def argmax_interval(scores: Mapping[str, Sequence[Sequence[float]]], seed: int =
 
 def _require_shares(name: str, cells: Sequence[Sequence[float]]) -> None:
     for number, values in enumerate(cells, 1):
+        if not isinstance(values, Sized):
+            raise UsageError(f"problem {number} of {name} is {values!r}; give a list of values, such as [{values!r}]")
         if not len(values):
             raise UsageError(f"problem {number} of {name} has no value; leave it out of both sides")
         if wrong := [value for value in values if not 0 <= value <= 1]:
@@ -178,6 +180,8 @@ def _checked_settings(scores: Mapping[str, Sequence[Sequence[float]]]) -> list[N
         raise UsageError(f"the best of several settings needs at least {FEWEST} settings, not {len(scores)}")
     first, count = next((name, len(rows)) for name, rows in scores.items())
     for name, rows in scores.items():
+        if flat := [row for row in rows if not isinstance(row, Sized)]:
+            raise UsageError(f"a problem of setting {name} is {flat[0]!r}; give a list of draws: [{flat[0]!r}]")
         if len(rows) < FEWEST or len({len(row) for row in rows}) != 1 or not len(rows[0]):
             raise UsageError(f"setting {name} needs at least {FEWEST} problems with equally many draws each")
         if len(rows) != count:

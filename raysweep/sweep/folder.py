@@ -226,7 +226,7 @@ class SweepFolder:
             names = (name.split("/") for name in self.store.files.infos("sweeps"))
             known = [parts[0] for parts in names if parts[1:] == ["grid.parquet"]]
             hint = did_you_mean(self.name, known)
-            listed = ", ".join(sorted(known)) or "none"
+            listed = ", ".join(sorted(known)) or "none; give --storage another place if they lie elsewhere"
             raise UsageError(f"unknown sweep {self.name!r}{hint}; sweeps in {self.store.files}: {listed}")
         self._mirror.read_only()
 

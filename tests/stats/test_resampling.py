@@ -68,6 +68,7 @@ def test_a_difference_says_what_it_can_show():
         ([[1.0]], [[1.0]], "at least 2; they have 1 and 1"),
         ([[1.0]] * 3, [[1.0]] * 2, "they have 3 and 2"),
         ([[1.0], []], [[1.0], [0.0]], "problem 2 of first has no value"),
+        ([1.0, 0.0], [[1.0], [0.0]], r"problem 1 of first is 1.0; give a list of values, such as \[1.0\]"),
         ([[1.0], [0.5]], [[1.0], [float("nan")]], "problem 2 of second has the value nan"),
         ([[1.0], [2.0]], [[1.0], [0.0]], "problem 2 of first has the value 2"),
     ],
@@ -150,6 +151,7 @@ def test_draws_that_disagree_make_the_best_setting_less_sure():
     ("scores", "said"),
     [
         ({"a": [[1.0], [0.0]]}, "at least 2 settings, not 1"),
+        ({"a": [1, 0], "b": [[1], [0]]}, r"a problem of setting a is 1; give a list of draws: \[1\]"),
         ({"a": [[1.0]], "b": [[1.0]]}, "setting a needs at least 2 problems"),
         ({"a": [[1.0], [0.0, 1.0]], "b": [[1.0], [0.0]]}, "equally many draws"),
         ({"a": [[1.0], [0.0]], "b": [[1.0], [0.0], [1.0]]}, "settings a and b need the same problems"),
