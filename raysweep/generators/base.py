@@ -54,6 +54,8 @@ class Generator(ABC):
     """Set by the engine; a generator tells the user in a sentence what holds it up, such as a server without answer."""
     draws_when_greedy: ClassVar[bool] = True
     """Whether its completions depend on the seed at temperature 0 too."""
+    sampling: ClassVar[str] = ""
+    """Name of the rule by which it draws tokens, for keys of completions above temperature 0; "" if it has had one."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Packages on whose versions completions depend; keys have the versions of the environment that generates."""
     unkeyed: ClassVar[frozenset[str]] = frozenset()

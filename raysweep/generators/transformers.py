@@ -3,7 +3,7 @@
 It replaces `model.generate`, which keeps finished rows in the batch, draws from the global random generator, and can't
 give the clean and the perturbed prompt of a problem the same random numbers. A prompt is read once for all its samples,
 and a row that ends makes room for one that waits, of this batch or of the next one, which another thread brings. In
-float32 a completion doesn't depend on what is written beside it.
+float32 a completion doesn't depend on what is written beside it, save where rounding decides between two tokens.
 Not covered: encoder-decoder models.
 """
 
@@ -26,7 +26,7 @@ from raysweep.generators.base import (
 )
 from raysweep.generators.kv_cache import chosen, new_cache
 from raysweep.generators.rows import Row, Tokens
-from raysweep.generators.sampling import choose_tokens
+from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
 from raysweep.generators.slots import Prompt, Slots, by_prompt, left_pad, tokens_of
 from raysweep.machine import is_out_of_memory
 from raysweep.models.architectures.shape import shape_of
@@ -65,6 +65,7 @@ class Transformers(Generator):
 
     needs_model = True
     draws_when_greedy = False
+    sampling = RULE
     at_once = 2
     packages = ("transformers", "torch")
 
@@ -315,11 +316,11 @@ class Transformers(Generator):
         """Choose a token for each row, (rows,), and add it to those that have not ended."""
         import torch
 
-        uniforms = None
+        seeds = None
         if draws is not None:
             steps = [min(len(row.written), draws.shape[1] - 1) for row in rows]
-            uniforms = draws.gather(1, torch.tensor(steps, device=draws.device)[:, None])[:, 0]
-        tokens = choose_tokens(logits, self.decoding.temperature, self.decoding.top_p, uniforms)
+            seeds = draws.gather(1, torch.tensor(steps, device=draws.device)[:, None])[:, 0]
+        tokens = choose_tokens(logits, self.decoding.temperature, self.decoding.top_p, seeds)
         for row, token in zip(rows, tokens.tolist(), strict=True):
             if not row.ended:
                 self._append(row, token)
@@ -348,13 +349,13 @@ class Transformers(Generator):
         return max(1, int(free * MEMORY_SHARE / of_a_token))
 
     def _draws(self, rows: list[Row]) -> torch.Tensor | None:
-        """Return (rows, tokens) random numbers that depend on (seed, task, sample); None if decoding is greedy."""
+        """Return (rows, tokens) seeds of draws, from (seed, task, sample); None if decoding is greedy."""
         import torch
 
         if self.decoding.temperature == 0:
             return None
         generators = [torch_rng(self.decoding.seed, row.request.task_id, row.request.sample) for row in rows]
-        drawn = [torch.rand(self.decoding.max_new_tokens, generator=generator) for generator in generators]
+        drawn = [torch.randint(SEEDS, (self.decoding.max_new_tokens,), generator=generator) for generator in generators]
         return torch.stack(drawn).to(self.device)
 
     def _append(self, row: Row, token: int) -> None:

@@ -68,13 +68,16 @@ def method_spec(method: Spec) -> dict[str, Any]:
 def decoding_spec(decoding: Decoding, generator: str) -> dict[str, Any]:
     """Return decoding's part of a key.
 
-    At temperature 0 `top_p` is left out, and `seed` too where the generator draws nothing.
+    At temperature 0 `top_p` is left out, and `seed` too where the generator draws nothing. Above it the generator's
+    rule of drawing is named, if it names one.
     """
-    spec = dataclasses.asdict(decoding)
+    spec, used = dataclasses.asdict(decoding), GENERATORS.get(generator)
     if decoding.temperature == 0:
         del spec["top_p"]
-        if not GENERATORS.get(generator).draws_when_greedy:
+        if not used.draws_when_greedy:
             del spec["seed"]
+    elif used.sampling:
+        spec["sampling"] = used.sampling
     return spec
 
 

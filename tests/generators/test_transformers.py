@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.generators.base import GENERATORS, Generator, cut_at_stop
 from raysweep.generators.rows import Tokens
-from raysweep.generators.sampling import choose_tokens
+from raysweep.generators.sampling import SEEDS, choose_tokens
 from raysweep.generators.slots import left_pad
 from raysweep.generators.transformers import Transformers
 from raysweep.models.loading import load_model
@@ -232,44 +232,73 @@ def test_padding_is_on_the_left() -> None:
 LOGITS = torch.log(torch.tensor([[0.1, 0.6, 0.05, 0.25]]))
 
 
-def draw(uniform: float, temperature: float = 1.0, top_p: float = 1.0) -> int:
-    return int(choose_tokens(LOGITS, temperature, top_p, torch.tensor([uniform])))
+def seeds(count: int, seed: int = 1) -> torch.Tensor:
+    return torch.randint(SEEDS, (count,), generator=torch.Generator().manual_seed(seed))
+
+
+def draws(logits: torch.Tensor, count: int, temperature: float = 1.0, top_p: float = 1.0) -> torch.Tensor:
+    """Draw so often from one row of logits, (1, vocabulary), with the same seeds in each call."""
+    return choose_tokens(logits.expand(count, -1), temperature, top_p, seeds(count))
+
+
+def shares(drawn: torch.Tensor, vocabulary: int) -> torch.Tensor:
+    return torch.bincount(drawn, minlength=vocabulary) / len(drawn)
 
 
 def test_greedy_takes_the_most_likely_token() -> None:
     assert choose_tokens(LOGITS, 0, 0.95, None).tolist() == [1]
 
 
-def test_a_draw_inverts_the_cumulated_probabilities_from_the_most_likely_token_on() -> None:
-    assert [draw(u) for u in (0.0, 0.59, 0.61, 0.84, 0.86, 0.94, 0.96, 0.9999)] == [1, 1, 3, 3, 0, 0, 2, 2]
-
-
 def test_the_nucleus_is_the_fewest_tokens_that_reach_top_p() -> None:
-    assert {draw(u / 100, top_p=0.84) for u in range(100)} == {1, 3}
-    assert {draw(u / 100, top_p=0.86) for u in range(100)} == {0, 1, 3}
-    assert {draw(u / 100, top_p=0.01) for u in range(100)} == {1}
-    assert draw(0.7, top_p=0.84) == 1  # 0.7 of what the nucleus holds, .85, is .595
+    for top_p, nucleus in ((0.84, [1, 3]), (0.86, [0, 1, 3]), (0.01, [1]), (1.0, [0, 1, 2, 3])):
+        assert draws(LOGITS, 1000, top_p=top_p).unique().tolist() == nucleus
 
 
 def test_a_low_temperature_sharpens() -> None:
-    cold = sum(draw(u / 1000, temperature=0.5) == 1 for u in range(1000))
-    assert abs(cold / 1000 - 0.36 / (0.36 + 0.0625 + 0.01 + 0.0025)) < 0.002
+    cold = shares(draws(LOGITS, 40_000, temperature=0.5), 4)
+    squares = LOGITS[0].exp() ** 2
+    assert float((cold - squares / squares.sum()).abs().max()) < 0.008
 
 
-def test_many_draws_follow_the_distribution_of_transformers_warpers() -> None:
+@pytest.mark.parametrize(("temperature", "top_p"), [(0.7, 0.9), (0.8, 0.95), (1.0, 1.0)])
+def test_many_draws_follow_the_distribution_of_transformers_warpers(temperature, top_p) -> None:
+    from scipy.stats import chisquare
     from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
-    logits = torch.randn(1, 50, generator=torch.Generator().manual_seed(0)) * 2
-    warped = TopPLogitsWarper(0.9)(None, TemperatureLogitsWarper(0.7)(None, logits))
-    uniforms = torch.rand(20000, generator=torch.Generator().manual_seed(1))
-    drawn = choose_tokens(logits.expand(20000, -1), 0.7, 0.9, uniforms)
-    counts = torch.bincount(drawn, minlength=50) / 20000
-    assert float((counts - warped.softmax(-1)[0]).abs().max()) < 0.01
+    logits = torch.randn(1, 50, generator=torch.Generator().manual_seed(0))
+    warped = TopPLogitsWarper(top_p)(None, TemperatureLogitsWarper(temperature)(None, logits)).softmax(-1)[0].double()
+    counts = torch.bincount(draws(logits, 200_000, temperature, top_p), minlength=50)
+    assert counts[warped == 0].sum() == 0
+    kept = warped > 0
+    assert chisquare(counts[kept].numpy(), (200_000 * warped[kept] / warped[kept].sum()).numpy()).pvalue > 0.001
 
 
 def test_each_row_has_its_own_draw() -> None:
-    both = choose_tokens(LOGITS.expand(2, -1), 1.0, 1.0, torch.tensor([0.3, 0.7]))
-    assert both.tolist() == [1, 3]
+    assert choose_tokens(LOGITS.expand(64, -1), 1.0, 1.0, seeds(64)).unique().tolist() == [0, 1, 2, 3]
+    both = choose_tokens(torch.cat([LOGITS, LOGITS.flip(-1)]), 1.0, 1.0, seeds(2))
+    rows = zip((LOGITS, LOGITS.flip(-1)), seeds(2).split(1), strict=True)
+    alone = [choose_tokens(logits, 1.0, 1.0, seed) for logits, seed in rows]
+    assert both.tolist() == torch.cat(alone).tolist()
+
+
+def test_equal_seeds_draw_equal_tokens_about_as_often_as_the_distributions_allow() -> None:
+    """A race of exponential times agrees at least (1 - d) / (1 + d) of the time, d their total variation distance."""
+    noise = torch.Generator().manual_seed(3)
+    clean = torch.randn(20_000, 200, generator=noise) * 2
+    perturbed = clean + 0.3 * torch.randn(20_000, 200, generator=noise)
+    distance = (clean.softmax(-1) - perturbed.softmax(-1)).abs().sum(-1) / 2
+    first, second = (choose_tokens(logits, 1.0, 1.0, seeds(20_000)) for logits in (clean, perturbed))
+    agreed = float((first == second).float().mean())
+    assert float(((1 - distance) / (1 + distance)).mean()) - 0.01 < agreed < float((1 - distance).mean()) + 0.01
+
+
+def test_what_rounding_changes_in_the_logits_changes_no_draw() -> None:
+    """Even where hundreds of tokens are almost equally likely, and rounding changes their order."""
+    logits = torch.randn(20_000, 320, generator=torch.Generator().manual_seed(5)) * 0.1
+    rounded = logits + 3e-7 * torch.randn(20_000, 320, generator=torch.Generator().manual_seed(6))
+    assert (logits.argsort(-1) != rounded.argsort(-1)).any(-1).sum() > 100
+    first, second = (choose_tokens(one, 0.8, 0.95, seeds(20_000)) for one in (logits, rounded))
+    assert (first != second).sum() <= 1
 
 
 # ------------------------------------------------------------------------------------------------ what the ids say

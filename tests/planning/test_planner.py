@@ -8,6 +8,7 @@ import pytest
 
 from raysweep.config.loading import load_config
 from raysweep.generators.base import GENERATORS
+from raysweep.generators.transformers import Transformers
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.plan import CellPlan
 from raysweep.planning.planner import build_plan
@@ -99,6 +100,14 @@ def test_a_generator_that_draws_at_temperature_0_has_a_key_for_each_seed(generat
         return build_plan(load_config(NANO, [*own, f"seed={seed}"])).cells[0].pairs[0].completions.key
 
     assert (completions(1) != completions(2)) is changed
+
+
+@pytest.mark.parametrize(("temperature", "changed"), [(0, set()), (0.8, {"completions", "results"})])
+def test_how_tokens_are_drawn_is_in_the_keys_of_completions_that_are_drawn(temperature, changed, monkeypatch):
+    before = keys(f"evaluation.temperature={temperature}")
+    monkeypatch.setattr(Transformers, "sampling", "another rule")
+    after = keys(f"evaluation.temperature={temperature}")
+    assert {name for name in before if before[name] != after[name]} == changed
 
 
 @pytest.mark.parametrize(

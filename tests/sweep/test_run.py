@@ -96,7 +96,7 @@ def finished(undisturbed, tmp_path) -> Path:
 def test_load_results_has_scores_of_every_pair_one_number_a_row(undisturbed):
     frame = raysweep.load_results("nano", storage=str(undisturbed))
     assert ",".join(frame.columns) == (
-        "model,recipe,training_set,seed,problem_set,perturbation,metric,value,low,high,n"
+        "model,recipe,training_set,seed,problem_set,perturbation,metric,value,low,high,n,note"
     )
     passing = frame[frame.metric == "pass@1"]
     assert set(zip(passing.training_set, passing.perturbation, strict=True)) == {
