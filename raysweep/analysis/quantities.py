@@ -40,12 +40,17 @@ DROP = Quantity("drop", "difference", "points", signed=True)
 RD = Quantity("RD", "RD")
 
 
+def over_part(quantity: Quantity, part: str) -> Quantity:
+    """Return a quantity over a part of what was measured: ``changed`` or ``valid`` prompts, or all of a ``level``."""
+    return replace(quantity, metric=f"{quantity.metric}_{part}")
+
+
 def quantity_of(metric: str, digits: int = 1) -> Quantity:
     """Return how a metric is written; one without a label of its own has its name. UsageError for a count."""
     if metric.startswith("rows_"):
         raise UsageError(f"{metric} is a count of prompts, no share; tables and figures of files show shares")
-    level = replace(DROP, metric="drop_level")
-    known = {quantity.metric: quantity for quantity in (PASS, DROP, RD, level)}
+    parts = [over_part(quantity, part) for quantity in (PASS, DROP) for part in ("changed", "level", "valid")]
+    known = {quantity.metric: quantity for quantity in (PASS, DROP, RD, *parts)}
     return replace(known.get(metric, Quantity(metric, metric)), digits=digits)
 
 

@@ -14,19 +14,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypedDict
 
-from raysweep.analysis.quantities import DROP, PASS, RD, Quantity, number_cell
+from raysweep.analysis.quantities import DROP, PASS, RD, Quantity, number_cell, over_part
 from raysweep.analysis.score_book import Failure, ModelVariant, Order, ScoreBook, ScoreKey
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.metrics.flips import LOST, LOST_RATE, WON, WON_RATE
-from raysweep.metrics.levels import DROP_LEVEL, RD_LEVEL
 from raysweep.records import CLEAN, Score
 
 WHOLE_TESTS = "all"
 """The label of pass@1 of the whole tests, beside that of a part of them."""
-_RD_CHANGED = Quantity("RD_changed", "RD")
-_RD_VALID = Quantity("RD_valid", "RD")
-_RD_LEVEL = Quantity(RD_LEVEL, "RD")
-_DROP_LEVEL = Quantity(DROP_LEVEL, "difference", "points", signed=True)
+_DEGRADATION = (RD, PASS, DROP)
+"""What every table of RD shows: RD never stands alone."""
+_OF_CHANGED, _OF_VALID, _OF_LEVEL = (
+    tuple(over_part(quantity, part) for quantity in _DEGRADATION) for part in ("changed", "valid", "level")
+)
 _FLIPS = tuple(
     Quantity(metric, label)
     for metric, label in (
@@ -53,9 +53,9 @@ def tables(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = 
             result.append(_flips_table(book, problems))
         if robust := _robust_metrics(book, problems):
             result.append(_robust_table(book, problems, robust))
-        if any(book.all_scores(problems, name, _RD_CHANGED.metric) for name in book.perturbations):
+        if any(book.all_scores(problems, name, _OF_CHANGED[0].metric) for name in book.perturbations):
             result.append(_rd_changed_table(book, problems))
-        if any(book.all_scores(problems, name, _RD_VALID.metric) for name in book.perturbations):
+        if any(book.all_scores(problems, name, _OF_VALID[0].metric) for name in book.perturbations):
             result.append(_rd_valid_table(book, problems))
         if _test_set_rows(book, problems):
             result.append(_test_sets_table(book, problems))
@@ -144,7 +144,7 @@ def _rd_table(book: ScoreBook, problems: str) -> Table:
         Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
         for name in book.perturbations
         for variant in book.variants
-        for quantity in (RD, PASS, DROP)
+        for quantity in _DEGRADATION
     )
     caption = (
         "RD = (clean − perturbed) / clean pass@1. It also falls when clean pass@1 falls, so the rows below it give the "
@@ -162,14 +162,15 @@ def _rd_table(book: ScoreBook, problems: str) -> Table:
 
 def _level_table(book: ScoreBook, problems: str) -> Table:
     caption = (
-        "RD and difference over all methods of a level together, each of which counts alike. Models that were not "
-        "evaluated on all of them have no number. The test set of a mix has one method for each prompt instead."
+        "RD, perturbed pass@1 and its difference to the clean one over all methods of a level together, each of which "
+        "counts alike. Models that were not evaluated on all of them have no number. The test set of a mix has one "
+        "method for each prompt instead."
     )
     rows = tuple(
         Row((level, variant.label, quantity.heading), _cells_of(book, variant, (problems, level), quantity))
         for level in book.levels(problems)
         for variant in book.variants
-        for quantity in (_RD_LEVEL, _DROP_LEVEL)
+        for quantity in _OF_LEVEL
     )
     stub = ("level", "model", "quantity")
     return Table(f"RD by level on {problems}", caption, stub, _set_columns(book), rows, **_words(book))
@@ -193,26 +194,36 @@ def _flips_table(book: ScoreBook, problems: str) -> Table:
 
 def _rd_changed_table(book: ScoreBook, problems: str) -> Table:
     title = f"RD over the prompts that changed and compile, {problems} (%)"
-    caption = f"RD without the problems whose prompt the perturbation left unchanged or broke.{draws_sentence(book)}"
-    rows = _rows_by_perturbation(book, problems, _RD_CHANGED)
-    return Table(title, caption, ("perturbation", "model"), _set_columns(book), rows, **_words(book))
+    caption = (
+        "RD, perturbed pass@1 and its difference to the clean one, without the problems whose prompt the perturbation "
+        f"left unchanged or broke.{draws_sentence(book)}"
+    )
+    rows = tuple(
+        Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
+        for name in book.perturbations
+        for variant in book.variants
+        for quantity in _OF_CHANGED
+    )
+    return Table(title, caption, ("perturbation", "model", "quantity"), _set_columns(book), rows, **_words(book))
 
 
 def _rd_valid_table(book: ScoreBook, problems: str) -> Table:
     rows = tuple(
-        Row((name, variant.label, prompts), _cells_of(book, variant, (problems, name), quantity))
+        Row((name, variant.label, quantity.heading, prompts), _cells_of(book, variant, (problems, name), measured))
         for name in book.perturbations
-        if book.all_scores(problems, name, _RD_VALID.metric)
+        if book.all_scores(problems, name, _OF_VALID[0].metric)
         for variant in book.variants
-        for prompts, quantity in (("all", RD), ("valid", _RD_VALID))
+        for quantity, of_valid in zip(_DEGRADATION, _OF_VALID, strict=True)
+        for prompts, measured in (("all", quantity), ("valid", of_valid))
     )
     caption = (
-        "RD over all prompts, and over those that still ask for the task: prompts that stayed as they were, and those "
-        "that the raters of `evaluation.audit` judged valid. Prompts that nobody rated count in the first "
-        f"only.{draws_sentence(book)}"
+        "RD, perturbed pass@1 and its difference to the clean one over all prompts, and over those that still ask for "
+        "the task: prompts that stayed as they were, and those that the raters of `evaluation.audit` judged valid. "
+        f"Prompts that nobody rated count in the first only.{draws_sentence(book)}"
     )
     title = f"RD over prompts that still ask for the task, {problems} (%)"
-    return Table(title, caption, ("perturbation", "model", "prompts"), _set_columns(book), rows, **_words(book))
+    stub = ("perturbation", "model", "quantity", "prompts")
+    return Table(title, caption, stub, _set_columns(book), rows, **_words(book))
 
 
 def _robust_table(book: ScoreBook, problems: str, metrics: Sequence[str]) -> Table:
@@ -282,14 +293,6 @@ def draws_sentence(book: ScoreBook) -> str:
 
 def _set_columns(book: ScoreBook) -> tuple[Column, ...]:
     return tuple(Column(name) for name in book.training_sets)
-
-
-def _rows_by_perturbation(book: ScoreBook, problems: str, quantity: Quantity) -> tuple[Row, ...]:
-    return tuple(
-        Row((name, variant.label), _cells_of(book, variant, (problems, name), quantity))
-        for name in book.perturbations
-        for variant in book.variants
-    )
 
 
 def _cells_of(

@@ -17,7 +17,7 @@ from raysweep.metrics.passing import by_problem, over_draws
 from raysweep.metrics.verdicts import Verdicts
 from raysweep.records import PromptRow, Result
 from raysweep.stats.bootstrap import bootstrap_intervals
-from raysweep.stats.intervals import Draws, draw_means, interval_note
+from raysweep.stats.intervals import Draws, draw_means, drawn_mean_interval, interval_note
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,10 +72,10 @@ def pair(clean: Iterable[Result], draws: Sequence[Iterable[Result]]) -> Paired:
 
 @METRICS.register("relative_degradation")
 class RelativeDegradation(Metric):
-    """``RD`` and ``drop`` (P_pert - P_clean), and RD over a part of the prompts.
+    """``RD`` and ``drop`` (P_pert - P_clean), and the same over a part of the prompts, with P_pert there.
 
-    ``RD_changed`` is over those that changed and compile, ``RD_valid`` over those that still ask for the task by the
-    sheet that `evaluation.audit` names.
+    ``RD_changed``, ``pass@1_changed`` and ``drop_changed`` are over the prompts that changed and compile, ``RD_valid``
+    and the like over those that still ask for the task by the sheet that `evaluation.audit` names.
     """
 
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
@@ -87,7 +87,7 @@ class RelativeDegradation(Metric):
         rd, drop = measure_both("RD", "drop", all_tasks, note)
         measurements = [rd]
         if evaluation.prompts:
-            measurements.append(measure_rd("RD_changed", pair(evaluation.clean, _changed(evaluation)), note))
+            measurements += measure_part("changed", pair(evaluation.clean, _changed(evaluation)), note)
         measurements += _measure_valid(evaluation, note)
         return [*measurements, drop]
 
@@ -95,6 +95,14 @@ class RelativeDegradation(Metric):
 def measure_rd(metric: str, scores: Paired, note: str) -> Measurement:
     """Return a relative degradation with its interval; `note` is added to its note."""
     return measure_both(metric, "", scores, note)[0]
+
+
+def measure_part(part: str, scores: Paired, note: str) -> list[Measurement]:
+    """Return RD, the perturbed pass@1 and the drop over a part of what was measured, as ``RD_part`` and so on."""
+    rd, drop = measure_both(f"RD_{part}", f"drop_{part}", scores, note)
+    low, high = drawn_mean_interval(scores.perturbed)
+    _, after = scores.means
+    return [rd, Measurement(f"pass@1_{part}", after, low, high, drop.n, drop.note), drop]
 
 
 def measure_both(rd: str, drop: str, scores: Paired, note: str) -> tuple[Measurement, Measurement]:
@@ -124,7 +132,7 @@ def _rd_and_drop(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
 
 
 def _measure_valid(evaluation: Evaluation, note: str) -> list[Measurement]:
-    """Return RD over the prompts that are unchanged or rated valid; nothing if no prompt of the test set was rated."""
+    """Measure the prompts that are unchanged or rated valid; return nothing if no prompt of the test set was rated."""
     assert evaluation.clean is not None
     rated = evaluation.rated or {}
     prompts = [row for rows in (evaluation.prompts, *evaluation.more_prompts) for row in rows]
@@ -134,8 +142,8 @@ def _measure_valid(evaluation: Evaluation, note: str) -> list[Measurement]:
     unrated = sum(row.changed for row in prompts) - len(votes)
     counts = f"{sum(votes)} of {len(votes)} rated prompts are valid" + f", {unrated} not rated" * (unrated > 0)
     valid = _over(evaluation, lambda row: not row.changed or rated.get((row.task_id, row.prompt), False))
-    measured = measure_rd("RD_valid", pair(evaluation.clean, valid), note)
-    return [replace(measured, note="; ".join(filter(None, (measured.note, counts))))]
+    measured = measure_part("valid", pair(evaluation.clean, valid), note)
+    return [replace(one, note="; ".join(filter(None, (one.note, counts)))) for one in measured]
 
 
 def _changed(evaluation: Evaluation) -> list[list[Result]]:

@@ -1,4 +1,4 @@
-"""Measures a model over all methods of a level together: RD and drop by level (C, W, S) and overall.
+"""Measures a model over all methods of a level (C, W, S), or of all levels: RD, perturbed pass@1 and drop.
 
 A problem's perturbed pass@1 is the mean over the level's methods, each of which counts alike however many draws it has.
 The methods are fixed, so intervals are over problems alone. It is another number than the RD on an aggregate's test
@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raysweep.metrics.base import Measurement
-from raysweep.metrics.degradation import Paired, measure_both
+from raysweep.metrics.degradation import Paired, measure_part
 from raysweep.metrics.passing import by_problem, over_draws
 from raysweep.records import Result
 from raysweep.stats.intervals import draw_means
 from raysweep.units import count
 
-LEVEL_METRICS = RD_LEVEL, DROP_LEVEL = "RD_level", "drop_level"
+LEVEL_METRICS = RD_LEVEL, PASS_LEVEL, DROP_LEVEL = "RD_level", "pass@1_level", "drop_level"
 FEWEST_METHODS = 2
 
 
@@ -39,7 +39,7 @@ class Level:
 def measure_level(
     level: Level, clean: Sequence[Result], perturbed: Mapping[str, Sequence[Sequence[Result]]]
 ) -> list[Measurement]:
-    """Return ``RD_level`` and ``drop_level`` of one model.
+    """Return ``RD_level``, ``pass@1_level`` (the mean over the perturbed test sets) and ``drop_level`` of one model.
 
     There is nothing to return where the sweep has fewer than two methods of the level, or the model was not evaluated
     on all of them: then it can't be compared with other models.
@@ -60,4 +60,4 @@ def measure_level(
     if left_out := len(before) - len(shared):
         notes.append(f"{count(left_out, 'problem')} without a verdict on each method left out")
     note = "; ".join(notes)
-    return list(measure_both(RD_LEVEL, DROP_LEVEL, scores, note))
+    return measure_part("level", scores, note)

@@ -67,6 +67,8 @@ def scores() -> list[Score]:
                     score(*where, "drop", value - clean),
                     score(*where, "RD", (clean - value) / clean),
                     score(*where, "RD_changed", 1.01 * (clean - value) / clean),
+                    score(*where, "pass@1_changed", 0.99 * value),
+                    score(*where, "drop_changed", 1.01 * (value - clean)),
                     score(*where, "rows_unchanged", 13.0 if perturbation == "C2" else 0.0, **nothing),
                     score(*where, "rows_not_compiling", 0.0, **nothing),
                 ]

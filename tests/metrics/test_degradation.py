@@ -80,6 +80,7 @@ def test_rd_over_the_changed_rows_leaves_out_unchanged_and_broken_ones():
     measured = measure(results(a=True, b=True, c=True, d=True), results(a=True, b=False, c=True, d=False), prompts)
     assert (measured["RD"].value, measured["RD"].n) == (0.5, 4)
     assert (measured["RD_changed"].value, measured["RD_changed"].n) == (0.5, 2)
+    assert (measured["pass@1_changed"].value, measured["drop_changed"].value) == (0.5, -0.5)
     assert measure(results(a=True), results(a=True), [row("a", False, True)])["RD_changed"].n == 0
 
 
@@ -106,6 +107,9 @@ def test_rd_over_valid_prompts_takes_rated_and_unchanged_ones():
     assert (measured["RD"].value, measured["RD"].n) == (pytest.approx(0.6), 5)
     assert (measured["RD_valid"].value, measured["RD_valid"].n) == (pytest.approx(1 / 3), 3)
     assert measured["RD_valid"].note == f"{ROUGH}; 2 of 3 rated prompts are valid, 1 not rated"
+    of_three = measured["pass@1_valid"], measured["drop_valid"]
+    assert [one.value for one in of_three] == [pytest.approx(2 / 3), pytest.approx(-1 / 3)]
+    assert all(one.n == 3 and "2 of 3 rated prompts" in one.note and one.low < one.value < one.high for one in of_three)
     unrated = Evaluation("p", "C1", perturbed, tuple(rows), clean, rated={("x", "x"): True})
     assert "RD_valid" not in {one.metric for one in RelativeDegradation().measure(unrated, CELL)}
 
@@ -130,4 +134,5 @@ def test_rd_over_the_changed_rows_looks_at_the_prompts_of_each_draw():
     evaluation = Evaluation("p", "C1", draws[0], prompts("a"), clean, (draws[1],), (prompts("a", "b"),))
     measured = {m.metric: m for m in RelativeDegradation().measure(evaluation, CELL)}
     assert measured["RD_changed"].value == pytest.approx(0.75)  # a: half of two draws, b: none of the second draw
+    assert measured["pass@1_changed"].value == pytest.approx(0.25)
     assert measured["RD_changed"].n == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raysweep.metrics.base import CellLabels
-from raysweep.metrics.levels import Level, measure_level
+from raysweep.metrics.levels import LEVEL_METRICS, Level, measure_level
 from raysweep.metrics.scores import scores_of
 from tests.metrics.test_flips import results
 
@@ -41,8 +41,8 @@ def test_a_model_that_was_not_evaluated_on_all_methods_has_no_number():
 def test_scores_of_levels_come_last_under_the_levels_name():
     tested = {("p", "clean"): CLEAN, ("p", "C1"): results(a="-", b="+", c="-", d="+"), ("p", "C2"): CLEAN}
     scores = scores_of(CELL, tested, {}, levels=[Level("C", ("C1", "C2")), Level("W", ("W1", "W2"))])
-    assert [(s.perturbation, s.metric) for s in scores[-2:]] == [("C", "RD_level"), ("C", "drop_level")]
-    assert scores[-2].value == pytest.approx((1 / 2) / 3)
+    assert [(s.perturbation, s.metric) for s in scores[-3:]] == [("C", name) for name in LEVEL_METRICS]
+    assert [s.value for s in scores[-3:]] == [pytest.approx(v) for v in ((1 / 2) / 3, 5 / 8, -1 / 8)]
 
 
 def test_without_clean_results_there_is_no_level():

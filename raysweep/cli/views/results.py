@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ from raysweep.sweep.report_order import order_of
 from raysweep.sweep.run import SweepResult
 from raysweep.units import count
 
+SHOWN = re.compile(r"(pass@\d+( .+)?|RP_.+)$")
+"""Metrics that have tables: pass@k of whole test sets or of parts of their tests, and its worst case over draws."""
 Model = tuple[str, str, str, int]
 """Model, recipe, training set and seed of a cell."""
 
@@ -104,7 +107,7 @@ def score_tables(scores: Sequence[Score], config: SweepConfig) -> list[ScoreTabl
     found = []
     for problems in order.problem_sets:
         own = {(_model(s), s.perturbation, s.metric): s for s in scores if s.problem_set == problems}
-        shown = {metric for _, _, metric in own if metric.startswith(("pass@", "RP_"))}
+        shown = {metric for _, _, metric in own if SHOWN.match(metric)}
         for metric in sorted(shown, key=lambda name: (name.startswith("RP_"), name)):
             found.append(_score_table(problems, metric, models, own, order))
     return [dataclasses.replace(found[0], notes=(*found[0].notes, *_codes(order))), *found[1:]] if found else []
