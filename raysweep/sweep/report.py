@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
-REPORT_VERSION = 13
+REPORT_VERSION = 14
 """Increase it when the same results should give another report."""
 FIGURES = "figures"
 """The folder of the figures that files define, in a sweep's folder."""

@@ -122,8 +122,10 @@ def test_rd_over_all_and_over_valid_prompts_stand_side_by_side():
     title = "RD over prompts that still ask for the task, minicode (%)"
     rated = score("llama", "base", "C2", "RD_valid", 0.125, n=50, note="50 of 60 rated prompts are valid")
     result = table(title, [*scores(), rated])
-    assert cells(result, "C2", "llama", "valid")["base"].text == "12.5"
-    assert cells(result, "C2", "llama", "all") == cells(table("RD on minicode"), "C2", "llama", "RD (%)")
+    assert cells(result, "C2", "llama", "RD (%)", "valid")["base"].text == "12.5"
+    for quantity in ("RD (%)", "pass@1 (%)", "difference (points)"):
+        of_all = cells(table("RD on minicode"), "C2", "llama", quantity)
+        assert cells(result, "C2", "llama", quantity, "all") == of_all
     assert {row.labels[0] for row in result.rows} == {"C2"}
     assert title not in [one.title for one in tables(scores(), ORDER)]
 

@@ -45,6 +45,8 @@ def test_each_test_set_gets_its_metrics_with_the_cells_labels_clean_first():
         ("C1", "rows_not_compiling"),
         ("C1", "RD"),
         ("C1", "RD_changed"),
+        ("C1", "pass@1_changed"),
+        ("C1", "drop_changed"),
         ("C1", "drop"),
     ]
     assert {(s.model, s.recipe, s.training_set, s.seed, s.problem_set) for s in scores} == {

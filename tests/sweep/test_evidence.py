@@ -85,19 +85,21 @@ def same(found: float, wanted: float) -> bool:
 
 def test_the_scores_are_those_of_a_plain_count(storage, verdicts, rates):
     scores = raysweep.load_results("evidence-mini", storage)
-    checked = dict.fromkeys(("pass@1", "RD", "drop", "flips_lost", "flips_won", "RD_level", "drop_level"), 0)
+    of_levels = ("RD_level", "pass@1_level", "drop_level")
+    checked = dict.fromkeys(("pass@1", "RD", "drop", "flips_lost", "flips_won", *of_levels), 0)
     keyed = verdicts.set_index([*CELL, "problem_set", "perturbation", "task_id", "sample"]).passed.sort_index()
     for score in scores.itertuples():
         cell = (score.model, score.recipe, score.training_set, score.seed, score.problem_set)
         if score.metric == "pass@1":
             wanted = rates[(*cell, score.perturbation)]
-        elif score.metric in ("RD", "drop", "RD_level", "drop_level"):
+        elif score.metric in ("RD", "drop", *of_levels):
             methods = ["C1", "C2"] if score.metric.endswith("level") and score.perturbation == "C" else None
             if score.metric.endswith("level") and methods is None:
                 continue
             clean = rates[(*cell, "clean")]
             perturbed = sum(rates[(*cell, name)] for name in methods or [score.perturbation]) / len(methods or [1])
-            wanted = loss(clean, perturbed) if score.metric.startswith("RD") else perturbed - clean
+            found = {"RD": loss(clean, perturbed), "pass@1": perturbed, "drop": perturbed - clean}
+            wanted = found[score.metric.removesuffix("_level")]
         elif score.metric in ("flips_lost", "flips_won"):
             pairs = pandas.DataFrame({"clean": keyed[(*cell, "clean")], "other": keyed[(*cell, score.perturbation)]})
             first, second = (pairs.clean, pairs.other) if score.metric == "flips_lost" else (pairs.other, pairs.clean)

@@ -46,7 +46,8 @@ def test_a_pair_without_its_test_set_is_scored_without_the_metrics_of_prompts(st
     before = {(s.perturbation, s.metric): repr(s.value) for s in result.scores}
     assert after.items() < before.items()
     assert before.keys() - after.keys() == {
-        ("C1", name) for name in ("rows_unchanged", "rows_not_compiling", "RD_changed")
+        ("C1", name)
+        for name in ("rows_unchanged", "rows_not_compiling", "RD_changed", "pass@1_changed", "drop_changed")
     }
 
 
