@@ -133,23 +133,21 @@ def _score_table(
 
 
 def zero_lines(result: SweepResult) -> list[str]:
-    """Return a line for each model that solves no problem of any test set: the outcome that most completions had."""
+    """Return a line, in the grid's order, for each model that solves no problem: the outcome most completions had."""
     rates: dict[Model, list[float]] = {}
     for score in result.scores:
         if score.metric == "pass@1" and not math.isnan(score.value):
             rates.setdefault(_model(score), []).append(score.value)
-    failing = [model for model, values in rates.items() if not any(values)]
+    failing = {model for model, values in rates.items() if not any(values)}
     if not failing:
         return []
     rows = [row for row in result.folder.grid() if (row.model, row.recipe, row.training_set, row.seed) in failing]
-    pairs, rows_of = pair_outcomes(result.folder, rows), {}
-    for row in rows:
-        rows_of[row.model, row.recipe, row.training_set, row.seed] = row.cell
-    lines = []
-    for model in failing:
+    cells = {(row.model, row.recipe, row.training_set, row.seed): row.cell for row in rows}
+    pairs, lines = pair_outcomes(result.folder, rows), []
+    for model, cell in cells.items():
         own = [pair for pair in pairs if (pair.model, pair.recipe, pair.training_set, pair.seed) == model]
         if why := commonest_failure(own):
-            lines.append(f"{rows_of[model]} passes no test set: of its completions {why}")
+            lines.append(f"{cell} passes no test set: of its completions {why}")
     return lines
 
 
