@@ -18,6 +18,7 @@ from raysweep.analysis.quantities import Quantity, number_cell, p_text
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import Measurement
 from raysweep.records import Score
+from raysweep.stats.rank_tests import holm
 
 PASS = Quantity("pass@1", "pass@1")
 POINTS = Quantity(DIFFERENCE, "difference", "points", signed=True)
@@ -87,7 +88,7 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
             (
                 number_cell(score, PASS),
                 TableCell(one.percent, value=100 * one.value, state="value"),
-                _points(score.value - one.value),
+                number_cell(_beyond(score, one), POINTS),
                 TableCell(_inside(score, one), state="text"),
                 TableCell(str(one.table), value=one.table, state="value"),
             ),
@@ -96,7 +97,10 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
     )
     columns = ("sweep (%)", "printed (%)", "difference (points)", "inside the interval", "table")
     stub = ("metric", "model", "training set", "problems", "test prompts", "recipe", "seed")
-    caption = f"Printed: {source}. Numbers that lie outside of the sweep's 95 % interval come first."
+    caption = (
+        f"Printed: {source}. Numbers that lie outside of the sweep's 95 % interval come first. Differences are the "
+        "sweep's number minus the printed one, with the sweep's interval: how sure printed numbers are is not known."
+    )
     caption += f" The sweep is limited: {limit}" if limit else ""
     return Table("Beside printed numbers", caption, stub, tuple(map(Column, columns)), shown)
 
@@ -120,22 +124,22 @@ def _compared(pair: Twins) -> list[_Compared]:
 
 def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     rows = []
-    for one in compared:
+    raw = [one.numbers[P_VALUE].value if P_VALUE in one.numbers else math.nan for one in compared]
+    for one, *ps in zip(compared, raw, holm(raw), strict=True):
         rates = _shared(one.first.rates, one.second.rates)
-        p = one.numbers.get(P_VALUE)
         cells = (
             *(_mean(column) for column in zip(*rates, strict=True)),
             number_cell(one.numbers[DIFFERENCE], POINTS),
             *(_count(one.numbers[name]) for name in (GAINED, LOST)),
-            NOT_COMPARED if p is None else TableCell(p_text(p.value), value=p.value, state="value"),
+            *(NOT_COMPARED if math.isnan(p) else TableCell(p_text(p), value=p, state="value") for p in ps),
         )
         rows.append(Row((one.label, " ".join(one.test_set)), cells))
     caption = (
         f"Pass@1 on the problems that both have a verdict on; differences are {second} minus {first}, with intervals "
         "over problems. Gained, lost: problems that the second solves more often, or less often. p: McNemar's exact "
-        "test, where each problem has one completion."
+        "test, where each problem has one completion. p (Holm): adjusted over the table's rows."
     )
-    columns = (f"{first} (%)", f"{second} (%)", "difference (points)", "gained", "lost", "p")
+    columns = (f"{first} (%)", f"{second} (%)", "difference (points)", "gained", "lost", "p", "p (Holm)")
     return Table(f"pass@1: {first} and {second}", caption, STUB, tuple(map(Column, columns)), tuple(rows))
 
 
@@ -172,10 +176,10 @@ def _rd(cell: ProblemRates, pair: _Compared) -> TableCell:
     return TableCell(PASS.format(value), value=100 * value, state="value", n=len(rows))
 
 
-def _points(value: float) -> TableCell:
-    if math.isnan(value):
-        return TableCell("–", note="the sweep's number is undefined", state="undefined")
-    return TableCell(POINTS.format(value), value=100 * value, state="value")
+def _beyond(score: Score, printed: PublishedScore) -> Measurement:
+    """Return by how much a score is above a printed number, which is taken as fixed."""
+    ours = (number - printed.value for number in (score.value, score.low, score.high))
+    return Measurement(DIFFERENCE, *ours, score.n, score.note)
 
 
 def _count(measurement: Measurement) -> TableCell:

@@ -79,7 +79,7 @@ def compared(sweep: str, other: str | None, by: str | None, storage: str | None)
         raise UsageError(f"--by compares verdicts, and {other} has printed numbers only; leave one of both out")
     if other == sweep:
         raise UsageError(f"{sweep!r} is compared with itself; name another sweep, `paper`, or --by for twins in it")
-    others = [open_folder(other, storage)] if other and other not in SOURCES else []
+    others = [open_folder(other, storage, SOURCES)] if other and other not in SOURCES else []
     if by is not None:
         tables = compare_twins([folder, *others], by)
     else:

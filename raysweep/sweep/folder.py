@@ -219,13 +219,16 @@ class SweepFolder:
         dead = {a.id: a for a in activities.values() if a.state == RUNNING}
         return {**activities, **{name: dataclasses.replace(a, state=STOPPED, waits="") for name, a in dead.items()}}
 
-    def require(self) -> None:
-        """Raise UsageError if there is no such sweep, and NewerStore if a newer raysweep wrote the store."""
+    def require(self, also_known: Iterable[str] = ()) -> None:
+        """Raise UsageError if there is no such sweep, and NewerStore if a newer raysweep wrote the store.
+
+        `also_known`: further names that may be meant.
+        """
         self.store.files.require_known()
         if not self.exists():
             names = (name.split("/") for name in self.store.files.infos("sweeps"))
             known = [parts[0] for parts in names if parts[1:] == ["grid.parquet"]]
-            hint = did_you_mean(self.name, known)
+            hint = did_you_mean(self.name, [*known, *also_known])
             listed = ", ".join(sorted(known)) or "none; give --storage another place if they lie elsewhere"
             raise UsageError(f"unknown sweep {self.name!r}{hint}; sweeps in {self.store.files}: {listed}")
         self._mirror.read_only()
@@ -436,8 +439,8 @@ class SweepFolder:
         return {activity.id: activity.error for activity in activities if activity.state == FAILED}
 
 
-def open_folder(name: str, storage: str | None) -> SweepFolder:
-    """Open a sweep's folder; raise UsageError if the store has no such sweep."""
+def open_folder(name: str, storage: str | None, also_known: Iterable[str] = ()) -> SweepFolder:
+    """Open a sweep's folder; raise UsageError if the store has no such sweep. `also_known`: see `require`."""
     folder = SweepFolder(open_store(storage), name)
-    folder.require()
+    folder.require(also_known)
     return folder

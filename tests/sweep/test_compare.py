@@ -74,6 +74,7 @@ def test_two_sweeps_stand_side_by_side_and_flips_come_first(tmp_path):
     assert (first["cell"], first["test set"]) == ("a · plain · C1 · seed 42", "minicode C1")
     assert (float(first["mine (%)"]), float(first["theirs (%)"])) == (50, 50)
     assert (first["difference (points)"], first["gained"], first["lost"], first["p"]) == ("0.0", "4", "4", "1.0")
+    assert [row["p (Holm)"] for row in rows(passing)] == ["1.0"] * 8
     assert len(passing.rows) == 8 and [row["gained"] for row in rows(passing)[1:]] == ["0"] * 7
     assert float(rows(rd)[0]["change (points)"]) == pytest.approx(0)
     assert len(rd.rows) == 4
@@ -172,6 +173,7 @@ def test_a_sweep_stands_beside_the_printed_numbers_with_surprises_first(tmp_path
     outside, inside = rows(table)
     assert (outside["training set"], outside["inside the interval"]) == ("clean", "no")
     assert float(outside["difference (points)"]) == pytest.approx(20)
+    assert table.rows[0].cells[2].interval == "[+15.0, +25.0]" and not table.rows[0].cells[2].note
     assert (inside["printed (%)"], inside["inside the interval"], inside["table"]) == ("15.3", "yes", "2")
     assert (outside["recipe"], outside["seed"]) == ("full", "42")
     assert "Liu, Foundjem, Wu, Li, Khomh (2026)" in table.caption
@@ -191,6 +193,8 @@ def test_what_can_not_be_compared_is_refused_with_the_way_out(tmp_path):
         compared("mine", "mine", None, str(tmp_path))
     with pytest.raises(UsageError, match="unknown sweep 'mien'"):
         compared("mien", "paper", None, str(tmp_path))
+    with pytest.raises(UsageError, match=r"unknown sweep 'papr' \(did you mean 'paper'\?\)"):
+        compared("mine", "papr", None, str(tmp_path))
     (folder.path / "problems.parquet").unlink()
     with pytest.raises(UsageError, match="`raysweep report mine` writes those"):
         compared("mine", None, "recipe", str(tmp_path))
