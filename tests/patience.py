@@ -16,13 +16,13 @@ PATIENCE = 1500.0
 
 
 def stall_seconds() -> int:
-    """For `recovery.stall_seconds`: fifteen times what a process needs now to import what a training worker imports.
+    """For `recovery.stall_seconds`: ten times what a process needs now to import what a training worker imports.
 
     A limit below what parts need to start ends them again and again; one far above it makes the test wait for nothing.
     """
     started = time.monotonic()
     subprocess.run([sys.executable, "-c", "import ray.train, torch, transformers"], check=True)
-    return max(45, round(15 * (time.monotonic() - started)))
+    return max(45, round(10 * (time.monotonic() - started)))
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 60) -> bool:

@@ -178,8 +178,8 @@ def _rd(cell: ProblemRates, pair: _Compared) -> TableCell:
 
 def _beyond(score: Score, printed: PublishedScore) -> Measurement:
     """Return by how much a score is above a printed number, which is taken as fixed."""
-    ours = (number - printed.value for number in (score.value, score.low, score.high))
-    return Measurement(DIFFERENCE, *ours, score.n, score.note)
+    value, low, high = (number - printed.value for number in (score.value, score.low, score.high))
+    return Measurement(DIFFERENCE, value, low, high, score.n, score.note)
 
 
 def _count(measurement: Measurement) -> TableCell:

@@ -21,9 +21,15 @@ from raysweep.machine import cores
 from raysweep.planning.needs import CellNeeds, Needs
 from raysweep.units import count
 
+log = logging.getLogger("raysweep")
+
 SLOT = "raysweep_slot"
 """Custom resource that a trial holds while its work runs in other processes. If trials held CPUs, trials and the
 processes that they start could block each other for ever on a small machine, since Ray schedules them independently."""
+
+START_ATTEMPTS = 3
+TOO_SLOW = "timed out during startup"
+"""What Ray says when a node that it starts isn't up within 30 s, which no setting changes."""
 
 PREFIX = "rs-"
 """Prefix, before the process id, of the folder in /tmp of a Ray that raysweep starts."""
@@ -137,20 +143,28 @@ class Cluster:
                 context = ray.init(address=self._address, **common)
             return f"connected to Ray at {reached.address}" + _dashboard(context)
         _remove_stale_folders()
-        self._folder = tempfile.mkdtemp(
-            prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp"
-        )  # AF_UNIX limits the length of paths
         cpus = self._settings.cpus or cores()
-        with _restored_signal_handlers():
-            context = ray.init(
-                address="local",
-                num_cpus=cpus,
-                resources={SLOT: cpus},
-                object_store_memory=self._settings.object_store_mib * 2**20,
-                include_dashboard=self._settings.dashboard,
-                _temp_dir=self._folder,
-                **common,
-            )
+        for attempt in range(1, START_ATTEMPTS + 1):
+            self._folder = tempfile.mkdtemp(
+                prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp"
+            )  # AF_UNIX limits the length of paths
+            try:
+                with _restored_signal_handlers():
+                    context = ray.init(
+                        address="local",
+                        num_cpus=cpus,
+                        resources={SLOT: cpus},
+                        object_store_memory=self._settings.object_store_mib * 2**20,
+                        include_dashboard=self._settings.dashboard,
+                        _temp_dir=self._folder,
+                        **common,
+                    )
+                break
+            except Exception as error:
+                if TOO_SLOW not in str(error) or attempt == START_ATTEMPTS:
+                    raise
+                log.warning("Ray did not start within its 30 s, as on a busy machine; it is started again")
+                _end_half_started(self._folder)
         return f"started Ray on {count(cpus, 'CPU')}" + _dashboard(context)
 
     def stop(self) -> None:
@@ -166,6 +180,15 @@ class Cluster:
         if placement.in_trial:
             return placement.amounts
         return {SLOT: 1.0} if self.owned else {"CPU": 0.001}
+
+
+def _end_half_started(folder: str) -> None:
+    """End the processes that a failed start of Ray left, which name its folder, and remove the folder."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if folder.encode() in path.read_bytes():
+                os.kill(int(path.parent.name), signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raysweep.config.schema import RayConfig
-from raysweep.engine.ray.cluster import SLOT, Cluster, Placement, placements
+from raysweep.engine.ray.cluster import SLOT, START_ATTEMPTS, Cluster, Placement, placements
 from raysweep.engine.ray.preflight import NodeFacts, matches, require_feasible, require_feasible_beside, this_machine
 from raysweep.errors import UsageError
 from raysweep.planning.needs import CellNeeds, Needs
@@ -27,6 +31,43 @@ def test_a_trial_holds_what_it_uses_and_else_a_slot(monkeypatch):
     assert owned.driver_bundle(asked(in_trial=True, gpus=1)) == {"CPU": 1, "GPU": 1}
     assert owned.driver_bundle(asked(workers=2)) == {SLOT: 1}
     assert foreign.driver_bundle(asked(workers=2)) == {"CPU": 0.001}, "a foreign Ray has no such resource"
+
+
+def test_a_ray_that_starts_too_slowly_is_started_again_without_what_the_first_left(monkeypatch):
+    import ray
+
+    folders: list[str] = []
+    left: list[subprocess.Popen[bytes]] = []
+
+    def init(**options: Any) -> None:
+        folders.append(options["_temp_dir"])
+        if len(folders) == 1:
+            left.append(subprocess.Popen(["tail", "-f", "/dev/null", "--", options["_temp_dir"]]))
+            raise Exception("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.setattr(ray, "init", init)
+    assert Cluster(RayConfig(cpus=2), None).start() == "started Ray on 2 CPUs"
+    (first, second), (process,) = folders, left
+    assert process.wait(10) == -signal.SIGKILL and not Path(first).exists() and Path(second).exists()
+    shutil.rmtree(second)
+
+
+def test_a_ray_that_does_not_start_is_an_error(monkeypatch):
+    import ray
+
+    tried: list[str] = []
+
+    def init(**options: Any) -> None:
+        tried.append(options["_temp_dir"])
+        shutil.rmtree(options["_temp_dir"])
+        raise Exception("no room" if len(tried) == 1 else "timed out during startup")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(Exception, match="no room"):
+        Cluster(RayConfig(cpus=2), None).start()
+    with pytest.raises(Exception, match="timed out"):
+        Cluster(RayConfig(cpus=2), None).start()
+    assert len(tried) == 1 + START_ATTEMPTS
 
 
 def test_a_predicted_memory_is_no_more_than_a_node_has():

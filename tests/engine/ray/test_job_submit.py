@@ -113,7 +113,7 @@ def head(shared_ray, tmp_path_factory) -> Head:
 def test_a_job_that_is_stopped_goes_on_when_it_is_submitted_again(head, tmp_path):
     longer = [
         "--set",
-        "training.source.rows=3200",
+        "training.source.rows=9600",  # the command that stops the job takes seconds to start
         "--set",
         "checkpoint_every=10",
         "--storage",
