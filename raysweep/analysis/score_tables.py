@@ -140,12 +140,7 @@ def _perturbed_table(book: ScoreBook, problems: str) -> Table:
 
 
 def _rd_table(book: ScoreBook, problems: str) -> Table:
-    rows = tuple(
-        Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
-        for name in book.perturbations
-        for variant in book.variants
-        for quantity in _DEGRADATION
-    )
+    rows = _rows_of(book, problems, book.perturbations, _DEGRADATION)
     caption = (
         "RD = (clean − perturbed) / clean pass@1. It also falls when clean pass@1 falls, so the rows below it give the "
         f"perturbed pass@1 and its paired difference to the clean one.{draws_sentence(book)}"
@@ -166,12 +161,7 @@ def _level_table(book: ScoreBook, problems: str) -> Table:
         "counts alike. Models that were not evaluated on all of them have no number. The test set of a mix has one "
         "method for each prompt instead."
     )
-    rows = tuple(
-        Row((level, variant.label, quantity.heading), _cells_of(book, variant, (problems, level), quantity))
-        for level in book.levels(problems)
-        for variant in book.variants
-        for quantity in _OF_LEVEL
-    )
+    rows = _rows_of(book, problems, book.levels(problems), _OF_LEVEL)
     stub = ("level", "model", "quantity")
     return Table(f"RD by level on {problems}", caption, stub, _set_columns(book), rows, **_words(book))
 
@@ -181,12 +171,7 @@ def _flips_table(book: ScoreBook, problems: str) -> Table:
         "Completions whose verdict the perturbation flips. Lost: the i-th completion passes on the clean prompt and "
         "fails on the perturbed one. Won: the reverse. Won minus lost is the difference of pass@1."
     )
-    rows = tuple(
-        Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
-        for name in book.perturbations
-        for variant in book.variants
-        for quantity in _FLIPS
-    )
+    rows = _rows_of(book, problems, book.perturbations, _FLIPS)
     stub = ("perturbation", "model", "completions")
     title = f"Flipped verdicts on {problems} (%)"
     return Table(title, f"{caption}{draws_sentence(book)}", stub, _set_columns(book), rows, **_words(book))
@@ -198,12 +183,7 @@ def _rd_changed_table(book: ScoreBook, problems: str) -> Table:
         "RD, perturbed pass@1 and its difference to the clean one, without the problems whose prompt the perturbation "
         f"left unchanged or broke.{draws_sentence(book)}"
     )
-    rows = tuple(
-        Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
-        for name in book.perturbations
-        for variant in book.variants
-        for quantity in _OF_CHANGED
-    )
+    rows = _rows_of(book, problems, book.perturbations, _OF_CHANGED)
     return Table(title, caption, ("perturbation", "model", "quantity"), _set_columns(book), rows, **_words(book))
 
 
@@ -232,12 +212,7 @@ def _robust_table(book: ScoreBook, problems: str, metrics: Sequence[str]) -> Tab
         "passes on all draws. RP: pass@k in the worst case. RD: the share of clean pass@k lost there. RR: the share "
         "of completions that pass either on the clean prompt only or in the worst case only."
     )
-    rows = tuple(
-        Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
-        for name in book.perturbations
-        for variant in book.variants
-        for quantity in (Quantity(metric, metric) for metric in metrics)
-    )
+    rows = _rows_of(book, problems, book.perturbations, [Quantity(metric, metric) for metric in metrics])
     stub = ("perturbation", "model", "quantity")
     return Table(f"Robust pass over draws, {problems}", caption, stub, _set_columns(book), rows, **_words(book))
 
@@ -293,6 +268,16 @@ def draws_sentence(book: ScoreBook) -> str:
 
 def _set_columns(book: ScoreBook) -> tuple[Column, ...]:
     return tuple(Column(name) for name in book.training_sets)
+
+
+def _rows_of(book: ScoreBook, problems: str, names: Sequence[str], quantities: Sequence[Quantity]) -> tuple[Row, ...]:
+    """Return a row for each perturbation or level in `names`, model and quantity."""
+    return tuple(
+        Row((name, variant.label, quantity.heading), _cells_of(book, variant, (problems, name), quantity))
+        for name in names
+        for variant in book.variants
+        for quantity in quantities
+    )
 
 
 def _cells_of(

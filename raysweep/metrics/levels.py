@@ -17,7 +17,7 @@ from raysweep.records import Result
 from raysweep.stats.intervals import draw_means
 from raysweep.units import count
 
-LEVEL_METRICS = RD_LEVEL, PASS_LEVEL, DROP_LEVEL = "RD_level", "pass@1_level", "drop_level"
+LEVEL_METRICS = ("RD_level", "pass@1_level", "drop_level")
 FEWEST_METHODS = 2
 
 

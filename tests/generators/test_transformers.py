@@ -232,8 +232,8 @@ def test_padding_is_on_the_left() -> None:
 LOGITS = torch.log(torch.tensor([[0.1, 0.6, 0.05, 0.25]]))
 
 
-def seeds(count: int, seed: int = 1) -> torch.Tensor:
-    return torch.randint(SEEDS, (count,), generator=torch.Generator().manual_seed(seed))
+def seeds(count: int) -> torch.Tensor:
+    return torch.randint(SEEDS, (count,), generator=torch.Generator().manual_seed(1))
 
 
 def draws(logits: torch.Tensor, count: int, temperature: float = 1.0, top_p: float = 1.0) -> torch.Tensor:

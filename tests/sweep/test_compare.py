@@ -88,6 +88,15 @@ def test_the_tables_say_what_the_numbers_of_both_sweeps_rest_on(tmp_path):
     assert raysweep.load_problems("theirs", str(tmp_path)).attrs["signature"] == "40 samples"
 
 
+def test_p_is_adjusted_over_the_tables_rows(tmp_path):
+    sweep(tmp_path, "mine", {**VERDICTS, ("a", "plain", "C1"): ("++++++++", "++++++++")})
+    sweep(tmp_path, "theirs", {**VERDICTS, ("a", "plain", "C1"): ("--------", "++++++++")})
+    table = rows(compared("mine", "theirs", None, str(tmp_path))[0])
+    assert [float(table[0][name]) for name in ("p", "p (Holm)")] == pytest.approx(
+        [2 / 2**8, len(table) * 2 / 2**8], rel=0.01
+    )
+
+
 def test_a_difference_is_the_second_minus_the_first_with_its_interval(tmp_path):
     sweep(tmp_path, "mine")
     sweep(tmp_path, "theirs", {("a", "none", "base"): ("++++++--", "++++----")})
