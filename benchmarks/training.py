@@ -7,10 +7,10 @@ study's models, in bf16 on a GPU, on rows of about 250 tokens. Two kinds of rows
 and the published instructions of `DATA`/evol_code (long). The tokenizer has 512 tokens in both.
 
 Arms, which take turns: `raysweep` (the defaults), `buckets` (`length_buckets: 50`), `packed`, `tokens-N`
-(`micro_batch_tokens: N`); `safecoder`: one row a pass, 16 passes a step, clipped after every backward pass
-(https://github.com/eth-sri/SafeCoder trainer.py); `trl` and `trl-grouped`: SFTTrainer in batches of 16, fused AdamW,
-random order or grouped by length. TRL is not among raysweep's requirements: where it can't be imported, its arms are
-left out.
+(`micro_batch_tokens: N`); when named, `bf16` and `float16` (`precision`); `safecoder`: one row a pass, 16 passes a
+step, clipped after every backward pass (https://github.com/eth-sri/SafeCoder trainer.py); `trl` and `trl-grouped`:
+SFTTrainer in batches of 16, fused AdamW, random order or grouped by length. TRL is not among raysweep's requirements:
+where it can't be imported, its arms are left out.
 
 Printed: tokens (without padding) per CPU second (per second on a GPU), the ratio to `safecoder`, and with `--losses`
 the largest difference of losses from SafeCoder's over 50 steps: of `raysweep` from its loop without its clipping, and
@@ -57,6 +57,7 @@ RAYSWEEP: dict[str, dict[str, Any]] = {
     "buckets": {"length_buckets": 50},
     "packed": {"batching": "packed"},
 }
+PRECISIONS: dict[str, dict[str, Any]] = {name: {"precision": name} for name in ("bf16", "float16")}
 TRL = {"trl": False, "trl-grouped": True}
 CLIP = 1.0
 LR = 2e-5
@@ -134,10 +135,10 @@ def _rate(arm: str, rows: Rows, options: argparse.Namespace) -> float:
     """Return the tokens per second of one arm: CPU seconds, or seconds on a GPU."""
     model = _model(rows.job, options)
     run: Callable[[int], int]
-    if arm in RAYSWEEP or arm.startswith("tokens-"):
-        own = {"micro_batch_tokens": int(arm.removeprefix("tokens-"))} if arm not in RAYSWEEP else {}
-        fields = {**RAYSWEEP.get(arm, {}), **own}
-        run = _raysweep(model, rows, fields, options)
+    if arm.startswith("tokens-"):
+        run = _raysweep(model, rows, {"micro_batch_tokens": int(arm.removeprefix("tokens-"))}, options)
+    elif arm in (ours := {**RAYSWEEP, **PRECISIONS}):
+        run = _raysweep(model, rows, ours[arm], options)
     elif arm == "safecoder":
         run = _safecoder(model, rows, options)
     else:

@@ -81,6 +81,19 @@ def memory(root: Path = ROOT) -> Memory:
     return Memory(total, available, lowest)
 
 
+def emulates(precision: str, root: Path = ROOT) -> bool:
+    """Return True if this machine's CPU is known to lack a 16-bit number format, which torch then emulates.
+
+    Training took 7 times as long as in float32 on such a CPU (benchmarks/README.md, "Training").
+    oneDNN, which torch asks for them, wants AVX-512 or AVX-NE-CONVERT for bf16, and AVX-512-FP16 or AVX-NE-CONVERT for
+    float16. CPUs that are not x86 are taken for ones that have both.
+    """
+    lines = _text(root / "proc/cpuinfo").splitlines()
+    flags = next((set(line.split()) for line in lines if line.startswith("flags")), None)
+    wanted = {"bf16": {"avx512bw", "avx_ne_convert"}, "float16": {"avx512_fp16", "avx_ne_convert"}}
+    return flags is not None and precision in wanted and not flags & wanted[precision]
+
+
 def gpus() -> int:
     """Return the number of accelerators that torch can use; torch is not imported where no driver is loaded."""
     if not Path("/proc/driver/nvidia").exists() and "CUDA_VISIBLE_DEVICES" not in os.environ:

@@ -16,6 +16,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 """Set before torch is imported: its threads wait for each other, which takes long where other processes run beside."""
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 """No test needs a model hub, and asking for one that can't be reached takes half a minute."""
+os.environ.setdefault("REPORTER_UPDATE_INTERVAL_MS", "60000")
+"""How often each node's agent of Ray looks at all processes: up to three Rays share the cores, with many nodes."""
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 """Tests save models, for which transformers imports DeepSpeed, and that would write to stdout that there is no GPU."""
 

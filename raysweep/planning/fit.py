@@ -7,6 +7,7 @@ training whose passes don't fit makes them smaller itself. So nothing is refused
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from raysweep.accelerators import ACCELERATORS
 from raysweep.config.resources import ACCELERATOR_LABEL, BY_PREDICTION, StageConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
-from raysweep.machine import accelerators, gpus, memory
+from raysweep.machine import accelerators, emulates, gpus, memory
 from raysweep.models.architectures.shape import Shape
 from raysweep.planning.costs import base_shape, predicted_memory
 from raysweep.planning.needs import named_accelerators
@@ -28,6 +29,8 @@ from raysweep.units import count, size
 WEIGHTED = 0.5
 """Share of the tokens whose logits are computed, where it is not known: low, so that nothing is refused that fits."""
 MOST_WORKERS = 64
+
+log = logging.getLogger("raysweep")
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class _Training:
 def require_fit(config: SweepConfig, plans: Sequence[ArtefactPlan], is_here: bool = True) -> None:
     """Raise UsageError if a training needs more memory than a worker has, or bf16 where it has none.
 
+    A CPU that only emulates a recipe's 16 bits is warned of: it computes, slowly.
+
     Args:
         config: says what a worker has.
         plans: the artefacts to make.
@@ -98,6 +103,14 @@ def require_fit(config: SweepConfig, plans: Sequence[ArtefactPlan], is_here: boo
         if room is None:
             continue
         _require_precision(trainings, room)
+        if is_here and not asked.gpus and emulates(trainings[0].recipe.precision):
+            log.warning(
+                "%s would be trained in %s, which this machine's CPU only emulates, at a fraction of float32's speed; "
+                "better give `recipes.%s` `precision: float32`",
+                model,
+                trainings[0].recipe.precision,
+                recipe,
+            )
         needed = _memory(base_shape(trainings[0].base), trainings[0].recipe, bool(asked.gpus))
         if needed is not None and needed.peak > room.bytes:
             wrong += [(training, needed, room, bool(asked.gpus)) for training in trainings]

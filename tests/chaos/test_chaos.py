@@ -29,8 +29,8 @@ LONGER = (
     # so that each kind of process is there for some seconds:
     "ray.dashboard=false",
     "recovery.backoff_seconds=0.5",
-    "models.0.pretrain.source.rows=4000",
-    "training.source.rows=4800",
+    "models.0.pretrain.source.rows=2400",
+    "training.source.rows=3200",
     "checkpoint_every=20",
     "evaluation.problems.0.count=20",
     "evaluation.samples=4",

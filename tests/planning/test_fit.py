@@ -92,6 +92,16 @@ def test_bf16_is_refused_where_every_accelerator_that_is_asked_for_lacks_it(tmp_
         require_fit(loaded, cells)
 
 
+@pytest.mark.parametrize(("emulates", "on_gpu"), [(True, False), (False, False), (True, True)])
+def test_16_bits_are_warned_of_where_the_cpu_that_trains_emulates_them(tmp_path, monkeypatch, caplog, emulates, on_gpu):
+    monkeypatch.setattr(fit, "emulates", lambda precision: emulates and precision == "bf16")
+    labels = {"gpus": 1, "labels": {"ray.io/accelerator-type": "A100"}} if on_gpu else {}
+    loaded = config(tmp_path, recipe={"precision": "bf16"}, **labels)
+    require_fit(loaded, [artefact for cell in build_plan(loaded).cells for artefact in cell.artefacts])
+    told = "mine would be trained in bf16, which this machine's CPU only emulates"
+    assert [told in line for line in caplog.messages] == [True] * (emulates and not on_gpu)
+
+
 def test_a_base_model_that_is_made_here_must_fit_too(monkeypatch):
     loaded = load_config(NANO)
     plans = [cell.base for cell in build_plan(loaded).cells]
