@@ -167,16 +167,30 @@ def adapter_config(ref: ModelRef) -> dict[str, Any]:
     return dict(config.to_dict())
 
 
+def auto_model(architecture: str = "causal") -> Any:
+    """Return transformers' class that loads and builds models, `causal` or `seq2seq` ones.
+
+    Where scikit-learn is installed, transformers imports it for assisted generation, which nothing here uses, and with
+    it pandas and scipy: a quarter of the time that a process needs before its first model.
+    """
+    from transformers.utils import import_utils
+
+    import_utils._sklearn_available = False
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if architecture == "seq2seq" else AutoModelForCausalLM
+
+
 def empty_network(ref: ModelRef) -> Any:
     """Return the network of a full model without data: shapes only (torch's device meta)."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(
         ref.location, revision=ref.revision, trust_remote_code=ref.trust_remote_code, **cache_alone(ref.location)
     )
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=ref.trust_remote_code)
+        return auto_model().from_config(config, trust_remote_code=ref.trust_remote_code)
 
 
 def adapter_misfit(ref: ModelRef) -> str:
@@ -291,11 +305,8 @@ def torch_dtype(name: str) -> Any:
 
 
 def _load_full(ref: ModelRef) -> Any:
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
-    auto = AutoModelForSeq2SeqLM if ref.architecture == "seq2seq" else AutoModelForCausalLM
     try:
-        return auto.from_pretrained(
+        return auto_model(ref.architecture).from_pretrained(
             ref.location,
             revision=ref.revision,
             dtype=torch_dtype(ref.dtype),

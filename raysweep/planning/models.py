@@ -15,7 +15,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import HopelessError, UsageError
 from raysweep.generators.base import GENERATORS, Generator, WantedModel
 from raysweep.models.families.base import FAMILIES
-from raysweep.models.loading import adapter_config, empty_network, load_tokenizer
+from raysweep.models.loading import adapter_config, auto_model, empty_network, load_tokenizer
 from raysweep.planning.costs import base_shape
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan
 from raysweep.prompts.templates import CHAT, INSTRUCT, RAW, PromptTemplate, template_shown
@@ -206,11 +206,10 @@ def _network(base: BasePlan) -> Any:
     if base.ref is not None:
         return empty_network(base.ref)
     import torch
-    from transformers import AutoModelForCausalLM
 
     config = FAMILIES.get(base.family)().tiny_config(base.vocab_size, 0, **dict(base.size))
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config)
+        return auto_model().from_config(config)
 
 
 def _count(network: Any, *, trainable: bool = False) -> int:

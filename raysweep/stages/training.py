@@ -16,6 +16,7 @@ from typing import Any
 
 from raysweep.engine.base import TrainingRun, Work
 from raysweep.machine import accelerator_in_use, software
+from raysweep.models.loading import auto_model
 from raysweep.planning.plan import BasePlan, ModelPlan, TrainingSetPlan
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import ROWS
@@ -137,7 +138,7 @@ def _train_on_worker(
 
 def _imported() -> str:
     """Import what trainers need, so that its seconds, once a process, don't count as training; return the device."""
+    auto_model()
     from peft import get_peft_model  # noqa: F401
-    from transformers import AutoModelForCausalLM  # noqa: F401
 
     return accelerator_in_use()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import HopelessError
-from raysweep.models.loading import load_model, load_tokenizer
+from raysweep.models.loading import auto_model, load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.base import TRAINERS, Services, Trainer, TrainJob
 from raysweep.trainers.checks import check_saved
@@ -62,10 +62,10 @@ def load_for_training(base: ModelRef, dtype: str = "float32") -> tuple[Any, Any]
 def initialise(base: ModelRef) -> tuple[Any, Any]:
     """Build a model with random weights from the config at `base.location`, and load the tokenizer from there."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(base.location, trust_remote_code=base.trust_remote_code)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=base.trust_remote_code)
+    model = auto_model().from_config(config, dtype=torch.float32, trust_remote_code=base.trust_remote_code)
     return model, load_tokenizer(base)
 
 

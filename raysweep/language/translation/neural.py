@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.language.translation.base import TRANSLATORS, Sentence, Translator, is_believable
 from raysweep.machine import versions
-from raysweep.models.loading import fingerprint
+from raysweep.models.loading import auto_model, fingerprint
 from raysweep.records import ModelRef
 from raysweep.rows.hub import cache_alone
 
@@ -135,11 +135,11 @@ def _translate(texts: Sequence[str], name: str, revision: str | None, beams: int
 def _loaded(name: str, revision: str | None) -> tuple[Any, Any, Any]:
     """Return (model, tokenizer, device); single precision everywhere, so that machines differ by rounding only."""
     import torch
-    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     options: dict[str, Any] = {"revision": revision, **cache_alone(name)}
-    model = AutoModelForSeq2SeqLM.from_pretrained(name, dtype=torch.float32, **options).to(device).eval()
+    model = auto_model("seq2seq").from_pretrained(name, dtype=torch.float32, **options).to(device).eval()
     return model, AutoTokenizer.from_pretrained(name, **options), device
 
 

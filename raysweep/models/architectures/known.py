@@ -10,8 +10,8 @@ from typing import Any
 
 from raysweep.models.architectures.shape import LAYOUTS, Shape, shape_of
 from raysweep.models.families.base import FAMILIES
+from raysweep.models.loading import empty_network
 from raysweep.records import ModelRef
-from raysweep.rows.hub import cache_alone
 
 FOLDER = Path(__file__).parent
 
@@ -52,15 +52,7 @@ def shape_at(ref: ModelRef) -> Shape | None:
 
 def count_weights(ref: ModelRef) -> int:
     """Return how many weights a network has, tied ones once; it is built on torch's meta device, which has no data."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.from_pretrained(
-        ref.location, revision=ref.revision, trust_remote_code=ref.trust_remote_code, **cache_alone(ref.location)
-    )
-    with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(config, trust_remote_code=ref.trust_remote_code)
-    return sum(weights.numel() for weights in network.parameters())
+    return sum(weights.numel() for weights in empty_network(ref).parameters())
 
 
 def _config(ref: ModelRef) -> dict[str, Any]:
