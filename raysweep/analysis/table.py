@@ -1,7 +1,7 @@
 """The table record, and its Markdown, CSV and LaTeX forms.
 
-Markdown is for reading, LaTeX for papers: rounded numbers with their intervals. CSV is for other programs: unrounded
-numbers, with the ends of intervals in separate columns. All mark cells that failed or are missing.
+Markdown is for reading, LaTeX for papers: rounded numbers with their intervals. CSV is for other programs: numbers
+of 12 significant digits, with the ends of intervals in separate columns. All mark cells that failed or are missing.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def to_markdown(table: Table) -> str:
 def to_csv(table: Table) -> str:
     """Return a table as CSV with one header line.
 
-    Numbers have up to 12 digits after the point, undefined ones are empty, and notes stand in the last column. The
+    Numbers have up to 12 significant digits, undefined ones are empty, and notes stand in the last column. The
     number of problems stands in the column `n`; where it differs between numbers, in a column for each of them. The
     signature, if there is one, has a column too.
     """
@@ -317,4 +317,5 @@ def _one_line(text: str) -> str:
 
 
 def _exact(value: float) -> str:
-    return "" if math.isnan(value) else repr(round(value, 12))
+    """Return a number with 12 significant digits, so that a small p isn't 0; empty for NaN."""
+    return "" if math.isnan(value) else repr(float(f"{value:.12g}") if isinstance(value, float) else value)
