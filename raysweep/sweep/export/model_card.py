@@ -95,7 +95,7 @@ def _text(config: SweepConfig, cell: CellScores) -> str:
     lines = [f"- {label}: {text}" for label, text in settings_lines(config)]
     parts = [
         f"# {cell.id}\n\n{what}. Judged by raysweep {VERSION} in the sweep `{config.name}`, on clean and on perturbed "
-        f"prompts. RD is the share of clean pass@1 that is lost, `drop` the difference.\n\n{limited}"
+        f"prompts. RD is the share of clean pass@1 that is lost, `drop` perturbed minus clean pass@1.\n\n{limited}"
         "| test set | metric | value | 95 % interval | problems | note |\n|---|---|---|---|---|---|\n"
         + "\n".join(rows),
         *(["Left out:\n\n" + "\n".join(left_out)] if left_out else []),

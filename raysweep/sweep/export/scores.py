@@ -14,8 +14,8 @@ from raysweep.records import CLEAN, ProblemScore, Score
 from raysweep.sweep.folder import GridRow, SweepFolder
 from raysweep.sweep.scoring import CellNumbers, by_cell, cell_numbers
 
-DIRECTIONS = {"pass@": True, "RP_": True, "RD": False, "drop": False}
-"""Beginnings of the names of the metrics that are exported, and whether higher is better."""
+DIRECTIONS = {"pass@": True, "RP_": True, "RD": False, "drop": True}
+"""Beginnings of the names of the metrics that are exported, and whether higher is better; a drop is below 0."""
 PASS_AT = re.compile(r"pass@(\d+)")
 
 

@@ -10,6 +10,7 @@ import pytest
 from raysweep.metrics.passing import by_problem
 from raysweep.records import Result
 from raysweep.sweep.export.formats import export_format
+from raysweep.sweep.export.scores import higher_is_better
 from raysweep.sweep.scoring import score
 
 KEYS = {
@@ -18,6 +19,11 @@ KEYS = {
     "fewshot_as_multiturn",
 }  # fmt: skip
 """Keys of lm_eval.result_schema.EvalResults (0.4.13) that a run without a tokenizer, groups and chat template has."""
+
+
+def test_a_drop_is_perturbed_minus_clean_so_that_higher_is_better():
+    assert all(higher_is_better(name) for name in ("drop", "drop_changed", "drop_valid", "drop_level", "pass@1"))
+    assert higher_is_better("RD") is False and higher_is_better("rows_changed") is None
 
 
 @pytest.fixture
