@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
 from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
 from raysweep.analysis.comparisons.pairing import measure_pair
 from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, GAINED, LOST, P_VALUE
-from raysweep.analysis.published.reference import PublishedScore
+from raysweep.analysis.published.reference import COMPARABLE, PROBLEMS, PublishedScore
 from raysweep.analysis.quantities import Quantity, number_cell, p_text
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import Measurement
 from raysweep.records import Score
 from raysweep.stats.rank_tests import holm
+from raysweep.units import count
 
 PASS = Quantity("pass@1", "pass@1")
 POINTS = Quantity(DIFFERENCE, "difference", "points", signed=True)
 SURPRISES = ("no", "yes", "–")
 """Whether a printed number lies inside an interval, in the order of a table's rows; the last: there is no interval."""
 STUB = ("cell", "test set")
+BEHIND = ("perturbed pass@1 (%)", "perturbed pass@1, difference (points)")
+"""Columns beside an RD, which also falls where the clean score does."""
+_Key = tuple[str, str, str, str, str]  # metric, model, training set, problem set, perturbation
+_Place = tuple[str, str, str, str, str, int]  # model, training set, problem set, perturbation, recipe, seed
 NOT_COMPARED = TableCell("–", state="undefined")
 
 
@@ -63,7 +68,6 @@ def twin_tables(twins: Iterable[Twins], first: str, second: str) -> list[Table]:
     compared = [one for pair in twins for one in _compared(pair) if one.numbers[DIFFERENCE].n]
     compared.sort(key=lambda one: (-one.flipped, -abs(one.numbers[DIFFERENCE].value), one.label, one.test_set))
     changes = [one for one in compared if CHANGE in one.numbers and one.numbers[CHANGE].n]
-    changes.sort(key=lambda one: (-_size(one.numbers[CHANGE].value), one.label, one.test_set))
     tables = [_pass_table(compared, first, second)] if compared else []
     return tables + ([_rd_table(changes, first, second)] if changes else [])
 
@@ -72,6 +76,7 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
     """Return a sweep's scores beside printed ones; those whose interval does not hold the printed number come first.
 
     A model, training set and test set are compared where both have them under one name; each recipe and seed has a row.
+    HumanEval counts as the study's version of it, and a note says where the number of problems isn't the study's.
 
     Args:
         scores: the sweep's.
@@ -80,26 +85,29 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
         limit: what a limited run left out, in words; empty: nothing.
     """
     theirs = {_key(one): one for one in reversed(printed)}  # the study prints some numbers in two tables
+    passing = {_place(one): one for one in scores if one.metric == PASS.metric}
     rows = [(score, theirs[_key(score)]) for score in scores if _key(score) in theirs]
     rows.sort(key=lambda row: (SURPRISES.index(_inside(*row)), -_size(row[0].value - row[1].value), _key(row[0])))
     shown = tuple(
         Row(
-            (*_key(one), score.recipe, str(score.seed)),
+            (*_key(score)[:3], score.problem_set, score.perturbation, score.recipe, str(score.seed)),
             (
-                number_cell(score, PASS),
+                number_cell(replace(score, note=_with_size(score, one)), PASS),
                 TableCell(one.percent, value=100 * one.value, state="value"),
                 number_cell(_beyond(score, one), POINTS),
+                *_behind(score, passing, theirs),
                 TableCell(_inside(score, one), state="text"),
                 TableCell(str(one.table), value=one.table, state="value"),
             ),
         )
         for score, one in rows
     )
-    columns = ("sweep (%)", "printed (%)", "difference (points)", "inside the interval", "table")
+    columns = ("sweep (%)", "printed (%)", "difference (points)", *BEHIND, "inside the interval", "table")
     stub = ("metric", "model", "training set", "problems", "test prompts", "recipe", "seed")
     caption = (
         f"Printed: {source}. Numbers that lie outside of the sweep's 95 % interval come first. Differences are the "
-        "sweep's number minus the printed one, with the sweep's interval: how sure printed numbers are is not known."
+        "sweep's number minus the printed one, with the sweep's interval: how sure printed numbers are is not known. "
+        "Beside an RD stand the sweep's perturbed pass@1 and its difference to the printed one."
     )
     caption += f" The sweep is limited: {limit}" if limit else ""
     return Table("Beside printed numbers", caption, stub, tuple(map(Column, columns)), shown)
@@ -111,8 +119,37 @@ def _inside(score: Score, printed: PublishedScore) -> str:
     return "yes" if score.low <= printed.value <= score.high else "no"
 
 
-def _key(score: Score | PublishedScore) -> tuple[str, str, str, str, str]:
-    return score.metric, score.model, score.training_set, score.problem_set, score.perturbation
+def _key(score: Score | PublishedScore) -> _Key:
+    problem_set = COMPARABLE.get(score.problem_set, score.problem_set)
+    return score.metric, score.model, score.training_set, problem_set, score.perturbation
+
+
+def _place(score: Score) -> _Place:
+    return score.model, score.training_set, score.problem_set, score.perturbation, score.recipe, score.seed
+
+
+def _with_size(score: Score, printed: PublishedScore) -> str:
+    """Return a score's note, and the number of problems where it isn't that of the printed number."""
+    theirs = PROBLEMS[printed.problem_set]
+    size = f"over {count(score.n, 'problem')}; the printed number is over {theirs}" if score.n != theirs else ""
+    return "; ".join(filter(None, (score.note, size)))
+
+
+def _behind(
+    score: Score, passing: Mapping[_Place, Score], printed: Mapping[_Key, PublishedScore]
+) -> tuple[TableCell, TableCell]:
+    """Return the cells of `BEHIND`; empty ones beside pass@1, and where the numbers are not known.
+
+    Args:
+        score: the number whose row it is.
+        passing: the sweep's pass@1 by `_place`.
+        printed: all printed numbers, by metric and what follows.
+    """
+    one = passing.get(_place(score))
+    if score.metric == PASS.metric or one is None:
+        return TableCell(), TableCell()
+    theirs = printed.get(_key(one))
+    return number_cell(one, PASS), number_cell(_beyond(one, theirs), POINTS) if theirs else TableCell()
 
 
 def _compared(pair: Twins) -> list[_Compared]:
@@ -146,13 +183,17 @@ def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table
 def _rd_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     rows = []
     for one in compared:
-        cells = [number_cell(one.numbers[name], POINTS) for name in (CHANGE, PERTURBED_PART, CLEAN_PART)]
+        cells = [number_cell(one.numbers[name], POINTS) for name in (CHANGE, PERTURBED_PART, CLEAN_PART, DIFFERENCE)]
+        passing = _mean([after for _, after in _shared(one.first.rates, one.second.rates)])
+        cells.insert(-1, passing)
         rows.append(Row((one.label, " ".join(one.test_set)), (_rd(one.first, one), _rd(one.second, one), *cells)))
     caption = (
         "RD = (clean − perturbed) / clean pass@1, on the problems with all four verdicts. Its change is the sum of two "
-        "parts: one from the perturbed pass@1, and one from the clean pass@1, which is below 0 where that fell."
+        "parts: one from the perturbed pass@1, and one from the clean pass@1, which is below 0 where that fell. "
+        f"Perturbed pass@1 is that of {second}, and its difference to that of {first}, as in the table of pass@1."
     )
-    columns = (f"{first} (%)", f"{second} (%)", "change (points)", "from perturbed pass@1", "from clean pass@1")
+    changes = ("change (points)", "from perturbed pass@1", "from clean pass@1")
+    columns = (f"{first} (%)", f"{second} (%)", *changes, *BEHIND)
     return Table(f"RD: {first} and {second}", caption, STUB, tuple(map(Column, columns)), tuple(rows))
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
-from raysweep.analysis.published.reference import SOURCES, citation, published_scores
+from raysweep.analysis.published.reference import COMPARABLE, SOURCES, citation, published_scores
 from raysweep.analysis.table import Table
 from raysweep.analysis.twin_tables import Twins, published_table, twin_tables
 from raysweep.config.changes import changes_in_words
@@ -31,6 +31,8 @@ DECODING = ("max_new_tokens", "samples", "temperature", "top_p", "generator")
 """Settings of an evaluation that say how completions are drawn."""
 ELSEWHERE = ("pairs", "audit", "batch_tokens", "quality", "perturbations")
 """Settings of an evaluation that change no verdict of a cell."""
+
+V = TypeVar("V")
 
 Prompts = Mapping[str, Mapping[str, str]]
 """Clean prompts by problem set and task id."""
@@ -100,7 +102,7 @@ def compare_sweeps(first: SweepFolder, second: SweepFolder) -> list[Table]:
     twins = [_twins(cell, others[labels]) for labels, cell in cells.items() if labels in others]
     tables = twin_tables(twins, first.name, second.name)
     if not tables:
-        what = "problem" if twins else "model"
+        what = "problem" if twins else "cell (model, recipe, training set and seed)"
         facts = _problems_in_words if twins else _cells_in_words
         by_id = [
             Twins(cell.label, cell.rates, others[labels].rates) for labels, cell in cells.items() if labels in others
@@ -125,11 +127,13 @@ def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
     printed = published_scores(study)
     table = published_table(folder.scores(), printed, citation(study), limit_text(folder.config()))
     if not table.rows:
-        models, problems = ({getattr(one, name) for one in printed} for name in ("model", "problem_set"))
+        cells = judged_cells(folder)
+        models, problems = (sorted({getattr(one, name) for one in printed}) for name in ("model", "problem_set"))
+        problems += [name for name, theirs in COMPARABLE.items() if theirs in problems]
         raise UsageError(
             f"the sweep {folder.name!r} has no number that the study printed: it needs models named as there "
-            f"({', '.join(sorted(models))}), judged on {', '.join(sorted(problems))}; the sweep has "
-            f"{_cells_in_words(judged_cells(folder))}"
+            f"({', '.join(models)}), judged on {' or '.join(problems)}; the sweep has "
+            f"{_cells_in_words(cells)}, judged on {_problems_in_words(cells)}"
         )
     return [table]
 
@@ -221,11 +225,16 @@ def same_problems(
         prompts = ours.get(problem_set, {}).get(task), theirs.get(problem_set, {}).get(task)
         return None in prompts or prompts[0] == prompts[1]
 
-    def kept(problem_set: str, values: Mapping[str, float]) -> dict[str, float]:
+    def kept(problem_set: str, values: Mapping[str, V]) -> dict[str, V]:
         return {task: value for task, value in values.items() if is_same(problem_set, task)}
 
     return {
-        name: replace(one, rates=kept(name[0], one.rates), clean=kept(name[0], one.clean))
+        name: replace(
+            one,
+            rates=kept(name[0], one.rates),
+            clean=kept(name[0], one.clean),
+            by_draw=kept(name[0], one.by_draw),
+        )
         for name, one in rates.items()
     }
 
@@ -316,4 +325,7 @@ def _problems_in_words(cells: Sequence[JudgedCell]) -> str:
 def _cells_in_words(cells: Sequence[JudgedCell]) -> str:
     models = dict.fromkeys(cell.labels.model for cell in cells)
     sets = dict.fromkeys(cell.labels.training_set for cell in cells)
-    return f"the models {', '.join(models)} on the training sets {', '.join(sets)}"
+    tuned = [cell.labels for cell in cells if cell.labels.training_set != BASE]
+    recipes, seeds = dict.fromkeys(one.recipe for one in tuned), dict.fromkeys(str(one.seed) for one in tuned)
+    trained = f", fine-tuned by {', '.join(recipes)} with seed {', '.join(seeds)}" if tuned else ""
+    return f"the models {', '.join(models)} on the training sets {', '.join(sets)}{trained}"

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 import raysweep
@@ -21,6 +22,7 @@ from raysweep.rows.parquet import write_rows
 from raysweep.storage.store import open_store
 from raysweep.sweep.compare import compared, same_problems
 from raysweep.sweep.folder import GridRow, SweepFolder
+from tests.paths import CONFIGS
 
 MODEL = {"name": "a", "path": "/models/a", "recipes": ["plain", "other"]}
 CONFIG = {
@@ -39,7 +41,14 @@ VERDICTS = {  # (model, recipe, training set) -> verdicts on the clean and on th
 
 
 def sweep(
-    storage: Path, name: str, verdicts=VERDICTS, problems: str = "minicode", models=None, recipes=None, **evaluation
+    storage: Path,
+    name: str,
+    verdicts=VERDICTS,
+    problems: str = "minicode",
+    models=None,
+    recipes=None,
+    seed: int = 42,
+    **evaluation,
 ) -> SweepFolder:
     """A sweep's folder with a config and these verdicts."""
     folder = SweepFolder(open_store(str(storage)), name)
@@ -51,7 +60,7 @@ def sweep(
     write_rows(folder.path / "grid.parquet", GridRow, [], ["cell"])
     with folder.writing_problems() as writer:
         for (model, recipe, training_set), signs in verdicts.items():
-            cell = (model, recipe, training_set, 42, problems)
+            cell = (model, recipe, training_set, seed, problems)
             writer.add(
                 [
                     ProblemScore(*cell, perturbation, 0, f"t{task}", 1, int(sign == "+"), 0)
@@ -78,6 +87,18 @@ def test_two_sweeps_stand_side_by_side_and_flips_come_first(tmp_path):
     assert len(passing.rows) == 8 and [row["gained"] for row in rows(passing)[1:]] == ["0"] * 7
     assert float(rows(rd)[0]["change (points)"]) == pytest.approx(0)
     assert len(rd.rows) == 4
+
+
+def test_flips_come_first_in_the_table_of_rd_too(tmp_path):
+    sweep(tmp_path, "mine")
+    fewer = {("a", "other", "C1"): ("++------", "--------"), ("a", "plain", "C1"): ("+++++---", "----++++")}
+    sweep(tmp_path, "theirs", {**VERDICTS, **fewer})
+    _, rd = compared("mine", "theirs", None, str(tmp_path))
+    first, second, *_ = rows(rd)
+    assert (first["cell"], second["cell"]) == ("a · plain · C1 · seed 42", "a · other · C1 · seed 42")
+    assert abs(float(first["change (points)"])) < abs(float(second["change (points)"]))
+    assert float(first["perturbed pass@1 (%)"]) == 50
+    assert float(second["perturbed pass@1, difference (points)"]) == -50
 
 
 def test_the_tables_say_what_the_numbers_of_both_sweeps_rest_on(tmp_path):
@@ -115,8 +136,17 @@ def test_a_difference_is_the_second_minus_the_first_with_its_interval(tmp_path):
 def test_sweeps_without_a_common_cell_or_problem_say_what_each_has(tmp_path):
     sweep(tmp_path, "mine")
     sweep(tmp_path, "others", {("b", "none", "base"): ("+-", "--")}, models=[{**MODEL, "name": "b"}])
-    with pytest.raises(UsageError, match=r"no model in common: mine has the models a, half on .*; others has .* b on"):
+    with pytest.raises(
+        UsageError, match=r"no cell .* in common: mine has the models a, half on .*; others has .* b on"
+    ):
         compared("mine", "others", None, str(tmp_path))
+    sweep(tmp_path, "later", {("a", "plain", "C1"): VERDICTS["a", "plain", "C1"]}, seed=43)
+    only_tuned = {cell: signs for cell, signs in VERDICTS.items() if cell[1] != "none"}
+    sweep(tmp_path, "sooner", only_tuned)
+    with pytest.raises(
+        UsageError, match=r"C1, fine-tuned by plain, other with seed 42; later has .* by plain with seed 43"
+    ):
+        compared("sooner", "later", None, str(tmp_path))
     sweep(tmp_path, "elsewhere", problems="mbpp")
     with pytest.raises(UsageError, match=r"no problem in common: mine has minicode \(8 problems\); elsewhere has mbpp"):
         compared("mine", "elsewhere", None, str(tmp_path))
@@ -185,7 +215,32 @@ def test_a_sweep_stands_beside_the_printed_numbers_with_surprises_first(tmp_path
     assert table.rows[0].cells[2].interval == "[+15.0, +25.0]" and not table.rows[0].cells[2].note
     assert (inside["printed (%)"], inside["inside the interval"], inside["table"]) == ("15.3", "yes", "2")
     assert (outside["recipe"], outside["seed"]) == ("full", "42")
-    assert "Liu, Foundjem, Wu, Li, Khomh (2026)" in table.caption
+    assert "Liu, Foundjem, Wu, Li, Khomh (2026)" in table.caption and not table.footnotes
+
+
+@pytest.mark.parametrize(("problem_set", "n", "said"), [("safecoder-humaneval", 161, False), ("humaneval", 164, True)])
+def test_the_studys_config_is_compared_and_another_number_of_problems_is_said(tmp_path, problem_set, n, said):
+    folder = sweep(tmp_path, "mine")
+    study = yaml.safe_load((CONFIGS / "study.yaml").read_text())
+    assert study["evaluation"]["problems"][0]["name"] == "safecoder-humaneval"
+    numbers = {"clean": {"pass@1": 0.25}, "mix_all": {"pass@1": 0.05, "RD": 0.8}}
+    folder.write_scores(
+        Score("starcoderbase-1b", "none", "base", 42, problem_set, test, metric, value, value - 0.01, value + 0.01, n)
+        for test, found in numbers.items()
+        for metric, value in found.items()
+    )
+    (table,) = compared("mine", "paper", None, str(tmp_path))
+    assert {(row["problems"], float(row["printed (%)"])) for row in rows(table)} == {
+        (problem_set, float(one.percent))
+        for one in published_scores("paper")
+        if (one.model, one.training_set) == ("starcoderbase-1b", "base") and one.perturbation in numbers
+    }
+    assert bool(table.footnotes) == said
+    assert "over 164 problems; the printed number is over 161" in table.footnotes or not said
+    (rd,) = (row for row in rows(table) if row["metric"] == "RD")
+    assert float(rd["perturbed pass@1 (%)"]) == 5
+    (passing,) = (row for row in rows(table) if row["metric"] == "pass@1" and row["test prompts"] == "mix_all")
+    assert rd["perturbed pass@1, difference (points)"] == passing["difference (points)"]
 
 
 def test_what_can_not_be_compared_is_refused_with_the_way_out(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from raysweep.metrics.base import Measurement
@@ -22,14 +22,19 @@ class ProblemRates:
         clean: pass@1 on the clean prompts by task id; empty if they were not evaluated, or `rates` are the clean ones.
         completions: most completions of a problem that have a verdict, on one draw.
         draws: of the perturbation.
-        by_draw: pass@1 on each draw, over the problems with a verdict on all of them; empty for one draw.
+        by_draw: pass@1 on each draw by task id, of the problems with a verdict on all draws; empty for one draw.
     """
 
     rates: Mapping[str, float]
     clean: Mapping[str, float]
     completions: int
     draws: int
-    by_draw: Sequence[float] = ()
+    by_draw: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def means_by_draw(self, tasks: Iterable[str]) -> Sequence[float]:
+        """Return pass@1 on each draw, over those of the tasks that have a verdict on all draws; empty for one draw."""
+        shares = [self.by_draw[task] for task in tasks if task in self.by_draw]
+        return tuple(sum(values) / len(shares) for values in zip(*shares, strict=True))
 
 
 BELOW_DRAWS = "within noise: below 2 SD between draws"
@@ -72,18 +77,17 @@ def rates_of(rows: Iterable[ProblemScore]) -> dict[TestSetName, ProblemRates]:
             {} if name[1] == CLEAN else means.get((name[0], CLEAN), {}),
             completions[name],
             draws[name],
-            _by_draw(shares[name].values(), draws[name]),
+            _by_draw(shares[name], draws[name]),
         )
         for name, rates in means.items()
     }
 
 
-def _by_draw(shares: Iterable[Sequence[float]], draws: int) -> Sequence[float]:
-    """Return the mean share on each draw; `shares`: of each problem, on the draws on which it has a verdict."""
+def _by_draw(shares: Mapping[str, Sequence[float]], draws: int) -> Mapping[str, Sequence[float]]:
+    """Return the shares of problems with a verdict on all draws; `shares`: on the draws on which they have one."""
     if draws < FEWEST_DRAWS:
-        return ()
-    complete = [values for values in shares if len(values) == draws]
-    return tuple(sum(values) / len(complete) for values in zip(*complete, strict=True))
+        return {}
+    return {task: values for task, values in shares.items() if len(values) == draws}
 
 
 class Comparison(ABC):

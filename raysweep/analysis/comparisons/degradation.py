@@ -47,7 +47,7 @@ class DegradationChange(Comparison):
         found = rd_change(*means)
         passes = len(shared) * min(means[0], means[2])  # of the cell that has fewer
         sound = interval_note(len(shared), passes)
-        draws = zip(first.by_draw, second.by_draw, strict=False)
+        draws = zip(first.means_by_draw(shared), second.means_by_draw(shared), strict=False)
         by_draw = list(zip(*(rd_change(means[0], old, means[2], new) for old, new in draws), strict=True))
         intervals = bootstrap_intervals([[(rate,) for rate in values] for values in rates], _resampled)
         return [

@@ -35,7 +35,8 @@ class PassRates(Comparison):
         gained = sum(new > old + ROUNDING for old, new in zip(before, after, strict=True))
         lost = sum(new < old - ROUNDING for old, new in zip(before, after, strict=True))
         value = sum(after) / n - sum(before) / n
-        by_draw = [new - old for old, new in zip(first.by_draw, second.by_draw, strict=False)]
+        draws = zip(first.means_by_draw(shared), second.means_by_draw(shared), strict=False)
+        by_draw = [new - old for old, new in draws]
         note = "; ".join(filter(None, (interval_note(n), draws_note(first, second, value, by_draw))))
         found = [
             Measurement(DIFFERENCE, value, low, high, n, note),
