@@ -13,7 +13,7 @@ from raysweep.errors import HopelessError, UnfitModel
 from raysweep.generators.base import GENERATORS, Generator
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import accelerator_in_use, software, versions
-from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, PerturbedRow, SourceRow
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, PerturbedRow, SourceRow, Spec
 from raysweep.rows.parquet import ROWS, read_block
 from raysweep.storage.store import Store
 from raysweep.training_sets.base import SOURCES
@@ -218,21 +218,25 @@ def batches_of(requests: Mapping[str, GenerationRequest]) -> list[list[str]]:
     return batches
 
 
-def request_key(request: GenerationRequest, decoding: Decoding) -> str:
+def request_key(request: GenerationRequest, decoding: Decoding, generator: Spec) -> str:
     """Return a hash of everything that determines a completion except the model; equal requests are completed once.
 
-    The hash includes the reference solution, since some generators without a model answer with it.
+    The hash includes the reference solution only for generators that may answer with it.
     """
     sample = request.sample if decoding.temperature > 0 else 0
-    content = (request.prompt, request.task_id, sample, request.stop, request.reference)
+    reference = request.reference if GENERATORS.get(generator.name).reads_reference else None
+    content = (request.prompt, request.task_id, sample, request.stop, reference)
     return text_sha(canonical_json(content))
 
 
 def completions_of(
-    requests: Sequence[GenerationRequest], completions: Mapping[str, Completion], decoding: Decoding
+    requests: Sequence[GenerationRequest],
+    completions: Mapping[str, Completion],
+    decoding: Decoding,
+    generator: Spec,
 ) -> list[Completion]:
     """Return each request's completion, found by `request_key`, with the request's own task id and sample."""
-    keys = [request_key(request, decoding) for request in requests]
+    keys = [request_key(request, decoding, generator) for request in requests]
     return [
         replace(completions[key], task_id=request.task_id, sample=request.sample, key=key)
         for key, request in zip(keys, requests, strict=True)

@@ -84,14 +84,14 @@ class ModelService:
             decoding: temperature, samples and length.
             generator: a registered name with its arguments.
         """
-        distinct = {request_key(request, decoding): request for request in requests}
+        distinct = {request_key(request, decoding, generator): request for request in requests}
         batches = batches_of(distinct)
         prompts = [[distinct[key] for key in batch] for batch in batches]
         job = GenerateJob(self._store.root, model, generator, decoding, prompts)
         completions: dict[str, Completion] = {}
         for output in self._outputs(job) if batches else ():
             completions.update(zip(batches[output.index], output.rows, strict=True))
-        return completions_of(requests, completions, decoding)
+        return completions_of(requests, completions, decoding, generator)
 
     def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
         """Return one verdict for each program, in their order. A later call runs harness errors again."""

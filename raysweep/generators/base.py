@@ -54,6 +54,9 @@ class Generator(ABC):
     """Set by the engine; a generator tells the user in a sentence what holds it up, such as a server without answer."""
     draws_when_greedy: ClassVar[bool] = True
     """Whether its completions depend on the seed at temperature 0 too."""
+    reads_reference: ClassVar[bool] = True
+    """Whether its completions may depend on the reference solution of a request; equal prompts of two problem sets
+    are completed once only if they don't."""
     sampling: ClassVar[str] = ""
     """Name of the rule by which it draws tokens, for keys of completions above temperature 0; "" if it has had one."""
     packages: ClassVar[tuple[str, ...]] = ()
@@ -121,7 +124,10 @@ class Generator(ABC):
         return {}
 
     def facts(self) -> Mapping[str, Any]:
-        """Return what manifests should say of how it generates here, such as on this kind of accelerator."""
+        """Return what manifests should say of how it generates here, such as on this kind of accelerator.
+
+        The values are booleans and numbers. Of several batches or processes, a manifest has the smallest.
+        """
         return {}
 
     @abstractmethod
@@ -148,6 +154,11 @@ CPU_TOKENS = 24_576
 """Tokens, of prompts and completions, that a model holds at a time on a CPU, unless a config says otherwise."""
 TRANSFORMERS = "transformers"
 """Name of the generator that runs a model's weights."""
+
+
+def is_too_long(completion: Completion) -> bool:
+    """Return True if nothing was written, since the prompt leaves the model no position to write to."""
+    return completion.stop == LENGTH and not completion.tokens and not completion.text
 
 
 def cut_at_stop(text: str, stop: Sequence[str]) -> tuple[str, str | None]:

@@ -6,15 +6,18 @@ https://platform.openai.com/docs/api-reference/completions. The key comes from t
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from raysweep.errors import HopelessError, RaysweepError, UsageError
-from raysweep.generators.base import GENERATORS, Generator, LiveModel, cut_at_stop
+from raysweep.generators.base import GENERATORS, LENGTH, Generator, LiveModel, cut_at_stop
 from raysweep.hashing import text_sha
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
 from raysweep.seeding import derive
@@ -32,7 +35,19 @@ SILENCE = 20.0
 LONGEST_WAIT = 3600.0
 """Seconds for which a server's wish to wait is heeded."""
 _FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+_CONTEXT = re.compile(r"context[ _](?:length|window|size)|max_model_len", re.IGNORECASE)
+_LONGEST = re.compile(r"(?:maximum|max)[\w ]*?context[\w ]*? is (\d+)", re.IGNORECASE)
+_PROMPT = re.compile(
+    r"(\d+)(?: tokens?)?(?: in| from) the (?:messages|prompt|input)|(?:at least|contains) (\d+) input", re.IGNORECASE
+)
 _WHOLE = re.compile(r"(?:def|async def|class|import|from|@)\b|@")
+
+
+@dataclass(frozen=True)
+class _TooLong:
+    """A server's answer that prompt and completion don't fit. `room`: tokens that the prompt leaves; 0: unknown."""
+
+    room: int
 
 
 @GENERATORS.register("openai")
@@ -56,6 +71,7 @@ class OpenAI(Generator):
         UsageError: an argument is unusable, or the package openai is missing.
     """
 
+    reads_reference = False
     unkeyed = frozenset({"concurrency", "timeout", "retries", "key_variable"})
 
     def __init__(
@@ -83,6 +99,7 @@ class OpenAI(Generator):
         self.served, self.url, self.api, self.concurrency = served, url, api, concurrency
         self.timeout, self.retries, self.extra, self.key_variable = timeout, retries, dict(extra or {}), key_variable
         self._client: Any = None
+        self._has_failed = threading.Event()  # another request of the batch; those that pause give up
         self._said = -SILENCE  # when the user was last told why it waits
 
     @classmethod
@@ -97,16 +114,29 @@ class OpenAI(Generator):
             HopelessError: the server refuses the request as it is, such as for a wrong name or key.
             RaysweepError: the server did not answer in all tries.
         """
+        self._has_failed.clear()
         with ThreadPoolExecutor(self.concurrency) as pool:
             waiting = [pool.submit(self._completion, request) for request in requests]
             try:
+                done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
+                errors = [error for future in done if (error := future.exception())]
+                if errors:  # the server's refusal tells more than that other requests were given up
+                    raise next((error for error in errors if isinstance(error, HopelessError)), errors[0])
                 return [future.result() for future in waiting]
             except BaseException:
+                self._has_failed.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def _completion(self, request: GenerationRequest) -> Completion:
-        answer = self._patiently(lambda: self._ask(request))
+        answer = self._patiently(lambda: self._ask(request, self.decoding.max_new_tokens))
+        if isinstance(answer, _TooLong):
+            if not 0 < answer.room < self.decoding.max_new_tokens:
+                return Completion(request.task_id, request.sample, "", LENGTH, 0, text_sha(request.prompt), 0)
+            room = answer.room
+            answer = self._patiently(lambda: self._ask(request, room))
+            if isinstance(answer, _TooLong):
+                return Completion(request.task_id, request.sample, "", LENGTH, 0, text_sha(request.prompt), 0)
         choice, usage = answer.choices[0], answer.usage
         if self.api == "chat":
             text, stop = _code_of(choice.message.content or "", request.stop)
@@ -120,12 +150,12 @@ class OpenAI(Generator):
         sha = text_sha(request.prompt)
         return Completion(request.task_id, request.sample, text, stop, written or 0, sha, read or 0)
 
-    def _ask(self, request: GenerationRequest) -> Any:
+    def _ask(self, request: GenerationRequest, max_tokens: int) -> Any:
         """Send one request; the answer has at least one choice."""
         decoding = self.decoding
         fields: dict[str, Any] = {
             "model": self.served,
-            "max_tokens": decoding.max_new_tokens,
+            "max_tokens": max_tokens,
             "temperature": decoding.temperature,
             "top_p": decoding.top_p if decoding.temperature else None,
             "seed": derive(decoding.seed, request.task_id, request.sample) % 2**31,
@@ -133,19 +163,35 @@ class OpenAI(Generator):
             **self.extra,
         }
         fields = {name: value for name, value in fields.items() if value not in (None, [])}
-        fields |= (
-            {"prompt": request.prompt}
-            if self.api == "completions"
-            else {"messages": [{"role": "user", "content": request.prompt}]}
-        )
-        path = "/completions" if self.api == "completions" else "/chat/completions"
-        kind = self._types[self.api]
-        answer = self._client.post(path, body=fields, cast_to=kind)
+        if self.api == "completions":
+            kind = self._client.completions
+            asked: dict[str, Any] = {"model": self.served, "prompt": request.prompt}
+        else:
+            kind = self._client.chat.completions
+            asked = {"model": self.served, "messages": [{"role": "user", "content": request.prompt}]}
+        until = time.monotonic() + self.timeout
+        with kind.with_streaming_response.create(**asked, extra_body=fields) as response:
+            text = b"".join(self._parts(response, until))
+        answer = self._types[self.api].construct(**json.loads(text))
         if not getattr(answer, "choices", None):
             raise RaysweepError(f"{self.url} answered without a completion")
         return answer
 
-    def _patiently(self, ask: Callable[[], T]) -> T:
+    def _parts(self, response: Any, until: float) -> Iterator[bytes]:
+        """Yield the parts of an answer; a server may send a blank now and then, and never the answer itself."""
+        parts = iter(response.iter_bytes())
+        while True:
+            try:
+                part = next(parts, None)
+            except Exception as error:  # of whichever package the client talks HTTP with
+                raise RaysweepError(f"the answer was cut short: {_first_line(str(error))}") from error
+            if part is None:
+                return
+            yield part
+            if time.monotonic() > until:
+                raise RaysweepError(f"the answer takes longer than {self.timeout:g} s")
+
+    def _patiently(self, ask: Callable[[], T]) -> T | _TooLong:
         """Call a function until the server answers, pausing as it asks, or twice as long each time."""
         import openai
 
@@ -155,6 +201,8 @@ class OpenAI(Generator):
             try:
                 return ask()
             except openai.APIStatusError as error:
+                if (too_long := _too_long(error)) is not None:
+                    return too_long
                 if error.status_code not in (408, 409, 429) and error.status_code < 500:
                     raise HopelessError(self._refusal(error)) from None
                 reason = f"status {error.status_code}: {_first_line(error.message)}"
@@ -177,14 +225,15 @@ class OpenAI(Generator):
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self.alive()
-            time.sleep(min(left, 10.0))
+            if self._has_failed.wait(min(left, 10.0)):
+                raise RaysweepError(f"another request to {self.url} failed")
 
     def _connect(self, openai: Any) -> None:
         if self._client is None:
             from openai.types import Completion as Text
             from openai.types.chat import ChatCompletion
 
-            self._types = {"completions": Text, "chat": ChatCompletion}
+            self._types: dict[str, Any] = {"completions": Text, "chat": ChatCompletion}
             key = os.environ.get(self.key_variable) or "none"  # servers of one's own ask for none
             if key == "none" and self.url.rstrip("/") == HOSTED:
                 raise HopelessError(
@@ -198,6 +247,7 @@ class OpenAI(Generator):
             401: f"; set the key in the environment variable {self.key_variable}, where the generating processes start",
             403: f"; the key in {self.key_variable} may not use this model",
             404: f"; does it serve the model {self.served!r}, with the interface {self.api!r}?",
+            400: "; `extra` adds fields to each request, and a null there removes one, such as {temperature: null}",
         }.get(error.status_code, "")
         return f"{self.url} refuses the request with status {error.status_code}: {_first_line(error.message)}{way}"
 
@@ -213,6 +263,18 @@ def _code_of(answer: str, stop: Sequence[str]) -> tuple[str, str | None]:
     if _WHOLE.match(code.lstrip("\n")):
         return "\n" + code.lstrip("\n") + "\n", None
     return cut_at_stop(code, stop)
+
+
+def _too_long(error: Any) -> _TooLong | None:
+    """Return what a refusal says of a text beyond the model's positions; None if it has another reason.
+
+    Servers say it in words: "maximum context length is 64 tokens. However, you requested 90 tokens (60 in the messages,
+    30 in the completion)"; newer ones count the "input tokens".
+    """
+    if error.status_code not in (400, 413, 422) or not _CONTEXT.search(error.message):
+        return None
+    longest, prompt = _LONGEST.search(error.message), _PROMPT.search(error.message)
+    return _TooLong(max(0, int(longest[1]) - int(prompt[1] or prompt[2])) if longest and prompt else 0)
 
 
 def _seconds_of(text: str | None) -> float | None:

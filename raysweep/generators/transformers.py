@@ -64,6 +64,7 @@ class Transformers(Generator):
     """
 
     needs_model = True
+    reads_reference = False
     draws_when_greedy = False
     sampling = RULE
     at_once = 2
@@ -88,7 +89,7 @@ class Transformers(Generator):
             self.versions = _versions(merge)
             self.use(model)
         self.batch_tokens = batch_tokens or self._tokens_that_fit()
-        self._now = self.batch_tokens  # fewer after memory ran out
+        self._now = self._least = self.batch_tokens  # fewer after memory ran out
         self._in_use = 0  # tokens, when rows were last taken in
         self._turn = threading.Condition()  # of the thread that writes the rows of all threads, and of what follows
         self._is_writing = False
@@ -139,6 +140,10 @@ class Transformers(Generator):
     def state(self) -> Mapping[str, float]:
         """See `Generator.state`."""
         return {"batch_tokens": self._now, "cache_share": self._in_use / self._now}
+
+    def facts(self) -> Mapping[str, Any]:
+        """See `Generator.facts`: the smallest token budget so far, and whether adapters are merged into the base."""
+        return {"batch_tokens": self._least, "merged": bool(self.versions and self.versions.is_merged)}
 
     @contextlib.contextmanager
     def _generating(self) -> Iterator[None]:
@@ -211,6 +216,7 @@ class Transformers(Generator):
     def _halve(self, error: BaseException) -> None:
         """Halve the budget after memory ran out; rows that were being written begin again, and get the same texts."""
         self._now //= 2
+        self._least = min(self._least, self._now)
         if self._now < 1:
             raise RaysweepError(
                 "memory ran out with a single completion; use a model in 16 bits, or an accelerator with more memory"

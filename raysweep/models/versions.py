@@ -27,13 +27,14 @@ class ModelVersions:
         tokenizer: the current version's.
         loads: how often a whole model was built and loaded.
         merge: whether adapters are merged into their base, given the base's dtype.
+        is_merged: whether the current version is such an adapter.
     """
 
     def __init__(self, device: Any, merge: Callable[[str], bool]) -> None:
         self.network: Any = None
         self.tokenizer: Any = None
         self.loads = 0
-        self.merge = merge
+        self.merge, self.is_merged = merge, False
         self._device = device
         self._base: ModelRef | None = None  # whose tensors the network has, once everything is taken off
         self._base_shape: dict[str, Any] | None = None  # its folder may be gone when the next model comes
@@ -86,13 +87,17 @@ class ModelVersions:
         """
         with _unchanged_modules(self._bare), ExitStack() as originals:
             adapted = put_adapter_on(self._bare, ref)
-            if self.merge(self._base.dtype if self._base else ref.dtype):
+            self.is_merged = self.merge(self._base.dtype if self._base else ref.dtype)
+            if self.is_merged:
                 for parameter in _wrapped_parameters(adapted):
                     originals.callback(setattr, parameter, "data", parameter.data)
                     parameter.data = parameter.data.clone()
                 adapted = adapted.merge_and_unload()
             self.network = adapted.to(self._device).eval()
-            yield
+            try:
+                yield
+            finally:
+                self.is_merged = False
 
 
 @contextmanager

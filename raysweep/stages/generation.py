@@ -1,18 +1,20 @@
 """Generates the completions of a cell's prompts, in blocks.
 
-A block is written every half minute, so that a kill loses little. Equal prompts of one model are completed once,
-whichever test set or sweep has them.
+A block is written every half minute, so that a kill loses little beside the batches in flight. Equal prompts of one
+model are completed once, whichever test set or sweep has them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raysweep.engine.base import GenerateJob, Work
 from raysweep.engine.jobs import batches_of, completions_of, request_key
-from raysweep.generators.base import LENGTH
+from raysweep.generators.base import is_too_long
 from raysweep.planning.plan import CellPlan, CompletionsPlan
 from raysweep.records import Completion, GenerationRequest
 from raysweep.rows.parquet import ROWS, write_rows
@@ -28,11 +30,16 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
     """Complete the prompts of a cell's test sets in one job. All plans belong to one cell."""
     cell = plans[0].cell
     requests_by_pair = [requests_of(cell, plan.pair, work.store) for plan in plans]
-    distinct = {request_key(request, cell.decoding): request for requests in requests_by_pair for request in requests}
+    distinct = {
+        request_key(request, cell.decoding, cell.generator): request
+        for requests in requests_by_pair
+        for request in requests
+    }
     blocks = Blocks(work.store.unfinished(cell.evaluation).below("completions"), Completion)
     completions = blocks.read()
     resumed = sum(key in completions for key in distinct)
     pool = CompletionPool(work.store, cell.pool)
+    pool.keep({key: row for key, row in completions.items() if key not in distinct})
     reused = pool.find(distinct.keys() - completions.keys())
     completions |= reused
     remaining = {key: request for key, request in distinct.items() if key not in completions}
@@ -49,14 +56,15 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
                 completions.update(rows)
                 done += len(rows)
                 loads += output.loads
-                facts |= {name: facts.get(name, value) and value for name, value in output.facts.items()}
+                facts |= {name: min(facts.get(name, value), value) for name, value in output.facts.items()}
                 work.progress.update("generating", done, len(distinct))
     counted: set[str] = set()
     for plan, requests in zip(plans, requests_by_pair, strict=True):
-        pair_rows = completions_of(requests, completions, cell.decoding)
+        pair_rows = completions_of(requests, completions, cell.decoding, cell.generator)
         own = {row.key: row for row in pair_rows if row.key not in counted}
         counted.update(own)
         generated = [row for key, row in own.items() if key not in reused]
+        pool.add(plan.node)  # before the artefact is there: one that is never noted would be generated again
         with work.store.writing(plan.node) as draft:
             write_rows(draft.folder / ROWS, Completion, pair_rows, ["task_id", "sample"])
             draft.counts = {
@@ -67,32 +75,55 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
                 "prompt_tokens": sum(row.prompt_tokens for row in generated),
                 "prompts_resumed": resumed,  # of the whole job
                 "models_loaded": loads,  # whole ones, for the whole job; 0 where a process had the base
-                "prompts_too_long": len({row.prompt_sha for row in pair_rows if not row.tokens and row.stop == LENGTH}),
+                "prompts_too_long": len({row.prompt_sha for row in pair_rows if is_too_long(row)}),
                 **facts,
             }
-        pool.add(plan.node)
 
 
 class _Writer:
-    """Writes completions into blocks, so that a kill loses little and there are few files."""
+    """Writes completions into blocks, so that a kill loses little and there are few files.
+
+    A block is written once it is large, or so long after the one before, also while the next batch takes its time.
+    """
 
     def __init__(self, blocks: Blocks[Completion]) -> None:
         self._blocks = blocks
         self._rows: dict[str, Completion] = {}
         self._since = time.monotonic()
+        self._turn = threading.Lock()
+        self._timer: threading.Timer | None = None
 
     def __enter__(self) -> _Writer:
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Write what is not written yet."""
-        if self._rows:
-            self._blocks.add(self._rows)
+        with self._turn:
+            if self._timer:
+                self._timer.cancel()
+            self._write()
 
     def add(self, rows: Mapping[str, Completion]) -> None:
         """Take completions by their keys; write them now if they are many, or if the last block is some time ago."""
-        self._rows.update(rows)
-        if len(self._rows) >= BLOCK_ROWS or time.monotonic() - self._since >= BLOCK_SECONDS:
+        with self._turn:
+            self._rows.update(rows)
+            left = self._since + BLOCK_SECONDS - time.monotonic()
+            if len(self._rows) >= BLOCK_ROWS or left <= 0:
+                self._write()
+            elif self._timer is None:
+                self._timer = threading.Timer(left, self._write_late)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _write_late(self) -> None:
+        with self._turn:
+            self._timer = None
+            with contextlib.suppress(Exception):  # the rows stay; if it fails again, the job's own thread raises it
+                self._write()
+
+    def _write(self) -> None:
+        """Write the rows there are. The caller holds the lock."""
+        if self._rows:
             self._blocks.add(self._rows)
             self._rows, self._since = {}, time.monotonic()
 

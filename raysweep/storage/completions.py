@@ -8,11 +8,13 @@ counts is the artefact, whose rows have their keys; one that is gone or damaged 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from raysweep.errors import StoreError
 from raysweep.records import Completion
-from raysweep.storage.artefacts import Artefact, Unit
+from raysweep.rows.parquet import ROWS, write_rows
+from raysweep.storage.artefacts import Artefact, Node, Unit
 from raysweep.storage.store import Store
 
 log = logging.getLogger("raysweep")
@@ -29,7 +31,7 @@ class CompletionPool:
     """
 
     def __init__(self, store: Store, pool: str) -> None:
-        self._store = store
+        self._store, self._pool = store, pool
         self._files = store.files.below("completions").below(pool)
 
     def find(self, keys: Collection[str]) -> dict[str, Completion]:
@@ -47,6 +49,20 @@ class CompletionPool:
             found.update((row.key, row) for row in rows if row.key in wanted)
         return found
 
+    def keep(self, completions: Mapping[str, Completion]) -> None:
+        """Make an artefact of completions that an unfinished sweep left and the present one doesn't ask for.
+
+        Their blocks go with the folder that the sweeps share; the unfinished one finds them here.
+        """
+        if completions:
+            spec = {"pool": self._pool, "keys": sorted(completions)}
+            node = Node(STAGE, 1, spec, (), "completions of an unfinished sweep")
+            self.add(node)
+            with self._store.writing(node) as draft:
+                rows = [replace(row, key=key) for key, row in completions.items()]
+                write_rows(draft.folder / ROWS, Completion, rows, ["task_id", "sample", "key"])
+                draft.counts = {"rows": len(rows)}
+
     def add(self, node: Artefact) -> None:
-        """Note an artefact with completions of this pool."""
+        """Note an artefact with completions of this pool, which may not be there yet."""
         self._files.write(node.key, "")

@@ -24,7 +24,7 @@ from tests.chaos.parts import Part, Parts
 from tests.chaos.processes import Victim
 
 SLACK_SECONDS = 15.0
-"""A block is written when the next rows come after `BLOCK_SECONDS`, and a busy machine takes its time."""
+"""A block is written `BLOCK_SECONDS` after the one before, and a busy machine takes its time."""
 STOPS_ALL = (Victim.DRIVER, Victim.RAYLET, Victim.GCS)
 """With one of these gone, the command ends, and what it started, a few seconds later."""
 
@@ -82,7 +82,7 @@ class Kill:
     def lost_rows(self, ended: Mapping[str, Manifest]) -> int:
         """Return the rows that were told to be done and are in no block, the most of any evaluation that ran.
 
-        Completions come into a block with the first that are there `BLOCK_SECONDS` after the last one.
+        Completions come into a block `BLOCK_SECONDS` after the last one at the latest.
         Verdicts of programs that another cell ran are in the store's cache.
         """
         lost = [0]

@@ -18,7 +18,7 @@ import pytest
 from raysweep.config.loading import load_config
 from raysweep.errors import HopelessError, RaysweepError, UsageError
 from raysweep.generators import openai as module
-from raysweep.generators.base import GENERATORS, Generator, named_generator
+from raysweep.generators.base import GENERATORS, Generator, is_too_long, named_generator
 from raysweep.records import Decoding, GenerationRequest, Spec
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
@@ -27,6 +27,10 @@ from tests.paths import NANO
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="needs the package openai")
 
 Answer = tuple[int, dict[str, str], dict[str, Any]]
+
+
+class Refused(Exception):
+    """The server answers with status 400, and this text."""
 
 
 @dataclass
@@ -77,7 +81,20 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
                 time.sleep(float(value))
                 with server.lock:  # before the answer is sent, after which the client may ask again
                     server.at_once -= 1
-            content = json.dumps(server.answer(self.path, body)).encode()
+            try:
+                content = json.dumps(server.answer(self.path, body)).encode()
+            except Refused as refused:
+                return self.send(400, {"error": {"message": str(refused)}}, {})
+            if kind == "drip":
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                until = time.monotonic() + float(value)
+                while time.monotonic() < until:
+                    self.wfile.write(b" ")
+                    time.sleep(0.1)
+                self.wfile.write(content)
+                return None
             if kind == "cut":
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
@@ -205,6 +222,44 @@ def test_what_another_try_would_not_help_is_told_at_once_without_the_key(server,
         make(server, key_variable="MY_KEY").generate([request()])
     assert "secret" not in str(error.value) and not pauses
     assert server.seen[0][2] == "Bearer sk-secret"
+
+
+LONGEST = "This model's maximum context length is 64 tokens."
+
+
+@pytest.mark.parametrize(
+    ("told", "room"),
+    [
+        (f"{LONGEST} However, you requested 70 tokens (60 in the messages, 10 in the completion).", 4),
+        (f"max_tokens is too large. {LONGEST[:-1]} and your request has at least 50 input tokens (20 > 64 - 50).", 14),
+        (f"{LONGEST} However, you requested 99 tokens (79 in the messages, 20 in the completion).", 0),
+        ("the request exceeds the available context size, try increasing it", 0),
+    ],
+)
+def test_a_text_beyond_the_models_positions_is_shortened_or_counted_and_ends_nothing(server, told, room):
+    def answer(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if body["max_tokens"] == 20 and "prompt 0" in body["prompt"]:
+            raise Refused(told)
+        return text_answer(f" {body['max_tokens']}", "length")
+
+    server.answer = answer
+    first, second = make(server).generate([request(0), request(1)])
+    assert second.text == " 20" and is_too_long(first) is not bool(room)
+    assert first.text == (f" {room}" if room else "")
+
+
+def test_a_request_that_is_refused_is_told_though_others_wait_for_long(server):
+    server.troubles = ["status 429 3000", "hang 0.5", "status 401"]
+    began = time.monotonic()
+    with pytest.raises(HopelessError, match="status 401"):
+        make(server, concurrency=3).generate([request(n) for n in range(3)])
+    assert time.monotonic() - began < 60
+
+
+def test_a_server_that_sends_blanks_and_no_answer_is_asked_again(server, pauses):
+    server.troubles = ["drip 5"]
+    assert make(server, timeout=0.5).generate([request()])[0].text == " prompt 0!"
+    assert len(pauses) == 1 and len(server.seen) == 2
 
 
 def test_an_answer_that_was_cut_short_says_why(server):

@@ -14,7 +14,7 @@ import pytest
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.attempts import Recovery
 from raysweep.engine.base import BatchOutput, Context, ExecuteJob, GenerateJob, Work
-from raysweep.engine.jobs import SMALLEST_BATCH
+from raysweep.engine.jobs import SMALLEST_BATCH, request_key
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.errors import RaysweepError
@@ -23,11 +23,18 @@ from raysweep.planning.missing import missing
 from raysweep.planning.plan import CellPlan
 from raysweep.planning.planner import build_plan
 from raysweep.programs import Oracle, Outcome, Program, Verdict
-from raysweep.records import Completion, ReferenceRun, Result
+from raysweep.records import Completion, Decoding, GenerationRequest, ReferenceRun, Result, Spec
+from raysweep.stages import generation
+from raysweep.stages.generation import _Writer
 from raysweep.stages.judging import SMALLEST_BLOCK
 from raysweep.stages.references import settings_of
+from raysweep.storage.artefacts import Artefact
+from raysweep.storage.blocks import Blocks
+from raysweep.storage.completions import CompletionPool
+from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 from tests.models.tiny import make_tiny
+from tests.patience import eventually
 
 
 class Stopped(Exception):
@@ -195,6 +202,51 @@ def test_a_completion_is_generated_once_whichever_test_set_or_sweep_has_its_prom
         {row.task_id: row.text for row in store.rows(plan.pairs[0].completions, Completion)} for plan in (both, fewer)
     )
     assert same.items() <= texts.items()
+
+
+@pytest.mark.slow
+def test_what_a_stopped_sweep_has_in_blocks_is_there_after_another_one_ended_meanwhile(tmp_path, store):
+    solutions = [f"    return x + {n}\n" for n in range(2 * SMALLEST_BATCH)]
+    first, other = plan_of(tmp_path / "p.jsonl", solutions), plan_of(tmp_path / "q.jsonl", solutions[:2])
+    assert first.evaluation == other.evaluation and first.pairs[0].completions.key != other.pairs[0].completions.key
+    with pytest.raises(Stopped):
+        judged(first, store, StoppedStages(1, 0))
+    generated(other, store)
+    assert not store.unfinished(first.evaluation).infos()
+    asked, (count,) = generated(first, store)
+    assert asked <= SMALLEST_BATCH and count["reused"] == 2 * SMALLEST_BATCH - asked
+
+
+@pytest.mark.slow
+def test_completions_of_a_process_that_was_killed_as_soon_as_they_were_there_are_found(tmp_path, store, monkeypatch):
+    solutions = [f"    return x + {n}\n" for n in range(3)]
+
+    def killed(pool: CompletionPool, node: Artefact) -> None:
+        add(pool, node)
+        if store.has(node):
+            raise Stopped
+
+    add = CompletionPool.add
+    with monkeypatch.context() as patch:
+        patch.setattr(CompletionPool, "add", killed)
+        generated(plan_of(tmp_path / "p.jsonl", solutions), store)
+    assert generated(plan_of(tmp_path / "q.jsonl", solutions[:2]), store)[0] == 0
+
+
+def test_a_block_is_written_in_time_though_no_further_batch_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(generation, "BLOCK_SECONDS", 0.2)
+    blocks = Blocks(Files(str(tmp_path)), Completion)
+    with _Writer(blocks) as writer:
+        writer.add({"a": Completion("t", 0, "text", "eos", 1, "sha")})
+        assert not blocks.read()
+        assert eventually(lambda: set(blocks.read()) == {"a"}, 20)
+
+
+def test_equal_prompts_of_problem_sets_with_other_solutions_are_one_request_unless_the_generator_reads_them():
+    one, two = (GenerationRequest("r", "T/1", "prompt", reference=text) for text in ("return 1", "return 2"))
+    greedy = Decoding()
+    assert request_key(one, greedy, Spec("transformers")) == request_key(two, greedy, Spec("transformers"))
+    assert request_key(one, greedy, Spec("reference")) != request_key(two, greedy, Spec("reference"))
 
 
 @pytest.mark.slow

@@ -219,7 +219,7 @@ class HostKeeper:
         self._calls: dict[tuple[str, int], _Call] = {}
         self._queue: deque[_Call] = deque()
         self._hosts: list[_Held] = []
-        self._failed_starts = 0
+        self._failed_starts = Counter[str]()  # by kind of host, since the last success
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_watching = False
         self._room_until = 0.0
@@ -443,15 +443,16 @@ class HostKeeper:
             if held not in self._hosts:
                 return
             self._end(held)
-            self._failed_starts += not getattr(error, "preempted", False)
-            if self._failed_starts > MAX_RESTARTS:
-                self._failed_starts = 0
+            kind = held.kind.text
+            self._failed_starts[kind] += not getattr(error, "preempted", False)
+            if self._failed_starts[kind] > MAX_RESTARTS:
+                del self._failed_starts[kind]
                 failure = BatchFailure(f"{died_again('a host', MAX_RESTARTS + 1)} ({error})", retry=True, trace="")
                 for call in [call for call in self._queue if call.asked.kind == held.kind]:
                     self._queue.remove(call)
                     call.result.set_result(pickle.dumps(failure))
         else:
-            self._failed_starts = 0
+            del self._failed_starts[held.kind.text]
             held.is_up, held.since = True, time.monotonic()
         self._hand_out()
 

@@ -361,3 +361,50 @@ def test_the_places_of_a_keeper_that_died_are_asked_for_again(tmp_path) -> None:
         assert not keeper._places.is_placed("x")
 
     asyncio.run(play())
+
+
+class FailingActor:
+    """Stands for an actor whose process does not start."""
+
+    def __init__(self) -> None:
+        self.ready = SimpleNamespace(remote=self._ready)
+
+    async def _ready(self) -> str:
+        raise ray.exceptions.RayActorError()
+
+    def die(self) -> None:
+        """It never lived."""
+
+
+class StartingKeeper(Keeper):
+    """A keeper whose hosts with accelerators never start, while the others do."""
+
+    def _start(self, kind: HostKind, cell: str) -> None:
+        fails = kind == ON_GPU
+        actor = FailingActor() if fails else Host(self)
+        held = _Held(kind, "base", actor=actor)
+        self._hosts.append(held)
+        if not fails:
+            actor.ready = SimpleNamespace(remote=self._up)
+        self._spawn(self._await_start(held))
+
+    async def _up(self) -> str:
+        return "node"
+
+
+def test_hosts_of_one_kind_that_do_not_start_end_their_own_batches_alone(tmp_path: Path) -> None:
+    async def play() -> None:
+        keeper = StartingKeeper("broken", "x", "y")
+        fails = asyncio.create_task(keeper.generate(batch("broken", tmp_path, kind=ON_GPU)))
+        others = [asyncio.create_task(keeper.generate(batch(cell, tmp_path, kind=ONE_VERSION))) for cell in "xy"]
+        for _ in range(5 * MAX_RESTARTS):
+            await settled()
+        failure = pickle.loads(await asyncio.wait_for(fails, 1))
+        assert isinstance(failure, BatchFailure) and "died" in failure.text
+        assert not any(task.done() for task in others) and len(keeper.given) == 2
+        for host, _ in keeper.given:
+            for work in host.works.values():
+                work.set_result(pickle.dumps("made"))
+        assert [pickle.loads(made) for made in await asyncio.gather(*others)] == ["made", "made"]
+
+    asyncio.run(play())
