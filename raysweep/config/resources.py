@@ -74,7 +74,7 @@ class StagesConfig(Strict):
 
 
 class ResourcesConfig(StagesConfig):
-    """Resources of a training worker and of a generation actor, and the number of actors of a cell."""
+    """Resources of a training worker and of a generating process, and the number of processes of a cell."""
 
     cpus: Annotated[Amount, UnitMark("CPUs")] = 1
     """CPUs of one worker."""
@@ -85,7 +85,7 @@ class ResourcesConfig(StagesConfig):
     processes: Literal["auto", "trial", "workers"] = "auto"
     """Where one worker trains: `trial`, in the cell's own process, or `workers`; `auto`: the first without a GPU."""
     generators: Annotated[Count, UnitMark("actors")] = 1
-    """Actors that generate one cell's completions."""
+    """Processes that generate one cell's completions at a time."""
     executors: Annotated[Executors, UnitMark("actors")] = "auto"
     """Actors that execute one cell's programs; `auto` starts with one and adds more while CPUs are free."""
     custom: dict[str, Amount] = {}

@@ -61,7 +61,8 @@ def environment_of(generator: Spec) -> Environment | None:
     if not python.exists():
         raise MissingInput(
             f"generator {generator.name} needs an environment of its own, and there is no {python}; run `make "
-            f"{cls.environment}`, or name the Python of another one: {{name: {generator.name}, python: ...}}"
+            f"{cls.environment}` in a checkout whose environment is .venv, or name the Python of another one that has "
+            f"raysweep, the same ray and {cls.environment}: {{name: {generator.name}, python: ...}}"
         )
     found = _versions_in(python, cls.packages)
     again = f"run `make {cls.environment}` again"
