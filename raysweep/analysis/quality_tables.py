@@ -31,6 +31,7 @@ TUNED_MODELS = "all fine-tuned"
 CUTTING = "by cutting"
 """The column of messages that only cutting out files causes."""
 NO_FILE = "no completion of it is in the sample"
+NOT_LINTED = "the linter reached no end with any file of it"
 _MESSAGES = "messages per 100 files"
 
 
@@ -140,7 +141,7 @@ def second_opinion_table(cells: Sequence[CellReports], order: Order, problems: s
 
 def _second_cell(count: CodeCount | None, summary: GroupSummary) -> TableCell:
     if not summary.linted:
-        return _per_100(math.nan)
+        return _per_100(math.nan, files=summary.files)
     return _per_100(count.per_100_files if count else 0.0)
 
 
@@ -148,7 +149,7 @@ def _alike_cell(code: str, summary: GroupSummary) -> TableCell:
     if not code:
         return TableCell()
     found = [one.per_100_files for one in (*summary.codes, *summary.cutting_codes) if one.code == code]
-    return _per_100(found[0] if found else 0.0 if summary.linted else math.nan)
+    return _per_100(found[0] if found else 0.0 if summary.linted else math.nan, files=summary.files)
 
 
 def code_count_table(
@@ -223,12 +224,12 @@ def _score_cells(summary: GroupSummary) -> tuple[TableCell, ...]:
     cutting = sum(code.per_100_files for code in summary.cutting_codes) if summary.linted else math.nan
     unscored = ", ".join(f"{number} {reason}" for reason, number in summary.unscored.items())
     missing = _number(sum(summary.unscored.values()), f"without a score: {unscored}" if unscored else "")
-    severities = (_per_100(summary.severities[severity]) for severity in Severity)
-    return (_number(summary.files), _mean_cell(summary), missing, *severities, _per_100(cutting))
+    severities = (_per_100(summary.severities[severity], files=summary.files) for severity in Severity)
+    return (_number(summary.files), _mean_cell(summary), missing, *severities, _per_100(cutting, files=summary.files))
 
 
 def _tier_cells(summary: GroupSummary, shown: Sequence[Tier]) -> tuple[TableCell, ...]:
-    return (_number(summary.files), *(_per_100(summary.tiers[tier]) for tier in shown))
+    return (_number(summary.files), *(_per_100(summary.tiers[tier], files=summary.files) for tier in shown))
 
 
 def _code_cells(row: CodeRow) -> tuple[TableCell, ...]:
@@ -254,9 +255,10 @@ def _mean_cell(summary: GroupSummary) -> TableCell:
     )
 
 
-def _per_100(value: float, note: str = "") -> TableCell:
+def _per_100(value: float, note: str = "", files: int = 0) -> TableCell:
+    """Return the cell of a count per 100 files. `files`: those in the sample, also where the linter ended with none."""
     if math.isnan(value):
-        return TableCell("–", note=NO_FILE, state="undefined")
+        return TableCell("–", note=NOT_LINTED if files else NO_FILE, state="undefined")
     return TableCell(f"{value:.1f}", value=value, note=note, state="value")
 
 

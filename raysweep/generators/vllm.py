@@ -321,7 +321,10 @@ class Vllm(Generator):
             engine = LLMEngine.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)  # larger batches
         except (ValueError, RuntimeError, NotImplementedError) as error:
             memory = "the generator's arguments cache_gib and memory_share say how much memory it may take"
-            raise RaysweepError(f"vLLM can't load {base.location}: {error} ({memory})") from error
+            raise RaysweepError(
+                f"vLLM can't load {base.location}: {error} ({memory}; models that it doesn't serve need "
+                f"models[].generator: {TRANSFORMERS})"
+            ) from error
         self.loads += 1
         return engine
 

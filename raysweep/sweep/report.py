@@ -147,13 +147,17 @@ def write_report(
     if target == folder.path:
         folder.write_signature(facts.signature)
     write_atomically(target / "figure.svg", effect_figure(numbers.scores, order, failures))
+    files: dict[str, str | bytes] = {f"{FIGURES}/{name}.svg": image for name, image in images.items()}
     for name, table in by_file_name(facts.signed(facts.all_tables(numbers, drawn))).items():
-        write_atomically(out / f"{name}.md", to_markdown(table) + "\n")
-        write_atomically(out / f"{name}.csv", to_csv(table))
+        files |= {f"tables/{name}.md": to_markdown(table) + "\n", f"tables/{name}.csv": to_csv(table)}
     if images:
         (target / FIGURES).mkdir(exist_ok=True)
-    for name, image in images.items():
-        write_atomically(target / FIGURES / f"{name}.svg", image)
+    for file, content in files.items():
+        write_atomically(target / file, content)
+    if target == folder.path:  # tables of models or sets that the config no longer names; nothing else writes there
+        for old in [*target.glob("tables/*.md"), *target.glob("tables/*.csv")]:
+            if str(old.relative_to(target)) not in files:
+                old.unlink(missing_ok=True)
 
 
 def export(

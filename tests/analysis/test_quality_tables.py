@@ -16,7 +16,7 @@ from raysweep.analysis.quality_groups import (
     linted_models,
     training_groups,
 )
-from raysweep.analysis.quality_tables import quality_tables
+from raysweep.analysis.quality_tables import NOT_LINTED, quality_tables
 from raysweep.analysis.score_book import Order, ScoreBook
 from raysweep.analysis.table import Table, to_csv, to_markdown
 from raysweep.quality.reports import FileReport, LintMessage
@@ -105,6 +105,15 @@ def test_codes_equal_a_plain_count_and_a_group_without_files_has_a_dash(tables):
                 assert line[heading] == "" and model == "large"
     assert shown > 40
     assert "no completion of it is in the sample" in lines["large", "W0613", "warning, Tier 2 (moderate)"]["notes"]
+
+
+def test_files_that_the_linter_could_not_end_with_are_not_said_to_be_missing():
+    ended = []
+    for cell in CELLS:
+        files = [replace(one, outcome="timed out") for one in cell.reports.files]
+        ended.append(replace(cell, reports=replace(cell.reports, files=files)))
+    notes = {cell.note for table in quality_tables(ended, STRATA, ORDER) for row in table.rows for cell in row.cells}
+    assert NOT_LINTED in notes
 
 
 def test_tiers_add_up_to_severities(tables):

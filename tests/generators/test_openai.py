@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from raysweep.cli.app import main
 from raysweep.config.loading import load_config
 from raysweep.errors import HopelessError, RaysweepError, UsageError
 from raysweep.generators import openai as module
@@ -311,6 +312,19 @@ def test_a_text_in_a_models_place_names_what_is_served(monkeypatch):
 def test_unusable_arguments_are_told(args, expected):
     with pytest.raises(UsageError, match=expected):
         GENERATORS.create(Spec("openai", {"served": "m", **args}), model=None, decoding=Decoding())
+
+
+@pytest.mark.slow
+def test_served_models_are_evaluated_and_attacked_by_their_names(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    common = ["--problems", "minicode", "--limit", "2", "--storage", str(tmp_path / "store"), "--allow-code-execution"]
+    for command in (["evaluate"], ["attack", "--search", "random", "--budget", "3"]):
+        with pytest.raises(SystemExit) as ended:
+            main([command[0], "openai:m", *command[1:], *common])
+        assert not ended.value.code, capsys.readouterr().err
+        asked, server.seen = server.seen, []
+        assert asked and {body["model"] for _, body, _ in asked} == {"m"}
+        assert "minicode" in capsys.readouterr().out
 
 
 @pytest.mark.slow

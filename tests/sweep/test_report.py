@@ -59,6 +59,20 @@ def test_a_report_is_written_without_the_test_sets(storage, tmp_path):
     assert "pass@1" in report.read_text()
 
 
+def test_tables_of_an_earlier_report_go_with_what_they_were_about(storage, tmp_path):
+    folder = run(Path(shutil.copytree(storage, tmp_path / "store"))).folder
+    before = {path.name for path in (folder.path / "tables").iterdir()}
+    assert before
+    old, kept = folder.path / "tables" / "table-of-a-dropped-model.csv", tmp_path / "out" / "tables" / "mine.csv"
+    kept.parent.mkdir(parents=True)
+    for path in (old, kept):
+        path.write_text("model\n")
+    for out in (None, tmp_path / "out"):
+        export(folder, "html", out)
+    assert {path.name for path in old.parent.iterdir()} == before
+    assert kept.exists(), "another folder may have files of the user's"
+
+
 class Problems(Metric):
     """Counts the problems of a test set."""
 

@@ -12,6 +12,7 @@ from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidenc
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.quantities import Quantity
 from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.errors import UsageError
 from raysweep.stats.power import detectable_rate_difference, problems_needed
 
 POWER = 0.8
@@ -92,5 +93,8 @@ class Power(Exhibit):
         if wanted > apart:
             note = f"no more than {_SHARE.format(apart)} points can differ"
             return n, share, smallest, TableCell("–", note=note, state="undefined")
-        needed = problems_needed(wanted, apart, POWER).n
+        try:
+            needed = problems_needed(wanted, apart, POWER).n
+        except UsageError as error:  # so small a difference that no number of problems shows it
+            return n, share, smallest, TableCell("–", note=str(error), state="undefined")
         return n, share, smallest, TableCell(f"{needed:,}", value=float(needed), state="value")

@@ -1,4 +1,7 @@
-"""Checks before work starts that all nodes of a running Ray have this process's versions of raysweep and torch."""
+"""Checks before work starts that all nodes of a running Ray have the packages of this process in the same versions.
+
+They are raysweep and those that completions' keys name as this process has them.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ from raysweep.units import count
 
 log = logging.getLogger("raysweep")
 
-PACKAGES = ("raysweep", "torch")
-MIXABLE = ("torch",)
+PACKAGES = ("raysweep", "torch", "transformers")
+MIXABLE = ("torch", "transformers")
 """With `resources.allow_mixed`, these may differ."""
 ANSWER_SECONDS = 60.0
 NONE = "none"

@@ -158,6 +158,9 @@ def test_power_says_what_the_problems_can_show():
     assert first.labels == ("one", "typos") and first.cells[1].value == pytest.approx(100 * apart)
     assert first.cells[3].value == problems_needed(0.05, apart).n
     assert [cell.text for cell in second.cells] == ["20", "0.0", "–", "–"]
+    asked = EXHIBITS["power"].model_copy(update={"difference": 1e-4})
+    tiny = asked.draw(Evidence(curve_evidence().book, rates)).tables[0]
+    assert tiny.rows[0].cells[3].text == "–" and "plan for a larger one" in tiny.rows[0].cells[3].note
 
 
 def test_figures_of_equal_names_have_files_of_their_own():

@@ -43,7 +43,7 @@ def test_other_versions_are_refused_with_the_nodes_that_have_them(monkeypatch):
 
 def test_a_package_that_is_not_there_differs(monkeypatch):
     monkeypatch.setattr(node_versions, "_answers", lambda nodes: {node: {"torch": HERE["torch"]} for node in nodes})
-    with pytest.raises(UsageError, match="raysweep none on node 00000000, node 11111111"):
+    with pytest.raises(UsageError, match="raysweep none and transformers none on node 00000000, node 11111111"):
         require_equal_versions(NODES, allow_mixed=False)
 
 
