@@ -268,6 +268,7 @@ class HostKeeper:
         self._places.restart(started, ended)
         for cell in ended:
             self._cells.pop(cell, None)
+        self._give_places()
 
     async def take(self, cell: str, needs: Needs, number: int) -> None:
         """Return once a cell's training holds places for so many workers. Asking again is harmless."""

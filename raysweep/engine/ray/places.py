@@ -137,7 +137,8 @@ class Places:
     def restart(self, started: Mapping[str, str], ended: Iterable[str]) -> None:
         """Take note of cells that were started before this object was made, with their pools, and of those that ended.
 
-        What they hold is not known. They ask for it again when they need more.
+        What they hold is not known. They ask for it again when they need more; those that work in their trial's process
+        never do, so it is asked for here.
         """
         self._pool_of, self._queues = dict(started), {}
         for place in self._places.values():
@@ -145,6 +146,10 @@ class Places:
                 place.pool = self._pool(place.cell, place.needs)
         for cell in ended:
             self.end(cell)
+        for cell, pool in self._pool_of.items():
+            if cell in self._cells and self._cells[cell].needs.in_trial:
+                self._waiting.setdefault(pool, set()).add(cell)
+                self.request(cell, cell, self._cells[cell].needs.training)
 
     def next_cell(self) -> tuple[str, str] | None:
         """Start the cell whose turn it is; return its id and its pool, or None while none should start.
@@ -332,7 +337,7 @@ class Places:
 def _charged(needs: Needs) -> dict[str, float]:
     """Return what a process takes of a node. A share lies on one accelerator, so two of .35 take all of it."""
     amounts = needs.amounts
-    return {**amounts, "GPU": 1 / (1 // needs.gpus)} if 0 < needs.gpus < 1 else amounts
+    return {**amounts, "GPU": 1 / int(1 / needs.gpus + TINY)} if 0 < needs.gpus < 1 else amounts
 
 
 def _times(free: Mapping[str, float], needs: Needs) -> int:
@@ -393,7 +398,9 @@ def pools_of_groups(
         places = Places(own, may_grow=may_grow)
         places.set_nodes(nodes)
         usable[group] = [pool for pool in places.pools_for(own) if group not in bound or pool == bound[group]]
-        if not usable[group] and not may_grow:
+        if not usable[group] and may_grow and group in bound and all(_may_use(cell, bound[group]) for cell in own):
+            usable[group] = [bound[group]]  # its nodes are to come again
+        if not usable[group] and (not may_grow or group in bound):
             raise UsageError(_no_pool(group, own, bound, sorted(pool for pool, number in gpus.items() if number)))
     largest_first = sorted(groups, key=lambda group: -max(work(group, pool) for pool in [*gpus, ALL]))
     for group in sorted(largest_first, key=lambda group: (group not in bound, len(usable[group]))):
@@ -401,6 +408,12 @@ def pools_of_groups(
             chosen[group] = min(usable[group], key=lambda pool: end(group, pool))
             load[chosen[group]] = load.get(chosen[group], 0.0) + work(group, chosen[group])
     return chosen
+
+
+def _may_use(cell: CellToPlace, pool: str) -> bool:
+    """Return True if the labels that a cell asks for allow a pool, whether it has nodes or not."""
+    named = [_names(needs.labels.get(ACCELERATOR_LABEL, "")) for needs, _ in cell.stages_on_accelerators]
+    return all(pool in names for names in named if names)
 
 
 def _no_pool(group: str, cells: Sequence[CellToPlace], bound: Mapping[str, str], there: Sequence[str]) -> str:

@@ -71,7 +71,8 @@ def test_the_tests_of_the_text_pair_every_fine_tuned_model_with_its_base():
         for name in ("clean", *MIXES):
             scores.append(score(model, name, "clean", "pass@1", 0.3 - next(change)))
             scores += [score(model, name, test, "RD", 0.9 - next(size) / 1000) for test in MIXES]
-    (table,) = tables("tests-in-text", study(scores))
+    table, sizes = tables("tests-in-text", study(scores))
+    assert sizes.rows[1].labels == table.rows[1].labels
     found = [dict(zip((c.name for c in table.columns), row.cells, strict=True)) for row in table.rows]
     for row, cells in zip((performance, robustness), found, strict=True):
         assert (cells["n"].text, cells["W"].text) == (row["n"], row["W"])

@@ -125,6 +125,21 @@ def test_cells_that_ran_before_the_keeper_died_are_not_started_again():
     assert found.started == 2 and started(found) == ["0", "1"]
 
 
+def test_cells_in_their_trials_keep_their_places_though_the_keeper_died():
+    found = places([node("", cpus=2)], *(cell(f"{n}", gpus=0) for n in range(9)))
+    before = started(found)
+    after = places([node("", cpus=2)], *(cell(f"{n}", gpus=0) for n in range(9)))
+    after.restart(dict.fromkeys(before, ""), ended=[])
+    after.grant()
+    assert len(before) == 3 and started(after) == []
+
+
+@pytest.mark.parametrize(("share", "fit"), [(0.05, 20), (0.1, 10), (0.2, 5), (0.25, 4), (0.35, 2), (0.5, 2), (0.6, 1)])
+def test_as_many_shares_fit_on_an_accelerator_as_ray_puts_there(share, fit):
+    found = places([node("A100", 1, cpus=64)], *(cell(f"{n}", "A100", gpus=share) for n in range(30)))
+    assert found._capacity("A100", Needs(1, share), 1) == fit
+
+
 def test_executing_cells_are_bounded_by_the_cpus_that_execute():
     found = places([node("A100", 1), node("", cpus=2)], *(cell(f"{n}", "A100") for n in range(99)))
     running = 0
@@ -194,6 +209,14 @@ def test_a_group_whose_accelerator_is_to_come_waits_for_it():
         UsageError, match=r"group 'g' \(g-0\) run on one type .* no type can hold them all .*there is: A100"
     ):
         pools_of_groups(cells, nodes)
+
+
+def test_a_bound_group_keeps_its_accelerator_while_an_autoscaler_has_taken_its_nodes():
+    cells = [grouped("g", "", 1.0)]
+    for nodes in ({"0": node("")}, {"0": node("V100", 1)}):
+        assert pools_of_groups(cells, nodes, {"g": "A100"}, may_grow=True) == {"g": "A100"}
+    with pytest.raises(UsageError, match="were begun on A100, which can't hold them"):
+        pools_of_groups([grouped("g", "A6000", 1.0)], {"0": node("A6000", 1)}, {"g": "A100"}, may_grow=True)
 
 
 def test_a_group_that_is_bound_to_what_it_may_not_use_is_refused():
