@@ -137,7 +137,7 @@ def jobs_of_sweep(options: argparse.Namespace) -> list[GenerateJob]:
     for cell in build_plan(load_config(Path(options.sweep))).cells:
         if cell.cell.model == options.model:
             requests = [request for pair in cell.pairs for request in requests_of(cell, pair, store)]
-            distinct = {request_key(request, cell.decoding): request for request in requests}
+            distinct = {request_key(request, cell.decoding, cell.generator): request for request in requests}
             batches = [[distinct[key] for key in keys] for keys in batches_of(distinct)]
             jobs.append(
                 GenerateJob(
