@@ -89,6 +89,13 @@ def _cells(config: SweepConfig) -> Iterator[Mistake]:
             f"{BASE!r} is the name for models that are not fine-tuned; give the set another name, as in "
             f"{{name: other, perturbation: {sets[at].perturbation}}}",
         )
+    for at, trained in enumerate(sets):
+        if trained.perturbation == CLEAN and trained.size == 1 and trained.name not in (BASE, CLEAN):
+            yield (
+                ("training", "sets", at),
+                f"{trained.name!r} has all rows as they are, and others are compared with that set by its name; call "
+                f"it {CLEAN!r}",
+            )
     for at, model in enumerate(config.models):
         if model.recipes and config.training is None:
             yield ("models", at, "recipes"), "there is no `training:` section to fine-tune on"

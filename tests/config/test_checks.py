@@ -49,6 +49,11 @@ def test_a_path_that_is_no_model_is_refused(tmp_path):
             "training.sets=[{name: base, perturbation: C1}]",
             "training.sets.0: 'base' is the name for models",
         ),
+        (
+            "training.sets=[C1, {name: control, perturbation: clean}]",
+            "training.sets.1: 'control' has all rows as they are, and others are compared with that set by its name; "
+            "call it 'clean'",
+        ),
         ("training.sets=[C1, C2, C1]", "training.sets.2: the training set name 'C1' is listed twice"),
         ("seeds=[1, 2, 1]", "seeds.2: the seed 1 is listed twice"),
         ("models.0.recipes=[tiny, tiny]", "models.0.recipes.1: the recipe 'tiny' is listed twice"),
