@@ -145,7 +145,7 @@ def test_one_model_or_no_fine_tuning_has_no_table():
 
 
 def test_the_csv_has_the_method_in_words():
-    table = significance_tables(grid(RD))[-1]
+    table = significance_tables(grid(RD))[-2]
     assert table.name == "tests-in-text-humaneval"
     assert next(csv.DictReader(to_csv(table).splitlines()))["method"] == "normal"
 

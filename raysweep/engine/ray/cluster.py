@@ -9,6 +9,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,8 @@ processes that they start could block each other for ever on a small machine, si
 START_ATTEMPTS = 3
 TOO_SLOW = "timed out during startup"
 """What Ray says when a node that it starts isn't up within 30 s, which no setting changes."""
+AGAIN_SECONDS = 0.5
+"""Time between two looks for the processes of a Ray that did not start."""
 
 PREFIX = "rs-"
 """Prefix, before the process id, of the folder in /tmp of a Ray that raysweep starts."""
@@ -183,11 +186,17 @@ class Cluster:
 
 
 def _end_half_started(folder: str) -> None:
-    """End the processes that a failed start of Ray left, which name its folder, and remove the folder."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if folder.encode() in path.read_bytes():
-                os.kill(int(path.parent.name), signal.SIGKILL)
+    """End the processes that a failed start of Ray left, which name its folder, and remove the folder.
+
+    It looks twice: a process that has just been started names nothing for a moment.
+    """
+    for is_last in (False, True):
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if folder.encode() in path.read_bytes():
+                    os.kill(int(path.parent.name), signal.SIGKILL)
+        if not is_last:
+            time.sleep(AGAIN_SECONDS)
     shutil.rmtree(folder, ignore_errors=True)
 
 
