@@ -129,14 +129,12 @@ class OpenAI(Generator):
                 raise
 
     def _completion(self, request: GenerationRequest) -> Completion:
-        answer = self._patiently(lambda: self._ask(request, self.decoding.max_new_tokens))
-        if isinstance(answer, _TooLong):
-            if not 0 < answer.room < self.decoding.max_new_tokens:
-                return Completion(request.task_id, request.sample, "", LENGTH, 0, text_sha(request.prompt), 0)
-            room = answer.room
+        longest, sha = self.decoding.max_new_tokens, text_sha(request.prompt)
+        answer = self._patiently(lambda: self._ask(request, longest))
+        if isinstance(answer, _TooLong) and 0 < (room := answer.room) < longest:
             answer = self._patiently(lambda: self._ask(request, room))
-            if isinstance(answer, _TooLong):
-                return Completion(request.task_id, request.sample, "", LENGTH, 0, text_sha(request.prompt), 0)
+        if isinstance(answer, _TooLong):
+            return Completion(request.task_id, request.sample, "", LENGTH, 0, sha, 0)
         choice, usage = answer.choices[0], answer.usage
         if self.api == "chat":
             text, stop = _code_of(choice.message.content or "", request.stop)
@@ -147,7 +145,6 @@ class OpenAI(Generator):
             ended = {"stop": "eos", None: "eos"}.get(choice.finish_reason, choice.finish_reason)
             stop = told if isinstance(told, str) and told in request.stop else str(ended)
         written, read = (usage.completion_tokens, usage.prompt_tokens) if usage else (0, 0)
-        sha = text_sha(request.prompt)
         return Completion(request.task_id, request.sample, text, stop, written or 0, sha, read or 0)
 
     def _ask(self, request: GenerationRequest, max_tokens: int) -> Any:

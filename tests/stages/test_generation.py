@@ -222,9 +222,9 @@ def test_completions_of_a_process_that_was_killed_as_soon_as_they_were_there_are
     solutions = [f"    return x + {n}\n" for n in range(3)]
 
     def killed(pool: CompletionPool, node: Artefact) -> None:
-        add(pool, node)
         if store.has(node):
             raise Stopped
+        add(pool, node)
 
     add = CompletionPool.add
     with monkeypatch.context() as patch:
