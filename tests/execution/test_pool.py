@@ -16,7 +16,7 @@ from raysweep.errors import ExecutionNotAllowed, RaysweepError, UsageError
 from raysweep.execution import slot
 from raysweep.execution.pool import Executor, require_permission
 from raysweep.execution.slot import _START_CODE, LANGUAGES
-from raysweep.programs import Limits, Outcome, Program
+from raysweep.programs import Lane, Limits, Outcome, Program, Sandbox
 
 LIMITS = Limits(timeout=5)
 
@@ -84,6 +84,17 @@ def test_a_process_that_is_killed_before_it_is_up_is_started_again(killed, start
             with pytest.raises(RaysweepError, match="a process for programs can't be started: it ended at once"):
                 executor.level()
     assert len(started) == starts
+
+
+def test_a_launcher_that_is_killed_costs_no_program_its_verdict():
+    programs = [Program(f"def f():\n    return {n}", f"assert f() == {n}") for n in range(20)]
+    with Executor(1, Sandbox(Lane.STRICT)) as executor:
+        executor.run(programs[:2], LIMITS)
+        keeper, _ = executor._slots[0].running[0]
+        _, launcher = sorted(psutil.Process(keeper).children(), key=lambda process: process.pid)  # the judge is first
+        launcher.kill()
+        verdicts = executor.run(programs, LIMITS)
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * 20
 
 
 def test_an_error_in_the_callback_ends_what_runs():

@@ -9,7 +9,8 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, NoReturn
 
 from raysweep.execution.board import Board
@@ -134,24 +135,43 @@ class Launcher:
 
 
 def launch(control: socket.socket, request: Launch) -> socket.socket:
-    """Ask a launcher for a process; return the socket to it. `ended` has to be called once before the next launch."""
+    """Ask a launcher for a process; return the socket to it. `ended` has to be called once before the next launch.
+
+    Raises:
+        EOFError: the launcher has ended: a program can kill it where no layer of isolation is between the two.
+    """
     ours, theirs = socket.socketpair()
     try:
-        socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno()])
+        with _eof_without_launcher():
+            socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno()])
+    except BaseException:
+        ours.close()
+        raise
     finally:
         theirs.close()
     return ours
 
 
 def stop(control: socket.socket) -> None:
-    """Ask a launcher to kill the process that was launched; `ended` tells when it has ended."""
-    control.send(STOP)
+    """Ask a launcher to kill the process that was launched; `ended` tells when it, or the launcher, has ended."""
+    with suppress(ConnectionError):
+        control.send(STOP)
 
 
 def ended(control: socket.socket) -> End:
     """Wait until the process that was launched has ended; raise EOFError if the launcher has ended."""
-    data = control.recv(MESSAGE_BYTES)
+    with _eof_without_launcher():
+        data = control.recv(MESSAGE_BYTES)
     if not data:
         raise EOFError
     fields: list[Any] = json.loads(data)
     return End(*fields)
+
+
+@contextmanager
+def _eof_without_launcher() -> Iterator[None]:
+    """Raise EOFError when the launcher has closed its end, in whichever of three ways the kernel says so."""
+    try:
+        yield
+    except ConnectionError as error:
+        raise EOFError from error
