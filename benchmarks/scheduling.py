@@ -36,8 +36,8 @@ from raysweep.config.resources import ACCELERATOR_LABEL, ResourcesConfig
 from raysweep.config.schema import RayConfig
 from raysweep.engine.attempts import Recovery
 from raysweep.engine.base import EngineSettings, Stages, Task
+from raysweep.engine.ray.nodes import NodeFacts
 from raysweep.engine.ray.places import CellToPlace, Places
-from raysweep.engine.ray.preflight import NodeFacts
 from raysweep.planning.costs import plan_costs
 from raysweep.planning.needs import CellNeeds, Needs
 from raysweep.planning.planner import build_plan

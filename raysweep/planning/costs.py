@@ -8,6 +8,7 @@ what the models write.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -40,6 +41,8 @@ CHECKPOINT_BYTES = 24
 """Bytes of a training's checkpoints for each trained weight: it and two moments in float32, the old one and the new."""
 PREDICTED = ("full", "lora")
 """The trainers whose operations are known here; others' costs are left out."""
+WEIGHTED = 0.5
+"""Share of the tokens whose logits are computed, where it is not known: low, so that nothing is refused that fits."""
 ESTIMATED, MEASURED = "estimated", "measured"
 
 
@@ -115,6 +118,11 @@ def predicted_memory(shape: Shape | None, recipe: Recipe, on_gpu: bool, weighted
         return None
     batch = largest_batch(recipe, shape.positions or recipe.max_tokens, on_gpu, weighted)
     return training_memory(shape, recipe, batch, on_gpu)
+
+
+def least_memory(shape: Shape | None, recipe: Recipe, on_gpu: bool) -> TrainingMemory | None:
+    """Return the same for passes of one row, to which a training that doesn't fit goes down by itself."""
+    return predicted_memory(shape, dataclasses.replace(recipe, micro_batch_size=1), on_gpu, WEIGHTED)
 
 
 def training_flops(shape: Shape, recipe: Recipe, tokens: float, width: float) -> float:

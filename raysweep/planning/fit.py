@@ -11,13 +11,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from raysweep.accelerators import ACCELERATORS
 from raysweep.config.resources import ACCELERATOR_LABEL, BY_PREDICTION, StageConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.machine import accelerators, emulates, gpus, memory
 from raysweep.models.architectures.shape import Shape
-from raysweep.planning.costs import base_shape, predicted_memory
+from raysweep.planning.costs import base_shape, least_memory
 from raysweep.planning.needs import named_accelerators
 from raysweep.planning.plan import ArtefactPlan, BasePlan, ModelPlan
 from raysweep.records import ModelKind
@@ -26,8 +25,6 @@ from raysweep.trainers.memory import TrainingMemory
 from raysweep.trainers.sharding.choice import sharding_name
 from raysweep.units import count, size
 
-WEIGHTED = 0.5
-"""Share of the tokens whose logits are computed, where it is not known: low, so that nothing is refused that fits."""
 MOST_WORKERS = 64
 
 log = logging.getLogger("raysweep")
@@ -56,7 +53,7 @@ def room_of_worker(asked: StageConfig, is_here: bool = True) -> Room | None:
         assert asked.labels is not None
         share = 1.0 if asked.gpus == BY_PREDICTION else min(1.0, float(asked.gpus))
         label = asked.labels.get(ACCELERATOR_LABEL, "")
-        named = [ACCELERATORS[name] for name in named_accelerators(asked.labels)]
+        named = named_accelerators(asked.labels)
         if named:
             largest = max(sheet.memory for sheet in named)
             has_bf16 = any(sheet.has_bf16 for sheet in named)
@@ -111,7 +108,7 @@ def require_fit(config: SweepConfig, plans: Sequence[ArtefactPlan], is_here: boo
                 trainings[0].recipe.precision,
                 recipe,
             )
-        needed = _memory(base_shape(trainings[0].base), trainings[0].recipe, bool(asked.gpus))
+        needed = least_memory(base_shape(trainings[0].base), trainings[0].recipe, bool(asked.gpus))
         if needed is not None and needed.peak > room.bytes:
             wrong += [(training, needed, room, bool(asked.gpus)) for training in trainings]
     if wrong:
@@ -149,7 +146,7 @@ def settings_that_fit(shape: Shape, recipe: Recipe, room: Room, on_gpu: bool) ->
     together: dict[str, object] = {}
     sums = [together := {**together, **change} for change in ladder]
     for change in [*ladder, *sums]:
-        needed = _memory(shape, dataclasses.replace(recipe, **change), on_gpu)  # type: ignore[arg-type]
+        needed = least_memory(shape, dataclasses.replace(recipe, **change), on_gpu)  # type: ignore[arg-type]
         if needed is not None and needed.peak <= room.bytes:
             return change
     return {}
@@ -177,10 +174,6 @@ def _ladder(recipe: Recipe, on_gpu: bool, has_bf16: bool) -> Iterator[dict[str, 
             workers *= 2
     if TRAINERS.get(recipe.trainer).kind is ModelKind.FULL:
         yield {"trainer": "lora"}
-
-
-def _memory(shape: Shape | None, recipe: Recipe, on_gpu: bool) -> TrainingMemory | None:
-    return predicted_memory(shape, dataclasses.replace(recipe, micro_batch_size=1), on_gpu, WEIGHTED)
 
 
 def _refusal(training: _Training, needed: TrainingMemory, room: Room, on_gpu: bool, others: int) -> str:

@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from raysweep.accelerators import ACCELERATORS, data_sheet_of
+from raysweep.accelerators import DataSheet, data_sheet_of
 from raysweep.config.resources import ACCELERATOR_LABEL, BY_PREDICTION, STAGES, ResourcesConfig, StageConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.models.architectures.shape import BYTES
-from raysweep.planning.costs import base_shape, predicted_memory, rows_together
+from raysweep.planning.costs import base_shape, least_memory, predicted_memory, rows_together
 from raysweep.planning.plan import BasePlan, CellPlan
 from raysweep.planning.sizes import ASSUMED_PROMPT_TOKENS
 from raysweep.trainers.base import Recipe
-from raysweep.trainers.memory import generation_memory
+from raysweep.trainers.memory import TrainingMemory, generation_memory
 from raysweep.units import size
 
 RESOURCES: Any = ResourcesConfig()
@@ -38,6 +38,15 @@ class Needs:
     is_predicted: bool = False  # the memory; where no node has as much, it asks for what the largest one has
     custom: Mapping[str, float] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    least_on_accelerator: int = 0  # predicted bytes that it takes there at least; 0: not known
+    in_bf16: bool = False
+
+    def fits_on(self, label: str) -> bool:
+        """Return True if an accelerator with this label computes in its numbers and has the memory, as far as known."""
+        known = data_sheet_of(label) if self.gpus and label else None
+        if known is None:
+            return True
+        return self.least_on_accelerator <= known[1].memory and (known[1].has_bf16 or not self.in_bf16)
 
     @property
     def amounts(self) -> dict[str, float]:
@@ -130,20 +139,28 @@ class NeedsPlanner:
         workers = recipe.workers if recipe else 0
         processes = config.resources.processes
         chosen = processes == "trial" or (processes == "auto" and not training.gpus)
-        trained = written = loaded = 0
+        trained = least = written = loaded = 0
         if shape is not None:
-            memory = predicted_memory(shape, recipe, bool(training.gpus)) if recipe else None
-            trained = memory.peak if memory else 0
+            if recipe:
+                trained = _peak(predicted_memory(shape, recipe, bool(training.gpus)))
+                least = _peak(least_memory(shape, recipe, bool(training.gpus)))
             rows, new = rows_together(config.evaluation), config.evaluation.max_new_tokens
             written = generation_memory(shape, model.dtype, rows, ASSUMED_PROMPT_TOKENS, new)
             loaded = shape.weights * BYTES["float32"]
+        trains = _resolved(training, trained, loaded)
+        if trains.gpus and recipe:
+            trains = replace(trains, least_on_accelerator=least, in_bf16=recipe.precision == "bf16")
         return CellNeeds(
-            _resolved(training, trained, loaded),
+            trains,
             _resolved(generation, 0 if generation.gpus == BY_PREDICTION else written, loaded, model.has_weights),
             _resolved(execution, 0, 0),
             workers,
             chosen and workers <= 1,
         )
+
+
+def _peak(memory: TrainingMemory | None) -> int:
+    return memory.peak if memory else 0
 
 
 def _resolved(written: StageConfig, peak: int, on_host: int, has_weights: bool = True) -> Needs:
@@ -166,7 +183,7 @@ def _resolved(written: StageConfig, peak: int, on_host: int, has_weights: bool =
 
 def _share(peak: int, labels: Mapping[str, str]) -> float:
     """Return the share of the smallest accelerator that labels allow which a process takes; 1 if it isn't known."""
-    sheets = [ACCELERATORS[name] for name in named_accelerators(labels)]
+    sheets = named_accelerators(labels)
     if not sheets or not peak:
         return 1.0
     share = (peak * MARGIN + CONTEXT_BYTES) / min(sheet.memory for sheet in sheets)
@@ -174,11 +191,10 @@ def _share(peak: int, labels: Mapping[str, str]) -> float:
     return rounded if rounded <= 0.5 else 1.0  # no two of them share one otherwise
 
 
-def named_accelerators(labels: Mapping[str, str]) -> list[str]:
-    """Return the known accelerators that a label selector names, alone or in a list: ``H100``, ``in(A100,H100)``."""
+def named_accelerators(labels: Mapping[str, str]) -> list[DataSheet]:
+    """Return the data sheets that a label selector names, alone or in a list: ``H100``, ``in(A100-40G,H100)``."""
     label = labels.get(ACCELERATOR_LABEL, "")
     if label.startswith("!"):
         return []
     parts = label.removeprefix("in(").removesuffix(")").split(",")
-    found = {sheet[0] for part in parts if (sheet := data_sheet_of(part.strip())) is not None}
-    return [name for name in ACCELERATORS if name in found]
+    return [sheet[1] for part in parts if (sheet := data_sheet_of(part.strip())) is not None]

@@ -19,7 +19,7 @@ from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan, Com
 from raysweep.storage.store import Store
 
 if TYPE_CHECKING:
-    from raysweep.engine.ray.preflight import NodeFacts
+    from raysweep.engine.ray.nodes import NodeFacts
     from raysweep.engine.ray.simulation import Played, StageToPlay
 
 CPUS, UNLABELLED = "CPUs", "accelerators without a label"
@@ -92,7 +92,8 @@ def forecast(
     Raises:
         UsageError: the file can't be used, the Ray can't be reached, or a cell fits nowhere.
     """
-    from raysweep.engine.ray.places import CellToPlace, pools_of_groups
+    from raysweep.engine.ray.groups import pools_of_groups
+    from raysweep.engine.ray.places import CellToPlace
     from raysweep.engine.ray.preflight import most_memory
     from raysweep.engine.ray.simulation import play
 
@@ -145,7 +146,7 @@ def _cell(name: str, played: Played, cost: CellCost, *, on_cpus: bool, price: fl
 def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str, dict[str, NodeFacts]]:
     from raysweep.engine.ray.cluster import Cluster
     from raysweep.engine.ray.cluster_files import nodes_of_file
-    from raysweep.engine.ray.preflight import nodes_by_id
+    from raysweep.engine.ray.nodes import nodes_by_id
 
     if file is not None:
         return str(file), nodes_of_file(file)

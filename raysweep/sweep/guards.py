@@ -90,7 +90,8 @@ def require_resources(
         UsageError: a cell can't run here.
     """
     from raysweep.engine.ray.cluster import foreign_address, placements
-    from raysweep.engine.ray.preflight import require_feasible, this_machine
+    from raysweep.engine.ray.nodes import this_machine
+    from raysweep.engine.ray.preflight import require_feasible
 
     if engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
         raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")

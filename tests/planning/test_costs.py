@@ -93,7 +93,13 @@ def test_names_of_devices_and_labels_lead_to_their_data_sheets():
         }.items()
     }
     assert all(name == value for name, value in found.items())
-    assert data_sheet_of("NVIDIA L4") is None
+    assert data_sheet_of("NVIDIA L40S") is None, "L4 is another one"
+    assert data_sheet_of("NVIDIA L4") == ("L4", ACCELERATORS["L4"])
+
+
+def test_a_size_in_a_name_is_that_of_the_memory():
+    sizes = {name: data_sheet_of(name)[1].memory for name in ("A100", "A100-40G", "NVIDIA A100-SXM4-40GB", "V100-16GB")}
+    assert list(sizes.values()) == [80 * 10**9, 40 * 10**9, 40 * 10**9, 16 * 10**9]
 
 
 def test_steps_follow_the_rows_of_a_set_or_are_given():

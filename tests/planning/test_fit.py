@@ -13,7 +13,7 @@ from raysweep.config.resources import StageConfig
 from raysweep.errors import UsageError
 from raysweep.machine import Accelerator, Accelerators, Memory
 from raysweep.models.architectures.known import known_shape
-from raysweep.planning import fit
+from raysweep.planning import costs, fit
 from raysweep.planning.fit import Room, require_fit, room_of_worker, settings_that_fit
 from raysweep.planning.plan import ModelPlan
 from raysweep.planning.planner import build_plan
@@ -30,7 +30,7 @@ FULL = Recipe()
 def peak(**changes: Any) -> int:
     assert SHAPE is not None
     recipe = dataclasses.replace(FULL, micro_batch_size=1, **changes)
-    return training_memory(SHAPE, recipe, largest_batch(recipe, 1024, True, fit.WEIGHTED), True).peak
+    return training_memory(SHAPE, recipe, largest_batch(recipe, 1024, True, costs.WEIGHTED), True).peak
 
 
 def found(room: int) -> dict[str, object]:

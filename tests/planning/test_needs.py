@@ -43,6 +43,16 @@ def needs(recipe: str = "lora", model: str = "small", **resources: Any) -> CellN
     return NeedsPlanner(config).of_cell(cell)
 
 
+def test_what_a_training_takes_at_least_says_which_accelerators_can_do_it():
+    small, large = needs(gpus=1).training, needs(model="large", gpus=1).training
+    assert 0 < small.least_on_accelerator < 16e9 < large.least_on_accelerator < 40e9
+    assert [label for label in ("A100-40G", "L4", "V100", "unknown") if small.fits_on(label)] == [
+        "A100-40G", "L4", "unknown",
+    ], "V100 has no bf16"  # fmt: skip
+    assert needs("full", gpus=1).training.fits_on("V100") and not large.fits_on("V100-16G")
+    assert needs(gpus=0).training.fits_on("V100"), "it takes none"
+
+
 def test_the_more_special_level_overrides_value_by_value():
     found = needs(
         cpus=2,

@@ -12,6 +12,7 @@ Start reading at tuning.py, then stages.py.
     generation.py    generates completions through Ray Data, whose actors hand batches to hosts
     order.py         has Tune start cells when and in the order in which the keeper of the hosts says
     places.py        decides which cell starts next, and which process gets resources next
+    groups.py        decides on which type of accelerator the models of a group run
     simulation.py    plays a sweep on a cluster by the decisions of places.py, without running it
     hosts.py         keeps base models in actors that generate with any version of them
     batches.py       sends batches through Ray Data and yields their results
@@ -23,6 +24,7 @@ Start reading at tuning.py, then stages.py.
     submission.py    submits a command as a Ray job, follows its log and returns its exit code
     upload.py        finds the files that a job uploads, and refuses more than Ray takes
     preflight.py     checks that the nodes can hold a cell before any work starts
+    nodes.py         what is known of a cluster's nodes: their resources and labels, and who may run on them
     node_versions.py compares the nodes' versions with this process's before any work starts
     stalls.py        reports which resources a waiting sweep lacks
     orphans.py       frees placement groups of trials that died

@@ -53,6 +53,10 @@ class Placement(Needs):
 
     in_trial: bool = False
 
+    def on(self, pool: str) -> Placement:
+        """Return the same in a pool: on nodes with that type of accelerator, if it asks for accelerators."""
+        return replace(self, labels={**self.labels, ACCELERATOR_LABEL: pool}) if self.gpus and pool else self
+
     @property
     def remote_options(self) -> dict[str, Any]:
         """Ray options of actors beside CPUs and GPUs; empty if the trial itself holds the resources."""
@@ -70,14 +74,8 @@ class Placements:
     workers: int = 0  # training workers; 0: the task trains nothing
 
     def on(self, pool: str) -> Placements:
-        """Return the same in a pool: its processes with accelerators run on nodes with that type of them."""
-
-        def labelled(placed: Placement) -> Placement:
-            return (
-                replace(placed, labels={**placed.labels, ACCELERATOR_LABEL: pool}) if placed.gpus and pool else placed
-            )
-
-        return replace(self, training=labelled(self.training), generation=labelled(self.generation))
+        """Return the same in a pool; see `Placement.on`."""
+        return replace(self, training=self.training.on(pool), generation=self.generation.on(pool))
 
     @property
     def stages(self) -> list[tuple[str, Placement, int]]:
@@ -99,7 +97,9 @@ def placements(needs: CellNeeds) -> Placements:
 
     def placed(stage: Needs) -> Placement:
         in_trial = needs.in_trial and not (stage.gpus and not needs.training.gpus)
-        return Placement(stage.cpus, stage.gpus, stage.memory_bytes, False, stage.custom, stage.labels, in_trial)
+        return Placement(
+            stage.cpus, stage.gpus, stage.memory_bytes, False, stage.custom, stage.labels, in_trial=in_trial
+        )
 
     return Placements(placed(needs.training), placed(needs.generation), placed(needs.execution), needs.workers)
 

@@ -31,8 +31,8 @@ from raysweep.engine.ray.batches import MAX_RESTARTS, BatchFailure, died_again, 
 from raysweep.engine.ray.cluster import Placement
 from raysweep.engine.ray.drains import MOST_DRAINS, draining_nodes, own_node
 from raysweep.engine.ray.metrics import MeasuredGenerator, held_resources, require_gpu_hours, waiting_gauge
+from raysweep.engine.ray.nodes import driver_labels, nodes_by_id
 from raysweep.engine.ray.places import CellToPlace, Places
-from raysweep.engine.ray.preflight import nodes_by_id
 from raysweep.engine.ray.ray_lost import end_with_raylet
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import python_of
@@ -228,6 +228,8 @@ class HostKeeper:
     async def generate(self, asked: HostBatch) -> bytes:
         """Return what `Host.generate` returns for a batch. A batch that is asked for again is not made twice."""
         self._watch_over()
+        placement = asked.kind.placement.on(self._places.pool_of_cell(asked.cell))  # found out since the cell started
+        asked = replace(asked, kind=replace(asked.kind, placement=placement))
         key = asked.run, asked.index
         if key not in self._calls:
             self._drop_runs_before(asked)
@@ -578,6 +580,10 @@ def start_keeper(
     import ray
 
     keeper: Any = ray.remote(HostKeeper).options(
-        num_cpus=0, max_restarts=-1, max_task_retries=-1, max_concurrency=10_000
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=-1,
+        max_concurrency=10_000,
+        label_selector=driver_labels(nodes_by_id().values()),
     )
     return keeper.remote(dict(cells), list(to_place), dict(pools), may_grow)

@@ -26,6 +26,7 @@ from raysweep.engine.base import GenerateJob
 from raysweep.engine.jobs import Generated, KeptGenerator
 from raysweep.engine.ledger import Ledger, spent_text
 from raysweep.engine.progress import ProgressFile
+from raysweep.engine.ray.nodes import driver_labels, nodes_by_id
 from raysweep.engine.ray.ray_lost import end_with_raylet
 from raysweep.errors import RaysweepError, Stopped, StoreError, last_line
 from raysweep.machine import resident_bytes
@@ -204,6 +205,7 @@ def _start_meter(name: str, *arguments: Any) -> Any:
     import ray
 
     options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
+    options["label_selector"] = driver_labels(nodes_by_id().values())
     until = time.monotonic() + END_SECONDS
     while True:
         try:

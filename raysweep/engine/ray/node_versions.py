@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raysweep.config.resources import ACCELERATOR_LABEL
-from raysweep.engine.ray.preflight import NodeFacts
+from raysweep.engine.ray.nodes import NodeFacts
 from raysweep.errors import UsageError, last_line
 from raysweep.machine import versions
 from raysweep.units import count

@@ -17,8 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from raysweep.config.resources import ACCELERATOR_LABEL
-from raysweep.engine.ray.preflight import NodeFacts, matches
-from raysweep.errors import UsageError
+from raysweep.engine.ray.nodes import NodeFacts, matches
 from raysweep.planning.costs import hours_on
 from raysweep.planning.needs import CellNeeds, Needs
 
@@ -106,11 +105,12 @@ class Places:
         self._pool_of_group, self._may_grow = dict(pools), may_grow
         self._cells = {cell.id: cell for cell in cells}
         stages = [needs for cell in self._cells.values() for needs, _ in cell.stages_on_accelerators]
-        self._asked = {name for needs in stages for name in _names(needs.labels.get(ACCELERATOR_LABEL, ""))}
+        self._asked = {name for needs in stages for name in names_in(needs.labels.get(ACCELERATOR_LABEL, ""))}
         self._queues: dict[str, list[str]] = {}  # by pool: cells that may start there, the longest last
         self._pool_of: dict[str, str] = {}  # of each cell that was started
         self._waiting: dict[str, set[str]] = {}  # by pool: started cells that hold nothing, yet
         self._executing: set[str] = set()
+        self._scout = ""  # a started cell whose nodes an autoscaler chooses, and with them its group's pool
         self._nodes: dict[str, NodeFacts] = {}
         self._left: dict[str, dict[str, float]] = {}  # what is free on each node
         self._usable: dict[tuple[Any, ...], list[str]] = {}  # nodes by pool and labels
@@ -128,6 +128,7 @@ class Places:
         for place in self._places.values():
             for node in place.nodes or ():
                 self._take(node, place.needs)
+        self._follow_scout()
 
     @property
     def started(self) -> int:
@@ -140,16 +141,23 @@ class Places:
         What they hold is not known. They ask for it again when they need more; those that work in their trial's process
         never do, so it is asked for here.
         """
-        self._pool_of, self._queues = dict(started), {}
+        self._pool_of, self._queues, self._scout = dict(started), {}, ""
+        cells = {name: cell for name in started if (cell := self._cells.get(name)) and cell.is_on_accelerators}
+        for name, cell in cells.items():
+            if cell.group and started[name] != ALL:
+                self._pool_of_group.setdefault(cell.group, started[name])
         for place in self._places.values():
             if not place.nodes:
                 place.pool = self._pool(place.cell, place.needs)
-        for cell in ended:
-            self.end(cell)
-        for cell, pool in self._pool_of.items():
-            if cell in self._cells and self._cells[cell].needs.in_trial:
-                self._waiting.setdefault(pool, set()).add(cell)
-                self.request(cell, cell, self._cells[cell].needs.training)
+        for name in ended:
+            self.end(name)
+        for name, pool in self._pool_of.items():
+            if name in self._cells and self._cells[name].needs.in_trial:
+                self._waiting.setdefault(pool, set()).add(name)
+                self.request(name, name, self._cells[name].needs.training)
+        unbound = [cell for cell in cells.values() if cell.group and cell.group not in self._pool_of_group]
+        self._scout = next((cell.id for cell in unbound if cell.id in self._cells), "")
+        self._follow_scout()
 
     def next_cell(self) -> tuple[str, str] | None:
         """Start the cell whose turn it is; return its id and its pool, or None while none should start.
@@ -238,16 +246,45 @@ class Places:
         self._no_longer_waits(cell)
         self._cells.pop(cell, None)
         self.release(cell)
+        if cell == self._scout:
+            self._scout, self._queues = "", {}
 
     def _no_longer_waits(self, cell: str) -> None:
         self._waiting.get(self._pool_of.get(cell, ALL), set()).discard(cell)
 
+    def pool_of_cell(self, cell: str) -> str:
+        """Return the pool of a cell that was started; `ALL` if it was not, or has no type of accelerator."""
+        return self._pool_of.get(cell, ALL)
+
     def _start(self, name: str, pool: str) -> str:
+        cell = self._cells[name]
         self._pool_of[name] = pool
         self._waiting.setdefault(pool, set()).add(name)
-        if self._cells[name].needs.in_trial:  # it holds its resources from its start to its end
-            self.request(name, name, self._cells[name].needs.training)
+        if cell.needs.in_trial:  # it holds its resources from its start to its end
+            self.request(name, name, cell.needs.training)
+        if cell.is_on_accelerators and cell.group and cell.group not in self._pool_of_group:
+            if self._fits(cell, pool):
+                self._pool_of_group[cell.group] = pool
+            else:
+                self._scout = name
+            self._queues = {}
         return name
+
+    def _follow_scout(self) -> None:
+        """Bind the group of the cell that waits for an autoscaler to the pool whose nodes have come."""
+        cell = self._cells.get(self._scout)
+        fitting = [pool for pool in self._pools() if self._fits(cell, pool)] if cell else []
+        if cell is None or not fitting:
+            return
+        pool = max(fitting, key=lambda name: max(self._capacity(name, *stage) for stage in cell.stages_on_accelerators))
+        if cell.id in self._waiting.get(ALL, ()):
+            self._waiting[ALL].discard(cell.id)
+            self._waiting.setdefault(pool, set()).add(cell.id)
+        self._pool_of[cell.id] = self._pool_of_group[cell.group] = pool
+        for place in self._places.values():
+            if place.cell == cell.id and place.needs.gpus:
+                place.pool = pool
+        self._scout = ""
 
     def _pools(self) -> list[str]:
         """Return the pools that there are, those of groups, and those by name whose nodes an autoscaler may start."""
@@ -263,7 +300,7 @@ class Places:
         label = needs.labels.get(ACCELERATOR_LABEL, "")
         if not needs.gpus:
             return ALL
-        return label if _names(label) == [label] else self._pool_of.get(cell, ALL)
+        return label if names_in(label) == [label] else self._pool_of.get(cell, ALL)
 
     def _queue(self, pool: str) -> list[str]:
         if pool not in self._queues:
@@ -274,19 +311,26 @@ class Places:
         return self._queues[pool]
 
     def _may_use(self, cell: CellToPlace, pool: str) -> bool:
-        """Return True if a cell may run in a pool. One that fits into none is left to Ray, as if it had no type."""
+        """Return True if a cell may run in a pool. One that fits into none is left to Ray, as if it had no type.
+
+        Of those that fit into none and have a group, only one is: the nodes that an autoscaler starts for it decide on
+        which type of accelerator its group runs.
+        """
         if not cell.is_on_accelerators:
             return pool == ALL
         if cell.group in self._pool_of_group:
             return self._pool_of_group[cell.group] == pool
         if self._fits(cell, pool):
             return True
-        return pool == ALL and not any(self._fits(cell, other) for other in self._pools())
+        is_left_to_ray = pool == ALL and not any(self._fits(cell, other) for other in self._pools())
+        return is_left_to_ray and not (cell.group and self._scout)
 
     def _fits(self, cell: CellToPlace, pool: str) -> bool:
         """Return True if a pool's idle nodes can hold each stage of a cell, or nodes that an autoscaler may start."""
         stages = cell.stages_on_accelerators
-        if self._may_grow and all(pool in _names(needs.labels.get(ACCELERATOR_LABEL, "")) for needs, _ in stages):
+        if not all(needs.fits_on(pool) for needs, _ in stages):
+            return False
+        if self._may_grow and all(pool in names_in(needs.labels.get(ACCELERATOR_LABEL, "")) for needs, _ in stages):
             return True
         return all(self._capacity(pool, needs, number) > 0 for needs, number in stages)
 
@@ -346,95 +390,9 @@ def _times(free: Mapping[str, float], needs: Needs) -> int:
     return max(0, int(min(parts, default=0)))
 
 
-def _names(label: str) -> list[str]:
+def names_in(label: str) -> list[str]:
     """Return the values that a label selector names: of ``A100``, and of ``in(A100,H100)``."""
     if not label or label.startswith("!"):
         return []
     inner = label[3:-1] if label.startswith("in(") and label.endswith(")") else label
     return [name.strip() for name in inner.split(",")]
-
-
-def pools_of_groups(
-    cells: Iterable[CellToPlace],
-    nodes: Mapping[str, NodeFacts],
-    bound: Mapping[str, str] = MappingProxyType({}),
-    *,
-    may_grow: bool = False,
-) -> dict[str, str]:
-    """Return the pool of each group of cells with accelerators.
-
-    A group that is bound keeps its pool. The others get the pool where all of its groups' work ends first: those that
-    fewest pools can hold come first, and of these the ones with most work.
-
-    Args:
-        cells: with their groups; those without one are left out.
-        nodes: the live nodes by their ids.
-        bound: the pools of groups that are bound already.
-        may_grow: an autoscaler may start nodes.
-
-    Raises:
-        UsageError: no pool can hold all cells of a group, or not the one that it is bound to.
-    """
-    groups: dict[str, list[CellToPlace]] = {}
-    for cell in cells:
-        if cell.group and cell.is_on_accelerators:
-            groups.setdefault(cell.group, []).append(cell)
-    gpus: dict[str, float] = {}
-    for node in nodes.values():
-        pool = node.labels.get(ACCELERATOR_LABEL, ALL)
-        gpus[pool] = gpus.get(pool, 0.0) + node.resources.get("GPU", 0.0)
-    chosen: dict[str, str] = {}
-    load: dict[str, float] = {}
-
-    def work(group: str, pool: str) -> float:
-        return sum(cell.expected(pool) * cell.accelerators for cell in groups[group])
-
-    def end(group: str, pool: str) -> tuple[bool, float, float]:
-        there = gpus.get(pool, 0.0)
-        return not there, (load.get(pool, 0.0) + work(group, pool)) / max(there, 1.0), -there
-
-    usable: dict[str, list[str]] = {}
-    for group, own in groups.items():
-        places = Places(own, may_grow=may_grow)
-        places.set_nodes(nodes)
-        usable[group] = [pool for pool in places.pools_for(own) if group not in bound or pool == bound[group]]
-        if not usable[group] and may_grow and group in bound and all(_may_use(cell, bound[group]) for cell in own):
-            usable[group] = [bound[group]]  # its nodes are to come again
-        if not usable[group] and (not may_grow or group in bound):
-            raise UsageError(_no_pool(group, own, bound, sorted(pool for pool, number in gpus.items() if number)))
-    largest_first = sorted(groups, key=lambda group: -max(work(group, pool) for pool in [*gpus, ALL]))
-    for group in sorted(largest_first, key=lambda group: (group not in bound, len(usable[group]))):
-        if usable[group]:
-            chosen[group] = min(usable[group], key=lambda pool: end(group, pool))
-            load[chosen[group]] = load.get(chosen[group], 0.0) + work(group, chosen[group])
-    return chosen
-
-
-def _may_use(cell: CellToPlace, pool: str) -> bool:
-    """Return True if the labels that a cell asks for allow a pool, whether it has nodes or not."""
-    named = [_names(needs.labels.get(ACCELERATOR_LABEL, "")) for needs, _ in cell.stages_on_accelerators]
-    return all(pool in names for names in named if names)
-
-
-def _no_pool(group: str, cells: Sequence[CellToPlace], bound: Mapping[str, str], there: Sequence[str]) -> str:
-    named = ", ".join(cell.id for cell in cells[:3]) + (f" and {len(cells) - 3} more cells" if len(cells) > 3 else "")
-    known = ", ".join(pool or "accelerators without a label" for pool in there) or "none"
-    if group in bound:
-        what = f"were begun on {bound[group] or 'accelerators without a label'}, which can't hold them all now"
-    else:
-        what = "run on one type of accelerator, and no type can hold them all"
-    return (
-        f"the models of group {group!r} ({named}) {what} (there is: {known}); change `accelerator` or the resources, "
-        "give models another `pin_group`, or mix them knowingly with `resources.allow_mixed: true`"
-    )
-
-
-def driver_labels(nodes: Iterable[NodeFacts]) -> dict[str, str]:
-    """Return a label selector that keeps the processes that only wait away from accelerators, if there are such nodes.
-
-    A trial that holds no resources would keep its node from being given back, and end with it.
-    """
-    found = list(nodes)
-    others = [node for node in found if not node.labels.get(ACCELERATOR_LABEL) and node.resources.get("CPU", 0.0) >= 1]
-    named = sorted({label for node in found if (label := node.labels.get(ACCELERATOR_LABEL))})
-    return {ACCELERATOR_LABEL: f"!in({','.join(named)})"} if others and named else {}

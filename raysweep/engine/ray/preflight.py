@@ -3,58 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from raysweep.config.resources import ACCELERATOR_LABEL
-from raysweep.config.schema import RayConfig
 from raysweep.engine.ray.cluster import Placement
-from raysweep.engine.ray.drains import draining_nodes
+from raysweep.engine.ray.nodes import NodeFacts, matches
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.machine import cores, gpus, memory
 from raysweep.planning.needs import Needs
 from raysweep.units import size
 
 UNIT = 10_000
 """Ray counts resources in ten thousandths."""
-STATUS_SECONDS = 10
 NEVER = " can never be scheduled: "
 CONFIG_KEYS = {"CPU": "resources.cpus", "GPU": "resources.gpus", "memory": "resources.memory_gib"}
-
-
-@dataclass(frozen=True)
-class NodeFacts:
-    """The resources of a node by Ray's name (memory in bytes), and its labels."""
-
-    resources: Mapping[str, float]
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
-def this_machine(ray: RayConfig) -> NodeFacts:
-    """Return the resources that a Ray started on this machine would have."""
-    ram, cpus = memory(), ray.cpus or cores()
-    return NodeFacts({"CPU": float(cpus), "GPU": float(gpus()), "memory": float(ram.limit or ram.total)})
-
-
-def nodes_by_id() -> dict[str, NodeFacts]:
-    """Return the live nodes of the Ray that this process is connected to, without drained ones, by their ids."""
-    import ray
-
-    draining = draining_nodes()
-    alive = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in draining]
-    return {node["NodeID"]: NodeFacts(node["Resources"], node.get("Labels") or {}) for node in alive}
-
-
-def autoscaler_runs() -> bool:
-    """Return True if the Ray that this process is connected to has an autoscaler (v2), which may start nodes.
-
-    Ray doesn't say which kinds of nodes it could start.
-    """
-    from ray._private.worker import global_worker
-    from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
-
-    reply = GetClusterStatusReply()
-    reply.ParseFromString(global_worker.gcs_client.get_cluster_status(timeout_s=STATUS_SECONDS))
-    return bool(reply.autoscaling_state.autoscaler_state_version)  # counted by the autoscaler, 0 without one
 
 
 def require_feasible(
@@ -127,20 +87,9 @@ def most_memory(needs: Needs, nodes: Iterable[NodeFacts]) -> float:
     return max((node.resources.get("memory", 0.0) for node in usable), default=0.0)
 
 
-def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    """Return True if labels match a selector of Ray: by label ``a``, ``!a``, ``in(a,b)`` or ``!in(a,b)``."""
-    return all(_matches(condition, labels.get(label)) for label, condition in selector.items())
-
-
-def _matches(condition: str, value: str | None) -> bool:
-    text = condition.removeprefix("!")
-    values = text[3:-1].split(",") if text.startswith("in(") and text.endswith(")") else [text]
-    return (value in [item.strip() for item in values]) != condition.startswith("!")
-
-
 def _label_mismatch(selector: Mapping[str, str], nodes: Sequence[NodeFacts], where: str) -> str:
     for label, condition in selector.items():
-        if not any(_matches(condition, node.labels.get(label)) for node in nodes):
+        if not any(matches({label: condition}, node.labels) for node in nodes):
             values = sorted({node.labels[label] for node in nodes if label in node.labels})
             known = ", ".join(values) if values else f"no such label{did_you_mean(label, _labels(nodes))}"
             key = "`accelerator` or `resources.labels`" if label == ACCELERATOR_LABEL else "`resources.labels`"

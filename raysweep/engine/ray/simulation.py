@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from raysweep.engine.ray.nodes import NodeFacts
 from raysweep.engine.ray.places import CellToPlace, Places
-from raysweep.engine.ray.preflight import NodeFacts
 from raysweep.planning.costs import hours_on
 from raysweep.planning.needs import Needs
 

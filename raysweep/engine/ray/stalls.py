@@ -6,9 +6,11 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 from raysweep.engine.attempts import run_periodically
 from raysweep.engine.progress import RUNNING, Activity, read_activities
+from raysweep.engine.ray.nodes import cluster_status
 from raysweep.storage.files import Files
 from raysweep.units import duration, size
 
@@ -64,33 +66,37 @@ class StallDetector:
 def _demands() -> str:
     """Describe the requests that Ray can't place now, and the free resources; empty if they are unknown."""
     try:
-        pending, free = _state()
+        pending, free, never = _state()
     except Exception:  # the cluster has another version, or has ended; the wait itself is still reported
         return ""
-    unplaced = "; ".join(pending) or "nothing"
-    return f". Ray can't place: {unplaced}. Free: {'; '.join(free) or 'nothing'}"
+    unplaced, hopeless = "; ".join(pending) or "nothing", "; ".join(never)
+    told = f". Ray can't place: {unplaced}. Free: {'; '.join(free) or 'nothing'}"
+    return told + (f". Its autoscaler has no nodes to start for: {hopeless}" if hopeless else "")
 
 
-def _state() -> tuple[list[str], list[str]]:
-    """Return the requests that wait, and the free resources of each node, in words."""
+def _state() -> tuple[list[str], list[str], list[str]]:
+    """Return the requests that wait, the free resources of each node, and what no autoscaler helps, in words."""
     import ray
 
     if not ray.is_initialized():  # the calls below would start one
-        return [], []
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]
-    from ray.autoscaler.v2.sdk import get_cluster_resource_state
-
-    state = get_cluster_resource_state(GcsClient(ray.get_runtime_context().gcs_address))
-    pending = [
-        f"{entry.count} x {_amounts(entry.request.resources_bundle)}{_labels(entry.request.label_selectors)}"
-        for entry in state.pending_resource_requests
-    ]
-    for group in state.pending_gang_resource_requests:
-        bundles = [entry for selector in group.bundle_selectors for entry in selector.resource_requests]
-        parts = (f"{_amounts(entry.resources_bundle)}{_labels(entry.label_selectors)}" for entry in bundles)
-        pending.append(f"together {' + '.join(parts)}")
+        return [], [], []
+    status = cluster_status()
+    state, scaling = status.cluster_resource_state, status.autoscaling_state
+    pending = [f"{entry.count} x {_request(entry.request)}" for entry in state.pending_resource_requests]
+    pending += [_together(group) for group in state.pending_gang_resource_requests]
     free = [f"{node.node_ip_address}: {_amounts(node.available_resources)}" for node in state.node_states]
-    return pending, free
+    never = [_request(request) for request in scaling.infeasible_resource_requests]
+    never += [_together(group) for group in scaling.infeasible_gang_resource_requests]
+    return pending, free, list(dict.fromkeys(never))
+
+
+def _request(request: Any) -> str:
+    return f"{_amounts(request.resources_bundle)}{_labels(request.label_selectors)}"
+
+
+def _together(group: Any) -> str:
+    parts = [request for selector in group.bundle_selectors for request in selector.resource_requests]
+    return f"together {' + '.join(map(_request, parts or group.requests))}"
 
 
 def _amounts(resources: Mapping[str, float]) -> str:
@@ -99,10 +105,10 @@ def _amounts(resources: Mapping[str, float]) -> str:
     return ", ".join(parts) or "nothing"
 
 
-def _labels(selectors: object) -> str:
+def _labels(selectors: Any) -> str:
     parts = [
         f"{constraint.label_key}={','.join(constraint.label_values)}"
-        for selector in selectors  # type: ignore[attr-defined]
+        for selector in selectors
         for constraint in selector.label_constraints
     ]
     return f" on nodes with {' and '.join(parts)}" if parts else ""

@@ -17,21 +17,16 @@ from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray import metrics
 from raysweep.engine.ray.cluster import Cluster, Placements, placements
 from raysweep.engine.ray.drains import MOST_DRAINS, begin_here
+from raysweep.engine.ray.groups import pools_of_groups
 from raysweep.engine.ray.hosts import start_keeper
 from raysweep.engine.ray.loggers import make_loggers
 from raysweep.engine.ray.node_versions import require_equal_versions
+from raysweep.engine.ray.nodes import NodeFacts, autoscaler_runs, driver_labels, nodes_by_id
 from raysweep.engine.ray.order import cell_order
 from raysweep.engine.ray.orphans import watch_orphans
 from raysweep.engine.ray.outlook import watch_outlook
-from raysweep.engine.ray.places import CellToPlace, driver_labels, pools_of_groups
-from raysweep.engine.ray.preflight import (
-    NEVER,
-    NodeFacts,
-    autoscaler_runs,
-    most_memory,
-    nodes_by_id,
-    require_feasible_beside,
-)
+from raysweep.engine.ray.places import CellToPlace
+from raysweep.engine.ray.preflight import NEVER, most_memory, require_feasible_beside
 from raysweep.engine.ray.ray_lost import watch_ray
 from raysweep.engine.ray.stages import RayStages
 from raysweep.engine.ray.stalls import watch_stalls
@@ -106,6 +101,7 @@ class RayEngine(Engine):
         import ray
 
         self._bind_groups(tasks)
+        drivers = driver_labels(nodes_by_id().values())
         refs: dict[str, Any] = {}
         for task in tasks:
             placed = self._placed(task).on(self._pools.get(task.group, ""))
@@ -117,7 +113,7 @@ class RayEngine(Engine):
                 "num_gpus": bundle.pop("GPU", 0),
                 "memory": bundle.pop("memory", None),
                 "resources": bundle,
-                "label_selector": dict(placed.training.labels) if placed.in_trial else {},
+                "label_selector": dict(placed.training.labels) if placed.in_trial else drivers,
                 "max_retries": self._most_deaths,  # of the process; `attempts` counts them
                 "max_calls": int(task.needs.workers > 0),  # end a process that trained: it keeps gigabytes
                 "name": f"make {task.id}",
@@ -155,14 +151,16 @@ class RayEngine(Engine):
         work = {name: (sent[name], self._stages(sent[name], one, keeper)) for name, one in placed.items()}
         filesystem, path = self.settings.folder.below("tune").filesystem()
         bundles = {name: self._cluster.driver_bundle(one.training) for name, one in placed.items()}
-        drivers = driver_labels(nodes_by_id().values())
         run = time.strftime("%Y%m%d-%H%M%S")
         failures = _failure_callback(keeper)
         folders = _folders_callback(self.settings.folder.below(f"tune/{run}"), by_id)
 
+        def bind(cell: str, pool: str) -> str:
+            return self._bind_group(by_id[cell].group, pool)
+
         def resources(config: Mapping[str, Any]) -> Any:
             own = placed[config["cell"]].on(config["pool"])
-            selector = dict(own.training.labels) if own.in_trial else drivers
+            selector = dict(own.training.labels) if own.in_trial else driver_labels(nodes_by_id().values())
             return tune.PlacementGroupFactory([bundles[config["cell"]]], bundle_label_selector=[selector])
 
         trainable = tune.with_resources(
@@ -172,7 +170,7 @@ class RayEngine(Engine):
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=cell_order(keeper, len(tasks), self.settings.max_gpu_hours is not None),
+                search_alg=cell_order(keeper, len(tasks), self.settings.max_gpu_hours is not None, bind),
                 num_samples=len(tasks),
                 reuse_actors=False,  # a reused actor would grow by about 0.2 GB with each cell that it trains
                 trial_name_creator=_cell,
@@ -206,6 +204,14 @@ class RayEngine(Engine):
         for group in sorted({task.group for task in tasks} & self._pools.keys()):
             if self.settings.pins:
                 self._pools[group] = self.settings.pins.choose_pool(group, self._pools[group])
+
+    def _bind_group(self, group: str, pool: str) -> str:
+        """Write down where a group runs that had no pool until an autoscaler started nodes; return a cell's pool."""
+        if not (group and pool and self.settings.pins):
+            return pool
+        if group not in self._pools:
+            self._pools[group] = self.settings.pins.choose_pool(group, pool)
+        return self._pools[group]
 
     @property
     def _progress(self) -> Files:

@@ -265,7 +265,7 @@ def nodes_of_new_processes() -> list[str]:
     import ray
 
     from raysweep.engine.ray.drains import own_node
-    from raysweep.engine.ray.preflight import nodes_by_id
+    from raysweep.engine.ray.nodes import nodes_by_id
 
     class Where:
         def node(self) -> str:

@@ -22,7 +22,7 @@ AS_RAY_UP = {
 }
 ASK = """\
 import sys, time, ray
-from raysweep.engine.ray.preflight import autoscaler_runs
+from raysweep.engine.ray.nodes import autoscaler_runs
 ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
 deadline = time.monotonic() + float(sys.argv[2])
 while not (found := autoscaler_runs()) and time.monotonic() < deadline:
@@ -31,9 +31,23 @@ print(found)
 """
 
 
-def ask(running: SmallRay, patience: float) -> str:
+STALL = """\
+import sys, time, ray
+from raysweep.engine.ray.stalls import _demands
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
+@ray.remote(num_cpus=1, label_selector={"ray.io/accelerator-type": "A10000"})
+def never(): pass
+waits = never.remote()
+deadline = time.monotonic() + float(sys.argv[2])
+while "has no nodes" not in (said := _demands()) and time.monotonic() < deadline:
+    time.sleep(0.2)
+print(said)
+"""
+
+
+def ask(running: SmallRay, patience: float, code: str = ASK) -> str:
     """Return what a process connected to the Ray finds within so many seconds."""
-    command = [sys.executable, "-c", ASK, running.address, str(patience)]
+    command = [sys.executable, "-c", code, running.address, str(patience)]
     done = subprocess.run(command, env=running.environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
@@ -45,8 +59,11 @@ def test_a_ray_of_ray_start_has_no_autoscaler(shared_ray):
 
 @pytest.mark.ray
 @pytest.mark.xdist_group("own_ray")
-def test_a_ray_of_ray_up_has_one(tmp_path):
+def test_a_ray_of_ray_up_has_one_and_a_stall_names_what_it_can_never_place(tmp_path):
     file = tmp_path / "cluster.yaml"
     file.write_text(OWN_MACHINES)
     with small_ray(str(file), AS_RAY_UP) as running:
         assert ask(running, 60) == "True"
+        said = ask(running, 60, STALL)
+    wanted = "1 CPU on nodes with ray.io/accelerator-type=A10000"
+    assert f"Ray can't place: 1 x {wanted}" in said and f"Its autoscaler has no nodes to start for: {wanted}" in said

@@ -12,7 +12,8 @@ import pytest
 
 from raysweep.config.schema import RayConfig
 from raysweep.engine.ray.cluster import SLOT, START_ATTEMPTS, Cluster, Placement, placements
-from raysweep.engine.ray.preflight import NodeFacts, matches, require_feasible, require_feasible_beside, this_machine
+from raysweep.engine.ray.nodes import NodeFacts, matches, this_machine
+from raysweep.engine.ray.preflight import require_feasible, require_feasible_beside
 from raysweep.errors import UsageError
 from raysweep.planning.needs import CellNeeds, Needs
 

@@ -17,7 +17,7 @@ from raysweep.engine.ray import hosts
 from raysweep.engine.ray.batches import MAX_RESTARTS, BatchFailure
 from raysweep.engine.ray.cluster import Placement
 from raysweep.engine.ray.hosts import HostBatch, HostKeeper, HostKind, _Held
-from raysweep.engine.ray.preflight import NodeFacts
+from raysweep.engine.ray.nodes import NodeFacts
 from raysweep.planning.needs import Needs
 from raysweep.records import Decoding, ModelRef, Spec
 from raysweep.storage.files import Files

@@ -8,7 +8,7 @@ import pytest
 
 from raysweep.engine.ray import node_versions
 from raysweep.engine.ray.node_versions import PACKAGES, require_equal_versions
-from raysweep.engine.ray.preflight import NodeFacts, nodes_by_id
+from raysweep.engine.ray.nodes import NodeFacts, nodes_by_id
 from raysweep.errors import UsageError
 from raysweep.machine import versions
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 import pytest
 
 from raysweep.config.resources import ACCELERATOR_LABEL
-from raysweep.engine.ray.places import CellToPlace, Places, driver_labels, pools_of_groups
-from raysweep.engine.ray.preflight import NodeFacts
+from raysweep.engine.ray.groups import pools_of_groups
+from raysweep.engine.ray.nodes import NodeFacts, driver_labels
+from raysweep.engine.ray.places import CellToPlace, Places
 from raysweep.errors import UsageError
 from raysweep.planning.needs import CellNeeds, Needs
 
@@ -117,6 +118,42 @@ def test_a_pool_without_nodes_starts_one_cell_and_leaves_it_to_an_autoscaler():
     found.set_nodes({"new": node("H100", 2)})
     found.grant()
     assert found.is_placed("0") and started(found) == ["1", "2"]
+
+
+def scouts(*groups: str) -> Places:
+    """A cluster whose autoscaler starts accelerators of any type, with three cells of each group."""
+    cells = [grouped(group, "", 3.0 - number, number=number) for group in groups for number in range(3)]
+    return places([node("")], *cells, may_grow=True)
+
+
+def test_the_nodes_that_come_for_the_first_cell_of_a_group_are_its_pool():
+    found = scouts("g", "h")
+    assert started(found) == ["g-0"], "the others wait until it is known which accelerators come"
+    found.request("g-0", "g-0", ONE)
+    assert found.grant() == ["g-0"] and started(found) == []
+    found.set_nodes({"cpu": node(""), "new": node("A100", 2)})
+    assert found.grant() == [] and found.is_placed("g-0") and found.pool_of_cell("g-0") == "A100"
+    found.set_nodes({"cpu": node(""), "new": node("A100", 2), "more": node("V100", 8)})
+    turns = []
+    while (turn := found.next_cell()) is not None:
+        turns.append(turn)
+    assert {pool for name, pool in turns if name.startswith("g")} == {"A100"}
+    assert len({pool for name, pool in turns if name.startswith("h")}) == 1, "and another group takes one of them"
+
+
+def test_a_scout_that_ends_before_nodes_come_is_followed_by_another():
+    found = scouts("g")
+    assert started(found) == ["g-0"]
+    found.end("g-0")
+    assert started(found) == ["g-1"]
+
+
+def test_a_keeper_that_starts_again_knows_the_pools_of_groups():
+    found = scouts("g", "h")
+    found.restart({"g-0": "A100", "g-1": "A100", "h-0": ""}, ended=["g-0"])
+    assert started(found) == ["g-2"], "one more in the group's pool; h-0 waits for its own accelerators"
+    found.set_nodes({"cpu": node(""), "new": node("V100", 8)})
+    assert [found.pool_of_cell(name) for name in started(found)] == ["V100", "V100"], "the rest of group h"
 
 
 def test_cells_that_ran_before_the_keeper_died_are_not_started_again():
@@ -227,6 +264,24 @@ def test_a_group_that_is_bound_to_what_it_may_not_use_is_refused():
     ):
         pools_of_groups(cells, nodes, {"g": "A100"})
     assert pools_of_groups(cells, nodes, {"g": "A6000"}) == {"g": "A6000"}
+
+
+@pytest.mark.parametrize(
+    ("takes", "pool"),
+    [
+        ({"least_on_accelerator": 10 * 10**9}, "V100"),
+        ({"least_on_accelerator": 35 * 10**9}, "A100-40G"),
+        ({"least_on_accelerator": 10 * 10**9, "in_bf16": True}, "A100-40G"),
+    ],
+)
+def test_a_group_runs_on_what_has_the_memory_and_computes_in_its_numbers(takes, pool):
+    needs = CellNeeds(Needs(1, 1, **takes), ONE, Needs(), 1, False)
+    cells = [CellToPlace("c", needs, {}, "g")]
+    nodes = {"0": node("A100-40G", 1), "1": node("V100", 8)}
+    assert pools_of_groups(cells, nodes) == {"g": pool}
+    needs = CellNeeds(Needs(1, 1, least_on_accelerator=50 * 10**9), ONE, Needs(), 1, False)
+    with pytest.raises(UsageError, match="no type can hold them all"):
+        pools_of_groups([CellToPlace("c", needs, {}, "g")], nodes)
 
 
 def test_the_largest_live_pool_is_taken_where_no_hours_are_known():

@@ -1,0 +1,80 @@
+"""What is known of a cluster's nodes: their resources and labels, and who may run on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.config.schema import RayConfig
+from raysweep.engine.ray.drains import draining_nodes
+from raysweep.machine import cores, gpus, memory
+
+STATUS_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """The resources of a node by Ray's name (memory in bytes), and its labels."""
+
+    resources: Mapping[str, float]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def this_machine(ray: RayConfig) -> NodeFacts:
+    """Return the resources that a Ray started on this machine would have."""
+    ram, cpus = memory(), ray.cpus or cores()
+    return NodeFacts({"CPU": float(cpus), "GPU": float(gpus()), "memory": float(ram.limit or ram.total)})
+
+
+def nodes_by_id() -> dict[str, NodeFacts]:
+    """Return the live nodes of the Ray that this process is connected to, without drained ones, by their ids."""
+    import ray
+
+    draining = draining_nodes()
+    alive = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in draining]
+    return {node["NodeID"]: NodeFacts(node["Resources"], node.get("Labels") or {}) for node in alive}
+
+
+def cluster_status() -> Any:
+    """Return what the Ray that this process is connected to says of its nodes, of requests, and of its autoscaler (v2).
+
+    It is a `GetClusterStatusReply` of Ray.
+    """
+    from ray._private.worker import global_worker
+    from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
+
+    reply = GetClusterStatusReply()
+    reply.ParseFromString(global_worker.gcs_client.get_cluster_status(timeout_s=STATUS_SECONDS))
+    return reply
+
+
+def autoscaler_runs() -> bool:
+    """Return True if the Ray that this process is connected to has an autoscaler (v2), which may start nodes.
+
+    Ray doesn't say which kinds of nodes it could start.
+    """
+    return bool(cluster_status().autoscaling_state.autoscaler_state_version)  # counted by it, 0 without one
+
+
+def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Return True if labels match a selector of Ray: by label ``a``, ``!a``, ``in(a,b)`` or ``!in(a,b)``."""
+    return all(_matches(condition, labels.get(label)) for label, condition in selector.items())
+
+
+def _matches(condition: str, value: str | None) -> bool:
+    text = condition.removeprefix("!")
+    values = text[3:-1].split(",") if text.startswith("in(") and text.endswith(")") else [text]
+    return (value in [item.strip() for item in values]) != condition.startswith("!")
+
+
+def driver_labels(nodes: Iterable[NodeFacts]) -> dict[str, str]:
+    """Return a label selector that keeps the processes that only wait away from accelerators, if there are such nodes.
+
+    A trial that holds no resources would keep its node from being given back, and end with it.
+    """
+    found = list(nodes)
+    others = [node for node in found if not node.labels.get(ACCELERATOR_LABEL) and node.resources.get("CPU", 0.0) >= 1]
+    named = sorted({label for node in found if (label := node.labels.get(ACCELERATOR_LABEL))})
+    return {ACCELERATOR_LABEL: f"!in({','.join(named)})"} if others and named else {}
