@@ -75,6 +75,7 @@ class KeptGenerator:
 
     def __init__(self) -> None:
         self._generator: Generator | None = None
+        self._broken: Generator | None = None  # one that has failed, maybe while others used it
         self._job: GenerateJob | None = None  # the one that it has last worked for
         self._told = 0  # of the generator's loads
         self._turn = threading.Condition()  # of what follows, and of `_told`
@@ -122,19 +123,20 @@ class KeptGenerator:
 
     def state(self) -> Mapping[str, float]:
         """Return what the generator says of itself; nothing if there is none."""
-        return self._generator.state() if self._generator else {}
+        generator = self._generator  # which another thread may replace
+        return generator.state() if generator else {}
 
     def _may_begin(self, job: GenerateJob) -> bool:
         """Return True if a batch of this job can be done beside those that threads do now."""
-        if not self._working or self._is_loading or self._generator is None:
+        if not self._working or self._is_loading or self._generator in (None, self._broken):
             return not self._working
         return self._working < self._generator.at_once and (job == self._job or self._generator.mixes_versions)
 
     def _ready(self, job: GenerateJob) -> Generator:
         """Return a generator with the job's model."""
         generator, self._generator = self._generator, None
-        if generator is None or not self._suits(generator, job):
-            generator = None  # frees its memory before the next one is made
+        if generator in (None, self._broken) or not self._suits(generator, job):
+            generator = self._broken = None  # frees its memory before the next one is made
             generator, self._told = make_generator(job), 0
         self._generator, self._job = generator, job
         return generator
@@ -155,8 +157,7 @@ class KeptGenerator:
         except UnfitModel:
             raise
         except BaseException:
-            with self._turn:
-                self._generator = None
+            self._broken = generator
             raise
         with self._turn:
             loads, self._told = generator.loads - self._told, generator.loads
