@@ -24,6 +24,9 @@ CONTEXT_BYTES = 2**30
 """Memory of an accelerator that a process takes beside its tensors."""
 MARGIN = 1.15
 """A predicted peak times this is reserved: predictions are within 15 %."""
+TINY = 1e-6
+"""Resources are counted in ten thousandths; sums of shares differ by less than this."""
+ANY_NUMBER = 1_000_000
 STEP = 20
 """Predicted shares of an accelerator are rounded up to a 20th."""
 
@@ -53,6 +56,17 @@ class Needs:
         """The resources by Ray's name, without those of which none is asked for."""
         resources = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory_bytes), **self.custom}
         return {name: amount for name, amount in resources.items() if amount}
+
+    @property
+    def occupied(self) -> dict[str, float]:
+        """What a process takes of a node. A share lies on one accelerator, so two of .35 take all of it."""
+        amounts = self.amounts
+        return {**amounts, "GPU": 1 / int(1 / self.gpus + TINY)} if 0 < self.gpus < 1 else amounts
+
+    def times_in(self, free: Mapping[str, float]) -> int:
+        """Return how many such processes fit into these resources of a node."""
+        parts = [(free.get(name, 0.0) + TINY) // amount for name, amount in self.occupied.items()]
+        return max(0, int(min(parts, default=ANY_NUMBER)))
 
 
 def amounts_text(amounts: Mapping[str, float]) -> str:

@@ -78,7 +78,7 @@ def test_models_that_are_trained_before_the_cells_are_told(foretell):
 
 
 def test_hours_that_are_not_known_are_told(foretell):
-    found = foretell([{**MODELS[0], "accelerator": "A10G"}], CLUSTER.replace("A100", "A10G"))
+    found = foretell([{**MODELS[0], "accelerator": "T4"}], CLUSTER.replace("A100", "T4"))
     assert set(found.unknown) == set(found.cells) and found.pools[0].gpu_hours is None
     found = foretell([{"name": "reference", "generator": "reference"}])
     assert {cell.pool for cell in found.cells.values()} == {CPUS} and found.gpu_hours == 0

@@ -6,6 +6,7 @@ number of all workers, its types take turns.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -132,12 +133,20 @@ def _pod(path: Path, name: str, group: Mapping[str, Any]) -> NodeFacts:
             "CPU": cpus,
             "GPU": float(params.get("num-gpus", gpus)),
             "memory": float(params.get("memory", memory)),
+            **_custom(str(params.get("resources", "{}"))),
+            **{kind: _quantity(amount) for kind, amount in (group.get("resources") or {}).items()},
         }
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(f"{path}: what pods of {name!r} have can't be read ({error!r})") from None
     written = (pair.partition("=") for pair in str(params.get("labels", "")).split(",") if pair)
     labels = {key.strip(): value.strip() for key, _, value in written}
     return NodeFacts(amounts, {**labels, **(group.get("labels") or {})})
+
+
+def _custom(written: str) -> dict[str, float]:
+    """Return custom resources, written as JSON that a shell reads: in quotes, with or without backslashes."""
+    plain = written.strip().strip("'\"").replace('\\"', '"')
+    return {name: float(amount) for name, amount in json.loads(plain).items()}
 
 
 def _quantity(written: Any) -> float:

@@ -23,8 +23,6 @@ from raysweep.planning.needs import CellNeeds, Needs
 
 ALL = ""
 """Name of the pool of cells without accelerators."""
-TINY = 1e-6
-"""Resources are counted in ten thousandths; sums of shares differ by less than this."""
 
 
 @dataclass(frozen=True)
@@ -356,7 +354,7 @@ class Places:
         chosen: list[str] = []
         for _ in range(place.number):
             names = self._nodes_of(place.pool, place.needs)
-            fitting = [name for name in names if _times(self._left[name], place.needs)]
+            fitting = [name for name in names if place.needs.times_in(self._left[name])]
             if not fitting:
                 for node in chosen:
                     self._take(node, place.needs, -1)
@@ -366,28 +364,16 @@ class Places:
         return chosen
 
     def _take(self, node: str, needs: Needs, times: int = 1) -> None:
-        for name, amount in _charged(needs).items() if node in self._left else ():
+        for name, amount in needs.occupied.items() if node in self._left else ():
             self._left[node][name] = self._left[node].get(name, 0.0) - times * amount
 
     def _free(self, pool: str, needs: Needs, number: int) -> int:
         """Return how many groups of so many processes would find free resources now."""
-        return sum(_times(self._left[name], needs) for name in self._nodes_of(pool, needs)) // number
+        return sum(needs.times_in(self._left[name]) for name in self._nodes_of(pool, needs)) // number
 
     def _capacity(self, pool: str, needs: Needs, number: int) -> int:
         """Return how many groups of so many processes fit on the nodes of a pool when they are idle."""
-        return sum(_times(self._nodes[name].resources, needs) for name in self._nodes_of(pool, needs)) // number
-
-
-def _charged(needs: Needs) -> dict[str, float]:
-    """Return what a process takes of a node. A share lies on one accelerator, so two of .35 take all of it."""
-    amounts = needs.amounts
-    return {**amounts, "GPU": 1 / int(1 / needs.gpus + TINY)} if 0 < needs.gpus < 1 else amounts
-
-
-def _times(free: Mapping[str, float], needs: Needs) -> int:
-    """Return how many processes fit into what is free on a node."""
-    parts = [(free.get(name, 0.0) + TINY) // amount for name, amount in _charged(needs).items()]
-    return max(0, int(min(parts, default=0)))
+        return sum(needs.times_in(self._nodes[name].resources) for name in self._nodes_of(pool, needs)) // number
 
 
 def names_in(label: str) -> list[str]:

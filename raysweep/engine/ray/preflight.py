@@ -11,8 +11,6 @@ from raysweep.errors import UsageError, did_you_mean
 from raysweep.planning.needs import Needs
 from raysweep.units import size
 
-UNIT = 10_000
-"""Ray counts resources in ten thousandths."""
 NEVER = " can never be scheduled: "
 CONFIG_KEYS = {"CPU": "resources.cpus", "GPU": "resources.gpus", "memory": "resources.memory_gib"}
 
@@ -42,7 +40,7 @@ def require_feasible(
                 f"{cell}{NEVER}it asks for {_amount(name, amount)} {name} (`{_config_key(name)}`), "
                 f"but {where} {has}{among}; lower it or use a larger machine (--address)"
             )
-    capacity = sum(_capacity(placement, node) for node in matching)
+    capacity = sum(placement.times_in(node.resources) for node in matching)
     if capacity < max(workers, 1):
         each = " and ".join(f"{_amount(name, amount)} {name}" for name, amount in placement.amounts.items())
         what = f"its {workers} training workers (`workers` of the recipe) ask" if workers > 1 else "it asks"
@@ -95,12 +93,6 @@ def _label_mismatch(selector: Mapping[str, str], nodes: Sequence[NodeFacts], whe
             key = "`accelerator` or `resources.labels`" if label == ACCELERATOR_LABEL else "`resources.labels`"
             return f"no node of {where} matches {key} {label}: {condition!r}; there is {known}"
     return f"no single node of {where} matches all of `resources.labels` {dict(selector)}"
-
-
-def _capacity(placement: Placement, node: NodeFacts) -> int:
-    parts = ((node.resources.get(name, 0.0), amount) for name, amount in placement.amounts.items())
-    fits = [round(available * UNIT) // max(1, round(amount * UNIT)) for available, amount in parts]
-    return min(fits, default=1_000_000)
 
 
 def _suggestion(name: str, nodes: Sequence[NodeFacts]) -> str:

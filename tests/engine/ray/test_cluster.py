@@ -133,6 +133,10 @@ def test_workers_that_would_take_all_leave_no_room_for_their_driver():
 
 def test_shares_of_a_gpu_are_counted_as_ray_does():
     require_feasible(asked(gpus=0.1, cpus=0.1), 10, [NodeFacts({"CPU": 1.0, "GPU": 1.0})], "here")
+    two = [NodeFacts({"CPU": 8.0, "GPU": 2.0})]
+    require_feasible(asked(gpus=0.35, cpus=0.1), 4, two, "here")
+    with pytest.raises(UsageError, match="but here has room for 4"):  # no share lies on two GPUs
+        require_feasible(asked(gpus=0.35, cpus=0.1), 5, two, "here")
 
 
 def test_the_stage_that_can_never_be_scheduled_is_named():

@@ -64,6 +64,14 @@ def test_pods_have_what_ray_is_started_with_else_their_limits(read):
     assert len(grown) == 1 + 5 * 2, "the largest number of replicas"
 
 
+@pytest.mark.parametrize("written", ["""'"{\\"spot\\": 1, \\"slot\\": 2.5}"'""", """'{"spot": 1, "slot": 2.5}'"""])
+def test_pods_have_custom_resources_as_ray_is_told_them(read, written):
+    nodes = read(
+        KUBERAY.replace("      labels: {ray", f"      rayStartParams: {{resources: {written}}}\n      labels: {{ray")
+    )
+    assert nodes["gpu 0"].resources == {"CPU": 2, "GPU": 1, "memory": UNLIMITED, "spot": 1, "slot": 2.5}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -91,6 +99,6 @@ def test_the_projects_own_files_can_be_read():
         nodes = nodes_of_file(REPO / "clusters" / name).values()
         return Counter({node.labels["ray.io/accelerator-type"]: 1 for node in nodes if node.resources.get("GPU")})
 
-    assert gpus("aws.yaml").keys() == {"A10G", "A100", "V100"}
-    assert gpus("gcp.yaml").keys() == {"L4", "A100", "V100"}
-    assert gpus("kuberay.yaml").keys() == {"A100", "V100"}
+    assert gpus("aws.yaml").keys() == {"A10G", "A100-40G", "V100-16G"}
+    assert gpus("gcp.yaml").keys() == {"L4", "A100-40G", "V100-16G"}
+    assert gpus("kuberay.yaml").keys() == {"A100-40G", "V100-16G"}
