@@ -3,9 +3,9 @@
     python benchmarks/quickstart.py [--seed 42] [--set A.B=C ...]
 
 Memory is the proportional set size (PSS) of the command and all its descendants, Ray's object store included, sampled
-once a second from /proc/PID/smaps_rollup; shared pages count once. CPU time is theirs too; processes that are there for
-less than a second, as those of most programs, count only as far as a parent below the command has waited for them. The
-effect is left out where the training sets don't have clean and C.
+once a second from /proc/PID/smaps_rollup; shared pages count once. CPU time is theirs too, without
+processes that are there for less than a second, as those of most programs. The effect is left out where the training
+sets don't have clean and C.
 """
 
 from __future__ import annotations
@@ -100,11 +100,11 @@ def tree_of(pid: int) -> list[psutil.Process]:
 
 
 def cpu_seconds(tree: list[psutil.Process]) -> dict[tuple[int, float], float]:
-    """Return the CPU seconds of processes, and of those that they have waited for, by pid and start."""
+    """Return the CPU seconds of processes by pid and start."""
     found = {}
     for process in tree:
         with contextlib.suppress(psutil.Error):
-            found[process.pid, process.create_time()] = sum(process.cpu_times()[:4])
+            found[process.pid, process.create_time()] = sum(process.cpu_times()[:2])
     return found
 
 
