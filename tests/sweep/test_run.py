@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 import raysweep
@@ -242,6 +243,14 @@ def test_a_failed_cell_is_reported_and_the_others_continue(tmp_path):
     assert "llama · broken · C1 · seed 7" in (tmp_path / "sweeps" / "nano" / "report.html").read_text()
 
 
+def tuners_frame(storage: Path) -> pandas.DataFrame:
+    """Return the results of the last run as Ray Tune's own table, as docs/store.md does."""
+    from ray import tune
+
+    run = max((storage / "sweeps" / "nano" / "tune").iterdir())
+    return tune.Tuner.restore(str(run), "Cell").get_results().get_dataframe()
+
+
 @pytest.mark.ray
 def test_ray_and_the_local_engine_make_the_same_bytes(undisturbed, shared_ray, tmp_path):
     arguments = ["--address", shared_ray.address]
@@ -255,6 +264,8 @@ def test_ray_and_the_local_engine_make_the_same_bytes(undisturbed, shared_ray, t
     scores = frame[frame.metric.isin(["pass@1", "RD"])].dropna(subset="value")
     named = {f"{row.metric} {row.problem_set} {row.perturbation}": row.value for row in scores.itertuples()}
     assert named == {name: value for name, value in judged.items() if name.startswith(("pass@1", "RD"))} != {}
+    restored = tuners_frame(tmp_path).set_index("config/cell").loc["llama.tiny.C1.s7"]
+    assert {name: restored[name] for name in named} == named
     (links,) = (tmp_path / "sweeps" / "nano" / "tune").rglob("llama.tiny.C1.s7/artefacts.json")
     folders = json.loads(links.read_text())
     assert {name.partition(" ")[0] for name in folders} == {"model", "completions", "results"}

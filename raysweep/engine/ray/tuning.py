@@ -166,7 +166,7 @@ class RayEngine(Engine):
         trainable = tune.with_resources(
             _with_cell_name(tune.with_parameters(_trial, parts=_in_parts(work), progress=self._progress)), resources
         )
-        trainable.__name__ = trainable.__qualname__ = "Cell"  # in Ray's dashboard
+        trainable.__name__ = trainable.__qualname__ = trainable._name = "Cell"  # in Ray's dashboard, and for Tune
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -329,31 +329,36 @@ def _failure_callback(keeper: Any) -> Any:
     from ray import tune
 
     class FailureCallback(tune.Callback, tune.Stopper):  # type: ignore[misc]
-        failed = False
-        trials: Any = ()
+        def __init__(self, keeper: Any) -> None:
+            self._keeper, self._failed = keeper, False
+            self._trials: Any = ()
+
+        def __getstate__(self) -> dict[str, Any]:
+            """Leave out what ends with this process: Tune stores this object with its results."""
+            return {**self.__dict__, "_keeper": None, "_trials": ()}
 
         def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
             if result.get(GAVE_UP):
                 trial.max_failures = 0
 
         def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            keeper.end_cell.remote(_cell(trial))
+            self._keeper.end_cell.remote(_cell(trial))
 
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            self.failed = True
-            keeper.end_cell.remote(_cell(trial))
+            self._failed = True
+            self._keeper.end_cell.remote(_cell(trial))
 
         def __call__(self, trial_id: str, result: Any) -> bool:
             return False
 
         def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
-            self.trials = trials
+            self._trials = trials
 
         def stop_all(self) -> bool:
-            running = (trial for trial in self.trials if trial.status == "RUNNING") if self.failed else ()
+            running = (trial for trial in self._trials if trial.status == "RUNNING") if self._failed else ()
             for trial in running:  # Tune itself would wait ten seconds for them
                 if trial.temporary_state.ray_actor is not None:
                     ray.kill(trial.temporary_state.ray_actor)
-            return self.failed
+            return self._failed
 
-    return FailureCallback()
+    return FailureCallback(keeper)
