@@ -17,16 +17,14 @@ def walk(plans: Iterable[ArtefactPlan]) -> Iterator[ArtefactPlan]:
     """Yield the plans and all their dependencies, each once, dependencies first."""
     seen: set[str] = set()
 
-    def visit(plan: ArtefactPlan) -> Iterator[ArtefactPlan]:
-        if plan.node is None or plan.node.key in seen:
-            return
-        seen.add(plan.node.key)
-        for item in plan.inputs:
-            yield from visit(item)
-        yield plan
+    def visit(plans: Iterable[ArtefactPlan]) -> Iterator[ArtefactPlan]:
+        for plan in plans:
+            if (node := plan.node) is not None and node.key not in seen:
+                seen.add(node.key)
+                yield from visit(plan.inputs)
+                yield plan
 
-    for plan in plans:
-        yield from visit(plan)
+    return visit(plans)
 
 
 def is_made(plan: ArtefactPlan, store: Store) -> bool:
@@ -61,18 +59,18 @@ def missing(plans: Iterable[ArtefactPlan], store: Store, *, repair: bool = False
     lacking: list[ArtefactPlan] = []
     seen: set[tuple[str, str]] = set()
 
-    def visit(plan: ArtefactPlan) -> None:
-        if plan.node is None or (plan.task, plan.node.key) in seen:
-            return
-        seen.add((plan.task, plan.node.key))
-        is_there = exists[plan.node.key] if plan.node.key in exists else store.has(plan.node)
-        if not (is_there and _is_isolated(plan, store)):
-            for item in plan.inputs:
-                visit(item)
-            lacking.append(plan)
+    def visit(plans: Iterable[ArtefactPlan]) -> None:
+        for plan in plans:
+            node = plan.node
+            if node is None or (one := (plan.task, node.key)) in seen:
+                continue
+            seen.add(one)
+            is_there = exists[node.key] if node.key in exists else store.has(node)
+            if not (is_there and _is_isolated(plan, store)):
+                visit(plan.inputs)
+                lacking.append(plan)
 
-    for plan in targets:
-        visit(plan)
+    visit(targets)
     return lacking
 
 
