@@ -403,4 +403,5 @@ def doctor(storage: Storage = None, address: Address = None, as_json: AsJson = F
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; the codes are those of `raysweep.cli.exit`."""
     set_threshold(*COLLECTED_AFTER)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads wait by spinning, which takes others' cores
     sys.exit(run_to_exit_code(app, arguments))
