@@ -94,7 +94,7 @@ def write_numbers(folder: SweepFolder, into: SweepFolder | None = None) -> Sweep
     """
     target = into or folder
     with target.writing_problems() as problems:
-        numbers = score(folder, problems.add)
+        numbers = score(folder, read_exhibits().values(), problems.add)
     target.write_scores(numbers.scores)
     target.write_differences(numbers.differences)
     if folder.config().evaluation.quality is not None:
@@ -179,7 +179,7 @@ def export(
     config, errors = folder.config(), folder.errors()
     if out is not None:
         _create_folder(out)
-    numbers = write_numbers(folder) if out is None and format == "html" else score(folder)
+    numbers = write_numbers(folder) if out is None and format == "html" else score(folder, asked)
     if format == "html":
         target = out or folder.path
         write_report(folder, config, numbers, errors, target)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.quantities import Quantity
+from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.errors import UsageError
 from raysweep.stats.power import detectable_rate_difference, problems_needed
@@ -33,6 +35,11 @@ class Power(Exhibit):
     test_set: Text
     difference: Annotated[float, Field(gt=0, le=100)] = 5.0
     """The difference of pass@1 in points for which the needed problems are given."""
+
+    def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
+        """Return the baseline and the training sets on the test set."""
+        names = select_training_sets(book, [self.baseline, *self.training_sets]).names
+        return product(names, select_test_sets(book, [self.test_set]).names)
 
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the table of each problem set on which a model has verdicts after both trainings."""
