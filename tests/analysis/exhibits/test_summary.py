@@ -14,8 +14,18 @@ from raysweep.analysis.figures.scatter import OTHER_MARK, Dot, front_of
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.analysis.table import by_file_name
 from raysweep.metrics.base import CellLabels
-from raysweep.stats import problems_needed
-from tests.analysis.exhibits.examples import EXHIBITS, STUDY, cells, curve_evidence, printed_scores, study, tables
+from raysweep.stats import pairs_needed, problems_needed
+from tests.analysis.exhibits.examples import (
+    CURVES,
+    EXHIBITS,
+    STUDY,
+    cells,
+    curve_evidence,
+    printed_scores,
+    score,
+    study,
+    tables,
+)
 
 
 def passing(number: int, of: int = 20) -> dict[str, float]:
@@ -158,9 +168,29 @@ def test_power_says_what_the_problems_can_show():
     assert first.labels == ("one", "typos") and first.cells[1].value == pytest.approx(100 * apart)
     assert first.cells[3].value == problems_needed(0.05, apart).n
     assert [cell.text for cell in second.cells] == ["20", "0.0", "–", "–"]
+    assert "How many seeds would show 5 points, only a sweep with several seeds tells." in table.caption
     asked = EXHIBITS["power"].model_copy(update={"difference": 1e-4})
     tiny = asked.draw(Evidence(curve_evidence().book, rates)).tables[0]
     assert tiny.rows[0].cells[3].text == "–" and "plan for a larger one" in tiny.rows[0].cells[3].note
+
+
+def test_power_says_how_many_seeds_show_a_difference_where_the_sweep_has_several():
+    test, gains = ("humaneval", "typos"), {"one": (1, 3, 2), "two": (2, 2, 2)}  # of 20 problems
+    rates, scores = {}, []
+    for model, by_seed in gains.items():
+        for seed, gain in enumerate(by_seed):
+            for name, passed in (("clean", 10), ("typos", 10 + gain)):
+                rates[CellLabels(model, "full", name, seed)] = {test: ProblemRates(passing(passed), {}, 1, 1)}
+                scores.append(score(model, name, "typos", "pass@1", passed / 20, seed=seed))
+    (table,) = EXHIBITS["power"].draw(Evidence(ScoreBook.of(scores, CURVES), rates)).tables
+    shown = cells(table)
+    needed = pairs_needed(5, 5).n  # 5, 15 and 10 points have a standard deviation of 5
+    for seed in range(3):
+        assert shown[f"one · seed {seed}", "typos"]["seeds for 5 points"] == str(needed)
+        assert shown[f"two · seed {seed}", "typos"]["seeds for 5 points"] == "–"
+    assert "SD of the difference between 3 seeds: 5 points" in table.footnotes
+    assert "3 seeds gave the same difference" in table.footnotes
+    assert "with the paired t test" in table.caption
 
 
 def test_figures_of_equal_names_have_files_of_their_own():
