@@ -11,6 +11,7 @@ from pathlib import Path
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
 from raysweep.analysis.comparisons.pairing import BASELINES, Baselines, place_of
+from raysweep.analysis.comparisons.seeds import with_seeds_notes
 from raysweep.analysis.exhibits.base import Exhibit
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.config.schema import SweepConfig
@@ -82,7 +83,7 @@ def score(
             for row in cell.problems
             if everything or row.perturbation in (CLEAN, headline) or (trained, row.perturbation) in read
         )
-    return SweepNumbers(scores, differences, rates)
+    return SweepNumbers(scores, with_seeds_notes(differences), rates)
 
 
 def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
