@@ -124,6 +124,7 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
     trained = of_kind("model_key", lambda row: row.weights)
     generated = of_kind("completions_key", lambda row: row.completions)
     judged = of_kind("results_key", lambda row: row.results)
+    linted = of_kind("quality_key", lambda row: row.quality)
 
     def total(of: Sequence[Mapping[str, Any]], name: str) -> float:
         return sum(float(one.get(name, math.nan)) for one in of)
@@ -131,7 +132,9 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
     return Cost(
         model=model,
         trainings=len(trained),
-        cpu_hours=total(trained, "cpu_seconds") / HOUR,
+        training_hours=total(trained, "cpu_seconds") / HOUR,
+        program_hours=total(judged, "program_seconds") / HOUR,
+        linting_hours=total(linted, "cpu_seconds") / HOUR,
         gpu_hours=sum(hours.get(cell, 0.0) for cell in {row.cell for row in rows}),
         completions=total(generated, "rows"),
         generated=total(generated, "distinct") - total(generated, "reused"),
