@@ -19,6 +19,7 @@ from raysweep.programs import Oracle, Outcome
 from raysweep.records import BASE, Result
 from raysweep.rows.parquet import ROWS, count_values
 from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
+from raysweep.sweep.report_notes import signature
 
 CUT_STOP = "length"
 """Why a completion ended that was cut at the limit of new tokens; see `Completion.stop`."""
@@ -26,6 +27,21 @@ PRE_TRAINING = "pre-training"
 SHARED = "shared and waiting"
 """The row of GPU-hours of pre-training, and of processes that wait for work."""
 LEAST_HOURS = 1e-6
+
+
+def sweep_signature(folder: SweepFolder, linter: str = "") -> str:
+    """Return what all numbers of a sweep rest on: settings, generators, isolation, and the versions that made them.
+
+    Args:
+        folder: the sweep's.
+        linter: with its version; empty where nothing was linted.
+    """
+    store = folder.store
+    rows = [row for row in folder.grid() if store.has(row.results)]
+    judged = {row.results_key: row.results for row in rows}
+    generated = {row.completions_key: row.completions for row in rows if store.has(row.completions)}
+    manifests = [map(store.manifest, artefacts.values()) for artefacts in (judged, generated)]
+    return signature(folder.config(), manifests[0], manifests[1], linter)
 
 
 def pair_outcomes(folder: SweepFolder, rows: Iterable[GridRow] | None = None) -> list[PairOutcomes]:

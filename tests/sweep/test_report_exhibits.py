@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
@@ -75,7 +76,20 @@ def test_all_tables_of_a_sweep_are_printed_with_those_of_the_study(folder):
     for title in ("### pass@1 clean on minicode (%)", "### pass@1 by mix, llama, minicode (%)", "### Trainings"):
         assert title in text
     latex = export(folder, "latex", None)
-    assert latex.count(r"\begin{table}") == latex.count(r"\end{table}") == text.count("### ")
+    assert latex.count(r"\begin{table}") == latex.count(r"\end{table}")
+    assert latex.count(r"\begin{table}") - latex.count(" (2 of 2)") == text.count("### ")  # a long one has two parts
+
+
+def test_figures_say_in_their_metadata_what_their_numbers_rest_on(folder, tmp_path):
+    words = ("1 sample for each prompt", "completions by transformers")
+    assert all(word in folder.signature() for word in words)
+    for path in (folder.path / "figure.svg", *(folder.path / "figures").glob("*.svg")):
+        (described,) = ElementTree.parse(path).iter("{http://purl.org/dc/elements/1.1/}description")
+        assert described.text == folder.signature()
+    export(folder, "pdf", tmp_path)
+    for path in tmp_path.iterdir():
+        assert all(word.encode() in path.read_bytes() for word in words), path
+    assert "<metadata>" not in (folder.path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(("format", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
