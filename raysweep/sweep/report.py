@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -153,10 +153,29 @@ def write_report(
         (target / FIGURES).mkdir(exist_ok=True)
     for file, content in files.items():
         write_atomically(target / file, content)
-    if target == folder.path:  # tables of models or sets that the config no longer names; nothing else writes there
-        for old in [*target.glob("tables/*.md"), *target.glob("tables/*.csv")]:
-            if str(old.relative_to(target)) not in files:
-                old.unlink(missing_ok=True)
+    if target == folder.path:
+        _remove_stale(target, files, read_exhibits())
+
+
+def _remove_stale(target: Path, files: Collection[str], exhibits: Iterable[str]) -> None:
+    """Remove the tables and figures of models and sets that the config no longer names.
+
+    Nothing but a report writes tables into a sweep's folder. Of the figures there, those that files of one's own define
+    stay: a figure's name begins with the id of its definition.
+
+    Args:
+        target: the sweep's folder.
+        files: the names of those that a report has just written, from the folder.
+        exhibits: the ids of the definitions that it has drawn.
+    """
+    tables = [*target.glob("tables/*.md"), *target.glob("tables/*.csv")]
+    stale = [table for table in tables if str(table.relative_to(target)) not in files]
+    own = tuple(f"{id}-" for id in exhibits)
+    figures = [path for format in look.FORMATS for path in target.glob(f"{FIGURES}/*.{format}")]
+    undrawn = [path for path in figures if f"{FIGURES}/{path.stem}.svg" not in files]
+    stale += [path for path in undrawn if f"{path.stem}-".startswith(own)]
+    for path in stale:
+        path.unlink(missing_ok=True)
 
 
 def export(

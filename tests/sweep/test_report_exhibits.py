@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -90,6 +91,17 @@ def test_figures_say_in_their_metadata_what_their_numbers_rest_on(folder, tmp_pa
     for path in tmp_path.iterdir():
         assert all(word.encode() in path.read_bytes() for word in words), path
     assert "<metadata>" not in (folder.path / "report.html").read_text()
+
+
+def test_figures_that_a_sweep_no_longer_has_are_removed_and_ones_own_stay(storage, tmp_path):
+    folder = open_folder("nano", str(shutil.copytree(storage, tmp_path / "store")))
+    figures = folder.path / "figures"
+    drawn = {path.name for path in figures.iterdir()}
+    gone, others = ("figure-3-gone.svg", "figure-3-gone.pdf", "figure-7.svg"), {"figure-3-minicode.pdf", "mine-a.svg"}
+    for name in (*gone, *others):
+        (figures / name).write_text("old")
+    export(folder, "html", None)
+    assert {path.name for path in figures.iterdir()} == drawn | others
 
 
 @pytest.mark.parametrize(("format", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
