@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from scipy.stats import friedmanchisquare
+from scipy.stats import binom, friedmanchisquare
 
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
@@ -18,6 +19,7 @@ from raysweep.stats import pairs_needed, problems_needed
 from tests.analysis.exhibits.examples import (
     CURVES,
     EXHIBITS,
+    PASSED,
     STUDY,
     cells,
     curve_evidence,
@@ -151,6 +153,49 @@ def test_friedmans_test_names_the_hardest_method_of_a_level():
     assert (row.cells[2].value, row.cells[3].value) == pytest.approx(tuple(reference))
     assert (row.cells[-1].text, table.rows[1].cells[-1].text) == ("C2", "none")
     assert table.rows[1].cells[3].value == 1.0
+
+
+def test_the_shares_of_the_choice_are_those_of_a_plain_bootstrap():
+    """Dirichlet weights of the problems, and two problems more, of which each model passes half by coins of its own."""
+    (found,) = EXHIBITS["choice"].draw(curve_evidence(["one"])).conclusions
+    values = np.array([[float(t < passed) for t in range(20)] for _, passed in PASSED.values()])
+    rng, draws, coins = np.random.default_rng(11), 20_000, 64
+    weights = rng.dirichlet([1.0] * 20 + [2 / coins] * coins, draws)
+    tossed = [(weights[:, 20:] * rng.integers(2, size=(draws, coins))).sum(axis=1) for _ in values]
+    scores = values @ weights[:, :20].T + np.array(tossed)
+    shares = dict(zip(PASSED, (scores == scores.max(axis=0)).mean(axis=1), strict=True))
+    for (_, training_set), row in cells(found.table).items():
+        assert float(row["best in (% of resamples)"]) == pytest.approx(100 * shares[training_set], abs=3)
+
+
+def power_of_mcnemar(problems: int, difference: float, apart: float) -> float:
+    """The chance that the exact test at .05 finds a difference, summed over how many problems tell two models apart."""
+    found, share = 0.0, (apart + difference) / 2 / apart
+    for tell in range(1, problems + 1):
+        chance = binom.pmf(tell, problems, apart)
+        if chance > 1e-13:
+            most = next(count for count in range(tell + 1) if 2 * binom.cdf(count, tell, 0.5) > 0.05) - 1
+            found += chance * (binom.cdf(most, tell, share) + binom.cdf(most, tell, 1 - share))
+    return float(found)
+
+
+def test_power_holds_against_a_plain_sum():
+    test = ("humaneval", "typos")
+    better = {f"t{t:03}": float(t % 5 != 0) for t in range(200)}
+    rates = {
+        CellLabels("one", "full", name, 42): {test: ProblemRates(passed, {}, 1, 1)}
+        for name, passed in {
+            "clean": {task: float(t % 3 != 0) for t, task in enumerate(better)},
+            "typos": better,
+        }.items()
+    }
+    asked = EXHIBITS["power"].model_copy(update={"difference": 20})
+    (table,) = asked.draw(Evidence(curve_evidence().book, rates)).tables
+    problems, apart, shown, needed = (cell.value for cell in table.rows[0].cells)
+    assert apart == pytest.approx(100 * sum((t % 5 != 0) != (t % 3 != 0) for t in range(200)) / 200)
+    assert problems == 200 and power_of_mcnemar(200, shown / 100, apart / 100) == pytest.approx(0.8, abs=1e-6)
+    enough, fewer = (power_of_mcnemar(int(needed) - less, 0.2, apart / 100) for less in (0, 1))
+    assert enough >= 0.8 > fewer
 
 
 def test_power_says_what_the_problems_can_show():
