@@ -1,4 +1,4 @@
-"""Builds the table of what a sweep cost: hours of trainings and GPUs, completions and programs, and what was reused."""
+"""Builds the table of what a sweep cost: hours by stage and of GPUs, completions and programs, and what was reused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class Cost:
     Attributes:
         model: the base model.
         trainings: number of trainings, its pre-training among them.
-        cpu_hours: CPU-hours of these.
+        training_hours: CPU-hours of these.
+        program_hours: CPU-hours of the programs that were executed.
+        linting_hours: CPU-hours of the linter; 0 where nothing was linted.
         gpu_hours: GPU-hours of its cells in this sweep's runs; 0 where they held no GPU.
         completions: that its cells asked for.
         generated: of these, those that a model wrote; the others were there already, or are equal to these.
@@ -32,7 +34,9 @@ class Cost:
 
     model: str
     trainings: int = 0
-    cpu_hours: float = 0.0
+    training_hours: float = 0.0
+    program_hours: float = 0.0
+    linting_hours: float = 0.0
     gpu_hours: float = 0.0
     completions: float = 0
     generated: float = 0
@@ -51,11 +55,14 @@ def cost_table(costs: Sequence[Cost]) -> Table:
     caption = (
         "By the manifests of the sweep's artefacts, whichever run made them. Generated and run: the share of "
         "completions that a model wrote, and of programs that were executed; the others were in the store already, or "
-        "are equal to one of these. GPU-hours are those that the sweep's own runs used."
+        "are equal to one of these. Hours of programs are their effective time; those of generation stand in no "
+        "manifest. GPU-hours are of all stages, as far as the sweep's own runs used them."
     )
     columns = (
         Column("trainings"),
-        Column("CPU-hours", "trainings'"),
+        Column("trainings", "CPU-hours"),
+        Column("programs", "CPU-hours"),
+        Column("linting", "CPU-hours"),
         Column("GPU-hours", "this sweep's"),
         Column("asked for", "completions"),
         Column("generated (%)", "completions"),
@@ -69,7 +76,9 @@ def cost_table(costs: Sequence[Cost]) -> Table:
 def _cells(cost: Cost) -> tuple[TableCell, ...]:
     return (
         _whole(cost.trainings),
-        _hours(cost.cpu_hours),
+        _hours(cost.training_hours),
+        _hours(cost.program_hours),
+        _hours(cost.linting_hours),
         _hours(cost.gpu_hours),
         _whole(cost.completions),
         _share(cost.generated, cost.completions),

@@ -216,8 +216,9 @@ def _figures(book: ScoreBook) -> list[str]:
 
 
 def _inline(svg: str, prefix: str) -> str:
-    """Return an SVG without its prolog, with `prefix` before its ids, so that a page can hold several."""
+    """Return an SVG without its prolog and metadata, with `prefix` before its ids, so that a page can hold several."""
     body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)  # the page has the signature once
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", body)
     return re.sub(r"<style>.*?</style>", "", body, count=1, flags=re.DOTALL)  # the page sets the colours
 

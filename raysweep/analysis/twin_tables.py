@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
 from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
 from raysweep.analysis.comparisons.pairing import measure_pair
-from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, GAINED, LOST, P_VALUE
+from raysweep.analysis.comparisons.pass_rates import (
+    DIFFERENCE,
+    GAINED,
+    LOST,
+    P_VALUES,
+    TESTS_IN_WORDS,
+    p_headings,
+)
+from raysweep.analysis.comparisons.seeds import seeds_note
 from raysweep.analysis.published.reference import COMPARABLE, PROBLEMS, PublishedScore
 from raysweep.analysis.quantities import Quantity, number_cell, p_text
 from raysweep.analysis.table import Column, Row, Table, TableCell
@@ -28,6 +36,8 @@ SURPRISES = ("no", "yes", "–")
 STUB = ("cell", "test set")
 BEHIND = ("perturbed pass@1 (%)", "perturbed pass@1, difference (points)")
 """Columns beside an RD, which also falls where the clean score does."""
+EFFECTS = {DIFFERENCE, CHANGE, PERTURBED_PART, CLEAN_PART}
+"""Numbers that are compared with the noise between seeds."""
 _Key = tuple[str, str, str, str, str]  # metric, model, training set, problem set, perturbation
 _Place = tuple[str, str, str, str, str, int]  # model, training set, problem set, perturbation, recipe, seed
 NOT_COMPARED = TableCell("–", state="undefined")
@@ -35,11 +45,19 @@ NOT_COMPARED = TableCell("–", state="undefined")
 
 @dataclass(frozen=True)
 class Twins:
-    """Two cells that are compared. `label`: what both have in common, in words."""
+    """Two cells that are compared.
+
+    Attributes:
+        label: what both have in common, in words.
+        first: one cell's verdicts by test set.
+        second: the other's.
+        alike: the label without the seed, which twins of other seeds share; empty: there are none.
+    """
 
     label: str
     first: Mapping[TestSetName, ProblemRates]
     second: Mapping[TestSetName, ProblemRates]
+    alike: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,7 @@ class _Compared:
     """Two cells on one test set."""
 
     label: str
+    alike: str
     test_set: TestSetName
     first: ProblemRates
     second: ProblemRates
@@ -65,7 +84,7 @@ def twin_tables(twins: Iterable[Twins], first: str, second: str) -> list[Table]:
         first: the heading of the first cells' numbers.
         second: the heading of the second ones'. Differences are second minus first.
     """
-    compared = [one for pair in twins for one in _compared(pair) if one.numbers[DIFFERENCE].n]
+    compared = _with_seeds_notes([one for pair in twins for one in _compared(pair) if one.numbers[DIFFERENCE].n])
     compared.sort(key=lambda one: (-one.flipped, -abs(one.numbers[DIFFERENCE].value), one.label, one.test_set))
     changes = [one for one in compared if CHANGE in one.numbers and one.numbers[CHANGE].n]
     tables = [_pass_table(compared, first, second)] if compared else []
@@ -156,13 +175,33 @@ def _compared(pair: Twins) -> list[_Compared]:
     found: dict[TestSetName, dict[str, Measurement]] = {}
     for name, measurement in measure_pair(pair.first, pair.second):
         found.setdefault(name, {})[measurement.metric] = measurement
-    return [_Compared(pair.label, name, pair.first[name], pair.second[name], one) for name, one in found.items()]
+    return [
+        _Compared(pair.label, pair.alike or pair.label, name, pair.first[name], pair.second[name], one)
+        for name, one in found.items()
+    ]
+
+
+def _with_seeds_notes(compared: Sequence[_Compared]) -> list[_Compared]:
+    """Return the pairs, with a note at each number that has several seeds and is within the noise between these."""
+    by_seed: dict[tuple[str, TestSetName, str], list[float]] = {}
+    for one in compared:
+        for name in EFFECTS & one.numbers.keys():
+            by_seed.setdefault((one.alike, one.test_set, name), []).append(one.numbers[name].value)
+    notes = {key: seeds_note(values) for key, values in by_seed.items()}
+
+    def noted(one: _Compared, number: Measurement) -> Measurement:
+        note = notes.get((one.alike, one.test_set, number.metric), "")
+        return replace(number, note="; ".join(filter(None, (number.note, note))))
+
+    return [
+        replace(one, numbers={name: noted(one, number) for name, number in one.numbers.items()}) for one in compared
+    ]
 
 
 def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     rows = []
-    raw = [one.numbers[P_VALUE].value if P_VALUE in one.numbers else math.nan for one in compared]
-    for one, *ps in zip(compared, raw, holm(raw), strict=True):
+    tests = [[_value(one, name) for one in compared] for name in P_VALUES]
+    for one, *ps in zip(compared, *(column for raw in tests for column in (raw, holm(raw))), strict=True):
         rates = _shared(one.first.rates, one.second.rates)
         cells = (
             *(_mean(column) for column in zip(*rates, strict=True)),
@@ -173,11 +212,11 @@ def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table
         rows.append(Row((one.label, " ".join(one.test_set)), cells))
     caption = (
         f"Pass@1 on the problems that both have a verdict on; differences are {second} minus {first}, with intervals "
-        "over problems. Gained, lost: problems that the second solves more often, or less often. p: McNemar's exact "
-        "test, where each problem has one completion. p (Holm): adjusted over the table's rows."
+        f"over problems. Gained, lost: problems that the second solves more often, or less often. {TESTS_IN_WORDS}"
     )
-    columns = (f"{first} (%)", f"{second} (%)", "difference (points)", "gained", "lost", "p", "p (Holm)")
-    return Table(f"pass@1: {first} and {second}", caption, STUB, tuple(map(Column, columns)), tuple(rows))
+    columns = [Column(name) for name in (f"{first} (%)", f"{second} (%)", "difference (points)", "gained", "lost")]
+    columns += [Column(name) for test in P_VALUES.values() for name in p_headings(test)]
+    return Table(f"pass@1: {first} and {second}", caption, STUB, tuple(columns), tuple(rows))
 
 
 def _rd_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
@@ -195,6 +234,10 @@ def _rd_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     changes = ("change (points)", "from perturbed pass@1", "from clean pass@1")
     columns = (f"{first} (%)", f"{second} (%)", *changes, *BEHIND)
     return Table(f"RD: {first} and {second}", caption, STUB, tuple(map(Column, columns)), tuple(rows))
+
+
+def _value(one: _Compared, metric: str) -> float:
+    return one.numbers[metric].value if metric in one.numbers else math.nan
 
 
 def _shared(*columns: Mapping[str, float]) -> list[list[float]]:

@@ -148,9 +148,9 @@ def _summary(
 ) -> dict[str, Any]:
     """Summarise a pair's verdicts for the manifest.
 
-    ``programs_run``, and its parts ``programs_shared``, ``programs_judged_again`` and ``programs_judged_otherwise``,
-    leave out programs that another pair of the cell has counted, so that its sum over all pairs is the number of
-    programs that really ran. The other numbers describe this pair alone.
+    ``programs_run``, its parts ``programs_shared``, ``programs_judged_again`` and ``programs_judged_otherwise``, and
+    ``program_seconds``, their effective time, leave out programs that another pair of the cell has counted, so that the
+    sum over all pairs is of the programs that really ran. The other numbers describe this pair alone.
 
     Args:
         questions: one for each row.
@@ -169,6 +169,7 @@ def _summary(
         "rows": len(questions),
         "distinct_programs": len(distinct),
         "programs_run": len(ran),
+        "program_seconds": round(sum(judged.verdicts[question].seconds for question in ran), 3),
         "programs_reused": len(distinct & judged.reused),
         "programs_resumed": len(distinct & judged.resumed),
         "level": str(min(levels, default=Level.STRONG)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from raysweep.errors import UsageError
 from raysweep.stats.rank_tests import signed_rank
@@ -190,12 +190,13 @@ class Noise:
     assumes: str = "draws or seeds differ by chance only; the rule of 2 SD is no test and has no p"
 
 
-def noise(effect: float, values: Sequence[float]) -> Noise:
+def noise(effect: float, values: Sequence[float], of: Literal["draw", "seed"] = "draw") -> Noise:
     """Compare an effect with the spread of the same quantity between draws or seeds.
 
     Args:
         effect: such as a difference of two cells' RD.
         values: the quantity on each draw of the perturbation, or for each seed, in the effect's unit.
+        of: what the values are of, for the words.
 
     Raises:
         UsageError: there is no value, or a number isn't finite.
@@ -207,10 +208,10 @@ def noise(effect: float, values: Sequence[float]) -> Noise:
     if wrong := [value for value in (effect, *values) if not math.isfinite(value)]:
         raise UsageError(f"{wrong[0]:g} is not a number to compare; leave such draws out, and say how many")
     if len(values) < FEWEST_DRAWS:
-        return Noise(len(values), effect, math.nan, None, "noise unknown: one draw")
+        return Noise(len(values), effect, math.nan, None, f"noise unknown: one {of}")
     if min(values) == max(values):
-        return Noise(len(values), effect, 0.0, None, f"noise unknown: {len(values)} draws gave the same")
+        return Noise(len(values), effect, 0.0, None, f"noise unknown: {len(values)} {of}s gave the same")
     sd = statistics.stdev(values)
     within = abs(effect) < NOISE_SDS * sd
     words = "within noise" if within else "beyond noise"
-    return Noise(len(values), effect, sd, within, f"{words}: 2 SD between {len(values)} draws are {NOISE_SDS * sd:.3g}")
+    return Noise(len(values), effect, sd, within, f"{words}: 2 SD between {len(values)} {of}s are {NOISE_SDS * sd:.3g}")

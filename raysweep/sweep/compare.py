@@ -56,10 +56,13 @@ class JudgedCell:
     @property
     def label(self) -> str:
         """The cell in words: ``llama · full · C1 · seed 42``."""
+        return self.alike if self.labels.training_set == BASE else f"{self.alike} · seed {self.labels.seed}"
+
+    @property
+    def alike(self) -> str:
+        """The cell in words without its seed."""
         one = self.labels
-        if one.training_set == BASE:
-            return f"{one.model} · {BASE}"
-        return f"{one.model} · {one.recipe} · {one.training_set} · seed {one.seed}"
+        return " · ".join((one.model, *([] if one.training_set == BASE else [one.recipe]), one.training_set))
 
 
 def compared(sweep: str, other: str | None, by: str | None, storage: str | None) -> list[Table]:
@@ -240,7 +243,7 @@ def same_problems(
 
 
 def _twins(one: JudgedCell, other: JudgedCell) -> Twins:
-    return Twins(one.label, one.rates, same_problems(other.rates, other.prompts, one.prompts))
+    return Twins(one.label, one.rates, same_problems(other.rates, other.prompts, one.prompts), one.alike)
 
 
 def _clean_prompts(folder: SweepFolder) -> dict[str, dict[str, str]]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,7 +21,7 @@ from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
 from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibits
 from raysweep.analysis.figures import look
-from raysweep.analysis.figures.effects import all_panels, effect_figure
+from raysweep.analysis.figures.effects import all_panels
 from raysweep.analysis.figures.effects import draw as draw_effects
 from raysweep.analysis.outcomes import PairOutcomes, outcome_tables
 from raysweep.analysis.quality_tables import quality_tables
@@ -42,7 +42,7 @@ from raysweep.rows.parquet import UnreadableTable
 from raysweep.storage.backends import write_atomically
 from raysweep.sweep.folder import GridArtefact, SweepFolder
 from raysweep.sweep.quality import cell_reports, linted_files, linted_messages, linted_strata
-from raysweep.sweep.report_facts import costs, judged_inside, pair_outcomes, trainings
+from raysweep.sweep.report_facts import costs, judged_inside, pair_outcomes, sweep_signature, trainings
 from raysweep.sweep.report_notes import (
     Line,
     execution_lines,
@@ -50,7 +50,6 @@ from raysweep.sweep.report_notes import (
     inside_lines,
     limit_text,
     settings_lines,
-    signature,
 )
 from raysweep.sweep.report_order import order_of
 from raysweep.sweep.scoring import SweepNumbers, by_cell, rated_digest, score
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
-REPORT_VERSION = 14
+REPORT_VERSION = 15
 """Increase it when the same results should give another report."""
 FIGURES = "figures"
 """The folder of the figures that files define, in a sweep's folder."""
@@ -94,7 +93,7 @@ def write_numbers(folder: SweepFolder, into: SweepFolder | None = None) -> Sweep
     """
     target = into or folder
     with target.writing_problems() as problems:
-        numbers = score(folder, problems.add)
+        numbers = score(folder, read_exhibits().values(), problems.add)
     target.write_scores(numbers.scores)
     target.write_differences(numbers.differences)
     if folder.config().evaluation.quality is not None:
@@ -109,7 +108,7 @@ def write_report(
     """Write report.html, figure.svg, the tables as Markdown and CSV, and the other figures as SVG, into `target`."""
     facts = _Facts.of(folder, config, numbers, errors)
     order, failures = facts.book.order, facts.failures
-    drawn = draw(list(read_exhibits().values()), facts.evidence)
+    drawn = facts.signed_figures(draw(list(read_exhibits().values()), facts.evidence))
     images = {name: figure.render() for name, figure in by_file_name(drawn.figures).items()}
     text = render_report(
         Report(
@@ -146,7 +145,7 @@ def write_report(
     write_atomically(target / "report.html", text)
     if target == folder.path:
         folder.write_signature(facts.signature)
-    write_atomically(target / "figure.svg", effect_figure(numbers.scores, order, failures))
+    write_atomically(target / "figure.svg", draw_effects(facts.book, all_panels(facts.book), "svg", facts.signature))
     files: dict[str, str | bytes] = {f"{FIGURES}/{name}.svg": image for name, image in images.items()}
     for name, table in by_file_name(facts.signed(facts.all_tables(numbers, drawn))).items():
         files |= {f"tables/{name}.md": to_markdown(table) + "\n", f"tables/{name}.csv": to_csv(table)}
@@ -154,10 +153,29 @@ def write_report(
         (target / FIGURES).mkdir(exist_ok=True)
     for file, content in files.items():
         write_atomically(target / file, content)
-    if target == folder.path:  # tables of models or sets that the config no longer names; nothing else writes there
-        for old in [*target.glob("tables/*.md"), *target.glob("tables/*.csv")]:
-            if str(old.relative_to(target)) not in files:
-                old.unlink(missing_ok=True)
+    if target == folder.path:
+        _remove_stale(target, files, read_exhibits())
+
+
+def _remove_stale(target: Path, files: Collection[str], exhibits: Iterable[str]) -> None:
+    """Remove the tables and figures of models and sets that the config no longer names.
+
+    Nothing but a report writes tables into a sweep's folder. Of the figures there, those that files of one's own define
+    stay: a figure's name begins with the id of its definition.
+
+    Args:
+        target: the sweep's folder.
+        files: the names of those that a report has just written, from the folder.
+        exhibits: the ids of the definitions that it has drawn.
+    """
+    tables = [*target.glob("tables/*.md"), *target.glob("tables/*.csv")]
+    stale = [table for table in tables if str(table.relative_to(target)) not in files]
+    own = tuple(f"{id}-" for id in exhibits)
+    figures = [path for format in look.FORMATS for path in target.glob(f"{FIGURES}/*.{format}")]
+    undrawn = [path for path in figures if f"{FIGURES}/{path.stem}.svg" not in files]
+    stale += [path for path in undrawn if f"{path.stem}-".startswith(own)]
+    for path in stale:
+        path.unlink(missing_ok=True)
 
 
 def export(
@@ -179,7 +197,7 @@ def export(
     config, errors = folder.config(), folder.errors()
     if out is not None:
         _create_folder(out)
-    numbers = write_numbers(folder) if out is None and format == "html" else score(folder)
+    numbers = write_numbers(folder) if out is None and format == "html" else score(folder, asked)
     if format == "html":
         target = out or folder.path
         write_report(folder, config, numbers, errors, target)
@@ -187,10 +205,10 @@ def export(
             folder.publish()
         return str(target / "report.html") if out else f"{folder}/report.html"
     facts = _Facts.of(folder, config, numbers, errors)
-    drawn = draw(asked, facts.evidence, required=bool(only))
+    drawn = facts.signed_figures(draw(asked, facts.evidence, required=bool(only)))
     if format in look.FORMATS:
         images = {name: figure.render(format) for name, figure in by_file_name(drawn.figures).items()}
-        if not only and (effects := draw_effects(facts.book, all_panels(facts.book), format)):
+        if not only and (effects := draw_effects(facts.book, all_panels(facts.book), format, facts.signature)):
             images["figure"] = effects
         return _write_figures(folder, images, format, out)
     shown = facts.signed(drawn.tables if only else facts.all_tables(numbers, drawn))
@@ -256,7 +274,7 @@ class _Facts:
             pair_outcomes(folder),
             costs(folder),
             strata,
-            _signature(folder, config, strata),
+            sweep_signature(folder, next((stratum.linter for stratum in strata if stratum.linter), "")),
         )
 
     @property
@@ -282,13 +300,9 @@ class _Facts:
         """Return tables with the sweep's signature."""
         return [replace(table, signature=self.signature) for table in tables]
 
-
-def _signature(folder: SweepFolder, config: SweepConfig, strata: Sequence[LintedStratum]) -> str:
-    """Return what all numbers of a sweep rest on: settings, isolation, and the versions that made its results."""
-    linter = next((stratum.linter for stratum in strata if stratum.linter), "")
-    distinct = {row.results_key: row.results for row in folder.grid()}
-    judged = [results for results in distinct.values() if folder.store.counts(results)]
-    return signature(config, map(folder.store.manifest, judged), linter)
+    def signed_figures(self, drawn: Drawn) -> Drawn:
+        """Return what was drawn, its figures with the sweep's signature."""
+        return replace(drawn, figures=tuple(replace(figure, signature=self.signature) for figure in drawn.figures))
 
 
 def _samples(folder: SweepFolder) -> Iterator[PairSamples]:

@@ -19,6 +19,7 @@ from raysweep.programs import Oracle, Outcome
 from raysweep.records import BASE, Result
 from raysweep.rows.parquet import ROWS, count_values
 from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
+from raysweep.sweep.report_notes import signature
 
 CUT_STOP = "length"
 """Why a completion ended that was cut at the limit of new tokens; see `Completion.stop`."""
@@ -26,6 +27,21 @@ PRE_TRAINING = "pre-training"
 SHARED = "shared and waiting"
 """The row of GPU-hours of pre-training, and of processes that wait for work."""
 LEAST_HOURS = 1e-6
+
+
+def sweep_signature(folder: SweepFolder, linter: str = "") -> str:
+    """Return what all numbers of a sweep rest on: settings, generators, isolation, and the versions that made them.
+
+    Args:
+        folder: the sweep's.
+        linter: with its version; empty where nothing was linted.
+    """
+    store = folder.store
+    rows = [row for row in folder.grid() if store.has(row.results)]
+    judged = {row.results_key: row.results for row in rows}
+    generated = {row.completions_key: row.completions for row in rows if store.has(row.completions)}
+    manifests = [map(store.manifest, artefacts.values()) for artefacts in (judged, generated)]
+    return signature(folder.config(), manifests[0], manifests[1], linter)
 
 
 def pair_outcomes(folder: SweepFolder, rows: Iterable[GridRow] | None = None) -> list[PairOutcomes]:
@@ -124,6 +140,7 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
     trained = of_kind("model_key", lambda row: row.weights)
     generated = of_kind("completions_key", lambda row: row.completions)
     judged = of_kind("results_key", lambda row: row.results)
+    linted = of_kind("quality_key", lambda row: row.quality)
 
     def total(of: Sequence[Mapping[str, Any]], name: str) -> float:
         return sum(float(one.get(name, math.nan)) for one in of)
@@ -131,7 +148,9 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
     return Cost(
         model=model,
         trainings=len(trained),
-        cpu_hours=total(trained, "cpu_seconds") / HOUR,
+        training_hours=total(trained, "cpu_seconds") / HOUR,
+        program_hours=total(judged, "program_seconds") / HOUR,
+        linting_hours=total(linted, "cpu_seconds") / HOUR,
         gpu_hours=sum(hours.get(cell, 0.0) for cell in {row.cell for row in rows}),
         completions=total(generated, "rows"),
         generated=total(generated, "distinct") - total(generated, "reused"),

@@ -159,23 +159,33 @@ def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]
     ]
 
 
-def signature(config: SweepConfig, manifests: Iterable[Mapping[str, Any]], linter: str = "") -> str:
+def signature(
+    config: SweepConfig,
+    results: Iterable[Mapping[str, Any]],
+    completions: Iterable[Mapping[str, Any]] = (),
+    linter: str = "",
+) -> str:
     """Return what all numbers of a sweep rest on, beside the problem set that a table names.
 
     Args:
         config: the sweep's.
-        manifests: of the results, for the levels of isolation and the versions that made them.
+        results: their manifests, for the levels of isolation and the versions that made them.
+        completions: likewise, for what generated them, and with which versions.
         linter: with its version; empty where nothing was linted.
     """
     evaluation, versions, levels = config.evaluation, defaultdict[str, set[str]](set), set[str]()
-    for manifest in manifests:
+    generators: dict[str, None] = {}
+    for manifest in results:
         levels.update(manifest["counts"].get("levels", ()))
-        for name, number in ((manifest.get("made") or {}).get("versions") or {}).items():
-            versions[name].add(number)
+        _add_versions(versions, manifest)
+    for manifest in completions:
+        generators |= dict.fromkeys(_generators(manifest))
+        _add_versions(versions, manifest)
     seeds = ", ".join(map(str, config.seeds or [config.seed]))
     parts = [
         f"{count(evaluation.samples, 'sample')} for each prompt",
         f"{_sampling(evaluation)}, at most {evaluation.max_new_tokens} tokens",
+        f"completions by {' and '.join(generators)}" if generators else "",
         f"{count(evaluation.draws, 'draw')} of a perturbation",
         f"training seeds {seeds}, sweep seed {config.seed}",
         f"isolation {' and '.join(sorted(levels)) or 'unknown'}",
@@ -184,6 +194,19 @@ def signature(config: SweepConfig, manifests: Iterable[Mapping[str, Any]], linte
         f"limited to the first {count(evaluation.limit, 'problem')} of a set" if evaluation.limit is not None else "",
     ]
     return "; ".join(filter(None, parts))
+
+
+def _add_versions(versions: dict[str, set[str]], manifest: Mapping[str, Any]) -> None:
+    for name, number in ((manifest.get("made") or {}).get("versions") or {}).items():
+        versions[name].add(number)
+
+
+def _generators(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the generator of completions with the versions in their key: ``transformers (torch 2.13.0)``."""
+    spec = manifest["spec"].get("generator") or {}
+    if "name" in spec:
+        versions = ", ".join(f"{name} {number}" for name, number in (spec.get("versions") or {}).items())
+        yield f"{spec['name']} ({versions})" if versions else spec["name"]
 
 
 INSIDE_SHOWN = 20

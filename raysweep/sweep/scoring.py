@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
 from raysweep.analysis.comparisons.pairing import BASELINES, Baselines, place_of
+from raysweep.analysis.comparisons.seeds import with_seeds_notes
+from raysweep.analysis.exhibits.base import Exhibit
+from raysweep.analysis.score_book import ScoreBook
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels
@@ -44,21 +47,28 @@ class SweepNumbers:
     scores: list[Score]
     differences: list[Difference]
     rates: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]] = field(default_factory=dict)
-    """Verdicts by problem of each cell: on clean prompts and the headline's, of base models and after clean
-    fine-tuning on all. Where the config names no headline they are all there."""
+    """Verdicts by problem of each cell: on clean prompts, the headline's and those that exhibits read; of base models
+    and after clean fine-tuning on all. Where the config names no headline they are all there."""
 
 
-def score(folder: SweepFolder, keep: Callable[[Sequence[ProblemScore]], None] = lambda rows: None) -> SweepNumbers:
+def score(
+    folder: SweepFolder,
+    exhibits: Iterable[Exhibit] = (),
+    keep: Callable[[Sequence[ProblemScore]], None] = lambda rows: None,
+) -> SweepNumbers:
     """Return the numbers of a sweep.
 
     Metrics that read prompts need the test set in the store too.
 
     Args:
         folder: the sweep's.
+        exhibits: the tables and figures that will be drawn; they say which verdicts by problem they read.
         keep: takes each cell's verdicts by problem; they are many, so they aren't returned.
     """
     order = order_of(folder.config())
     headline = next(filter(None, (order.headline, *order.mixes)), "")
+    names = ScoreBook.of([], order)
+    read = {pair for exhibit in exhibits for pair in exhibit.reads(names)}
     scores: list[Score] = []
     differences: list[Difference] = []
     rates: dict[CellLabels, dict[TestSetName, ProblemRates]] = {}
@@ -66,11 +76,14 @@ def score(folder: SweepFolder, keep: Callable[[Sequence[ProblemScore]], None] = 
         scores += cell.scores
         differences += cell.differences
         keep(cell.problems)
-        everything = not headline or cell.labels.training_set in BASELINES
+        trained = cell.labels.training_set
+        everything = not headline or trained in BASELINES
         rates[cell.labels] = rates_of(
-            row for row in cell.problems if everything or row.perturbation in (CLEAN, headline)
+            row
+            for row in cell.problems
+            if everything or row.perturbation in (CLEAN, headline) or (trained, row.perturbation) in read
         )
-    return SweepNumbers(scores, differences, rates)
+    return SweepNumbers(scores, with_seeds_notes(differences), rates)
 
 
 def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:

@@ -12,8 +12,10 @@ from raysweep.analysis.comparisons.base import BELOW_DRAWS, COMPARISONS, Compari
 from raysweep.analysis.comparisons.degradation import DegradationChange, rd_change
 from raysweep.analysis.comparisons.pairing import Baselines, measure_pair
 from raysweep.analysis.comparisons.pass_rates import PassRates
+from raysweep.analysis.comparisons.seeds import BELOW_SEEDS, with_seeds_notes
+from raysweep.analysis.twin_tables import Twins, twin_tables
 from raysweep.metrics.base import CellLabels
-from raysweep.records import ProblemScore
+from raysweep.records import Difference, ProblemScore
 
 MINI = "mini"
 
@@ -132,6 +134,56 @@ def test_each_cell_is_compared_with_its_base_model_and_its_twin_on_clean_rows():
     others = [CellLabels("m", "lora", "C1", 42), CellLabels("m", "full", "C1", 43)]
     assert all({one.against for one in book.differences(other, verdicts)} == {"base"} for other in others)
     assert book.differences(CellLabels("other", "full", "C1", 42), verdicts) == []
+
+
+def seeds(metric: str, *values: float, low: float = -1.0) -> list[Difference]:
+    cell = ("m", "full", "C1")
+    return [
+        Difference(*cell, seed, "clean", MINI, "C1", metric, value, low, low, 4, note=f"{value}")
+        for seed, value in enumerate(values)
+    ]
+
+
+def test_a_mean_over_seeds_below_2_sd_between_them_is_called_within_noise():
+    sure, unsure = seeds("RD_change", 0.02, 0.03, 0.01), seeds("pass@1_difference", 0.02, -0.03, 0.05)
+    counts, one_seed = seeds("problems_gained", 0, 5, low=math.nan), seeds("RD_change_clean", 0.02)
+    assert with_seeds_notes([*sure, *unsure, *counts, *one_seed]) == [
+        *sure,
+        *(replace(one, note=f"{one.note}; {BELOW_SEEDS}") for one in unsure),
+        *counts,
+        *one_seed,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("third", "metrics"),
+    [((1, 1, 0, 0, 1, 0), {"difference (points)"}), ((1, 1, 1, 1, 1, 0), set())],
+)
+def test_compared_twins_of_several_seeds_say_which_numbers_are_within_noise(third, metrics):
+    first = {(MINI, "clean"): rates(1, 0, 0, 0, 1, 0)}
+    seconds = [rates(1, 1, 1, 0, 1, 0), rates(1, 0, 0, 0, 0, 0), rates(*third)]
+    if not metrics:
+        seconds[1] = rates(1, 1, 0, 0, 1, 0)
+    twins = [Twins(f"m · seed {n}", first, {(MINI, "clean"): one}, alike="m") for n, one in enumerate(seconds)]
+    (table,) = twin_tables(twins, "mine", "theirs")
+    names = [column.name for column in table.columns]
+    for row in table.rows:
+        assert {name for name, cell in zip(names, row.cells, strict=True) if BELOW_SEEDS in cell.note} == metrics
+    apart = twin_tables([replace(one, alike="") for one in twins], "mine", "theirs")
+    assert not any(BELOW_SEEDS in note for note in apart[0].footnotes)
+
+
+def test_the_bootstraps_p_is_of_the_intervals_resamples_and_needs_two_problems():
+    for first, second in ((rates(*[0] * 12), rates(*[1] * 6, *[0] * 6)), (rates(*[0] * 12), rates(1, *[0] * 11))):
+        found = measured(PassRates, first, second)
+        excludes_0 = found["pass@1_difference"].low > 0
+        assert (found["bootstrap_p"].value < 0.05) == excludes_0
+        swapped = measured(PassRates, second, first)["pass@1_difference"]
+        assert swapped.high == pytest.approx(-found["pass@1_difference"].low, abs=0.02)
+    several = measured(PassRates, rates(0.5, 0, 0.25, completions=4), rates(1, 1, 0.25, completions=4))
+    assert 0 < several["bootstrap_p"].value < 1 and "mcnemar_p" not in several
+    assert measured(PassRates, rates(1, 0, 0.5), rates(1, 0, 0.5))["bootstrap_p"].value == 1
+    assert "bootstrap_p" not in measured(PassRates, rates(1), rates(0))
 
 
 class Broken(Comparison):

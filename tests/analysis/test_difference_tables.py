@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from raysweep.analysis.difference_tables import BELOW_SEEDS, difference_tables
+import pytest
+
+from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.score_book import ScoreBook
 from raysweep.records import Difference
 from tests.analysis.examples import ORDER, scores
@@ -50,19 +52,27 @@ def test_without_models_fine_tuned_on_clean_prompts_the_baseline_is_the_base_mod
     assert [column.name for column in table.columns] == ["clean", "C"]
 
 
-def test_a_mean_over_seeds_below_2_sd_between_them_is_called_within_noise():
-    def seeds(*values: float) -> list[Difference]:
-        found = [difference("C", "clean", "C3", "pass@1_difference", value) for value in values]
-        return [replace(one, seed=seed) for seed, one in enumerate(found, 42)]
-
-    def notes(differences: list[Difference]) -> set[str]:
-        (table,) = difference_tables(differences, book)
-        return {cell.note for row in table.rows for cell in row.cells if cell.state == "value"}
-
-    book = ScoreBook.of([replace(score, seed=seed) for score in scores() for seed in (42, 43, 44)], ORDER)
-    assert notes(seeds(0.02, 0.03, 0.01)) == {""}
-    assert notes(seeds(0.02, -0.03, 0.05)) == {BELOW_SEEDS}
-    assert notes(seeds(0.02)) == {""}, "one seed tells nothing of noise"
+def test_p_values_stand_below_the_difference_raw_and_adjusted_over_the_table():
+    raw = {("C", "clean"): 0.01, ("C", "C3"): 0.04, ("C1", "C3"): 0.03}
+    tested = [
+        replace(difference(name, "clean", test, metric, p), low=math.nan, high=math.nan)
+        for metric in ("mcnemar_p", "bootstrap_p")
+        for (name, test), p in raw.items()
+    ]
+    others = [
+        difference("C", "base", "C3", "mcnemar_p", 0.5),
+        difference("C1", "clean", "C3", "pass@1_difference", 0.1),
+    ]
+    (table,) = difference_tables([*DIFFERENCES, *tested, *others], BOOK)
+    names = [column.name for column in table.columns]
+    found = {row.labels: {name: cell.value for name, cell in zip(names, row.cells, strict=True)} for row in table.rows}
+    for test in ("McNemar", "bootstrap"):
+        assert found["clean", "llama", f"p ({test})"]["C"] == 0.01
+        assert found["clean", "llama", f"p ({test}, Holm)"]["C"] == pytest.approx(0.03)
+        assert found["C3", "llama", f"p ({test})"] == {"C": 0.04, "C1": 0.03}
+        assert found["C3", "llama", f"p ({test}, Holm)"] == pytest.approx({"C": 0.06, "C1": 0.06})
+    headings = [labels[2] for labels in found if labels[0] == "C3"]
+    assert headings[:3] == ["pass@1 (points)", "p (McNemar)", "p (McNemar, Holm)"] and headings[5] == "RD (points)"
 
 
 def test_without_differences_there_is_no_table():

@@ -55,7 +55,11 @@ def everything() -> str:
     """A page with all of its sections."""
     evidence = curve_evidence()
     drawn = draw(list(read_exhibits().values()), evidence)
-    linted = {"linted": linted_cells(), "strata": STRATA, "costs": [Cost("llama", 3, 0.5, 0.0, 10, 5, 90, 10, 7)]}
+    linted = {
+        "linted": linted_cells(),
+        "strata": STRATA,
+        "costs": [Cost("llama", 3, 0.5, 0.0, 0.0, 0.0, 10, 5, 90, 10, 7)],
+    }
     failed = [Failure("llama", "full", "C3", 42, "out of memory")]
     page = render_report(
         report(realistic_samples(), failed, drawn=drawn, differences=DIFFERENCES, signature="20 samples", **linted)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import replace
+from itertools import product
+from operator import mul
 
 import pytest
+from scipy.stats import wilcoxon
 
 from raysweep.analysis.exhibits.base import TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw, in_section
@@ -85,6 +88,18 @@ def test_the_studys_test_on_mix_all_comes_out_of_its_printed_rds():
     assert (found["n"].text, found["W"].text, found["p"].text, found["method"].text) == ("6", "3", "0.156", "exact")
     assert found["r_z"].value == pytest.approx(0.64, abs=0.006)
     assert (found["units"].text, found["p (sign flips)"].note) == ("5", "the smallest p of 5 units is 0.0625")
+    units: dict[str, list[float]] = {}
+    for row in rows:
+        gain = float(row["perturbed_ft"]) - float(row["clean_ft"])
+        units.setdefault(row["model"].removesuffix("-float16"), []).append(gain)
+    without = [[gain for name, gains in units.items() if name != one for gain in gains] for one in units]
+    lowest, *_, highest = sorted(wilcoxon(gains, method="exact").pvalue for gains in without)
+    left_out = found["p (one unit left out)"]
+    assert (left_out.value, left_out.low, left_out.high) == pytest.approx((highest, lowest, highest))
+    sums = [sum(gains) for gains in units.values()]
+    flipped = [abs(sum(map(mul, signs, sums))) for signs in product((1, -1), repeat=len(sums))]
+    as_far = sum(value >= abs(sum(sums)) - 1e-9 for value in flipped)
+    assert found["p (sign flips)"].value == as_far / len(flipped)
     robust = tables["Fine-tuned models against base models, humaneval"]["RD"]
     assert (robust["n"].text, robust["W"].text) == ("12", "0")
 

@@ -301,6 +301,7 @@ def test_equal_programs_of_another_sweep_are_not_run_again(tmp_path, store):
         "distinct_programs": 6,
         "distinct_programs_of_cell": 6,
         "programs_run": 1,
+        "program_seconds": 2.0,
         "programs_reused": 5,
         "programs_resumed": 0,
         "level": "strong",

@@ -94,6 +94,7 @@ def test_an_effect_below_two_sd_is_within_noise():
 def test_one_draw_leaves_noise_unknown_and_none_is_refused():
     found = noise(0.3, [0.2])
     assert found.within_noise is None and math.isnan(found.sd) and found.words == "noise unknown: one draw"
+    assert noise(0.3, [0.2], "seed").words == "noise unknown: one seed"
     with pytest.raises(UsageError, match="at least one draw or seed"):
         noise(0.3, [])
     with pytest.raises(UsageError, match="nan is not a number to compare"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import json
 import math
 import re
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from typing import Any
 import numpy
 import pandas
 import pytest
+from scipy.stats import friedmanchisquare
 
 import raysweep
 from raysweep.config.loading import load_config
@@ -29,13 +32,15 @@ CELL = ["model", "recipe", "training_set", "seed"]
 PART = (
     "training.sets=[clean, C1, mix_all, {name: half, perturbation: mix_all, ratio: 0.5}, "
     "{name: twice, perturbation: mix_all, ratio: 0.5, size: 2.0}]",
-    "evaluation.perturbations=[clean, C1, C2, mix_all]",
+    "evaluation.perturbations=[clean, C1, C2, C3, mix_all]",
     *(f"evaluation.problems.{number}.count=5" for number in (0, 1)),
     *(f"models.{number}.pretrain.source.rows=4000" for number in (0, 1)),
     "recipes.pretrain.steps=160",
     "models.1.pretrain.family=llama",  # gpt_bigcode would solve nothing so early, and have no RD
     "models.1.pretrain.size={initializer_range: 0.06, num_hidden_layers: 3}",
     "training.source.rows=16",
+    "recipes.full.lr=1.0e-3",  # so that a few steps change what the models solve
+    "recipes.lora.lr=4.0e-3",
     "evaluation.max_new_tokens=40",
     "language.translator=none",
 )
@@ -86,24 +91,27 @@ def same(found: float, wanted: float) -> bool:
 def test_the_scores_are_those_of_a_plain_count(storage, verdicts, rates):
     scores = raysweep.load_results("evidence-mini", storage)
     of_levels = ("RD_level", "pass@1_level", "drop_level")
-    checked = dict.fromkeys(("pass@1", "RD", "drop", "flips_lost", "flips_won", *of_levels), 0)
+    flips = ("flips_lost", "flips_won", "flip_rate_lost", "flip_rate_won")
+    checked = dict.fromkeys(("pass@1", "RD", "drop", *flips, *of_levels), 0)
     keyed = verdicts.set_index([*CELL, "problem_set", "perturbation", "task_id", "sample"]).passed.sort_index()
     for score in scores.itertuples():
         cell = (score.model, score.recipe, score.training_set, score.seed, score.problem_set)
         if score.metric == "pass@1":
             wanted = rates[(*cell, score.perturbation)]
         elif score.metric in ("RD", "drop", *of_levels):
-            methods = ["C1", "C2"] if score.metric.endswith("level") and score.perturbation == "C" else None
+            methods = ["C1", "C2", "C3"] if score.metric.endswith("level") and score.perturbation == "C" else None
             if score.metric.endswith("level") and methods is None:
                 continue
             clean = rates[(*cell, "clean")]
             perturbed = sum(rates[(*cell, name)] for name in methods or [score.perturbation]) / len(methods or [1])
             found = {"RD": loss(clean, perturbed), "pass@1": perturbed, "drop": perturbed - clean}
             wanted = found[score.metric.removesuffix("_level")]
-        elif score.metric in ("flips_lost", "flips_won"):
-            pairs = pandas.DataFrame({"clean": keyed[(*cell, "clean")], "other": keyed[(*cell, score.perturbation)]})
-            first, second = (pairs.clean, pairs.other) if score.metric == "flips_lost" else (pairs.other, pairs.clean)
-            wanted = (first & ~second).groupby(level=0).mean().mean()
+        elif score.metric in flips:
+            before, after = keyed[(*cell, "clean")], keyed[(*cell, score.perturbation)]
+            whole = before if score.metric.endswith("lost") else ~before
+            flipped = (whole & (before != after)).groupby(level=0).mean().mean()
+            share = whole.groupby(level=0).mean().mean() if score.metric.startswith("flip_rate") else 1
+            wanted = flipped / share if share else math.nan
         else:
             continue
         checked[score.metric] += 1
@@ -114,7 +122,8 @@ def test_the_scores_are_those_of_a_plain_count(storage, verdicts, rates):
 def test_differences_to_baselines_are_those_of_a_plain_count(storage, rates):
     found = raysweep.load_differences("evidence-mini", storage)
     checked = 0
-    for one in found[found.metric.isin(["pass@1_difference", "RD_change"])].itertuples():
+    parts = ("RD_change", "RD_change_perturbed", "RD_change_clean")
+    for one in found[found.metric.isin(["pass@1_difference", *parts])].itertuples():
         recipe = "none" if one.against == "base" else one.recipe
         seeds = rates.xs((one.model, recipe, one.against), level=("model", "recipe", "training_set"))
         baseline = seeds.droplevel("seed")[one.problem_set]
@@ -122,10 +131,47 @@ def test_differences_to_baselines_are_those_of_a_plain_count(storage, rates):
         if one.metric == "pass@1_difference":
             wanted = own[one.perturbation] - baseline[one.perturbation]
         else:
-            wanted = loss(own["clean"], own[one.perturbation]) - loss(baseline["clean"], baseline[one.perturbation])
+            (c1, p1), (c2, p2) = ((side["clean"], side[one.perturbation]) for side in (baseline, own))
+            clean_first, perturbed_first = loss(c2, p1) - loss(c1, p1), loss(c1, p2) - loss(c1, p1)
+            change = loss(c2, p2) - loss(c1, p1)
+            of_parts = (
+                change,
+                (perturbed_first + change - clean_first) / 2,
+                (clean_first + change - perturbed_first) / 2,
+            )
+            wanted = dict(zip(parts, of_parts, strict=True))[one.metric]  # parts: the mean over both orders of changing
         assert same(one.value, wanted), one
         checked += 1
-    assert checked > 40
+    assert checked > 100
+
+
+def test_p_values_of_differences_are_those_of_a_plain_bootstrap_and_adjusted_by_hand(storage, verdicts):
+    """Where each problem's verdicts agree: Dirichlet weights, and half a problem more for each pair of verdicts."""
+    shares = verdicts.groupby([*CELL, "problem_set", "perturbation", "task_id"]).passed.mean()
+    found = raysweep.load_differences("evidence-mini", storage)
+    assert not (found.metric == "mcnemar_p").any(), "problems have two completions each"
+    found = found[(found.metric == "bootstrap_p") & (found.against == "clean")]
+    weights = numpy.random.default_rng(5).dirichlet([1.0] * 5 + [0.5] * 4, 20_000)
+    checked = 0
+    for one in found.itertuples():
+        pair = [shares[one.model, one.recipe, name, one.seed] for name in ("clean", one.training_set)]
+        before, after = (side[one.problem_set, one.perturbation].sort_index() for side in pair)
+        if (before == after).all():
+            assert one.value == 1
+        elif before.isin([0, 1]).all() and after.isin([0, 1]).all():
+            gains = weights @ [*(after.to_numpy(float) - before.to_numpy(float)), 0, 1, -1, 0]
+            assert one.value == pytest.approx(2 * min((gains <= 0).mean(), (gains >= 0).mean()), abs=0.03), one
+            checked += 1
+    assert checked
+    for problems, own in found.groupby("problem_set"):
+        shown = table(storage, f"against-fine-tuning-on-clean-prompts-{problems}")
+        shown = shown.set_index(["test prompts", "model", "difference"])
+        highest = 0.0
+        for place, one in enumerate(own.sort_values("value").itertuples()):
+            highest = max(highest, min(1.0, (len(own) - place) * one.value))
+            assert same(shown.loc[(one.perturbation, one.model, "p (bootstrap)"), one.training_set], one.value)
+            adjusted = shown.loc[(one.perturbation, one.model, "p (bootstrap, Holm)"), one.training_set]
+            assert adjusted == pytest.approx(highest)
 
 
 @pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])
@@ -374,3 +420,118 @@ def test_intervals_of_differences_and_rd_are_those_of_a_plain_bootstrap(storage,
         keys = [(*cell, test) for test in ("clean", one.perturbation)]
         checked += check(one, keys, lambda clean, perturbed: (clean - perturbed) / clean)
     assert checked > 5
+
+
+@pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])
+def test_friedmans_tests_are_scipys(storage, verdicts, problems):
+    of_set = verdicts[verdicts.problem_set == problems]
+    lines = table(storage, f"friedman-{problems}").to_dict("records")
+    assert {(line["model"], line["training set"]) for line in lines} == {
+        (model, name) for model in ("llama", "gpt_bigcode") for name in ("base", "clean")
+    }
+    for line in lines:
+        own = of_set[(of_set.model == line["model"]) & (of_set.training_set == line["training set"])]
+        shares = own.pivot_table(index="task_id", columns="perturbation", values="passed", aggfunc="mean")
+        shares = shares[["C1", "C2", "C3"]]
+        assert (line["problems"], line["methods"]) == (len(shares), 3)
+        if (shares.nunique(axis=1) == 1).all():
+            assert line["p"] == 1
+            continue
+        statistic, p = friedmanchisquare(*(shares[name] for name in shares))
+        assert (line["chi-square"], line["p"]) == pytest.approx((statistic, p))
+        assert line["W"] == pytest.approx(statistic / (len(shares) * 2))
+        means = shares.rank(axis=1).mean()
+        assert line["hardest"] == " and ".join(means.index[means == means.min()])
+
+
+@pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])
+def test_the_table_of_power_rests_on_these_problems_and_their_share_that_tells_trainings_apart(
+    storage, verdicts, problems
+):
+    shares = verdicts.groupby([*CELL, "problem_set", "perturbation", "task_id"]).passed.mean()
+    lines = table(storage, f"power-{problems}").to_dict("records")
+    assert [line["model"] for line in lines] == ["llama", "gpt_bigcode"]
+    for line, recipe in zip(lines, ("full", "lora"), strict=True):
+        before, after = (
+            shares[line["model"], recipe, name, 42, problems, "mix_all"].sort_index()
+            for name in ("clean", line["training set"])
+        )
+        apart = (after - before).abs().mean()
+        assert (line["problems"], line["solved by one only (%)"]) == (len(before), pytest.approx(100 * apart))
+
+
+@pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])
+def test_the_heat_map_has_the_numbers_of_the_verdicts(storage, rates, problems):
+    by_name = rates.droplevel(["recipe", "seed"]).xs(problems, level="problem_set")
+    drawn = Path(storage, "sweeps", "evidence-mini", "figures", f"heat-map-{problems}.svg").read_text()
+    wanted = [
+        f"{100 * by_name[model, training_set, test]:.0f}"
+        for model in ("llama", "gpt_bigcode")
+        for training_set in ("base", "clean", *PERTURBED)
+        for test in ("clean", "C1", "C2", "C3", "mix_all")
+        if (model, training_set, test) in by_name.index
+    ]
+    assert re.findall(r">(\d+)</text>", drawn) == wanted and len(wanted) > 20
+
+
+def test_sign_flips_count_all_patterns_of_the_signs_of_both_models(storage, rates):
+    own = rates.droplevel(["recipe", "seed"]).xs(("mini-mbpp", "clean"), level=("problem_set", "perturbation"))
+    (line,) = (
+        line
+        for line in table(storage, "tests-in-text-mini-mbpp").to_dict("records")
+        if line["quantity"] == "clean pass@1"
+    )
+    models = ("llama", "gpt_bigcode")
+    sums = [
+        sum(own[model, name] - own[model, "base"] for name in ("clean", "C1", "mix_all") if (model, name) in own.index)
+        for model in models
+    ]
+    patterns = [abs(a * sums[0] + b * sums[1]) for a in (1, -1) for b in (1, -1)]
+    assert line["units"] == 2
+    assert line["p (sign flips)"] == sum(value >= abs(sum(sums)) - 1e-12 for value in patterns) / len(patterns)
+
+
+@pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])
+def test_outcomes_are_those_of_a_plain_count(storage, verdicts, problems):
+    own = verdicts[verdicts.problem_set == problems]
+    own = own.assign(prompts=numpy.where(own.perturbation == "clean", "clean", "perturbed"))
+    wanted = own.groupby(["model", "training_set", "prompts"]).outcome.value_counts(normalize=True)
+    lines = table(storage, f"outcomes-on-{problems}").to_dict("records")
+    sizes = own.groupby(["model", "training_set", "prompts"]).size()
+    assert len(lines) == len(sizes)
+    for line in lines:
+        key = (line["model"], line["training set"], line["prompts"])
+        assert line["completions"] == sizes[key]
+        for outcome in own.outcome.unique():
+            assert same(line[outcome.replace("_", " ")], 100 * wanted.get((*key, outcome), 0.0)), (line, outcome)
+
+
+def test_the_cost_is_the_sum_of_the_manifests(storage):
+    folder = SweepFolder(Store(storage), "evidence-mini")
+    lines = {line["model"]: line for line in table(storage, "cost").to_dict("records")}
+    grid = pandas.DataFrame([dataclasses.asdict(row) for row in folder.grid()])
+    totals: dict[str, float] = {}
+    for model in ("llama", "gpt_bigcode"):
+        own = grid[grid.model == model]
+
+        def counted(stage: str, keys: str, name: str, own: pandas.DataFrame = own) -> float:
+            found = [key for key in dict.fromkeys(own[keys]) if key]
+            paths = [Path(storage, "artefacts", stage, key[:2], key, "manifest.json") for key in found]
+            return sum(json.loads(path.read_text())["counts"][name] for path in paths if path.is_file())
+
+        trained = sum(counted(stage, "model_key", "cpu_seconds") for stage in ("model", "base_model"))
+        wanted = {
+            "CPU-hours trainings": trained / 3600,
+            "CPU-hours programs": counted("results", "results_key", "program_seconds") / 3600,
+            "CPU-hours linting": counted("quality", "quality_key", "cpu_seconds") / 3600,
+            "completions asked for": counted("completions", "completions_key", "rows"),
+            "completions tokens": counted("completions", "completions_key", "tokens"),
+            "programs verdicts": counted("results", "results_key", "rows"),
+        }
+        run = counted("results", "results_key", "programs_run")
+        assert lines[model]["programs run (%)"] == pytest.approx(100 * run / wanted["programs verdicts"])
+        for name, value in wanted.items():
+            assert lines[model][name] == pytest.approx(value), (model, name)
+            totals[name] = totals.get(name, 0) + value
+    assert all(lines["all"][name] == pytest.approx(value) for name, value in totals.items())
+    assert totals["CPU-hours programs"] > 0 < totals["CPU-hours linting"]

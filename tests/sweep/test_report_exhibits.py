@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
 
 import raysweep
+from raysweep.analysis.exhibits.catalogue import chosen, read_exhibits
 from raysweep.cli.app import app
 from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
@@ -16,6 +19,7 @@ from raysweep.sweep import report
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.report import export
 from raysweep.sweep.run import run_sweep
+from raysweep.sweep.scoring import score
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
 
@@ -25,15 +29,16 @@ SETS = (
     "training.sets=[clean, C1, {name: a, perturbation: C1, ratio: 0.5, draw: 1}, "
     "{name: b, perturbation: C1, ratio: 0.5, draw: 2}, {name: short, perturbation: C1, ratio: 0.5, size: 0.5}]"
 )
+TESTED = ("evaluation.perturbations=[clean, C1, C2, C3]", "report.headline=C1")
 OWN = "{id: own, title: Mine, kind: scores, rows: [test set], columns: [training set], training_sets: [base, clean], "
 OWN += "test_sets: [clean], quantities: {pass@1: 2}}"
 
 
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory) -> str:
-    """A sweep with ratios and sizes."""
+    """A sweep with ratios and sizes, judged on more than the headline's prompts."""
     storage = str(tmp_path_factory.mktemp("store"))
-    assert not run_sweep(load_config(NANO, [SETS]), RunOptions(storage, "local")).errors
+    assert not run_sweep(load_config(NANO, [SETS, *TESTED]), RunOptions(storage, "local")).errors
     return storage
 
 
@@ -72,7 +77,31 @@ def test_all_tables_of_a_sweep_are_printed_with_those_of_the_study(folder):
     for title in ("### pass@1 clean on minicode (%)", "### pass@1 by mix, llama, minicode (%)", "### Trainings"):
         assert title in text
     latex = export(folder, "latex", None)
-    assert latex.count(r"\begin{table}") == latex.count(r"\end{table}") == text.count("### ")
+    assert latex.count(r"\begin{table}") == latex.count(r"\end{table}")
+    assert latex.count(r"\begin{table}") - latex.count(" (2 of 2)") == text.count("### ")  # a long one has two parts
+
+
+def test_figures_say_in_their_metadata_what_their_numbers_rest_on(folder, tmp_path):
+    words = ("1 sample for each prompt", "completions by transformers")
+    assert all(word in folder.signature() for word in words)
+    for path in (folder.path / "figure.svg", *(folder.path / "figures").glob("*.svg")):
+        (described,) = ElementTree.parse(path).iter("{http://purl.org/dc/elements/1.1/}description")
+        assert described.text == folder.signature()
+    export(folder, "pdf", tmp_path)
+    for path in tmp_path.iterdir():
+        assert all(word.encode() in path.read_bytes() for word in words), path
+    assert "<metadata>" not in (folder.path / "report.html").read_text()
+
+
+def test_figures_that_a_sweep_no_longer_has_are_removed_and_ones_own_stay(storage, tmp_path):
+    folder = open_folder("nano", str(shutil.copytree(storage, tmp_path / "store")))
+    figures = folder.path / "figures"
+    drawn = {path.name for path in figures.iterdir()}
+    gone, others = ("figure-3-gone.svg", "figure-3-gone.pdf", "figure-7.svg"), {"figure-3-minicode.pdf", "mine-a.svg"}
+    for name in (*gone, *others):
+        (figures / name).write_text("old")
+    export(folder, "html", None)
+    assert {path.name for path in figures.iterdir()} == drawn | others
 
 
 @pytest.mark.parametrize(("format", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
@@ -93,6 +122,36 @@ def test_a_file_of_ones_own_is_drawn_from_the_command_line(storage, tmp_path):
     arguments = ["report", "nano", "--storage", storage, "--exhibits", str(tmp_path), "--only", "own", "--format", "md"]
     done = CliRunner().invoke(app, arguments)
     assert done.output.startswith("### Mine, llama, minicode (%)") and "| clean | 0.00" in done.output
+
+
+OTHER_PROMPTS = {  # kinds that read verdicts by problem, of models and on prompts that no exhibit of raysweep's reads
+    "levels": "kind: friedman, levels: {C: [C1, C2, C3]}, training_sets: [C1]",
+    "shown": "kind: power, baseline: clean, training_sets: [C1], test_set: C2",
+    "curve": "kind: curves, along: ratio, test_sets: [C3], quantities: {pass@1: 1}",
+}
+
+
+def test_tables_of_ones_own_read_verdicts_by_problem_on_any_prompts(folder, tmp_path):
+    for name, keys in OTHER_PROMPTS.items():
+        (tmp_path / f"{name}.yaml").write_text(f"{{id: {name}, title: Mine, {keys}}}")
+    levels, shown, curve = (
+        rows(export(folder, "csv", None, only=[name], exhibits=[tmp_path])) for name in OTHER_PROMPTS
+    )
+    assert [(line["training set"], float(line["methods"])) for line in levels] == [("C1", 3)]
+    assert [(line["training set"], float(line["problems"])) for line in shown] == [("C1", 6)]
+    assert curve[0]["best"] != ""
+
+
+def test_of_verdicts_by_problem_only_those_that_are_read_stay_in_memory(folder, tmp_path):
+    def kept(*exhibits: str) -> dict[str, set[str]]:
+        found = score(folder, chosen(read_exhibits([tmp_path]), exhibits)).rates
+        return {cell.training_set: {name for _, name in rates} for cell, rates in found.items()}
+
+    (tmp_path / "own.yaml").write_text(f"{{id: own, title: Mine, {OTHER_PROMPTS['shown']}}}")
+    by_default = {name: {"clean", "C1"} for name in ("C1", "a", "b", "short")}
+    by_default |= {name: {"clean", "C1", "C2", "C3"} for name in ("base", "clean")}
+    assert kept("table-2") == by_default
+    assert kept("own") == by_default | {"C1": {"clean", "C1", "C2"}}
 
 
 @pytest.mark.parametrize(

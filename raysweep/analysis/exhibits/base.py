@@ -6,7 +6,7 @@ The class is the file's `kind`. Its fields are the file's keys; pydantic checks 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, ClassVar
@@ -37,8 +37,8 @@ class Evidence:
 
     Attributes:
         book: scores and failures.
-        rates: verdicts by problem of each cell, on clean prompts and the headline's at least; of base models and after
-            clean fine-tuning on all. Empty if unknown.
+        rates: verdicts by problem of each cell, on clean prompts and the headline's at least, and what `Exhibit.reads`
+            names; of base models and after clean fine-tuning on all. Empty if unknown.
         trainings: what the trainings reported.
         linted: what a linter says of completions.
     """
@@ -108,6 +108,16 @@ class Exhibit(BaseModel, ABC):
     @abstractmethod
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the tables and figures; raise NothingToDraw where the sweep has no number for them."""
+
+    def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
+        """Return of which cells `draw` reads the verdicts by problem: (training set, perturbation of the test set).
+
+        They are many, so a sweep keeps in memory what is named here, and what `Evidence.rates` always has.
+
+        Args:
+            book: the names that the sweep's config has; it need not have scores.
+        """
+        return ()
 
     def titled(self, book: ScoreBook, *parts: str) -> str:
         """Return the title with what tells several tables apart: a problem set, a model."""

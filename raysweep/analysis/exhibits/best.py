@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from raysweep.analysis.comparisons.base import TestSetName
 from raysweep.analysis.exhibits.base import Evidence
@@ -21,8 +21,9 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
     """Return the best setting of one model on one test set; an empty cell if fewer than two settings have verdicts.
 
     The interval is over the problems that all settings have, and over each setting's draws. A point at another ratio
-    is left out. The note compares the gain over the first setting (of a curve of sizes: over
-    that nearest to the source's size) with 2 SD between the draws of the setting that has most.
+    is left out. The note compares the gain over the first setting (of a curve of sizes: over that nearest to the
+    source's size) with 2 SD between the draws of the setting that has most, and, where the model was fine-tuned with
+    several seeds, the mean gain with 2 SD between these.
     """
     draws = {
         curve.label(setting): of_setting
@@ -46,6 +47,11 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
         most_draws = max(means, key=lambda label: (len(means[label]), label == found.best))
         of_another = "" if most_draws == found.best or len(means[most_draws]) == 1 else f", of {most_draws}"
         notes.append(f"{gain}, {noise(effect, means[most_draws]).words}{of_another}")
+        ends = [next(one for one in curve.settings if curve.label(one) == label) for label in (found.best, baseline)]
+        gains = list(_gains(evidence, variant, ends, test_set))
+        if len(gains) > 1:
+            mean = _mean(gains)
+            notes.append(f"over {len(gains)} seeds {mean:+.1f}, {noise(mean, gains, 'seed').words}".replace("-", "−"))
     return TableCell(
         text=found.best,
         interval=f"[{found.interval[0]}, {found.interval[-1]}]",
@@ -55,6 +61,17 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
         note="; ".join(notes),
         state="value",
     )
+
+
+def _gains(evidence: Evidence, variant: ModelVariant, ends: list[Setting], test_set: TestSetName) -> Iterator[float]:
+    """Yield, for each seed of a model and recipe, by how many points the first of two settings is above the second."""
+    for one in evidence.book.variants:
+        if (one.model, one.recipe) == (variant.model, variant.recipe):
+            draws = [_draws(evidence, one, setting, test_set) for setting in ends]
+            tasks = _common([draw for of_setting in draws for draw in of_setting])
+            if all(draws) and tasks:
+                best, other = (_mean([_mean([draw[task] for task in tasks]) for draw in ones]) for ones in draws)
+                yield 100 * (best - other)
 
 
 def _draws(

@@ -7,8 +7,9 @@ of resamples in which a candidate is the best says how sure the choice is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -68,6 +69,10 @@ class Choice(Exhibit):
     test_set: Literal["clean", "headline"]
     rows: Annotated[int, Field(ge=1)] = 10
     """At most so many candidates, the best first."""
+
+    def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
+        """Return all training sets on the test set."""
+        return product(book.training_sets, select_test_sets(book, [self.test_set]).names)
 
     def draw(self, evidence: Evidence) -> Drawn:
         """Return a table and a sentence for each problem set on which two models have verdicts on the same problems."""

@@ -7,8 +7,9 @@ table beside it has the same numbers, and the best setting with its bootstrap in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import product
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -19,7 +20,7 @@ from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.exhibits.settings import LACKING, Along, Curve, Setting, curve_of
 from raysweep.analysis.figures.lines import Line, LineFigure, Panel, Point, Tick
 from raysweep.analysis.quantities import PASS, Quantity, quantity_of
-from raysweep.analysis.score_book import ModelVariant, ScoreKey
+from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.score_tables import draws_sentence, score_cell
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.records import CLEAN
@@ -44,6 +45,14 @@ class Curves(Exhibit):
     test_sets: Annotated[list[str], Field(min_length=1)]
     quantities: Annotated[dict[str, Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)]
     """Metrics, each with its digits after the point; the figure shows the first, the table all."""
+
+    def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
+        """Return the training sets of the curve on the test sets, where the table names the best setting."""
+        curve = curve_of(book.order, self.along)
+        if curve is None or PASS.metric not in self.quantities:
+            return ()
+        names = (name for setting in curve.settings for name in setting.training_sets)
+        return product(names, select_test_sets(book, self.test_sets).names)
 
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the figure and the table of each problem set."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from pydantic import Field
 from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_training_sets
 from raysweep.analysis.quantities import p_text
-from raysweep.analysis.score_book import ModelVariant
+from raysweep.analysis.score_book import ModelVariant, ScoreBook
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.records import BASE
 from raysweep.stats.group_tests import FEWEST_METHODS, FEWEST_ROWS, friedman
@@ -26,6 +27,11 @@ class FriedmanTests(Exhibit):
     levels: Annotated[dict[str, list[Text]], Field(min_length=1)]
     """By the level's name, its methods: three or more."""
     training_sets: Annotated[list[Text], Field(min_length=1)]
+
+    def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
+        """Return the training sets under all methods."""
+        methods = (name for level in self.levels.values() for name in level)
+        return product(select_training_sets(book, self.training_sets).names, methods)
 
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the table of each problem set on which a model was judged on all methods of a level."""

@@ -1,19 +1,27 @@
-"""Kind ``power``: which difference of pass@1 the problems of a sweep show, and how many show a smaller one."""
+"""Kind ``power``: which difference of pass@1 a sweep's problems show, and how many problems or seeds a given one needs.
+
+Problems are planned for one training with each set, by McNemar's test; seeds for the mean of several, by a paired t
+test of their differences on these problems (`raysweep.stats.power`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from statistics import stdev
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.quantities import Quantity
+from raysweep.analysis.score_book import ModelVariant, ScoreBook
 from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.errors import UsageError
-from raysweep.stats.power import detectable_rate_difference, problems_needed
+from raysweep.stats.power import FEWEST_PAIRS, detectable_rate_difference, pairs_needed, problems_needed
+from raysweep.units import count
 
 POWER = 0.8
 """The chance that a test finds the difference."""
@@ -23,7 +31,7 @@ _SHARE = Quantity("", "solved by one only", "%")
 
 @EXHIBITS.register("power")
 class Power(Exhibit):
-    """A table for each problem set: how large a difference between two training sets its problems can show."""
+    """A table for each problem set: how large a difference between two training sets its problems and seeds show."""
 
     section: ClassVar[str] = MORE_TESTS
 
@@ -32,38 +40,58 @@ class Power(Exhibit):
     training_sets: Annotated[list[Text], Field(min_length=1)]
     test_set: Text
     difference: Annotated[float, Field(gt=0, le=100)] = 5.0
-    """The difference of pass@1 in points for which the needed problems are given."""
+    """The difference of pass@1 in points for which the needed problems and seeds are given."""
+
+    def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
+        """Return the baseline and the training sets on the test set."""
+        names = select_training_sets(book, [self.baseline, *self.training_sets]).names
+        return product(names, select_test_sets(book, [self.test_set]).names)
 
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the table of each problem set on which a model has verdicts after both trainings."""
         tables = []
         for problems in evidence.book.problem_sets:
-            rows = tuple(self._rows(evidence, problems))
-            if rows:
-                tables.append(self._table(evidence, problems, rows))
+            pairs = list(self._pairs(evidence, problems))
+            if pairs:
+                tables.append(self._table(evidence, problems, pairs))
         if not tables:
             raise NothingToDraw("it needs the verdicts of a model after two trainings on the same problems")
         return Drawn(tuple(tables))
 
-    def _table(self, evidence: Evidence, problems: str, rows: tuple[Row, ...]) -> Table:
-        caption = self.captioned(
+    def _table(self, evidence: Evidence, problems: str, pairs: Sequence[_Pair]) -> Table:
+        book = evidence.book
+        several = len({(pair.variant.model, pair.variant.recipe) for pair in pairs}) < len({p.variant for p in pairs})
+        asked = f"{self.difference:g} points"
+        sentences = [
             "Two trainings of one model on the same prompts, with the exact McNemar test at a level of .05 and a power "
             f"of {POWER:g}. Solved by one only: the share of problems that one of both solves; with several "
             "completions the mean size of the change of a problem's share. Shown: the smallest difference of pass@1 "
-            f"that so many problems show. Problems for {self.difference:g} points: how many would show that difference."
-        )
-        headings = ("problems", _SHARE.heading, _POINTS.heading, f"problems for {self.difference:g} points")
+            f"that so many problems show. Problems for {asked}: how many would show that difference.",
+            f"Seeds for {asked}: how many trainings with each set would show that mean difference on these problems, "
+            "with the paired t test."
+            if several
+            else f"How many seeds would show {asked}, only a sweep with several seeds tells.",
+        ]
+        headings = ["problems", _SHARE.heading, _POINTS.heading, f"problems for {asked}"]
+        headings += [f"seeds for {asked}"] if several else []
         return Table(
-            title=self.titled(evidence.book, problems),
-            caption=caption,
+            title=self.titled(book, problems),
+            caption=self.captioned(*sentences),
             stub=("model", "training set"),
             columns=tuple(map(Column, headings)),
-            rows=rows,
-            row_words=evidence.book.order.training_words,
+            rows=tuple(
+                Row(
+                    (pair.variant.label, pair.training_set),
+                    (*self._cells(pair), *([self._seeds(pair, pairs)] if several else [])),
+                )
+                for pair in pairs
+            ),
+            row_words=book.order.training_words,
             label=f"{self.id}-{problems}",
         )
 
-    def _rows(self, evidence: Evidence, problems: str) -> Iterator[Row]:
+    def _pairs(self, evidence: Evidence, problems: str) -> Iterator[_Pair]:
+        """Yield the pairs of trainings that have verdicts on the same problems."""
         book = evidence.book
         baselines = select_training_sets(book, [self.baseline]).names
         names = [name for name in select_training_sets(book, self.training_sets).names if name not in baselines]
@@ -72,29 +100,74 @@ class Power(Exhibit):
                 first = evidence.rates_of(variant, baselines[0]).get((problems, test)) if baselines else None
                 for name in names:
                     second = evidence.rates_of(variant, name).get((problems, test))
-                    if first is not None and second is not None and (cells := self._cells(first, second)):
-                        yield Row((variant.label, name), cells)
+                    if first is not None and second is not None:
+                        shared = [task for task in first.rates if task in second.rates]
+                        changes = tuple(second.rates[task] - first.rates[task] for task in shared)
+                        if changes:
+                            yield _Pair(variant, name, test, changes)
 
-    def _cells(self, first: ProblemRates, second: ProblemRates) -> tuple[TableCell, ...]:
-        shared = [task for task in first.rates if task in second.rates]
-        if not shared:
-            return ()
-        apart = sum(abs(second.rates[task] - first.rates[task]) for task in shared) / len(shared)
-        n = TableCell(f"{len(shared):,}", value=float(len(shared)), state="value")
+    def _cells(self, pair: _Pair) -> tuple[TableCell, ...]:
+        problems = len(pair.changes)
+        apart = sum(map(abs, pair.changes)) / problems
+        n = _count(problems)
         share = TableCell(_SHARE.format(apart), value=100 * apart, state="value")
         if not apart:
-            dash = TableCell("–", note="both trainings solve the same problems", state="undefined")
+            dash = _dash("both trainings solve the same problems")
             return n, share, dash, dash
-        shown = detectable_rate_difference(len(shared), apart, POWER)
-        smallest = TableCell("–", note=shown.note, state="undefined")
+        shown = detectable_rate_difference(problems, apart, POWER)
+        smallest = _dash(shown.note)
         if shown.difference == shown.difference:
             smallest = TableCell(_POINTS.format(shown.difference), value=100 * shown.difference, state="value")
         wanted = self.difference / 100
         if wanted > apart:
-            note = f"no more than {_SHARE.format(apart)} points can differ"
-            return n, share, smallest, TableCell("–", note=note, state="undefined")
+            return n, share, smallest, _dash(f"no more than {_SHARE.format(apart)} points can differ")
         try:
-            needed = problems_needed(wanted, apart, POWER).n
+            return n, share, smallest, _count(problems_needed(wanted, apart, POWER).n)
         except UsageError as error:  # so small a difference that no number of problems shows it
-            return n, share, smallest, TableCell("–", note=str(error), state="undefined")
-        return n, share, smallest, TableCell(f"{needed:,}", value=float(needed), state="value")
+            return n, share, smallest, _dash(str(error))
+
+    def _seeds(self, pair: _Pair, pairs: Sequence[_Pair]) -> TableCell:
+        """Return how many seeds show the wanted difference, by the spread between the seeds that there are."""
+        differences = [100 * other.difference for other in pairs if other.is_alike(pair)]
+        seeds = count(len(differences), "seed")
+        if len(differences) < FEWEST_PAIRS:
+            return _dash(f"{seeds}: the spread between seeds is unknown")
+        if not (sd := stdev(differences)):
+            return _dash(f"{seeds} gave the same difference")
+        try:
+            needed = pairs_needed(self.difference, sd, POWER).n
+        except UsageError as error:
+            return _dash(str(error))
+        return _count(needed, f"SD of the difference between {seeds}: {sd:.3g} points")
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two trainings of a model with one seed. `changes`: of each problem's pass@1 on a test set, 0 to 1."""
+
+    variant: ModelVariant
+    training_set: str
+    test_set: str
+    changes: tuple[float, ...]
+
+    @property
+    def difference(self) -> float:
+        """The mean change."""
+        return sum(self.changes) / len(self.changes)
+
+    def is_alike(self, other: _Pair) -> bool:
+        """Return whether another pair differs in the seed only, if at all."""
+        return (self.variant.model, self.variant.recipe, self.training_set, self.test_set) == (
+            other.variant.model,
+            other.variant.recipe,
+            other.training_set,
+            other.test_set,
+        )
+
+
+def _count(number: int, note: str = "") -> TableCell:
+    return TableCell(f"{number:,}", value=float(number), note=note, state="value")
+
+
+def _dash(note: str) -> TableCell:
+    return TableCell("–", note=note, state="undefined")

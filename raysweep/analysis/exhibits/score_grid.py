@@ -29,6 +29,7 @@ DIMENSIONS: tuple[Dimension, ...] = ("problem set", "model", "test set", "traini
 HEADINGS = {"test set": "test prompts"}
 """Headings of dimensions, where they differ from the names."""
 MEAN = "mean"
+EQUAL_MODELS = "In the mean all models weigh the same, however many recipes and seeds they have."
 Labels = tuple[str, ...]
 Grid = dict[Labels, dict[Labels, TableCell]]  # cells by the labels of their row, and of their column
 
@@ -145,14 +146,18 @@ class ScoreGrid(Exhibit):
             column = tuple(place.labels[name] for name in self.columns)
             cells.setdefault(row, {})[column] = score_cell(book, place.key, place.quantity)
         cells = {row: found for row, found in cells.items() if any(cell.state != "empty" for cell in found.values())}
-        cells |= self._means(cells) if self.mean else {}
+        models = {place.labels["model"]: place.key.variant.model for place in places}
+        cells |= self._means(cells, models) if self.mean else {}
         names = dict.fromkeys(name for found in cells.values() for name in found)
         columns = [name for name in names if any(found[name].state != "empty" for found in cells.values())]
         perturbed = any(place.key.perturbation != CLEAN for place in places)
+        several = self.mean and len(models) > len(set(models.values())) > 1
         units = [place.quantity.unit for place in places]
         return Table(
             title=self.titled(book, *reversed(labels)) + ("" if self._shows("quantity") else f" ({units[0]})"),
-            caption=self.captioned(*lacking, draws_sentence(book).strip() if perturbed else ""),
+            caption=self.captioned(
+                *lacking, draws_sentence(book).strip() if perturbed else "", EQUAL_MODELS if several else ""
+            ),
             stub=tuple(HEADINGS.get(name, name) for name in self.rows),
             columns=tuple(Column(name[-1], *name[:-1]) for name in columns),
             rows=tuple(Row(row, tuple(found[name] for name in columns)) for row, found in cells.items()),
@@ -165,28 +170,34 @@ class ScoreGrid(Exhibit):
         """Return whether rows or columns name a number's value of a dimension."""
         return dimension in (*self.rows, *self.columns)
 
-    def _means(self, cells: Grid) -> Grid:
-        """Return the rows of means over models; none for one model."""
+    def _means(self, cells: Grid, models: Mapping[str, str]) -> Grid:
+        """Return the rows of means over models; none for one model. `models`: by the labels of their rows."""
         at = self.rows.index("model")
-        of_models: dict[Labels, list[Mapping[Labels, TableCell]]] = {}
-        for row, found in cells.items():
-            of_models.setdefault((*row[:at], MEAN, *row[at + 1 :]), []).append(found)
-        return {
-            row: {column: self._mean(row, column, [found[column] for found in models]) for column in models[0]}
-            for row, models in of_models.items()
-            if len(models) > 1
-        }
+        of_rows: dict[Labels, list[Labels]] = {}
+        for row in cells:
+            of_rows.setdefault((*row[:at], MEAN, *row[at + 1 :]), []).append(row)
+        means: Grid = {}
+        for mean, rows in of_rows.items():
+            if len({models[row[at]] for row in rows}) > 1:
+                of_columns = {name: [(models[row[at]], cells[row][name]) for row in rows] for name in cells[rows[0]]}
+                means[mean] = {name: self._mean(mean, name, found) for name, found in of_columns.items()}
+        return means
 
-    def _mean(self, row: Labels, column: Labels, cells: Sequence[TableCell]) -> TableCell:
-        """Return the mean of the cells of several models that have a number."""
-        values = [cell.value for cell in cells if not math.isnan(cell.value)]
+    def _mean(self, row: Labels, column: Labels, cells: Sequence[tuple[str, TableCell]]) -> TableCell:
+        """Return the mean over models that have a number, each the mean over its recipes and seeds."""
+        of_models: dict[str, list[float]] = {model: [] for model, _ in cells}
+        for model, cell in cells:
+            of_models[model] += [] if math.isnan(cell.value) else [cell.value]
+        values = [sum(own) / len(own) for own in of_models.values() if own]
         if not values:
             return TableCell()
         quantities = [quantity_of(name, digits) for name, digits in self.quantities.items()]
         named = [quantity for quantity in quantities if quantity.heading in (*row, *column)]
         mean = sum(values) / len(values)
-        note = f"mean of {len(values)} of {count(len(cells), 'model')}" if len(values) < len(cells) else ""
-        return TableCell((named or quantities)[0].format(mean / 100), value=mean, note=note, state="value")
+        notes = [f"mean of {len(values)} of {count(len(of_models), 'model')}"] if len(values) < len(of_models) else []
+        lacking = sum(math.isnan(cell.value) for model, cell in cells if of_models[model])
+        notes += [f"without {count(lacking, 'number')} of a recipe or seed"] if lacking else []
+        return TableCell((named or quantities)[0].format(mean / 100), value=mean, note="; ".join(notes), state="value")
 
 
 def _has_numbers(book: ScoreBook, places: Sequence[Place]) -> bool:

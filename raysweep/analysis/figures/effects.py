@@ -22,7 +22,7 @@ from raysweep.analysis.figures.look import (
     rendered,
 )
 from raysweep.analysis.findings import problems_text
-from raysweep.analysis.score_book import Failure, ModelVariant, Order, ScoreBook, ScoreKey
+from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.records import CLEAN, Score
 
 if TYPE_CHECKING:
@@ -37,19 +37,22 @@ _SHAPES = "^svph<>X"  # of the perturbations beside the headline's; where there 
 _LONG_LABEL = 30  # characters; longer ones have a line of the legend for themselves
 
 
-def effect_figure(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> str:
-    """Return the whole figure as SVG: one panel per model variant and problem set, with all perturbations."""
-    book = ScoreBook.of(scores, order, failures)
-    return draw(book, all_panels(book)).decode()
-
-
 def all_panels(book: ScoreBook) -> list[tuple[ModelVariant, str]]:
     """Return every model variant with every problem set."""
     return [(variant, problems) for problems in book.problem_sets for variant in book.variants]
 
 
-def draw(book: ScoreBook, panels: Sequence[tuple[ModelVariant, str]], format: str = "svg") -> bytes:
-    """Return an SVG or PDF with a panel per (variant, problem set), two side by side; nothing where there are none."""
+def draw(
+    book: ScoreBook, panels: Sequence[tuple[ModelVariant, str]], format: str = "svg", signature: str = ""
+) -> bytes:
+    """Return an SVG or PDF with a panel per (variant, problem set), two side by side; nothing where there are none.
+
+    Args:
+        book: the scores.
+        panels: what has a panel.
+        format: ``svg`` or ``pdf``.
+        signature: what the numbers rest on, for the file's metadata; empty: nothing.
+    """
     if not panels or not book.headline:
         return b""
     columns = min(2, len(panels))
@@ -60,7 +63,7 @@ def draw(book: ScoreBook, panels: Sequence[tuple[ModelVariant, str]], format: st
         for number, (variant, problems) in enumerate(panels, 1):
             _panel(figure.add_subplot(rows, columns, number), book, variant, problems)
         figure.tight_layout(w_pad=3, h_pad=2)
-        return rendered(figure, format)
+        return rendered(figure, format, signature)
 
 
 def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) -> None:

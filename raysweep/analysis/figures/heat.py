@@ -53,7 +53,7 @@ class HeatFigure(ReportFigure):
                 self._panel(axes, panel, limits)
                 axes.set_ylim(most, 0)  # rows of all panels are as high
             drawn.tight_layout(w_pad=1.5, h_pad=1.5)
-            return rendered(drawn, format)
+            return rendered(drawn, format, self.signature)
 
     def _panel(self, axes: Axes, panel: HeatPanel, limits: tuple[float, float]) -> None:
         import matplotlib

@@ -109,7 +109,7 @@ class LineFigure(ReportFigure):
                 handletextpad=0.4, columnspacing=1.6, borderaxespad=0.4,
             )  # fmt: skip
             drawn.tight_layout(rect=(0, 0, 1, 1 - _HEAD_INCHES / total), w_pad=2, h_pad=1.6)
-            return rendered(drawn, format)
+            return rendered(drawn, format, self.signature)
 
 
 def _panel(axes: Axes, panel: Panel, low: float, high: float) -> None:

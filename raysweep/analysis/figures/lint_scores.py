@@ -52,7 +52,7 @@ class QualityFigure(ReportFigure):
             for number, (name, rows) in enumerate(self.panels, 1):
                 _panel(figure.add_subplot(1, len(self.panels), number), name, rows)
             figure.tight_layout(w_pad=3)
-            return rendered(figure, format)
+            return rendered(figure, format, self.signature)
 
 
 def quality_figure(

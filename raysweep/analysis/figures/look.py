@@ -10,7 +10,7 @@ import io
 import re
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from raysweep.analysis.table import safe_name
@@ -33,11 +33,19 @@ FORMATS = ("svg", "pdf")
 
 @dataclass(frozen=True)
 class ReportFigure(ABC):
-    """A figure of a report. The caption stands beside it, not in it. `label`: names its files."""
+    """A figure of a report.
+
+    Attributes:
+        title: stands beside the figure, not in it.
+        caption: likewise.
+        label: names its files.
+        signature: settings and versions that all numbers rest on; the files have it among their metadata.
+    """
 
     title: str
     caption: str
     label: str
+    signature: str = field(default="", kw_only=True)
 
     @property
     def name(self) -> str:
@@ -81,23 +89,33 @@ def make_plain(axes: Axes, grid: Literal["both", "x", "y"] | None) -> None:
     axes.spines[:].set_visible(False)
 
 
-def rendered(figure: Figure, format: str) -> bytes:
-    """Return a figure as SVG or PDF, without date and versions; raise UnknownName for another format."""
+def rendered(figure: Figure, format: str, signature: str = "") -> bytes:
+    """Return a figure as SVG or PDF, without date and versions of its making.
+
+    Args:
+        figure: a drawn figure.
+        format: one of `FORMATS`.
+        signature: what its numbers rest on: the description of an SVG, the subject of a PDF; empty: neither.
+
+    Raises:
+        UnknownName: there is no such format.
+    """
     if format not in FORMATS:
         raise UnknownName("format of figures", format, FORMATS)
-    return _svg(figure).encode() if format == "svg" else _pdf(figure)
+    return _svg(figure, signature).encode() if format == "svg" else _pdf(figure, signature)
 
 
-def _pdf(figure: Figure) -> bytes:
+def _pdf(figure: Figure, signature: str) -> bytes:
     out = io.BytesIO()
-    figure.savefig(out, format="pdf", metadata=dict.fromkeys(("CreationDate", "Creator", "Producer")))
+    metadata = {**dict.fromkeys(("CreationDate", "Creator", "Producer")), "Subject": signature or None}
+    figure.savefig(out, format="pdf", metadata=metadata)
     return out.getvalue()
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure, signature: str) -> str:
     out = io.StringIO()
-    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # time and version would change the bytes
-    figure.savefig(out, format="svg", transparent=True, metadata=no_metadata)
+    no_time = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # time and version would change the bytes
+    figure.savefig(out, format="svg", transparent=True, metadata={**no_time, "Description": signature or None})
     svg = out.getvalue()
     for name, (light, _) in COLOURS.items():
         svg = svg.replace(light, f"var({name}, {light})")

@@ -66,7 +66,7 @@ class ScatterFigure(ReportFigure):
             axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, fontsize=9,
                         labelcolor=MUTED, handletextpad=0.2, columnspacing=1.2)  # fmt: skip
             drawn.tight_layout()
-            return rendered(drawn, format)
+            return rendered(drawn, format, self.signature)
 
     def _front(self, axes: Axes) -> None:
         front = front_of(self.dots)

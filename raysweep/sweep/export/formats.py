@@ -1,6 +1,7 @@
 """Writes a sweep's results in formats of other tools: samples files, lm-eval's results, model cards.
 
-Each model has a folder of its own, named as its cell in `raysweep status`. Files of equal names are replaced.
+Each model has a folder of its own, named as its cell in `raysweep status`. Files of equal names are replaced. All say
+what the numbers rest on: as a field of their own, or, where a samples file has no place for it, in a file beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from raysweep.sweep.export.lm_eval import results_file
 from raysweep.sweep.export.model_card import card_file
 from raysweep.sweep.export.samples import Rows, evalplus_rows, human_eval_rows, to_jsonl
 from raysweep.sweep.export.scores import CellScores, cell_scores
-from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.folder import SIGNATURE, GridRow, SweepFolder
+from raysweep.sweep.report_facts import sweep_signature
 from raysweep.sweep.samples import judged_pairs
 from raysweep.sweep.scoring import by_cell
 from raysweep.units import count
@@ -43,7 +45,7 @@ class File:
 
 SAMPLES: Mapping[str, Rows] = {"human-eval": human_eval_rows, "evalplus": evalplus_rows}
 """Formats with a file for each model and test set, and what yields its rows."""
-NUMBERS: Mapping[str, Callable[[SweepFolder, CellScores], tuple[str, str]]] = {
+NUMBERS: Mapping[str, Callable[[SweepFolder, CellScores, str], tuple[str, str]]] = {
     "lm-eval": results_file,
     "model-card": card_file,
 }
@@ -127,19 +129,31 @@ def _selected(rows: Sequence[GridRow], model: str | None) -> dict[str, list[Grid
 def _samples(
     folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]], rows_of: Rows, notes: list[str]
 ) -> Iterator[File]:
-    """Yield the samples file of each pair; add to `notes` the pairs whose completions or test sets are gone."""
-    judged = set(judged_pairs(folder))
-    for row in (row for rows in cells.values() for row in rows):
-        if row in judged and (rows_of is human_eval_rows or folder.store.has(row.test_set)):
+    """Yield the samples file of each pair, and beside those of a cell what they rest on.
+
+    It adds to `notes` the pairs whose completions or test sets are gone.
+    """
+    judged, signature = set(judged_pairs(folder)), sweep_signature(folder)
+    for cell, rows in cells.items():
+        there = [
+            row for row in rows if row in judged and (rows_of is human_eval_rows or folder.store.has(row.test_set))
+        ]
+        for row in there:
             name = row.test_name.replace(" ", "_")
-            yield File(f"{row.cell}/{name}.jsonl", to_jsonl(rows_of(folder, row)))
-        elif folder.store.has(row.results):
-            notes.append(f"{row.cell} on {row.test_name} is left out: its completions or prompts left the store")
+            yield File(f"{cell}/{name}.jsonl", to_jsonl(rows_of(folder, row)))
+        if there:
+            yield File(f"{cell}/{SIGNATURE}", f"{signature}\n")
+        notes += [
+            f"{cell} on {row.test_name} is left out: its completions or prompts left the store"
+            for row in rows
+            if row not in there and folder.store.has(row.results)
+        ]
 
 
 def _numbers(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]], format: str) -> Iterator[File]:
     """Yield the file of each cell with results."""
+    signature = sweep_signature(folder)
     for cell in cell_scores(folder):
         if cell.id in cells:
-            name, content = NUMBERS[format](folder, cell)
+            name, content = NUMBERS[format](folder, cell, signature)
             yield File(f"{cell.id}/{name}", content)

@@ -5,8 +5,8 @@ metric's key is ``pass@1,create_test``: ``create_test`` is the filter of lm-eval
 program from the clean prompt and the completion, as raysweep does. Standard errors are lm-eval's: the standard
 deviation of the problems' values divided by the root of their number. All metrics but pass@k have "N/A".
 
-lm-eval has no place for intervals and undefined numbers, so they stand under the key ``raysweep``. Keys of facts that
-raysweep doesn't have (the tokenizer's tokens, lm-eval's version) are left out, as its schema allows.
+lm-eval has no place for intervals, undefined numbers and the signature, so they stand under the key ``raysweep``. Keys
+of facts that raysweep doesn't have (the tokenizer's tokens, lm-eval's version) are left out, as its schema allows.
 
 Source: result_schema.py, evaluator_utils.py and loggers/evaluation_tracker.py in the folder lm_eval of version 0.4.13,
 https://github.com/EleutherAI/lm-evaluation-harness.
@@ -37,28 +37,32 @@ DIGITS_OF_VERSION = 12
 """A task's version is the beginning of its test set's key, which changes with any of its prompts."""
 
 
-def results_file(folder: SweepFolder, cell: CellScores) -> tuple[str, str]:
+def results_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple[str, str]:
     """Return the name and the content of the results file of a model.
 
     Args:
         folder: the sweep's.
         cell: the model's numbers.
+        signature: what they rest on.
 
     Raises:
         StoreError: a manifest can't be read.
     """
     newest = max((folder.store.manifest(one.pair.results) for one in cell.test_sets), key=lambda one: one["finished"])
-    content = json.dumps(lm_eval_results(folder, cell, newest), indent=2, ensure_ascii=False, allow_nan=False)
+    content = json.dumps(
+        lm_eval_results(folder, cell, newest, signature), indent=2, ensure_ascii=False, allow_nan=False
+    )
     return f"results_{datetime.fromisoformat(newest['finished']):%Y-%m-%dT%H-%M-%S}.json", content + "\n"
 
 
-def lm_eval_results(folder: SweepFolder, cell: CellScores, newest: Mapping[str, Any]) -> dict[str, Any]:
+def lm_eval_results(folder: SweepFolder, cell: CellScores, newest: Mapping[str, Any], signature: str) -> dict[str, Any]:
     """Return a model's results with the keys of lm-eval's `EvalResults`.
 
     Args:
         folder: the sweep's.
         cell: the model's numbers.
         newest: the manifest of the results that were finished last.
+        signature: what the numbers rest on.
     """
     config = folder.config()
     model = next(model for model in config.models if model.name == cell.pair.model)
@@ -88,6 +92,7 @@ def lm_eval_results(folder: SweepFolder, cell: CellScores, newest: Mapping[str, 
         "fewshot_as_multiturn": False,
         "raysweep": {
             "version": VERSION,
+            "signature": signature,
             "intervals": {task: _intervals(one) for task, one in tasks.items()},
             "undefined": {task: {s.metric: s.note for s in one.undefined} for task, one in tasks.items()},
         },

@@ -1,8 +1,9 @@
 """A model's numbers as a model card for the Hugging Face hub: README.md with metrics in its front matter.
 
 The front matter's ``model-index`` is made by huggingface_hub from one `EvalResult` for each number, so the hub and its
-library read it. A number that is undefined is left out there, and the text below says why; the text has the intervals.
-The data set's configuration is the test set's perturbation, so that numbers on different prompts are never merged.
+library read it; a metric's arguments have the signature. A number that is undefined is left out there, and the text
+below says why; the text has the intervals. The data set's configuration is the test set's perturbation, so that numbers
+on different prompts are never merged.
 
 Source: https://huggingface.co/docs/huggingface_hub/guides/model-cards
 """
@@ -32,12 +33,13 @@ TASK = "text-generation"
 """The hub's name for the task of completing code."""
 
 
-def card_file(folder: SweepFolder, cell: CellScores) -> tuple[str, str]:
+def card_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple[str, str]:
     """Return the name and the content of a model's card.
 
     Args:
         folder: the sweep's.
         cell: the model's numbers.
+        signature: what they rest on.
     """
     from huggingface_hub import ModelCardData
 
@@ -49,13 +51,13 @@ def card_file(folder: SweepFolder, cell: CellScores) -> tuple[str, str]:
         tags=["code", "robustness", "raysweep"],
         base_model=model.path if tuned and _is_hub_id(model) else None,
         model_name=cell.id,
-        eval_results=[result for one in cell.test_sets for result in _eval_results(config, one)],
+        eval_results=[result for one in cell.test_sets for result in _eval_results(config, one, signature)],
     )
     return CARD, f"---\n{data.to_yaml()}\n---\n\n{_text(config, cell)}"
 
 
-def _eval_results(config: SweepConfig, one: TestSetScores) -> Iterator[EvalResult]:
-    """Yield the defined numbers on a test set as huggingface_hub's records."""
+def _eval_results(config: SweepConfig, one: TestSetScores, signature: str) -> Iterator[EvalResult]:
+    """Yield the defined numbers on a test set as huggingface_hub's records, each with the signature."""
     from huggingface_hub import EvalResult
 
     limited = f" (the first {count(config.evaluation.limit, 'problem')})" if config.evaluation.limit else ""
@@ -69,6 +71,7 @@ def _eval_results(config: SweepConfig, one: TestSetScores) -> Iterator[EvalResul
             metric_type=score.metric,
             metric_name=score.metric,
             metric_value=score.value,
+            metric_args={"signature": signature},
         )
 
 

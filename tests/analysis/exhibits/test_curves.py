@@ -75,6 +75,24 @@ def test_an_effect_below_two_sds_between_draws_is_called_within_noise():
     assert perturbed.note == "10 % is +15.0 points from 0 %, beyond noise: 2 SD between 3 draws are 10"
 
 
+@pytest.mark.parametrize(("gains", "words"), [((35, 30, 40), "beyond"), ((35, -20, 15), "within")])
+def test_the_best_settings_gain_is_compared_with_the_noise_between_seeds_too(gains, words):
+    """The gain of half the rows perturbed over none, in points: of a seed, 5 points are one of 20 problems."""
+    evidence = curve_evidence(["one"])
+    scores = [replace(one, seed=seed) for one in evidence.book._scores.values() for seed in (42, 43, 44)]
+    test, rates = ("humaneval", "typos"), {}
+    for seed, gain in zip((42, 43, 44), gains, strict=True):
+        for cell, by_test in evidence.rates.items():
+            passed = 6 + gain // 5 if cell.training_set == "half" else 6
+            own = {f"t{t:02}": float(t < passed) for t in range(20)}
+            rates[replace(cell, seed=seed)] = {**by_test, test: replace(by_test[test], rates=own)}
+    (table,) = EXHIBITS["figure-3"].draw(Evidence(ScoreBook.of(scores, CURVES), rates)).tables
+    note = next(row for row in table.rows if row.labels[:2] == ("one · seed 42", "typos")).cells[-1].note
+    mean = sum(gains) / 3
+    assert note.startswith("50 % is +35.0 points from 0 %") and f"over 3 seeds +{mean:.1f}, {words} noise: 2 SD" in note
+    assert "between 3 seeds" in note
+
+
 def test_beside_an_rd_stand_the_perturbed_pass_rate_and_its_difference():
     drawn = EXHIBITS["figure-4"].draw(curve_evidence())
     assert [labels[1:] for labels in cells(drawn.tables[0])][:3] == [

@@ -110,6 +110,19 @@ def test_failed_missing_and_undefined_numbers_say_so_and_the_mean_counts_the_oth
     assert {"clean pass@1 is 0", "mean of 4 of 6 models"} <= set(table.footnotes)
 
 
+def test_in_the_mean_a_model_of_several_recipes_and_seeds_weighs_no_more_than_others():
+    values = {("one", "full", 1): 0.1, ("one", "full", 2): 0.3, ("one", "lora", 1): 0.5, ("two", "full", 1): 0.9}
+    scores = [
+        score(model, "clean", "clean", "pass@1", value, recipe=recipe, seed=seed)
+        for (model, recipe, seed), value in values.items()
+    ]
+    evidence = study([*scores, score("one", "mix_all", "clean", "pass@1", 0.2, seed=1)], models=("one", "two"))
+    (table,) = tables("table-2", evidence)
+    assert (cells(table)["mean",]["clean"], cells(table)["mean",]["mix_all"]) == ("60.0", "20.0")
+    assert "In the mean all models weigh the same, however many recipes and seeds they have." in table.caption
+    assert "mean of 1 of 2 models; without 2 numbers of a recipe or seed" in table.footnotes
+
+
 @pytest.mark.parametrize(
     ("id", "order", "reason"),
     [

@@ -1,16 +1,24 @@
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 
-from raysweep.analysis.figures.effects import draw, effect_figure
+from raysweep.analysis.figures.effects import all_panels, draw
 from raysweep.analysis.figures.losses import loss_curve
-from raysweep.analysis.score_book import Failure, ScoreBook
+from raysweep.analysis.score_book import Failure, Order, ScoreBook
+from raysweep.records import Score
 from tests.analysis.examples import ORDER, PASS, TRAINING_SETS, scores
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHORT = replace(ORDER, training_sets=("base", "clean", "C"))
+
+
+def effect_figure(found: list[Score], order: Order, failures: Sequence[Failure] = ()) -> str:
+    """The whole figure: one panel per model variant and problem set."""
+    book = ScoreBook.of(found, order, failures)
+    return draw(book, all_panels(book)).decode()
 
 
 def panel(model: str) -> ElementTree.Element:

@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
 from raysweep.cli.app import app
 from raysweep.errors import UnknownName, UsageError
-from raysweep.sweep.export.formats import FORMATS, export_format
+from raysweep.sweep.export.formats import FORMATS, SAMPLES, export_format
 from raysweep.sweep.folder import SweepFolder, open_folder
 
 
@@ -27,6 +28,20 @@ def test_the_command_says_what_it_wrote_and_names_the_files_as_json(storage, tmp
     found = json.loads(done.output)
     assert done.exit_code == 0 and found["folder"] == str(tmp_path / "package") and found["notes"] == []
     assert {"README.md", "SHA256SUMS", "LICENCES.md", "replication.json", "artefacts.csv"} <= set(found["files"])
+
+
+def test_every_format_says_what_its_numbers_rest_on(swept, tmp_path):
+    signature = swept.signature()
+    assert "2 samples for each prompt" in signature and "completions by fake" in signature
+    for format in FORMATS:
+        for name in (name for name in export_format(swept, format, tmp_path / format).files if "half" in name):
+            text = (tmp_path / format / name).read_text()
+            if format in SAMPLES:
+                assert (tmp_path / format / "half.base" / "signature.txt").read_text() == f"{signature}\n"
+            elif format == "lm-eval":
+                assert json.loads(text)["raysweep"]["signature"] == signature
+            else:
+                assert {one.metric_args["signature"] for one in ModelCard(text).data.eval_results} == {signature}
 
 
 @pytest.mark.parametrize(
@@ -76,8 +91,8 @@ def test_failed_cells_and_pairs_without_prompts_are_named(storage, tmp_path, mon
     failed = "none.base: 3 of 3 evaluation pairs without results, since it failed: out of memory"
     assert export_format(folder, "lm-eval", tmp_path / "results").notes == (failed,)
     done = export_format(folder, "evalplus", tmp_path / "samples")
-    assert len(done.files) == 2
+    assert len(done.files) == 3  # two samples files, and what they rest on
     assert done.notes == (failed, "half.base on humaneval clean is left out: its completions or prompts left the store")
-    assert len(export_format(folder, "human-eval", tmp_path / "samples").files) == 3
+    assert len(export_format(folder, "human-eval", tmp_path / "samples").files) == 4
     with pytest.raises(UsageError, match=r"nothing of the sweep 'small' to export has results yet; none.base: 3 of 3"):
         export_format(folder, "model-card", tmp_path / "cards", model="none")

