@@ -88,20 +88,10 @@ def emulates(precision: str, root: Path = ROOT) -> bool:
     oneDNN, which torch asks for them, wants AVX-512 or AVX-NE-CONVERT for bf16, and AVX-512-FP16 or AVX-NE-CONVERT for
     float16. CPUs that are not x86 are taken for ones that have both.
     """
-    flags = _cpu_flags(root)
+    lines = _text(root / "proc/cpuinfo").splitlines()
+    flags = next((set(line.split()) for line in lines if line.startswith("flags")), None)
     wanted = {"bf16": {"avx512bw", "avx_ne_convert"}, "float16": {"avx512_fp16", "avx_ne_convert"}}
     return flags is not None and precision in wanted and not flags & wanted[precision]
-
-
-def has_bf16(root: Path = ROOT) -> bool:
-    """Return True if this machine's CPU is known to multiply in bf16: training takes about half of float32's time."""
-    return bool((_cpu_flags(root) or set()) & {"avx512_bf16", "amx_bf16"})
-
-
-def _cpu_flags(root: Path) -> set[str] | None:
-    """Return what this machine's CPU can do by Linux's names; None if it is no x86."""
-    lines = _text(root / "proc/cpuinfo").splitlines()
-    return next((set(line.split()) for line in lines if line.startswith("flags")), None)
 
 
 def gpus() -> int:

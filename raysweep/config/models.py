@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from raysweep.config.fields import (
     Amount,
@@ -25,7 +25,6 @@ from raysweep.config.fields import (
 )
 from raysweep.config.resources import StagesConfig
 from raysweep.generators.base import GENERATORS
-from raysweep.machine import has_bf16
 from raysweep.models.families.base import FAMILIES
 from raysweep.records import ModelRef
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Ia3Settings, LoraSettings, Recipe
@@ -47,11 +46,6 @@ def _size_value(value: Any) -> Any:
 
 
 SizeValue = Annotated[int | float | bool, BeforeValidator(_size_value)]
-
-
-def _precision(value: str) -> str:
-    """Return the number format that `auto` means on this machine."""
-    return ("bf16" if has_bf16() else "float32") if value == "auto" else value
 
 
 def _targets_form(targets: Any) -> str:
@@ -128,8 +122,8 @@ class RecipeConfig(Strict):
     """Steps in which the learning rate rises from 0."""
     clip: Annotated[Amount, UnitMark("gradient norm")] = RECIPE.clip
     """Gradients with a larger norm are scaled down to it."""
-    precision: Annotated[Literal["float32", "bf16", "float16", "auto"], AfterValidator(_precision)] = RECIPE.precision
-    """Number format of computations and of an adapter's frozen base; `auto`: `bf16` on a CPU that multiplies in it."""
+    precision: Literal["float32", "bf16", "float16"] = RECIPE.precision
+    """Number format of the computations and of an adapter's frozen base; trained weights are float32 in all."""
     max_tokens: Annotated[int, Field(ge=8, lt=2**31), UnitMark("tokens")] = RECIPE.max_tokens
     """Longer rows are left out and counted."""
     rehearsal: Annotated[Share, UnitMark("share of the rows")] = RECIPE.rehearsal

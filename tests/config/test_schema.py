@@ -101,14 +101,6 @@ def test_the_small_grid_is_the_studys():
         assert {key: recipe.get(key) for key in used} == {key: small["recipes"][name].get(key) for key in used}
 
 
-@pytest.mark.parametrize(("has", "precision"), [(True, "bf16"), (False, "float32")])
-def test_precision_auto_is_what_this_machines_cpu_multiplies_in(has, precision, monkeypatch):
-    monkeypatch.setattr("raysweep.config.models.has_bf16", lambda: has)
-    config = load_config(CONFIGS / "quickstart.yaml")
-    assert {recipe.precision for recipe in config.recipes.values()} == {precision}
-    assert "auto" not in {line.split()[-1] for line in to_yaml(config).splitlines() if "precision" in line}
-
-
 def test_a_perturbation_with_arguments_of_its_own_has_a_name_to_be_used_by(tmp_path):
     own = "perturbations: {typos: {name: mix, members: [C1, C3], strength: 2}}\n"
     text = MINIMAL + "  perturbations: [typos, C1]\n" + own + "strengths: {C1: 0.5}\n"
