@@ -22,6 +22,7 @@ class Cost:
         model: the base model.
         trainings: number of trainings, its pre-training among them.
         training_hours: CPU-hours of these.
+        generation_hours: CPU-hours of the processes that wrote completions, without those of attempts that were ended.
         program_hours: CPU-hours of the programs that were executed.
         linting_hours: CPU-hours of the linter; 0 where nothing was linted.
         gpu_hours: GPU-hours of its cells in this sweep's runs; 0 where they held no GPU.
@@ -35,6 +36,7 @@ class Cost:
     model: str
     trainings: int = 0
     training_hours: float = 0.0
+    generation_hours: float = 0.0
     program_hours: float = 0.0
     linting_hours: float = 0.0
     gpu_hours: float = 0.0
@@ -55,12 +57,13 @@ def cost_table(costs: Sequence[Cost]) -> Table:
     caption = (
         "By the manifests of the sweep's artefacts, whichever run made them. Generated and run: the share of "
         "completions that a model wrote, and of programs that were executed; the others were in the store already, or "
-        "are equal to one of these. Hours of programs are their effective time; those of generation stand in no "
-        "manifest. GPU-hours are of all stages, as far as the sweep's own runs used them."
+        "are equal to one of these. Hours of programs are their effective time; those of generation are of the attempt "
+        "that ended well. GPU-hours are of all stages, as far as the sweep's own runs used them."
     )
     columns = (
         Column("trainings"),
         Column("trainings", "CPU-hours"),
+        Column("generation", "CPU-hours"),
         Column("programs", "CPU-hours"),
         Column("linting", "CPU-hours"),
         Column("GPU-hours", "this sweep's"),
@@ -77,6 +80,7 @@ def _cells(cost: Cost) -> tuple[TableCell, ...]:
     return (
         _whole(cost.trainings),
         _hours(cost.training_hours),
+        _hours(cost.generation_hours),
         _hours(cost.program_hours),
         _hours(cost.linting_hours),
         _hours(cost.gpu_hours),

@@ -94,6 +94,7 @@ class BatchOutput(Generic[R]):
     rows: Sequence[R]
     loads: int = 0  # whole models that were loaded for it
     facts: Mapping[str, Any] = field(default_factory=dict)  # for the manifest: how it was made
+    cpu_seconds: float = 0.0  # that a model took for it
 
 
 class Stages(ABC):

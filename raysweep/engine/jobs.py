@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,11 +64,13 @@ class Generated:
     """What a process made of a batch.
 
     `loads`: whole models that it has loaded for it. `facts`: what the manifest should say of how they were made.
+    `cpu_seconds`: that the process has used since the batch before, or since it had none.
     """
 
     completions: list[Completion]
     loads: int
     facts: Mapping[str, Any]
+    cpu_seconds: float
 
 
 class KeptGenerator:
@@ -78,6 +81,7 @@ class KeptGenerator:
         self._broken: Generator | None = None  # one that has failed, maybe while others used it
         self._job: GenerateJob | None = None  # the one that it has last worked for
         self._told = 0  # of the generator's loads
+        self._told_cpu = 0.0  # of the process's CPU seconds
         self._turn = threading.Condition()  # of what follows, and of `_told`
         self._working = 0  # threads that generate, or get their model ready
         self._is_loading = False  # one of them gets its model ready, which others need not wait for to end theirs
@@ -104,6 +108,8 @@ class KeptGenerator:
         job = replace(job, batches=(), label="")
         with self._turn:
             self._turn.wait_for(lambda: self._may_begin(job))
+            if not self._working:
+                self._told_cpu = time.process_time()
             self._working += 1
             self._is_loading = True
         try:
@@ -161,7 +167,9 @@ class KeptGenerator:
             raise
         with self._turn:
             loads, self._told = generator.loads - self._told, generator.loads
-        return Generated(completions, loads, generator.facts())
+            cpu, now = self._told_cpu, time.process_time()
+            self._told_cpu = now
+        return Generated(completions, loads, generator.facts(), now - cpu)
 
 
 def generate(generator: Generator, requests: Sequence[GenerationRequest]) -> list[Completion]:

@@ -81,7 +81,7 @@ class LocalStages(Stages):
                     for batch in itertools.islice(waiting, at_once - len(begun)):
                         begun.append(threads.submit(kept.generate, job, batch, alive, progress.note))
                     made = begun.popleft().result()
-                    yield BatchOutput(index, made.completions, made.loads, made.facts)
+                    yield BatchOutput(index, made.completions, made.loads, made.facts, made.cpu_seconds)
             finally:
                 is_over.set()
         if not self._reuse:

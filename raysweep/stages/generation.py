@@ -44,7 +44,7 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
     completions |= reused
     remaining = {key: request for key, request in distinct.items() if key not in completions}
     work.stages.count_reused("completions", len(distinct) - len(remaining))
-    batches, loads = batches_of(remaining), 0
+    batches, loads, cpu_seconds = batches_of(remaining), 0, 0.0
     facts: dict[str, Any] = {}
     if batches:
         done = len(distinct) - len(remaining)
@@ -56,8 +56,10 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
                 completions.update(rows)
                 done += len(rows)
                 loads += output.loads
+                cpu_seconds += output.cpu_seconds
                 facts |= {name: min(facts.get(name, value), value) for name, value in output.facts.items()}
                 work.progress.update("generating", done, len(distinct))
+    per_token = cpu_seconds / max(1, sum(completions[key].tokens for key in remaining))
     counted: set[str] = set()
     for plan, requests in zip(plans, requests_by_pair, strict=True):
         pair_rows = completions_of(requests, completions, cell.decoding, cell.generator)
@@ -73,6 +75,7 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
                 "reused": len(own) - len(generated),
                 "tokens": sum(row.tokens for row in generated),
                 "prompt_tokens": sum(row.prompt_tokens for row in generated),
+                "cpu_seconds": round(per_token * sum(row.tokens for key, row in own.items() if key in remaining), 3),
                 "prompts_resumed": resumed,  # of the whole job
                 "models_loaded": loads,  # whole ones, for the whole job; 0 where a process had the base
                 "prompts_too_long": len({row.prompt_sha for row in pair_rows if is_too_long(row)}),

@@ -149,6 +149,7 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
         model=model,
         trainings=len(trained),
         training_hours=total(trained, "cpu_seconds") / HOUR,
+        generation_hours=total(generated, "cpu_seconds") / HOUR,
         program_hours=total(judged, "program_seconds") / HOUR,
         linting_hours=total(linted, "cpu_seconds") / HOUR,
         gpu_hours=sum(hours.get(cell, 0.0) for cell in {row.cell for row in rows}),

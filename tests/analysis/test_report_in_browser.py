@@ -58,7 +58,7 @@ def everything() -> str:
     linted = {
         "linted": linted_cells(),
         "strata": STRATA,
-        "costs": [Cost("llama", 3, 0.5, 0.0, 0.0, 0.0, 10, 5, 90, 10, 7)],
+        "costs": [Cost("llama", 3, 0.5, 0.1, 0.0, 0.0, 0.0, 10, 5, 90, 10, 7)],
     }
     failed = [Failure("llama", "full", "C3", 42, "out of memory")]
     page = render_report(

@@ -43,7 +43,7 @@ class Kept:
             raise
         finally:
             self.now -= 1
-        return Generated([], 0, {})
+        return Generated([], 0, {}, 0.0)
 
 
 def stages(kept: Kept) -> LocalStages:

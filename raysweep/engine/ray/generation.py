@@ -122,7 +122,7 @@ def generate_with_ray(
             **held,
         )
     for index, made in collect_results(data, total, "generation"):
-        yield BatchOutput(index, made.completions, made.loads, made.facts)
+        yield BatchOutput(index, made.completions, made.loads, made.facts, made.cpu_seconds)
 
 
 def _hand_to_host(rows: dict[str, Any], job: GenerateJob, progress: ProgressFile, hosts: Hosts) -> dict[str, Any]:
