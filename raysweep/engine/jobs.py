@@ -115,7 +115,7 @@ class KeptGenerator:
         try:
             try:
                 alive()
-                generator = self._ready(job)
+                generator = self._ready(job, tell)
                 generator.alive, generator.tell = alive, tell
             finally:
                 with self._turn:
@@ -138,11 +138,13 @@ class KeptGenerator:
             return not self._working
         return self._working < self._generator.at_once and (job == self._job or self._generator.mixes_versions)
 
-    def _ready(self, job: GenerateJob) -> Generator:
+    def _ready(self, job: GenerateJob, tell: Callable[[str], None]) -> Generator:
         """Return a generator with the job's model."""
         generator, self._generator = self._generator, None
         if generator in (None, self._broken) or not self._suits(generator, job):
             generator = self._broken = None  # frees its memory before the next one is made
+            if GENERATORS.get(job.generator.name).environment:
+                tell(f"{job.generator.name} starts, which may take a minute")
             generator, self._told = make_generator(job), 0
         self._generator, self._job = generator, job
         return generator

@@ -65,12 +65,13 @@ def environment_of(generator: Spec) -> Environment | None:
             f"raysweep, the same ray and {cls.environment}: {{name: {generator.name}, python: ...}}"
         )
     found = _versions_in(python, cls.packages)
-    again = f"run `make {cls.environment}` again"
+    again = f"run `make {cls.environment}` again, or name another `python` if this one was named"
     here = {"Python": platform.python_version(), "raysweep": VERSION, **versions(("ray",))}
     for name, version in here.items():
-        theirs = found.get(name, "none")
+        theirs = found.get(name, "")
         if theirs != version and (name != "Python" or _minor(theirs) != _minor(version)):
-            raise UsageError(f"{python} has {name} {theirs}, but raysweep runs with {name} {version}; {again}")
+            has = f"{name} {theirs}" if theirs else f"no {name}"
+            raise UsageError(f"{python} has {has}, but raysweep runs with {name} {version}; {again}")
     if not any(name.startswith(cls.environment) for name in found):
         raise UsageError(f"{python} has no {cls.environment}; {again}")
     return Environment(python, found)

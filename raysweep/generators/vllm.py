@@ -116,8 +116,8 @@ class Vllm(Generator):
             raise UsageError(f"{what} with edited layers; {other}")
         if 0 < model.decoding.temperature < LOWEST_TEMPERATURE:
             raise UsageError(
-                f"generator vllm would raise the temperature {model.decoding.temperature} to {LOWEST_TEMPERATURE}; "
-                f"take 0, {LOWEST_TEMPERATURE} or more, or generator {TRANSFORMERS}"
+                f"generator vllm would raise evaluation.temperature {model.decoding.temperature:g} to "
+                f"{LOWEST_TEMPERATURE}; take 0, {LOWEST_TEMPERATURE} or more, or generator {TRANSFORMERS}"
             )
         if model.adapter:
             why = _refused(model.adapter, int(arguments.get("max_lora_rank", 64)))
@@ -392,7 +392,7 @@ def _refused(adapter: Mapping[str, Any], max_rank: int) -> str:
         return f"with init_lora_weights {init}, which changes the base"
     ranks = [adapter.get("r", 0), *(adapter.get("rank_pattern") or {}).values()]
     if max(ranks) > max_rank:
-        return f"of rank {max(ranks)}, above max_lora_rank: {max_rank} (an argument of the generator)"
+        return f"of rank {max(ranks)}, above max_lora_rank: {max_rank} (the generator's, at most 256)"
     return ""
 
 

