@@ -172,9 +172,7 @@ def test_methods_without_chance_are_reported_as_one_draw():
 
 def test_settings_state_the_limits_of_single_problems():
     lines = dict(settings_lines(load_config(NANO, ["execution.reference_factor=4", "execution.timeout=5"])))
-    wanted = (
-        "5 s of effective time, or 4 times its reference solution's time if that is less, but 1 s at least, "
-    )
+    wanted = "5 s of effective time, or 4 times its reference solution's time if that is less, but 1 s at least, "
     assert lines["limits of a program on minicode"].startswith(wanted)
 
 
