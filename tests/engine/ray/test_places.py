@@ -191,6 +191,38 @@ def test_executing_cells_are_bounded_by_the_cpus_that_execute():
     assert running <= 16 + 2 + 1 + 2
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_studys_204_cells_never_have_more_drivers_than_places_and_one_for_each_pool(seed):
+    """A driver is a started cell that has not ended: of a sweep whose head has 16 CPUs, in random order of events."""
+    rng = random.Random(seed)
+    pools = {"A100": 3, "A6000": 1, "V100": 1}
+    found = places([node(""), *(node(pool, gpus) for pool, gpus in pools.items())], *(
+        cell(f"{n}", rng.choice(list(pools)), rng.uniform(1, 9)) for n in range(204)
+    ))  # fmt: skip
+    alive: dict[str, str] = {}  # what each driver does
+    most = dict.fromkeys(("at work", "executing"), 0)
+    ended = 0
+    while ended < 204:
+        alive |= dict.fromkeys(started(found), "starting")
+        for name in [name for name, state in alive.items() if state == "starting"]:
+            found.request(name, name, found._cells[name].needs.training)
+            alive[name] = "training"
+        found.grant()
+        executing = sum(state == "executing" for state in alive.values())
+        most = {"at work": max(most["at work"], len(alive) - executing), "executing": max(most["executing"], executing)}
+        name = rng.choice([n for n, state in alive.items() if state == "executing" or found.is_placed(n)])
+        if alive[name] == "training":
+            found.release(name)
+            found.executing(name)
+            alive[name] = "executing"
+        elif rng.random() < 0.1:  # programs take long
+            found.end(name)
+            del alive[name]
+            ended += 1
+    cpus = 4 * 16
+    assert most["at work"] <= sum(pools.values()) + len(pools) and most["executing"] <= cpus + 1 + most["at work"]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_makespan_is_within_a_tenth_of_the_bound(seed):
     rng = random.Random(seed)
