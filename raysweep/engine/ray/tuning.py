@@ -57,6 +57,7 @@ class RayEngine(Engine):
         self._may_grow = False  # an autoscaler may start nodes
         self._largest: dict[tuple[Any, ...], float] = {}  # memory of the largest node, by what decides on which ones
         self._pools: dict[str, str] = {}  # of the groups of models
+        self._driver_labels: Mapping[str, str] = {}
 
     def __enter__(self) -> RayEngine:
         """Connect to Ray or start it; begin to report metrics and stalls, and to free orphaned placement groups."""
@@ -101,7 +102,7 @@ class RayEngine(Engine):
         import ray
 
         self._bind_groups(tasks)
-        drivers = driver_labels(nodes_by_id().values())
+        drivers = self._drivers()
         refs: dict[str, Any] = {}
         for task in tasks:
             placed = self._placed(task).on(self._pools.get(task.group, ""))
@@ -160,7 +161,7 @@ class RayEngine(Engine):
 
         def resources(config: Mapping[str, Any]) -> Any:
             own = placed[config["cell"]].on(config["pool"])
-            selector = dict(own.training.labels) if own.in_trial else driver_labels(nodes_by_id().values())
+            selector = dict(own.training.labels) if own.in_trial else self._drivers()
             return tune.PlacementGroupFactory([bundles[config["cell"]]], bundle_label_selector=[selector])
 
         trainable = tune.with_resources(
@@ -212,6 +213,14 @@ class RayEngine(Engine):
         if group not in self._pools:
             self._pools[group] = self.settings.pins.choose_pool(group, pool)
         return self._pools[group]
+
+    def _drivers(self) -> Mapping[str, str]:
+        """Return the labels of nodes for processes that only wait; those found last while Ray doesn't answer."""
+        try:
+            self._driver_labels = driver_labels(nodes_by_id().values())
+        except Exception:  # an error here would end all of Tune
+            log.debug("the nodes are not known for the moment", exc_info=True)
+        return self._driver_labels
 
     @property
     def _progress(self) -> Files:
