@@ -17,7 +17,12 @@ from raysweep.tools.doctor.checks import Check, State
 from raysweep.units import count
 
 NAME_WIDTH = 12
-MARKS = {State.OK: ("✓", "+", "green"), State.WARNING: ("!", "!", "yellow"), State.ERROR: ("✗", "x", "red")}
+MARKS = {
+    State.ABSENT: ("–", "-", "dim"),
+    State.OK: ("✓", "+", "green"),
+    State.WARNING: ("!", "!", "yellow"),
+    State.ERROR: ("✗", "x", "red"),
+}
 """Mark, mark in ASCII, style."""
 
 

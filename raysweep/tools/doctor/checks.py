@@ -35,8 +35,12 @@ FULL = 0.95  # share of a disk; above it Ray stores nothing more there
 
 
 class State(StrEnum):
-    """How a check ended: nothing is wrong, something may not work well, something can't work."""
+    """How a check ended, the worst last.
 
+    What few sweeps need isn't there; nothing is wrong; something may not work well; something can't work.
+    """
+
+    ABSENT = "absent"
     OK = "ok"
     WARNING = "warning"
     ERROR = "error"
@@ -44,7 +48,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """The result for one subject. `advice`: the way out; empty if the state is ok."""
+    """The result for one subject. `advice`: the way out; empty if the state is ok or absent."""
 
     name: str
     state: State

@@ -112,7 +112,7 @@ def vllm() -> Check:
     generator = Spec("vllm")
     python = python_of(generator)
     if python is not None and not python.exists():
-        return Check("vLLM", State.OK, "no environment for the generator vllm; `make vllm` makes one")
+        return Check("vLLM", State.ABSENT, "no environment for the generator vllm; `make vllm` makes one")
     try:
         there = environment_of(generator)
     except UsageError as error:
@@ -129,7 +129,7 @@ def openai() -> Check:
 
     found = machine.versions(["openai"])
     if not found:
-        return Check("openai", State.OK, "not installed; served models need it: pip install 'raysweep[openai]'")
+        return Check("openai", State.ABSENT, "not installed; served models need it: pip install 'raysweep[openai]'")
     key = "set" if os.environ.get(KEY_VARIABLE) else "not set"
     url = os.environ.get(URL_VARIABLE) or HOSTED
     return Check("openai", State.OK, f"openai {found['openai']}; {KEY_VARIABLE} is {key}; openai:NAME asks {url}")
@@ -140,7 +140,7 @@ def linters() -> Check:
     try:
         found = {**linting.fingerprint(), **ruff_fingerprint()}
     except UsageError as error:
-        return Check("linters", State.OK, f"not installed; {error}")
+        return Check("linters", State.ABSENT, f"not installed; {error}")
     return Check("linters", State.OK, ", ".join(f"{name} {found[name]}" for name in ("pylint", "astroid", "ruff")))
 
 
