@@ -164,6 +164,8 @@ def argmax_interval(scores: Mapping[str, Sequence[Sequence[float]]], seed: int =
 
 def _require_shares(name: str, cells: Sequence[Sequence[float]]) -> None:
     for number, values in enumerate(cells, 1):
+        if type(values) is tuple and len(values) == 1 and 0 <= values[0] <= 1:
+            continue  # nearly all; the next test takes ten times as long
         if not isinstance(values, Sized):
             raise UsageError(f"problem {number} of {name} is {values!r}; give a list of values, such as [{values!r}]")
         if not len(values):
