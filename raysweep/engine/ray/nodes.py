@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from raysweep.engine.ray.drains import draining_nodes
 from raysweep.machine import cores, gpus, memory
 
 STATUS_SECONDS = 10
+
+log = logging.getLogger("raysweep")
 
 
 @dataclass(frozen=True)
@@ -78,3 +81,21 @@ def driver_labels(nodes: Iterable[NodeFacts]) -> dict[str, str]:
     others = [node for node in found if not node.labels.get(ACCELERATOR_LABEL) and node.resources.get("CPU", 0.0) >= 1]
     named = sorted({label for node in found if (label := node.labels.get(ACCELERATOR_LABEL))})
     return {ACCELERATOR_LABEL: f"!in({','.join(named)})"} if others and named else {}
+
+
+class DriverLabels:
+    """The label selector of `driver_labels` on the present nodes, or that found last while Ray doesn't answer.
+
+    Tune asks for it whenever a trial is made, and an error would end all trials. Tune pickles it, too.
+    """
+
+    def __init__(self) -> None:
+        self._last: Mapping[str, str] = {}
+
+    def now(self) -> Mapping[str, str]:
+        """Return the selector."""
+        try:
+            self._last = driver_labels(nodes_by_id().values())
+        except Exception:
+            log.debug("the nodes are not known for the moment", exc_info=True)
+        return self._last

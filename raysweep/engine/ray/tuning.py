@@ -21,7 +21,7 @@ from raysweep.engine.ray.groups import pools_of_groups
 from raysweep.engine.ray.hosts import start_keeper
 from raysweep.engine.ray.loggers import make_loggers
 from raysweep.engine.ray.node_versions import require_equal_versions
-from raysweep.engine.ray.nodes import NodeFacts, autoscaler_runs, driver_labels, nodes_by_id
+from raysweep.engine.ray.nodes import DriverLabels, NodeFacts, autoscaler_runs, driver_labels, nodes_by_id
 from raysweep.engine.ray.order import cell_order
 from raysweep.engine.ray.orphans import watch_orphans
 from raysweep.engine.ray.outlook import watch_outlook
@@ -57,7 +57,6 @@ class RayEngine(Engine):
         self._may_grow = False  # an autoscaler may start nodes
         self._largest: dict[tuple[Any, ...], float] = {}  # memory of the largest node, by what decides on which ones
         self._pools: dict[str, str] = {}  # of the groups of models
-        self._driver_labels: Mapping[str, str] = {}
 
     def __enter__(self) -> RayEngine:
         """Connect to Ray or start it; begin to report metrics and stalls, and to free orphaned placement groups."""
@@ -102,7 +101,7 @@ class RayEngine(Engine):
         import ray
 
         self._bind_groups(tasks)
-        drivers = self._drivers()
+        drivers = driver_labels(nodes_by_id().values())
         refs: dict[str, Any] = {}
         for task in tasks:
             placed = self._placed(task).on(self._pools.get(task.group, ""))
@@ -156,12 +155,14 @@ class RayEngine(Engine):
         failures = _failure_callback(keeper)
         folders = _folders_callback(self.settings.folder.below(f"tune/{run}"), by_id)
 
+        drivers = DriverLabels()
+
         def bind(cell: str, pool: str) -> str:
             return self._bind_group(by_id[cell].group, pool)
 
         def resources(config: Mapping[str, Any]) -> Any:
             own = placed[config["cell"]].on(config["pool"])
-            selector = dict(own.training.labels) if own.in_trial else self._drivers()
+            selector = dict(own.training.labels) if own.in_trial else drivers.now()
             return tune.PlacementGroupFactory([bundles[config["cell"]]], bundle_label_selector=[selector])
 
         trainable = tune.with_resources(
@@ -213,14 +214,6 @@ class RayEngine(Engine):
         if group not in self._pools:
             self._pools[group] = self.settings.pins.choose_pool(group, pool)
         return self._pools[group]
-
-    def _drivers(self) -> Mapping[str, str]:
-        """Return the labels of nodes for processes that only wait; those found last while Ray doesn't answer."""
-        try:
-            self._driver_labels = driver_labels(nodes_by_id().values())
-        except Exception:  # an error here would end all of Tune
-            log.debug("the nodes are not known for the moment", exc_info=True)
-        return self._driver_labels
 
     @property
     def _progress(self) -> Files:
