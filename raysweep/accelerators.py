@@ -8,7 +8,6 @@ V100 SXM2: https://images.nvidia.com/content/technologies/volta/pdf/volta-v100-d
 A100 SXM: https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/a100/pdf/nvidia-a100-datasheet-us-nvidia-1758950-r4-web.pdf
 RTX A6000: https://www.nvidia.com/content/dam/en-zz/Solutions/design-visualization/quadro-product-literature/proviz-print-nvidia-rtx-a6000-datasheet-us-nvidia-1454980-r9-web%20(1).pdf
 H100 SXM: https://www.nvidia.com/en-us/data-center/h100/
-A10G (Amazon's; half of A10's rate): https://d1.awsstatic.com/product-marketing/ec2/NVIDIA_AWS_A10G_DataSheet_FINAL_02_17_2022.pdf
 L4: https://www.nvidia.com/en-us/data-center/l4/
 H200 SXM: https://www.nvidia.com/en-us/data-center/h200/
 RTX 4090: https://images.nvidia.com/aem-dam/Solutions/geforce/ada/nvidia-ada-gpu-architecture.pdf
@@ -19,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ ACCELERATORS: Mapping[str, DataSheet] = {
     "A6000": DataSheet(154.8e12, 38.7e12, 0.768e12, 48 * 10**9),
     "H100": DataSheet(989.4e12, 66.9e12, 3.35e12, 80 * 10**9),
     "H200": DataSheet(989.4e12, 66.9e12, 4.8e12, 141 * 10**9),
-    "A10G": DataSheet(70e12, 35e12, 0.6e12, 24 * 10**9),
     "L4": DataSheet(121e12, 30.3e12, 0.3e12, 24 * 10**9),
     "RTX 4090": DataSheet(165.2e12, 82.6e12, 1.008e12, 24 * 10**9),
 }
 
 
+@cache
 def data_sheet_of(device: str) -> tuple[str, DataSheet] | None:
     """Return the accelerator that a device's or label's name has in it: ``NVIDIA H100 80GB HBM3``, ``RTX-A6000``.
 

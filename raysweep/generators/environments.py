@@ -65,7 +65,7 @@ def environment_of(generator: Spec) -> Environment | None:
             f"raysweep, the same ray and {cls.environment}: {{name: {generator.name}, python: ...}}"
         )
     found = _versions_in(python, cls.packages)
-    again = f"run `make {cls.environment}` again, or name another `python` if this one was named"
+    again = f"run `make {cls.environment}` again{f', or name another {PYTHON}' * (PYTHON in generator.args)}"
     here = {"Python": platform.python_version(), "raysweep": VERSION, **versions(("ray",))}
     for name, version in here.items():
         theirs = found.get(name, "")

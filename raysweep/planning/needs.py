@@ -207,8 +207,13 @@ def _share(peak: int, labels: Mapping[str, str]) -> float:
 
 def named_accelerators(labels: Mapping[str, str]) -> list[DataSheet]:
     """Return the data sheets that a label selector names, alone or in a list: ``H100``, ``in(A100-40G,H100)``."""
-    label = labels.get(ACCELERATOR_LABEL, "")
-    if label.startswith("!"):
+    names = names_in(labels.get(ACCELERATOR_LABEL, ""))
+    return [sheet[1] for name in names if (sheet := data_sheet_of(name)) is not None]
+
+
+def names_in(label: str) -> list[str]:
+    """Return the values that a label selector names: of ``A100``, and of ``in(A100,H100)``."""
+    if not label or label.startswith("!"):
         return []
-    parts = label.removeprefix("in(").removesuffix(")").split(",")
-    return [sheet[1] for part in parts if (sheet := data_sheet_of(part.strip())) is not None]
+    inner = label[3:-1] if label.startswith("in(") and label.endswith(")") else label
+    return [name.strip() for name in inner.split(",")]

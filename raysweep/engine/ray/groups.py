@@ -7,8 +7,9 @@ from types import MappingProxyType
 
 from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.engine.ray.nodes import NodeFacts
-from raysweep.engine.ray.places import ALL, CellToPlace, Places, names_in
+from raysweep.engine.ray.places import ALL, CellToPlace, Places
 from raysweep.errors import UsageError
+from raysweep.planning.needs import names_in
 
 
 def pools_of_groups(

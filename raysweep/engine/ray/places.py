@@ -19,7 +19,7 @@ from typing import Any
 from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.engine.ray.nodes import NodeFacts, matches
 from raysweep.planning.costs import hours_on
-from raysweep.planning.needs import CellNeeds, Needs
+from raysweep.planning.needs import CellNeeds, Needs, names_in
 
 ALL = ""
 """Name of the pool of cells without accelerators."""
@@ -374,11 +374,3 @@ class Places:
     def _capacity(self, pool: str, needs: Needs, number: int) -> int:
         """Return how many groups of so many processes fit on the nodes of a pool when they are idle."""
         return sum(needs.times_in(self._nodes[name].resources) for name in self._nodes_of(pool, needs)) // number
-
-
-def names_in(label: str) -> list[str]:
-    """Return the values that a label selector names: of ``A100``, and of ``in(A100,H100)``."""
-    if not label or label.startswith("!"):
-        return []
-    inner = label[3:-1] if label.startswith("in(") and label.endswith(")") else label
-    return [name.strip() for name in inner.split(",")]
