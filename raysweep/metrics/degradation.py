@@ -13,11 +13,11 @@ from math import isnan, nan
 from typing import TYPE_CHECKING, NamedTuple
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
-from raysweep.metrics.passing import by_problem, over_draws
+from raysweep.metrics.passing import over_draws
 from raysweep.metrics.verdicts import Verdicts
 from raysweep.records import PromptRow, Result
 from raysweep.stats.bootstrap import bootstrap_intervals
-from raysweep.stats.intervals import Draws, draw_means, drawn_mean_interval, interval_note
+from raysweep.stats.intervals import Draws, draw_means, drawn_mean_interval, interval_note, mean_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,28 +46,28 @@ def relative_degradation(clean: float, perturbed: float) -> Degradation:
 
 
 class Paired(NamedTuple):
-    """pass@1 of each problem that has verdicts on both prompts, in the same order; perturbed, one for each draw."""
+    """pass@1 of each problem that has verdicts on both prompts, in the same order."""
 
-    clean: list[float]
-    perturbed: Draws
+    clean: NDArray[np.float64]  # (problems,)
+    perturbed: Draws  # of as many problems; one value for each draw
 
     @property
     def values(self) -> tuple[Draws, Draws]:
         """Return the values of both, as `raysweep.stats.bootstrap` takes them."""
-        return [(value,) for value in self.clean], self.perturbed
+        return self.clean[:, None], self.perturbed
 
     @property
     def means(self) -> tuple[float, float]:
         """Return the two mean scores; NaN without problems."""
-        n = len(self.clean)
-        return (sum(self.clean) / n, sum(draw_means(self.perturbed)) / n) if n else (nan, nan)
+        return mean_of(self.clean), mean_of(draw_means(self.perturbed))
 
 
 def pair(clean: Iterable[Result], draws: Sequence[Iterable[Result]]) -> Paired:
     """Pair clean results with those on each draw of a perturbation by task id."""
-    before, after = by_problem(clean, 1), over_draws(draws, 1)
-    shared = [task for task in before if task in after]
-    return Paired([before[task] for task in shared], [after[task] for task in shared])
+    before, after = over_draws([clean], 1), over_draws(draws, 1)
+    there = set(after.tasks)
+    shared = [task for task in before.tasks if task in there]
+    return Paired(before.of(shared)[:, 0], after.of(shared))
 
 
 @METRICS.register("relative_degradation")
@@ -119,7 +119,7 @@ def measure_both(rd: str, drop: str, scores: Paired, note: str) -> tuple[Measure
     of_rd, of_drop = bootstrap_intervals(scores.values, _rd_and_drop)
     n = len(scores.clean)
     if not isnan(value):
-        reason = interval_note(n, sum(scores.clean))
+        reason = interval_note(n, float(scores.clean.sum()))
     notes = ["; ".join(filter(None, (first, note))) for first in (reason, interval_note(n))]
     return Measurement(rd, value, *of_rd, n, notes[0]), Measurement(drop, after - before, *of_drop, n, notes[1])
 

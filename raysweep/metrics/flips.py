@@ -9,28 +9,44 @@ many.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import nan
+from math import fsum, nan
+from typing import TYPE_CHECKING, NamedTuple
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.degradation import harness_error_note
-from raysweep.metrics.verdicts import PairTally, Verdicts
+from raysweep.metrics.verdicts import NO_PAIRS, PairTally, Verdicts
 from raysweep.records import Result
 from raysweep.stats.bootstrap import bootstrap_intervals
-from raysweep.stats.intervals import Draws, draw_means, drawn_mean_interval, interval_note
+from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note, mean_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 LOST, WON = "flips_lost", "flips_won"
 LOST_RATE, WON_RATE = "flip_rate_lost", "flip_rate_won"
 
 
-def flips_by_problem(clean: Sequence[Result], draws: Sequence[Sequence[Result]]) -> dict[str, list[PairTally]]:
-    """Return each problem's counts of pairs by task id, one tally for each draw that has a pair of verdicts."""
+class Flipped(NamedTuple):
+    """Shares of the pairs of completions, (problems, draws) each; NaN where a problem has no pair of verdicts."""
+
+    passed: NDArray[np.float64]  # on the clean prompt
+    lost: NDArray[np.float64]
+    won: NDArray[np.float64]
+
+
+def flips_of(clean: Sequence[Result], draws: Sequence[Sequence[Result]]) -> Flipped:
+    """Return the shares of each problem that has a pair of verdicts on any draw."""
+    import numpy as np
+
     before = Verdicts.of(clean)
-    found: dict[str, list[PairTally]] = {}
-    for results in draws:
-        for task, tally in Verdicts.of(results).paired_with(before).items():
-            if tally.n:
-                found.setdefault(task, []).append(tally)
-    return found
+    counted = [Verdicts.of(results).paired_with(before) for results in draws]
+    tallies = np.array([[of_draw[task] for of_draw in counted] for task in counted[0]], dtype=np.float64)
+    counts = tallies.reshape(len(counted[0]), len(draws), len(NO_PAIRS))
+    pairs = counts[:, :, PairTally._fields.index("n")]
+    there = pairs.any(axis=1)
+    shares = counts[there] / np.where(pairs > 0, pairs, nan)[there, :, None]
+    return Flipped(*(shares[:, :, PairTally._fields.index(name)] for name in ("clean", "lost", "won")))
 
 
 @METRICS.register("flips")
@@ -45,34 +61,30 @@ class Flips(Metric):
         """Return the numbers for a perturbed test set if the clean one was evaluated too."""
         if evaluation.clean is None:
             return []
-        problems = list(flips_by_problem(evaluation.clean, evaluation.draws).values())
+        passed, lost, won = flips_of(evaluation.clean, evaluation.draws)
         note = harness_error_note(evaluation)
-        passed = [[t.clean / t.n for t in draws] for draws in problems]
-        failed = [[1 - share for share in draws] for draws in passed]
-        lost = [[t.lost / t.n for t in draws] for draws in problems]
-        won = [[t.won / t.n for t in draws] for draws in problems]
         return [
             _mean(LOST, lost, note),
             _mean(WON, won, note),
             _rate(LOST_RATE, lost, passed, "clean passes", note),
-            _rate(WON_RATE, won, failed, "clean failures", note),
+            _rate(WON_RATE, won, 1 - passed, "clean failures", note),
         ]
 
 
-def _rate(metric: str, flipped: Draws, whole: Draws, what: str, note: str) -> Measurement:
+def _rate(metric: str, flipped: NDArray[np.float64], whole: NDArray[np.float64], what: str, note: str) -> Measurement:
     """Return the sum of `flipped` over that of `whole`, which is no smaller on any draw; `what`: the whole."""
-    n, total = len(whole), sum(draw_means(whole))
+    n, total = len(whole), fsum(draw_means(whole))
     if not total:
         return Measurement(metric, nan, nan, nan, n, "; ".join(filter(None, (f"there are no {what}", note))))
     corners = [(1.0, 1.0), (1.0, 0.0), (0.0, 0.0)]  # none flips that wasn't there
     ((low, high),) = bootstrap_intervals([whole, flipped], lambda means: [means[1] / means[0]], corners)
     reason = interval_note(n, total, what)
-    return Measurement(metric, sum(draw_means(flipped)) / total, low, high, n, "; ".join(filter(None, (reason, note))))
+    value = fsum(draw_means(flipped)) / total
+    return Measurement(metric, value, low, high, n, "; ".join(filter(None, (reason, note))))
 
 
-def _mean(metric: str, draws: list[list[float]], note: str) -> Measurement:
-    values = draw_means(draws)
-    value = sum(values) / len(values) if values else nan
-    reason = interval_note(len(values)) if values else "no completion has a verdict on both prompts"
-    low, high = drawn_mean_interval(draws)
-    return Measurement(metric, value, low, high, len(values), "; ".join(filter(None, (reason, note))))
+def _mean(metric: str, shares: NDArray[np.float64], note: str) -> Measurement:
+    n, value = len(shares), mean_of(draw_means(shares))
+    reason = interval_note(n) if n else "no completion has a verdict on both prompts"
+    low, high = drawn_mean_interval(shares)
+    return Measurement(metric, value, low, high, n, "; ".join(filter(None, (reason, note))))

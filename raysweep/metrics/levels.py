@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from raysweep.metrics.base import Measurement
 from raysweep.metrics.degradation import Paired, measure_part
-from raysweep.metrics.passing import by_problem, over_draws
+from raysweep.metrics.passing import over_draws
 from raysweep.records import Result
 from raysweep.stats.intervals import draw_means
 from raysweep.units import count
@@ -49,15 +49,18 @@ def measure_level(
         clean: the results on the clean test set.
         perturbed: by method, the results on each draw of its test set.
     """
+    import numpy as np
+
     if len(level.methods) < FEWEST_METHODS or any(method not in perturbed for method in level.methods):
         return []
-    before = by_problem(clean, 1)
+    before = over_draws([clean], 1)
     rates = [over_draws(perturbed[method], 1) for method in level.methods]
-    shared = [task for task in before if all(task in of_method for of_method in rates)]
-    means = [[sum(draws) / len(draws) for draws in (of_method[task] for of_method in rates)] for task in shared]
-    scores = Paired([before[task] for task in shared], [[value] for value in draw_means(means)])
+    common = set(before.tasks).intersection(*(of_method.tasks for of_method in rates))
+    shared = [task for task in before.tasks if task in common]
+    means = draw_means(np.column_stack([draw_means(of_method.of(shared)) for of_method in rates]))
+    scores = Paired(before.of(shared)[:, 0], means[:, None])
     notes = [f"without {', '.join(level.missing)}, which the sweep doesn't evaluate"] if level.missing else []
-    if left_out := len(before) - len(shared):
+    if left_out := len(before.tasks) - len(shared):
         notes.append(f"{count(left_out, 'problem')} without a verdict on each method left out")
     note = "; ".join(notes)
     return measure_part("level", scores, note)

@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from math import comb, nan
+from typing import TYPE_CHECKING, NamedTuple
 
 from raysweep.errors import UsageError
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.verdicts import Tally, Verdicts
 from raysweep.records import Result
-from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note
+from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note, mean_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 USUAL_KS = (1, 10, 100)
 
@@ -76,13 +82,30 @@ def by_problem(results: Iterable[Result], k: int, part: str = "") -> dict[str, f
     return task_rates(Verdicts.of(results).tallies(part), k)
 
 
-def over_draws(draws: Sequence[Iterable[Result]], k: int, part: str = "") -> dict[str, list[float]]:
-    """Return pass@k by task id, one value for each draw on which the task has k verdicts; `part` as there."""
-    rates: dict[str, list[float]] = {}
-    for results in draws:
-        for task, rate in by_problem(results, k, part).items():
-            rates.setdefault(task, []).append(rate)
-    return rates
+class DrawnRates(NamedTuple):
+    """pass@k of each task that has k verdicts on a draw."""
+
+    tasks: Sequence[str]
+    values: NDArray[np.float64]  # (tasks, draws); NaN where a task has fewer than k verdicts
+
+    def of(self, tasks: Sequence[str]) -> NDArray[np.float64]:
+        """Return (tasks, draws): the values of some of the tasks, in their order."""
+        if tasks == self.tasks:
+            return self.values
+        place = {task: row for row, task in enumerate(self.tasks)}
+        return self.values[[place[task] for task in tasks]]
+
+
+def over_draws(draws: Sequence[Iterable[Result]], k: int, part: str = "") -> DrawnRates:
+    """Return pass@k on each draw, of the tasks with k verdicts on any; `part` as for `Verdicts.tallies`."""
+    import numpy as np
+
+    rates = [by_problem(results, k, part) for results in draws]
+    tasks = list(rates[0] if len(rates) == 1 else dict.fromkeys(chain.from_iterable(rates)))
+    values = np.empty((len(tasks), len(rates)))
+    for draw, of_draw in enumerate(rates):
+        values[:, draw] = [of_draw.get(task, nan) for task in tasks]
+    return DrawnRates(tasks, values)
 
 
 def pass_rate(results: Sequence[Result], k: int) -> PassRate:
@@ -98,8 +121,9 @@ def task_rates(counted: Mapping[str, Tally], k: int) -> dict[str, float]:
 def rate_of(counted: Mapping[str, Tally], k: int) -> PassRate:
     """Return mean pass@k from tallies by task id; raise UsageError if k is below 1."""
     rates = list(task_rates(counted, k).values())
-    value = sum(rates) / len(rates) if rates else nan
-    return PassRate(value, len(rates), sum(t.harness_errors for t in counted.values()), len(counted) - len(rates))
+    return PassRate(
+        mean_of(rates), len(rates), sum(t.harness_errors for t in counted.values()), len(counted) - len(rates)
+    )
 
 
 @METRICS.register("pass_at_k")
@@ -130,11 +154,10 @@ class PassAtK(Metric):
                 note = f"pass@{k} needs {k} completions of a problem; there are {most} (`evaluation.samples`)"
                 measurements.append(Measurement(name, nan, nan, nan, 0, note))
                 continue
-            draws = over_draws(evaluation.draws, k, part)
-            values = draw_means(list(draws.values()))
-            value, left_out = sum(values) / len(values) if values else nan, len(counted[0].keys() - draws.keys())
-            rate = PassRate(value, len(values), errors, left_out)
-            low, high = drawn_mean_interval(list(draws.values()))
+            rates = over_draws(evaluation.draws, k, part)
+            left_out = len(counted[0].keys() - set(rates.tasks))
+            rate = PassRate(mean_of(draw_means(rates.values)), len(rates.tasks), errors, left_out)
+            low, high = drawn_mean_interval(rates.values)
             note = "; ".join(filter(None, (rate.note, interval_note(rate.problems))))
-            measurements.append(Measurement(name, value, low, high, rate.problems, note))
+            measurements.append(Measurement(name, rate.value, low, high, rate.problems, note))
         return measurements

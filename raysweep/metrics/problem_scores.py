@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from raysweep.metrics.base import CellLabels
-from raysweep.metrics.verdicts import PairTally, Verdicts
+from raysweep.metrics.verdicts import NO_PAIRS, PairTally, Verdicts
 from raysweep.records import CLEAN, ProblemScore, Result
-
-NO_PAIRS = PairTally(0, 0, 0, 0, 0)
 
 
 def problem_scores(

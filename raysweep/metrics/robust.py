@@ -11,13 +11,17 @@ A completion with a harness error in one draw is left out, unless it failed in a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import nan
+from typing import TYPE_CHECKING
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.degradation import Paired, measure_rd
 from raysweep.metrics.passing import USUAL_KS, checked_ks, pass_at_k
 from raysweep.metrics.verdicts import PairTally, PassTable, Verdicts, pair_tallies
-from raysweep.stats.intervals import interval_note, mean_interval
+from raysweep.stats.intervals import array, interval_note, mean_interval, mean_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def worst_case(draws: Sequence[PassTable]) -> PassTable:
@@ -55,20 +59,19 @@ class Robust(Metric):
 
 def _measure(counted: Mapping[str, PairTally], s: int, k: int) -> list[Measurement]:
     tallies = [tally for tally in counted.values() if tally.n >= k]
-    clean = [pass_at_k(t.n, t.clean, k) for t in tallies]
-    robust = [pass_at_k(t.n, t.perturbed, k) for t in tallies]
-    changed = [pass_at_k(t.n, t.lost, k) + pass_at_k(t.n, t.won, k) for t in tallies]
+    clean = array([pass_at_k(t.n, t.clean, k) for t in tallies])
+    robust = array([pass_at_k(t.n, t.perturbed, k) for t in tallies])
+    changed = array([pass_at_k(t.n, t.lost, k) + pass_at_k(t.n, t.won, k) for t in tallies])
     left_out = len(counted) - len(tallies)
     note = f"{left_out} problems with too few verdicts left out" if left_out else ""
     return [
         _mean_of(f"RP_{s}@{k}", robust, note),
-        measure_rd(f"RD_{s}@{k}", Paired(clean, [(value,) for value in robust]), note),
+        measure_rd(f"RD_{s}@{k}", Paired(clean, robust[:, None]), note),
         _mean_of(f"RR_{s}@{k}", changed, note, highest=2.0),
     ]
 
 
-def _mean_of(metric: str, values: list[float], note: str, highest: float = 1.0) -> Measurement:
-    value = sum(values) / len(values) if values else nan
-    reason = interval_note(len(values)) if values else "no problem has enough verdicts"
+def _mean_of(metric: str, values: NDArray[np.float64], note: str, highest: float = 1.0) -> Measurement:
+    reason = interval_note(len(values)) if len(values) else "no problem has enough verdicts"
     low, high = mean_interval(values, limits=(0.0, highest))
-    return Measurement(metric, value, low, high, len(values), "; ".join(filter(None, (reason, note))))
+    return Measurement(metric, mean_of(values), low, high, len(values), "; ".join(filter(None, (reason, note))))

@@ -30,6 +30,16 @@ class PairTally(NamedTuple):
     won: int  # pass on the perturbed prompt only
 
 
+NO_PAIRS = PairTally(0, 0, 0, 0, 0)
+ONE_PAIR = {
+    (True, True): PairTally(1, 1, 1, 0, 0),
+    (True, False): PairTally(1, 1, 0, 1, 0),
+    (False, True): PairTally(1, 0, 1, 0, 1),
+    (False, False): PairTally(1, 0, 0, 0, 0),
+}
+"""The counts of a problem with one pair, by whether its completions pass: clean, perturbed."""
+
+
 class Verdicts(tuple[Result, ...]):
     """The results of one model on one draw of a test set. Counts are made when first asked for, and kept."""
 
@@ -94,6 +104,9 @@ def pair_tallies(clean: PassTable, perturbed: PassTable) -> dict[str, PairTally]
     for task, before in clean.items():
         after = perturbed.get(task, {})
         both = [(passes, after[number]) for number, passes in before.items() if number in after]
+        if len(both) == 1:  # nearly all: one completion for each prompt
+            counts[task] = ONE_PAIR[both[0]]
+            continue
         lost, won = both.count((True, False)), both.count((False, True))
         passing = both.count((True, True))
         counts[task] = PairTally(len(both), passing + lost, passing + won, lost, won)

@@ -16,6 +16,7 @@ data gives equal intervals. benchmarks/coverage.py measures how often the interv
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import combinations, product
@@ -33,6 +34,7 @@ from raysweep.stats.intervals import (
     carriers,
     design_effect,
     draw_means,
+    drawn,
 )
 
 if TYPE_CHECKING:
@@ -68,15 +70,16 @@ def bootstrap_intervals(
     """
     import numpy as np
 
-    means = array([draw_means(draws) for draws in values])
+    tables = [drawn(draws) for draws in values]
+    means = array([draw_means(table) for table in tables])
     if means.shape[1] < FEWEST:
         return [UNDEFINED for _ in statistics(np.full((len(values), 1), np.nan))]
     possible = corners or _all_corners(len(values))
     resampled = resampled_means(means[:, None, :], possible, seed)[:, :, 0]
-    for number, draws in enumerate(values):
-        if not agree(draws):
-            changes = _problem_weights(len(draws), seed) * (_redrawn(draws, seed) - means[number])
-            resampled[number] += changes.sum(axis=1) / _corner_weights(len(draws), len(possible), seed).totals
+    for number, table in enumerate(tables):
+        if not agree(table):
+            changes = _problem_weights(len(table), seed) * (_redrawn(table, seed) - means[number])
+            resampled[number] += changes.sum(axis=1) / _corner_weights(len(table), len(possible), seed).totals
     measured = np.concatenate(statistics(means.mean(axis=1)[:, None]))
     ends = zip(*statistic_ends(np.column_stack(statistics(resampled)), measured), measured, strict=True)
     return [Interval(float(low), float(high)) if np.isfinite(value) else UNDEFINED for low, high, value in ends]
@@ -152,13 +155,24 @@ def statistic_ends(
     tail = 100 * (1 - COVERAGE) / 2
     is_defined = np.isfinite(resampled)
     if is_defined.all():
-        low, high = np.percentile(resampled, [tail, 100 - tail], axis=0)
+        low, high = _percentile(resampled, tail), _percentile(resampled, 100 - tail)
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a set without any defined resample has NaN
             low, high = np.nanpercentile(np.where(is_defined, resampled, np.nan), [tail, 100 - tail], axis=0)
     value = np.where(np.isfinite(measured), measured, np.nan)
     return np.asarray(np.fmin(low, value)), np.asarray(np.fmax(high, value))
+
+
+def _percentile(resampled: NDArray[np.float64], percent: float) -> NDArray[np.float64]:
+    """Return (sets,): numpy's linear percentile over the resamples, (RESAMPLES, sets), in a third of its time."""
+    import numpy as np
+
+    place = percent / 100 * (len(resampled) - 1)
+    below = math.floor(place)
+    ordered = np.partition(np.ascontiguousarray(resampled.T), (below, below + 1), axis=1)
+    first, second = ordered[:, below], ordered[:, below + 1]
+    return np.asarray(first + (second - first) * (place - below))
 
 
 def _all_corners(values: int) -> Corners:
@@ -221,16 +235,13 @@ def _corner_weights(problems: int, corners: int, seed: int) -> _CornerWeights:
     return _CornerWeights(each, together, together + _problem_weights(problems, seed).sum(axis=1))
 
 
-def _redrawn(draws: Draws, seed: int) -> NDArray[np.float64]:
+def _redrawn(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """Return (RESAMPLES, n): each problem's mean over its draws, which every resample weighs anew."""
     import numpy as np
 
-    most = max(map(len, draws))
-    there = np.array([[number < len(values) for number in range(most)] for values in draws])
-    padded = array([tuple(values) + (0.0,) * (most - len(values)) for values in draws])
-    raw = _draw_weights(len(draws), most, seed)
-    means: NDArray[np.float64] = np.einsum("rnd,nd->rn", raw, padded)
-    means /= np.einsum("rnd,nd->rn", raw, there.astype(np.float64))
+    raw = _draw_weights(*values.shape, seed)
+    means: NDArray[np.float64] = np.einsum("rnd,nd->rn", raw, np.nan_to_num(values))
+    means /= np.einsum("rnd,nd->rn", raw, np.isfinite(values).astype(np.float64))
     return means
 
 

@@ -20,15 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import inf, nan
+from math import fsum, inf, nan
 from statistics import NormalDist
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from raysweep.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 COVERAGE = 0.95
 Z = NormalDist().inv_cdf((1 + COVERAGE) / 2)
@@ -42,8 +42,11 @@ FEWEST_PASSES = 10
 """Clean passes that the interval of a relative degradation needs; with several samples, problems' shares add up."""
 
 
-Draws = Sequence[Sequence[float]]
-"""For each problem its values, one for each draw of a perturbation that has one; at least one."""
+Draws: TypeAlias = "Sequence[Sequence[float]] | NDArray[np.float64]"
+"""For each problem its values, one for each draw of a perturbation that has one; at least one.
+
+An array is (problems, draws), with NaN where a draw has none.
+"""
 
 
 class Interval(NamedTuple):
@@ -69,7 +72,9 @@ def interval_note(tasks: int, passes: float = inf, what: str = "clean passes") -
     return f"rough interval: fewer than {FEWEST_PASSES} {what}" if 0 < passes < FEWEST_PASSES else ""
 
 
-def mean_interval(values: Sequence[float], *, limits: tuple[float, float] = (0.0, 1.0)) -> Interval:
+def mean_interval(
+    values: Sequence[float] | NDArray[np.float64], *, limits: tuple[float, float] = (0.0, 1.0)
+) -> Interval:
     """Return the interval of the mean, given one value per problem; undefined for fewer than two values.
 
     Args:
@@ -92,15 +97,33 @@ def drawn_mean_interval(draws: Draws, *, limits: tuple[float, float] = (0.0, 1.0
     Raises:
         UsageError: a problem's mean lies beyond the limits.
     """
-    between = 0.0 if agree(draws) else sum(map(_spread_of_draws, draws))
-    return _mean_interval(array(draw_means(draws)), between, limits)
+    values = drawn(draws)
+    return _mean_interval(draw_means(values), 0.0 if agree(values) else _spread_of_draws(values), limits)
 
 
-def draw_means(draws: Draws) -> list[float]:
-    """Return each problem's mean over its draws."""
-    if _drawn_once(draws):
-        return [value for (value,) in draws]
-    return [sum(values) / len(values) for values in draws]
+def drawn(draws: Draws) -> NDArray[np.float64]:
+    """Return (problems, draws): the values, and NaN where a draw has none."""
+    import numpy as np
+
+    if isinstance(draws, np.ndarray):
+        return draws
+    most = max(map(len, draws), default=1)
+    if all(len(values) == most for values in draws):
+        return array(draws).reshape(len(draws), most)
+    return array([[*values, *(nan,) * (most - len(values))] for values in draws])
+
+
+def draw_means(draws: Draws) -> NDArray[np.float64]:
+    """Return (problems,): each problem's mean over its draws."""
+    import numpy as np
+
+    values = drawn(draws)
+    return values[:, 0] if values.shape[1] == 1 else np.asarray(np.nanmean(values, axis=1))
+
+
+def mean_of(values: Sequence[float] | NDArray[np.float64]) -> float:
+    """Return the mean, rounded once, whatever the order of the values; NaN if there are none."""
+    return fsum(values) / len(values) if len(values) else nan
 
 
 def mean_ends(
@@ -176,22 +199,23 @@ def design_effect(
     return np.asarray((ratio * carriers + weight) / (carriers + weight))
 
 
-def _spread_of_draws(values: Sequence[float]) -> float:
-    """Return the variance of a problem's mean in a Bayesian bootstrap of its draws."""
-    mean = sum(values) / len(values)
-    return sum((value - mean) ** 2 for value in values) / len(values) / (len(values) + 1)
+def _spread_of_draws(values: NDArray[np.float64]) -> float:
+    """Return the sum over problems of the variance of a problem's mean in a Bayesian bootstrap of its draws."""
+    import numpy as np
+
+    there = np.isfinite(values).sum(axis=1)
+    return float((np.nanvar(values, axis=1) / (there + 1)).sum())
 
 
 def agree(draws: Draws) -> bool:
     """Return True if no problem's value differs between draws."""
-    return _drawn_once(draws) or all(min(values) == max(values) for values in draws)
+    import numpy as np
+
+    values = drawn(draws)
+    return values.shape[1] == 1 or bool((np.nanmin(values, axis=1) == np.nanmax(values, axis=1)).all())
 
 
-def _drawn_once(draws: Draws) -> bool:
-    return set(map(len, draws)) == {1}
-
-
-def array(values: Sequence[float] | Sequence[Sequence[float]]) -> NDArray[np.float64]:
+def array(values: ArrayLike) -> NDArray[np.float64]:
     """Return values as an array of 64-bit floats."""
     import numpy as np
 

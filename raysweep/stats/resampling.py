@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError
 from raysweep.seeding import DEFAULT_SEED
 from raysweep.stats.bootstrap import RESAMPLES, resampled_means, resampled_settings, statistic_ends
-from raysweep.stats.intervals import COVERAGE, FEWEST, draw_means
+from raysweep.stats.intervals import COVERAGE, FEWEST, Draws, draw_means, drawn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,13 +53,12 @@ class DifferenceOfMeans:
     note: str = ""
 
 
-def bootstrap_difference(
-    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], seed: int = DEFAULT_SEED
-) -> DifferenceOfMeans:
+def bootstrap_difference(first: Draws, second: Draws, seed: int = DEFAULT_SEED) -> DifferenceOfMeans:
     """Compare two cells, or two groups of cells, over the same problems.
 
     Args:
-        first: for each problem its values from 0 to 1, such as pass@1, one for each model and seed; at least one.
+        first: for each problem its values from 0 to 1, such as pass@1, one for each model and seed; at least one. An
+            array is (problems, values), with NaN where there is none.
         second: the same of the other cells, with the problems in the same order.
         seed: the seed of the resamples.
 
@@ -75,7 +74,8 @@ def bootstrap_difference(
         )
     for name, cells in (("first", first), ("second", second)):
         _require_shares(name, cells)
-    means = np.asarray([[draw_means(cells)] for cells in (first, second)])
+    tables = [drawn(cells) for cells in (first, second)]
+    means = np.asarray([[draw_means(values)] for values in tables])
     resampled_first, resampled_second = resampled_means(means, seed=seed)
     differences = resampled_first - resampled_second
     value = float((means[0] - means[1]).mean())
@@ -84,7 +84,7 @@ def bootstrap_difference(
     p = min(1.0, 2 * (tail + 1) / (RESAMPLES + 1)) if (means[0] != means[1]).any() else 1.0
     return DifferenceOfMeans(
         n=len(first),
-        values=sum(map(len, (*first, *second))),
+        values=sum(int(np.isfinite(values).sum()) for values in tables),
         difference=value,
         low=float(low[0]),
         high=float(high[0]),
@@ -162,10 +162,15 @@ def argmax_interval(scores: Mapping[str, Sequence[Sequence[float]]], seed: int =
     )
 
 
-def _require_shares(name: str, cells: Sequence[Sequence[float]]) -> None:
-    for number, values in enumerate(cells, 1):
-        if type(values) is tuple and len(values) == 1 and 0 <= values[0] <= 1:
-            continue  # nearly all; the next test takes ten times as long
+def _require_shares(name: str, cells: Draws) -> None:
+    import numpy as np
+
+    rows: Any = cells
+    if isinstance(cells, np.ndarray) and cells.ndim == 2:
+        if ((cells >= 0) & (cells <= 1)).all():
+            return  # as soon as can be: a sweep compares thousands of cells
+        rows = [row[~np.isnan(row)].tolist() for row in cells]
+    for number, values in enumerate(rows, 1):
         if not isinstance(values, Sized):
             raise UsageError(f"problem {number} of {name} is {values!r}; give a list of values, such as [{values!r}]")
         if not len(values):

@@ -5,12 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from raysweep.metrics.base import Measurement
 from raysweep.records import CLEAN, ProblemScore
 from raysweep.registry import Registry
 from raysweep.stats.stability import FEWEST_DRAWS, noise
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,16 @@ class ProblemRates:
         """Return pass@1 on each draw, over those of the tasks that have a verdict on all draws; empty for one draw."""
         shares = [self.by_draw[task] for task in tasks if task in self.by_draw]
         return tuple(sum(values) / len(shares) for values in zip(*shares, strict=True))
+
+
+def shared_values(*rates: Mapping[str, float]) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the tasks that all of some rates have, in the order of the first, and the rates, (rates, tasks)."""
+    import numpy as np
+
+    first, *others = rates
+    common = first.keys() & set.intersection(*(set(other) for other in others))
+    tasks = list(first) if len(common) == len(first) else [task for task in first if task in common]
+    return tasks, np.array([[one[task] for task in tasks] for one in rates])
 
 
 BELOW_DRAWS = "within noise: below 2 SD between draws"

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
-from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, draws_note
+from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, draws_note, shared_values
 from raysweep.metrics.base import Measurement
 from raysweep.stats.bootstrap import bootstrap_intervals
-from raysweep.stats.intervals import interval_note
+from raysweep.stats.intervals import interval_note, mean_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,19 +37,16 @@ class DegradationChange(Comparison):
         """Return the numbers over the problems with all four verdicts; nothing on the clean set."""
         if not first.clean or not second.clean:
             return []
-        sources = (first.clean, first.rates, second.clean, second.rates)
-        common = set(first.clean).intersection(*sources[1:])
-        shared = [task for task in first.clean if task in common]
+        shared, rates = shared_values(first.clean, first.rates, second.clean, second.rates)
         if not shared:
             return [Measurement(CHANGE, nan, nan, nan, 0, "no problem has verdicts of both models on both prompts")]
-        rates = [[source[task] for task in shared] for source in sources]
-        means = [sum(values) / len(values) for values in rates]
+        means = [mean_of(values) for values in rates]
         found = rd_change(*means)
         passes = len(shared) * min(means[0], means[2])  # of the cell that has fewer
         sound = interval_note(len(shared), passes)
         draws = zip(first.means_by_draw(shared), second.means_by_draw(shared), strict=False)
         by_draw = list(zip(*(rd_change(means[0], old, means[2], new) for old, new in draws), strict=True))
-        intervals = bootstrap_intervals([[(rate,) for rate in values] for values in rates], _resampled)
+        intervals = bootstrap_intervals([values[:, None] for values in rates], _resampled)
         return [
             Measurement(name, value, low, high, len(shared), _note(first, second, sound, value, draws))
             for name, value, (low, high), draws in zip(NAMES, found, intervals, by_draw or [()] * 3, strict=True)

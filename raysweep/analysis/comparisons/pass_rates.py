@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from math import nan
 
-from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, draws_note
+from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, draws_note, shared_values
 from raysweep.metrics.base import Measurement
 from raysweep.stats.bootstrap import RESAMPLES
-from raysweep.stats.intervals import FEWEST, interval_note
+from raysweep.stats.intervals import FEWEST, interval_note, mean_of
 from raysweep.stats.paired_tests import mcnemar
 from raysweep.stats.resampling import bootstrap_difference
 
@@ -40,24 +40,22 @@ class PassRates(Comparison):
 
     def measure(self, first: ProblemRates, second: ProblemRates) -> list[Measurement]:
         """Return the numbers over the problems that both cells have a verdict on."""
-        shared = [task for task in first.rates if task in second.rates]
-        before, after = [first.rates[task] for task in shared], [second.rates[task] for task in shared]
+        shared, (before, after) = shared_values(first.rates, second.rates)
         n = len(shared)
         if not n:
             return [Measurement(DIFFERENCE, nan, nan, nan, 0, "no problem has a verdict of both models")]
-        gained = sum(new > old + ROUNDING for old, new in zip(before, after, strict=True))
-        lost = sum(new < old - ROUNDING for old, new in zip(before, after, strict=True))
-        value = sum(after) / n - sum(before) / n
+        gained, lost = (int((more > less + ROUNDING).sum()) for more, less in ((after, before), (before, after)))
+        value = mean_of(after) - mean_of(before)
         draws = zip(first.means_by_draw(shared), second.means_by_draw(shared), strict=False)
         by_draw = [new - old for old, new in draws]
         note = "; ".join(filter(None, (interval_note(n), draws_note(first, second, value, by_draw))))
         low, high, p_values = nan, nan, []
         if n >= FEWEST:
-            resampled = bootstrap_difference([(rate,) for rate in before], [(rate,) for rate in after])
+            resampled = bootstrap_difference(before[:, None], after[:, None])
             low, high = (0.0 - end for end in (resampled.high, resampled.low))  # of after minus before; 0 has no sign
             p_values = [Measurement(BOOTSTRAP_P, resampled.p, nan, nan, n)]
         if all(cell.completions == cell.draws == 1 for cell in (first, second)):
-            p = mcnemar([bool(rate) for rate in before], [bool(rate) for rate in after]).p
+            p = mcnemar((before > 0).tolist(), (after > 0).tolist()).p
             p_values.append(Measurement(P_VALUE, p, nan, nan, n))
         counts = [Measurement(GAINED, gained, nan, nan, n), Measurement(LOST, lost, nan, nan, n)]
         return [Measurement(DIFFERENCE, value, low, high, n, note), *counts, *p_values]
