@@ -44,12 +44,26 @@ class Needs:
     least_on_accelerator: int = 0  # predicted bytes that it takes there at least; 0: not known
     in_bf16: bool = False
 
-    def fits_on(self, label: str) -> bool:
-        """Return True if an accelerator with this label computes in its numbers and has the memory, as far as known."""
-        known = data_sheet_of(label) if self.gpus and label else None
-        if known is None:
-            return True
-        return self.least_on_accelerator <= known[1].memory and (known[1].has_bf16 or not self.in_bf16)
+    def unfit_for(self, label: str) -> str:
+        """Return why an accelerator can't run it, as far as is known; empty if it can.
+
+        A card of 40 GB has up to 40 GiB, and nothing that would fit is called unfit.
+
+        Args:
+            label: of the node, which says the type of its accelerators; empty if it has none.
+        """
+        asked = self.labels.get(ACCELERATOR_LABEL, "")
+        if asked and not matches_one(asked, label or None):
+            return f"is not {asked}"
+        known = data_sheet_of(label)
+        if not self.gpus or known is None:
+            return ""
+        _, sheet = known
+        if self.in_bf16 and not sheet.has_bf16:
+            return "has no bf16"
+        if self.least_on_accelerator > sheet.memory / 10**9 * 2**30:
+            return f"has {sheet.memory / 10**9:.0f} GB, and {self.least_on_accelerator / 10**9:.0f} GB are needed"
+        return ""
 
     @property
     def amounts(self) -> dict[str, float]:
@@ -153,7 +167,7 @@ class NeedsPlanner:
         workers = recipe.workers if recipe else 0
         processes = config.resources.processes
         chosen = processes == "trial" or (processes == "auto" and not training.gpus)
-        trained = least = written = loaded = 0
+        trained = least = written = loaded = kept = 0
         if shape is not None:
             if recipe:
                 trained = _peak(predicted_memory(shape, recipe, bool(training.gpus)))
@@ -161,12 +175,16 @@ class NeedsPlanner:
             rows, new = rows_together(config.evaluation), config.evaluation.max_new_tokens
             written = generation_memory(shape, model.dtype, rows, ASSUMED_PROMPT_TOKENS, new)
             loaded = shape.weights * BYTES["float32"]
+            kept = shape.weights * BYTES[model.dtype]
         trains = _resolved(training, trained, loaded)
         if trains.gpus and recipe:
             trains = replace(trains, least_on_accelerator=least, in_bf16=recipe.precision == "bf16")
+        writes = _resolved(generation, 0 if generation.gpus == BY_PREDICTION else written, loaded, model.has_weights)
+        if writes.gpus:
+            writes = replace(writes, least_on_accelerator=kept)
         return CellNeeds(
             trains,
-            _resolved(generation, 0 if generation.gpus == BY_PREDICTION else written, loaded, model.has_weights),
+            writes,
             _resolved(execution, 0, 0),
             workers,
             chosen and workers <= 1,
@@ -217,3 +235,8 @@ def names_in(label: str) -> list[str]:
         return []
     inner = label[3:-1] if label.startswith("in(") and label.endswith(")") else label
     return [name.strip() for name in inner.split(",")]
+
+
+def matches_one(condition: str, value: str | None) -> bool:
+    """Return True if one label's value, None if a node lacks it, matches its condition in a selector."""
+    return (value in names_in(condition.removeprefix("!"))) != condition.startswith("!")

@@ -7,7 +7,7 @@ difference and its p come from the same resamples, so that 0 lies outside the in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +171,7 @@ def _require_shares(name: str, cells: Draws) -> None:
             return  # as soon as can be: a sweep compares thousands of cells
         rows = [row[~np.isnan(row)].tolist() for row in cells]
     for number, values in enumerate(rows, 1):
-        if not isinstance(values, Sized):
+        if not isinstance(values, Collection):
             raise UsageError(f"problem {number} of {name} is {values!r}; give a list of values, such as [{values!r}]")
         if not len(values):
             raise UsageError(f"problem {number} of {name} has no value; leave it out of both sides")
@@ -187,7 +187,7 @@ def _checked_settings(scores: Mapping[str, Sequence[Sequence[float]]]) -> list[N
         raise UsageError(f"the best of several settings needs at least {FEWEST} settings, not {len(scores)}")
     first, count = next((name, len(rows)) for name, rows in scores.items())
     for name, rows in scores.items():
-        if flat := [row for row in rows if not isinstance(row, Sized)]:
+        if flat := [row for row in rows if not isinstance(row, Collection)]:
             raise UsageError(f"a problem of setting {name} is {flat[0]!r}; give a list of draws: [{flat[0]!r}]")
         if len(rows) < FEWEST or len({len(row) for row in rows}) != 1 or not len(rows[0]):
             raise UsageError(f"setting {name} needs at least {FEWEST} problems with equally many draws each")

@@ -46,11 +46,14 @@ def needs(recipe: str = "lora", model: str = "small", **resources: Any) -> CellN
 def test_what_a_training_takes_at_least_says_which_accelerators_can_do_it():
     small, large = needs(gpus=1).training, needs(model="large", gpus=1).training
     assert 0 < small.least_on_accelerator < 16e9 < large.least_on_accelerator < 40e9
-    assert [label for label in ("A100-40G", "L4", "V100", "unknown") if small.fits_on(label)] == [
+    assert [label for label in ("A100-40G", "L4", "V100", "unknown") if not small.unfit_for(label)] == [
         "A100-40G", "L4", "unknown",
     ], "V100 has no bf16"  # fmt: skip
-    assert needs("full", gpus=1).training.fits_on("V100") and not large.fits_on("V100-16G")
-    assert needs(gpus=0).training.fits_on("V100"), "it takes none"
+    assert not needs("full", gpus=1).training.unfit_for("V100") and large.unfit_for("V100-16G") == "has no bf16"
+    assert large.unfit_for("A100-10G") == f"has 10 GB, and {large.least_on_accelerator / 1e9:.0f} GB are needed"
+    writes = needs(model="large", gpus=1).generation
+    assert writes.unfit_for("A100-12G") and not writes.unfit_for("V100-16G"), "weights of 13 GB"
+    assert not needs(gpus=0).training.unfit_for("V100"), "it takes none"
 
 
 def test_the_more_special_level_overrides_value_by_value():

@@ -228,8 +228,6 @@ class HostKeeper:
     async def generate(self, asked: HostBatch) -> bytes:
         """Return what `Host.generate` returns for a batch. A batch that is asked for again is not made twice."""
         self._watch_over()
-        placement = asked.kind.placement.on(self._places.pool_of_cell(asked.cell))  # found out since the cell started
-        asked = replace(asked, kind=replace(asked.kind, placement=placement))
         key = asked.run, asked.index
         if key not in self._calls:
             self._drop_runs_before(asked)

@@ -11,8 +11,10 @@ from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.config.schema import RayConfig
 from raysweep.engine.ray.drains import draining_nodes
 from raysweep.machine import cores, gpus, memory
+from raysweep.planning.needs import matches_one
 
 STATUS_SECONDS = 10
+"""How long Ray may take to say what its nodes do."""
 
 log = logging.getLogger("raysweep")
 
@@ -63,13 +65,7 @@ def autoscaler_runs() -> bool:
 
 def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     """Return True if labels match a selector of Ray: by label ``a``, ``!a``, ``in(a,b)`` or ``!in(a,b)``."""
-    return all(_matches(condition, labels.get(label)) for label, condition in selector.items())
-
-
-def _matches(condition: str, value: str | None) -> bool:
-    text = condition.removeprefix("!")
-    values = text[3:-1].split(",") if text.startswith("in(") and text.endswith(")") else [text]
-    return (value in [item.strip() for item in values]) != condition.startswith("!")
+    return all(matches_one(condition, labels.get(label)) for label, condition in selector.items())
 
 
 def driver_labels(nodes: Iterable[NodeFacts]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from raysweep.engine.ray import metrics
@@ -13,30 +12,28 @@ from raysweep.errors import RaysweepError
 log = logging.getLogger("raysweep")
 
 
-def cell_order(keeper: Any, total: int, is_capped: bool, bind: Callable[[str, str], str]) -> Any:
+def cell_order(keeper: Any, total: int, is_capped: bool) -> Any:
     """Return a Tune search algorithm that asks the keeper for the next cell; its configs have a cell and its pool.
 
     Args:
         keeper: of the sweep's hosts.
         total: number of cells.
         is_capped: no cell starts once the sweep has used its GPU-hours.
-        bind: takes a cell and the keeper's choice of its pool; returns the pool in which it runs.
     """
     import ray
     from ray.tune.search import Searcher
 
     class CellOrder(Searcher):  # type: ignore[misc]
-        def __init__(self, keeper: Any, bind: Callable[[str, str], str]) -> None:
+        def __init__(self, keeper: Any) -> None:
             super().__init__()
             self._keeper = keeper
-            self._bind: Any = bind
             self._started: dict[str, str] = {}  # pools by cell
             self._trials: dict[str, str] = {}  # cells by trial
             self._ended: list[str] = []
 
         def __getstate__(self) -> dict[str, Any]:
             """Leave out what ends with this process: Tune stores this object with its results."""
-            return {**self.__dict__, "_keeper": None, "_bind": None}
+            return {**self.__dict__, "_keeper": None}
 
         def suggest(self, trial_id: str) -> Any:
             """Return the next cell and its pool; None while none should start."""
@@ -54,11 +51,6 @@ def cell_order(keeper: Any, total: int, is_capped: bool, bind: Callable[[str, st
             if turn is None:
                 return None
             cell, pool = turn
-            try:
-                pool = self._bind(cell, pool)
-            except RaysweepError as error:  # Tune asks again, and the keeper learns that this cell was not started
-                log.warning("%s does not start yet: %s", cell, error)
-                return None
             self._started[cell], self._trials[trial_id] = pool, cell
             return {"cell": cell, "pool": pool}
 
@@ -72,4 +64,4 @@ def cell_order(keeper: Any, total: int, is_capped: bool, bind: Callable[[str, st
         def restore(self, checkpoint_path: str) -> None:
             """Read nothing."""
 
-    return CellOrder(keeper, bind)
+    return CellOrder(keeper)

@@ -19,7 +19,7 @@ from typing import Any
 from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.engine.ray.nodes import NodeFacts, matches
 from raysweep.planning.costs import hours_on
-from raysweep.planning.needs import CellNeeds, Needs, names_in
+from raysweep.planning.needs import CellNeeds, Needs, matches_one, names_in
 
 ALL = ""
 """Name of the pool of cells without accelerators."""
@@ -30,7 +30,7 @@ class CellToPlace:
     """A cell that waits to be started.
 
     `hours`: the time that it is expected to take, by type of accelerator; empty if nothing is known. `group`: all cells
-    of a group run in one pool; empty: it has none.
+    of a group run in one pool, which groups.py chooses; empty: it has none.
     """
 
     id: str
@@ -56,6 +56,21 @@ class CellToPlace:
     def accelerators(self) -> float:
         """The most accelerators that it holds at a time, all processes of a stage together."""
         return max((needs.gpus * number for needs, number in self.stages_on_accelerators), default=0.0)
+
+    @property
+    def named(self) -> list[str] | None:
+        """The types that all of its labels allow, of those that they name; None if they name none."""
+        labels = [needs.labels.get(ACCELERATOR_LABEL, "") for needs, _ in self.stages_on_accelerators]
+        lists = [names for label in labels if (names := names_in(label))]
+        if not lists:
+            return None
+        allowed = [name for name in lists[0] if all(name in names for names in lists)]
+        return [name for name in allowed if not any(label and not matches_one(label, name) for label in labels)]
+
+    def lacks(self, pool: str) -> str:
+        """Return why a stage can't run on a pool's type of accelerator, whatever its nodes have; empty if each can."""
+        reasons = (needs.unfit_for(pool) for needs, _ in self.stages_on_accelerators)
+        return next(filter(None, reasons), "")
 
     @property
     def is_on_accelerators(self) -> bool:
@@ -89,7 +104,7 @@ class Places:
 
     Args:
         cells: all that are to run.
-        pools: the pools of groups that are bound to one already.
+        pools: of groups of cells (`raysweep.engine.ray.groups.pools_of_groups`).
         may_grow: an autoscaler may start nodes of types that cells ask for by name.
     """
 
@@ -102,13 +117,11 @@ class Places:
     ) -> None:
         self._pool_of_group, self._may_grow = dict(pools), may_grow
         self._cells = {cell.id: cell for cell in cells}
-        stages = [needs for cell in self._cells.values() for needs, _ in cell.stages_on_accelerators]
-        self._asked = {name for needs in stages for name in names_in(needs.labels.get(ACCELERATOR_LABEL, ""))}
+        self._asked = {name for cell in self._cells.values() for name in cell.named or ()}
         self._queues: dict[str, list[str]] = {}  # by pool: cells that may start there, the longest last
         self._pool_of: dict[str, str] = {}  # of each cell that was started
         self._waiting: dict[str, set[str]] = {}  # by pool: started cells that hold nothing, yet
         self._executing: set[str] = set()
-        self._scout = ""  # a started cell whose nodes an autoscaler chooses, and with them its group's pool
         self._nodes: dict[str, NodeFacts] = {}
         self._left: dict[str, dict[str, float]] = {}  # what is free on each node
         self._usable: dict[tuple[Any, ...], list[str]] = {}  # nodes by pool and labels
@@ -126,7 +139,6 @@ class Places:
         for place in self._places.values():
             for node in place.nodes or ():
                 self._take(node, place.needs)
-        self._follow_scout()
 
     @property
     def started(self) -> int:
@@ -139,11 +151,7 @@ class Places:
         What they hold is not known. They ask for it again when they need more; those that work in their trial's process
         never do, so it is asked for here.
         """
-        self._pool_of, self._queues, self._scout = dict(started), {}, ""
-        cells = {name: cell for name in started if (cell := self._cells.get(name)) and cell.is_on_accelerators}
-        for name, cell in cells.items():
-            if cell.group and started[name] != ALL:
-                self._pool_of_group.setdefault(cell.group, started[name])
+        self._pool_of, self._queues = dict(started), {}
         for place in self._places.values():
             if not place.nodes:
                 place.pool = self._pool(place.cell, place.needs)
@@ -153,9 +161,6 @@ class Places:
             if name in self._cells and self._cells[name].needs.in_trial:
                 self._waiting.setdefault(pool, set()).add(name)
                 self.request(name, name, self._cells[name].needs.training)
-        unbound = [cell for cell in cells.values() if cell.group and cell.group not in self._pool_of_group]
-        self._scout = next((cell.id for cell in unbound if cell.id in self._cells), "")
-        self._follow_scout()
 
     def next_cell(self) -> tuple[str, str] | None:
         """Start the cell whose turn it is; return its id and its pool, or None while none should start.
@@ -244,8 +249,6 @@ class Places:
         self._no_longer_waits(cell)
         self._cells.pop(cell, None)
         self.release(cell)
-        if cell == self._scout:
-            self._scout, self._queues = "", {}
 
     def _no_longer_waits(self, cell: str) -> None:
         self._waiting.get(self._pool_of.get(cell, ALL), set()).discard(cell)
@@ -260,29 +263,7 @@ class Places:
         self._waiting.setdefault(pool, set()).add(name)
         if cell.needs.in_trial:  # it holds its resources from its start to its end
             self.request(name, name, cell.needs.training)
-        if cell.is_on_accelerators and cell.group and cell.group not in self._pool_of_group:
-            if self._fits(cell, pool):
-                self._pool_of_group[cell.group] = pool
-            else:
-                self._scout = name
-            self._queues = {}
         return name
-
-    def _follow_scout(self) -> None:
-        """Bind the group of the cell that waits for an autoscaler to the pool whose nodes have come."""
-        cell = self._cells.get(self._scout)
-        fitting = [pool for pool in self._pools() if self._fits(cell, pool)] if cell else []
-        if cell is None or not fitting:
-            return
-        pool = max(fitting, key=lambda name: max(self._capacity(name, *stage) for stage in cell.stages_on_accelerators))
-        if cell.id in self._waiting.get(ALL, ()):
-            self._waiting[ALL].discard(cell.id)
-            self._waiting.setdefault(pool, set()).add(cell.id)
-        self._pool_of[cell.id] = self._pool_of_group[cell.group] = pool
-        for place in self._places.values():
-            if place.cell == cell.id and place.needs.gpus:
-                place.pool = pool
-        self._scout = ""
 
     def _pools(self) -> list[str]:
         """Return the pools that there are, those of groups, and those by name whose nodes an autoscaler may start."""
@@ -309,28 +290,22 @@ class Places:
         return self._queues[pool]
 
     def _may_use(self, cell: CellToPlace, pool: str) -> bool:
-        """Return True if a cell may run in a pool. One that fits into none is left to Ray, as if it had no type.
-
-        Of those that fit into none and have a group, only one is: the nodes that an autoscaler starts for it decide on
-        which type of accelerator its group runs.
-        """
+        """Return True if a cell may run in a pool. One that fits into none is left to Ray, as if it had no type."""
         if not cell.is_on_accelerators:
             return pool == ALL
         if cell.group in self._pool_of_group:
             return self._pool_of_group[cell.group] == pool
         if self._fits(cell, pool):
             return True
-        is_left_to_ray = pool == ALL and not any(self._fits(cell, other) for other in self._pools())
-        return is_left_to_ray and not (cell.group and self._scout)
+        return pool == ALL and not any(self._fits(cell, other) for other in self._pools())
 
     def _fits(self, cell: CellToPlace, pool: str) -> bool:
         """Return True if a pool's idle nodes can hold each stage of a cell, or nodes that an autoscaler may start."""
-        stages = cell.stages_on_accelerators
-        if not all(needs.fits_on(pool) for needs, _ in stages):
+        if cell.lacks(pool):
             return False
-        if self._may_grow and all(pool in names_in(needs.labels.get(ACCELERATOR_LABEL, "")) for needs, _ in stages):
+        if self._may_grow and pool in (cell.named or ()):
             return True
-        return all(self._capacity(pool, needs, number) > 0 for needs, number in stages)
+        return all(self._capacity(pool, needs, number) > 0 for needs, number in cell.stages_on_accelerators)
 
     def _waiting_places(self) -> list[_Place]:
         """Return those that wait, in their order: first those that do so in Ray."""

@@ -157,9 +157,6 @@ class RayEngine(Engine):
 
         drivers = DriverLabels()
 
-        def bind(cell: str, pool: str) -> str:
-            return self._bind_group(by_id[cell].group, pool)
-
         def resources(config: Mapping[str, Any]) -> Any:
             own = placed[config["cell"]].on(config["pool"])
             selector = dict(own.training.labels) if own.in_trial else drivers.now()
@@ -172,7 +169,7 @@ class RayEngine(Engine):
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=cell_order(keeper, len(tasks), self.settings.max_gpu_hours is not None, bind),
+                search_alg=cell_order(keeper, len(tasks), self.settings.max_gpu_hours is not None),
                 num_samples=len(tasks),
                 reuse_actors=False,  # a reused actor would grow by about 0.2 GB with each cell that it trains
                 trial_name_creator=_cell,
@@ -203,17 +200,11 @@ class RayEngine(Engine):
 
     def _bind_groups(self, tasks: Sequence[Task]) -> None:
         """Write down in which pool the groups of tasks run, since they are about to."""
-        for group in sorted({task.group for task in tasks} & self._pools.keys()):
-            if self.settings.pins:
-                self._pools[group] = self.settings.pins.choose_pool(group, self._pools[group])
-
-    def _bind_group(self, group: str, pool: str) -> str:
-        """Write down where a group runs that had no pool until an autoscaler started nodes; return a cell's pool."""
-        if not (group and pool and self.settings.pins):
-            return pool
-        if group not in self._pools:
-            self._pools[group] = self.settings.pins.choose_pool(group, pool)
-        return self._pools[group]
+        if self.settings.pins is None:
+            return
+        own = {group: self._pools[group] for group in sorted({task.group for task in tasks} & self._pools.keys())}
+        if own != {group: self.settings.pins.choose_pool(group, pool) for group, pool in own.items()}:
+            self._pools |= self._chosen_pools(self._to_place(tasks))  # another sweep has just bound them elsewhere
 
     @property
     def _progress(self) -> Files:

@@ -120,42 +120,6 @@ def test_a_pool_without_nodes_starts_one_cell_and_leaves_it_to_an_autoscaler():
     assert found.is_placed("0") and started(found) == ["1", "2"]
 
 
-def scouts(*groups: str) -> Places:
-    """A cluster whose autoscaler starts accelerators of any type, with three cells of each group."""
-    cells = [grouped(group, "", 3.0 - number, number=number) for group in groups for number in range(3)]
-    return places([node("")], *cells, may_grow=True)
-
-
-def test_the_nodes_that_come_for_the_first_cell_of_a_group_are_its_pool():
-    found = scouts("g", "h")
-    assert started(found) == ["g-0"], "the others wait until it is known which accelerators come"
-    found.request("g-0", "g-0", ONE)
-    assert found.grant() == ["g-0"] and started(found) == []
-    found.set_nodes({"cpu": node(""), "new": node("A100", 2)})
-    assert found.grant() == [] and found.is_placed("g-0") and found.pool_of_cell("g-0") == "A100"
-    found.set_nodes({"cpu": node(""), "new": node("A100", 2), "more": node("V100", 8)})
-    turns = []
-    while (turn := found.next_cell()) is not None:
-        turns.append(turn)
-    assert {pool for name, pool in turns if name.startswith("g")} == {"A100"}
-    assert len({pool for name, pool in turns if name.startswith("h")}) == 1, "and another group takes one of them"
-
-
-def test_a_scout_that_ends_before_nodes_come_is_followed_by_another():
-    found = scouts("g")
-    assert started(found) == ["g-0"]
-    found.end("g-0")
-    assert started(found) == ["g-1"]
-
-
-def test_a_keeper_that_starts_again_knows_the_pools_of_groups():
-    found = scouts("g", "h")
-    found.restart({"g-0": "A100", "g-1": "A100", "h-0": ""}, ended=["g-0"])
-    assert started(found) == ["g-2"], "one more in the group's pool; h-0 waits for its own accelerators"
-    found.set_nodes({"cpu": node(""), "new": node("V100", 8)})
-    assert [found.pool_of_cell(name) for name in started(found)] == ["V100", "V100"], "the rest of group h"
-
-
 def test_cells_that_ran_before_the_keeper_died_are_not_started_again():
     found = places([node("A100", 1)], *(cell(f"{n}", "A100") for n in range(4)))
     found.restart({"3": "A100", "2": "A100"}, ended=["3"])
@@ -275,9 +239,44 @@ def test_a_group_whose_accelerator_is_to_come_waits_for_it():
     chosen = pools_of_groups(cells, nodes, may_grow=True)
     assert chosen == {"g": "H100-80G", "unlabelled": "A100"}, "a label is taken as it is written, with its type's hours"
     with pytest.raises(
-        UsageError, match=r"group 'g' \(g-0\) run on one type .* no type can hold them all .*there is: A100"
+        UsageError,
+        match=r"group 'g' \(g-0\) run on one type .* no type can hold them all .*is: A100, which is not in\(",
     ):
         pools_of_groups(cells, nodes)
+
+
+def test_an_autoscalers_accelerators_must_be_named_unless_nodes_are_there_already():
+    cells = [grouped("g", "", 1.0, number=number) for number in range(2)]
+    with pytest.raises(UsageError, match=r"\(g-0, g-1\) need accelerators, .*there is: none.*name a type.*--set"):
+        pools_of_groups(cells, {"0": node("")}, may_grow=True)
+    assert pools_of_groups(cells, {"0": node(""), "1": node("V100", 1)}, may_grow=True) == {"g": "V100"}
+    needs = CellNeeds(Needs(1, 1, in_bf16=True), ONE, Needs(), 1, False)
+    with pytest.raises(UsageError, match=r"there is: V100, which has no bf16.*name a type"):
+        pools_of_groups([CellToPlace("c", needs, {}, "g")], {"1": node("V100", 1)}, may_grow=True)
+
+
+def test_all_cells_of_a_group_must_allow_its_accelerator_that_is_to_come():
+    one, other = grouped("g", "in(A100,V100)", 1.0), grouped("g", "V100", 1.0, number=1)
+    free = grouped("g", "", 1.0, number=2)
+    assert pools_of_groups([free, one, other], {"0": node("")}, may_grow=True) == {"g": "V100"}
+    with pytest.raises(UsageError, match="no type can hold them all"):
+        pools_of_groups([other, grouped("g", "A100", 1.0)], {"0": node("")}, may_grow=True)
+    small = CellNeeds(Needs(1, 1, least_on_accelerator=60 * 10**9), ONE, Needs(), 1, False)
+    with pytest.raises(UsageError, match=r"were begun on V100-16G, .*V100-16G, which has 16 GB, and 60 GB are needed"):
+        pools_of_groups(
+            [CellToPlace("c", small, {}, "g")], {"0": node("V100-16G", 1)}, {"g": "V100-16G"}, may_grow=True
+        )
+
+
+def test_cells_without_a_group_are_refused_where_no_accelerator_can_run_them():
+    needs = CellNeeds(Needs(1, 1, in_bf16=True), ONE, Needs(), 1, False)
+    cells = [CellToPlace("c", needs)]
+    with pytest.raises(UsageError, match=r"no accelerator can run c \(there is: V100, which has no bf16"):
+        pools_of_groups(cells, {"0": node("V100", 4)})
+    assert pools_of_groups(cells, {"0": node("V100", 4), "1": node("A100", 1)}) == {}
+    labels = [{ACCELERATOR_LABEL: pool} for pool in ("A100", "L4")]
+    apart = CellNeeds(*(Needs(1, 1, labels=label) for label in labels), Needs(), 1, False)
+    assert pools_of_groups([CellToPlace("c", apart)], {"0": node("L4", 4), "1": node("A100", 1)}) == {}
 
 
 def test_a_bound_group_keeps_its_accelerator_while_an_autoscaler_has_taken_its_nodes():
@@ -292,7 +291,8 @@ def test_a_group_that_is_bound_to_what_it_may_not_use_is_refused():
     nodes = {"0": node("A100", 1), "1": node("A6000", 1)}
     cells = [grouped("g", "A6000", 1.0)]
     with pytest.raises(
-        UsageError, match=r"group 'g' \(g-0\) were begun on A100, which can't hold them all now .*A100, A6000"
+        UsageError,
+        match=r"group 'g' \(g-0\) were begun on A100, which can't hold them all now .*A100, which is not A6000; A6000",
     ):
         pools_of_groups(cells, nodes, {"g": "A100"})
     assert pools_of_groups(cells, nodes, {"g": "A6000"}) == {"g": "A6000"}
