@@ -58,7 +58,8 @@ def cost_table(costs: Sequence[Cost]) -> Table:
         "By the manifests of the sweep's artefacts, whichever run made them. Generated and run: the share of "
         "completions that a model wrote, and of programs that were executed; the others were in the store already, or "
         "are equal to one of these. Hours of programs are their effective time; those of generation are of the attempt "
-        "that ended well. GPU-hours are of all stages, as far as the sweep's own runs used them."
+        "that ended well, those of a training of its first worker since it was resumed. GPU-hours are of all stages, "
+        "as far as the sweep's own runs used them."
     )
     columns = (
         Column("trainings"),

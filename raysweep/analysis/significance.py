@@ -35,6 +35,8 @@ CAPTION = (
     "brackets the range."
 )
 
+SEVERAL_RECIPES = "A model counts once for each of its recipes, as if they were models; units and sign flips don't."
+
 
 @dataclass(frozen=True)
 class Case:
@@ -99,7 +101,9 @@ def significance_table(book: ScoreBook, problems: str, family: Family) -> Table 
         )
     )
     words = {**book.order.training_words, **book.order.words}
-    caption = f"{family.caption} {CAPTION}".strip()
+    models = {pair.model for of_case in defined for pair in of_case}
+    several = len(models) < len({(one.model, one.recipe) for one in book.variants if one.model in models})
+    caption = " ".join(filter(None, (family.caption, CAPTION, SEVERAL_RECIPES if several else "")))
     label = f"{family.label}-{problems}" if family.label else ""
     return Table(f"{family.title}, {problems}", caption, (family.stub,), COLUMNS, rows, row_words=words, label=label)
 

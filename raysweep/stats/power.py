@@ -26,6 +26,8 @@ EFFICIENCY = 3 / math.pi
 FEWEST_PAIRS = 2
 MOST = 10_000_000
 """Problems or pairs beyond which a plan is refused."""
+LARGEST_EFFECT = 1e3
+"""Mean differences of more SD than this are as sure; scipy has no numbers for much larger ones."""
 PROBLEMS_ASSUME = "problems are independent of each other; the share of those that tell the models apart is as given"
 PAIRS_ASSUME = "pairs are independent of each other; their differences are normal with the given SD"
 UNREACHABLE = "no difference reaches this power with so few"
@@ -212,6 +214,7 @@ def _paired_power(pairs: int, effect: float, alpha: float, test: PairedTest) -> 
     from statsmodels.stats.power import TTestPower
 
     counted = pairs * EFFICIENCY if test == "signed_rank" else pairs
+    effect = min(effect, LARGEST_EFFECT)
     return float(TTestPower().power(effect, counted, alpha / 2, df=counted - 1, alternative="larger"))
 
 

@@ -169,6 +169,10 @@ def independent_units(models: Sequence[str], weights: Sequence[str]) -> Independ
     )
 
 
+SAME = 1e-9
+"""Numbers that differ by less than this share are equal: sums in another order differ in the last bits."""
+
+
 @dataclass(frozen=True)
 class Noise:
     """An effect beside the spread between draws of a perturbation, or between seeds.
@@ -209,7 +213,7 @@ def noise(effect: float, values: Sequence[float], of: Literal["draw", "seed"] = 
         raise UsageError(f"{wrong[0]:g} is not a number to compare; leave such draws out, and say how many")
     if len(values) < FEWEST_DRAWS:
         return Noise(len(values), effect, math.nan, None, f"noise unknown: one {of}")
-    if min(values) == max(values):
+    if max(values) - min(values) <= SAME * max(1.0, *map(abs, values)):
         return Noise(len(values), effect, 0.0, None, f"noise unknown: {len(values)} {of}s gave the same")
     sd = statistics.stdev(values)
     within = abs(effect) < NOISE_SDS * sd

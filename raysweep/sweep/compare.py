@@ -161,7 +161,8 @@ def compare_twins(folders: Sequence[SweepFolder], by: str) -> list[Table]:
     pairs: dict[tuple[str, str], list[Twins]] = {}
     for twins in groups.values():
         for one, other in combinations(sorted(twins.values(), key=FIELDS[by].words), 2):
-            pairs.setdefault(_unlike(one, other, FIELDS[by].words), []).append(_twins(one, other))
+            found = _twins(one, other) if len(folders) == 1 else _placed(_twins(one, other), one, other)
+            pairs.setdefault(_unlike(one, other, FIELDS[by].words), []).append(found)
     tables = [table for values, alike in sorted(pairs.items()) for table in twin_tables(alike, *values)]
     if not tables:
         names = " and ".join(repr(folder.name) for folder in folders)
@@ -244,6 +245,12 @@ def same_problems(
 
 def _twins(one: JudgedCell, other: JudgedCell) -> Twins:
     return Twins(one.label, one.rates, same_problems(other.rates, other.prompts, one.prompts), one.alike)
+
+
+def _placed(twins: Twins, one: JudgedCell, other: JudgedCell) -> Twins:
+    """Return twins that were looked for in several sweeps, with the names of theirs: cells of two are no two seeds."""
+    where = f" ({one.sweep})" if one.sweep == other.sweep else f" ({one.sweep}, {other.sweep})"
+    return replace(twins, label=f"{twins.label}{where}", alike=f"{twins.alike}{where}")
 
 
 def _clean_prompts(folder: SweepFolder) -> dict[str, dict[str, str]]:

@@ -60,8 +60,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
-REPORT_VERSION = 15
+REPORT_VERSION = 16
 """Increase it when the same results should give another report."""
+EFFECTS = "figure"
+"""The name of the figure that no file defines, of clean and perturbed pass@1."""
 FIGURES = "figures"
 """The folder of the figures that files define, in a sweep's folder."""
 
@@ -145,7 +147,9 @@ def write_report(
     write_atomically(target / "report.html", text)
     if target == folder.path:
         folder.write_signature(facts.signature)
-    write_atomically(target / "figure.svg", draw_effects(facts.book, all_panels(facts.book), "svg", facts.signature))
+    write_atomically(
+        target / f"{EFFECTS}.svg", draw_effects(facts.book, all_panels(facts.book), "svg", facts.signature)
+    )
     files: dict[str, str | bytes] = {f"{FIGURES}/{name}.svg": image for name, image in images.items()}
     for name, table in by_file_name(facts.signed(facts.all_tables(numbers, drawn))).items():
         files |= {f"tables/{name}.md": to_markdown(table) + "\n", f"tables/{name}.csv": to_csv(table)}
@@ -158,7 +162,7 @@ def write_report(
 
 
 def _remove_stale(target: Path, files: Collection[str], exhibits: Iterable[str]) -> None:
-    """Remove the tables and figures of models and sets that the config no longer names.
+    """Remove tables and figures of other numbers: of what the config no longer names, and in formats for print.
 
     Nothing but a report writes tables into a sweep's folder. Of the figures there, those that files of one's own define
     stay: a figure's name begins with the id of its definition.
@@ -172,8 +176,8 @@ def _remove_stale(target: Path, files: Collection[str], exhibits: Iterable[str])
     stale = [table for table in tables if str(table.relative_to(target)) not in files]
     own = tuple(f"{id}-" for id in exhibits)
     figures = [path for format in look.FORMATS for path in target.glob(f"{FIGURES}/*.{format}")]
-    undrawn = [path for path in figures if f"{FIGURES}/{path.stem}.svg" not in files]
-    stale += [path for path in undrawn if f"{path.stem}-".startswith(own)]
+    undrawn = [path for path in figures if str(path.relative_to(target)) not in files]
+    stale += [path for path in undrawn if path.stem == EFFECTS or f"{path.stem}-".startswith(own)]
     for path in stale:
         path.unlink(missing_ok=True)
 
@@ -209,7 +213,7 @@ def export(
     if format in look.FORMATS:
         images = {name: figure.render(format) for name, figure in by_file_name(drawn.figures).items()}
         if not only and (effects := draw_effects(facts.book, all_panels(facts.book), format, facts.signature)):
-            images["figure"] = effects
+            images[EFFECTS] = effects
         return _write_figures(folder, images, format, out)
     shown = facts.signed(drawn.tables if only else facts.all_tables(numbers, drawn))
     if out is None:
@@ -219,6 +223,16 @@ def export(
     for name, table in by_file_name(shown).items():
         write_atomically(out / f"{name}.{FORMATS[format]}", written(table, format).rstrip("\n") + "\n")
     return str(out)
+
+
+def signature_of(folder: SweepFolder) -> str:
+    """Return what the numbers of a sweep's next report rest on."""
+    strata = linted_strata(folder, cell_reports(folder))
+    return sweep_signature(folder, linter=_linter(strata))
+
+
+def _linter(strata: Sequence[LintedStratum]) -> str:
+    return next((stratum.linter for stratum in strata if stratum.linter), "")
 
 
 def _asked(format: str, only: Sequence[str], exhibits: Sequence[Path]) -> list[Exhibit]:
@@ -274,7 +288,7 @@ class _Facts:
             pair_outcomes(folder),
             costs(folder),
             strata,
-            sweep_signature(folder, next((stratum.linter for stratum in strata if stratum.linter), "")),
+            sweep_signature(folder, linter=_linter(strata)),
         )
 
     @property

@@ -29,19 +29,26 @@ SHARED = "shared and waiting"
 LEAST_HOURS = 1e-6
 
 
-def sweep_signature(folder: SweepFolder, linter: str = "") -> str:
-    """Return what all numbers of a sweep rest on: settings, generators, isolation, and the versions that made them.
+def sweep_signature(folder: SweepFolder, rows: Sequence[GridRow] | None = None, *, linter: str = "") -> str:
+    """Return what numbers of a sweep rest on: settings, generators, isolation, and the versions that made them.
 
     Args:
         folder: the sweep's.
+        rows: the pairs that the numbers are of; None: all of the sweep.
         linter: with its version; empty where nothing was linted.
     """
-    store = folder.store
-    rows = [row for row in folder.grid() if store.has(row.results)]
-    judged = {row.results_key: row.results for row in rows}
-    generated = {row.completions_key: row.completions for row in rows if store.has(row.completions)}
-    manifests = [map(store.manifest, artefacts.values()) for artefacts in (judged, generated)]
-    return signature(folder.config(), manifests[0], manifests[1], linter)
+    store, rows = folder.store, folder.grid() if rows is None else rows
+    there = [row for row in rows if store.has(row.results)]
+    judged = {row.results_key: row.results for row in there}
+    generated = {row.completions_key: row.completions for row in there}
+    kept = [artefact for artefact in generated.values() if store.has(artefact)]
+    return signature(
+        folder.config(),
+        map(store.manifest, judged.values()),
+        [*map(store.manifest, kept), *([None] if len(kept) < len(generated) else [])],
+        linter,
+        sorted({row.seed for row in rows if row.training_set != BASE}),
+    )
 
 
 def pair_outcomes(folder: SweepFolder, rows: Iterable[GridRow] | None = None) -> list[PairOutcomes]:

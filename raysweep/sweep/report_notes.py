@@ -165,35 +165,41 @@ def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]
     ]
 
 
+UNKNOWN_GENERATOR = "what is no longer known"
+"""Stands for the generator of completions that have left the store."""
+
+
 def signature(
     config: SweepConfig,
     results: Iterable[Mapping[str, Any]],
-    completions: Iterable[Mapping[str, Any]] = (),
+    completions: Iterable[Mapping[str, Any] | None] = (),
     linter: str = "",
+    seeds: Sequence[int] = (),
 ) -> str:
-    """Return what all numbers of a sweep rest on, beside the problem set that a table names.
+    """Return what numbers of a sweep rest on, beside the problem set that a table names.
 
     Args:
         config: the sweep's.
         results: their manifests, for the levels of isolation and the versions that made them.
-        completions: likewise, for what generated them, and with which versions.
+        completions: likewise, for what generated them, and with which versions; None: of some that are gone.
         linter: with its version; empty where nothing was linted.
+        seeds: of the trainings of the models behind the numbers.
     """
     evaluation, versions, levels = config.evaluation, defaultdict[str, set[str]](set), set[str]()
     generators: dict[str, None] = {}
     for manifest in results:
         levels.update(manifest["counts"].get("levels", ()))
         _add_versions(versions, manifest)
-    for manifest in completions:
-        generators |= dict.fromkeys(_generators(manifest))
-        _add_versions(versions, manifest)
-    seeds = ", ".join(map(str, config.seeds or [config.seed]))
+    for made in completions:
+        generators |= dict.fromkeys(_generators(made) if made else [UNKNOWN_GENERATOR])
+        _add_versions(versions, made or {})
     parts = [
         f"{count(evaluation.samples, 'sample')} for each prompt",
         f"{_sampling(evaluation)}, at most {evaluation.max_new_tokens} tokens",
         f"completions by {' and '.join(generators)}" if generators else "",
         f"{count(evaluation.draws, 'draw')} of a perturbation",
-        f"training seeds {seeds}, sweep seed {config.seed}",
+        f"training {'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}" if seeds else "",
+        f"sweep seed {config.seed}",
         f"isolation {' and '.join(sorted(levels)) or 'unknown'}",
         ", ".join(f"{name} {' and '.join(sorted(numbers))}" for name, numbers in versions.items()),
         f"linted by {linter}" if linter else "",

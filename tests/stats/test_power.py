@@ -64,6 +64,7 @@ def test_the_tests_find_the_difference_as_often_as_planned(test):
 
 def test_five_pairs_show_nothing_to_a_signed_rank_test():
     assert pairs_needed(100.0, 1.0, test="signed_rank").n == 6 and pairs_needed(100.0, 1.0).n == 2
+    assert pairs_needed(5, sd=1e-12).n == 2 and pairs_needed(5, sd=1e-300, test="signed_rank").n == 6
     found = detectable_mean_difference(5, 1.0, test="signed_rank")
     assert math.isnan(found.difference) and found.note == UNREACHABLE
     assert detectable_mean_difference(6, 1.0, test="signed_rank").difference > 1

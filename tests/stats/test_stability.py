@@ -87,6 +87,7 @@ def test_an_effect_below_two_sd_is_within_noise():
     assert small.within_noise is True and small.words == "within noise: 2 SD between 3 draws are 0.04"
     assert large.within_noise is False and back.within_noise is False and large.words.startswith("beyond noise")
     assert (small.n, small.sd) == (3, pytest.approx(0.02))
+    assert noise(15.0, [15.0, 15.000000000000002], "seed").words == "noise unknown: 2 seeds gave the same"
     same = noise(0.1, [0.5, 0.5])
     assert same.within_noise is None and same.words == "noise unknown: 2 draws gave the same"
 

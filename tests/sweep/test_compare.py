@@ -164,6 +164,15 @@ def test_twins_by_recipe_are_the_same_model_on_the_same_rows(tmp_path):
     assert len(rd.rows) == 1
 
 
+def test_pairs_of_two_sweeps_are_no_seeds_of_one_training(tmp_path):
+    sweep(tmp_path, "mine")
+    sweep(tmp_path, "warm", {**VERDICTS, ("a", "other", "C1"): ("+++++---", "++++++++")}, temperature=0.8)
+    passing, _ = compared("mine", "warm", "recipe", str(tmp_path))
+    of_c1 = {row["cell"]: row for row in rows(passing) if row["test set"] == "minicode C1"}
+    assert set(of_c1) == {"a · other · C1 · seed 42 (mine)", "a · other · C1 · seed 42 (warm)"}
+    assert "within noise" not in passing.footnotes
+
+
 def test_twins_by_precision_have_models_of_one_path_and_equal_recipes(tmp_path):
     sweep(tmp_path, "mine")
     passing, _ = compared("mine", None, "precision", str(tmp_path))

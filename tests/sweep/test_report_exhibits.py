@@ -97,7 +97,7 @@ def test_figures_that_a_sweep_no_longer_has_are_removed_and_ones_own_stay(storag
     folder = open_folder("nano", str(shutil.copytree(storage, tmp_path / "store")))
     figures = folder.path / "figures"
     drawn = {path.name for path in figures.iterdir()}
-    gone, others = ("figure-3-gone.svg", "figure-3-gone.pdf", "figure-7.svg"), {"figure-3-minicode.pdf", "mine-a.svg"}
+    gone, others = ("figure-3-gone.svg", "figure-3-minicode.pdf", "figure-7.svg", "figure.pdf"), {"mine-a.svg"}
     for name in (*gone, *others):
         (figures / name).write_text("old")
     export(folder, "html", None)

@@ -15,10 +15,12 @@ DIFFERENCE, GAINED, LOST, P_VALUE = "pass@1_difference", "problems_gained", "pro
 BOOTSTRAP_P = "bootstrap_p"
 P_VALUES = {P_VALUE: "McNemar", BOOTSTRAP_P: "bootstrap"}
 """Metrics that are p values, with the names of their tests."""
+SMALLEST_P = 2 / (RESAMPLES + 1)
+"""That so many resamples can show."""
 TESTS_IN_WORDS = (
     "The p values are of the difference of pass@1. McNemar's test is exact, where each problem has one completion; the "
-    f"bootstrap over problems is that of the interval, and its p is at least {2 / (RESAMPLES + 1):.1g}. Holm: adjusted "
-    "over all p values of a test in this table."
+    f"bootstrap over problems is that of the interval, and its p is at least {SMALLEST_P:.1g}. Holm: adjusted over all "
+    f"p values of a test in this table; of more than {int(0.05 / SMALLEST_P)} bootstraps none is below .05 then."
 )
 ROUNDING = 1e-9
 """Means of the same verdicts, added up in another order, differ by less."""

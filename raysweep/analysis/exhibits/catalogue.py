@@ -33,6 +33,7 @@ def read_exhibits(more: Sequence[Path] = ()) -> dict[str, Exhibit]:
     """
     own = Path(str(files("raysweep.analysis.exhibits")))
     paths = sorted(own.rglob(f"*{ENDING}"), key=lambda path: (path.parent, path.stem.startswith("figure"), path))
+    number_of_own = len(paths)
     for place in more:
         if not place.exists():
             raise UsageError(f"{place} doesn't exist; name a file that defines a table or figure, or a folder of them")
@@ -42,11 +43,18 @@ def read_exhibits(more: Sequence[Path] = ()) -> dict[str, Exhibit]:
         paths += found
     exhibits: dict[str, Exhibit] = {}
     origins: dict[str, Path] = {}
-    for path in paths:
+    own_ids: list[str] = []
+    for number, path in enumerate(paths):
         exhibit = read_exhibit(path)
+        if number >= number_of_own and (near := [id for id in own_ids if exhibit.id.startswith(f"{id}-")]):
+            raise UsageError(
+                f"{path}: the id {exhibit.id!r} begins with {near[0]!r}, an id of raysweep's, which would take its "
+                "figures for old ones of its own; take another one"
+            )
         if exhibit.id in exhibits:
             raise UsageError(f"{path}: the id {exhibit.id!r} is that of {origins[exhibit.id]}, too; take another one")
         exhibits[exhibit.id], origins[exhibit.id] = exhibit, path
+        own_ids += [exhibit.id] if number < number_of_own else []
     return exhibits
 
 

@@ -8,7 +8,7 @@ of resamples in which a candidate is the best says how sure the choice is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Annotated, Literal
 
@@ -22,9 +22,11 @@ from raysweep.analysis.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN
 from raysweep.stats.intervals import COVERAGE, mean_interval
 from raysweep.stats.resampling import BestSetting, argmax_interval
+from raysweep.stats.stability import FEWEST_DRAWS, noise
 from raysweep.units import count
 
 FEWEST = 2
+NO_SEED = -1
 RIVALS = 3
 """Candidates beside the choice that its sentence names."""
 WORTH_NAMING = 0.01
@@ -41,12 +43,26 @@ class Candidate:
         training_set: that it was fine-tuned on, or ``base``.
         perturbed: pass@1 by task id on the prompts in question.
         clean: pass@1 by task id on clean prompts; empty if unknown.
+        by_seed: `perturbed` for each seed of its training; of a base model for `NO_SEED`.
     """
 
     model: str
     training_set: str
     perturbed: Mapping[str, float]
     clean: Mapping[str, float]
+    by_seed: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+
+    def leads(self, other: Candidate) -> list[float]:
+        """Return by how much its pass@1 is above another's, 0 to 1, for each seed that both have."""
+        both = self.by_seed, other.by_seed
+        seeds = [seed for seed in {**both[0], **both[1]} if seed != NO_SEED]
+        return [
+            self._mean(seed) - other._mean(seed) for seed in seeds if all(seed in one or NO_SEED in one for one in both)
+        ]
+
+    def _mean(self, seed: int) -> float:
+        rates = self.by_seed[NO_SEED if NO_SEED in self.by_seed else seed]
+        return sum(rates[task] for task in self.perturbed) / len(self.perturbed)
 
     @property
     def pair(self) -> tuple[float, float] | None:
@@ -131,10 +147,7 @@ class _Choosing:
         tasks = [task for task in candidates[0].perturbed if task in shared]
         if len(tasks) < FEWEST:
             return None
-        same = tuple(
-            Candidate(one.model, one.training_set, {task: one.perturbed[task] for task in tasks}, one.clean)
-            for one in candidates
-        )
+        same = tuple(replace(one, perturbed={task: one.perturbed[task] for task in tasks}) for one in candidates)
         values = {str(number): [[rate] for rate in one.perturbed.values()] for number, one in enumerate(same)}
         return cls(evidence.book, problem_set, test, same, argmax_interval(values))
 
@@ -158,8 +171,9 @@ class _Choosing:
             first += f", and {PASS.format(clean)} % on clean prompts{self._clean_best(clean)}"
         among = f"{100 * share:.0f} % of bootstrap resamples of {count(self.best.n, 'problem')}"
         sure = f"It is the best of {len(self.candidates)} in {among}"
+        seeds = self._between_seeds(number)
         if share >= COVERAGE:
-            return f"{first}. {sure}."
+            return f"{first}. {sure}.{seeds}"
         rivals = sorted(range(len(self.candidates)), key=lambda other: -self.best.shares[other])
         named = [
             f"{self._name(self.candidates[other])} ({100 * self.best.shares[other]:.0f} %)"
@@ -167,7 +181,20 @@ class _Choosing:
             if other != number and self.best.shares[other] >= WORTH_NAMING
         ]
         others = f", {', '.join(named[:RIVALS])} in others" if named else ""
-        return f"{first}. {sure}{others}: the problems don't tell the best ones apart."
+        return f"{first}. {sure}{others}: the problems don't tell the best ones apart.{seeds}"
+
+    def _between_seeds(self, number: int) -> str:
+        """Say how the lead over the second best stands beside the spread between seeds; empty for one seed."""
+        chosen, scores = self.candidates[number], self.best.scores
+        second = max((other for other in range(len(scores)) if other != number), key=lambda other: scores[other])
+        leads = [100 * lead for lead in chosen.leads(self.candidates[second])]
+        if len(leads) < FEWEST_DRAWS:
+            return ""
+        mean = sum(leads) / len(leads)
+        found = noise(mean, leads, "seed")
+        if found.within_noise is None:
+            return ""
+        return f" Its lead of {mean:.1f} points over {self._name(self.candidates[second])} is {found.words} points."
 
     def _clean_best(self, clean: float) -> str:
         known = [(mean, one) for one in self.candidates if (mean := one.clean_mean) is not None]
@@ -183,18 +210,20 @@ class _Choosing:
 
 def _candidates(evidence: Evidence, problem_set: str, test: str) -> Iterator[Candidate]:
     """Yield the models with verdicts on a test set, in the order of the cells."""
-    rates: dict[tuple[str, str, str], list[tuple[Mapping[str, float], Mapping[str, float]]]] = {}
+    rates: dict[tuple[str, str, str], dict[int, tuple[Mapping[str, float], Mapping[str, float]]]] = {}
     for cell, by_test in evidence.rates.items():
         if (problem_set, test) in by_test:
             perturbed = by_test[problem_set, test].rates
             clean = by_test[problem_set, CLEAN].rates if (problem_set, CLEAN) in by_test else {}
-            rates.setdefault((cell.model, cell.recipe, cell.training_set), []).append((perturbed, clean))
+            seed = NO_SEED if cell.training_set == BASE else cell.seed
+            rates.setdefault((cell.model, cell.recipe, cell.training_set), {})[seed] = (perturbed, clean)
     recipes: dict[str, set[str]] = {}
     for model, recipe, training_set in rates:
         recipes.setdefault(model, set()).update([] if training_set == BASE else [recipe])
     for (model, recipe, training_set), seeds in rates.items():
         name = f"{model} · {recipe}" if training_set != BASE and len(recipes[model]) > 1 else model
-        yield Candidate(name, training_set, *(_means([seed[side] for seed in seeds]) for side in (0, 1)))
+        perturbed, clean = (_means([of_seed[side] for of_seed in seeds.values()]) for side in (0, 1))
+        yield Candidate(name, training_set, perturbed, clean, {seed: rates for seed, (rates, _) in seeds.items()})
 
 
 def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -25,6 +25,8 @@ from raysweep.units import count
 
 POWER = 0.8
 """The chance that a test finds the difference."""
+SAME_POINTS = 1e-9
+"""Differences that vary by less are equal: sums in another order differ in the last bits."""
 _POINTS = Quantity("", "shown", "points")
 _SHARE = Quantity("", "solved by one only", "%")
 
@@ -132,7 +134,7 @@ class Power(Exhibit):
         seeds = count(len(differences), "seed")
         if len(differences) < FEWEST_PAIRS:
             return _dash(f"{seeds}: the spread between seeds is unknown")
-        if not (sd := stdev(differences)):
+        if (sd := stdev(differences)) < SAME_POINTS:
             return _dash(f"{seeds} gave the same difference")
         try:
             needed = pairs_needed(self.difference, sd, POWER).n

@@ -133,7 +133,7 @@ def _samples(
 
     It adds to `notes` the pairs whose completions or test sets are gone.
     """
-    judged, signature = set(judged_pairs(folder)), sweep_signature(folder)
+    judged = set(judged_pairs(folder))
     for cell, rows in cells.items():
         there = [
             row for row in rows if row in judged and (rows_of is human_eval_rows or folder.store.has(row.test_set))
@@ -142,7 +142,7 @@ def _samples(
             name = row.test_name.replace(" ", "_")
             yield File(f"{cell}/{name}.jsonl", to_jsonl(rows_of(folder, row)))
         if there:
-            yield File(f"{cell}/{SIGNATURE}", f"{signature}\n")
+            yield File(f"{cell}/{SIGNATURE}", f"{sweep_signature(folder, there)}\n")
         notes += [
             f"{cell} on {row.test_name} is left out: its completions or prompts left the store"
             for row in rows
@@ -152,8 +152,7 @@ def _samples(
 
 def _numbers(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]], format: str) -> Iterator[File]:
     """Yield the file of each cell with results."""
-    signature = sweep_signature(folder)
     for cell in cell_scores(folder):
         if cell.id in cells:
-            name, content = NUMBERS[format](folder, cell, signature)
+            name, content = NUMBERS[format](folder, cell, sweep_signature(folder, cells[cell.id]))
             yield File(f"{cell.id}/{name}", content)

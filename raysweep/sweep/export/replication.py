@@ -169,7 +169,7 @@ def _fill(draft: Path, folder: SweepFolder, uses: Sequence[Use], progress: Calla
     copy = SweepFolder(store, folder.name)
     _copy_folder(folder, copy, config)
     report.write_numbers(folder, copy)
-    copy.write_signature(folder.signature())
+    copy.write_signature(report.signature_of(folder))
     (draft / TABLES).mkdir()
     report.export(folder, "csv", draft / TABLES)
     for path in copy.number_files:

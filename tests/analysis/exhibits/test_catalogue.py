@@ -87,6 +87,11 @@ def test_places_without_definitions_and_doubled_ids_are_refused(tmp_path):
     (tmp_path / "again.yaml").write_text(OWN.format(id="table-2"))
     with pytest.raises(UsageError, match=r"again.yaml: the id 'table-2' is that of .*table-02.yaml, too"):
         read_exhibits([tmp_path])
+    (tmp_path / "again.yaml").write_text(OWN.format(id="figure-3-b"))
+    with pytest.raises(
+        UsageError, match=r"again.yaml: the id 'figure-3-b' begins with 'figure-3', an id of raysweep's"
+    ):
+        read_exhibits([tmp_path])
 
 
 def test_an_unknown_id_gets_the_nearest_one_and_known_ones_come_in_the_given_order():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from statistics import stdev
 
 import numpy as np
 import pytest
@@ -80,6 +81,27 @@ def test_a_clear_choice_is_said_to_be_clear_and_seeds_are_averaged():
         "passes most: 95.0 % of its completions. It is the best of 2 in 100 % of bootstrap resamples of 20 problems."
     )
     assert [row["pass@1 (%)"] for row in cells(found.table).values()] == ["95.0", "15.0"]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "gains", "said"),
+    [("clean", (6, 0, 8), "within noise"), ("clean", (6, 7, 8), "beyond noise"), ("base", (6, 0, 8), "within noise")],
+)
+def test_the_choices_lead_is_held_against_the_spread_between_seeds(baseline, gains, said):
+    test = ("humaneval", "typos")
+    rates = {
+        CellLabels("one", "full", name, seed): {test: ProblemRates(passing(8 + gain * (name == "half")), {}, 1, 1)}
+        for seed, gain in enumerate(gains)
+        for name in ("half", baseline)
+        if name != "base" or not seed
+    }
+    (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
+    second = "one fine-tuned on clean prompts" if baseline == "clean" else "one without fine-tuning"
+    lead = 5 * sum(gains) / 3
+    sd = stdev([5 * gain for gain in gains])
+    assert found.text.endswith(
+        f"Its lead of {lead:.1f} points over {second} is {said}: 2 SD between 3 seeds are {2 * sd:.3g} points."
+    )
 
 
 def test_models_that_tie_are_all_said_to_be_the_best():
@@ -236,6 +258,18 @@ def test_power_says_how_many_seeds_show_a_difference_where_the_sweep_has_several
     assert "SD of the difference between 3 seeds: 5 points" in table.footnotes
     assert "3 seeds gave the same difference" in table.footnotes
     assert "with the paired t test" in table.caption
+
+
+def test_differences_of_seeds_that_are_equal_but_for_rounding_are_no_spread():
+    test, rates, scores = ("humaneval", "typos"), {}, []
+    for seed in range(2):
+        for name, shift in (("clean", 0.0), ("typos", 1.0)):
+            passed = {f"t{t:02}": (0.1 * ((t * (seed + 1)) % 7) + shift * 0.1 * (t < 3)) / 3 for t in range(20)}
+            rates[CellLabels("one", "full", name, seed)] = {test: ProblemRates(passed, {}, 30, 1)}
+            scores.append(score("one", name, "typos", "pass@1", 0.5, seed=seed))
+    (table,) = EXHIBITS["power"].draw(Evidence(ScoreBook.of(scores, CURVES), rates)).tables
+    assert {row["seeds for 5 points"] for row in cells(table).values()} == {"–"}
+    assert "2 seeds gave the same difference" in table.footnotes
 
 
 def test_figures_of_equal_names_have_files_of_their_own():
