@@ -8,7 +8,9 @@ The cells are those of configs/study.yaml; each takes the hours that `raysweep p
 as many accelerators as fit to its work: 16 in all, or 1,000 for 10,000 cells. Arms:
 
 - `raysweep`: places are handed out by raysweep/engine/ray/places.py: longest expected cell first in each pool.
-- `grid order`: cells start in the grid's order wherever a place is free, as Tune would start them. Only simulated.
+- `grid order`: cells start in the grid's order wherever a place of their type is free. Only simulated.
+- `plain Tune`: trials that ask for a CPU and a GPU, without order and pins: Tune starts them in the grid's order on any
+  accelerator, where they sleep for the hours on that type. Only with `--ray`, after raysweep's arm.
 
 Printed: the makespan divided by its lower bound, the larger of the longest cell and of each type's work divided by its
 accelerators; and the share of the accelerators' time in which they are idle before the last cell ends.
@@ -22,6 +24,8 @@ import heapq
 import json
 import os
 import random
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -77,7 +81,7 @@ def main() -> None:
 
 
 def study() -> list[CellToPlace]:
-    """Return the study's cells, each with its hours on the one type of accelerator that it may use."""
+    """Return the study's cells, each with its hours on all types, and with the one that it may use as its label."""
     missing: list[str] = []
     plan = build_plan(load_config(STUDY, missing=missing), tolerant=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +91,7 @@ def study() -> list[CellToPlace]:
     for cell in plan.cells:
         kind = TYPES[models.index(cell.base.name) % len(TYPES)]
         needs = Needs(1, 1, labels={ACCELERATOR_LABEL: kind})
-        hours = {kind: costs[cell.cell.id].hours[kind]}
+        hours = {name: costs[cell.cell.id].hours[name] for name in TYPES}
         cells.append(CellToPlace(cell.cell.id, CellNeeds(needs, needs, Needs(), 1, in_trial=True), hours))
     return cells
 
@@ -111,8 +115,7 @@ def balanced(cells: Sequence[CellToPlace], total: int) -> dict[str, int]:
 
 
 def length_of(cell: CellToPlace) -> float:
-    (hours,) = cell.hours.values()
-    return hours
+    return cell.hours[kind_of(cell)]
 
 
 def kind_of(cell: CellToPlace) -> str:
@@ -170,7 +173,9 @@ def on_ray(cells: Sequence[CellToPlace], mean: float) -> dict[str, Any]:
     from raysweep.engine.ray.tuning import RayEngine
 
     scale = mean / (sum(map(length_of, cells)) / len(cells))
-    scaled = [CellToPlace(cell.id, cell.needs, {kind_of(cell): scale * length_of(cell)}) for cell in cells]
+    scaled = [
+        CellToPlace(cell.id, cell.needs, {kind: scale * hours for kind, hours in cell.hours.items()}) for cell in cells
+    ]
     own, gpus = {"num_cpus": HEAD_CPUS, "object_store_memory": 100 * 2**20}, balanced(cells, SMALL)
     cluster = Cluster(initialize_head=True, head_node_args=own)
     for kind, number in gpus.items():
@@ -189,15 +194,65 @@ def on_ray(cells: Sequence[CellToPlace], mean: float) -> dict[str, Any]:
             with DriverCount() as drivers:
                 errors = engine.run_cells(tasks)
             seconds = time.perf_counter() - began
+    plain = plain_tune(cluster.address, scaled, gpus)
     cluster.shutdown()
     return {
-        **summary(seconds, scaled, gpus),
+        "raysweep": {
+            **summary(seconds, scaled, gpus),
+            "errors": len(errors),
+            "seconds": round(seconds, 1),
+            "most drivers at a time": drivers.most,
+        },
+        "plain Tune": plain,
         "accelerators": gpus,
-        "errors": len(errors),
-        "seconds": round(seconds, 1),
-        "most drivers at a time": drivers.most,
         "accelerators, and one cell that waits for each type": sum(gpus.values()) + len(gpus),
     }
+
+
+def plain_tune(address: str, cells: Sequence[CellToPlace], gpus: Mapping[str, int]) -> dict[str, Any]:
+    """Run the cells as trials of Tune that ask for an accelerator of any type, in a process of its own."""
+    hours = {cell.id: dict(cell.hours) for cell in cells}
+    with tempfile.TemporaryDirectory() as folder:
+        code = PLAIN.format(address=address, hours=hours, folder=folder)
+        done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    measured = json.loads(done.stdout.strip().splitlines()[-1])
+    kinds: dict[str, set[str]] = {}
+    for cell, kind in measured["kinds"].items():
+        kinds.setdefault(cell.partition(".")[0], set()).add(kind)
+    busy = sum(hours[cell][kind] for cell, kind in measured["kinds"].items())
+    return {
+        "makespan / bound": round(measured["seconds"] / bound(cells, gpus), 3),
+        "idle share": round(1 - busy / measured["seconds"] / sum(gpus.values()), 3),
+        "seconds": round(measured["seconds"], 1),
+        "models on several types": sum(len(found) > 1 for found in kinds.values()),
+        "models": len(kinds),
+    }
+
+
+PLAIN = """
+import json, time
+import ray
+from ray import tune
+HOURS = {hours!r}
+
+def sleeper(config):
+    node = next(node for node in ray.nodes() if node["NodeID"] == ray.get_runtime_context().get_node_id())
+    kind = node["Labels"]["ray.io/accelerator-type"]
+    time.sleep(HOURS[config["cell"]][kind])
+    tune.report({{"kind": kind}})
+
+ray.init(address={address!r}, log_to_driver=False, logging_level="ERROR")
+began = time.perf_counter()
+tuner = tune.Tuner(
+    tune.with_resources(sleeper, {{"CPU": 1, "GPU": 1}}),
+    param_space={{"cell": tune.grid_search(list(HOURS))}},
+    tune_config=tune.TuneConfig(reuse_actors=False),
+    run_config=tune.RunConfig(storage_path={folder!r}, verbose=0),
+)
+results = tuner.fit()
+seconds = time.perf_counter() - began
+print(json.dumps({{"seconds": seconds, "kinds": {{one.config["cell"]: one.metrics["kind"] for one in results}}}}))
+"""
 
 
 class DriverCount:
