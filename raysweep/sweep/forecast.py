@@ -146,7 +146,7 @@ def _cell(name: str, played: Played, cost: CellCost, *, on_cpus: bool, price: fl
 def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str, dict[str, NodeFacts]]:
     from raysweep.engine.ray.cluster import Cluster
     from raysweep.engine.ray.cluster_files import nodes_of_file
-    from raysweep.engine.ray.nodes import nodes_by_id
+    from raysweep.engine.ray.nodes import autoscaler_runs, nodes_by_id
 
     if file is not None:
         return str(file), nodes_of_file(file)
@@ -157,7 +157,8 @@ def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str
         )
     cluster.start()
     try:
-        return f"the Ray at {address}", nodes_by_id()
+        grows = " without the nodes that its autoscaler may start (`--cluster FILE` counts them)"
+        return f"the Ray at {address}{grows if autoscaler_runs() else ''}", nodes_by_id()
     finally:
         cluster.stop()
 
