@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from raysweep.metrics.levels import LEVEL_METRICS
 from raysweep.records import BASE, CLEAN, NOT_TUNED, Score
@@ -176,8 +177,14 @@ class ScoreBook:
 
     def all_scores(self, problem_set: str, perturbation: str, metric: str) -> list[Score]:
         """Return all scores of one metric on one test set, over all cells."""
-        wanted = (problem_set, perturbation, metric)
-        return [s for s in self._scores.values() if (s.problem_set, s.perturbation, s.metric) == wanted]
+        return self._by_test_set.get((problem_set, perturbation, metric), [])
+
+    @cached_property
+    def _by_test_set(self) -> dict[tuple[str, str, str], list[Score]]:
+        found: dict[tuple[str, str, str], list[Score]] = {}
+        for score in self._scores.values():
+            found.setdefault((score.problem_set, score.perturbation, score.metric), []).append(score)
+        return found
 
     def levels(self, problem_set: str) -> tuple[str, ...]:
         """Return the levels that some cell was measured on, in the order of the scores."""

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import count as count_from
 from itertools import groupby
 from typing import Protocol, TypeVar
@@ -97,13 +98,13 @@ class Table:
     def problems(self) -> str:
         """Return ``n = 240 problems`` where all numbers rest on as many; otherwise an empty string."""
         sizes = self._sizes
-        return f"n = {count(sizes.pop(), 'problem')}" if len(sizes) == 1 else ""
+        return f"n = {count(next(iter(sizes)), 'problem')}" if len(sizes) == 1 else ""
 
     def size(self, cell: TableCell) -> str:
         """Return ``n = 238`` for a cell of a table whose numbers don't all rest on as many problems; else empty."""
         return f"n = {cell.n:,}" if cell.n and len(self._sizes) > 1 else ""
 
-    @property
+    @cached_property
     def _sizes(self) -> set[int]:
         return {cell.n for row in self.rows for cell in row.cells if cell.n}
 
@@ -138,11 +139,17 @@ class Table:
     @property
     def footnotes(self) -> tuple[str, ...]:
         """Return the notes of all cells, each once, in reading order."""
-        return tuple(dict.fromkeys(cell.note for row in self.rows for cell in row.cells if cell.note))
+        return tuple(self._marks)
+
+    @cached_property
+    def _marks(self) -> dict[str, str]:
+        """The number of each footnote, from 1, by its text."""
+        notes = dict.fromkeys(cell.note for row in self.rows for cell in row.cells if cell.note)
+        return {note: str(number) for number, note in enumerate(notes, 1)}
 
     def mark(self, cell: TableCell) -> str:
         """Return the number of a cell's footnote, from 1; empty if it has none."""
-        return str(self.footnotes.index(cell.note) + 1) if cell.note else ""
+        return self._marks[cell.note] if cell.note else ""
 
 
 def to_markdown(table: Table) -> str:
