@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from math import isnan, nan
+from math import fsum, isnan, nan
 from typing import TYPE_CHECKING, NamedTuple
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
@@ -119,7 +119,7 @@ def measure_both(rd: str, drop: str, scores: Paired, note: str) -> tuple[Measure
     of_rd, of_drop = bootstrap_intervals(scores.values, _rd_and_drop)
     n = len(scores.clean)
     if not isnan(value):
-        reason = interval_note(n, float(scores.clean.sum()))
+        reason = interval_note(n, fsum(scores.clean))
     notes = ["; ".join(filter(None, (first, note))) for first in (reason, interval_note(n))]
     return Measurement(rd, value, *of_rd, n, notes[0]), Measurement(drop, after - before, *of_drop, n, notes[1])
 

@@ -150,9 +150,10 @@ class NeedsPlanner:
         return self._of(base, pretrain.recipe if pretrain else "", base.recipe)
 
     def of_shared(self) -> CellNeeds:
-        """Return what a task asks for that trains nothing and belongs to no cell: the CPUs of a worker."""
+        """Return what a task asks for that trains nothing and belongs to no cell: the CPUs of a worker, on any type."""
         resources = self._config.resources
-        needs = Needs(resources.cpus, custom=resources.custom, labels=resources.labels)
+        labels = {name: label for name, label in resources.labels.items() if name != ACCELERATOR_LABEL}
+        needs = Needs(resources.cpus, custom=resources.custom, labels=labels)
         return CellNeeds(needs, needs, Needs(), in_trial=resources.processes != "workers")
 
     def _of(self, base: BasePlan, recipe_name: str, recipe: Recipe | None) -> CellNeeds:

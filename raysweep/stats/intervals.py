@@ -106,7 +106,7 @@ def drawn(draws: Draws) -> NDArray[np.float64]:
     import numpy as np
 
     if isinstance(draws, np.ndarray):
-        return draws
+        return array(draws)
     most = max(map(len, draws), default=1)
     if all(len(values) == most for values in draws):
         return array(draws).reshape(len(draws), most)

@@ -7,6 +7,7 @@ difference and its p come from the same resamples, so that 0 lies outside the in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -167,9 +168,9 @@ def _require_shares(name: str, cells: Draws) -> None:
 
     rows: Any = cells
     if isinstance(cells, np.ndarray) and cells.ndim == 2:
-        if ((cells >= 0) & (cells <= 1)).all():
+        if cells.size and ((cells >= 0) & (cells <= 1)).all():
             return  # as soon as can be: a sweep compares thousands of cells
-        rows = [row[~np.isnan(row)].tolist() for row in cells]
+        rows = [[value for value in row if not math.isnan(value)] for row in cells.tolist()]
     for number, values in enumerate(rows, 1):
         if not isinstance(values, Collection):
             raise UsageError(f"problem {number} of {name} is {values!r}; give a list of values, such as [{values!r}]")

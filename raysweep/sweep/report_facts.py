@@ -47,7 +47,7 @@ def sweep_signature(folder: SweepFolder, rows: Sequence[GridRow] | None = None, 
         map(store.manifest, judged.values()),
         [*map(store.manifest, kept), *([None] if len(kept) < len(generated) else [])],
         linter,
-        sorted({row.seed for row in rows if row.training_set != BASE}),
+        sorted({row.seed for row in there if row.training_set != BASE}),
     )
 
 

@@ -17,6 +17,11 @@ from raysweep.planning.planner import build_plan
 from raysweep.trainers.base import Recipe
 
 GIB = 2**30
+SHARED = {
+    "name": "shared",
+    "models": [{"name": "solver", "generator": "reference"}],
+    "evaluation": {"problems": ["humaneval"]},
+}
 SMALL, LARGE = "bigcode/starcoderbase-1b", "codellama/CodeLlama-7b-hf"
 
 
@@ -54,6 +59,12 @@ def test_what_a_training_takes_at_least_says_which_accelerators_can_do_it():
     writes = needs(model="large", gpus=1).generation
     assert writes.unfit_for("A100-12G") and not writes.unfit_for("V100-16G"), "weights of 13 GB"
     assert not needs(gpus=0).training.unfit_for("V100"), "it takes none"
+
+
+def test_what_cells_share_needs_no_accelerator_and_is_made_on_any_node():
+    labels = {"ray.io/accelerator-type": "A100", "region": "a"}
+    config = validate(Document("test", {**SHARED, "resources": {"gpus": 1, "labels": labels}}, {}, {}), missing=[])
+    assert NeedsPlanner(config).of_shared().training.labels == {"region": "a"}
 
 
 def test_the_more_special_level_overrides_value_by_value():

@@ -41,6 +41,15 @@ def test_p_is_near_mcnemars_mid_p():
         assert bootstrap_difference(once(first), once(second)).p == pytest.approx(mid_p, abs=0.1 * mid_p + 0.03)
 
 
+@pytest.mark.parametrize("kind", ["int64", "float32", "bool"])
+def test_arrays_of_any_numbers_give_what_lists_give(kind):
+    first, second = [[1]] * 10 + [[0]] * 2, [[0]] * 9 + [[1]] * 3
+    expected = bootstrap_difference(first, second)
+    assert bootstrap_difference(np.array(first, kind), np.array(second, kind)) == expected
+    with pytest.raises(UsageError, match="problem 1 of first has no value"):
+        bootstrap_difference(np.empty((3, 0)), np.empty((3, 0)))
+
+
 def test_equal_cells_reject_about_one_time_in_twenty():
     rng = numpy_rng(3, "null")
     rejected = sum(bootstrap_difference(*verdicts(rng, 80, 0.5, 0.5)).p < 0.05 for _ in range(300))

@@ -192,7 +192,7 @@ class _Choosing:
             return ""
         mean = sum(leads) / len(leads)
         found = noise(mean, leads, "seed")
-        if found.within_noise is None:
+        if found.within_noise is None or mean <= 0:  # the second best may lack a seed
             return ""
         return f" Its lead of {mean:.1f} points over {self._name(self.candidates[second])} is {found.words} points."
 

@@ -253,10 +253,6 @@ class Places:
     def _no_longer_waits(self, cell: str) -> None:
         self._waiting.get(self._pool_of.get(cell, ALL), set()).discard(cell)
 
-    def pool_of_cell(self, cell: str) -> str:
-        """Return the pool of a cell that was started; `ALL` if it was not, or has no type of accelerator."""
-        return self._pool_of.get(cell, ALL)
-
     def _start(self, name: str, pool: str) -> str:
         cell = self._cells[name]
         self._pool_of[name] = pool

@@ -55,6 +55,7 @@ class RayEngine(Engine):
         self._loggers = make_loggers(settings.loggers)
         self._nodes: Mapping[str, NodeFacts] = {}  # by their ids, when work began
         self._may_grow = False  # an autoscaler may start nodes
+        self._to_choose_for: Sequence[CellToPlace] = ()  # all tasks that were checked
         self._largest: dict[tuple[Any, ...], float] = {}  # memory of the largest node, by what decides on which ones
         self._pools: dict[str, str] = {}  # of the groups of models
 
@@ -94,7 +95,8 @@ class RayEngine(Engine):
                         raise
                     cell, _, reason = str(error).partition(NEVER)
                     log.warning("%s waits until the autoscaler of this Ray starts nodes for it; now %s", cell, reason)
-        self._pools = self._chosen_pools(self._to_place(tasks))
+        self._to_choose_for = self._to_place(tasks)
+        self._pools = self._chosen_pools(self._to_choose_for)
 
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Run the tasks in parallel, each after those in its `after`."""
@@ -204,7 +206,7 @@ class RayEngine(Engine):
             return
         own = {group: self._pools[group] for group in sorted({task.group for task in tasks} & self._pools.keys())}
         if own != {group: self.settings.pins.choose_pool(group, pool) for group, pool in own.items()}:
-            self._pools |= self._chosen_pools(self._to_place(tasks))  # another sweep has just bound them elsewhere
+            self._pools = self._chosen_pools(self._to_choose_for)  # another sweep has just bound them elsewhere
 
     @property
     def _progress(self) -> Files:

@@ -104,6 +104,17 @@ def test_the_choices_lead_is_held_against_the_spread_between_seeds(baseline, gai
     )
 
 
+def test_a_lead_that_is_none_on_the_seeds_of_both_is_not_said():
+    test = ("humaneval", "typos")
+    passed = {("half", 0): 8, ("half", 1): 9, ("half", 2): 20, ("clean", 0): 10, ("clean", 1): 12}
+    rates = {
+        CellLabels("one", "full", name, seed): {test: ProblemRates(passing(number), {}, 1, 1)}
+        for (name, seed), number in passed.items()
+    }
+    (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
+    assert "one fine-tuned on half passes most" in found.text and "Its lead" not in found.text
+
+
 def test_models_that_tie_are_all_said_to_be_the_best():
     test = ("humaneval", "typos")
     rates = {
