@@ -33,6 +33,8 @@ log = logging.getLogger("raysweep")
 FOLDER = "leases"
 CLEANING = "gc"
 """The lease of a process that removes what no sweep uses."""
+SWEEPS = "sweep-"
+"""How the names of the leases of sweeps begin; the sweep's name follows."""
 HEARTBEAT_SECONDS = 10.0
 """Between two touches of a lease by its holder."""
 POLL_SECONDS = 2.0

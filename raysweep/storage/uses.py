@@ -1,7 +1,8 @@
 """What each sweep of a store uses, so that nothing is removed that a sweep still needs.
 
 A sweep's list, ``sweeps/<name>/uses.parquet``, is written when a run starts, before anything is made. It names each
-artefact of the sweep's plan, whichever sweep makes it, and each unit of work that leaves unfinished parts.
+artefact of the sweep's plan, whichever sweep makes it, and each unit of work that leaves unfinished parts. The file
+``uses.run`` beside it has the token of the run's lease: `raysweep gc` knows by it that the list is that of the run.
 
 `drop_judged` drops models that no sweep needs any more. `raysweep.sweep.gc` finds artefacts that none uses.
 """
@@ -16,12 +17,13 @@ from dataclasses import dataclass
 from raysweep.errors import StoreError
 from raysweep.rows.parquet import from_bytes, to_bytes
 from raysweep.storage.artefacts import DROPPED, Artefact, Unit, folder_of
+from raysweep.storage.leases import SWEEPS
 from raysweep.storage.store import Store
 
 log = logging.getLogger("raysweep")
 
-USES, GRID = "uses.parquet", "grid.parquet"
-"""Files of a sweep's folder: its list, and its evaluation pairs."""
+USES, GRID, LISTED_BY = "uses.parquet", "grid.parquet", "uses.run"
+"""Files of a sweep's folder: its list, its evaluation pairs, and the token of the run that wrote the list."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,10 @@ class Use:
 
 
 def write_uses(store: Store, sweep: str, uses: Iterable[Use]) -> None:
-    """Write a sweep's list in place of an older one."""
+    """Write a sweep's list in place of an older one, as that of the run which holds the sweep's lease."""
     store.files.write(_file(sweep), to_bytes(Use, uses, ["stage", "key"]))
+    holder = store.leases.holder(f"{SWEEPS}{sweep}")
+    store.files.write(f"sweeps/{sweep}/{LISTED_BY}", holder.token if holder else "")
 
 
 def read_uses(store: Store, sweep: str) -> list[Use] | None:
@@ -50,10 +54,9 @@ def read_uses(store: Store, sweep: str) -> list[Use] | None:
     return None if data is None else from_bytes(data, f"{store.files}/{_file(sweep)}", Use)
 
 
-def listed_at(store: Store, sweep: str) -> float:
-    """Return when a sweep's list was written, in seconds since the epoch by the store's clock; 0 if it has none."""
-    info = store.files.info(_file(sweep))
-    return info.mtime_ns / 1e9 if info else 0.0
+def listed_by(store: Store, sweep: str) -> str:
+    """Return the token of the lease of the run that wrote a sweep's list; empty if that isn't known."""
+    return (store.files.read(f"sweeps/{sweep}/{LISTED_BY}") or b"").decode()
 
 
 def sweeps_with_artefacts(store: Store) -> list[str]:

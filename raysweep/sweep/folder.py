@@ -46,6 +46,7 @@ from raysweep.rows.parquet import (
 from raysweep.storage.backends import write_atomically
 from raysweep.storage.copies import Mirror
 from raysweep.storage.files import Files
+from raysweep.storage.leases import SWEEPS
 from raysweep.storage.store import Store, open_store
 from raysweep.storage.uses import write_uses
 from raysweep.units import count
@@ -197,7 +198,7 @@ class SweepFolder:
     @property
     def lease(self) -> str:
         """The name of the lease that the process running the sweep holds."""
-        return f"sweep-{self.name}"
+        return f"{SWEEPS}{self.name}"
 
     def exists(self) -> bool:
         """Return whether the store has a sweep of this name."""

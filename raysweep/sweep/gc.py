@@ -31,21 +31,19 @@ from raysweep.storage.artefacts import DROPPED, MANIFEST, Unit, folder_of
 from raysweep.storage.backends import FileInfo
 from raysweep.storage.copies import STAGING
 from raysweep.storage.files import MARKER
-from raysweep.storage.leases import CLEANING, Holder
+from raysweep.storage.leases import CLEANING, SWEEPS, Holder
 from raysweep.storage.store import PARALLEL_CHECKS, Store
-from raysweep.storage.uses import GRID, listed_at, read_uses, sweeps_with_artefacts
+from raysweep.storage.uses import GRID, listed_by, read_uses, sweeps_with_artefacts
 from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
 
-SWEEP_LEASE, PIN_LEASE = "sweep-", "pin-"
-"""How the names of leases begin."""
+PIN_LEASE = "pin-"
+"""How the names of leases of pins begin."""
 KEPT_STAGES = ("attack",)
 """Stages whose artefacts no sweep uses: a command of its own made them for its user."""
 UNFINISHED, INDEX = "unfinished", "index of completions"
 """Kinds of things beside artefacts; the third one is `STAGING`."""
 CLOCK_SECONDS = 60.0
 """How far the clocks of two machines may differ. File times are compared with a process's own clock."""
-ROUNDING_SECONDS = 1.0
-"""Object stores round the time of a file down by up to so much."""
 
 Report = Callable[[int], None]
 """Called with the number of steps that are done."""
@@ -137,10 +135,9 @@ def survey(store: Store, report: Report = lambda done: None) -> Survey:
         left_out = _left_out(unused, f"{stranger} works in the store, and nothing says yet what it uses")
         return Survey(len(names), (), left_out, all_used, running)
     begun = min((holder.since for holder in workers.values()), default=math.inf) - CLOCK_SECONDS
-    held = {name.rpartition("-")[2] for name in workers}
-    busy = {one for one in unused if one.written >= begun or one.key in held}
+    busy = {one for one in unused if one.written >= begun or (workers and one.key in all_used)}  # or may be made now
     oldest = min(workers.values(), key=lambda holder: holder.since, default=None)
-    left_out = _left_out(busy, f"they were written since {oldest} began to work, or another process makes them")
+    left_out = _left_out(busy, f"they were written since {oldest} began to work, or are parts of what may be made now")
     return Survey(len(names), tuple(one for one in unused if one not in busy), left_out, all_used, running)
 
 
@@ -163,8 +160,8 @@ def remove(store: Store, report: Report = lambda done: None) -> Removal:
         for one in found.unused:
             if stranger := _stranger(_workers(store), found.used, found.running):
                 return Removal(found, tuple(removed), f"{stranger} has begun to work in the store")
-            if _remove(one, found, store):
-                removed.append(one)
+            _remove(one, store)
+            removed.append(one)
             report(len(removed))
     return Removal(found, tuple(removed))
 
@@ -214,18 +211,13 @@ def _thing(kind: str, name: str, files: Files) -> Unused:
     return Unused(kind, name, sum(info.size for info in files.values()), newest)
 
 
-def _remove(one: Unused, found: Survey, store: Store) -> bool:
-    """Remove an unused thing; return False if it is in use by now, since a running sweep has gone on."""
-    artefact = Unit(one.kind, one.key, one.name)
+def _remove(one: Unused, store: Store) -> None:
     if one.kind == INDEX:
         store.files.remove(one.name)
     elif one.kind in (UNFINISHED, STAGING):
         store.files.remove_folder(one.name)
-    elif one.key in found.used and store.files.info(f"{folder_of(artefact)}/{MANIFEST}") is not None:
-        return False  # its files had no manifest before
     else:
-        store.remove(artefact)
-    return True
+        store.remove(Unit(one.kind, one.key, one.name))
 
 
 def _left_out(things: Iterable[Unused], reason: str) -> tuple[LeftOut, ...]:
@@ -244,15 +236,15 @@ def _workers(store: Store) -> dict[str, Holder]:
 
 def _is_listed(lease: str, holder: Holder, store: Store) -> bool:
     """Return True if a lease is that of a sweep's run, and the run has written what it uses."""
-    if not lease.startswith(SWEEP_LEASE):
+    if not lease.startswith(SWEEPS):
         return False
-    return listed_at(store, lease.removeprefix(SWEEP_LEASE)) + ROUNDING_SECONDS >= holder.since
+    return listed_by(store, lease.removeprefix(SWEEPS)) == holder.token
 
 
 def _stranger(workers: Mapping[str, Holder], used: frozenset[str], running: frozenset[str]) -> Holder | None:
     """Return a process of which it isn't known what it uses: a run that has just begun, or one of no sweep."""
     for name, holder in workers.items():
-        is_sweep = name.startswith(SWEEP_LEASE)
+        is_sweep = name.startswith(SWEEPS)
         if holder.token not in running if is_sweep else name.rpartition("-")[2] not in used:
             return holder
     return None

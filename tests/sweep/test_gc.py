@@ -244,6 +244,31 @@ def test_a_run_that_has_written_its_list_keeps_what_is_newer_than_its_start_and_
         assert Counter(done.kind for done in remove(store).removed) == ONLY_B - Counter({"results": 1})
 
 
+def test_parts_of_what_a_running_sweep_may_be_making_stay(store):
+    """A killed upload left them, and the sweep's process may be about to write the manifest over them."""
+    forget(store, "b")
+    results = SweepFolder(store, "a").grid()[0].results
+    (Path(store.root) / folder_of(results) / MANIFEST).unlink()
+    age(Path(store.root))
+    with take(store, SweepFolder(store, "a").lease):
+        SweepFolder(store, "a").claim(build_plan(config("a", "C1")), to_yaml(config("a", "C1")))
+        assert found(store) == ONLY_B
+        assert "parts of what may be made now" in survey(store).left_out[0].reason
+    assert found(store) == ONLY_B + Counter({"results": 1})
+
+
+def test_no_clock_decides_whose_list_a_list_is(store, monkeypatch):
+    forget(store, "b")
+    folder = SweepFolder(store, "a")
+    for skew in (-3600, 3600):
+        monkeypatch.setattr(leases.time, "time", lambda skew=skew, now=time.time: now() + skew)
+        with take(store, folder.lease):
+            assert survey(store).left_out[0].reason.endswith("nothing says yet what it uses"), "it is of an earlier run"
+            folder.claim(build_plan(config("a", "C1")), to_yaml(config("a", "C1")))
+            assert not any("nothing says yet" in one.reason for one in survey(store).left_out)
+        monkeypatch.undo()
+
+
 def test_a_process_of_no_sweep_may_use_anything(store):
     forget(store, "b")
     with take(store, f"attack-{'a' * 64}"):
