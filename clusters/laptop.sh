@@ -5,6 +5,8 @@
 # `raysweep run` needs none of this: it starts a Ray of its own and ends it.
 #
 #   source .venv/bin/activate       jobs find `raysweep` through the shell that starts Ray
+#   ray get-auth-token --generate   a token in ~/.ray/auth_token, which jobs need
+#   export RAY_AUTH_MODE=token
 #   bash clusters/laptop.sh         starts Ray; it goes on when the terminal is closed
 #   raysweep submit CONFIG --address http://localhost:8265 --storage ~/raysweep-store --allow-code-execution
 #   ray stop                        ends every Ray of this user
@@ -15,8 +17,8 @@
 # - --labels: the GPU, if configs name one: --labels=ray.io/accelerator-type=A6000
 #
 # Mind:
-# - The dashboard answers on this machine only. Every program on it, of any user, can submit jobs, unless
-#   `export RAY_AUTH_MODE=token` stands before both commands.
+# - The dashboard answers on this machine only. RAY_AUTH_MODE must be the same where Ray starts and where jobs are
+#   submitted; with RAY_AUTH_MODE=disabled every program of any user on this machine can submit jobs.
 
 set -euo pipefail
 

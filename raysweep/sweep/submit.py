@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ PASSED_ON = (
 """Variables that a job gets if this shell has them: which services there are, and how to reach them."""
 KEPT_HERE = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN", "OPENAI_API_KEY")
 """Secrets that a job may need: they are never sent, and the user is told so."""
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|(^|_)(API)?KEY(_|$)", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"TOKEN(_|$)|SECRET|PASSW|CREDENTIAL|(^|_)(API)?KEY(_|$)", re.IGNORECASE)
 _WHERE_SECRETS_GO = "set it where Ray is started on the nodes, or give the nodes a role of the cloud"
 
 
@@ -112,7 +112,8 @@ def prepare(
     entrypoint = ("raysweep", "run", config_there, "--storage", store, *options)
     job = Job(url, Path(), entrypoint, upload.excludes, tuple(sorted(environment.items())))
     words = f"{count(len(upload.files), 'file')}, {size(upload.size)}"
-    return Submission(job, words, tuple(_notes(missing, environment)))
+    notes = [*_notes(missing, environment), *_not_uploaded(config, upload.folder, upload.files)]
+    return Submission(job, words, tuple(notes))
 
 
 def _storage(given: str | None) -> str:
@@ -173,7 +174,7 @@ def _config_there(file: Path, folder: Path, uploaded: Mapping[str, int]) -> str:
 
 def _require_uploaded(config: SweepConfig, folder: Path, uploaded: Mapping[str, int]) -> None:
     """Raise UsageError for a file or folder that the config names by a relative path and that is not uploaded."""
-    for path in _paths(config.model_dump(mode="json", by_alias=True)):
+    for path in _paths(config.model_dump(mode="json", by_alias=True), ("path", "python")):
         if path.is_absolute() or not path.exists():
             continue
         name = _below(path, folder)
@@ -182,24 +183,37 @@ def _require_uploaded(config: SweepConfig, folder: Path, uploaded: Mapping[str, 
                 f"the config names {str(path)!r}, which lies outside of {folder} and is not uploaded; give the command "
                 "in a folder above both, or put it where every node sees it and name its absolute path"
             )
-        if name not in uploaded and not any(other.startswith(f"{name}/") for other in uploaded):
+        if not _is_in(name, uploaded):
             raise UsageError(
                 f"the config names {str(path)!r}, which is not uploaded, since .gitignore, .rayignore or an exclude "
                 "leaves it out; put it where every node sees it, and name its absolute path"
             )
 
 
-def _paths(value: Any) -> Iterator[Path]:
-    """Yield what stands under the keys `path` of a config."""
+def _not_uploaded(config: SweepConfig, folder: Path, uploaded: Mapping[str, int]) -> Iterator[str]:
+    """Yield a note for each file whose absolute path the config has, though perhaps the user wrote a relative one."""
+    for path in _paths(config.model_dump(mode="json", by_alias=True), ("path", "audit", "python")):
+        name = _below(path, folder) if path.is_absolute() and path.exists() else None
+        if name and not _is_in(name, uploaded):
+            yield f"{path} is not uploaded; unless every node sees it under that name, the job won't find it"
+
+
+def _is_in(name: str, uploaded: Mapping[str, int]) -> bool:
+    """Return True if a file is uploaded, or something in a folder."""
+    return name in uploaded or any(other.startswith(f"{name}/") for other in uploaded)
+
+
+def _paths(value: Any, keys: Collection[str]) -> Iterator[Path]:
+    """Yield the paths that stand under these keys of a config."""
     if isinstance(value, list):
         for child in value:
-            yield from _paths(child)
+            yield from _paths(child, keys)
     elif isinstance(value, dict):
         for key, child in value.items():
-            if key == "path" and isinstance(child, str) and child and "://" not in child:
+            if key in keys and isinstance(child, str) and child and "://" not in child:
                 yield Path(child)
             else:
-                yield from _paths(child)
+                yield from _paths(child, keys)
 
 
 def _below(path: Path, folder: Path) -> str | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shlex
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,37 @@ def test_data_that_the_config_names_must_be_uploaded_too(config, path, why):
         return
     with pytest.raises(UsageError, match=why):
         prepared(config)
+
+
+def test_an_interpreter_that_is_left_out_is_refused(config):
+    python = config.parent / "env" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    versions = {name: version(name) for name in ("ray", "raysweep")}
+    found = {"Python": platform.python_version(), "vllm": "1.0", **versions}
+    python.write_text(f"#!/bin/sh\necho '{json.dumps(found)}'\n")
+    python.chmod(0o755)
+    (config.parent / "env" / "pyvenv.cfg").write_text("")
+    generator = "evaluation.generator={name: vllm, python: configs/env/bin/python}"
+    with pytest.raises(UsageError, match="'configs/env/bin/python', which is not uploaded"):
+        prepared(config, overrides=[generator])
+
+
+def test_an_absolute_path_below_the_folder_that_is_not_uploaded_is_told(config):
+    (config.parent / ".gitignore").write_text("ignored.jsonl\n")
+    before = config.read_text()
+    for name in ("rows.jsonl", "ignored.jsonl"):
+        rows = config.parent / name
+        rows.write_text('{"instruction": "Add.", "output": "a + b"}\n' * 64)
+        minicode = "source: {name: minicode, part: finetuning, rows: 64}"
+        config.write_text(before.replace(minicode, f"source: {{name: jsonl, path: {rows}}}"))
+        told = [note for note in prepared(config).notes if "is not uploaded" in note]
+        assert told == (
+            [f"{rows} is not uploaded; unless every node sees it under that name, the job won't find it"]
+            if name == "ignored.jsonl"
+            else []
+        )
+
+
+@pytest.mark.parametrize("name", ["TOKENIZERS_PARALLELISM", "VLLM_MAX_TOKENS", "KEYBOARD"])
+def test_variables_that_only_sound_like_secrets_are_passed_on(config, name):
+    assert dict(prepared(config, variables=[f"{name}=1"]).job.environment) == {name: "1"}

@@ -41,6 +41,8 @@ TOKEN = "put the cluster's token into ~/.ray/auth_token or RAY_AUTH_TOKEN"
 HINT = "give the URL of the head's dashboard, http://HEAD:8265 unless chosen otherwise"
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
+log = logging.getLogger("raysweep")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -139,20 +141,32 @@ def submit(job: Job) -> str:
 def follow(address: str, job_id: str) -> Iterator[str]:
     """Yield the log of a job from its beginning, as it is written, until the job ends.
 
-    A connection that breaks is made again, and nothing is yielded twice.
+    A connection that breaks is made again, and nothing is yielded twice. Where the log can't be had, such as through a
+    proxy without websockets, that is told, and the job is waited for.
 
     Raises:
         Gone: the dashboard has not answered for a minute, or knows the job no longer.
     """
-    yielded = 0
+    yielded, told = 0, False
     while True:
-        skip = yielded
-        with contextlib.suppress(RuntimeError, OSError, asyncio.TimeoutError):  # aiohttp's are OSErrors
+        skip = before = yielded
+        try:
             for text in _tail(address, job_id):
                 new, skip = text[skip:], max(0, skip - len(text))
                 yielded += len(new)
                 if new:
                     yield new
+        except Gone:
+            raise
+        except Exception as error:  # of whatever Ray's client follows it with
+            if yielded == before and not told:
+                log.warning(
+                    "no log of job %s comes at present (%s: %s); the job is waited for",
+                    job_id,
+                    type(error).__name__,
+                    error,
+                )
+                told = True
         if _info(address, job_id)["status"] in _ENDED:
             return
         time.sleep(1)

@@ -16,7 +16,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ def test_the_exit_code_is_the_jobs_own(place):
     changes = ("name=other", "evaluation.problems.0.count=3", "resources.gpus=8")
     done = place.submit(*(word for change in changes for word in ("--set", change)))
     assert done.returncode == 2 and place.job(done.stderr)["driver_exit_code"] == 2
-    assert "a cell can never be scheduled: it asks for 8 GPU" in done.stdout, "no autoscaler runs that could start one"
+    assert "can never be scheduled: training asks for 8 GPU" in done.stdout, "no autoscaler runs that could start one"
     assert f"job {last_job(done.stderr)} ended with exit code 2" in done.stderr
 
 
@@ -201,6 +201,28 @@ def test_what_refuses_or_is_no_dashboard_is_told(status, told, no_addresses):
         threading.Thread(target=answering.handle_request, daemon=True).start()
         with pytest.raises(UsageError, match=told):
             require_job_server(f"http://127.0.0.1:{answering.server_port}")
+
+
+def test_a_job_whose_log_no_proxy_lets_through_is_waited_for(no_addresses, caplog):
+    states = iter(["RUNNING", "RUNNING", "SUCCEEDED", "SUCCEEDED"])
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_log = self.path.endswith("/logs/tail")
+            told = {"ray_version": "2", "version": "4", "status": "RUNNING" if is_log else "", "driver_exit_code": 3}
+            if self.path == "/api/jobs/one":
+                told["status"] = next(states)
+            self.send_response(502 if is_log else 200)
+            self.end_headers()
+            self.wfile.write(json.dumps(told).encode())
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as answering:
+        threading.Thread(target=answering.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{answering.server_port}"
+        assert list(submission.follow(address, "one")) == [] and submission.wait(address, "one").code == 3
+        answering.shutdown()
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "raysweep"]
+    assert told.startswith("no log of job one comes at present (WSServerHandshakeError: 502")
 
 
 @pytest.mark.parametrize("name", submission.OVERRIDES)
