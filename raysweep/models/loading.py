@@ -6,10 +6,12 @@ weights, adapter, delta); `fingerprint` identifies a model in keys.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,15 +172,40 @@ def adapter_config(ref: ModelRef) -> dict[str, Any]:
 def auto_model(architecture: str = "causal") -> Any:
     """Return transformers' class that loads and builds models, `causal` or `seq2seq` ones.
 
-    Where scikit-learn is installed, transformers imports it for assisted generation, which nothing here uses, and with
-    it pandas and scipy: a quarter of the time that a process needs before its first model.
+    Where they are installed, transformers imports scikit-learn for assisted generation and scipy for the losses of
+    models of images, which nothing here uses: a third of the time that a process needs before its first model. Python's
+    garbage collection, which finds nothing in modules that are just being made, would take a fifth of the rest.
     """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        with _as_if_not_installed("scipy", "sklearn"):
+            from transformers import (
+                AutoModelForCausalLM,
+                AutoModelForSeq2SeqLM,
+                PreTrainedModel,  # noqa: F401 loads the modules behind it
+            )
+    finally:
+        if collects:
+            gc.enable()
+    return AutoModelForSeq2SeqLM if architecture == "seq2seq" else AutoModelForCausalLM
+
+
+@contextlib.contextmanager
+def _as_if_not_installed(*packages: str) -> Iterator[None]:
+    """Have transformers' modules that are imported in this block take packages for missing."""
+    from transformers import utils
     from transformers.utils import import_utils
 
-    import_utils._sklearn_available = False
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
-    return AutoModelForSeq2SeqLM if architecture == "seq2seq" else AutoModelForCausalLM
+    places = [(module, f"is_{name}_available") for module in (utils, import_utils) for name in packages]
+    real = [getattr(module, name) for module, name in places]
+    try:
+        for module, name in places:
+            setattr(module, name, lambda: False)
+        yield
+    finally:
+        for (module, name), function in zip(places, real, strict=True):
+            setattr(module, name, function)
 
 
 def empty_network(ref: ModelRef) -> Any:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -273,3 +275,15 @@ def test_a_moved_base_keeps_the_fingerprint_of_its_adapter(tiny: dict[str, Model
     path = tmp_path / "two" / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "base_model_name_or_path": moved.location}))
     assert fingerprint(ModelRef(str(tmp_path / "two"), ModelKind.ADAPTER, moved)) == fingerprint(ref)
+
+
+def test_transformers_classes_come_without_what_nothing_uses():
+    code = (
+        "import sys\n"
+        "from raysweep.models.loading import auto_model\n"
+        "print(auto_model().__name__, [name for name in ('scipy', 'sklearn') if name in sys.modules])\n"
+        "from transformers.utils import import_utils, is_scipy_available\n"
+        "print(is_scipy_available(), import_utils.is_scipy_available())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["AutoModelForCausalLM []", "True True"], done.stderr

@@ -6,6 +6,7 @@ Start reading at tuning.py, then stages.py.
     stages.py        passes each stage of a task to Train, Data or the actor pool, and reports waits
     loggers.py       makes the loggers of Tune that a config names
     training.py      trains a model through Ray Train
+    process_group.py joins the workers of a training into torch's process group
     metrics.py       reports numbers about every stage to Ray's metrics, and keeps the ledger of GPU-hours
     outlook.py       reports the states of cells and the time left to Ray's metrics
     perturbing.py    perturbs blocks of rows through Ray Data

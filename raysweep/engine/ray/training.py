@@ -6,7 +6,6 @@ training resumes even on another Ray.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Mapping
@@ -144,6 +143,8 @@ def train_with_ray(
     from ray import train, tune
     from ray.tune.integration.ray_train import TuneReportCallback
 
+    from raysweep.engine.ray.process_group import torch_group
+
     in_trial = placement.in_trial
     in_tune = tune.get_context().get_trial_id() is not None  # else a base model trains, which cells share
 
@@ -168,7 +169,7 @@ def train_with_ray(
     trainer = _trainer_class()(
         loop,
         train_loop_config={},
-        torch_config=_torch_config(),
+        backend_config=torch_group(),
         scaling_config=_scaling_config(placement, training.workers),
         run_config=train.RunConfig(
             name="ray_train",
@@ -194,13 +195,13 @@ def _trainer_class() -> Any:
     its machine whether the controller is alive. If that is another Ray, which doesn't know the controller, it ends a
     training that works. The one for data sets, of which a training here has none, would start a process.
     """
-    from ray.train.torch import TorchTrainer
     from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
     from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
     left_out = PlacementGroupCleanerCallback, DatasetsCallback
 
-    class Trainer(TorchTrainer):  # type: ignore[misc]
+    class Trainer(DataParallelTrainer):  # type: ignore[misc]
         def _create_default_callbacks(self) -> list[Any]:
             callbacks = super()._create_default_callbacks()
             return [one for one in callbacks if not isinstance(one, left_out)]
@@ -219,31 +220,3 @@ def _scaling_config(placement: Placement, workers: int) -> Any:
         resources_per_worker=placement.amounts,
         label_selector=dict(placement.labels) or None,
     )
-
-
-def _torch_config() -> Any:
-    """Return Ray Train's settings of torch's process group, whose backend the workers decide.
-
-    NCCL exchanges what lies on GPUs. Where workers have none, such as on a simulated cluster, whose GPUs are only
-    counted, gloo does all of it.
-    """
-    from ray.train.torch import TorchConfig
-    from ray.train.torch.config import _TorchBackend
-
-    class WorkersBackend(_TorchBackend):  # type: ignore[misc]
-        def on_start(self, worker_group: Any, backend_config: Any) -> None:
-            backend = "cpu:gloo,cuda:nccl" if all(worker_group.execute(_has_gpu)) else "gloo"
-            super().on_start(worker_group, dataclasses.replace(backend_config, backend=backend))
-
-    class WorkersConfig(TorchConfig):  # type: ignore[misc]
-        @property
-        def backend_cls(self) -> Any:
-            return WorkersBackend
-
-    return WorkersConfig()
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return bool(torch.cuda.is_available())

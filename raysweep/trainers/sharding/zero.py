@@ -7,10 +7,11 @@ float32 weights. DeepSpeed is an extra: ``pip install 'raysweep[deepspeed]'``.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ WORKERS_FILE = "workers"
 COMPILED_OP = "deepspeed_shm_comm"
 """An op for CPUs that DeepSpeed compiles when it starts (a minute). A process killed meanwhile leaves a lock for which
 every later one waits for ever, so the op is switched off; gloo does its work."""
+MUON = "deepspeed.runtime.zero.muon.muon_optimizer"
+"""DeepSpeed imports this optimizer, which nothing here uses, and has torch compile its functions. To prepare that takes
+a second in each worker."""
 
 
 class Zero(Sharding):
@@ -145,16 +149,37 @@ def quiet_deepspeed() -> Any:
     Raises:
         UsageError: it isn't installed.
     """
-    try:
-        import deepspeed
-        import deepspeed.ops
-    except ImportError as error:
-        raise UsageError(f"`parallel: zero...` needs DeepSpeed ({error}): pip install 'raysweep[deepspeed]'") from error
-    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    deepspeed.ops.__compatible_ops__ = {COMPILED_OP: False}  # before DeepSpeed probes compilers for all its ops
+    with _uncompiled():
+        try:
+            import deepspeed
+            import deepspeed.ops
+        except ImportError as error:
+            raise UsageError(
+                f"`parallel: zero...` needs DeepSpeed ({error}): pip install 'raysweep[deepspeed]'"
+            ) from error
+        logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+        deepspeed.ops.__compatible_ops__ = {COMPILED_OP: False}  # before DeepSpeed probes compilers for all its ops
+        with contextlib.suppress(ImportError):
+            importlib.import_module(MUON)
     for message in ("`torch.distributed", "Positional args are being deprecated"):
         warnings.filterwarnings("ignore", message=message)
     return deepspeed
+
+
+@contextlib.contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Within this block, have torch.compile return functions as they are, also those of modules that are imported."""
+    import torch
+
+    def uncompiled(function: Any = None, **options: Any) -> Any:
+        return function or (lambda plain: plain)
+
+    compiled = torch.compile
+    torch.compile = uncompiled  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.compile = compiled
 
 
 def join_alone(world_size: int) -> None:
