@@ -105,14 +105,16 @@ class TrainingLoop:
                 self._step(step)
                 done = step + 1
                 is_asked_for = self.services.tick(done, self.total)
+                may_save = done < self.total and self._trial is None
                 ends_epoch = done == self.total or done % self.order.steps_per_epoch == 0
                 if ends_epoch and self.data.validation is not None:
-                    if is_asked_for and self.job.checkpoint_every and done < self.total and self._trial is None:
+                    if is_asked_for and self.job.checkpoint_every and may_save:
                         self._checkpoint(done)  # a validation may take longer than this machine has left
+                        may_save = False
                     self.reports.report(done, self._validate(done))
                 elif self.reports.is_due(done):
                     self.reports.report(done)
-                if done < self.total and self._trial is None and self._checkpoint_is_due(done, is_asked_for):
+                if may_save and self._checkpoint_is_due(done, is_asked_for):
                     self._checkpoint(done)
         self.model.eval()
         return {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -310,6 +311,19 @@ def test_a_checkpoint_that_is_asked_for_is_saved_at_once(
     monkeypatch.setattr(services, "save_checkpoint", lambda step, write: saved.append(step))
     loop_of(make_job("llama", steps=12, checkpoint_every=every), services).run()
     assert saved == wanted, "none after the last step"
+
+
+@pytest.mark.parametrize("every", [5, "1h"])
+def test_what_is_saved_before_a_validation_is_not_saved_after_it_again(
+    make_job: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int | str
+) -> None:
+    job, services, saved = make_job("llama", steps=12, checkpoint_every=every), FolderServices(tmp_path / "state"), []
+    services.asked_for = {5, 10}
+    monkeypatch.setattr(services, "save_checkpoint", lambda step, write: saved.append(step))
+    loop = loop_of(dataclasses.replace(job, validation=job.training_set), services)
+    assert loop.order.steps_per_epoch == 5
+    loop.run()
+    assert saved == [5, 10]
 
 
 def test_a_checkpoint_is_due_after_a_time(make_job: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
