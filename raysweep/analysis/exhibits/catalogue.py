@@ -43,10 +43,11 @@ def read_exhibits(more: Sequence[Path] = ()) -> dict[str, Exhibit]:
         paths += found
     exhibits: dict[str, Exhibit] = {}
     origins: dict[str, Path] = {}
-    own_ids: list[str] = []
+    own_figures: list[str] = []
     for number, path in enumerate(paths):
         exhibit = read_exhibit(path)
-        if number >= number_of_own and (near := [id for id in own_ids if exhibit.id.startswith(f"{id}-")]):
+        near = [id for id in own_figures if exhibit.has_figure and exhibit.id.startswith(f"{id}-")]
+        if number >= number_of_own and near:
             raise UsageError(
                 f"{path}: the id {exhibit.id!r} begins with {near[0]!r}, an id of raysweep's, which would take its "
                 "figures for old ones of its own; take another one"
@@ -54,7 +55,7 @@ def read_exhibits(more: Sequence[Path] = ()) -> dict[str, Exhibit]:
         if exhibit.id in exhibits:
             raise UsageError(f"{path}: the id {exhibit.id!r} is that of {origins[exhibit.id]}, too; take another one")
         exhibits[exhibit.id], origins[exhibit.id] = exhibit, path
-        own_ids += [exhibit.id] if number < number_of_own else []
+        own_figures += [exhibit.id] if number < number_of_own and exhibit.has_figure else []
     return exhibits
 
 

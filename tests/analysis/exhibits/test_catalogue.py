@@ -87,7 +87,11 @@ def test_places_without_definitions_and_doubled_ids_are_refused(tmp_path):
     (tmp_path / "again.yaml").write_text(OWN.format(id="table-2"))
     with pytest.raises(UsageError, match=r"again.yaml: the id 'table-2' is that of .*table-02.yaml, too"):
         read_exhibits([tmp_path])
-    (tmp_path / "again.yaml").write_text(OWN.format(id="figure-3-b"))
+    for allowed in ("figure-3-b", "table-2-b"):  # a table writes no figures, and has none to lose
+        (tmp_path / "again.yaml").write_text(OWN.format(id=allowed))
+        assert allowed in read_exhibits([tmp_path])
+    curves = "id: figure-3-b\ntitle: a\nkind: curves\nalong: ratio\ntest_sets: [clean]\nquantities: {pass@1: 1}"
+    (tmp_path / "again.yaml").write_text(curves)
     with pytest.raises(
         UsageError, match=r"again.yaml: the id 'figure-3-b' begins with 'figure-3', an id of raysweep's"
     ):
