@@ -10,6 +10,7 @@ import dataclasses
 import types
 import typing
 import uuid
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -84,17 +85,19 @@ def read_groups(path: Path, record: type[R], by: str, column: str) -> list[tuple
         UnreadableTable: the file is missing or incomplete.
         StoreError: the file has a newer schema.
     """
+    import pyarrow
+    from pyarrow import compute
+
     table = _table_in(path, str(path))
-    names = _values(table.column(by))
-    if not names:
+    if not table.num_rows:
         return []
-    starts = [at for at, name in enumerate(names) if at == 0 or name != names[at - 1]]
-    values = _values(table.column(column))
-    ends = [*starts[1:], len(names)]
-    return [
-        (first, values[start:end])
-        for first, start, end in zip(_records(table.take(starts), record), starts, ends, strict=True)
-    ]
+    runs = compute.run_end_encode(table.column(by).combine_chunks())
+    ends = runs.run_ends.to_pylist()
+    starts = array("q", [0, *ends[:-1]])  # Arrow would import pandas to read a list
+    indices = pyarrow.Array.from_buffers(pyarrow.int64(), len(starts), [None, pyarrow.py_buffer(starts)])
+    firsts = _records(table.take(indices), record)
+    values = table.column(column).to_pylist()
+    return [(first, values[start:end]) for first, start, end in zip(firsts, starts, ends, strict=True)]
 
 
 def from_bytes(data: bytes, name: str, record: type[R]) -> list[R]:

@@ -18,6 +18,7 @@ from raysweep.cli.views.console import new_console
 from raysweep.cli.views.progress import Display, overview
 from raysweep.cli.views.results import by_error, print_json
 from raysweep.config.grid import test_set_name
+from raysweep.config.resources import NO_LABEL
 from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING, Activity
 from raysweep.engine.time_left import TimeLeft
 from raysweep.errors import UnknownName
@@ -92,7 +93,7 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
     console = new_console()
     _print_table(cells, shared, console)
     if used := folder.ledger().by_accelerator():
-        parts = ", ".join(f"{hours(each)} of {name or 'accelerators without a label'}" for name, each in used.items())
+        parts = ", ".join(f"{hours(each)} of {name or NO_LABEL}" for name, each in used.items())
         console.print(f"GPU-hours used: {parts}", soft_wrap=True)
     _print_models([cell for cell in cells if cell.model], console)
     if dropped := [cell.cell for cell in cells if cell.dropped]:
@@ -185,14 +186,22 @@ def _summary(cells: Sequence[CellStatus]) -> Table:
     return table
 
 
-def cell_states(folder: SweepFolder) -> list[CellStatus]:
-    """Return the state of every cell of a sweep, from the store and the progress files."""
+def cell_states(folder: SweepFolder, shown: str = "") -> list[CellStatus]:
+    """Return the state of every cell of a sweep, from the store and the progress files.
+
+    Of more than `LISTED` models, only the files of the cell that is shown are looked at; of the others, that they were
+    once written.
+    """
     activities, cells = folder.activities(), folder.grid_by_cell()
     keys = {"results": [key for _, results in cells.values() for key in results]}
     for first, _ in cells.values():
         if first.model_stage:
             keys.setdefault(first.model_stage, []).append(first.model_key)
     made = {key for stage, own in keys.items() for key in folder.store.with_manifest(stage, own)}
+    for name, (first, _) in cells.items():  # a model whose folder is printed is looked at whole, which takes 0.3 ms
+        is_shown = len(cells) <= LISTED or name == shown
+        if is_shown and first.weights and first.model_key in made and not folder.store.has(first.weights):
+            made.discard(first.model_key)
     found = [
         _cell_state(folder, first, results, activities.get(name, Activity(name)), made)
         for name, (first, results) in cells.items()
@@ -220,8 +229,7 @@ def _cell_state(
 ) -> CellStatus:
     """Return the state of a cell with this first pair and these keys of results."""
     done = sum(key in made for key in results)
-    is_whole = first.weights is not None and first.model_key in made and folder.store.has(first.weights)
-    weights = first.weights if is_whole else None
+    weights = first.weights if first.model_key in made else None
     if done == len(results):
         activity = Activity(first.cell, DONE)
     elif activity.state == DONE:  # of an earlier run: its results are gone, or the config has more pairs now
@@ -318,7 +326,7 @@ def print_cell(folder: SweepFolder, name: str, as_json: bool) -> None:
 
 def cell_detail(folder: SweepFolder, name: str) -> CellDetail:
     """Return the details of a cell or shared input; raise UnknownName if the sweep has none of that id."""
-    cells = {cell.cell: cell for cell in cell_states(folder)}
+    cells = {cell.cell: cell for cell in cell_states(folder, name)}
     activities = folder.activities()
     if name not in cells and name not in activities:
         raise UnknownName("cell", name, {*cells, *activities})
