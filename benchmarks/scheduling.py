@@ -39,7 +39,7 @@ from raysweep.config.loading import load_config
 from raysweep.config.resources import ACCELERATOR_LABEL, ResourcesConfig
 from raysweep.config.schema import RayConfig
 from raysweep.engine.attempts import Recovery
-from raysweep.engine.base import EngineSettings, Stages, Task
+from raysweep.engine.base import EngineSettings, Task
 from raysweep.engine.ray.nodes import NodeFacts
 from raysweep.engine.ray.places import CellToPlace, Places
 from raysweep.planning.costs import plan_costs
@@ -53,6 +53,7 @@ TYPES = ("A6000", "A100", "V100")
 SMALL, LARGE = 16, 1000
 HEAD_CPUS = 16
 NODE_GPUS = 8
+WAIT_SECONDS = 3600
 
 
 def main() -> None:
@@ -92,7 +93,7 @@ def study() -> list[CellToPlace]:
         kind = TYPES[models.index(cell.base.name) % len(TYPES)]
         needs = Needs(1, 1, labels={ACCELERATOR_LABEL: kind})
         hours = {name: costs[cell.cell.id].hours[name] for name in TYPES}
-        cells.append(CellToPlace(cell.cell.id, CellNeeds(needs, needs, Needs(), 1, in_trial=True), hours))
+        cells.append(CellToPlace(cell.cell.id, CellNeeds(needs, needs, Needs(), 1, in_trial=False), hours))
     return cells
 
 
@@ -145,6 +146,8 @@ def simulated(cells: Sequence[CellToPlace], gpus: Mapping[str, int]) -> dict[str
     while True:
         while (turn := places.next_cell()) is not None:
             started.add(turn[0])
+        for name in started:
+            places.request(name, name, by_id[name].needs.training)
         places.grant()
         for name in [name for name in started if places.is_placed(name)]:
             started.remove(name)
@@ -185,7 +188,12 @@ def on_ray(cells: Sequence[CellToPlace], mean: float) -> dict[str, Any]:
             ResourcesConfig(), RayConfig(), Recovery(0, 0, 0, True), Files(folder), (), cluster.address
         )
         tasks = [
-            Task(cell.id, functools.partial(_sleep, seconds=length_of(cell)), cell.needs, hours=cell.hours)
+            Task(
+                cell.id,
+                functools.partial(_sleep, cell=cell.id, kind=kind_of(cell), seconds=length_of(cell)),
+                cell.needs,
+                hours=cell.hours,
+            )
             for cell in scaled
         ]
         with RayEngine(settings) as engine:
@@ -277,8 +285,16 @@ class DriverCount:
             self.most = max(self.most, sum(name.startswith("ray::Cell") for name in names))
 
 
-def _sleep(stages: Stages, seconds: float) -> Mapping[str, float]:
-    time.sleep(seconds)
+def _sleep(stages: Any, cell: str, kind: str, seconds: float) -> Mapping[str, float]:
+    """Hold an accelerator for so long as a training worker does, of raysweep and of Ray, but start no such process."""
+    from ray.util import placement_group, remove_placement_group
+
+    with stages.training_places(cell, 1):
+        held = placement_group([{"CPU": 1, "GPU": 1}], bundle_label_selector=[{ACCELERATOR_LABEL: kind}])
+        if not held.wait(WAIT_SECONDS):
+            raise TimeoutError(f"no {kind} was free for {WAIT_SECONDS} s")
+        time.sleep(seconds)
+        remove_placement_group(held)
     return {"seconds": seconds}
 
 

@@ -9,6 +9,7 @@ A100 SXM: https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/a100/pd
 RTX A6000: https://www.nvidia.com/content/dam/en-zz/Solutions/design-visualization/quadro-product-literature/proviz-print-nvidia-rtx-a6000-datasheet-us-nvidia-1454980-r9-web%20(1).pdf
 H100 SXM: https://www.nvidia.com/en-us/data-center/h100/
 L4: https://www.nvidia.com/en-us/data-center/l4/
+A10G: https://d1.awsstatic.com/product-marketing/ec2/NVIDIA_AWS_A10G_DataSheet_FINAL_02_17_2022.pdf
 H200 SXM: https://www.nvidia.com/en-us/data-center/h200/
 RTX 4090: https://images.nvidia.com/aem-dam/Solutions/geforce/ada/nvidia-ada-gpu-architecture.pdf
 """  # noqa: E501
@@ -19,6 +20,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+
+LEAST_CONTEXT_BYTES = 2**29
+"""Memory that each process takes beside its tensors, at least: CUDA's kernels and libraries."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,13 @@ class DataSheet:
     memory: int
     has_bf16: bool = True
 
+    def room(self, share: float = 1.0) -> int:
+        """Return the most bytes that tensors of a process can take on a share of it; nothing that fits takes more.
+
+        A card of 40 GB has up to 40 GiB.
+        """
+        return int(min(share, 1.0) * self.memory / 10**9 * 2**30) - LEAST_CONTEXT_BYTES
+
     def flops(self, number_bytes: int) -> float:
         """Return the peak FLOP/s in a number format of that many bytes."""
         return self.half_flops if number_bytes == 2 else self.float32_flops
@@ -42,6 +53,7 @@ ACCELERATORS: Mapping[str, DataSheet] = {
     "A6000": DataSheet(154.8e12, 38.7e12, 0.768e12, 48 * 10**9),
     "H100": DataSheet(989.4e12, 66.9e12, 3.35e12, 80 * 10**9),
     "H200": DataSheet(989.4e12, 66.9e12, 4.8e12, 141 * 10**9),
+    "A10G": DataSheet(70e12, 35e12, 0.6e12, 24 * 10**9),
     "L4": DataSheet(121e12, 30.3e12, 0.3e12, 24 * 10**9),
     "RTX 4090": DataSheet(165.2e12, 82.6e12, 1.008e12, 24 * 10**9),
 }
@@ -51,12 +63,12 @@ ACCELERATORS: Mapping[str, DataSheet] = {
 def data_sheet_of(device: str) -> tuple[str, DataSheet] | None:
     """Return the accelerator that a device's or label's name has in it: ``NVIDIA H100 80GB HBM3``, ``RTX-A6000``.
 
-    A size in the name is that of its memory: ``A100-40G``.
+    The last size in the name is that of its memory: ``A100-40G``, ``H100-MIG-3G.40GB``.
     """
     plain = device.replace("-", " ").upper()
     found = next((name for name in ACCELERATORS if re.search(rf"\b{name}\b", plain)), None)
     if found is None:
         return None
-    size = re.search(r"\b(\d+) ?GB?\b", plain)
+    sizes = re.findall(r"\b(\d+) ?GB?\b", plain)
     sheet = ACCELERATORS[found]
-    return found, replace(sheet, memory=int(size[1]) * 10**9) if size else sheet
+    return found, replace(sheet, memory=int(sizes[-1]) * 10**9) if sizes else sheet

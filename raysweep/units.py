@@ -6,11 +6,18 @@ Times in configs ("10min") are read here too.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 
 def count(number: int, noun: str) -> str:
     """Return ``1 cell``, ``2 cells``, ``1,200 cells``."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def first_of(names: Sequence[str], noun: str, shown: int = 3) -> str:
+    """Return the first of several names, and how many more there are: ``a, b, c and 2 more cells``."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more:,} more {noun}{'s' * (more != 1)}" if more > 0 else "")
 
 
 def share(part: int, whole: int) -> str:

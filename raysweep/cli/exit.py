@@ -182,4 +182,6 @@ def _tell(error: Exception, code: int) -> int:
     kind = "" if isinstance(error, RaysweepError) else f"{type(error).__name__}: "
     hint = "" if isinstance(error, RaysweepError) else " (--debug before the command shows where)"
     print(f"error: {kind}{error}{hint}", file=sys.stderr)
+    if invocation.goes_on and not isinstance(error, RaysweepError):
+        print(f"\n{invocation.goes_on}", file=sys.stderr)
     return code

@@ -17,7 +17,7 @@ from raysweep.errors import UsageError
 from raysweep.machine import accelerators, emulates, gpus, memory
 from raysweep.models.architectures.shape import Shape
 from raysweep.planning.costs import base_shape, least_memory
-from raysweep.planning.needs import named_accelerators
+from raysweep.planning.needs import named_accelerators, names_in
 from raysweep.planning.plan import ArtefactPlan, BasePlan, ModelPlan
 from raysweep.records import ModelKind
 from raysweep.trainers.base import TRAINERS, Recipe
@@ -53,11 +53,14 @@ def room_of_worker(asked: StageConfig, is_here: bool = True) -> Room | None:
         assert asked.labels is not None
         share = 1.0 if asked.gpus == BY_PREDICTION else min(1.0, float(asked.gpus))
         label = asked.labels.get(ACCELERATOR_LABEL, "")
-        named = named_accelerators(asked.labels)
+        names, named = names_in(label), named_accelerators(asked.labels)
+        if len(named) < len(names):
+            return None  # one of them isn't known
         if named:
-            largest = max(sheet.memory for sheet in named)
+            largest = max(sheet.room(share) for sheet in named)
             has_bf16 = any(sheet.has_bf16 for sheet in named)
-            return Room(int(largest * share), f"the accelerator {label}", has_bf16)
+            of = f"{share:g} of " if share < 1 else ""
+            return Room(largest, f"{of}the accelerator {' or '.join(names)}", has_bf16)
         if not (is_here and gpus()):
             return None
         device = max(accelerators().devices, key=lambda device: device.memory)
@@ -185,6 +188,7 @@ def _refusal(training: _Training, needed: TrainingMemory, room: Room, on_gpu: bo
         way = f"the nearest settings of `recipes.{name}` that fit: {values}"
     else:
         way = "no setting of the recipe fits; lower its `max_tokens`, or take a worker with more memory"
+        way += ", such as a larger part of a GPU (`gpus`)" if on_gpu else ""
     more = f" (and {count(others, 'training')} more)" * bool(others)
     parts = f"weights {size(needed.weights)}, gradients {size(needed.gradients)}, optimizer {size(needed.optimizer)}"
     return (

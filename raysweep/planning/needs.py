@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from raysweep.accelerators import DataSheet, data_sheet_of
@@ -47,22 +48,23 @@ class Needs:
     def unfit_for(self, label: str) -> str:
         """Return why an accelerator can't run it, as far as is known; empty if it can.
 
-        A card of 40 GB has up to 40 GiB, and nothing that would fit is called unfit.
-
         Args:
             label: of the node, which says the type of its accelerators; empty if it has none.
         """
         asked = self.labels.get(ACCELERATOR_LABEL, "")
         if asked and not matches_one(asked, label or None):
-            return f"is not {asked}"
+            return f"doesn't match {asked}"
         known = data_sheet_of(label)
         if not self.gpus or known is None:
             return ""
         _, sheet = known
         if self.in_bf16 and not sheet.has_bf16:
             return "has no bf16"
-        if self.least_on_accelerator > sheet.memory / 10**9 * 2**30:
-            return f"has {sheet.memory / 10**9:.0f} GB, and {self.least_on_accelerator / 10**9:.0f} GB are needed"
+        if self.least_on_accelerator > sheet.room(self.gpus):
+            share = f", of which {self.gpus:g} is asked for" if self.gpus < 1 else ""
+            return (
+                f"has {sheet.memory / 10**9:.0f} GB{share}, and {self.least_on_accelerator / 10**9:.1f} GB are needed"
+            )
         return ""
 
     @property
@@ -71,7 +73,7 @@ class Needs:
         resources = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory_bytes), **self.custom}
         return {name: amount for name, amount in resources.items() if amount}
 
-    @property
+    @cached_property
     def occupied(self) -> dict[str, float]:
         """What a process takes of a node. A share lies on one accelerator, so two of .35 take all of it."""
         amounts = self.amounts
@@ -143,6 +145,14 @@ class NeedsPlanner:
     def of_cell(self, cell: CellPlan) -> CellNeeds:
         """Return what the processes of a cell ask for."""
         return self._of(cell.base, cell.cell.recipe, cell.recipe)
+
+    def distinct(self, cells: Iterable[CellPlan]) -> list[tuple[list[str], CellNeeds]]:
+        """Return the ids of the cells that ask for the same, and what that is: few, one for each model and recipe."""
+        found: dict[int, tuple[list[str], CellNeeds]] = {}  # `_known` keeps each object, so that its id stays its own
+        for cell in cells:
+            needs = self.of_cell(cell)
+            found.setdefault(id(needs), ([], needs))[0].append(cell.cell.id)
+        return list(found.values())
 
     def of_base(self, base: BasePlan) -> CellNeeds:
         """Return what the processes of a base model's pre-training ask for."""
@@ -236,6 +246,15 @@ def names_in(label: str) -> list[str]:
         return []
     inner = label[3:-1] if label.startswith("in(") and label.endswith(")") else label
     return [name.strip() for name in inner.split(",")]
+
+
+def without(condition: str, values: Collection[str]) -> str:
+    """Return a label's condition that matches what another one does, but for these values; empty: all labels match."""
+    if named := names_in(condition):
+        left = [name for name in named if name not in values]
+        return left[0] if len(left) == 1 else f"in({','.join(left)})"
+    excluded = sorted({*names_in(condition.removeprefix("!")), *values})
+    return f"!in({','.join(excluded)})" if excluded else ""
 
 
 def matches_one(condition: str, value: str | None) -> bool:

@@ -11,19 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raysweep.errors import UsageError
-from raysweep.planning.costs import CellCost, hours_on
+from raysweep.config.resources import ACCELERATOR_LABEL, NO_LABEL
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.planning.costs import CellCost
 from raysweep.planning.missing import by_cell
 from raysweep.planning.needs import CellNeeds, NeedsPlanner, group_of
-from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan, CompletionsPlan, ModelPlan, SweepPlan
+from raysweep.planning.plan import (
+    ArtefactPlan,
+    BasePlan,
+    CellArtefactPlan,
+    CellPlan,
+    CompletionsPlan,
+    ModelPlan,
+    SweepPlan,
+)
 from raysweep.storage.store import Store
 
 if TYPE_CHECKING:
     from raysweep.engine.ray.nodes import NodeFacts
     from raysweep.engine.ray.simulation import Played, StageToPlay
-
-CPUS, UNLABELLED = "CPUs", "accelerators without a label"
-"""Names of the pools without a label, for people."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,8 @@ class Forecast:
     """A sweep on a cluster.
 
     `unknown`: cells whose hours there aren't known, which count as none; `bases`: models that are trained before the
-    cells, whose hours aren't counted.
+    cells, whose hours aren't counted; `unused_prices`: names in `prices` that no node has as its label, each with the
+    one that may be meant.
     """
 
     cluster: str
@@ -68,6 +76,7 @@ class Forecast:
     cells: Mapping[str, CellForecast]
     unknown: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
+    unused_prices: tuple[str, ...] = ()
 
 
 def forecast(
@@ -94,16 +103,11 @@ def forecast(
     """
     from raysweep.engine.ray.groups import pools_of_groups
     from raysweep.engine.ray.places import CellToPlace
-    from raysweep.engine.ray.preflight import most_memory
     from raysweep.engine.ray.simulation import play
 
     where, nodes = _nodes(plan, file, address)
-    planner, config, cells = NeedsPlanner(plan.config), plan.config, by_cell(lacking)
-    asked = {cell.cell.id: planner.of_cell(cell) for cell, _ in cells}
-    distinct = {id(one): one for one in asked.values()}  # few: the planner makes one for each model and recipe
-    capped = {key: one.capped(lambda stage: most_memory(stage, nodes.values())) for key, one in distinct.items()}
-    _require_room(list(capped.values()), nodes, where)
-    needs = {name: capped[id(one)] for name, one in asked.items()}
+    config, cells = plan.config, by_cell(lacking)
+    needs = _needs([cell for cell, _ in cells], config, nodes, where)
     to_place = [
         CellToPlace(
             cell.cell.id,
@@ -114,7 +118,7 @@ def forecast(
         for cell, _ in cells
     ]
     groups = {cell.group for cell in to_place if cell.group and cell.is_on_accelerators}
-    pools = pools_of_groups(to_place, nodes, store.pins.pools_of(groups))
+    pools = pools_of_groups(to_place, nodes, store.pins.pools_of(groups), where=where)
     stages = {cell.cell.id: _stages(needs[cell.cell.id], costs[cell.cell.id], to_make) for cell, to_make in cells}
     played = play(to_place, stages, nodes, pools)
     if stuck := sorted(stages.keys() - played.ends.keys()):
@@ -133,14 +137,17 @@ def forecast(
     hours = sum(played.gpu_hours.values())
     total = sum(priced) if priced else None
     bases = tuple(one.name for one in lacking if isinstance(one, BasePlan))
-    return Forecast(where, len(nodes), played.makespan, hours, total, tuple(found), of_cells, unknown, bases)
+    labels = {label for node in nodes.values() if (label := node.labels.get(ACCELERATOR_LABEL))}
+    unused = tuple(f"{name}{did_you_mean(name, labels)}" for name in config.prices if name not in labels)
+    return Forecast(where, len(nodes), played.makespan, hours, total, tuple(found), of_cells, unknown, bases, unused)
 
 
 def _cell(name: str, played: Played, cost: CellCost, *, on_cpus: bool, price: float | None) -> CellForecast:
+    from raysweep.engine.ray.places import hours_in
+
     pool, gpu_hours = played.pools[name], played.gpu_hours[name]
-    ends = None if hours_on(cost.hours, pool, on_cpus) is None else played.ends[name]
-    where = pool or (CPUS if on_cpus else UNLABELLED)
-    return CellForecast(where, gpu_hours, ends, None if price is None else gpu_hours * price)
+    ends = None if hours_in(pool, cost.hours, on_cpus) is None else played.ends[name]
+    return CellForecast(pool or NO_LABEL, gpu_hours, ends, None if price is None else gpu_hours * price)
 
 
 def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str, dict[str, NodeFacts]]:
@@ -163,14 +170,22 @@ def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str
         cluster.stop()
 
 
-def _require_room(needs: Sequence[CellNeeds], nodes: Mapping[str, NodeFacts], where: str) -> None:
-    """Raise UsageError if a cell's stage fits on no node."""
-    from raysweep.engine.ray.cluster import placements
-    from raysweep.engine.ray.preflight import require_feasible
+def _needs(
+    cells: Sequence[CellPlan], config: SweepConfig, nodes: Mapping[str, NodeFacts], where: str
+) -> dict[str, CellNeeds]:
+    """Return what each cell asks for there; raise UsageError with all cells that have a stage which fits on no node."""
+    from raysweep.engine.ray.cluster import Placement, Placements, placements
+    from raysweep.engine.ray.preflight import most_memory, require_schedulable, unschedulable, what_is_lacking
 
-    for needed in needs:
-        for stage, placed, workers in placements(needed).stages:
-            require_feasible(placed, workers, list(nodes.values()), where, stage)
+    def lacking(_: Placements, one: Placement, workers: int, stage: str) -> str:
+        return what_is_lacking(one, workers, list(nodes.values()), where, stage)
+
+    capped = [
+        (names, asked.capped(lambda stage: most_memory(stage, nodes.values())))
+        for names, asked in NeedsPlanner(config).distinct(cells)
+    ]
+    require_schedulable(unschedulable([(names, placements(asked)) for names, asked in capped], lacking))
+    return {name: asked for names, asked in capped for name in names}
 
 
 def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan]) -> list[StageToPlay]:
@@ -188,10 +203,10 @@ def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan
 
 
 def _pool(name: str, nodes: Mapping[str, NodeFacts], cells: Mapping[str, CellForecast]) -> PoolForecast:
-    from raysweep.config.resources import ACCELERATOR_LABEL
+    from raysweep.engine.ray.places import ANY
 
     own = [cell for cell in cells.values() if cell.pool == name]
-    there = [node for node in nodes.values() if node.labels.get(ACCELERATOR_LABEL, UNLABELLED) == name]
+    there = [node for node in nodes.values() if name in (ANY, node.labels.get(ACCELERATOR_LABEL, NO_LABEL))]
     ends = [cell.ends for cell in own if cell.ends is not None]
     costs = [cell.cost for cell in own if cell.cost is not None]
     return PoolForecast(

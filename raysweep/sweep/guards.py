@@ -89,20 +89,23 @@ def require_resources(
     Raises:
         UsageError: a cell can't run here.
     """
-    from raysweep.engine.ray.cluster import foreign_address, placements
+    from raysweep.engine.ray.cluster import Placement, Placements, foreign_address, placements
     from raysweep.engine.ray.nodes import this_machine
-    from raysweep.engine.ray.preflight import require_feasible
+    from raysweep.engine.ray.preflight import HERE, require_schedulable, unschedulable, what_is_lacking
 
     if engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
         raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
     if engine == "ray" and foreign_address(address):
         return
-    machine, needs = this_machine(config.ray), NeedsPlanner(config)
-    for needed in {repr(one): one for one in map(needs.of_cell, cells)}.values():
-        placed = placements(needed.capped(lambda _: machine.resources["memory"]))
-        for stage, one, workers in placed.stages:
-            checkable = dataclasses.replace(one, custom={}, labels={})  # a node has these only once Ray runs
-            require_feasible(checkable, workers, [machine], "this machine", stage)
+    machine = this_machine(config.ray)
+
+    def lacking(_: Placements, one: Placement, workers: int, stage: str) -> str:
+        checkable = dataclasses.replace(one, custom={}, labels={})  # a node has these only once Ray runs
+        return what_is_lacking(checkable, workers, [machine], HERE, stage)
+
+    most = machine.resources["memory"]
+    asked = [(names, placements(one.capped(lambda _: most))) for names, one in NeedsPlanner(config).distinct(cells)]
+    require_schedulable(unschedulable(asked, lacking))
     _require_isolation(cells)
 
 

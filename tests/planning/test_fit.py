@@ -174,8 +174,9 @@ def test_the_room_of_a_worker_is_told_by_the_config_the_label_or_the_machine(mon
     assert room(memory_gib=2).bytes == 2 * GIB
     label = {"ray.io/accelerator-type": "in(A100,H200)"}
     found = room(gpus=1, labels=label)
-    assert (found.bytes, found.source) == (141 * 10**9, "the accelerator in(A100,H200)")
+    assert (found.bytes, found.source) == (141 * GIB - GIB // 2, "the accelerator A100 or H200")
     half = room(gpus=0.5, labels={"ray.io/accelerator-type": "A100"})
-    assert half.bytes == 40 * 10**9
+    assert (half.bytes, half.source) == (40 * GIB - GIB // 2, "0.5 of the accelerator A100")
+    assert room(gpus=1, labels={"ray.io/accelerator-type": "in(A100,T4)"}) is None, "T4 may hold it"
     monkeypatch.setattr(fit, "gpus", lambda: 0)
     assert room(gpus=1) is None

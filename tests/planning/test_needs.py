@@ -55,7 +55,8 @@ def test_what_a_training_takes_at_least_says_which_accelerators_can_do_it():
         "A100-40G", "L4", "unknown",
     ], "V100 has no bf16"  # fmt: skip
     assert not needs("full", gpus=1).training.unfit_for("V100") and large.unfit_for("V100-16G") == "has no bf16"
-    assert large.unfit_for("A100-10G") == f"has 10 GB, and {large.least_on_accelerator / 1e9:.0f} GB are needed"
+    assert "of which 0.1 is asked for, and" in needs(gpus=0.1).training.unfit_for("A100-40G")
+    assert large.unfit_for("A100-10G") == f"has 10 GB, and {large.least_on_accelerator / 1e9:.1f} GB are needed"
     writes = needs(model="large", gpus=1).generation
     assert writes.unfit_for("A100-12G") and not writes.unfit_for("V100-16G"), "weights of 13 GB"
     assert not needs(gpus=0).training.unfit_for("V100"), "it takes none"

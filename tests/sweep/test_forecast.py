@@ -13,7 +13,7 @@ from raysweep.planning.costs import plan_costs
 from raysweep.planning.missing import missing
 from raysweep.planning.planner import build_plan
 from raysweep.storage.store import Store
-from raysweep.sweep.forecast import CPUS, Forecast, forecast
+from raysweep.sweep.forecast import Forecast, forecast
 
 CLUSTER = """
 provider: {type: aws}
@@ -59,7 +59,8 @@ def test_each_model_has_one_pool_and_hours_cost_what_prices_say(foretell):
     of_a, of_v = found.pools
     assert (of_a.accelerator, of_a.gpus, of_a.cells) == ("A100", 2, 4)
     assert of_a.cost == pytest.approx(2 * of_a.gpu_hours)
-    assert of_v.cost is None and found.cost == of_a.cost and found.nodes == 5
+    assert of_v.cost is None and found.cost == of_a.cost and found.nodes == 5 and not found.unused_prices
+    assert foretell(MODELS, prices={"V10": 2.0, "H200": 1}).unused_prices == ("V10 (did you mean 'V100'?)", "H200")
     assert found.gpu_hours == pytest.approx(of_a.gpu_hours + of_v.gpu_hours)
     assert found.makespan == max(of_a.ends, of_v.ends) == max(cell.ends for cell in found.cells.values()) > 0
 
@@ -67,6 +68,18 @@ def test_each_model_has_one_pool_and_hours_cost_what_prices_say(foretell):
 def test_twice_as_many_accelerators_end_sooner(foretell):
     few = foretell(MODELS, CLUSTER.replace("GPU: 4", "GPU: 1"), resources={"gpus": 1})
     assert foretell(MODELS, resources={"gpus": 1}).makespan < few.makespan
+
+
+def test_a_training_that_only_fits_on_two_types_together_is_foretold(foretell):
+    cluster = CLUSTER.replace("V100", "L4").replace("GPU: 4", "GPU: 2").replace("max_workers: 3", "max_workers: 1")
+    models = [{"name": "one", "path": "bigcode/starcoderbase-1b", "recipes": ["wide"]}]
+    recipes = {"wide": {"trainer": "lora", "workers": 4, "precision": "bf16"}}
+    found = foretell(models, cluster, recipes=recipes, resources={"gpus": 1, "allow_mixed": True})
+    spread, alone = sorted(found.pools, key=lambda pool: pool.cells, reverse=True)
+    assert (spread.accelerator, spread.gpus, spread.cells) == ("any accelerators", 4, 3)
+    assert spread.ends == found.makespan > 0 and alone.cells == 1, "the base model only generates"
+    with pytest.raises(UsageError, match=r"can run one\..*L4, which has no room.*V100, which has no bf16\); change"):
+        foretell(models, CLUSTER.replace("A100", "L4"), recipes=recipes, resources={"gpus": 1, "allow_mixed": True})
 
 
 def test_models_that_are_trained_before_the_cells_are_told(foretell):
@@ -81,7 +94,7 @@ def test_hours_that_are_not_known_are_told(foretell):
     found = foretell([{**MODELS[0], "accelerator": "T4"}], CLUSTER.replace("A100", "T4"))
     assert set(found.unknown) == set(found.cells) and found.pools[0].gpu_hours is None
     found = foretell([{"name": "reference", "generator": "reference"}])
-    assert {cell.pool for cell in found.cells.values()} == {CPUS} and found.gpu_hours == 0
+    assert {cell.pool for cell in found.cells.values()} == {"CPUs"} and found.gpu_hours == 0
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ class LintedFacts:
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """A plan compared with a store. `here`: why this machine can't run it; empty if it can."""
+    """A plan compared with a store. `here`: why this machine can't run it; empty if it can, or a cluster was named."""
 
     summary: Summary
     cells: tuple[CellFacts, ...]
@@ -137,8 +137,9 @@ def plan_facts(
     pairs = plan.config.evaluation.pairs
     here = ""
     try:
-        require_resources(plan.config, cells)
-        require_fit(plan.config, lacking)
+        if not (cluster or address):  # then it is told whether that one can hold them
+            require_resources(plan.config, cells)
+            require_fit(plan.config, lacking)
     except UsageError as error:
         here = str(error)
     return PlanFacts(
@@ -365,16 +366,23 @@ def _forecast_table(found: Forecast) -> Table:
 def _forecast_lines(found: Forecast) -> Iterator[str]:
     """Yield in words how a sweep goes on a cluster."""
     cost = "" if found.cost is None else f", cost {found.cost:,.2f}"
-    yield (
-        f"on {found.cluster} ({count(found.nodes, 'node')}): {_amount(found.makespan)} hours from start to end, "
-        f"{_amount(found.gpu_hours)} GPU-hours{cost}; an estimate"
-    )
+    where = f"on {found.cluster} ({count(found.nodes, 'node')})"
+    if len(found.unknown) < len(found.cells):
+        least = "at least " if found.unknown else ""
+        yield (
+            f"{where}: {least}{_amount(found.makespan)} hours from start to end, {_amount(found.gpu_hours)} GPU-hours"
+            f"{cost}; an estimate"
+        )
+    else:
+        yield f"{where}: its {count(len(found.cells), 'cell')} can run there, in a time that is not known"
     unpriced = [pool.accelerator for pool in found.pools if pool.gpus and pool.cost is None]
-    if found.cost is not None and unpriced:
+    if found.unused_prices:
+        yield f"`prices` names what no node here has: {', '.join(found.unused_prices)}"
+    if unpriced and (found.cost is not None or found.unused_prices):
         yield f"without a price in `prices`, and not in the cost: {', '.join(unpriced)}"
     if found.bases:
         yield f"not counted: {', '.join(found.bases)}, which are trained from scratch before the cells"
-    if found.unknown:
+    if 0 < len(found.unknown) < len(found.cells):
         shown = ", ".join(found.unknown[:3])
         more = len(found.unknown) - 3
         yield f"hours there are not known, and counted as none, for {shown}{f' and {more} more (--json)' * (more > 0)}"

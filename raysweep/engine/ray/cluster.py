@@ -10,16 +10,18 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from raysweep.accelerators import ACCELERATORS
 from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.config.schema import RayConfig
+from raysweep.engine.ray.places import ANY, CPUS, UNLABELLED
 from raysweep.engine.ray.probe import require_reachable
 from raysweep.machine import cores
-from raysweep.planning.needs import CellNeeds, Needs
+from raysweep.planning.needs import CellNeeds, Needs, without
 from raysweep.units import count
 
 log = logging.getLogger("raysweep")
@@ -49,13 +51,26 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Placement(Needs):
-    """What each process of a stage asks Ray for. `in_trial`: the trial's own process holds it and does the work."""
+    """What each process of a stage asks Ray for.
+
+    `in_trial`: the trial's own process holds it and does the work. `types`: of accelerators that nodes may have.
+    """
 
     in_trial: bool = False
+    types: tuple[str, ...] = ()
 
     def on(self, pool: str) -> Placement:
-        """Return the same in a pool: on nodes with that type of accelerator, if it asks for accelerators."""
-        return replace(self, labels={**self.labels, ACCELERATOR_LABEL: pool}) if self.gpus and pool else self
+        """Return the same in a pool: on nodes with its type of accelerator, if it asks for accelerators.
+
+        Its labels say then all that accelerators must have.
+        """
+        label = self.labels.get(ACCELERATOR_LABEL, "")
+        if self.gpus and pool in (UNLABELLED, ANY):
+            label = without(label, [kind for kind in self.types if pool == UNLABELLED or self.unfit_for(kind)])
+        elif self.gpus and pool != CPUS:
+            label = pool
+        labels = {**self.labels, ACCELERATOR_LABEL: label} if label else self.labels
+        return replace(self, labels=labels, least_on_accelerator=0, in_bf16=False, types=())
 
     @property
     def remote_options(self) -> dict[str, Any]:
@@ -92,13 +107,21 @@ class Placements:
         return self.training.in_trial
 
 
-def placements(needs: CellNeeds) -> Placements:
-    """Return the placements of what a task's processes ask for."""
+def placements(needs: CellNeeds, types: Iterable[str] = ()) -> Placements:
+    """Return the placements of what a task's processes ask for.
+
+    Args:
+        needs: of the task.
+        types: of accelerators on the live nodes. Those with a data sheet count too, since an autoscaler may start them.
+    """
+    known = tuple(sorted({*(name.replace(" ", "-") for name in ACCELERATORS), *types}))  # labels have no spaces
 
     def placed(stage: Needs) -> Placement:
         in_trial = needs.in_trial and not (stage.gpus and not needs.training.gpus)
         return Placement(
-            stage.cpus, stage.gpus, stage.memory_bytes, False, stage.custom, stage.labels, in_trial=in_trial
+            **{one.name: getattr(stage, one.name) for one in fields(Needs)} | {"is_predicted": False},
+            in_trial=in_trial,
+            types=known,
         )
 
     return Placements(placed(needs.training), placed(needs.generation), placed(needs.execution), needs.workers)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.config.resources import ACCELERATOR_LABEL, NO_LABEL
 from raysweep.engine.ray.nodes import NodeFacts
-from raysweep.engine.ray.places import ALL, CellToPlace, Places
+from raysweep.engine.ray.places import ANY, UNLABELLED, CellToPlace, Places
 from raysweep.errors import UsageError
+from raysweep.planning.needs import names_in
+from raysweep.units import first_of
 
 
 def pools_of_groups(
@@ -17,6 +19,7 @@ def pools_of_groups(
     bound: Mapping[str, str] = MappingProxyType({}),
     *,
     may_grow: bool = False,
+    where: str = "the Ray cluster",
 ) -> dict[str, str]:
     """Return the pool of each group of cells with accelerators.
 
@@ -29,22 +32,94 @@ def pools_of_groups(
         nodes: the live nodes by their ids.
         bound: the pools of groups that are bound already.
         may_grow: an autoscaler may start nodes.
+        where: a name for the nodes, for messages.
 
     Raises:
-        UsageError: no pool can hold all cells of a group, or not the one that it is bound to.
+        UsageError: no pool can hold all cells of a group, or not the one that it is bound to; or a cell without a group
+            can run nowhere.
     """
+    there = _Nodes(nodes, may_grow, where)
     groups: dict[str, list[CellToPlace]] = {}
     alone: dict[str, list[CellToPlace]] = {}  # cells without a group, by what they ask for
     for cell in cells:
         if cell.is_on_accelerators and cell.group:
             groups.setdefault(cell.group, []).append(cell)
-        elif cell.is_on_accelerators and not may_grow:
+        elif cell.is_on_accelerators:
             alone.setdefault(repr(cell.needs), []).append(cell)
-    gpus: dict[str, float] = {}
-    for node in nodes.values():
-        if number := node.resources.get("GPU", 0.0):
-            pool = node.labels.get(ACCELERATOR_LABEL, ALL)
-            gpus[pool] = gpus.get(pool, 0.0) + number
+    for likes in alone.values():
+        if not there.may_run(likes[0]):
+            raise UsageError(
+                f"no accelerator can run {_names(likes)} ({there.text(likes)}); change `accelerator` or `resources` of "
+                "the model, or `precision` or `workers` of the recipe, or add nodes"
+            )
+    held: dict[str, list[str]] = {}
+    to_come: dict[str, list[str]] = {}
+    for group, own in groups.items():
+        held[group] = there.holding(own, bound.get(group))
+        to_come[group] = [pool for pool in there.to_come(own, bound.get(group)) if pool not in held[group]]
+        if not held[group] and not to_come[group]:
+            raise UsageError(_no_pool(group, own, bound, there))
+    return _shared_out(groups, held, to_come, bound, there.gpus)
+
+
+class _Nodes:
+    """The live nodes. `gpus`: number of accelerators by pool."""
+
+    def __init__(self, nodes: Mapping[str, NodeFacts], may_grow: bool, where: str) -> None:
+        self.may_grow, self._where, self._live = may_grow, where, Places()
+        self._live.set_nodes(nodes)
+        self.gpus: dict[str, float] = {}
+        for node in nodes.values():
+            if number := node.resources.get("GPU", 0.0):
+                pool = node.labels.get(ACCELERATOR_LABEL, UNLABELLED)
+                self.gpus[pool] = self.gpus.get(pool, 0.0) + number
+
+    def holding(self, cells: Sequence[CellToPlace], bound: str | None = None) -> list[str]:
+        """Return the pools that can hold all cells of a group, of the one that it is bound to or of all."""
+        candidates = sorted(self.gpus) if bound is None else [bound]
+        return [pool for pool in candidates if all(self._live.can_run(cell, pool) for cell in cells)]
+
+    def to_come(self, cells: Sequence[CellToPlace], bound: str | None) -> list[str]:
+        """Return the types that an autoscaler may start for a group: its pin, or those that all of its cells name."""
+        if not self.may_grow:
+            return []
+        lists = [cell.named for cell in cells if cell.named is not None]
+        names = [name for name in (lists or [[]])[0] if all(name in others for others in lists)]
+        candidates = names if bound is None else [bound]
+        return [pool for pool in candidates if not any(cell.lacks(pool) for cell in cells)]
+
+    def may_run(self, cell: CellToPlace) -> bool:
+        """Return True if each stage of a cell without a group fits somewhere, or on what an autoscaler may start."""
+        for needs, number in cell.stages_on_accelerators:
+            names = names_in(needs.labels.get(ACCELERATOR_LABEL, ""))
+            may_come = self.may_grow and (not names or any(not needs.unfit_for(name) for name in names))
+            if not may_come and not self._live.capacity(ANY, needs, number):
+                return False
+        return True
+
+    def text(self, cells: Sequence[CellToPlace]) -> str:
+        """Return the types that are there, each with what it lacks for some cells, and unfit ones that cells name."""
+        found, pools, fitting = [], sorted(self.gpus), self.holding(cells)
+        for pool in pools:
+            lacking = next(filter(None, (cell.lacks(pool) for cell in cells)), "")
+            if not lacking and pool not in fitting:
+                lacking = "has no room for all that they ask for at a time"
+            found.append((pool or NO_LABEL) + (f", which {lacking}" if lacking else ""))
+        labels = {needs.labels.get(ACCELERATOR_LABEL, "") for cell in cells for needs, _ in cell.stages_on_accelerators}
+        named = sorted({name for label in labels for name in names_in(label)} - {*pools})
+        lacks = {name: next(filter(None, (cell.lacks(name) for cell in cells)), "") for name in named}
+        others = [f"{name} is named, but {lacking}" for name, lacking in lacks.items() if lacking]
+        return "; ".join([f"{self._where} has: {'; '.join(found) or 'none'}", *others])
+
+
+def _shared_out(
+    groups: Mapping[str, Sequence[CellToPlace]],
+    held: Mapping[str, list[str]],
+    to_come: Mapping[str, list[str]],
+    bound: Mapping[str, str],
+    gpus: Mapping[str, float],
+) -> dict[str, str]:
+    """Return a pool for each group: of those that hold it, or else of those to come, the one that is done first."""
     chosen: dict[str, str] = {}
     load: dict[str, float] = {}
 
@@ -52,82 +127,34 @@ def pools_of_groups(
         return sum(cell.expected(pool) * cell.accelerators for cell in groups[group])
 
     def end(group: str, pool: str) -> tuple[bool, float, float]:
-        there = gpus.get(pool, 0.0)
-        return not there, (load.get(pool, 0.0) + work(group, pool)) / max(there, 1.0), -there
+        number = gpus.get(pool, 0.0)
+        return pool not in held[group], (load.get(pool, 0.0) + work(group, pool)) / max(number, 1.0), -number
 
-    for likes in alone.values():
-        stages = likes[0].stages_on_accelerators
-        if not all(any(not needs.unfit_for(pool) for pool in gpus) for needs, _ in stages):
-            raise UsageError(f"no accelerator can run {_named(likes)} ({_there(likes, sorted(gpus))})")
-    usable: dict[str, list[str]] = {}
-    for group, own in groups.items():
-        candidates = [bound[group]] if group in bound else sorted(gpus)
-        usable[group] = _usable(own, nodes, candidates, may_grow, is_bound=group in bound)
-        if not usable[group]:
-            raise UsageError(_no_pool(group, own, bound, sorted(gpus), may_grow))
-    largest_first = sorted(groups, key=lambda group: -max(work(group, pool) for pool in [*gpus, ALL]))
+    usable = {group: held[group] + to_come[group] for group in groups}
+    largest_first = sorted(groups, key=lambda group: -max(work(group, pool) for pool in [*gpus, UNLABELLED]))
     for group in sorted(largest_first, key=lambda group: (group not in bound, len(usable[group]))):
         chosen[group] = min(usable[group], key=lambda pool: end(group, pool))
         load[chosen[group]] = load.get(chosen[group], 0.0) + work(group, chosen[group])
     return chosen
 
 
-def _usable(
-    cells: Sequence[CellToPlace],
-    nodes: Mapping[str, NodeFacts],
-    candidates: Sequence[str],
-    may_grow: bool,
-    is_bound: bool = False,
-) -> list[str]:
-    """Return the pools that can hold each of these cells: of some candidates, and of those that the cells name.
-
-    Args:
-        cells: all of one group.
-        nodes: the live nodes by their ids.
-        candidates: pools with live nodes, or the one that the cells are bound to.
-        may_grow: an autoscaler may start nodes of the types that are named, and of the one that the cells are bound to.
-        is_bound: no pool but the candidate is to be had.
-    """
-    places = Places(cells)
-    places.set_nodes(nodes)
-    held = set(places.pools_for(cells))
-    to_come: list[str] = []
-    if may_grow:
-        lists = [cell.named for cell in cells if cell.named is not None]
-        named = [name for name in (lists or [[]])[0] if all(name in names for names in lists)]
-        to_come = list(candidates) if is_bound else named
-    to_come = [pool for pool in to_come if not any(cell.lacks(pool) for cell in cells)]
-    return [*(pool for pool in candidates if pool in held), *(pool for pool in to_come if pool not in held)]
+def _names(cells: Sequence[CellToPlace]) -> str:
+    return first_of([cell.id for cell in cells], "cell")
 
 
-def _named(cells: Sequence[CellToPlace]) -> str:
-    return ", ".join(cell.id for cell in cells[:3]) + (f" and {len(cells) - 3} more cells" if len(cells) > 3 else "")
-
-
-def _there(cells: Sequence[CellToPlace], pools: Sequence[str]) -> str:
-    """Return the types that are there, each with what it lacks for some cells."""
-    found = []
-    for pool in pools:
-        lacking = next((reason for cell in cells if (reason := cell.lacks(pool))), "")
-        found.append((pool or "accelerators without a label") + (f", which {lacking}" if lacking else ""))
-    return f"there is: {'; '.join(found) or 'none'}"
-
-
-def _no_pool(
-    group: str, cells: Sequence[CellToPlace], bound: Mapping[str, str], pools: Sequence[str], may_grow: bool
-) -> str:
-    who, there = f"the models of group {group!r} ({_named(cells)})", _there(cells, pools)
+def _no_pool(group: str, cells: Sequence[CellToPlace], bound: Mapping[str, str], there: _Nodes) -> str:
+    who, types = f"the models of group {group!r} ({_names(cells)})", there.text(cells)
     ways = (
         "change `accelerator` or the resources, give models another `pin_group`, or mix them knowingly with "
         "`resources.allow_mixed: true`"
     )
     if group in bound:
-        begun = bound[group] or "accelerators without a label"
-        return f"{who} were begun on {begun}, which can't hold them all now ({there}); {ways}"
-    if may_grow and all(cell.named is None for cell in cells):
+        begun = bound[group] or NO_LABEL
+        return f"{who} were begun on {begun}, which can't hold them all now ({types}); {ways}"
+    if there.may_grow and all(cell.named is None for cell in cells):
         return (
-            f"{who} need accelerators, no node that is there now can hold them all ({there}), and Ray doesn't say "
+            f"{who} need accelerators, no node that is there now can hold them all ({types}), and Ray doesn't say "
             "which ones its autoscaler could start; name a type, by `accelerator: A100` of the models or, for all, by "
             f"`--set 'resources.labels={{{ACCELERATOR_LABEL}: A100}}'`, or take any with `resources.allow_mixed: true`"
         )
-    return f"{who} run on one type of accelerator, and no type can hold them all ({there}); {ways}"
+    return f"{who} run on one type of accelerator, and no type can hold them all ({types}); {ways}"

@@ -318,9 +318,9 @@ class HostKeeper:
                 for held in self._hosts:
                     if held.owner == owner:
                         self._begin(held)
-            pools, now = self._places.next_in_line(), time.monotonic()
+            now = time.monotonic()
             idle = [held for held in self._idle() if now - held.since > GAP_SECONDS]
-            in_the_way = [held for held in idle if self._places.pool_of(held.owner) in pools]
+            in_the_way = [held for held in idle if self._places.is_in_the_way(held.owner)]
             if not in_the_way:
                 return
             self._end(min(in_the_way, key=lambda held: held.since))

@@ -1,28 +1,37 @@
 """Decides which cell starts next, and which of the processes that wait gets resources next.
 
-A pool is the nodes with one type of accelerator; cells without accelerators have a pool of all nodes. In each pool the
-cell with the longest expected time comes first (Graham, "Bounds on multiprocessing timing anomalies", 1969), and nobody
-passes a process that waits for more than is free. As many cells start as places are free, and one more for each pool,
-so that a place is never empty for the time in which a cell starts. The process whose turn comes next in a pool asks Ray
-for its resources while none are free, so that Ray's autoscaler sees that more nodes are wanted.
+A pool is the nodes with one type of accelerator. Cells without accelerators have a pool of all nodes, and cells that
+fit on no type alone have one of all accelerators. In each pool the cell with the longest expected time comes first
+(Graham, "Bounds on multiprocessing timing anomalies", 1969), and nobody passes a process that waits for more than is
+free: not in its pool, and what needs no accelerator doesn't take the CPUs and the memory beside free accelerators that
+such a process waits for. Only what the present nodes can't hold even when they are idle stands in nobody's way.
+
+As many cells start as places are free, and one more for each pool, so that a place is never empty for the time in which
+a cell starts. The process whose turn comes next in a pool asks Ray for its resources while none are free, so that Ray's
+autoscaler sees that more nodes are wanted.
 
 Nothing here talks to Ray: the keeper of the hosts (hosts.py) asks for decisions and starts what they say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.engine.ray.nodes import NodeFacts, matches
 from raysweep.planning.costs import hours_on
 from raysweep.planning.needs import CellNeeds, Needs, matches_one, names_in
 
-ALL = ""
-"""Name of the pool of cells without accelerators."""
+CPUS = "CPUs"
+"""Name of the pool of what needs no accelerator: all nodes."""
+UNLABELLED = ""
+"""Name of the pool of accelerators without a label."""
+ANY = "any accelerators"
+"""Name of the pool of a cell that fits into no other, such as one whose stages name different types, whose workers must
+be spread over several types, or that waits for an autoscaler: all accelerators that can run it."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,18 @@ class CellToPlace:
 
     def expected(self, pool: str) -> float:
         """Return the hours that it is expected to take in a pool, or on the slowest type if the pool's isn't known."""
-        known = hours_on(self.hours, pool, not self.is_on_accelerators)
+        known = hours_in(pool, self.hours, not self.is_on_accelerators)
         return max(self.hours.values(), default=0.0) if known is None else known
+
+
+def hours_in(pool: str, hours: Mapping[str, float], on_cpus: bool) -> float | None:
+    """Return the hours that something takes in a pool, by type of accelerator; None if they aren't known.
+
+    Where it may run on several types, the slowest one counts.
+    """
+    if pool == ANY:
+        return max(hours.values(), default=None)
+    return hours_on(hours, pool, on_cpus)
 
 
 @dataclass(eq=False)
@@ -97,6 +116,13 @@ class _Place:
     number: int
     hours: float
     nodes: list[str] | None = None
+
+
+class _Line(NamedTuple):
+    """Those that wait in a pool. `is_held`: its present nodes hold them when idle; the others wait for more nodes."""
+
+    pool: str
+    is_held: bool
 
 
 class Places:
@@ -118,13 +144,15 @@ class Places:
         self._pool_of_group, self._may_grow = dict(pools), may_grow
         self._cells = {cell.id: cell for cell in cells}
         self._asked = {name for cell in self._cells.values() for name in cell.named or ()}
-        self._queues: dict[str, list[str]] = {}  # by pool: cells that may start there, the longest last
+        self._queues: dict[_Line, list[str]] = {}  # cells that may start there, the longest last
         self._pool_of: dict[str, str] = {}  # of each cell that was started
-        self._waiting: dict[str, set[str]] = {}  # by pool: started cells that hold nothing, yet
+        self._waiting: dict[_Line, set[str]] = {}  # started cells that hold nothing, yet
         self._executing: set[str] = set()
         self._nodes: dict[str, NodeFacts] = {}
         self._left: dict[str, dict[str, float]] = {}  # what is free on each node
-        self._usable: dict[tuple[Any, ...], list[str]] = {}  # nodes by pool and labels
+        self._kept: dict[str, dict[str, float]] = {}  # of that, what processes with accelerators wait for
+        self._usable: dict[tuple[Any, ...], list[str]] = {}  # nodes by what decides on them
+        self._capacities: dict[tuple[Any, ...], int] = {}
         self._places: dict[str, _Place] = {}  # by owner
 
     def set_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:
@@ -134,8 +162,13 @@ class Places:
         """
         if nodes == self._nodes:
             return
-        self._nodes, self._queues, self._usable = dict(nodes), {}, {}
+        self._nodes, self._queues, self._kept = dict(nodes), {}, {}
+        self._usable, self._capacities = {}, {}
         self._left = {name: dict(node.resources) for name, node in nodes.items()}
+        waiting = [name for names in self._waiting.values() for name in names]
+        self._waiting = {}
+        for name in waiting:
+            self._waits(name)
         for place in self._places.values():
             for node in place.nodes or ():
                 self._take(node, place.needs)
@@ -157,9 +190,9 @@ class Places:
                 place.pool = self._pool(place.cell, place.needs)
         for name in ended:
             self.end(name)
-        for name, pool in self._pool_of.items():
+        for name in self._pool_of:
             if name in self._cells and self._cells[name].needs.in_trial:
-                self._waiting.setdefault(pool, set()).add(name)
+                self._waits(name)
                 self.request(name, name, self._cells[name].needs.training)
 
     def next_cell(self) -> tuple[str, str] | None:
@@ -167,16 +200,18 @@ class Places:
 
         A cell that works in its trial's process asks for its place by that; `grant` gives it.
         """
-        if len(self._executing) > self._capacity(ALL, Needs(), 1):
+        if len(self._executing) > self.capacity(CPUS, Needs(), 1):
             return None
         for pool in self._pools():
-            queue = self._queue(pool)
-            while queue and (queue[-1] in self._pool_of or queue[-1] not in self._cells):
-                queue.pop()  # it was started in another pool
-            if queue:
-                needs, number = self._cells[queue[-1]].first
-                if len(self._waiting.get(pool, ())) <= self._free(pool, needs, number):
-                    return self._start(queue.pop(), pool), pool
+            for line in (_Line(pool, True), _Line(pool, False)):
+                queue = self._queue(line)
+                while queue and (queue[-1] in self._pool_of or queue[-1] not in self._cells):
+                    queue.pop()  # it was started in another pool
+                if queue:
+                    needs, number = self._cells[queue[-1]].first
+                    more = 1 if self._may_wait_in_ray(line) else 0
+                    if len(self._waiting.get(line, ())) < self._free(pool, needs, number) + more:
+                        return self._start(queue.pop(), pool), pool
         return None
 
     def request(self, owner: str, cell: str, needs: Needs, number: int = 1) -> None:
@@ -190,29 +225,42 @@ class Places:
     def grant(self) -> list[str]:
         """Give free resources to those that wait, longest expected cell first; return the owners that may go on.
 
-        In each pool one of them waits in Ray.
+        In each pool one of them waits in Ray, and one that the present nodes could never hold.
         """
         granted: list[str] = []
-        blocked: set[str] = set()
+        blocked: set[_Line] = set()
+        self._kept = {}
         for place in self._waiting_places():
-            if place.pool in blocked:
+            line = self._line(place.pool, place.needs, place.number)
+            if line in blocked:
                 continue
             waited_here, nodes = place.nodes is None, self._fitting(place)
-            place.nodes = nodes
             if nodes:
                 self._no_longer_waits(place.cell)
             else:
-                blocked.add(place.pool)
+                blocked.add(line)
+                self._keep_for(place)
+                if waited_here and not self._may_wait_in_ray(line):
+                    continue
+            place.nodes = nodes
             if waited_here:
                 granted.append(place.owner)
         return granted
 
     def next_in_line(self) -> dict[str, str]:
-        """Return the owner that comes next in each pool where one waits, by the pool."""
+        """Return the owner that comes next in each pool, by the pool, of those that its present nodes can hold."""
         first: dict[str, str] = {}
         for place in self._waiting_places():
-            first.setdefault(place.pool, place.owner)
+            if self._line(place.pool, place.needs, place.number).is_held:
+                first.setdefault(place.pool, place.owner)
         return first
+
+    def is_in_the_way(self, owner: str) -> bool:
+        """Return True if somebody waits for what an owner holds."""
+        held = self._places.get(owner)
+        if held is None or not held.nodes:
+            return False
+        return self._is_wanted(held.pool) or (held.pool == CPUS and any(node in self._kept for node in held.nodes))
 
     def may_go_on(self, owner: str) -> bool:
         """Return True if an owner holds what it asked for, or waits for it in Ray."""
@@ -222,14 +270,10 @@ class Places:
         """Return True if there was room for what an owner asked for."""
         return bool(owner in self._places and self._places[owner].nodes)
 
-    def pool_of(self, owner: str) -> str | None:
-        """Return the pool in which an owner holds or wants resources; None if it doesn't."""
-        return self._places[owner].pool if owner in self._places else None
-
     def has_room(self, cell: str, needs: Needs) -> bool:
         """Return True if one more process of a cell would find free resources, and nobody waits for them."""
         pool = self._pool(cell, needs)
-        return pool not in self.next_in_line() and self._free(pool, needs, 1) > 0
+        return not self._is_wanted(pool) and self._free(pool, needs, 1) > 0
 
     def release(self, owner: str) -> None:
         """Take back what an owner holds or asks for."""
@@ -250,82 +294,139 @@ class Places:
         self._cells.pop(cell, None)
         self.release(cell)
 
+    def _is_wanted(self, pool: str) -> bool:
+        """Return True if somebody waits in a pool, or in one that has nodes in common with it."""
+        pools = set(self.next_in_line())
+        return pool in pools or (pool != CPUS and (ANY in pools or (pool == ANY and bool(pools - {CPUS}))))
+
+    def _line(self, pool: str, needs: Needs, number: int) -> _Line:
+        return _Line(pool, self.capacity(pool, needs, number) > 0)
+
+    def _may_wait_in_ray(self, line: _Line) -> bool:
+        """Return False while Ray would give what is kept for others to one that waits there."""
+        return not (line == _Line(CPUS, True) and self._kept)
+
+    def _waits(self, cell: str) -> None:
+        if cell in self._cells:
+            line = self._line(self._pool_of[cell], *self._cells[cell].first)
+            self._waiting.setdefault(line, set()).add(cell)
+
     def _no_longer_waits(self, cell: str) -> None:
-        self._waiting.get(self._pool_of.get(cell, ALL), set()).discard(cell)
+        for names in self._waiting.values():
+            names.discard(cell)
 
     def _start(self, name: str, pool: str) -> str:
         cell = self._cells[name]
         self._pool_of[name] = pool
-        self._waiting.setdefault(pool, set()).add(name)
+        self._waits(name)
         if cell.needs.in_trial:  # it holds its resources from its start to its end
             self.request(name, name, cell.needs.training)
         return name
 
     def _pools(self) -> list[str]:
         """Return the pools that there are, those of groups, and those by name whose nodes an autoscaler may start."""
-        types = {node.labels.get(ACCELERATOR_LABEL, ALL) for node in self._nodes.values() if node.resources.get("GPU")}
-        return sorted(types | (self._asked if self._may_grow else set()) | set(self._pool_of_group.values()) | {ALL})
+        types = {
+            node.labels.get(ACCELERATOR_LABEL, UNLABELLED) for node in self._nodes.values() if node.resources.get("GPU")
+        }
+        to_come = self._asked if self._may_grow else set()
+        return [*sorted(types | to_come | set(self._pool_of_group.values()) | {ANY}), CPUS]
 
-    def pools_for(self, cells: Sequence[CellToPlace]) -> list[str]:
-        """Return the pools that can hold each of these cells."""
-        return [pool for pool in self._pools() if all(self._fits(cell, pool) for cell in cells)]
+    def can_run(self, cell: CellToPlace, pool: str) -> bool:
+        """Return True if a pool's live nodes can hold each stage of a cell when they are idle, and are fit for it."""
+        room = (self.capacity(pool, needs, number) > 0 for needs, number in cell.stages_on_accelerators)
+        return not cell.lacks(pool) and all(room)
+
+    def capacity(self, pool: str, needs: Needs, number: int) -> int:
+        """Return how many groups of so many processes fit on the nodes of a pool when they are idle."""
+        key = (number, *needs.occupied.items(), *self._kind(pool, needs))
+        if key not in self._capacities:
+            times = (needs.times_in(self._nodes[name].resources) for name in self._nodes_of(pool, needs))
+            self._capacities[key] = sum(times) // number
+        return self._capacities[key]
 
     def _pool(self, cell: str, needs: Needs) -> str:
         """Return the pool in which a process of a cell runs: the one that its label names, or its cell's."""
         label = needs.labels.get(ACCELERATOR_LABEL, "")
         if not needs.gpus:
-            return ALL
-        return label if names_in(label) == [label] else self._pool_of.get(cell, ALL)
+            return CPUS
+        return label if names_in(label) == [label] else self._pool_of.get(cell, ANY)
 
-    def _queue(self, pool: str) -> list[str]:
-        if pool not in self._queues:
+    def _queue(self, line: _Line) -> list[str]:
+        pool = line.pool
+        if line not in self._queues:
+            self._queues |= {_Line(pool, True): [], _Line(pool, False): []}
             usable = [
                 cell for cell in self._cells.values() if cell.id not in self._pool_of and self._may_use(cell, pool)
             ]
-            self._queues[pool] = [cell.id for cell in sorted(reversed(usable), key=lambda cell: cell.expected(pool))]
-        return self._queues[pool]
+            for cell in sorted(reversed(usable), key=lambda cell: cell.expected(pool)):
+                self._queues[self._line(pool, *cell.first)].append(cell.id)
+        return self._queues[line]
 
     def _may_use(self, cell: CellToPlace, pool: str) -> bool:
-        """Return True if a cell may run in a pool. One that fits into none is left to Ray, as if it had no type."""
+        """Return True if a cell may run in a pool."""
         if not cell.is_on_accelerators:
-            return pool == ALL
+            return pool == CPUS
         if cell.group in self._pool_of_group:
             return self._pool_of_group[cell.group] == pool
-        if self._fits(cell, pool):
-            return True
-        return pool == ALL and not any(self._fits(cell, other) for other in self._pools())
+        return not self._fitting_pools(cell) if pool == ANY else self._fits(cell, pool)
+
+    def _fitting_pools(self, cell: CellToPlace) -> list[str]:
+        """Return the pools of one type of accelerator that a cell without a group fits into."""
+        return [pool for pool in self._pools() if pool not in (ANY, CPUS) and self._fits(cell, pool)]
 
     def _fits(self, cell: CellToPlace, pool: str) -> bool:
         """Return True if a pool's idle nodes can hold each stage of a cell, or nodes that an autoscaler may start."""
-        if cell.lacks(pool):
-            return False
-        if self._may_grow and pool in (cell.named or ()):
-            return True
-        return all(self._capacity(pool, needs, number) > 0 for needs, number in cell.stages_on_accelerators)
+        may_come = self._may_grow and pool in (cell.named or ())
+        return (may_come and not cell.lacks(pool)) or self.can_run(cell, pool)
 
     def _waiting_places(self) -> list[_Place]:
-        """Return those that wait, in their order: first those that do so in Ray."""
+        """Return those that wait, in their order: first those with accelerators, of them those that do so in Ray."""
         waiting = [place for place in self._places.values() if not place.nodes]
-        return sorted(waiting, key=lambda place: (place.nodes is None, -place.hours))
+        return sorted(waiting, key=lambda place: (place.pool == CPUS, place.nodes is None, -place.hours))
+
+    def _keep_for(self, place: _Place) -> None:
+        """Keep CPUs, memory and the like for what waits for accelerators, on nodes where enough of these are free.
+
+        Nothing is kept for what the present nodes could not hold when they are idle.
+        """
+        needs, number = place.needs, place.number
+        if not needs.gpus or not self.capacity(place.pool, needs, number):
+            return
+        occupied, accelerators = needs.occupied, Needs(0, needs.gpus)
+        for name in self._nodes_of(place.pool, needs):
+            most = needs.times_in(self._nodes[name].resources)
+            times = min(number, most, accelerators.times_in(self._left[name]))
+            if times:
+                kept = self._kept.setdefault(name, {})
+                for kind, amount in occupied.items():
+                    kept[kind] = kept.get(kind, 0.0) + times * amount
+                number -= times
 
     def _nodes_of(self, pool: str, needs: Needs) -> list[str]:
         """Return the ids of the nodes that a process of a pool may run on."""
-        key = (pool if needs.gpus else None, *needs.labels.items())
+        key = self._kind(pool, needs)
         if key not in self._usable:
             self._usable[key] = [
                 name
                 for name, node in self._nodes.items()
-                if (not needs.gpus or node.labels.get(ACCELERATOR_LABEL, ALL) == pool)
-                and matches(needs.labels, node.labels)
+                if (not needs.gpus or self._is_in(pool, needs, node)) and matches(needs.labels, node.labels)
             ]
         return self._usable[key]
+
+    def _kind(self, pool: str, needs: Needs) -> tuple[Any, ...]:
+        """Return what decides on which nodes a process of a pool may run."""
+        return pool if needs.gpus else None, needs.least_on_accelerator, needs.in_bf16, *needs.labels.items()
+
+    def _is_in(self, pool: str, needs: Needs, node: NodeFacts) -> bool:
+        kind = node.labels.get(ACCELERATOR_LABEL, UNLABELLED)
+        return not needs.unfit_for(kind) if pool == ANY else kind == pool
 
     def _fitting(self, place: _Place) -> list[str]:
         """Take a node for each process of a place, the fullest first that has room; none if they don't all fit."""
         chosen: list[str] = []
         for _ in range(place.number):
             names = self._nodes_of(place.pool, place.needs)
-            fitting = [name for name in names if place.needs.times_in(self._left[name])]
+            fitting = [name for name in names if place.needs.times_in(self._free_on(name, place.needs))]
             if not fitting:
                 for node in chosen:
                     self._take(node, place.needs, -1)
@@ -340,8 +441,11 @@ class Places:
 
     def _free(self, pool: str, needs: Needs, number: int) -> int:
         """Return how many groups of so many processes would find free resources now."""
-        return sum(needs.times_in(self._left[name]) for name in self._nodes_of(pool, needs)) // number
+        return sum(needs.times_in(self._free_on(name, needs)) for name in self._nodes_of(pool, needs)) // number
 
-    def _capacity(self, pool: str, needs: Needs, number: int) -> int:
-        """Return how many groups of so many processes fit on the nodes of a pool when they are idle."""
-        return sum(needs.times_in(self._nodes[name].resources) for name in self._nodes_of(pool, needs)) // number
+    def _free_on(self, node: str, needs: Needs) -> Mapping[str, float]:
+        """Return what is free on a node for a process; one without accelerators gets nothing that is kept."""
+        left, kept = self._left[node], self._kept.get(node)
+        if not kept or needs.gpus:
+            return left
+        return {name: amount - kept.get(name, 0.0) for name, amount in left.items()}

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from raysweep.engine.ray.nodes import NodeFacts
-from raysweep.engine.ray.places import CellToPlace, Places
-from raysweep.planning.costs import hours_on
+from raysweep.engine.ray.places import CellToPlace, Places, hours_in
 from raysweep.planning.needs import Needs
 
 
@@ -62,7 +61,7 @@ def play(
         for name in [name for name in waiting if places.is_placed(name)]:
             waiting.remove(name)
             stage = left[name][0]
-            hours = hours_on(stage.hours, pool_of[name], not stage.needs.gpus) or 0.0
+            hours = hours_in(pool_of[name], stage.hours, not stage.needs.gpus) or 0.0
             gpu_hours[name] += hours * stage.number * stage.needs.gpus
             heapq.heappush(running, (now + hours, name))
         if not running:

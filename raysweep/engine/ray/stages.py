@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from raysweep.engine.base import BatchOutput, ExecuteJob, GenerateJob, PerturbJob, Stages, TrainingRun
@@ -20,9 +21,13 @@ from raysweep.planning.needs import amounts_text
 from raysweep.programs import Verdict
 from raysweep.records import Completion, PerturbedRow
 
-START_TIMEOUT = ("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "1e7")
-"""Lets workers wait for hours while other cells hold their resources; by default Ray Train gives up after 60 s."""
-
+TRAIN_SETTINGS = {
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1e7",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+}
+"""Ray Train's settings, unless the environment has others. Workers may wait for hours while other cells hold their
+resources, where Train gives up after 60 s. Train fetches reports more often than every 2 s: a worker that reports waits
+until its last report was fetched, and a training ends when its end is seen."""
 
 R = TypeVar("R")
 
@@ -72,20 +77,32 @@ class RayStages(Stages):
 
     def train(self, training: TrainingRun, progress: ProgressFile) -> dict[str, Any]:
         """Train through Ray Train."""
-        os.environ.setdefault(*START_TIMEOUT)
-        import ray
-
+        for name, value in TRAIN_SETTINGS.items():
+            os.environ.setdefault(name, value)
         placed, cell = self._placed.training, progress.activity.id
         tags = {"model": self._model, "recipe": self._recipe}
         is_capped = self._is_capped and placed.gpus > 0
         if is_capped:
             metrics.require_gpu_hours("training")
         self._report_wait("training workers", training.workers, placed, progress)
+        with self.training_places(cell, training.workers):
+            return train_with_ray(training, progress, placed, tags, is_capped=is_capped)
+
+    @contextmanager
+    def training_places(self, cell: str, workers: int) -> Iterator[None]:
+        """Hold the places of a cell's training workers, once it is its turn, for the length of a block.
+
+        A trial that trains in its own process, and a shared task, hold what they need from their start.
+        """
+        import ray
+
+        placed = self._placed.training
         if placed.in_trial or self._keeper is None:
-            return train_with_ray(training, progress, placed, tags, is_capped=is_capped)
-        ray.get(self._keeper.take.remote(cell, placed, training.workers))
+            yield
+            return
+        ray.get(self._keeper.take.remote(cell, placed, workers))
         try:
-            return train_with_ray(training, progress, placed, tags, is_capped=is_capped)
+            yield
         finally:
             self._keeper.give_back.remote(cell)
 

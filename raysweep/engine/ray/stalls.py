@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -19,6 +20,8 @@ log = logging.getLogger("raysweep")
 QUIET_SECONDS = 120.0
 """A wait of one task, or of a sweep without any progress, is reported after so long."""
 POLL_SECONDS = 15.0
+IN_GROUP = re.compile(r"_group(_\d+)?_[0-9a-f]{36}$")
+"""How the names end by which Ray counts what a placement group has taken of a node: ``CPU_group_0_3f4e...``."""
 
 
 def watch_stalls(progress: Files) -> AbstractContextManager[None]:
@@ -100,7 +103,9 @@ def _together(group: Any) -> str:
 
 
 def _amounts(resources: Mapping[str, float]) -> str:
-    shown = {name: amount for name, amount in resources.items() if not name.startswith(("node:", "object_store"))}
+    """Return amounts in words, without those that every node has and those of placement groups."""
+    left_out = ("node:", "object_store")
+    shown = {name: n for name, n in resources.items() if not name.startswith(left_out) and not IN_GROUP.search(name)}
     parts = (size(v) if name == "memory" else f"{v:g} {name}" for name, v in sorted(shown.items()))
     return ", ".join(parts) or "nothing"
 

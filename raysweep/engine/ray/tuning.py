@@ -10,12 +10,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.engine.attempts import root_cause
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.engine.ledger import GPU_HOURS
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray import metrics
-from raysweep.engine.ray.cluster import Cluster, Placements, placements
+from raysweep.engine.ray.cluster import Cluster, Placement, Placements, placements
 from raysweep.engine.ray.drains import MOST_DRAINS, begin_here
 from raysweep.engine.ray.groups import pools_of_groups
 from raysweep.engine.ray.hosts import start_keeper
@@ -25,12 +26,12 @@ from raysweep.engine.ray.nodes import DriverLabels, NodeFacts, autoscaler_runs, 
 from raysweep.engine.ray.order import cell_order
 from raysweep.engine.ray.orphans import watch_orphans
 from raysweep.engine.ray.outlook import watch_outlook
-from raysweep.engine.ray.places import CellToPlace
-from raysweep.engine.ray.preflight import NEVER, most_memory, require_feasible_beside
+from raysweep.engine.ray.places import ANY, CellToPlace
+from raysweep.engine.ray.preflight import most_memory, require_schedulable, unschedulable, what_is_lacking_beside
 from raysweep.engine.ray.ray_lost import watch_ray
 from raysweep.engine.ray.stages import RayStages
 from raysweep.engine.ray.stalls import watch_stalls
-from raysweep.errors import Stopped, UsageError, last_line
+from raysweep.errors import Stopped, last_line
 from raysweep.planning.needs import Needs
 from raysweep.storage.files import Files
 
@@ -85,16 +86,22 @@ class RayEngine(Engine):
         if tasks and not self._cluster.owned:
             require_equal_versions(self._nodes, allow_mixed=self.settings.resources.allow_mixed)
         nodes = list(self._nodes.values())
-        for placed in {repr(one): one for one in map(self._placed, tasks)}.values():
+
+        def lacking(placed: Placements, one: Placement, workers: int, stage: str) -> str:
             driver = {} if placed.in_trial else self._cluster.driver_bundle(placed.training)
-            for stage, one, workers in placed.stages:
-                try:
-                    require_feasible_beside(driver, one, workers, nodes, "the Ray cluster", stage)
-                except UsageError as error:
-                    if not self._may_grow:
-                        raise
-                    cell, _, reason = str(error).partition(NEVER)
-                    log.warning("%s waits until the autoscaler of this Ray starts nodes for it; now %s", cell, reason)
+            return what_is_lacking_beside(driver, one, workers, nodes, "the Ray cluster", stage)
+
+        asked: dict[str, tuple[list[str], Placements]] = {}
+        for task in tasks:
+            placed = self._placed(task)
+            asked.setdefault(repr(placed), ([], placed))[0].append(task.id)
+        problems = unschedulable(asked.values(), lacking)
+        if not self._may_grow:
+            require_schedulable(problems)
+        for problem in problems:
+            log.warning(
+                "on the nodes that are there now, %s; the sweep waits until the autoscaler starts others", problem
+            )
         self._to_choose_for = self._to_place(tasks)
         self._pools = self._chosen_pools(self._to_choose_for)
 
@@ -106,7 +113,7 @@ class RayEngine(Engine):
         drivers = driver_labels(nodes_by_id().values())
         refs: dict[str, Any] = {}
         for task in tasks:
-            placed = self._placed(task).on(self._pools.get(task.group, ""))
+            placed = self._placed(task).on(self._pools.get(task.group, ANY))
             if task.uses_other_processes:
                 placed = replace(placed, training=replace(placed.training, in_trial=False))
             bundle = dict(self._cluster.driver_bundle(placed.training))
@@ -219,7 +226,8 @@ class RayEngine(Engine):
         return self.settings.recovery.retries + 1 + MOST_DRAINS
 
     def _placed(self, task: Task) -> Placements:
-        return placements(task.needs.capped(self._most_memory))
+        labels = {node.labels.get(ACCELERATOR_LABEL, "") for node in self._nodes.values()}
+        return placements(task.needs.capped(self._most_memory), labels - {""})
 
     def _to_place(self, tasks: Sequence[Task]) -> list[CellToPlace]:
         return [CellToPlace(task.id, task.needs.capped(self._most_memory), task.hours, task.group) for task in tasks]

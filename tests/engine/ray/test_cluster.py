@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -13,8 +14,7 @@ import pytest
 from raysweep.config.schema import RayConfig
 from raysweep.engine.ray.cluster import SLOT, START_ATTEMPTS, Cluster, Placement, placements
 from raysweep.engine.ray.nodes import NodeFacts, matches, this_machine
-from raysweep.engine.ray.preflight import require_feasible, require_feasible_beside
-from raysweep.errors import UsageError
+from raysweep.engine.ray.preflight import unschedulable, what_is_lacking, what_is_lacking_beside
 from raysweep.planning.needs import CellNeeds, Needs
 
 GIB = 2.0**30
@@ -80,15 +80,15 @@ def test_a_predicted_memory_is_no_more_than_a_node_has():
 @pytest.mark.parametrize(
     ("resources", "workers", "said"),
     [
-        ({"cpus": 9}, 1, r"9 CPU \(`resources.cpus`\), but here has at most 8"),
-        ({"gpus": 2}, 1, r"2 GPU \(`resources.gpus`\), but here has at most 1"),
+        ({"cpus": 9}, 1, r"9 CPU \(`resources.cpus`, or `resources.training.cpus` of .*\), but here has at most 8"),
+        ({"gpus": 2}, 1, r"2 GPU \(`resources.gpus`, .*\), but here has at most 1"),
         (
             {"memory_bytes": 100 * int(GIB)},
             1,
             r"100.0 GiB memory .*, but here has at most 16.0 GiB",
         ),
         ({"gpus": 1}, 3, "3 training workers .* ask for 1 CPU and 1 GPU each, but here has room for 2"),
-        ({"custom": {"tpuu": 1}}, 1, r"1 tpuu \(`resources.custom.tpuu`\), but here has none"),
+        ({"custom": {"tpuu": 1}}, 1, r"1 tpuu \(`resources.custom.tpuu`, .*\), but here has none"),
         ({"labels": {"pool": "in(b,c)"}}, 1, r"matches `resources.labels` pool: 'in\(b,c\)'; there is a"),
         ({"labels": {"pol": "a"}}, 1, r"pol: 'a'; there is no such label \(did you mean 'pool'\?\)"),
         ({"cpus": 5}, 3, "3 training workers .* ask for 5 CPU each, but here has room for 2"),
@@ -96,14 +96,13 @@ def test_a_predicted_memory_is_no_more_than_a_node_has():
 )
 def test_what_no_node_can_hold_is_refused_with_its_name(resources, workers, said):
     node = NodeFacts({"CPU": 8.0, "GPU": 1.0, "memory": 16 * GIB}, {"pool": "a", "zone": "x"})
-    with pytest.raises(UsageError, match=said):
-        require_feasible(asked(**resources), workers, [node, node], "here")
+    assert re.search(said, what_is_lacking(asked(**resources), workers, [node, node], "here"))
 
 
 def test_what_fits_is_let_through():
     node = NodeFacts({"CPU": 8.0, "GPU": 1.0, "memory": 16 * GIB}, {"pool": "a", "zone": "x"})
-    require_feasible(asked(cpus=4, gpus=1), 2, [node, node], "here")
-    require_feasible(asked(), 0, [node], "here")
+    assert what_is_lacking(asked(cpus=4, gpus=1), 2, [node, node], "here") == ""
+    assert what_is_lacking(asked(), 0, [node], "here") == ""
 
 
 def test_the_machine_is_measured_and_the_config_can_take_less_of_it():
@@ -124,21 +123,33 @@ def test_label_selectors_are_rays(wanted, matching):
 def test_workers_that_would_take_all_leave_no_room_for_their_driver():
     node, half = NodeFacts({"CPU": 2.0}), NodeFacts({"CPU": 2.5})
     placed = asked()
-    with pytest.raises(UsageError, match=r"workers would take all of here, and its driver needs 0.001 CPU"):
-        require_feasible_beside({"CPU": 0.001}, placed, 2, [node], "here")
-    require_feasible_beside({"CPU": 0.001}, placed, 2, [half], "here")
-    require_feasible_beside({"CPU": 0.001}, placed, 2, [node, NodeFacts({"CPU": 1.0})], "here")
-    require_feasible_beside({}, placed, 2, [node], "here")
+    driver = {"CPU": 0.001}
+    lacking = what_is_lacking_beside(driver, placed, 2, [node], "here")
+    assert lacking.startswith("the workers would take all of here, and their driver needs 0.001 CPU")
+    assert what_is_lacking_beside(driver, placed, 2, [half], "here") == ""
+    assert what_is_lacking_beside(driver, placed, 2, [node, NodeFacts({"CPU": 1.0})], "here") == ""
+    assert what_is_lacking_beside({}, placed, 2, [node], "here") == ""
 
 
 def test_shares_of_a_gpu_are_counted_as_ray_does():
-    require_feasible(asked(gpus=0.1, cpus=0.1), 10, [NodeFacts({"CPU": 1.0, "GPU": 1.0})], "here")
+    assert what_is_lacking(asked(gpus=0.1, cpus=0.1), 10, [NodeFacts({"CPU": 1.0, "GPU": 1.0})], "here") == ""
     two = [NodeFacts({"CPU": 8.0, "GPU": 2.0})]
-    require_feasible(asked(gpus=0.35, cpus=0.1), 4, two, "here")
-    with pytest.raises(UsageError, match="but here has room for 4"):  # no share lies on two GPUs
-        require_feasible(asked(gpus=0.35, cpus=0.1), 5, two, "here")
+    assert what_is_lacking(asked(gpus=0.35, cpus=0.1), 4, two, "here") == ""
+    no_share_lies_on_two = what_is_lacking(asked(gpus=0.35, cpus=0.1), 5, two, "here")
+    assert "but here has room for 4" in no_share_lies_on_two
 
 
-def test_the_stage_that_can_never_be_scheduled_is_named():
-    with pytest.raises(UsageError, match="a cell's generation can never be scheduled: it asks for 2 GPU"):
-        require_feasible(asked(gpus=2), 1, [NodeFacts({"CPU": 1.0})], "here", "generation")
+def test_all_cells_and_the_stages_that_can_never_be_scheduled_are_named():
+    small, large = (placements(CellNeeds(generation=Needs(gpus=gpus), in_trial=False)) for gpus in (1, 2))
+    wide = placements(CellNeeds(execution=Needs(cpus=99), in_trial=False))
+    asked_for = [(["a"], small), (["b", "c", "d", "e"], large), (["f"], wide)]
+    found = unschedulable(
+        asked_for,
+        lambda _, one, workers, stage: what_is_lacking(
+            one, workers, [NodeFacts({"CPU": 1.0, "GPU": 1.0})], "here", stage
+        ),
+    )
+    assert [line.partition(" (")[0] for line in found] == [
+        "b, c, d and 1 more cell can never be scheduled: generation asks for 2 GPU",
+        "f can never be scheduled: execution asks for 99 CPU",
+    ]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
 from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.engine.ray.cluster import placements
 from raysweep.engine.ray.groups import pools_of_groups
 from raysweep.engine.ray.nodes import NodeFacts, driver_labels
-from raysweep.engine.ray.places import CellToPlace, Places
+from raysweep.engine.ray.places import ANY, CPUS, UNLABELLED, CellToPlace, Places
 from raysweep.errors import UsageError
-from raysweep.planning.needs import CellNeeds, Needs
+from raysweep.planning.needs import CellNeeds, Needs, matches_one
 
 ONE = Needs(1, 1)
 
@@ -130,7 +132,7 @@ def test_cells_in_their_trials_keep_their_places_though_the_keeper_died():
     found = places([node("", cpus=2)], *(cell(f"{n}", gpus=0) for n in range(9)))
     before = started(found)
     after = places([node("", cpus=2)], *(cell(f"{n}", gpus=0) for n in range(9)))
-    after.restart(dict.fromkeys(before, ""), ended=[])
+    after.restart(dict.fromkeys(before, CPUS), ended=[])
     after.grant()
     assert len(before) == 3 and started(after) == []
 
@@ -138,7 +140,7 @@ def test_cells_in_their_trials_keep_their_places_though_the_keeper_died():
 @pytest.mark.parametrize(("share", "fit"), [(0.05, 20), (0.1, 10), (0.2, 5), (0.25, 4), (0.35, 2), (0.5, 2), (0.6, 1)])
 def test_as_many_shares_fit_on_an_accelerator_as_ray_puts_there(share, fit):
     found = places([node("A100", 1, cpus=64)], *(cell(f"{n}", "A100", gpus=share) for n in range(30)))
-    assert found._capacity("A100", Needs(1, share), 1) == fit
+    assert found.capacity("A100", Needs(1, share), 1) == fit
 
 
 def test_executing_cells_are_bounded_by_the_cpus_that_execute():
@@ -240,18 +242,18 @@ def test_a_group_whose_accelerator_is_to_come_waits_for_it():
     assert chosen == {"g": "H100-80G", "unlabelled": "A100"}, "a label is taken as it is written, with its type's hours"
     with pytest.raises(
         UsageError,
-        match=r"group 'g' \(g-0\) run on one type .* no type can hold them all .*is: A100, which is not in\(",
+        match=r"group 'g' \(g-0\) run on one type .* no type can hold them all .*has: A100, which doesn't match in\(",
     ):
         pools_of_groups(cells, nodes)
 
 
 def test_an_autoscalers_accelerators_must_be_named_unless_nodes_are_there_already():
     cells = [grouped("g", "", 1.0, number=number) for number in range(2)]
-    with pytest.raises(UsageError, match=r"\(g-0, g-1\) need accelerators, .*there is: none.*name a type.*--set"):
+    with pytest.raises(UsageError, match=r"\(g-0, g-1\) need accelerators, .*has: none.*name a type.*--set"):
         pools_of_groups(cells, {"0": node("")}, may_grow=True)
     assert pools_of_groups(cells, {"0": node(""), "1": node("V100", 1)}, may_grow=True) == {"g": "V100"}
     needs = CellNeeds(Needs(1, 1, in_bf16=True), ONE, Needs(), 1, False)
-    with pytest.raises(UsageError, match=r"there is: V100, which has no bf16.*name a type"):
+    with pytest.raises(UsageError, match=r"has: V100, which has no bf16.*name a type"):
         pools_of_groups([CellToPlace("c", needs, {}, "g")], {"1": node("V100", 1)}, may_grow=True)
 
 
@@ -262,7 +264,9 @@ def test_all_cells_of_a_group_must_allow_its_accelerator_that_is_to_come():
     with pytest.raises(UsageError, match="no type can hold them all"):
         pools_of_groups([other, grouped("g", "A100", 1.0)], {"0": node("")}, may_grow=True)
     small = CellNeeds(Needs(1, 1, least_on_accelerator=60 * 10**9), ONE, Needs(), 1, False)
-    with pytest.raises(UsageError, match=r"were begun on V100-16G, .*V100-16G, which has 16 GB, and 60 GB are needed"):
+    with pytest.raises(
+        UsageError, match=r"were begun on V100-16G, .*V100-16G, which has 16 GB, and 60.0 GB are needed"
+    ):
         pools_of_groups(
             [CellToPlace("c", small, {}, "g")], {"0": node("V100-16G", 1)}, {"g": "V100-16G"}, may_grow=True
         )
@@ -271,12 +275,155 @@ def test_all_cells_of_a_group_must_allow_its_accelerator_that_is_to_come():
 def test_cells_without_a_group_are_refused_where_no_accelerator_can_run_them():
     needs = CellNeeds(Needs(1, 1, in_bf16=True), ONE, Needs(), 1, False)
     cells = [CellToPlace("c", needs)]
-    with pytest.raises(UsageError, match=r"no accelerator can run c \(there is: V100, which has no bf16"):
+    with pytest.raises(UsageError, match=r"no .* can run c \(the Ray cluster has: V100, which has no bf16\); change"):
         pools_of_groups(cells, {"0": node("V100", 4)})
     assert pools_of_groups(cells, {"0": node("V100", 4), "1": node("A100", 1)}) == {}
     labels = [{ACCELERATOR_LABEL: pool} for pool in ("A100", "L4")]
     apart = CellNeeds(*(Needs(1, 1, labels=label) for label in labels), Needs(), 1, False)
     assert pools_of_groups([CellToPlace("c", apart)], {"0": node("L4", 4), "1": node("A100", 1)}) == {}
+
+
+def test_cells_without_a_group_are_refused_where_what_fits_them_has_no_room():
+    needs = CellNeeds(Needs(1, 1, least_on_accelerator=60 * 10**9), ONE, Needs(), 4, False)
+    nodes = {"0": node("V100", 8), "1": node("A100", 2)}
+    with pytest.raises(UsageError, match=r"A100, which has no room for all .*; V100, which has 32 GB, and 60.0 GB are"):
+        pools_of_groups([CellToPlace("c", needs)], nodes)
+    assert pools_of_groups([CellToPlace("c", needs)], nodes, may_grow=True) == {}, "anything may come"
+
+
+def test_cells_without_a_group_are_refused_where_all_types_that_may_come_are_unfit():
+    labels = {ACCELERATOR_LABEL: "in(V100,V100-16G)"}
+    needs = CellNeeds(Needs(1, 1, in_bf16=True, labels=labels), Needs(1, 1, labels=labels), Needs(), 1, False)
+    with pytest.raises(UsageError, match=r"here has: none; V100 is named, but has no bf16; V100-16G is named, but"):
+        pools_of_groups([CellToPlace("c", needs)], {"0": node("")}, may_grow=True, where="here")
+    apart = CellNeeds(needs.training, replace(needs.generation, labels={ACCELERATOR_LABEL: "L4"}), Needs(), 1, False)
+    with pytest.raises(UsageError, match=r"here has: none; L4 is named, but doesn't match in.*; V100 is named, but"):
+        pools_of_groups([CellToPlace("c", apart)], {"0": node("")}, may_grow=True, where="here")
+
+
+def test_a_training_without_a_group_may_be_spread_over_types_that_all_fit_it():
+    needs = CellNeeds(Needs(1, 1, in_bf16=True), ONE, Needs(), 4, False)
+    nodes = {"0": node("A6000", 2), "1": node("A100", 2)}
+    assert pools_of_groups([CellToPlace("c", needs)], nodes) == {}
+    with pytest.raises(UsageError, match="A100, which has no room for all"):
+        pools_of_groups([CellToPlace("c", needs)], {"0": nodes["0"], "1": node("A100", 1)})
+    with pytest.raises(UsageError, match="V100, which has no bf16"):
+        pools_of_groups([CellToPlace("c", needs)], {"0": nodes["0"], "2": node("V100", 9)})
+    cells = [CellToPlace("pair", replace(needs, workers=2), {"A100": 9.0}), CellToPlace("all", needs, {"A100": 1.0})]
+    found = places([*nodes.values(), node("V100", 8)], *cells, cell("alone", "A6000"))
+    assert [found.next_cell() for _ in range(4)] == [("pair", "A100"), ("alone", "A6000"), ("all", ANY), None]
+    found.request("alone", "alone", ONE)
+    found.request("all", "all", needs.training, 4)
+    assert set(found.grant()) == {"alone", "all"} and not found.is_placed("all") and found.is_in_the_way("alone")
+    found.release("alone")
+    found.grant()
+    assert found.is_placed("all")
+    found.request("pair", "pair", needs.training, 2)
+    assert found.grant() == ["pair"] and not found.is_placed("pair"), "its accelerators aren't given out again"
+
+
+def test_what_may_run_on_several_types_asks_ray_for_none_that_is_unfit():
+    needs = CellNeeds(Needs(1, 1, in_bf16=True), Needs(1, 1, least_on_accelerator=60 * 10**9), Needs(1), 1, False)
+    placed = placements(needs, ["V100", "T4", "A100-40G"]).on(ANY)
+    assert placed.training.labels == {ACCELERATOR_LABEL: "!in(V100)"}
+    assert placed.generation.labels == {ACCELERATOR_LABEL: "!in(A100-40G,A10G,A6000,L4,RTX-4090,V100)"}
+    assert placed.execution.labels == {}
+    assert placements(needs, ["T4"]).on("T4").training.labels == {ACCELERATOR_LABEL: "T4"}
+    named = replace(needs, training=replace(needs.training, labels={ACCELERATOR_LABEL: "in(A100,V100)"}))
+    assert placements(named).on(ANY).training.labels == {ACCELERATOR_LABEL: "A100"}
+    unlabelled = placements(needs, ["T4"]).on(UNLABELLED).training.labels[ACCELERATOR_LABEL]
+    assert not matches_one(unlabelled, "T4") and matches_one(unlabelled, None)
+
+
+def test_what_waits_for_nodes_that_went_is_in_nobodys_way():
+    large = [cell(f"large{n}", "A100", hours=9, gpus=4) for n in range(2)]
+    cells = [replace(each, group="g") for each in (*large, cell("small", "A100"), cell("other", "A100"))]
+    found = Places(cells, {"g": "A100"})
+    found.set_nodes({"0": node("A100", 1), "1": node("A100", 4)})
+    assert found.next_cell() == ("large0", "A100")
+    found.set_nodes({"0": node("A100", 1)})
+    found.request("large0", "large0", large[0].needs.training)
+    assert found.grant() == ["large0"] and started(found) == ["small", "other"], "one more large one would wait, too"
+    for name in ("small", "large1"):
+        found.request(name, name, found._cells[name].needs.training)
+    assert found.grant() == ["small"] and found.is_placed("small"), "large1 waits behind large0"
+    assert found.next_in_line() == {}, "no idle host is in its way"
+    found.set_nodes({"0": node("A100", 1), "1": node("A100", 4)})
+    found.grant()
+    assert found.is_placed("large0") and found.next_in_line() == {"A100": "large1"}
+
+
+def test_cells_whose_type_went_wait_for_what_can_run_them():
+    needs = CellNeeds(Needs(1, 1, in_bf16=True), Needs(1, 1, in_bf16=True), Needs(), 1, in_trial=False)
+    found = places([node("A100", 1), node("V100", 8)], *(CellToPlace(f"{n}", needs) for n in range(3)))
+    assert found.next_cell() == ("0", "A100")
+    found.set_nodes({"1": node("V100", 8)})
+    assert found.next_cell() == ("1", ANY) and found.next_cell() is None
+    found.request("1", "1", needs.training)
+    found.grant()
+    assert not found.is_placed("1")
+
+
+def test_a_live_accelerator_is_taken_before_one_whose_nodes_are_too_small():
+    labels = {ACCELERATOR_LABEL: "in(A100,V100)"}
+    needs = Needs(1, 1, labels=labels)
+    cells = [CellToPlace("c", CellNeeds(needs, needs, Needs(), 4, False), {"A100": 1.0, "V100": 9.0}, "g")]
+    nodes = {"0": node("A100", 2), "1": node("V100", 4)}
+    assert pools_of_groups(cells, nodes, may_grow=True) == {"g": "V100"}
+
+
+def test_cells_that_fitted_nowhere_get_the_nodes_that_come():
+    nodes = {"0": node("", cpus=2)}
+    large, small = cell("large", hours=9), cell("small", hours=8)
+    others = [cell(f"cpu{n}", gpus=0, hours=1) for n in range(2)]
+    found = places(nodes.values(), large, small, *others, may_grow=True)
+    assert started(found) == ["large", "cpu0", "cpu1"], "nobody waits behind what needs an accelerator"
+    found.request("large", "large", ONE)
+    assert set(found.grant()) == {"cpu0", "cpu1", "large"} and found.is_placed("cpu1")
+    assert not found.is_placed("large"), "Ray's autoscaler sees it"
+    assert found.next_in_line() == {}, "nothing here is in its way"
+    found.set_nodes({**nodes, "1": node("L4", 1)})
+    found.grant()
+    assert found.is_placed("large") and not found.has_room("large", ONE), "its accelerator isn't given out again"
+    after = places([*nodes.values(), node("L4", 1)], large, small, may_grow=True)
+    after.request("large", "large", ONE)
+    after.restart({"large": ANY}, ended=[])
+    after.grant()
+    assert after.is_placed("large") and not after.has_room("small", ONE), "also where the keeper has died"
+
+
+def test_what_needs_no_accelerator_leaves_the_cpus_that_a_training_waits_for():
+    on_cpus = [cell(f"cpu{n}", gpus=0) for n in range(9)]
+    wide = Needs(4, 1, labels={ACCELERATOR_LABEL: "A100"})
+    training = CellToPlace("wide", CellNeeds(wide, wide, Needs(), 1, in_trial=False), {"A100": 1.0})
+    found = places([node("A100", 1, cpus=6)], training, *on_cpus)
+    assert started(found) == ["wide", *(f"cpu{n}" for n in range(7))]
+    found.grant()
+    found.request("wide", "wide", wide)
+    found.request("host", "cpu0", Needs(1))
+    assert found.grant() == ["wide"] and not found.is_placed("wide"), "all CPUs are taken"
+    for number in range(3):
+        assert found.is_in_the_way(f"cpu{number}")
+        found.end(f"cpu{number}")
+        assert found.grant() == [] and not found.may_go_on("host"), "Ray would give it what is kept"
+        assert started(found) == [] and not found.is_placed("cpu6")
+    found.end("cpu3")
+    found.grant()
+    assert found.is_placed("wide") and not found.is_placed("cpu6")
+    found.release("host")
+    found.end("cpu4")
+    found.grant()
+    assert found.is_placed("cpu6") and started(found) == ["cpu7"]
+
+
+def test_nothing_is_kept_for_a_training_that_waits_for_larger_nodes():
+    wide = Needs(4, 1)
+    training = CellToPlace("wide", CellNeeds(wide, wide, Needs(), 1, in_trial=False))
+    found = places([node("", 1, cpus=2)], training, *(cell(f"cpu{n}", gpus=0) for n in range(3)), may_grow=True)
+    assert started(found) == ["wide", "cpu0", "cpu1", "cpu2"]
+    found.request("wide", "wide", wide)
+    found.grant()
+    assert not found.is_placed("wide") and found.is_placed("cpu0") and found.is_placed("cpu1")
 
 
 def test_a_bound_group_keeps_its_accelerator_while_an_autoscaler_has_taken_its_nodes():
@@ -292,7 +439,7 @@ def test_a_group_that_is_bound_to_what_it_may_not_use_is_refused():
     cells = [grouped("g", "A6000", 1.0)]
     with pytest.raises(
         UsageError,
-        match=r"group 'g' \(g-0\) were begun on A100, which can't hold them all now .*A100, which is not A6000; A6000",
+        match=r"group 'g' \(g-0\) were begun on A100, which can't hold .*A100, which doesn't match A6000; A6000",
     ):
         pools_of_groups(cells, nodes, {"g": "A100"})
     assert pools_of_groups(cells, nodes, {"g": "A6000"}) == {"g": "A6000"}

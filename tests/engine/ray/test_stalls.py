@@ -45,6 +45,7 @@ def test_a_sweep_that_moves_is_left_alone():
     [
         ({"CPU": 1.0, "GPU": 2.0}, "1 CPU, 2 GPU"),
         ({"memory": 3 * 2**30, "node:1.2.3.4": 1.0}, "3.0 GiB"),
+        ({"CPU": 1.0, f"bundle_group_0_{'0a' * 18}": 999.999, f"CPU_group_{'0a' * 18}": 1.0}, "1 CPU"),
         ({}, "nothing"),
     ],
 )

@@ -28,7 +28,7 @@ GPUS = {"A100": 2, "V100": 1}
 
 
 def main(folder: Path) -> None:
-    """Run three cells on each type of accelerator, and one without."""
+    """Run three cells on each type of accelerator, one whose stages name two types, and one on CPUs."""
     (folder / "ray").mkdir(parents=True)
     os.environ |= {"RAY_TMPDIR": str(folder), "RAY_AUTH_MODE": "disabled"}
     from ray.cluster_utils import Cluster
@@ -40,7 +40,7 @@ def main(folder: Path) -> None:
         label = {ACCELERATOR_LABEL: kind}
         cluster.add_node(num_cpus=4, num_gpus=gpus, object_store_memory=10**8, labels=label)
     tasks = [task(folder, kind, hours) for hours in (1, 3, 2) for kind in GPUS]
-    tasks.append(task(folder, "", 1))
+    tasks += [task(folder, "", 1), split(folder)]
     files = Files(str(folder / "sweep"))
     settings = EngineSettings(ResourcesConfig(), RayConfig(), Recovery(0, 0, 0, True), files, (), cluster.address)
     with RayEngine(settings) as engine:
@@ -57,6 +57,13 @@ def task(folder: Path, kind: str, hours: float) -> Task:
     name = f"{kind or 'CPU'}-{hours}"
     run = functools.partial(sleep, folder / f"{name}.ran")
     return Task(name, run, CellNeeds(needs, needs, Needs(), 1, in_trial=True), hours={kind: hours})
+
+
+def split(folder: Path) -> Task:
+    """Return a cell that no type can hold: it trains where bf16 is, which V100 hasn't, and would generate on a V100."""
+    training, generation = Needs(1, 1, in_bf16=True), Needs(1, 1, labels={ACCELERATOR_LABEL: "V100"})
+    run = functools.partial(sleep, folder / "A100-split.ran")
+    return Task("A100-split", run, CellNeeds(training, generation, Needs(), 1, in_trial=True), hours={"A100": 1})
 
 
 def sleep(path: Path, stages: Stages) -> Mapping[str, float]:
