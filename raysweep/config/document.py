@@ -66,11 +66,15 @@ class Document:
         for prefix in prefixes:
             if prefix in self.overrides:  # it replaced the file's value
                 return f"--set {self.overrides[prefix]}, "
-        for prefix in prefixes:
-            if prefix in self.lines:
-                return f"line {self.lines[prefix]}, "
-        below = next((text for given, text in self.overrides.items() if given[: len(path)] == path), None)
-        return f"--set {below}, " if below and path else ""
+        if path in self.lines:
+            return f"line {self.lines[path]}, "
+        if below := self.override_below(path):
+            return f"--set {below}, "
+        return next((f"line {self.lines[prefix]}, " for prefix in prefixes if prefix in self.lines), "")
+
+    def override_below(self, path: KeyPath) -> str:
+        """Return the first --set that named a key below a path; empty if none did."""
+        return next((text for given, text in self.overrides.items() if path and given[: len(path)] == path), "")
 
 
 def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:

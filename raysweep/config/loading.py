@@ -181,8 +181,18 @@ def _finding(document: Document, detail: dict[str, Any]) -> str:
         case "value_error":
             message = str(detail["ctx"]["error"])
         case _:
-            message = validation_message(detail)
+            message = validation_message(detail) + _dotted_key_hint(document, path, detail)
     return f"{document.place(path)}{key}: {message}"
+
+
+def _dotted_key_hint(document: Document, path: KeyPath, detail: Mapping[str, Any]) -> str:
+    """Return how a --set names a key that has dots, such as a label's, if one may have meant that; else nothing."""
+    override = document.override_below(path)
+    if detail["type"] != "string_type" or not override:
+        return ""
+    above = shown(path[:-1])
+    dotted, _, value = override.strip().removeprefix(f"{above}.").partition("=")
+    return f"; a dot separates keys, so write a key that has dots as --set '{above}={{{dotted}: {value}}}'"
 
 
 def _path_of(document: Document, detail: Mapping[str, Any]) -> KeyPath:

@@ -287,6 +287,18 @@ def test_a_bad_set_names_itself(tmp_path, override):
         load_config(write(tmp_path, MINIMAL), [override])
 
 
+@pytest.mark.parametrize("own", ["", "resources:\n  labels: {zone: a}\n"])
+def test_a_key_with_dots_is_told_how_to_be_set(tmp_path, own):
+    path, label = write(tmp_path, MINIMAL + own), "ray.io/accelerator-type"
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, [f"resources.labels.{label}=A100"])
+    (found,) = caught.value.findings
+    assert found.startswith(f"--set resources.labels.{label}=A100, resources.labels.ray: must be text")
+    way = f"resources.labels={{{label}: A100}}"
+    assert found.endswith(f"--set '{way}'")
+    assert load_config(path, [way]).resources.labels == {label: "A100"}
+
+
 def test_a_mapping_is_checked_like_a_file():
     config = config_from(yaml.safe_load(MINIMAL), "here")
     assert config.evaluation.perturbations == ["clean"]
