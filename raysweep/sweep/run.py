@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,8 @@ from raysweep.sweep.folder import LEDGER, SweepFolder
 from raysweep.sweep.guards import is_elsewhere, require_oracle, require_resources, require_space, sweep_lease
 from raysweep.sweep.report_notes import leakage_text
 from raysweep.sweep.tasks import RunOptions, make
+
+log = logging.getLogger("raysweep")
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     with sweep_lease(folder), full_disk_named(f"storage {store.files}"):
         if cells:
             _require_gpu_hours(folder, options)
+            _tell_unlimited(config, cells, options)
         folder.claim(plan, to_yaml(config))
         missing_artefacts = missing(plan.targets, store, repair=True)  # other processes may have removed some since
         cells = [cell for cell, _ in by_cell(missing_artefacts)]
@@ -146,6 +150,13 @@ def _require_gpu_hours(folder: SweepFolder, options: RunOptions) -> None:
     """Raise UsageError if the sweep's earlier runs have used all GPU-hours that it may use."""
     if spent := spent_text(folder.ledger(), options.max_gpu_hours):
         raise UsageError(f"{spent}, as {folder}/{LEDGER} says; give more, or leave the option out")
+
+
+def _tell_unlimited(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> None:
+    """Log a warning if GPU-hours are limited and no cell asks for GPUs."""
+    asked = [needs for _, needs in NeedsPlanner(config).distinct(cells)]
+    if options.max_gpu_hours is not None and not any(one.training.gpus or one.generation.gpus for one in asked):
+        log.warning("--max-gpu-hours limits nothing: no cell asks for GPUs (`resources.gpus`)")
 
 
 def _run_record(

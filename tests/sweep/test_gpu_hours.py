@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 import raysweep
+from raysweep.config.loading import load_config
 from raysweep.engine.ledger import GPU_HOURS
 from raysweep.errors import UsageError
+from raysweep.planning.planner import build_plan
 from raysweep.sweep.folder import open_folder
+from raysweep.sweep.run import _tell_unlimited
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
 from tests.patience import PATIENCE
@@ -77,6 +80,14 @@ def test_a_capped_sweep_stops_between_stages_and_goes_on_when_it_may(shared_ray,
 def test_a_cap_that_allows_nothing_is_refused(hours):
     with pytest.raises(UsageError, match=r"--max-gpu-hours .*: give a number above 0"):
         RunOptions(max_gpu_hours=hours)
+
+
+@pytest.mark.parametrize(("gpus", "hours", "told"), [(0, 1.0, True), (1, 1.0, False), (0, None, False)])
+def test_a_cap_that_limits_nothing_is_told(gpus, hours, told, caplog):
+    config = load_config(NANO, [f"resources.gpus={gpus}"])
+    with caplog.at_level("WARNING", logger="raysweep"):
+        _tell_unlimited(config, build_plan(config).cells, RunOptions(max_gpu_hours=hours))
+    assert ("--max-gpu-hours limits nothing: no cell asks for GPUs" in caplog.text) is told
 
 
 def test_the_local_engine_has_no_ledger():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from raysweep.accelerators import ACCELERATORS, data_sheet_of
 from raysweep.config.resources import ACCELERATOR_LABEL, NO_LABEL
 from raysweep.engine.ray.nodes import NodeFacts
 from raysweep.engine.ray.places import ANY, UNLABELLED, CellToPlace, Places
-from raysweep.errors import UsageError
+from raysweep.errors import UsageError, did_you_mean
 from raysweep.planning.needs import names_in
 from raysweep.units import first_of
+
+log = logging.getLogger("raysweep")
 
 
 def pools_of_groups(
@@ -21,7 +25,7 @@ def pools_of_groups(
     may_grow: bool = False,
     where: str = "the Ray cluster",
 ) -> dict[str, str]:
-    """Return the pool of each group of cells with accelerators.
+    """Return the pool of each group of cells with accelerators; log a warning for types that seem to be misspelt.
 
     A group that is bound keeps its pool. The others get the pool where all of its groups' work ends first: those that
     fewest pools can hold come first, and of these the ones with most work. Ray doesn't say which types an autoscaler
@@ -52,6 +56,7 @@ def pools_of_groups(
                 f"no accelerator can run {_names(likes)} ({there.text(likes)}); change `accelerator` or `resources` of "
                 "the model, or `precision` or `workers` of the recipe, or add nodes"
             )
+    there.tell_misspelt([*(own[0] for own in alone.values()), *(cell for own in groups.values() for cell in own)])
     held: dict[str, list[str]] = {}
     to_come: dict[str, list[str]] = {}
     for group, own in groups.items():
@@ -105,11 +110,21 @@ class _Nodes:
             if not lacking and pool not in fitting:
                 lacking = "has no room for all that they ask for at a time"
             found.append((pool or NO_LABEL) + (f", which {lacking}" if lacking else ""))
-        labels = {needs.labels.get(ACCELERATOR_LABEL, "") for cell in cells for needs, _ in cell.stages_on_accelerators}
-        named = sorted({name for label in labels for name in names_in(label)} - {*pools})
-        lacks = {name: next(filter(None, (cell.lacks(name) for cell in cells)), "") for name in named}
+        lacks = {name: next(filter(None, (cell.lacks(name) for cell in cells)), "") for name in self._absent(cells)}
         others = [f"{name} is named, but {lacking}" for name, lacking in lacks.items() if lacking]
         return "; ".join([f"{self._where} has: {'; '.join(found) or 'none'}", *others])
+
+    def tell_misspelt(self, cells: Iterable[CellToPlace]) -> None:
+        """Log a warning for each type that cells name and no node has, if its name is nearly that of another type."""
+        known = {*(name.replace(" ", "-") for name in ACCELERATORS), *self.gpus} - {UNLABELLED}
+        for name in self._absent(cells):
+            if data_sheet_of(name) is None and (near := did_you_mean(name, known)):
+                log.warning("%s has no accelerator %r%s; cells take the others that they name", self._where, name, near)
+
+    def _absent(self, cells: Iterable[CellToPlace]) -> list[str]:
+        """Return the types that cells name and no node has."""
+        labels = {needs.labels.get(ACCELERATOR_LABEL, "") for cell in cells for needs, _ in cell.stages_on_accelerators}
+        return sorted({name for label in labels for name in names_in(label)} - {*self.gpus})
 
 
 def _shared_out(

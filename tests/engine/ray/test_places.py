@@ -247,6 +247,14 @@ def test_a_group_whose_accelerator_is_to_come_waits_for_it():
         pools_of_groups(cells, nodes)
 
 
+@pytest.mark.parametrize(("other", "told"), [("A600", "'A600' (did you mean 'A6000'?)"), ("H200", ""), ("own", "")])
+def test_a_type_that_seems_misspelt_is_told_though_another_one_is_there(other, told, caplog):
+    with caplog.at_level("WARNING", logger="raysweep"):
+        assert pools_of_groups([grouped("g", f"in(A100,{other})", 1.0)], {"0": node("A100", 1)}) == {"g": "A100"}
+    said = f"the Ray cluster has no accelerator {told}; cells take the others that they name"
+    assert caplog.messages == ([said] if told else [])
+
+
 def test_an_autoscalers_accelerators_must_be_named_unless_nodes_are_there_already():
     cells = [grouped("g", "", 1.0, number=number) for number in range(2)]
     with pytest.raises(UsageError, match=r"\(g-0, g-1\) need accelerators, .*has: none.*name a type.*--set"):
