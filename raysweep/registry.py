@@ -121,7 +121,7 @@ class Registry(Generic[T]):
 
     def parameters(self, name: str) -> dict[str, inspect.Parameter]:
         """Return the parameters of a class's constructor, by their names."""
-        return dict(inspect.signature(self.get(name)).parameters)
+        return dict(_parameters(self.get(name)))
 
     def required_arguments(self, name: str) -> list[str]:
         """Return the names of the arguments for which the class registered under `name` has no default."""
@@ -138,7 +138,7 @@ class Registry(Generic[T]):
                 raise UsageError(f"{self.kind} {name!r} has no class attribute `{attribute}`, which {base} asks for")
 
     def _check_args(self, cls: type[T], spec: Spec, more: dict[str, Any]) -> None:
-        from pydantic import TypeAdapter, ValidationError
+        from pydantic import ValidationError
 
         known = self.parameters(spec.name)
         subject = f"{self.kind} {spec.name!r}"
@@ -150,10 +150,9 @@ class Registry(Generic[T]):
         for name in self.required_arguments(spec.name):
             if name not in spec.args and name not in more:
                 raise UsageError(f"{subject} needs the argument {name!r}")
-        hints = typing.get_type_hints(cls.__init__)
         for name, value in spec.args.items():
             try:
-                TypeAdapter(hints[name]).validate_python(value, strict=not isinstance(value, list))
+                _validator(cls, name).validate_python(value, strict=not isinstance(value, list))
             except ValidationError as error:
                 raise UsageError(
                     f"{subject}, argument {name!r}: {validation_message(dict(error.errors()[0]))}"
@@ -196,6 +195,20 @@ class Registry(Generic[T]):
 def _installed() -> Any:
     """Return the entry points of all installed packages, read once a process."""
     return entry_points()
+
+
+@cache
+def _parameters(cls: type[Any]) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a class's constructor, read once: a large plan asks for them thousands of times."""
+    return inspect.signature(cls).parameters
+
+
+@cache
+def _validator(cls: type[Any], argument: str) -> Any:
+    """Return pydantic's validator of one argument of a class's constructor."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(typing.get_type_hints(cls.__init__)[argument])
 
 
 @cache

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
-from importlib.metadata import version
 from typing import Any
+
+from raysweep.machine import versions
 
 _IRREGULAR = frozenset(["good", "well", "bad", "ill", "far", "much", "many", "little"])
 _ABSOLUTE_WORDS = """
@@ -71,7 +72,7 @@ def has_comparative(adjective: str) -> bool:
 
 def fingerprint() -> dict[str, str]:
     """Return lemminflect's version, for keys and manifests."""
-    return {"inflections": f"lemminflect {version('lemminflect')}"}
+    return {"inflections": f"lemminflect {versions(('lemminflect',))['lemminflect']}"}
 
 
 @cache

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
-from importlib.metadata import version
 from typing import Any
 
 from raysweep.language.tagging.base import TAGGERS, Tagger
+from raysweep.machine import versions
 
 _MODEL = "morphmodel_en.pgz"
 _LOWEST = -1e6
@@ -69,7 +69,7 @@ class HanTaTagger(Tagger):
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return HanTa's version; the model is part of its wheel."""
-        return {"tagger": f"HanTa {version('HanTa')}"}
+        return {"tagger": f"HanTa {versions(('HanTa',))['HanTa']}"}
 
 
 @cache

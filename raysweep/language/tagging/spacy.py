@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.language.tagging.base import TAGGERS, Tagger
+from raysweep.machine import versions
 
 _MODEL = "en_core_web_sm"
 
@@ -39,7 +39,8 @@ class SpacyTagger(Tagger):
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return the versions of spaCy and of the model."""
-        return {"tagger": f"spacy {version('spacy')}, {_MODEL} {version(_MODEL)}"}
+        found = versions(("spacy", _MODEL))
+        return {"tagger": f"spacy {found['spacy']}, {_MODEL} {found[_MODEL]}"}
 
 
 @cache

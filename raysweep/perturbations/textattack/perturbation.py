@@ -14,10 +14,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from raysweep.errors import UnknownName, UsageError
+from raysweep.machine import versions
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation, percentage
 from raysweep.perturbations.edits import Edit, apply_edits
 from raysweep.perturbations.textattack.loading import load_textattack, require_textattack
@@ -75,7 +75,8 @@ class TextattackPerturbation(Perturbation):
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return the versions of textattack and nltk."""
-        return {"textattack": f"{version('textattack')}, nltk {version('nltk')}"}
+        found = versions(("textattack", "nltk"))
+        return {"textattack": f"{found['textattack']}, nltk {found['nltk']}"}
 
     def rate_text(self) -> str:
         """Return the percentage of words that are changed."""
