@@ -196,10 +196,12 @@ def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan
     training = cost.training_hours if ModelPlan in kinds else {}
     share = sum(isinstance(plan, CompletionsPlan) for plan in lacking) / len(lacking[0].cell.pairs)
     writing = {name: share * (hours - cost.training_hours.get(name, 0.0)) for name, hours in cost.hours.items()}
-    generation = StageToPlay(needs.generation, 1, writing)
+    in_trial = needs.in_trial and not (needs.generation.gpus and not needs.training.gpus)
+    held = needs.training if in_trial else needs.generation  # a trial writes with what it holds from its start
     if not training:
-        return [generation]
-    return [StageToPlay(needs.training, workers, {k: hours / workers for k, hours in training.items()}), generation]
+        return [StageToPlay(held, 1, writing)]
+    first = StageToPlay(needs.training, workers, {name: hours / workers for name, hours in training.items()})
+    return [first, StageToPlay(held, 1, writing, keeps=in_trial)]
 
 
 def _pool(name: str, nodes: Mapping[str, NodeFacts], cells: Mapping[str, CellForecast]) -> PoolForecast:

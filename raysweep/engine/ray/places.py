@@ -3,19 +3,21 @@
 A pool is the nodes with one type of accelerator. Cells without accelerators have a pool of all nodes, and cells that
 fit on no type alone have one of all accelerators. In each pool the cell with the longest expected time comes first
 (Graham, "Bounds on multiprocessing timing anomalies", 1969), and nobody passes a process that waits for more than is
-free: not in its pool, and what needs no accelerator doesn't take the CPUs and the memory beside free accelerators that
-such a process waits for. Only what the present nodes can't hold even when they are idle stands in nobody's way.
+free: not in its pool, nor on accelerators that two pools have in common, and what needs no accelerator doesn't take the
+CPUs and the memory beside free accelerators that such a process waits for. Only what the present nodes can't hold even
+when they are idle stands in nobody's way.
 
 As many cells start as places are free, and one more for each pool, so that a place is never empty for the time in which
 a cell starts. The process whose turn comes next in a pool asks Ray for its resources while none are free, so that Ray's
-autoscaler sees that more nodes are wanted.
+autoscaler sees that more nodes are wanted. Where nodes must come first, one cell starts for each kind of request, since
+nobody knows which of them the autoscaler can fulfil.
 
 Nothing here talks to Ray: the keeper of the hosts (hosts.py) asks for decisions and starts what they say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -58,7 +60,8 @@ class CellToPlace:
     @property
     def stages_on_accelerators(self) -> list[tuple[Needs, int]]:
         """What its stages with accelerators ask for, and how many processes of them run at a time."""
-        both = [(self.needs.training, self.needs.workers), (self.needs.generation, 1)]
+        trainers = self.needs.workers or int(self.needs.in_trial)  # a trial holds the training's without one, too
+        both = [(self.needs.training, trainers), (self.needs.generation, 1)]
         return [(needs, number) for needs, number in both if needs.gpus and number]
 
     @property
@@ -119,10 +122,13 @@ class _Place:
 
 
 class _Line(NamedTuple):
-    """Those that wait in a pool. `is_held`: its present nodes hold them when idle; the others wait for more nodes."""
+    """Those that wait in a pool for one another.
+
+    `to_come`: what they ask for, if more nodes must come for it; empty if the present nodes hold it when they are idle.
+    """
 
     pool: str
-    is_held: bool
+    to_come: tuple[Any, ...] = ()
 
 
 class Places:
@@ -144,7 +150,7 @@ class Places:
         self._pool_of_group, self._may_grow = dict(pools), may_grow
         self._cells = {cell.id: cell for cell in cells}
         self._asked = {name for cell in self._cells.values() for name in cell.named or ()}
-        self._queues: dict[_Line, list[str]] = {}  # cells that may start there, the longest last
+        self._queues: dict[str, dict[_Line, list[str]]] = {}  # by pool: cells that may start there, the longest last
         self._pool_of: dict[str, str] = {}  # of each cell that was started
         self._waiting: dict[_Line, set[str]] = {}  # started cells that hold nothing, yet
         self._executing: set[str] = set()
@@ -181,8 +187,8 @@ class Places:
     def restart(self, started: Mapping[str, str], ended: Iterable[str]) -> None:
         """Take note of cells that were started before this object was made, with their pools, and of those that ended.
 
-        What they hold is not known. They ask for it again when they need more; those that work in their trial's process
-        never do, so it is asked for here.
+        What they hold is not known, so they count as waiting. They ask for it again when they need more; those that
+        work in their trial's process never do, so it is asked for here.
         """
         self._pool_of, self._queues = dict(started), {}
         for place in self._places.values():
@@ -191,8 +197,8 @@ class Places:
         for name in ended:
             self.end(name)
         for name in self._pool_of:
+            self._waits(name)
             if name in self._cells and self._cells[name].needs.in_trial:
-                self._waits(name)
                 self.request(name, name, self._cells[name].needs.training)
 
     def next_cell(self) -> tuple[str, str] | None:
@@ -202,16 +208,15 @@ class Places:
         """
         if len(self._executing) > self.capacity(CPUS, Needs(), 1):
             return None
-        for pool in self._pools():
-            for line in (_Line(pool, True), _Line(pool, False)):
-                queue = self._queue(line)
-                while queue and (queue[-1] in self._pool_of or queue[-1] not in self._cells):
-                    queue.pop()  # it was started in another pool
-                if queue:
-                    needs, number = self._cells[queue[-1]].first
-                    more = 1 if self._may_wait_in_ray(line) else 0
-                    if len(self._waiting.get(line, ())) < self._free(pool, needs, number) + more:
-                        return self._start(queue.pop(), pool), pool
+        queues = (queue for pool in self._pools() for queue in self._queues_of(pool).items())
+        for line, queue in queues:
+            while queue and (queue[-1] in self._pool_of or queue[-1] not in self._cells):
+                queue.pop()  # it was started in another pool
+            if queue:
+                needs, number = self._cells[queue[-1]].first
+                more = 1 if self._may_wait_in_ray(line) else 0
+                if len(self._waiting.get(line, ())) < self._free(line.pool, needs, number) + more:
+                    return self._start(queue.pop(), line.pool), line.pool
         return None
 
     def request(self, owner: str, cell: str, needs: Needs, number: int = 1) -> None:
@@ -225,22 +230,26 @@ class Places:
     def grant(self) -> list[str]:
         """Give free resources to those that wait, longest expected cell first; return the owners that may go on.
 
-        In each pool one of them waits in Ray, and one that the present nodes could never hold.
+        In each pool one of them waits in Ray, and one of each kind that the present nodes could never hold.
         """
         granted: list[str] = []
         blocked: set[_Line] = set()
+        taken: set[str] = set()  # nodes whose accelerators those wait for that come first
         self._kept = {}
         for place in self._waiting_places():
             line = self._line(place.pool, place.needs, place.number)
             if line in blocked:
                 continue
-            waited_here, nodes = place.nodes is None, self._fitting(place)
+            waited_here, nodes = place.nodes is None, self._fitting(place, taken)
             if nodes:
                 self._no_longer_waits(place.cell)
             else:
                 blocked.add(line)
                 self._keep_for(place)
-                if waited_here and not self._may_wait_in_ray(line):
+                own = set(self._nodes_of(place.pool, place.needs)) if place.needs.gpus and not line.to_come else set()
+                is_behind = bool(own & taken)  # Ray would not know that somebody comes first
+                taken |= own
+                if waited_here and (is_behind or not self._may_wait_in_ray(line)):
                     continue
             place.nodes = nodes
             if waited_here:
@@ -251,7 +260,7 @@ class Places:
         """Return the owner that comes next in each pool, by the pool, of those that its present nodes can hold."""
         first: dict[str, str] = {}
         for place in self._waiting_places():
-            if self._line(place.pool, place.needs, place.number).is_held:
+            if not self._line(place.pool, place.needs, place.number).to_come:
                 first.setdefault(place.pool, place.owner)
         return first
 
@@ -300,11 +309,11 @@ class Places:
         return pool in pools or (pool != CPUS and (ANY in pools or (pool == ANY and bool(pools - {CPUS}))))
 
     def _line(self, pool: str, needs: Needs, number: int) -> _Line:
-        return _Line(pool, self.capacity(pool, needs, number) > 0)
+        return _Line(pool, () if self.capacity(pool, needs, number) else self._request(pool, needs, number))
 
     def _may_wait_in_ray(self, line: _Line) -> bool:
         """Return False while Ray would give what is kept for others to one that waits there."""
-        return not (line == _Line(CPUS, True) and self._kept)
+        return not (line == _Line(CPUS) and self._kept)
 
     def _waits(self, cell: str) -> None:
         if cell in self._cells:
@@ -338,7 +347,7 @@ class Places:
 
     def capacity(self, pool: str, needs: Needs, number: int) -> int:
         """Return how many groups of so many processes fit on the nodes of a pool when they are idle."""
-        key = (number, *needs.occupied.items(), *self._kind(pool, needs))
+        key = self._request(pool, needs, number)
         if key not in self._capacities:
             times = (needs.times_in(self._nodes[name].resources) for name in self._nodes_of(pool, needs))
             self._capacities[key] = sum(times) // number
@@ -351,16 +360,17 @@ class Places:
             return CPUS
         return label if names_in(label) == [label] else self._pool_of.get(cell, ANY)
 
-    def _queue(self, line: _Line) -> list[str]:
-        pool = line.pool
-        if line not in self._queues:
-            self._queues |= {_Line(pool, True): [], _Line(pool, False): []}
+    def _queues_of(self, pool: str) -> dict[_Line, list[str]]:
+        """Return a pool's queues of cells that were not started, first that of those whose nodes are there."""
+        if pool not in self._queues:
+            queues: dict[_Line, list[str]] = {_Line(pool): []}
             usable = [
                 cell for cell in self._cells.values() if cell.id not in self._pool_of and self._may_use(cell, pool)
             ]
             for cell in sorted(reversed(usable), key=lambda cell: cell.expected(pool)):
-                self._queues[self._line(pool, *cell.first)].append(cell.id)
-        return self._queues[line]
+                queues.setdefault(self._line(pool, *cell.first), []).append(cell.id)
+            self._queues[pool] = queues
+        return self._queues[pool]
 
     def _may_use(self, cell: CellToPlace, pool: str) -> bool:
         """Return True if a cell may run in a pool."""
@@ -375,9 +385,14 @@ class Places:
         return [pool for pool in self._pools() if pool not in (ANY, CPUS) and self._fits(cell, pool)]
 
     def _fits(self, cell: CellToPlace, pool: str) -> bool:
-        """Return True if a pool's idle nodes can hold each stage of a cell, or nodes that an autoscaler may start."""
-        may_come = self._may_grow and pool in (cell.named or ())
-        return (may_come and not cell.lacks(pool)) or self.can_run(cell, pool)
+        """Return True if a pool's idle nodes can hold each stage of a cell.
+
+        Where no pool's nodes can, nodes that an autoscaler may start count too.
+        """
+        if self.can_run(cell, pool):
+            return True
+        may_come = self._may_grow and pool in (cell.named or ()) and not cell.lacks(pool)
+        return may_come and not any(self.can_run(cell, other) for other in self._pools() if other not in (ANY, CPUS))
 
     def _waiting_places(self) -> list[_Place]:
         """Return those that wait, in their order: first those with accelerators, of them those that do so in Ray."""
@@ -413,6 +428,10 @@ class Places:
             ]
         return self._usable[key]
 
+    def _request(self, pool: str, needs: Needs, number: int) -> tuple[Any, ...]:
+        """Return what decides on whether so many processes fit into a pool."""
+        return number, *needs.occupied.items(), *self._kind(pool, needs)
+
     def _kind(self, pool: str, needs: Needs) -> tuple[Any, ...]:
         """Return what decides on which nodes a process of a pool may run."""
         return pool if needs.gpus else None, needs.least_on_accelerator, needs.in_bf16, *needs.labels.items()
@@ -421,11 +440,16 @@ class Places:
         kind = node.labels.get(ACCELERATOR_LABEL, UNLABELLED)
         return not needs.unfit_for(kind) if pool == ANY else kind == pool
 
-    def _fitting(self, place: _Place) -> list[str]:
-        """Take a node for each process of a place, the fullest first that has room; none if they don't all fit."""
+    def _fitting(self, place: _Place, taken: Collection[str] = ()) -> list[str]:
+        """Take a node for each process of a place, the fullest first that has room; none if they don't all fit.
+
+        `taken`: nodes whose accelerators are not to be had.
+        """
         chosen: list[str] = []
+        names = self._nodes_of(place.pool, place.needs)
+        if taken and place.needs.gpus:
+            names = [name for name in names if name not in taken]
         for _ in range(place.number):
-            names = self._nodes_of(place.pool, place.needs)
             fitting = [name for name in names if place.needs.times_in(self._free_on(name, place.needs))]
             if not fitting:
                 for node in chosen:

@@ -13,11 +13,15 @@ from raysweep.planning.needs import Needs
 
 @dataclass(frozen=True)
 class StageToPlay:
-    """A stage of a cell. `number`: of its processes; `hours`: until it ends, by type of accelerator."""
+    """A stage of a cell. `number`: of its processes; `hours`: until it ends, by type of accelerator.
+
+    `keeps`: it works with what the stage before it held, since both run in the trial's process.
+    """
 
     needs: Needs
     number: int
     hours: Mapping[str, float]
+    keeps: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,13 @@ def play(
     gpu_hours = dict.fromkeys(left, 0.0)
     waiting: set[str] = set()
     running: list[tuple[float, str]] = []
+
+    def begin(name: str) -> None:
+        stage = left[name][0]
+        hours = hours_in(pool_of[name], stage.hours, not stage.needs.gpus) or 0.0
+        gpu_hours[name] += hours * stage.number * stage.needs.gpus
+        heapq.heappush(running, (now + hours, name))
+
     while True:
         while (turn := places.next_cell()) is not None:
             name, pool_of[name] = turn
@@ -60,18 +71,17 @@ def play(
         places.grant()
         for name in [name for name in waiting if places.is_placed(name)]:
             waiting.remove(name)
-            stage = left[name][0]
-            hours = hours_in(pool_of[name], stage.hours, not stage.needs.gpus) or 0.0
-            gpu_hours[name] += hours * stage.number * stage.needs.gpus
-            heapq.heappush(running, (now + hours, name))
+            begin(name)
         if not running:
             return Played(now, pool_of, ends, gpu_hours)
         now, name = heapq.heappop(running)
         left[name].pop(0)
-        if left[name]:
+        if not left[name]:
+            places.end(name)
+            ends[name] = now
+        elif left[name][0].keeps:
+            begin(name)
+        else:
             places.release(name)
             places.request(name, name, left[name][0].needs, left[name][0].number)
             waiting.add(name)
-        else:
-            places.end(name)
-            ends[name] = now

@@ -31,6 +31,16 @@ def cell(name: str, pool: str = "", hours: float = 1, gpus: float = 1, workers: 
     return CellToPlace(name, CellNeeds(needs, needs, Needs(), workers, in_trial=not gpus), {pool or "A100": hours})
 
 
+def in_zone(name: str, zone: str, hours: float) -> CellToPlace:
+    """A cell on accelerators of any type, of nodes in one zone."""
+    needs = Needs(1, 1, labels={"zone": zone})
+    return CellToPlace(name, CellNeeds(needs, needs, Needs(), 1, in_trial=False), {"A100": hours})
+
+
+def on_cpus(name: str, cpus: int, hours: float) -> CellToPlace:
+    return CellToPlace(name, CellNeeds(Needs(cpus), Needs(cpus), Needs(), 1, in_trial=True), {"cpu": hours})
+
+
 def places(nodes: Iterable[NodeFacts], *cells: CellToPlace, may_grow: bool = False) -> Places:
     found = Places(cells, may_grow=may_grow)
     found.set_nodes({f"{number}": each for number, each in enumerate(nodes)})
@@ -125,7 +135,7 @@ def test_a_pool_without_nodes_starts_one_cell_and_leaves_it_to_an_autoscaler():
 def test_cells_that_ran_before_the_keeper_died_are_not_started_again():
     found = places([node("A100", 1)], *(cell(f"{n}", "A100") for n in range(4)))
     found.restart({"3": "A100", "2": "A100"}, ended=["3"])
-    assert found.started == 2 and started(found) == ["0", "1"]
+    assert found.started == 2 and started(found) == ["0"], "2 may have the accelerator, and one waits for it"
 
 
 def test_cells_in_their_trials_keep_their_places_though_the_keeper_died():
@@ -520,3 +530,79 @@ def grouped(group: str, label: str, hours: float, number: int = 0) -> CellToPlac
     needs = Needs(1, 1, labels={ACCELERATOR_LABEL: label} if label else {})
     each = {"A100": hours, "A6000": 2 * hours, "H100": hours}
     return CellToPlace(f"{group}-{number}", CellNeeds(needs, needs, Needs(), 1, False), each, group)
+
+
+def test_a_cell_without_a_group_runs_on_accelerators_that_are_there_rather_than_on_those_to_come():
+    cells = [cell(f"c{hours}", "in(A100,V100)", hours) for hours in (3, 2, 1)]
+    found = places([node("V100", 4)], *cells, may_grow=True)
+    assert [found.next_cell() for _ in cells] == [("c3", "V100"), ("c2", "V100"), ("c1", "V100")]
+    for each in cells:
+        found.request(each.id, each.id, each.needs.training)
+    found.grant()
+    assert all(found.is_placed(each.id) for each in cells)
+
+
+@pytest.mark.parametrize(
+    ("hopeless", "other"),
+    [
+        (cell("hopeless", "A100", 9, gpus=16), cell("other", "A100", 1)),
+        (in_zone("hopeless", "zone-a", 9), in_zone("other", "zone-b", 1)),
+        (on_cpus("hopeless", 512, 9), on_cpus("other", 32, 1)),
+    ],
+    ids=["accelerators", "labels", "CPUs"],
+)
+def test_what_no_autoscaler_may_ever_start_is_in_nobodys_way(hopeless, other):
+    found = places([node("", cpus=2)], hopeless, other, may_grow=True)
+    assert sorted(started(found)) == ["hopeless", "other"]
+    for each in (hopeless, other):
+        found.request(each.id, each.id, each.first[0])
+    found.grant()
+    assert found.may_go_on("hopeless") and found.may_go_on("other"), "both wait in Ray, where the autoscaler sees them"
+    nodes = {"0": node("", cpus=2), "1": NodeFacts({"CPU": 64, "GPU": 1}, {**node("A100").labels, "zone": "zone-b"})}
+    found.set_nodes(nodes)
+    found.grant()
+    assert found.is_placed("other") and not found.is_placed("hopeless")
+
+
+def test_a_training_on_two_types_is_not_passed_by_small_cells_of_either():
+    large = CellToPlace("large", CellNeeds(ONE, ONE, Needs(), 4, in_trial=False), {"A100": 50.0})
+    small = [CellToPlace(f"s{n}", CellNeeds(ONE, ONE, Needs(), 1, in_trial=False), {"A100": 1.0}) for n in range(40)]
+    first = CellToPlace("first", small[0].needs, {"A100": 99.0})
+    found, active = places([node("A100", 2), node("V100", 2)], first, large, *small), []
+
+    def go_on() -> None:
+        for name in started(found):
+            found.request(name, name, ONE, 4 if name == "large" else 1)
+            active.append(name)
+        found.grant()
+
+    go_on()
+    assert found.is_placed("first") and not found.is_placed("large")
+    ended = 0
+    while not found.is_placed("large"):
+        name = next(name for name in active if found.is_placed(name))
+        found.end(name)
+        active.remove(name)
+        ended += 1
+        go_on()
+    assert ended <= 4, "those that ran when it began to wait"
+
+
+def test_a_base_models_trial_needs_what_it_holds_though_it_trains_nothing():
+    held = CellToPlace("base", CellNeeds(Needs(1, 2), Needs(1, 0.5), Needs(), 0, in_trial=True), {"T4": 1.0}, "g")
+    with pytest.raises(UsageError, match="T4, which has no room for all that they ask for at a time"):
+        pools_of_groups([held], {"0": node("T4", 1)})
+    assert pools_of_groups([held], {"0": node("T4", 1), "1": node("V100", 2)}) == {"g": "V100"}
+
+
+def test_after_a_keepers_death_no_more_cells_start_than_its_bound():
+    cells = [cell(f"c{n}", "A100") for n in range(9)]
+    found = places([node("A100", 2)], *cells)
+    names = started(found)
+    assert len(names) == 3
+    again = Places(cells)
+    again.restart(dict.fromkeys(names, "A100"), [])
+    again.set_nodes({"0": node("A100", 2)})
+    assert started(again) == [], "two of them may train"
+    again.end(names[0])
+    assert len(started(again)) == 1

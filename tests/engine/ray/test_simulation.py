@@ -49,3 +49,14 @@ def test_a_grid_ends_near_the_shortest_time_possible():
     found = played(cells, {"n": node(8, A100)})
     work = sum(found.gpu_hours.values())
     assert work / 8 <= found.makespan <= 1.1 * work / 8 and len(found.ends) == 200
+
+
+def test_a_trial_that_writes_with_what_it_trained_on_keeps_it_to_its_end():
+    needs = Needs(1, 1, labels=A100)
+    cells = []
+    for number in range(2):
+        stages = [StageToPlay(needs, 1, {"A100": 1}), StageToPlay(needs, 1, {"A100": 4}, keeps=True)]
+        one = CellToPlace(f"{number}", CellNeeds(needs, needs, Needs(), 1, in_trial=True), {"A100": 5})
+        cells.append((one, stages))
+    found = played(cells, {"n": node(1, A100)})
+    assert found.ends == {"0": 5, "1": 10} and sum(found.gpu_hours.values()) == 10
