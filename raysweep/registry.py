@@ -121,7 +121,8 @@ class Registry(Generic[T]):
 
     def parameters(self, name: str) -> dict[str, inspect.Parameter]:
         """Return the parameters of a class's constructor, by their names."""
-        return dict(_parameters(self.get(name)))
+        cls: type[Any] = self.get(name)
+        return dict(_parameters(cls))
 
     def required_arguments(self, name: str) -> list[str]:
         """Return the names of the arguments for which the class registered under `name` has no default."""
@@ -137,7 +138,7 @@ class Registry(Generic[T]):
             if str(annotation).startswith("ClassVar") and not is_set:
                 raise UsageError(f"{self.kind} {name!r} has no class attribute `{attribute}`, which {base} asks for")
 
-    def _check_args(self, cls: type[T], spec: Spec, more: dict[str, Any]) -> None:
+    def _check_args(self, cls: type[Any], spec: Spec, more: dict[str, Any]) -> None:
         from pydantic import ValidationError
 
         known = self.parameters(spec.name)

@@ -11,8 +11,10 @@ import gc
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ IDENTITY = (*WEIGHTS, *VOCABULARIES, *OTHERS, *CHAT_TEMPLATES, "merges*", "bpe.c
 """The files of a model's folder that determine what the model and its tokenizer do, its own code included."""
 LOCATION_FIELDS = ("_name_or_path", "name_or_path", "base_model_name_or_path", "revision")
 """Fields of config files that say where a model was stored. They are left out of its fingerprint."""
+_IMPORTING = threading.Lock()
+"""Held while transformers' classes are imported, which must not happen twice at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,13 @@ def auto_model(architecture: str = "causal") -> Any:
     models of images, which nothing here uses: a third of the time that a process needs before its first model. Python's
     garbage collection, which finds nothing in modules that are just being made, would take a fifth of the rest.
     """
+    with _IMPORTING:
+        return _auto_models()[architecture]
+
+
+@cache
+def _auto_models() -> dict[str, Any]:
+    """Return transformers' classes by architecture, imported once."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -188,7 +199,7 @@ def auto_model(architecture: str = "causal") -> Any:
     finally:
         if collects:
             gc.enable()
-    return AutoModelForSeq2SeqLM if architecture == "seq2seq" else AutoModelForCausalLM
+    return {"causal": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}
 
 
 @contextlib.contextmanager
@@ -197,7 +208,8 @@ def _as_if_not_installed(*packages: str) -> Iterator[None]:
     from transformers import utils
     from transformers.utils import import_utils
 
-    places = [(module, f"is_{name}_available") for module in (utils, import_utils) for name in packages]
+    names = [f"is_{package}_available" for package in packages]
+    places = [(module, name) for module in (utils, import_utils) for name in names if hasattr(module, name)]
     real = [getattr(module, name) for module, name in places]
     try:
         for module, name in places:

@@ -11,6 +11,7 @@ from typing import Any
 from raysweep.accelerators import DataSheet, data_sheet_of
 from raysweep.config.resources import ACCELERATOR_LABEL, BY_PREDICTION, STAGES, ResourcesConfig, StageConfig
 from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.models.architectures.shape import BYTES
 from raysweep.planning.costs import base_shape, least_memory, predicted_memory, rows_together
@@ -135,7 +136,11 @@ def group_of(config: SweepConfig, base: BasePlan) -> str:
 
 
 class NeedsPlanner:
-    """Finds out what the tasks of a config's sweep ask for."""
+    """Finds out what the tasks of a config's sweep ask for.
+
+    Its methods raise UsageError for a model of a group that would be trained on accelerators and run on CPUs, or the
+    other way round.
+    """
 
     def __init__(self, config: SweepConfig) -> None:
         self._config = config
@@ -193,13 +198,19 @@ class NeedsPlanner:
         writes = _resolved(generation, 0 if generation.gpus == BY_PREDICTION else written, loaded, model.has_weights)
         if writes.gpus:
             writes = replace(writes, least_on_accelerator=kept)
-        return CellNeeds(
-            trains,
-            writes,
-            _resolved(execution, 0, 0),
-            workers,
-            chosen and workers <= 1,
-        )
+        in_trial = chosen and workers <= 1
+        is_on_one_kind = bool(trains.gpus) == bool(writes.gpus) or bool(in_trial and trains.gpus)
+        if recipe and not is_on_one_kind and group_of(config, base):
+            raise UsageError(_unlike_devices(model.name, recipe_name, trains.gpus, writes.gpus))
+        return CellNeeds(trains, writes, _resolved(execution, 0, 0), workers, in_trial)
+
+
+def _unlike_devices(model: str, recipe: str, training: float, generation: float) -> str:
+    return (
+        f"model {model!r}: training with recipe {recipe!r} asks for {training:g} GPUs (`resources.training.gpus`), and "
+        f"generation for {generation:g} (`resources.generation.gpus`), but a group is trained and run on one "
+        "type of device; give GPUs to both or to none, or mix them knowingly with `resources.allow_mixed: true`"
+    )
 
 
 def _peak(memory: TrainingMemory | None) -> int:
@@ -249,7 +260,10 @@ def names_in(label: str) -> list[str]:
 
 
 def without(condition: str, values: Collection[str]) -> str:
-    """Return a label's condition that matches what another one does, but for these values; empty: all labels match."""
+    """Return a label's condition that matches what another one does, but for these values.
+
+    It is empty where all labels match, and ``in()``, which none matches, where a list has no other values.
+    """
     if named := names_in(condition):
         left = [name for name in named if name not in values]
         return left[0] if len(left) == 1 else f"in({','.join(left)})"

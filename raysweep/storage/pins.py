@@ -45,9 +45,11 @@ class Pins:
             found = json.loads(content)
             return Pin(found["pool"], found["device"], dict(found["software"]))
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{self._files}/{_file(group)} can't be read ({error}); remove it to choose again"
-            ) from None
+            raise StoreError(f"{self.place(group)} can't be read ({error}); remove it to choose again") from None
+
+    def place(self, group: str) -> str:
+        """Return the path or URI of a group's record."""
+        return f"{self._files}/{_file(group)}"
 
     def pools_of(self, groups: Iterable[str]) -> dict[str, str]:
         """Return the pools of those groups that are bound to one."""
@@ -78,7 +80,7 @@ class Pins:
             differences = "; ".join(f"{name} was {was[name]}, and is {there[name]}" for name in wrong)
             raise HopelessError(
                 f"the models of group {group!r} were begun on something else than {platform.node()} has: {differences} "
-                f"({self._files}/{_file(group)}); use the same, give these models another `pin_group`, or mix them "
+                f"({self.place(group)}); use the same, give these models another `pin_group`, or mix them "
                 "knowingly with `resources.allow_mixed: true`"
             )
 

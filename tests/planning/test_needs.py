@@ -89,7 +89,7 @@ def test_one_worker_without_an_accelerator_trains_in_the_trial():
     assert not needs("full").in_trial and needs("full").workers == 2
     assert not needs(gpus=1).in_trial and needs(gpus=1, processes="trial").in_trial
     assert not needs(processes="workers").in_trial
-    assert not needs(of_recipe={"training": {"gpus": 1}}).in_trial
+    assert not needs(allow_mixed=True, of_recipe={"training": {"gpus": 1}}).in_trial
 
 
 def test_two_small_adapters_share_a_large_accelerator_and_a_large_model_has_one_alone():
@@ -141,3 +141,16 @@ def test_models_with_the_same_weights_are_one_group_wherever_they_lie(tmp_path):
 def test_programs_get_no_accelerator():
     with pytest.raises(UsageError, match="programs run on CPUs; leave `gpus` out"):
         needs(execution={"gpus": 1})
+
+
+def test_models_of_a_group_are_trained_and_run_on_one_kind_of_device():
+    apart = {"training": {"gpus": 1}, "generation": {"gpus": 0}}
+    said = (
+        r"'small': training with recipe 'lora' asks for 1 GPUs .* and generation for 0 .*; give GPUs to both or to none"
+    )
+    with pytest.raises(UsageError, match=said):
+        needs(**apart)
+    with pytest.raises(UsageError, match=r"asks for 0 GPUs .* and generation for 1 "):
+        needs(training={"gpus": 0}, generation={"gpus": 1})
+    assert needs(**apart, allow_mixed=True).training.gpus == 1
+    assert needs(**apart, processes="trial").in_trial, "its trial writes with what it trained on"

@@ -22,10 +22,12 @@ KUBERAY = {"RayCluster": (), "RayJob": ("rayClusterSpec",), "RayService": ("rayC
 """Kinds of KubeRay's objects, and where below `spec` each has its cluster."""
 GPU_LIMITS = "/gpu"
 """The end of the names of Kubernetes's GPU resources, such as ``nvidia.com/gpu``."""
-MEMORY_SHARE = 0.7
-"""The share of a container's memory that Ray gives to tasks; the rest is the object store's and the system's."""
+MOST_NODES = 100_000
+"""Of one type. Larger numbers stand for any number, such as KubeRay's default."""
 UNLIMITED = 2.0**60
 """Bytes of memory of a node whose memory the file doesn't say."""
+UNBOUNDED_REPLICAS = 2**31 - 1
+"""KubeRay's default for `maxReplicas`."""
 SUFFIXES = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "m": 1e-3}
 """Suffixes of quantities in Kubernetes."""
 
@@ -44,10 +46,14 @@ def nodes_of_file(path: Path) -> dict[str, NodeFacts]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"the cluster file {path} can't be read: {error}") from None
     for document in documents:
-        if document.get("kind") in KUBERAY:
-            return _numbered(path, _kuberay_types(path, document))
-        if "provider" in document:
-            return _numbered(path, _ray_up_types(path, document))
+        reader = (
+            _kuberay_types if document.get("kind") in KUBERAY else _ray_up_types if "provider" in document else None
+        )
+        if reader is not None:
+            try:
+                return _numbered(path, reader(path, document))
+            except (AttributeError, TypeError, ValueError, OverflowError) as error:  # a list for a mapping, say
+                raise UsageError(f"{path}: what its nodes are can't be read ({error})") from None
     raise UsageError(
         f"{path} starts no Ray cluster: it has neither `provider`, as files of `ray up` do, nor the kind "
         f"{', '.join(KUBERAY)}"
@@ -62,6 +68,11 @@ def _numbered(path: Path, types: Iterator[tuple[str, int, NodeFacts]]) -> dict[s
                 f"{path}: nodes of type {name!r} have GPUs and no label {ACCELERATOR_LABEL}, so no model can be bound "
                 f"to them; give them one, such as `labels: {{{ACCELERATOR_LABEL}: A100}}`"
             )
+        if number > MOST_NODES:
+            raise UsageError(
+                f"{path}: nodes of type {name!r} may be {number:,}; give the most that there can be, {MOST_NODES:,} or "
+                "fewer (`max_workers` of `ray up`, `maxReplicas` of KubeRay)"
+            )
         nodes |= {f"{name} {index}": node for index in range(number)}
     return nodes
 
@@ -74,22 +85,24 @@ def _ray_up_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[str
             "`raysweep plan CONFIG --address HEAD:6379`"
         )
     head, wanted, nodes = document.get("head_node_type"), dict[str, int](), dict[str, NodeFacts]()
-    try:
-        most = int(document.get("max_workers", 2))  # Ray's default
-        for name, node in types.items():
-            resources = (node or {}).get("resources")
-            if not isinstance(resources, Mapping) or "CPU" not in resources:
-                raise UsageError(
-                    f"{path}: node type {name!r} doesn't say what it has; write `resources: {{CPU: 8, GPU: 1}}`"
-                )
-            wanted[name] = int(node.get("max_workers", most))
+    most = int(document.get("max_workers", 2))  # Ray's default
+    for name, node in types.items():
+        resources = node.get("resources") if isinstance(node, Mapping) else None
+        if not isinstance(resources, Mapping) or "CPU" not in resources:
+            raise UsageError(
+                f"{path}: node type {name!r} doesn't say what it has; write `resources: {{CPU: 8, GPU: 1}}`"
+            )
+        try:
+            wanted[name] = int(node.get("max_workers", 0 if name == head else most))  # Ray's defaults
             amounts = {kind: float(amount) for kind, amount in resources.items()}
             nodes[name] = NodeFacts({"memory": UNLIMITED, **amounts}, dict(node.get("labels") or {}))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{path}: the numbers of `available_node_types` can't be read ({error})") from None
-    workers = _in_turns({name: number for name, number in wanted.items() if name != head}, most)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UsageError(
+                f"{path}: `max_workers`, `resources` or `labels` of node type {name!r} can't be read ({error})"
+            ) from None
+    workers = _in_turns(wanted, most)
     for name, node in nodes.items():
-        yield name, 1 if name == head else workers[name], node
+        yield name, workers[name] + (name == head), node
 
 
 def _in_turns(wanted: Mapping[str, int], most: int) -> dict[str, int]:
@@ -111,10 +124,10 @@ def _kuberay_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[st
     yield "head", 1, _pod(path, "head", spec["headGroupSpec"])
     for group in spec.get("workerGroupSpecs") or ():
         name = str(group.get("groupName", "worker"))
-        replicas = group.get("maxReplicas" if grows else "replicas") or 0
+        replicas = group.get("maxReplicas", UNBOUNDED_REPLICAS) if grows else group.get("replicas") or 0
         try:
             number = int(replicas) * int(group.get("numOfHosts", 1))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise UsageError(f"{path}: the number of pods of {name!r} can't be read ({error})") from None
         yield name, number, _pod(path, name, group)
 
@@ -128,7 +141,7 @@ def _pod(path: Path, name: str, group: Mapping[str, Any]) -> NodeFacts:
         limits = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
         cpus = float(params.get("num-cpus", math.ceil(_quantity(limits.get("cpu", 0)))))
         gpus = sum(_quantity(amount) for kind, amount in limits.items() if kind.endswith(GPU_LIMITS))
-        memory = MEMORY_SHARE * _quantity(limits["memory"]) if "memory" in limits else UNLIMITED
+        memory = _quantity(limits["memory"]) if "memory" in limits else UNLIMITED  # KubeRay gives Ray all of it
         amounts = {
             "CPU": cpus,
             "GPU": float(params.get("num-gpus", gpus)),

@@ -141,8 +141,8 @@ def submit(job: Job) -> str:
 def follow(address: str, job_id: str) -> Iterator[str]:
     """Yield the log of a job from its beginning, as it is written, until the job ends.
 
-    A connection that breaks is made again, and nothing is yielded twice. Where the log can't be had, such as through a
-    proxy without websockets, that is told, and the job is waited for.
+    A connection that breaks is made again, and nothing is yielded twice. Where the log can't be followed, such as
+    through a proxy without websockets, that is told, and it comes when the job has ended.
 
     Raises:
         Gone: the dashboard has not answered for a minute, or knows the job no longer.
@@ -150,24 +150,28 @@ def follow(address: str, job_id: str) -> Iterator[str]:
     yielded, told = 0, False
     while True:
         skip = before = yielded
+        is_whole = False
         try:
             for text in _tail(address, job_id):
                 new, skip = text[skip:], max(0, skip - len(text))
                 yielded += len(new)
                 if new:
                     yield new
+            is_whole = True
         except Gone:
             raise
         except Exception as error:  # of whatever Ray's client follows it with
             if yielded == before and not told:
                 log.warning(
-                    "no log of job %s comes at present (%s: %s); the job is waited for",
+                    "the log of job %s can't be followed at present (%s: %s); the job is waited for",
                     job_id,
                     type(error).__name__,
                     error,
                 )
                 told = True
         if _info(address, job_id)["status"] in _ENDED:
+            if not is_whole:
+                yield _whole_log(address, job_id)[yielded:]
             return
         time.sleep(1)
 
@@ -211,6 +215,21 @@ def _tail(address: str, job_id: str) -> Iterator[str]:
                 loop.run_until_complete(task)
         loop.run_until_complete(pieces.aclose())
         loop.close()
+
+
+def _whole_log(address: str, job_id: str) -> str:
+    """Return the log of a job that has ended, which Ray's dashboard gives without websockets; empty if it doesn't."""
+    try:
+        return str(_get(address, f"/api/jobs/{job_id}/logs", TIMEOUT_SECONDS)["logs"])
+    except (*NO_ANSWER, KeyError) as error:
+        log.warning(
+            "the log of job %s can't be read (%s); `ray job logs --address %s %s` may show it",
+            job_id,
+            error,
+            address,
+            job_id,
+        )
+        return ""
 
 
 def _info(address: str, job_id: str) -> Mapping[str, Any]:

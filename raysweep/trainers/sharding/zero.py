@@ -171,11 +171,11 @@ def _uncompiled() -> Iterator[None]:
     """Within this block, have torch.compile return functions as they are, also those of modules that are imported."""
     import torch
 
-    def uncompiled(function: Any = None, **options: Any) -> Any:
-        return function or (lambda plain: plain)
+    def uncompiled(model: Any = None, **options: Any) -> Any:
+        return model or (lambda plain: plain)
 
     compiled = torch.compile
-    torch.compile = uncompiled  # type: ignore[assignment]
+    torch.compile = uncompiled
     try:
         yield
     finally:

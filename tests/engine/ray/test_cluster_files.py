@@ -52,12 +52,14 @@ def test_a_file_of_ray_up_gives_one_head_and_as_many_workers_as_may_start(read):
     assert nodes["large 1"].resources == {"CPU": 96, "GPU": 8, "memory": 1000}
     assert nodes["large 1"].labels == {"ray.io/accelerator-type": "A100"}
     assert nodes["head 0"].resources == {"CPU": 2, "memory": UNLIMITED}
+    wider = read(RAY_UP.replace("head: {resources", "head: {max_workers: 1, resources"))
+    assert list(wider) == ["head 0", "head 1", "large 0", "none 0"], "workers may be of the head's type, too"
 
 
 def test_pods_have_what_ray_is_started_with_else_their_limits(read):
     nodes = read(KUBERAY)
     assert len(nodes) == 1 + 2 * 2, "replicas, two hosts each"
-    assert nodes["head 0"].resources == {"CPU": 2, "GPU": 0, "memory": 0.7 * 10 * 2**30}
+    assert nodes["head 0"].resources == {"CPU": 2, "GPU": 0, "memory": 10 * 2**30}
     assert nodes["head 0"].labels == {"zone": "a", "role": "head"}
     assert nodes["gpu 3"].resources == {"CPU": 2, "GPU": 1, "memory": UNLIMITED}
     grown = read(KUBERAY.replace("spec:\n  head", "spec:\n  enableInTreeAutoscaling: true\n  head"))
@@ -83,8 +85,20 @@ def test_pods_have_custom_resources_as_ray_is_told_them(read, written):
             "'large' have GPUs and no label ray.io",
         ),
         (RAY_UP.replace("{CPU: 4}", "{}"), "'none' doesn't say what it has"),
-        (RAY_UP.replace("max_workers: 3", "max_workers: null"), "can't be read"),
-        (RAY_UP.replace("CPU: 96", "CPU: many"), "can't be read"),
+        (RAY_UP.replace("max_workers: 3", "max_workers: null"), "what its nodes are can't be read"),
+        (RAY_UP.replace("max_workers: 3", "max_workers: .inf"), "what its nodes are can't be read"),
+        (RAY_UP.replace("CPU: 96", "CPU: many"), "`resources` or `labels` of node type 'large' can't be read"),
+        (RAY_UP.replace("labels: {ray.io/accelerator-type: A100}", "labels: [x]"), "of node type 'large' can't be"),
+        (RAY_UP.replace("none: {resources: {CPU: 4}}", "none: [x]"), "'none' doesn't say what it has"),
+        (KUBERAY.partition("spec:")[0] + "spec: [1]", "what its nodes are can't be read"),
+        (KUBERAY.partition("workerGroupSpecs:")[0] + "workerGroupSpecs: [x]", "what its nodes are can't be read"),
+        (KUBERAY.replace("labels: {ray.io/accelerator-type: V100}", "labels: [x]"), "can't be read"),
+        (
+            KUBERAY.replace("spec:\n  head", "spec:\n  enableInTreeAutoscaling: true\n  head").replace(
+                "      maxReplicas: 5\n", ""
+            ),
+            "type 'gpu' may be 4,294,967,294; give the most that there can be",
+        ),
         (KUBERAY.replace("replicas: 2", "replicas: two"), "number of pods of 'gpu' can't be read"),
         (KUBERAY.replace("1500m", "many"), "what pods of 'gpu' have can't be read"),
     ],

@@ -47,10 +47,24 @@ def test_a_package_that_is_not_there_differs(monkeypatch):
         require_equal_versions(NODES, allow_mixed=False)
 
 
-def test_builds_of_one_version_are_equal(monkeypatch):
-    base = HERE["torch"].partition("+")[0]
-    answering(monkeypatch, n1={"torch": f"{base}+cu128"}, n2={"torch": base})
+def test_a_head_without_accelerators_may_have_another_build(monkeypatch):
+    answering(monkeypatch, n0={"torch": f"{HERE['torch'].partition('+')[0]}+cu128"})
     require_equal_versions(NODES, allow_mixed=False)
+
+
+@pytest.mark.parametrize("what", ["torch", "driver"])
+def test_nodes_with_one_accelerator_have_one_build_and_one_driver(monkeypatch, what):
+    base = HERE["torch"].partition("+")[0]
+    unlike = {"torch": f"{base}+cu128"} if what == "torch" else {"driver": "550.54.14"}
+    answering(monkeypatch, n2=unlike)
+    said = (
+        r"nodes with A100 differ.*cu128 on node 22222222" if what == "torch" else r"driver 550.54.14 on node 22222222"
+    )
+    with pytest.raises(UsageError, match=f"{said}.*; install the same on all"):
+        require_equal_versions(NODES, allow_mixed=False)
+    require_equal_versions(NODES, allow_mixed=True)
+    of_its_own = {**NODES, "2" * 56: NodeFacts({}, {"ray.io/accelerator-type": "V100"})}
+    require_equal_versions(of_its_own, allow_mixed=False)
 
 
 @pytest.mark.ray

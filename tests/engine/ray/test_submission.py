@@ -203,7 +203,8 @@ def test_what_refuses_or_is_no_dashboard_is_told(status, told, no_addresses):
             require_job_server(f"http://127.0.0.1:{answering.server_port}")
 
 
-def test_a_job_whose_log_no_proxy_lets_through_is_waited_for(no_addresses, caplog):
+@pytest.mark.parametrize("has_logs", [True, False])
+def test_a_log_that_no_proxy_lets_through_comes_at_the_end(has_logs, no_addresses, caplog):
     states = iter(["RUNNING", "RUNNING", "SUCCEEDED", "SUCCEEDED"])
 
     class Proxy(BaseHTTPRequestHandler):
@@ -212,6 +213,8 @@ def test_a_job_whose_log_no_proxy_lets_through_is_waited_for(no_addresses, caplo
             told = {"ray_version": "2", "version": "4", "status": "RUNNING" if is_log else "", "driver_exit_code": 3}
             if self.path == "/api/jobs/one":
                 told["status"] = next(states)
+            if self.path == "/api/jobs/one/logs" and has_logs:
+                told["logs"] = "all of it"
             self.send_response(502 if is_log else 200)
             self.end_headers()
             self.wfile.write(json.dumps(told).encode())
@@ -219,10 +222,23 @@ def test_a_job_whose_log_no_proxy_lets_through_is_waited_for(no_addresses, caplo
     with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as answering:
         threading.Thread(target=answering.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{answering.server_port}"
-        assert list(submission.follow(address, "one")) == [] and submission.wait(address, "one").code == 3
+        assert "".join(submission.follow(address, "one")) == ("all of it" if has_logs else "")
+        assert submission.wait(address, "one").code == 3
         answering.shutdown()
-    (told,) = [record.getMessage() for record in caplog.records if record.name == "raysweep"]
-    assert told.startswith("no log of job one comes at present (WSServerHandshakeError: 502")
+    first, *others = [record.getMessage() for record in caplog.records if record.name == "raysweep"]
+    assert first.startswith("the log of job one can't be followed at present (WSServerHandshakeError: 502")
+    assert [told.startswith("the log of job one can't be read") for told in others] == [True] * (not has_logs)
+
+
+def test_the_end_of_a_log_whose_connection_breaks_is_not_lost(monkeypatch):
+    def tail(address, job_id):
+        yield "begin, "
+        raise ConnectionError("broken")
+
+    monkeypatch.setattr(submission, "_tail", tail)
+    monkeypatch.setattr(submission, "_info", lambda address, job_id: {"status": "FAILED"})
+    monkeypatch.setattr(submission, "_get", lambda address, path, timeout: {"logs": "begin, and the error"})
+    assert "".join(submission.follow("http://head:8265", "one")) == "begin, and the error"
 
 
 @pytest.mark.parametrize("name", submission.OVERRIDES)
