@@ -67,6 +67,29 @@ def pools_of_groups(
     return _shared_out(groups, held, to_come, bound, there.gpus)
 
 
+def tell_absent(pools: Mapping[str, str], nodes: Mapping[str, NodeFacts], records: Mapping[str, str]) -> None:
+    """Log a warning for each group of models whose accelerators have no live node, so that it waits for an autoscaler.
+
+    Args:
+        pools: of the groups.
+        nodes: the live nodes by their ids.
+        records: where the choice is written down of those groups that earlier runs have bound.
+    """
+    there = _Nodes(nodes, True, "").gpus
+    for group, pool in pools.items():
+        if pool not in there:
+            why = f", which {records[group]} binds them to" if group in records else ""
+            more = " and another `pin_group`" if group in records else ""
+            log.warning(
+                "the models of group %r wait until the autoscaler starts nodes with %s%s; if it never does, give them "
+                "another `accelerator`%s",
+                group,
+                pool or NO_LABEL,
+                why,
+                more,
+            )
+
+
 class _Nodes:
     """The live nodes. `gpus`: number of accelerators by pool."""
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from raysweep.config.resources import ACCELERATOR_LABEL, NO_LABEL
+from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.engine.attempts import root_cause
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.engine.ledger import GPU_HOURS
@@ -18,7 +18,7 @@ from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray import metrics
 from raysweep.engine.ray.cluster import Cluster, Placement, Placements, placements
 from raysweep.engine.ray.drains import MOST_DRAINS, begin_here
-from raysweep.engine.ray.groups import pools_of_groups
+from raysweep.engine.ray.groups import pools_of_groups, tell_absent
 from raysweep.engine.ray.hosts import start_keeper
 from raysweep.engine.ray.loggers import make_loggers
 from raysweep.engine.ray.node_versions import require_equal_versions
@@ -26,7 +26,7 @@ from raysweep.engine.ray.nodes import DriverLabels, NodeFacts, autoscaler_runs, 
 from raysweep.engine.ray.order import cell_order
 from raysweep.engine.ray.orphans import watch_orphans
 from raysweep.engine.ray.outlook import watch_outlook
-from raysweep.engine.ray.places import ANY, UNLABELLED, CellToPlace
+from raysweep.engine.ray.places import ANY, CellToPlace
 from raysweep.engine.ray.preflight import most_memory, require_schedulable, unschedulable, what_is_lacking_beside
 from raysweep.engine.ray.ray_lost import watch_ray
 from raysweep.engine.ray.stages import RayStages
@@ -104,7 +104,9 @@ class RayEngine(Engine):
             )
         self._to_choose_for = self._to_place(tasks)
         self._pools = self._chosen_pools(self._to_choose_for)
-        self._tell_absent()
+        pins = self.settings.pins
+        bound = pins.pools_of(self._pools) if pins else {}
+        tell_absent(self._pools, self._nodes, {group: pins.place(group) for group in bound} if pins else {})
 
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Run the tasks in parallel, each after those in its `after`."""
@@ -207,25 +209,6 @@ class RayEngine(Engine):
         groups = {cell.group for cell in cells if cell.group and cell.is_on_accelerators}
         bound = self.settings.pins.pools_of(groups) if self.settings.pins else {}
         return pools_of_groups(cells, self._nodes, bound, may_grow=self._may_grow)
-
-    def _tell_absent(self) -> None:
-        """Log a warning for each group of models whose accelerators have no node, and are left to an autoscaler."""
-        there = {
-            node.labels.get(ACCELERATOR_LABEL, UNLABELLED) for node in self._nodes.values() if node.resources.get("GPU")
-        }
-        pins = self.settings.pins
-        for group, pool in self._pools.items():
-            if pool not in there:
-                is_bound = pins is not None and group in pins.pools_of([group])
-                why = f", which {pins.place(group)} binds them to" if pins and is_bound else ""
-                log.warning(
-                    "the models of group %r wait until the autoscaler starts nodes with %s%s; if it never does, give "
-                    "them another `accelerator`%s",
-                    group,
-                    pool or NO_LABEL,
-                    why,
-                    " and another `pin_group`" if is_bound else "",
-                )
 
     def _bind_groups(self, tasks: Sequence[Task]) -> None:
         """Write down in which pool the groups of tasks run, since they are about to."""

@@ -11,7 +11,7 @@ import pytest
 
 from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.engine.ray.cluster import placements
-from raysweep.engine.ray.groups import pools_of_groups
+from raysweep.engine.ray.groups import pools_of_groups, tell_absent
 from raysweep.engine.ray.nodes import NodeFacts, driver_labels
 from raysweep.engine.ray.places import ANY, CPUS, UNLABELLED, CellToPlace, Places
 from raysweep.errors import UsageError
@@ -263,6 +263,14 @@ def test_a_type_that_seems_misspelt_is_told_though_another_one_is_there(other, t
         assert pools_of_groups([grouped("g", f"in(A100,{other})", 1.0)], {"0": node("A100", 1)}) == {"g": "A100"}
     said = f"the Ray cluster has no accelerator {told}; cells take the others that they name"
     assert caplog.messages == ([said] if told else [])
+
+
+def test_groups_whose_accelerators_are_not_there_are_told_with_what_binds_them(caplog):
+    with caplog.at_level("WARNING", logger="raysweep"):
+        tell_absent({"here": "A100", "new": "V100", "old": "H100"}, {"0": node("A100", 1)}, {"old": "pins/old.json"})
+    new, old = caplog.messages
+    assert "group 'new' wait until the autoscaler starts nodes with V100; if" in new and "pin_group" not in new
+    assert "nodes with H100, which pins/old.json binds them to; if it never does, give" in old and "`pin_group`" in old
 
 
 def test_an_autoscalers_accelerators_must_be_named_unless_nodes_are_there_already():
