@@ -188,7 +188,7 @@ def _finding(document: Document, detail: dict[str, Any]) -> str:
 def _dotted_key_hint(document: Document, path: KeyPath, detail: Mapping[str, Any]) -> str:
     """Return how a --set names a key that has dots, such as a label's, if one may have meant that; else nothing."""
     override = document.override_below(path)
-    if detail["type"] != "string_type" or not override:
+    if not (override and isinstance(detail["input"], dict) and detail["type"] in ("string_type", "float_type")):
         return ""
     above = shown(path[:-1])
     dotted, _, value = override.strip().removeprefix(f"{above}.").partition("=")

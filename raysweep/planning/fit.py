@@ -32,11 +32,15 @@ log = logging.getLogger("raysweep")
 
 @dataclass(frozen=True)
 class Room:
-    """The memory that one training worker has, in bytes, what says so, and whether it computes in bf16."""
+    """The memory that one training worker has, in bytes, what says so, and whether it computes in bf16.
+
+    `is_share`: it is that of a part of an accelerator.
+    """
 
     bytes: int
     source: str
     has_bf16: bool = True
+    is_share: bool = False
 
 
 def room_of_worker(asked: StageConfig, is_here: bool = True) -> Room | None:
@@ -60,7 +64,7 @@ def room_of_worker(asked: StageConfig, is_here: bool = True) -> Room | None:
             largest = max(sheet.room(share) for sheet in named)
             has_bf16 = any(sheet.has_bf16 for sheet in named)
             of = f"{share:g} of " if share < 1 else ""
-            return Room(largest, f"{of}the accelerator {' or '.join(names)}", has_bf16)
+            return Room(largest, f"{of}the accelerator {' or '.join(names)}", has_bf16, is_share=share < 1)
         if not (is_here and gpus()):
             return None
         device = max(accelerators().devices, key=lambda device: device.memory)
@@ -188,7 +192,7 @@ def _refusal(training: _Training, needed: TrainingMemory, room: Room, on_gpu: bo
         way = f"the nearest settings of `recipes.{name}` that fit: {values}"
     else:
         way = "no setting of the recipe fits; lower its `max_tokens`, or take a worker with more memory"
-        way += ", such as a larger part of a GPU (`gpus`)" if on_gpu else ""
+    way += "; or give it a larger share (`resources.training.gpus`)" if room.is_share else ""
     more = f" (and {count(others, 'training')} more)" * bool(others)
     parts = f"weights {size(needed.weights)}, gradients {size(needed.gradients)}, optimizer {size(needed.optimizer)}"
     return (

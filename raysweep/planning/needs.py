@@ -207,8 +207,8 @@ class NeedsPlanner:
 
 def _unlike_devices(model: str, recipe: str, training: float, generation: float) -> str:
     return (
-        f"model {model!r}: training with recipe {recipe!r} asks for {training:g} GPUs (`resources.training.gpus`), and "
-        f"generation for {generation:g} (`resources.generation.gpus`), but a group is trained and run on one "
+        f"model {model!r}: training with recipe {recipe!r} asks for `resources.training.gpus: {training:g}`, and "
+        f"generation for `resources.generation.gpus: {generation:g}`, but a group is trained and run on one "
         "type of device; give GPUs to both or to none, or mix them knowingly with `resources.allow_mixed: true`"
     )
 

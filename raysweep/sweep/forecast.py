@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from raysweep.storage.store import Store
 
 if TYPE_CHECKING:
     from raysweep.engine.ray.nodes import NodeFacts
+    from raysweep.engine.ray.places import CellToPlace
     from raysweep.engine.ray.simulation import Played, StageToPlay
 
 
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 class PoolForecast:
     """One type of accelerator. `gpu_hours`: of its accelerators together; `ends`: hours after the sweep's start.
 
-    Both are None where the hours of no cell are known.
+    Both are None where the hours of no cell are known. `models`: base models whose cells run there; `unfit`: why a cell
+    that may choose can't, where none runs there.
     """
 
     accelerator: str
@@ -46,6 +48,8 @@ class PoolForecast:
     gpu_hours: float | None
     ends: float | None
     cost: float | None  # None: `prices` doesn't name it
+    models: tuple[str, ...] = ()
+    unfit: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Forecast:
 
     `unknown`: cells whose hours there aren't known, which count as none; `bases`: models that are trained before the
     cells, whose hours aren't counted; `unused_prices`: names in `prices` that no node has as its label, each with the
-    one that may be meant.
+    one that may be meant; `has_shares`: processes share accelerators, and are counted as fast as on whole ones.
     """
 
     cluster: str
@@ -77,6 +81,7 @@ class Forecast:
     unknown: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
     unused_prices: tuple[str, ...] = ()
+    has_shares: bool = False
 
 
 def forecast(
@@ -132,14 +137,27 @@ def forecast(
         for name, pool in played.pools.items()
     }
     unknown = tuple(name for name, cell in of_cells.items() if cell.ends is None)
-    found = [_pool(name, nodes, of_cells) for name in sorted({one.pool for one in of_cells.values()})]
+    labels = {label for node in nodes.values() if (label := node.labels.get(ACCELERATOR_LABEL))}
+    models = {cell.cell.id: cell.base.name for cell, _ in cells}
+    unused_types = {label: _why_unfit(to_place, label) for label in labels - {one.pool for one in of_cells.values()}}
+    found = [
+        replace(_pool(name, nodes, of_cells, models), unfit=unused_types.get(name, ""))
+        for name in sorted({one.pool for one in of_cells.values()} | unused_types.keys())
+    ]
     priced = [pool.cost for pool in found if pool.cost is not None]
     hours = sum(played.gpu_hours.values())
     total = sum(priced) if priced else None
     bases = tuple(one.name for one in lacking if isinstance(one, BasePlan))
-    labels = {label for node in nodes.values() if (label := node.labels.get(ACCELERATOR_LABEL))}
+    shares = any(stage.needs.gpus % 1 for each in stages.values() for stage in each)
     unused = tuple(f"{name}{did_you_mean(name, labels)}" for name in config.prices if name not in labels)
-    return Forecast(where, len(nodes), played.makespan, hours, total, tuple(found), of_cells, unknown, bases, unused)
+    return Forecast(
+        where, len(nodes), played.makespan, hours, total, tuple(found), of_cells, unknown, bases, unused, shares
+    )
+
+
+def _why_unfit(cells: Sequence[CellToPlace], label: str) -> str:
+    """Return why the first cell with accelerators can't run on a type; empty if none needs it."""
+    return next((reason for cell in cells if cell.is_on_accelerators and (reason := cell.lacks(label))), "")
 
 
 def _cell(name: str, played: Played, cost: CellCost, *, on_cpus: bool, price: float | None) -> CellForecast:
@@ -204,7 +222,9 @@ def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan
     return [first, StageToPlay(held, 1, writing, keeps=in_trial)]
 
 
-def _pool(name: str, nodes: Mapping[str, NodeFacts], cells: Mapping[str, CellForecast]) -> PoolForecast:
+def _pool(
+    name: str, nodes: Mapping[str, NodeFacts], cells: Mapping[str, CellForecast], models: Mapping[str, str]
+) -> PoolForecast:
     from raysweep.engine.ray.places import ANY
 
     own = [cell for cell in cells.values() if cell.pool == name]
@@ -218,4 +238,5 @@ def _pool(name: str, nodes: Mapping[str, NodeFacts], cells: Mapping[str, CellFor
         math.fsum(cell.gpu_hours for cell in own) if ends else None,
         max(ends, default=None),
         math.fsum(costs) if costs else None,
+        tuple(dict.fromkeys(models[cell] for cell, one in cells.items() if one.pool == name)),
     )

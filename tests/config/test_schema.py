@@ -297,6 +297,8 @@ def test_a_key_with_dots_is_told_how_to_be_set(tmp_path, own):
     way = f"resources.labels={{{label}: A100}}"
     assert found.endswith(f"--set '{way}'")
     assert load_config(path, [way]).resources.labels == {label: "A100"}
+    assert findings(path, "prices.A100-40.5G=3")[0].endswith("--set 'prices={A100-40.5G: 3}'")
+    assert "a dot separates" not in findings(path, "models.0.name=7")[0]
 
 
 def test_a_mapping_is_checked_like_a_file():

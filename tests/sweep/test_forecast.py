@@ -75,11 +75,22 @@ def test_a_training_that_only_fits_on_two_types_together_is_foretold(foretell):
     models = [{"name": "one", "path": "bigcode/starcoderbase-1b", "recipes": ["wide"]}]
     recipes = {"wide": {"trainer": "lora", "workers": 4, "precision": "bf16"}}
     found = foretell(models, cluster, recipes=recipes, resources={"gpus": 1, "allow_mixed": True})
-    spread, alone = sorted(found.pools, key=lambda pool: pool.cells, reverse=True)
+    spread, alone, unused = sorted(found.pools, key=lambda pool: pool.cells, reverse=True)
+    assert (unused.cells, unused.models, spread.models) == (0, (), ("one",))
     assert (spread.accelerator, spread.gpus, spread.cells) == ("any accelerators", 4, 3)
     assert 0 < spread.ends <= found.makespan and alone.cells == 1, "the base model only generates"
     with pytest.raises(UsageError, match=r"can run one\..*L4, which has no room.*V100, which has no bf16\); change"):
         foretell(models, CLUSTER.replace("A100", "L4"), recipes=recipes, resources={"gpus": 1, "allow_mixed": True})
+
+
+def test_a_type_on_which_nothing_runs_is_shown_with_the_reason(foretell):
+    model = {"name": "one", "path": "bigcode/starcoderbase-1b", "recipes": ["half"]}
+    found = foretell([model], recipes={"half": {"trainer": "lora", "precision": "bf16"}}, resources={"gpus": 0.5})
+    assert {pool.accelerator: (pool.models, pool.unfit) for pool in found.pools} == {
+        "A100": (("one",), ""),
+        "V100": ((), "has no bf16"),
+    }
+    assert found.has_shares
 
 
 def test_models_that_are_trained_before_the_cells_are_told(foretell):

@@ -354,18 +354,21 @@ def _hours_table(cells: Sequence[CellFacts]) -> Table:
 def _forecast_table(found: Forecast) -> Table:
     """Return a line for each type of accelerator of a cluster: what works there, how long, and at which price."""
     names = ("GPUs", "cells", "GPU-hours", "ends after", "cost")
-    table = Table("accelerator", *(Column(name, justify="right") for name in names), box=None)
+    numbers = [Column(name, justify="right") for name in names]
+    table = Table("accelerator", *numbers, Column("models", overflow="fold"), box=None)
     for pool in found.pools:
         cost = "" if pool.cost is None else f"{pool.cost:,.2f}"
-        hours = "not known" if pool.gpu_hours is None else _amount(pool.gpu_hours)
+        hours = "not known" if pool.gpu_hours is None and pool.cells else _amount(pool.gpu_hours or 0.0)
+        models = ", ".join(pool.models) or f"none{f': it {pool.unfit}' if pool.unfit else ''}"
         ends = "" if pool.ends is None else f"{_amount(pool.ends)} h"
-        table.add_row(pool.accelerator, f"{pool.gpus:g}", str(pool.cells), hours, ends, cost)
+        table.add_row(pool.accelerator, f"{pool.gpus:g}", str(pool.cells), hours, ends, cost, models)
     return table
 
 
 def _forecast_lines(found: Forecast) -> Iterator[str]:
     """Yield in words how a sweep goes on a cluster."""
-    cost = "" if found.cost is None else f", cost {found.cost:,.2f}"
+    unpriced = [pool.accelerator for pool in found.pools if pool.gpus and pool.cells and pool.cost is None]
+    cost = "" if found.cost is None else f", cost {'at least ' * bool(unpriced)}{found.cost:,.2f}"
     where = f"on {found.cluster} ({count(found.nodes, 'node')})"
     if len(found.unknown) < len(found.cells):
         least = "at least " if found.unknown else ""
@@ -375,7 +378,8 @@ def _forecast_lines(found: Forecast) -> Iterator[str]:
         )
     else:
         yield f"{where}: its {count(len(found.cells), 'cell')} can run there, in a time that is not known"
-    unpriced = [pool.accelerator for pool in found.pools if pool.gpus and pool.cost is None]
+    if found.has_shares:
+        yield "a process on a share of an accelerator is counted as fast as on a whole one, which it seldom is"
     if found.unused_prices:
         yield f"`prices` names what no node here has: {', '.join(found.unused_prices)}"
     if unpriced and (found.cost is not None or found.unused_prices):

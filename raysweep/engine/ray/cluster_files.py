@@ -43,8 +43,12 @@ def nodes_of_file(path: Path) -> dict[str, NodeFacts]:
     """
     try:
         documents = [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if isinstance(one, Mapping)]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"the cluster file {path} can't be read: {error}") from None
+    except OSError as error:
+        raise UsageError(f"the cluster file {path} can't be read: {error.strerror or error}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise UsageError(f"{path}: {place}not valid YAML ({getattr(error, 'problem', None) or error})") from None
     for document in documents:
         reader = (
             _kuberay_types if document.get("kind") in KUBERAY else _ray_up_types if "provider" in document else None
@@ -52,8 +56,11 @@ def nodes_of_file(path: Path) -> dict[str, NodeFacts]:
         if reader is not None:
             try:
                 return _numbered(path, reader(path, document))
-            except (AttributeError, TypeError, ValueError, OverflowError) as error:  # a list for a mapping, say
-                raise UsageError(f"{path}: what its nodes are can't be read ({error})") from None
+            except (AttributeError, TypeError, ValueError, OverflowError):
+                raise UsageError(
+                    f"{path} has another form than Ray reads, such as a list where a mapping belongs, or a text for a "
+                    f"number; {FORMS[reader]}"
+                ) from None
     raise UsageError(
         f"{path} starts no Ray cluster: it has neither `provider`, as files of `ray up` do, nor the kind "
         f"{', '.join(KUBERAY)}"
@@ -81,13 +88,17 @@ def _ray_up_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[str
     types = document.get("available_node_types")
     if not isinstance(types, Mapping) or not types:
         raise UsageError(
-            f"{path} names machines and not what they have (no `available_node_types`); start the cluster, and ask it: "
-            "`raysweep plan CONFIG --address HEAD:6379`"
+            f"{path} doesn't say what its machines have; add `available_node_types` with `resources`, `labels` and "
+            "`max_workers` to a copy of it, or start the cluster and ask it: `raysweep plan CONFIG --address HEAD:6379`"
         )
     head, wanted, nodes = document.get("head_node_type"), dict[str, int](), dict[str, NodeFacts]()
     most = int(document.get("max_workers", 2))  # Ray's default
     for name, node in types.items():
         resources = node.get("resources") if isinstance(node, Mapping) else None
+        if isinstance(resources, Mapping) and (misspelt := {"cpu", "gpu", "Gpu", "Cpu"} & resources.keys()):
+            raise UsageError(
+                f"{path}: node type {name!r} has {min(misspelt)!r}, which Ray calls {min(misspelt).upper()!r}"
+            )
         if not isinstance(resources, Mapping) or "CPU" not in resources:
             raise UsageError(
                 f"{path}: node type {name!r} doesn't say what it has; write `resources: {{CPU: 8, GPU: 1}}`"
@@ -96,9 +107,10 @@ def _ray_up_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[str
             wanted[name] = int(node.get("max_workers", 0 if name == head else most))  # Ray's defaults
             amounts = {kind: float(amount) for kind, amount in resources.items()}
             nodes[name] = NodeFacts({"memory": UNLIMITED, **amounts}, dict(node.get("labels") or {}))
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError):
             raise UsageError(
-                f"{path}: `max_workers`, `resources` or `labels` of node type {name!r} can't be read ({error})"
+                f"{path}: node type {name!r}: `max_workers` and the amounts of `resources` must be numbers, and "
+                "`labels` a mapping"
             ) from None
     workers = _in_turns(wanted, most)
     for name, node in nodes.items():
@@ -124,12 +136,24 @@ def _kuberay_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[st
     yield "head", 1, _pod(path, "head", spec["headGroupSpec"])
     for group in spec.get("workerGroupSpecs") or ():
         name = str(group.get("groupName", "worker"))
-        replicas = group.get("maxReplicas", UNBOUNDED_REPLICAS) if grows else group.get("replicas") or 0
+        key = "maxReplicas" if grows else "replicas"
+        replicas = group.get(key, UNBOUNDED_REPLICAS if grows else 0)
+        if replicas == UNBOUNDED_REPLICAS:
+            raise UsageError(f"{path}: group {name!r} has no `{key}`, so there may be any number of pods; give it one")
         try:
             number = int(replicas) * int(group.get("numOfHosts", 1))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise UsageError(f"{path}: the number of pods of {name!r} can't be read ({error})") from None
+        except (TypeError, ValueError, OverflowError):
+            raise UsageError(
+                f"{path}: group {name!r}: `{key}` must be a number, not {replicas!r}, and `numOfHosts`, too"
+            ) from None
         yield name, number, _pod(path, name, group)
+
+
+FORMS = {
+    _ray_up_types: "of each of `available_node_types`, `resources` and `labels` are mappings",
+    _kuberay_types: "`spec` is a mapping with `headGroupSpec`, a mapping, and `workerGroupSpecs`, a list of mappings",
+}
+"""What the parts of a cluster file are, by its reader."""
 
 
 def _pod(path: Path, name: str, group: Mapping[str, Any]) -> NodeFacts:
@@ -149,8 +173,11 @@ def _pod(path: Path, name: str, group: Mapping[str, Any]) -> NodeFacts:
             **_custom(str(params.get("resources", "{}"))),
             **{kind: _quantity(amount) for kind, amount in (group.get("resources") or {}).items()},
         }
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise UsageError(f"{path}: what pods of {name!r} have can't be read ({error!r})") from None
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        raise UsageError(
+            f"{path}: group {name!r} must have `template.spec.containers`, a list, whose first has `resources`: "
+            "{limits: {cpu: 4, memory: 16Gi, nvidia.com/gpu: 1}}, or `rayStartParams` with numbers"
+        ) from None
     written = (pair.partition("=") for pair in str(params.get("labels", "")).split(",") if pair)
     labels = {key.strip(): value.strip() for key, _, value in written}
     return NodeFacts(amounts, {**labels, **(group.get("labels") or {})})

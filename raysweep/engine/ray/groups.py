@@ -25,7 +25,7 @@ def pools_of_groups(
     may_grow: bool = False,
     where: str = "the Ray cluster",
 ) -> dict[str, str]:
-    """Return the pool of each group of cells with accelerators; log a warning for types that seem to be misspelt.
+    """Return the pool of each group of cells with accelerators; log a warning for types that may be misspelt.
 
     A group that is bound keeps its pool. The others get the pool where all of its groups' work ends first: those that
     fewest pools can hold come first, and of these the ones with most work. Ray doesn't say which types an autoscaler
@@ -56,7 +56,7 @@ def pools_of_groups(
                 f"no accelerator can run {_names(likes)} ({there.text(likes)}); change `accelerator` or `resources` of "
                 "the model, or `precision` or `workers` of the recipe, or add nodes"
             )
-    there.tell_misspelt([*(own[0] for own in alone.values()), *(cell for own in groups.values() for cell in own)])
+    there.tell_unusual_types([*(own[0] for own in alone.values()), *(cell for own in groups.values() for cell in own)])
     held: dict[str, list[str]] = {}
     to_come: dict[str, list[str]] = {}
     for group, own in groups.items():
@@ -137,12 +137,21 @@ class _Nodes:
         others = [f"{name} is named, but {lacking}" for name, lacking in lacks.items() if lacking]
         return "; ".join([f"{self._where} has: {'; '.join(found) or 'none'}", *others])
 
-    def tell_misspelt(self, cells: Iterable[CellToPlace]) -> None:
-        """Log a warning for each type that cells name and no node has, if its name is nearly that of another type."""
-        known = {*(name.replace(" ", "-") for name in ACCELERATORS), *self.gpus} - {UNLABELLED}
+    def tell_unusual_types(self, cells: Iterable[CellToPlace]) -> None:
+        """Log a warning for types that cells name and no node has, and for nodes' types that may be misspelt."""
+        known, live = {name.replace(" ", "-") for name in ACCELERATORS}, {*self.gpus} - {UNLABELLED}
         for name in self._absent(cells):
+            near = did_you_mean(name, live)
+            if not self.may_grow or (near and data_sheet_of(name) is None):
+                log.warning("%s has no %s%s; cells take the others that they name", self._where, name, near)
+        for name in sorted(live):
             if data_sheet_of(name) is None and (near := did_you_mean(name, known)):
-                log.warning("%s has no accelerator %r%s; cells take the others that they name", self._where, name, near)
+                log.warning(
+                    "nothing is known of %s, a type of %s%s: its memory isn't checked, nor its hours counted",
+                    name,
+                    self._where,
+                    near,
+                )
 
     def _absent(self, cells: Iterable[CellToPlace]) -> list[str]:
         """Return the types that cells name and no node has."""

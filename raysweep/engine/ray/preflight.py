@@ -109,7 +109,8 @@ def _label_mismatch(selector: Mapping[str, str], nodes: Sequence[NodeFacts], whe
     for label, condition in selector.items():
         if not any(matches({label: condition}, node.labels) for node in nodes):
             values = sorted({node.labels[label] for node in nodes if label in node.labels})
-            near = "".join(did_you_mean(name, values) for name in names_in(condition) if name not in values)
+            hints = [(name, did_you_mean(name, values)) for name in names_in(condition) if name not in values]
+            near = "".join(f"; for {name}{hint}" for name, hint in hints if hint)
             known = f"{', '.join(values)}{near}" if values else f"no such label{did_you_mean(label, _labels(nodes))}"
             key = "`accelerator` or `resources.labels`" if label == ACCELERATOR_LABEL else "`resources.labels`"
             return f"no node of {where} matches {key} {label}: {condition!r}; there is {known}"

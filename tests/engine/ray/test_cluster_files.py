@@ -77,30 +77,41 @@ def test_pods_have_custom_resources_as_ray_is_told_them(read, written):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("provider: {type: local, head_ip: a}", "names machines and not what they have.*--address"),
+        ("provider: {type: local, head_ip: a}", "doesn't say what its machines have; add .*--address"),
         ("some: thing", "starts no Ray cluster"),
-        ("a: [", "can't be read"),
+        ("a: [", "line 1, column 5: not valid YAML"),
         (
             RAY_UP.replace("labels: {ray.io/accelerator-type: A100}", "labels: {}"),
             "'large' have GPUs and no label ray.io",
         ),
         (RAY_UP.replace("{CPU: 4}", "{}"), "'none' doesn't say what it has"),
-        (RAY_UP.replace("max_workers: 3", "max_workers: null"), "what its nodes are can't be read"),
-        (RAY_UP.replace("max_workers: 3", "max_workers: .inf"), "what its nodes are can't be read"),
-        (RAY_UP.replace("CPU: 96", "CPU: many"), "`resources` or `labels` of node type 'large' can't be read"),
-        (RAY_UP.replace("labels: {ray.io/accelerator-type: A100}", "labels: [x]"), "of node type 'large' can't be"),
+        (RAY_UP.replace("max_workers: 3", "max_workers: null"), "has another form than Ray reads"),
+        (RAY_UP.replace("max_workers: 3", "max_workers: .inf"), "has another form than Ray reads"),
+        (
+            RAY_UP.replace("max_workers: 3", "max_workers: 1000000").replace("none: {", "none: {max_workers: 200000, "),
+            "type 'none' may be 200,000; give the most",
+        ),
+        (RAY_UP.replace("GPU: 8", "gpu: 8"), "'large' has 'gpu', which Ray calls 'GPU'"),
+        (
+            RAY_UP.replace("CPU: 96", "CPU: many"),
+            "node type 'large': `max_workers` and the amounts of `resources` must be numbers",
+        ),
+        (
+            RAY_UP.replace("labels: {ray.io/accelerator-type: A100}", "labels: [x]"),
+            "node type 'large': .*, and `labels` a mapping",
+        ),
         (RAY_UP.replace("none: {resources: {CPU: 4}}", "none: [x]"), "'none' doesn't say what it has"),
-        (KUBERAY.partition("spec:")[0] + "spec: [1]", "what its nodes are can't be read"),
-        (KUBERAY.partition("workerGroupSpecs:")[0] + "workerGroupSpecs: [x]", "what its nodes are can't be read"),
-        (KUBERAY.replace("labels: {ray.io/accelerator-type: V100}", "labels: [x]"), "can't be read"),
+        (KUBERAY.partition("spec:")[0] + "spec: [1]", "has another form than Ray reads"),
+        (KUBERAY.partition("workerGroupSpecs:")[0] + "workerGroupSpecs: [x]", "has another form than Ray reads"),
+        (KUBERAY.replace("labels: {ray.io/accelerator-type: V100}", "labels: [x]"), "has another form than Ray reads"),
         (
             KUBERAY.replace("spec:\n  head", "spec:\n  enableInTreeAutoscaling: true\n  head").replace(
                 "      maxReplicas: 5\n", ""
             ),
-            "type 'gpu' may be 4,294,967,294; give the most that there can be",
+            "group 'gpu' has no `maxReplicas`, so there may be any number of pods; give it one",
         ),
-        (KUBERAY.replace("replicas: 2", "replicas: two"), "number of pods of 'gpu' can't be read"),
-        (KUBERAY.replace("1500m", "many"), "what pods of 'gpu' have can't be read"),
+        (KUBERAY.replace("replicas: 2", "replicas: two"), "group 'gpu': `replicas` must be a number, not 'two'"),
+        (KUBERAY.replace("1500m", "many"), "group 'gpu' must have `template.spec.containers`"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_with_the_way_out(read, text, said):

@@ -257,12 +257,29 @@ def test_a_group_whose_accelerator_is_to_come_waits_for_it():
         pools_of_groups(cells, nodes)
 
 
-@pytest.mark.parametrize(("other", "told"), [("A600", "'A600' (did you mean 'A6000'?)"), ("H200", ""), ("own", "")])
-def test_a_type_that_seems_misspelt_is_told_though_another_one_is_there(other, told, caplog):
+@pytest.mark.parametrize(
+    ("other", "may_grow", "told"),
+    [
+        ("A10", False, "A10 (did you mean 'A100'?)"),
+        ("H200", False, "H200"),
+        ("A10", True, "A10 (did you mean 'A100'?)"),
+        ("H200", True, ""),
+        ("own", True, ""),
+    ],
+)
+def test_a_type_that_no_node_has_is_told_though_another_one_is_there(other, may_grow, told, caplog):
+    cells = [grouped("g", f"in(A100,{other})", 1.0)]
     with caplog.at_level("WARNING", logger="raysweep"):
-        assert pools_of_groups([grouped("g", f"in(A100,{other})", 1.0)], {"0": node("A100", 1)}) == {"g": "A100"}
-    said = f"the Ray cluster has no accelerator {told}; cells take the others that they name"
+        assert pools_of_groups(cells, {"0": node("A100", 1)}, may_grow=may_grow) == {"g": "A100"}
+    said = f"the Ray cluster has no {told}; cells take the others that they name"
     assert caplog.messages == ([said] if told else [])
+
+
+def test_a_nodes_label_that_may_be_misspelt_is_told(caplog):
+    with caplog.at_level("WARNING", logger="raysweep"):
+        pools_of_groups([grouped("g", "", 1.0)], {"0": node("A600", 1), "1": node("own", 1), "2": node("A100-80G", 1)})
+    (told,) = caplog.messages
+    assert told.startswith("nothing is known of A600, a type of the Ray cluster (did you mean 'A6000'?): its memory")
 
 
 def test_groups_whose_accelerators_are_not_there_are_told_with_what_binds_them(caplog):
