@@ -121,7 +121,7 @@ class Registry(Generic[T]):
 
     def parameters(self, name: str) -> dict[str, inspect.Parameter]:
         """Return the parameters of a class's constructor, by their names."""
-        cls: type[Any] = self.get(name)
+        cls: Any = self.get(name)  # mypy takes no class for hashable
         return dict(_parameters(cls))
 
     def required_arguments(self, name: str) -> list[str]:
@@ -138,7 +138,7 @@ class Registry(Generic[T]):
             if str(annotation).startswith("ClassVar") and not is_set:
                 raise UsageError(f"{self.kind} {name!r} has no class attribute `{attribute}`, which {base} asks for")
 
-    def _check_args(self, cls: type[Any], spec: Spec, more: dict[str, Any]) -> None:
+    def _check_args(self, cls: Any, spec: Spec, more: dict[str, Any]) -> None:
         from pydantic import ValidationError
 
         known = self.parameters(spec.name)
