@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
+from raysweep.errors import did_you_mean
+
 LEAST_CONTEXT_BYTES = 2**29
 """Memory that each process takes beside its tensors, at least: CUDA's kernels and libraries."""
 
@@ -72,3 +74,10 @@ def data_sheet_of(device: str) -> tuple[str, DataSheet] | None:
     sizes = re.findall(r"\b(\d+) ?GB?\b", plain)
     sheet = ACCELERATORS[found]
     return found, replace(sheet, memory=int(sizes[-1]) * 10**9) if sizes else sheet
+
+
+def similar_type(label: str) -> str:
+    """Return `` (did you mean 'A6000'?)`` for a label of no known accelerator that is nearly one's; else nothing."""
+    return (
+        did_you_mean(label, (name.replace(" ", "-") for name in ACCELERATORS)) if data_sheet_of(label) is None else ""
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from raysweep.accelerators import DataSheet, data_sheet_of
+from raysweep.accelerators import DataSheet, data_sheet_of, similar_type
 from raysweep.config.resources import ACCELERATOR_LABEL, BY_PREDICTION, STAGES, ResourcesConfig, StageConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
@@ -203,6 +203,15 @@ class NeedsPlanner:
         if recipe and not is_on_one_kind and group_of(config, base):
             raise UsageError(_unlike_devices(model.name, recipe_name, trains.gpus, writes.gpus))
         return CellNeeds(trains, writes, _resolved(execution, 0, 0), workers, in_trial)
+
+
+def doubtful_types(config: SweepConfig) -> list[str]:
+    """Return the accelerators that a config names and that may be misspelt, each with the one that may be meant."""
+    cells = [(model.name, recipe) for model in config.models for recipe in ("", *model.recipes)]
+    asked = [config.asked(stage, model, recipe) for model, recipe in cells for stage in STAGES]
+    labels = {(one.labels or {}).get(ACCELERATOR_LABEL, "") for one in asked}
+    names = sorted({name for label in labels for name in names_in(label)})
+    return [f"{name}{hint}" for name in names if (hint := similar_type(name))]
 
 
 def _unlike_devices(model: str, recipe: str, training: float, generation: float) -> str:

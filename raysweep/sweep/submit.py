@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.execution.pool import require_permission
+from raysweep.planning.needs import doubtful_types
 from raysweep.planning.planner import build_plan
 from raysweep.storage.store import is_temporary_in_job
 from raysweep.units import count, size
@@ -112,7 +113,8 @@ def prepare(
     entrypoint = ("raysweep", "run", config_there, "--storage", store, *options)
     job = Job(url, Path(), entrypoint, upload.excludes, tuple(sorted(environment.items())))
     words = f"{count(len(upload.files), 'file')}, {size(upload.size)}"
-    notes = [*_notes(missing, environment), *_not_uploaded(config, upload.folder, upload.files)]
+    doubts = [f"no known accelerator is called {name}" for name in doubtful_types(config)]
+    notes = [*doubts, *_notes(missing, environment), *_not_uploaded(config, upload.folder, upload.files)]
     return Submission(job, words, tuple(notes))
 
 

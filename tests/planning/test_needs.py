@@ -12,7 +12,7 @@ from raysweep.config.loading import validate
 from raysweep.errors import UsageError
 from raysweep.models.architectures.known import known_shape
 from raysweep.planning.costs import predicted_memory
-from raysweep.planning.needs import CellNeeds, NeedsPlanner, group_of
+from raysweep.planning.needs import CellNeeds, NeedsPlanner, doubtful_types, group_of
 from raysweep.planning.planner import build_plan
 from raysweep.trainers.base import Recipe
 
@@ -141,6 +141,14 @@ def test_models_with_the_same_weights_are_one_group_wherever_they_lie(tmp_path):
 def test_programs_get_no_accelerator():
     with pytest.raises(UsageError, match="programs run on CPUs; leave `gpus` out"):
         needs(execution={"gpus": 1})
+
+
+def test_accelerators_that_may_be_misspelt_are_found_without_a_cluster():
+    model = {"name": "one", "path": SMALL, "accelerator": ["A600", "A100-40G", "own"]}
+    labels = {"ray.io/accelerator-type": "H10"}
+    value = {**SHARED, "models": [model, *SHARED["models"]], "resources": {"labels": labels}}
+    found = doubtful_types(validate(Document("test", value, {}, {}), missing=[]))
+    assert found == ["A600 (did you mean 'A6000'?)", "H10 (did you mean 'H100'?)"]
 
 
 def test_models_of_a_group_are_trained_and_run_on_one_kind_of_device():

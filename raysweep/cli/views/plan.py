@@ -18,7 +18,7 @@ from raysweep.planning.costs import CellCost, base_shape, plan_costs
 from raysweep.planning.fit import require_fit
 from raysweep.planning.missing import by_cell, missing
 from raysweep.planning.models import ModelFacts, model_facts, shown_lines
-from raysweep.planning.needs import NeedsPlanner, amounts_text
+from raysweep.planning.needs import NeedsPlanner, amounts_text, doubtful_types
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, ModelPlan, ResultsPlan, SweepPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE
@@ -105,6 +105,7 @@ class PlanFacts:
     forecast: Forecast | None  # on the cluster that was named
     assumptions: tuple[str, ...]  # of the estimates
     linted: tuple[LintedFacts, ...] = ()  # the sample of code quality, by problem set
+    doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
 
 
 def plan_facts(
@@ -166,6 +167,7 @@ def plan_facts(
         forecast(plan, lacking, costs.cells, store, file=cluster, address=address) if cluster or address else None,
         (*costs.assumptions, *([] if plan.config.keeps_all_models else [DROPPED_LATER])),
         _linted(plan, {item.node.key for item in lacking if item.node}),
+        tuple(doubtful_types(plan.config)),
     )
 
 
@@ -208,6 +210,8 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
         of = f"{one.tuned:,} completions of fine-tuned and {one.bases:,} of base models"
         lines.append(f"code quality on {one.problem_set}: {of}, {one.to_lint:,} to lint")
     lines += _asked_lines(facts.asks)
+    if facts.doubtful_types:
+        lines.append(f"no known accelerator is called {', '.join(facts.doubtful_types)}")
     seconds = ", ".join(f"{name} {timeout:g} s" for name, timeout in facts.timeouts.items())
     lines.append(f"programs: {facts.lane} lane, isolation {facts.require} or better; time limits: {seconds}")
     if not facts.allowed and to_do:

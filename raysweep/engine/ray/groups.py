@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from raysweep.accelerators import ACCELERATORS, data_sheet_of
+from raysweep.accelerators import data_sheet_of, similar_type
 from raysweep.config.resources import ACCELERATOR_LABEL, NO_LABEL
 from raysweep.engine.ray.nodes import NodeFacts
 from raysweep.engine.ray.places import ANY, UNLABELLED, CellToPlace, Places
@@ -139,13 +139,13 @@ class _Nodes:
 
     def tell_unusual_types(self, cells: Iterable[CellToPlace]) -> None:
         """Log a warning for types that cells name and no node has, and for nodes' types that may be misspelt."""
-        known, live = {name.replace(" ", "-") for name in ACCELERATORS}, {*self.gpus} - {UNLABELLED}
+        live = {*self.gpus} - {UNLABELLED}
         for name in self._absent(cells):
             near = did_you_mean(name, live)
             if not self.may_grow or (near and data_sheet_of(name) is None):
                 log.warning("%s has no %s%s; cells take the others that they name", self._where, name, near)
         for name in sorted(live):
-            if data_sheet_of(name) is None and (near := did_you_mean(name, known)):
+            if near := similar_type(name):
                 log.warning(
                     "nothing is known of %s, a type of %s%s: its memory isn't checked, nor its hours counted",
                     name,
