@@ -91,6 +91,7 @@ class LocalDisk(Backend):
 
     def __init__(self, top: Path) -> None:
         self.top = top
+        self._text = str(top)
 
     def info(self, name: str) -> FileInfo | None:
         """See `Backend`."""
@@ -99,7 +100,8 @@ class LocalDisk(Backend):
     def read(self, name: str) -> bytes | None:
         """See `Backend`."""
         try:
-            return (self.top / name).read_bytes()
+            with open(f"{self._text}/{name}", "rb", buffering=0) as file:  # noqa: PTH123  a Path takes twice the time
+                return file.read()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 

@@ -115,7 +115,7 @@ class Files:
     def difference(self, folder: str, expected: Mapping[str, Any], *, whole: bool) -> str:
         """Return how a folder on a disk differs from the expected files; see `raysweep.hashing.difference`."""
         assert self.local is not None
-        path = self.local / folder
+        path = f"{self.local}/{folder}"
         damage = self._retry(lambda: difference(path, expected, whole=whole))
         if damage and self.expected:  # maybe the root was only away for a moment
             self.await_root()

@@ -90,17 +90,19 @@ class Integrity:
 
     def parse(self, node: Artefact, text: bytes) -> dict[str, Any]:
         """Return a manifest's content; raise StoreError if it is broken, NewerStore if a newer raysweep wrote it."""
-        place = self._files.below(folder_of(node))
         try:
             manifest: dict[str, Any] = json.loads(text)
         except ValueError as error:
-            raise StoreError(f"{node.label}: the manifest in {place} can't be read: {error}") from None
+            raise StoreError(f"{node.label}: the manifest in {self._place(node)} can't be read: {error}") from None
         if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-            raise StoreError(f"{node.label}: the manifest in {place} is incomplete")
+            raise StoreError(f"{node.label}: the manifest in {self._place(node)} is incomplete")
         version = manifest.get("schema_version", 0)
         if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise NewerStore(str(place), version, SCHEMA_VERSION)
+            raise NewerStore(self._place(node), version, SCHEMA_VERSION)
         return manifest
+
+    def _place(self, node: Artefact) -> str:
+        return str(self._files.below(folder_of(node)))
 
     def damage(self, node: Artefact, text: bytes | None, *, whole: bool = False) -> str:
         """Return how an artefact differs from its manifest, or "" for an undamaged one.
