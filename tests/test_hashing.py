@@ -31,7 +31,7 @@ def test_a_folder_is_described_by_sizes_and_hashes_in_order_of_names(folder):
     [
         (lambda folder: (folder / "a").write_bytes(b"CONTENT"), "a has another content than was written"),
         (lambda folder: (folder / "a").write_bytes(b"con"), "a has 3 bytes, not 7"),
-        (lambda folder: (folder / "sub" / "b c").unlink(), "b c is missing"),
+        (lambda folder: (folder / "sub" / "b c").unlink(), "sub/b c is missing"),
         (lambda folder: ((folder / "a").unlink(), (folder / "a").mkdir()), "a "),
     ],
 )
