@@ -6,7 +6,7 @@ Hours are those of `raysweep plan`; who starts when and where is decided by the 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,12 +138,7 @@ def forecast(
     }
     unknown = tuple(name for name, cell in of_cells.items() if cell.ends is None)
     labels = {label for node in nodes.values() if (label := node.labels.get(ACCELERATOR_LABEL))}
-    models = {cell.cell.id: cell.base.name for cell, _ in cells}
-    unused_types = {label: _why_unfit(to_place, label) for label in labels - {one.pool for one in of_cells.values()}}
-    found = [
-        replace(_pool(name, nodes, of_cells, models), unfit=unused_types.get(name, ""))
-        for name in sorted({one.pool for one in of_cells.values()} | unused_types.keys())
-    ]
+    found = _pools(labels, nodes, of_cells, {cell.cell.id: cell.base.name for cell, _ in cells}, to_place)
     priced = [pool.cost for pool in found if pool.cost is not None]
     hours = sum(played.gpu_hours.values())
     total = sum(priced) if priced else None
@@ -153,6 +148,21 @@ def forecast(
     return Forecast(
         where, len(nodes), played.makespan, hours, total, tuple(found), of_cells, unknown, bases, unused, shares
     )
+
+
+def _pools(
+    labels: Collection[str],
+    nodes: Mapping[str, NodeFacts],
+    cells: Mapping[str, CellForecast],
+    models: Mapping[str, str],
+    to_place: Sequence[CellToPlace],
+) -> list[PoolForecast]:
+    """Return the pools in which cells run, and the types of accelerators on which none does."""
+    used = {one.pool for one in cells.values()}
+    unfit = {label: _why_unfit(to_place, label) for label in labels if label not in used}
+    return [
+        replace(_pool(name, nodes, cells, models), unfit=unfit.get(name, "")) for name in sorted(used | unfit.keys())
+    ]
 
 
 def _why_unfit(cells: Sequence[CellToPlace], label: str) -> str:
