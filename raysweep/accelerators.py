@@ -78,6 +78,6 @@ def data_sheet_of(device: str) -> tuple[str, DataSheet] | None:
 
 def similar_type(label: str) -> str:
     """Return `` (did you mean 'A6000'?)`` for a label of no known accelerator that is nearly one's; else nothing."""
-    return (
-        did_you_mean(label, (name.replace(" ", "-") for name in ACCELERATORS)) if data_sheet_of(label) is None else ""
-    )
+    if data_sheet_of(label) is not None:
+        return ""
+    return did_you_mean(label, (name.replace(" ", "-") for name in ACCELERATORS))

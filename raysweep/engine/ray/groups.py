@@ -75,7 +75,7 @@ def tell_absent(pools: Mapping[str, str], nodes: Mapping[str, NodeFacts], record
         nodes: the live nodes by their ids.
         records: where the choice is written down of those groups that earlier runs have bound.
     """
-    there = _Nodes(nodes, True, "").gpus
+    there = _accelerators(nodes)
     for group, pool in pools.items():
         if pool not in there:
             why = f", which {records[group]} binds them to" if group in records else ""
@@ -90,17 +90,23 @@ def tell_absent(pools: Mapping[str, str], nodes: Mapping[str, NodeFacts], record
             )
 
 
+def _accelerators(nodes: Mapping[str, NodeFacts]) -> dict[str, float]:
+    """Return the number of accelerators on live nodes by pool."""
+    found: dict[str, float] = {}
+    for node in nodes.values():
+        if number := node.resources.get("GPU", 0.0):
+            pool = node.labels.get(ACCELERATOR_LABEL, UNLABELLED)
+            found[pool] = found.get(pool, 0.0) + number
+    return found
+
+
 class _Nodes:
     """The live nodes. `gpus`: number of accelerators by pool."""
 
     def __init__(self, nodes: Mapping[str, NodeFacts], may_grow: bool, where: str) -> None:
         self.may_grow, self._where, self._live = may_grow, where, Places()
         self._live.set_nodes(nodes)
-        self.gpus: dict[str, float] = {}
-        for node in nodes.values():
-            if number := node.resources.get("GPU", 0.0):
-                pool = node.labels.get(ACCELERATOR_LABEL, UNLABELLED)
-                self.gpus[pool] = self.gpus.get(pool, 0.0) + number
+        self.gpus = _accelerators(nodes)
 
     def holding(self, cells: Sequence[CellToPlace], bound: str | None = None) -> list[str]:
         """Return the pools that can hold all cells of a group, of the one that it is bound to or of all."""
@@ -143,7 +149,7 @@ class _Nodes:
         for name in self._absent(cells):
             near = did_you_mean(name, live)
             if not self.may_grow or (near and data_sheet_of(name) is None):
-                log.warning("%s has no %s%s; cells take the others that they name", self._where, name, near)
+                log.warning("%s has no %s%s, which cells name", self._where, name, near)
         for name in sorted(live):
             if near := similar_type(name):
                 log.warning(

@@ -104,9 +104,10 @@ class RayEngine(Engine):
             )
         self._to_choose_for = self._to_place(tasks)
         self._pools = self._chosen_pools(self._to_choose_for)
-        pins = self.settings.pins
-        bound = pins.pools_of(self._pools) if pins else {}
-        tell_absent(self._pools, self._nodes, {group: pins.place(group) for group in bound} if pins else {})
+        if self._may_grow:  # else each group has an accelerator that is there
+            pins = self.settings.pins
+            records = {group: pins.place(group) for group in pins.pools_of(self._pools)} if pins else {}
+            tell_absent(self._pools, self._nodes, records)
 
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Run the tasks in parallel, each after those in its `after`."""

@@ -271,7 +271,7 @@ def test_a_type_that_no_node_has_is_told_though_another_one_is_there(other, may_
     cells = [grouped("g", f"in(A100,{other})", 1.0)]
     with caplog.at_level("WARNING", logger="raysweep"):
         assert pools_of_groups(cells, {"0": node("A100", 1)}, may_grow=may_grow) == {"g": "A100"}
-    said = f"the Ray cluster has no {told}; cells take the others that they name"
+    said = f"the Ray cluster has no {told}, which cells name"
     assert caplog.messages == ([said] if told else [])
 
 
