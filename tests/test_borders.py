@@ -1,5 +1,6 @@
 """Borders: one order of imports, Ray in one folder, no circles, and maps that agree with the tree.
 
+Each test holds one rule for all modules or folders, and names everything that breaks it at once.
 `FLOORS` is the order of imports. All imports count, those inside functions and under `TYPE_CHECKING`
 too. A folder or top-level module imports only names that come after it in `ORDER`.
 """
@@ -10,9 +11,9 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 from tests.paths import REPO
 from tests.syntax import parsed
@@ -53,7 +54,8 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(REPO))
 
 
-def imports(path: Path, *, everywhere: bool) -> set[str]:
+@cache
+def imports(path: Path, *, everywhere: bool = True) -> frozenset[str]:
     """Return the names that a module imports; ``from a import b`` counts as ``a.b`` where that is a module."""
     tree = parsed(path)
     names: set[str] = set()
@@ -63,9 +65,10 @@ def imports(path: Path, *, everywhere: bool) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
             names |= {name if is_module(name := f"{module}.{alias.name}") else module for alias in node.names}
-    return names
+    return frozenset(names)
 
 
+@cache
 def is_module(name: str) -> bool:
     path = REPO / name.replace(".", "/")
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
@@ -76,8 +79,8 @@ def room(name: str) -> str:
     return name.split(".")[1] if "." in name else "__init__"
 
 
-def inside(path: Path, everywhere: bool = True) -> set[str]:
-    return {name for name in imports(path, everywhere=everywhere) if name.split(".")[0] == "raysweep"}
+def inside(path: Path, everywhere: bool = True) -> frozenset[str]:
+    return frozenset(name for name in imports(path, everywhere=everywhere) if name.split(".")[0] == "raysweep")
 
 
 def test_the_top_level_holds_what_the_order_names_and_nothing_else():
@@ -85,38 +88,48 @@ def test_the_top_level_holds_what_the_order_names_and_nothing_else():
     assert there == set(ORDER)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_follow_the_order(path):
-    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    lower = ORDER[ORDER.index(own) :]
-    wrong = {name for name in inside(path) if room(name) not in lower}
-    assert not wrong, f"{own} imports {sorted(wrong)}"
+def breaking(paths: Iterable[Path], found: Callable[[Path], Iterable[str]]) -> dict[str, list[str]]:
+    """Return, for each path that breaks a rule, what breaks it there."""
+    return {name_of(path): names for path in paths if (names := sorted(found(path)))}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_only_the_ray_engine_imports_ray(path):
-    allowed = path.parent == PACKAGE / "engine" / "ray"
-    assert allowed or not [name for name in imports(path, everywhere=True) if name.split(".")[0] == "ray"]
+def test_imports_follow_the_order():
+    def higher(path: Path) -> set[str]:
+        own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        lower = ORDER[ORDER.index(own) :] if own in ORDER else []
+        return {name for name in inside(path) if room(name) not in lower}
+
+    assert breaking(MODULES, higher) == {}
+
+
+def test_only_the_ray_engine_imports_ray():
+    others = [path for path in MODULES if path.parent != PACKAGE / "engine" / "ray"]
+    assert breaking(others, lambda path: {name for name in imports(path) if name.split(".")[0] == "ray"}) == {}
 
 
 def test_the_ray_engine_is_imported_inside_functions_of_sweep_and_doctor_only():
-    for path in MODULES:
-        own = path.relative_to(PACKAGE)
-        if own.parts[:2] == ("engine", "ray"):
-            continue
-        assert not [name for name in inside(path, everywhere=False) if name.startswith("raysweep.engine.ray")], path
-        if own.parts[0] != "sweep" and own.parts[:2] != ("tools", "doctor"):
-            assert not [name for name in inside(path) if name.startswith("raysweep.engine.ray")], path
+    def of_the_engine(path: Path) -> set[str]:
+        own = path.relative_to(PACKAGE).parts
+        in_functions_too = own[0] != "sweep" and own[:2] != ("tools", "doctor")
+        return {name for name in inside(path, in_functions_too) if name.startswith("raysweep.engine.ray")}
+
+    others = [path for path in MODULES if path.relative_to(PACKAGE).parts[:2] != ("engine", "ray")]
+    assert breaking(others, of_the_engine) == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_heavy_packages_are_imported_where_they_are_used(path):
-    assert not [name for name in imports(path, everywhere=False) if name.split(".")[0] in HEAVY]
+def test_heavy_packages_are_imported_where_they_are_used():
+    def heavy(path: Path) -> set[str]:
+        return {name for name in imports(path, everywhere=False) if name.split(".")[0] in HEAVY}
+
+    assert breaking(MODULES, heavy) == {}
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
-def test_no_folder_has_a_circle(folder):
-    """Imports of modules under `folder`, seen as edges between its own files and sub-folders."""
+def test_no_folder_has_a_circle():
+    assert breaking(FOLDERS, lambda folder: circle(edges_in(folder))) == {}
+
+
+def edges_in(folder: Path) -> dict[str, set[str]]:
+    """Return the imports of modules under a folder, seen as edges between its own files and sub-folders."""
     prefix = "raysweep." + ".".join(folder.relative_to(PACKAGE).parts) if folder != PACKAGE else "raysweep"
     prefix = prefix.rstrip(".")
     edges: dict[str, set[str]] = {}
@@ -126,7 +139,7 @@ def test_no_folder_has_a_circle(folder):
             rest = name.removeprefix(prefix)
             if name.startswith(f"{prefix}.") and (other := rest.split(".")[1]) != own:
                 edges.setdefault(own, set()).add(other)
-    assert not circle(edges)
+    return edges
 
 
 def circle(edges: dict[str, set[str]]) -> list[str]:
@@ -154,32 +167,44 @@ def test_a_circle_is_found():
 
 def test_numbers_see_records_only():
     """`metrics`, `stats` and `analysis` import the ground floor and each other; `analysis` also counts of `quality`."""
-    for folder in ("metrics", "stats", "analysis"):
-        for path in (PACKAGE / folder).rglob("*.py"):
-            names = {name for name in inside(path) if folder != "analysis" or name not in COUNTS_OF_QUALITY}
-            assert {room(name) for name in names} <= {"metrics", "stats", "analysis", *GROUND}, path
+    lower = {"metrics", "stats", "analysis", *GROUND}
+
+    def others(path: Path) -> set[str]:
+        allowed = COUNTS_OF_QUALITY if path.is_relative_to(PACKAGE / "analysis") else set()
+        return {name for name in inside(path) - allowed if room(name) not in lower}
+
+    numbers = [path for folder in ("metrics", "stats", "analysis") for path in (PACKAGE / folder).rglob("*.py")]
+    assert breaking(numbers, others) == {}
 
 
 def test_execution_imports_programs_and_errors_only():
-    for path in (PACKAGE / "execution").rglob("*.py"):
-        assert {room(name) for name in inside(path)} <= {"execution", "programs", "errors"}, path
+    def others(path: Path) -> set[str]:
+        return {name for name in inside(path) if room(name) not in ("execution", "programs", "errors")}
+
+    assert breaking((PACKAGE / "execution").rglob("*.py"), others) == {}
 
 
 def test_only_the_command_line_prints():
-    for path in MODULES:
+    def prints(path: Path) -> list[str]:
         calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
-        prints = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"]
-        assert not prints or path.is_relative_to(PACKAGE / "cli"), path
+        return [f"line {n.lineno}" for n in calls if isinstance(n.func, ast.Name) and n.func.id == "print"]
+
+    others = [path for path in MODULES if not path.is_relative_to(PACKAGE / "cli")]
+    assert breaking(others, prints) == {}
 
 
-@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != PACKAGE], ids=name_of)
-def test_a_folders_docstring_names_its_files(folder):
+def test_a_folders_docstring_names_its_files():
     """One sentence about the folder, then a line ``name.py: what it does`` or ``name/: what is in it`` for each."""
-    text = ast.get_docstring(parsed(folder / "__init__.py")) or ""
-    listed = set(re.findall(r"^ *(\w+(?:\.py|/)) ", text, re.MULTILINE))
-    modules = {path.name for path in folder.glob("*.py") if path.name != "__init__.py"}
-    there = modules | {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
-    assert text.partition("\n")[0].endswith(".") and listed == there
+
+    def wrong(folder: Path) -> set[str]:
+        text = ast.get_docstring(parsed(folder / "__init__.py")) or ""
+        listed = set(re.findall(r"^ *(\w+(?:\.py|/)) ", text, re.MULTILINE))
+        modules = {path.name for path in folder.glob("*.py") if path.name != "__init__.py"}
+        there = modules | {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
+        no_sentence = set() if text.partition("\n")[0].endswith(".") else {"its first line is no sentence"}
+        return (listed ^ there) | no_sentence
+
+    assert breaking([folder for folder in FOLDERS if folder != PACKAGE], wrong) == {}
 
 
 def test_the_readme_map_lists_the_folders():
