@@ -141,20 +141,21 @@ def signed_rank(
 def holm(ps: Sequence[float]) -> list[float]:
     """Return p values adjusted for a family of tests (Holm 1979), in the same order; NaN stays, and counts for nothing.
 
-    The adjustment is statsmodels'.
+    Each p is multiplied by the number of tests whose p is not smaller, and is at least the adjusted p before it.
+    statsmodels does the same, but collects garbage at each call, which took most of a report's time.
 
     Raises:
         UsageError: a p is not between 0 and 1.
     """
     if wrong := [p for p in ps if p < 0 or p > 1]:
         raise UsageError(f"p values lie between 0 and 1, not {wrong[0]:g}")
-    family = [p for p in ps if not math.isnan(p)]
-    if not family:
-        return list(ps)
-    from statsmodels.stats.multitest import multipletests
-
-    adjusted = iter(multipletests(family, method="holm")[1])
-    return [math.nan if math.isnan(p) else float(next(adjusted)) for p in ps]
+    adjusted = [math.nan] * len(ps)
+    family = sorted((p, index) for index, p in enumerate(ps) if not math.isnan(p))
+    largest = 0.0
+    for rank, (p, index) in enumerate(family):
+        largest = max(largest, min(1.0, float(p) * (len(family) - rank)))
+        adjusted[index] = largest
+    return adjusted
 
 
 def _require_options(alternative: str, zeros: str, method: str | None) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import wilcoxon
+from statsmodels.stats.multitest import multipletests
 
 from raysweep.errors import UsageError
 from raysweep.stats.rank_tests import ALL_EQUAL, NO_INTERVAL, holm, signed_rank
@@ -158,3 +159,10 @@ def test_holms_p_are_those_of_the_family():
     assert with_gap[0] == 0.02 and math.isnan(with_gap[1]) and with_gap[2] == 0.02
     with pytest.raises(UsageError, match="between 0 and 1, not 2"):
         holm([0.5, 2.0])
+
+
+def test_holms_p_are_statsmodels_own():
+    rng = np.random.default_rng(7)
+    for size in (1, 2, 9, 60):
+        ps = rng.choice([*rng.random(20) ** 3, 0.0, 0.01, 0.01, 1.0], size).tolist()  # with ties
+        assert holm(ps) == multipletests(ps, method="holm")[1].tolist()
