@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -227,6 +228,7 @@ def _asset(name: str) -> str:
     return files("raysweep.analysis").joinpath("templates", name).read_text(encoding="utf-8")
 
 
+@cache  # with the templates that it compiled
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup

@@ -7,6 +7,7 @@ a folder for each study, beside this one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def read_exhibits(more: Sequence[Path] = ()) -> dict[str, Exhibit]:
     origins: dict[str, Path] = {}
     own_figures: list[str] = []
     for number, path in enumerate(paths):
-        exhibit = read_exhibit(path)
+        exhibit = _own_exhibit(path) if number < number_of_own else read_exhibit(path)
         near = [id for id in own_figures if exhibit.has_figure and exhibit.id.startswith(f"{id}-")]
         if number >= number_of_own and near:
             raise UsageError(
@@ -82,6 +83,12 @@ def read_exhibit(path: Path) -> Exhibit:
         known = [name for name in exhibit.model_fields]
         mistakes = [_mistake(dict(detail), known) for detail in error.errors()]
         raise UsageError(f"{path}: {'; '.join(mistakes)}") from None
+
+
+@cache
+def _own_exhibit(path: Path) -> Exhibit:
+    """Return what one of raysweep's own files defines; they stay as they are, and a report reads them several times."""
+    return read_exhibit(path)
 
 
 def chosen(exhibits: dict[str, Exhibit], only: Sequence[str]) -> list[Exhibit]:
