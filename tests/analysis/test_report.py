@@ -75,6 +75,12 @@ def html() -> str:
     return render_report(report([pair("llama", "base", name, 8, fails=[1]) for name in ("clean", "C")]))
 
 
+@pytest.fixture(scope="module")
+def plain() -> str:
+    """The page without samples, as `report()` gives it."""
+    return render_report(report())
+
+
 def test_the_page_asks_no_server_for_anything(html: str):
     for tag, attributes in Page(html).elements:
         assert tag not in ("link", "iframe", "object", "embed", "base", "img")
@@ -111,17 +117,20 @@ def test_hostile_completions_stay_text_and_come_back_equal(html: str):
     assert "owned" not in page.text
 
 
-@pytest.mark.slow
+@pytest.fixture(scope="module")
+def with_failure() -> Page:
+    return Page(render_report(report(failures=[Failure("llama", "full", "C1", 42, "e\ne")])))
+
+
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_names_errors_and_configs_stay_text(text: str):
+def test_hostile_names_errors_and_configs_stay_text(text: str, with_failure: Page):
     failure = Failure("llama", "full", "C1", 42, f"{text}\n{text}")
     hostile = report(name=text, title=text, notice=text, config_yaml=text, failures=[failure], settings=[(text, text)])
     html = render_report(hostile)
     html.encode("utf-8")
     page = Page(html)
-    plain = Page(render_report(report(failures=[Failure("llama", "full", "C1", 42, "e\ne")])))
-    assert len(page.scripts) == len(plain.scripts)
-    assert {tag for tag, _ in page.elements} == {tag for tag, _ in plain.elements}
+    assert len(page.scripts) == len(with_failure.scripts)
+    assert {tag for tag, _ in page.elements} == {tag for tag, _ in with_failure.elements}
     assert text.replace("\ud800", "?").replace("\x00", "")[:8] in page.text.replace("\x00", "")
 
 
@@ -210,17 +219,16 @@ def test_no_caption_heading_line_or_finding_can_break_before_a_percent_sign():
     assert not [part for part in parts if re.search(r"\d[ \n]+%", part)]
 
 
-def test_a_code_has_its_words_where_it_is_first_used():
-    html = render_report(report())
-    assert "typos (C)" in Page(html).text.partition("Figure")[0]
-    first_table = html[html.index("<table") : html.index("</table>")]
+def test_a_code_has_its_words_where_it_is_first_used(plain: str):
+    assert "typos (C)" in Page(plain).text.partition("Figure")[0]
+    first_table = plain[plain.index("<table") : plain.index("</table>")]
     for code, words in WORDS.items():
         assert f">{code}<small>{words}</small>" in first_table
         assert first_table.count(f"<small>{words}</small>") == 1
 
 
-def test_every_perturbation_stands_in_the_headline():
-    text = Page(render_report(report())).text.partition("Figure")[0].replace("\u00a0", " ")
+def test_every_perturbation_stands_in_the_headline(plain: str):
+    text = Page(plain).text.partition("Figure")[0].replace("\u00a0", " ")
     for words in ("changed case (C3)58 % → 18 %", "typos (C)47 % → 16 %", "swapped characters (C2)36 % → 17 %"):
         assert words in text
 
@@ -237,10 +245,10 @@ def test_the_number_of_problems_stands_in_each_title_or_beside_each_number():
     assert "typos (C)<small>n = 240 problems</small>" in html
 
 
-def test_a_limited_run_says_so_first():
+def test_a_limited_run_says_so_first(plain: str):
     html = render_report(report(limit="judged on the first 5 problems of every problem set, not on all."))
     assert html.index("Limited run:") < html.index("MiniCode is no evidence")
-    assert "Limited run" not in render_report(report())
+    assert "Limited run" not in plain
 
 
 def test_outcomes_and_trainings_say_why_a_score_is_what_it_is():
@@ -294,6 +302,6 @@ def test_code_quality_is_a_section_with_a_figure_and_numbered_tables():
     assert "380 of 31,878 completions of fine-tuned models" in page.text and "invalid-name (C0103)" in page.text
 
 
-def test_a_sample_of_which_nothing_was_linted_is_said_and_a_sweep_without_one_has_no_section():
+def test_a_sample_of_which_nothing_was_linted_is_said_and_a_sweep_without_one_has_no_section(plain: str):
     assert "No file could be linted" in Page(render_report(report(strata=STRATA))).text
-    assert "Code quality" not in Page(render_report(report())).text
+    assert "Code quality" not in Page(plain).text
