@@ -7,9 +7,11 @@ such limits, so they are left out there. The functions' argument `root` is the f
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import re
+import runpy
 import shutil
 import socket
 import warnings
@@ -22,6 +24,8 @@ from typing import Any
 VERSION = "0.1.0"
 """The version of raysweep, which `raysweep.__version__` returns."""
 ROOT = Path("/")
+DRIVERS = tuple(map(Path, ("/proc/driver/nvidia", "/dev/kfd", "/dev/dxg", "/dev/nvhost-gpu", "/dev/nvgpu")))
+"""Files, one of which is there wherever torch can use an accelerator."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,12 @@ def accelerators() -> Accelerators:
 
 
 def accelerator_in_use() -> str:
-    """Return the name of the device that torch computes on in this process, or ``cpu``; torch is imported."""
+    """Return the name of the device that torch computes on in this process, or ``cpu``.
+
+    torch is imported only where a driver of accelerators is loaded.
+    """
+    if not _has_driver():
+        return "cpu"
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
@@ -200,13 +209,28 @@ def provenance() -> dict[str, Any]:
 
 def software() -> dict[str, str]:
     """Return the versions that decide what a model computes: Python, torch, with accelerators CUDA and the driver."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2]), "torch": _torch_version()}
+    if not _has_driver():
+        return found
     import torch
 
-    found = {"python": ".".join(platform.python_version_tuple()[:2]), "torch": str(torch.__version__)}
     if not torch.cuda.is_available():
         return found
     driver = re.search(r"\b(\d+\.\d+(?:\.\d+)?)\b", _text(Path("/proc/driver/nvidia/version")))
     return {**found, "CUDA": str(torch.version.cuda or "none"), "driver": driver[1] if driver else "unknown"}
+
+
+def _has_driver() -> bool:
+    """Return True if a driver of NVIDIA's or AMD's accelerators is loaded, also in Windows' Linux and on a Jetson."""
+    return any(path.exists() for path in DRIVERS)
+
+
+@cache
+def _torch_version() -> str:
+    """Return ``torch.__version__``, read from torch's folder: importing torch takes seconds."""
+    spec = importlib.util.find_spec("torch")
+    assert spec is not None and spec.origin is not None
+    return str(runpy.run_path(str(Path(spec.origin).with_name("version.py")))["__version__"])
 
 
 def resident_bytes() -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.machine import accelerators, disk, emulates, memory
+from raysweep.machine import _torch_version, accelerator_in_use, accelerators, disk, emulates, memory, software
 
 GIB = 2**30
 MEMINFO = f"MemTotal: {16 * 2**20} kB\nMemFree: 100 kB\nMemAvailable: {12 * 2**20} kB\nHugePages_Total: 0\n"
@@ -97,3 +97,10 @@ def test_accelerators_are_what_torch_sees(monkeypatch):
     assert len(accelerators().devices) == torch.cuda.device_count()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert accelerators().hidden
+
+
+def test_versions_and_device_are_those_that_torch_names():
+    import torch
+
+    assert _torch_version() == software()["torch"] == torch.__version__
+    assert accelerator_in_use() == (torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu")

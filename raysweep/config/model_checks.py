@@ -116,7 +116,8 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, found: ResolvedModel, pl
     """Find a tokenizer that lacks an end of text or a chat template, and rows that are too long for the model."""
     ref, prompt_format = found.ref(model.dtype, model.eos_token), config.evaluation.prompt_format
     own_form = any(name not in (NATIVE, RAW, INSTRUCT) for name in (model.template, prompt_format))
-    if not own_form and not model.recipes and has_end_of_text(ref):
+    encoding = [name for name in model.recipes if TRAINERS.get(config.recipes[name].trainer).uses_objective]
+    if not own_form and not encoding and has_end_of_text(ref):
         return
     try:
         tokenizer = load_tokenizer(ref)
@@ -140,7 +141,7 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, found: ResolvedModel, pl
         key = "system_prompt" if model.system_prompt else "template"
         yield (*place, key), str(error)
         return
-    for name in model.recipes:
+    for name in encoding:
         yield from _rows(config, model, name, tokenizer, found.positions)
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from raysweep.engine.base import TrainingRun, Work
 from raysweep.machine import accelerator_in_use, software
-from raysweep.models.loading import auto_model
 from raysweep.planning.plan import BasePlan, ModelPlan, TrainingSetPlan
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import ROWS
@@ -124,21 +123,13 @@ def _train_on_worker(
     if services.rank != 0:
         return trainer.train(job, services)  # only rank 0 writes the model
     with store.writing(node) as draft:
-        device = _imported()
+        trainer.prepare()
         started, cpu_started = time.perf_counter(), time.process_time()
         counts = trainer.train(dataclasses.replace(job, out=draft.folder), services)
         spent = {
             "seconds": round(time.perf_counter() - started, 3),  # since it was resumed, if it was
             "cpu_seconds": round(time.process_time() - cpu_started, 3),  # of the first worker
-            "device": device,
+            "device": accelerator_in_use(),
         }
         draft.counts = {**counts, **spent}
     return draft.counts
-
-
-def _imported() -> str:
-    """Import what trainers need, so that its seconds, once a process, don't count as training; return the device."""
-    auto_model()
-    from peft import get_peft_model  # noqa: F401
-
-    return accelerator_in_use()

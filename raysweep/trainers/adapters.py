@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from raysweep.errors import HopelessError, did_you_mean
+from raysweep.models.loading import auto_model
 from raysweep.records import ModelKind
 from raysweep.trainers.base import Services, Trainer, TrainJob
 from raysweep.trainers.checks import check_adapter_acts, check_saved
@@ -25,6 +26,11 @@ class AdapterTrainer(Trainer):
     kind = ModelKind.ADAPTER
     neutral: ClassVar[str]
     """Part of the names of the tensors that make a new adapter change nothing: LoRA's B, IA3's vectors."""
+
+    def prepare(self) -> None:
+        """Import transformers' classes of models, and PEFT."""
+        auto_model()
+        import peft  # noqa: F401
 
     @abstractmethod
     def config(self, model: Any, job: TrainJob) -> Any:

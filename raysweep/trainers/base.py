@@ -141,6 +141,11 @@ class Trainer(ABC):
 
     name: ClassVar[str]
     kind: ClassVar[ModelKind]
+    uses_objective: ClassVar[bool] = True
+    """Whether rows are encoded by the recipe's objective; then a config is refused if too few of them fit."""
+
+    def prepare(self) -> None:
+        """Import what `train` needs. It is called first, so that these seconds don't count as training."""
 
     @abstractmethod
     def train(self, job: TrainJob, services: Services) -> dict[str, Any]:

@@ -37,10 +37,11 @@ def check_eos(rows: Sequence[Mapping[str, list[Any]]], ends: Collection[int]) ->
 
 def check_precision(precision: str) -> None:
     """Raise UsageError if this process's device can't compute in a recipe's precision."""
+    if precision != "bf16":
+        return
     import torch
 
-    is_lacking = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
-    if precision == "bf16" and is_lacking:
+    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UsageError(
             "`precision: bf16` needs a GPU of the Ampere generation or later, and this is a "
             f"{accelerator_in_use()}; "

@@ -22,6 +22,10 @@ class Full(Trainer):
 
     kind = ModelKind.FULL
 
+    def prepare(self) -> None:
+        """Import transformers' classes of models, and torch with them."""
+        auto_model()
+
     def train(self, job: TrainJob, services: Services) -> dict[str, Any]:
         """See `Trainer.train`. Raises HopelessError if the loss is not finite or the saved model is incomplete."""
         with seeded_torch(job.seed, "initialise"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from raysweep.config.fields import SpecConfig
@@ -29,9 +31,27 @@ def _make(spec: SpecConfig) -> Any:
     place = f"`loggers`: {spec.name!r}"
     if importlib.util.find_spec(known.package) is None:
         raise UsageError(f"{place} needs the package {known.package}: pip install {known.pip}, or remove it")
+    with _torch_hidden():
+        importlib.import_module(known.package)
     callback = getattr(importlib.import_module(known.module), known.callback)
     try:
         inspect.signature(callback).bind(**arguments)
     except TypeError as error:
         raise UsageError(f"{place}: {error}; {known.callback} of Ray takes {inspect.signature(callback)}") from None
     return callback(**arguments)
+
+
+@contextlib.contextmanager
+def _torch_hidden() -> Iterator[None]:
+    """Have imports in this block take torch for missing, unless it is imported already.
+
+    tensorboardX imports it, for seconds, to take tensors for numbers; what raysweep logs are numbers.
+    """
+    if "torch" in sys.modules:
+        yield
+        return
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]

@@ -141,6 +141,7 @@ def train_with_ray(
         is_capped: workers, which may have waited long for their places, ask whether there are GPU-hours left.
     """
     from ray import train, tune
+    from ray.train.backend import BackendConfig
     from ray.tune.integration.ray_train import TuneReportCallback
 
     from raysweep.engine.ray.process_group import torch_group
@@ -169,7 +170,7 @@ def train_with_ray(
     trainer = _trainer_class()(
         loop,
         train_loop_config={},
-        backend_config=torch_group(),
+        backend_config=BackendConfig() if in_trial else torch_group(),
         scaling_config=_scaling_config(placement, training.workers),
         run_config=train.RunConfig(
             name="ray_train",
