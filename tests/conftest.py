@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugin import install
+from tests.plugin import link
 from tests.small_ray import SmallRay, small_ray
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -64,7 +64,7 @@ def shared_ray() -> Iterator[SmallRay]:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package of tests/plugin, built and installed by pip; its parts break down on order."""
+    """A folder with the package of tests/plugin, whose parts need no torch or break down on order."""
     folder = tmp_path_factory.mktemp("installed")
-    install(folder)
+    link(folder)
     return folder

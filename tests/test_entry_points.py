@@ -13,7 +13,7 @@ import yaml
 import raysweep
 from tests.models.tiny import make_tiny
 from tests.paths import NANO
-from tests.plugin import environment
+from tests.plugin import environment, install
 
 pytestmark = pytest.mark.slow
 
@@ -40,8 +40,9 @@ def command(path: str | Path, folder: Path, *arguments: str) -> subprocess.Compl
     )
 
 
-def test_what_an_installed_package_registers_is_listed_with_its_docstring(installed, tmp_path):
-    done = command(installed, tmp_path, "list", "perturbations")
+def test_what_an_installed_package_registers_is_listed_with_its_docstring(tmp_path):
+    install(tmp_path / "installed")
+    done = command(tmp_path / "installed", tmp_path, "list", "perturbations")
     assert done.returncode == 0
     lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
     assert ["Shout", "Each word in capitals, with a probability of .5 x strength. Takes strength=1.0."] in lines

@@ -1,0 +1,164 @@
+"""A trainer and a generator without torch, for tests of what raysweep does with cells rather than with networks.
+
+A model's weights are 32 bytes. A training changes them step by step, by a hash of what they were and of the step's
+rows, so they depend on base, rows, seed and number of steps alone: trainings that lost or repeated a step would end
+with other bytes. A generator answers right or wrong by a hash of the weights and the prompt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from raysweep_extra.notes import write_down
+
+from raysweep.generators.base import Generator
+from raysweep.generators.reference import reference_completion
+from raysweep.hashing import text_sha
+from raysweep.records import (
+    Completion,
+    Decoding,
+    GenerationRequest,
+    ModelKind,
+    ModelRef,
+    Spec,
+    TrainingRow,
+    TrainingStep,
+)
+from raysweep.rows.parquet import read_rows
+from raysweep.seeding import derive, python_rng
+from raysweep.trainers.base import OBJECTIVES, Objective, Services, Trainer, TrainJob
+
+WEIGHTS = "model.safetensors"
+STATE = "state.json"
+WRONG = "    raise NotImplementedError\n"
+
+
+def make_base(folder: Path) -> ModelRef:
+    """Write a base model for `Steady` into a new folder."""
+    folder.mkdir(parents=True)
+    settings = {"model_type": "steady", "max_position_embeddings": 4096}
+    (folder / "config.json").write_text(json.dumps(settings))
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<end>"}))
+    (folder / WEIGHTS).write_bytes(hashlib.sha256(b"base").digest())
+    return ModelRef(str(folder))
+
+
+class Steady(Trainer):
+    """Full fine-tuning of 32 bytes of weights.
+
+    The objective's `normaliser` is called with each step's rows: those of this package take time or make trouble then.
+    """
+
+    kind = ModelKind.FULL
+    uses_objective = False
+
+    def train(self, job: TrainJob, services: Services) -> dict[str, Any]:
+        """See `Trainer.train`."""
+        rows = read_rows(job.training_set, TrainingRow)
+        size = min(job.recipe.batch_size, len(rows))
+        total = job.recipe.steps or max(1, int(job.recipe.epochs * len(rows) / size))
+        objective = OBJECTIVES.create(Spec(job.recipe.objective, dict(job.recipe.objective_args)))
+        weights, start = self._begin(job, services)
+        for step in range(start + 1, total + 1):
+            weights = self.step(weights, step, self._batch(rows, size, job.seed, step), objective)
+            services.report(TrainingStep(step, total, 1 / step, job.recipe.lr, step * size))
+            is_asked_for = services.tick(step, total)
+            every = job.checkpoint_every if isinstance(job.checkpoint_every, int) else 1
+            if step < total and every and (is_asked_for or step % every == 0):
+                self.save(weights, step, services)
+        if services.rank == 0:
+            shutil.copytree(job.base.location, job.out, dirs_exist_ok=True)
+            (job.out / WEIGHTS).write_bytes(weights)
+        return {"rows": len(rows), "steps": total, "resumed_from": start, "weights": weights.hex()}
+
+    def step(self, weights: bytes, step: int, rows: Sequence[TrainingRow], objective: Objective) -> bytes:
+        """Return the weights after one more step."""
+        objective.normaliser([{"rows": [row.row_id]} for row in rows])
+        return hashlib.sha256(b"".join([weights, *(row.instruction.encode() for row in rows)])).digest()
+
+    def save(self, weights: bytes, step: int, services: Services) -> None:
+        """Save a checkpoint."""
+
+        def write(folder: Path) -> None:
+            if services.rank == 0:
+                (folder / STATE).write_text(json.dumps({"step": step, "weights": weights.hex()}))
+
+        services.save_checkpoint(step, write)
+
+    def _begin(self, job: TrainJob, services: Services) -> tuple[bytes, int]:
+        with services.latest_checkpoint() as folder:
+            if folder is not None:
+                state = json.loads((folder / STATE).read_text())
+                return bytes.fromhex(state["weights"]), int(state["step"])
+        return Path(job.base.location, WEIGHTS).read_bytes(), 0
+
+    def _batch(self, rows: Sequence[TrainingRow], size: int, seed: int, step: int) -> list[TrainingRow]:
+        return python_rng(seed, "steady", step).sample(list(rows), size)
+
+
+class Paced(Objective):
+    """An objective without a loss, whose steps take time.
+
+    Args:
+        seconds: of each step.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def encode(self, row, tokenizer, recipe):
+        """Give no row to a network."""
+        return None
+
+    def normaliser(self, rows):
+        """Take time."""
+        time.sleep(self.seconds)
+        return float(len(rows))
+
+    def loss(self, model, batch):
+        """Refuse to be used with a network."""
+        raise NotImplementedError
+
+
+class SteadyGenerator(Generator):
+    """Answers with the reference solution on some prompts, chosen by weights and prompt, and wrongly on the others.
+
+    Args:
+        model: a base of `make_base`, or what `Steady` made of one.
+        decoding: only the seed is used.
+        pause: seconds that a batch takes.
+    """
+
+    needs_model = True
+
+    def __init__(self, model: ModelRef, decoding: Decoding, pause: float = 0.0) -> None:
+        super().__init__(model, decoding)
+        self.pause = pause
+        self.loads = 1
+        self._weights = Path(model.location, WEIGHTS).read_bytes()
+        write_down("loads", model.location)
+
+    def use(self, model: ModelRef) -> bool:
+        """Take the weights of another model."""
+        self._weights = Path(model.location, WEIGHTS).read_bytes()
+        return True
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """See `Generator.generate`."""
+        time.sleep(self.pause)
+        return [reference_completion(one) if self._is_right(one) else _wrong(one) for one in requests]
+
+    def _is_right(self, request: GenerationRequest) -> bool:
+        seed = self.decoding.seed
+        return derive(seed, "steady", self._weights.hex(), request.prompt, request.sample) % 2 == 0
+
+
+def _wrong(request: GenerationRequest) -> Completion:
+    return Completion(request.task_id, request.sample, WRONG, "eos", 0, text_sha(request.prompt))
