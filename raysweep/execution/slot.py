@@ -23,6 +23,7 @@ from raysweep.programs import Level, Limits, Oracle, Outcome, Program, Verdict
 
 GRACE_SECONDS = 60.0  # a slot's process counts as lost so long after the wall-time limit of its programs
 START_SECONDS = 60.0
+JUDGE_SECONDS = 10.0  # of CPU time that tests may work on one program's answers, or the program's limit if longer
 STARTS = 3
 """A process that ends before it is up is started at most so often."""
 CLOSE_SECONDS = 10.0
@@ -292,6 +293,7 @@ class SlotProcess:
         paths = sysconfig.get_paths()
         packages = list(dict.fromkeys([paths["purelib"], paths["platlib"]]))
         settings = {"packages": packages, "without": list(without), "oracle": self._oracle}
+        settings["judge_seconds"] = JUDGE_SECONDS
         root = str(Path(__file__).parents[2])
         command = [_START_CODE.format(LANGUAGES[self._language]), root, self._folder, json.dumps(settings)]
         arguments = [sys.executable, "-s", "-P", "-S", "-B", "-c", *command]

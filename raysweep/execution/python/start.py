@@ -100,7 +100,7 @@ def _run_judge(control: socket.socket, board: Board, ahead: Ahead, settings: dic
     _import_modules(settings["packages"])
     from raysweep.execution.python.outside.judge import Judge
 
-    judge = Judge(socket.socket(fileno=CONTROL), board, ahead)
+    judge = Judge(socket.socket(fileno=CONTROL), board, ahead, settings["judge_seconds"])
     lower_limit(resource.RLIMIT_AS, address_space() + JUDGE_MEMORY)
     kernel.drop_capabilities()
     layers.apply(os.getpid())

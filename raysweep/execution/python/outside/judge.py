@@ -30,7 +30,6 @@ from raysweep.execution.python.outside.session import Diverged, Session, Session
 from raysweep.execution.python.processes import NEEDS_OWN_PROCESS, frame_of, reseed
 from raysweep.programs import Outcome
 
-JUDGE_SECONDS = 10.0  # of CPU time that tests may work on one program's answers, or the program's limit if longer
 MAX_GARBAGE = 2**20  # bytes of answers after which garbage is collected; decoded they take up to 50 times as much
 MAX_NOTED = 128 * 2**20  # bytes of calls, of all problems, after which no further ones are noted
 _PASSED: OutcomeAndDetail = (Outcome.PASSED, "")
@@ -43,10 +42,12 @@ class Judge(Lanes):
         control: the socket to the launcher, which starts the processes of programs.
         board: told whose turn it is.
         ahead: where programs put answers to calls that are sent ahead.
+        seconds: of CPU time that tests may work on one program's answers, or the program's limit if longer.
     """
 
-    def __init__(self, control: socket.socket, board: Board, ahead: Ahead) -> None:
+    def __init__(self, control: socket.socket, board: Board, ahead: Ahead, seconds: float) -> None:
         super().__init__()
+        self._seconds = seconds
         self._control, self._board, self._ahead = control, board, ahead
         self._tests: dict[str, AskedTests] = {}  # by sha256
         self._numpy: set[str] = set()  # sha256 of tests that use numpy
@@ -93,7 +94,7 @@ class Judge(Lanes):
         session = Session(channel, self._control, self._board, self._ahead)
         try:
             with channel:
-                self._board.begin_program(item.number, _judges_limit(item))
+                self._board.begin_program(item.number, self._limit(item))
                 verdict = self._judge(session, item)
         finally:
             if session.malformed or not session.is_idle():
@@ -122,13 +123,17 @@ class Judge(Lanes):
     def _report(self, session: Session, item: ProgramItem) -> ProgramReport:
         """Judge a program in a process that others share; raise SessionEnded if the process has ended."""
         before = session.cpu_seconds
-        self._board.begin_program(item.number, _judges_limit(item))
+        self._board.begin_program(item.number, self._limit(item))
         outcome, detail = self._judge(session, item) or (NEEDS_OWN_PROCESS, "")
         fits = session.finish()
         unusual = outcome in (Outcome.MEMORY, Outcome.KILLED) or detail.startswith("RecursionError")
         if unusual or not fits:
             outcome, detail = NEEDS_OWN_PROCESS, detail or "it left something"
         return ProgramReport(item.number, outcome, detail, session.cpu_seconds - before, session.parts)
+
+    def _limit(self, item: ProgramItem) -> float:
+        """Return the seconds that tests may work: as long as a program, since some compute the expected values."""
+        return max(self._seconds, item.timeout)
 
     def _free_answers(self, session: Session) -> None:
         """Free answers that refer to themselves: otherwise the next program's judge would be short of memory."""
@@ -184,11 +189,6 @@ class Judge(Lanes):
         if verdict == _PASSED and tests.calls is None and not tests.is_live and are_same_calls and fit:
             self._noted += tests.note(session.made_calls() if self._noted < MAX_NOTED else None)
         return verdict
-
-
-def _judges_limit(item: ProgramItem) -> float:
-    """Return the seconds that tests may work: as long as a program, since some compute the expected values."""
-    return max(JUDGE_SECONDS, item.timeout)
 
 
 def _run_tests(tests: AskedTests, names: dict[str, Any], session: Session) -> OutcomeAndDetail:
