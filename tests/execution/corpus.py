@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from raysweep.programs import Level, Limits, Oracle, Outcome, Program
 
 FOLDER = Path(__file__).with_name("hostile")
 GROUPS = 24  # at least
+SAMPLED = 2  # programs of each group in a sample
 SQUARE = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(3) == 9\n\ncheck(square)\n"
 LIBC = (
     'type("Library", (), {"_handle": 0, "__getattr__":'
@@ -98,6 +99,14 @@ def load(places: Mapping[str, str]) -> list[Entry]:
     """Read the corpus, with the places that programs attack put in."""
     files = (yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml")))
     return [_entry(group, given, places) for file in files for group, entries in file.items() for given in entries]
+
+
+def sample(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the first programs of each group."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.group, []).append(entry)
+    return [entry for group in found.values() for entry in group[:SAMPLED]]
 
 
 def witnesses(number: int) -> list[Program]:

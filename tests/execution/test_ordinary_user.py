@@ -70,11 +70,24 @@ def able():
 
 @pytest.mark.parametrize("lane", ["strict", "shared"])
 def test_an_ordinary_user_holds_off_what_its_level_says(lane):
+    """Some programs of each group; all of them in the next test."""
+    hold_off(lane, in_full=False)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lane", ["strict", "shared"])
+def test_an_ordinary_user_holds_off_all_that_its_level_says(lane):
+    """The whole corpus; the test before runs some programs of each group."""
+    hold_off(lane, in_full=True)
+
+
+def hold_off(lane: str, *, in_full: bool) -> None:
     with World() as world, survivors() as left:
         level = Level(as_nobody(lane, [("x", Program("pass"), Limits())])["level"])
         entries = [one for one in corpus.load(world.places) if one.held(level)]
         entries = [one for one in entries if not any(name in one.program.source for name in NEEDS)]
         entries = [one for one in entries if one.group not in SLOW]
+        entries = entries if in_full else corpus.sample(entries)
         work = [(entry.id, entry.program, entry.limits) for entry in entries]
         work += [(f"witness {n}", program, Limits()) for n in range(3) for program in corpus.witnesses(n)]
         world.effects()

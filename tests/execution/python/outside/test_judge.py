@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 
 from raysweep.execution import execute
 from raysweep.execution.oracle import judge_references, oracle_of, reason_for_inside
 from raysweep.execution.pool import Executor
-from raysweep.execution.python.outside import judge
 from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox
 
 LIMITS = Limits(timeout=2)
@@ -93,10 +91,9 @@ def test_a_wrong_answer_before_an_endless_call_fails_and_costs_no_time(executor)
     right = [Program(f"def f(n): return n #{n}", tests) for n in range(3)]
     hangs = Program("def f(n):\n    while n > 1: pass\n    return 0", tests)
     executor.run(right, LIMITS)
-    began = time.monotonic()
     verdicts = executor.run([hangs, *right], Limits(timeout=20))
     assert (verdicts[0].outcome, verdicts[0].detail) == (Outcome.FAILED, "assert f(1) == 1")
-    assert time.monotonic() - began < 10
+    assert verdicts[0].seconds < 10  # of effective time
 
 
 def test_tests_whose_calls_depend_on_the_answers_are_asked_call_by_call(executor):
@@ -126,12 +123,14 @@ def test_random_numbers_are_the_same_for_every_copy_of_a_program(executor):
     ],
 )
 def test_answers_that_keep_the_judge_busy_are_the_programs_fault(answer, monkeypatch):
+    """Its work on them is limited by CPU time; without the limit both take hours."""
+    monkeypatch.setattr("raysweep.execution.slot.JUDGE_SECONDS", 1.0)
     tests = "x, y = f(), f()\nassert x == y and int(x) == 1"
     good = Program("def square(n): return n * n", "assert square(3) == 9")
-    began = time.monotonic()
-    bad, other = execute([Program(answer, tests), good], LIMITS, 1, Sandbox(Lane.STRICT))
-    assert bad.outcome in (Outcome.TIMEOUT, Outcome.MEMORY) and other.outcome is Outcome.PASSED
-    assert time.monotonic() - began < 3 * judge.JUDGE_SECONDS
+    bad, other = execute([Program(answer, tests), good], [Limits(timeout=1), LIMITS], 1, Sandbox(Lane.STRICT))
+    late = bad.outcome is Outcome.TIMEOUT and bad.detail == "its tests needed more than 1 s for its answers"
+    assert late or bad.outcome is Outcome.MEMORY, bad
+    assert other.outcome is Outcome.PASSED
 
 
 @pytest.mark.parametrize(
