@@ -18,6 +18,8 @@ PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 OPTIONAL = ("translation", "attack", "deepspeed", "openai", "quality")
 """Extras that users may install."""
+DEVELOPERS = ("testing", "dev")
+"""Extras for those who write tests."""
 MODULES = {"pyyaml": "yaml", "huggingface-hub": "huggingface_hub"}
 """Imported names that differ from the distribution's."""
 CHOSEN = {"nltk", "spacy", "vllm"}
@@ -58,21 +60,32 @@ def test_nothing_is_declared_before_the_code_uses_it():
     for extra in (PROJECT["dependencies"], *(EXTRAS[name] for name in OPTIONAL)):
         assert [name for name in names(extra) if not is_used(name, text, modules)] == []
     modules |= imported("tests")
+    assert [name for name in names(EXTRAS["testing"]) if name not in imported("raysweep/testing")] == []
     assert [name for name in names(EXTRAS["dev"]) - TOOLS if name.replace("-", "_") not in {"raysweep"} | modules] == []
 
 
 @pytest.mark.slow
 def test_what_the_code_imports_is_declared():
-    declared = names([*PROJECT["dependencies"], *(text for name in OPTIONAL for text in EXTRAS[name])])
+    declared = names([*PROJECT["dependencies"], *(text for name in (*OPTIONAL, "testing") for text in EXTRAS[name])])
     modules = {MODULES.get(name, name) for name in declared}
     assert imported("raysweep") - modules - CHOSEN - set(COMES_WITH) == set()
     assert set(COMES_WITH.values()) <= declared and set(COMES_WITH) | CHOSEN <= imported("raysweep")
 
 
-def test_all_brings_every_extra_but_dev():
-    assert set(OPTIONAL) == set(EXTRAS) - {"all", "dev"}
+def test_all_brings_every_extra_but_those_for_developers():
+    assert set(OPTIONAL) == set(EXTRAS) - {"all", *DEVELOPERS}
+    assert set(EXTRAS["testing"]) <= set(EXTRAS["dev"])
     assert set(EXTRAS["all"]) == {text for name in OPTIONAL for text in EXTRAS[name]}
     assert not [text for texts in EXTRAS.values() for text in texts if text.startswith("raysweep")]
+
+
+@pytest.mark.slow
+def test_only_the_suites_for_authors_need_their_extra_and_nothing_imports_them():
+    for path in (REPO / "raysweep").rglob("*.py"):
+        if path.parent != REPO / "raysweep" / "testing":
+            assert not re.search(
+                r"^\s*(import|from) (pytest|hypothesis|raysweep\.testing)\b", path.read_text(), re.M
+            ), path
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import yaml
 
 import raysweep
 from tests.models.tiny import make_tiny
-from tests.paths import NANO
+from tests.paths import NANO, REPO
 from tests.plugin import environment, install
 
 pytestmark = pytest.mark.slow
@@ -76,6 +76,16 @@ def test_a_config_that_needs_such_a_package_is_refused_with_the_reason(broken, t
     assert done.returncode == 2 and "Traceback" not in done.stderr
     said = "perturbation 'Ruin' of the installed package raysweep-ruin 2.1 can't be used: ModuleNotFoundError"
     assert f"training.sets.0: {said}" in done.stderr.replace("\n", " ")
+
+
+def test_an_installed_packages_parts_keep_their_contracts(installed, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(REPO / "tests" / "plugin" / "suites.py")],
+        capture_output=True,
+        text=True,
+        env={**environment(tmp_path), "PYTHONPATH": f"{REPO}:{installed}"},
+    )
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.ray

@@ -1,4 +1,4 @@
-"""The contract of problem sets, tested on every registered one."""
+"""Every registered problem set, held to the contract of problem sets, and what else raysweep's own promise."""
 
 import json
 import os
@@ -10,12 +10,9 @@ from typing import Any
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.execution.pool import Executor
-from raysweep.generators.base import cut_at_stop
-from raysweep.hashing import canonical_json
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.programs import Outcome
-from raysweep.records import Problem, Spec
+from raysweep.records import Spec
+from raysweep.testing.problems import ProblemSetContract
 from tests.conftest import shared_data
 
 ROWS = [
@@ -71,136 +68,53 @@ FEWER = {"humaneval-plus": 10, "mbpp-plus": 10}
 """How many run of the sets whose programs take long."""
 
 CASES = [*(name for name in PROBLEMS.names() if name not in {case[0] for case in SHARED.values()}), *SHARED]
-each = pytest.mark.parametrize("name", CASES)
-
-
-@pytest.fixture(scope="module")
-def executor():
-    with Executor(2) as pool:
-        yield pool
 
 
 @cache
 def shared(case: str) -> ProblemSet:
+    return PROBLEMS.create(spec_of(case))
+
+
+def spec_of(case: str) -> Spec:
     name, paths, args = SHARED[case]
-    return PROBLEMS.create(Spec(name, {**args, **{key: str(shared_data(*parts)) for key, parts in paths.items()}}))
+    return Spec(name, {**args, **{key: str(shared_data(*parts)) for key, parts in paths.items()}})
 
 
-def make(name: str, folder: Path) -> ProblemSet:
-    if name in SHARED:
-        return shared(name)
-    file = folder / "problems.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    args: dict[str, dict[str, Any]] = {"jsonl": {"path": str(file)}, "minicode": {"world": 3, "count": 20}}
-    try:
-        return PROBLEMS.create(Spec(name, args.get(name, {})))
-    except UsageError as error:
-        pytest.skip(f"{name} can't be made here: {error}")
+@pytest.mark.parametrize("name", CASES)
+class TestProblemSets(ProblemSetContract):
+    @pytest.fixture(autouse=True)
+    def named(self, name: str, tmp_path: Path) -> None:
+        file = tmp_path / "problems.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+        self.name, args = name, {"jsonl": {"path": str(file)}, "minicode": {"world": 3, "count": 20}}
+        self.args: dict[str, Any] = args.get(name, {})
+        self.programs = FEWER.get(name, SAMPLE) if SAMPLE else None
+        self.failing, self.broken, self.cut = FAILING.get(name, {}), BROKEN.get(name, ()), CUT.get(name, ())
 
+    def make(self) -> ProblemSet:
+        try:
+            return shared(self.name) if self.name in SHARED else PROBLEMS.create(Spec(self.name, self.args))
+        except UsageError as error:
+            pytest.skip(f"{self.name} can't be made here: {error}")
 
-def compiling(name: str, folder: Path) -> list[Problem]:
-    """Return the problems in Python with a reference that should compile."""
-    problems = [p for p in make(name, folder).problems() if p.language == "python" and p.reference is not None]
-    return [problem for problem in problems if problem.task_id not in BROKEN.get(name, ())]
+    def spec(self) -> Spec:
+        return spec_of(self.name) if self.name in SHARED else super().spec()
 
+    def test_every_problem_has_stop_strings(self):
+        assert all(problem.stop for problem in self.make().problems())
 
-@each
-def test_task_ids_are_unique(name, tmp_path):
-    ids = [problem.task_id for problem in make(name, tmp_path).problems()]
-    assert ids
-    assert len(set(ids)) == len(ids)
+    def test_examples_are_never_natural(self):
+        problems = self.make()
+        for problem in problems.problems():
+            natural = [segment.text for segment in problems.segments(problem) if segment.natural]
+            for sign in (">>>", "Test examples:", "assert "):
+                assert not any(sign in text for text in natural), problem.task_id
 
-
-@each
-def test_python_references_compile_and_define_the_entry_point(name, tmp_path):
-    for problem in make(name, tmp_path).problems():
-        if (
-            problem.language == "python"
-            and problem.reference is not None
-            and problem.task_id not in BROKEN.get(name, ())
-        ):
-            code = compile(problem.prompt + problem.reference, problem.task_id, "exec")
-            assert problem.entry_point in code.co_names
-
-
-@each
-def test_programs_of_python_references_compile(name, tmp_path):
-    for problem in make(name, tmp_path).problems():
-        if (
-            problem.language == "python"
-            and problem.reference is not None
-            and problem.task_id not in BROKEN.get(name, ())
-        ):
-            compile(problem.assemble(problem.reference).source, problem.task_id, "exec")
-
-
-@each
-def test_no_stop_string_cuts_a_reference(name, tmp_path):
-    for problem in make(name, tmp_path).problems():
-        assert problem.stop
-        if problem.reference is not None and problem.task_id not in CUT.get(name, ()):
-            assert cut_at_stop(problem.reference, problem.stop) == (problem.reference, None), problem.task_id
-
-
-@each
-def test_segments_join_to_the_prompt_and_hold_natural_language(name, tmp_path):
-    problems = make(name, tmp_path)
-    for problem in problems.problems():
-        segments = problems.segments(problem)
-        assert "".join(segment.text for segment in segments) == problem.prompt
-        assert any(segment.natural and segment.text.strip() for segment in segments), problem.task_id
-
-
-@each
-def test_examples_are_never_natural(name, tmp_path):
-    problems = make(name, tmp_path)
-    for problem in problems.problems():
-        natural = [segment.text for segment in problems.segments(problem) if segment.natural]
-        for sign in (">>>", "Test examples:", "assert "):
-            assert not any(sign in text for text in natural), problem.task_id
-
-
-@each
-def test_python_references_pass_and_empty_completions_fail(name, tmp_path, executor):
-    known = FAILING.get(name, {})
-    problems = [p for p in make(name, tmp_path).problems() if p.language == "python"]
-    every = max(1, len(problems) // FEWER.get(name, SAMPLE)) if SAMPLE else 1
-    tried = [p for index, p in enumerate(problems) if index % every == 0 or p.task_id in known]
-    judged = [p for p in tried if p.reference is not None]
-    programs = [p.assemble(p.reference or "") for p in judged] + [p.assemble("") for p in tried]
-    verdicts = executor.run(programs, make(name, tmp_path).limits)
-    outcomes = [verdict.outcome for verdict in verdicts]
-    references, empty = outcomes[: len(judged)], outcomes[len(judged) :]
-    failed = {p.task_id for p, outcome in zip(judged, references, strict=True) if outcome is not Outcome.PASSED}
-    assert failed == set(known)
-    assert not {Outcome.PASSED, Outcome.HARNESS_ERROR} & set(empty)
-
-
-@each
-def test_sets_are_checked_before_work_where_their_programs_can_be_run(name, tmp_path):
-    problems = make(name, tmp_path)
-    problems.check()
-    if all(problem.language == "python" for problem in problems.problems()):
-        problems.check(judged=True)
-    else:
-        with pytest.raises(UsageError, match="can't be run yet"):
-            problems.check(judged=True)
-
-
-@each
-def test_two_objects_of_one_spec_are_equal_in_problems_and_fingerprint(name, tmp_path):
-    one = make(name, tmp_path)
-    shared.cache_clear()
-    other = make(name, tmp_path)
-    assert list(one.problems()) == list(other.problems())
-    assert canonical_json(dict(one.fingerprint())) == canonical_json(dict(other.fingerprint()))
-
-
-@each
-def test_fingerprint_is_json_without_a_path(name, tmp_path):
-    text = json.dumps(dict(make(name, tmp_path).fingerprint()))
-    assert text != "{}"
-    assert str(tmp_path) not in text
+    def test_a_set_whose_programs_can_not_be_run_is_refused_where_they_would_be(self):
+        problems = self.make()
+        if any(problem.language != "python" for problem in problems.problems()):
+            with pytest.raises(UsageError, match="can't be run yet"):
+                problems.check(judged=True)
 
 
 def test_every_set_but_a_users_file_says_its_licence_and_where_it_is_published():

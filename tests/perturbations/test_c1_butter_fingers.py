@@ -5,7 +5,7 @@ import random
 import pytest
 
 from raysweep.perturbations.c1_butter_fingers import ButterFingers
-from tests.perturbations.texts import perturb_text
+from raysweep.testing.perturbations import perturb_text
 
 NOTHING: frozenset[str] = frozenset()
 

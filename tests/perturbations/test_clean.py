@@ -3,7 +3,7 @@
 import random
 
 from raysweep.perturbations.clean import Clean
-from tests.perturbations.texts import perturb_text
+from raysweep.testing.perturbations import perturb_text
 
 
 def test_returns_every_text_as_it_is():

@@ -12,7 +12,7 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.batches import Text
 from raysweep.perturbations.s1_back_translation import BackTranslation
 from raysweep.records import Segment, Spec
-from tests.perturbations.texts import perturb_text
+from raysweep.testing.perturbations import perturb_text
 
 NOTHING: frozenset[str] = frozenset()
 

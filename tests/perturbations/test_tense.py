@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import Segment, Spec
-from tests.perturbations.texts import perturb_text
+from raysweep.testing.perturbations import perturb_text
 
 SENTENCES = [
     ("Return a list", "Returned a list", "Will return a list"),

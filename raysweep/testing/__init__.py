@@ -1,0 +1,14 @@
+"""Suites of tests for authors of parts: one class for each kind, which holds what its contract asks.
+
+They need the extra `testing`, and nothing else of raysweep imports them. docs/plugins.md shows how to use them.
+
+    contract.py        what every part must do; how a suite gets the part that it tests
+    perturbations.py   the contract of perturbations
+    problems.py        the contract of problem sets
+"""
+
+import pkgutil
+
+import pytest
+
+pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)))

@@ -1,0 +1,158 @@
+"""What every part must do, whatever its kind, and how a suite gets the part that it tests."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import multiprocessing
+import random
+import sys
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, ParamSpec, TypeVar
+
+import pytest
+
+from raysweep.hashing import canonical_json
+from raysweep.records import Spec
+from raysweep.registry import Registry
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+OTHER_HASH_SEED = "12345"
+"""PYTHONHASHSEED of the other process: there sets have another order than here."""
+LONGEST_WAIT = 600.0
+"""Seconds after which the other process is taken for hung."""
+
+
+class Contract:
+    """Tests of what docs/plugins.md asks of every part. The suite of each kind inherits from it.
+
+    A test that a part can't pass, for a reason that its users know, is turned off by its name: ``test_... = None``.
+
+    Attributes:
+        make: to be set: the class of the part, or a method ``make(self, **arguments)`` that builds the part. Suites
+            call it with the arguments that their tests need, such as `strength`, and a method passes these on.
+        registry: of the parts of this kind; each suite sets it.
+    """
+
+    make: Callable[..., Any]
+    registry: ClassVar[Registry[Any]]
+
+    def part(self, **arguments: Any) -> Any:
+        """Return the part that `make` builds, once raysweep knows all parts of the kind by their names."""
+        self.registry.names()
+        part = self.make(**arguments)
+        assert hasattr(type(part), "name"), (
+            f"raysweep doesn't know the {self.registry.kind} {type(part).__qualname__}: install its package, and have "
+            f"an entry point of the group {self.registry.package!r} name the class"
+        )
+        return part
+
+    def spec(self, **arguments: Any) -> Spec:
+        """Return the name and the arguments from which another process builds the part.
+
+        They are those that `make` gives the class. Override it if `make` returns an object that it built earlier.
+        """
+        kind = type(self.part(**arguments))
+        build, given = kind.__init__, {}
+
+        @functools.wraps(build)
+        def noted(part: Any, *values: Any, **named: Any) -> None:
+            given.update(inspect.signature(build).bind(part, *values, **named).arguments)
+            build(part, *values, **named)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kind, "__init__", noted)
+            self.part(**arguments)
+        return Spec(kind.name, dict(list(given.items())[1:]))  # without `self`
+
+    def test_raysweep_finds_it_by_its_name(self) -> None:
+        """Configs, commands and other processes know a part by its registered name."""
+        part = self.part()
+        assert self.registry.get(part.name) is type(part), (
+            f"under the name {part.name!r} raysweep finds another class than {type(part).__qualname__}: an entry point "
+            f"of the group {self.registry.package!r} must name this one"
+        )
+
+    def test_its_docstring_begins_with_a_sentence(self) -> None:
+        """`raysweep list` shows the first line."""
+        text = inspect.getdoc(type(self.part())) or ""
+        assert text.partition("\n")[0].endswith(".") and text != inspect.getdoc(self.registry.base), (
+            "the docstring of the class begins with a line that is one sentence: `raysweep list` shows it"
+        )
+
+    def test_each_argument_has_a_type_that_exists_at_run_time(self) -> None:
+        """The arguments of a config are checked against the annotations."""
+        kind = type(self.part())
+        parameters = inspect.signature(kind).parameters
+        missing = [name for name, parameter in parameters.items() if parameter.annotation is parameter.empty]
+        assert not missing, f"each argument of the constructor has a type annotation; {', '.join(missing)} has none"
+        try:
+            typing.get_type_hints(kind.__init__) if parameters else None
+        except NameError as error:
+            pytest.fail(f"names in annotations of the constructor are imported at run time: {error}")
+
+
+def elsewhere(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what a function of a module gives in another process, whose sets have another order than here."""
+    return _other_process().submit(function, *args, **kwargs).result(LONGEST_WAIT)
+
+
+@cache
+def _other_process() -> ProcessPoolExecutor:
+    """Start a process that all suites share; it ends with this one."""
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONHASHSEED", OTHER_HASH_SEED)
+        pool.submit(int).result(LONGEST_WAIT)
+    return pool
+
+
+@contextmanager
+def no_global_generator() -> Iterator[None]:
+    """Fail if a block draws from a random generator of the whole process, or seeds it."""
+    before = _states_of_generators()
+    yield
+    after = _states_of_generators()
+    used = [name for name, state in before.items() if after[name] != state]
+    assert not used, (
+        f"the generator of the whole process in {' and '.join(used)} was used: randomness comes in as an argument, or "
+        "from raysweep.seeding with a seed and names"
+    )
+
+
+def _states_of_generators() -> dict[str, Any]:
+    states: dict[str, Any] = {"random": random.getstate()}
+    if "numpy" in sys.modules:
+        import numpy
+
+        states["numpy.random"] = repr(numpy.random.get_state())
+    if "torch" in sys.modules:
+        import torch
+
+        states["torch"] = torch.get_rng_state().tolist()
+    return states
+
+
+def check_fingerprint(part: Any, spec: Spec) -> None:
+    """Fail unless a part's fingerprint is JSON, says something, is the same each time, and names no path."""
+    fingerprint = part.fingerprint()
+    assert isinstance(fingerprint, Mapping) and fingerprint, (
+        "fingerprint() returns a mapping with a version of the content or the hash of its data, and the arguments that "
+        "the content depends on"
+    )
+    try:
+        text = canonical_json(dict(fingerprint))
+    except (TypeError, ValueError) as error:
+        pytest.fail(f"the values of fingerprint() are JSON, since keys are made of them: {error}")
+    assert text == canonical_json(dict(part.fingerprint())), "fingerprint() is the same each time"
+    paths = [value for value in spec.args.values() if isinstance(value, str) and value and Path(value).exists()]
+    assert not [path for path in paths if path in text], (
+        "a path doesn't belong in fingerprint(): results would be lost when files move; give the hash of the data"
+    )

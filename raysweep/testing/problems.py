@@ -1,0 +1,160 @@
+"""The contract of problem sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.execution.pool import Executor
+from raysweep.generators.base import cut_at_stop
+from raysweep.hashing import canonical_json, text_sha
+from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.programs import Outcome
+from raysweep.records import Problem, Spec
+from raysweep.testing.contract import Contract, check_fingerprint, elsewhere, no_global_generator
+
+PYTHON = "python"
+
+
+class ProblemSetContract(Contract):
+    """Tests of what docs/plugins.md asks of a problem set. Solutions and tests are run where they are in Python.
+
+    Attributes:
+        make: to be set, see `Contract`; it is called without arguments.
+        programs: how many reference solutions are run, evenly taken from the set; None: all.
+        failing: for sets that others have published: the ids of problems whose solution doesn't pass, with the reason.
+        broken: likewise the ids of problems whose solution doesn't compile.
+        cut: likewise the ids of problems in whose solution a stop string stands.
+    """
+
+    make: Callable[..., ProblemSet]
+    registry = PROBLEMS
+    programs: int | None = 40
+    failing: Mapping[str, str] = MappingProxyType({})
+    broken: Collection[str] = ()
+    cut: Collection[str] = ()
+
+    @pytest.fixture(scope="class")
+    def executor(self) -> Iterator[Executor]:
+        """Two slots that run programs."""
+        with Executor(2) as executor:
+            yield executor
+
+    def solved(self) -> list[tuple[Problem, str]]:
+        """Return the problems in Python, each with its reference solution, that should compile."""
+        problems = [problem for problem in self.part().problems() if problem.language == PYTHON]
+        return [(p, p.reference) for p in problems if p.reference is not None and p.task_id not in self.broken]
+
+    def test_it_has_problems_with_unique_task_ids(self) -> None:
+        """Results are found by task id."""
+        problems = self.part().problems()
+        assert problems, "there is at least one problem"
+        assert all(isinstance(problem, Problem) for problem in problems), "problems() returns raysweep.records.Problem"
+        ids = [problem.task_id for problem in problems]
+        twice = sorted({task for task in ids if ids.count(task) > 1}) if len(set(ids)) < len(ids) else []
+        assert not twice, f"task ids are unique; these come twice: {', '.join(twice)}"
+
+    def test_its_problems_have_a_fixed_order(self) -> None:
+        """Limits and samples take the first problems."""
+        part = self.part()
+        with no_global_generator():
+            first = list(part.problems())
+        assert first == list(part.problems()), "problems() returns the same problems in the same order each time"
+
+    def test_its_fingerprint_is_json_without_a_path(self) -> None:
+        """It is part of keys."""
+        check_fingerprint(self.part(), self.spec())
+
+    def test_another_process_gets_the_same_problems_and_the_same_fingerprint(self) -> None:
+        """Every process builds it anew, from its name and arguments."""
+        part = self.part()
+        problems, fingerprint = elsewhere(_content, self.spec())
+        assert problems == _digest(part), "another process gets the same problems in the same order"
+        assert fingerprint == canonical_json(dict(part.fingerprint())), "another process gets the same fingerprint"
+
+    def test_references_compile_after_their_prompts_and_define_the_entry_point(self) -> None:
+        """A completion continues the prompt, and tests call the entry point."""
+        for problem, reference in self.solved():
+            names = _compiled(problem.prompt + reference, f"prompt and reference of {problem.task_id}").co_names
+            assert problem.entry_point in names, (
+                f"{problem.task_id}: prompt and reference define the entry point {problem.entry_point!r}"
+            )
+
+    def test_whole_programs_compile(self) -> None:
+        """`assemble` makes a program of a completion."""
+        for problem, reference in self.solved():
+            _compiled(problem.assemble(reference).source, f"the program of {problem.task_id}")
+
+    def test_no_stop_string_cuts_a_reference(self) -> None:
+        """A correct completion would be cut as well."""
+        for problem in self.part().problems():
+            if problem.reference is not None and problem.task_id not in self.cut:
+                _, stop = cut_at_stop(problem.reference, problem.stop)
+                assert stop is None, f"{problem.task_id}: the stop string {stop!r} stands in the reference solution"
+
+    def test_segments_join_to_the_prompt_and_hold_natural_language(self) -> None:
+        """Perturbations change the natural segments and nothing else."""
+        part = self.part()
+        for problem in part.problems():
+            segments = part.segments(problem)
+            assert "".join(segment.text for segment in segments) == problem.prompt, (
+                f"{problem.task_id}: the texts of segments(), joined, are the prompt"
+            )
+            assert any(segment.natural and segment.text.strip() for segment in segments), (
+                f"{problem.task_id}: a segment is natural language, or no perturbation can change the prompt"
+            )
+
+    def test_references_pass_and_empty_completions_fail(self, executor: Executor) -> None:
+        """Tests tell right completions from wrong ones."""
+        part = self.part()
+        problems = [problem for problem in part.problems() if problem.language == PYTHON]
+        every = max(1, len(problems) // self.programs) if self.programs else 1
+        tried = [p for index, p in enumerate(problems) if index % every == 0 or p.task_id in self.failing]
+        solved = [problem for problem in tried if problem.reference is not None]
+        programs = [p.assemble(p.reference or "") for p in solved] + [p.assemble("") for p in tried]
+        verdicts = executor.run(programs, part.limits)
+        for problem, verdict in zip(solved, verdicts, strict=False):
+            if problem.task_id in self.failing:
+                assert verdict.outcome != Outcome.PASSED, f"{problem.task_id} passes, although `failing` names it"
+                continue
+            assert verdict.outcome == Outcome.PASSED, (
+                f"the reference solution of {problem.task_id} passes its tests; it ended with {verdict.outcome}: "
+                f"{verdict.detail}"
+            )
+            assert not part.parts or verdict.parts == ",".join(part.parts), (
+                f"{problem.task_id}: tests in several parts append each one's name to PARTS_PASSED once it has passed"
+            )
+        for problem, verdict in zip(tried, verdicts[len(solved) :], strict=True):
+            assert verdict.outcome not in (Outcome.PASSED, Outcome.HARNESS_ERROR), (
+                f"an empty completion of {problem.task_id} fails its tests; it ended with {verdict.outcome}"
+            )
+
+    def test_usable_data_passes_its_own_check(self) -> None:
+        """`check` runs before any work."""
+        part = self.part()
+        try:
+            part.check()
+            if all(problem.language == PYTHON for problem in part.problems()):
+                part.check(judged=True)
+        except UsageError as error:
+            pytest.fail(f"check() raises UsageError for unusable data only; here it said: {error}")
+
+
+def _compiled(source: str, what: str) -> Any:
+    try:
+        return compile(source, what, "exec")
+    except SyntaxError as error:
+        pytest.fail(f"{what} must compile, without a perturbation: {error}")
+
+
+def _digest(part: ProblemSet) -> str:
+    return text_sha(repr(list(part.problems())))
+
+
+def _content(spec: Spec) -> tuple[str, str]:
+    part = PROBLEMS.create(spec)
+    return _digest(part), canonical_json(dict(part.fingerprint()))

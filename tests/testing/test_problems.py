@@ -1,0 +1,139 @@
+"""Each test of the suite for problem sets fails on a set that is broken in its way."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from typing import ClassVar
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.execution.pool import Executor
+from raysweep.problems.base import ProblemSet
+from raysweep.records import Problem, Segment
+from raysweep.testing.problems import ProblemSetContract
+from tests.testing.bites import Broken, claims_of, message
+
+
+class Sums(ProblemSet):
+    """Functions that add a constant."""
+
+    name = "humaneval"  # any that is registered
+    changes: ClassVar[dict[str, str]] = {}
+
+    def problems(self):
+        return [
+            dataclasses.replace(
+                Problem(
+                    task_id=f"Sums/{n}",
+                    prompt=f'def add_{n}(x):\n    """Return the sum of x and the number {n}."""\n',
+                    entry_point=f"add_{n}",
+                    test=f"def check(candidate):\n    assert candidate(1) == {n + 1}\n",
+                    reference=f"    return x + {n}\n",
+                    stop=("\ndef",),
+                ),
+                **self.changes,
+            )
+            for n in range(3)
+        ]
+
+    def fingerprint(self):
+        return {"version": 1}
+
+
+def changed(**changes: str) -> type[Sums]:
+    return type("Changed", (Sums,), {"changes": changes})
+
+
+class Turning(Sums):
+    turns = itertools.count()
+
+    def problems(self):
+        return super().problems()[:: (-1) ** next(self.turns)]
+
+
+class Placed(Sums):
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def fingerprint(self):
+        return {"path": self.path}
+
+
+class Lossy(Sums):
+    def segments(self, problem: Problem) -> list[Segment]:
+        return [Segment(problem.prompt.strip(), True)]
+
+
+class Odd(Problem):
+    """A problem whose program is cut off."""
+
+    def assemble(self, completion):
+        return dataclasses.replace(super().assemble(completion), text="def f(:")
+
+
+class Cut(Sums):
+    def problems(self):
+        return [Odd(*dataclasses.astuple(problem)) for problem in super().problems()]
+
+
+class Unchecked(Sums):
+    def check(self, *, judged: bool = False) -> None:
+        raise UsageError("no good")
+
+
+class InParts(Sums):
+    parts = ("base", "plus")
+
+
+BROKEN: Broken = {
+    "test_it_has_problems_with_unique_task_ids": (changed(task_id="Sums/0"), "these come twice: Sums/0"),
+    "test_its_problems_have_a_fixed_order": (Turning, "in the same order each time"),
+    "test_its_fingerprint_is_json_without_a_path": (lambda: Placed(__file__), "a path doesn't belong in fingerprint"),
+    "test_another_process_gets_the_same_problems_and_the_same_fingerprint": (Sums, "gets the same problems"),
+    "test_references_compile_after_their_prompts_and_define_the_entry_point": (
+        changed(entry_point="sub"), "define the entry point 'sub'",
+    ),
+    "test_whole_programs_compile": (Cut, "the program of Sums/0 must compile"),
+    "test_no_stop_string_cuts_a_reference": (changed(stop=("x",)), "the stop string 'x' stands in the reference"),
+    "test_segments_join_to_the_prompt_and_hold_natural_language": (Lossy, "joined, are the prompt"),
+    "test_references_pass_and_empty_completions_fail": (
+        changed(reference="    return x\n"), "the reference solution of Sums/1 passes its tests; it ended with failed",
+    ),
+    "test_usable_data_passes_its_own_check": (Unchecked, "no good"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with Executor(1) as running:
+        yield running
+
+
+@pytest.mark.parametrize("test", sorted(BROKEN))
+def test_a_broken_set_fails(test, executor):
+    make, words = BROKEN[test]
+    assert words in message(ProblemSetContract, test, make, executor=executor)
+
+
+def test_every_test_was_seen_to_fail():
+    assert claims_of(ProblemSetContract) == set(BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (changed(test="def check(candidate):\n    pass\n"), "an empty completion of Sums/0 fails its tests"),
+        (InParts, "append each one's name to PARTS_PASSED"),
+    ],
+)
+def test_tests_that_tell_nothing_or_too_little_fail(make, words, executor):
+    test = "test_references_pass_and_empty_completions_fail"
+    assert words in message(ProblemSetContract, test, make, executor=executor)
+
+
+def test_a_set_that_keeps_the_contract_passes(executor):
+    passing = set(BROKEN) - {"test_another_process_gets_the_same_problems_and_the_same_fingerprint"}
+    found = {test: message(ProblemSetContract, test, Sums, executor=executor) for test in passing}
+    assert found == dict.fromkeys(passing, "")
