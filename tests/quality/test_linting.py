@@ -10,7 +10,8 @@ from raysweep.errors import RaysweepError, UsageError
 from raysweep.quality import linting
 from raysweep.quality.files import SourceFile
 from raysweep.quality.linting import LintLimits, describe, fingerprint, lint
-from tests.quality.alone import alone, printed
+from raysweep.quality.reports import LintReports
+from tests.quality.alone import Printed, alone, printed
 from tests.quality.tricky import PLAIN, TRICKY
 
 FILES = [SourceFile(name, text) for name, text in TRICKY.items()]
@@ -18,38 +19,66 @@ SLOW = "import pandas\nimport torch\n\nprint(pandas.DataFrame().nothing, torch.n
 """A file that takes pylint seconds and a few hundred MiB."""
 
 
+SOME = (
+    "plain", "syntax error", "class A with c", "uses what it changed", "uses it of math", "imports the next one",
+    "switches all off", "skips itself", "lone surrogate", "deep brackets", "brains", "hierarchy",
+)  # fmt: skip
+"""Files of each kind; those that others change come after them."""
+
+
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("alone")
-    return {file.file_id: alone(file, folder / str(number)) for number, file in enumerate(FILES)}
+def reports() -> LintReports:
+    return lint(FILES)
+
+
+def all_printed(reports: LintReports) -> dict[str, Printed]:
+    return {file.file_id: printed(reports, file.file_id) for file in reports.files}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", ["as listed", "reversed", "shuffled"])
-def test_each_file_gets_what_pylint_gives_it_alone(reference, order):
+def test_some_files_get_what_pylint_gives_them_alone(reports, tmp_path):
+    """In a batch with all others; `test_each_file_gets_what_pylint_gives_it_alone` runs pylint on each of them."""
+    found = all_printed(reports)
+    assert list(found) == [file.file_id for file in FILES]
+    files = [file for file in FILES if file.file_id in SOME]
+    assert len(files) == len(SOME)
+    assert {one.file_id: alone(one, tmp_path / str(n)) for n, one in enumerate(files)} == {
+        name: found[name] for name in SOME
+    }
+
+
+@pytest.mark.slow
+def test_the_order_of_the_files_changes_no_report(reports):
     files = list(FILES)
-    if order != "as listed":
-        files.reverse()
-    if order == "shuffled":
-        random.Random(7).shuffle(files)
-    reports = lint(files)
-    assert [report.file_id for report in reports.files] == [file.file_id for file in files]
-    assert {file.file_id: printed(reports, file.file_id) for file in files} == reference
+    random.Random(7).shuffle(files)
+    shuffled = lint(files)
+    assert [report.file_id for report in shuffled.files] == [file.file_id for file in files]
+    assert all_printed(shuffled) == all_printed(reports)
 
 
 @pytest.mark.slow
-def test_the_reference_is_of_many_kinds(reference):
-    """The comparison above would mean little if all files were fine, or none had a score."""
-    codes = {message[0] for _, messages in reference.values() for message in messages}
+@pytest.mark.long
+def test_each_file_gets_what_pylint_gives_it_alone(reports, tmp_path):
+    """The two tests before hold this for some of the files and one other order."""
+    reference = {file.file_id: alone(file, tmp_path / str(number)) for number, file in enumerate(FILES)}
+    assert all_printed(reports) == reference
+    assert all_printed(lint(FILES[::-1])) == reference
+
+
+@pytest.mark.slow
+def test_the_reports_are_of_many_kinds(reports):
+    """The comparisons above would mean little if all files were fine, or none had a score."""
+    found = all_printed(reports)
+    codes = {message[0] for _, messages in found.values() for message in messages}
     assert {code[0] for code in codes} == set("FEWRCI")
-    assert {score is None for score, _ in reference.values()} == {True, False}
+    assert {score is None for score, _ in found.values()} == {True, False}
     assert not codes & {"R0801", "R0401"}
-    assert "E1101" in {code for code, *_ in reference["uses it of math"][1]}
+    assert "E1101" in {code for code, *_ in found["uses it of math"][1]}
 
 
 @pytest.mark.slow
-def test_the_score_is_pylints_formula():
-    for file in (reports := lint(FILES)).files:
+def test_the_score_is_pylints_formula(reports):
+    for file in reports.files:
         if file.score is None:
             continue
         codes = [message.code[0] for message in reports.messages if message.file_id == file.file_id]
@@ -153,7 +182,7 @@ def test_two_files_with_one_id_are_refused():
 
 
 def test_no_files_have_no_reports():
-    assert lint([]) == linting.LintReports((), ())
+    assert lint([]) == LintReports((), ())
 
 
 @pytest.mark.parametrize("limits", [{"cpu_seconds": 0}, {"wall_factor": 0.5}, {"memory_mib": 0}])
