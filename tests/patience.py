@@ -29,5 +29,5 @@ def eventually(holds: Callable[[], bool], seconds: float = 60) -> bool:
     """Return True as soon as something holds, False if it doesn't after so many seconds."""
     until = time.monotonic() + seconds
     while not holds() and time.monotonic() < until:
-        time.sleep(0.2)
+        time.sleep(0.05)
     return holds()

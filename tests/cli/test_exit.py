@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE
+
 pytestmark = pytest.mark.slow
 
 STOPPED_IN = {
@@ -35,7 +37,7 @@ def test_a_stop_that_takes_its_time_is_not_disturbed():
         "        print('tidied up')\n"
         "sys.exit(run_to_exit_code(app, []))\n"
     )
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (143, "tidied up\n")
 
 
@@ -54,7 +56,7 @@ def test_a_signal_that_comes_where_exceptions_are_passed_over_stops_the_command_
         "    print('went on')\n"
         "sys.exit(run_to_exit_code(app, []))\n"
     )
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stdout, done.stderr.count("stopped")) == (code, "", 1)
     assert "Traceback" not in done.stderr and "ignored" not in done.stderr
 
@@ -73,7 +75,9 @@ def test_the_command_that_resumes_has_the_settings_of_the_environment_but_no_pas
 
     def resumes_with(**variables: str) -> str:
         environment = {name: value for name, value in os.environ.items() if name != "RAYSWEEP_STORAGE"} | variables
-        done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, env=environment)
+        done = subprocess.run(
+            [sys.executable, "-c", text], capture_output=True, text=True, timeout=PATIENCE, env=environment
+        )
         assert done.returncode == 130
         return done.stderr.splitlines()[-1].strip()
 

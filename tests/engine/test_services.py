@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from raysweep.programs import Limits, Outcome, Program, Verdict
 from raysweep.records import Completion, Decoding, GenerationRequest, TrainingStep
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
+from tests.clock import Clock
 from tests.models.tiny import tiny
 
 __all__ = ["tiny"]
@@ -76,19 +76,21 @@ class Warned(TrainingServices):
         return self.told
 
 
-def test_a_notice_asks_for_a_checkpoint_and_for_further_ones_as_time_passes(tmp_path):
+def test_a_notice_asks_for_a_checkpoint_and_for_further_ones_as_time_passes(tmp_path, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("raysweep.engine.services.time", clock)
     plain, progress = services(tmp_path)
     shim = Warned(Files(str(tmp_path / "work")), progress, plain._model_service)
     assert not plain.tick(1, 9) and not shim.tick(1, 9)
 
     def save(step: int) -> None:
-        shim.save_checkpoint(step, lambda folder: time.sleep(0.5))
+        shim.save_checkpoint(step, lambda folder: clock.sleep(0.5))
 
-    shim.told = Notice({"a": "10.0.0.7"}, time.time() + 24.4)
+    shim.told = Notice({"a": "10.0.0.7"}, clock.time() + 24.4)
     assert shim.tick(2, 9) and shim.tick(3, 9), "until one is saved"
     save(3)
     assert not shim.tick(4, 9)
-    time.sleep(0.6)
+    clock.sleep(0.6)
     assert shim.tick(5, 9), "as much time has passed as a checkpoint takes"
     save(8)
     shim.told = Notice({"a": "10.0.0.7", "b": "10.0.0.8"})

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,8 @@ import pytest
 from raysweep.execution.isolation import process_tree
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
+from tests.execution.world import PATIENCE
+from tests.patience import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -47,13 +48,8 @@ def tagged(tag: str) -> list[psutil.Process]:
     return found
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 15) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
+def wait_until(condition: Callable[[], bool]) -> bool:
+    return eventually(condition, PATIENCE)
 
 
 def daemon(tag: str) -> str:
@@ -142,7 +138,7 @@ def test_a_slot_that_died_while_idle_is_replaced():
         executor.run([Program("pass")], LIMITS)
         ((keeper, _),) = executor._slots[0].running
         os.kill(keeper, signal.SIGKILL)
-        time.sleep(0.1)
+        assert wait_until(lambda: psutil.Process(keeper).status() == psutil.STATUS_ZOMBIE)
         assert executor.run([Program("pass")], LIMITS)[0].outcome is Outcome.PASSED
 
 
@@ -158,7 +154,8 @@ def test_a_slot_that_went_silent_is_replaced(monkeypatch):
     monkeypatch.setattr("raysweep.execution.slot.GRACE_SECONDS", 1.0)
     text = "import os, signal; os.kill(os.getppid(), signal.SIGSTOP)"
     with bare() as executor:
-        verdicts = executor.run([Program(text), Program("pass")], Limits(timeout=0.5, wall_factor=1))
+        limits = [Limits(timeout=0.5, wall_factor=1), Limits(timeout=3, wall_factor=1)]
+        verdicts = executor.run([Program(text), Program("pass")], limits)
     assert [verdict.outcome for verdict in verdicts] == [Outcome.KILLED, Outcome.PASSED]
 
 

@@ -22,6 +22,9 @@ import psutil
 
 from tests.paths import REPO
 
+PATIENCE = 120
+"""Seconds after which a process that was killed counts as one that survived."""
+
 SECRET = f"canary-{os.urandom(8).hex()}"
 _SUBREAPER = 36
 _BYSTANDER = """
@@ -175,7 +178,7 @@ def survivors() -> Iterator[list[str]]:
     left: list[str] = []
     try:
         yield left
-        until = time.monotonic() + 2
+        until = time.monotonic() + PATIENCE
         while (found := _new(before)) and time.monotonic() < until:
             time.sleep(0.05)
         left += [f"{process.pid} {process.name()} {process.status()}" for process in found]

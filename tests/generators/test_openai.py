@@ -45,6 +45,8 @@ class Server:
     at_once: int = 0
     most_at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    released: threading.Event = field(default_factory=threading.Event)
+    """Set when the test has ended: nobody hangs any longer."""
 
 
 def text_answer(text: str, reason: str = "stop", **more: Any) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
                 with server.lock:
                     server.at_once += 1
                     server.most_at_once = max(server.most_at_once, server.at_once)
-                time.sleep(float(value))
+                server.released.wait(float(value))
                 with server.lock:  # before the answer is sent, after which the client may ask again
                     server.at_once -= 1
             try:
@@ -91,7 +93,7 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()
                 until = time.monotonic() + float(value)
-                while time.monotonic() < until:
+                while time.monotonic() < until and not server.released.is_set():
                     self.wfile.write(b" ")
                     time.sleep(0.1)
                 self.wfile.write(content)
@@ -131,6 +133,7 @@ def server() -> Iterator[Server]:
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()
     yield made
+    made.released.set()
     http.shutdown()
     http.server_close()
 
@@ -184,14 +187,15 @@ def test_a_limit_is_heeded_for_as_long_as_the_server_asks(server, pauses):
     assert pauses == [17, 2, 900]
 
 
-@pytest.mark.parametrize("trouble", ["status 500", "cut", "empty", "hang 1"])
+@pytest.mark.parametrize("trouble", ["status 500", "cut", "empty", "hang 600"])
 def test_what_fails_on_the_way_is_tried_again_and_told_when_it_goes_on(server, pauses, trouble):
     server.troubles = [trouble]
-    assert make(server, timeout=0.4).generate([request()])[0].text == " prompt 0!"
+    seconds = 2 if "hang" in trouble else 600
+    assert make(server, timeout=seconds).generate([request()])[0].text == " prompt 0!"
     assert pauses == [1]
     server.troubles = [trouble] * 9
     with pytest.raises(RaysweepError, match=r"did not answer in 3 tries; the last one: \w") as error:
-        make(server, timeout=0.4, retries=2).generate([request()])
+        make(server, timeout=seconds, retries=2).generate([request()])
     assert error.value.retry
 
 
@@ -254,12 +258,12 @@ def test_a_request_that_is_refused_is_told_though_others_wait_for_long(server):
     began = time.monotonic()
     with pytest.raises(HopelessError, match="status 401"):
         make(server, concurrency=3).generate([request(n) for n in range(3)])
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 1000  # the others wait for 3000
 
 
 def test_a_server_that_sends_blanks_and_no_answer_is_asked_again(server, pauses):
-    server.troubles = ["drip 5"]
-    assert make(server, timeout=0.5).generate([request()])[0].text == " prompt 0!"
+    server.troubles = ["drip 600"]
+    assert make(server, timeout=2).generate([request()])[0].text == " prompt 0!"
     assert len(pauses) == 1 and len(server.seen) == 2
 
 

@@ -175,7 +175,7 @@ def test_a_server_that_does_not_answer_is_an_error_in_seconds(account):
         files.require_writable()
     with pytest.raises(StoreError, match="onnect"):
         files.read("x")
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 100, "what is away is waited for 120 s"
 
 
 def test_a_bucket_that_does_not_exist_is_named(server, account):

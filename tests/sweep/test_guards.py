@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +30,7 @@ from raysweep.sweep.guards import (
 )
 from tests.models.tiny import tiny
 from tests.paths import NANO
+from tests.patience import PATIENCE, eventually
 
 __all__ = ["tiny"]
 
@@ -40,7 +40,7 @@ from raysweep.sweep.guards import sweep_lease
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 with sweep_lease(SweepFolder(Store(sys.argv[1]), "x")):
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 
@@ -55,9 +55,7 @@ def test_a_second_run_is_refused_with_the_first_ones_process_and_may_start_once_
     assert not folder.is_running()
     other = subprocess.Popen([sys.executable, "-c", HOLD, folder.store.root])
     try:
-        deadline = time.time() + 30
-        while not folder.is_running() and time.time() < deadline:
-            time.sleep(0.05)
+        assert eventually(folder.is_running, PATIENCE)
         with (
             pytest.raises(UsageError, match=rf"'x' is being run by process {other.pid} on \S+ since"),
             sweep_lease(folder),

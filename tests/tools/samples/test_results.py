@@ -13,6 +13,7 @@ import pytest
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.programs import Outcome, Verdict
 from raysweep.tools.samples.results import check_results_out, part_of, writing_results
+from tests.patience import PATIENCE, eventually
 
 SETTINGS = {"timeout": 5.0, "lane": "shared", "samples": "a" * 64}
 KEY = bytes(range(16))
@@ -38,10 +39,7 @@ def blocks(out: Path) -> list[Path]:
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    assert eventually(lambda: bool(condition()), PATIENCE)
 
 
 def content(folder: Path) -> dict[Path, bytes]:

@@ -18,6 +18,7 @@ from raysweep.storage.blocks import Blocks
 from raysweep.storage.files import Files
 from raysweep.tools.samples.run import SampleJob, SampleRun
 from raysweep.tools.samples.scores import SampleScores
+from tests.patience import PATIENCE
 
 FIELDS = {"prompt": "def f():\n", "entry_point": "f", "test": "def check(f):\n    assert f() == 1\n"}
 RIGHT, WRONG = "    return 1\n", "    return 2\n"
@@ -138,7 +139,7 @@ def saved(out: Path) -> int:
 
 
 def wait_for_verdicts(running: subprocess.Popen, out: Path, count: int) -> None:
-    deadline = time.time() + 120
+    deadline = time.time() + PATIENCE
     while saved(out) < count:
         assert running.poll() is None and time.time() < deadline
         time.sleep(0.02)
@@ -181,7 +182,7 @@ def test_ctrl_c_prints_what_is_kept_and_the_command_that_resumes(tmp_path):
     )
     wait_for_verdicts(running, tmp_path / "o.jsonl", 2)
     running.send_signal(signal.SIGINT)
-    shown, err = running.communicate(timeout=60)
+    shown, err = running.communicate(timeout=PATIENCE)
     assert (running.returncode, shown) == (130, "")
     assert "\nstopped; the verdicts so far are kept in o.jsonl.part, and this command resumes:\n" in err
     assert "raysweep execute s.jsonl --problems p.jsonl --out o.jsonl" in err and "Traceback" not in err

