@@ -19,6 +19,7 @@ from raysweep.records import Completion
 from raysweep.sweep.folder import open_folder
 from tests import paths
 from tests.models.tiny import chat_tokenizer, make_chat_model, make_tiny
+from tests.patience import PATIENCE
 
 NANO = str(paths.NANO)
 
@@ -407,21 +408,24 @@ def test_options_that_cannot_count_are_refused(cli):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)]
+)
 def test_a_stopped_run_says_so_once_and_its_status_too(tmp_path, number, code):
+    """A run stops by one signal as by the other: test_exit.py sends both to a command."""
     arguments = ["run", NANO, "--engine", "local", "--storage", str(tmp_path), "--set", "recipes.tiny.epochs=500"]
     running = subprocess.Popen(
         [sys.executable, "-m", "raysweep", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     training = re.compile(r'"stage": "training", "done": \d+, "total": [1-9]')
-    deadline = time.time() + 120
+    deadline = time.time() + PATIENCE
     while not any(
         training.search(path.read_text()) for path in tmp_path.glob("sweeps/nano/progress/base-model-*.json")
     ):
         assert running.poll() is None and time.time() < deadline
         time.sleep(0.05)
     running.send_signal(number)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == code
     assert err.count("\nstopped; artefacts, checkpoints and blocks that were written are kept") == 1
     assert "Traceback" not in err and f"raysweep {arguments[0]} {NANO} --engine local" in err

@@ -56,6 +56,8 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "granite": {**USUAL, "num_key_value_heads": 1},
     "olmo": USUAL,
 }
+SOME = ("gpt_bigcode", "qwen3", "gemma2", "gpt_neox", "deepseek_v3")
+"""One with experts and latent attention, one with windows, one with grouped heads, one with fused projections."""
 STOP = ("\ndef", "\n#")
 
 
@@ -114,8 +116,11 @@ def same(one: ModelRef, other: ModelRef) -> bool:
 
 
 @pytest.mark.parametrize("trainer", ["full", "lora"])
-@pytest.mark.parametrize("model_type", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "model_type", [name if name in SOME else pytest.param(name, marks=pytest.mark.long) for name in ARCHITECTURES]
+)
 def test_an_architecture_is_trained_resumed_and_judged(model_type, trainer, base, tmp_path):
+    """Those of SOME in `make test`, the others in the tests that are marked as long."""
     start = base(model_type)
     # PEFT has no dropout for experts, which transformers 5 holds in one tensor
     fields = {"lora": {"dropout": 0.0}} if trainer == "lora" and "deepseek" in model_type else {}

@@ -126,7 +126,9 @@ def test_workers_exchange_gradients_once_a_step_however_many_passes_it_has(make_
     torch.multiprocessing.start_processes(exchange, (2, job, tmp_path), nprocs=2, start_method="spawn")
 
 
-def test_workers_with_unlike_numbers_of_rows_do_equally_many_passes(make_job: Jobs, tmp_path: Path) -> None:
+@pytest.mark.long
+def test_three_workers_with_unlike_numbers_of_rows_do_equally_many_passes(make_job: Jobs, tmp_path: Path) -> None:
+    """With two workers, `test_two_workers_train_the_model_that_one_trains_and_resume_it` shows it."""
     fields = {"steps": 3, "batch_size": 16, "micro_batch_size": 1, "eps": 1e-4}
     alone = make_job("llama", "alone", **fields)
     Full().train(alone, FolderServices())

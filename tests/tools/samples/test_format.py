@@ -45,7 +45,9 @@ def mixed_samples(problems: list[Problem]) -> list[dict]:
     for at, problem in enumerate(problems):
         rows.append({"task_id": problem.task_id, "completion": problem.reference})
         rows.append({"task_id": problem.task_id, "completion": wrong[at % len(wrong)]})
-    rows.append({"task_id": problems[0].task_id, "completion": "    while True:\n        pass\n"})
+    rows.append(
+        {"task_id": problems[0].task_id, "completion": "    import time\n    while True:\n        time.sleep(1)\n"}
+    )
     rows.append({"task_id": problems[1].task_id, "completion": problems[2].reference})
     return rows
 
