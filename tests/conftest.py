@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 """No test needs a model hub, and asking for one that can't be reached takes half a minute."""
 os.environ.setdefault("REPORTER_UPDATE_INTERVAL_MS", "60000")
 """How often each node's agent of Ray looks at all processes: up to three Rays share the cores, with many nodes."""
+for name in ("RAY_enable_worker_prestart", "RAY_prestart_worker_first_driver"):
+    os.environ.setdefault(name, "0")  # Ray starts no process before there is work for it
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 """Tests save models, for which transformers imports DeepSpeed, and that would write to stdout that there is no GPU."""
 
@@ -36,6 +40,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin what takes long: tests with Ray, then the files with tests that are marked as slow."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.get_closest_marker("ray") is None, item.path not in slow))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print how many seconds the tests of each folder took, set-up included, added over all processes."""
+    seconds: dict[str, float] = defaultdict(float)
+    tests: dict[str, set[str]] = defaultdict(set)
+    for report in (one for reports in terminalreporter.stats.values() for one in reports):
+        if isinstance(report, pytest.TestReport):
+            parts = report.nodeid.partition("::")[0].split("/")
+            folder = "/".join(parts[1:-1]) or "(top)"
+            seconds[folder] += report.duration
+            tests[folder].add(report.nodeid)
+    if len(seconds) < 2:
+        return
+    terminalreporter.section("seconds by folder of tests")
+    for folder in sorted(seconds, key=lambda one: -seconds[one]):
+        terminalreporter.write_line(f"{seconds[folder]:8.1f} s  {len(tests[folder]):5} tests  {folder}")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -68,3 +89,25 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("installed")
     link(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def plugin_parts(installed: Path) -> Iterator[None]:
+    """The package of tests/plugin can be used in this process while a module's tests run."""
+    from raysweep import registry
+    from raysweep.generators.base import GENERATORS
+    from raysweep.perturbations.base import PERTURBATIONS
+    from raysweep.trainers.base import OBJECTIVES, TRAINERS
+
+    registries: list[Any] = [GENERATORS, OBJECTIVES, PERTURBATIONS, TRAINERS]
+    sys.path.insert(0, str(installed))
+    registry._installed.cache_clear()
+    for one in registries:
+        one._loaded = False
+        one.names()
+    yield
+    sys.path.remove(str(installed))
+    registry._installed.cache_clear()
+    for one in registries:
+        for name in [name for name, package in one._plugins.items() if package.startswith("raysweep-extra ")]:
+            del one._classes[name], one._plugins[name]

@@ -1,5 +1,7 @@
 """A small Ray of this machine in a process of its own: one for all tests of a session that can share it.
 
+Its workers have the package of tests/plugin.
+
 Run as a program it prints one JSON line with its addresses once it is up, and ends with stdin.
 """
 
@@ -21,6 +23,7 @@ from pathlib import Path
 
 from tests.chaos.processes import ProcessTree
 from tests.paths import REPO
+from tests.plugin import link
 
 CPUS, GPUS = 2, 1  # the GPU is pretended
 BIN = Path(sys.executable).parent
@@ -39,6 +42,8 @@ class SmallRay:
         """Of the Ray and of those who connect or submit to it."""
         kept = {name: v for name, v in os.environ.items() if name not in ("RAY_ADDRESS", "RAYSWEEP_STORAGE")}
         own = {"RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": str(self.folder), "HF_HUB_OFFLINE": "1"}
+        own["PYTHONPATH"] = os.pathsep.join([str(self.folder / "plugin"), *os.environ.get("PYTHONPATH", "").split(":")])
+        own["RAYSWEEP_EXTRA_FOLDER"] = str(self.folder / "notes")
         own["RAY_metrics_report_interval_ms"] = "1000"  # tests would wait for ten seconds
         return {**kept, **own, "PATH": f"{BIN}:{os.environ['PATH']}"}  # a job's commands are looked for there
 
@@ -50,6 +55,8 @@ def small_ray(autoscaling: str = "", environment: Mapping[str, str] | None = Non
     `autoscaling`: the file of its autoscaler; empty: it has none; `environment`: further variables for it.
     """
     folder = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))  # AF_UNIX paths must stay short
+    link(folder / "plugin")
+    (folder / "notes").mkdir()
     process = subprocess.Popen(
         [
             sys.executable,

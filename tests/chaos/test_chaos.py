@@ -1,7 +1,8 @@
 """A sweep that loses its driver, any of its processes or a node ends as if nothing had happened, and does little twice.
 
 Several kinds of processes are killed in one sweep. With RAYSWEEP_CHAOS_MOMENTS=N each kind has N sweeps of its own, in
-which it is killed once; RAYSWEEP_CHAOS_SEED (default 1) chooses the moments.
+which it is killed once; RAYSWEEP_CHAOS_SEED (default 1) chooses the moments. In small: test_one_kill.py kills a trial
+and a driver, tests/engine/ray/test_drains.py takes a node away.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tests.chaos.processes import Victim
 from tests.paths import NANO, WITH_SOLVER
 from tests.patience import PATIENCE
 
-pytestmark = [pytest.mark.ray, pytest.mark.chaos]
+pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.long]
 
 LONGER = (
     WITH_SOLVER,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,31 +19,37 @@ from raysweep.sweep.report import export
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
+from tests.patience import PATIENCE
+from tests.steady import Sweep
 from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import committed, content, written
-from tests.threads import one_thread
 
-pytestmark = pytest.mark.slow
-
-__all__ = ["one_thread"]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plugin_parts")]
 
 STAGES = (
-    "source_rows", "perturbed_rows", "training_set", "test_set", "base_model", "model", "references", "completions",
-    "results",
+    "source_rows", "perturbed_rows", "training_set", "test_set", "model", "references", "completions", "results",
 )  # fmt: skip
 
 
-def run(root: object, *overrides: str) -> SweepResult:
-    return run_sweep(load_config(NANO, overrides), RunOptions(str(root), "local"))
+class Sweeper(Sweep):
+    """The sweep of all tests here."""
+
+    def result(self, root: object, *overrides: str, config: Path | None = None) -> SweepResult:
+        """Run it in this process."""
+        return run_sweep(load_config(config or self.config, overrides), RunOptions(str(root), "local"))
+
+    def ended(self, root: object, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on a store."""
+        process = self.start(*arguments, storage=root)
+        out, err = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def command(root: object, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "raysweep", *arguments, "--storage", str(root)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **ACCOUNT, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"},
-    )
+@pytest.fixture(scope="module")
+def sweep(installed, tmp_path_factory) -> Sweeper:
+    own = Sweeper(tmp_path_factory.mktemp("sweep"), installed)
+    own.write()
+    return own
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +62,18 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def on_disk(tmp_path_factory) -> Path:
+def on_disk(sweep, tmp_path_factory) -> Path:
     """A store with a finished sweep."""
     root = tmp_path_factory.mktemp("disk")
-    assert not run(root).errors
+    assert not sweep.result(root).errors
     return root
 
 
 @pytest.fixture(scope="module")
-def remote(server) -> str:
+def remote(sweep, server) -> str:
     """The same sweep in the object store."""
     root = server.uri("a%20store")
-    result = run(root)
+    result = sweep.result(root)
     assert not result.errors and result.cells_run == 2
     return root
 
@@ -94,9 +98,9 @@ def other_machine(monkeypatch, tmp_path) -> Path:
     return tmp_path / "cache"
 
 
-def test_an_object_store_holds_what_a_disk_would(remote, on_disk):
+def test_an_object_store_holds_what_a_disk_would(sweep, remote, on_disk):
     assert content(remote) == content(on_disk)
-    ours, theirs = (raysweep.load_results("nano", storage=str(root)) for root in (remote, on_disk))
+    ours, theirs = (raysweep.load_results("steady", storage=str(root)) for root in (remote, on_disk))
     assert ours.equals(theirs) and len(ours)
     files = Files(remote)
     ignored = ("artefacts/", "leases/", "verdicts/")  # verdicts hold times
@@ -106,31 +110,31 @@ def test_an_object_store_holds_what_a_disk_would(remote, on_disk):
     assert not files.infos("unfinished") and not [name for name in files.infos("leases") if name.endswith(".json")]
 
 
-def test_the_second_run_makes_nothing(remote):
+def test_the_second_run_makes_nothing(sweep, remote):
     before = written(remote)
-    assert run(remote).cells_run == 0
+    assert sweep.result(remote).cells_run == 0
     assert written(remote) == before
 
 
-def test_another_machine_shows_reports_and_resumes(remote, on_disk, server, other_machine):
-    folder = open_folder("nano", remote)
+def test_another_machine_shows_reports_and_resumes(sweep, remote, on_disk, server, other_machine):
+    folder = open_folder("steady", remote)
     states = cell_states(folder)
     assert [cell.state for cell in states] == ["done", "done"]
     assert states[1].model.startswith(f"s3://{server.bucket}/a%20store/artefacts/model/")
-    shown = command(remote, "status", "nano").stdout
+    shown = sweep.ended(remote, "status", "steady").stdout
     assert states[1].model in shown and 'copy_files("URI", "PATH")' in shown and "endpoint_override" not in shown
-    tables = [export(one, "md", None).split("### Cost") for one in (folder, open_folder("nano", str(on_disk)))]
+    tables = [export(one, "md", None).split("### Cost") for one in (folder, open_folder("steady", str(on_disk)))]
     assert tables[0][0] == tables[1][0], "two trainings have other CPU-hours"
     assert len(tables[0]) == len(tables[1]) == 2
-    assert export(folder, "html", None) == f"s3://{server.bucket}/a%20store/sweeps/nano/report.html"
+    assert export(folder, "html", None) == f"s3://{server.bucket}/a%20store/sweeps/steady/report.html"
     shutil.rmtree(other_machine)
-    assert run(remote).cells_run == 0
-    assert len(raysweep.load_results("nano", storage=remote))
+    assert sweep.result(remote).cells_run == 0
+    assert len(raysweep.load_results("steady", storage=remote))
 
 
-def test_another_machine_makes_only_what_a_larger_grid_adds(copied, other_machine):
+def test_another_machine_makes_only_what_a_larger_grid_adds(sweep, copied, other_machine):
     before = written(copied)
-    result = run(copied, "training.sets=[C1, C2]")
+    result = sweep.result(copied, "training.sets=[C1, C2]")
     assert result.cells_run == 1 and not result.errors
     after = written(copied)
     assert {name: after[name] for name in before} == before
@@ -138,15 +142,15 @@ def test_another_machine_makes_only_what_a_larger_grid_adds(copied, other_machin
     assert new == ["completions", "completions", "model", "perturbed_rows", "results", "results", "training_set"]
 
 
-def test_readers_leave_the_files_of_the_running_process_alone(copied):
-    running = run(copied).folder
+def test_readers_leave_the_files_of_the_running_process_alone(sweep, copied):
+    running = sweep.result(copied).folder
     (running.path / "raysweep.log").write_text("more than was published" * 1000)
     (running.path / "runs.jsonl").write_text("newer")
     for _ in range(2):
-        other = open_folder("nano", copied)
+        other = open_folder("steady", copied)
         assert other.path != running.path and len(other.grid()) == 4
     assert (running.path / "runs.jsonl").read_text() == "newer"
-    again = run(copied).folder
+    again = sweep.result(copied).folder
     assert (again.path / "raysweep.log").read_text().startswith("more than was published"), "a kill loses no log"
     assert again.runs(), "what was never published is not the sweep's"
 
@@ -192,7 +196,7 @@ def harm(root: object, kind: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", HARMS)
 @pytest.mark.parametrize("place", ["disk", "object store"])
-def test_damage_of_every_kind_is_reported_and_repaired(place, kind, server, on_disk, tmp_path, caplog):
+def test_damage_of_every_kind_is_reported_and_repaired(sweep, place, kind, server, on_disk, tmp_path, caplog):
     root = shutil.copytree(on_disk, tmp_path / "store")
     if place == "object store":
         root = server.uri(kind.replace(" ", "-"))
@@ -200,20 +204,32 @@ def test_damage_of_every_kind_is_reported_and_repaired(place, kind, server, on_d
         time.sleep(1.1)  # times of objects are in seconds
     harmed = harm(root, kind)
     assert set(harmed) == set(STAGES)
-    result = run(root)
+    result = sweep.result(root)
     assert not result.errors
     for stage, label in harmed.items():
         start = f"{stage.replace('_', ' ')} {label} was damaged ("
         messages = [record.message for record in caplog.records if start in record.message]
         assert messages and HARMS[kind][2] in messages[0], (stage, caplog.text)
     assert content(root) == content(on_disk)
-    assert run(root).cells_run == 0
+    assert sweep.result(root).cells_run == 0
 
 
-def test_a_damaged_copy_is_no_damage_of_the_artefact(remote, other_machine):
+def test_a_damaged_base_model_is_made_again(sweep, tmp_path, caplog):
+    """The only artefact that the other sweeps here don't have."""
+    root = tmp_path / "store"
+    alone = ["training=null", "models.0.recipes=[]", "evaluation.perturbations=[clean]"]
+    assert not sweep.result(root, *alone, config=NANO).errors
+    made = content(root)
+    (weights,) = (root / "artefacts" / "base_model").rglob("model.safetensors")
+    weights.write_bytes(altered(weights.read_bytes()))
+    assert not sweep.result(root, *alone, config=NANO).errors
+    assert "base model llama was damaged (" in caplog.text and content(root) == made
+
+
+def test_a_damaged_copy_is_no_damage_of_the_artefact(sweep, remote, other_machine):
     before = written(remote)
-    raysweep.load_results("nano", storage=remote)
-    folder = open_folder("nano", remote)
+    raysweep.load_results("steady", storage=remote)
+    folder = open_folder("steady", remote)
     export(folder, "html", None)
     copies = [path for path in other_machine.rglob("rows.parquet")]
     assert len(copies) > 3
@@ -222,25 +238,25 @@ def test_a_damaged_copy_is_no_damage_of_the_artefact(remote, other_machine):
         path.unlink()
         if data is not None:
             path.write_bytes(data)
-    export(open_folder("nano", remote), "html", None)
+    export(open_folder("steady", remote), "html", None)
     assert written(remote) == before
 
 
-def test_a_copied_bucket_is_hashed_once_only(remote, server, other_machine, monkeypatch):
+def test_a_copied_bucket_is_hashed_once_only(sweep, remote, server, other_machine, monkeypatch):
     root = server.uri("copied")
     names = sorted(Files(remote).infos("artefacts"), key=lambda name: not name.endswith("manifest.json"))
     for name in names:
         Files(root).write(f"artefacts/{name}", Files(remote).read(f"artefacts/{name}"))
         if name == names[len([n for n in names if n.endswith("manifest.json")]) - 1]:
             time.sleep(1.1)  # so that all manifests are older than the files that they list
-    assert run(root).cells_run == 0
+    assert sweep.result(root).cells_run == 0
     fetched: list[str] = []
     real = Files.fetch
     monkeypatch.setattr(
         Files, "fetch", lambda self, folder, target: fetched.append(folder) or real(self, folder, target)
     )
     shutil.rmtree(next(other_machine.glob("*/artefacts")))
-    assert run(root).cells_run == 0
+    assert sweep.result(root).cells_run == 0
     assert not fetched
 
 
@@ -256,25 +272,23 @@ def test_a_copied_bucket_is_hashed_once_only(remote, server, other_machine, monk
         ("gs://bucket/x?endpoint_override=127.0.0.1:1&scheme=http&retry_limit_seconds=2", 2, "can't be written"),
     ],
 )
-def test_an_unusable_storage_is_one_clear_error_within_seconds(server, root, code, message, tmp_path):
+def test_an_unusable_storage_is_one_clear_error(sweep, server, root, code, message, tmp_path):
     root = root.format(query=server.uri("x").partition("?")[2])
-    started = time.monotonic()
-    done = command(root, "run", str(NANO), "--engine", "local")
-    assert time.monotonic() - started < 40
+    done = sweep.ended(root, "run", str(sweep.config), "--engine", "local")
     assert done.returncode == code and message in done.stderr and "Traceback" not in done.stderr
     assert done.stderr.startswith("error: storage '") and done.stderr.count("\n") == 1
 
 
-def test_the_wrong_account_is_one_clear_error(server, monkeypatch):
-    done = command("s3://no-such-bucket/x?" + server.uri("x").partition("?")[2], "status", "nano")
+def test_the_wrong_account_is_one_clear_error(sweep, server, monkeypatch):
+    done = sweep.ended("s3://no-such-bucket/x?" + server.uri("x").partition("?")[2], "status", "steady")
     assert done.returncode == 2 and "there is no bucket 'no-such-bucket'" in done.stderr
 
 
-def test_a_cache_that_cannot_be_written_is_named(remote, monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_written_is_named(sweep, remote, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(raysweep.errors.UsageError, match="set RAYSWEEP_CACHE to another folder"):
-        run(remote)
+        sweep.result(remote)
 
 
 # ------------------------------------------------------------------------------------------------------------ ray
@@ -282,12 +296,12 @@ def test_a_cache_that_cannot_be_written_is_named(remote, monkeypatch, tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.xdist_group("own_ray")
-def test_ray_makes_the_same_in_an_object_store(server, on_disk, tmp_path, monkeypatch):
+def test_ray_makes_the_same_in_an_object_store(sweep, server, on_disk, tmp_path, monkeypatch):
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
     root = server.uri("with-ray")
-    done = command(root, "run", str(NANO))
+    done = sweep.ended(root, "run", str(sweep.config))
     assert done.returncode == 0, done.stderr
     assert content(root) == content(on_disk)
-    again = command(root, "run", str(NANO))
+    again = sweep.ended(root, "run", str(sweep.config))
     assert again.returncode == 0 and "no work was done" in again.stdout
-    assert json.loads(command(root, "status", "nano", "--json").stdout)["cells"][1]["state"] == "done"
+    assert json.loads(sweep.ended(root, "status", "steady", "--json").stdout)["cells"][1]["state"] == "done"

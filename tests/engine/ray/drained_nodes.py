@@ -1,24 +1,26 @@
 """Trains and generates on a Ray of simulated spot machines, whose nodes are drained or just lost; prints what came out.
 
-    python -m tests.engine.ray.drained_nodes FOLDER
+    python -m tests.engine.ray.drained_nodes FOLDER [workers]
 
-FOLDER is for Ray's files, too; its path must be short. Nodes are drained as `ray drain-node` does it, and go as soon
-as a checkpoint is saved. One JSON object comes out: for each training what it did, and on which nodes the hosts were.
+FOLDER is for Ray's files, too; its path must be short. With `workers` a training of two workers comes first. Nodes are
+drained as `ray drain-node` does it, and go as soon as a checkpoint is saved. One JSON object comes out: for each
+training what it did, and on which nodes the hosts were.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from raysweep_extra.steady import Steady, make_base
 
 from raysweep.config.resources import ACCELERATOR_LABEL, ResourcesConfig
 from raysweep.config.schema import RayConfig
@@ -31,9 +33,7 @@ from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec, Traini
 from raysweep.rows.parquet import write_rows
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
-from raysweep.trainers.base import Recipe, Services, TrainJob
-from raysweep.trainers.loop import TrainingLoop
-from tests.models.tiny import make_tiny, pairs
+from raysweep.trainers.base import Objective, Recipe, Services, TrainJob
 from tests.patience import eventually
 from tests.trainers.conftest import FolderServices, training_rows
 
@@ -46,35 +46,42 @@ SPOT = {"spot": 1.0}
 """What a spot machine has room for: one training worker, or one trial."""
 
 
-class Held(TrainingLoop):
-    """A training that waits after some steps, until its node is drained or gone, and then takes its time.
+class Held(Steady):
+    """A training that waits after some steps until its node is drained or gone, and then takes its time.
 
     After the checkpoint that it saves for a notice, it takes a step that lasts until its node has gone. The process
     that resumes it takes its steps without waiting.
     """
 
-    folder: Path
-    is_first: bool
-    has_saved = False
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.is_first, self.has_saved = folder, not (folder / "gone").exists(), False
 
-    def _step(self, step: int) -> None:
-        super()._step(step)
+    def train(self, job: TrainJob, services: Services) -> dict[str, Any]:
+        """See `Steady`."""
+        self.services = services
+        return super().train(job, services)
+
+    def step(self, weights: bytes, step: int, rows: Sequence[TrainingRow], objective: Objective) -> bytes:
+        """Take a step, wait after `FIRST` of them, and take time from then on."""
+        after = super().step(weights, step, rows, objective)
         if self.services.rank == 0:
             with (self.folder / "steps").open("a") as file:
-                file.write(f"{os.getpid()} {step + 1}\n")
+                file.write(f"{os.getpid()} {step}\n")
         if not self.is_first:
-            return
-        if step + 1 == FIRST:
+            return after
+        if step == FIRST:
             (self.folder / "waits").touch()
             wait_for(lambda: (self.folder / "drained").exists())
-        if step + 1 > FIRST:
+        if step > FIRST:
             time.sleep(1.5)
         if self.has_saved and self.services.rank == 0:
             wait_for(lambda: False)
+        return after
 
-    def _checkpoint(self, done: int) -> None:
-        super()._checkpoint(done)
-        self.has_saved = done >= FIRST
+    def save(self, weights: bytes, step: int, services: Services) -> None:
+        """Save a checkpoint, and remember that one was saved for a notice."""
+        super().save(weights, step, services)
+        self.has_saved = step >= FIRST
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
@@ -82,37 +89,21 @@ def wait_for(holds: Callable[[], bool]) -> None:
 
 
 def job_of(folder: Path, workers: int, every: int) -> TrainJob:
-    recipe = Recipe(lr=1e-2, steps=STEPS, batch_size=8, template="raw", workers=workers)
-    return TrainJob(
-        ModelRef(str(folder / "llama")), "llama", recipe, folder / "rows.parquet", folder, 7, "llama", every
-    )
+    recipe = Recipe("steady", "paced", steps=STEPS, batch_size=8, template="raw", workers=workers)
+    out = folder / f"out-{workers}"
+    return TrainJob(ModelRef(str(folder / "base")), "steady", recipe, folder / "rows.parquet", out, 7, "base", every)
 
 
 def train(job: TrainJob, folder: Path | None, services: Services) -> dict[str, Any]:
-    """Train on one worker; return the counts, and a hash of the weights. `folder`: where it waits, None: it doesn't."""
-    import torch
-
-    from raysweep.trainers.encoding import encode_set
-    from raysweep.trainers.full import load_for_training
-
-    torch.set_num_threads(1)
-    model, tokenizer = load_for_training(job.base)
-    loop = (Held if folder else TrainingLoop)(model, encode_set(job, tokenizer, model.config), job, services)
-    if isinstance(loop, Held):
-        assert folder is not None
-        loop.folder, loop.is_first = folder, not (folder / "gone").exists()
-    counts = loop.run()
-    weights = hashlib.sha256()
-    for tensor in model.state_dict().values():
-        weights.update(tensor.numpy().tobytes())
-    return {**counts, "weights": weights.hexdigest()}
+    """Train on one worker; return the counts, the weights among them. `folder`: where it waits, None: it doesn't."""
+    return (Held(folder) if folder else Steady()).train(job, services)
 
 
-def run_task(name: str, folder: Path, job: TrainJob, held: bool, retries: int, stages: Stages) -> Mapping[str, float]:
+def run_task(name: str, folder: Path, job: TrainJob, retries: int, stages: Stages) -> Mapping[str, float]:
     """Train as a cell does, with so many retries."""
     own = folder / name
     progress = ProgressFile(Files(str(folder / "sweep" / "progress")), name)
-    work = functools.partial(train, job, own if held else None)
+    work = functools.partial(train, job, own)
     run = TrainingRun(work, Files(str(own / "work")), job.recipe.workers, name, str(folder / "store"), DEFAULT_SANDBOX)
     with progress.running("starting"):
         counts = with_retries(lambda: stages.train(run, progress), progress, Recovery(retries, 0.1, 0, True))
@@ -175,12 +166,12 @@ def taken_back(cluster: SpotCluster, folder: Path, name: str, *, drains: bool) -
     cluster.add()
 
 
-def main(folder: Path) -> None:
-    """Train on workers and in a trial, drained and not, and generate beside a drained node."""
+def main(folder: Path, *, with_workers: bool) -> None:
+    """Train on workers and in a trial, drained and lost, and generate beside a drained node."""
     (folder / "ray").mkdir(parents=True)
     os.environ |= {"RAY_TMPDIR": str(folder), "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
     os.environ |= {"RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "0.5"}
-    make_tiny("llama", folder / "llama")
+    make_base(folder / "base")
     write_rows(folder / "rows.parquet", TrainingRow, training_rows(), ["row_id"])
     Store(folder / "store").require_writable()
     from raysweep.engine.ray.tuning import RayEngine
@@ -190,28 +181,21 @@ def main(folder: Path) -> None:
     settings = EngineSettings(
         ResourcesConfig(), RayConfig(), Recovery(0, 0.1, 0, True), files, (), cluster.cluster.address
     )
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"first": FIRST}
     with RayEngine(settings) as engine:
         for name, workers, every, drains in [
-            ("undisturbed", 2, 0, None),
-            ("workers", 2, 1000, True),
+            *([("workers", 2, 1000, True)] if with_workers else []),
             ("trial", 1, 1000, True),
             ("lost", 1, 4, False),
         ]:
             (folder / name).mkdir()
             needs = Needs(1, custom=SPOT)
-            run = functools.partial(
-                run_task, name, folder, job_of(folder, workers, every), drains is not None, int(drains is False)
-            )
+            run = functools.partial(run_task, name, folder, job_of(folder, workers, every), int(not drains))
             task = Task(name, run, CellNeeds(needs, Needs(), Needs(), workers, in_trial=workers == 1))
-            if drains is None:
+            with taken_back(cluster, folder, name, drains=drains):
                 errors = engine.run_cells([task])
-            else:
-                with taken_back(cluster, folder, name, drains=drains):
-                    errors = engine.run_cells([task])
             found[name] = result_of(folder, name, errors)
-        alone = train(job_of(folder, 1, 0), None, FolderServices())
-        found["alone"] = {"weights": alone["weights"]}
+        found["alone"] = train(job_of(folder, 1, 0), None, FolderServices())
         found["hosts"] = hosts(cluster, folder)
         found["drained"], found["new"] = found["hosts"][0], nodes_of_new_processes()
     cluster.cluster.shutdown()
@@ -242,10 +226,10 @@ def hosts(cluster: SpotCluster, folder: Path) -> list[str]:
     from raysweep.engine.ray.generation import generate_with_ray
     from raysweep.engine.ray.hosts import start_keeper
 
-    model = ModelRef(str(folder / "llama"))
-    prompts = [GenerationRequest(f"{n}", f"t{n}", prompt, 0, ("\ndef",)) for n, (prompt, _) in enumerate(pairs(4))]
-    job = GenerateJob("", model, Spec("transformers"), Decoding(4), [prompts], None, "cell", base=model)
-    keeper, progress = start_keeper({"cell": "llama"}), ProgressFile(Files(str(folder)), "cell")
+    model = ModelRef(str(folder / "base"))
+    prompts = [GenerationRequest(f"{n}", f"t{n}", f"prompt {n}", reference=f"    return {n}\n") for n in range(4)]
+    job = GenerateJob("", model, Spec("steady"), Decoding(4), [prompts], None, "cell", base=model)
+    keeper, progress = start_keeper({"cell": "base"}), ProgressFile(Files(str(folder)), "cell")
     placement = Placement(1, 0, 0, custom=SPOT, in_trial=False)
 
     def generated() -> list[str]:
@@ -286,4 +270,4 @@ def nodes_of_hosts() -> list[str]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), with_workers="workers" in sys.argv[2:])

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +18,6 @@ from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray import drains
 from raysweep.storage.files import Files
 from tests.chaos.processes import ProcessTree
-from tests.engine.ray.drained_nodes import FIRST
 from tests.paths import REPO
 from tests.patience import PATIENCE
 
@@ -29,44 +28,54 @@ AGAIN = re.compile(r"! attempt 1 begins again: node [\d.]+ was drained")
 INTERVAL = 4
 
 
-@pytest.fixture(scope="module")
-def found() -> Iterator[dict[str, Any]]:
-    """What happened on the cluster of `drained_nodes`."""
+def drained(installed: Path, *options: str) -> dict[str, Any]:
+    """Return what happened on the cluster of `drained_nodes`."""
     folder = tempfile.mkdtemp(prefix="rs-d-", dir="/tmp")  # AF_UNIX paths must stay short
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.engine.ray.drained_nodes", f"{folder}/r"],
+        [sys.executable, "-m", "tests.engine.ray.drained_nodes", f"{folder}/r", *options],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(REPO)},
+        env={**os.environ, "PYTHONPATH": f"{installed}:{REPO}"},
         cwd=REPO,
         start_new_session=True,  # Ray's reaper kills its whole process group
     )
     tree = ProcessTree()
     tree.add_root(process.pid)
     try:
-        out, _ = process.communicate(timeout=2 * PATIENCE)  # four trainings, one after another
+        out, _ = process.communicate(timeout=2 * PATIENCE)  # several trainings, one after another
         assert process.returncode == 0
-        yield json.loads(out.splitlines()[-1])
+        return dict(json.loads(out.splitlines()[-1]))
     finally:
         tree.look()
         tree.kill_all()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.parametrize("name", ["workers", "trial"])
-def test_a_training_on_a_drained_node_loses_at_most_one_step_and_no_retry(found, name):
+@pytest.fixture(scope="module")
+def found(installed) -> dict[str, Any]:
+    return drained(installed)
+
+
+def check_drained(found: dict[str, Any], name: str) -> None:
+    """Check that a training on a drained node lost at most one step and no retry, and ended with the same weights."""
     training = found[name]
     assert training["errors"] == {} and training["attempt"] == 1
     (saved,) = [match for line in training["told"] if (match := SAVED.fullmatch(line))]
     assert 0 <= int(saved[1]) <= 30
     (first, second), step = training["runs"], int(saved[2])
-    assert FIRST <= step == training["resumed_from"] and first[-1] - step <= 1 and second[0] == step + 1
+    assert found["first"] <= step == training["resumed_from"] and first[-1] - step <= 1 and second[0] == step + 1
     assert len([line for line in training["told"] if AGAIN.fullmatch(line)]) == 1
     assert "failed" not in str(training["told"])
+    assert training["weights"] == found["alone"]["weights"]
 
 
-@pytest.mark.parametrize(("name", "undisturbed"), [("workers", "undisturbed"), ("trial", "alone"), ("lost", "alone")])
-def test_it_ends_with_the_weights_of_an_undisturbed_one(found, name, undisturbed):
-    assert found[undisturbed]["weights"] == found[name]["weights"]
+def test_a_training_on_a_drained_node_loses_at_most_one_step_and_no_retry(found):
+    check_drained(found, "trial")
+
+
+@pytest.mark.long
+def test_so_does_one_of_two_workers(installed):
+    """In small: the test above, and tests/engine/ray/test_training_reports.py on what workers are told."""
+    check_drained(drained(installed, "workers"), "workers")
 
 
 def test_without_notice_a_training_loses_at_most_one_interval_and_a_retry(found):
@@ -75,6 +84,7 @@ def test_without_notice_a_training_loses_at_most_one_interval_and_a_retry(found)
     assert lost["errors"] == {} and lost["attempt"] == 2
     assert first[-1] - lost["resumed_from"] <= INTERVAL and second[0] == lost["resumed_from"] + 1
     assert "drained" not in str(lost["told"])
+    assert lost["weights"] == found["alone"]["weights"]
 
 
 def test_an_idle_host_on_a_drained_node_ends_and_the_next_one_is_elsewhere(found):

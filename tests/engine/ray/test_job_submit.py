@@ -18,8 +18,9 @@ from raysweep.storage.store import open_store
 from tests.paths import REPO
 from tests.patience import PATIENCE
 from tests.small_ray import BIN, SmallRay
+from tests.steady import Sweep
 
-CONFIG = "tests/nano.yaml"
+CONFIG = "tests/steady.yaml"
 
 
 def uploaded(target: Path) -> Path:
@@ -64,6 +65,7 @@ class Head:
 
     running: SmallRay
     checkout: Path
+    sweep: Sweep  # has the base model, and the parts that need no torch
 
     def ray(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of Ray's."""
@@ -74,7 +76,8 @@ class Head:
         """Submit `raysweep run` as a job."""
         options = ["--address", self.running.url, "--submission-id", name, "--working-dir", str(self.checkout)]
         more = [] if wait else ["--no-wait"]
-        command = ["job", "submit", *options, *more, "--", "raysweep", "run", CONFIG, *arguments]
+        base = ["--set", f"models.0.path={self.sweep.base()}"]
+        command = ["job", "submit", *options, *more, "--", "raysweep", "run", CONFIG, *base, *arguments]
         deadline = time.monotonic() + PATIENCE
         while "please try again later" in (done := self.ray(*command)).stderr and time.monotonic() < deadline:
             time.sleep(1)  # Ray's agent, which starts jobs, comes up after the dashboard
@@ -103,19 +106,19 @@ class Head:
 
 
 @pytest.fixture(scope="module")
-def head(shared_ray, tmp_path_factory) -> Head:
+def head(shared_ray, installed, tmp_path_factory) -> Head:
     folder = tmp_path_factory.mktemp("submitted")
     zipfile.ZipFile(uploaded(folder / "package.zip")).extractall(folder / "checkout")
-    return Head(shared_ray, folder / "checkout")
+    return Head(shared_ray, folder / "checkout", Sweep(folder, installed))
 
 
 @pytest.mark.ray
 def test_a_job_that_is_stopped_goes_on_when_it_is_submitted_again(head, tmp_path):
     longer = [
         "--set",
-        "training.source.rows=9600",  # the command that stops the job takes seconds to start
+        "recipes.steady.objective_args={seconds: 0.5}",  # the command that stops the job takes seconds to start
         "--set",
-        "checkpoint_every=10",
+        "recipes.steady.steps=60",
         "--storage",
         str(tmp_path / "store"),
     ]
@@ -134,14 +137,15 @@ def test_a_job_that_is_stopped_goes_on_when_it_is_submitted_again(head, tmp_path
     assert head.job("again")["driver_exit_code"] == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before
     made = next((tmp_path / "store" / "artefacts" / "model").rglob("manifest.json"))
-    assert json.loads(made.read_text())["counts"]["resumed_from"] >= 10
+    assert json.loads(made.read_text())["counts"]["resumed_from"] >= 2
     assert "minicode: pass@1" in done.stdout
 
 
 @pytest.mark.ray
 def test_the_exit_code_of_a_job_is_raysweeps(head, tmp_path):
     store = ["--storage", str(tmp_path / "store")]
-    fails = ["--set", "recipes.tiny.max_tokens=8", "--set", "evaluation.limit=1"]
+    hopeless = json.dumps({"name": "hopeless", "path": str(head.sweep.base()), "generator": {"name": "unfit"}})
+    fails = ["--set", f"models=[{hopeless}]", "--set", "recipes={}", "--set", "training=null"]
     assert head.submit("fails", *fails, *store, wait=False).returncode == 0
     assert head.submit("bad", "--set", "seeed=1", *store).returncode == 1, "Ray's own command says only 0 or 1"
     assert head.submit("nowhere", "--storage", "results").returncode == 1

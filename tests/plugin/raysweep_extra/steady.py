@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from raysweep_extra.notes import write_down
-
+from raysweep.errors import HopelessError
 from raysweep.generators.base import Generator
 from raysweep.generators.reference import reference_completion
 from raysweep.hashing import text_sha
@@ -143,7 +142,6 @@ class SteadyGenerator(Generator):
         self.pause = pause
         self.loads = 1
         self._weights = Path(model.location, WEIGHTS).read_bytes()
-        write_down("loads", model.location)
 
     def use(self, model: ModelRef) -> bool:
         """Take the weights of another model."""
@@ -158,6 +156,14 @@ class SteadyGenerator(Generator):
     def _is_right(self, request: GenerationRequest) -> bool:
         seed = self.decoding.seed
         return derive(seed, "steady", self._weights.hex(), request.prompt, request.sample) % 2 == 0
+
+
+class UnfitGenerator(SteadyGenerator):
+    """A steady generator that fails."""
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """Refuse, for good."""
+        raise HopelessError("no such luck")
 
 
 def _wrong(request: GenerationRequest) -> Completion:
