@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+NO_PAIR = "no problem has a verdict on both prompts"
+
 
 class Degradation(NamedTuple):
     """A relative degradation; if undefined, NaN and the reason in `note`."""
@@ -120,7 +122,8 @@ def measure_both(rd: str, drop: str, scores: Paired, note: str) -> tuple[Measure
     n = len(scores.clean)
     if not isnan(value):
         reason = interval_note(n, fsum(scores.clean))
-    notes = ["; ".join(filter(None, (first, note))) for first in (reason, interval_note(n))]
+    of_difference = interval_note(n) if n else NO_PAIR
+    notes = ["; ".join(filter(None, (first, note))) for first in (reason, of_difference)]
     return Measurement(rd, value, *of_rd, n, notes[0]), Measurement(drop, after - before, *of_drop, n, notes[1])
 
 

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from raysweep.metrics.base import CellLabels, Evaluation
-from raysweep.metrics.degradation import RelativeDegradation, pair, relative_degradation
+from raysweep.metrics.degradation import NO_PAIR, RelativeDegradation, pair, relative_degradation
 from raysweep.programs import Outcome
 from raysweep.records import PromptRow, Result
 from tests.conftest import shared_data
@@ -81,7 +81,9 @@ def test_rd_over_the_changed_rows_leaves_out_unchanged_and_broken_ones():
     assert (measured["RD"].value, measured["RD"].n) == (0.5, 4)
     assert (measured["RD_changed"].value, measured["RD_changed"].n) == (0.5, 2)
     assert (measured["pass@1_changed"].value, measured["drop_changed"].value) == (0.5, -0.5)
-    assert measure(results(a=True), results(a=True), [row("a", False, True)])["RD_changed"].n == 0
+    unchanged = measure(results(a=True), results(a=True), [row("a", False, True)])
+    assert unchanged["RD_changed"].n == 0
+    assert {unchanged[name].note for name in ("pass@1_changed", "drop_changed")} == {NO_PAIR}
 
 
 def test_an_undefined_rd_has_no_interval():
