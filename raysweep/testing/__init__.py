@@ -5,6 +5,10 @@ They need the extra `testing`, and nothing else of raysweep imports them. docs/p
     contract.py        what every part must do; how a suite gets the part that it tests
     perturbations.py   the contract of perturbations
     problems.py        the contract of problem sets
+    training_sets.py   the contract of sources of training rows
+    metrics.py         the contract of metrics
+    comparisons.py     the contract of comparisons of two models
+    measurements.py    what holds for the numbers of both
 """
 
 import pkgutil

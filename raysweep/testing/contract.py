@@ -72,24 +72,28 @@ class Contract:
             self.part(**arguments)
         return Spec(kind.name, dict(list(given.items())[1:]))  # without `self`
 
-    def test_raysweep_finds_it_by_its_name(self) -> None:
+    @pytest.fixture
+    def built(self) -> Any:
+        """The part, for the tests of what holds for every kind."""
+        return self.part()
+
+    def test_raysweep_finds_it_by_its_name(self, built: Any) -> None:
         """Configs, commands and other processes know a part by its registered name."""
-        part = self.part()
-        assert self.registry.get(part.name) is type(part), (
-            f"under the name {part.name!r} raysweep finds another class than {type(part).__qualname__}: an entry point "
-            f"of the group {self.registry.package!r} must name this one"
+        assert self.registry.get(built.name) is type(built), (
+            f"under the name {built.name!r} raysweep finds another class than {type(built).__qualname__}: an entry "
+            f"point of the group {self.registry.package!r} must name this one"
         )
 
-    def test_its_docstring_begins_with_a_sentence(self) -> None:
+    def test_its_docstring_begins_with_a_sentence(self, built: Any) -> None:
         """`raysweep list` shows the first line."""
-        text = inspect.getdoc(type(self.part())) or ""
+        text = inspect.getdoc(type(built)) or ""
         assert text.partition("\n")[0].endswith(".") and text != inspect.getdoc(self.registry.base), (
             "the docstring of the class begins with a line that is one sentence: `raysweep list` shows it"
         )
 
-    def test_each_argument_has_a_type_that_exists_at_run_time(self) -> None:
+    def test_each_argument_has_a_type_that_exists_at_run_time(self, built: Any) -> None:
         """The arguments of a config are checked against the annotations."""
-        kind = type(self.part())
+        kind = type(built)
         parameters = inspect.signature(kind).parameters
         missing = [name for name, parameter in parameters.items() if parameter.annotation is parameter.empty]
         assert not missing, f"each argument of the constructor has a type annotation; {', '.join(missing)} has none"
@@ -97,6 +101,19 @@ class Contract:
             typing.get_type_hints(kind.__init__) if parameters else None
         except NameError as error:
             pytest.fail(f"names in annotations of the constructor are imported at run time: {error}")
+
+
+class WithoutArguments(Contract):
+    """The tests of `Contract`, for kinds to which no config gives arguments."""
+
+    def test_it_is_built_without_arguments(self, built: Any) -> None:
+        """Configs name it, and nothing more."""
+        parameters = inspect.signature(type(built)).parameters.values()
+        required = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+        assert not required, (
+            f"a {self.registry.kind} is built without arguments, so all that it has need a default; "
+            f"{', '.join(required)} has none"
+        )
 
 
 def elsewhere(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,0 +1,114 @@
+"""The contract of comparisons of two models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+
+from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates
+from raysweep.metrics.base import Measurement
+from raysweep.records import Spec
+from raysweep.testing.contract import WithoutArguments, elsewhere, no_global_generator
+from raysweep.testing.measurements import check_intervals, check_names, check_undefined, values
+
+Pair = tuple[ProblemRates, ProblemRates]
+
+
+def rates(*passed: float, clean: Sequence[float] = (), completions: int = 1) -> ProblemRates:
+    """Return the verdicts of a cell: pass@1 of each problem, and on its clean prompt."""
+    names = [f"task/{number:02d}" for number in range(len(passed))]
+    return ProblemRates(dict(zip(names, passed, strict=True)), dict(zip(names, clean, strict=False)), completions, 1)
+
+
+class ComparisonContract(WithoutArguments):
+    """Tests of what docs/plugins.md asks of a comparison of two models.
+
+    Attributes:
+        make: to be set, see `Contract`; it is called without arguments.
+    """
+
+    make: Callable[..., Comparison]
+    registry = COMPARISONS
+
+    def pairs(self) -> Mapping[str, Pair]:
+        """Return pairs of cells by what they are. Override it for a comparison that needs others to have a number."""
+        clean, new_clean = (1, 1, 0, 1, 1, 1, 0, 1), (1, 1, 0, 0, 1, 1, 1, 1)
+        first, second = rates(1, 0, 0, 1, 1, 0, 0, 1, clean=clean), rates(1, 1, 0, 0, 1, 1, 0, 1, clean=new_clean)
+        drawn = [_drawn(first, (0, 1, 0, 1, 1, 0, 1, 1)), _drawn(second, (1, 1, 0, 0, 0, 1, 0, 1))]
+        shares = [rates(0.5, 0, 1, 0.25, clean=(1, 0.5, 1, 1), completions=4), rates(1, 1, 0.5, 0, clean=(1, 1, 1, 1))]
+        return {
+            "perturbed prompts": (first, second),
+            "clean prompts": (replace(first, clean={}), replace(second, clean={})),
+            "a cell beside itself": (first, first),
+            "several completions": (shares[0], shares[1]),
+            "two draws of the noise": (drawn[0], drawn[1]),
+            "one problem": (rates(1, clean=[1]), rates(0, clean=[1])),
+            "all fail": (rates(0, 0, 0, clean=(0, 0, 0)), rates(0, 0, 0, clean=(0, 0, 0))),
+            "no common problem": (first, ProblemRates({"other": 1.0}, {"other": 1.0}, 1, 1)),
+        }
+
+    def measured(self) -> Mapping[str, list[Measurement]]:
+        """Return the numbers of each pair."""
+        part, found = self.part(), {}
+        for example, pair in self.pairs().items():
+            try:
+                found[example] = part.measure(*pair)
+            except Exception as error:
+                pytest.fail(f"{example}: in a sweep this error would be an undefined number: {error!r}")
+        return found
+
+    def test_its_numbers_have_names(self) -> None:
+        """Tables show numbers by name."""
+        check_names(self.measured())
+
+    def test_an_example_has_a_number(self) -> None:
+        """A comparison that never applies measures nothing."""
+        assert any(self.measured().values()), "at least one of `pairs` has a number"
+
+    def test_undefined_numbers_are_nan_with_the_reason(self) -> None:
+        """An undefined number is never 0."""
+        check_undefined(self.measured())
+
+    def test_values_lie_in_their_intervals(self) -> None:
+        """`low` and `high` are the ends of a 95 % interval."""
+        check_intervals(self.measured())
+
+    def test_only_problems_with_a_verdict_of_both_cells_count(self) -> None:
+        """A harness error of one cell leaves out the problem for both."""
+        part = self.part()
+        for example, (first, second) in self.pairs().items():
+            more = _with_problem(first, "zzz/1", 1.0), _with_problem(second, "zzz/2", 0.0)
+            assert values(part.measure(*more)) == values(part.measure(first, second)), (
+                f"{example}: only problems with a verdict of both cells count, so those of one change no number"
+            )
+
+    def test_equal_cells_give_equal_numbers_in_every_process(self) -> None:
+        """Reports are written again from the stored results."""
+        part, pairs = self.part(), list(self.pairs().values())
+        with no_global_generator():
+            first = _numbers_of(part, pairs)
+        assert _numbers_of(part, pairs) == first, "equal cells give equal numbers"
+        there = elsewhere(_numbers_of_spec, self.spec(), pairs)
+        assert there == first, "another process gives the same numbers"
+
+
+def _drawn(cell: ProblemRates, again: Sequence[float]) -> ProblemRates:
+    """Return a cell's verdicts with those on a second draw of the noise."""
+    by_draw = {task: (rate, more) for (task, rate), more in zip(cell.rates.items(), again, strict=True)}
+    means = {task: sum(shares) / 2 for task, shares in by_draw.items()}
+    return replace(cell, rates=means, draws=2, by_draw=by_draw)
+
+
+def _with_problem(cell: ProblemRates, task: str, rate: float) -> ProblemRates:
+    """Return a cell with a verdict on one more problem, on the clean prompt too if the cell has such verdicts."""
+    return replace(cell, rates={**cell.rates, task: rate}, clean=cell.clean and {**cell.clean, task: rate})
+
+
+def _numbers_of(part: Comparison, pairs: Sequence[Pair]) -> list[str]:
+    return [repr(part.measure(*pair)) for pair in pairs]
+
+
+def _numbers_of_spec(spec: Spec, pairs: Sequence[Pair]) -> list[str]:
+    return _numbers_of(COMPARISONS.create(spec), pairs)

@@ -1,0 +1,131 @@
+"""The contract of metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+
+from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
+from raysweep.programs import Outcome
+from raysweep.records import PromptRow, Result, Spec
+from raysweep.testing.contract import WithoutArguments, elsewhere, no_global_generator
+from raysweep.testing.measurements import check_intervals, check_names, check_undefined, values
+
+OUTCOMES = {"+": Outcome.PASSED, "-": Outcome.FAILED, "t": Outcome.TIMEOUT, "?": Outcome.HARNESS_ERROR}
+
+
+def results(verdicts: str, samples: int = 1) -> tuple[Result, ...]:
+    """Return the results that a text describes: ``+`` passed, ``-`` failed, ``t`` timeout, ``?`` harness error.
+
+    Args:
+        verdicts: one character for each sample of each problem, problem by problem.
+        samples: completions of a problem.
+    """
+    return tuple(
+        Result(f"task/{at // samples:02d}", at % samples, OUTCOMES[verdict], "", "", 0.1, f"{at:064d}")
+        for at, verdict in enumerate(verdicts)
+    )
+
+
+def prompts(count: int) -> tuple[PromptRow, ...]:
+    """Return prompts after a perturbation; every third is as it was, and one no longer compiles."""
+    return tuple(
+        PromptRow(f"task/{n:02d}", f"prmpt {n}" if n % 3 else f"prompt {n}", f"prompt {n}", "C1", n % 3 > 0, n != 1)
+        for n in range(count)
+    )
+
+
+class MetricContract(WithoutArguments):
+    """Tests of what docs/plugins.md asks of a metric.
+
+    Attributes:
+        make: to be set, see `Contract`; it is called without arguments.
+        cell: the labels of the model that is measured.
+    """
+
+    make: Callable[..., Metric]
+    registry = METRICS
+    cell: ClassVar[CellLabels] = CellLabels("model", "full", "C1", 42)
+
+    def evaluations(self) -> Mapping[str, Evaluation]:
+        """Return examples by what they are. Override it for a metric that needs others to have a number."""
+        clean, noisy, other = "++++-+-t++-+", "+-+--+-t+--+", "-+++--+-+-t+"
+        perturbed = Evaluation("examples", "C1", results(noisy), prompts(12), results(clean))
+        several = Evaluation("examples", "C1", results(noisy + other, 2), prompts(12), results(clean + clean, 2))
+        return {
+            "clean prompts": Evaluation("examples", "clean", results(clean)),
+            "perturbed prompts": perturbed,
+            "perturbed prompts without clean ones": replace(perturbed, clean=None),
+            "a test set that the store no longer has": replace(perturbed, prompts=()),
+            "two completions of each prompt": several,
+            "two draws of the noise": replace(perturbed, more_draws=(results(other),), more_prompts=(prompts(12),)),
+            "one problem": Evaluation("examples", "C1", results("+"), prompts(1), results("+")),
+            "all pass": Evaluation("examples", "C1", results("+" * 12), prompts(12), results("+" * 12)),
+            "all fail": Evaluation("examples", "C1", results("-" * 12), prompts(12), results("-" * 12)),
+            "harness errors alone": Evaluation("examples", "C1", results("?" * 12), (), results("?" * 12)),
+            "no results": Evaluation("examples", "C1", (), (), ()),
+        }
+
+    def measured(self) -> Mapping[str, list[Measurement]]:
+        """Return the numbers of each example."""
+        part, found = self.part(), {}
+        for example, evaluation in self.evaluations().items():
+            try:
+                found[example] = part.measure(evaluation, self.cell)
+            except Exception as error:
+                pytest.fail(f"{example}: in a sweep this error would be an undefined number: {error!r}")
+        return found
+
+    def test_its_numbers_have_names(self) -> None:
+        """Tables show numbers by name."""
+        check_names(self.measured())
+
+    def test_an_example_has_a_number(self) -> None:
+        """A metric that never applies measures nothing."""
+        assert any(self.measured().values()), "at least one of `evaluations` has a number"
+
+    def test_undefined_numbers_are_nan_with_the_reason(self) -> None:
+        """An undefined number is never 0."""
+        check_undefined(self.measured())
+
+    def test_values_lie_in_their_intervals(self) -> None:
+        """`low` and `high` are the ends of a 95 % interval."""
+        check_intervals(self.measured())
+
+    def test_harness_errors_are_left_out(self) -> None:
+        """They are no verdicts."""
+        part = self.part()
+        for example, evaluation in self.evaluations().items():
+            with_errors = replace(evaluation, results=_with_errors(evaluation.results))
+            assert values(part.measure(with_errors, self.cell)) == values(part.measure(evaluation, self.cell)), (
+                f"{example}: harness errors are no verdicts and are left out, so further ones change no number"
+            )
+
+    def test_equal_evaluations_give_equal_numbers_in_every_process(self) -> None:
+        """Reports are written again from the stored results."""
+        part, evaluations = self.part(), self.evaluations()
+        with no_global_generator():
+            first = _numbers_of(part, evaluations, self.cell)
+        assert _numbers_of(part, evaluations, self.cell) == first, "equal evaluations give equal numbers"
+        there = elsewhere(_numbers_of_spec, self.spec(), evaluations, self.cell)
+        assert there == first, "another process gives the same numbers"
+
+
+def _with_errors(given: tuple[Result, ...]) -> tuple[Result, ...]:
+    """Return results with one more sample of each problem, and one more problem, without verdicts."""
+    last = {result.task_id: result for result in given}
+    error = Outcome.HARNESS_ERROR
+    more = [replace(result, sample=result.sample + 1, outcome=error) for result in last.values()]
+    more.append(Result("task/99", 0, error, "", "", 0.1, "9" * 64))
+    return tuple(sorted([*given, *more], key=lambda result: (result.task_id, result.sample)))
+
+
+def _numbers_of(part: Metric, evaluations: Mapping[str, Evaluation], cell: CellLabels) -> list[str]:
+    return [repr(part.measure(evaluation, cell)) for evaluation in evaluations.values()]
+
+
+def _numbers_of_spec(spec: Spec, evaluations: Mapping[str, Evaluation], cell: CellLabels) -> list[str]:
+    return _numbers_of(METRICS.create(spec), evaluations, cell)

@@ -1,0 +1,38 @@
+"""Every registered source of training rows, held to the contract of sources."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysweep.records import Spec
+from raysweep.testing.training_sets import TrainingSourceContract
+from raysweep.training_sets.base import SOURCES, TrainingSource
+
+ROWS = [
+    {"instruction": "Add `a` and b.", "output": "```python\na + b\n```", "input": "1, 2"},
+    {"instruction": "Say hello.\n\n```\nprint()\n```\n", "output": "Hello."},
+    {"instruction": "Say hello.", "output": "Hello."},
+]
+
+
+@pytest.mark.parametrize("name", SOURCES.names())
+class TestSources(TrainingSourceContract):
+    @pytest.fixture(autouse=True)
+    def named(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+        file = tmp_path / "rows" / "train.jsonl"
+        file.parent.mkdir()
+        file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+        args: dict[str, dict[str, Any]] = {
+            "hf": {"path": str(file.parent)},
+            "jsonl": {"path": str(file)},
+            "minicode": {"world": 1, "rows": 100},
+        }
+        self.one = Spec(name, args[name])
+
+    def make(self) -> TrainingSource:
+        return SOURCES.create(self.one)
