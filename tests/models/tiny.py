@@ -12,19 +12,14 @@ import transformers
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
-from raysweep.models.scratch import EOS, prepare_scratch, train_tokenizer
+from raysweep.models.scratch import EOS, train_tokenizer
 from raysweep.records import ModelRef
-from raysweep.trainers.full import initialise
+from raysweep.testing.tiny import SIZES, make_tiny, pairs
 from raysweep.trainers.loop import seeded_torch
 
 TRANSFORMERS_4 = int(transformers.__version__.partition(".")[0]) < 5
 """Whether this is transformers 4: `make test-transformers5` runs the tests of models and trainers on 5."""
-FAMILIES = ("llama", "gpt_bigcode", "codegen")
-SIZES = {
-    "llama": {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48},
-    "gpt_bigcode": {"n_embd": 32, "n_layer": 2, "n_inner": 48},
-    "codegen": {"n_embd": 32, "n_layer": 2, "n_inner": 48, "rotary_dim": 4},
-}
+FAMILIES = tuple(SIZES)
 
 
 @dataclass(frozen=True)
@@ -82,25 +77,6 @@ def make_chat_model(name: str, folder: Path) -> ModelRef:
         model.resize_token_embeddings(len(tokenizer))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return ModelRef(str(folder))
-
-
-def pairs(count: int = 40) -> list[tuple[str, str]]:
-    """Prompts and bodies shaped like MiniCode's, of different lengths."""
-    rows = []
-    for i in range(count):
-        k, more = i % 8 + 2, " and the last ones too" * (i % 3)
-        prompt = f'def f{i}(xs):\n    """Return the numbers of the list that are above `{k}`{more}.\n    """\n'
-        rows.append((prompt, f"    return [x for x in xs if x > {k}]\n" if i % 2 else f"    return xs[:{k}]\n"))
-    return rows
-
-
-def make_tiny(family: str, folder: Path, **size: object) -> ModelRef:
-    """Write a tiny model with random weights; `folder` then loads with AutoModelForCausalLM."""
-    prepare_scratch(family, [p + o for p, o in pairs()], 320, {**SIZES[family], **size}, folder)
-    with seeded_torch(0, family):
-        model, _ = initialise(ModelRef(str(folder)))
-    model.save_pretrained(folder)
     return ModelRef(str(folder))
 
 

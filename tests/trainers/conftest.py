@@ -1,87 +1,21 @@
-"""Services without an engine, and training jobs over tiny models."""
+"""Training jobs over tiny models."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from raysweep.records import ModelRef, TrainingRow, TrainingStep
+from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import write_rows
+from raysweep.testing.services import FolderServices, Interrupted
+from raysweep.testing.tiny import training_rows
 from raysweep.trainers.base import Recipe, TrainJob
-from tests.models.tiny import pairs, tiny
+from tests.models.tiny import tiny
 
-__all__ = ["tiny"]
-
-
-class Interrupted(Exception):
-    """Stands for a killed process."""
-
-
-class FolderServices:
-    """Keeps the newest checkpoint in a folder, and can be killed after one."""
-
-    def __init__(self, folder: Path | None = None, rank: int = 0, world_size: int = 1, die_after: int = 0) -> None:
-        self.folder = folder
-        self.rank = rank
-        self.world_size = world_size
-        self.die_after = die_after
-        self.asked_for: set[int] = set()  # steps after which a checkpoint is asked for
-        self.reports: list[TrainingStep] = []
-        self.facts: dict[str, Any] = {}
-
-    def report(self, step: TrainingStep) -> None:
-        self.reports.append(step)
-
-    def tick(self, step: int, total_steps: int) -> bool:
-        assert 0 < step <= total_steps
-        return step in self.asked_for
-
-    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
-        assert self.folder is not None
-        if self.rank == 0:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir()
-        self._meet()
-        write(self.folder)
-        self._meet()
-        if step == self.die_after:
-            raise Interrupted
-
-    def _meet(self) -> None:
-        if self.world_size > 1:
-            torch.distributed.barrier()
-
-    def remember(self, facts: Mapping[str, Any]) -> None:
-        self.facts |= facts
-
-    def remembered(self) -> Mapping[str, Any]:
-        return self.facts
-
-    @contextlib.contextmanager
-    def latest_checkpoint(self) -> Iterator[Path | None]:
-        yield self.folder if self.folder and self.folder.exists() else None
-
-    def generate(self, *_: Any) -> Any:
-        raise NotImplementedError
-
-    def execute(self, *_: Any) -> Any:
-        raise NotImplementedError
-
-
-def training_rows(count: int = 40) -> list[TrainingRow]:
-    """Rows whose shown prompt has a typo that the clean one lacks."""
-    return [
-        TrainingRow(
-            f"{i:03d}", f"{i:03d}", p.replace("Return", "Retrun"), "", o, "python", "C2", True, p, clean_input=""
-        )
-        for i, (p, o) in enumerate(pairs(count))
-    ]
+__all__ = ["FolderServices", "Interrupted", "tiny", "training_rows"]
 
 
 @pytest.fixture

@@ -1,0 +1,92 @@
+"""The services of a training without an engine: keeps what a trainer reports, and can interrupt it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raysweep.execution.pool import execute
+from raysweep.generators.base import GENERATORS, TRANSFORMERS, LiveModel
+from raysweep.programs import Limits, Program, Verdict
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, Spec, TrainingStep
+
+
+class Interrupted(Exception):
+    """Stands for a killed process."""
+
+
+class FolderServices:
+    """Keeps the newest checkpoint in a folder, and can interrupt the training after one.
+
+    Args:
+        folder: of the checkpoint; None: the training may save none.
+        rank: of the worker.
+        world_size: number of workers.
+        die_after: the step after whose checkpoint the training is interrupted; 0: never.
+    """
+
+    def __init__(self, folder: Path | None = None, rank: int = 0, world_size: int = 1, die_after: int = 0) -> None:
+        self.folder = folder
+        self.rank = rank
+        self.world_size = world_size
+        self.die_after = die_after
+        self.asked_for: set[int] = set()  # steps after which a checkpoint is asked for
+        self.reports: list[TrainingStep] = []
+        self.ticks: list[tuple[int, int]] = []
+        self.saved: list[int] = []  # steps after which a checkpoint was saved
+        self.facts: dict[str, Any] = {}
+
+    def report(self, step: TrainingStep) -> None:
+        """Keep a report."""
+        self.reports.append(step)
+
+    def tick(self, step: int, total_steps: int) -> bool:
+        """Note a step, and return whether a checkpoint is asked for after it."""
+        assert 0 < step <= total_steps, f"a trainer calls services.tick after each step, with numbers from 1 on: {step}"
+        self.ticks.append((step, total_steps))
+        return step in self.asked_for
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+        """Replace the checkpoint; raise Interrupted after that of the step `die_after`."""
+        assert self.folder is not None
+        if self.rank == 0:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+        self._meet()
+        write(self.folder)
+        self._meet()
+        self.saved.append(step)
+        if step == self.die_after:
+            raise Interrupted
+
+    def _meet(self) -> None:
+        if self.world_size > 1:
+            import torch
+
+            torch.distributed.barrier()
+
+    def remember(self, facts: Mapping[str, Any]) -> None:
+        """Keep facts."""
+        self.facts |= facts
+
+    def remembered(self) -> Mapping[str, Any]:
+        """Return the facts."""
+        return self.facts
+
+    @contextlib.contextmanager
+    def latest_checkpoint(self) -> Iterator[Path | None]:
+        """Give the checkpoint's folder, or None."""
+        yield self.folder if self.folder and self.folder.exists() else None
+
+    def generate(
+        self, model: ModelRef | LiveModel, requests: Sequence[GenerationRequest], decoding: Decoding
+    ) -> list[Completion]:
+        """Generate in this process."""
+        return GENERATORS.create(Spec(TRANSFORMERS), model=model, decoding=decoding).generate(requests)
+
+    def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
+        """Run programs on this machine."""
+        return execute(programs, limits)
