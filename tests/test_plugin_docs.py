@@ -65,6 +65,34 @@ def test_its_parts_work_together_in_one_evaluation(folder):
     assert '"timeouts"' in done.stdout and '"X1"' in done.stdout
 
 
+def test_its_objective_and_its_model_family_keep_their_contracts(tmp_path):
+    text = (REPO / "docs" / "plugins.md").read_text()
+    blocks = re.findall(r'^```python\n("""(?:Objective|Model family) .*?)^```$', text, re.MULTILINE | re.DOTALL)
+    for name, block in zip(("per_token", "qwen2"), blocks, strict=True):
+        (tmp_path / f"{name}.py").write_text(block)
+    about = tmp_path / "parts-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: parts\nVersion: 1\n")
+    groups = {"trainers.objectives": "per_token = per_token:PerToken", "models": "qwen2 = qwen2:Qwen2"}
+    entries = "".join(f"[raysweep.{group}]\n{entry}\n" for group, entry in groups.items())
+    (about / "entry_points.txt").write_text(entries)
+    (tmp_path / "test_parts.py").write_text(
+        "from per_token import PerToken\nfrom qwen2 import Qwen2\n"
+        "from raysweep.testing.families import ModelFamilyContract\n"
+        "from raysweep.testing.objectives import ObjectiveContract\n\n"
+        "class TestPerToken(ObjectiveContract):\n    make = PerToken\n\n"
+        "class TestQwen2(ModelFamilyContract):\n    make = Qwen2\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_parts.py"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{REPO}:{tmp_path}"},
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_every_kind_of_part_has_a_line_in_the_table_of_contracts():
     from raysweep.cli.views.names import REGISTRIES
     from raysweep.language.synonyms.base import SYNONYMS

@@ -9,6 +9,12 @@ They need the extra `testing`, and nothing else of raysweep imports them. docs/p
     metrics.py         the contract of metrics
     comparisons.py     the contract of comparisons of two models
     measurements.py    what holds for the numbers of both
+    generators.py      the contract of generators
+    trainers.py        the contract of trainers
+    objectives.py      the contract of objectives
+    families.py        the contract of model families
+    services.py        the services of a training without an engine
+    tiny.py            tiny models, rows and requests
 """
 
 import pkgutil

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -28,8 +29,7 @@ class TrainingSourceContract(Contract):
         rows = list(self.part().rows())
         assert rows, "there is at least one row"
         assert all(isinstance(row, SourceRow) for row in rows), "rows() yields raysweep.records.SourceRow"
-        seen: set[str] = set()
-        twice = [row.row_id for row in rows if row.row_id in seen or seen.add(row.row_id)]  # type: ignore[func-returns-value]
+        twice = [row_id for row_id, times in Counter(row.row_id for row in rows).items() if times > 1]
         assert not twice, f"row ids are unique; these come twice: {', '.join(twice[:9])}"
 
     def test_its_rows_have_a_fixed_order(self) -> None:

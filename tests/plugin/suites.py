@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from raysweep_extra.shout import Shout
-from raysweep_extra.told import ToldProblems
+from pathlib import Path
 
+import pytest
+from raysweep_extra.shout import Shout
+from raysweep_extra.steady import WEIGHTS, Steady, SteadyGenerator, make_base
+from raysweep_extra.told import ToldFake, ToldProblems, ToldSft
+
+from raysweep.testing.generators import GeneratorContract
+from raysweep.testing.objectives import ObjectiveContract
 from raysweep.testing.perturbations import PerturbationContract
 from raysweep.testing.problems import ProblemSetContract
+from raysweep.testing.trainers import TrainerContract
 
 
 class TestShout(PerturbationContract):
@@ -16,3 +23,42 @@ class TestShout(PerturbationContract):
 class TestToldProblems(ProblemSetContract):
     def make(self, **arguments):
         return ToldProblems(world=3, count=20, **arguments)
+
+
+class TestToldFake(GeneratorContract):
+    make = ToldFake
+
+    test_it_cuts_at_the_first_stop_string = None  # it writes solutions whole, as `fake` does
+
+
+class TestToldSft(ObjectiveContract):
+    make = ToldSft
+
+
+class TestSteady(TrainerContract):
+    make = Steady
+
+    @pytest.fixture(scope="class")
+    def base(self, tmp_path_factory):
+        return make_base(tmp_path_factory.mktemp("steady") / "base")
+
+    def load(self, model):
+        weights = Path(model.location, WEIGHTS).read_bytes()
+        assert len(weights) == 32
+        return weights
+
+
+class TestSteadyGenerator(GeneratorContract):
+    make = SteadyGenerator
+
+    test_it_cuts_at_the_first_stop_string = None  # it writes solutions whole, as `fake` does
+
+    @pytest.fixture(scope="class")
+    def model(self, tmp_path_factory):
+        return make_base(tmp_path_factory.mktemp("model") / "base")
+
+    @pytest.fixture(scope="class")
+    def other_model(self, model, tmp_path_factory):
+        other = make_base(tmp_path_factory.mktemp("other") / "base")
+        Path(other.location, WEIGHTS).write_bytes(bytes(32))
+        return other

@@ -25,7 +25,8 @@ def message(suite: type[Contract], test: str, make: Callable[..., Any], **fixtur
     run = getattr(case, test)
     wanted = inspect.signature(run).parameters
     try:
-        fixtures = {"built": case.part(), **fixtures} if "built" in wanted else fixtures
+        if "built" in wanted and "built" not in fixtures:
+            fixtures["built"] = case.part()
         run(**{name: value for name, value in fixtures.items() if name in wanted})
     except (AssertionError, pytest.fail.Exception) as error:
         return str(error)

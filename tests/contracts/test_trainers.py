@@ -1,0 +1,43 @@
+"""The registered trainers and objectives, held to their contracts."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.testing.objectives import ObjectiveContract
+from raysweep.testing.trainers import TrainerContract
+from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
+from raysweep.trainers.full import Full
+from raysweep.trainers.ia3 import Ia3
+from raysweep.trainers.lora import Lora
+from raysweep.trainers.objectives.sft import Sft
+
+pytestmark = pytest.mark.slow
+
+
+class TestFull(TrainerContract):
+    make = Full
+
+
+class TestLora(TrainerContract):
+    make = Lora
+    recipe = Recipe(lr=1e-2, steps=6, batch_size=8, template="raw", lora={"r": 4, "alpha": 8, "dropout": 0.1})
+
+
+class TestIa3(TrainerContract):
+    make = Ia3
+
+
+class TestSft(ObjectiveContract):
+    make = Sft
+
+
+class TestSftWithPrompts(ObjectiveContract):
+    def make(self) -> Sft:
+        return Sft(prompt_weight=0.3)
+
+
+def test_every_trainer_and_objective_has_a_suite():
+    suites = (TestFull, TestLora, TestIa3)
+    assert {suite.make for suite in suites} == {TRAINERS.get(name) for name in TRAINERS.names()}
+    assert OBJECTIVES.names() == ["sft"]
