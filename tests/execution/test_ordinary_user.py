@@ -77,7 +77,7 @@ def test_an_ordinary_user_holds_off_what_its_level_says(lane):
 @pytest.mark.long
 @pytest.mark.parametrize("lane", ["strict", "shared"])
 def test_an_ordinary_user_holds_off_all_that_its_level_says(lane):
-    """The whole corpus; the test before runs some programs of each group."""
+    """The whole corpus; `test_an_ordinary_user_holds_off_what_its_level_says` runs some programs of each group."""
     hold_off(lane, in_full=True)
 
 

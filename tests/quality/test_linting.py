@@ -59,7 +59,7 @@ def test_the_order_of_the_files_changes_no_report(reports):
 @pytest.mark.slow
 @pytest.mark.long
 def test_each_file_gets_what_pylint_gives_it_alone(reports, tmp_path):
-    """The two tests before hold this for some of the files and one other order."""
+    """`test_some_files_get_what_pylint_gives_them_alone` holds it for some files, the next one in another order."""
     reference = {file.file_id: alone(file, tmp_path / str(number)) for number, file in enumerate(FILES)}
     assert all_printed(reports) == reference
     assert all_printed(lint(FILES[::-1])) == reference

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -28,7 +25,7 @@ from raysweep.sweep.report_facts import trainings
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
-from tests.patience import PATIENCE
+from tests.steady import Sweep
 from tests.storage.stores import written
 from tests.threads import one_thread
 
@@ -170,13 +167,11 @@ def test_gc_finds_nothing_in_use_and_removes_the_record_with_its_sweep(root):
 
 
 @pytest.mark.ray
-def test_processes_that_generate_on_ray_go_on_when_the_weights_of_the_model_before_are_gone(shared_ray, tmp_path):
-    overrides = ["keep_models=adapters", "training.sets=[C1, C2]"]
-    sets = [part for override in overrides for part in ("--set", override)]
-    command = [sys.executable, "-m", "raysweep", "run", str(NANO), "--storage", str(tmp_path), *sets]
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "--address", shared_ray.address], capture_output=True, text=True, env=environment, timeout=PATIENCE
-    )
+def test_processes_that_generate_on_ray_go_on_when_the_weights_of_the_model_before_are_gone(
+    installed, shared_ray, tmp_path
+):
+    sweep = Sweep(tmp_path, installed)
+    sweep.write(keep_models="adapters")
+    done = sweep.run("--set", "training.sets=[C1, C2]", "--address", shared_ray.address)
     assert done.returncode == 0 and "attempt" not in done.stderr, done.stderr
-    assert weights(tmp_path) == [DROPPED, DROPPED]
+    assert weights(sweep.store) == [DROPPED, DROPPED]
