@@ -116,6 +116,7 @@ def test_a_cache_that_can_not_be_written_is_reported(folder, tmp_path, monkeypat
         fetch(DataSetRef(str(folder), "test"))
 
 
+@pytest.mark.slow
 def test_a_hub_that_can_not_be_reached_is_asked_once(tmp_path):
     asked = []
     code = (

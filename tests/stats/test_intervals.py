@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from statsmodels.stats.proportion import proportion_confint
 
 from raysweep.errors import UsageError
 from raysweep.seeding import numpy_rng
@@ -76,6 +75,8 @@ def test_a_mean_of_verdicts_that_are_shares_of_more_completions_is_narrower():
 
 @pytest.mark.parametrize("values", [[0.3, 0.0, 0.9, 1.0, 0.2] * 8, [0.0] * 39 + [0.3], [1.0] * 30 + [0.1] * 10])
 def test_an_effective_number_of_problems_gives_statsmodels_interval(values):
+    from statsmodels.stats.proportion import proportion_confint
+
     spread = np.array(values)
     carriers = min(total.sum() ** 2 / (total**2).sum() for total in (spread, 1 - spread))
     ratio = spread.var() / (spread.mean() * (1 - spread.mean()))

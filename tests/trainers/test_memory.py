@@ -21,6 +21,8 @@ from raysweep.trainers.lora import Lora
 from raysweep.trainers.memory import largest_batch, training_memory
 from tests.trainers.conftest import FolderServices
 
+pytestmark = pytest.mark.slow
+
 ROWS, TOKENS = 8, 96
 PROMPT = 32
 SIZES: dict[str, dict[str, Any]] = {

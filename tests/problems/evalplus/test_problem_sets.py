@@ -153,6 +153,7 @@ def test_rows_of_the_hub_without_inputs_are_reported():
             humaneval_task(JsonRow("x:1", {**row, "test": test}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["humanevalplus/HumanEvalPlus.jsonl.gz", "mbppplus/MbppPlus.jsonl.gz"])
 def test_evalpluss_rows_in_the_hubs_form_are_the_same_tasks(name):
     """Whole files. Inputs that repeat others are missing on the hub, as the order of `distinct` says."""
