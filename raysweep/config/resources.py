@@ -83,7 +83,7 @@ class ResourcesConfig(StagesConfig):
     gpus: Gpus = 0.0
     """GPUs of one worker: a share below 1, a whole number, or `auto`: the share that its predicted memory takes."""
     memory_gib: Memory = "auto"
-    """Memory that Ray reserves for one worker; 0 reserves none, `auto` what is predicted."""
+    """Memory that Ray reserves for one worker; 0 reserves none, `auto` what is predicted, in whole GiB."""
     processes: Literal["auto", "trial", "workers"] = "auto"
     """Where one worker trains: `trial`, in the cell's own process, or `workers`; `auto`: the first without a GPU."""
     generators: Annotated[Count, UnitMark("actors")] = 1

@@ -22,7 +22,10 @@ from raysweep.trainers.memory import TrainingMemory, generation_memory
 from raysweep.units import size
 
 RESOURCES: Any = ResourcesConfig()
-CONTEXT_BYTES = 2**30
+GIB = 2**30
+"""Predicted memory of a machine is rounded up to so many bytes, less than which no process with torch takes. So cells
+of models of about one size ask for the same, and can follow one another in a process."""
+CONTEXT_BYTES = GIB
 """Memory of an accelerator that a process takes beside its tensors."""
 MARGIN = 1.15
 """A predicted peak times this is reserved: predictions are within 15 %."""
@@ -239,8 +242,8 @@ def _resolved(written: StageConfig, peak: int, on_host: int, has_weights: bool =
     share = _share(peak, written.labels) if has_weights else 0.0
     gpus = share if written.gpus == BY_PREDICTION else float(written.gpus or 0)
     is_predicted = written.memory_gib == BY_PREDICTION
-    predicted = on_host if gpus else peak
-    memory = predicted if is_predicted else int(float(written.memory_gib or 0) * 2**30)
+    predicted = math.ceil((on_host if gpus else peak) / GIB) * GIB
+    memory = predicted if is_predicted else int(float(written.memory_gib or 0) * GIB)
     return Needs(written.cpus, gpus, memory, is_predicted, written.custom, written.labels)
 
 

@@ -114,9 +114,10 @@ def test_memory_is_what_is_predicted_unless_it_is_given():
     shape = known_shape(SMALL)
     assert shape is not None
     predicted, found = predicted_memory(shape, Recipe("lora", precision="bf16"), on_gpu=False), needs().training
-    assert predicted is not None and found.is_predicted and found.memory_bytes == predicted.peak
+    assert predicted is not None and found.is_predicted
+    assert 0 <= found.memory_bytes - predicted.peak < 2**30 and found.memory_bytes % 2**30 == 0
     on_gpu = needs(gpus=1).training
-    assert on_gpu.memory_bytes == 4 * shape.weights, "the weights pass through it"
+    assert 0 <= on_gpu.memory_bytes - 4 * shape.weights < 2**30, "the weights pass through it"
     assert needs(memory_gib=0).training.memory_bytes == 0
     assert needs(memory_gib=3, generation={"memory_gib": "auto"}).generation.is_predicted
 
