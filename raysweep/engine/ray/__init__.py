@@ -3,6 +3,7 @@
 Start reading at tuning.py, then stages.py.
 
     tuning.py        the engine: makes shared artefacts in Ray tasks and runs a Tune trial for each cell
+    reuse.py         has cells run one after another in the same process
     stages.py        passes each stage of a task to Train, Data or the actor pool, and reports waits
     loggers.py       makes the loggers of Tune that a config names
     training.py      trains a model through Ray Train

@@ -29,9 +29,11 @@ from raysweep.engine.ray.outlook import watch_outlook
 from raysweep.engine.ray.places import ANY, CellToPlace
 from raysweep.engine.ray.preflight import most_memory, require_schedulable, unschedulable, what_is_lacking_beside
 from raysweep.engine.ray.ray_lost import watch_ray
+from raysweep.engine.ray.reuse import MAY_GO_ON, may_go_on, reusing_processes, trainable_of
 from raysweep.engine.ray.stages import RayStages
 from raysweep.engine.ray.stalls import watch_stalls
 from raysweep.errors import Stopped, last_line
+from raysweep.machine import limit_kernel_caches
 from raysweep.planning.needs import Needs
 from raysweep.storage.files import Files
 
@@ -176,7 +178,7 @@ class RayEngine(Engine):
             return tune.PlacementGroupFactory([bundles[config["cell"]]], bundle_label_selector=[selector])
 
         trainable = tune.with_resources(
-            _with_cell_name(tune.with_parameters(_trial, parts=_in_parts(work), progress=self._progress)), resources
+            trainable_of(tune.with_parameters(_trial, parts=_in_parts(work), progress=self._progress)), resources
         )
         trainable.__name__ = trainable.__qualname__ = trainable._name = "Cell"  # in Ray's dashboard, and for Tune
         tuner = tune.Tuner(
@@ -184,7 +186,7 @@ class RayEngine(Engine):
             tune_config=tune.TuneConfig(
                 search_alg=cell_order(keeper, len(tasks), self.settings.max_gpu_hours is not None),
                 num_samples=len(tasks),
-                reuse_actors=False,  # a reused actor would grow by about 0.2 GB with each cell that it trains
+                reuse_actors=True,
                 trial_name_creator=_cell,
                 trial_dirname_creator=_cell,
             ),
@@ -198,7 +200,7 @@ class RayEngine(Engine):
                 stop=failures if self.settings.fail_fast else None,
             ),
         )
-        with watch_ray():
+        with watch_ray(), reusing_processes():
             results = tuner.fit()
         failed = {str(r.config["cell"]): r.error for r in results if r.error and r.config}
         for name, error in failed.items():
@@ -252,17 +254,6 @@ class RayEngine(Engine):
         return RayStages(placed, resources.generators, executors, keeper, **names, is_capped=is_capped)
 
 
-def _with_cell_name(function: Any) -> Any:
-    """Return a trainable that Ray's dashboard shows with the name of its cell."""
-    from ray.tune.trainable.function_trainable import wrap_function
-
-    class CellTrainable(wrap_function(function)):  # type: ignore[misc]
-        def __repr__(self) -> str:
-            return f"cell {self.config['cell']}"
-
-    return CellTrainable
-
-
 def _in_parts(work: Mapping[str, tuple[Task, RayStages]]) -> tuple[dict[str, int], list[Any]]:
     """Return the part that each cell's work is in, and Ray's references to the parts.
 
@@ -280,6 +271,7 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
     import ray
     from ray import tune
 
+    limit_kernel_caches()
     part_of, references = parts
     try:
         begin_here(ProgressFile(progress, config["cell"]))
@@ -293,7 +285,7 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
     except Exception:
         tune.report({GAVE_UP: 1})
         raise
-    tune.report(numbers)
+    tune.report({**numbers, MAY_GO_ON: int(may_go_on())})
 
 
 def _run_task(task: Task, stages: Stages, progress: Files, *dependencies: Any) -> None:
