@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -45,14 +46,18 @@ class ProblemSetContract(Contract):
         with Executor(2) as executor:
             yield executor
 
+    def problems(self) -> Sequence[Problem]:
+        """Return the set's problems, read once for each set that `make` returns."""
+        return _problems_of(self.part())
+
     def solved(self) -> list[tuple[Problem, str]]:
         """Return the problems in Python, each with its reference solution, that should compile."""
-        problems = [problem for problem in self.part().problems() if problem.language == PYTHON]
+        problems = [problem for problem in self.problems() if problem.language == PYTHON]
         return [(p, p.reference) for p in problems if p.reference is not None and p.task_id not in self.broken]
 
     def test_it_has_problems_with_unique_task_ids(self) -> None:
         """Results are found by task id."""
-        problems = self.part().problems()
+        problems = self.problems()
         assert problems, "there is at least one problem"
         assert all(isinstance(problem, Problem) for problem in problems), "problems() returns raysweep.records.Problem"
         twice = [task for task, times in Counter(problem.task_id for problem in problems).items() if times > 1]
@@ -91,7 +96,7 @@ class ProblemSetContract(Contract):
 
     def test_no_stop_string_cuts_a_reference(self) -> None:
         """A correct completion would be cut as well."""
-        for problem in self.part().problems():
+        for problem in self.problems():
             if problem.reference is not None and problem.task_id not in self.cut:
                 _, stop = cut_at_stop(problem.reference, problem.stop)
                 assert stop is None, f"{problem.task_id}: the stop string {stop!r} stands in the reference solution"
@@ -99,7 +104,7 @@ class ProblemSetContract(Contract):
     def test_segments_join_to_the_prompt_and_hold_natural_language(self) -> None:
         """Perturbations change the natural segments and nothing else."""
         part = self.part()
-        for problem in part.problems():
+        for problem in _problems_of(part):
             segments = part.segments(problem)
             assert "".join(segment.text for segment in segments) == problem.prompt, (
                 f"{problem.task_id}: the texts of segments(), joined, are the prompt"
@@ -111,7 +116,7 @@ class ProblemSetContract(Contract):
     def test_references_pass_and_empty_completions_fail(self, executor: Executor) -> None:
         """Tests tell right completions from wrong ones."""
         part = self.part()
-        problems = [problem for problem in part.problems() if problem.language == PYTHON]
+        problems = [problem for problem in _problems_of(part) if problem.language == PYTHON]
         every = max(1, len(problems) // self.programs) if self.programs else 1
         tried = [p for index, p in enumerate(problems) if index % every == 0 or p.task_id in self.failing]
         solved = [problem for problem in tried if problem.reference is not None]
@@ -138,10 +143,15 @@ class ProblemSetContract(Contract):
         part = self.part()
         try:
             part.check()
-            if all(problem.language == PYTHON for problem in part.problems()):
+            if all(problem.language == PYTHON for problem in _problems_of(part)):
                 part.check(judged=True)
         except UsageError as error:
             pytest.fail(f"check() raises UsageError for unusable data only; here it said: {error}")
+
+
+@lru_cache(maxsize=32)
+def _problems_of(part: ProblemSet) -> Sequence[Problem]:
+    return part.problems()
 
 
 def _compiled(source: str, what: str) -> Any:
