@@ -212,10 +212,6 @@ def test_half_precision_models_generate_too(dtype: str, trained: Callable[[str],
     assert all(c.text.startswith("    return") for c in make(ref).generate(requests(4)))
 
 
-def test_no_requests_give_no_completions(tiny: dict[str, ModelRef]) -> None:
-    assert make(tiny["llama"]).generate([]) == []
-
-
 def test_models_it_can_not_run_are_refused(tiny: dict[str, ModelRef]) -> None:
     with pytest.raises(UsageError, match="encoder-decoder"):
         make(dataclasses.replace(tiny["llama"], architecture="seq2seq"))

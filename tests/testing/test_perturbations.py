@@ -166,6 +166,11 @@ def test_further_ways_to_be_broken(test, make, words):
     assert words in message(PerturbationContract, test, make)
 
 
+def test_a_failure_shows_the_values_below_the_words():
+    told = message(PerturbationContract, "test_it_has_a_title_and_a_known_level", Unknown)
+    assert "'paragraph' in (" in told
+
+
 def test_a_class_that_no_entry_point_names_is_told_apart_from_a_broken_one():
     class Unregistered(Perturbation):
         """Nothing."""

@@ -70,13 +70,12 @@ def test_a_checkpoint_of_another_training_is_refused(make_job: Jobs, tmp_path: P
         Full().train(make_job("codegen"), FolderServices(tmp_path / "state"))
 
 
-def test_the_seed_decides_the_weights(make_job: Jobs) -> None:
-    jobs = [make_job("llama", name, steps=3) for name in ("one", "two", "three")]
-    jobs[2] = dataclasses.replace(jobs[2], seed=8)
+def test_another_seed_gives_other_weights(make_job: Jobs) -> None:
+    jobs = [make_job("llama", name, steps=3) for name in ("one", "two")]
+    jobs[1] = dataclasses.replace(jobs[1], seed=8)
     for job in jobs:
         Full().train(job, FolderServices())
-    assert same(jobs[0].out, jobs[1].out)
-    assert not same(jobs[0].out, jobs[2].out)
+    assert not same(jobs[0].out, jobs[1].out)
 
 
 def test_from_scratch_the_weights_come_from_the_seed(make_job: Jobs, tmp_path: Path) -> None:

@@ -73,13 +73,6 @@ def test_what_is_reloaded_is_what_was_trained(
     torch.testing.assert_close(logits(ModelRef(str(job.out), ModelKind.ADAPTER, job.base)), before, atol=0, rtol=0)
 
 
-def test_the_base_stays_as_it_was(make_job: Jobs) -> None:
-    job = make_job("gpt_bigcode", steps=3, lora=SMALL)
-    before = (Path(job.base.location) / "model.safetensors").read_bytes()
-    Lora().train(job, FolderServices())
-    assert (Path(job.base.location) / "model.safetensors").read_bytes() == before
-
-
 def test_an_interrupted_training_ends_with_the_undisturbed_ones_adapter(make_job: Jobs, tmp_path: Path) -> None:
     fields = {"steps": 11, "checkpoint_every": 4, "lora": {**SMALL, "dropout": 0.3, "train_embeddings": True}}
     whole = make_job("gpt_bigcode", "whole", **fields)
