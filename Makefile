@@ -27,8 +27,8 @@ test: .venv/installed-dev
 
 test-long: .venv/installed-dev
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m long
-	$(BIN)/python -m tests.execution.soak 20000
-	$(BIN)/python -m tests.engine.soak 5000
+	$(BIN)/python -m tests.behaviour.execution.soak 20000
+	$(BIN)/python -m tests.behaviour.ray.soak 5000
 
 test-transformers5: .venv-transformers5/installed
 	.venv-transformers5/bin/python -m pytest -n $(TEST_PROCESSES) tests/models tests/generators tests/trainers
@@ -47,8 +47,8 @@ paper-mini: .venv/installed-dev
 	$(BIN)/python benchmarks/paper_mini.py
 
 soak: .venv/installed-dev
-	$(BIN)/python -m tests.execution.soak 200000
-	$(BIN)/python -m tests.engine.soak 50000
+	$(BIN)/python -m tests.behaviour.execution.soak 200000
+	$(BIN)/python -m tests.behaviour.ray.soak 50000
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -21,13 +21,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.chaos
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.behaviour.chaos
 
-from tests.chaos.evidence import content
-from tests.chaos.harness import Disturbed, Reference, Strike, Sweep, disturbed, undisturbed
-from tests.chaos.kills import STOPS_ALL
-from tests.chaos.nodes import TWO, simulated
-from tests.chaos.processes import Victim
+from tests.behaviour.chaos.evidence import content
+from tests.behaviour.chaos.harness import Disturbed, Reference, Strike, Sweep, disturbed, undisturbed
+from tests.behaviour.chaos.kills import STOPS_ALL
+from tests.behaviour.chaos.nodes import TWO, simulated
+from tests.behaviour.chaos.processes import Victim
 
 DRIVER_AND_RAYLET = (Victim.DRIVER, Victim.RAYLET)
 

@@ -24,11 +24,11 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.chaos
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.behaviour.chaos
 
 from raysweep.config.resources import ACCELERATOR_LABEL
 from raysweep.sweep.folder import SweepFolder, open_folder
-from tests.chaos.nodes import Nodes, simulated
+from tests.behaviour.chaos.nodes import Nodes, simulated
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIG = REPO / "configs" / "paper-mini.yaml"

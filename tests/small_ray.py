@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.processes import ProcessTree
+from tests.behaviour.chaos.processes import ProcessTree
 from tests.paths import REPO
 from tests.plugin import link
 

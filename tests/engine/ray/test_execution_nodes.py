@@ -18,7 +18,7 @@ from raysweep.execution.isolation.layers import LAYERS
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
 from raysweep.storage.files import Files
-from tests.chaos.nodes import TWO, simulated
+from tests.behaviour.chaos.nodes import TWO, simulated
 
 pytestmark = pytest.mark.ray
 

@@ -28,7 +28,7 @@ from raysweep.storage.artefacts import Node
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 from raysweep.training_sets.base import SOURCES
-from tests.engine.soak import soak
+from tests.behaviour.ray.soak import soak
 from tests.language.translation.test_neural import fsmt
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("connected")]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.chaos.processes import ProcessTree, Victim
+from tests.behaviour.chaos.processes import ProcessTree, Victim
 from tests.patience import PATIENCE
 from tests.steady import Sweep
 from tests.storage.stores import content

@@ -14,8 +14,8 @@ import yaml
 
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox, Verdict
-from tests.execution import corpus
-from tests.execution.world import World, survivors
+from tests.behaviour.execution import corpus
+from tests.behaviour.execution.world import World, survivors
 
 pytestmark = pytest.mark.slow
 

@@ -1,6 +1,6 @@
 """Runs cells that sleep on a Ray of three unlike nodes, whose accelerators are only counted; prints where each ran.
 
-    python -m tests.engine.ray.unlike_nodes FOLDER
+    python -m tests.behaviour.ray.unlike_nodes FOLDER
 
 FOLDER is for Ray's files, too; its path must be short. One JSON object comes out: for each cell the label of its node,
 when it began and when it ended, in seconds.

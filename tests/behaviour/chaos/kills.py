@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from raysweep.stages.generation import BLOCK_SECONDS
-from tests.chaos.evidence import (
+from tests.behaviour.chaos.evidence import (
     COMPLETIONS,
     VERDICTS,
     Manifest,
@@ -20,8 +20,8 @@ from tests.chaos.evidence import (
     holders,
     places,
 )
-from tests.chaos.parts import Part, Parts
-from tests.chaos.processes import Victim
+from tests.behaviour.chaos.parts import Part, Parts
+from tests.behaviour.chaos.processes import Victim
 
 SLACK_SECONDS = 15.0
 """A block is written `BLOCK_SECONDS` after the one before, and a busy machine takes its time."""

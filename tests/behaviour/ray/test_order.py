@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.ray.unlike_nodes import GPUS
+from tests.behaviour.ray.unlike_nodes import GPUS
 from tests.paths import REPO
 from tests.patience import PATIENCE
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.ray
 def test_cells_run_where_they_may_the_longest_first_and_one_at_a_time() -> None:
     folder = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))  # AF_UNIX paths must stay short
     try:
-        command = [sys.executable, "-m", "tests.engine.ray.unlike_nodes", str(folder / "u")]
+        command = [sys.executable, "-m", "tests.behaviour.ray.unlike_nodes", str(folder / "u")]
         out = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=PATIENCE)
         assert out.returncode == 0, out.stderr[-3000:]
         found = json.loads(out.stdout.splitlines()[-1])

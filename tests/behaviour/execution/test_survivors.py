@@ -15,7 +15,7 @@ import pytest
 from raysweep.execution.isolation import process_tree
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
-from tests.execution.world import PATIENCE
+from tests.behaviour.execution.world import PATIENCE
 from tests.patience import eventually
 
 pytestmark = pytest.mark.slow

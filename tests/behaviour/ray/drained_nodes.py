@@ -1,6 +1,6 @@
 """Trains and generates on a Ray of simulated spot machines, whose nodes are drained or just lost; prints what came out.
 
-    python -m tests.engine.ray.drained_nodes FOLDER [workers]
+    python -m tests.behaviour.ray.drained_nodes FOLDER [workers]
 
 FOLDER is for Ray's files, too; its path must be short. With `workers` a training of two workers comes first. Nodes are
 drained as `ray drain-node` does it, and go as soon as a checkpoint is saved. One JSON object comes out: for each

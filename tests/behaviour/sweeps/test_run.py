@@ -1,6 +1,6 @@
 """Small whole sweeps: both engines agree, nothing is done twice, failures are reported.
 
-That a killed sweep resumes is shown in tests/chaos.
+That a killed sweep resumes is shown in tests/behaviour/chaos.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.processes import ProcessTree, Seen
+from tests.behaviour.chaos.processes import ProcessTree, Seen
 from tests.paths import REPO
 
 EACH: dict[str, Any] = {"include_dashboard": False}
@@ -75,7 +75,7 @@ def simulated(
     tree = ProcessTree()
     with contextlib.ExitStack() as opened:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.nodes", json.dumps(asked)],
+            [sys.executable, "-m", "tests.behaviour.chaos.nodes", json.dumps(asked)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if log is None else opened.enter_context(log.open("a")),

@@ -1,7 +1,7 @@
 """One training set of the study in small, on a simulated cluster of three kinds of accelerators (`make paper-mini`).
 
-In small: tests/engine/ray/test_order.py places cells on types of accelerators, tests/sweep/test_forecast.py plans this
-config, and tests/analysis/exhibits checks the tables' shape.
+In small: tests/behaviour/ray/test_order.py places cells on types of accelerators, tests/sweep/test_forecast.py plans
+this config, and tests/analysis/exhibits checks the tables' shape.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from raysweep.sweep.folder import open_folder
 from tests.paths import REPO
 from tests.patience import PATIENCE
 
-# with a Ray of its own, after tests/chaos: the group `own_ray` takes longer
+# with a Ray of its own, after tests/behaviour/chaos: the group `own_ray` takes longer
 pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.xdist_group("chaos")]
 
 GROUPS = [

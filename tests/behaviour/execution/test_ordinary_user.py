@@ -11,8 +11,8 @@ from dataclasses import asdict
 import pytest
 
 from raysweep.programs import Level, Limits, Program
-from tests.execution import corpus
-from tests.execution.world import REPO, World, survivors
+from tests.behaviour.execution import corpus
+from tests.behaviour.execution.world import REPO, World, survivors
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ import pytest
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray import drains
 from raysweep.storage.files import Files
-from tests.chaos.processes import ProcessTree
+from tests.behaviour.chaos.processes import ProcessTree
 from tests.paths import REPO
 from tests.patience import PATIENCE
 
@@ -32,7 +32,7 @@ def drained(installed: Path, *options: str) -> dict[str, Any]:
     """Return what happened on the cluster of `drained_nodes`."""
     folder = tempfile.mkdtemp(prefix="rs-d-", dir="/tmp")  # AF_UNIX paths must stay short
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.engine.ray.drained_nodes", f"{folder}/r", *options],
+        [sys.executable, "-m", "tests.behaviour.ray.drained_nodes", f"{folder}/r", *options],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": f"{installed}:{REPO}"},
         cwd=REPO,

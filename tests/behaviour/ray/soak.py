@@ -1,7 +1,7 @@
 """Many programs, some of them hostile, through Ray's execution actors while these are killed: is anything lost?
 
-``python -m tests.engine.soak 50000`` (part of ``make soak``) starts a small Ray, and ends with 1 when a program got no
-verdict, two, or a wrong one, or when something survived.
+``python -m tests.behaviour.ray.soak 50000`` (part of ``make soak``) starts a small Ray, and ends with 1 when a program
+got no verdict, two, or a wrong one, or when something survived.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Sandbox
 from raysweep.stages.judging import LARGEST_BLOCK
 from raysweep.storage.files import Files
-from tests.execution.soak import SLOT_TITLE, judged, work
-from tests.execution.world import World
+from tests.behaviour.execution.soak import SLOT_TITLE, judged, work
+from tests.behaviour.execution.world import World
 
 SANDBOX = Sandbox(Lane.SHARED, Level.LIMITS)
 

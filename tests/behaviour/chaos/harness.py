@@ -23,10 +23,10 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.evidence import Place, content, differences, holders, manifests, places, snapshot
-from tests.chaos.kills import STOPS_ALL, Kill
-from tests.chaos.parts import Parts, parts_of
-from tests.chaos.processes import ProcessTree, Seen, Victim
+from tests.behaviour.chaos.evidence import Place, content, differences, holders, manifests, places, snapshot
+from tests.behaviour.chaos.kills import STOPS_ALL, Kill
+from tests.behaviour.chaos.parts import Parts, parts_of
+from tests.behaviour.chaos.processes import ProcessTree, Seen, Victim
 
 LOOK_SECONDS = 0.2
 RUNS = 4

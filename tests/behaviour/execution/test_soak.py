@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.execution.soak import Reading, grown, soak
+from tests.behaviour.execution.soak import Reading, grown, soak
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.engine.progress import DONE, RUNNING
-from tests.chaos.parts import folder_in
+from tests.behaviour.chaos.parts import folder_in
 
 STAGES = ("waiting", "making", "starting", "training", "generating", "executing")
 COMPLETIONS, VERDICTS = "completions", "verdicts"

@@ -17,11 +17,11 @@ from raysweep.execution.pool import Executor
 from raysweep.programs import Limits, Program
 from raysweep.records import Score
 from raysweep.rows.parquet import write_rows
-from tests.chaos import processes
-from tests.chaos.evidence import content, differences, manifests, snapshot
-from tests.chaos.kills import Kill
-from tests.chaos.parts import Part, Parts, parts_of
-from tests.chaos.processes import ProcessTree, Seen, Victim, victim_of
+from tests.behaviour.chaos import processes
+from tests.behaviour.chaos.evidence import content, differences, manifests, snapshot
+from tests.behaviour.chaos.kills import Kill
+from tests.behaviour.chaos.parts import Part, Parts, parts_of
+from tests.behaviour.chaos.processes import ProcessTree, Seen, Victim, victim_of
 from tests.paths import NANO
 
 SWEEP = Parts("s", 20, (Part("cell", "model/m", "evaluation/e", ("completions/c",), ("results/r",)),))

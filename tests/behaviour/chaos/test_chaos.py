@@ -2,7 +2,7 @@
 
 Several kinds of processes are killed in one sweep. With RAYSWEEP_CHAOS_MOMENTS=N each kind has N sweeps of its own, in
 which it is killed once; RAYSWEEP_CHAOS_SEED (default 1) chooses the moments. In small: test_one_kill.py kills a trial
-and a driver, tests/engine/ray/test_drains.py takes a node away.
+and a driver, tests/behaviour/ray/test_drains.py takes a node away.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.harness import Reference, Strike, Sweep, disturbed, undisturbed
-from tests.chaos.nodes import TWO, simulated
-from tests.chaos.processes import Victim
+from tests.behaviour.chaos.harness import Reference, Strike, Sweep, disturbed, undisturbed
+from tests.behaviour.chaos.nodes import TWO, simulated
+from tests.behaviour.chaos.processes import Victim
 from tests.paths import NANO, WITH_SOLVER
 from tests.patience import PATIENCE
 

@@ -1,7 +1,7 @@
 """Many programs, some of them hostile, through one executor whose slots are killed: does anything grow, stay, get lost?
 
-``python -m tests.execution.soak 200000`` (``make soak``) prints a line per interval and ends with 1 when something
-grew, survived, or got a wrong verdict or none. tests/engine/soak.py does the same through Ray's actors.
+``python -m tests.behaviour.execution.soak 200000`` (``make soak``) prints a line per interval and ends with 1
+when something grew, survived, or got a wrong verdict or none. tests/behaviour/ray/soak.py does the same through Ray's actors.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import psutil
 
 from raysweep.execution.pool import Executor
 from raysweep.programs import Level, Limits, Outcome, Program, Sandbox, Verdict
-from tests.execution import corpus
-from tests.execution.world import World, survivors
+from tests.behaviour.execution import corpus
+from tests.behaviour.execution.world import World, survivors
 
 SLOTS = 2
 HOSTILE_EVERY = 100

@@ -1,0 +1,1 @@
+"""Tests of what several parts of raysweep do together."""

@@ -1,0 +1,1 @@
+"""Programs that attack, outlive or disturb others, and many of them."""
