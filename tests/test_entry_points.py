@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 import raysweep
-from tests.models.tiny import make_tiny
 from tests.paths import NANO, REPO
 from tests.plugin import environment, install
+from tests.steady import STEADY, Sweep
 
 pytestmark = pytest.mark.slow
 
@@ -91,34 +91,33 @@ def test_an_installed_packages_parts_keep_their_contracts(installed, tmp_path):
 @pytest.mark.ray
 @pytest.mark.xdist_group("own_ray")
 def test_every_kind_of_worker_finds_an_installed_perturbation(installed, tmp_path):
-    config = yaml.safe_load(NANO.read_text())
-    folder = make_tiny("llama", tmp_path / "llama").location
-    config["models"] = [
-        {"name": "llama", "path": folder, "template": "raw", "recipes": ["told"]},
-        {"name": "fake", "generator": {"name": "told", "share": 0.9}},
-    ]
-    config["recipes"] = {"told": {**config["recipes"]["tiny"], "objective": "told"}}
-    config["training"]["sets"] = ["Shout"]
-    config["evaluation"]["perturbations"] = ["Shout"]
-    config["evaluation"]["problems"] = [{"name": "told", "split": "validation", "count": 6}]
-    config["resources"] = {"processes": "workers"}
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    storage = str(tmp_path / "store")
-    done = command(installed, tmp_path, "run", str(tmp_path / "config.yaml"), "--storage", storage)
+    sweep = Sweep(tmp_path, installed)
+    base = {"path": str(sweep.base()), "generator": {"name": "steady"}, "template": "raw", "recipes": ["told"]}
+    config = yaml.safe_load(STEADY.read_text())
+    sweep.write(
+        models=[{"name": "base", **base}, {"name": "fake", "generator": {"name": "told", "share": 0.9}}],
+        recipes={"told": {"trainer": "steady", "objective": "told", "steps": 4, "batch_size": 16}},
+        training={**config["training"], "sets": ["Shout"]},
+        evaluation={
+            **config["evaluation"],
+            "perturbations": ["Shout"],
+            "problems": [{"name": "told", "split": "validation", "count": 6}],
+        },
+        resources={"processes": "workers"},
+    )
+    done = sweep.run()
     assert done.returncode == 0, done.stderr
     where: dict[str, set[str]] = {}
-    for line in (tmp_path / "found").read_text().splitlines():
+    for line in (sweep.notes / "found").read_text().splitlines():
         what, module, process = line.split("|")
         assert module == "raysweep_extra.shout"
         where.setdefault(what, set()).add(process)
     assert set(where) == {"perturbation", "problem set", "objective", "generator"}
-    in_driver = {what for what, processes in where.items() if any("ray::" not in process for process in processes)}
-    assert in_driver == {"objective"}, "the check of the config encodes rows to see whether they fit"
-    where["objective"] = {process for process in where["objective"] if "ray::" in process}
+    assert not [what for what, processes in where.items() if any("ray::" not in process for process in processes)]
     making_inputs, training, generating = where["perturbation"], where["objective"], where["generator"]
     trials = where["problem set"] - making_inputs
     assert len(making_inputs | training | generating | trials) >= 4
     assert not training & generating and not (training | generating) & (making_inputs | trials)
-    frame = raysweep.load_results("nano", storage=storage)
+    frame = raysweep.load_results("steady", storage=str(sweep.store))
     unchanged = frame[(frame.metric == "rows_unchanged") & (frame.perturbation == "Shout")]
     assert set(unchanged.training_set) == {"base", "Shout"} and set(unchanged.value) == {0}

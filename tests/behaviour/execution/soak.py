@@ -1,7 +1,8 @@
 """Many programs, some of them hostile, through one executor whose slots are killed: does anything grow, stay, get lost?
 
 ``python -m tests.behaviour.execution.soak 200000`` (``make soak``) prints a line per interval and ends with 1
-when something grew, survived, or got a wrong verdict or none. tests/behaviour/ray/soak.py does the same through Ray's actors.
+when something grew, survived, or got a wrong verdict or none. tests/behaviour/ray/soak.py does the same through Ray's
+actors.
 """
 
 from __future__ import annotations

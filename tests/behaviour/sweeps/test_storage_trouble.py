@@ -124,7 +124,7 @@ def test_a_finished_sweep_is_run_again_on_a_nearly_full_disk(small_disk, undistu
 
 @pytest.mark.long
 def test_a_disk_that_vanishes_for_some_seconds_is_waited_for(tmp_path, undisturbed):
-    """A whole sweep does what test_files.py's `test_a_root_that_vanishes_is_waited_for_in_reads_and_writes` shows."""
+    """In small: `test_a_root_that_vanishes_is_waited_for_in_reads_and_writes` of tests/storage/test_files.py."""
     root, away, errors = tmp_path / "store", tmp_path / "away", tmp_path / "errors"
     running = start(root, errors)
     await_training(root, running)
@@ -143,7 +143,7 @@ def test_a_disk_that_vanishes_for_some_seconds_is_waited_for(tmp_path, undisturb
 
 @pytest.mark.long
 def test_an_object_store_that_does_not_answer_for_some_seconds_is_waited_for(tmp_path, undisturbed, monkeypatch):
-    """A whole sweep does what test_files.py's `test_a_server_that_is_away_is_waited_for` shows."""
+    """In small: `test_a_server_that_is_away_is_waited_for` of tests/storage/test_files.py."""
     for name, value in {**ACCOUNT, "RAYSWEEP_CACHE": str(tmp_path / "cache")}.items():
         monkeypatch.setenv(name, value)
     with served() as server:

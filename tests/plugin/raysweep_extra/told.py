@@ -26,6 +26,11 @@ class ToldSft(Sft):
         found_here("objective")
         return super().encode(row, tokenizer, recipe)
 
+    def normaliser(self, rows):
+        """See `Sft`."""
+        found_here("objective")
+        return super().normaliser(rows)
+
 
 class ToldFake(Fake):
     """The fake generator."""
