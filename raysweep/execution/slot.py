@@ -292,8 +292,12 @@ class SlotProcess:
         self._sent_tests = set()
         paths = sysconfig.get_paths()
         packages = list(dict.fromkeys([paths["purelib"], paths["platlib"]]))
-        settings = {"packages": packages, "without": list(without), "oracle": self._oracle}
-        settings["judge_seconds"] = JUDGE_SECONDS
+        settings = {
+            "packages": packages,
+            "without": list(without),
+            "oracle": self._oracle,
+            "judge_seconds": JUDGE_SECONDS,
+        }
         root = str(Path(__file__).parents[2])
         command = [_START_CODE.format(LANGUAGES[self._language]), root, self._folder, json.dumps(settings)]
         arguments = [sys.executable, "-s", "-P", "-S", "-B", "-c", *command]
