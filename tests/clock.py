@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 
 class Clock:
@@ -10,11 +11,20 @@ class Clock:
 
     def __init__(self) -> None:
         self._time, self._monotonic = time.time(), time.monotonic()
+        self._due: list[tuple[float, Callable[[], object]]] = []
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass at once."""
+        """Let time pass at once, and do what is due then."""
         self._time += seconds
         self._monotonic += seconds
+        for moment, action in list(self._due):
+            if moment <= self._monotonic:
+                self._due.remove((moment, action))
+                action()
+
+    def after(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something once so much time has passed."""
+        self._due.append((self._monotonic + seconds, action))
 
     def time(self) -> float:
         return self._time

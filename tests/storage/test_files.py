@@ -15,6 +15,7 @@ import pytest
 from raysweep.errors import NewerStore, StoreError, UsageError
 from raysweep.storage import files as files_module
 from raysweep.storage.files import MARKER, Files
+from tests.clock import Clock
 from tests.storage.object_store import ACCOUNT, served
 
 
@@ -45,20 +46,25 @@ def disk(tmp_path) -> Files:
     return files
 
 
-def away(files: Files, seconds: float) -> threading.Thread:
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    """The clock of all that waits for a storage."""
+    made = Clock()
+    monkeypatch.setattr(files_module, "time", made)
+    return made
+
+
+def away(files: Files, seconds: float, clock: Clock) -> None:
     """Take the root away now and bring it back after some seconds."""
     root, elsewhere = Path(files.root), Path(f"{files.root}-away")
     root.rename(elsewhere)
 
     def bring_back():
-        time.sleep(seconds)
         if root.exists():
             root.rmdir()  # empty, like the folder of an unmounted disk
         elsewhere.rename(root)
 
-    thread = threading.Thread(target=bring_back)
-    thread.start()
-    return thread
+    clock.after(seconds, bring_back)
 
 
 def test_files_below_a_folder_are_named_relative_to_it(files):
@@ -105,8 +111,7 @@ def test_an_error_in_a_folder_being_written_reaches_no_object_store(server, acco
     assert not files.infos()
 
 
-@pytest.mark.slow
-def test_a_root_that_vanishes_is_waited_for_in_reads_and_writes(disk, caplog):
+def test_a_root_that_vanishes_is_waited_for_in_reads_and_writes(disk, caplog, clock):
     disk.write("x", "1")
     for use in (
         lambda: disk.read("x"),
@@ -115,36 +120,30 @@ def test_a_root_that_vanishes_is_waited_for_in_reads_and_writes(disk, caplog):
         lambda: disk.write("y", "2") or "written",
         lambda: disk.await_root() or "there",
     ):
-        back = away(disk, 0.7)
-        started = time.monotonic()
+        away(disk, 100, clock)
+        started = clock.monotonic()
         assert use()
-        assert time.monotonic() - started >= 0.4
-        back.join()
+        assert 100 <= clock.monotonic() - started < 120
     assert disk.read("x") == b"1" and disk.read("y") == b"2"
     assert "waiting up to 120 s for it" in caplog.text and "is back" in caplog.text
 
 
-@pytest.mark.slow
-def test_the_empty_folder_that_an_unmounted_disk_leaves_is_not_written_into(disk):
-    back = away(disk, 0.8)
+def test_the_empty_folder_that_an_unmounted_disk_leaves_is_not_written_into(disk, clock):
+    away(disk, 100, clock)
     root = Path(disk.root)
     root.mkdir()
     disk.write("deep/y", "2")
     with disk.writing("folder") as folder:
         (folder / "z").write_text("3")
-    back.join()
     assert disk.read("deep/y") == b"2" and disk.read("folder/z") == b"3"
 
 
-@pytest.mark.slow
-def test_a_root_that_stays_away_is_an_error_that_names_it(disk, monkeypatch):
-    monkeypatch.setattr(files_module, "PATIENCE", 1.0)
-    back = away(disk, 2)
+def test_a_root_that_stays_away_is_an_error_that_names_it(disk, clock):
+    away(disk, 1000, clock)
     with pytest.raises(StoreError, match=rf"storage {disk.root}: its folder, or the file {MARKER} in it, is gone"):
         disk.read("x")
     with pytest.raises(StoreError):
         disk.write("x", "1", patient=False)
-    back.join()
 
 
 def test_a_root_that_never_existed_is_not_waited_for(tmp_path):

@@ -271,7 +271,7 @@ RACE = """
 @pytest.mark.slow
 @pytest.mark.parametrize("of_a_dead_one", [False, True])
 def test_of_several_processes_exactly_one_takes_a_lease(files, of_a_dead_one):
-    rounds = 300
+    rounds = 150
     if of_a_dead_one:
         dead = dead_here()
         for number in range(rounds):
