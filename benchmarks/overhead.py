@@ -5,7 +5,7 @@
 raysweep: a sweep whose cells train nothing, "generate" with the fake generator and execute six programs. Ray alone: the
 same number of Tune trials that do no work, each with a Ray Data pipeline over the same number of batches and one actor
 that is called once. The cost per cell is (time of `many` - time of `few`) / (many - few), which excludes starting Ray
-and reading the config.
+and reading the config. CPU seconds are those of all processes; they say more where others use the machine, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import yaml
+from processes import LOOK_SECONDS, Seen, look
 
 BATCHES = 2
 CONFIG = {
@@ -46,27 +48,31 @@ def main() -> None:
     if options.bare is not None:
         bare_ray(options.bare)
         return
-    results: dict[str, list[float]] = {"raysweep": [], "ray": []}
+    results: dict[str, list[tuple[float, float]]] = {"raysweep": [], "ray": []}
     for _ in range(options.rounds):
-        for name, seconds in (("raysweep", sweep), ("ray", bare)):
-            results[name].append((seconds(options.many) - seconds(options.few)) / (options.many - options.few))
-    medians = {name: statistics.median(values) for name, values in results.items()}
-    print(
-        json.dumps(
-            {
-                "seconds_per_cell": {name: [round(value, 2) for value in values] for name, values in results.items()},
-                "median": {name: round(value, 2) for name, value in medians.items()},
-                "ratio": round(medians["raysweep"] / medians["ray"], 2),
-                "cpus": len(os.sched_getaffinity(0)),
-                "load": round(os.getloadavg()[0], 1),
-            },
-            indent=1,
-        )
-    )
+        for name, costs in (("raysweep", sweep), ("ray", bare)):
+            many, few, more = costs(options.many), costs(options.few), options.many - options.few
+            results[name].append(((many[0] - few[0]) / more, (many[1] - few[1]) / more))
+    measured = {
+        kind: summary({name: [pair[place] for pair in pairs] for name, pairs in results.items()})
+        for place, kind in enumerate(("seconds", "CPU seconds"))
+    }
+    about = {"cpus": len(os.sched_getaffinity(0)), "load": round(os.getloadavg()[0], 1)}
+    print(json.dumps({**measured, **about}, indent=1))
 
 
-def sweep(cells: int) -> float:
-    """Return the seconds of a sweep of `cells` cells in an empty store."""
+def summary(per_cell: dict[str, list[float]]) -> dict[str, object]:
+    """Return the costs per cell of each round, their medians and the ratio of these."""
+    medians = {name: statistics.median(values) for name, values in per_cell.items()}
+    return {
+        "per cell": {name: [round(value, 2) for value in values] for name, values in per_cell.items()},
+        "median": {name: round(value, 2) for name, value in medians.items()},
+        "ratio": round(medians["raysweep"] / medians["ray"], 2),
+    }
+
+
+def sweep(cells: int) -> tuple[float, float]:
+    """Return the costs of a sweep of `cells` cells in an empty store."""
     # the shares differ, because equal generators would share all artefacts
     models = [
         {"name": f"m{index}", "generator": {"name": "fake", "share": 0.3 + 0.01 * index}} for index in range(cells)
@@ -74,19 +80,23 @@ def sweep(cells: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "overhead.yaml"
         config.write_text(yaml.safe_dump({**CONFIG, "models": models}))
-        return seconds_of([sys.executable, "-m", "raysweep", "run", str(config), "--storage", f"{folder}/store", "-q"])
+        return costs_of([sys.executable, "-m", "raysweep", "run", str(config), "--storage", f"{folder}/store", "-q"])
 
 
-def bare(trials: int) -> float:
-    """Return the seconds of `trials` trials of Ray alone."""
-    return seconds_of([sys.executable, __file__, "--bare", str(trials)])
+def bare(trials: int) -> tuple[float, float]:
+    """Return the costs of `trials` trials of Ray alone."""
+    return costs_of([sys.executable, __file__, "--bare", str(trials)])
 
 
-def seconds_of(command: list[str]) -> float:
-    """Run a command that must succeed; return the seconds it took."""
-    started = time.monotonic()
-    subprocess.run(command, check=True, capture_output=True)
-    return time.monotonic() - started
+def costs_of(command: list[str]) -> tuple[float, float]:
+    """Run a command that must succeed; return its seconds and the CPU seconds of all processes that it started."""
+    started, seen = time.monotonic(), dict[tuple[int, float], Seen]()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while child.poll() is None:
+        look(psutil.Process(), seen)
+        time.sleep(LOOK_SECONDS)
+    assert child.returncode == 0, command
+    return time.monotonic() - started, sum(one.cpu_seconds for one in seen.values())
 
 
 def bare_ray(trials: int) -> None:
