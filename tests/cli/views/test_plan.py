@@ -40,6 +40,7 @@ def own(tmp_path: Path, **model: Any) -> Any:
         make_chat_model("chatml", Path(model["path"]))
     training = {"source": {"name": "minicode", "rows": 32}, "sets": ["C1"]}
     recipes = {"full": {}, "lora": {"trainer": "lora"}, "few": {"trainer": "lora", "lora": {"targets": ["q_proj"]}}}
+    recipes["roomy"] = {"trainer": "lora", "resources": {"training": {"memory_gib": 3}}}
     config = {"models": [model], "recipes": recipes, "training": training}
     return small(**config)
 
@@ -97,11 +98,13 @@ def test_what_this_machine_can_not_hold_is_said_and_the_plan_still_shown(capsys,
 
 
 def test_what_processes_ask_for_is_told_by_stage(capsys, tmp_path):
-    plan = own(tmp_path, recipes=["full", "lora"], resources={"training": {"cpus": 2}, "execution": {"cpus": 3}})
-    lines = told(plan, tmp_path, capsys).splitlines()
-    training = [line for line in lines if line.startswith("a training worker asks for 2 CPU, ")]
-    assert [line.rpartition(": ")[2] for line in training] == ["mine.full", "mine.lora"]
+    resources = {"training": {"cpus": 2}, "execution": {"cpus": 3}}
+    lines = told(own(tmp_path, recipes=["full", "lora"], resources=resources), tmp_path, capsys).splitlines()
+    assert "a training worker asks for 2 CPU, 1.0 GiB of memory" in lines, "as much for both recipes"
     assert "an execution actor asks for 3 CPU" in lines
+    lines = told(own(tmp_path, recipes=["full", "roomy"], resources=resources), tmp_path, capsys).splitlines()
+    training = [line for line in lines if line.startswith("a training worker asks for 2 CPU, ")]
+    assert [line.rpartition(": ")[2] for line in training] == ["mine.full", "mine.roomy"]
 
 
 def test_a_plan_whose_programs_may_not_run_yet_says_so(capsys, tmp_path):
