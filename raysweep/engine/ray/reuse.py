@@ -88,6 +88,13 @@ def reusing_processes() -> Iterator[None]:
             self._actor_cache.decrease_max(trial.placement_group_factory)
             return is_kept
 
+        def _maybe_add_actors(self) -> None:
+            """Give processes to the cells that were started first, which wait for Ray's; Tune prefers new ones."""
+            if self._actor_cache.num_cached_objects:
+                for trial in sorted(self._pending_trials & self._staged_trials, key=self._trials.index):
+                    self._maybe_reuse_cached_actor(trial)
+            super()._maybe_add_actors()
+
         def _cleanup_cached_actors(self, force_all: bool = False) -> None:
             """End processes that got no cell. Tune itself would keep the last one, whoever waits for what it holds."""
             if force_all or self._iteration > self._cached_in + 1:
