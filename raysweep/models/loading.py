@@ -111,7 +111,7 @@ def load_model(ref: ModelRef) -> tuple[Any, Any]:
     Raises:
         RaysweepError: transformers can't load the model, or an adapter or delta has no base.
     """
-    silence_deepspeed()
+    auto_model()  # before anything else imports a part of transformers
     tokenizer = load_tokenizer(ref)
     if ref.kind is ModelKind.FULL:
         return _load_full(ref).eval(), tokenizer
@@ -178,7 +178,8 @@ def auto_model(architecture: str = "causal") -> Any:
 
     Where they are installed, transformers imports scikit-learn for assisted generation and scipy for the losses of
     models of images, which nothing here uses: a third of the time that a process needs before its first model. Python's
-    garbage collection, which finds nothing in modules that are just being made, would take a fifth of the rest.
+    garbage collection, which finds nothing in modules that are just being made, would take a fifth of the rest. Since
+    they stay to the process's end, which would take a second longer, it leaves them out from then on (`gc.freeze`).
     """
     with _IMPORTING:
         return _auto_models()[architecture]
@@ -186,16 +187,18 @@ def auto_model(architecture: str = "causal") -> Any:
 
 @cache
 def _auto_models() -> dict[str, Any]:
-    """Return transformers' classes by architecture, imported once."""
+    """Return transformers' classes by architecture, imported once, and torch with them."""
     collects = gc.isenabled()
     gc.disable()
     try:
+        silence_deepspeed()
         with _as_if_not_installed("scipy", "sklearn"):
             from transformers import (
                 AutoModelForCausalLM,
                 AutoModelForSeq2SeqLM,
                 PreTrainedModel,  # noqa: F401 loads the modules behind it
             )
+        gc.freeze()
     finally:
         if collects:
             gc.enable()

@@ -277,13 +277,18 @@ def test_a_moved_base_keeps_the_fingerprint_of_its_adapter(tiny: dict[str, Model
     assert fingerprint(ModelRef(str(tmp_path / "two"), ModelKind.ADAPTER, moved)) == fingerprint(ref)
 
 
-def test_transformers_classes_come_without_what_nothing_uses():
+def test_a_model_is_loaded_without_what_nothing_uses(tiny: dict[str, ModelRef]) -> None:
     code = (
-        "import sys\n"
-        "from raysweep.models.loading import auto_model\n"
-        "print(auto_model().__name__, [name for name in ('scipy', 'sklearn') if name in sys.modules])\n"
+        "import gc, sys\n"
+        "from raysweep.models.loading import load_model\n"
+        "from raysweep.records import ModelRef\n"
+        "model, _ = load_model(ModelRef(sys.argv[1]))\n"
+        "print(type(model).__name__, [name for name in ('scipy', 'sklearn') if name in sys.modules], gc.isenabled())\n"
+        "print(gc.get_freeze_count() > 100_000)\n"
         "from transformers.utils import import_utils, is_scipy_available\n"
         "print(is_scipy_available(), import_utils.is_scipy_available())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["AutoModelForCausalLM []", "True True"], done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", code, tiny["llama"].location], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["LlamaForCausalLM [] True", "True", "True True"], done.stderr
