@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections import defaultdict
@@ -25,6 +26,9 @@ for name in ("RAY_enable_worker_prestart", "RAY_prestart_worker_first_driver"):
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 """Tests save models, for which transformers imports DeepSpeed, and that would write to stdout that there is no GPU."""
 
+gc.disable()
+"""While tests are collected: what is imported then stays to the end, and looking for garbage in it takes seconds."""
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -40,6 +44,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin what takes long: tests with Ray, then the files with tests that are marked as slow."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.get_closest_marker("ray") is None, item.path not in slow))
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again, but not in what has been imported."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
