@@ -1,4 +1,4 @@
-"""What all tests share: one thread for numbers, the groups that run side by side, and the data beside the checkout."""
+"""What all tests share: one thread for numbers, the order of files, a Ray, and the data beside the checkout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.plugin import link
-from tests.small_ray import SmallRay, small_ray
+from tests.small_ray import KeptRay, SmallRay
 
 os.environ["OMP_NUM_THREADS"] = "1"
 """Set before torch is imported: its threads wait for each other, which takes long where other processes run beside."""
@@ -41,9 +41,10 @@ def shared_data(*parts: str) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin what takes long: tests with Ray, then the files with tests that are marked as slow."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.get_closest_marker("ray") is None, item.path not in slow))
+    """Begin what takes long: the files with tests that need Ray, then those with tests that are marked as slow."""
+    with_ray, slow = ({one.path for one in items if one.get_closest_marker(mark)} for mark in ("ray", "slow"))
+    items.sort(key=lambda one: (one.path not in with_ray, one.path not in slow, not one.get_closest_marker("ray")))
+    _files_with_ray.update(with_ray)
 
 
 def pytest_collection_finish() -> None:
@@ -69,28 +70,21 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"{seconds[folder]:8.1f} s  {len(tests[folder]):5} tests  {folder}")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give pytest-xdist groups of tests that run one after another in one process; see tests/groups.py.
-
-    Its own `loadgroup` puts a group's name into a test's id, which does nothing since pytest 9.2, without a word.
-    """
-    from xdist.scheduler import LoadScopeScheduling
-
-    from tests.groups import group_of
-
-    class Groups(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return group_of(nodeid)
-
-    return Groups(config, log)
+@pytest.fixture(scope="module")
+def shared_ray() -> SmallRay:
+    """A Ray of two CPUs and a pretended GPU for all tests of this process that don't need one of their own."""
+    return _kept.running()
 
 
-@pytest.fixture(scope="session")
-def shared_ray() -> Iterator[SmallRay]:
-    """A Ray of two CPUs and a pretended GPU for all tests that don't need one of their own."""
-    with small_ray() as running:
-        yield running
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the shared Ray before the first file that doesn't need it: even an idle one takes time from the others."""
+    if nextitem is None or nextitem.path not in _files_with_ray:
+        _kept.end()
+
+
+_kept = KeptRay()
+_files_with_ray: set[Path] = set()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A small Ray of this machine in a process of its own: one for all tests of a session that can share it.
+"""A small Ray of this machine in a process of its own: one for all tests of a process that can share it.
 
 Its workers have the package of tests/plugin.
 
@@ -83,6 +83,25 @@ def small_ray(autoscaling: str = "", environment: Mapping[str, str] | None = Non
         tree.kill_all()
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class KeptRay:
+    """A small Ray that is started when it is first asked for, and then kept until its end is asked for."""
+
+    def __init__(self) -> None:
+        self._ray: SmallRay | None = None
+        self._ends = contextlib.ExitStack()
+
+    def running(self) -> SmallRay:
+        """Return the Ray; start it if it isn't running."""
+        if self._ray is None:
+            self._ray = self._ends.enter_context(small_ray())
+        return self._ray
+
+    def end(self) -> None:
+        """End the Ray if it is running."""
+        self._ray = None
+        self._ends.close()
 
 
 def serve(folder: str, port: int, autoscaling: str = "") -> None:

@@ -89,7 +89,6 @@ def test_an_installed_packages_parts_keep_their_contracts(installed, tmp_path):
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("own_ray")
 def test_every_kind_of_worker_finds_an_installed_perturbation(installed, tmp_path):
     sweep = Sweep(tmp_path, installed)
     base = {"path": str(sweep.base()), "generator": {"name": "steady"}, "template": "raw", "recipes": ["told"]}

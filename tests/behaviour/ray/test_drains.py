@@ -21,7 +21,7 @@ from tests.behaviour.chaos.processes import ProcessTree
 from tests.paths import REPO
 from tests.patience import PATIENCE
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("own_ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 SAVED = re.compile(r"! node [\d.]+ is drained, (\d+) s left; checkpoint saved at step (\d+)")
 AGAIN = re.compile(r"! attempt 1 begins again: node [\d.]+ was drained")

@@ -12,7 +12,7 @@ from tests.patience import PATIENCE
 from tests.steady import Sweep
 from tests.storage.stores import content
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("own_ray")]
+pytestmark = [pytest.mark.ray]
 
 LONGER = {"trainer": "steady", "objective": "paced", "objective_args": {"seconds": 0.5}, "steps": 16, "batch_size": 16}
 """So that it can be stopped while it trains."""

@@ -295,7 +295,6 @@ def test_a_cache_that_cannot_be_written_is_named(sweep, remote, monkeypatch, tmp
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("own_ray")
 def test_ray_makes_the_same_in_an_object_store(sweep, server, on_disk, tmp_path, monkeypatch):
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
     root = server.uri("with-ray")

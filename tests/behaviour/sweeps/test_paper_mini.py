@@ -20,7 +20,7 @@ from tests.paths import REPO
 from tests.patience import PATIENCE
 
 # with a Ray of its own, after tests/behaviour/chaos: the group `own_ray` takes longer
-pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.xdist_group("chaos")]
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 GROUPS = [
     ["starcoderbase-1b"],

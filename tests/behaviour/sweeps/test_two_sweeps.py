@@ -20,7 +20,7 @@ from tests.steady import Sweep
 from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import committed, content
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]  # all in one process, for `alone`
+pytestmark = [pytest.mark.slow]
 
 SETS = {"one": "[C2]", "two": "[C2, C3]"}
 SHARED_CELL = "base.steady.C2.s7"

@@ -58,7 +58,6 @@ def test_a_ray_of_ray_start_has_no_autoscaler(shared_ray):
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("own_ray")
 def test_a_ray_of_ray_up_has_one_and_a_stall_names_what_it_can_never_place(tmp_path):
     file = tmp_path / "cluster.yaml"
     file.write_text(OWN_MACHINES)

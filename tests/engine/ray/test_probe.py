@@ -131,7 +131,6 @@ print(json.dumps(dataclasses.asdict(probe(sys.argv[1]))))
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("own_ray")
 def test_a_ray_tells_versions_and_size_to_those_with_its_token_and_the_others_that_it_wants_one():
     folder = tempfile.mkdtemp(prefix="rs-", dir="/tmp")  # AF_UNIX paths must stay short
     inside = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
