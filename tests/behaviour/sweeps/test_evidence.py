@@ -19,6 +19,7 @@ from scipy.stats import friedmanchisquare
 
 import raysweep
 from raysweep.config.loading import load_config
+from raysweep.stats.bootstrap import RESAMPLES
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.run import run_sweep
@@ -34,23 +35,26 @@ PART = (
     "{name: twice, perturbation: mix_all, ratio: 0.5, size: 2.0}]",
     "evaluation.perturbations=[clean, C1, C2, C3, mix_all]",
     *(f"evaluation.problems.{number}.count=5" for number in (0, 1)),
-    *(f"models.{number}.pretrain.source.rows=4000" for number in (0, 1)),
-    "recipes.pretrain.steps=160",
-    "models.1.pretrain.family=llama",  # gpt_bigcode would solve nothing so early, and have no RD
-    "models.1.pretrain.size={initializer_range: 0.06, num_hidden_layers: 3}",
     "training.source.rows=16",
-    "recipes.full.lr=1.0e-3",  # so that a few steps change what the models solve
-    "recipes.lora.lr=4.0e-3",
-    "evaluation.max_new_tokens=40",
+    "recipes={full: {trainer: steady, batch_size: 8}, lora: {trainer: steady, batch_size: 4}}",
     "language.translator=none",
 )
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory) -> str:
-    storage = str(tmp_path_factory.mktemp("store"))
-    assert not run_sweep(load_config(CONFIGS / "evidence-mini.yaml", PART), RunOptions(storage, "local")).errors
-    return storage
+def storage(tmp_path_factory, plugin_parts) -> str:
+    """Where the sweep's results are; its models answer at random, mostly the same in both samples."""
+    from raysweep_extra.steady import make_base
+
+    folder, generator = tmp_path_factory.mktemp("evidence"), "{name: steady, apart: 0.1}"
+    models = [
+        f"{{name: {name}, path: {make_base(folder / name, name).location}, generator: {generator}, template: raw, "
+        f"recipes: [{recipe}]}}"
+        for name, recipe in (("llama", "full"), ("gpt_bigcode", "lora"))
+    ]
+    config = load_config(CONFIGS / "evidence-mini.yaml", (*PART, f"models=[{', '.join(models)}]"))
+    assert not run_sweep(config, RunOptions(str(folder / "store"), "local")).errors
+    return str(folder / "store")
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,11 @@ def loss(clean: float, perturbed: float) -> float:
 
 def same(found: float, wanted: float) -> bool:
     return (math.isnan(found) and math.isnan(wanted)) or found == pytest.approx(wanted, abs=1e-9)
+
+
+def by_chance(share: float) -> float:
+    """Return how far a share of the sweep's resamples may be from the true one: 4.5 standard errors."""
+    return 4.5 * math.sqrt(share * (1 - share) / RESAMPLES) + 1 / RESAMPLES
 
 
 def test_the_scores_are_those_of_a_plain_count(storage, verdicts, rates):
@@ -160,7 +169,8 @@ def test_p_values_of_differences_are_those_of_a_plain_bootstrap_and_adjusted_by_
             assert one.value == 1
         elif before.isin([0, 1]).all() and after.isin([0, 1]).all():
             gains = weights @ [*(after.to_numpy(float) - before.to_numpy(float)), 0, 1, -1, 0]
-            assert one.value == pytest.approx(2 * min((gains <= 0).mean(), (gains >= 0).mean()), abs=0.03), one
+            share = min((gains <= 0).mean(), (gains >= 0).mean())
+            assert one.value == pytest.approx(2 * share, abs=2 * by_chance(share)), one
             checked += 1
     assert checked
     for problems, own in found.groupby("problem_set"):
@@ -377,7 +387,7 @@ def test_signed_ranks_and_pass_at_k_agree_with_scipy_and_the_formula(storage, ve
     own = scores[(scores.problem_set == "mini-mbpp") & (scores.perturbation == "clean") & (scores.metric == "pass@1")]
     base = own[own.training_set == "base"].set_index("model").value
     tuned = own[own.training_set.isin(["clean", "mix_all"])]
-    differences = tuned.value.to_numpy() - base[tuned.model].to_numpy()
+    differences = (tuned.value.to_numpy() - base[tuned.model].to_numpy()).round(9)  # so that scipy sees equal ones
     if any(differences):
         assert tests.loc["clean pass@1", "W"] == wilcoxon(differences).statistic
     n, c = 7, 3
@@ -402,7 +412,7 @@ def test_intervals_of_differences_and_rd_are_those_of_a_plain_bootstrap(storage,
         found = statistic(*(weights @ values).T)
         for end, share in ((one.low, 0.025), (one.high, 0.975)):
             if end != pytest.approx(one.value, abs=1e-12):  # an interval contains the number itself
-                assert (found < end).mean() == pytest.approx(share, abs=0.012), one
+                assert (found < end).mean() == pytest.approx(share, abs=by_chance(share)), one
         return True
 
     differences = raysweep.load_differences("evidence-mini", storage)
@@ -441,7 +451,8 @@ def test_friedmans_tests_are_scipys(storage, verdicts, problems):
         assert (line["chi-square"], line["p"]) == pytest.approx((statistic, p))
         assert line["W"] == pytest.approx(statistic / (len(shares) * 2))
         means = shares.rank(axis=1).mean()
-        assert line["hardest"] == " and ".join(means.index[means == means.min()])
+        hardest = means.index[means == means.min()]
+        assert line["hardest"] == (" and ".join(hardest) if len(hardest) < 3 else "none")
 
 
 @pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])
@@ -535,4 +546,4 @@ def test_the_cost_is_the_sum_of_the_manifests(storage):
             assert lines[model][name] == pytest.approx(value), (model, name)
             totals[name] = totals.get(name, 0) + value
     assert all(lines["all"][name] == pytest.approx(value) for name, value in totals.items())
-    assert all(totals[f"CPU-hours {stage}"] > 0 for stage in ("generation", "programs", "linting"))
+    assert all(totals[f"CPU-hours {stage}"] > 0 for stage in ("trainings", "programs", "linting"))

@@ -30,22 +30,23 @@ from raysweep.records import (
     TrainingStep,
 )
 from raysweep.rows.parquet import read_rows
-from raysweep.seeding import derive, python_rng
+from raysweep.seeding import python_rng
 from raysweep.trainers.base import OBJECTIVES, Objective, Services, Trainer, TrainJob
 
 WEIGHTS = "model.safetensors"
 STATE = "state.json"
-WRONG = "    raise NotImplementedError\n"
+WRONG = ("    raise NotImplementedError\n", "    return (\n")
+"""Completions that pass no test. The second one is no Python."""
 
 
-def make_base(folder: Path) -> ModelRef:
-    """Write a base model for `Steady` into a new folder."""
+def make_base(folder: Path, name: str = "base") -> ModelRef:
+    """Write a base model for `Steady` into a new folder; one with another name has other weights."""
     folder.mkdir(parents=True)
     settings = {"model_type": "steady", "max_position_embeddings": 4096}
     (folder / "config.json").write_text(json.dumps(settings))
     (folder / "tokenizer.json").write_text("{}")
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<end>"}))
-    (folder / WEIGHTS).write_bytes(hashlib.sha256(b"base").digest())
+    (folder / WEIGHTS).write_bytes(hashlib.sha256(name.encode()).digest())
     return ModelRef(str(folder))
 
 
@@ -133,13 +134,14 @@ class SteadyGenerator(Generator):
         model: a base of `make_base`, or what `Steady` made of one.
         decoding: only the seed is used.
         pause: seconds that a batch takes.
+        apart: the share of prompts that are answered differently in each sample.
     """
 
     needs_model = True
 
-    def __init__(self, model: ModelRef, decoding: Decoding, pause: float = 0.0) -> None:
+    def __init__(self, model: ModelRef, decoding: Decoding, pause: float = 0.0, apart: float = 1.0) -> None:
         super().__init__(model, decoding)
-        self.pause = pause
+        self.pause, self.apart = pause, apart
         self.loads = 1
         self._weights = Path(model.location, WEIGHTS).read_bytes()
 
@@ -151,11 +153,14 @@ class SteadyGenerator(Generator):
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """See `Generator.generate`."""
         time.sleep(self.pause)
-        return [reference_completion(one) if self._is_right(one) else _wrong(one) for one in requests]
+        return [self._answer(one) for one in requests]
 
-    def _is_right(self, request: GenerationRequest) -> bool:
-        seed = self.decoding.seed
-        return derive(seed, "steady", self._weights.hex(), request.prompt, request.sample) % 2 == 0
+    def _answer(self, request: GenerationRequest) -> Completion:
+        rng = python_rng(self.decoding.seed, "steady", self._weights.hex(), request.prompt)
+        if rng.random() < self.apart:
+            rng = python_rng(self.decoding.seed, "steady", self._weights.hex(), request.prompt, request.sample)
+        text = reference_completion(request).text if rng.random() < 0.5 else rng.choice(WRONG)
+        return Completion(request.task_id, request.sample, text, "eos", len(text.split()), text_sha(request.prompt))
 
 
 class UnfitGenerator(SteadyGenerator):
@@ -164,7 +169,3 @@ class UnfitGenerator(SteadyGenerator):
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Refuse, for good."""
         raise HopelessError("no such luck")
-
-
-def _wrong(request: GenerationRequest) -> Completion:
-    return Completion(request.task_id, request.sample, WRONG, "eos", 0, text_sha(request.prompt))
