@@ -55,7 +55,9 @@ def test_a_killed_trial_resumes_in_another_process(undisturbed, installed, tmp_p
     assert content(sweep.store) == content(undisturbed.store)
 
 
+@pytest.mark.long
 def test_a_killed_command_is_given_again_and_resumes(undisturbed, installed, tmp_path):
+    """In small: the test above on a training, and tests/sweep/test_quality.py on a sweep that was killed."""
     sweep = Sweep(tmp_path, installed)
     sweep.config.write_text(undisturbed.config.read_text())
     assert killed(sweep, Victim.DRIVER) < 0

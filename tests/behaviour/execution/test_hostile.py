@@ -1,7 +1,6 @@
 """A corpus of hostile programs (hostile/README.md) at every level of isolation and in both lanes.
 
-The whole corpus runs in the shared lane at the best level; with each other setting some programs of each group do, and
-all of them in the tests that are marked as long.
+With each setting some programs of each group run in `make test`, and all of them in the tests that are marked as long.
 """
 
 from __future__ import annotations
@@ -28,8 +27,6 @@ SETTINGS = {
     "without namespaces and seccomp": (Lane.STRICT, ("namespaces", "seccomp")),
     "without all of them": (Lane.STRICT, ("namespaces", "landlock", "seccomp")),
 }
-IN_FULL = "best, shared lane"
-"""Programs that can't share a process run alone in this lane, too."""
 LAYERED = {"forks", "threads", "memory", "exits", "daemons", "signals", "descriptors", "files", "sockets", "proc"} | {
     "kernel",
     "floods",
@@ -63,13 +60,10 @@ class Record:
 
 
 def _runs() -> Iterator[object]:
-    """Each setting, with the whole corpus and with a sample; the whole is long but for one setting."""
+    """Each setting, with a sample and with the whole corpus."""
     for setting in SETTINGS:
-        if setting == IN_FULL:
-            yield pytest.param((setting, True), id=setting)
-        else:
-            yield pytest.param((setting, False), id=f"sample, {setting}")
-            yield pytest.param((setting, True), id=setting, marks=pytest.mark.long)
+        yield pytest.param((setting, False), id=f"sample, {setting}")
+        yield pytest.param((setting, True), id=setting, marks=pytest.mark.long)
 
 
 @pytest.fixture(scope="module", params=_runs())

@@ -113,7 +113,9 @@ def head(shared_ray, installed, tmp_path_factory) -> Head:
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_a_job_that_is_stopped_goes_on_when_it_is_submitted_again(head, tmp_path):
+    """In small: the test below on jobs, tests/behaviour/chaos/test_one_kill.py on what goes on."""
     longer = [
         "--set",
         "recipes.steady.objective_args={seconds: 0.5}",  # the command that stops the job takes seconds to start

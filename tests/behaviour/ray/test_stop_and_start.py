@@ -1,4 +1,8 @@
-"""A sweep that was stopped goes on with another number of CPUs, to the same results."""
+"""A sweep that was stopped goes on with another number of CPUs, to the same results.
+
+In small: tests/behaviour/chaos/test_one_kill.py, where a trial goes on, and tests/cli/test_app.py on what a stopped
+command says.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from tests.patience import PATIENCE
 from tests.steady import Sweep
 from tests.storage.stores import content
 
-pytestmark = [pytest.mark.ray]
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 LONGER = {"trainer": "steady", "objective": "paced", "objective_args": {"seconds": 0.5}, "steps": 16, "batch_size": 16}
 """So that it can be stopped while it trains."""

@@ -49,7 +49,9 @@ def tune_hours(store: Path, cell: str) -> float:
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_a_capped_sweep_stops_between_stages_and_goes_on_when_it_may(shared_ray, tmp_path):
+    """In small: tests/engine/ray/test_caps.py on what doesn't begin, tests/engine/test_ledger.py on what is counted."""
     little = run(tmp_path, shared_ray.address, "--max-gpu-hours", "1e-9")
     assert little.returncode == 1, little.stderr
     reason = r"since the sweep has used \S+ GPU-hours \(--max-gpu-hours 1e-09\); run it again with more"
