@@ -89,8 +89,8 @@ def test_an_installed_packages_parts_keep_their_contracts(installed, tmp_path):
 
 
 @pytest.mark.ray
-def test_every_kind_of_worker_finds_an_installed_perturbation(installed, tmp_path):
-    sweep = Sweep(tmp_path, installed)
+def test_every_kind_of_worker_finds_an_installed_perturbation(shared_ray):
+    sweep = Sweep(shared_ray.folder, shared_ray.folder / "plugin")  # where parts on this Ray write down things
     base = {"path": str(sweep.base()), "generator": {"name": "steady"}, "template": "raw", "recipes": ["told"]}
     config = yaml.safe_load(STEADY.read_text())
     sweep.write(
@@ -104,7 +104,7 @@ def test_every_kind_of_worker_finds_an_installed_perturbation(installed, tmp_pat
         },
         resources={"processes": "workers"},
     )
-    done = sweep.run()
+    done = sweep.run("--address", shared_ray.address)
     assert done.returncode == 0, done.stderr
     where: dict[str, set[str]] = {}
     for line in (sweep.notes / "found").read_text().splitlines():
