@@ -22,7 +22,7 @@ ODD = {
 }
 OTHERS = {"nlperturbator"}  # takes no strength and needs published files; its own tests hold it
 NAMES = [*sorted(set(PERTURBATIONS.names()) - OTHERS), "textattack:WordSwapQWERTY", "textattack:WordDeletion"]
-SLOW = ("S1", "mix_all", "textattack:WordSwapQWERTY", "textattack:WordDeletion")  # translators, a heavy import
+SLOW = ("S", "S1", "mix_all", "textattack:WordSwapQWERTY", "textattack:WordDeletion")  # translators, a heavy import
 
 
 @pytest.mark.parametrize(

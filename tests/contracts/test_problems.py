@@ -67,7 +67,8 @@ SAMPLE = None if os.environ.get("RAYSWEEP_TEST_WHOLE_SETS") else 40
 FEWER = {"humaneval-plus": 10, "mbpp-plus": 10}
 """How many run of the sets whose programs take long."""
 
-CASES = [*(name for name in PROBLEMS.names() if name not in {case[0] for case in SHARED.values()}), *SHARED]
+NAMES = [*(name for name in PROBLEMS.names() if name not in {case[0] for case in SHARED.values()}), *SHARED]
+CASES = [pytest.param(name, marks=pytest.mark.slow if "-plus" in name else (), id=name) for name in NAMES]
 
 
 @cache

@@ -277,6 +277,7 @@ def test_a_moved_base_keeps_the_fingerprint_of_its_adapter(tiny: dict[str, Model
     assert fingerprint(ModelRef(str(tmp_path / "two"), ModelKind.ADAPTER, moved)) == fingerprint(ref)
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_without_what_nothing_uses(tiny: dict[str, ModelRef]) -> None:
     code = (
         "import gc, sys\n"

@@ -27,6 +27,8 @@ from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO, REPO
 from tests.storage.object_store import ACCOUNT, served
 
+pytestmark = pytest.mark.slow
+
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -115,6 +115,7 @@ def test_random_numbers_are_the_same_for_every_copy_of_a_program(executor):
     assert {(verdict.outcome, verdict.detail) for verdict in verdicts} == {(Outcome.PASSED, "")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [
