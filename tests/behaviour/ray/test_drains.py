@@ -14,9 +14,6 @@ from typing import Any
 
 import pytest
 
-from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray import drains
-from raysweep.storage.files import Files
 from tests.behaviour.chaos.processes import ProcessTree
 from tests.paths import REPO
 from tests.patience import PATIENCE
@@ -94,11 +91,3 @@ def test_an_idle_host_on_a_drained_node_ends_and_the_next_one_is_elsewhere(found
 
 def test_nothing_new_starts_on_a_drained_node(found):
     assert found["drained"] not in found["new"]
-
-
-def test_drains_excuse_only_so_many_ends(tmp_path, monkeypatch):
-    progress = ProgressFile(Files(str(tmp_path)), "cell")
-    monkeypatch.setattr(drains, "drained", lambda nodes: {node: "10.0.0.7" for node in nodes if node == "a"})
-    assert drains.excuse_for(progress, ["b"]) == ""
-    excuses = [drains.excuse_for(progress, ["a", "b"]) for _ in range(drains.MOST_DRAINS + 2)]
-    assert excuses == ["node 10.0.0.7 was drained"] * drains.MOST_DRAINS + ["", ""]
