@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-import pytest
-
 from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates
-from raysweep.metrics.base import Measurement
 from raysweep.records import Spec
-from raysweep.testing.contract import WithoutArguments, elsewhere, no_global_generator
-from raysweep.testing.measurements import check_intervals, check_names, check_undefined, values
+from raysweep.testing.contract import elsewhere, no_global_generator
+from raysweep.testing.measurements import MeasurementContract, values
 
 Pair = tuple[ProblemRates, ProblemRates]
 
@@ -22,7 +19,7 @@ def rates(*passed: float, clean: Sequence[float] = (), completions: int = 1) -> 
     return ProblemRates(dict(zip(names, passed, strict=True)), dict(zip(names, clean, strict=False)), completions, 1)
 
 
-class ComparisonContract(WithoutArguments):
+class ComparisonContract(MeasurementContract):
     """Tests of what docs/plugins.md asks of a comparison of two models.
 
     Attributes:
@@ -49,31 +46,9 @@ class ComparisonContract(WithoutArguments):
             "no common problem": (first, ProblemRates({"other": 1.0}, {"other": 1.0}, 1, 1)),
         }
 
-    def measured(self) -> Mapping[str, list[Measurement]]:
-        """Return the numbers of each pair."""
-        part, found = self.part(), {}
-        for example, pair in self.pairs().items():
-            try:
-                found[example] = part.measure(*pair)
-            except Exception as error:
-                pytest.fail(f"{example}: in a sweep this error would be an undefined number: {error!r}")
-        return found
-
-    def test_its_numbers_have_names(self) -> None:
-        """Tables show numbers by name."""
-        check_names(self.measured())
-
-    def test_an_example_has_a_number(self) -> None:
-        """A comparison that never applies measures nothing."""
-        assert any(self.measured().values()), "at least one of `pairs` has a number"
-
-    def test_undefined_numbers_are_nan_with_the_reason(self) -> None:
-        """An undefined number is never 0."""
-        check_undefined(self.measured())
-
-    def test_values_lie_in_their_intervals(self) -> None:
-        """`low` and `high` are the ends of a 95 % interval."""
-        check_intervals(self.measured())
+    def examples(self) -> Mapping[str, Pair]:
+        """Return the pairs of cells."""
+        return self.pairs()
 
     def test_only_problems_with_a_verdict_of_both_cells_count(self) -> None:
         """A harness error of one cell leaves out the problem for both."""

@@ -1,51 +1,74 @@
-"""What holds for the numbers of metrics and of comparisons."""
+"""What the contracts of metrics and of comparisons say of their numbers."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from math import isfinite, isnan
 from typing import Any
 
+import pytest
+
 from raysweep.metrics.base import Measurement
+from raysweep.testing.contract import WithoutArguments
 
 ROUNDING = 1e-9
 """How far a value may lie outside its interval: means of the same numbers differ by less."""
 
-Measured = Mapping[str, Sequence[Measurement]]
-"""The numbers of a part by the name of the example that they are of."""
 
+class MeasurementContract(WithoutArguments):
+    """Tests of the numbers of a part with a method `measure`."""
 
-def check_names(measured: Measured) -> None:
-    """Fail unless each example has a list of numbers with names of their own."""
-    for example, numbers in measured.items():
-        assert isinstance(numbers, list) and all(isinstance(one, Measurement) for one in numbers), (
-            f"{example}: measure() returns a list of Measurement"
-        )
-        names = [one.metric for one in numbers]
-        assert all(names) and len(set(names)) == len(names), f"{example}: each number has a name of its own: {names}"
+    @abstractmethod
+    def examples(self) -> Mapping[str, tuple[Any, ...]]:
+        """Return arguments of `measure` by what they are."""
 
+    def measured(self) -> Mapping[str, list[Measurement]]:
+        """Return the numbers of each example."""
+        part, found = self.part(), {}
+        for example, given in self.examples().items():
+            try:
+                found[example] = part.measure(*given)
+            except Exception as error:
+                pytest.fail(f"{example}: in a sweep this error would be an undefined number: {error!r}")
+        return found
 
-def check_undefined(measured: Measured) -> None:
-    """Fail unless undefined numbers are NaN with a reason, and defined ones are finite."""
-    for example, numbers in measured.items():
-        for one in numbers:
-            assert isnan(one.value) or isfinite(one.value), f"{example}: {one.metric} is NaN where it is undefined"
-            assert not isnan(one.value) or one.note, f"{example}: {one.metric} is undefined, and `note` has the reason"
-            assert one.n > 0 or isnan(one.value), (
-                f"{example}: {one.metric} rests on no problem, so it is undefined: NaN with the reason, never 0"
+    def test_its_numbers_have_names(self) -> None:
+        """Tables show numbers by name."""
+        for example, numbers in self.measured().items():
+            assert isinstance(numbers, list) and all(isinstance(one, Measurement) for one in numbers), (
+                f"{example}: measure() returns a list of Measurement"
             )
+            names = [one.metric for one in numbers]
+            has_own = all(names) and len(set(names)) == len(names)
+            assert has_own, f"{example}: each number has a name of its own: {names}"
 
+    def test_an_example_has_a_number(self) -> None:
+        """A part that never applies measures nothing."""
+        assert any(self.measured().values()), f"at least one example has a number: {', '.join(self.examples())}"
 
-def check_intervals(measured: Measured) -> None:
-    """Fail unless values lie in their intervals; a number without an interval has NaN for both ends."""
-    for example, numbers in measured.items():
-        for one in numbers:
-            has_none = isnan(one.low) and isnan(one.high)
-            holds = one.low - ROUNDING <= one.value <= one.high + ROUNDING
-            assert has_none or holds, (
-                f"{example}: {one.metric} is {one.value}, outside its interval from {one.low} to {one.high}; where "
-                "there is no interval, both ends are NaN"
-            )
+    def test_undefined_numbers_are_nan_with_the_reason(self) -> None:
+        """An undefined number is never 0."""
+        for example, numbers in self.measured().items():
+            for one in numbers:
+                assert isnan(one.value) or isfinite(one.value), f"{example}: {one.metric} is NaN where it is undefined"
+                assert not isnan(one.value) or one.note, (
+                    f"{example}: {one.metric} is undefined, and `note` has the reason"
+                )
+                assert one.n > 0 or isnan(one.value), (
+                    f"{example}: {one.metric} rests on no problem, so it is undefined: NaN with the reason, never 0"
+                )
+
+    def test_values_lie_in_their_intervals(self) -> None:
+        """`low` and `high` are the ends of a 95 % interval."""
+        for example, numbers in self.measured().items():
+            for one in numbers:
+                has_none = isnan(one.low) and isnan(one.high)
+                holds = one.low - ROUNDING <= one.value <= one.high + ROUNDING
+                assert has_none or holds, (
+                    f"{example}: {one.metric} is {one.value}, outside its interval from {one.low} to {one.high}; where "
+                    "there is no interval, both ends are NaN"
+                )
 
 
 def values(numbers: Sequence[Measurement]) -> list[tuple[Any, ...]]:

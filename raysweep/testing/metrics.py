@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-import pytest
-
-from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
+from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Metric
 from raysweep.programs import Outcome
 from raysweep.records import PromptRow, Result, Spec
-from raysweep.testing.contract import WithoutArguments, elsewhere, no_global_generator
-from raysweep.testing.measurements import check_intervals, check_names, check_undefined, values
+from raysweep.testing.contract import elsewhere, no_global_generator
+from raysweep.testing.measurements import MeasurementContract, values
 
 OUTCOMES = {"+": Outcome.PASSED, "-": Outcome.FAILED, "t": Outcome.TIMEOUT, "?": Outcome.HARNESS_ERROR}
 
@@ -38,7 +36,7 @@ def prompts(count: int) -> tuple[PromptRow, ...]:
     )
 
 
-class MetricContract(WithoutArguments):
+class MetricContract(MeasurementContract):
     """Tests of what docs/plugins.md asks of a metric.
 
     Attributes:
@@ -69,31 +67,9 @@ class MetricContract(WithoutArguments):
             "no results": Evaluation("examples", "C1", (), (), ()),
         }
 
-    def measured(self) -> Mapping[str, list[Measurement]]:
-        """Return the numbers of each example."""
-        part, found = self.part(), {}
-        for example, evaluation in self.evaluations().items():
-            try:
-                found[example] = part.measure(evaluation, self.cell)
-            except Exception as error:
-                pytest.fail(f"{example}: in a sweep this error would be an undefined number: {error!r}")
-        return found
-
-    def test_its_numbers_have_names(self) -> None:
-        """Tables show numbers by name."""
-        check_names(self.measured())
-
-    def test_an_example_has_a_number(self) -> None:
-        """A metric that never applies measures nothing."""
-        assert any(self.measured().values()), "at least one of `evaluations` has a number"
-
-    def test_undefined_numbers_are_nan_with_the_reason(self) -> None:
-        """An undefined number is never 0."""
-        check_undefined(self.measured())
-
-    def test_values_lie_in_their_intervals(self) -> None:
-        """`low` and `high` are the ends of a 95 % interval."""
-        check_intervals(self.measured())
+    def examples(self) -> Mapping[str, tuple[Evaluation, CellLabels]]:
+        """Return the examples with the cell that they are of."""
+        return {example: (evaluation, self.cell) for example, evaluation in self.evaluations().items()}
 
     def test_harness_errors_are_left_out(self) -> None:
         """They are no verdicts."""
