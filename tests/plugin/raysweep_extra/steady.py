@@ -160,7 +160,8 @@ class SteadyGenerator(Generator):
         if rng.random() < self.apart:
             rng = python_rng(self.decoding.seed, "steady", self._weights.hex(), request.prompt, request.sample)
         text = reference_completion(request).text if rng.random() < 0.5 else rng.choice(WRONG)
-        return Completion(request.task_id, request.sample, text, "eos", len(text.split()), text_sha(request.prompt))
+        tokens = min(len(text.split()), self.decoding.max_new_tokens)
+        return Completion(request.task_id, request.sample, text, "eos", tokens, text_sha(request.prompt))
 
 
 class UnfitGenerator(SteadyGenerator):
