@@ -7,6 +7,7 @@ such limits, so they are left out there. The functions' argument `root` is the f
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import platform
@@ -14,6 +15,7 @@ import re
 import runpy
 import shutil
 import socket
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +26,20 @@ from typing import Any
 VERSION = "0.1.0"
 """The version of raysweep, which `raysweep.__version__` returns."""
 ROOT = Path("/")
-DRIVERS = tuple(map(Path, ("/proc/driver/nvidia", "/dev/kfd", "/dev/dxg", "/dev/nvhost-gpu", "/dev/nvgpu")))
+DRIVERS = tuple(
+    map(
+        Path,
+        (
+            "/proc/driver/nvidia",
+            "/dev/nvidiactl",
+            "/dev/nvidia0",
+            "/dev/kfd",
+            "/dev/dxg",
+            "/dev/nvhost-gpu",
+            "/dev/nvgpu",
+        ),
+    )
+)
 """Files, one of which is there wherever torch can use an accelerator."""
 
 
@@ -100,7 +115,7 @@ def emulates(precision: str, root: Path = ROOT) -> bool:
 
 def gpus() -> int:
     """Return the number of accelerators that torch can use; torch is not imported where no driver is loaded."""
-    if not Path("/proc/driver/nvidia").exists() and "CUDA_VISIBLE_DEVICES" not in os.environ:
+    if not _may_have_accelerators() and "CUDA_VISIBLE_DEVICES" not in os.environ:
         return 0
     return len(accelerators().devices)
 
@@ -132,7 +147,7 @@ def accelerator_in_use() -> str:
 
     torch is imported only where a driver of accelerators is loaded.
     """
-    if not _has_driver():
+    if not _may_have_accelerators():
         return "cpu"
     import torch
 
@@ -210,7 +225,7 @@ def provenance() -> dict[str, Any]:
 def software() -> dict[str, str]:
     """Return the versions that decide what a model computes: Python, torch, with accelerators CUDA and the driver."""
     found = {"python": ".".join(platform.python_version_tuple()[:2]), "torch": _torch_version()}
-    if not _has_driver():
+    if not _may_have_accelerators():
         return found
     import torch
 
@@ -220,9 +235,12 @@ def software() -> dict[str, str]:
     return {**found, "CUDA": str(torch.version.cuda or "none"), "driver": driver[1] if driver else "unknown"}
 
 
-def _has_driver() -> bool:
-    """Return True if a driver of NVIDIA's or AMD's accelerators is loaded, also in Windows' Linux and on a Jetson."""
-    return any(path.exists() for path in DRIVERS)
+def _may_have_accelerators() -> bool:
+    """Return True if torch, which knows, is imported, or a driver of NVIDIA's or AMD's accelerators is loaded.
+
+    Windows' Linux, a Jetson and containers show the drivers in other places.
+    """
+    return "torch" in sys.modules or any(path.exists() for path in DRIVERS)
 
 
 @cache
@@ -237,6 +255,30 @@ def resident_bytes() -> int:
     """Return the memory that this process holds now, in bytes."""
     pages = Path("/proc/self/statm").read_text().split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def own_bytes() -> int:
+    """Return the memory that this process holds alone, in bytes: without files and what it shares with others."""
+    found = re.search(r"^RssAnon:\s*(\d+) kB$", _text(Path("/proc/self/status")), re.MULTILINE)
+    return int(found[1]) * 1024 if found else resident_bytes()
+
+
+def own_process() -> None:
+    """Note that raysweep started this process, so that no objects of a user's own live in it."""
+    global _is_own
+    _is_own = True
+
+
+def keep_imports() -> None:
+    """Leave all that lives now out of later garbage collections, the last of which takes over a second with torch.
+
+    Nothing is done in a process that a user started, such as a notebook: what is garbage later might stay there.
+    """
+    if _is_own:
+        gc.freeze()
+
+
+_is_own = False
 
 
 def limit_kernel_caches() -> None:

@@ -38,7 +38,7 @@ from raysweep.cli.options import (
 from raysweep.cli.tools import attack, evaluate, execute, perturb
 from raysweep.config.examples import DEFAULT
 from raysweep.errors import UsageError
-from raysweep.machine import VERSION
+from raysweep.machine import VERSION, own_process
 from raysweep.seeding import DEFAULT_SEED
 
 COLLECTED_AFTER = 100_000, 50, 100
@@ -402,6 +402,7 @@ def doctor(storage: Storage = None, address: Address = None, as_json: AsJson = F
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; the codes are those of `raysweep.cli.exit`."""
+    own_process()
     set_threshold(*COLLECTED_AFTER)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads wait by spinning, which takes others' cores
     sys.exit(run_to_exit_code(app, arguments))

@@ -20,7 +20,7 @@ from typing import Any
 
 from raysweep.errors import MissingInput, RaysweepError, UsageError, did_you_mean
 from raysweep.hashing import canonical_json, sha256
-from raysweep.machine import is_out_of_memory
+from raysweep.machine import is_out_of_memory, keep_imports
 from raysweep.models.deltas import DELTA_FILE, apply_delta
 from raysweep.models.hub import hub_config
 from raysweep.records import ModelKind, ModelRef
@@ -178,8 +178,7 @@ def auto_model(architecture: str = "causal") -> Any:
 
     Where they are installed, transformers imports scikit-learn for assisted generation and scipy for the losses of
     models of images, which nothing here uses: a third of the time that a process needs before its first model. Python's
-    garbage collection, which finds nothing in modules that are just being made, would take a fifth of the rest. Since
-    they stay to the process's end, which would take a second longer, it leaves them out from then on (`gc.freeze`).
+    garbage collection, which finds nothing in modules that are just being made, would take a fifth of the rest.
     """
     with _IMPORTING:
         return _auto_models()[architecture]
@@ -198,7 +197,7 @@ def _auto_models() -> dict[str, Any]:
                 AutoModelForSeq2SeqLM,
                 PreTrainedModel,  # noqa: F401 loads the modules behind it
             )
-        gc.freeze()
+        keep_imports()
     finally:
         if collects:
             gc.enable()

@@ -120,10 +120,10 @@ def _train_on_worker(
         validation=store.use(validation.node) / ROWS if validation else None,
     )
     trainer = TRAINERS.get(job.recipe.trainer)()
+    trainer.prepare()
     if services.rank != 0:
         return trainer.train(job, services)  # only rank 0 writes the model
     with store.writing(node) as draft:
-        trainer.prepare()
         started, cpu_started = time.perf_counter(), time.process_time()
         counts = trainer.train(dataclasses.replace(job, out=draft.folder), services)
         spent = {

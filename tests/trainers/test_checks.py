@@ -31,7 +31,7 @@ def test_a_model_without_trainable_tensors_is_refused(tiny: dict[str, ModelRef])
 
 def test_bf16_on_an_accelerator_without_it_is_refused(monkeypatch):
     check_precision("bf16")  # CPUs compute in it
-    monkeypatch.setattr("raysweep.machine._has_driver", lambda: True)
+    monkeypatch.setattr("raysweep.machine._may_have_accelerators", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100-SXM2-32GB")

@@ -36,7 +36,7 @@ from raysweep.engine.ray.places import CellToPlace, Places
 from raysweep.engine.ray.ray_lost import end_with_raylet
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import python_of
-from raysweep.machine import limit_kernel_caches
+from raysweep.machine import limit_kernel_caches, own_process
 from raysweep.planning.needs import Needs
 from raysweep.records import ModelRef
 
@@ -114,6 +114,7 @@ class Host:
     """Keeps a generator with one base model, whose name is `base`; works in a process of its own."""
 
     def __init__(self, kind: HostKind, base: str) -> None:
+        own_process()
         limit_kernel_caches()
         end_with_raylet()
         self._until_it_ends = ExitStack()

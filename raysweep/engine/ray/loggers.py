@@ -31,7 +31,7 @@ def _make(spec: SpecConfig) -> Any:
     place = f"`loggers`: {spec.name!r}"
     if importlib.util.find_spec(known.package) is None:
         raise UsageError(f"{place} needs the package {known.package}: pip install {known.pip}, or remove it")
-    with _torch_hidden():
+    with _torch_hidden() if known.package == "tensorboardX" else contextlib.nullcontext():
         importlib.import_module(known.package)
     callback = getattr(importlib.import_module(known.module), known.callback)
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import logging
 import os
 import sys
 import time
@@ -17,35 +18,69 @@ from collections.abc import Iterator
 from typing import Any
 
 from raysweep.engine.ray.drains import own_notice
-from raysweep.machine import resident_bytes
+from raysweep.machine import own_bytes
+
+log = logging.getLogger("raysweep")
 
 MAY_GO_ON = "process_may_go_on"
 """Metric of a cell that has succeeded: 1 if its process may take another one, else 0."""
 MOST_GROWTH = 256 * 2**20
-"""A process takes no further cell once it holds so many bytes more than after its first one, on its GPU too.
+"""A process takes no further cell once it holds so many bytes more than after its first one.
 
-The first cell is the first one that loaded torch, if any did.
+The first cell is the first one that loaded torch, if any did. On GPUs, of which the next cell needs the whole memory,
+a process may hold so many bytes in all.
 """
 THREAD_SECONDS = "600"
-"""So long the thread of the cell before may take to end. It has nothing left to do, but the machine may be busy."""
+"""How long the thread of the cell before may take to end. It has nothing left to do, but the machine may be busy."""
+PRIVATE = (
+    "_actor_failed",
+    "_cleanup_cached_actors",
+    "_maybe_add_actors",
+    "_maybe_cache_trial_actor",
+    "_maybe_reuse_cached_actor",
+    "_on_trial_reset",
+    "_set_trial_status",
+    "_trial_task_failure",
+    "_unstage_trial_with_resources",
+)
+"""Methods of Tune's controller that are replaced or called here, though they are not part of its interface."""
 
 
 def may_go_on() -> bool:
     """Release memory that is not in use; return True if this process may take another cell."""
-    torch = sys.modules.get("torch")
+    try:
+        on_gpus, held = _held()
+    except Exception as error:  # such as one that a GPU reports late; the cell has done its work
+        log.debug("this process takes no further cell: %s", error)
+        return False
+    growth = held - _first_sizes.setdefault("torch" in sys.modules, held)
+    return on_gpus <= MOST_GROWTH and growth <= MOST_GROWTH and own_notice() is None
+
+
+def _held() -> tuple[int, int]:
+    """Release what can be; return the bytes that this process then holds on all GPUs, and of the node's memory."""
+    torch, on_gpus = sys.modules.get("torch"), 0
     gc.collect()
-    size = 0
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-        size = int(torch.cuda.memory_reserved())
+        on_gpus = sum(int(torch.cuda.memory_reserved(index)) for index in range(torch.cuda.device_count()))
     with contextlib.suppress(AttributeError, OSError):  # a C library other than GNU's
         ctypes.CDLL(None).malloc_trim(0)
-    size += resident_bytes()
-    return size - _first_sizes.setdefault(torch is not None, size) <= MOST_GROWTH and own_notice() is None
+    return on_gpus, own_bytes()
 
 
 _first_sizes: dict[bool, int] = {}
 """What this process held after its first cell without torch, and after its first one with it."""
+
+
+def can_reuse() -> bool:
+    """Return True if Tune's controller has all that is needed; log a warning if it hasn't."""
+    from ray.tune.execution.tune_controller import TuneController
+
+    missing = [name for name in PRIVATE if not hasattr(TuneController, name)]
+    if missing:
+        log.warning("each cell starts a process of its own: this version of Ray Tune has no %s", ", ".join(missing))
+    return not missing
 
 
 def trainable_of(function: Any) -> Any:
@@ -72,7 +107,7 @@ def trainable_of(function: Any) -> Any:
 @contextlib.contextmanager
 def reusing_processes() -> Iterator[None]:
     """Have Tune, in this block, reuse processes as this module says."""
-    from ray.tune import tune
+    from ray.tune import TuneError, tune
     from ray.tune.execution.tune_controller import TuneController
 
     class CellController(TuneController):  # type: ignore[misc]
@@ -89,7 +124,7 @@ def reusing_processes() -> Iterator[None]:
             return is_kept
 
         def _maybe_add_actors(self) -> None:
-            """Give processes to the cells that were started first, which wait for Ray's; Tune prefers new ones."""
+            """Give free processes to the cells that wait longest; Tune would give them to the newest."""
             if self._actor_cache.num_cached_objects:
                 for trial in sorted(self._pending_trials & self._staged_trials, key=self._trials.index):
                     self._maybe_reuse_cached_actor(trial)
@@ -102,12 +137,26 @@ def reusing_processes() -> Iterator[None]:
 
         def _actor_failed(self, tracked_actor: Any, exception: Exception) -> None:
             """Start a trial anew whose process died when it should take it over: Tune would call it failed."""
-            trial = self._actor_to_trial[tracked_actor]
+            self._run_anew(self._actor_to_trial[tracked_actor])
+            super()._actor_failed(tracked_actor, exception)
+
+        def _trial_task_failure(self, trial: Any, exception: Exception) -> None:
+            """Start a trial anew whose process could not take it over."""
+            self._run_anew(trial)
+            super()._trial_task_failure(trial, exception)
+
+        def _on_trial_reset(self, trial: Any, success: bool) -> None:
+            if success:
+                super()._on_trial_reset(trial, success)
+            else:
+                self._trial_task_failure(trial, TuneError("the process was still at work on its last cell"))
+
+        def _run_anew(self, trial: Any) -> None:
+            """Have Tune take a trial that a process was about to take over for one that runs, which it starts anew."""
             if trial in self._resetting_trials:
                 self._resetting_trials.discard(trial)
                 self._unstage_trial_with_resources(trial)
                 self._set_trial_status(trial, "RUNNING")
-            super()._actor_failed(tracked_actor, exception)
 
     tune.TuneController = CellController
     try:

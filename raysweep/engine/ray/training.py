@@ -19,6 +19,7 @@ from raysweep.engine.ray import drains, metrics
 from raysweep.engine.ray.cluster import Placement
 from raysweep.engine.services import ModelService, Notice, TrainingServices
 from raysweep.errors import RaysweepError
+from raysweep.machine import own_process
 from raysweep.records import TrainingStep
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
@@ -157,6 +158,7 @@ def train_with_ray(
         slots = max(1, int(placement.cpus))
         with ExitStack() as stack:
             if not in_trial:  # otherwise the task reports what it holds
+                own_process()
                 stack.enter_context(metrics.held_resources(progress.activity.id))
             stages = stack.enter_context(LocalStages(slots))
             model_service = stack.enter_context(ModelService(stages, store, progress, training.sandbox))

@@ -29,11 +29,11 @@ from raysweep.engine.ray.outlook import watch_outlook
 from raysweep.engine.ray.places import ANY, CellToPlace
 from raysweep.engine.ray.preflight import most_memory, require_schedulable, unschedulable, what_is_lacking_beside
 from raysweep.engine.ray.ray_lost import watch_ray
-from raysweep.engine.ray.reuse import MAY_GO_ON, may_go_on, reusing_processes, trainable_of
+from raysweep.engine.ray.reuse import MAY_GO_ON, can_reuse, may_go_on, reusing_processes, trainable_of
 from raysweep.engine.ray.stages import RayStages
 from raysweep.engine.ray.stalls import watch_stalls
 from raysweep.errors import Stopped, last_line
-from raysweep.machine import limit_kernel_caches
+from raysweep.machine import limit_kernel_caches, own_process
 from raysweep.planning.needs import Needs
 from raysweep.storage.files import Files
 
@@ -186,7 +186,7 @@ class RayEngine(Engine):
             tune_config=tune.TuneConfig(
                 search_alg=cell_order(keeper, len(tasks), self.settings.max_gpu_hours is not None),
                 num_samples=len(tasks),
-                reuse_actors=True,
+                reuse_actors=can_reuse(),
                 trial_name_creator=_cell,
                 trial_dirname_creator=_cell,
             ),
@@ -271,6 +271,7 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
     import ray
     from ray import tune
 
+    own_process()
     limit_kernel_caches()
     part_of, references = parts
     try:
@@ -289,6 +290,7 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
 
 
 def _run_task(task: Task, stages: Stages, progress: Files, *dependencies: Any) -> None:
+    own_process()
     begin_here(ProgressFile(progress, task.id))
     with metrics.held_resources(task.id):
         task.run(stages)

@@ -52,16 +52,21 @@ def test_two_trainings_in_one_process_give_the_bytes_of_two_processes(shared_ray
     assert content(tmp_path / "both") == {**content(tmp_path / "C1"), **content(tmp_path / "clean")}
 
 
-def test_a_process_that_has_grown_failed_or_died_gets_no_further_cell(shared_ray, tmp_path, monkeypatch):
+def test_a_process_that_has_grown_failed_or_died_or_is_not_ready_gets_no_further_cell(
+    shared_ray, tmp_path, monkeypatch
+):
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
 
     def nothing() -> None:
         pass
 
-    def die_when_the_next_cell_comes() -> None:
-        from ray.tune.trainable.function_trainable import FunctionTrainable
+    def when_the_next_cell_comes(do: Callable[[], object]) -> Callable[[], None]:
+        def run() -> None:
+            from ray.tune.trainable.function_trainable import FunctionTrainable
 
-        FunctionTrainable.reset_config = lambda self, config: os._exit(1)
+            FunctionTrainable.reset_config = lambda self, config: do()
+
+        return run
 
     def fail() -> None:
         raise ValueError("as it should")
@@ -71,12 +76,16 @@ def test_a_process_that_has_grown_failed_or_died_gets_no_further_cell(shared_ray
 
     does = {
         "first": nothing,
-        "dies": die_when_the_next_cell_comes,
+        "dies": when_the_next_cell_comes(lambda: os._exit(1)),
         "after it died": nothing,
         "fails": fail,
         "after it failed": nothing,
         "grows": grow,
         "after it grew": nothing,
+        "breaks": when_the_next_cell_comes(lambda: 1 / 0),
+        "after it broke": nothing,
+        "is not ready": when_the_next_cell_comes(lambda: False),
+        "after it was not ready": nothing,
     }
     tasks = [task(tmp_path, name, do, len(does) - number) for number, (name, do) in enumerate(does.items())]
     settings = EngineSettings(
@@ -88,8 +97,8 @@ def test_a_process_that_has_grown_failed_or_died_gets_no_further_cell(shared_ray
     assert errors == {"fails": "ValueError: as it should"}
     cells = processes(tmp_path)
     assert sorted(name for names in cells for name in names) == sorted(does)
-    assert len(cells) == 4 and cells[0] == ["first", "dies"]
-    assert {"dies", "fails", "grows"} <= {names[-1] for names in cells}
+    assert len(cells) == 6 and cells[0] == ["first", "dies"]
+    assert {"dies", "fails", "grows", "breaks", "is not ready"} <= {names[-1] for names in cells}
 
 
 def task(folder: Path, name: str, do: Callable[[], None], hours: float) -> Task:
