@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
+from pathlib import Path
 from typing import Any, ClassVar
 
 from raysweep.errors import HopelessError, did_you_mean
@@ -14,6 +16,9 @@ from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.full import load_for_training
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.optimizer import is_norm, torch_name
+
+SETTINGS = "adapter_config.json"
+"""The file in which PEFT stores an adapter's config."""
 
 
 class AdapterTrainer(Trainer):
@@ -56,6 +61,7 @@ class AdapterTrainer(Trainer):
         weights = loop.sharding.weights()
         if services.rank == 0:
             model.save_pretrained(job.out, save_embedding_layers=False, state_dict=weights)
+            _sort_names(job.out / SETTINGS, model.active_peft_config)
             tokenizer.save_pretrained(job.out)
             check_saved(job.out, [{name} for name in names])
         return counts
@@ -82,6 +88,14 @@ class AdapterTrainer(Trainer):
             if is_norm(module):  # autocast on CPUs gives norms inputs of either kind, which only float32 weights take
                 module.float()
         return adapted
+
+
+def _sort_names(path: Path, config: Any) -> None:
+    """Sort the names of modules in a stored config: PEFT writes its sets in an order that each process has anew."""
+    stored = json.loads(path.read_text())
+    for field in (name for name, value in vars(config).items() if isinstance(value, set)):
+        stored[field] = sorted(stored[field])
+    path.write_text(json.dumps(stored, indent=2, sort_keys=True))
 
 
 def require_modules(model: Any, names: list[str], field: str, family: str) -> None:
