@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import multiprocessing
+import os
 import random
 import sys
 import typing
@@ -72,6 +73,15 @@ class Contract:
             self.part(**arguments)
         return Spec(kind.name, dict(list(given.items())[1:]))  # without `self`
 
+    @pytest.fixture(autouse=True, scope="class")
+    def _on_the_cpu(self) -> Iterator[None]:
+        """Let torch find no GPU, since parts promise equal bytes on a CPU alone; set the variable to try them on one.
+
+        It is set for the tests of a suite, not for the whole process, where Ray would refuse to pretend a GPU.
+        """
+        with _without_gpus():
+            yield
+
     @pytest.fixture
     def built(self) -> Any:
         """The part, for the tests of what holds for every kind."""
@@ -125,10 +135,19 @@ def elsewhere(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 def _other_process() -> ProcessPoolExecutor:
     """Start a process that all suites share; it ends with this one."""
     pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-    with pytest.MonkeyPatch.context() as patch:
+    with _without_gpus(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONHASHSEED", OTHER_HASH_SEED)
         pool.submit(int).result(LONGEST_WAIT)
     return pool
+
+
+@contextmanager
+def _without_gpus() -> Iterator[None]:
+    """Hide GPUs from torch for the length of a block, unless the environment says which ones to use."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "CUDA_VISIBLE_DEVICES" not in os.environ:
+            patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        yield
 
 
 @contextmanager

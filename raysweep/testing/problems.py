@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -46,9 +45,20 @@ class ProblemSetContract(Contract):
         with Executor(2) as executor:
             yield executor
 
+    def read(self) -> tuple[ProblemSet, Sequence[Problem]]:
+        """Return the set and its problems, which are read once for all tests of the suite.
+
+        Sets are told apart by the suite, their class and their arguments: `make` may return a new object each time.
+        """
+        part = self.part()
+        key = (type(self), type(part), canonical_json(self.spec().args))
+        if key not in _READ:
+            _READ[key] = part, part.problems()
+        return _READ[key]
+
     def problems(self) -> Sequence[Problem]:
-        """Return the set's problems, read once for each set that `make` returns."""
-        return _problems_of(self.part())
+        """Return the set's problems."""
+        return self.read()[1]
 
     def solved(self) -> list[tuple[Problem, str]]:
         """Return the problems in Python, each with its reference solution, that should compile."""
@@ -103,8 +113,8 @@ class ProblemSetContract(Contract):
 
     def test_segments_join_to_the_prompt_and_hold_natural_language(self) -> None:
         """Perturbations change the natural segments and nothing else."""
-        part = self.part()
-        for problem in _problems_of(part):
+        part, problems = self.read()
+        for problem in problems:
             segments = part.segments(problem)
             assert "".join(segment.text for segment in segments) == problem.prompt, (
                 f"{problem.task_id}: the texts of segments(), joined, are the prompt"
@@ -115,8 +125,8 @@ class ProblemSetContract(Contract):
 
     def test_references_pass_and_empty_completions_fail(self, executor: Executor) -> None:
         """Tests tell right completions from wrong ones."""
-        part = self.part()
-        problems = [problem for problem in _problems_of(part) if problem.language == PYTHON]
+        part, every_problem = self.read()
+        problems = [problem for problem in every_problem if problem.language == PYTHON]
         every = max(1, len(problems) // self.programs) if self.programs else 1
         tried = [p for index, p in enumerate(problems) if index % every == 0 or p.task_id in self.failing]
         solved = [problem for problem in tried if problem.reference is not None]
@@ -143,15 +153,13 @@ class ProblemSetContract(Contract):
         part = self.part()
         try:
             part.check()
-            if all(problem.language == PYTHON for problem in _problems_of(part)):
+            if all(problem.language == PYTHON for problem in self.problems()):
                 part.check(judged=True)
         except UsageError as error:
             pytest.fail(f"check() raises UsageError for unusable data only; here it said: {error}")
 
 
-@lru_cache(maxsize=32)
-def _problems_of(part: ProblemSet) -> Sequence[Problem]:
-    return part.problems()
+_READ: dict[tuple[type[ProblemSetContract], type[ProblemSet], str], tuple[ProblemSet, Sequence[Problem]]] = {}
 
 
 def _compiled(source: str, what: str) -> Any:

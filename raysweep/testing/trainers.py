@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import pytest
 
 from raysweep.hashing import describe
-from raysweep.records import ModelKind, ModelRef, TrainingRow
+from raysweep.records import ModelKind, ModelRef, Spec, TrainingRow
 from raysweep.rows.parquet import write_rows
-from raysweep.testing.contract import WithoutArguments, no_global_generator
+from raysweep.testing.contract import WithoutArguments, elsewhere, no_global_generator
 from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.testing.tiny import make_tiny, training_rows
 from raysweep.trainers.base import TRAINERS, Recipe, Trainer, TrainJob
@@ -27,6 +27,7 @@ FILES: Mapping[ModelKind, tuple[str, ...]] = {
 """What a model of each kind consists of, as patterns of file names."""
 EVERY = 2
 """Steps between checkpoints."""
+SEED, OTHER_SEED = 7, 8
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Training:
 
 
 class TrainerContract(WithoutArguments):
-    """Tests of what docs/plugins.md asks of a trainer. They train a tiny model a few times, in this process.
+    """Tests of what docs/plugins.md asks of a trainer. They train a tiny model a few times.
 
     A trainer need not use gradient descent: override `base`, `rows` and `load` for one that needs other models.
 
@@ -86,14 +87,21 @@ class TrainerContract(WithoutArguments):
         assert logits.isfinite().all(), "the trained model computes numbers that are finite"
         return network
 
-    def train(self, base: ModelRef, folder: Path, services: FolderServices | None = None, every: int = 0) -> Training:
+    def train(
+        self,
+        base: ModelRef,
+        folder: Path,
+        services: FolderServices | None = None,
+        every: int = 0,
+        seed: int = SEED,
+    ) -> Training:
         """Train in a folder, to the end or until the services interrupt it, with checkpoints every so many steps."""
         services = services or FolderServices(folder / "checkpoint")
         part, rows, out = self.part(), folder / "rows.parquet", folder / "out"
         write_rows(rows, TrainingRow, self.rows(), ["row_id"])
         out.mkdir(exist_ok=True)
         recipe = replace(self.recipe, trainer=part.name)
-        job = TrainJob(base, self.family, recipe, rows, out, 7, "the training of a suite", every)
+        job = TrainJob(base, self.family, recipe, rows, out, seed, "the training of a suite", every)
         before = _files_around(job)
         counts = None
         with contextlib.suppress(Interrupted):
@@ -156,6 +164,18 @@ class TrainerContract(WithoutArguments):
             again = self.train(base, tmp_path)
         assert again.files == training.files, "equal jobs give equal files: random numbers come from job.seed"
 
+    def test_what_the_process_did_before_changes_nothing(
+        self, training: Training, base: ModelRef, tmp_path: Path
+    ) -> None:
+        """Cells follow one another in a process."""
+        assert training.job.seed != OTHER_SEED, "the training before, in this process, has another seed"
+        here = self.train(base, tmp_path, seed=OTHER_SEED)
+        job = replace(here.job, out=tmp_path / "elsewhere")
+        assert describe(here.job.out) == elsewhere(_trained, self.spec(), job), (
+            "a training after another one in a process writes the files that it writes in another process: nothing of "
+            "the one before is kept, in the class or its module"
+        )
+
     def test_an_interrupted_training_ends_with_the_same_bytes(
         self, training: Training, base: ModelRef, tmp_path: Path
     ) -> None:
@@ -178,6 +198,15 @@ class TrainerContract(WithoutArguments):
         if not services.saved:
             pytest.skip("it saves no checkpoints")
         assert services.saved[0] == 1, "a checkpoint is saved where services.tick returned True, here after step 1"
+
+
+def _trained(spec: Spec, job: TrainJob) -> dict[str, Any]:
+    """Train with the trainer of a spec, without checkpoints, and describe its files."""
+    part = TRAINERS.create(spec)
+    job.out.mkdir()
+    part.prepare()
+    part.train(job, FolderServices())
+    return describe(job.out)
 
 
 def _files_around(job: TrainJob) -> dict[str, Any]:

@@ -87,6 +87,18 @@ class InParts(Sums):
     parts = ("base", "plus")
 
 
+@dataclasses.dataclass
+class Unhashable(Sums):
+    """Equal to others with the same constant; such dataclasses have no hash."""
+
+    more: int
+    read: ClassVar[list[int]] = []  # the constants of the sets whose problems were read
+
+    def problems(self):
+        self.read.append(self.more)
+        return [dataclasses.replace(one, task_id=f"{one.task_id}, {self.more}") for one in super().problems()]
+
+
 BROKEN: Broken = {
     "test_it_has_problems_with_unique_task_ids": (changed(task_id="Sums/0"), "these come twice: Sums/0"),
     "test_its_problems_have_a_fixed_order": (Turning, "in the same order each time"),
@@ -137,3 +149,23 @@ def test_a_set_that_keeps_the_contract_passes(executor):
     passing = set(BROKEN) - {"test_another_process_gets_the_same_problems_and_the_same_fingerprint"}
     found = {test: message(ProblemSetContract, test, Sums, executor=executor) for test in passing}
     assert found == dict.fromkeys(passing, "")
+
+
+def test_a_suite_reads_a_set_once_also_if_it_has_no_hash_and_make_returns_a_new_object_each_time(executor, monkeypatch):
+    monkeypatch.setattr(Unhashable, "read", [])
+
+    class Suite(ProblemSetContract):
+        more = 1
+
+        def make(self):
+            return Unhashable(self.more)
+
+    for _ in range(2):
+        suite = Suite()  # pytest makes one for each test
+        suite.test_it_has_problems_with_unique_task_ids()
+        suite.test_segments_join_to_the_prompt_and_hold_natural_language()
+        suite.test_references_pass_and_empty_completions_fail(executor)
+        suite.test_usable_data_passes_its_own_check()
+    assert Unhashable.read == [1]
+    suite.more = 2
+    assert suite.problems()[0].task_id == "Sums/0, 2" and Unhashable.read == [1, 2]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import random
 from math import nan
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from raysweep.records import ModelKind, ModelRef, TrainingStep
 from raysweep.seeding import python_rng
+from raysweep.testing import trainers
+from raysweep.testing.contract import elsewhere
 from raysweep.testing.trainers import TrainerContract
-from raysweep.trainers.base import Trainer
+from raysweep.trainers.base import TRAINERS, Trainer
 from tests.testing.bites import Broken, claims_of, message
 
 WEIGHTS = "model.safetensors"
@@ -108,6 +112,13 @@ class Dated(Steps):
         super().write(job, weights[:-1] + bytes([Dated.number]))
 
 
+class Keeps(Steps):
+    kept: ClassVar[dict[int, bytes]] = {}  # what was drawn for each step, whatever the seed
+
+    def drawn(self, job, step):
+        return self.kept.setdefault(step, super().drawn(job, step))
+
+
 class Forgets(Steps):
     def resumed(self, folder):
         return super().resumed(folder)[0], bytes(32)
@@ -137,6 +148,7 @@ BROKEN: Broken = {
     "test_it_reports_its_steps": (Silent, "services.tick is called after each step, once"),
     "test_it_writes_into_its_folder_alone": (Spoils, "alone; changed: the base's model.safetensors"),
     "test_the_same_seed_gives_the_same_bytes": (Dated, "equal jobs give equal files"),
+    "test_what_the_process_did_before_changes_nothing": (Keeps, "writes the files that it writes in another process"),
     "test_an_interrupted_training_ends_with_the_same_bytes": (Forgets, "a resumed training writes the files"),
     "test_a_checkpoint_that_is_asked_for_is_saved": (Deaf, "where services.tick returned True, here after step 1"),
 }
@@ -151,7 +163,17 @@ def told(test, make, tmp_path):
     for folder in folders:
         folder.mkdir()
     training = type("Case", (Short,), {"make": staticmethod(make)})().train(ref, folders[0])
-    return message(Short, test, make, base=ref, training=training, tmp_path=folders[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainers, "elsewhere", functools.partial(elsewhere, with_registered, make))
+        return message(Short, test, make, base=ref, training=training, tmp_path=folders[1])
+
+
+def with_registered(kind, function, *arguments):
+    """Call a function where the trainer's name stands for a class of this module."""
+    TRAINERS.names()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TRAINERS._classes, kind.name, kind)
+        return function(*arguments)
 
 
 @pytest.mark.parametrize("test", sorted(BROKEN))
