@@ -1,8 +1,9 @@
 """A sweep that loses its driver, any of its processes or a node ends as if nothing had happened, and does little twice.
 
 Several kinds of processes are killed in one sweep. With RAYSWEEP_CHAOS_MOMENTS=N each kind has N sweeps of its own, in
-which it is killed once; RAYSWEEP_CHAOS_SEED (default 1) chooses the moments. In small: test_one_kill.py kills a trial
-and a driver, tests/behaviour/ray/test_drains.py takes a node away.
+which it is killed once; RAYSWEEP_CHAOS_SEED (default 1) chooses the moments. In small: test_one_kill.py kills a trial,
+tests/behaviour/sweeps/test_two_sweeps.py kills a command without Ray and lets another one resume its training, and
+tests/behaviour/ray/test_drains.py takes a node away.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One training set of the study in small, on a simulated cluster of three kinds of accelerators (`make paper-mini`).
 
-In small: tests/behaviour/ray/test_order.py places cells on types of accelerators, tests/sweep/test_forecast.py plans
-this config, and tests/analysis/exhibits checks the tables' shape.
+In small: tests/behaviour/ray/test_order.py places cells on types of accelerators, tests/config/test_schema.py compares
+this config with the study's, and tests/analysis/exhibits/test_score_grid.py draws the study's tables.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from raysweep.sweep.folder import open_folder
 from tests.paths import REPO
 from tests.patience import PATIENCE
 
-# with a Ray of its own, after tests/behaviour/chaos: the group `own_ray` takes longer
-pytestmark = [pytest.mark.ray, pytest.mark.long]
+pytestmark = [pytest.mark.ray, pytest.mark.long]  # with a Ray of its own
 
 GROUPS = [
     ["starcoderbase-1b"],
