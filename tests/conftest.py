@@ -26,9 +26,6 @@ for name in ("RAY_enable_worker_prestart", "RAY_prestart_worker_first_driver"):
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 """Tests save models, for which transformers imports DeepSpeed, and that would write to stdout that there is no GPU."""
 
-gc.disable()
-"""While tests are collected: what is imported then stays to the end, and looking for garbage in it takes seconds."""
-
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -40,17 +37,39 @@ def shared_data(*parts: str) -> Path:
     return path
 
 
+def pytest_collectstart() -> None:
+    """Look for no garbage while tests are collected: what is imported then stays, and searching it takes seconds.
+
+    The process that hands out tests to others (xdist) collects none, and isn't called here.
+    """
+    gc.disable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin what takes long: the files with tests that need Ray, then those with tests that are marked as slow."""
+    """Begin what takes long: the files with tests that need Ray, then those with tests that are marked as slow.
+
+    Each file stays together, so that the fixtures of its module are built once; in it the tests with Ray come first.
+    """
     with_ray, slow = ({one.path for one in items if one.get_closest_marker(mark)} for mark in ("ray", "slow"))
-    items.sort(key=lambda one: (one.path not in with_ray, one.path not in slow, not one.get_closest_marker("ray")))
+    places = {path: place for place, path in enumerate(dict.fromkeys(one.path for one in items))}
+
+    def order(one: pytest.Item) -> tuple[bool, bool, int, bool]:
+        needs_ray = one.get_closest_marker("ray") is not None
+        return one.path not in with_ray, one.path not in slow, places[one.path], not needs_ray
+
+    items.sort(key=order)
     _files_with_ray.update(with_ray)
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage again, but not in what has been imported."""
+    """Look for garbage again, but not in what has been imported."""
     gc.freeze()
     gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """End the shared Ray if the tests end early: after a failure with `-x`, or by Ctrl-C."""
+    _kept.end()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -99,19 +118,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plugin_parts(installed: Path) -> Iterator[None]:
     """The package of tests/plugin can be used in this process while a module's tests run."""
     from raysweep import registry
-    from raysweep.generators.base import GENERATORS
-    from raysweep.perturbations.base import PERTURBATIONS
-    from raysweep.trainers.base import OBJECTIVES, TRAINERS
+    from raysweep.cli.views.names import REGISTRIES
 
-    registries: list[Any] = [GENERATORS, OBJECTIVES, PERTURBATIONS, TRAINERS]
     sys.path.insert(0, str(installed))
     registry._installed.cache_clear()
-    for one in registries:
-        one._loaded = False
-        one.names()
+    for one in REGISTRIES.values():
+        one._loaded = False  # it looks for parts again when it is next asked for one
     yield
     sys.path.remove(str(installed))
     registry._installed.cache_clear()
-    for one in registries:
+    for one in REGISTRIES.values():
         for name in [name for name, package in one._plugins.items() if package.startswith("raysweep-extra ")]:
             del one._classes[name], one._plugins[name]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
+import secrets
 import shutil
 import socket
 import subprocess
@@ -135,9 +135,12 @@ def serve(folder: str, port: int, autoscaling: str = "") -> None:
 
 
 def _free_port() -> int:
-    """Return a port that nobody listens at, outside of those that Ray gives to workers."""
+    """Return a port that nobody listens at, outside of those that Ray gives to workers.
+
+    It doesn't depend on the seed of `random`, which pytest-randomly sets alike in all processes.
+    """
     while True:
-        port = random.randrange(21000, 29000)
+        port = 21000 + secrets.randbelow(8000)
         with socket.socket() as asked:
             if asked.connect_ex(("127.0.0.1", port)) != 0:
                 return port
