@@ -25,7 +25,7 @@ def stall_seconds() -> int:
     return max(45, round(10 * (time.monotonic() - started)))
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 60) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     """Return True as soon as something holds, False if it doesn't after so many seconds."""
     until = time.monotonic() + seconds
     while not holds() and time.monotonic() < until:

@@ -21,7 +21,7 @@ from raysweep.accelerators import data_sheet_of
 from raysweep.engine.ray.metrics import COUNTER, GAUGE, HOST_GAUGES, HOST_TAGS, METRICS, WAITING
 from raysweep.machine import accelerator_in_use
 from tests.paths import NANO, REPO
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from tests.small_ray import BIN, SmallRay
 
 MONITORING = REPO / "clusters" / "monitoring"
@@ -102,7 +102,8 @@ class Prometheus:
         return [target["health"] for target in self._get("targets")["data"]["activeTargets"]]
 
     def _get(self, path: str, **values: object) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(values)}", timeout=30) as answer:
+        place = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(values)}"
+        with urllib.request.urlopen(place, timeout=PATIENCE) as answer:
             content: dict[str, Any] = json.loads(answer.read())
         assert content["status"] == "success", content
         return content
@@ -123,7 +124,7 @@ def prometheus(shared_ray, tmp_path) -> Iterator[Prometheus]:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     options = [f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}", f"--web.listen-address={address}"]
     process = subprocess.Popen(["prometheus", *options], stderr=(tmp_path / "log").open("w"))
-    found, deadline = Prometheus(f"http://{address}"), time.monotonic() + 60
+    found, deadline = Prometheus(f"http://{address}"), time.monotonic() + PATIENCE
     try:
         while not is_scraping(found):
             assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
@@ -155,10 +156,7 @@ def test_every_query_of_the_dashboard_has_data_while_a_sweep_runs(shared_ray, pr
     began = time.time()
     run_sweep(shared_ray, str(tmp_path / "store"))
     done = 'sum(ray_raysweep_cells{sweep="nano", state="done"})'
-    deadline = time.time() + 120
-    while (finished := max(prometheus.values(done, began, time.time()))) < CELLS and time.time() < deadline:
-        time.sleep(0.5)
-    assert finished == CELLS, "the end of a sweep is told too"
+    assert eventually(lambda: CELLS in prometheus.values(done, began, time.time())), "the end of a sweep is told too"
     empty = [
         f"{title}: {expression}"
         for title, expression in queries()

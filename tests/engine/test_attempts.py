@@ -289,7 +289,6 @@ def test_a_process_that_hangs_is_ended_and_the_next_one_knows_why(tmp_path, file
 
 @pytest.mark.slow
 def test_no_process_is_ended_that_nobody_starts_again(tmp_path):
-    with pytest.raises(subprocess.TimeoutExpired):
-        subprocess.run(
-            [sys.executable, "-c", HANGS.replace("may_exit=True", ""), str(tmp_path), "0.2", "hangs"], timeout=6
-        )
+    program = HANGS.replace("may_exit=True", "").replace("threading.Event().wait()", "threading.Event().wait(3)")
+    command = [sys.executable, "-c", program, str(tmp_path), "0.2", "hangs"]
+    assert subprocess.run(command, timeout=PATIENCE).returncode == 0, "it lasts for many times the limit"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -16,33 +17,44 @@ from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
 from raysweep.storage.files import Files
+from tests.patience import PATIENCE
 
 BATCHES = [[GenerationRequest(f"{n}", f"t{n}", "def f():", 0)] for n in range(6)]
 JOB = GenerateJob("", ModelRef("base"), Spec("transformers"), Decoding(), BATCHES)
 
 
 class Kept:
-    """Stands for the process's generator: the batch `broken` fails, others take some time or until they are told."""
+    """Stands for the process's generator: each batch goes on until the one after it is at work, or until it is told.
+
+    Then the batch `broken` fails, and others take some more time.
+    """
 
     def __init__(self, broken: int = -1) -> None:
         self.broken, self.begun, self.most, self.now, self.stopped = broken, [], 0, 0, 0
+        self.lock = threading.Lock()
 
     def generate(self, job: GenerateJob, batch: Any, alive: Callable[[], None], tell: Any) -> Generated:
         number = int(batch[0].request_id)
-        self.begun.append(number)
-        self.now += 1
-        self.most = max(self.most, self.now)
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            self.begun.append(number)
+        is_last, until = number + 1 == len(BATCHES), time.monotonic() + PATIENCE
         try:
-            for _ in range(40):
+            while not is_last and number + 1 not in self.begun and time.monotonic() < until:
                 time.sleep(0.005)
                 alive()
-                if number == self.broken:
-                    raise ValueError("broken")
+            if number == self.broken:
+                raise ValueError("broken")
+            for _ in range(10):
+                time.sleep(0.005)
+                alive()
         except CancelledError:
             self.stopped += 1
             raise
         finally:
-            self.now -= 1
+            with self.lock:
+                self.now -= 1
         return Generated([], 0, {}, 0.0)
 
 
@@ -74,4 +86,4 @@ def test_a_caller_that_ends_early_waits_for_no_batch(tmp_path):
     outputs = stages(kept).generate(JOB, progress(tmp_path))
     next(outputs)
     outputs.close()
-    assert len(kept.begun) <= 3 and kept.now == 0
+    assert sorted(kept.begun) == [0, 1] and kept.stopped == 1 and kept.now == 0

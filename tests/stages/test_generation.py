@@ -34,7 +34,7 @@ from raysweep.storage.completions import CompletionPool
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 from tests.models.tiny import make_tiny
-from tests.patience import eventually
+from tests.patience import PATIENCE
 
 
 class Stopped(Exception):
@@ -234,12 +234,15 @@ def test_completions_of_a_process_that_was_killed_as_soon_as_they_were_there_are
 
 
 def test_a_block_is_written_in_time_though_no_further_batch_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(generation, "BLOCK_SECONDS", 0.2)
+    monkeypatch.setattr(generation, "BLOCK_SECONDS", PATIENCE)
     blocks = Blocks(Files(str(tmp_path)), Completion)
     with _Writer(blocks) as writer:
         writer.add({"a": Completion("t", 0, "text", "eos", 1, "sha")})
-        assert not blocks.read()
-        assert eventually(lambda: set(blocks.read()) == {"a"}, 20)
+        timer = writer._timer
+        assert not blocks.read() and timer.is_alive() and 0 < timer.interval <= PATIENCE
+        timer.function()  # the time has come
+        assert set(blocks.read()) == {"a"} and writer._timer is None
+        timer.cancel()
 
 
 def test_equal_prompts_of_problem_sets_with_other_solutions_are_one_request_unless_the_generator_reads_them():

@@ -6,8 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from multiprocessing import connection
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,6 +19,7 @@ from raysweep.execution.isolation import process_tree
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
 from tests.behaviour.execution.world import PATIENCE
+from tests.clock import Clock
 from tests.patience import eventually
 
 pytestmark = pytest.mark.slow
@@ -151,12 +155,39 @@ def test_the_folder_of_a_slot_that_died_while_idle_is_removed_at_the_end():
 
 
 def test_a_slot_that_went_silent_is_replaced(monkeypatch):
-    monkeypatch.setattr("raysweep.execution.slot.GRACE_SECONDS", 1.0)
+    clock, silences = Clock(), []
+    monkeypatch.setattr("raysweep.execution.slot.time", clock)
+    monkeypatch.setattr("raysweep.execution.stream.time", clock)
     text = "import os, signal; os.kill(os.getppid(), signal.SIGSTOP)"
     with bare() as executor:
-        limits = [Limits(timeout=0.5, wall_factor=1), Limits(timeout=3, wall_factor=1)]
-        verdicts = executor.run([Program(text), Program("pass")], limits)
+
+        def news(slots: Collection[int], seconds: float) -> list[Any]:
+            """Wait for answers; once a process of the slot is stopped, let the time pass in which one may come."""
+            found: list[Any] = []
+
+            def is_over() -> bool:
+                found[:] = connection.wait(slots, 0)
+                return bool(found) or has_stopped(executor)
+
+            assert wait_until(is_over)
+            if not found:
+                clock.sleep(seconds + 1)
+                silences.append(seconds)
+                assert len(silences) <= 3, "with the other program, and twice alone"
+            return found
+
+        monkeypatch.setattr("raysweep.execution.stream.wait", news)
+        verdicts = executor.run([Program(text), Program("pass")], LIMITS)
     assert [verdict.outcome for verdict in verdicts] == [Outcome.KILLED, Outcome.PASSED]
+
+
+def has_stopped(executor: Executor) -> bool:
+    """Return whether a process of an executor's slot is stopped."""
+    ((keeper, _),) = executor._slots[0].running
+    with suppress(psutil.NoSuchProcess):
+        tree = [psutil.Process(keeper), *psutil.Process(keeper).children(recursive=True)]
+        return any(process.status() == psutil.STATUS_STOPPED for process in tree)
+    return False
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])

@@ -26,7 +26,8 @@ from raysweep.programs import Lane, Level, Sandbox
 from raysweep.stages.judging import LARGEST_BLOCK
 from raysweep.storage.files import Files
 from tests.behaviour.execution.soak import SLOT_TITLE, judged, work
-from tests.behaviour.execution.world import World
+from tests.behaviour.execution.world import PATIENCE, World
+from tests.patience import eventually
 
 SANDBOX = Sandbox(Lane.SHARED, Level.LIMITS)
 
@@ -83,24 +84,26 @@ def _kill_an_actor(dice: random.Random) -> bool:
 
 
 def _slots_since(began: float) -> list[psutil.Process]:
-    """Return processes of slots that were started since and are still there some seconds later, programs included.
+    """Return processes of slots that were started since and are still there minutes later, programs included.
 
     Slots of others, whose tests may run at the same time, have a living parent that is neither below nor above us.
     """
     above = {process.pid for process in psutil.Process().parents()}
-    until = time.monotonic() + 5
-    while True:
-        found = []
+    found: list[psutil.Process] = []
+
+    def none_is_left() -> bool:
+        found.clear()
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.create_time() >= began and SLOT_TITLE in " ".join(process.cmdline()):
                     parents = [one for one in process.parents() if SLOT_TITLE not in " ".join(one.cmdline())]
                     is_ours = os.getpid() in [one.pid for one in parents]
                     is_orphan = not parents or parents[0].pid in above
-                    found += [process] if is_ours or is_orphan else []
-        if not found or time.monotonic() > until:
-            return found
-        time.sleep(0.1)
+                    found.extend([process] if is_ours or is_orphan else [])
+        return not found
+
+    eventually(none_is_left, PATIENCE)
+    return found
 
 
 def main() -> int:

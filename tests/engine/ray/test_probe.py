@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -18,6 +17,7 @@ import pytest
 from raysweep.engine.ray.probe import mismatch, probe, require_reachable
 from raysweep.errors import UsageError
 from tests.paths import REPO
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -53,29 +53,26 @@ def closed() -> str:
 
 
 def test_a_port_where_nothing_listens_is_told_at_once():
-    place, began = closed(), time.monotonic()
-    found = probe(place, 5)
+    place = closed()
+    found = probe(place, PATIENCE)  # whose end would be told as "no answer in time"
     assert found.problem.startswith("no Ray answers at ") and found.problem.endswith(": Connection refused")
-    assert place in found.problem and "6379" in found.advice and time.monotonic() - began < 5
+    assert place in found.problem and "6379" in found.advice
 
 
 @pytest.mark.slow
 def test_a_port_that_stays_silent_is_given_up_in_time(silent):
-    began = time.monotonic()
+    """Without a limit gRPC would go on, or give up for another reason."""
     found = probe(silent, 1)
     assert silent in found.problem and found.problem.endswith(": no answer in time")
-    assert time.monotonic() - began < 4
 
 
 def test_a_service_that_is_no_ray_is_told_as_such(web):
-    found = probe(web, 3)
+    found = probe(web, PATIENCE)
     assert "no Ray answers at " in found.problem and "HTTP" in found.problem and "dashboard" in found.advice
 
 
 def test_a_host_that_does_not_exist_is_told_in_time():
-    began = time.monotonic()
     assert "no Ray answers at nohost.invalid:6379: " in probe("nohost.invalid:6379", 1).problem
-    assert time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "http://127.0.0.1:8265"])
@@ -126,7 +123,7 @@ ray.shutdown()
 ASK = """
 import dataclasses, json, sys
 from raysweep.engine.ray.probe import probe
-print(json.dumps(dataclasses.asdict(probe(sys.argv[1]))))
+print(json.dumps(dataclasses.asdict(probe(sys.argv[1], float(sys.argv[2])))))
 """
 
 
@@ -140,14 +137,15 @@ def test_a_ray_tells_versions_and_size_to_those_with_its_token_and_the_others_th
     try:
         assert running.stdout is not None
         place = running.stdout.readline().strip()
-        refused = probe(place)
-        asked = subprocess.run([sys.executable, "-c", ASK, place], env=inside, capture_output=True, text=True)
+        refused = probe(place, PATIENCE)
+        asking = [sys.executable, "-c", ASK, place, str(PATIENCE)]
+        asked = subprocess.run(asking, env=inside, capture_output=True, text=True)
     finally:
-        running.communicate("", timeout=60)
+        running.communicate("", timeout=PATIENCE)
         shutil.rmtree(folder, ignore_errors=True)
     assert "wants a token" in refused.problem and "RAY_AUTH_MODE=token" in refused.advice
     found = json.loads(asked.stdout)
     assert (found["problem"], found["address"], found["nodes"]) == ("", place, 1), asked.stderr
     assert (found["cpus"], found["gpus"]) == (3, 1)
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert "Connection refused" in probe(place, 3).problem, "it has ended"
+    assert "Connection refused" in probe(place, PATIENCE).problem, "it has ended"
