@@ -102,6 +102,11 @@ class Registry(Generic[T]):
             raise NotLoaded(self.kind, name, self._broken[name])
         raise UnknownName(self.kind, name, self._classes)
 
+    def refused(self) -> list[str]:
+        """Return a message for each part of an installed package that can't be used, with the reason."""
+        self._load()
+        return list(self._broken.values())
+
     def create(self, spec: Spec, **more: Any) -> T:
         """Build the object that a spec describes, with `more` arguments; raise UsageError if arguments don't fit."""
         self.check(spec, **more)

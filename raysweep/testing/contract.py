@@ -50,8 +50,11 @@ class Contract:
         self.registry.names()
         part = self.make(**arguments)
         assert hasattr(type(part), "name"), (
-            f"raysweep doesn't know the {self.registry.kind} {type(part).__qualname__}: install its package, and have "
-            f"an entry point of the group {self.registry.package!r} name the class"
+            f"raysweep doesn't know the {self.registry.kind} {type(part).__qualname__}: "
+            + (
+                "; ".join(self.registry.refused())
+                or f"install its package, and have an entry point of the group {self.registry.package!r} name the class"
+            )
         )
         return part
 
@@ -74,7 +77,8 @@ class Contract:
         return Spec(kind.name, dict(list(given.items())[1:]))  # without `self`
 
     @pytest.fixture(autouse=True, scope="class")
-    def _on_the_cpu(self) -> Iterator[None]:
+    @classmethod
+    def _on_the_cpu(cls) -> Iterator[None]:
         """Let torch find no GPU, since parts promise equal bytes on a CPU alone; set the variable to try them on one.
 
         It is set for the tests of a suite, not for the whole process, where Ray would refuse to pretend a GPU.

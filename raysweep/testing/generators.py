@@ -32,18 +32,20 @@ class GeneratorContract(Contract):
     decoding: ClassVar[Decoding] = Decoding(max_new_tokens=24)
 
     @pytest.fixture(scope="class")
-    def model(self, tmp_path_factory: pytest.TempPathFactory) -> ModelRef | None:
+    @classmethod
+    def model(cls, tmp_path_factory: pytest.TempPathFactory) -> ModelRef | None:
         """The model to generate with: a tiny llama if `make` is a class that needs a model, otherwise None.
 
         Override it, as a fixture, for a generator that needs another one, or whose `make` is a method.
         """
-        needs_model = getattr(self.make, "needs_model", False)
+        needs_model = getattr(cls.make, "needs_model", False)
         return make_tiny("llama", tmp_path_factory.mktemp("model")) if needs_model else None
 
     @pytest.fixture(scope="class")
-    def other_model(self, model: ModelRef | None, tmp_path_factory: pytest.TempPathFactory) -> ModelRef | None:
+    @classmethod
+    def other_model(cls, model: ModelRef | None, tmp_path_factory: pytest.TempPathFactory) -> ModelRef | None:
         """Another model, for generators that can `use` one: a larger llama where `model` is not overridden."""
-        needs_model = getattr(self.make, "needs_model", False)
+        needs_model = getattr(cls.make, "needs_model", False)
         return make_tiny("llama", tmp_path_factory.mktemp("other"), num_hidden_layers=3) if needs_model else None
 
     @pytest.fixture

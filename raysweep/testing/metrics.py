@@ -12,14 +12,25 @@ from raysweep.records import PromptRow, Result, Spec
 from raysweep.testing.contract import elsewhere, no_global_generator
 from raysweep.testing.measurements import MeasurementContract, values
 
-OUTCOMES = {"+": Outcome.PASSED, "-": Outcome.FAILED, "t": Outcome.TIMEOUT, "?": Outcome.HARNESS_ERROR}
+OUTCOMES = {
+    "+": Outcome.PASSED,
+    "-": Outcome.FAILED,
+    "x": Outcome.EXCEPTION,
+    "s": Outcome.SYNTAX_ERROR,
+    "t": Outcome.TIMEOUT,
+    "m": Outcome.MEMORY,
+    "o": Outcome.OUTPUT_LIMIT,
+    "k": Outcome.KILLED,
+    "?": Outcome.HARNESS_ERROR,
+}
+"""The outcomes of completions by the characters that `results` takes."""
 
 
 def results(verdicts: str, samples: int = 1) -> tuple[Result, ...]:
-    """Return the results that a text describes: ``+`` passed, ``-`` failed, ``t`` timeout, ``?`` harness error.
+    """Return the results that a text describes.
 
     Args:
-        verdicts: one character for each sample of each problem, problem by problem.
+        verdicts: one character of `OUTCOMES` for each sample of each problem, problem by problem.
         samples: completions of a problem.
     """
     return tuple(
@@ -50,7 +61,7 @@ class MetricContract(MeasurementContract):
 
     def evaluations(self) -> Mapping[str, Evaluation]:
         """Return examples by what they are. Override it for a metric that needs others to have a number."""
-        clean, noisy, other = "++++-+-t++-+", "+-+--+-t+--+", "-+++--+-+-t+"
+        clean, noisy, other = "++++x+-t++s+", "+x+s-+mt+-k+", "-+x+os+-+kt+"
         perturbed = Evaluation("examples", "C1", results(noisy), prompts(12), results(clean))
         several = Evaluation("examples", "C1", results(noisy + other, 2), prompts(12), results(clean + clean, 2))
         return {

@@ -137,11 +137,12 @@ class PerturbationContract(Contract):
 
     def test_it_keeps_no_state_between_texts(self) -> None:
         """Processes perturb texts in any order."""
-        part = self.part()
-        first = perturb_text(part, self.prose, random.Random(3))
-        perturb_text(part, "something else entirely", random.Random(4))
-        again = perturb_text(part, self.prose, random.Random(3))
-        assert again == first, "a text doesn't depend on those before it"
+        part, first = self.part(), perturb_text(self.part(), self.prose, random.Random(3))
+        for between in range(4):
+            again = perturb_text(part, self.prose, random.Random(3))
+            assert again == first, "a text doesn't depend on those before it"
+            for number in range(between):
+                perturb_text(part, f"something else entirely, {number}", random.Random(4))
 
     def test_it_draws_from_its_argument_alone(self) -> None:
         """Generators of the whole process would give other texts in another order of work."""

@@ -40,7 +40,8 @@ class ProblemSetContract(Contract):
     cut: Collection[str] = ()
 
     @pytest.fixture(scope="class")
-    def executor(self) -> Iterator[Executor]:
+    @classmethod
+    def executor(cls) -> Iterator[Executor]:
         """Two slots that run programs."""
         with Executor(2) as executor:
             yield executor

@@ -62,14 +62,16 @@ class TrainerContract(WithoutArguments):
     family: ClassVar[str] = "llama"
 
     @pytest.fixture(scope="class")
-    def base(self, tmp_path_factory: pytest.TempPathFactory) -> ModelRef:
+    @classmethod
+    def base(cls, tmp_path_factory: pytest.TempPathFactory) -> ModelRef:
         """The model to train: a tiny one with random weights. Override it, as a fixture."""
-        return make_tiny(self.family, tmp_path_factory.mktemp("base"))
+        return make_tiny(cls.family, tmp_path_factory.mktemp("base"))
 
     @pytest.fixture(scope="class")
-    def training(self, base: ModelRef, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    @classmethod
+    def training(cls, base: ModelRef, tmp_path_factory: pytest.TempPathFactory) -> Training:
         """A training that nothing interrupts."""
-        return self.train(base, tmp_path_factory.mktemp("training"))
+        return cls().train(base, tmp_path_factory.mktemp("training"))
 
     def rows(self) -> list[TrainingRow]:
         """Return the rows to train on."""

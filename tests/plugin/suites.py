@@ -39,7 +39,8 @@ class TestSteady(TrainerContract):
     make = Steady
 
     @pytest.fixture(scope="class")
-    def base(self, tmp_path_factory):
+    @classmethod
+    def base(cls, tmp_path_factory):
         return make_base(tmp_path_factory.mktemp("steady") / "base")
 
     def load(self, model):
@@ -54,11 +55,13 @@ class TestSteadyGenerator(GeneratorContract):
     test_it_cuts_at_the_first_stop_string = None  # it writes solutions whole, as `fake` does
 
     @pytest.fixture(scope="class")
-    def model(self, tmp_path_factory):
+    @classmethod
+    def model(cls, tmp_path_factory):
         return make_base(tmp_path_factory.mktemp("model") / "base")
 
     @pytest.fixture(scope="class")
-    def other_model(self, model, tmp_path_factory):
+    @classmethod
+    def other_model(cls, model, tmp_path_factory):
         other = make_base(tmp_path_factory.mktemp("other") / "base")
         Path(other.location, WEIGHTS).write_bytes(bytes(32))
         return other

@@ -140,6 +140,16 @@ BROKEN: Broken = {
 }  # fmt: skip
 
 
+class EverySecond(Louder):
+    """Leaves every second text as it is."""
+
+    calls = 0
+
+    def perturb(self, segments, rng, protected):
+        self.calls += 1
+        return segments if self.calls % 2 == 0 else super().perturb(segments, rng, protected)
+
+
 @pytest.mark.parametrize("test", sorted(OF_EVERY_PART | BROKEN))
 def test_a_broken_part_fails(test):
     make, words = (OF_EVERY_PART | BROKEN)[test]
@@ -160,10 +170,22 @@ def test_every_test_was_seen_to_fail():
             Always,
             "unless the property `deterministic` is true",
         ),
+        ("test_it_keeps_no_state_between_texts", EverySecond, "doesn't depend on those before it"),
     ],
 )
 def test_further_ways_to_be_broken(test, make, words):
     assert words in message(PerturbationContract, test, make)
+
+
+def test_a_part_that_raysweep_refuses_fails_with_the_reason(monkeypatch):
+    class Nameless(Perturbation):
+        perturb = Louder.perturb
+
+    test = "test_it_keeps_no_state_between_texts"
+    assert "raysweep doesn't know the perturbation" in message(PerturbationContract, test, Nameless)
+    assert "have an entry point of the group 'raysweep.perturbations'" in message(PerturbationContract, test, Nameless)
+    monkeypatch.setitem(PERTURBATIONS._broken, "N1", "perturbation 'N1' has no class attribute `title`")
+    assert "has no class attribute `title`" in message(PerturbationContract, test, Nameless)
 
 
 def test_a_failure_shows_the_values_below_the_words():
