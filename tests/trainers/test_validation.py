@@ -98,6 +98,7 @@ def test_the_speed_leaves_out_what_validation_takes(make_job: Jobs, tmp_path: Pa
     speeds = [report.tokens_per_second for report in services.reports[1:]]
     assert min(speeds) > 0.3 * sorted(speeds)[len(speeds) // 2]
     assert sum(report.new_tokens for report in services.reports) == services.reports[-1].tokens > 0
+    assert all(report.memory_bytes > 0 for report in services.reports)
 
 
 def test_rows_of_which_none_can_be_used_are_told(make_job: Jobs, tmp_path: Path) -> None:

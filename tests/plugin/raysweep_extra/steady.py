@@ -68,7 +68,8 @@ class Steady(Trainer):
         weights, start = self._begin(job, services)
         for step in range(start + 1, total + 1):
             weights = self.step(weights, step, self._batch(rows, size, job.seed, step), objective)
-            services.report(TrainingStep(step, total, 1 / step, job.recipe.lr, step * size))
+            told = {"tokens": step * size, "new_tokens": size, "memory_bytes": len(weights), "mfu": 0.5}
+            services.report(TrainingStep(step, total, 1 / step, job.recipe.lr, **told))
             is_asked_for = services.tick(step, total)
             every = job.checkpoint_every if isinstance(job.checkpoint_every, int) else 1
             if step < total and every and (is_asked_for or step % every == 0):
