@@ -26,7 +26,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.behaviour.chaos
 
-from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.sweep.folder import SweepFolder, open_folder
 from tests.behaviour.chaos.nodes import Nodes, simulated
 

@@ -35,16 +35,17 @@ from typing import Any
 
 import psutil
 
+from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.config.loading import load_config
-from raysweep.config.resources import ACCELERATOR_LABEL, ResourcesConfig
+from raysweep.config.resources import ResourcesConfig
 from raysweep.config.schema import RayConfig
-from raysweep.engine.attempts import Recovery
 from raysweep.engine.base import EngineSettings, Task
 from raysweep.engine.ray.nodes import NodeFacts
 from raysweep.engine.ray.places import CellToPlace, Places
 from raysweep.planning.costs import plan_costs
 from raysweep.planning.needs import CellNeeds, Needs
 from raysweep.planning.planner import build_plan
+from raysweep.records import Recovery
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 

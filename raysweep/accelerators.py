@@ -23,6 +23,10 @@ from functools import cache
 
 from raysweep.errors import did_you_mean
 
+ACCELERATOR_LABEL = "ray.io/accelerator-type"
+"""Ray's label of the nodes whose accelerators are of a type."""
+NO_LABEL = "accelerators without a label"
+"""What people are shown in the place of a type where a node with accelerators doesn't have the label."""
 LEAST_CONTEXT_BYTES = 2**29
 """Memory that each process takes beside its tensors, at least: CUDA's kernels and libraries."""
 

@@ -310,3 +310,18 @@ class Difference:
     high: float
     n: int  # number of problems that it is computed from
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How often failing work is retried, and when.
+
+    `retries`: attempts after the first. `backoff_seconds`: pause before the second attempt, doubled for each later one.
+    `stall_seconds`: an attempt that reports no progress for so long is ended; 0: never. `may_exit`: this process may be
+    ended for that, since the engine starts another one.
+    """
+
+    retries: int = 2
+    backoff_seconds: float = 5
+    stall_seconds: float = 1800
+    may_exit: bool = False

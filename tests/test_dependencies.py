@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -96,3 +97,14 @@ def test_only_development_needs_psutil():
 def test_the_makefile_installs_extras_that_exist():
     named = re.findall(r"\.\[([\w,]+)\]", Path(REPO / "Makefile").read_text())
     assert named and {name for names in named for name in names.split(",")} <= set(EXTRAS)
+
+
+def test_what_runs_in_workers_imports_no_config():
+    """Building its sections takes each process a tenth of a second, and a sweep starts many."""
+    modules = ("execution", "generation", "hosts", "metrics", "perturbing", "training")
+    code = (
+        f"import sys, {', '.join(f'raysweep.engine.ray.{name}' for name in modules)}\n"
+        "print([name for name in sys.modules if name.partition('.')[0] == 'pydantic' or 'raysweep.config.' in name])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -11,9 +11,6 @@ from pydantic import AfterValidator, Discriminator, Tag, field_validator
 
 from raysweep.config.fields import Amount, AmountOrZero, Count, Strict, UnitMark
 
-ACCELERATOR_LABEL = "ray.io/accelerator-type"
-NO_LABEL = "accelerators without a label"
-"""What people are shown in the place of a type where a node with accelerators doesn't have the label."""
 STAGES = ("training", "generation", "execution")
 BY_PREDICTION = "auto"
 """In place of a number: what `raysweep plan` predicts."""

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
+from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.config.fields import (
     Amount,
     AmountOrZero,
@@ -38,7 +39,7 @@ from raysweep.config.fields import (
 )
 from raysweep.config.loggers import LoggerSpec
 from raysweep.config.models import ModelConfig, RecipeConfig
-from raysweep.config.resources import ACCELERATOR_LABEL, BY_PREDICTION, ResourcesConfig, StageConfig, StagesConfig
+from raysweep.config.resources import BY_PREDICTION, ResourcesConfig, StageConfig, StagesConfig
 from raysweep.errors import UsageError
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
@@ -49,13 +50,14 @@ from raysweep.perturbations.mixes import NO_TRANSLATOR
 from raysweep.programs import Lane, Level, Limits, Oracle, Sandbox
 from raysweep.prompts.templates import NATIVE
 from raysweep.quality.sampling import MARGIN
-from raysweep.records import CLEAN, Decoding, Spec
+from raysweep.records import CLEAN, Decoding, Recovery, Spec
 from raysweep.seeding import DEFAULT_SEED
 from raysweep.training_sets.selection import Choice
 from raysweep.units import seconds_of
 
 CHOICE: Any = Choice()
 DECODING: Any = Decoding()
+RECOVERY: Any = Recovery()
 SANDBOX: Any = Sandbox()
 """The records that travel to workers: their defaults are the config's."""
 
@@ -78,11 +80,11 @@ Interval = Annotated[
 class RecoveryConfig(Strict):
     """How a cell or a shared input is tried again after it failed."""
 
-    retries: Annotated[int, Field(ge=0, le=100), UnitMark("attempts")] = 2
+    retries: Annotated[int, Field(ge=0, le=100), UnitMark("attempts")] = RECOVERY.retries
     """Attempts after the first."""
-    backoff_seconds: Annotated[AmountOrZero, UnitMark("seconds")] = 5
+    backoff_seconds: Annotated[AmountOrZero, UnitMark("seconds")] = RECOVERY.backoff_seconds
     """Pause before the second attempt; it doubles before each further one."""
-    stall_seconds: Annotated[AmountOrZero, UnitMark("seconds")] = 1800
+    stall_seconds: Annotated[AmountOrZero, UnitMark("seconds")] = RECOVERY.stall_seconds
     """An attempt without progress for so long is ended; 0 ends none."""
 
 

@@ -14,14 +14,13 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from raysweep.config.schema import RecoveryConfig
 from raysweep.engine.progress import BEGINS_AGAIN, NOTE, Activity, ProgressFile
 from raysweep.errors import RaysweepError, last_line
 from raysweep.machine import disk
+from raysweep.records import Recovery
 from raysweep.storage.backends import is_full
 from raysweep.units import size
 
@@ -29,7 +28,6 @@ log = logging.getLogger("raysweep")
 
 T = TypeVar("T")
 
-DEFAULTS = RecoveryConfig()
 STALLED = 70
 """Exit code of a process that was ended since it made no progress."""
 MAX_PAUSE_SECONDS = 300.0
@@ -40,21 +38,6 @@ class GaveUp(RaysweepError):
     """The process died in every attempt."""
 
     retry = False
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """How often failing work is retried, and when.
-
-    `retries`: attempts after the first. `backoff_seconds`: pause before the second attempt, doubled for each later one.
-    `stall_seconds`: an attempt that reports no progress for so long is ended; 0: never. `may_exit`: this process may be
-    ended for that, since the engine starts another one.
-    """
-
-    retries: int = DEFAULTS.retries
-    backoff_seconds: float = DEFAULTS.backoff_seconds
-    stall_seconds: float = DEFAULTS.stall_seconds
-    may_exit: bool = False
 
 
 def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recovery) -> T:

@@ -10,22 +10,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from raysweep.config.fields import SpecConfig
-from raysweep.config.resources import ResourcesConfig
-from raysweep.config.schema import RayConfig
-from raysweep.engine.attempts import Recovery
 from raysweep.engine.progress import ProgressFile
 from raysweep.generators.base import LiveModel
 from raysweep.planning.needs import CellNeeds
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Program, Sandbox, Verdict
-from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, PerturbedRow, Spec
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, PerturbedRow, Recovery, Spec
 from raysweep.storage.artefacts import Artefact
 from raysweep.storage.files import Files
 from raysweep.storage.pins import Pins
 from raysweep.storage.store import Store
 from raysweep.trainers.base import Services
+
+if TYPE_CHECKING:  # slow to import in workers, which need none of it
+    from raysweep.config.fields import SpecConfig
+    from raysweep.config.resources import ResourcesConfig
+    from raysweep.config.schema import RayConfig
 
 R = TypeVar("R")
 

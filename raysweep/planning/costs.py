@@ -84,18 +84,6 @@ def plan_costs(plan: SweepPlan, store: Store) -> PlanCosts:
     return PlanCosts(cells, tuple(costs.assumptions()))
 
 
-def hours_on(hours: Mapping[str, float], label: str, on_cpus: bool) -> float | None:
-    """Return the hours on nodes with an accelerator's label, or on CPUs; None if they aren't known.
-
-    Args:
-        hours: by known accelerator, or ``cpu``.
-        label: of the nodes; empty: they have none.
-        on_cpus: no accelerator is used there.
-    """
-    known = data_sheet_of(label) if label else None
-    return hours.get("cpu" if on_cpus else known[0] if known else label)
-
-
 def base_shape(base: BasePlan) -> Shape | None:
     """Return a base model's shape; None if it has no weights, or nothing is known of them."""
     if base.ref is not None:

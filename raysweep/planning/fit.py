@@ -11,13 +11,15 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from raysweep.config.resources import ACCELERATOR_LABEL, BY_PREDICTION, StageConfig
+from raysweep.accelerators import ACCELERATOR_LABEL
+from raysweep.config.resources import BY_PREDICTION, StageConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.machine import accelerators, emulates, gpus, memory
 from raysweep.models.architectures.shape import Shape
 from raysweep.planning.costs import base_shape, least_memory
-from raysweep.planning.needs import named_accelerators, names_in
+from raysweep.planning.needs import names_in
+from raysweep.planning.needs_planner import named_accelerators
 from raysweep.planning.plan import ArtefactPlan, BasePlan, ModelPlan
 from raysweep.records import ModelKind
 from raysweep.trainers.base import TRAINERS, Recipe

@@ -1,47 +1,25 @@
-"""What each process of a cell asks for, stage by stage: as the config says, or as much as is predicted."""
+"""What processes ask Ray for, as records that travel to workers, and the conditions on labels of nodes in them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
-from raysweep.accelerators import DataSheet, data_sheet_of, similar_type
-from raysweep.config.resources import ACCELERATOR_LABEL, BY_PREDICTION, STAGES, ResourcesConfig, StageConfig
-from raysweep.config.schema import SweepConfig
-from raysweep.errors import UsageError
-from raysweep.hashing import canonical_json, text_sha
-from raysweep.models.architectures.shape import BYTES
-from raysweep.planning.costs import base_shape, least_memory, predicted_memory, rows_together
-from raysweep.planning.plan import BasePlan, CellPlan
-from raysweep.planning.sizes import ASSUMED_PROMPT_TOKENS
-from raysweep.trainers.base import Recipe
-from raysweep.trainers.memory import TrainingMemory, generation_memory
+from raysweep.accelerators import ACCELERATOR_LABEL, data_sheet_of
 from raysweep.units import size
 
-RESOURCES: Any = ResourcesConfig()
-GIB = 2**30
-"""Predicted memory of a machine is rounded up to so many bytes, less than which no process with torch takes. So cells
-of models of about one size ask for the same, and can follow one another in a process."""
-CONTEXT_BYTES = GIB
-"""Memory of an accelerator that a process takes beside its tensors."""
-MARGIN = 1.15
-"""A predicted peak times this is reserved: predictions are within 15 %."""
 TINY = 1e-6
 """Resources are counted in ten thousandths; sums of shares differ by less than this."""
 ANY_NUMBER = 1_000_000
-STEP = 20
-"""Predicted shares of an accelerator are rounded up to a 20th."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What one process asks Ray for. `labels`: of the node, as a label selector of Ray."""
+    """What one process asks Ray for; by default what an execution actor does. `labels`: a label selector of Ray."""
 
-    cpus: float = RESOURCES.cpus
-    gpus: float = RESOURCES.gpus
+    cpus: float = 1
+    gpus: float = 0
     memory_bytes: int = 0
     is_predicted: bool = False  # the memory; where no node has as much, it asks for what the largest one has
     custom: Mapping[str, float] = field(default_factory=dict)
@@ -120,147 +98,6 @@ class CellNeeds:
             return replace(stage, memory_bytes=int(min(stage.memory_bytes, most_memory(stage))))
 
         return replace(self, training=of(self.training), generation=of(self.generation), execution=of(self.execution))
-
-
-def group_of(config: SweepConfig, base: BasePlan) -> str:
-    """Return the group of models that run on one type of accelerator and the same versions; empty: it has none.
-
-    By default these are the models with the same weights, however they are loaded: of one hub id, or of folders with
-    equal files.
-    """
-    model = next(model for model in config.models if model.name == base.name)
-    if config.resources.allow_mixed or not model.has_weights:
-        return ""
-    if model.pin_group:
-        return model.pin_group
-    if model.path and "files" in base.identity:
-        return text_sha(canonical_json(base.identity["files"]))[:12]
-    return model.path or (base.node.key[:12] if base.node else base.name)
-
-
-class NeedsPlanner:
-    """Finds out what the tasks of a config's sweep ask for.
-
-    Its methods raise UsageError for a model of a group that would be trained on accelerators and run on CPUs, or the
-    other way round.
-    """
-
-    def __init__(self, config: SweepConfig) -> None:
-        self._config = config
-        self._models = {model.name: model for model in config.models}
-        self._known: dict[tuple[str, str], CellNeeds] = {}
-
-    def of_cell(self, cell: CellPlan) -> CellNeeds:
-        """Return what the processes of a cell ask for."""
-        return self._of(cell.base, cell.cell.recipe, cell.recipe)
-
-    def distinct(self, cells: Iterable[CellPlan]) -> list[tuple[list[str], CellNeeds]]:
-        """Return the ids of the cells that ask for the same, and what that is: few, one for each model and recipe."""
-        found: dict[int, tuple[list[str], CellNeeds]] = {}  # `_known` keeps each object, so that its id stays its own
-        for cell in cells:
-            needs = self.of_cell(cell)
-            found.setdefault(id(needs), ([], needs))[0].append(cell.cell.id)
-        return list(found.values())
-
-    def of_base(self, base: BasePlan) -> CellNeeds:
-        """Return what the processes of a base model's pre-training ask for."""
-        pretrain = self._models[base.name].pretrain
-        return self._of(base, pretrain.recipe if pretrain else "", base.recipe)
-
-    def of_shared(self) -> CellNeeds:
-        """Return what a task asks for that trains nothing and belongs to no cell: the CPUs of a worker, on any type."""
-        resources = self._config.resources
-        labels = {name: label for name, label in resources.labels.items() if name != ACCELERATOR_LABEL}
-        needs = Needs(resources.cpus, custom=resources.custom, labels=labels)
-        return CellNeeds(needs, needs, Needs(), in_trial=resources.processes != "workers")
-
-    def _of(self, base: BasePlan, recipe_name: str, recipe: Recipe | None) -> CellNeeds:
-        key = (base.name, recipe_name if recipe else "")
-        if key not in self._known:
-            self._known[key] = self._found(base, recipe_name, recipe)
-        return self._known[key]
-
-    def _found(self, base: BasePlan, recipe_name: str, recipe: Recipe | None) -> CellNeeds:
-        config, model, shape = self._config, self._models[base.name], base_shape(base)
-        training, generation, execution = (config.asked(stage, model.name, recipe_name) for stage in STAGES)
-        workers = recipe.workers if recipe else 0
-        processes = config.resources.processes
-        chosen = processes == "trial" or (processes == "auto" and not training.gpus)
-        trained = least = written = loaded = kept = 0
-        if shape is not None:
-            if recipe:
-                trained = _peak(predicted_memory(shape, recipe, bool(training.gpus)))
-                least = _peak(least_memory(shape, recipe, bool(training.gpus)))
-            rows, new = rows_together(config.evaluation), config.evaluation.max_new_tokens
-            written = generation_memory(shape, model.dtype, rows, ASSUMED_PROMPT_TOKENS, new)
-            loaded = shape.weights * BYTES["float32"]
-            kept = shape.weights * BYTES[model.dtype]
-        trains = _resolved(training, trained, loaded)
-        if trains.gpus and recipe:
-            trains = replace(trains, least_on_accelerator=least, in_bf16=recipe.precision == "bf16")
-        writes = _resolved(generation, 0 if generation.gpus == BY_PREDICTION else written, loaded, model.has_weights)
-        if writes.gpus:
-            writes = replace(writes, least_on_accelerator=kept)
-        in_trial = chosen and workers <= 1
-        is_on_one_kind = bool(trains.gpus) == bool(writes.gpus) or bool(in_trial and trains.gpus)
-        if recipe and not is_on_one_kind and group_of(config, base):
-            raise UsageError(_unlike_devices(model.name, recipe_name, trains.gpus, writes.gpus))
-        return CellNeeds(trains, writes, _resolved(execution, 0, 0), workers, in_trial)
-
-
-def doubtful_types(config: SweepConfig) -> list[str]:
-    """Return the accelerators that a config names and that may be misspelt, each with the one that may be meant."""
-    cells = [(model.name, recipe) for model in config.models for recipe in ("", *model.recipes)]
-    asked = [config.asked(stage, model, recipe) for model, recipe in cells for stage in STAGES]
-    labels = {(one.labels or {}).get(ACCELERATOR_LABEL, "") for one in asked}
-    names = sorted({name for label in labels for name in names_in(label)})
-    return [f"{name}{hint}" for name in names if (hint := similar_type(name))]
-
-
-def _unlike_devices(model: str, recipe: str, training: float, generation: float) -> str:
-    return (
-        f"model {model!r}: training with recipe {recipe!r} asks for `resources.training.gpus: {training:g}`, and "
-        f"generation for `resources.generation.gpus: {generation:g}`, but a group is trained and run on one "
-        "type of device; give GPUs to both or to none, or mix them knowingly with `resources.allow_mixed: true`"
-    )
-
-
-def _peak(memory: TrainingMemory | None) -> int:
-    return memory.peak if memory else 0
-
-
-def _resolved(written: StageConfig, peak: int, on_host: int, has_weights: bool = True) -> Needs:
-    """Return what a process asks for, with predictions in the place of `auto`.
-
-    Args:
-        written: all values are given.
-        peak: predicted bytes of its tensors, on the accelerator if it has one; 0 if not known.
-        on_host: bytes of those that pass through this machine's memory on their way to an accelerator.
-        has_weights: a model without any gets no accelerator unless the config says so.
-    """
-    assert written.cpus is not None and written.custom is not None and written.labels is not None
-    share = _share(peak, written.labels) if has_weights else 0.0
-    gpus = share if written.gpus == BY_PREDICTION else float(written.gpus or 0)
-    is_predicted = written.memory_gib == BY_PREDICTION
-    predicted = math.ceil((on_host if gpus else peak) / GIB) * GIB
-    memory = predicted if is_predicted else int(float(written.memory_gib or 0) * GIB)
-    return Needs(written.cpus, gpus, memory, is_predicted, written.custom, written.labels)
-
-
-def _share(peak: int, labels: Mapping[str, str]) -> float:
-    """Return the share of the smallest accelerator that labels allow which a process takes; 1 if it isn't known."""
-    sheets = named_accelerators(labels)
-    if not sheets or not peak:
-        return 1.0
-    share = (peak * MARGIN + CONTEXT_BYTES) / min(sheet.memory for sheet in sheets)
-    rounded = math.ceil(share * STEP) / STEP
-    return rounded if rounded <= 0.5 else 1.0  # no two of them share one otherwise
-
-
-def named_accelerators(labels: Mapping[str, str]) -> list[DataSheet]:
-    """Return the data sheets that a label selector names, alone or in a list: ``H100``, ``in(A100-40G,H100)``."""
-    names = names_in(labels.get(ACCELERATOR_LABEL, ""))
-    return [sheet[1] for name in names if (sheet := data_sheet_of(name)) is not None]
 
 
 def names_in(label: str) -> list[str]:

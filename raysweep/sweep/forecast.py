@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raysweep.config.resources import ACCELERATOR_LABEL, NO_LABEL
+from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.planning.costs import CellCost
 from raysweep.planning.missing import by_cell
-from raysweep.planning.needs import CellNeeds, NeedsPlanner, group_of
+from raysweep.planning.needs import CellNeeds
+from raysweep.planning.needs_planner import NeedsPlanner, group_of
 from raysweep.planning.plan import (
     ArtefactPlan,
     BasePlan,

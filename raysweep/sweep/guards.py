@@ -19,7 +19,7 @@ from raysweep.execution.oracle import inside_refused
 from raysweep.machine import disk
 from raysweep.models.loading import weight_bytes
 from raysweep.planning.costs import base_shape
-from raysweep.planning.needs import NeedsPlanner
+from raysweep.planning.needs_planner import NeedsPlanner
 from raysweep.planning.plan import CellPlan, SweepPlan
 from raysweep.programs import Oracle
 from raysweep.records import ModelKind

@@ -20,7 +20,7 @@ from raysweep.planning.costs import plan_costs
 from raysweep.planning.fit import require_fit
 from raysweep.planning.missing import by_cell, discard_damaged, missing
 from raysweep.planning.models import require_generators_fit, require_recipes_fit
-from raysweep.planning.needs import NeedsPlanner
+from raysweep.planning.needs_planner import NeedsPlanner
 from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.records import Score

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from raysweep.config.schema import SweepConfig
-from raysweep.engine.attempts import Recovery
 from raysweep.engine.base import Context, Engine, EngineSettings, Task
 from raysweep.engine.progress import STOPPED, ProgressFile, read_activities
 from raysweep.errors import UnknownName, UsageError
 from raysweep.pipeline import make_cell, make_shared
 from raysweep.planning.missing import by_cell, is_made, walk
-from raysweep.planning.needs import NeedsPlanner, group_of
+from raysweep.planning.needs_planner import NeedsPlanner, group_of
 from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan
+from raysweep.records import Recovery
 from raysweep.stages.scoring import cell_folders
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.guards import mark_stopped_on_error

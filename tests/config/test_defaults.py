@@ -12,9 +12,8 @@ import pytest
 
 from raysweep.config import models, schema
 from raysweep.config.fields import Strict
-from raysweep.engine.attempts import Recovery
 from raysweep.programs import Sandbox
-from raysweep.records import Decoding, ModelRef
+from raysweep.records import Decoding, ModelRef, Recovery
 from raysweep.trainers.base import Ia3Settings, LoraSettings, Recipe
 from raysweep.training_sets.selection import Choice
 from tests.paths import REPO
@@ -47,6 +46,8 @@ SAME_NAME_ONLY = {
     ("CellPlan", "validation"): "the plan of the rows; None where nothing is trained",
     ("EncodedSet", "validation"): "the rows themselves, which have none of their own",
     ("Activity", "training"): "how far a training is",
+    ("Needs", "cpus"): "of an execution actor, whose default differs from that of `resources`' other stages",
+    ("Needs", "gpus"): "as cpus",
     ("ProbeResult", "cpus"): "found on a cluster",
     ("ProbeResult", "gpus"): "found on a cluster",
 }

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from raysweep.engine import attempts
-from raysweep.engine.attempts import STALLED, GaveUp, Recovery, with_retries
+from raysweep.engine.attempts import STALLED, GaveUp, with_retries
 from raysweep.engine.progress import ProgressFile, read_activity
 from raysweep.errors import HopelessError, RaysweepError, SmallerNext
+from raysweep.records import Recovery
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.files import Files
 from tests.patience import PATIENCE
@@ -235,7 +236,8 @@ def test_after_too_many_deaths_it_gives_up_without_another_try(files, pauses):
 
 HANGS = """
 import sys, threading, time
-from raysweep.engine.attempts import Recovery, with_retries
+from raysweep.engine.attempts import with_retries
+from raysweep.records import Recovery
 from raysweep.storage.files import Files
 from raysweep.engine.progress import ProgressFile
 

@@ -12,7 +12,8 @@ from raysweep.config.loading import validate
 from raysweep.errors import UsageError
 from raysweep.models.architectures.known import known_shape
 from raysweep.planning.costs import predicted_memory
-from raysweep.planning.needs import CellNeeds, NeedsPlanner, doubtful_types, group_of
+from raysweep.planning.needs import CellNeeds
+from raysweep.planning.needs_planner import NeedsPlanner, doubtful_types, group_of
 from raysweep.planning.planner import build_plan
 from raysweep.trainers.base import Recipe
 

@@ -15,7 +15,6 @@ import pytest
 from raysweep.cli.views.plan import plan_facts
 from raysweep.cli.views.status import print_status
 from raysweep.config.schema import SweepConfig
-from raysweep.engine.attempts import Recovery
 from raysweep.engine.base import Context, Work
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
@@ -24,7 +23,7 @@ from raysweep.pipeline import MAKERS, make, one_by_one
 from raysweep.planning.missing import missing
 from raysweep.planning.plan import ArtefactPlan, SweepPlan, TestSetPlan
 from raysweep.planning.planner import build_plan
-from raysweep.records import PromptRow
+from raysweep.records import PromptRow, Recovery
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.storage.artefacts import Node
 from raysweep.storage.blocks import Blocks

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from raysweep.config.schema import SweepConfig
-from raysweep.engine.attempts import Recovery
 from raysweep.engine.base import BatchOutput, Context, ExecuteJob, GenerateJob, Work
 from raysweep.engine.jobs import SMALLEST_BATCH, request_key
 from raysweep.engine.local import LocalStages
@@ -23,7 +22,7 @@ from raysweep.planning.missing import missing
 from raysweep.planning.plan import CellPlan
 from raysweep.planning.planner import build_plan
 from raysweep.programs import Oracle, Outcome, Program, Verdict
-from raysweep.records import Completion, Decoding, GenerationRequest, ReferenceRun, Result, Spec
+from raysweep.records import Completion, Decoding, GenerationRequest, Recovery, ReferenceRun, Result, Spec
 from raysweep.stages import generation
 from raysweep.stages.generation import _Writer
 from raysweep.stages.judging import SMALLEST_BLOCK

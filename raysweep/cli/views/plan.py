@@ -18,7 +18,8 @@ from raysweep.planning.costs import CellCost, base_shape, plan_costs
 from raysweep.planning.fit import require_fit
 from raysweep.planning.missing import by_cell, missing
 from raysweep.planning.models import ModelFacts, model_facts, shown_lines
-from raysweep.planning.needs import NeedsPlanner, amounts_text, doubtful_types
+from raysweep.planning.needs import amounts_text
+from raysweep.planning.needs_planner import NeedsPlanner, doubtful_types
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, ModelPlan, ResultsPlan, SweepPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE

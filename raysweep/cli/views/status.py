@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from raysweep.accelerators import NO_LABEL
 from raysweep.cli.views.console import new_console
 from raysweep.cli.views.progress import Display, overview
 from raysweep.cli.views.results import by_error, print_json
 from raysweep.config.grid import test_set_name
-from raysweep.config.resources import NO_LABEL
 from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING, Activity
 from raysweep.engine.time_left import TimeLeft
 from raysweep.errors import UnknownName

@@ -13,16 +13,17 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from raysweep.accelerators import ACCELERATORS
-from raysweep.config.resources import ACCELERATOR_LABEL
-from raysweep.config.schema import RayConfig
+from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS
 from raysweep.engine.ray.places import ANY, CPUS, UNLABELLED
 from raysweep.engine.ray.probe import require_reachable
 from raysweep.machine import cores
 from raysweep.planning.needs import CellNeeds, Needs, without
 from raysweep.units import count
+
+if TYPE_CHECKING:  # slow to import in workers, which need none of it
+    from raysweep.config.schema import RayConfig
 
 log = logging.getLogger("raysweep")
 

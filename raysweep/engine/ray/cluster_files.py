@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.ray.nodes import NodeFacts
 from raysweep.errors import UsageError
 

@@ -6,8 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from raysweep.accelerators import data_sheet_of, similar_type
-from raysweep.config.resources import ACCELERATOR_LABEL, NO_LABEL
+from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL, data_sheet_of, similar_type
 from raysweep.engine.ray.nodes import NodeFacts
 from raysweep.engine.ray.places import ANY, UNLABELLED, CellToPlace, Places
 from raysweep.errors import UsageError, did_you_mean

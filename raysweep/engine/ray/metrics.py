@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.attempts import run_periodically
 from raysweep.engine.base import GenerateJob
 from raysweep.engine.jobs import Generated, KeptGenerator

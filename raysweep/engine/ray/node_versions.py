@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from raysweep.config.resources import ACCELERATOR_LABEL, NO_LABEL
+from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
 from raysweep.engine.ray.nodes import NodeFacts
 from raysweep.errors import UsageError, last_line
 from raysweep.machine import versions

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from raysweep.config.resources import ACCELERATOR_LABEL
-from raysweep.config.schema import RayConfig
+from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.ray.drains import draining_nodes
 from raysweep.machine import cores, gpus, memory
 from raysweep.planning.needs import matches_one
+
+if TYPE_CHECKING:  # slow to import in workers, which need none of it
+    from raysweep.config.schema import RayConfig
 
 STATUS_SECONDS = 10
 """How long Ray may take to say what its nodes do."""

@@ -22,9 +22,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.accelerators import ACCELERATOR_LABEL, data_sheet_of
 from raysweep.engine.ray.nodes import NodeFacts, matches
-from raysweep.planning.costs import hours_on
 from raysweep.planning.needs import CellNeeds, Needs, matches_one, names_in
 
 CPUS = "CPUs"
@@ -96,13 +95,19 @@ class CellToPlace:
 
 
 def hours_in(pool: str, hours: Mapping[str, float], on_cpus: bool) -> float | None:
-    """Return the hours that something takes in a pool, by type of accelerator; None if they aren't known.
+    """Return the hours that something takes in a pool; None if they aren't known.
 
     Where it may run on several types, the slowest one counts.
+
+    Args:
+        pool: a label of accelerators, ANY, or another pool.
+        hours: by known accelerator, or ``cpu``.
+        on_cpus: no accelerator is used there.
     """
     if pool == ANY:
         return max(hours.values(), default=None)
-    return hours_on(hours, pool, on_cpus)
+    known = data_sheet_of(pool)
+    return hours.get("cpu" if on_cpus else known[0] if known else pool)
 
 
 @dataclass(eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.ray.cluster import Placement, Placements
 from raysweep.engine.ray.nodes import NodeFacts, matches
 from raysweep.errors import UsageError, did_you_mean

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.attempts import root_cause
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.engine.ledger import GPU_HOURS

@@ -22,14 +22,15 @@ from typing import Any
 
 from raysweep_extra.steady import Steady, make_base
 
-from raysweep.config.resources import ACCELERATOR_LABEL, ResourcesConfig
+from raysweep.accelerators import ACCELERATOR_LABEL
+from raysweep.config.resources import ResourcesConfig
 from raysweep.config.schema import RayConfig
-from raysweep.engine.attempts import Recovery, with_retries
+from raysweep.engine.attempts import with_retries
 from raysweep.engine.base import EngineSettings, GenerateJob, Stages, Task, TrainingRun
 from raysweep.engine.progress import ProgressFile, read_activity
 from raysweep.planning.needs import CellNeeds, Needs
 from raysweep.programs import DEFAULT_SANDBOX
-from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec, TrainingRow
+from raysweep.records import Decoding, GenerationRequest, ModelRef, Recovery, Spec, TrainingRow
 from raysweep.rows.parquet import write_rows
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store

@@ -17,11 +17,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from raysweep.config.resources import ACCELERATOR_LABEL, ResourcesConfig
+from raysweep.accelerators import ACCELERATOR_LABEL
+from raysweep.config.resources import ResourcesConfig
 from raysweep.config.schema import RayConfig
-from raysweep.engine.attempts import Recovery
 from raysweep.engine.base import EngineSettings, Stages, Task
 from raysweep.planning.needs import CellNeeds, Needs
+from raysweep.records import Recovery
 from raysweep.storage.files import Files
 from tests.patience import eventually
 

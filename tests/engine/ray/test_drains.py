@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from raysweep.engine import attempts
-from raysweep.engine.attempts import Recovery, with_retries
+from raysweep.engine.attempts import with_retries
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray import drains
+from raysweep.records import Recovery
 from raysweep.storage.files import Files
 
 

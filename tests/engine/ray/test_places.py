@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.ray.cluster import placements
 from raysweep.engine.ray.groups import pools_of_groups, tell_absent
 from raysweep.engine.ray.nodes import NodeFacts, driver_labels

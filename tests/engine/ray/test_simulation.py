@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from raysweep.config.resources import ACCELERATOR_LABEL
+from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.ray.nodes import NodeFacts
 from raysweep.engine.ray.places import CellToPlace
 from raysweep.engine.ray.simulation import StageToPlay, play
