@@ -26,19 +26,14 @@ from typing import Any
 VERSION = "0.1.0"
 """The version of raysweep, which `raysweep.__version__` returns."""
 ROOT = Path("/")
-DRIVERS = tuple(
-    map(
-        Path,
-        (
-            "/proc/driver/nvidia",
-            "/dev/nvidiactl",
-            "/dev/nvidia0",
-            "/dev/kfd",
-            "/dev/dxg",
-            "/dev/nvhost-gpu",
-            "/dev/nvgpu",
-        ),
-    )
+DRIVERS = (
+    "proc/driver/nvidia",
+    "dev/nvidiactl",
+    "dev/nvidia0",
+    "dev/kfd",
+    "dev/dxg",
+    "dev/nvhost-gpu",
+    "dev/nvgpu",
 )
 """Files, one of which is there wherever torch can use an accelerator."""
 
@@ -235,12 +230,12 @@ def software() -> dict[str, str]:
     return {**found, "CUDA": str(torch.version.cuda or "none"), "driver": driver[1] if driver else "unknown"}
 
 
-def _may_have_accelerators() -> bool:
+def _may_have_accelerators(root: Path = ROOT) -> bool:
     """Return True if torch, which knows, is imported, or a driver of NVIDIA's or AMD's accelerators is loaded.
 
     Windows' Linux, a Jetson and containers show the drivers in other places.
     """
-    return "torch" in sys.modules or any(path.exists() for path in DRIVERS)
+    return sys.modules.get("torch") is not None or any((root / path).exists() for path in DRIVERS)
 
 
 @cache

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from raysweep.machine import _torch_version, accelerator_in_use, accelerators, disk, emulates, memory, software
+from raysweep.machine import (
+    DRIVERS,
+    _may_have_accelerators,
+    _torch_version,
+    accelerator_in_use,
+    accelerators,
+    disk,
+    emulates,
+    memory,
+    software,
+)
 
 GIB = 2**30
 MEMINFO = f"MemTotal: {16 * 2**20} kB\nMemFree: 100 kB\nMemAvailable: {12 * 2**20} kB\nHugePages_Total: 0\n"
@@ -97,6 +109,34 @@ def test_accelerators_are_what_torch_sees(monkeypatch):
     assert len(accelerators().devices) == torch.cuda.device_count()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert accelerators().hidden
+
+
+def test_a_driver_of_any_kind_has_torch_asked(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # it can't be imported
+    assert not _may_have_accelerators(tmp_path)
+    for driver in DRIVERS:
+        found = machine(tmp_path / driver.replace("/", "-"), {driver: ""})
+        assert _may_have_accelerators(found), driver
+
+
+def test_memory_that_others_share_is_not_a_process_own(tmp_path):
+    """A page of a file belongs to all who read it, one that is written to this process alone."""
+    (tmp_path / "file").write_bytes(b"1" * 2**26)
+    code = (
+        "import mmap, sys\n"
+        "from raysweep.machine import own_bytes, resident_bytes\n"
+        "own, resident = own_bytes(), resident_bytes()\n"
+        "opened = open(sys.argv[1])\n"
+        "file = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)\n"
+        "read = sum(file[at] for at in range(0, len(file), 4096))\n"
+        "print((own_bytes() - own) >> 20, (resident_bytes() - resident) >> 20)\n"
+        "written = bytearray(b'1' * 2**26)\n"
+        "print((own_bytes() - own) >> 20)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "file"], capture_output=True, text=True, check=True)
+    reading, writing = done.stdout.splitlines()
+    own, resident = map(int, reading.split())
+    assert own < 8 and resident >= 56 and 64 <= int(writing) < 72
 
 
 def test_versions_and_device_are_those_that_torch_names():
