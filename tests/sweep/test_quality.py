@@ -229,14 +229,18 @@ def test_a_node_with_another_linter_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.ray
-def test_ray_lints_the_same_files_with_the_same_results(finished, shared_ray, tmp_path):
+def test_ray_lints_the_same_files_with_the_same_results(finished, root, shared_ray, tmp_path):
+    shutil.rmtree(root / "artefacts" / "quality")
     path = tmp_path / "s.yaml"
     path.write_text(to_yaml(config()))
-    where = ["--storage", str(tmp_path / "store"), "--address", shared_ray.address]
-    command = [sys.executable, "-m", "raysweep", "run", str(path), *where]
-    subprocess.run(command, env=shared_ray.environment, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "raysweep", "run", str(path), "--address", shared_ray.address]
+    done = subprocess.run(
+        [*command, "--storage", str(root)], env=shared_ray.environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((root / "artefacts" / "quality").rglob("manifest.json"))
     for messages in (False, True):
-        ours = raysweep.load_quality("s", str(tmp_path / "store"), messages=messages)
+        ours = raysweep.load_quality("s", str(root), messages=messages)
         assert ours.equals(raysweep.load_quality("s", str(finished), messages=messages))
 
 
