@@ -55,6 +55,8 @@ class PerturbationContract(Contract):
                 self.part(strength=strength)
             except UsageError as error:
                 assert str(strength) in str(error), "a UsageError names the bad value"
+            except TypeError as error:
+                pytest.fail(f"a config gives every perturbation a `strength`, so its constructor takes one ({error})")
             else:
                 pytest.fail(f"strength {strength} must raise UsageError, as Perturbation's constructor does")
 
@@ -93,7 +95,7 @@ class PerturbationContract(Contract):
         before = list(segments)
         after = part.perturb(segments, random.Random(seed), NOTHING)
         assert segments == before, "the segments that it gets are not its to change: it returns new ones"
-        assert all(isinstance(segment, Segment) for segment in after), "it returns a list of Segment"
+        require_segments(after)
         verbatim = [segment.text for segment in after if not segment.natural]
         assert verbatim == texts[1::2], "verbatim segments come back unchanged and in order"
 
@@ -169,7 +171,15 @@ class PerturbationContract(Contract):
 
 def perturb_text(part: Perturbation, text: str, rng: random.Random, protected: frozenset[str] = NOTHING) -> str:
     """Return one text of natural language after a perturbation."""
-    return "".join(segment.text for segment in part.perturb([Segment(text, True)], rng, protected))
+    after = part.perturb([Segment(text, True)], rng, protected)
+    require_segments(after)
+    return "".join(segment.text for segment in after)
+
+
+def require_segments(after: object) -> None:
+    """Fail the test unless a perturbation returned a list of segments."""
+    is_list = isinstance(after, list) and all(isinstance(segment, Segment) for segment in after)
+    assert is_list, f"perturb() returns a list of Segment, not {after!r}"
 
 
 def _texts_of(part: Perturbation, text: str) -> list[str]:

@@ -150,6 +150,20 @@ class EverySecond(Louder):
         return segments if self.calls % 2 == 0 else super().perturb(segments, rng, protected)
 
 
+class Forgetful(Louder):
+    """Returns nothing."""
+
+    def perturb(self, segments, rng, protected):
+        super().perturb(segments, rng, protected)
+
+
+class Fixed(Louder):
+    """Has one strength."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
+
+
 @pytest.mark.parametrize("test", sorted(OF_EVERY_PART | BROKEN))
 def test_a_broken_part_fails(test):
     make, words = (OF_EVERY_PART | BROKEN)[test]
@@ -171,6 +185,13 @@ def test_every_test_was_seen_to_fail():
             "unless the property `deterministic` is true",
         ),
         ("test_it_keeps_no_state_between_texts", EverySecond, "doesn't depend on those before it"),
+        ("test_ordinary_prose_changes_at_strength_1", Forgetful, "perturb() returns a list of Segment, not None"),
+        (
+            "test_verbatim_segments_come_back_unchanged_and_in_order",
+            Forgetful,
+            "perturb() returns a list of Segment, not None",
+        ),
+        ("test_a_strength_outside_0_to_20_is_refused", Fixed, "gives every perturbation a `strength`"),
     ],
 )
 def test_further_ways_to_be_broken(test, make, words):
