@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import yaml
@@ -87,12 +87,14 @@ class Sweep:
         out, err = process.communicate(timeout=PATIENCE)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def start(self, *arguments: str, storage: object = None) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, storage: object = None, stderr: IO[str] | int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         """Start a command on its store, or on another storage, in a session of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "raysweep", *arguments, "--storage", str(storage or self.store)],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             env=self.environment,
             start_new_session=True,
