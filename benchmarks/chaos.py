@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.behavi
 from tests.behaviour.chaos.evidence import content
 from tests.behaviour.chaos.harness import Disturbed, Reference, Strike, Sweep, disturbed, undisturbed
 from tests.behaviour.chaos.kills import STOPS_ALL
-from tests.behaviour.chaos.nodes import TWO, simulated
+from tests.behaviour.chaos.nodes import two_nodes
 from tests.behaviour.chaos.processes import Victim
 
 DRIVER_AND_RAYLET = (Victim.DRIVER, Victim.RAYLET)
@@ -68,10 +68,11 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
         problems += print_outcome(name, outcome, reference)
     if options.nodes:
         rng = random.Random(f"{options.seed}/nodes")
-        with simulated(TWO, folder / "nodes.log", replaced=True) as cluster:
-            sweep = sweep_in(folder / "nodes", options, address=cluster.address, roots=(cluster.process.pid,))
+        with two_nodes(replaced=True) as nodes:
+            roots = (nodes.ray.process.pid,)
+            sweep = sweep_in(folder / "nodes", options, address=nodes.ray.address, roots=roots)
             strikes = strikes_of((Victim.TRIAL,), reference, options.moments, rng)
-            outcome = disturbed(sweep, strikes, rng, options.limit, strike=cluster.remove_node_of)
+            outcome = disturbed(sweep, strikes, rng, options.limit, strike=nodes.remove_node_of)
         problems += print_outcome("a node", outcome, reference)
     return problems
 

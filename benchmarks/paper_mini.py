@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.behavi
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.sweep.folder import SweepFolder, open_folder
-from tests.behaviour.chaos.nodes import Nodes, simulated
+from tests.small_ray import SmallRay, small_ray
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIG = REPO / "configs" / "paper-mini.yaml"
@@ -43,14 +43,16 @@ LOOK_SECONDS = 10.0
 TRIAL = "ray::Cell"
 
 
-def simulated_cluster() -> AbstractContextManager[Nodes]:
-    """Return the cluster, which runs in a process of its own for the length of a block."""
+@contextlib.contextmanager
+def simulated_cluster() -> Iterator[SmallRay]:
+    """Start the cluster for the length of a block; it runs in a process of its own."""
     own = {"object_store_memory": 150 * 2**20}
     nodes = [
         {"num_cpus": NODE_CPUS, "num_gpus": gpus, "labels": {ACCELERATOR_LABEL: label}, **own}
         for label, gpus in ACCELERATORS.items()
     ]
-    return simulated(nodes, head={"num_cpus": HEAD_CPUS, **own}, environment=AGENTS)
+    with small_ray(AGENTS, num_cpus=HEAD_CPUS, num_gpus=0, include_dashboard=False, **own) as ray, ray.nodes(*nodes):
+        yield ray
 
 
 class Watch:

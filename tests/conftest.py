@@ -14,6 +14,7 @@ import pytest
 
 from tests.plugin import link
 from tests.small_ray import KeptRay, SmallRay
+from tests.storage.object_store import ACCOUNT
 
 os.environ["OMP_NUM_THREADS"] = "1"
 """Set before torch is imported: its threads wait for each other, which takes long where other processes run beside."""
@@ -104,7 +105,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         _kept.end()
 
 
-_kept = KeptRay()
+_kept = KeptRay(ACCOUNT)
 _files_with_ray: set[Path] = set()
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.behaviour.chaos.harness import Reference, Strike, Sweep, disturbed, undisturbed
-from tests.behaviour.chaos.nodes import TWO, simulated
+from tests.behaviour.chaos.nodes import two_nodes
 from tests.behaviour.chaos.processes import Victim
 from tests.paths import NANO, WITH_SOLVER
 from tests.patience import PATIENCE
@@ -157,8 +157,8 @@ def test_so_it_does_when_workers_share_a_training(victims, moment, shared, untun
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"moment {moment}")
 def test_so_it_does_when_a_node_is_lost_that_cells_run_on(moment, reference, untuned, tmp_path):
-    with simulated(TWO, tmp_path / "nodes.log") as cluster:
-        sweep = nano(tmp_path / "store", address=cluster.address, roots=(cluster.process.pid,))
-        strike = cluster.remove_node_of
+    with two_nodes() as nodes:
+        sweep = nano(tmp_path / "store", address=nodes.ray.address, roots=(nodes.ray.process.pid,))
+        strike = nodes.remove_node_of
         assert not struck(sweep, [Victim.TRIAL], moment, reference, reference.content, untuned, strike=strike)
-        assert len(cluster.removed) == 1
+        assert len(nodes.removed) == 1

@@ -53,7 +53,7 @@ def ask(running: SmallRay, patience: float, code: str = ASK) -> str:
 
 
 @pytest.mark.ray
-def test_a_ray_of_ray_start_has_no_autoscaler(shared_ray):
+def test_a_ray_without_a_clusters_file_has_no_autoscaler(shared_ray):
     assert ask(shared_ray, 0) == "False"
 
 
@@ -61,7 +61,7 @@ def test_a_ray_of_ray_start_has_no_autoscaler(shared_ray):
 def test_a_ray_of_ray_up_has_one_and_a_stall_names_what_it_can_never_place(tmp_path):
     file = tmp_path / "cluster.yaml"
     file.write_text(OWN_MACHINES)
-    with small_ray(str(file), AS_RAY_UP) as running:
+    with small_ray(AS_RAY_UP, autoscaling_config=str(file), include_dashboard=False) as running:  # only a head has one
         assert ask(running, 60) == "True"
         said = ask(running, 60, STALL)
     wanted = "1 CPU on nodes with ray.io/accelerator-type=A10000"

@@ -29,7 +29,7 @@ def exported(tmp_path, sweep) -> Iterator[Callable[[str], list[float]]]:
     """Return the values of a metric's series of this test's sweep, as Prometheus gets them."""
     import ray
 
-    port = ray.nodes()[0]["MetricsExportPort"]
+    (port,) = [node["MetricsExportPort"] for node in ray.nodes() if node["Alive"]]
 
     def values(name: str) -> list[float]:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
