@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 
-from tests.behaviour.ray.unlike_nodes import GPUS
-from tests.paths import REPO
-from tests.patience import PATIENCE
+from raysweep.accelerators import ACCELERATOR_LABEL
+from raysweep.config.resources import ResourcesConfig
+from raysweep.config.schema import RayConfig
+from raysweep.engine.base import EngineSettings
+from raysweep.engine.ray.tuning import RayEngine
+from raysweep.records import Recovery
+from raysweep.storage.files import Files
+from tests.behaviour.ray.unlike_nodes import GPUS, HERE, cells_of_all_kinds
 
 pytestmark = pytest.mark.ray
 
 
-def test_cells_run_where_they_may_the_longest_first_and_one_at_a_time() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))  # AF_UNIX paths must stay short
-    try:
-        command = [sys.executable, "-m", "tests.behaviour.ray.unlike_nodes", str(folder / "u")]
-        out = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=PATIENCE)
-        assert out.returncode == 0, out.stderr[-3000:]
-        found = json.loads(out.stdout.splitlines()[-1])
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    assert found["errors"] == {} and len(found["ran"]) == 8
-    cells = {name: ran for name, ran in found["ran"].items() if name != "CPU-1"}  # that one may run anywhere
+def test_cells_run_where_they_may_the_longest_first_and_one_at_a_time(shared_ray, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    nodes = [
+        {"num_cpus": 4, "num_gpus": gpus, "labels": {ACCELERATOR_LABEL: kind}, "resources": HERE}
+        for kind, gpus in GPUS.items()
+    ]
+    tasks, files = cells_of_all_kinds(tmp_path), Files(str(tmp_path / "sweep"))
+    settings = EngineSettings(ResourcesConfig(), RayConfig(), Recovery(0, 0, 0, True), files, (), shared_ray.address)
+    with shared_ray.nodes(*nodes), RayEngine(settings) as engine:
+        engine.check(tasks)
+        assert engine.run_cells(tasks) == {}
+    found = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.ran")}
+    assert len(found) == 8
+    cells = {name: ran for name, ran in found.items() if name != "CPU-1"}  # that one may run anywhere
     for name, (kind, began, _) in cells.items():
         assert kind == name.partition("-")[0]
         assert sum(one[0] == kind and one[1] <= began < one[2] for one in cells.values()) <= GPUS[kind]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 import pytest
 
@@ -18,38 +18,34 @@ from raysweep.execution.isolation.layers import LAYERS
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
 from raysweep.storage.files import Files
-from tests.behaviour.chaos.nodes import TWO, simulated
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("connected")]
 
 SANDBOX = Sandbox(Lane.STRICT, Level.PARTIAL)
 JOB = ExecuteJob([ProgramBatch([Program(f"assert {n} % 3")] * 2, [Limits(timeout=5)] * 2) for n in range(20)], SANDBOX)
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory) -> Iterator[list[dict[str, Any]]]:
-    """Ray's records of a head without CPUs and two nodes, to which this process is connected."""
-    import ray
-
-    with simulated(TWO, tmp_path_factory.mktemp("nodes") / "log") as cluster:
-        ray.init(address=cluster.address, log_to_driver=False)
-        yield ray.nodes()
-        ray.shutdown()
-
-
-def ids(nodes: list[dict[str, Any]], cpus: int) -> list[str]:
-    return [node["NodeID"] for node in nodes if node["Resources"].get("CPU", 0) == cpus]
+def nodes(shared_ray) -> Iterator[list[str]]:
+    """The ids of two nodes beside the head of the Ray that this process is connected to."""
+    with shared_ray.nodes({"num_cpus": 1}, {"num_cpus": 1}) as added:
+        yield [node.id for node in added]
 
 
 def without_isolation(refuses: Callable[[str], bool]) -> type[ExecutionActor]:
-    """The actor, but that on nodes that are refused its slot really has no layers but limits."""
+    """The actor, but that on nodes that are refused its slot really has no layers but limits.
+
+    Each node is a machine with another name.
+    """
 
     class Actor(ExecutionActor):
         def __init__(self, label: str, sandbox: Sandbox) -> None:
             import ray
 
             super().__init__(label, sandbox)
-            if refuses(ray.get_runtime_context().get_node_id()):
+            node = ray.get_runtime_context().get_node_id()
+            platform.node = lambda: node
+            if refuses(node):
                 self._executor = Executor(1, sandbox, without=LAYERS)
 
     return Actor
@@ -57,12 +53,14 @@ def without_isolation(refuses: Callable[[str], bool]) -> type[ExecutionActor]:
 
 @pytest.mark.parametrize("in_trial", [True, False])
 def test_nodes_that_isolate_too_little_are_left_out_and_named_once_each(nodes, in_trial, tmp_path, monkeypatch):
-    first, head = tmp_path / "first", ids(nodes, 0)
+    first = tmp_path / "first"
 
     def refuses(node: str) -> bool:
+        if node not in nodes:  # the head
+            return True
         with suppress(FileExistsError), first.open("x") as file:  # the first node that is asked, whichever that is
             file.write(node)
-        return node in [*head, first.read_text()]
+        return node == first.read_text()
 
     monkeypatch.setattr(execution, "ExecutionActor", without_isolation(refuses))
     progress = ProgressFile(Files(str(tmp_path)), "half")
@@ -71,14 +69,13 @@ def test_nodes_that_isolate_too_little_are_left_out_and_named_once_each(nodes, i
     for block in blocks:
         assert {row.outcome for row in block.rows} == {Outcome.PASSED if block.index % 3 else Outcome.FAILED}
         assert all(Level(row.level) >= Level.PARTIAL for row in block.rows)
-    told = [line for line in progress.activity.tail if "no programs are run on a node: node " in line]
-    assert 1 <= len(told) == len(set(told)) <= 2
-    assert all("'partial' is required" in line for line in told)
+    told = [line.partition("no programs are run on a node: node ")[2] for line in progress.activity.tail]
+    named = [line.partition(":")[0] for line in told if line]
+    assert 1 <= len(named) == len(set(named)) <= 2
+    assert all("'partial' is required" in line for line in told if line)
 
 
 def test_without_a_node_that_isolates_enough_execution_ends_with_the_reason(nodes, tmp_path, monkeypatch):
-    monkeypatch.setattr(execution, "PATIENCE_SECONDS", 2.0)
-    monkeypatch.setattr(execution, "POLL_SECONDS", 0.5)
     monkeypatch.setattr(execution, "ExecutionActor", without_isolation(lambda node: True))
     progress = ProgressFile(Files(str(tmp_path)), "none")
     with pytest.raises(UsageError, match=r"^node .*: programs can be isolated at level 'limits' here"):
