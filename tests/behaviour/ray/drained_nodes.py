@@ -1,10 +1,6 @@
-"""Trains and generates on a Ray of simulated spot machines, whose nodes are drained or just lost; prints what came out.
+"""Trainings and hosts on simulated spot machines, whose nodes are drained or just lost.
 
-    python -m tests.behaviour.ray.drained_nodes FOLDER [workers]
-
-FOLDER is for Ray's files, too; its path must be short. With `workers` a training of two workers comes first. Nodes are
-drained as `ray drain-node` does it, and go as soon as a checkpoint is saved. One JSON object comes out: for each
-training what it did, and on which nodes the hosts were.
+Nodes are drained as `ray drain-node` does it, and go as soon as a checkpoint is saved.
 """
 
 from __future__ import annotations
@@ -12,7 +8,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,9 +29,11 @@ from raysweep.records import Decoding, GenerationRequest, ModelRef, Recovery, Sp
 from raysweep.rows.parquet import write_rows
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
+from raysweep.testing.services import FolderServices
+from raysweep.testing.tiny import training_rows
 from raysweep.trainers.base import Objective, Recipe, Services, TrainJob
 from tests.patience import eventually
-from tests.trainers.conftest import FolderServices, training_rows
+from tests.small_ray import Node, SmallRay
 
 NOTICE_SECONDS = 900
 """Nothing waits for its end: a node goes once a checkpoint is saved."""
@@ -113,19 +110,26 @@ def run_task(name: str, folder: Path, job: TrainJob, retries: int, stages: Stage
     return {"steps": float(counts["steps"])}
 
 
-class SpotCluster:
-    """A head, on which processes run that only wait, and three nodes with room for one other process each."""
+class SpotNodes:
+    """Nodes beside a Ray's head with room for one process each; others that only wait run on the head."""
 
-    def __init__(self) -> None:
-        from ray.cluster_utils import Cluster
+    def __init__(self, ray: SmallRay) -> None:
+        self.ray = ray
+        self.added: dict[str, Node] = {}
 
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **NODE})
+    def __enter__(self) -> SpotNodes:
         for _ in range(3):
             self.add()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for node in self.added.values():
+            self.ray.remove(node)
 
     def add(self) -> None:
         """Add a node."""
-        self.cluster.add_node(num_cpus=2, resources=SPOT, labels={ACCELERATOR_LABEL: "pretended"}, **NODE)
+        node = self.ray.add(resources=SPOT, labels={ACCELERATOR_LABEL: "pretended"})
+        self.added[node.id] = node
 
     def drain(self, node: str) -> None:
         """Announce that a node goes; there is no API for it beside the command line's."""
@@ -133,20 +137,16 @@ class SpotCluster:
         from ray.core.generated.autoscaler_pb2 import DRAIN_NODE_REASON_PREEMPTION  # type: ignore[attr-defined]
 
         until = int((time.time() + NOTICE_SECONDS) * 1000)
-        accepted, why = GcsClient(self.cluster.address).drain_node(node, DRAIN_NODE_REASON_PREEMPTION, "spot", until)
+        accepted, why = GcsClient(self.ray.address).drain_node(node, DRAIN_NODE_REASON_PREEMPTION, "spot", until)
         assert accepted, why
 
-    def remove(self, node: str) -> None:
+    def lose(self, node: str) -> None:
         """Take a node away."""
-        found = next(one for one in self.cluster.worker_nodes if one.node_id == node)
-        self.cluster.remove_node(found, allow_graceful=False)
-
-
-NODE: dict[str, Any] = {"object_store_memory": 10**8, "include_dashboard": False}
+        self.ray.lose(self.added[node])
 
 
 @contextmanager
-def taken_back(cluster: SpotCluster, folder: Path, name: str, *, drains: bool) -> Iterator[None]:
+def taken_back(spot: SpotNodes, folder: Path, name: str, *, drains: bool) -> Iterator[None]:
     """Take back the node of a training's first worker while the block runs, with notice or without; then add one."""
 
     def run() -> None:
@@ -155,36 +155,34 @@ def taken_back(cluster: SpotCluster, folder: Path, name: str, *, drains: bool) -
         nodes = (folder / "sweep" / "progress" / f"{name}.nodes").read_text().split()
         node = nodes[min(1, len(nodes) - 1)]  # the task's own is the first, that of the first worker the second
         if drains:
-            cluster.drain(node)
+            spot.drain(node)
             (folder / name / "drained").touch()
             wait_for(lambda: "checkpoint saved at step" in str(read_activity(progress, name)))
         (folder / name / "gone").touch()
-        cluster.remove(node)
+        spot.lose(node)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     yield
     thread.join()
-    cluster.add()
+    spot.add()
 
 
-def main(folder: Path, *, with_workers: bool) -> None:
-    """Train on workers and in a trial, drained and lost, and generate beside a drained node."""
-    (folder / "ray").mkdir(parents=True)
-    os.environ |= {"RAY_TMPDIR": str(folder), "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
-    os.environ |= {"RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "0.5"}
+def trained_and_generated(ray: SmallRay, folder: Path, *, with_workers: bool) -> dict[str, Any]:
+    """Train on workers and in a trial, drained and lost, and generate beside a drained node; return what happened.
+
+    With workers a training of two comes first. The result has, for each training, what it did, and on which nodes the
+    hosts were.
+    """
     make_base(folder / "base")
     write_rows(folder / "rows.parquet", TrainingRow, training_rows(), ["row_id"])
     Store(folder / "store").require_writable()
     from raysweep.engine.ray.tuning import RayEngine
 
-    cluster = SpotCluster()
     files = Files(str(folder / "sweep"))
-    settings = EngineSettings(
-        ResourcesConfig(), RayConfig(), Recovery(0, 0.1, 0, True), files, (), cluster.cluster.address
-    )
+    settings = EngineSettings(ResourcesConfig(), RayConfig(), Recovery(0, 0.1, 0, True), files, (), ray.address)
     found: dict[str, Any] = {"first": FIRST, "notice": NOTICE_SECONDS}
-    with RayEngine(settings) as engine:
+    with SpotNodes(ray) as spot, RayEngine(settings) as engine:
         for name, workers, every, drains in [
             *([("workers", 2, 1000, True)] if with_workers else []),
             ("trial", 1, 1000, True),
@@ -194,14 +192,13 @@ def main(folder: Path, *, with_workers: bool) -> None:
             needs = Needs(1, custom=SPOT)
             run = functools.partial(run_task, name, folder, job_of(folder, workers, every), int(not drains))
             task = Task(name, run, CellNeeds(needs, Needs(), Needs(), workers, in_trial=workers == 1))
-            with taken_back(cluster, folder, name, drains=drains):
+            with taken_back(spot, folder, name, drains=drains):
                 errors = engine.run_cells([task])
             found[name] = result_of(folder, name, errors)
         found["alone"] = train(job_of(folder, 1, 0), None, FolderServices())
-        found["hosts"] = hosts(cluster, folder)
+        found["hosts"] = hosts(spot, folder)
         found["drained"], found["new"] = found["hosts"][0], nodes_of_new_processes()
-    cluster.cluster.shutdown()
-    print(json.dumps(found))
+    return found
 
 
 def result_of(folder: Path, name: str, errors: Mapping[str, str]) -> dict[str, Any]:
@@ -222,7 +219,7 @@ def result_of(folder: Path, name: str, errors: Mapping[str, str]) -> dict[str, A
     }
 
 
-def hosts(cluster: SpotCluster, folder: Path) -> list[str]:
+def hosts(spot: SpotNodes, folder: Path) -> list[str]:
     """Generate, drain the host's node and generate again; return the nodes of the first host and of the second."""
     from raysweep.engine.ray.cluster import Placement
     from raysweep.engine.ray.generation import generate_with_ray
@@ -240,7 +237,7 @@ def hosts(cluster: SpotCluster, folder: Path) -> list[str]:
 
     first = generated()
     (node,) = nodes_of_hosts()
-    cluster.drain(node)
+    spot.drain(node)
     wait_for(lambda: not nodes_of_hosts())  # it is idle, so that it ends
     assert generated() == first
     return [node, *nodes_of_hosts()]
@@ -269,7 +266,3 @@ def nodes_of_hosts() -> list[str]:
 
     actors = ray._private.state.actors().values()
     return [one["Address"]["NodeID"] for one in actors if one["ActorClassName"] == "Host" and one["State"] == "ALIVE"]
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), with_workers="workers" in sys.argv[2:])

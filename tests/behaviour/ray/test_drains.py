@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.behaviour.chaos.processes import ProcessTree
-from tests.paths import REPO
-from tests.patience import PATIENCE
+from tests.small_ray import SmallRay
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -25,31 +17,18 @@ AGAIN = re.compile(r"! attempt 1 begins again: node [\d.]+ was drained")
 INTERVAL = 4
 
 
-def drained(installed: Path, *options: str) -> dict[str, Any]:
-    """Return what happened on the cluster of `drained_nodes`."""
-    folder = tempfile.mkdtemp(prefix="rs-d-", dir="/tmp")  # AF_UNIX paths must stay short
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.behaviour.ray.drained_nodes", f"{folder}/r", *options],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": f"{installed}:{REPO}"},
-        cwd=REPO,
-        start_new_session=True,  # Ray's reaper kills its whole process group
-    )
-    tree = ProcessTree()
-    tree.add_root(process.pid)
-    try:
-        out, _ = process.communicate(timeout=2 * PATIENCE)  # several trainings, one after another
-        assert process.returncode == 0
-        return dict(json.loads(out.splitlines()[-1]))
-    finally:
-        tree.look()
-        tree.kill_all()
-        shutil.rmtree(folder, ignore_errors=True)
+def drained(ray: SmallRay, folder: Path, *, with_workers: bool = False) -> dict[str, Any]:
+    """Return what happened on nodes that were drained or lost."""
+    from tests.behaviour.ray.drained_nodes import trained_and_generated  # once its trainer can be imported
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        return trained_and_generated(ray, folder, with_workers=with_workers)
 
 
 @pytest.fixture(scope="module")
-def found(installed) -> dict[str, Any]:
-    return drained(installed)
+def found(shared_ray, plugin_parts, tmp_path_factory) -> dict[str, Any]:
+    return drained(shared_ray, tmp_path_factory.mktemp("drained"))
 
 
 def check_drained(found: dict[str, Any], name: str) -> None:
@@ -70,9 +49,10 @@ def test_a_training_on_a_drained_node_loses_at_most_one_step_and_no_retry(found)
 
 
 @pytest.mark.long
-def test_so_does_one_of_two_workers(installed):
+@pytest.mark.usefixtures("plugin_parts")
+def test_so_does_one_of_two_workers(shared_ray, tmp_path):
     """In small: the test above, and tests/engine/ray/test_training_reports.py on what workers are told."""
-    check_drained(drained(installed, "workers"), "workers")
+    check_drained(drained(shared_ray, tmp_path, with_workers=True), "workers")
 
 
 def test_without_notice_a_training_loses_at_most_one_interval_and_a_retry(found):
