@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from tests.behaviour.chaos.processes import ProcessTree, Victim
-from tests.patience import PATIENCE
+from tests.behaviour.chaos.processes import ProcessTree, Seen, Victim
+from tests.patience import PATIENCE, eventually
+from tests.small_ray import SmallRay
 from tests.steady import Sweep
 from tests.storage.stores import content
 
@@ -26,11 +27,16 @@ def undisturbed(installed, tmp_path_factory) -> Sweep:
     return sweep
 
 
-def killed(sweep: Sweep, victim: Victim) -> int:
-    """Start the sweep, kill such processes as soon as a checkpoint is there, and return the command's exit code."""
-    command = sweep.start("run", str(sweep.config))
+def killed(sweep: Sweep, victim: Victim, ray: SmallRay | None = None) -> int:
+    """Start the sweep, kill such processes as soon as a checkpoint is there, and return the command's exit code.
+
+    `ray`: where it runs; None: the command starts one, of which nothing may be left.
+    """
+    command = sweep.start("run", str(sweep.config), *(["--address", ray.address] if ray else []))
     tree = ProcessTree()
     tree.add_root(command.pid, Victim.DRIVER)
+    if ray:
+        tree.add_root(ray.process.pid)
     until = time.monotonic() + PATIENCE
     while not list((sweep.store / "unfinished").glob("model/*/step-*/COMPLETE")):
         assert command.poll() is None and time.monotonic() < until
@@ -42,14 +48,23 @@ def killed(sweep: Sweep, victim: Victim) -> int:
     for seen in victims:
         seen.process.kill()
     command.communicate(timeout=PATIENCE)
-    assert tree.leftovers(PATIENCE) == []
+    if ray:
+        assert eventually(lambda: not processes_of_sweeps(tree))
+    else:
+        assert tree.leftovers(PATIENCE) == []
     return command.returncode
 
 
-def test_a_killed_trial_resumes_in_another_process(undisturbed, installed, tmp_path):
+def processes_of_sweeps(tree: ProcessTree) -> list[Seen]:
+    """Return the processes of all kinds beside Ray's own that are alive now."""
+    tree.look()
+    return [seen for victim in Victim if victim not in (Victim.RAYLET, Victim.GCS) for seen in tree.alive(victim)]
+
+
+def test_a_killed_trial_resumes_in_another_process(undisturbed, installed, shared_ray, tmp_path):
     sweep = Sweep(tmp_path, installed)
     sweep.config.write_text(undisturbed.config.read_text())
-    assert killed(sweep, Victim.TRIAL) == 0
+    assert killed(sweep, Victim.TRIAL, shared_ray) == 0
     assert "attempt 1 failed: its process died after: training" in sweep.told("base.steady")
     assert sweep.resumed_from()[0] >= 2
     assert content(sweep.store) == content(undisturbed.store)
@@ -57,7 +72,10 @@ def test_a_killed_trial_resumes_in_another_process(undisturbed, installed, tmp_p
 
 @pytest.mark.long
 def test_a_killed_command_is_given_again_and_resumes(undisturbed, installed, tmp_path):
-    """In small: the test above on a training, and tests/sweep/test_quality.py on a sweep that was killed."""
+    """With a Ray of its own, which ends with the command.
+
+    In small: the test above on a training, and tests/sweep/test_quality.py on a sweep that was killed.
+    """
     sweep = Sweep(tmp_path, installed)
     sweep.config.write_text(undisturbed.config.read_text())
     assert killed(sweep, Victim.DRIVER) < 0

@@ -295,12 +295,11 @@ def test_a_cache_that_cannot_be_written_is_named(sweep, remote, monkeypatch, tmp
 
 
 @pytest.mark.ray
-def test_ray_makes_the_same_in_an_object_store(sweep, server, on_disk, tmp_path, monkeypatch):
-    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
-    root = server.uri("with-ray")
-    done = sweep.ended(root, "run", str(sweep.config))
+def test_ray_makes_the_same_in_an_object_store(sweep, server, on_disk, shared_ray, other_machine):
+    root, command = server.uri("with-ray"), ("run", str(sweep.config), "--address", shared_ray.address)
+    done = sweep.ended(root, *command)
     assert done.returncode == 0, done.stderr
     assert content(root) == content(on_disk)
-    again = sweep.ended(root, "run", str(sweep.config))
+    again = sweep.ended(root, *command)
     assert again.returncode == 0 and "no work was done" in again.stdout
     assert json.loads(sweep.ended(root, "status", "steady", "--json").stdout)["cells"][1]["state"] == "done"
