@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -16,8 +13,8 @@ import pytest
 
 from raysweep.engine.ray.probe import mismatch, probe, require_reachable
 from raysweep.errors import UsageError
-from tests.paths import REPO
 from tests.patience import PATIENCE
+from tests.small_ray import small_ray
 
 
 @pytest.fixture(autouse=True)
@@ -112,14 +109,6 @@ def test_versions_differ_as_ray_sees_it(monkeypatch):
     assert "Python 3.8.1" in mismatch(ray.__version__, "3.8.1")
 
 
-OWN_RAY = """
-import sys, ray
-context = ray.init(address="local", num_cpus=3, num_gpus=1, object_store_memory=100 * 2**20, include_dashboard=False,
-                   log_to_driver=False, _temp_dir=sys.argv[1])
-print(context.address_info["gcs_address"], flush=True)
-sys.stdin.read()
-ray.shutdown()
-"""
 ASK = """
 import dataclasses, json, sys
 from raysweep.engine.ray.probe import probe
@@ -128,21 +117,13 @@ print(json.dumps(dataclasses.asdict(probe(sys.argv[1], float(sys.argv[2])))))
 
 
 @pytest.mark.ray
-def test_a_ray_tells_versions_and_size_to_those_with_its_token_and_the_others_that_it_wants_one():
-    folder = tempfile.mkdtemp(prefix="rs-", dir="/tmp")  # AF_UNIX paths must stay short
-    inside = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    inside |= {"HOME": folder, "RAY_AUTH_MODE": "token", "PYTHONPATH": str(REPO)}
-    command = [sys.executable, "-c", OWN_RAY, f"{folder}/ray"]
-    running = subprocess.Popen(command, env=inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert running.stdout is not None
-        place = running.stdout.readline().strip()
+def test_a_ray_tells_versions_and_size_to_those_with_its_token_and_the_others_that_it_wants_one(tmp_path):
+    own = {"HOME": str(tmp_path), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "ab" * 32}  # its head has another mode
+    with small_ray(own, num_cpus=3, include_dashboard=False, no_monitor=True) as running:
+        place = running.address
         refused = probe(place, PATIENCE)
         asking = [sys.executable, "-c", ASK, place, str(PATIENCE)]
-        asked = subprocess.run(asking, env=inside, capture_output=True, text=True)
-    finally:
-        running.communicate("", timeout=PATIENCE)
-        shutil.rmtree(folder, ignore_errors=True)
+        asked = subprocess.run(asking, env={**running.environment, **own}, capture_output=True, text=True)
     assert "wants a token" in refused.problem and "RAY_AUTH_MODE=token" in refused.advice
     found = json.loads(asked.stdout)
     assert (found["problem"], found["address"], found["nodes"]) == ("", place, 1), asked.stderr
