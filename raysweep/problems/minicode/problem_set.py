@@ -8,6 +8,7 @@ noisy prompts visible.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, get_args
 
 from raysweep.errors import UsageError, did_you_mean
@@ -43,19 +44,24 @@ class MiniCodeProblems(ProblemSet):
         self.split: Split = "test" if split == "test" else "validation"
 
     def problems(self) -> Sequence[Problem]:
-        """Draw the problems and choose their tests, which takes about 5 ms each."""
-        return [
-            Problem(
-                task_id=f"MiniCode/{index}",
-                prompt=task.prompt,
-                entry_point=task.name,
-                test=tests_of(task, self.world, self.split, index),
-                reference=task.body,
-                stop=STOP,
-            )
-            for index, task in enumerate(evaluation_tasks(self.world, self.split, self.count))
-        ]
+        """Draw the problems and choose their tests, which takes about 5 ms each the first time in a process."""
+        return list(_drawn(self.world, self.split, self.count))
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the generator's version and the constructor's arguments."""
         return {"generator": GENERATOR_VERSION, "world": self.world, "split": self.split, "count": self.count}
+
+
+@lru_cache(maxsize=8)
+def _drawn(world: int, split: Split, count: int) -> tuple[Problem, ...]:
+    return tuple(
+        Problem(
+            task_id=f"MiniCode/{index}",
+            prompt=task.prompt,
+            entry_point=task.name,
+            test=tests_of(task, world, split, index),
+            reference=task.body,
+            stop=STOP,
+        )
+        for index, task in enumerate(evaluation_tasks(world, split, count))
+    )
