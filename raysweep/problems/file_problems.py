@@ -22,6 +22,7 @@ from raysweep.rows.json_files import JsonRow
 STOP = ("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n")
 """Strings that end a Python completion: SafeCoder's, then the paper's two (study.md section 6)."""
 
+_DEFINITION = re.compile(r"\bdef\b\s*(\w*)")
 _EXAMPLES = re.compile(r"\s*^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)
 
 
@@ -50,14 +51,20 @@ def with_helpers(prompt: str, entry_point: str, test: str) -> str:
     HumanEval/38 asks to decode what the prompt's `encode_cyclic` encodes, and its tests call that function. They must
     call the prompt's: a candidate could define another one, for which decoding is trivial.
     """
+    used = set(re.findall(r"\w+", test)) - {entry_point}
+    if "import" not in prompt and _DEFINITION.findall(prompt) == [entry_point]:
+        return test  # most prompts: parsing them takes longer than reading all files
     try:
         statements = ast.parse(f"{prompt.rstrip()}\n    pass").body
+        helpers = [one for one in statements if isinstance(one, ast.FunctionDef) and one.name in used]
+        imports = [one for one in statements if isinstance(one, ast.Import | ast.ImportFrom)]
+        if not helpers and not any(used & _bound_by(one) for one in imports):
+            return test
         own = [one for one in ast.parse(test).body if isinstance(one, ast.Import | ast.ImportFrom)]
     except (SyntaxError, ValueError):
         return test
-    used = {*re.findall(r"\w+", test)}.difference([entry_point], *map(_bound_by, own))
-    helpers = [one for one in statements if isinstance(one, ast.FunctionDef) and one.name in used]
-    imports = [one for one in statements if isinstance(one, ast.Import | ast.ImportFrom)]
+    used = used.difference(*map(_bound_by, own))
+    helpers = [one for one in helpers if one.name in used]
     if not helpers and not any(used & _bound_by(one) for one in imports):
         return test
     return "\n".join([*map(ast.unparse, [*imports, *helpers]), test])
