@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from raysweep.config.schema import SweepConfig
@@ -21,7 +22,7 @@ from raysweep.models.loading import weight_bytes
 from raysweep.planning.costs import base_shape
 from raysweep.planning.needs_planner import NeedsPlanner
 from raysweep.planning.plan import CellPlan, SweepPlan
-from raysweep.programs import Oracle
+from raysweep.programs import Oracle, Sandbox
 from raysweep.records import ModelKind
 from raysweep.stages.references import stored_inside_reasons
 from raysweep.storage.leases import DEAD_SECONDS, Lease
@@ -132,11 +133,17 @@ def require_oracle(plan: SweepPlan, store: Store) -> None:
 
 def _require_isolation(cells: Sequence[CellPlan]) -> None:
     """Raise UsageError if this machine can't isolate programs as the config requires."""
+    for sandbox in {pair.sandbox for cell in cells for pair in cell.pairs}:
+        _require_level(sandbox)
+
+
+@cache
+def _require_level(sandbox: Sandbox) -> None:
+    """Raise UsageError if this machine can't isolate programs so; what it can stays, so it is tried once a process."""
     from raysweep.execution.pool import Executor
 
-    for sandbox in {pair.sandbox for cell in cells for pair in cell.pairs}:
-        with Executor(1, sandbox) as executor:
-            executor.level()
+    with Executor(1, sandbox) as executor:
+        executor.level()
 
 
 MIN_FREE_BYTES = 2**25
