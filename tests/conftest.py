@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import gc
 import os
 import sys
@@ -38,6 +39,12 @@ def shared_data(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs {'/'.join(('../shared/data', *parts))}, which is not on this machine")
     return path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile what runs in the processes for programs: they keep no bytecode, and each would compile it anew."""
+    if not hasattr(config, "workerinput"):  # the process that starts the others
+        compileall.compile_dir(Path(__file__).parents[1] / "raysweep" / "execution", quiet=2)
 
 
 def pytest_collectstart() -> None:
