@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from raysweep.errors import UsageError
@@ -19,8 +19,15 @@ LEVELS = ("character", "word", "sentence", "mixed", "none")
 STRENGTHS = (1, 5, 20)
 NOTHING: frozenset[str] = frozenset()
 
-examples = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
-"""Suites inherit their tests, so objects of several classes run each of them."""
+examples = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.differing_executors],
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+)
+"""Suites inherit their tests, so objects of several classes run each of them. Nothing is explained beyond a failure's
+own words: that traces every line, which takes seconds.
+"""
 
 
 class PerturbationContract(Contract):
