@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from functools import cache
 
 import pytest
 from hypothesis import assume, given, settings
@@ -12,11 +13,17 @@ from raysweep.problems.base import ProblemSet
 from raysweep.problems.humaneval import HumanEval
 from raysweep.problems.jsonl import JsonlProblems
 from raysweep.prompts.regions import split_prompt
-from raysweep.records import Problem, Spec
+from raysweep.records import Problem, PromptRow, Spec
 from raysweep.stages.test_sets import build_test_set
 from tests.conftest import shared_data
 
 METHODS = ["C1", "C2", "C3", "C"]
+
+
+@cache
+def humaneval(method: str, seed: int, draw: int = 0) -> list[PromptRow]:
+    """A test set of HumanEval, built once in all tests."""
+    return build_test_set(HumanEval(), Spec(method), seed=seed, draw=draw)
 
 
 class OneProblem(ProblemSet):
@@ -65,7 +72,7 @@ def test_every_prompt_that_compiled_still_does_and_its_code_is_byte_equal(publis
 
 
 @given(st.text("ppPo'`\\ n_x\n", max_size=40), st.sampled_from(["'''", '"""']), st.integers(0, 2**32))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_docstring_can_be_closed_or_broken_by_noise(text, quotes, seed):
     prompt = f"def f(x):\n    {quotes}{text}{quotes}\n"
     assume(compiles(prompt + "    return 1\n"))
@@ -83,36 +90,35 @@ def test_case_noise_does_not_break_escape_sequences():
 
 @pytest.mark.parametrize(("method", "least"), [("C1", 150), ("C2", 140), ("C3", 164), ("C", 150)])
 def test_most_of_humaneval_changes(method, least):
-    rows = build_test_set(HumanEval(), Spec(method), seed=42)
+    rows = humaneval(method, 42)
     assert sum(row.changed for row in rows) >= least
     assert all(row.changed is (row.prompt != row.clean_prompt) for row in rows)
 
 
 def test_clean_changes_nothing_and_says_so():
-    rows = build_test_set(HumanEval(), Spec("clean"), seed=42)
+    rows = humaneval("clean", 42)
     assert len(rows) == 164
     assert {(row.method, row.changed, row.compiles) for row in rows} == {("clean", False, True)}
     assert all(row.prompt == row.clean_prompt for row in rows)
 
 
 def test_an_aggregates_rows_are_those_of_its_members_sets():
-    singles = {name: build_test_set(HumanEval(), Spec(name), seed=42) for name in ("C1", "C2", "C3")}
-    for index, row in enumerate(build_test_set(HumanEval(), Spec("C"), seed=42)):
+    singles = {name: humaneval(name, 42) for name in ("C1", "C2", "C3")}
+    for index, row in enumerate(humaneval("C", 42)):
         assert row == singles[row.method][index]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_different_seeds_give_different_data_and_the_same_seed_the_same(method):
-    one = build_test_set(HumanEval(), Spec(method), seed=0)
-    other = build_test_set(HumanEval(), Spec(method), seed=1)
+    one, other = humaneval(method, 0), humaneval(method, 1)
     assert one == build_test_set(HumanEval(), Spec(method), seed=0)
     assert sum(a.prompt != b.prompt for a, b in zip(one, other, strict=True)) > 100
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_draws_differ_and_the_first_is_the_studys_own(method):
-    first, second, third = (build_test_set(HumanEval(), Spec(method), seed=0, draw=draw) for draw in (0, 1, 2))
-    assert first == build_test_set(HumanEval(), Spec(method), seed=0)
+    first, second, third = (humaneval(method, 0, draw) for draw in (0, 1, 2))
+    assert first == build_test_set(HumanEval(), Spec(method), seed=0), "as without a draw"
     assert all(sum(a.prompt != b.prompt for a, b in zip(first, other, strict=True)) > 100 for other in (second, third))
     assert second != third
 
