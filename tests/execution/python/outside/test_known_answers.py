@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import pytest
 
 from raysweep.errors import UsageError
@@ -9,6 +11,7 @@ from raysweep.execution.pool import Executor
 from raysweep.execution.python.outside.asked_tests import compile_tests
 from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
+STRICT = Sandbox(Lane.STRICT, Level.LIMITS)
 TESTS = """
 def check(candidate):
     assert candidate(2) == 4
@@ -47,13 +50,19 @@ time.sleep(0.2)
 WRONG = "def square(n):\n    return 16 if n == 4 else 0\n"
 
 
+@pytest.fixture(scope="module")
+def executors() -> Iterator[Mapping[Lane, Executor]]:
+    """A slot for each lane. What is known belongs to tests, so each case has tests of its own."""
+    with Executor(1, Sandbox(Lane.SHARED, Level.LIMITS)) as shared, Executor(1, STRICT) as strict:
+        yield {Lane.SHARED: shared, Lane.STRICT: strict}
+
+
 @pytest.mark.parametrize("lane", Lane)
-def test_records_that_change_after_they_were_read_make_nothing_known(lane):
-    with Executor(1, Sandbox(lane, Level.LIMITS)) as executor:
-        changing = [Program(REWRITES.replace("PAUSE", f"{pause / 1000}"), TESTS) for pause in range(0, 40, 4)]
-        texts = [Program(RIGHT, TESTS), *changing, Program(WRONG, TESTS), Program(f"{RIGHT}# again\n", TESTS)]
-        work = [(index, program, Limits(timeout=2.0)) for index, program in enumerate(texts)]
-        verdicts = dict(executor.stream(work))
+def test_records_that_change_after_they_were_read_make_nothing_known(executors, lane):
+    changing = [Program(REWRITES.replace("PAUSE", f"{pause / 1000}"), TESTS) for pause in range(0, 40, 4)]
+    texts = [Program(RIGHT, TESTS), *changing, Program(WRONG, TESTS), Program(f"{RIGHT}# again\n", TESTS)]
+    work = [(index, program, Limits(timeout=2.0)) for index, program in enumerate(texts)]
+    verdicts = dict(executors[lane].stream(work))
     outcomes = [verdicts[index].outcome for index in range(len(texts))]
     assert outcomes[0] == outcomes[-1] == Outcome.PASSED
     assert outcomes[-2] == Outcome.FAILED
@@ -93,12 +102,11 @@ def square(n):
         "def run(f, given):\n    return f(given)\ndef check(c):\n    assert run(c, run(c, 2)) == 16\ncheck(square)\n",
     ],
 )
-def test_calls_that_depend_on_answers_are_not_sent_ahead(tests):
-    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
-        tests += "assert square(1) != 'alone'\n"
-        peeks = PEEKS.replace('return "alone"', "return n * n if n > 1 else 'alone'")
-        work = [(0, Program(RIGHT, tests), Limits()), (1, Program(peeks, tests), Limits())]
-        verdicts = dict(executor.stream(work))
+def test_calls_that_depend_on_answers_are_not_sent_ahead(executors, tests):
+    tests += "assert square(1) != 'alone'\n"
+    peeks = PEEKS.replace('return "alone"', "return n * n if n > 1 else 'alone'")
+    work = [(0, Program(RIGHT, tests), Limits()), (1, Program(peeks, tests), Limits())]
+    verdicts = dict(executors[Lane.STRICT].stream(work))
     assert verdicts[0].outcome == Outcome.PASSED
     assert verdicts[1].detail == "assert square(1) != 'alone'"
 
@@ -124,24 +132,23 @@ def ordered(numbers):
         ("for one in ([2, 1],):\n    assert ordered(one) == [1, 2]\n", False),
     ],
 )
-def test_arguments_that_a_candidate_changed_are_sent_to_another_one_only_if_they_are_made_anew(tests, is_new):
+def test_arguments_that_a_candidate_changed_are_sent_to_another_one_only_if_they_are_made_anew(
+    executors, tests, is_new
+):
     assert compile_tests(tests).has_new_arguments is is_new
-    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
-        work = [(number, Program(text, tests), Limits()) for number, text in enumerate((SORTS, TELLS, SORTS + "#\n"))]
-        verdicts = dict(executor.stream(work))
+    work = [(number, Program(text, tests), Limits()) for number, text in enumerate((SORTS, TELLS, SORTS + "#\n"))]
+    verdicts = dict(executors[Lane.STRICT].stream(work))
     assert [verdicts[number].outcome for number in range(3)] == [Outcome.PASSED, Outcome.FAILED, Outcome.PASSED]
     assert "asked in disorder" in verdicts[1].detail
 
 
-def judged(lane: Lane, tests: str, *texts: str, timeout: float = 5.0, output_kib: int = 1024) -> list[Verdict]:
+def judged(executor: Executor, tests: str, *texts: str) -> list[Verdict]:
     """Judge programs one after another in one slot."""
-    limits = Limits(timeout=timeout, output_kib=output_kib)
-    with Executor(1, Sandbox(lane, Level.LIMITS)) as executor:
-        return [executor.run([Program(text, tests)], limits)[0] for text in texts]
+    return [executor.run([Program(text, tests)], Limits(timeout=5.0))[0] for text in texts]
 
 
-def outcomes(*judgement: object, **limits: float) -> list[str]:
-    return [verdict.outcome for verdict in judged(*judgement, **limits)]
+def outcomes(executor: Executor, tests: str, *texts: str) -> list[str]:
+    return [verdict.outcome for verdict in judged(executor, tests, *texts)]
 
 
 ROUND_TRIP = "assert encode('abc') == 'bcd'\nassert decode('bcd') == 'abc'\n"
@@ -168,8 +175,8 @@ def decode(s):
 """
 
 
-def test_calls_of_two_functions_are_not_sent_ahead():
-    assert outcomes(Lane.STRICT, ROUND_TRIP, SHIFTS, SEES_CALLS) == ["passed", "passed"]
+def test_calls_of_two_functions_are_not_sent_ahead(executors):
+    assert outcomes(executors[Lane.STRICT], ROUND_TRIP, SHIFTS, SEES_CALLS) == ["passed", "passed"]
 
 
 @pytest.mark.parametrize(
@@ -199,10 +206,10 @@ def test_the_calls_of_ordinary_tests_are_sent_ahead(tests):
     assert not compile_tests(tests).is_live
 
 
-def test_a_slow_program_makes_nothing_known_about_quick_ones():
+def test_a_slow_program_makes_nothing_known_about_quick_ones(executors):
     tests = "import time\nstart = time.time()\nf(1)\nassert time.time() - start < 1.5\n"
     slow, quick = "import time\ndef f(x): time.sleep(3)\n", "def f(x): return None\n"
-    assert outcomes(Lane.SHARED, tests, quick, slow, quick + "#\n", quick + "##\n") == [
+    assert outcomes(executors[Lane.SHARED], tests, quick, slow, quick + "#\n", quick + "##\n") == [
         "passed",
         "failed",
         "passed",
@@ -210,28 +217,30 @@ def test_a_slow_program_makes_nothing_known_about_quick_ones():
     ]
 
 
-def test_large_answers_and_names_are_computed_once():
+def test_large_answers_and_names_are_computed_once(executors):
     counts = "N = 0\ndef f(n):\n    global N\n    N += 1\n    return [N] * n\n"
     tests = "assert f(60000)[0] == 1\nassert f(60000)[0] == 2\n"
-    assert outcomes(Lane.STRICT, tests, counts, counts + "#\n", counts + "##\n") == ["passed"] * 3
+    assert outcomes(executors[Lane.STRICT], tests, counts, counts + "#\n", counts + "##\n") == ["passed"] * 3
     tests = "assert len(TABLE) == 60000 and f(1) == 2\n"
     table = "TABLE = list(range(60000))\ndef f(x): return x + 1\n"
-    assert outcomes(Lane.STRICT, tests, table, table + "#\n") == ["passed"] * 2
+    assert outcomes(executors[Lane.STRICT], tests, table, table + "#\n") == ["passed"] * 2
 
 
-def test_an_end_after_a_wrong_answer_changes_nothing():
+def test_an_end_after_a_wrong_answer_changes_nothing(executors):
     tests = "assert f(1) == 1\nassert f(2) == 2\n"
     ends = "import os, time\ndef f(x):\n    if x == 2: time.sleep(0.003); os._exit(0)\n    return 0\n"
     right = "def f(x): return x\n"
-    assert outcomes(Lane.STRICT, tests, right, *(ends + "#" * n for n in range(12))) == ["passed", *["failed"] * 12]
+    assert outcomes(executors[Lane.STRICT], tests, right, *(ends + "#" * n for n in range(12))) == [
+        "passed",
+        *["failed"] * 12,
+    ]
 
 
-def test_an_exceeded_output_limit_is_not_forgotten_when_tests_go_on_asking():
+def test_an_exceeded_output_limit_is_not_forgotten_when_tests_go_on_asking(executors):
     tests = "assert list(f(3)) == [0, 1, 2]\n"
     lists, prints = "def f(n): return [0, 1, 2]\n", "def f(n):\n    print('x' * 5000)\n    yield from range(n)\n"
-    with Executor(1, Sandbox(Lane.SHARED, Level.LIMITS)) as executor:
-        texts = [lists, *(prints + "#" * n for n in range(4))]
-        verdicts = executor.run([Program(text, tests) for text in texts], Limits(output_kib=1))
+    texts = [lists, *(prints + "#" * n for n in range(4))]
+    verdicts = executors[Lane.SHARED].run([Program(text, tests) for text in texts], Limits(output_kib=1))
     assert [verdict.outcome for verdict in verdicts] == ["passed", *["output_limit"] * 4]
 
 
@@ -248,24 +257,25 @@ def f(x): return 0
 
 
 @pytest.mark.parametrize("first", [b"[1.0]", b"{}", b"[]", b'["ready",[],{},0.1]', b'["ready",[[]],0.1]', b"1"])
-def test_a_malformed_first_answer_is_the_programs_end(first):
-    tests = "assert f(1) == 1\n"
+def test_a_malformed_first_answer_is_the_programs_end(executors, first):
+    tests = f"assert f(1) == 1  # {first}\n"
     forged = MALFORMED.replace("FIRST", repr(first))
-    verdicts = judged(Lane.STRICT, tests, forged, "def f(x): return x\n", forged + "#\n", "def f(x): return 1\n")
+    verdicts = judged(
+        executors[Lane.STRICT], tests, forged, "def f(x): return x\n", forged + "#\n", "def f(x): return 1\n"
+    )
     assert [verdict.outcome for verdict in verdicts] == ["killed", "passed", "killed", "passed"]
     assert "ended its slot" not in verdicts[0].detail + verdicts[2].detail
 
 
-def test_tests_of_a_task_named_as_a_built_in_function_keep_their_own_types():
+def test_tests_of_a_task_named_as_a_built_in_function_keep_their_own_types(executors):
     tests = "def agrees(one: bool, other) -> bool:\n    return bool(one == other)\n"
     tests += "def check(candidate):\n    assert agrees(candidate(1, 2), 3)\ncheck(sum)\n"
     forged = "def sum(a, b): return 0\ndef bool(x=False): return True\n"
-    assert outcomes(Lane.STRICT, tests, "def sum(a, b): return a + b\n", forged) == ["passed", "failed"]
+    assert outcomes(executors[Lane.STRICT], tests, "def sum(a, b): return a + b\n", forged) == ["passed", "failed"]
 
 
-def test_programs_without_tests_are_not_judged_outside_and_the_oracle_tells_equal_programs_apart():
-    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
-        with pytest.raises(UsageError, match="has no tests and is to be judged outside"):
-            executor.run([Program("x = 1", oracle=Oracle.OUTSIDE)], Limits())
-        programs = [Program("def f(): return 1", "assert f() == 1", oracle=oracle) for oracle in Oracle]
-        assert [verdict.oracle for verdict in executor.run(programs, Limits())] == list(Oracle)
+def test_programs_without_tests_are_not_judged_outside_and_the_oracle_tells_equal_programs_apart(executors):
+    with pytest.raises(UsageError, match="has no tests and is to be judged outside"):
+        executors[Lane.STRICT].run([Program("x = 1", oracle=Oracle.OUTSIDE)], Limits())
+    programs = [Program("def f(): return 1", "assert f() == 1", oracle=oracle) for oracle in Oracle]
+    assert [verdict.oracle for verdict in executors[Lane.STRICT].run(programs, Limits())] == list(Oracle)
