@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,16 @@ CONFIG = {
 
 
 @pytest.fixture(scope="package")
-def storage(tmp_path_factory) -> Path:
-    """The store of a finished sweep."""
-    folder = tmp_path_factory.mktemp("export") / "store"
-    assert not run_sweep(config_from(CONFIG, "test"), RunOptions(str(folder), "local")).errors
+def storage(tmp_path_factory, request) -> Path:
+    """The store of a finished sweep, which only one of the processes makes that run tests beside each other."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if hasattr(request.config, "workerinput") else base) / "export-store"
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            made = tmp_path_factory.mktemp("export") / "store"
+            assert not run_sweep(config_from(CONFIG, "test"), RunOptions(str(made), "local")).errors
+            made.rename(folder)
     return folder
 
 
