@@ -13,12 +13,14 @@ from raysweep.registry import Registry
 ENTRIES = [(kind, name) for kind, registry in REGISTRIES.items() for name in registry.names()]
 
 
-@pytest.mark.parametrize(("kind", "name"), ENTRIES, ids=lambda part: part)
-def test_a_registered_class_knows_its_name_says_what_it_does_and_takes_typed_arguments(kind, name):
-    cls = REGISTRIES[kind].get(name)
-    assert cls.name == name and inspect.getdoc(cls)
-    for parameter in REGISTRIES[kind].parameters(name).values():
-        assert parameter.annotation is not parameter.empty
+def test_each_registered_class_knows_its_name_says_what_it_does_and_takes_typed_arguments():
+    wrong = []
+    for kind, name in ENTRIES:
+        cls, parameters = REGISTRIES[kind].get(name), REGISTRIES[kind].parameters(name).values()
+        is_typed = all(parameter.annotation is not parameter.empty for parameter in parameters)
+        if cls.name != name or not inspect.getdoc(cls) or not is_typed:
+            wrong.append((kind, name))
+    assert wrong == []
 
 
 def test_every_kind_has_entries():

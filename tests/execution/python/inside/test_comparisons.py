@@ -81,13 +81,20 @@ class Colour(enum.Enum):
 Pair = namedtuple("Pair", "a b")
 
 
-@pytest.mark.parametrize("value", [4, "four", None, True, 4.5, [1, 2], (1,), {1: 2}, {1}, b"x", Decimal(1), Point(1)])
 @pytest.mark.parametrize("liar", [Always(), Once(), Kind(), LyingInt(3), LyingList([9]), ANY])
-def test_liars_are_not_believed(liar, value):
-    assert not compare(["Eq"], [liar, value])
-    assert not compare(["Eq"], [value, liar])
-    assert not compare(["Eq"], [[liar], [value]])
-    assert not compare(["Eq"], [{"k": (liar,)}, {"k": (value,)}])
+def test_liars_are_not_believed(liar):
+    believed = [
+        (place, value)
+        for value in (4, "four", None, True, 4.5, [1, 2], (1,), {1: 2}, {1}, b"x", Decimal(1), Point(1))
+        for place, pair in {
+            "left": [liar, value],
+            "right": [value, liar],
+            "in lists": [[liar], [value]],
+            "in mappings": [{"k": (liar,)}, {"k": (value,)}],
+        }.items()
+        if compare(["Eq"], pair)
+    ]
+    assert believed == []
 
 
 @pytest.mark.parametrize("name", ["Lt", "LtE", "Gt", "GtE", "In"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import datetime
 import json
 import math
@@ -201,10 +202,12 @@ MALFORMED = """
 """
 
 
-@pytest.mark.parametrize("text", MALFORMED.split())
-def test_what_breaks_a_rule_is_malformed(text):
-    with pytest.raises(Malformed):
-        read(text.encode())
+def test_what_breaks_a_rule_is_malformed():
+    taken = []
+    for text in MALFORMED.split():
+        with contextlib.suppress(Malformed):
+            taken.append((text, read(text.encode())))
+    assert taken == []
 
 
 def mutated(draw: random.Random, data: bytes) -> bytes:
