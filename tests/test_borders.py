@@ -80,7 +80,8 @@ def room(name: str) -> str:
 
 
 def inside(path: Path, everywhere: bool = True) -> frozenset[str]:
-    return frozenset(name for name in imports(path, everywhere=everywhere) if name.split(".")[0] == "raysweep")
+    names = imports(path) if everywhere else imports(path, everywhere=False)  # kept by the arguments as they are given
+    return frozenset(name for name in names if name.split(".")[0] == "raysweep")
 
 
 def test_the_top_level_holds_what_the_order_names_and_nothing_else():
