@@ -83,16 +83,17 @@ def test_a_base_is_bit_for_bit_itself_after_an_adapter_was_on_it(family, way, is
     held.become(base)
     before = logits(held.network)
     tensors = {name: (tensor.data_ptr(), tensor.clone()) for name, tensor in held.network.state_dict().items()}
+    alone = {adapter.location: loaded(adapter, merged=is_float32) for adapter in (one, other)}
     for adapter in (one, other, one):
         held.become(adapter)
-        assert torch.equal(logits(held.network), loaded(adapter, merged=is_float32))
-        assert not torch.equal(logits(held.network), before)
+        after = logits(held.network)
+        assert torch.equal(after, alone[adapter.location]) and not torch.equal(after, before)
     held.become(base)
     assert torch.equal(logits(held.network), before)
-    after = held.network.state_dict()
-    assert after.keys() == tensors.keys()
+    state = held.network.state_dict()
+    assert state.keys() == tensors.keys()
     for name, (where, tensor) in tensors.items():
-        assert after[name].data_ptr() == where and torch.equal(after[name], tensor)
+        assert state[name].data_ptr() == where and torch.equal(state[name], tensor)
     assert held.network.config.tie_word_embeddings == load_model(base)[0].config.tie_word_embeddings
     assert held.loads == 1
 
