@@ -23,6 +23,13 @@ def executor(request):
         yield executor
 
 
+@pytest.fixture(scope="module")
+def usual():
+    """A slot as `execute` has."""
+    with Executor(1) as executor:
+        yield executor
+
+
 def outcomes(executor: Executor, *programs: Program) -> list[str]:
     padding = [Program(f"{GOOD} # {n}", CHECK) for n in range(2)]  # a program alone never shares
     return [verdict.outcome for verdict in executor.run([*programs, *padding], LIMITS)][: len(programs)]
@@ -126,16 +133,16 @@ def test_what_a_candidate_sets_in_modules_is_not_seen_by_the_tests(executor):
     assert outcomes(executor, Program(text, "import math\nassert math.isclose(f(), 4)")) == [Outcome.FAILED]
 
 
-def test_verdicts_tell_lane_level_and_limit():
-    shared, odd = execute([Program(GOOD, CHECK), Program(f"import os\n{GOOD}", CHECK)], Limits(timeout=3), slots=1)
+def test_verdicts_tell_lane_level_and_limit(usual):
+    shared, odd = usual.run([Program(GOOD, CHECK), Program(f"import os\n{GOOD}", CHECK)], Limits(timeout=3))
     assert (shared.lane, odd.lane) == ("shared", "strict")
     assert shared.level == odd.level != ""
     assert shared.limit_seconds == 3 and not shared.near_limit
 
 
-def test_the_strict_lane_shares_nothing():
-    verdicts = execute([Program(f"{GOOD} # {n}", CHECK) for n in range(5)], LIMITS, 1, Sandbox(Lane.STRICT))
-    assert [verdict.lane for verdict in verdicts] == ["strict"] * 5
+def test_only_the_strict_lane_shares_nothing(executor):
+    verdicts = executor.run([Program(f"{GOOD} # {n}", CHECK) for n in range(5)], LIMITS)
+    assert [verdict.lane for verdict in verdicts] == [executor.sandbox.lane] * 5
 
 
 def test_a_program_that_sets_attributes_does_not_share_where_its_tests_hand_it_modules(executor):
@@ -147,7 +154,7 @@ def test_a_program_that_sets_attributes_does_not_share_where_its_tests_hand_it_m
 
 
 @pytest.mark.parametrize("terms", [600, 3000])
-def test_tests_of_many_terms_are_judged_or_told_as_what_cannot_be_compiled(terms):
+def test_tests_of_many_terms_are_judged_or_told_as_what_cannot_be_compiled(usual, terms):
     tests = f"assert {' + '.join(['1'] * terms)} + square(2) == {terms + 4}"
     try:
         compile(tests, "", "exec")
@@ -155,7 +162,7 @@ def test_tests_of_many_terms_are_judged_or_told_as_what_cannot_be_compiled(terms
         wanted = (Outcome.HARNESS_ERROR, Outcome.HARNESS_ERROR)
     else:
         wanted = (Outcome.PASSED, Outcome.FAILED)
-    right, wrong = execute([Program(GOOD, tests), Program(WRONG.replace("4", "5"), tests)], LIMITS)
+    right, wrong = usual.run([Program(GOOD, tests), Program(WRONG.replace("4", "5"), tests)], LIMITS)
     assert (right.outcome, wrong.outcome) == wanted
 
 
@@ -179,15 +186,15 @@ def test_shared_verdicts_are_audited_and_the_strict_lane_counts(monkeypatch):
     assert lanes.AUDITED == 100
 
 
-def test_tests_that_cannot_be_compiled_are_a_harness_error():
-    verdict = execute([Program(GOOD, "def check(:")], LIMITS, 1)[0]
+def test_tests_that_cannot_be_compiled_are_a_harness_error(usual):
+    verdict = usual.run([Program(GOOD, "def check(:")], LIMITS)[0]
     assert verdict.outcome is Outcome.HARNESS_ERROR and "the tests can't be compiled" in verdict.detail
 
 
-def test_each_program_may_have_limits_of_its_own():
+def test_each_program_may_have_limits_of_its_own(usual):
     texts = ["import time; time.sleep(0.5)", "import time; time.sleep(0.5) #"]
     limits = [Limits(timeout=0.2), Limits(timeout=5)]
-    verdicts = execute([Program(text) for text in texts], limits, 1)
+    verdicts = usual.run([Program(text) for text in texts], limits)
     assert [verdict.outcome for verdict in verdicts] == [Outcome.TIMEOUT, Outcome.PASSED]
     assert [verdict.limit_seconds for verdict in verdicts] == [0.2, 5]
 
