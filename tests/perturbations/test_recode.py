@@ -14,7 +14,7 @@ from tests.conftest import shared_data
 
 NAMES = {"C1": "ButterFingersPerturbation", "C2": "SwapCharactersPerturbation", "C3": "ChangeCharCase"}
 NOMINAL = {"humaneval": "HumanEval", "mbpp": "mbpp_wtest"}
-# Rows that really change (study.md section 4).
+# Rows of the published sets (ReCode, https://github.com/amazon-science/recode) that really change.
 CHANGED = {("humaneval", "C1"): 164, ("humaneval", "C2"): 157, ("humaneval", "C3"): 164}
 CHANGED |= {("mbpp", "C1"): 974, ("mbpp", "C2"): 865, ("mbpp", "C3"): 974}
 
