@@ -21,7 +21,7 @@ from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
 from tests.patience import PATIENCE
 from tests.steady import Sweep
-from tests.storage.object_store import ACCOUNT, served
+from tests.storage.object_store import ACCOUNT, Server, served
 from tests.storage.stores import committed, content, written
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plugin_parts")]
@@ -194,14 +194,8 @@ def harm(root: object, kind: str) -> dict[str, str]:
     return labels
 
 
-@pytest.mark.parametrize("kind", HARMS)
-@pytest.mark.parametrize("place", ["disk", "object store"])
-def test_damage_of_every_kind_is_reported_and_repaired(sweep, place, kind, server, on_disk, tmp_path, caplog):
-    root = shutil.copytree(on_disk, tmp_path / "store")
-    if place == "object store":
-        root = server.uri(kind.replace(" ", "-"))
-        copy(on_disk, root)
-        time.sleep(1.1)  # times of objects are in seconds
+def require_repair(sweep: Sweeper, root: object, kind: str, on_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Harm the copy of a store, and require that a run names what is damaged and makes it again."""
     harmed = harm(root, kind)
     assert set(harmed) == set(STAGES)
     result = sweep.result(root)
@@ -212,6 +206,30 @@ def test_damage_of_every_kind_is_reported_and_repaired(sweep, place, kind, serve
         assert messages and HARMS[kind][2] in messages[0], (stage, caplog.text)
     assert content(root) == content(on_disk)
     assert sweep.result(root).cells_run == 0
+
+
+def copied_to(server: Server, on_disk: Path, name: str) -> str:
+    root = server.uri(name)
+    copy(on_disk, root)
+    time.sleep(1.1)  # times of objects are in seconds
+    return root
+
+
+@pytest.mark.parametrize("kind", HARMS)
+def test_damage_of_every_kind_is_reported_and_repaired(sweep, kind, on_disk, tmp_path, caplog):
+    require_repair(sweep, shutil.copytree(on_disk, tmp_path / "store"), kind, on_disk, caplog)
+
+
+@pytest.mark.parametrize("kind", ["altered", "manifest missing"])
+def test_damage_in_an_object_store_is_reported_and_repaired(sweep, kind, server, on_disk, caplog):
+    require_repair(sweep, copied_to(server, on_disk, kind.replace(" ", "-")), kind, on_disk, caplog)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["truncated", "manifest torn"])
+def test_further_damage_in_an_object_store_is_reported_and_repaired(sweep, kind, server, on_disk, caplog):
+    """With two kinds of damage: `test_damage_in_an_object_store_is_reported_and_repaired`."""
+    require_repair(sweep, copied_to(server, on_disk, kind.replace(" ", "-")), kind, on_disk, caplog)
 
 
 def test_a_damaged_base_model_is_made_again(sweep, tmp_path, caplog):
