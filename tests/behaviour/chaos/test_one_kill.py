@@ -74,7 +74,7 @@ def test_a_killed_trial_resumes_in_another_process(undisturbed, installed, share
 def test_a_killed_command_is_given_again_and_resumes(undisturbed, installed, tmp_path):
     """With a Ray of its own, which ends with the command.
 
-    In small: the test above on a training, and tests/sweep/test_quality.py on a sweep that was killed.
+    In small: the test above on a training, and tests/behaviour/sweeps/test_code_quality.py on a sweep that was killed.
     """
     sweep = Sweep(tmp_path, installed)
     sweep.config.write_text(undisturbed.config.read_text())
