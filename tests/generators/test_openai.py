@@ -187,7 +187,7 @@ def test_a_limit_is_heeded_for_as_long_as_the_server_asks(server, pauses):
     assert pauses == [17, 2, 900]
 
 
-@pytest.mark.parametrize("trouble", ["status 500", "cut", "empty", "hang 600"])
+@pytest.mark.parametrize("trouble", ["status 500", "cut", "empty", pytest.param("hang 600", marks=pytest.mark.slow)])
 def test_what_fails_on_the_way_is_tried_again_and_told_when_it_goes_on(server, pauses, trouble):
     server.troubles = [trouble]
     seconds = 2 if "hang" in trouble else 600
@@ -268,6 +268,7 @@ def test_a_request_that_is_refused_is_told_though_others_wait_for_long(server, m
     assert ends == ["cut short"], "it would wait for 3000 s"
 
 
+@pytest.mark.slow
 def test_a_server_that_sends_blanks_and_no_answer_is_asked_again(server, pauses):
     server.troubles = ["drip 600"]
     assert make(server, timeout=2).generate([request()])[0].text == " prompt 0!"

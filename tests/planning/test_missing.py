@@ -128,6 +128,7 @@ def test_damage_is_discarded_unless_a_process_makes_or_drops_the_artefact_at_thi
     assert "another content" in caplog.text and "no manifest" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_model_that_another_process_has_made_used_and_dropped_meanwhile_is_not_made_again(store, caplog):
     plan = build_plan(load_config(NANO, ["keep_models=adapters"]))
     tuned = next(cell for cell in plan.cells if cell.model)

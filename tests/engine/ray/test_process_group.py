@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import sys
 import raysweep.engine.ray.training as training
@@ -16,6 +18,7 @@ print("torch" in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_a_trial_sets_a_training_up_without_torch():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"], done.stderr

@@ -25,6 +25,7 @@ def process(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(reuse, "own_bytes", lambda: now.own)
     monkeypatch.setattr(reuse, "own_notice", lambda: now.notice)
     monkeypatch.setattr(reuse, "_first_sizes", {})
+    monkeypatch.setattr(reuse.gc, "collect", lambda: 0)  # this process is full of objects that stay
     monkeypatch.setattr(reuse, "sys", now)  # not sys.modules itself, where others would find this torch
     return now
 

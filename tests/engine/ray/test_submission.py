@@ -203,6 +203,7 @@ def test_what_refuses_or_is_no_dashboard_is_told(status, told, no_addresses):
             require_job_server(f"http://127.0.0.1:{answering.server_port}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_logs", [True, False])
 def test_a_log_that_no_proxy_lets_through_comes_at_the_end(has_logs, no_addresses, caplog):
     states = iter(["RUNNING", "RUNNING", "SUCCEEDED", "SUCCEEDED"])

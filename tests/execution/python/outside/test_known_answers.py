@@ -57,6 +57,7 @@ def executors() -> Iterator[Mapping[Lane, Executor]]:
         yield {Lane.SHARED: shared, Lane.STRICT: strict}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lane", Lane)
 def test_records_that_change_after_they_were_read_make_nothing_known(executors, lane):
     changing = [Program(REWRITES.replace("PAUSE", f"{pause / 1000}"), TESTS) for pause in range(0, 40, 4)]
@@ -206,6 +207,7 @@ def test_the_calls_of_ordinary_tests_are_sent_ahead(tests):
     assert not compile_tests(tests).is_live
 
 
+@pytest.mark.slow
 def test_a_slow_program_makes_nothing_known_about_quick_ones(executors):
     tests = "import time\nstart = time.time()\nf(1)\nassert time.time() - start < 1.5\n"
     slow, quick = "import time\ndef f(x): time.sleep(3)\n", "def f(x): return None\n"
