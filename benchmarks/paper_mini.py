@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.behaviour.chaos
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.small_ray
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.sweep.folder import SweepFolder, open_folder

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.patience import PATIENCE
+
 PROC = Path("/proc")
 
 
@@ -117,8 +119,12 @@ class ProcessTree:
         return titles
 
     def kill_all(self) -> None:
-        """Kill everything that is left, and remove the folders of the Rays that were started."""
-        until = time.monotonic() + 10
+        """Kill everything that is left, and remove the folders of the Rays that were started.
+
+        Raises:
+            AssertionError: some processes don't end, such as those that wait for a disk.
+        """
+        until = time.monotonic() + PATIENCE
         while self._seen and time.monotonic() < until:
             for seen in self._seen.values():
                 with contextlib.suppress(psutil.Error):
@@ -128,6 +134,7 @@ class ProcessTree:
         for seen in self._ended:
             if seen.victim is Victim.GCS and (folder := re.search(r"/tmp/rs-[^/ ]+", seen.title)):
                 shutil.rmtree(folder[0], ignore_errors=True)
+        assert not self._seen, f"these processes don't end: {sorted(self._seen)}"
 
     def _adopt(self, pid: int) -> bool:
         with contextlib.suppress(psutil.Error):
