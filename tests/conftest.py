@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.plugin import link
 from tests.small_ray import KeptRay, SmallRay
+from tests.steady import end_commands
 from tests.storage.object_store import ACCOUNT
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -29,6 +31,9 @@ for name in ("RAY_enable_worker_prestart", "RAY_prestart_worker_first_driver"):
     os.environ.setdefault(name, "0")  # Ray starts no process before there is work for it
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 """Tests save models, for which transformers imports DeepSpeed, and that would write to stdout that there is no GPU."""
+
+hypothesis.settings.register_profile("tests", deadline=None)  # the machine may be busy
+hypothesis.settings.load_profile("tests")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -99,6 +104,16 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"{seconds[folder]:8.1f} s  {len(tests[folder]):5} tests  {folder}")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def environment_of_a_file() -> Iterator[None]:
+    """Put back the environment after each file: engines set variables in it, which later tests would pass on."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 @pytest.fixture(scope="module")
 def shared_ray() -> SmallRay:
     """A Ray of two CPUs and a pretended GPU for all tests of this process that don't need one of their own."""
@@ -107,12 +122,18 @@ def shared_ray() -> SmallRay:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """End the shared Ray before the first file that doesn't need it: even an idle one takes time from the others."""
+    """End what a failed test left running, and the shared Ray before the first file that doesn't need it.
+
+    Even an idle Ray takes time from others.
+    """
+    end_commands()
     if nextitem is None or nextitem.path not in _files_with_ray:
         _kept.end()
 
 
-_kept = KeptRay(ACCOUNT)
+SOON = {"RAY_metrics_report_interval_ms": "1000", "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "0.5"}
+"""How often Ray exports metrics, and looks for drained nodes: tests would wait for ten seconds, and for five."""
+_kept = KeptRay({**SOON, **ACCOUNT})  # a sweep in a test's object store needs its account on all nodes
 _files_with_ray: set[Path] = set()
 
 

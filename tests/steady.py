@@ -6,10 +6,13 @@ tests/nano.yaml with Ray, and a fifth without.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -81,17 +84,17 @@ class Sweep:
         """Run the sweep's command."""
         return self.command("run", str(self.config), *arguments)
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run any command on its store."""
-        process = self.start(*arguments)
+    def command(self, *arguments: str, storage: object = None) -> subprocess.CompletedProcess[str]:
+        """Run any command on its store, or on another storage."""
+        process = self.start(*arguments, storage=storage)
         out, err = process.communicate(timeout=PATIENCE)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def start(
         self, *arguments: str, storage: object = None, stderr: IO[str] | int = subprocess.PIPE
     ) -> subprocess.Popen[str]:
-        """Start a command on its store, or on another storage, in a session of its own."""
-        return subprocess.Popen(
+        """Start a command on its store, or on another storage, in a session of its own; it ends with the test."""
+        process = subprocess.Popen(
             [sys.executable, "-m", "raysweep", *arguments, "--storage", str(storage or self.store)],
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -99,6 +102,8 @@ class Sweep:
             env=self.environment,
             start_new_session=True,
         )
+        _started.append(process)
+        return process
 
     def cells(self, name: str = "steady") -> dict[str, dict[str, Any]]:
         """Return what `status` says of each cell."""
@@ -126,6 +131,32 @@ class Sweep:
     def nothing_is_left_running(self) -> bool:
         """Return True once all its processes have ended, which they do soon after its command has."""
         return eventually(lambda: not processes_with(self.notes), 300)
+
+
+@contextlib.contextmanager
+def held(notes: Path) -> Iterator[None]:
+    """Have trainings whose parts write down things in a folder wait to the end of the block.
+
+    They have taken some steps then, and saved checkpoints.
+    """
+    notes.mkdir(exist_ok=True)
+    (notes / "held").touch()
+    try:
+        yield
+    finally:
+        (notes / "held").unlink()
+
+
+_started: list[subprocess.Popen[str]] = []
+
+
+def end_commands() -> None:
+    """Kill the commands that are still running, such as those of a test that failed, with all that they started."""
+    while _started:
+        process = _started.pop()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def processes_with(notes: Path) -> Sequence[psutil.Process]:

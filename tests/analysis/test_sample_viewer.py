@@ -3,7 +3,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raysweep.analysis.sample_viewer import choose_results, safe_json, samples_json
@@ -36,7 +36,6 @@ def prompt_pair(clean: str, after: str):
 
 
 @given(ANY_TEXT, ANY_TEXT)
-@settings(deadline=None)
 def test_a_prompt_comes_back_from_its_edits_whatever_its_characters(clean: str, after: str):
     data = json.loads(samples_json([prompt_pair(clean, after)]))
     assert data["sets"][0]["clean"] == [clean]
@@ -44,7 +43,6 @@ def test_a_prompt_comes_back_from_its_edits_whatever_its_characters(clean: str, 
 
 
 @given(st.lists(ANY_TEXT))
-@settings(deadline=None)
 def test_json_loads_back_equal_and_holds_nothing_that_ends_a_script(texts: list[str]):
     embedded = safe_json(texts + list(HOSTILE))
     assert json.loads(embedded) == texts + list(HOSTILE)

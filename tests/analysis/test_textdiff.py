@@ -18,7 +18,7 @@ def compact(before, after):
 
 @pytest.mark.slow
 @given(texts, texts)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_pieces_give_both_texts_back(before, after):
     pieces = changes(before, after)
     assert "".join(p.text for p in pieces if p.kind != "added") == before

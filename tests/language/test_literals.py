@@ -1,7 +1,7 @@
 """Data in natural language: literals, formulas, indices, grades and one-letter names are found, and prose is not."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raysweep.language.literals import compound_spans, literal_spans, with_blanks_around
@@ -51,7 +51,6 @@ def test_tokens_know_that_they_are_data():
 
 
 @given(st.lists(st.tuples(st.text("ab '\"[]{}=x\n-1", max_size=20), st.booleans()), max_size=5))
-@settings(deadline=None)
 def test_spans_are_in_order_and_inside_their_segments(pieces):
     segments = [Segment(text, natural) for text, natural in pieces]
     for segment, spans in zip(segments, literal_spans(segments), strict=True):

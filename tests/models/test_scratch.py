@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raysweep.errors import UsageError
@@ -60,7 +60,6 @@ def test_end_of_text_is_one_token_that_is_never_added_by_itself() -> None:
 
 
 @given(st.text(max_size=60))
-@settings(deadline=None)
 def test_any_text_comes_back(text: str) -> None:
     assert TOKENIZER.decode(TOKENIZER(text)["input_ids"]) == text.encode("utf-8", "replace").decode()
 
@@ -72,7 +71,6 @@ def test_digits_stand_alone(text: str) -> None:
 
 
 @given(st.text("ab :\"'()\n\t5", max_size=12), st.text("ab :\"'()\n\t5", max_size=12))
-@settings(deadline=None)
 def test_tokens_before_a_line_break_do_not_depend_on_what_follows(before: str, after: str) -> None:
     alone = TOKENIZER(before + "\n")["input_ids"]
     assert TOKENIZER(before + "\n" + after)["input_ids"][: len(alone)] == alone

@@ -80,7 +80,7 @@ def test_most_of_the_published_instructions_is_natural_language(name):
 
 
 @given(st.text(max_size=300) | st.text("`ab \n\t'\"\\()_.>#=;{}", max_size=200))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_splits_without_loss_and_has_protected_words(text):
     assert protected_words(text) >= ALWAYS_PROTECTED
     for segments in (split_instruction(text), split_prompt(text, "f"), split_prompt(prompt_of(text), "solve")):

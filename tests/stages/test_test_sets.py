@@ -72,7 +72,7 @@ def test_every_prompt_that_compiled_still_does_and_its_code_is_byte_equal(publis
 
 
 @given(st.text("ppPo'`\\ n_x\n", max_size=40), st.sampled_from(["'''", '"""']), st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_docstring_can_be_closed_or_broken_by_noise(text, quotes, seed):
     prompt = f"def f(x):\n    {quotes}{text}{quotes}\n"
     assume(compiles(prompt + "    return 1\n"))

@@ -93,7 +93,7 @@ def test_with_ties_and_zeros_the_normal_one_is_scipys(zeros):
 
 
 @given(st.lists(st.integers(-4, 4), min_size=2, max_size=9), st.sampled_from(["wilcox", "pratt", "zsplit"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_exact_p_counts_all_signs_also_with_ties_and_zeros(differences, zeros):
     if not any(differences):
         return

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raysweep.errors import UsageError
@@ -28,7 +28,6 @@ def test_which_rows_are_rehearsed_depends_on_the_seed_only() -> None:
 
 
 @given(st.integers(1, 20), st.integers(0, 5), st.integers(0, 99))
-@settings(deadline=None)
 def test_an_epoch_shows_each_row_at_most_once_and_drops_less_than_a_step(size: int, buckets: int, seed: int) -> None:
     order = DataOrder(LENGTHS, size, buckets, seed)
     seen = [row for step in range(order.steps_per_epoch) for row in order.rows(step)]

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -151,20 +152,27 @@ def taken_back(spot: SpotNodes, folder: Path, name: str, *, drains: bool) -> Ite
 
     def run() -> None:
         progress = Files(str(folder / "sweep" / "progress"))
-        wait_for((folder / name / "waits").exists)
+        wait((folder / name / "waits").exists)
         nodes = (folder / "sweep" / "progress" / f"{name}.nodes").read_text().split()
         node = nodes[min(1, len(nodes) - 1)]  # the task's own is the first, that of the first worker the second
         if drains:
             spot.drain(node)
             (folder / name / "drained").touch()
-            wait_for(lambda: "checkpoint saved at step" in str(read_activity(progress, name)))
+            wait(lambda: "checkpoint saved at step" in str(read_activity(progress, name)))
         (folder / name / "gone").touch()
         spot.lose(node)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    yield
-    thread.join()
+    def wait(holds: Callable[[], bool]) -> None:
+        assert eventually(lambda: holds() or over.is_set()) and not over.is_set(), "the training has ended before"
+
+    over = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(run)
+        try:
+            yield
+        finally:
+            over.set()
+        done.result()
     spot.add()
 
 
