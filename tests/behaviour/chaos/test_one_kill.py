@@ -9,44 +9,43 @@ import pytest
 from tests.behaviour.chaos.processes import ProcessTree, Seen, Victim
 from tests.patience import PATIENCE, eventually
 from tests.small_ray import SmallRay
-from tests.steady import Sweep
+from tests.steady import Sweep, held
 from tests.storage.stores import content
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos]
-
-SLOW = {"trainer": "steady", "objective": "paced", "objective_args": {"seconds": 0.5}, "steps": 12, "batch_size": 16}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(installed, tmp_path_factory) -> Sweep:
     """The same sweep on the local engine, in peace."""
     sweep = Sweep(tmp_path_factory.mktemp("undisturbed"), installed)
-    sweep.write(recipes={"steady": SLOW}, recovery={"backoff_seconds": 0.2})
+    sweep.write(recovery={"backoff_seconds": 0.2})
     done = sweep.run("--engine", "local")
     assert done.returncode == 0, done.stderr
     return sweep
 
 
 def killed(sweep: Sweep, victim: Victim, ray: SmallRay | None = None) -> int:
-    """Start the sweep, kill such processes as soon as a checkpoint is there, and return the command's exit code.
+    """Start the sweep, kill such processes once a checkpoint is there, and return the command's exit code.
 
     `ray`: where it runs; None: the command starts one, of which nothing may be left.
     """
-    command = sweep.start("run", str(sweep.config), *(["--address", ray.address] if ray else []))
-    tree = ProcessTree()
-    tree.add_root(command.pid, Victim.DRIVER)
-    if ray:
-        tree.add_root(ray.process.pid)
-    until = time.monotonic() + PATIENCE
-    while not list((sweep.store / "unfinished").glob("model/*/step-*/COMPLETE")):
-        assert command.poll() is None and time.monotonic() < until
+    with held(ray.notes if ray else sweep.notes):
+        command = sweep.start("run", str(sweep.config), *(["--address", ray.address] if ray else []))
+        tree = ProcessTree()
+        tree.add_root(command.pid, Victim.DRIVER)
+        if ray:
+            tree.add_root(ray.process.pid)
+        until = time.monotonic() + PATIENCE
+        while not list((sweep.store / "unfinished").glob("model/*/step-*/COMPLETE")):
+            assert command.poll() is None and time.monotonic() < until
+            tree.look()
+            time.sleep(0.05)
         tree.look()
-        time.sleep(0.05)
-    tree.look()
-    victims = tree.alive(victim)
-    assert victims, "the process to kill was not found"
-    for seen in victims:
-        seen.process.kill()
+        victims = tree.alive(victim)
+        assert victims, "the process to kill was not found"
+        for seen in victims:
+            seen.process.kill()
     command.communicate(timeout=PATIENCE)
     if ray:
         assert eventually(lambda: not processes_of_sweeps(tree))

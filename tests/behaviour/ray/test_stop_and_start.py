@@ -15,28 +15,26 @@ import time
 import pytest
 
 from tests.patience import PATIENCE
-from tests.steady import Sweep
+from tests.steady import Sweep, held
 from tests.storage.stores import content
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
 
-LONGER = {"trainer": "steady", "objective": "paced", "objective_args": {"seconds": 0.5}, "steps": 16, "batch_size": 16}
-"""So that it can be stopped while it trains."""
-
 
 def started(sweep: Sweep, cpus: int) -> subprocess.Popen[str]:
-    sweep.write(recipes={"steady": LONGER}, ray={"cpus": cpus, "object_store_mib": 100, "dashboard": False})
+    sweep.write(ray={"cpus": cpus, "object_store_mib": 100, "dashboard": False})
     return sweep.start("run", str(sweep.config))
 
 
 def test_a_sweep_stopped_on_two_cpus_ends_on_one_as_an_undisturbed_one(installed, tmp_path):
     sweep = Sweep(tmp_path, installed)
-    first = started(sweep, 2)
-    until = time.monotonic() + PATIENCE
-    while not any(sweep.store.glob("unfinished/model/*/step-*/COMPLETE")):
-        assert first.poll() is None and time.monotonic() < until
-        time.sleep(0.05)
-    first.send_signal(signal.SIGTERM)
+    with held(sweep.notes):
+        first = started(sweep, 2)
+        until = time.monotonic() + PATIENCE
+        while not any(sweep.store.glob("unfinished/model/*/step-*/COMPLETE")):
+            assert first.poll() is None and time.monotonic() < until
+            time.sleep(0.05)
+        first.send_signal(signal.SIGTERM)
     _, err = first.communicate(timeout=PATIENCE)
     assert first.returncode == 143 and "this command resumes" in err
     second = started(sweep, 1)

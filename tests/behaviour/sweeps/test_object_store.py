@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from raysweep.sweep.report import export
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
-from tests.patience import PATIENCE
 from tests.steady import Sweep
 from tests.storage.object_store import ACCOUNT, Server, served
 from tests.storage.stores import committed, content, written
@@ -37,12 +35,6 @@ class Sweeper(Sweep):
     def result(self, root: object, *overrides: str, config: Path | None = None) -> SweepResult:
         """Run it in this process."""
         return run_sweep(load_config(config or self.config, overrides), RunOptions(str(root), "local"))
-
-    def ended(self, root: object, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command on a store."""
-        process = self.start(*arguments, storage=root)
-        out, err = process.communicate(timeout=PATIENCE)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +113,7 @@ def test_another_machine_shows_reports_and_resumes(sweep, remote, on_disk, serve
     states = cell_states(folder)
     assert [cell.state for cell in states] == ["done", "done"]
     assert states[1].model.startswith(f"s3://{server.bucket}/a%20store/artefacts/model/")
-    shown = sweep.ended(remote, "status", "steady").stdout
+    shown = sweep.command("status", "steady", storage=remote).stdout
     assert states[1].model in shown and 'copy_files("URI", "PATH")' in shown and "endpoint_override" not in shown
     tables = [export(one, "md", None).split("### Cost") for one in (folder, open_folder("steady", str(on_disk)))]
     assert tables[0][0] == tables[1][0], "two trainings have other CPU-hours"
@@ -292,13 +284,13 @@ def test_a_copied_bucket_is_hashed_once_only(sweep, remote, server, other_machin
 )
 def test_an_unusable_storage_is_one_clear_error(sweep, server, root, code, message, tmp_path):
     root = root.format(query=server.uri("x").partition("?")[2])
-    done = sweep.ended(root, "run", str(sweep.config), "--engine", "local")
+    done = sweep.command("run", str(sweep.config), "--engine", "local", storage=root)
     assert done.returncode == code and message in done.stderr and "Traceback" not in done.stderr
     assert done.stderr.startswith("error: storage '") and done.stderr.count("\n") == 1
 
 
 def test_the_wrong_account_is_one_clear_error(sweep, server, monkeypatch):
-    done = sweep.ended("s3://no-such-bucket/x?" + server.uri("x").partition("?")[2], "status", "steady")
+    done = sweep.command("status", "steady", storage="s3://no-such-bucket/x?" + server.uri("x").partition("?")[2])
     assert done.returncode == 2 and "there is no bucket 'no-such-bucket'" in done.stderr
 
 
@@ -315,9 +307,9 @@ def test_a_cache_that_cannot_be_written_is_named(sweep, remote, monkeypatch, tmp
 @pytest.mark.ray
 def test_ray_makes_the_same_in_an_object_store(sweep, server, on_disk, shared_ray, other_machine):
     root, command = server.uri("with-ray"), ("run", str(sweep.config), "--address", shared_ray.address)
-    done = sweep.ended(root, *command)
+    done = sweep.command(*command, storage=root)
     assert done.returncode == 0, done.stderr
     assert content(root) == content(on_disk)
-    again = sweep.ended(root, *command)
+    again = sweep.command(*command, storage=root)
     assert again.returncode == 0 and "no work was done" in again.stdout
-    assert json.loads(sweep.ended(root, "status", "steady", "--json").stdout)["cells"][1]["state"] == "done"
+    assert json.loads(sweep.command("status", "steady", "--json", storage=root).stdout)["cells"][1]["state"] == "done"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,14 +16,12 @@ import pytest
 
 from raysweep.storage.files import MARKER, Files
 from tests.patience import PATIENCE
-from tests.steady import Sweep
+from tests.steady import Sweep, held
 from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import content, written
 
 pytestmark = pytest.mark.slow
 
-RECIPE = {"trainer": "steady", "objective": "paced", "objective_args": {"seconds": 0.15}, "steps": 24, "batch_size": 16}
-"""Of a training that takes seconds: storage makes trouble in it."""
 LOCAL = ("--engine", "local")
 
 
@@ -30,7 +29,7 @@ LOCAL = ("--engine", "local")
 def sweep(installed, tmp_path_factory) -> Sweep:
     """The sweep of all tests here, each of which has a store of its own."""
     own = Sweep(tmp_path_factory.mktemp("sweep"), installed)
-    own.write(recipes={"steady": RECIPE}, recovery={"backoff_seconds": 1})
+    own.write(recovery={"backoff_seconds": 1})
     return own
 
 
@@ -52,8 +51,8 @@ def await_warning(errors: Path, seconds: float) -> None:
 
 def start(sweep: Sweep, root: object, errors: Path | None = None) -> subprocess.Popen[str]:
     """Start the sweep; its stderr goes to the file `errors`, else to a pipe."""
-    stderr = subprocess.PIPE if errors is None else errors.open("w")
-    return sweep.start("run", str(sweep.config), *LOCAL, storage=root, stderr=stderr)
+    with contextlib.nullcontext(subprocess.PIPE) if errors is None else errors.open("w") as stderr:
+        return sweep.start("run", str(sweep.config), *LOCAL, storage=root, stderr=stderr)
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +92,10 @@ def fill(disk: Path) -> None:
 
 def test_a_full_disk_is_one_clear_error_and_the_same_command_resumes(sweep, small_disk, undisturbed):
     root = small_disk / "store"
-    running = start(sweep, root)
-    await_training(root, running)
-    fill(small_disk)
+    with held(sweep.notes):
+        running = start(sweep, root)
+        await_training(root, running)
+        fill(small_disk)
     out, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == 1, (out, err)
     assert "Traceback" not in err and "Logging error" not in err
@@ -130,10 +130,11 @@ def test_a_finished_sweep_is_run_again_on_a_nearly_full_disk(sweep, small_disk, 
 def test_a_disk_that_vanishes_for_some_seconds_is_waited_for(sweep, tmp_path, undisturbed):
     """In small: `test_a_root_that_vanishes_is_waited_for_in_reads_and_writes` of tests/storage/test_files.py."""
     root, away, errors = tmp_path / "store", tmp_path / "away", tmp_path / "errors"
-    running = start(sweep, root, errors)
-    await_training(root, running)
-    root.rename(away)
-    root.mkdir()  # like the empty folder of an unmounted disk
+    with held(sweep.notes):
+        running = start(sweep, root, errors)
+        await_training(root, running)
+        root.rename(away)
+        root.mkdir()  # like the empty folder of an unmounted disk
     await_warning(errors, 6)
     assert not list(root.iterdir()), "nothing is written where the disk should be"
     root.rmdir()
@@ -152,9 +153,10 @@ def test_an_object_store_that_does_not_answer_for_some_seconds_is_waited_for(swe
         monkeypatch.setenv(name, value)
     with served() as server:
         root, errors = server.uri("store"), tmp_path / "errors"
-        running = start(sweep, root, errors)
-        await_training(root, running)
-        server.stop()
+        with held(sweep.notes):
+            running = start(sweep, root, errors)
+            await_training(root, running)
+            server.stop()
         await_warning(errors, 12)
         assert running.poll() is None
         server.start()
@@ -172,10 +174,9 @@ def test_a_store_of_a_newer_version_is_left_alone(sweep, finished):
     (finished / MARKER).write_text(json.dumps({"schema_version": 99}))
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     for arguments in (("run", str(sweep.config), *LOCAL), ("status", "steady"), ("report", "steady")):
-        running = sweep.start(*arguments, storage=finished)
-        _, err = running.communicate(timeout=PATIENCE)
-        assert running.returncode == 1 and err.count("\n") == 1
-        assert "was written by a newer raysweep (schema 99" in err and "upgrade raysweep" in err
+        done = sweep.command(*arguments, storage=finished)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1
+        assert "was written by a newer raysweep (schema 99" in done.stderr and "upgrade raysweep" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
@@ -184,15 +185,13 @@ def test_an_artefact_of_a_newer_version_is_left_alone(sweep, finished):
     newer = json.dumps({**json.loads(path.read_text()), "schema_version": 99, "files": {}})
     path.write_text(newer)
     for arguments in (("run", str(sweep.config), *LOCAL), ("status", "steady")):
-        running = sweep.start(*arguments, storage=finished)
-        _, err = running.communicate(timeout=PATIENCE)
-        assert running.returncode == 1 and "was written by a newer raysweep (schema 99" in err
+        done = sweep.command(*arguments, storage=finished)
+        assert done.returncode == 1 and "was written by a newer raysweep (schema 99" in done.stderr
     assert path.read_text() == newer
 
 
 def test_leases_and_progress_of_a_newer_version_do_no_harm(sweep, finished):
     (finished / "leases" / "model-x.json").write_text('{"schema_version": 99, "who": ["someone"]}')
     (finished / "sweeps" / "steady" / "progress" / "base.base.json").write_text('{"id": "x", "mood": "good"}')
-    running = sweep.start("status", "steady", storage=finished)
-    out, _ = running.communicate(timeout=PATIENCE)
-    assert running.returncode == 0 and "2 of 2" in out
+    done = sweep.command("status", "steady", storage=finished)
+    assert done.returncode == 0 and "2 of 2" in done.stdout

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from raysweep_extra.notes import FOLDER
 
 from raysweep.errors import HopelessError
 from raysweep.generators.base import Generator
@@ -35,6 +38,8 @@ from raysweep.trainers.base import OBJECTIVES, Objective, Services, Trainer, Tra
 
 WEIGHTS = "model.safetensors"
 STATE = "state.json"
+FREE_STEPS = 4
+"""So many steps a process takes though trainings are held."""
 WRONG = ("    raise NotImplementedError\n", "    return (\n")
 """Completions that pass no test. The second one is no Python."""
 
@@ -107,20 +112,26 @@ class Steady(Trainer):
 class Paced(Objective):
     """An objective without a loss, whose steps take time.
 
+    After some steps a training waits for as long as there is a file `held` in the folder for notes.
+
     Args:
         seconds: of each step.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
-        self.seconds = seconds
+        self.seconds, self.steps = seconds, 0
 
     def encode(self, row, tokenizer, recipe):
         """Give no row to a network."""
         return None
 
     def normaliser(self, rows):
-        """Take time."""
+        """Take time, and wait while trainings are held."""
         time.sleep(self.seconds)
+        self.steps += 1
+        held = Path(os.environ.get(FOLDER, "/"), "held")
+        while self.steps > FREE_STEPS and held.exists():
+            time.sleep(0.05)
         return float(len(rows))
 
     def loss(self, model, batch):
