@@ -16,15 +16,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 
 from raysweep.engine.ray.metrics import COUNTER, GAUGE, HOST_GAUGES, HOST_TAGS, METRICS, WAITING
 from tests.paths import REPO
 from tests.patience import PATIENCE, eventually
-from tests.steady import Sweep
+from tests.steady import STEADY, Sweep
 
 MONITORING = REPO / "clusters" / "monitoring"
 SCRAPE_FILE = (MONITORING / "prometheus.yml").read_text()
 DASHBOARD = json.loads((MONITORING / "grafana-dashboard.json").read_text())
+SWEEP = "monitored"
+"""Its name, which no other sweep on the shared Ray has."""
 CELLS = 4
 """Of the sweep: the base model and three fine-tuned ones."""
 
@@ -39,8 +42,8 @@ def exported() -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def queries() -> list[tuple[str, str]]:
-    """Return each panel's title with each of its queries, for all sweeps, as Grafana would send it."""
-    filled = {"$sweep": ".*", "$__rate_interval": "20s"}
+    """Return each panel's title with each of its queries, for one sweep, as Grafana would send it."""
+    filled = {"$sweep": SWEEP, "$__rate_interval": "20s"}
     found = []
     for panel in DASHBOARD["panels"]:
         for target in panel["targets"]:
@@ -142,13 +145,16 @@ def is_scraping(prometheus: Prometheus) -> bool:
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Prometheus: apt-get install prometheus")
 def test_every_query_of_the_dashboard_has_data_while_a_sweep_runs(shared_ray, prometheus, installed, tmp_path):
     sweep = Sweep(tmp_path, installed)
+    # numbers are exported and looked at once a second, and the rate of a counter needs two looks at it
     recipe = {"trainer": "steady", "objective": "paced", "objective_args": {"seconds": 0.25}, "steps": 8}
-    sweep.write(recipes={"steady": recipe})  # the rate of a counter needs two looks at it, which are a second apart
+    problems = [{"name": "minicode", "split": "validation", "count": 48}]
+    evaluation = {**yaml.safe_load(STEADY.read_text())["evaluation"], "problems": problems}
+    sweep.write(name=SWEEP, recipes={"steady": recipe}, evaluation=evaluation)
     began = time.time()
     # the third training tells the time left from the first two
     done = sweep.run("--address", shared_ray.address, "--set", "training.sets=[C1,C2,C3]")
     assert done.returncode == 0, done.stderr
-    cells = 'sum(ray_raysweep_cells{sweep="steady", state="done"})'
+    cells = f'sum(ray_raysweep_cells{{sweep="{SWEEP}", state="done"}})'
     assert eventually(lambda: CELLS in prometheus.values(cells, began, time.time())), "the end of a sweep is told too"
     empty = [
         f"{title}: {expression}"
