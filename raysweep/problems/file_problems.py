@@ -51,23 +51,31 @@ def with_helpers(prompt: str, entry_point: str, test: str) -> str:
     HumanEval/38 asks to decode what the prompt's `encode_cyclic` encodes, and its tests call that function. They must
     call the prompt's: a candidate could define another one, for which decoding is trivial.
     """
-    used = set(re.findall(r"\w+", test)) - {entry_point}
     if "import" not in prompt and _DEFINITION.findall(prompt) == [entry_point]:
         return test  # most prompts: parsing them takes longer than reading all files
+    used = set(re.findall(r"\w+", test)) - {entry_point}
     try:
         statements = ast.parse(f"{prompt.rstrip()}\n    pass").body
-        helpers = [one for one in statements if isinstance(one, ast.FunctionDef) and one.name in used]
-        imports = [one for one in statements if isinstance(one, ast.Import | ast.ImportFrom)]
-        if not helpers and not any(used & _bound_by(one) for one in imports):
+        if not _used_of(statements, used):
             return test
         own = [one for one in ast.parse(test).body if isinstance(one, ast.Import | ast.ImportFrom)]
     except (SyntaxError, ValueError):
         return test
     used = used.difference(*map(_bound_by, own))
-    helpers = [one for one in helpers if one.name in used]
-    if not helpers and not any(used & _bound_by(one) for one in imports):
+    if not _used_of(statements, used):
         return test
+    helpers = [one for one in statements if isinstance(one, ast.FunctionDef) and one.name in used]
+    imports = [one for one in statements if isinstance(one, ast.Import | ast.ImportFrom)]
     return "\n".join([*map(ast.unparse, [*imports, *helpers]), test])
+
+
+def _used_of(statements: Iterable[ast.stmt], names: set[str]) -> bool:
+    """Return True if names are among those of a prompt's functions and imports."""
+    return any(
+        one.name in names if isinstance(one, ast.FunctionDef) else names & _bound_by(one)
+        for one in statements
+        if isinstance(one, ast.FunctionDef | ast.Import | ast.ImportFrom)
+    )
 
 
 def _bound_by(statement: ast.Import | ast.ImportFrom) -> set[str]:
