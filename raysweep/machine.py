@@ -35,7 +35,7 @@ DRIVERS = (
     "dev/nvhost-gpu",
     "dev/nvgpu",
 )
-"""Files, one of which is there wherever torch can use an accelerator."""
+"""Paths below the root, one of which is there wherever torch can use an accelerator."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -112,7 +113,7 @@ def test_accelerators_are_what_torch_sees(monkeypatch):
 
 
 def test_a_driver_of_any_kind_has_torch_asked(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)  # it can't be imported
+    monkeypatch.setattr("raysweep.machine.sys", SimpleNamespace(modules={"torch": None}))  # one that can't be imported
     assert not _may_have_accelerators(tmp_path)
     for driver in DRIVERS:
         found = machine(tmp_path / driver.replace("/", "-"), {driver: ""})

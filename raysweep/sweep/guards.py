@@ -139,7 +139,7 @@ def _require_isolation(cells: Sequence[CellPlan]) -> None:
 
 @cache
 def _require_level(sandbox: Sandbox) -> None:
-    """Raise UsageError if this machine can't isolate programs so; what it can stays, so it is tried once a process."""
+    """Raise UsageError if this machine can't isolate programs so. What it can is tried once in a process."""
     from raysweep.execution.pool import Executor
 
     with Executor(1, sandbox) as executor:

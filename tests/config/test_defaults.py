@@ -46,7 +46,7 @@ SAME_NAME_ONLY = {
     ("CellPlan", "validation"): "the plan of the rows; None where nothing is trained",
     ("EncodedSet", "validation"): "the rows themselves, which have none of their own",
     ("Activity", "training"): "how far a training is",
-    ("Needs", "cpus"): "of an execution actor, whose default differs from that of `resources`' other stages",
+    ("Needs", "cpus"): "of an execution actor, to which those of `resources` don't apply",
     ("Needs", "gpus"): "as cpus",
     ("ProbeResult", "cpus"): "found on a cluster",
     ("ProbeResult", "gpus"): "found on a cluster",

@@ -23,8 +23,8 @@ from raysweep.storage.artefacts import Unit
 from raysweep.storage.store import Store
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
-from tests.few import FEW
 from tests.storage.stores import committed, written
+from tests.sweep.few_problems import FEW_PROBLEMS
 
 SOLVER = {"name": "solver", "generator": {"name": "fake", "share": 0.5}}
 BETTER = {"name": "better", "generator": {"name": "fake", "share": 0.9}}
@@ -32,7 +32,7 @@ DRAWN = {"temperature": 0.8, "samples": 2}
 
 
 def config(*more_models: Mapping[str, Any], name: str = "s", **evaluation: Any) -> SweepConfig:
-    drawn = {"problems": [FEW], "perturbations": ["C1"], "limit": 8, **DRAWN, **evaluation}
+    drawn = {"problems": [FEW_PROBLEMS], "perturbations": ["C1"], "limit": 8, **DRAWN, **evaluation}
     value = {"name": name, "allow_code_execution": True, "models": [SOLVER, *more_models], "evaluation": drawn}
     return config_from(value, "test")
 

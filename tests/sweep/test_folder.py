@@ -18,12 +18,12 @@ from raysweep.rows.parquet import write_rows
 from raysweep.sweep.folder import GridRow, SweepFolder
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
-from tests.few import FEW
 from tests.paths import NANO
+from tests.sweep.few_problems import FEW_PROBLEMS
 
 
 def config(**more):
-    evaluation = {"problems": [FEW], "perturbations": ["C1"], "limit": 2, **more}
+    evaluation = {"problems": [FEW_PROBLEMS], "perturbations": ["C1"], "limit": 2, **more}
     models = [{"name": "reference", "generator": "reference"}]
     return config_from({"name": "s", "allow_code_execution": True, "models": models, "evaluation": evaluation}, "test")
 

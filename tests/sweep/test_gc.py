@@ -27,18 +27,18 @@ from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.gc import INDEX, UNFINISHED, open_for_gc, remove, survey
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
-from tests.few import FEW
 from tests.models.tiny import make_tiny
 from tests.patience import eventually
 from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import content
+from tests.sweep.few_problems import FEW_PROBLEMS
 
 HOUR = 3600
 
 
 def config(name: str, perturbation: str, **more: object) -> SweepConfig:
     """Return the config of a sweep of two pairs; all sweeps have the clean one in common."""
-    evaluation = {"problems": [FEW], "perturbations": [perturbation], "limit": 2, **more}
+    evaluation = {"problems": [FEW_PROBLEMS], "perturbations": [perturbation], "limit": 2, **more}
     models = [{"name": "reference", "generator": "reference"}]
     return config_from({"name": name, "allow_code_execution": True, "models": models, "evaluation": evaluation}, "test")
 

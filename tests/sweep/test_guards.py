@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from raysweep.engine.progress import STOPPED, ProgressFile, read_activities
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.planning.planner import build_plan
 from raysweep.problems.base import PROBLEMS
-from raysweep.programs import Oracle
+from raysweep.programs import Oracle, Sandbox
 from raysweep.records import ReferenceRun
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.storage.store import Store
@@ -23,6 +24,8 @@ from raysweep.sweep.guards import (
     CHECKPOINT_FACTOR,
     FLOAT32_FACTOR,
     MIN_FREE_BYTES,
+    _require_isolation,
+    _require_level,
     mark_stopped_on_error,
     require_oracle,
     require_space,
@@ -147,3 +150,32 @@ def test_problems_that_only_their_stored_references_show_to_be_inside_are_refuse
     assert f"the tests of {task_ids[0]} ({reason}), {task_ids[1]} ({reason})," in str(caught.value)
     assert str(caught.value).count(reason) == 5 and f") and {len(task_ids) - 5} more have to run" in str(caught.value)
     require_oracle(build_plan(load_config(NANO)), store)
+
+
+def test_isolation_that_there_is_is_tried_once_and_one_that_there_is_not_each_time(monkeypatch):
+    tried: list[Sandbox] = []
+    missing = True
+
+    class Tried(contextlib.ExitStack):
+        def __init__(self, slots: int, sandbox: Sandbox) -> None:
+            super().__init__()
+            tried.append(sandbox)
+
+        def level(self) -> str:
+            if missing:
+                raise UsageError("this machine can't")
+            return "strong"
+
+    monkeypatch.setattr("raysweep.execution.pool.Executor", Tried)
+    cells = build_plan(load_config(NANO)).cells
+    _require_level.cache_clear()  # of what other tests have tried
+    try:
+        for _ in range(2):
+            with pytest.raises(UsageError, match="this machine can't"):
+                _require_isolation(cells)
+        missing = False
+        for _ in range(2):
+            _require_isolation(cells)
+    finally:
+        _require_level.cache_clear()
+    assert len(tried) == 3 and len(set(tried)) == 1

@@ -20,8 +20,8 @@ from raysweep.sweep.report_order import order_of
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.scoring import score
 from raysweep.sweep.tasks import RunOptions
-from tests.few import FEW
 from tests.paths import NANO
+from tests.sweep.few_problems import FEW_PROBLEMS
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def storage(tmp_path_factory) -> Path:
 
 
 def run(storage: Path):
-    evaluation = {"problems": [FEW], "perturbations": ["C1"], "limit": 3}
+    evaluation = {"problems": [FEW_PROBLEMS], "perturbations": ["C1"], "limit": 3}
     models = [{"name": "reference", "generator": "reference"}]
     value = {"name": "s", "allow_code_execution": True, "models": models, "evaluation": evaluation}
     return run_sweep(config_from(value, "test"), RunOptions(str(storage), "local"))

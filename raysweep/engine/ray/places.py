@@ -100,7 +100,7 @@ def hours_in(pool: str, hours: Mapping[str, float], on_cpus: bool) -> float | No
     Where it may run on several types, the slowest one counts.
 
     Args:
-        pool: a label of accelerators, ANY, or another pool.
+        pool: the label of its accelerators, or `ANY`, `CPUS` or `UNLABELLED`.
         hours: by known accelerator, or ``cpu``.
         on_cpus: no accelerator is used there.
     """

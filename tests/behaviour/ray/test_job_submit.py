@@ -101,7 +101,7 @@ class Head:
         return str(json.loads(self._get(f"/api/jobs/{name}/logs"))["logs"])
 
     def _get(self, path: str) -> str:
-        with urllib.request.urlopen(f"{self.running.url}{path}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.running.url}{path}", timeout=PATIENCE) as answer:
             return str(answer.read().decode())
 
 

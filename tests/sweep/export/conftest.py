@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from raysweep.config.loading import config_from
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
+from tests.storage.stores import written
 
 CONFIG = {
     "name": "small",
@@ -24,8 +26,8 @@ CONFIG = {
 
 
 @pytest.fixture(scope="package")
-def storage(tmp_path_factory, request) -> Path:
-    """The store of a finished sweep, which only one of the processes makes that run tests beside each other."""
+def storage(tmp_path_factory, request) -> Iterator[Path]:
+    """The store of a finished sweep, made by one of the processes that run tests. No export changes it."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if hasattr(request.config, "workerinput") else base) / "export-store"
     with Path(f"{folder}.lock").open("w") as lock:
@@ -34,7 +36,9 @@ def storage(tmp_path_factory, request) -> Path:
             made = tmp_path_factory.mktemp("export") / "store"
             assert not run_sweep(config_from(CONFIG, "test"), RunOptions(str(made), "local")).errors
             made.rename(folder)
-    return folder
+    before = written(folder)
+    yield folder
+    assert written(folder) == before
 
 
 @pytest.fixture

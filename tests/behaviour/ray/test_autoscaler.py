@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.small_ray import SmallRay, small_ray
 
 OWN_MACHINES = """\
@@ -62,7 +63,7 @@ def test_a_ray_of_ray_up_has_one_and_a_stall_names_what_it_can_never_place(tmp_p
     file = tmp_path / "cluster.yaml"
     file.write_text(OWN_MACHINES)
     with small_ray(AS_RAY_UP, autoscaling_config=str(file), include_dashboard=False) as running:  # only a head has one
-        assert ask(running, 60) == "True"
-        said = ask(running, 60, STALL)
+        assert ask(running, PATIENCE) == "True"
+        said = ask(running, PATIENCE, STALL)
     wanted = "1 CPU on nodes with ray.io/accelerator-type=A10000"
     assert f"Ray can't place: 1 x {wanted}" in said and f"Its autoscaler has no nodes to start for: {wanted}" in said

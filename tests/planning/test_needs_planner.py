@@ -12,7 +12,7 @@ from raysweep.config.loading import validate
 from raysweep.errors import UsageError
 from raysweep.models.architectures.known import known_shape
 from raysweep.planning.costs import predicted_memory
-from raysweep.planning.needs import CellNeeds
+from raysweep.planning.needs import CellNeeds, Needs
 from raysweep.planning.needs_planner import NeedsPlanner, doubtful_types, group_of
 from raysweep.planning.planner import build_plan
 from raysweep.trainers.base import Recipe
@@ -141,6 +141,7 @@ def test_models_with_the_same_weights_are_one_group_wherever_they_lie(tmp_path):
 
 
 def test_programs_get_no_accelerator():
+    assert needs(cpus=3, gpus=1, memory_gib=4).execution == Needs()
     with pytest.raises(UsageError, match="programs run on CPUs; leave `gpus` out"):
         needs(execution={"gpus": 1})
 
