@@ -106,7 +106,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def environment_of_a_file() -> Iterator[None]:
-    """Put back the environment after each file: engines set variables in it, which later tests would pass on."""
+    """Put back the environment after each file: engines set variables that commands of later tests would inherit."""
     before = dict(os.environ)
     yield
     if os.environ != before:

@@ -2,8 +2,9 @@
 
 Tests add nodes to it and remove them. Accelerators are only counted. Its workers have the package of tests/plugin.
 
-Run as a program it takes a folder for Ray's files and, as JSON, what its head gets. It prints one JSON line with its
-addresses once it is up, one for each order on stdin (see `serve`), and ends with stdin.
+Run as a program it takes, as JSON, the arguments of its head. It prints one JSON line with its addresses once it is up,
+obeys the orders on stdin (each a line of JSON: the name of a method of `Nodes`, and its argument), prints one line of
+JSON after each of them, and ends with stdin.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def environment_in(folder: Path) -> dict[str, str]:
 def small_ray(environment: Mapping[str, str] | None = None, **head: Any) -> Iterator[SmallRay]:
     """Start the Ray for the length of the block; every process that it started is ended with it.
 
-    `environment`: further variables for it; `head`: what its head gets beside or instead of `HEAD`.
+    `environment`: further variables for it; `head`: arguments of its head, beside or instead of those in `HEAD`.
     """
     folder = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))  # AF_UNIX paths must stay short
     link(folder / "plugin")
