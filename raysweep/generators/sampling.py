@@ -18,6 +18,11 @@ RULE = "exponential race"
 """Name of the rule by which tokens are drawn, for keys."""
 SEEDS = 2**32
 """How many seeds there are: a draw's seed is a whole number below it."""
+FEW = 256
+"""So many tokens of a row are looked at first, as most nuclei are smaller: to sort a whole vocabulary would take most
+of a draw's time. It changes no token."""
+MARGIN = 1e-5
+"""Added to `top_p` where the question is whether a nucleus may be larger: sums of float32 are rounded."""
 
 
 def choose_tokens(logits: torch.Tensor, temperature: float, top_p: float, seeds: torch.Tensor | None) -> torch.Tensor:
@@ -38,9 +43,36 @@ def choose_tokens(logits: torch.Tensor, temperature: float, top_p: float, seeds:
 
     if temperature == 0 or seeds is None:
         return logits.argmax(dim=-1)
-    probabilities, tokens = torch.softmax(logits.float() / temperature, dim=-1).sort(
-        dim=-1, descending=True, stable=True
-    )
+    probabilities = torch.softmax(logits.float() / temperature, dim=-1)
+    if probabilities.shape[-1] <= 4 * FEW:
+        return _race(*_sorted(probabilities), top_p, seeds)
+    few, tokens = probabilities.topk(FEW, dim=-1)
+    tokens, by_token = tokens.sort(dim=-1)
+    few, order = _sorted(few.gather(-1, by_token))
+    tokens = tokens.gather(-1, order)
+    reaches = few.cumsum(dim=-1) - few < top_p + MARGIN
+    is_wide = (reaches & (few == few[:, -1:])).any(dim=-1)  # its nucleus may have a token that isn't among the few
+    chosen = _race(few, tokens, top_p, seeds)
+    if is_wide.any():
+        chosen[is_wide] = _race(*_sorted(probabilities[is_wide]), top_p, seeds[is_wide])
+    return chosen
+
+
+def _sorted(probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return each row from its most to its least likely place, and the places; equal ones keep their order."""
+    values, places = probabilities.sort(dim=-1, descending=True, stable=True)
+    return values, places
+
+
+def _race(probabilities: torch.Tensor, tokens: torch.Tensor, top_p: float, seeds: torch.Tensor) -> torch.Tensor:
+    """Return the token of each row's nucleus that arrives first, (rows,).
+
+    Args:
+        probabilities: (rows, tokens), the most likely first, with all tokens of the nucleus at least.
+        tokens: their ids.
+        top_p: what the nucleus's probability reaches.
+        seeds: (rows,).
+    """
     nucleus = (probabilities.cumsum(dim=-1) - probabilities) < top_p
     nucleus[:, 0] = True
     widest = int(nucleus.sum(dim=-1).max())

@@ -14,6 +14,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from raysweep.errors import RaysweepError, UsageError
+from raysweep.generators import sampling
 from raysweep.generators.base import GENERATORS, Generator, cut_at_stop
 from raysweep.generators.rows import Tokens
 from raysweep.generators.sampling import SEEDS, choose_tokens
@@ -295,6 +296,19 @@ def test_what_rounding_changes_in_the_logits_changes_no_draw() -> None:
     assert (logits.argsort(-1) != rounded.argsort(-1)).any(-1).sum() > 100
     first, second = (choose_tokens(one, 0.8, 0.95, seeds(20_000)) for one in (logits, rounded))
     assert (first != second).sum() <= 1
+
+
+@pytest.mark.parametrize("spread", [1, 4, 16])
+def test_a_draw_from_a_large_vocabulary_is_that_of_the_whole_one_sorted(
+    spread: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bfloat16 many tokens are equally likely; nuclei have thousands of them, hundreds (in some rows), or few."""
+    random = torch.Generator().manual_seed(9)
+    logits = (torch.randn(300, 5000, generator=random) * spread).to(torch.bfloat16)
+    logits[::7] *= 4
+    drawn = choose_tokens(logits, 1.0, 0.95, seeds(300))
+    monkeypatch.setattr(sampling, "FEW", 5000)
+    assert drawn.tolist() == choose_tokens(logits, 1.0, 0.95, seeds(300)).tolist()
 
 
 # ------------------------------------------------------------------------------------------------ what the ids say
