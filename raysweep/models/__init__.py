@@ -8,6 +8,7 @@ Begin with loading.py, through which other folders find and load models.
     deltas.py        saves and applies the tensors in which a model differs from its base
     scratch.py       prepares training from scratch: trains a tokenizer, writes a config
     logits.py        computes logits at selected positions only
+    attention.py     chooses among torch's implementations of attention
     families/        one file per architecture
     architectures/   the shapes of models, from which weights and memory follow
 """
