@@ -1,10 +1,10 @@
 """Measures training speed: raysweep's loop, SafeCoder's loop and TRL's SFTTrainer on the same rows in one run.
 
-    python benchmarks/training.py [--data DATA] [--arm NAME ...] [--steps 30] [--rounds 3] [--shape llama-1b] [--lora]
+    python benchmarks/training.py [--data DATA] [--arm NAME ...] [--steps 30] [--rounds 3] [--losses]
 
-The model is the quickstart's small llama with random weights, in float32, on one thread; with `--shape` one of the
-study's models, in bf16 on a GPU, on rows of about 250 tokens. Two kinds of rows: MiniCode's fine-tuning rows (short),
-and the published instructions of `DATA`/evol_code (long). The tokenizer has 512 tokens in both.
+The model is the quickstart's small llama with random weights, in float32, on one thread of a CPU (benchmarks/gpu.py is
+for accelerators). Two kinds of rows: MiniCode's fine-tuning rows (short), and the published instructions of
+`DATA`/evol_code (long). The tokenizer has 512 tokens in both.
 
 Arms, which take turns: `raysweep` (the defaults), `buckets` (`length_buckets: 50`), `packed`, `tokens-N`
 (`micro_batch_tokens: N`); when named, `bf16` and `float16` (`precision`); `safecoder`: one row a pass, 16 passes a
@@ -12,9 +12,9 @@ step, clipped after every backward pass (https://github.com/eth-sri/SafeCoder tr
 SFTTrainer in batches of 16, fused AdamW, random order or grouped by length. TRL is not among raysweep's requirements:
 where it can't be imported, its arms are left out.
 
-Printed: tokens (without padding) per CPU second (per second on a GPU), the ratio to `safecoder`, and with `--losses`
-the largest difference of losses from SafeCoder's over 50 steps: of `raysweep` from its loop without its clipping, and
-of `compat: safecoder` from its loop as it is.
+Printed: tokens (without padding) per CPU second, the ratio to `safecoder`, and with `--losses` the largest difference
+of losses from SafeCoder's over 50 steps: of `raysweep` from its loop without its clipping, and of `compat: safecoder`
+from its loop as it is.
 """
 
 from __future__ import annotations
@@ -34,24 +34,18 @@ from typing import Any
 
 import torch
 
+from raysweep.models.loading import load_tokenizer
 from raysweep.models.scratch import prepare_scratch
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import write_rows
 from raysweep.trainers.base import Recipe, TrainJob
+from raysweep.trainers.batching import DataOrder
 from raysweep.trainers.encoding import EncodedSet, encode_set
 from raysweep.trainers.full import initialise
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
+from raysweep.trainers.optimizer import torch_name
 from raysweep.training_sets.base import SOURCES
 
-BATCH = 16
-GPU = torch.cuda.is_available()
-SHAPES: dict[str, dict[str, Any]] = {
-    "starcoderbase-1b": dict(family="gpt_bigcode", n_embd=2048, n_layer=24, n_head=16, n_inner=8192, n_positions=2048),
-    "codellama-7b": dict(
-        family="llama", hidden_size=4096, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=32,
-        intermediate_size=11008, max_position_embeddings=2048,
-    ),
-}  # fmt: skip
 RAYSWEEP: dict[str, dict[str, Any]] = {
     "raysweep": {},
     "buckets": {"length_buckets": 50},
@@ -60,7 +54,6 @@ RAYSWEEP: dict[str, dict[str, Any]] = {
 PRECISIONS: dict[str, dict[str, Any]] = {name: {"precision": name} for name in ("bf16", "float16")}
 TRL = {"trl": False, "trl-grouped": True}
 CLIP = 1.0
-LR = 2e-5
 
 
 class Services:
@@ -107,10 +100,7 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(1)
     arms = options.arm or [*RAYSWEEP, "safecoder", *(TRL if importlib.util.find_spec("trl") else ())]
-    result: dict[str, Any] = {
-        "device": torch.cuda.get_device_name() if GPU else "cpu, 1 thread",
-        "steps": options.steps,
-    }
+    result: dict[str, Any] = {"steps": options.steps}
     with tempfile.TemporaryDirectory() as folder:
         for rows in _kinds(options, Path(folder)):
             rates: dict[str, list[float]] = {arm: [] for arm in arms}
@@ -132,33 +122,27 @@ def main() -> None:
 
 
 def _rate(arm: str, rows: Rows, options: argparse.Namespace) -> float:
-    """Return the tokens per second of one arm: CPU seconds, or seconds on a GPU."""
-    model = _model(rows.job, options)
+    """Return the tokens per CPU second of one arm."""
+    model = _model(rows.job)
     run: Callable[[int], int]
     if arm.startswith("tokens-"):
         run = _raysweep(model, rows, {"micro_batch_tokens": int(arm.removeprefix("tokens-"))}, options)
     elif arm in (ours := {**RAYSWEEP, **PRECISIONS}):
         run = _raysweep(model, rows, ours[arm], options)
     elif arm == "safecoder":
-        run = _safecoder(model, rows, options)
+        run = safecoder_loop(model, rows.data, rows.job)
     else:
-        run = _trl(model, rows, TRL[arm], options)
-    clock = time.perf_counter if GPU else time.process_time
-    began = clock()
+        recipe = dataclasses.replace(rows.job.recipe, steps=options.steps)
+        job = dataclasses.replace(rows.job, recipe=recipe)
+        run = trl_loop(model, rows.data, job, load_tokenizer(job.base), TRL[arm])
+    began = time.process_time()
     tokens = run(options.steps)
-    if GPU:
-        torch.cuda.synchronize()
-    return tokens / (clock() - began)
+    return tokens / (time.process_time() - began)
 
 
-def _model(job: TrainJob, options: argparse.Namespace) -> Any:
+def _model(job: TrainJob) -> Any:
     with seeded_torch(7, "initialise"):
-        model, _ = initialise(job.base)
-        if options.lora:
-            from raysweep.trainers.lora import Lora
-
-            model = Lora().add_adapter(model.to(torch.bfloat16) if GPU else model, job)
-    return model.to("cuda") if GPU else model
+        return initialise(job.base)[0]
 
 
 def _raysweep(model: Any, rows: Rows, fields: dict[str, Any], options: argparse.Namespace) -> Callable[[int], int]:
@@ -171,10 +155,20 @@ def _raysweep(model: Any, rows: Rows, fields: dict[str, Any], options: argparse.
     return run
 
 
-def _safecoder(
-    model: Any, rows: Rows, options: argparse.Namespace, clip: bool = True, losses: list[float] | None = None
+def safecoder_loop(
+    model: Any, data: EncodedSet, job: TrainJob, clip: bool = True, losses: list[float] | None = None
 ) -> Callable[[int], int]:
-    """Return SafeCoder's loop: single rows, gradients accumulated over 16 of them, a schedule that falls to 0."""
+    """Return SafeCoder's loop: single rows, gradients accumulated over a step's, a schedule that falls to 0.
+
+    The function takes the number of steps and returns the tokens. The rows of each step are raysweep's.
+
+    Args:
+        model: on its device; it is trained in place.
+        data: the encoded rows.
+        job: gives batch size, precision (by autocast, float16 without a loss scale), learning rate and order.
+        clip: clip after every backward pass, as SafeCoder does; else once a step.
+        losses: gets the loss of each step.
+    """
     model.train()
     no_decay = ["bias", "LayerNorm.weight"]
     named = [(name, tensor) for name, tensor in model.named_parameters() if tensor.requires_grad]
@@ -182,24 +176,27 @@ def _safecoder(
         {"params": [p for n, p in named if not any(part in n for part in no_decay)], "weight_decay": 0.01},
         {"params": [p for n, p in named if any(part in n for part in no_decay)], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=LR, eps=1e-8)
-    order = TrainingLoop(model, rows.data, rows.job, Services()).order
+    batch, precision = job.recipe.batch_size, job.recipe.precision
+    optimizer = torch.optim.AdamW(groups, lr=job.recipe.lr, eps=1e-8)
+    as_it_is = job.recipe.compat == "safecoder"
+    order = DataOrder(data.lengths, batch, job.recipe.length_buckets, job.seed, carries_tails=as_it_is)
     device = next(model.parameters()).device
+    dtype = getattr(torch, torch_name(precision))
 
     def run(steps: int) -> int:
         tokens = 0
         for step in range(steps):
             for group in optimizer.param_groups:
-                group["lr"] = LR * (1 - step / steps)
+                group["lr"] = job.recipe.lr * (1 - step / steps)
             total = 0.0
             for row in order.rows(step):
-                encoded = rows.data.rows[row]
+                encoded = data.rows[row]
                 ids = torch.tensor([encoded["input_ids"]], device=device)
                 weights = torch.tensor([encoded["weights"]], device=device)[:, 1:]
-                with torch.autocast("cuda", torch.bfloat16) if GPU else nullcontext():
+                with torch.autocast(device.type, dtype) if precision != "float32" else nullcontext():
                     logits = model(input_ids=ids).logits[:, :-1].float()
                 likely = torch.nn.functional.cross_entropy(logits[0], ids[0, 1:], reduction="none")
-                loss = (likely * weights[0]).sum() / BATCH
+                loss = (likely * weights[0]).sum() / batch
                 loss.backward()
                 if clip:
                     torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
@@ -216,32 +213,35 @@ def _safecoder(
     return run
 
 
-def _trl(model: Any, rows: Rows, grouped: bool, options: argparse.Namespace) -> Callable[[int], int]:
-    """Return TRL's SFTTrainer on the same token ids, with its own mean over a batch's response tokens."""
+def trl_loop(
+    model: Any, data: EncodedSet, job: TrainJob, tokenizer: Any, grouped: bool = False
+) -> Callable[[int], int]:
+    """Return TRL's SFTTrainer on the same token ids, with its own mean over a batch's response tokens.
+
+    The function takes the job's number of steps, and returns the tokens.
+    """
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from raysweep.models.loading import load_tokenizer
-
-    tokenizer = load_tokenizer(rows.job.base)
     tokenizer.pad_token = tokenizer.eos_token
-    wanted = options.steps * BATCH
-    chosen = [rows.data.rows[n % len(rows.data.rows)] for n in range(wanted)]
+    recipe, on_gpu = job.recipe, next(model.parameters()).device.type == "cuda"
+    chosen = [data.rows[n % len(data.rows)] for n in range((recipe.steps or 0) * recipe.batch_size)]
     labels = [
         [token if weight else -100 for token, weight in zip(row["input_ids"], row["weights"], strict=True)]
         for row in chosen
     ]
-    data = Dataset.from_dict({"input_ids": [row["input_ids"] for row in chosen], "labels": labels})
+    rows = Dataset.from_dict({"input_ids": [row["input_ids"] for row in chosen], "labels": labels})
     newer = "train_sampling_strategy" in {field.name for field in dataclasses.fields(SFTConfig)}
     order = {"train_sampling_strategy": "group_by_length" if grouped else "random"} if newer else {}
     order |= {} if newer else {"group_by_length": grouped}
     config = SFTConfig(
-        output_dir=tempfile.mkdtemp(), per_device_train_batch_size=BATCH, max_steps=options.steps, learning_rate=LR,
-        optim="adamw_torch_fused", max_length=None, **order, report_to=[], save_strategy="no",
-        logging_steps=10_000, bf16=GPU, use_cpu=not GPU, gradient_checkpointing=False, disable_tqdm=True, packing=False,
-        dataset_kwargs={"skip_prepare_dataset": True}, lr_scheduler_type="linear", dataloader_num_workers=0,
+        output_dir=tempfile.mkdtemp(), per_device_train_batch_size=recipe.batch_size, max_steps=recipe.steps,
+        learning_rate=recipe.lr, optim="adamw_torch_fused", max_length=None, **order, report_to=[], save_strategy="no",
+        logging_steps=10_000, bf16=recipe.precision == "bf16" and on_gpu, use_cpu=not on_gpu, packing=False,
+        gradient_checkpointing=False, disable_tqdm=True, dataset_kwargs={"skip_prepare_dataset": True},
+        lr_scheduler_type="linear", dataloader_num_workers=0,
     )  # fmt: skip
-    trainer = SFTTrainer(model=model, args=config, train_dataset=data, processing_class=tokenizer)
+    trainer = SFTTrainer(model=model, args=config, train_dataset=rows, processing_class=tokenizer)
 
     def run(steps: int) -> int:
         trainer.train()
@@ -255,12 +255,10 @@ def _difference_of_losses(rows: Rows, compat: str | None) -> float:
 
     Without `compat`, SafeCoder's loop clips once a step.
     """
-    options = argparse.Namespace(steps=50, lora=False)
     services, theirs = Services(), list[float]()
     job = dataclasses.replace(rows.job, recipe=dataclasses.replace(rows.job.recipe, steps=50, compat=compat))
-    TrainingLoop(_model(job, options), rows.data, job, services).run()
-    same_order = dataclasses.replace(rows, job=job)
-    _safecoder(_model(job, options), same_order, options, clip=compat is not None, losses=theirs)(50)
+    TrainingLoop(_model(job), rows.data, job, services).run()
+    safecoder_loop(_model(job), rows.data, job, clip=compat is not None, losses=theirs)(50)
     return max(abs(one - other) / other for one, other in zip(services.losses, theirs, strict=True))
 
 
@@ -296,17 +294,11 @@ def _published(data: Path) -> list[TrainingRow]:
 
 def _rows(name: str, rows: list[TrainingRow], options: argparse.Namespace, folder: Path) -> Rows:
     texts = [row.instruction + row.output for row in rows]
-    shape = dict(SHAPES[options.shape]) if options.shape else {"family": "llama", "max_position_embeddings": 1024}
-    family = str(shape.pop("family"))
-    prepare_scratch(family, texts, 512, shape, folder)
+    prepare_scratch("llama", texts, 512, {"max_position_embeddings": 1024}, folder)
     write_rows(folder / "rows.parquet", TrainingRow, rows, ["row_id"])
-    precision = "bf16" if GPU else "float32"
-    recipe = Recipe(lr=LR, batch_size=BATCH, steps=options.steps, template="raw", precision=precision)
-    recipe = dataclasses.replace(recipe, trainer="lora" if options.lora else "full")
-    job = TrainJob(ModelRef(str(folder)), family, recipe, folder / "rows.parquet", folder, 7, name)
+    recipe = Recipe(steps=options.steps, template="raw")
+    job = TrainJob(ModelRef(str(folder)), "llama", recipe, folder / "rows.parquet", folder, 7, name)
     from transformers import AutoConfig
-
-    from raysweep.models.loading import load_tokenizer
 
     return Rows(name, job, encode_set(job, load_tokenizer(job.base), AutoConfig.from_pretrained(folder)))
 
@@ -317,8 +309,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--arm", action="append")
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--shape", choices=SHAPES)
-    parser.add_argument("--lora", action="store_true")
     parser.add_argument("--losses", action="store_true")
     return parser.parse_args()
 

@@ -1,0 +1,776 @@
+"""Measures raysweep on one accelerator: training, generation, memory and numbers, beside what `plan` predicts.
+
+    python benchmarks/gpu.py --predict predictions.json            where raysweep is installed; needs no accelerator
+    python benchmarks/gpu.py --predictions predictions.json --out gpu.json [--seconds 480] [--arm NAME ...]
+    python benchmarks/gpu.py --quick                               all of it with tiny shapes on a CPU, in two minutes
+
+It needs torch, transformers, peft and this checkout (`PYTHONPATH=.`), not raysweep's other packages. The models have
+StarCoderBase-1B's and CodeLlama-7B's shapes and random weights. The arms run in the order of what they tell, each in a
+process of its own, and `--out` is written after each: an arm that fails, lacks a package or has no time left is named
+there, and the others go on. benchmarks/README.md ("On a GPU") says what the file holds.
+
+Peers, in turns with raysweep: SafeCoder's loop (one row a pass, https://github.com/eth-sri/SafeCoder trainer.py) and
+TRL's SFTTrainer for training, SafeCoder's way to generate (a prompt with all its samples a call) and `generate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import gc
+import importlib
+import importlib.util
+import json
+import logging
+import math
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # the arms are forks, and CUDA can't be in use before a fork
+
+import torch
+
+from raysweep.accelerators import ACCELERATORS, data_sheet_of
+from raysweep.generators.base import CPU_TOKENS, LiveModel
+from raysweep.generators.transformers import Transformers
+from raysweep.models.architectures.shape import BYTES, Shape, shape_of
+from raysweep.models.loading import auto_model
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
+from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
+from raysweep.trainers.encoding import EncodedSet
+from raysweep.trainers.flops import flops_per_token
+from raysweep.trainers.loop import TrainingLoop, seeded_torch
+from raysweep.trainers.lora import Lora
+from raysweep.trainers.memory import largest_batch, training_memory
+from raysweep.trainers.optimizer import is_norm, torch_name
+
+CONFIGS = Path(__file__).resolve().parents[1] / "raysweep" / "models" / "architectures"
+MODELS = {"1B": "bigcode--starcoderbase-1b", "7B": "codellama--CodeLlama-7b-hf"}
+TINY: Mapping[str, Mapping[str, Any]] = {
+    "gpt_bigcode": {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_inner": 128, "vocab_size": 512, "n_positions": 1024},
+    "llama": {
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "intermediate_size": 128,
+        "vocab_size": 512,
+        "max_position_embeddings": 1024,
+    },
+}
+"""What `--quick` puts in place of the sizes of an architecture."""
+WARM_STEPS = 5
+"""Steps before the clock starts."""
+SHORTEST, MODE, LONGEST, WEIGHTED = 64, 250, 1024, 0.75
+"""Tokens of the rows, whose lengths have a triangular distribution, and the share of their responses."""
+MEAN = (SHORTEST + MODE + LONGEST) / 3
+PROMPT, SAMPLES, NEW = 200, 40, 128
+TEMPERATURE, TOP_P = 0.2, 0.95
+SEED = 7
+PACKAGES = ("torch", "transformers", "peft", "deepspeed", "flash_attn", "trl")
+
+Note = Callable[..., None]
+"""Takes figures of an arm, by name, as soon as they are known."""
+
+
+class MissingError(Exception):
+    """What an arm needs isn't here: a package, or an accelerator."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """A training to measure. `steps`: on the clock, a peer's are a quarter as many; `needs`: a package."""
+
+    model: str
+    recipe: Recipe
+    steps: int = 20
+    peers: tuple[str, ...] = ("SafeCoder",)
+    needs: str = ""
+
+
+FULL, LORA = Recipe(precision="bf16"), Recipe(precision="bf16", trainer="lora")
+TRAININGS: Mapping[str, Training] = {
+    "train 1B, full, bf16": Training("1B", FULL, peers=("SafeCoder", "SafeCoder without cuDNN", "TRL")),
+    "train 7B, LoRA, bf16": Training("7B", LORA, 8, ("SafeCoder", "SafeCoder without cuDNN")),
+    "train 7B, LoRA, bf16, one pass a step": Training(
+        "7B", dataclasses.replace(LORA, micro_batch_tokens=16_384), 8, ()
+    ),
+    "train 1B, full, bf16, packed": Training("1B", dataclasses.replace(FULL, batching="packed")),
+    "train 1B, full, bf16, checkpointed": Training("1B", dataclasses.replace(FULL, gradient_checkpointing=True), 12),
+    "train 7B, LoRA, bf16, checkpointed": Training("7B", dataclasses.replace(LORA, gradient_checkpointing=True), 4),
+    "train 1B, full, bf16, ZeRO-2": Training("1B", dataclasses.replace(FULL, parallel="zero2"), 12, (), "deepspeed"),
+    "train 7B, LoRA, float16": Training("7B", dataclasses.replace(LORA, precision="float16"), 4),
+    "train 1B, full, float32": Training("1B", dataclasses.replace(FULL, precision="float32"), 4),
+    "train 7B, LoRA, float32": Training("7B", dataclasses.replace(LORA, precision="float32"), 4),
+}
+PROMPTS = {"1B": 48, "7B": 8}
+"""Prompts of the generation, each with `SAMPLES` completions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """Where the arms run: with real shapes on an accelerator, or with tiny ones (`quick`)."""
+
+    quick: bool
+
+    @property
+    def device(self) -> str:
+        """Return torch's name of the device."""
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def config(self, model: str) -> Any:
+        """Return a model's config of transformers."""
+        from transformers import AutoConfig
+
+        fields = json.loads((CONFIGS / f"{MODELS[model]}.json").read_text())
+        model_type = fields.pop("model_type")
+        fields |= TINY[model_type] if self.quick else {}
+        last = fields["vocab_size"] - 1
+        return AutoConfig.for_model(model_type, **fields, bos_token_id=last, eos_token_id=last)
+
+    def shape(self, model: str) -> Shape:
+        """Return a model's shape."""
+        shape = shape_of(self.config(model).to_dict())
+        assert shape is not None
+        return shape
+
+    def build(self, model: str, dtype: str) -> Any:
+        """Return a model with random weights, built on the device."""
+        with seeded_torch(SEED, "initialise"), torch.device(self.device):
+            return auto_model().from_config(self.config(model), dtype=getattr(torch, dtype))
+
+    def few(self, number: int, tiny: int) -> int:
+        """Return a number of steps, prompts or tokens: `tiny` with tiny shapes."""
+        return tiny if self.quick else number
+
+    def rows(self, model: str) -> EncodedSet:
+        """Return training rows of random tokens."""
+        chance, most = random.Random(SEED), self.config(model).vocab_size - 1
+        rows = []
+        for _ in range(256):
+            length = round(chance.triangular(SHORTEST, LONGEST, MODE)) // (8 if self.quick else 1)
+            ids = [chance.randrange(most) for _ in range(length)]
+            answer = round(length * WEIGHTED)
+            rows.append({"input_ids": ids, "weights": [0.0] * (length - answer) + [1 / answer] * answer})
+        return EncodedSet(OBJECTIVES.get("sft")(), rows, {}, LONGEST)
+
+    def synchronise(self) -> None:
+        """Wait until the accelerator has done its work."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+    def peak_bytes(self) -> int | None:
+        """Return the most bytes that tensors took since `begin`; None on a CPU."""
+        return torch.cuda.max_memory_allocated() if self.device == "cuda" else None
+
+    def begin(self, with_cudnn: bool = True) -> None:
+        """Look for the peak of memory anew, and have attention as torch has it, or without cuDNN."""
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            torch.backends.cuda.enable_cudnn_sdp(with_cudnn)
+
+
+class ClockedServices:
+    """Services that time a training after its first steps, and keep one checkpoint.
+
+    Args:
+        bench: waits for the device.
+        warm: steps before the clock starts.
+        folder: of the checkpoint; None: there is none.
+    """
+
+    rank, world_size = 0, 1
+
+    def __init__(self, bench: Bench, warm: int = 0, folder: Path | None = None) -> None:
+        self._bench, self._warm, self._folder = bench, warm, folder
+        self.losses: list[float] = []
+        self.began = self.ended = 0.0
+
+    def report(self, step: Any) -> None:
+        """Keep the loss."""
+        self.losses.append(step.loss)
+
+    def tick(self, step: int, total_steps: int) -> bool:
+        """Start the clock after the first steps, and note the time; ask for no checkpoint."""
+        if step in (self._warm, total_steps):
+            self._bench.synchronise()
+        if step == self._warm:
+            self.began = time.perf_counter()
+        self.ended = time.perf_counter()
+        return False
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+        """Write the checkpoint."""
+        assert self._folder is not None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write(self._folder)
+
+    def latest_checkpoint(self) -> Any:
+        """Return the checkpoint, if it was written."""
+        is_there = self._folder is not None and self._folder.exists()
+        return contextlib.nullcontext(self._folder if is_there else None)
+
+    def remember(self, facts: Mapping[str, Any]) -> None:
+        """Remember nothing."""
+
+    def remembered(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+
+def job_of(bench: Bench, model: str, recipe: Recipe, every: int = 0) -> TrainJob:
+    """Return the job of a training, which reads and writes no files."""
+    family = bench.config(model).model_type
+    return TrainJob(ModelRef(""), family, recipe, Path(), Path(), SEED, f"{model} {recipe.trainer}", every)
+
+
+def trainable(bench: Bench, model: str, recipe: Recipe) -> Any:
+    """Return a model to train, as raysweep's trainers prepare it."""
+    if recipe.trainer == "full":
+        return bench.build(model, "float32")
+    network = bench.build(model, torch_name(recipe.precision))
+    with seeded_torch(SEED, "adapter"):
+        return Lora().add_adapter(network, job_of(bench, model, recipe))
+
+
+def train(training: Training, bench: Bench, note: Note) -> None:
+    """Measure a training in turns with its peers: tokens (without padding) a second, memory, FLOPs utilisation."""
+    if training.needs and not importlib.util.find_spec(training.needs):
+        raise MissingError(training.needs)
+    recipe, data = training.recipe, bench.rows(training.model)
+    shape = bench.shape(training.model)
+    arms = ["raysweep", *(peer for peer in training.peers if peer != "TRL" or importlib.util.find_spec("trl"))]
+    rates: dict[str, float] = {}
+    peaks: dict[str, int | None] = {}
+    failed: dict[str, str] = {}
+    for arm in arms:
+        gc.collect()
+        model = trainable(bench, training.model, recipe)
+        bench.begin(with_cudnn=arm != "SafeCoder without cuDNN")
+        try:
+            rates[arm] = RATES[arm](bench, training, model, data)
+        except Exception as error:
+            if arm == "raysweep":
+                raise
+            failed[arm] = f"{type(error).__name__}: {error}"[:300]
+            traceback.clear_frames(error.__traceback__)
+        del model
+        if arm in rates:
+            peaks[arm] = bench.peak_bytes()
+        note(
+            tokens_per_second={name: round(rate) for name, rate in rates.items()},
+            peak_bytes=dict(peaks),
+            failed_peers=dict(failed),
+            **_of_peak(bench, flops_per_token(shape, recipe, MEAN), BYTES[recipe.precision], rates["raysweep"]),
+        )
+
+
+def _of_peak(bench: Bench, flops: float, number_bytes: int, rate: float) -> dict[str, float]:
+    """Return the model FLOPs utilisation of so many tokens a second; nothing on an unknown accelerator."""
+    sheet = data_sheet_of(torch.cuda.get_device_name()) if bench.device == "cuda" else None
+    if sheet is None:
+        return {}
+    return {"mfu": round(rate * flops / sheet[1].flops(number_bytes), 4)}
+
+
+def rate_of_raysweep(bench: Bench, training: Training, model: Any, data: EncodedSet) -> float:
+    """Return the tokens a second of raysweep's training loop."""
+    warm, steps = bench.few(WARM_STEPS, 1), bench.few(training.steps, 1)
+    recipe = dataclasses.replace(training.recipe, steps=warm + steps)
+    services = ClockedServices(bench, warm)
+    loop = TrainingLoop(model, data, job_of(bench, training.model, recipe), services)
+    loop.run()
+    tokens = sum(data.lengths[row] for step in range(warm, warm + steps) for row in loop.order.rows(step))
+    return tokens / (services.ended - services.began)
+
+
+def rate_of_peer(peer: str, bench: Bench, training: Training, model: Any, data: EncodedSet) -> float:
+    """Return the tokens a second of a peer's loop."""
+    from training import safecoder_loop, trl_loop
+
+    steps = bench.few(max(1, training.steps // 4), 1)
+    job = job_of(bench, training.model, dataclasses.replace(training.recipe, steps=steps))
+    if peer == "TRL":
+        run = trl_loop(model, data, job, tokenizer_of(bench.config(training.model).vocab_size))
+    else:
+        run = safecoder_loop(model, data, job)
+        run(1)
+    bench.synchronise()
+    began = time.perf_counter()
+    tokens = run(steps)
+    bench.synchronise()
+    return tokens / (time.perf_counter() - began)
+
+
+RATES: Mapping[str, Callable[[Bench, Training, Any, EncodedSet], float]] = {
+    "raysweep": rate_of_raysweep,
+    "SafeCoder": functools.partial(rate_of_peer, "SafeCoder"),
+    "SafeCoder without cuDNN": functools.partial(rate_of_peer, "SafeCoder"),
+    "TRL": functools.partial(rate_of_peer, "TRL"),
+}
+
+
+def tokenizer_of(size: int) -> Any:
+    """Return a tokenizer of `size` words, ``t0`` and so on: every token has a text, and every text its tokens."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.WordLevel({f"t{number}": number for number in range(size)}, unk_token="t0"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=f"t{size - 1}")
+
+
+def requests_of(size: int, prompts: int, samples: int, length: int = PROMPT) -> list[GenerationRequest]:
+    """Return requests with random prompts of `length` tokens, and down to a fifth fewer."""
+    chance = random.Random(SEED)
+    lengths = [length - chance.randrange(length // 5) if samples == 1 else length for _ in range(prompts)]
+    texts = [" ".join(f"t{chance.randrange(size - 1)}" for _ in range(length)) for length in lengths]
+    return [
+        GenerationRequest(f"{number}/{sample}", f"task {number}", text, sample)
+        for number, text in enumerate(texts)
+        for sample in range(samples)
+    ]
+
+
+def _peaked(model: Any) -> Any:
+    """Scale the last norm of a random model, so that few tokens are likely at a time, as in trained models."""
+    last = [module for module in model.modules() if is_norm(module)][-1]
+    with torch.no_grad():
+        last.weight.mul_(4)
+    return model
+
+
+def generate(name: str, bench: Bench, note: Note) -> None:
+    """Measure sampling in bf16 with the batch budget that raysweep finds, beside SafeCoder's way and `generate`."""
+    from generation import generated
+
+    model = _peaked(bench.build(name, "bfloat16").eval())
+    tokenizer = tokenizer_of(model.config.vocab_size)
+    prompts, samples, new = bench.few(PROMPTS[name], 2), bench.few(SAMPLES, 3), bench.few(NEW, 4)
+    requests = requests_of(model.config.vocab_size, prompts, samples)
+    generator = Transformers(LiveModel(model, tokenizer), Decoding(new, TEMPERATURE, TOP_P, samples))
+    note(batch_tokens=generator.batch_tokens)
+    Transformers(LiveModel(model, tokenizer), Decoding(4, TEMPERATURE, TOP_P)).generate(requests[::samples])
+    bench.begin(with_cudnn=False)
+    rates = {"raysweep": _tokens_per_second(bench, lambda: _written(generator.generate(requests)))}
+    note(tokens_per_second=dict(rates), peak_bytes=bench.peak_bytes(), facts=dict(generator.facts()))
+    with _timed_choice(bench) as choosing:
+        began = time.perf_counter()
+        generator.generate(requests[: len(requests) // 4])
+        note(share_of_choosing_tokens=round(sum(choosing) / (time.perf_counter() - began), 3))
+    ids = [tokenizer(requests[0].prompt)["input_ids"]]
+
+    def of_calls(rows: int, tokens: int, with_cudnn: bool = True) -> float:
+        options = argparse.Namespace(new=tokens)
+        bench.begin(with_cudnn)
+        return _tokens_per_second(
+            bench, lambda: generated(model, ids, options, num_return_sequences=rows) or rows * tokens
+        )
+
+    rates["SafeCoder"] = of_calls(samples, new)
+    rates["SafeCoder without cuDNN"] = of_calls(samples, new, with_cudnn=False)
+    rates["generate"] = of_calls(1, bench.few(32, 4))
+    note(tokens_per_second=rates)
+
+
+def _tokens_per_second(bench: Bench, work: Callable[[], int]) -> float:
+    """Return the tokens that some work writes in a second; it returns how many it wrote."""
+    bench.synchronise()
+    began = time.perf_counter()
+    tokens = work()
+    bench.synchronise()
+    return round(tokens / (time.perf_counter() - began), 1)
+
+
+def _written(completions: Sequence[Completion]) -> int:
+    return sum(completion.tokens for completion in completions)
+
+
+@contextlib.contextmanager
+def _timed_choice(bench: Bench) -> Iterator[list[float]]:
+    """Time the choices of tokens from logits in the block; give the seconds of each."""
+    from raysweep.generators import transformers
+
+    seconds: list[float] = []
+    original = transformers.choose_tokens
+
+    def timed(*args: Any) -> Any:
+        bench.synchronise()
+        began = time.perf_counter()
+        chosen = original(*args)
+        bench.synchronise()
+        seconds.append(time.perf_counter() - began)
+        return chosen
+
+    transformers.choose_tokens = timed
+    try:
+        yield seconds
+    finally:
+        transformers.choose_tokens = original
+
+
+def greedy(name: str, bench: Bench, note: Note) -> None:
+    """Compare greedy tokens in bf16 with those of `generate`, prompt by prompt.
+
+    Noted: the share of equal completions; the first position that differs; there, the gap between the two largest
+    logits of a forward pass over the common tokens, and one step of bf16 at their size.
+    """
+    model = _peaked(bench.build(name, "bfloat16").eval())
+    tokenizer = tokenizer_of(model.config.vocab_size)
+    new = bench.few(64, 4)
+    requests = requests_of(model.config.vocab_size, bench.few(8, 3), 1)
+    ours = Transformers(LiveModel(model, tokenizer), Decoding(new)).generate(requests)  # from here on without cuDNN
+    found = []
+    for request, completion in zip(requests, ours, strict=True):
+        prompt = torch.tensor([tokenizer(request.prompt)["input_ids"]], device=bench.device)
+        with torch.inference_mode():
+            theirs = model.generate(input_ids=prompt, do_sample=False, max_new_tokens=new, pad_token_id=0)[0]
+        theirs, mine = theirs[prompt.shape[1] :].tolist(), tokenizer(completion.text)["input_ids"]
+        theirs = theirs[:-1] if theirs[-1] == tokenizer.eos_token_id else theirs
+        at = next((n for n, pair in enumerate(zip(theirs, mine, strict=False)) if pair[0] != pair[1]), None)
+        if at is None and len(theirs) == len(mine):
+            continue
+        at = min(len(theirs), len(mine)) if at is None else at
+        common = torch.tensor([[*prompt[0].tolist(), *mine[:at]]], device=bench.device)
+        with torch.inference_mode():
+            largest = model(input_ids=common).logits[0, -1].float().topk(2).values
+        step = 2.0 ** (math.floor(math.log2(float(largest[0].abs()))) - 7)
+        found.append({"position": at, "gap": round(float(largest[0] - largest[1]), 5), "bf16_step": step})
+    note(equal_share=round(1 - len(found) / len(requests), 3), differing=found, prompts=len(requests), tokens=new)
+
+
+def memory_runs_out(bench: Bench, note: Note) -> None:
+    """Fill the accelerator, so that passes of training and batches of generation must be halved, and look on."""
+    if bench.device != "cuda":
+        raise MissingError("an accelerator")
+    recipe = dataclasses.replace(FULL, micro_batch_tokens=16_384, steps=3)
+    small = dataclasses.replace(recipe, micro_batch_tokens=2048)
+    shape = bench.shape("1B")
+    needed = training_memory(shape, small, largest_batch(small, LONGEST, True, WEIGHTED), True).peak
+    model = trainable(bench, "1B", recipe)
+    ballast = _ballast(needed - 4 * shape.weights)
+    services = ClockedServices(bench)
+    loop = TrainingLoop(model, bench.rows("1B"), job_of(bench, "1B", recipe), services)
+    loop.run()
+    note(training={"tokens": [16_384, loop.batching.tokens], "losses": [round(loss, 4) for loss in services.losses]})
+    del model, loop, ballast
+    torch.cuda.empty_cache()
+    model = bench.build("7B", "bfloat16").eval()
+    tokenizer = tokenizer_of(model.config.vocab_size)
+    requests, decoding = requests_of(model.config.vocab_size, 4, 20), Decoding(32, TEMPERATURE, TOP_P, 20)
+    whole = Transformers(LiveModel(model, tokenizer), decoding).generate(requests)
+    ballast = _ballast(3 << 30)
+    generator = Transformers(LiveModel(model, tokenizer), decoding, batch_tokens=24_576)
+    texts = generator.generate(requests)
+    same = sum(one.text == other.text for one, other in zip(whole, texts, strict=True)) / len(texts)
+    note(generation={"tokens": [24_576, generator.facts()["batch_tokens"]], "equal_share": round(same, 3)})
+    del ballast
+
+
+def _ballast(leave: int) -> torch.Tensor:
+    """Take all free memory of the accelerator but `leave` bytes."""
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info()
+    return torch.empty(max(0, free - leave), dtype=torch.uint8, device="cuda")
+
+
+def adapters(bench: Bench, note: Note) -> None:
+    """Generate with ten adapters on one base; compare the base's logits before and after, bit for bit."""
+    number, recipe = bench.few(10, 3), LORA
+    folder = Path(tempfile.mkdtemp(prefix="raysweep-gpu-"))
+    try:
+        network = bench.build("1B", "bfloat16")
+        tokenizer = tokenizer_of(network.config.vocab_size)
+        network.save_pretrained(folder / "base")
+        tokenizer.save_pretrained(folder / "base")
+        adapted = Lora().add_adapter(network, job_of(bench, "1B", recipe))
+        halves = [parameter for name, parameter in adapted.named_parameters() if "lora_B" in name]
+        for at in range(number):
+            with seeded_torch(SEED, "half", at), torch.no_grad():
+                for half in halves:
+                    half.normal_(std=0.1)
+            adapted.save_pretrained(folder / f"adapter-{at}", save_embedding_layers=False)
+            tokenizer.save_pretrained(folder / f"adapter-{at}")
+        del network, adapted, halves
+        base = ModelRef(str(folder / "base"), dtype="bfloat16")
+        requests = requests_of(tokenizer.vocab_size, 4, 1)
+        generator = Transformers(base, Decoding(bench.few(32, 4)))
+        ids = torch.tensor([tokenizer(requests[0].prompt)["input_ids"]], device=bench.device)
+        before, texts, seconds = _logits(generator.network, ids), set[str](), []
+        for at in range(number):
+            began = time.perf_counter()
+            generator.use(ModelRef(str(folder / f"adapter-{at}"), ModelKind.ADAPTER, base, "bfloat16"))
+            bench.synchronise()
+            seconds.append(time.perf_counter() - began)
+            texts.add("\n".join(one.text for one in generator.generate(requests)))
+        generator.use(base)
+        after = _logits(generator.network, ids)
+        note(
+            adapters=number,
+            different_texts=len(texts),
+            loads=generator.loads,
+            seconds_of_a_change=round(statistics.median(seconds), 3),
+            base_is_bit_equal=bool(torch.equal(before, after)),
+        )
+    finally:
+        shutil.rmtree(folder)
+
+
+def _logits(network: Any, ids: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        logits: torch.Tensor = network(input_ids=ids).logits
+    return logits
+
+
+def numbers(bench: Bench, note: Note) -> None:
+    """Train a tiny model in float32 for 30 steps on both devices; then from a checkpoint in the middle.
+
+    Noted: the largest relative difference of losses to the CPU's, and whether the weights are bit for bit those of the
+    same training again, and of one that was resumed.
+    """
+    tiny, recipe = Bench(quick=True), Recipe(steps=30, batch_size=8, lr=1e-3)
+    with tempfile.TemporaryDirectory(prefix="raysweep-gpu-") as folder:
+        checkpoint = Path(folder) / "checkpoint"
+        on_cpu = _in_fork(_without_accelerator, tiny, recipe)
+        losses, weights = _tiny_training(tiny, recipe, checkpoint)
+        pairs = list(zip(on_cpu, losses, strict=True))
+        note(difference_of_losses=max(abs(one - other) / abs(one) for one, other in pairs), steps=len(pairs))
+        again = _tiny_training(tiny, recipe, None)[1]
+        resumed = _tiny_training(tiny, recipe, checkpoint)[1]
+    same = [all(torch.equal(one, other) for one, other in zip(weights, each, strict=True)) for each in (again, resumed)]
+    note(same_again=same[0], same_resumed=same[1])
+
+
+def _without_accelerator(bench: Bench, recipe: Recipe) -> list[float]:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    return _tiny_training(bench, recipe, None)[0]
+
+
+def _tiny_training(bench: Bench, recipe: Recipe, checkpoint: Path | None) -> tuple[list[float], list[torch.Tensor]]:
+    """Return the losses and the final weights; a checkpoint that isn't there is written in the middle."""
+    with torch.device("cpu"), seeded_torch(SEED, "initialise"):
+        model = auto_model().from_config(bench.config("7B"), dtype=torch.float32)
+    services = ClockedServices(bench, folder=checkpoint)
+    middle = (recipe.steps or 0) // 2 if checkpoint else 0
+    TrainingLoop(model, bench.rows("7B"), job_of(bench, "7B", recipe, middle), services).run()
+    return services.losses, [parameter.detach().cpu().clone() for parameter in model.parameters()]
+
+
+def _in_fork(work: Callable[..., Any], *args: Any) -> Any:
+    """Return what a function returns in a fork of this process, which has not used CUDA yet."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=lambda: theirs.send(work(*args)))
+    process.start()
+    theirs.close()
+    try:
+        return ours.recv()
+    finally:
+        process.join()
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """A measurement. `seconds`: what it takes on an H100, about; it isn't begun where fewer are left."""
+
+    run: Callable[[Bench, Note], None]
+    seconds: float
+
+
+def trainings(names: Sequence[str], seconds: float) -> dict[str, Arm]:
+    """Return the arms of some trainings."""
+    return {name: Arm(functools.partial(train, TRAININGS[name]), seconds) for name in names}
+
+
+ARMS: Mapping[str, Arm] = {
+    "numbers": Arm(numbers, 5),
+    **trainings(["train 1B, full, bf16"], 40),
+    "generate 1B": Arm(functools.partial(generate, "1B"), 40),
+    **trainings(["train 7B, LoRA, bf16"], 45),
+    "generate 7B": Arm(functools.partial(generate, "7B"), 45),
+    "memory runs out": Arm(memory_runs_out, 25),
+    "adapters": Arm(adapters, 20),
+    "greedy 7B": Arm(functools.partial(greedy, "7B"), 25),
+    **trainings(["train 7B, LoRA, bf16, one pass a step"], 25),
+    **trainings(["train 1B, full, bf16, packed", "train 1B, full, bf16, checkpointed"], 20),
+    **trainings(["train 1B, full, bf16, ZeRO-2", "train 7B, LoRA, bf16, checkpointed"], 25),
+    "greedy 1B": Arm(functools.partial(greedy, "1B"), 20),
+    **trainings(["train 1B, full, float32", "train 7B, LoRA, float16", "train 7B, LoRA, float32"], 35),
+}
+"""The arms, the most telling first. A later method adds one function here."""
+
+
+def run_arm(arm: Arm, bench: Bench, seconds: float, tell: Callable[[dict[str, Any]], None]) -> None:
+    """Run an arm in a fork, for so many seconds at most; `tell` gets what is known of it, again and again."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_serve, args=(arm, bench, theirs))
+    began = time.monotonic()
+    process.start()
+    theirs.close()
+    known: dict[str, Any] = {"status": "failed", "why": "its process ended without a word"}
+    try:
+        while ours.poll(max(0.0, began + seconds - time.monotonic())):
+            known |= ours.recv()
+            tell({**known, "status": "running"})
+        known |= {"status": "no time", "why": f"stopped after {seconds:.0f} s"}
+    except EOFError:
+        pass
+    finally:
+        process.kill()
+        process.join()
+    if known["status"] == "failed" and process.exitcode not in (0, None) and "traceback" not in known:
+        code = process.exitcode
+        known["why"] = f"its process ended by {signal.Signals(-code).name if code < 0 else f'exit code {code}'}"
+    known = {name: value for name, value in known.items() if name != "why" or known["status"] != "done"}
+    tell({**known, "seconds": round(time.monotonic() - began, 1)})
+
+
+def _serve(arm: Arm, bench: Bench, pipe: Connection[Any, Any]) -> None:
+    """Run an arm and send its figures, then how it ended."""
+    try:
+        arm.run(bench, lambda **figures: pipe.send(figures))
+        pipe.send({"status": "done"})
+    except MissingError as error:
+        pipe.send({"status": "missing", "why": f"needs {error}"})
+    except BaseException as error:
+        last = traceback.format_exc().splitlines()[-12:]
+        pipe.send({"status": "failed", "why": f"{type(error).__name__}: {error}"[:500], "traceback": last})
+
+
+def predictions(quick: bool) -> dict[str, dict[str, Any]]:
+    """Return what `raysweep plan` predicts of each arm on each known accelerator: bytes, and tokens a second."""
+    from raysweep.planning.costs import FLOPS_SHARE, generation_seconds, predicted_memory, training_flops
+
+    bench, cards = Bench(quick), dict[str, dict[str, Any]]()
+    for card, sheet in ACCELERATORS.items():
+        arms = cards[card] = {}
+        for name, training in TRAININGS.items():
+            shape, recipe = bench.shape(training.model), training.recipe
+            memory = predicted_memory(shape, recipe, True, WEIGHTED)
+            rate = sheet.flops(BYTES[recipe.precision]) * FLOPS_SHARE / training_flops(shape, recipe, 1, MEAN)
+            arms[name] = {"peak_bytes": memory.peak if memory else None, "tokens_per_second": round(rate)}
+        for model, prompts in PROMPTS.items():
+            together, completions = CPU_TOKENS // (PROMPT + NEW), prompts * SAMPLES
+            seconds = generation_seconds(bench.shape(model), 2, completions, together, NEW, sheet)
+            arms[f"generate {model}"] = {"tokens_per_second": round(completions * NEW / seconds)}
+    return cards
+
+
+def table(result: Mapping[str, Any], predicted: Mapping[str, Any]) -> str:
+    """Return the rates and the memory of a result as a Markdown table, with what was predicted for this card."""
+    found = data_sheet_of(result["card"] or "")
+    cards = predicted.get(found[0], {}) if found else {}
+    lines = ["| arm | tokens/s | predicted | MFU | peak GiB | predicted | beside SafeCoder | beside others |"]
+    lines.append("|" + "---|" * 8)
+    for name, arm in result["arms"].items():
+        rates = arm.get("tokens_per_second")
+        if not rates:
+            continue
+        own, plan = rates["raysweep"], cards.get(name, {})
+        peak = arm.get("peak_bytes")
+        peak = peak.get("raysweep") if isinstance(peak, dict) else peak
+        others = {peer: rate for peer, rate in rates.items() if peer not in ("raysweep", "SafeCoder")}
+        cells = [
+            name,
+            f"{own:,.0f}",
+            f"{plan['tokens_per_second']:,}" if "tokens_per_second" in plan else "",
+            f"{arm['mfu']:.1%}" if "mfu" in arm else "",
+            f"{peak / 2**30:.1f}" if peak else "",
+            f"{plan['peak_bytes'] / 2**30:.1f}" if plan.get("peak_bytes") else "",
+            f"{own / rates['SafeCoder']:.2f} x" if "SafeCoder" in rates else "",
+            ", ".join(f"{own / rate:.2f} x {peer}" for peer, rate in others.items()),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the arms, or write predictions."""
+    options = _options()
+    if options.predict:
+        options.predict.write_text(json.dumps(predictions(options.quick), indent=1))
+        return
+    predicted = json.loads(options.predictions.read_text()) if options.predictions else {}
+    importlib.import_module("peft")
+    auto_model()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    importlib.import_module("transformers").utils.logging.disable_progress_bar()
+    if options.quick:
+        torch.set_num_threads(1)
+    bench, began = Bench(options.quick), time.monotonic()
+    result: dict[str, Any] = {
+        "format": 1,
+        **_in_fork(_card),
+        "quick": options.quick,
+        "versions": {name: _version(name) for name in PACKAGES},
+        "arms": {name: {"status": "no time", "why": "not begun"} for name in options.arm or ARMS},
+    }
+
+    def write() -> None:
+        result["seconds"] = round(time.monotonic() - began, 1)
+        if options.out:
+            part = options.out.with_suffix(".part")
+            part.write_text(json.dumps(result, indent=1))
+            part.replace(options.out)
+
+    def tell(name: str, known: dict[str, Any]) -> None:
+        result["arms"][name] = known
+        write()
+
+    for name in result["arms"]:
+        left = options.seconds - (time.monotonic() - began)
+        if left < (0 if options.quick else ARMS[name].seconds / 2):
+            print(f"{name}: no time, {left:.0f} s are left", flush=True)
+            continue
+        run_arm(ARMS[name], bench, left, functools.partial(tell, name))
+        print(f"{name}: {json.dumps(result['arms'][name])}", flush=True)
+    write()
+    print(table(result, predicted))
+
+
+def _card() -> dict[str, Any]:
+    """Return the accelerator's name and memory, and torch's CUDA."""
+    if not torch.cuda.is_available():
+        return {"card": None, "memory_bytes": None, "cuda": torch.version.cuda}
+    properties = torch.cuda.get_device_properties(0)
+    return {"card": properties.name, "memory_bytes": properties.total_memory, "cuda": torch.version.cuda}
+
+
+def _version(package: str) -> str | None:
+    """Return an installed package's version; None if it can't be found."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="tiny shapes on a CPU")
+    parser.add_argument("--seconds", type=float, default=480, help="after which no arm begins, and the last is stopped")
+    parser.add_argument("--arm", action="append", choices=ARMS, help="only these")
+    parser.add_argument("--out", type=Path, help="the JSON file to write")
+    parser.add_argument("--predict", type=Path, help="write what plan predicts for all known accelerators, and end")
+    parser.add_argument("--predictions", type=Path, help="the file that --predict wrote")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

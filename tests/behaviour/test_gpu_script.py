@@ -1,0 +1,87 @@
+"""benchmarks/gpu.py works on a CPU, and without the packages that a bare machine with an accelerator lacks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.paths import REPO
+
+pytestmark = pytest.mark.slow
+
+LACKING = ("ray", "pydantic", "datasets", "deepspeed")
+WITHOUT = f"import sys; sys.modules.update(dict.fromkeys({LACKING})); sys.path[0:0] = [{str(REPO / 'benchmarks')!r}]; "
+"""Code that hides the packages and lets the script be imported."""
+
+
+def measured(tmp_path: Path, *arguments: str) -> dict[str, Any]:
+    """Run the script on tiny shapes; return what it wrote about each arm."""
+    file = tmp_path / "gpu.json"
+    code = WITHOUT + "import gpu; gpu.main()"
+    subprocess.run([sys.executable, "-c", code, "--quick", "--out", str(file), *arguments], check=True, cwd=REPO)
+    arms: dict[str, Any] = json.loads(file.read_text())["arms"]
+    return arms
+
+
+def test_arms_of_each_kind_measure_and_missing_packages_are_named(tmp_path: Path) -> None:
+    zero, lora = "train 1B, full, bf16, ZeRO-2", "train 7B, LoRA, bf16"
+    names = ["numbers", "generate 1B", "greedy 7B", "adapters", "memory runs out", lora, zero]
+    arms = measured(tmp_path, *(part for name in names for part in ("--arm", name)))
+    status = {name: (arm["status"], arm.get("why")) for name, arm in arms.items()}
+    missing = {zero: ("missing", "needs deepspeed"), "memory runs out": ("missing", "needs an accelerator")}
+    assert status == dict.fromkeys(names, ("done", None)) | missing
+    assert arms["numbers"] == arms["numbers"] | {"difference_of_losses": 0.0, "same_again": True, "same_resumed": True}
+    assert arms["adapters"] == arms["adapters"] | {"different_texts": 3, "loads": 1, "base_is_bit_equal": True}
+    assert min(arms["generate 1B"]["tokens_per_second"].values()) > 0
+    assert min(arms[lora]["tokens_per_second"].values()) > 0
+    assert all(one["gap"] <= 3 * one["bf16_step"] for one in arms["greedy 7B"]["differing"])
+
+
+@pytest.mark.long
+def test_all_arms_measure(tmp_path: Path) -> None:
+    """In small: test_arms_of_each_kind_measure_and_missing_packages_are_named."""
+    arms = measured(tmp_path)
+    assert {arm["status"] for name, arm in arms.items() if name != "memory runs out" and "ZeRO" not in name} == {"done"}
+
+
+def test_an_arm_that_fails_dies_or_hangs_is_named_with_what_it_has_measured() -> None:
+    arms = """
+import json, os, time, gpu
+def fails(bench, note): note(rate=1); raise ValueError("too bad")
+def dies(bench, note): note(rate=2); os.kill(os.getpid(), 9)
+def hangs(bench, note): time.sleep(3600)
+for arm, seconds in ((fails, 600), (dies, 600), (hangs, 0.1)):
+    told = []
+    gpu.run_arm(gpu.Arm(arm, 1), gpu.Bench(quick=True), seconds, told.append)
+    print(json.dumps(told[-1]))
+"""
+    done = subprocess.run([sys.executable, "-c", WITHOUT + arms], capture_output=True, text=True, check=True, cwd=REPO)
+    failed, died, hung = map(json.loads, done.stdout.splitlines())
+    assert failed == failed | {"status": "failed", "why": "ValueError: too bad", "rate": 1}
+    assert died == died | {"status": "failed", "why": "its process ended by SIGKILL", "rate": 2}
+    assert hung["status"] == "no time"
+
+
+def test_predictions_of_a_plan_are_shown_beside_what_was_measured(tmp_path: Path) -> None:
+    file = tmp_path / "predictions.json"
+    subprocess.run([sys.executable, "benchmarks/gpu.py", "--predict", str(file)], check=True, cwd=REPO)
+    predicted = json.loads(file.read_text())
+    plain, saving = (predicted["H100"][f"train 7B, LoRA, bf16{more}"] for more in ("", ", checkpointed"))
+    assert saving["peak_bytes"] < plain["peak_bytes"] < 80e9
+    assert predicted["H200"]["generate 7B"]["tokens_per_second"] > predicted["H100"]["generate 7B"]["tokens_per_second"]
+    code = WITHOUT + "import gpu, json; print(gpu.table(*json.load(open(sys.argv[1]))))"
+    arm = {"tokens_per_second": {"raysweep": 20_000, "SafeCoder": 5_000, "TRL": 8_000}, "mfu": 0.5, "peak_bytes": {}}
+    result = {"card": "NVIDIA H100 80GB HBM3", "arms": {"train 7B, LoRA, bf16": arm, "numbers": {"status": "done"}}}
+    (tmp_path / "both.json").write_text(json.dumps([result, predicted]))
+    command = [sys.executable, "-c", code, str(tmp_path / "both.json")]
+    table = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPO).stdout.splitlines()
+    assert table[2] == (
+        f"| train 7B, LoRA, bf16 | 20,000 | {plain['tokens_per_second']:,} | 50.0% |  | "
+        f"{plain['peak_bytes'] / 2**30:.1f} | 4.00 x | 2.50 x TRL |"
+    )
+    assert len(table) == 3
