@@ -152,6 +152,8 @@ EOS, LENGTH = "eos", "length"
 """Why a completion ended, where no stop string or stop token ended it: by itself, or at the most tokens allowed."""
 CPU_TOKENS = 24_576
 """Tokens, of prompts and completions, that a model holds at a time on a CPU, unless a config says otherwise."""
+MEMORY_SHARE = 0.6
+"""Share of an accelerator's free memory that keys and values may take, unless a config says otherwise."""
 TRANSFORMERS = "transformers"
 """Name of the generator that runs a model's weights."""
 

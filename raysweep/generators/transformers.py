@@ -19,6 +19,7 @@ from raysweep.errors import RaysweepError, UsageError
 from raysweep.generators.base import (
     CPU_TOKENS,
     GENERATORS,
+    MEMORY_SHARE,
     TRANSFORMERS,
     Generator,
     LiveModel,
@@ -43,8 +44,6 @@ REFILL_BELOW = 0.8
 every token."""
 POLICY = 3
 """Version of the rules by which rows are put together, for the keys of completions in 16 bits."""
-MEMORY_SHARE = 0.6
-"""Share of an accelerator's free memory that keys and values may take, unless a config says otherwise."""
 
 READY_MASK_TYPES = frozenset({"llama", "gpt_bigcode", "codegen"})
 """Model types that accept a ready-made 4-dimensional attention mask. Building it in transformers for each token costs a

@@ -15,7 +15,7 @@ from functools import cache
 
 from raysweep.accelerators import ACCELERATORS, DataSheet, data_sheet_of
 from raysweep.config.schema import EvaluationConfig, SweepConfig
-from raysweep.generators.base import CPU_TOKENS
+from raysweep.generators.base import CPU_TOKENS, MEMORY_SHARE
 from raysweep.models.architectures.known import known_shape, shape_at, shape_from_scratch
 from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TrainingSetPlan
@@ -33,8 +33,10 @@ from raysweep.trainers.memory import (
     training_memory,
 )
 
-FLOPS_SHARE, BANDWIDTH_SHARE = 0.35, 0.5
-"""Shares of a data sheet's rates that a training's FLOPs and a generation's bytes are assumed to reach."""
+FLOPS_SHARES: Mapping[int, float] = {2: 0.2, 4: 0.5}
+BANDWIDTH_SHARE = 0.35
+"""Shares of a data sheet's rates that FLOPs, by the bytes of a number, and a generation's bytes are assumed to reach:
+those of an H100 (benchmarks/README.md, "On a GPU"). Slower cards may reach more in 16 bits, where the H100 waits."""
 COMPLETION_BYTES = 1.5
 """Stored bytes of a completion's token, compressed, its verdict included."""
 CHECKPOINT_BYTES = 24
@@ -125,29 +127,54 @@ def training_flops(shape: Shape, recipe: Recipe, tokens: float, width: float) ->
     return flops_per_token(shape, recipe, width) * tokens * (4 / 3 if recipe.gradient_checkpointing else 1)
 
 
-def generation_seconds(shape: Shape, number: int, prompts: int, batch: int, new: int, sheet: DataSheet) -> float:
+def training_seconds(shape: Shape, recipe: Recipe, tokens: float, width: float, sheet: DataSheet) -> float:
+    """Return the seconds in which one accelerator trains on so many tokens; see `training_flops`."""
+    number = BYTES[recipe.precision]
+    return training_flops(shape, recipe, tokens, width) / (sheet.flops(number) * FLOPS_SHARES[number])
+
+
+def generation_seconds(
+    shape: Shape, number: int, completions: int, samples: int, batch: int, new: int, sheet: DataSheet
+) -> float:
     """Return the seconds in which an accelerator completes prompts, every completion being of `new` tokens.
 
-    Each step takes the longer of its FLOPs and of reading all weights, keys and values.
+    Each step takes the longer of its FLOPs and of reading all weights, keys and values. A prompt is read once for all
+    its samples.
 
     Args:
         shape: the model.
         number: bytes of a number of the weights.
-        prompts: prompts times samples.
-        batch: prompts completed together.
+        completions: prompts times samples.
+        samples: completions of a prompt.
+        batch: completions written together.
         new: tokens of a completion.
         sheet: the accelerator.
     """
-    rows = min(batch, prompts)
-    flops, bandwidth = sheet.flops(number) * FLOPS_SHARE, sheet.bandwidth * BANDWIDTH_SHARE
+    rows = min(batch, completions)
+    flops, bandwidth = sheet.flops(number) * FLOPS_SHARES[number], sheet.bandwidth * BANDWIDTH_SHARE
     cached = 2 * shape.layers * shape.key_value * (ASSUMED_PROMPT_TOKENS + new / 2) * number
     step = max(2 * shape.weights * rows / flops, (shape.weights * number + cached * rows) / bandwidth)
-    reading = 2 * shape.weights * ASSUMED_PROMPT_TOKENS * rows / flops
-    return prompts / max(rows, 1) * (step * new + reading)
+    reading = 2 * shape.weights * ASSUMED_PROMPT_TOKENS * completions / samples / flops
+    return completions / max(rows, 1) * step * new + reading
+
+
+def rows_on(sheet: DataSheet, shape: Shape, number: int, new: int, batch_tokens: int | None) -> int:
+    """Return how many completions of the assumed length a model writes together on an accelerator of its own.
+
+    Args:
+        sheet: the accelerator.
+        shape: the model.
+        number: bytes of a number of the weights.
+        new: tokens of a completion.
+        batch_tokens: the config's limit; None: what the memory beside the weights holds.
+    """
+    free = sheet.room() - shape.weights * number
+    tokens = batch_tokens or int(free * MEMORY_SHARE) // (2 * shape.layers * shape.key_value * number)
+    return max(1, tokens // (ASSUMED_PROMPT_TOKENS + new))
 
 
 def rows_together(evaluation: EvaluationConfig) -> int:
-    """Return how many completions of the assumed length a model writes together."""
+    """Return how many completions of the assumed length a model writes together, for the memory that it asks for."""
     tokens = evaluation.batch_tokens or CPU_TOKENS  # an accelerator may hold more
     return max(1, tokens // (ASSUMED_PROMPT_TOKENS + evaluation.max_new_tokens))
 
@@ -175,7 +202,7 @@ class _Costs:
         prompts = self._prompts(plan)
         stored = round(prompts * plan.decoding.max_new_tokens * COMPLETION_BYTES)
         generating = self._generating(plan.base.name)
-        hours = dict(self._generation_hours(plan.base.name, prompts))
+        hours = dict(self._generation_hours(plan.base.name, prompts, plan.decoding.samples))
         if plan.recipe is None or plan.training_set is None:
             return CellCost(None, generating, stored, 0, 0, hours)
         key = (plan.base.name, plan.cell.recipe)
@@ -203,9 +230,9 @@ class _Costs:
         """Return in words what the estimates assume, after the costs of all cells."""
         tokens = self._config.evaluation.max_new_tokens
         line = (
-            f"hours are estimates, for {FLOPS_SHARE:.0%} of the data sheet's FLOP/s and {BANDWIDTH_SHARE:.0%} of its "
-            f"bandwidth, prompts of {ASSUMED_PROMPT_TOKENS} tokens and completions of {tokens}; the execution of "
-            "programs is left out"
+            f"hours are estimates, for the shares of its data sheet that an H100 reached: {FLOPS_SHARES[2]:.0%} of the "
+            f"FLOP/s in 16 bits, {FLOPS_SHARES[4]:.0%} in float32, {BANDWIDTH_SHARE:.0%} of the bandwidth; prompts of "
+            f"{ASSUMED_PROMPT_TOKENS} tokens, completions of {tokens}; the execution of programs is left out"
         )
         lines = [line, *(f"training rows: {rows.how}" for rows in self._rows.values())]
         recipes = {name: recipe for (_, name), recipe in self._recipes.items()}
@@ -256,14 +283,18 @@ class _Costs:
         shape, recipe = self._shape(key[0]), self._recipes[key]
         if shape is None or recipe.trainer not in PREDICTED:
             return {}
-        flops = training_flops(shape, recipe, tokens, rows.tokens)
-        number = BYTES[recipe.precision]
-        return {name: flops / (sheet.flops(number) * FLOPS_SHARE) / 3600 for name, sheet in ACCELERATORS.items()}
+        return {
+            name: training_seconds(shape, recipe, tokens, rows.tokens, sheet) / 3600
+            for name, sheet in ACCELERATORS.items()
+        }
 
-    def _estimated_generation_hours(self, name: str, prompts: int) -> dict[str, float]:
+    def _estimated_generation_hours(self, name: str, completions: int, samples: int) -> dict[str, float]:
         shape, evaluation = self._shape(name), self._config.evaluation
         if shape is None:
             return {}
-        number = BYTES[self._dtypes[name]]
-        args = (shape, number, prompts, rows_together(self._config.evaluation), evaluation.max_new_tokens)
-        return {card: generation_seconds(*args, sheet) / 3600 for card, sheet in ACCELERATORS.items()}
+        number, new = BYTES[self._dtypes[name]], evaluation.max_new_tokens
+        hours = {}
+        for card, sheet in ACCELERATORS.items():
+            rows = rows_on(sheet, shape, number, new, evaluation.batch_tokens)
+            hours[card] = generation_seconds(shape, number, completions, samples, rows, new, sheet) / 3600
+        return hours

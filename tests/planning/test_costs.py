@@ -14,10 +14,11 @@ from raysweep.models.architectures.known import known_shape
 from raysweep.planning.costs import (
     BANDWIDTH_SHARE,
     ESTIMATED,
-    FLOPS_SHARE,
+    FLOPS_SHARES,
     MEASURED,
     generation_seconds,
     plan_costs,
+    rows_on,
     steps_of,
     training_flops,
 )
@@ -73,12 +74,23 @@ def test_a_full_training_takes_six_flops_a_weight_and_token_and_an_adapters_base
 def test_one_prompt_is_bound_by_reading_weights_and_many_by_flops():
     assert CODELLAMA is not None
     sheet = ACCELERATORS["A100"]
-    one = generation_seconds(CODELLAMA, 2, 1, 64, 100, sheet)
+    one = generation_seconds(CODELLAMA, 2, 1, 1, 64, 100, sheet)
     assert one == pytest.approx(100 * CODELLAMA.weights * 2 / (sheet.bandwidth * BANDWIDTH_SHARE), rel=0.1)
     rows = 4096
     flops = 2 * CODELLAMA.weights * rows * (1 + ASSUMED_PROMPT_TOKENS)
-    short = generation_seconds(CODELLAMA, 2, rows, rows, 1, sheet)
-    assert short == pytest.approx(flops / (sheet.half_flops * FLOPS_SHARE))
+    rate = sheet.half_flops * FLOPS_SHARES[2]
+    assert generation_seconds(CODELLAMA, 2, rows, 1, rows, 1, sheet) == pytest.approx(flops / rate)
+    once = 2 * CODELLAMA.weights * (rows + rows / 64 * ASSUMED_PROMPT_TOKENS)
+    assert generation_seconds(CODELLAMA, 2, rows, 64, rows, 1, sheet) == pytest.approx(once / rate)
+
+
+def test_a_card_writes_what_its_memory_holds_beside_the_weights_or_what_the_config_says():
+    assert CODELLAMA is not None
+    a6000, h200 = (rows_on(ACCELERATORS[name], CODELLAMA, 2, 312, None) for name in ("A6000", "H200"))
+    of_a_token = 2 * 32 * 4096 * 2
+    assert h200 == int((ACCELERATORS["H200"].room() - 2 * CODELLAMA.weights) * 0.6) // of_a_token // 512 > 2 * a6000
+    assert rows_on(ACCELERATORS["A6000"], CODELLAMA, 2, 312, 5120) == 10
+    assert rows_on(ACCELERATORS["A10G"], CODELLAMA, 4, 312, None) == 1, "it doesn't fit at all"
 
 
 def test_names_of_devices_and_labels_lead_to_their_data_sheets():
