@@ -130,7 +130,7 @@ def server() -> Iterator[Server]:
     made = Server(lambda path, body: text_answer(f" {body['prompt']}!"))
     http = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(made))
     made.url = f"http://127.0.0.1:{http.server_port}/v1"
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield made
     made.released.set()

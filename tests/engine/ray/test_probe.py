@@ -35,7 +35,7 @@ def silent():
 def web():
     """A port that speaks HTTP, as Ray's dashboard does."""
     server = HTTPServer(("0.0.0.0", 0), BaseHTTPRequestHandler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"127.0.0.1:{server.server_port}"
     server.shutdown()

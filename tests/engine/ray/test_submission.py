@@ -230,7 +230,7 @@ def test_a_log_that_no_proxy_lets_through_comes_at_the_end(has_logs, no_addresse
             self.wfile.write(json.dumps(told).encode())
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as answering:
-        threading.Thread(target=answering.serve_forever, daemon=True).start()
+        threading.Thread(target=answering.serve_forever, args=(0.01,), daemon=True).start()
         address = f"http://127.0.0.1:{answering.server_port}"
         assert "".join(submission.follow(address, "one")) == ("all of it" if has_logs else "")
         assert submission.wait(address, "one").code == 3
