@@ -55,6 +55,13 @@ def make_base(folder: Path, name: str = "base") -> ModelRef:
     return ModelRef(str(folder))
 
 
+def wait_for_release(name: str) -> None:
+    """Wait for as long as there is a file in the folder for notes."""
+    held = Path(os.environ.get(FOLDER, "/"), name)
+    while held.exists():
+        time.sleep(0.05)
+
+
 class Steady(Trainer):
     """Full fine-tuning of 32 bytes of weights.
 
@@ -129,9 +136,8 @@ class Paced(Objective):
         """Take time, and wait while trainings are held."""
         time.sleep(self.seconds)
         self.steps += 1
-        held = Path(os.environ.get(FOLDER, "/"), "held")
-        while self.steps > FREE_STEPS and held.exists():
-            time.sleep(0.05)
+        if self.steps > FREE_STEPS:
+            wait_for_release("held")
         return float(len(rows))
 
     def loss(self, model, batch):
@@ -141,6 +147,8 @@ class Paced(Objective):
 
 class SteadyGenerator(Generator):
     """Answers with the reference solution on some prompts, chosen by weights and prompt, and wrongly on the others.
+
+    After its first batch it waits for as long as there is a file `held-generation` in the folder for notes.
 
     Args:
         model: a base of `make_base`, or what `Steady` made of one.
@@ -153,7 +161,7 @@ class SteadyGenerator(Generator):
 
     def __init__(self, model: ModelRef, decoding: Decoding, pause: float = 0.0, apart: float = 1.0) -> None:
         super().__init__(model, decoding)
-        self.pause, self.apart = pause, apart
+        self.pause, self.apart, self.batches = pause, apart, 0
         self.loads = 1
         self._weights = Path(model.location, WEIGHTS).read_bytes()
 
@@ -165,6 +173,9 @@ class SteadyGenerator(Generator):
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """See `Generator.generate`."""
         time.sleep(self.pause)
+        self.batches += 1
+        if self.batches > 1:
+            wait_for_release("held-generation")
         return [self._answer(one) for one in requests]
 
     def _answer(self, request: GenerationRequest) -> Completion:
