@@ -22,6 +22,7 @@ import functools
 import gc
 import importlib
 import importlib.util
+import itertools
 import json
 import logging
 import math
@@ -47,6 +48,7 @@ import torch
 
 from raysweep.accelerators import ACCELERATORS, data_sheet_of
 from raysweep.generators.base import LiveModel
+from raysweep.generators.slots import left_pad
 from raysweep.generators.transformers import Transformers
 from raysweep.models.architectures.shape import BYTES, Shape, shape_of
 from raysweep.models.loading import auto_model
@@ -57,6 +59,7 @@ from raysweep.trainers.flops import flops_per_token
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.lora import Lora
 from raysweep.trainers.memory import largest_batch, training_memory
+from raysweep.trainers.micro_batches import micro_batching
 from raysweep.trainers.optimizer import is_norm, torch_name
 
 CONFIGS = Path(__file__).resolve().parents[1] / "raysweep" / "models" / "architectures"
@@ -107,8 +110,8 @@ FULL, LORA = Recipe(precision="bf16"), Recipe(precision="bf16", trainer="lora")
 TRAININGS: Mapping[str, Training] = {
     "train 1B, full, bf16": Training("1B", FULL, peers=("SafeCoder", "SafeCoder without cuDNN", "TRL")),
     "train 7B, LoRA, bf16": Training("7B", LORA, 6, ("SafeCoder", "SafeCoder without cuDNN")),
-    "train 7B, LoRA, bf16, one pass a step": Training(
-        "7B", dataclasses.replace(LORA, micro_batch_tokens=16_384), 6, ()
+    "train 7B, LoRA, bf16, passes of 8,192 tokens": Training(
+        "7B", dataclasses.replace(LORA, micro_batch_tokens=8192), 6, ()
     ),
     "train 1B, full, bf16, packed": Training("1B", dataclasses.replace(FULL, batching="packed")),
     "train 1B, full, bf16, checkpointed": Training("1B", dataclasses.replace(FULL, gradient_checkpointing=True), 12),
@@ -259,33 +262,27 @@ def train(training: Training, bench: Bench, note: Note) -> None:
     recipe, data = training.recipe, bench.rows(training.model)
     shape = bench.shape(training.model)
     arms = ["raysweep", *(peer for peer in training.peers if peer != "TRL" or importlib.util.find_spec("trl"))]
-    rates: dict[str, list[int]] = {}
+    first, then = dict[str, int](), dict[str, int]()  # the same steps again, once all is there for their shapes
     peaks: dict[str, int | None] = {}
-    failed: dict[str, str] = {}
     for arm in arms:
+        gc.collect()
         bench.begin(with_cudnn=arm != "SafeCoder without cuDNN")
-        for _ in range(2):  # the same steps again, once kernels, plans and memory for their shapes are there
-            gc.collect()
+        for turn in (first, then):
             model = trainable(bench, training.model, recipe)
             try:
-                rate = round(RATES[arm](bench, training, model, data))
+                turn[arm] = round(RATES[arm](bench, training, model, data))
             except Exception as error:
                 if arm == "raysweep":
                     raise
-                failed[arm] = f"{type(error).__name__}: {error}"[:300]
+                note(**{f"{arm} failed": f"{type(error).__name__}: {error}"[:300]})
                 traceback.clear_frames(error.__traceback__)
                 break
             finally:
                 del model
-            rates.setdefault(arm, []).append(rate)
+                gc.collect()
             peaks[arm] = bench.peak_bytes()
-            note(
-                tokens_per_second={name: found[-1] for name, found in rates.items()},
-                tokens_per_second_at_first={name: found[0] for name, found in rates.items()},
-                peak_bytes=dict(peaks),
-                **_of_peak(bench, flops_per_token(shape, recipe, MEAN), BYTES[recipe.precision], rates["raysweep"][-1]),
-            )
-    note(failed_peers=failed)
+            note(tokens_per_second=dict(then), tokens_per_second_at_first=dict(first), peak_bytes=dict(peaks))
+    note(**_of_peak(bench, flops_per_token(shape, recipe, MEAN), BYTES[recipe.precision], then["raysweep"]))
 
 
 def _of_peak(bench: Bench, flops: float, number_bytes: int, rate: float) -> dict[str, float]:
@@ -303,6 +300,8 @@ def rate_of_raysweep(bench: Bench, training: Training, model: Any, data: Encoded
     services = ClockedServices(bench, warm)
     loop = TrainingLoop(model, data, job_of(bench, training.model, recipe), services)
     loop.run()
+    if loop.batching.tokens < micro_batching(recipe, bench.device).tokens:
+        raise RuntimeError(f"memory ran out, so that passes had {loop.batching.tokens:,} tokens")
     tokens = sum(data.lengths[row] for step in range(warm, warm + steps) for row in loop.order.rows(step))
     return tokens / (services.ended - services.began)
 
@@ -383,17 +382,19 @@ def generate(name: str, bench: Bench, note: Note) -> None:
         note(share_of_choosing_tokens=round(sum(choosing) / (time.perf_counter() - began), 3))
     ids = [tokenizer(requests[0].prompt)["input_ids"]]
 
-    def of_calls(rows: int, tokens: int, with_cudnn: bool = True) -> float:
+    def of_second_call(rows: int, tokens: int, with_cudnn: bool) -> float:
         options = argparse.Namespace(new=tokens)
         bench.begin(with_cudnn)
-        return _tokens_per_second(
-            bench, lambda: generated(model, ids, options, num_return_sequences=rows) or rows * tokens
-        )
+        for _ in range(2):
+            rate = _tokens_per_second(
+                bench, lambda: generated(model, ids, options, num_return_sequences=rows) or rows * tokens
+            )
+        return rate
 
-    rates["SafeCoder"] = of_calls(samples, new)
-    rates["SafeCoder without cuDNN"] = of_calls(samples, new, with_cudnn=False)
-    rates["generate"] = of_calls(1, bench.few(32, 4))
-    note(tokens_per_second=rates)
+    for more, with_cudnn in ((" without cuDNN", False), ("", True)):
+        rates[f"SafeCoder{more}"] = of_second_call(samples, new, with_cudnn)
+        rates[f"generate{more}"] = of_second_call(1, bench.few(32, 4), with_cudnn)
+        note(tokens_per_second=dict(rates))
 
 
 def _tokens_per_second(bench: Bench, work: Callable[[], int]) -> float:
@@ -435,31 +436,39 @@ def _timed_choice(bench: Bench) -> Iterator[list[float]]:
 def greedy(name: str, bench: Bench, note: Note) -> None:
     """Compare greedy tokens in bf16 with those of `generate`, prompt by prompt.
 
-    Noted: the share of equal completions; the first position that differs; there, the gap between the two largest
-    logits of a forward pass over the common tokens, and one step of bf16 at their size.
+    Noted: the share of equal completions, and that of `generate` itself where it gets all prompts in one padded batch;
+    the first position that differs; there, the gap between the two largest logits of a forward pass over the common
+    tokens, and one step of bf16 at their size.
     """
     model = _peaked(bench.build(name, "bfloat16").eval())
     tokenizer = tokenizer_of(model.config.vocab_size)
     new = bench.few(64, 4)
     requests = requests_of(model.config.vocab_size, bench.few(8, 3), 1)
     ours = Transformers(LiveModel(model, tokenizer), Decoding(new)).generate(requests)  # from here on without cuDNN
-    found = []
-    for request, completion in zip(requests, ours, strict=True):
-        prompt = torch.tensor([tokenizer(request.prompt)["input_ids"]], device=bench.device)
+    prompts = [tokenizer(request.prompt)["input_ids"] for request in requests]
+
+    def generated(rows: list[list[int]]) -> list[list[int]]:
+        ids, mask = (part.to(bench.device) for part in left_pad(rows))
+        fields = {"do_sample": False, "max_new_tokens": new, "pad_token_id": tokenizer.eos_token_id}
         with torch.inference_mode():
-            theirs = model.generate(input_ids=prompt, do_sample=False, max_new_tokens=new, pad_token_id=0)[0]
-        theirs, mine = theirs[prompt.shape[1] :].tolist(), tokenizer(completion.text)["input_ids"]
-        theirs = theirs[:-1] if theirs[-1] == tokenizer.eos_token_id else theirs
+            written = model.generate(input_ids=ids, attention_mask=mask, **fields)[:, ids.shape[1] :].tolist()
+        return [list(itertools.takewhile(lambda token: token != tokenizer.eos_token_id, row)) for row in written]
+
+    alone, found = [generated([prompt])[0] for prompt in prompts], []
+    same = sum(one == other for one, other in zip(alone, generated(prompts), strict=True))
+    for prompt, theirs, completion in zip(prompts, alone, ours, strict=True):
+        mine = tokenizer(completion.text)["input_ids"]
         at = next((n for n, pair in enumerate(zip(theirs, mine, strict=False)) if pair[0] != pair[1]), None)
         if at is None and len(theirs) == len(mine):
             continue
         at = min(len(theirs), len(mine)) if at is None else at
-        common = torch.tensor([[*prompt[0].tolist(), *mine[:at]]], device=bench.device)
+        common = torch.tensor([[*prompt, *mine[:at]]], device=bench.device)
         with torch.inference_mode():
             largest = model(input_ids=common).logits[0, -1].float().topk(2).values
         step = 2.0 ** (math.floor(math.log2(float(largest[0].abs()))) - 7)
         found.append({"position": at, "gap": round(float(largest[0] - largest[1]), 5), "bf16_step": step})
-    note(equal_share=round(1 - len(found) / len(requests), 3), differing=found, prompts=len(requests), tokens=new)
+    shares = {"equal_share": 1 - len(found) / len(prompts), "equal_share_of_generate_in_a_batch": same / len(prompts)}
+    note(**{name: round(share, 3) for name, share in shares.items()}, differing=found, prompts=len(prompts), tokens=new)
 
 
 def memory_runs_out(bench: Bench, note: Note) -> None:
@@ -555,13 +564,13 @@ def numbers(bench: Bench, note: Note) -> None:
     with tempfile.TemporaryDirectory(prefix="raysweep-gpu-") as folder:
         checkpoint = Path(folder) / "checkpoint"
         on_cpu = _in_fork(_without_accelerator, tiny, recipe)
-        losses, weights = _tiny_training(tiny, recipe, checkpoint)
+        losses, weights, _ = _tiny_training(tiny, recipe, checkpoint)
         pairs = list(zip(on_cpu, losses, strict=True))
         note(difference_of_losses=max(abs(one - other) / abs(one) for one, other in pairs), steps=len(pairs))
         again = _tiny_training(tiny, recipe, None)[1]
-        resumed = _tiny_training(tiny, recipe, checkpoint)[1]
+        _, resumed, start = _tiny_training(tiny, recipe, checkpoint)
     same = [all(torch.equal(one, other) for one, other in zip(weights, each, strict=True)) for each in (again, resumed)]
-    note(same_again=same[0], same_resumed=same[1])
+    note(same_again=same[0], same_resumed=same[1], resumed_from=start)
 
 
 def _without_accelerator(bench: Bench, recipe: Recipe) -> list[float]:
@@ -569,14 +578,16 @@ def _without_accelerator(bench: Bench, recipe: Recipe) -> list[float]:
     return _tiny_training(bench, recipe, None)[0]
 
 
-def _tiny_training(bench: Bench, recipe: Recipe, checkpoint: Path | None) -> tuple[list[float], list[torch.Tensor]]:
-    """Return the losses and the final weights; a checkpoint that isn't there is written in the middle."""
+def _tiny_training(
+    bench: Bench, recipe: Recipe, checkpoint: Path | None
+) -> tuple[list[float], list[torch.Tensor], int]:
+    """Return losses, final weights and the step it began at; a checkpoint that isn't there is written in the middle."""
     with torch.device("cpu"), seeded_torch(SEED, "initialise"):
         model = auto_model().from_config(bench.config("7B"), dtype=torch.float32)
     services = ClockedServices(bench, folder=checkpoint)
     middle = (recipe.steps or 0) // 2 if checkpoint else 0
-    TrainingLoop(model, bench.rows("7B"), job_of(bench, "7B", recipe, middle), services).run()
-    return services.losses, [parameter.detach().cpu().clone() for parameter in model.parameters()]
+    counts = TrainingLoop(model, bench.rows("7B"), job_of(bench, "7B", recipe, middle), services).run()
+    return services.losses, [one.detach().cpu().clone() for one in model.parameters()], counts["resumed_from"]
 
 
 def _in_fork(work: Callable[..., Any], *args: Any) -> Any:
@@ -593,7 +604,7 @@ def _in_fork(work: Callable[..., Any], *args: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """A measurement. `seconds`: what it takes on an H100, about; it isn't begun where fewer are left."""
+    """A measurement. `seconds`: what it takes on an H100, about; it isn't begun where less than half of it is left."""
 
     run: Callable[[Bench, Note], None]
     seconds: float
@@ -613,7 +624,7 @@ ARMS: Mapping[str, Arm] = {
     "memory runs out": Arm(memory_runs_out, 25),
     "adapters": Arm(adapters, 20),
     "greedy 7B": Arm(functools.partial(greedy, "7B"), 25),
-    **trainings(["train 7B, LoRA, bf16, one pass a step"], 25),
+    **trainings(["train 7B, LoRA, bf16, passes of 8,192 tokens"], 25),
     **trainings(["train 1B, full, bf16, packed", "train 1B, full, bf16, checkpointed"], 20),
     **trainings(["train 1B, full, bf16, ZeRO-2", "train 7B, LoRA, bf16, checkpointed"], 25),
     "greedy 1B": Arm(functools.partial(greedy, "1B"), 20),
@@ -629,21 +640,23 @@ def run_arm(arm: Arm, bench: Bench, seconds: float, tell: Callable[[dict[str, An
     began = time.monotonic()
     process.start()
     theirs.close()
-    known: dict[str, Any] = {"status": "failed", "why": "its process ended without a word"}
+    known: dict[str, Any] = {"status": "running"}
+    tell(dict(known))
     try:
-        while ours.poll(max(0.0, began + seconds - time.monotonic())):
+        while known["status"] == "running":
+            if not ours.poll(max(0.0, began + seconds - time.monotonic())):
+                known |= {"status": "no time", "why": f"stopped after {seconds:.0f} s"}
+                break
             known |= ours.recv()
-            tell({**known, "status": "running"})
-        known |= {"status": "no time", "why": f"stopped after {seconds:.0f} s"}
+            tell(dict(known))
     except EOFError:
-        pass
+        process.join()
+        code = process.exitcode or 0
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        known |= {"status": "failed", "why": f"its process ended by {how}"}
     finally:
         process.kill()
         process.join()
-    if known["status"] == "failed" and process.exitcode not in (0, None) and "traceback" not in known:
-        code = process.exitcode
-        known["why"] = f"its process ended by {signal.Signals(-code).name if code < 0 else f'exit code {code}'}"
-    known = {name: value for name, value in known.items() if name != "why" or known["status"] != "done"}
     tell({**known, "seconds": round(time.monotonic() - began, 1)})
 
 
@@ -719,6 +732,7 @@ def main() -> None:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     importlib.import_module("transformers").utils.logging.disable_progress_bar()
     if options.quick:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
         torch.set_num_threads(1)
     bench, began = Bench(options.quick), time.monotonic()
     result: dict[str, Any] = {

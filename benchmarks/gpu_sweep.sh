@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Runs a small sweep with Ray on one GPU, kills it with -9 half-way, and runs it again to its report, in five minutes.
+# Runs a small sweep with Ray on one GPU, kills it with -9 while it tunes models, and runs it again to its report: five
+# minutes.
 #
 #   bash benchmarks/gpu_sweep.sh [WHEELS] [OUT]
 #
 # WHEELS: a folder of wheels to install beside what is there, without a network; empty: everything is installed already.
-# A bare machine with torch, transformers and peft needs those that this prints on a machine with raysweep:
-#   .venv/bin/python -m pip list --format freeze
-# OUT: a folder for the store, both logs and summary.json. GPUS=0 runs it without a GPU.
+# OUT: a new folder for the store, both logs and summary.json. GPUS=0 runs it without a GPU.
 set -euo pipefail
+wheels=${1:+$(realpath "$1")} out=$(realpath -m "${2:-$(mktemp -d)}") gpus=${GPUS:-0.5} python=${PYTHON:-python3}
 cd "$(dirname "$0")/.."
-wheels=${1:-} out=${2:-$(mktemp -d)} gpus=${GPUS:-0.5} python=${PYTHON:-python3}
 mkdir -p "$out"
+if [ -e "$out/store" ]; then echo "$out has a store already; name a new folder"; exit 2; fi
 if [ -n "$wheels" ]; then
   "$python" -m pip install -q --no-index --no-deps --no-compile --target "$out/site" "$wheels"/*.whl
 fi
@@ -20,48 +20,47 @@ sweep() {
   exec "$python" -m raysweep run benchmarks/gpu_sweep.yaml --storage "$out/store" --set "resources.gpus=$gpus"
 }
 
-on_card() { # processes that use the card now
-  { nvidia-smi --query-compute-apps=pid --format=csv,noheader 2>/dev/null || true; } | wc -l
-}
+running=''
+trap '[ -z "$running" ] || kill "$running" 2>/dev/null || true' EXIT
 
-first='' second=''
-trap 'kill $first $second 2>/dev/null || true' EXIT
 most=0
-watch_card() {
-  now=$(on_card)
+watch_card() { # notes how many processes use the card at a time
+  now=$({ nvidia-smi --query-compute-apps=pid --format=csv,noheader 2>/dev/null || true; } | wc -l)
   if [ "$now" -gt "$most" ]; then most=$now; fi
   sleep 0.2
 }
 
 began=$SECONDS
 (sweep) >"$out/first.log" 2>&1 &
-first=$!
+running=$!
 until compgen -G "$out/store/unfinished/model/*/step-*/COMPLETE" >/dev/null; do # a checkpoint of a fine-tuned model
-  kill -0 "$first" 2>/dev/null || { cat "$out/first.log"; echo "it ended before a checkpoint was seen"; exit 1; }
+  kill -0 "$running" 2>/dev/null || { cat "$out/first.log"; echo "it ended before a checkpoint was seen"; exit 1; }
   watch_card
 done
-kill -9 "$first"
-wait "$first" 2>/dev/null || true
+kill -9 "$running"
+wait "$running" 2>/dev/null || true
+running=''
 killed=$((SECONDS - began))
 echo "killed after $killed s, while it was tuning models"
 
 began=$SECONDS
 (sweep) >"$out/second.log" 2>&1 &
-second=$!
-while kill -0 "$second" 2>/dev/null; do watch_card; done
+running=$!
+while kill -0 "$running" 2>/dev/null; do watch_card; done
 code=0
-wait "$second" || code=$?
+wait "$running" || code=$?
+running=''
 tail -n 40 "$out/second.log"
-"$python" - "$out" "$code" "$killed" "$((SECONDS - began))" "$most" <<'PY'
+"$python" - "$out" "$code" "$killed" "$((SECONDS - began))" "$most" "$gpus" <<'PY'
 import json, sys
 from pathlib import Path
 
-out, code, killed, resumed, most = Path(sys.argv[1]), *map(int, sys.argv[2:])
+out, code, killed, again, most = Path(sys.argv[1]), *map(int, sys.argv[2:6])
 counts = [json.loads(path.read_text()).get("counts", {}) for path in out.glob("store/artefacts/model/*/*/manifest.json")]
 summary = {
     "exit_code": code,
     "seconds_until_killed": killed,
-    "seconds_of_the_second_run": resumed,
+    "seconds_of_the_second_run": again,
     "tuned_models": len(counts),
     "devices": sorted({str(one.get("device")) for one in counts}),
     "resumed_from_steps": sorted(one["resumed_from"] for one in counts if one.get("resumed_from")),
@@ -70,5 +69,6 @@ summary = {
 }
 (out / "summary.json").write_text(json.dumps(summary, indent=1))
 print(json.dumps(summary, indent=1))
+is_right = not code and len(counts) == 8 and summary["resumed_from_steps"] and summary["has_report"]
+sys.exit(0 if is_right and (float(sys.argv[6]) == 0 or most > 1) else 1)
 PY
-exit "$code"

@@ -24,6 +24,7 @@ import dataclasses
 import gzip
 import importlib.util
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -98,6 +99,7 @@ class Rows:
 def main() -> None:
     """Run the comparison and print one JSON object."""
     options = _options()
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the clock is the CPU's
     torch.set_num_threads(1)
     arms = options.arm or [*RAYSWEEP, "safecoder", *(TRL if importlib.util.find_spec("trl") else ())]
     result: dict[str, Any] = {"steps": options.steps}

@@ -20,7 +20,7 @@ SEEDS = 2**32
 """How many seeds there are: a draw's seed is a whole number below it."""
 FEW = 256
 """So many tokens of a row are looked at first, as most nuclei are smaller: to sort a whole vocabulary would take most
-of a draw's time. It changes no token."""
+of a draw's time. It changes no token, save where sums of other lengths are rounded otherwise at a nucleus's edge."""
 MARGIN = 1e-5
 """Added to `top_p` where the question is whether a nucleus may be larger: sums of float32 are rounded."""
 

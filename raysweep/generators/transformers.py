@@ -31,7 +31,7 @@ from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
 from raysweep.generators.slots import Prompt, Slots, by_prompt, left_pad, tokens_of
 from raysweep.machine import is_out_of_memory
 from raysweep.models.architectures.shape import shape_of
-from raysweep.models.attention import avoid_plans_of_shapes
+from raysweep.models.attention import disable_cudnn_attention
 from raysweep.models.versions import ModelVersions
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
 from raysweep.seeding import torch_rng
@@ -120,7 +120,7 @@ class Transformers(Generator):
     def _take(self, network: Any, tokenizer: Any) -> None:
         self.network, self.tokenizer = network, tokenizer
         self.device = network.get_output_embeddings().weight.device
-        avoid_plans_of_shapes(self.device)
+        disable_cudnn_attention(self.device)
         positions = getattr(network.config, "max_position_embeddings", None)
         self._tokens = Tokens(tokenizer, positions, self.decoding.max_new_tokens)
         self._pieces: dict[int, str] = {}

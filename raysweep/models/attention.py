@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def avoid_plans_of_shapes(device: torch.device) -> None:
+def disable_cudnn_attention(device: torch.device) -> None:
     """Have torch compute attention without cuDNN in this process, on an accelerator.
 
     cuDNN plans each shape anew, which takes tens of milliseconds, and torch prefers it on Hopper. Here nearly every

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import HopelessError, RaysweepError, SmallerNext, UsageError
 from raysweep.machine import is_out_of_memory
-from raysweep.models.attention import avoid_plans_of_shapes
+from raysweep.models.attention import disable_cudnn_attention
 from raysweep.models.loading import silence_deepspeed
 from raysweep.seeding import derive
 from raysweep.trainers.activations import recompute_blocks
@@ -74,7 +74,7 @@ class TrainingLoop:
         self.job, self.recipe, self.data, self.services = job, job.recipe, data, services
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         silence_deepspeed()
-        avoid_plans_of_shapes(self.device)
+        disable_cudnn_attention(self.device)
         self.total = total_steps(len(data.rows), job.recipe)
         as_safecoder = job.recipe.compat == "safecoder"
         self.order = DataOrder(

@@ -15,7 +15,7 @@ from tests.paths import REPO
 
 pytestmark = pytest.mark.slow
 
-LACKING = ("ray", "pydantic", "datasets", "deepspeed")
+LACKING = ("ray", "pydantic", "datasets", "deepspeed", "pyarrow", "pandas")
 WITHOUT = f"import sys; sys.modules.update(dict.fromkeys({LACKING})); sys.path[0:0] = [{str(REPO / 'benchmarks')!r}]; "
 """Code that hides the packages and lets the script be imported."""
 
@@ -36,7 +36,12 @@ def test_arms_of_each_kind_measure_and_missing_packages_are_named(tmp_path: Path
     status = {name: (arm["status"], arm.get("why")) for name, arm in arms.items()}
     missing = {zero: ("missing", "needs deepspeed"), "memory runs out": ("missing", "needs an accelerator")}
     assert status == dict.fromkeys(names, ("done", None)) | missing
-    assert arms["numbers"] == arms["numbers"] | {"difference_of_losses": 0.0, "same_again": True, "same_resumed": True}
+    assert arms["numbers"] == arms["numbers"] | {
+        "difference_of_losses": 0.0,
+        "same_again": True,
+        "same_resumed": True,
+        "resumed_from": 15,
+    }
     assert arms["adapters"] == arms["adapters"] | {"different_texts": 3, "loads": 1, "base_is_bit_equal": True}
     assert min(arms["generate 1B"]["tokens_per_second"].values()) > 0
     assert min(arms[lora]["tokens_per_second"].values()) > 0
@@ -56,11 +61,11 @@ def test_all_arms_measure(tmp_path: Path) -> None:
 def test_the_sweep_for_a_gpu_is_killed_and_ends_when_it_is_run_again(tmp_path: Path) -> None:
     """In small, without the script: tests/behaviour/chaos/test_one_kill.py."""
     environment = {**os.environ, "GPUS": "0", "PYTHON": sys.executable, "RAY_AUTH_MODE": "disabled"}
-    subprocess.run(["bash", "benchmarks/gpu_sweep.sh", "", str(tmp_path)], check=True, cwd=REPO, env=environment)
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    expected = {"exit_code": 0, "tuned_models": 8, "devices": ["cpu"], "has_report": True}
-    assert summary == summary | expected
-    assert all(step % 20 == 0 for step in summary["resumed_from_steps"]) and summary["resumed_from_steps"]
+    subprocess.run(
+        ["bash", "benchmarks/gpu_sweep.sh", "", str(tmp_path / "out")], check=True, cwd=REPO, env=environment
+    )
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["devices"] == ["cpu"] and {step % 20 for step in summary["resumed_from_steps"]} == {0}
 
 
 def test_an_arm_that_fails_dies_or_hangs_is_named_with_what_it_has_measured() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from raysweep.models.attention import avoid_plans_of_shapes
+from raysweep.models.attention import disable_cudnn_attention
 
 
 @pytest.mark.parametrize(("device", "is_used"), [("cuda", False), ("cpu", True)])
@@ -11,7 +11,7 @@ def test_attention_on_accelerators_is_computed_without_cudnn(device: str, is_use
     before = torch.backends.cuda.cudnn_sdp_enabled()
     torch.backends.cuda.enable_cudnn_sdp(True)
     try:
-        avoid_plans_of_shapes(torch.device(device))
+        disable_cudnn_attention(torch.device(device))
         assert torch.backends.cuda.cudnn_sdp_enabled() == is_used
     finally:
         torch.backends.cuda.enable_cudnn_sdp(before)

@@ -16,6 +16,7 @@ from raysweep.engine.ray.cluster import SLOT, START_ATTEMPTS, Cluster, Placement
 from raysweep.engine.ray.nodes import NodeFacts, matches, this_machine
 from raysweep.engine.ray.preflight import unschedulable, what_is_lacking, what_is_lacking_beside
 from raysweep.planning.needs import CellNeeds, Needs
+from tests.patience import PATIENCE
 
 GIB = 2.0**30
 
@@ -49,7 +50,7 @@ def test_a_ray_that_starts_too_slowly_is_started_again_without_what_the_first_le
     monkeypatch.setattr(ray, "init", init)
     assert Cluster(RayConfig(cpus=2), None).start() == "started Ray on 2 CPUs"
     (first, second), (process,) = folders, left
-    assert process.wait(10) == -signal.SIGKILL and not Path(first).exists() and Path(second).exists()
+    assert process.wait(PATIENCE) == -signal.SIGKILL and not Path(first).exists() and Path(second).exists()
     shutil.rmtree(second)
 
 
