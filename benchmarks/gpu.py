@@ -20,6 +20,7 @@ import contextlib
 import dataclasses
 import functools
 import gc
+import hashlib
 import importlib
 import importlib.util
 import itertools
@@ -37,6 +38,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -109,14 +111,14 @@ class Training:
 FULL, LORA = Recipe(precision="bf16"), Recipe(precision="bf16", trainer="lora")
 TRAININGS: Mapping[str, Training] = {
     "train 1B, full, bf16": Training("1B", FULL, peers=("SafeCoder", "SafeCoder without cuDNN", "TRL")),
-    "train 7B, LoRA, bf16": Training("7B", LORA, 6, ("SafeCoder", "SafeCoder without cuDNN")),
+    "train 7B, LoRA, bf16": Training("7B", LORA, 6, ("SafeCoder", "SafeCoder without cuDNN", "TRL")),
     "train 7B, LoRA, bf16, passes of 8,192 tokens": Training(
         "7B", dataclasses.replace(LORA, micro_batch_tokens=8192), 6, ()
     ),
     "train 1B, full, bf16, packed": Training("1B", dataclasses.replace(FULL, batching="packed")),
     "train 1B, full, bf16, checkpointed": Training("1B", dataclasses.replace(FULL, gradient_checkpointing=True), 12),
     "train 7B, LoRA, bf16, checkpointed": Training("7B", dataclasses.replace(LORA, gradient_checkpointing=True), 4),
-    "train 1B, full, bf16, ZeRO-2": Training("1B", dataclasses.replace(FULL, parallel="zero2"), 12, (), "deepspeed"),
+    "train 1B, full, bf16, ZeRO-2": Training("1B", dataclasses.replace(FULL, parallel="zero2"), 12, needs="deepspeed"),
     "train 7B, LoRA, float16": Training("7B", dataclasses.replace(LORA, precision="float16"), 4),
     "train 1B, full, float32": Training("1B", dataclasses.replace(FULL, precision="float32"), 4),
     "train 7B, LoRA, float32": Training("7B", dataclasses.replace(LORA, precision="float32"), 4),
@@ -735,34 +737,46 @@ def main() -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         torch.set_num_threads(1)
     bench, began = Bench(options.quick), time.monotonic()
-    result: dict[str, Any] = {
-        "format": 1,
-        **_in_fork(_card),
-        "quick": options.quick,
-        "versions": {name: _version(name) for name in PACKAGES},
-        "arms": {name: {"status": "no time", "why": "not begun"} for name in options.arm or ARMS},
-    }
+    about = {"format": 1, **_in_fork(_card), "quick": options.quick, "code": _code(), "versions": _versions()}
+    known = _finished(options.out, about)
+    wanted = {name: {"status": "no time", "why": "not begun"} for name in options.arm or ARMS}
+    result: dict[str, Any] = {**about, "arms": {**wanted, **known}}
 
-    def write() -> None:
+    def tell(name: str, told: dict[str, Any]) -> None:
+        result["arms"][name] = told
         result["seconds"] = round(time.monotonic() - began, 1)
         if options.out:
             part = options.out.with_suffix(".part")
             part.write_text(json.dumps(result, indent=1))
             part.replace(options.out)
 
-    def tell(name: str, known: dict[str, Any]) -> None:
-        result["arms"][name] = known
-        write()
-
-    for name in result["arms"]:
+    for name in wanted:
         left = options.seconds - (time.monotonic() - began)
-        if left < (0 if options.quick else ARMS[name].seconds / 2):
+        if name in known:
+            print(f"{name}: done before", flush=True)
+        elif left < (0 if options.quick else ARMS[name].seconds / 2):
+            tell(name, {"status": "no time", "why": f"{left:.0f} s were left"})
             print(f"{name}: no time, {left:.0f} s are left", flush=True)
-            continue
-        run_arm(ARMS[name], bench, left, functools.partial(tell, name))
-        print(f"{name}: {json.dumps(result['arms'][name])}", flush=True)
-    write()
+        else:
+            run_arm(ARMS[name], bench, left, functools.partial(tell, name))
+            print(f"{name}: {json.dumps(result['arms'][name])}", flush=True)
     print(table(result, predicted))
+
+
+def _finished(out: Path | None, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arms that an earlier run on this machine, with the same code and packages, finished."""
+    if out is None or not out.exists():
+        return {}
+    earlier = json.loads(out.read_text())
+    if any(earlier.get(key) != value for key, value in about.items()):
+        return {}
+    return {name: arm for name, arm in earlier["arms"].items() if arm["status"] == "done"}
+
+
+def _code() -> str:
+    """Return a hash of this script and of raysweep's files."""
+    files = [Path(__file__), *sorted(CONFIGS.parents[1].rglob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def _card() -> dict[str, Any]:
@@ -773,14 +787,13 @@ def _card() -> dict[str, Any]:
     return {"card": properties.name, "memory_bytes": properties.total_memory, "cuda": torch.version.cuda}
 
 
-def _version(package: str) -> str | None:
-    """Return an installed package's version; None if it can't be found."""
-    from importlib import metadata
-
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+def _versions() -> dict[str, str | None]:
+    """Return the versions of the packages; None where one isn't installed."""
+    found: dict[str, str | None] = dict.fromkeys(PACKAGES)
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _options() -> argparse.Namespace:
@@ -788,10 +801,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="tiny shapes on a CPU")
     parser.add_argument("--seconds", type=float, default=480, help="after which no arm begins, and the last is stopped")
     parser.add_argument("--arm", action="append", choices=ARMS, help="only these")
-    parser.add_argument("--out", type=Path, help="the JSON file to write")
+    parser.add_argument("--out", type=Path, help="the JSON file to write; arms that it has are not run again")
     parser.add_argument("--predict", type=Path, help="write what plan predicts for all known accelerators, and end")
     parser.add_argument("--predictions", type=Path, help="the file that --predict wrote")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for name, file in (("out", options.out), ("predict", options.predict)):
+        if file is not None and not file.parent.is_dir():
+            parser.error(f"--{name} {file}: there is no folder {file.parent}")
+    if options.predictions is not None and not options.predictions.is_file():
+        parser.error(f"--predictions {options.predictions}: there is no such file; --predict writes it")
+    return options
 
 
 if __name__ == "__main__":

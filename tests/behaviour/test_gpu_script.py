@@ -45,6 +45,7 @@ def test_arms_of_each_kind_measure_and_missing_packages_are_named(tmp_path: Path
     assert arms["adapters"] == arms["adapters"] | {"different_texts": 3, "loads": 1, "base_is_bit_equal": True}
     assert min(arms["generate 1B"]["tokens_per_second"].values()) > 0
     assert min(arms[lora]["tokens_per_second"].values()) > 0
+    assert measured(tmp_path, "--arm", "greedy 1B").keys() == {*names, "greedy 1B"} - missing.keys(), "done is done"
     greedy = arms["greedy 7B"]
     assert greedy["equal_share"] == round(1 - len(greedy["differing"]) / greedy["prompts"], 3)
 
