@@ -2,9 +2,9 @@
 
     python benchmarks/gpu.py --predict predictions.json            where raysweep is installed; needs no accelerator
     python benchmarks/gpu.py --predictions predictions.json --out gpu.json [--seconds 480] [--arm NAME ...]
-    python benchmarks/gpu.py --quick                               all of it with tiny shapes on a CPU, in two minutes
+    python benchmarks/gpu.py --quick                               tiny shapes on a CPU, in less than two minutes
 
-It needs torch, transformers, peft and this checkout (`PYTHONPATH=.`), not raysweep's other packages. The models have
+It needs torch, transformers, peft and this checkout, not raysweep's other packages. The models have
 StarCoderBase-1B's and CodeLlama-7B's shapes and random weights. The arms run in the order of what they tell, each in a
 process of its own, and `--out` is written after each: an arm that fails, lacks a package or has no time left is named
 there, and the others go on. benchmarks/README.md ("On a GPU") says what the file holds.
@@ -46,9 +46,13 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # the arms are forks, and CUDA can't be in use before a fork
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # raysweep may not be installed
+
 import torch
 
 from raysweep.accelerators import ACCELERATORS, data_sheet_of
+from raysweep.errors import did_you_mean
+from raysweep.execution.isolation import kernel
 from raysweep.generators.base import LiveModel
 from raysweep.generators.slots import left_pad
 from raysweep.generators.transformers import Transformers
@@ -64,7 +68,8 @@ from raysweep.trainers.memory import largest_batch, training_memory
 from raysweep.trainers.micro_batches import micro_batching
 from raysweep.trainers.optimizer import is_norm, torch_name
 
-CONFIGS = Path(__file__).resolve().parents[1] / "raysweep" / "models" / "architectures"
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = ROOT / "raysweep" / "models" / "architectures"
 MODELS = {"1B": "bigcode--starcoderbase-1b", "7B": "codellama--CodeLlama-7b-hf"}
 TINY: Mapping[str, Mapping[str, Any]] = {
     "gpt_bigcode": {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_inner": 128, "vocab_size": 512, "n_positions": 1024},
@@ -110,8 +115,8 @@ class Training:
 
 FULL, LORA = Recipe(precision="bf16"), Recipe(precision="bf16", trainer="lora")
 TRAININGS: Mapping[str, Training] = {
-    "train 1B, full, bf16": Training("1B", FULL, peers=("SafeCoder", "SafeCoder without cuDNN", "TRL")),
-    "train 7B, LoRA, bf16": Training("7B", LORA, 6, ("SafeCoder", "SafeCoder without cuDNN", "TRL")),
+    "train 1B, full, bf16": Training("1B", FULL, peers=("SafeCoder", "SafeCoder without cuDNN attention", "TRL")),
+    "train 7B, LoRA, bf16": Training("7B", LORA, 6, ("SafeCoder", "SafeCoder without cuDNN attention", "TRL")),
     "train 7B, LoRA, bf16, passes of 8,192 tokens": Training(
         "7B", dataclasses.replace(LORA, micro_batch_tokens=8192), 6, ()
     ),
@@ -268,7 +273,7 @@ def train(training: Training, bench: Bench, note: Note) -> None:
     peaks: dict[str, int | None] = {}
     for arm in arms:
         gc.collect()
-        bench.begin(with_cudnn=arm != "SafeCoder without cuDNN")
+        bench.begin(with_cudnn=arm != "SafeCoder without cuDNN attention")
         for turn in (first, then):
             model = trainable(bench, training.model, recipe)
             try:
@@ -329,7 +334,7 @@ def rate_of_peer(peer: str, bench: Bench, training: Training, model: Any, data: 
 RATES: Mapping[str, Callable[[Bench, Training, Any, EncodedSet], float]] = {
     "raysweep": rate_of_raysweep,
     "SafeCoder": functools.partial(rate_of_peer, "SafeCoder"),
-    "SafeCoder without cuDNN": functools.partial(rate_of_peer, "SafeCoder"),
+    "SafeCoder without cuDNN attention": functools.partial(rate_of_peer, "SafeCoder"),
     "TRL": functools.partial(rate_of_peer, "TRL"),
 }
 
@@ -393,7 +398,7 @@ def generate(name: str, bench: Bench, note: Note) -> None:
             )
         return rate
 
-    for more, with_cudnn in ((" without cuDNN", False), ("", True)):
+    for more, with_cudnn in ((" without cuDNN attention", False), ("", True)):
         rates[f"SafeCoder{more}"] = of_second_call(samples, new, with_cudnn)
         rates[f"generate{more}"] = of_second_call(1, bench.few(32, 4), with_cudnn)
         note(tokens_per_second=dict(rates))
@@ -663,7 +668,8 @@ def run_arm(arm: Arm, bench: Bench, seconds: float, tell: Callable[[dict[str, An
 
 
 def _serve(arm: Arm, bench: Bench, pipe: Connection[Any, Any]) -> None:
-    """Run an arm and send its figures, then how it ended."""
+    """Run an arm and send its figures, then how it ended; it ends with the process that began it."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
         arm.run(bench, lambda **figures: pipe.send(figures))
         pipe.send({"status": "done"})
@@ -698,8 +704,7 @@ def table(result: Mapping[str, Any], predicted: Mapping[str, Any]) -> str:
     """Return the rates and the memory of a result as a Markdown table, with what was predicted for this card."""
     found = data_sheet_of(result["card"] or "")
     cards = predicted.get(found[0], {}) if found else {}
-    lines = ["| arm | tokens/s | predicted | MFU | peak GiB | predicted | beside SafeCoder | beside others |"]
-    lines.append("|" + "---|" * 8)
+    lines = []
     for name, arm in result["arms"].items():
         rates = arm.get("tokens_per_second")
         if not rates:
@@ -719,16 +724,18 @@ def table(result: Mapping[str, Any], predicted: Mapping[str, Any]) -> str:
             ", ".join(f"{own / rate:.2f} x {peer}" for peer, rate in others.items()),
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    head = "| arm | tokens/s | predicted | MFU | peak GiB | predicted | beside SafeCoder | beside others |"
+    return "\n".join([head, "|" + "---|" * 8, *lines] if lines else [])
 
 
-def main() -> None:
-    """Run the arms, or write predictions."""
-    options = _options()
+def main() -> int:
+    """Run the arms, or write predictions; return the exit code, 1 if an arm failed."""
+    options, error = _options()
     if options.predict:
         options.predict.write_text(json.dumps(predictions(options.quick), indent=1))
-        return
-    predicted = json.loads(options.predictions.read_text()) if options.predictions else {}
+        print(f"{options.predict}: predictions for {', '.join(ACCELERATORS)}")
+        return 0
+    predicted = _read(options.predictions, "--predictions", error) if options.predictions else {}
     importlib.import_module("peft")
     auto_model()
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -738,7 +745,12 @@ def main() -> None:
         torch.set_num_threads(1)
     bench, began = Bench(options.quick), time.monotonic()
     about = {"format": 1, **_in_fork(_card), "quick": options.quick, "code": _code(), "versions": _versions()}
-    known = _finished(options.out, about)
+    known = {}
+    if options.out and options.out.exists():
+        earlier = _read(options.out, "--out", error)
+        if other := next((name for name, value in about.items() if earlier.get(name) != value), None):
+            error(f"--out {options.out} is of another run ({other}: {earlier.get(other)}); name a new file")
+        known = {name: arm for name, arm in earlier["arms"].items() if arm["status"] == "done"}
     wanted = {name: {"status": "no time", "why": "not begun"} for name in options.arm or ARMS}
     result: dict[str, Any] = {**about, "arms": {**wanted, **known}}
 
@@ -760,22 +772,27 @@ def main() -> None:
         else:
             run_arm(ARMS[name], bench, left, functools.partial(tell, name))
             print(f"{name}: {json.dumps(result['arms'][name])}", flush=True)
+    if predicted and not (result["card"] and data_sheet_of(result["card"])):
+        print(f"nothing is predicted for {result['card'] or 'a CPU'}")
     print(table(result, predicted))
+    return int(any(result["arms"][name]["status"] == "failed" for name in wanted))
 
 
-def _finished(out: Path | None, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arms that an earlier run on this machine, with the same code and packages, finished."""
-    if out is None or not out.exists():
-        return {}
-    earlier = json.loads(out.read_text())
-    if any(earlier.get(key) != value for key, value in about.items()):
-        return {}
-    return {name: arm for name, arm in earlier["arms"].items() if arm["status"] == "done"}
+def _read(file: Path, option: str, error: Callable[[str], None]) -> dict[str, Any]:
+    """Return the content of a file that this script wrote; call `error`, which ends the process, if it isn't one."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError) as why:
+        error(f"{option} {file}: {why}")
+    keys = {"arms"} if option == "--out" else set(ACCELERATORS) & {"H100"}
+    if not isinstance(content, dict) or not keys <= content.keys():
+        error(f"{option} {file} is no file that this script wrote for it")
+    return content
 
 
 def _code() -> str:
     """Return a hash of this script and of raysweep's files."""
-    files = [Path(__file__), *sorted(CONFIGS.parents[1].rglob("*.py"))]
+    files = [Path(__file__), *sorted((ROOT / "raysweep").rglob("*.py"))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
@@ -796,21 +813,30 @@ def _versions() -> dict[str, str | None]:
     return found
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def _options() -> tuple[argparse.Namespace, Callable[[str], None]]:
+    """Return the options, and what ends the process with a message about them."""
+    arms = "arms, by what they tell:\n" + "".join(f"  {name}\n" for name in ARMS)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=arms, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="tiny shapes on a CPU")
-    parser.add_argument("--seconds", type=float, default=480, help="after which no arm begins, and the last is stopped")
-    parser.add_argument("--arm", action="append", choices=ARMS, help="only these")
+    parser.add_argument(
+        "--seconds", type=float, default=480, help="after which no arm begins and the last one is stopped; %(default)s"
+    )
+    parser.add_argument("--arm", action="append", metavar="NAME", help="only this one; may be given again")
     parser.add_argument("--out", type=Path, help="the JSON file to write; arms that it has are not run again")
     parser.add_argument("--predict", type=Path, help="write what plan predicts for all known accelerators, and end")
     parser.add_argument("--predictions", type=Path, help="the file that --predict wrote")
     options = parser.parse_args()
+    for name in options.arm or ():
+        if name not in ARMS:
+            parser.error(f"--arm {name!r}: there is no such arm{did_you_mean(name, ARMS)}; --help names them")
     for name, file in (("out", options.out), ("predict", options.predict)):
-        if file is not None and not file.parent.is_dir():
-            parser.error(f"--{name} {file}: there is no folder {file.parent}")
-    if options.predictions is not None and not options.predictions.is_file():
-        parser.error(f"--predictions {options.predictions}: there is no such file; --predict writes it")
-    return options
+        if file is not None and (file.is_dir() or not file.parent.is_dir()):
+            parser.error(f"--{name} {file}: " + ("is a folder" if file.is_dir() else f"there is no {file.parent}"))
+    if options.seconds <= 0:
+        parser.error(f"--seconds {options.seconds:g}: give a number above 0")
+    return options, parser.error
 
 
 if __name__ == "__main__":

@@ -5,10 +5,16 @@
 #   bash benchmarks/gpu_sweep.sh [WHEELS] [OUT]
 #
 # WHEELS: a folder of wheels to install beside what is there, without a network; empty: everything is installed already.
-# OUT: a new folder for the store, both logs and summary.json. GPUS=0 runs it without a GPU.
+#   For a machine that has torch, transformers and peft, on one with raysweep, a network and the same Python:
+#     .venv/bin/python -m pip freeze --exclude-editable | grep -v -i -E '^(torch|nvidia|triton|transformers|peft)' >needed
+#     .venv/bin/python -m pip wheel --no-deps --wheel-dir WHEELS --requirement needed
+# OUT: a folder without a store, for the store, both logs and summary.json.
+# PYTHON=.venv/bin/python picks an interpreter, GPUS=0 runs it without a GPU.
 set -euo pipefail
-wheels=${1:+$(realpath "$1")} out=$(realpath -m "${2:-$(mktemp -d)}") gpus=${GPUS:-0.5} python=${PYTHON:-python3}
+wheels=${1:+$(realpath -m "$1")} out=$(realpath -m "${2:-$(mktemp -d)}") gpus=${GPUS:-0.5} python=${PYTHON:-python3}
+[[ $python != */* ]] || python=$(realpath -s "$python")
 cd "$(dirname "$0")/.."
+if [ -n "$wheels" ] && ! compgen -G "$wheels/*.whl" >/dev/null; then echo "there are no wheels in $wheels"; exit 2; fi
 mkdir -p "$out"
 if [ -e "$out/store" ]; then echo "$out has a store already; name a new folder"; exit 2; fi
 if [ -n "$wheels" ]; then
@@ -69,6 +75,12 @@ summary = {
 }
 (out / "summary.json").write_text(json.dumps(summary, indent=1))
 print(json.dumps(summary, indent=1))
-is_right = not code and len(counts) == 8 and summary["resumed_from_steps"] and summary["has_report"]
-sys.exit(0 if is_right and (float(sys.argv[6]) == 0 or most > 1) else 1)
+wrong = {
+    f"the second run ended with {code}": code,
+    f"{len(counts)} of 8 models are there": len(counts) != 8,
+    "no training was resumed": not summary["resumed_from_steps"],
+    "there is no report": not summary["has_report"],
+    f"nvidia-smi showed {most} processes on the card at a time": float(sys.argv[6]) and most < 2,
+}
+sys.exit("; ".join(text for text, is_so in wrong.items() if is_so) or 0)
 PY

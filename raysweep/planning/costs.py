@@ -229,10 +229,11 @@ class _Costs:
     def assumptions(self) -> list[str]:
         """Return in words what the estimates assume, after the costs of all cells."""
         tokens = self._config.evaluation.max_new_tokens
+        shares = f"{FLOPS_SHARES[2]:.0%} (16 bits) or {FLOPS_SHARES[4]:.0%} (float32)"
         line = (
-            f"hours are estimates, for the shares of its data sheet that an H100 reached: {FLOPS_SHARES[2]:.0%} of the "
-            f"FLOP/s in 16 bits, {FLOPS_SHARES[4]:.0%} in float32, {BANDWIDTH_SHARE:.0%} of the bandwidth; prompts of "
-            f"{ASSUMED_PROMPT_TOKENS} tokens, completions of {tokens}; the execution of programs is left out"
+            f"hours are estimates, from FLOPs at {shares} of a card's peak and bytes at {BANDWIDTH_SHARE:.0%} of its "
+            f"bandwidth, as one H100 reached; prompts of {ASSUMED_PROMPT_TOKENS} tokens, completions of {tokens}; "
+            "without starts, loading and the execution of programs"
         )
         lines = [line, *(f"training rows: {rows.how}" for rows in self._rows.values())]
         recipes = {name: recipe for (_, name), recipe in self._recipes.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +24,8 @@ WITHOUT = f"import sys; sys.modules.update(dict.fromkeys({LACKING})); sys.path[0
 def measured(tmp_path: Path, *arguments: str) -> dict[str, Any]:
     """Run the script on tiny shapes; return what it wrote about each arm."""
     file = tmp_path / "gpu.json"
-    code = WITHOUT + "import gpu; gpu.main()"
-    subprocess.run([sys.executable, "-c", code, "--quick", "--out", str(file), *arguments], check=True, cwd=REPO)
+    code = WITHOUT + "import gpu; sys.exit(gpu.main())"
+    subprocess.run([sys.executable, "-c", code, "--quick", "--out", str(file), *arguments], check=True)
     arms: dict[str, Any] = json.loads(file.read_text())["arms"]
     return arms
 
@@ -85,6 +86,23 @@ for arm, seconds in ((fails, 600), (dies, 600), (hangs, 0.1)):
     assert failed == failed | {"status": "failed", "why": "ValueError: too bad", "rate": 1}
     assert died == died | {"status": "failed", "why": "its process ended by SIGKILL", "rate": 2}
     assert hung["status"] == "no time"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "Expecting value"),
+        ("[]", "is no file that this script wrote"),
+        ('{"format": 0, "arms": {}}', r"is of another run \(format: 0\); name a new file"),
+    ],
+)
+def test_a_file_of_something_else_is_not_written_over(content: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "gpu.json"
+    file.write_text(content)
+    command = [sys.executable, "benchmarks/gpu.py", "--quick", "--arm", "numbers", "--out", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPO)
+    assert done.returncode == 2 and re.search(f"error: --out {re.escape(str(file))}:? {told}", done.stderr)
+    assert file.read_text() == content
 
 
 def test_predictions_of_a_plan_are_shown_beside_what_was_measured(tmp_path: Path) -> None:

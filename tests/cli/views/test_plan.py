@@ -165,7 +165,7 @@ def test_the_table_has_a_line_for_each_model_and_recipe(alone, cli, tmp_path):
     assert "6 base models, 33 training sets, 198 fine-tuned models, 28 test sets" in out
     assert "204 cells, 4,308 evaluation pairs (rule: paper); 204 cells to do" in out
     assert len([line for line in out.splitlines() if line.startswith(" codegen-2b ")]) == 4
-    assert "hours are estimates, for the shares of its data sheet that an H100 reached: 20% of the FLOP/s" in out
+    assert "hours are estimates, from FLOPs at 20% (16 bits) or 50% (float32) of a card's peak" in out
 
 
 def test_a_typo_stays_an_error_whatever_is_missing(alone, cli):
