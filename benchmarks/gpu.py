@@ -288,14 +288,18 @@ def train(training: Training, bench: Bench, note: Note) -> None:
                 del model
                 gc.collect()
             peaks[arm] = bench.peak_bytes()
-            note(tokens_per_second=dict(then), tokens_per_second_at_first=dict(first), peak_bytes=dict(peaks))
-    note(**_of_peak(bench, flops_per_token(shape, recipe, MEAN), BYTES[recipe.precision], then["raysweep"]))
+            note(
+                tokens_per_second=dict(then),
+                tokens_per_second_at_first=dict(first),
+                peak_bytes=dict(peaks),
+                **_of_peak(bench, flops_per_token(shape, recipe, MEAN), BYTES[recipe.precision], then.get("raysweep")),
+            )
 
 
-def _of_peak(bench: Bench, flops: float, number_bytes: int, rate: float) -> dict[str, float]:
+def _of_peak(bench: Bench, flops: float, number_bytes: int, rate: float | None) -> dict[str, float]:
     """Return the model FLOPs utilisation of so many tokens a second; nothing on an unknown accelerator."""
     sheet = data_sheet_of(torch.cuda.get_device_name()) if bench.device == "cuda" else None
-    if sheet is None:
+    if sheet is None or rate is None:
         return {}
     return {"mfu": round(rate * flops / sheet[1].flops(number_bytes), 4)}
 
@@ -624,9 +628,9 @@ def trainings(names: Sequence[str], seconds: float) -> dict[str, Arm]:
 
 ARMS: Mapping[str, Arm] = {
     "numbers": Arm(numbers, 5),
-    **trainings(["train 1B, full, bf16"], 40),
+    **trainings(["train 1B, full, bf16"], 55),
     "generate 1B": Arm(functools.partial(generate, "1B"), 40),
-    **trainings(["train 7B, LoRA, bf16"], 45),
+    **trainings(["train 7B, LoRA, bf16"], 75),
     "generate 7B": Arm(functools.partial(generate, "7B"), 45),
     "memory runs out": Arm(memory_runs_out, 25),
     "adapters": Arm(adapters, 20),
