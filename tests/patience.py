@@ -26,8 +26,11 @@ def stall_seconds() -> int:
 
 
 def eventually(holds: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-    """Return True as soon as something holds, False if it doesn't after so many seconds."""
+    """Return True as soon as something holds, False if it doesn't after so many seconds.
+
+    What once held is not looked at again: it may be gone a moment later.
+    """
     until = time.monotonic() + seconds
-    while not holds() and time.monotonic() < until:
+    while not (held := holds()) and time.monotonic() < until:
         time.sleep(0.05)
-    return holds()
+    return held
