@@ -59,6 +59,7 @@ from raysweep.generators.transformers import Transformers
 from raysweep.models.architectures.shape import BYTES, Shape, shape_of
 from raysweep.models.loading import auto_model
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
+from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
 from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.flops import flops_per_token
@@ -196,7 +197,7 @@ class Bench:
             torch.backends.cuda.enable_cudnn_sdp(with_cudnn)
 
 
-class ClockedServices:
+class ClockedServices(FolderServices):
     """Services that time a training after its first steps, and keep one checkpoint.
 
     Args:
@@ -205,16 +206,15 @@ class ClockedServices:
         folder: of the checkpoint; None: there is none.
     """
 
-    rank, world_size = 0, 1
-
     def __init__(self, bench: Bench, warm: int = 0, folder: Path | None = None) -> None:
-        self._bench, self._warm, self._folder = bench, warm, folder
-        self.losses: list[float] = []
+        super().__init__(folder)
+        self._bench, self._warm = bench, warm
         self.began = self.ended = 0.0
 
-    def report(self, step: Any) -> None:
-        """Keep the loss."""
-        self.losses.append(step.loss)
+    @property
+    def losses(self) -> list[float]:
+        """The loss of each report."""
+        return [report.loss for report in self.reports]
 
     def tick(self, step: int, total_steps: int) -> bool:
         """Start the clock after the first steps, and note the time; ask for no checkpoint."""
@@ -224,24 +224,6 @@ class ClockedServices:
             self.began = time.perf_counter()
         self.ended = time.perf_counter()
         return False
-
-    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
-        """Write the checkpoint."""
-        assert self._folder is not None
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write(self._folder)
-
-    def latest_checkpoint(self) -> Any:
-        """Return the checkpoint, if it was written."""
-        is_there = self._folder is not None and self._folder.exists()
-        return contextlib.nullcontext(self._folder if is_there else None)
-
-    def remember(self, facts: Mapping[str, Any]) -> None:
-        """Remember nothing."""
-
-    def remembered(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
 
 
 def job_of(bench: Bench, model: str, recipe: Recipe, every: int = 0) -> TrainJob:

@@ -39,6 +39,7 @@ from raysweep.models.loading import load_tokenizer
 from raysweep.models.scratch import prepare_scratch
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import write_rows
+from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.batching import DataOrder
 from raysweep.trainers.encoding import EncodedSet, encode_set
@@ -55,31 +56,6 @@ RAYSWEEP: dict[str, dict[str, Any]] = {
 PRECISIONS: dict[str, dict[str, Any]] = {name: {"precision": name} for name in ("bf16", "float16")}
 TRL = {"trl": False, "trl-grouped": True}
 CLIP = 1.0
-
-
-class Services:
-    """Services that note the losses."""
-
-    rank, world_size = 0, 1
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-
-    def report(self, step: Any) -> None:
-        """Note a loss."""
-        self.losses.append(step.loss)
-
-    def tick(self, step: int, total_steps: int) -> bool:
-        """Ask for no checkpoint."""
-        return False
-
-    def latest_checkpoint(self) -> Any:
-        """Return no checkpoint."""
-        return nullcontext()
-
-    def remembered(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
 
 
 @dataclasses.dataclass
@@ -149,7 +125,7 @@ def _model(job: TrainJob) -> Any:
 
 def _raysweep(model: Any, rows: Rows, fields: dict[str, Any], options: argparse.Namespace) -> Callable[[int], int]:
     recipe = dataclasses.replace(rows.job.recipe, steps=options.steps, **fields)
-    loop = TrainingLoop(model, rows.data, dataclasses.replace(rows.job, recipe=recipe), Services())
+    loop = TrainingLoop(model, rows.data, dataclasses.replace(rows.job, recipe=recipe), FolderServices())
 
     def run(steps: int) -> int:
         return int(loop.run()["tokens"])
@@ -257,11 +233,12 @@ def _difference_of_losses(rows: Rows, compat: str | None) -> float:
 
     Without `compat`, SafeCoder's loop clips once a step.
     """
-    services, theirs = Services(), list[float]()
+    services, theirs = FolderServices(), list[float]()
     job = dataclasses.replace(rows.job, recipe=dataclasses.replace(rows.job.recipe, steps=50, compat=compat))
     TrainingLoop(_model(job), rows.data, job, services).run()
     safecoder_loop(_model(job), rows.data, job, clip=compat is not None, losses=theirs)(50)
-    return max(abs(one - other) / other for one, other in zip(services.losses, theirs, strict=True))
+    ours = [report.loss for report in services.reports]
+    return max(abs(one - other) / other for one, other in zip(ours, theirs, strict=True))
 
 
 def _kinds(options: argparse.Namespace, folder: Path) -> Sequence[Rows]:
