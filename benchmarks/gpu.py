@@ -269,7 +269,7 @@ def train(training: Training, bench: Bench, note: Note) -> None:
             finally:
                 del model
                 gc.collect()
-            peaks[arm] = bench.peak_bytes()
+            peaks.setdefault(arm, bench.peak_bytes())  # of the first: DeepSpeed keeps memory beside the second
             note(
                 tokens_per_second=dict(then),
                 tokens_per_second_at_first=dict(first),
