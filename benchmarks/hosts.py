@@ -37,9 +37,9 @@ from raysweep.config.schema import RayConfig
 from raysweep.engine.base import GenerateJob
 from raysweep.engine.jobs import batches_of, request_key
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray.cluster import Cluster, Placement
-from raysweep.engine.ray.generation import generate_with_ray
-from raysweep.engine.ray.hosts import start_keeper
+from raysweep.engine.ray.cluster.cluster import Cluster, Placement
+from raysweep.engine.ray.hosts.generation import generate_with_ray
+from raysweep.engine.ray.hosts.keeper import start_keeper
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.scratch import train_tokenizer
 from raysweep.planning.planner import build_plan

@@ -83,7 +83,7 @@ def _with_ray(programs: Sequence[Program], limits: Limits, slots: int) -> float:
     """Return the seconds from before the actors' start to the last verdict."""
     from raysweep.engine.base import ExecuteJob, ProgramBatch
     from raysweep.engine.progress import ProgressFile
-    from raysweep.engine.ray.cluster import Placement
+    from raysweep.engine.ray.cluster.cluster import Placement
     from raysweep.engine.ray.execution import execute_with_ray
     from raysweep.programs import DEFAULT_SANDBOX
     from raysweep.stages.judging import LARGEST_BLOCK

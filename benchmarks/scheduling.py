@@ -7,7 +7,7 @@ The cells are those of configs/study.yaml; each takes the hours that `raysweep p
 `--seconds` is their mean length on Ray. Each base model runs on one type, `A6000`, `A100` or `V100`, and each type has
 as many accelerators as fit to its work: 16 in all, or 1,000 for 10,000 cells. Arms:
 
-- `raysweep`: places are handed out by raysweep/engine/ray/places.py: longest expected cell first in each pool.
+- `raysweep`: places are handed out by raysweep/engine/placing/places.py: longest expected cell first in each pool.
 - `grid order`: cells start in the grid's order wherever a place of their type is free. Only simulated.
 - `plain Tune`: trials that ask for a CPU and a GPU, without order and pins: Tune starts them in the grid's order on any
   accelerator, where they sleep for the hours on that type. Only with `--ray`, after raysweep's arm.
@@ -40,8 +40,8 @@ from raysweep.config.loading import load_config
 from raysweep.config.resources import ResourcesConfig
 from raysweep.config.schema import RayConfig
 from raysweep.engine.base import EngineSettings, Task
-from raysweep.engine.ray.nodes import NodeFacts
-from raysweep.engine.ray.places import CellToPlace, Places
+from raysweep.engine.placing.nodes import NodeFacts
+from raysweep.engine.placing.places import CellToPlace, Places
 from raysweep.planning.costs import plan_costs
 from raysweep.planning.needs import CellNeeds, Needs
 from raysweep.planning.planner import build_plan
@@ -174,7 +174,7 @@ def on_ray(cells: Sequence[CellToPlace], mean: float) -> dict[str, Any]:
     os.environ["RAY_AUTH_MODE"] = "disabled"
     from ray.cluster_utils import Cluster
 
-    from raysweep.engine.ray.tuning import RayEngine
+    from raysweep.engine.ray.engine import RayEngine
 
     scale = mean / (sum(map(length_of, cells)) / len(cells))
     scaled = [

@@ -104,7 +104,7 @@ def test_imports_follow_the_order():
 
 
 def test_only_the_ray_engine_imports_ray():
-    others = [path for path in MODULES if path.parent != PACKAGE / "engine" / "ray"]
+    others = [path for path in MODULES if not path.is_relative_to(PACKAGE / "engine" / "ray")]
     assert breaking(others, lambda path: {name for name in imports(path) if name.split(".")[0] == "ray"}) == {}
 
 
@@ -116,6 +116,17 @@ def test_the_ray_engine_is_imported_inside_functions_of_sweep_and_doctor_only():
 
     others = [path for path in MODULES if path.relative_to(PACKAGE).parts[:2] != ("engine", "ray")]
     assert breaking(others, of_the_engine) == {}
+
+
+def test_placing_imports_of_the_engine_nothing_but_itself():
+    lower = {*ORDER[ORDER.index("planning") :]}
+
+    def others(path: Path) -> set[str]:
+        return {
+            name for name in inside(path) if not name.startswith("raysweep.engine.placing") and room(name) not in lower
+        }
+
+    assert breaking((PACKAGE / "engine" / "placing").rglob("*.py"), others) == {}
 
 
 def test_heavy_packages_are_imported_where_they_are_used():

@@ -4,6 +4,7 @@ Start reading at base.py: stages hand jobs to an engine, which yields their resu
 
     base.py          defines engines, their jobs and tasks, and the `Work` that stage functions take
     local.py         runs everything in this process, one task after the other
+    placing/         decides where and in which order cells run, and never talks to Ray
     ray/             runs tasks, training, generation and execution on a Ray cluster
     jobs.py          cuts requests into batches, builds a job's generator, perturbs one block of rows
     services.py      generates and judges for code inside a stage; saves and resumes checkpoints

@@ -30,9 +30,9 @@ from raysweep.planning.plan import (
 from raysweep.storage.store import Store
 
 if TYPE_CHECKING:
-    from raysweep.engine.ray.nodes import NodeFacts
-    from raysweep.engine.ray.places import CellToPlace
-    from raysweep.engine.ray.simulation import Played, StageToPlay
+    from raysweep.engine.placing.nodes import NodeFacts
+    from raysweep.engine.placing.places import CellToPlace
+    from raysweep.engine.placing.simulation import Played, StageToPlay
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,9 @@ def forecast(
     Raises:
         UsageError: the file can't be used, the Ray can't be reached, or a cell fits nowhere.
     """
-    from raysweep.engine.ray.groups import pools_of_groups
-    from raysweep.engine.ray.places import CellToPlace
-    from raysweep.engine.ray.simulation import play
+    from raysweep.engine.placing.groups import pools_of_groups
+    from raysweep.engine.placing.places import CellToPlace
+    from raysweep.engine.placing.simulation import play
 
     where, nodes = _nodes(plan, file, address)
     config, cells = plan.config, by_cell(lacking)
@@ -172,7 +172,7 @@ def _why_unfit(cells: Sequence[CellToPlace], label: str) -> str:
 
 
 def _cell(name: str, played: Played, cost: CellCost, *, on_cpus: bool, price: float | None) -> CellForecast:
-    from raysweep.engine.ray.places import hours_in
+    from raysweep.engine.placing.places import hours_in
 
     pool, gpu_hours = played.pools[name], played.gpu_hours[name]
     ends = None if hours_in(pool, cost.hours, on_cpus) is None else played.ends[name]
@@ -180,9 +180,9 @@ def _cell(name: str, played: Played, cost: CellCost, *, on_cpus: bool, price: fl
 
 
 def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str, dict[str, NodeFacts]]:
-    from raysweep.engine.ray.cluster import Cluster
-    from raysweep.engine.ray.cluster_files import nodes_of_file
-    from raysweep.engine.ray.nodes import autoscaler_runs, nodes_by_id
+    from raysweep.engine.placing.cluster_files import nodes_of_file
+    from raysweep.engine.ray.cluster.cluster import Cluster
+    from raysweep.engine.ray.cluster.nodes import autoscaler_runs, nodes_by_id
 
     if file is not None:
         return str(file), nodes_of_file(file)
@@ -203,8 +203,8 @@ def _needs(
     cells: Sequence[CellPlan], config: SweepConfig, nodes: Mapping[str, NodeFacts], where: str
 ) -> dict[str, CellNeeds]:
     """Return what each cell asks for there; raise UsageError with all cells that have a stage which fits on no node."""
-    from raysweep.engine.ray.cluster import Placement, Placements, placements
-    from raysweep.engine.ray.preflight import most_memory, require_schedulable, unschedulable, what_is_lacking
+    from raysweep.engine.ray.cluster.cluster import Placement, Placements, placements
+    from raysweep.engine.ray.cluster.preflight import most_memory, require_schedulable, unschedulable, what_is_lacking
 
     def lacking(_: Placements, one: Placement, workers: int, stage: str) -> str:
         return what_is_lacking(one, workers, list(nodes.values()), where, stage)
@@ -219,7 +219,7 @@ def _needs(
 
 def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan]) -> list[StageToPlay]:
     """Return a cell's stages with what they take; what exists takes no time, a part of the completions a part."""
-    from raysweep.engine.ray.simulation import StageToPlay
+    from raysweep.engine.placing.simulation import StageToPlay
 
     kinds, workers = {type(plan) for plan in lacking}, max(1, needs.workers)
     training = cost.training_hours if ModelPlan in kinds else {}
@@ -236,7 +236,7 @@ def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan
 def _pool(
     name: str, nodes: Mapping[str, NodeFacts], cells: Mapping[str, CellForecast], models: Mapping[str, str]
 ) -> PoolForecast:
-    from raysweep.engine.ray.places import ANY
+    from raysweep.engine.placing.places import ANY
 
     own = [cell for cell in cells.values() if cell.pool == name]
     there = [node for node in nodes.values() if name in (ANY, node.labels.get(ACCELERATOR_LABEL, NO_LABEL))]

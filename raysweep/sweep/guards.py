@@ -90,9 +90,9 @@ def require_resources(
     Raises:
         UsageError: a cell can't run here.
     """
-    from raysweep.engine.ray.cluster import Placement, Placements, foreign_address, placements
-    from raysweep.engine.ray.nodes import this_machine
-    from raysweep.engine.ray.preflight import HERE, require_schedulable, unschedulable, what_is_lacking
+    from raysweep.engine.ray.cluster.cluster import Placement, Placements, foreign_address, placements
+    from raysweep.engine.ray.cluster.nodes import this_machine
+    from raysweep.engine.ray.cluster.preflight import HERE, require_schedulable, unschedulable, what_is_lacking
 
     if engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
         raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
@@ -112,7 +112,7 @@ def require_resources(
 
 def is_elsewhere(address: str | None) -> bool:
     """Return True if the cells run on a Ray that is running already, whose machines may be others than this one."""
-    from raysweep.engine.ray.cluster import foreign_address
+    from raysweep.engine.ray.cluster.cluster import foreign_address
 
     return foreign_address(address) is not None
 

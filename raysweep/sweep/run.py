@@ -117,7 +117,7 @@ def _require_environments(config: SweepConfig, cells: Sequence[CellPlan], option
 
 def _parallel_trainings(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> int:
     """Return how many cells can train at the same time here; 1 on another Ray, whose machines are not known yet."""
-    from raysweep.engine.ray.cluster import foreign_address
+    from raysweep.engine.ray.cluster.cluster import foreign_address
 
     if options.engine == "local" or foreign_address(options.address):
         return 1

@@ -23,7 +23,7 @@ from raysweep.storage.store import is_temporary_in_job
 from raysweep.units import count, size
 
 if TYPE_CHECKING:
-    from raysweep.engine.ray.submission import Ended, Job
+    from raysweep.engine.ray.jobs.submission import Ended, Job
 
 PASSED_ON = (
     "AWS_DEFAULT_REGION",
@@ -58,20 +58,20 @@ class Submission:
 
     def send(self) -> str:
         """Start the job and return its id; raise UsageError if no cluster answers, RaysweepError if it refuses."""
-        from raysweep.engine.ray.submission import require_job_server, submit
+        from raysweep.engine.ray.jobs.submission import require_job_server, submit
 
         require_job_server(self.job.address)
         return submit(self.job)
 
     def log(self, job_id: str) -> Iterator[str]:
         """Yield the job's log in pieces until the job ends."""
-        from raysweep.engine.ray.submission import follow
+        from raysweep.engine.ray.jobs.submission import follow
 
         return follow(self.job.address, job_id)
 
     def end(self, job_id: str) -> Ended:
         """Wait until the job has ended; return its exit code, and what Ray says about a failure."""
-        from raysweep.engine.ray.submission import wait
+        from raysweep.engine.ray.jobs.submission import wait
 
         return wait(self.job.address, job_id)
 
@@ -99,8 +99,8 @@ def prepare(
     Raises:
         UsageError: the job could not run, or would show a secret.
     """
-    from raysweep.engine.ray.submission import Job, dashboard_url
-    from raysweep.engine.ray.upload import find_upload, require_small
+    from raysweep.engine.ray.jobs.submission import Job, dashboard_url
+    from raysweep.engine.ray.jobs.upload import find_upload, require_small
 
     build_plan(config, tolerant=True)
     require_permission(config.allow_code_execution)

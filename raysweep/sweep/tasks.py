@@ -205,6 +205,6 @@ def _engine(name: str, settings: EngineSettings) -> Engine:
         from raysweep.engine.local import LocalEngine
 
         return LocalEngine(settings)
-    from raysweep.engine.ray.tuning import RayEngine
+    from raysweep.engine.ray.engine import RayEngine
 
     return RayEngine(settings)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from raysweep.engine.ray.metrics import COUNTER, GAUGE, HOST_GAUGES, HOST_TAGS, METRICS, WAITING
+from raysweep.engine.ray.numbers.metrics import COUNTER, GAUGE, HOST_GAUGES, HOST_TAGS, METRICS, WAITING
 from tests.paths import REPO
 from tests.patience import PATIENCE, eventually
 from tests.steady import STEADY, Sweep

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray.drains import excuse_for
+from raysweep.engine.ray.cluster.drains import excuse_for
 from raysweep.errors import HopelessError, RaysweepError, UnfitModel
 
 

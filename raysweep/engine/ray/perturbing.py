@@ -19,8 +19,8 @@ from raysweep.engine.base import BatchOutput, PerturbJob
 from raysweep.engine.jobs import perturb_block
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import collect_results, died_too_often, indexed_dataset, map_result
-from raysweep.engine.ray.metrics import held_resources
-from raysweep.engine.ray.ray_lost import end_with_raylet
+from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
+from raysweep.engine.ray.numbers.metrics import held_resources
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import PerturbedRow
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from raysweep.engine.ray.drains import own_notice
+from raysweep.engine.ray.cluster.drains import own_notice
 from raysweep.machine import own_bytes
 
 log = logging.getLogger("raysweep")

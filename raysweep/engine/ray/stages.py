@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from raysweep.engine.base import BatchOutput, ExecuteJob, GenerateJob, PerturbJob, Stages, TrainingRun
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray import metrics
-from raysweep.engine.ray.cluster import Placement, Placements
+from raysweep.engine.ray.cluster.cluster import Placement, Placements
 from raysweep.engine.ray.execution import execute_with_ray
-from raysweep.engine.ray.generation import generate_with_ray
+from raysweep.engine.ray.hosts.generation import generate_with_ray
+from raysweep.engine.ray.numbers import metrics
 from raysweep.engine.ray.perturbing import perturb_with_ray
 from raysweep.engine.ray.training import train_with_ray
 from raysweep.planning.needs import amounts_text

@@ -15,8 +15,9 @@ from typing import Any
 from raysweep.engine.base import TrainingRun
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray import drains, metrics
-from raysweep.engine.ray.cluster import Placement
+from raysweep.engine.ray.cluster import drains
+from raysweep.engine.ray.cluster.cluster import Placement
+from raysweep.engine.ray.numbers import metrics
 from raysweep.engine.services import ModelService, Notice, TrainingServices
 from raysweep.errors import RaysweepError
 from raysweep.machine import own_process

@@ -24,7 +24,7 @@ from raysweep.tools.doctor.checks import GIB, Check, State
 from raysweep.units import count
 
 RAY_TEMP = Path("/tmp")
-"""Where a Ray that raysweep starts has its folder (engine/ray/cluster.py)."""
+"""Where a Ray that raysweep starts has its folder (engine/ray/cluster/cluster.py)."""
 
 SOCKET = "session_2026-01-01_00-00-00_000000_1234567/sockets/dash_MetricsHead"
 """The longest path that Ray puts a socket at, below its folder."""
@@ -96,7 +96,7 @@ def ray(address: str | None) -> Check:
     """Check that a Ray answers at an address and can be joined; without an address raysweep starts its own."""
     if address is None:
         return Check("Ray", State.OK, "no address given: raysweep starts a Ray of its own")
-    from raysweep.engine.ray.probe import probe
+    from raysweep.engine.ray.cluster.probe import probe
 
     found = probe(address)
     if found.problem:

@@ -185,7 +185,7 @@ def trained_and_generated(ray: SmallRay, folder: Path, *, with_workers: bool) ->
     make_base(folder / "base")
     write_rows(folder / "rows.parquet", TrainingRow, training_rows(), ["row_id"])
     Store(folder / "store").require_writable()
-    from raysweep.engine.ray.tuning import RayEngine
+    from raysweep.engine.ray.engine import RayEngine
 
     files = Files(str(folder / "sweep"))
     settings = EngineSettings(ResourcesConfig(), RayConfig(), Recovery(0, 0.1, 0, True), files, (), ray.address)
@@ -229,9 +229,9 @@ def result_of(folder: Path, name: str, errors: Mapping[str, str]) -> dict[str, A
 
 def hosts(spot: SpotNodes, folder: Path) -> list[str]:
     """Generate, drain the host's node and generate again; return the nodes of the first host and of the second."""
-    from raysweep.engine.ray.cluster import Placement
-    from raysweep.engine.ray.generation import generate_with_ray
-    from raysweep.engine.ray.hosts import start_keeper
+    from raysweep.engine.ray.cluster.cluster import Placement
+    from raysweep.engine.ray.hosts.generation import generate_with_ray
+    from raysweep.engine.ray.hosts.keeper import start_keeper
 
     model = ModelRef(str(folder / "base"))
     prompts = [GenerationRequest(f"{n}", f"t{n}", f"prompt {n}", reference=f"    return {n}\n") for n in range(4)]
@@ -255,8 +255,8 @@ def nodes_of_new_processes() -> list[str]:
     """Return the nodes to which Ray gives actors that hold nothing, and those of which raysweep itself thinks."""
     import ray
 
-    from raysweep.engine.ray.drains import own_node
-    from raysweep.engine.ray.nodes import nodes_by_id
+    from raysweep.engine.ray.cluster.drains import own_node
+    from raysweep.engine.ray.cluster.nodes import nodes_by_id
 
     class Where:
         def node(self) -> str:

@@ -19,7 +19,7 @@ import psutil
 from raysweep.config.schema import RayConfig
 from raysweep.engine.base import ExecuteJob, ProgramBatch
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray.cluster import Cluster, Placement
+from raysweep.engine.ray.cluster.cluster import Cluster, Placement
 from raysweep.engine.ray.execution import execute_with_ray
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Sandbox

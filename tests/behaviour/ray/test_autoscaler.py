@@ -23,7 +23,7 @@ AS_RAY_UP = {
 }
 ASK = """\
 import sys, time, ray
-from raysweep.engine.ray.nodes import autoscaler_runs
+from raysweep.engine.ray.cluster.nodes import autoscaler_runs
 ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
 deadline = time.monotonic() + float(sys.argv[2])
 while not (found := autoscaler_runs()) and time.monotonic() < deadline:
@@ -34,7 +34,7 @@ print(found)
 
 STALL = """\
 import sys, time, ray
-from raysweep.engine.ray.stalls import _demands
+from raysweep.engine.ray.cluster.stalls import _demands
 ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
 @ray.remote(num_cpus=1, label_selector={"ray.io/accelerator-type": "A10000"})
 def never(): pass

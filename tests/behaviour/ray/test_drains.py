@@ -51,7 +51,7 @@ def test_a_training_on_a_drained_node_loses_at_most_one_step_and_no_retry(found)
 @pytest.mark.long
 @pytest.mark.usefixtures("plugin_parts")
 def test_so_does_one_of_two_workers(shared_ray, tmp_path):
-    """In small: the test above, and tests/engine/ray/test_training_reports.py on what workers are told."""
+    """In small: the test above, and tests/engine/ray/test_training.py on what workers are told."""
     check_drained(drained(shared_ray, tmp_path, with_workers=True), "workers")
 
 

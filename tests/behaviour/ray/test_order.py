@@ -10,7 +10,7 @@ from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.config.resources import ResourcesConfig
 from raysweep.config.schema import RayConfig
 from raysweep.engine.base import EngineSettings
-from raysweep.engine.ray.tuning import RayEngine
+from raysweep.engine.ray.engine import RayEngine
 from raysweep.records import Recovery
 from raysweep.storage.files import Files
 from tests.behaviour.ray.unlike_nodes import GPUS, HERE, cells_of_all_kinds

@@ -14,8 +14,8 @@ import pytest
 from raysweep.config.resources import ResourcesConfig
 from raysweep.config.schema import RayConfig
 from raysweep.engine.base import EngineSettings, Stages, Task
+from raysweep.engine.ray.engine import RayEngine
 from raysweep.engine.ray.reuse import MOST_GROWTH
-from raysweep.engine.ray.tuning import RayEngine
 from raysweep.planning.needs import CellNeeds, Needs
 from raysweep.records import Recovery
 from raysweep.storage.files import Files

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from raysweep.engine.ray import metrics, stages
-from raysweep.engine.ray.cluster import placements
-from raysweep.engine.ray.order import cell_order
+from raysweep.engine.ray import stages
+from raysweep.engine.ray.cluster.cluster import placements
+from raysweep.engine.ray.hosts.order import cell_order
+from raysweep.engine.ray.numbers import metrics
 from raysweep.engine.ray.stages import RayStages
 from raysweep.errors import Stopped
 from raysweep.planning.needs import CellNeeds, Needs

@@ -1,0 +1,480 @@
+"""Decides which cell starts next, and which of the processes that wait gets resources next.
+
+A pool is the nodes with one type of accelerator. Cells without accelerators have a pool of all nodes, and cells that
+fit on no type alone have one of all accelerators. In each pool the cell with the longest expected time comes first
+(Graham, "Bounds on multiprocessing timing anomalies", 1969), and nobody passes a process that waits for more than is
+free: not in its pool, nor on accelerators that two pools have in common, and what needs no accelerator doesn't take the
+CPUs and the memory beside free accelerators that such a process waits for. Only what the present nodes can't hold even
+when they are idle stands in nobody's way.
+
+As many cells start as places are free, and one more for each pool, so that a place is never empty for the time in which
+a cell starts. The process whose turn comes next in a pool asks Ray for its resources while none are free, so that Ray's
+autoscaler sees that more nodes are wanted. Where nodes must come first, one cell starts for each kind of request, since
+nobody knows which of them the autoscaler can fulfil.
+
+Nothing here talks to Ray: the keeper of the hosts (hosts.py) asks for decisions and starts what they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from raysweep.accelerators import ACCELERATOR_LABEL, data_sheet_of
+from raysweep.engine.placing.nodes import NodeFacts, matches
+from raysweep.planning.needs import CellNeeds, Needs, matches_one, names_in
+
+CPUS = "CPUs"
+"""Name of the pool of what needs no accelerator: all nodes."""
+UNLABELLED = ""
+"""Name of the pool of accelerators without a label."""
+ANY = "any accelerators"
+"""Name of the pool of a cell that fits into no other, such as one whose stages name different types, whose workers must
+be spread over several types, or that waits for an autoscaler: all accelerators that can run it."""
+
+
+@dataclass(frozen=True)
+class CellToPlace:
+    """A cell that waits to be started.
+
+    `hours`: the time that it is expected to take, by type of accelerator; empty if nothing is known. `group`: all cells
+    of a group run in one pool, which groups.py chooses; empty: it has none.
+    """
+
+    id: str
+    needs: CellNeeds = field(default_factory=CellNeeds)
+    hours: Mapping[str, float] = field(default_factory=dict)
+    group: str = ""
+
+    @property
+    def first(self) -> tuple[Needs, int]:
+        """What its first stage asks for, and how many processes of it; of a stage with accelerators if there is one."""
+        trains = self.needs.workers or self.needs.in_trial
+        if trains and (self.needs.training.gpus or not self.needs.generation.gpus):
+            return self.needs.training, max(1, self.needs.workers)
+        return self.needs.generation, 1
+
+    @property
+    def stages_on_accelerators(self) -> list[tuple[Needs, int]]:
+        """What its stages with accelerators ask for, and how many processes of them run at a time."""
+        trainers = self.needs.workers or int(self.needs.in_trial)  # a trial holds the training's without one, too
+        both = [(self.needs.training, trainers), (self.needs.generation, 1)]
+        return [(needs, number) for needs, number in both if needs.gpus and number]
+
+    @property
+    def accelerators(self) -> float:
+        """The most accelerators that it holds at a time, all processes of a stage together."""
+        return max((needs.gpus * number for needs, number in self.stages_on_accelerators), default=0.0)
+
+    @property
+    def named(self) -> list[str] | None:
+        """The types that all of its labels allow, of those that they name; None if they name none."""
+        labels = [needs.labels.get(ACCELERATOR_LABEL, "") for needs, _ in self.stages_on_accelerators]
+        lists = [names for label in labels if (names := names_in(label))]
+        if not lists:
+            return None
+        allowed = [name for name in lists[0] if all(name in names for names in lists)]
+        return [name for name in allowed if not any(label and not matches_one(label, name) for label in labels)]
+
+    def lacks(self, pool: str) -> str:
+        """Return why a stage can't run on a pool's type of accelerator, whatever its nodes have; empty if each can."""
+        reasons = (needs.unfit_for(pool) for needs, _ in self.stages_on_accelerators)
+        return next(filter(None, reasons), "")
+
+    @property
+    def is_on_accelerators(self) -> bool:
+        """Return True if one of its stages asks for accelerators."""
+        return bool(self.stages_on_accelerators)
+
+    def expected(self, pool: str) -> float:
+        """Return the hours that it is expected to take in a pool, or on the slowest type if the pool's isn't known."""
+        known = hours_in(pool, self.hours, not self.is_on_accelerators)
+        return max(self.hours.values(), default=0.0) if known is None else known
+
+
+def hours_in(pool: str, hours: Mapping[str, float], on_cpus: bool) -> float | None:
+    """Return the hours that something takes in a pool; None if they aren't known.
+
+    Where it may run on several types, the slowest one counts.
+
+    Args:
+        pool: the label of its accelerators, or `ANY`, `CPUS` or `UNLABELLED`.
+        hours: by known accelerator, or ``cpu``.
+        on_cpus: no accelerator is used there.
+    """
+    if pool == ANY:
+        return max(hours.values(), default=None)
+    known = data_sheet_of(pool)
+    return hours.get("cpu" if on_cpus else known[0] if known else pool)
+
+
+@dataclass(eq=False)
+class _Place:
+    """What an owner asks for or holds.
+
+    `nodes`: the node of each process, empty while it waits in Ray, None while it waits here.
+    """
+
+    owner: str
+    cell: str
+    pool: str
+    needs: Needs
+    number: int
+    hours: float
+    nodes: list[str] | None = None
+
+
+class _Line(NamedTuple):
+    """Those that wait in a pool for one another.
+
+    `to_come`: what they ask for, if more nodes must come for it; empty if the present nodes hold it when they are idle.
+    """
+
+    pool: str
+    to_come: tuple[Any, ...] = ()
+
+
+class Places:
+    """The pools of a cluster, the cells that wait, and who holds what.
+
+    Args:
+        cells: all that are to run.
+        pools: of groups of cells (`raysweep.engine.placing.groups.pools_of_groups`).
+        may_grow: an autoscaler may start nodes of types that cells ask for by name.
+    """
+
+    def __init__(
+        self,
+        cells: Iterable[CellToPlace] = (),
+        pools: Mapping[str, str] = MappingProxyType({}),
+        *,
+        may_grow: bool = False,
+    ) -> None:
+        self._pool_of_group, self._may_grow = dict(pools), may_grow
+        self._cells = {cell.id: cell for cell in cells}
+        self._asked = {name for cell in self._cells.values() for name in cell.named or ()}
+        self._queues: dict[str, dict[_Line, list[str]]] = {}  # by pool: cells that may start there, the longest last
+        self._pool_of: dict[str, str] = {}  # of each cell that was started
+        self._waiting: dict[_Line, set[str]] = {}  # started cells that hold nothing, yet
+        self._executing: set[str] = set()
+        self._nodes: dict[str, NodeFacts] = {}
+        self._left: dict[str, dict[str, float]] = {}  # what is free on each node
+        self._kept: dict[str, dict[str, float]] = {}  # of that, what processes with accelerators wait for
+        self._usable: dict[tuple[Any, ...], list[str]] = {}  # nodes by what decides on them
+        self._capacities: dict[tuple[Any, ...], int] = {}
+        self._places: dict[str, _Place] = {}  # by owner
+
+    def set_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:
+        """Take note of the live nodes that are not drained, by their ids.
+
+        What was held on a node that is gone, or drained, is free no longer.
+        """
+        if nodes == self._nodes:
+            return
+        self._nodes, self._queues, self._kept = dict(nodes), {}, {}
+        self._usable, self._capacities = {}, {}
+        self._left = {name: dict(node.resources) for name, node in nodes.items()}
+        waiting = [name for names in self._waiting.values() for name in names]
+        self._waiting = {}
+        for name in waiting:
+            self._waits(name)
+        for place in self._places.values():
+            for node in place.nodes or ():
+                self._take(node, place.needs)
+
+    @property
+    def started(self) -> int:
+        """How many cells were started so far."""
+        return len(self._pool_of)
+
+    def restart(self, started: Mapping[str, str], ended: Iterable[str]) -> None:
+        """Take note of cells that were started before this object was made, with their pools, and of those that ended.
+
+        What they hold is not known, so they count as waiting. They ask for it again when they need more; those that
+        work in their trial's process never do, so it is asked for here.
+        """
+        self._pool_of, self._queues = dict(started), {}
+        for place in self._places.values():
+            if not place.nodes:
+                place.pool = self._pool(place.cell, place.needs)
+        for name in ended:
+            self.end(name)
+        for name in self._pool_of:
+            self._waits(name)
+            if name in self._cells and self._cells[name].needs.in_trial:
+                self.request(name, name, self._cells[name].needs.training)
+
+    def next_cell(self) -> tuple[str, str] | None:
+        """Start the cell whose turn it is; return its id and its pool, or None while none should start.
+
+        A cell that works in its trial's process asks for its place by that; `grant` gives it.
+        """
+        if len(self._executing) > self.capacity(CPUS, Needs(), 1):
+            return None
+        queues = (queue for pool in self._pools() for queue in self._queues_of(pool).items())
+        for line, queue in queues:
+            while queue and (queue[-1] in self._pool_of or queue[-1] not in self._cells):
+                queue.pop()  # it was started in another pool
+            if queue:
+                needs, number = self._cells[queue[-1]].first
+                more = 1 if self._may_wait_in_ray(line) else 0
+                if len(self._waiting.get(line, ())) < self._free(line.pool, needs, number) + more:
+                    return self._start(queue.pop(), line.pool), line.pool
+        return None
+
+    def request(self, owner: str, cell: str, needs: Needs, number: int = 1) -> None:
+        """Ask for resources of so many processes for an owner, which works for a cell. Asking twice changes nothing."""
+        if owner not in self._places:
+            pool = self._pool(cell, needs)
+            hours = self._cells[cell].expected(pool) if cell in self._cells else 0.0
+            self._places[owner] = _Place(owner, cell, pool, needs, number, hours)
+            self._executing.discard(cell)
+
+    def grant(self) -> list[str]:
+        """Give free resources to those that wait, longest expected cell first; return the owners that may go on.
+
+        In each pool one of them waits in Ray, and one of each kind that the present nodes could never hold.
+        """
+        granted: list[str] = []
+        blocked: set[_Line] = set()
+        taken: set[str] = set()  # nodes whose accelerators those wait for that come first
+        self._kept = {}
+        for place in self._waiting_places():
+            line = self._line(place.pool, place.needs, place.number)
+            if line in blocked:
+                continue
+            waited_here, nodes = place.nodes is None, self._fitting(place, taken)
+            if nodes:
+                self._no_longer_waits(place.cell)
+            else:
+                blocked.add(line)
+                self._keep_for(place)
+                own = set(self._nodes_of(place.pool, place.needs)) if place.needs.gpus and not line.to_come else set()
+                is_behind = bool(own & taken)  # Ray would not know that somebody comes first
+                taken |= own
+                if waited_here and (is_behind or not self._may_wait_in_ray(line)):
+                    continue
+            place.nodes = nodes
+            if waited_here:
+                granted.append(place.owner)
+        return granted
+
+    def next_in_line(self) -> dict[str, str]:
+        """Return the owner that comes next in each pool, by the pool, of those that its present nodes can hold."""
+        first: dict[str, str] = {}
+        for place in self._waiting_places():
+            if not self._line(place.pool, place.needs, place.number).to_come:
+                first.setdefault(place.pool, place.owner)
+        return first
+
+    def is_in_the_way(self, owner: str) -> bool:
+        """Return True if somebody waits for what an owner holds."""
+        held = self._places.get(owner)
+        if held is None or not held.nodes:
+            return False
+        return self._is_wanted(held.pool) or (held.pool == CPUS and any(node in self._kept for node in held.nodes))
+
+    def may_go_on(self, owner: str) -> bool:
+        """Return True if an owner holds what it asked for, or waits for it in Ray."""
+        return owner in self._places and self._places[owner].nodes is not None
+
+    def is_placed(self, owner: str) -> bool:
+        """Return True if there was room for what an owner asked for."""
+        return bool(owner in self._places and self._places[owner].nodes)
+
+    def has_room(self, cell: str, needs: Needs) -> bool:
+        """Return True if one more process of a cell would find free resources, and nobody waits for them."""
+        pool = self._pool(cell, needs)
+        return not self._is_wanted(pool) and self._free(pool, needs, 1) > 0
+
+    def release(self, owner: str) -> None:
+        """Take back what an owner holds or asks for."""
+        place = self._places.pop(owner, None)
+        for node in (place.nodes if place else None) or ():
+            self._take(node, place.needs, -1)  # type: ignore[union-attr]
+
+    def executing(self, cell: str) -> None:
+        """Take note that a cell only executes programs from now on."""
+        if cell in self._cells:
+            self._no_longer_waits(cell)
+            self._executing.add(cell)
+
+    def end(self, cell: str) -> None:
+        """Take note that a cell has ended."""
+        self._executing.discard(cell)
+        self._no_longer_waits(cell)
+        self._cells.pop(cell, None)
+        self.release(cell)
+
+    def _is_wanted(self, pool: str) -> bool:
+        """Return True if somebody waits in a pool, or in one that has nodes in common with it."""
+        pools = set(self.next_in_line())
+        return pool in pools or (pool != CPUS and (ANY in pools or (pool == ANY and bool(pools - {CPUS}))))
+
+    def _line(self, pool: str, needs: Needs, number: int) -> _Line:
+        return _Line(pool, () if self.capacity(pool, needs, number) else self._request(pool, needs, number))
+
+    def _may_wait_in_ray(self, line: _Line) -> bool:
+        """Return False while Ray would give what is kept for others to one that waits there."""
+        return not (line == _Line(CPUS) and self._kept)
+
+    def _waits(self, cell: str) -> None:
+        if cell in self._cells:
+            line = self._line(self._pool_of[cell], *self._cells[cell].first)
+            self._waiting.setdefault(line, set()).add(cell)
+
+    def _no_longer_waits(self, cell: str) -> None:
+        for names in self._waiting.values():
+            names.discard(cell)
+
+    def _start(self, name: str, pool: str) -> str:
+        cell = self._cells[name]
+        self._pool_of[name] = pool
+        self._waits(name)
+        if cell.needs.in_trial:  # it holds its resources from its start to its end
+            self.request(name, name, cell.needs.training)
+        return name
+
+    def _pools(self) -> list[str]:
+        """Return the pools that there are, those of groups, and those by name whose nodes an autoscaler may start."""
+        types = {
+            node.labels.get(ACCELERATOR_LABEL, UNLABELLED) for node in self._nodes.values() if node.resources.get("GPU")
+        }
+        to_come = self._asked if self._may_grow else set()
+        return [*sorted(types | to_come | set(self._pool_of_group.values()) | {ANY}), CPUS]
+
+    def can_run(self, cell: CellToPlace, pool: str) -> bool:
+        """Return True if a pool's live nodes can hold each stage of a cell when they are idle, and are fit for it."""
+        room = (self.capacity(pool, needs, number) > 0 for needs, number in cell.stages_on_accelerators)
+        return not cell.lacks(pool) and all(room)
+
+    def capacity(self, pool: str, needs: Needs, number: int) -> int:
+        """Return how many groups of so many processes fit on the nodes of a pool when they are idle."""
+        key = self._request(pool, needs, number)
+        if key not in self._capacities:
+            times = (needs.times_in(self._nodes[name].resources) for name in self._nodes_of(pool, needs))
+            self._capacities[key] = sum(times) // number
+        return self._capacities[key]
+
+    def _pool(self, cell: str, needs: Needs) -> str:
+        """Return the pool in which a process of a cell runs: the one that its label names, or its cell's."""
+        label = needs.labels.get(ACCELERATOR_LABEL, "")
+        if not needs.gpus:
+            return CPUS
+        return label if names_in(label) == [label] else self._pool_of.get(cell, ANY)
+
+    def _queues_of(self, pool: str) -> dict[_Line, list[str]]:
+        """Return a pool's queues of cells that were not started, first that of those whose nodes are there."""
+        if pool not in self._queues:
+            queues: dict[_Line, list[str]] = {_Line(pool): []}
+            usable = [
+                cell for cell in self._cells.values() if cell.id not in self._pool_of and self._may_use(cell, pool)
+            ]
+            for cell in sorted(reversed(usable), key=lambda cell: cell.expected(pool)):
+                queues.setdefault(self._line(pool, *cell.first), []).append(cell.id)
+            self._queues[pool] = queues
+        return self._queues[pool]
+
+    def _may_use(self, cell: CellToPlace, pool: str) -> bool:
+        """Return True if a cell may run in a pool."""
+        if not cell.is_on_accelerators:
+            return pool == CPUS
+        if cell.group in self._pool_of_group:
+            return self._pool_of_group[cell.group] == pool
+        return not self._fitting_pools(cell) if pool == ANY else self._fits(cell, pool)
+
+    def _fitting_pools(self, cell: CellToPlace) -> list[str]:
+        """Return the pools of one type of accelerator that a cell without a group fits into."""
+        return [pool for pool in self._pools() if pool not in (ANY, CPUS) and self._fits(cell, pool)]
+
+    def _fits(self, cell: CellToPlace, pool: str) -> bool:
+        """Return True if a pool's idle nodes can hold each stage of a cell.
+
+        Where no pool's nodes can, nodes that an autoscaler may start count too.
+        """
+        if self.can_run(cell, pool):
+            return True
+        may_come = self._may_grow and pool in (cell.named or ()) and not cell.lacks(pool)
+        return may_come and not any(self.can_run(cell, other) for other in self._pools() if other not in (ANY, CPUS))
+
+    def _waiting_places(self) -> list[_Place]:
+        """Return those that wait, in their order: first those with accelerators, of them those that do so in Ray."""
+        waiting = [place for place in self._places.values() if not place.nodes]
+        return sorted(waiting, key=lambda place: (place.pool == CPUS, place.nodes is None, -place.hours))
+
+    def _keep_for(self, place: _Place) -> None:
+        """Keep CPUs, memory and the like for what waits for accelerators, on nodes where enough of these are free.
+
+        Nothing is kept for what the present nodes could not hold when they are idle.
+        """
+        needs, number = place.needs, place.number
+        if not needs.gpus or not self.capacity(place.pool, needs, number):
+            return
+        occupied, accelerators = needs.occupied, Needs(0, needs.gpus)
+        for name in self._nodes_of(place.pool, needs):
+            most = needs.times_in(self._nodes[name].resources)
+            times = min(number, most, accelerators.times_in(self._left[name]))
+            if times:
+                kept = self._kept.setdefault(name, {})
+                for kind, amount in occupied.items():
+                    kept[kind] = kept.get(kind, 0.0) + times * amount
+                number -= times
+
+    def _nodes_of(self, pool: str, needs: Needs) -> list[str]:
+        """Return the ids of the nodes that a process of a pool may run on."""
+        key = self._kind(pool, needs)
+        if key not in self._usable:
+            self._usable[key] = [
+                name
+                for name, node in self._nodes.items()
+                if (not needs.gpus or self._is_in(pool, needs, node)) and matches(needs.labels, node.labels)
+            ]
+        return self._usable[key]
+
+    def _request(self, pool: str, needs: Needs, number: int) -> tuple[Any, ...]:
+        """Return what decides on whether so many processes fit into a pool."""
+        return number, *needs.occupied.items(), *self._kind(pool, needs)
+
+    def _kind(self, pool: str, needs: Needs) -> tuple[Any, ...]:
+        """Return what decides on which nodes a process of a pool may run."""
+        return pool if needs.gpus else None, needs.least_on_accelerator, needs.in_bf16, *needs.labels.items()
+
+    def _is_in(self, pool: str, needs: Needs, node: NodeFacts) -> bool:
+        kind = node.labels.get(ACCELERATOR_LABEL, UNLABELLED)
+        return not needs.unfit_for(kind) if pool == ANY else kind == pool
+
+    def _fitting(self, place: _Place, taken: Collection[str] = ()) -> list[str]:
+        """Take a node for each process of a place, the fullest first that has room; none if they don't all fit.
+
+        `taken`: nodes whose accelerators are not to be had.
+        """
+        chosen: list[str] = []
+        names = self._nodes_of(place.pool, place.needs)
+        if taken and place.needs.gpus:
+            names = [name for name in names if name not in taken]
+        for _ in range(place.number):
+            fitting = [name for name in names if place.needs.times_in(self._free_on(name, place.needs))]
+            if not fitting:
+                for node in chosen:
+                    self._take(node, place.needs, -1)
+                return []
+            chosen.append(min(fitting, key=lambda name: [self._left[name].get(kind, 0.0) for kind in ("GPU", "CPU")]))
+            self._take(chosen[-1], place.needs)
+        return chosen
+
+    def _take(self, node: str, needs: Needs, times: int = 1) -> None:
+        for name, amount in needs.occupied.items() if node in self._left else ():
+            self._left[node][name] = self._left[node].get(name, 0.0) - times * amount
+
+    def _free(self, pool: str, needs: Needs, number: int) -> int:
+        """Return how many groups of so many processes would find free resources now."""
+        return sum(needs.times_in(self._free_on(name, needs)) for name in self._nodes_of(pool, needs)) // number
+
+    def _free_on(self, node: str, needs: Needs) -> Mapping[str, float]:
+        """Return what is free on a node for a process; one without accelerators gets nothing that is kept."""
+        left, kept = self._left[node], self._kept.get(node)
+        if not kept or needs.gpus:
+            return left
+        return {name: amount - kept.get(name, 0.0) for name, amount in left.items()}

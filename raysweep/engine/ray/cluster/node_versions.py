@@ -1,0 +1,131 @@
+"""Checks before work starts that all nodes of a running Ray have the packages of this process in the same versions.
+
+They are raysweep and those that completions' keys name as this process has them. Nodes with one type of accelerator
+must have the same build of torch and the same driver, since models of a group run on one software.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
+from raysweep.engine.placing.nodes import NodeFacts
+from raysweep.errors import UsageError, last_line
+from raysweep.machine import versions
+from raysweep.units import count
+
+log = logging.getLogger("raysweep")
+
+PACKAGES = ("raysweep", "torch", "transformers")
+BUILDS = ("torch", "driver")
+"""What nodes with one type of accelerator must have in common, a build's name behind ``+`` included."""
+MIXABLE = ("torch", "transformers")
+"""With `resources.allow_mixed`, these may differ."""
+ANSWER_SECONDS = 60.0
+NONE = "none"
+LISTED = 4
+"""Most nodes that a message names for one difference."""
+
+
+def require_equal_versions(nodes: Mapping[str, NodeFacts], *, allow_mixed: bool) -> None:
+    """Ask each node for its versions, and compare them with those of this process.
+
+    The part behind a ``+``, such as ``+cu128``, is compared only among nodes with the same type of accelerator: a head
+    without GPUs has another build of torch than its workers. A node that doesn't answer, or not in time, is only told
+    in the log.
+
+    Args:
+        nodes: by their ids.
+        allow_mixed: whether models of one group may run on unlike versions.
+
+    Raises:
+        UsageError: a node has other versions, or lacks a package; or nodes with the same accelerator differ.
+    """
+    here = versions(PACKAGES)
+    compared = [name for name in PACKAGES if name not in MIXABLE or not allow_mixed]
+    found = _answers(list(nodes))
+    differing: dict[str, list[str]] = defaultdict(list)
+    for node, there in found.items():
+        texts = [f"{name} {there.get(name, NONE)}" for name in compared if _plain(there, name) != _plain(here, name)]
+        if texts:
+            differing[" and ".join(texts)].append(_name_of(node, nodes[node]))
+    if differing:
+        listed = "; ".join(f"{text} on {_listed(sorted(names))}" for text, names in differing.items())
+        own = " and ".join(f"{name} {here.get(name, NONE)}" for name in compared)
+        raise UsageError(f"nodes of this Ray differ from this process ({own}): {listed}; install the same on all")
+    if not allow_mixed:
+        _require_equal_builds(found, nodes)
+
+
+def _require_equal_builds(found: Mapping[str, Mapping[str, str]], nodes: Mapping[str, NodeFacts]) -> None:
+    """Raise UsageError if nodes with the same type of accelerator have unlike builds or drivers."""
+    by_type: dict[str, dict[str, list[str]]] = {}
+    for node, there in found.items():
+        label = nodes[node].labels.get(ACCELERATOR_LABEL, "")
+        if label or nodes[node].resources.get("GPU"):
+            text = " and ".join(f"{name} {there[name]}" for name in BUILDS if name in there)
+            by_type.setdefault(label, {}).setdefault(text, []).append(_name_of(node, nodes[node]))
+    for label, builds in by_type.items():
+        if len(builds) > 1:
+            listed = "; ".join(f"{text or NONE} on {_listed(sorted(names))}" for text, names in sorted(builds.items()))
+            raise UsageError(
+                f"nodes with {label or NO_LABEL} differ, and the models of a group run on one software: {listed}; "
+                f"install the same on all, give them another {ACCELERATOR_LABEL}, or mix them knowingly with "
+                "`resources.allow_mixed: true`"
+            )
+
+
+def _plain(there: Mapping[str, str], name: str) -> str:
+    return there.get(name, NONE).partition("+")[0]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
+def _name_of(node: str, facts: NodeFacts) -> str:
+    label = facts.labels.get(ACCELERATOR_LABEL)
+    return f"node {node[:8]}" + (f" ({label})" if label else "")
+
+
+def _answers(nodes: list[str]) -> dict[str, dict[str, str]]:
+    """Return the versions on each node that answers, by its id."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    def there() -> dict[str, str]:  # a local function is sent as it is, so a node needs no raysweep to run it
+        import re
+        from importlib.metadata import PackageNotFoundError, version
+        from pathlib import Path
+
+        answer = {}
+        for package in packages:
+            try:
+                answer[package] = version(package)
+            except PackageNotFoundError:
+                continue
+        driver = Path("/proc/driver/nvidia/version")
+        if driver.exists() and (found := re.search(r"\b\d+\.\d+(\.\d+)?\b", driver.read_text())):
+            answer["driver"] = found[0]
+        return answer
+
+    packages = PACKAGES
+    ask: Any = ray.remote(num_cpus=0, max_retries=1)(there)
+    places = {node: NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes}
+    asked = {ask.options(scheduling_strategy=place).remote(): node for node, place in places.items()}
+    if not asked:
+        return {}
+    ready, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
+    if silent:
+        log.warning("%s didn't say in %.0f s which versions they have", count(len(silent), "node"), ANSWER_SECONDS)
+    found = {}
+    for answer in ready:
+        try:
+            found[asked[answer]] = dict(ray.get(answer))
+        except ray.exceptions.RayError as error:  # such as a node that is gone by now
+            log.warning("node %s can't say which versions it has: %s", asked[answer][:8], last_line(error))
+    return found

@@ -1,0 +1,85 @@
+"""Asks Ray for its nodes, and which of them may hold processes that only wait."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from raysweep.accelerators import ACCELERATOR_LABEL
+from raysweep.engine.placing.nodes import NodeFacts
+from raysweep.engine.ray.cluster.drains import draining_nodes
+from raysweep.machine import cores, gpus, memory
+
+if TYPE_CHECKING:  # slow to import in workers, which need none of it
+    from raysweep.config.schema import RayConfig
+
+STATUS_SECONDS = 10
+"""How long Ray may take to say what its nodes do."""
+
+log = logging.getLogger("raysweep")
+
+
+def this_machine(ray: RayConfig) -> NodeFacts:
+    """Return the resources that a Ray started on this machine would have."""
+    ram, cpus = memory(), ray.cpus or cores()
+    return NodeFacts({"CPU": float(cpus), "GPU": float(gpus()), "memory": float(ram.limit or ram.total)})
+
+
+def nodes_by_id() -> dict[str, NodeFacts]:
+    """Return the live nodes of the Ray that this process is connected to, without drained ones, by their ids."""
+    import ray
+
+    draining = draining_nodes()
+    alive = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in draining]
+    return {node["NodeID"]: NodeFacts(node["Resources"], node.get("Labels") or {}) for node in alive}
+
+
+def cluster_status() -> Any:
+    """Return what the Ray that this process is connected to says of its nodes, of requests, and of its autoscaler (v2).
+
+    It is a `GetClusterStatusReply` of Ray.
+    """
+    from ray._private.worker import global_worker
+    from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
+
+    reply = GetClusterStatusReply()
+    reply.ParseFromString(global_worker.gcs_client.get_cluster_status(timeout_s=STATUS_SECONDS))
+    return reply
+
+
+def autoscaler_runs() -> bool:
+    """Return True if the Ray that this process is connected to has an autoscaler (v2), which may start nodes.
+
+    Ray doesn't say which kinds of nodes it could start.
+    """
+    return bool(cluster_status().autoscaling_state.autoscaler_state_version)  # counted by it, 0 without one
+
+
+def driver_labels(nodes: Iterable[NodeFacts]) -> dict[str, str]:
+    """Return a label selector that keeps the processes that only wait away from accelerators, if there are such nodes.
+
+    A trial that holds no resources would keep its node from being given back, and end with it.
+    """
+    found = list(nodes)
+    others = [node for node in found if not node.labels.get(ACCELERATOR_LABEL) and node.resources.get("CPU", 0.0) >= 1]
+    named = sorted({label for node in found if (label := node.labels.get(ACCELERATOR_LABEL))})
+    return {ACCELERATOR_LABEL: f"!in({','.join(named)})"} if others and named else {}
+
+
+class DriverLabels:
+    """The label selector of `driver_labels` on the present nodes, or that found last while Ray doesn't answer.
+
+    Tune asks for it whenever a trial is made, and an error would end all trials. Tune pickles it, too.
+    """
+
+    def __init__(self) -> None:
+        self._last: Mapping[str, str] = {}
+
+    def now(self) -> Mapping[str, str]:
+        """Return the selector."""
+        try:
+            self._last = driver_labels(nodes_by_id().values())
+        except Exception:
+            log.debug("the nodes are not known for the moment", exc_info=True)
+        return self._last

@@ -1,0 +1,148 @@
+"""Generates completions through Ray Data: one pipeline for each cell, whose tasks hand batches to hosts of its base.
+
+A generator without weights needs no host; it runs in actors of the pipeline.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pickle
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from raysweep.engine.base import BatchOutput, GenerateJob
+from raysweep.engine.jobs import Generated, batches_at_once
+from raysweep.engine.progress import ProgressFile
+from raysweep.engine.ray.batches import collect_results, died_too_often, indexed_dataset, pickle_result
+from raysweep.engine.ray.cluster.cluster import Placement
+from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
+from raysweep.engine.ray.hosts.keeper import HostBatch, HostKind
+from raysweep.engine.ray.numbers.metrics import MeasuredGenerator, held_resources
+from raysweep.generators.base import GENERATORS
+from raysweep.records import Completion, ModelRef
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The hosts that a pipeline may use.
+
+    `keeper`: its handle. `kind`: what hosts are started with. `run`: an id of the pipeline. `most`: how many of them
+    may work for it at a time. `batches`: how many the pipeline has.
+    """
+
+    keeper: Any
+    kind: HostKind
+    run: str
+    most: int
+    batches: int
+
+    def batch(self, index: int, cell: str, model: ModelRef, requests: bytes, progress: ProgressFile) -> HostBatch:
+        """Return a batch for the keeper. The last ones go to whichever host is free first."""
+        joins = self.most == 1 or index < self.batches - self.most
+        return HostBatch(self.kind, cell, self.run, index, model, requests, progress, self.most, joins)
+
+
+class GenerationActor:
+    """Completes prompts with a generator of its own; Ray Data calls it with the indices of batches."""
+
+    def __init__(self, job: GenerateJob, progress: ProgressFile) -> None:
+        self._job = job
+        self._progress = progress
+        self._generator: MeasuredGenerator | None = None
+        self._has_waited = False
+        self._failure = died_too_often("a generator", progress)
+        end_with_raylet()
+        self._held = ExitStack()
+        self._held.enter_context(held_resources(progress.activity.id))
+
+    def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
+        """Complete the prompts of batches."""
+        results = [self._failure or pickle_result(functools.partial(self._complete, int(i))) for i in rows["index"]]
+        return {"index": rows["index"], "result": results}
+
+    def _complete(self, index: int) -> Generated:
+        if not self._has_waited:
+            self._progress.end_wait()  # the actor was scheduled; from now on a hang counts as a stall
+            self._has_waited = True
+        if self._generator is None:
+            self._generator = MeasuredGenerator(self._job.label.partition(".")[0], self._job.generator.name)
+        return self._generator.generate(self._job, self._job.batches[index], self._progress)
+
+
+def generate_with_ray(
+    job: GenerateJob,
+    placement: Placement,
+    actors: int,
+    progress: ProgressFile,
+    keeper: Any,
+    *,
+    is_capped: bool = False,
+) -> Iterator[BatchOutput[Completion]]:
+    """Yield the completions of each batch as soon as it is done.
+
+    Args:
+        job: the batches and their model.
+        placement: of a host, or of an actor where the generator needs no weights.
+        actors: most hosts that work for this job at a time.
+        progress: of the job's cell.
+        keeper: of the sweep's hosts.
+        is_capped: hosts, which a cell may have waited long for, ask whether there are GPU-hours left.
+
+    Raises:
+        RaysweepError: the generator failed, or batches are missing.
+    """
+    import ray
+
+    total = len(job.batches)
+    name = f"generate {job.label.replace('.', '-')}"  # in Ray's dashboard
+    if isinstance(job.model, ModelRef):
+        own = dataclasses.replace(job, batches=())
+        takes_full_models = GENERATORS.get(job.generator.name).takes_full_models
+        base = job.base if takes_full_models else job.model.base or job.model
+        kind = HostKind(dataclasses.replace(own, model=base, label=""), placement, is_capped)
+        data = indexed_dataset(range(total), requests=[pickle.dumps(batch) for batch in job.batches]).map_batches(
+            _named(_hand_to_host, name),
+            fn_args=(own, progress, Hosts(keeper, kind, uuid.uuid4().hex, actors, total)),
+            compute=ray.data.TaskPoolStrategy(size=min(actors * batches_at_once(job), total)),
+            batch_size=1,
+            num_cpus=0,
+        )
+    else:
+        held = {} if placement.in_trial else {"num_gpus": placement.gpus or None, **placement.remote_options}
+        data = indexed_dataset(range(total)).map_batches(
+            type(name, (GenerationActor,), {}),
+            fn_constructor_args=(job, progress),
+            compute=ray.data.ActorPoolStrategy(size=min(actors, total)),
+            batch_size=1,
+            num_cpus=0 if placement.in_trial else placement.cpus,  # the trial lends its CPU while it waits
+            **held,
+        )
+    for index, made in collect_results(data, total, "generation"):
+        yield BatchOutput(index, made.completions, made.loads, made.facts, made.cpu_seconds)
+
+
+def _hand_to_host(rows: dict[str, Any], job: GenerateJob, progress: ProgressFile, hosts: Hosts) -> dict[str, Any]:
+    """Have hosts complete the prompts of batches; Ray Data calls it in tasks, which wait for the hosts."""
+    import ray
+
+    assert isinstance(job.model, ModelRef)
+    batches = [
+        hosts.batch(int(index), job.label, job.model, requests, progress)
+        for index, requests in zip(rows["index"], rows["requests"], strict=True)
+    ]
+    return {"index": rows["index"], "result": ray.get([hosts.keeper.generate.remote(batch) for batch in batches])}
+
+
+def _named(function: Any, name: str) -> Any:
+    """Return a function under another name."""
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        return function(*args)
+
+    call.__name__ = call.__qualname__ = name
+    return call

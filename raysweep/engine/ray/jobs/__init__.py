@@ -1,0 +1,5 @@
+"""A sweep as a Ray job.
+
+submission.py    submits a command as a Ray job, follows its log and returns its exit code
+upload.py        finds the files that a job uploads, and refuses more than Ray takes
+"""

@@ -1,0 +1,83 @@
+"""Reports to Ray's metrics how many cells are in which state, and how long the sweep still runs.
+
+The process of the command reads both from the progress files, as its display does.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from raysweep.engine.attempts import run_periodically
+from raysweep.engine.progress import DONE, FAILED, RUNNING, STOPPED, WAITING, Activity, read_activities
+from raysweep.engine.ray.numbers import metrics
+from raysweep.engine.time_left import MODEL, STAGES, TimeLeft
+from raysweep.storage.files import Files
+
+CACHED, MAKING = "cached", "making"
+CELL_STATES = (CACHED, WAITING, *STAGES, DONE, FAILED, STOPPED)
+"""Cached: the store had the cell's results at the start. Waiting: for its turn, a resource or another process."""
+INPUT_STATES = (WAITING, MAKING, "training", DONE, FAILED, STOPPED)
+LOOK_SECONDS, FAR_SECONDS = 2.0, 10.0
+"""Seconds between two looks at the progress files: on a disk, in an object store."""
+
+
+@contextmanager
+def watch_outlook(progress: Files, tasks: Sequence[str], cached_cells: int) -> Iterator[None]:
+    """Report states and time left while the block runs, and once more when it has ended without an error.
+
+    Args:
+        progress: the sweep's folder of progress files.
+        tasks: ids of all tasks of the sweep.
+        cached_cells: cells that need no task.
+    """
+    left = TimeLeft(tasks)
+
+    def look() -> None:
+        activities = read_activities(progress)
+        left.look(activities, time.monotonic())
+        states = count_states(activities, tasks, cached_cells)
+        for name, counts in states.items():
+            for state, number in counts.items():
+                metrics.report(name, number, state=state)
+        metrics.report("raysweep_seconds_left", seconds_left(left, states))
+
+    with run_periodically(look, LOOK_SECONDS if progress.local is not None else FAR_SECONDS, "outlook"):
+        yield
+    look()
+    metrics.flush()
+
+
+def count_states(
+    activities: Mapping[str, Activity], tasks: Sequence[str], cached_cells: int = 0
+) -> dict[str, dict[str, int]]:
+    """Return by metric how many cells and inputs are in each state, also where it is 0."""
+    found = [activities.get(name, Activity(name)) for name in tasks]
+    cells = Counter(_state(activity, CELL_STATES) for activity in found if MODEL.search(activity.id))
+    inputs = Counter(_state(activity, INPUT_STATES) for activity in found if not MODEL.search(activity.id))
+    cells[CACHED] = cached_cells
+    return {
+        "raysweep_cells": {state: cells[state] for state in CELL_STATES},
+        "raysweep_inputs": {state: inputs[state] for state in INPUT_STATES},
+    }
+
+
+def seconds_left(left: TimeLeft, states: Mapping[str, Mapping[str, int]]) -> float:
+    """Return the seconds left: 0 once everything has ended, NaN while they are unknown."""
+    ended = (CACHED, DONE, FAILED, STOPPED)
+    if all(state in ended for counts in states.values() for state, number in counts.items() if number):
+        return 0.0
+    seconds = left.seconds()
+    return math.nan if seconds is None else seconds
+
+
+def _state(activity: Activity, known: Sequence[str]) -> str:
+    """Return a task's state; that of a running one is its stage, or the first stage of all if that is another one."""
+    if activity.state != RUNNING:
+        return activity.state
+    if activity.waits:
+        return WAITING
+    return activity.stage if activity.stage in known else next(state for state in known if state in (STAGES[0], MAKING))

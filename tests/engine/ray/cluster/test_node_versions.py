@@ -1,0 +1,76 @@
+"""Nodes with another raysweep or torch are told before work starts."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from raysweep.engine.placing.nodes import NodeFacts
+from raysweep.engine.ray.cluster import node_versions
+from raysweep.engine.ray.cluster.node_versions import PACKAGES, require_equal_versions
+from raysweep.engine.ray.cluster.nodes import nodes_by_id
+from raysweep.errors import UsageError
+from raysweep.machine import versions
+
+HERE = versions(PACKAGES)
+NODES = {f"{number}" * 56: NodeFacts({}, {"ray.io/accelerator-type": "A100"} if number else {}) for number in range(6)}
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("connected")
+def test_a_node_says_what_it_has():
+    nodes = nodes_by_id()
+    assert node_versions._answers(list(nodes)) == dict.fromkeys(nodes, HERE)
+    require_equal_versions(nodes, allow_mixed=False)
+
+
+def answering(monkeypatch, **by_number):
+    """Have the nodes answer what a node with this process's versions would, but for some."""
+    answers = {node: HERE | by_number.get(f"n{node[0]}", {}) for node in NODES}
+    monkeypatch.setattr(node_versions, "_answers", lambda nodes: {n: a for n, a in answers.items() if a})
+
+
+def test_other_versions_are_refused_with_the_nodes_that_have_them(monkeypatch):
+    older = {f"n{number}": {"torch": "1.0.0"} for number in range(1, 6)}
+    answering(monkeypatch, **older, n0={"raysweep": "9.9"})
+    own = rf"\(raysweep {HERE['raysweep']} and torch .*\)"
+    nodes = r"node 11111111 \(A100\), node 22222222 \(A100\), .* and 1 more"
+    with pytest.raises(UsageError, match=rf"{own}: raysweep 9.9 on node 00000000; torch 1.0.0 on {nodes}; install"):
+        require_equal_versions(NODES, allow_mixed=False)
+    with pytest.raises(UsageError, match=rf"\(raysweep {HERE['raysweep']}\): raysweep 9.9 on node 00000000; install"):
+        require_equal_versions(NODES, allow_mixed=True)
+
+
+def test_a_package_that_is_not_there_differs(monkeypatch):
+    monkeypatch.setattr(node_versions, "_answers", lambda nodes: {node: {"torch": HERE["torch"]} for node in nodes})
+    with pytest.raises(UsageError, match="raysweep none and transformers none on node 00000000, node 11111111"):
+        require_equal_versions(NODES, allow_mixed=False)
+
+
+def test_a_head_without_accelerators_may_have_another_build(monkeypatch):
+    answering(monkeypatch, n0={"torch": f"{HERE['torch'].partition('+')[0]}+cu128"})
+    require_equal_versions(NODES, allow_mixed=False)
+
+
+@pytest.mark.parametrize("what", ["torch", "driver"])
+def test_nodes_with_one_accelerator_have_one_build_and_one_driver(monkeypatch, what):
+    base = HERE["torch"].partition("+")[0]
+    unlike = {"torch": f"{base}+cu128"} if what == "torch" else {"driver": "550.54.14"}
+    answering(monkeypatch, n2=unlike)
+    said = (
+        r"nodes with A100 differ.*cu128 on node 22222222" if what == "torch" else r"driver 550.54.14 on node 22222222"
+    )
+    with pytest.raises(UsageError, match=f"{said}.*; install the same on all"):
+        require_equal_versions(NODES, allow_mixed=False)
+    require_equal_versions(NODES, allow_mixed=True)
+    of_its_own = {**NODES, "2" * 56: NodeFacts({}, {"ray.io/accelerator-type": "V100"})}
+    require_equal_versions(of_its_own, allow_mixed=False)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("connected")
+def test_a_node_that_is_gone_is_told_and_hinders_nothing(caplog):
+    with caplog.at_level(logging.WARNING, "raysweep"):
+        require_equal_versions({"ab" * 28: NodeFacts({}, {})}, allow_mixed=False)
+    assert "node abababab can't say which versions it has: " in caplog.text

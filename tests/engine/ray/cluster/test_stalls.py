@@ -1,0 +1,53 @@
+"""Waits of a sweep that are reported, and when."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.engine.progress import DONE, RUNNING, Activity
+from raysweep.engine.ray.cluster.stalls import QUIET_SECONDS, StallDetector, _amounts
+
+
+def test_a_part_that_waits_is_reported_once_and_again_after_ten_times_as_long():
+    detector = StallDetector()
+    activities = {"a": Activity("a", RUNNING, "training", waits="1 training workers with 1 GPU each")}
+    found = {at: detector.check(activities, float(at)) for at in range(0, int(25 * QUIET_SECONDS), 30)}
+    told = [at for at, lines in found.items() if lines]
+    assert told == [QUIET_SECONDS, 10 * QUIET_SECONDS]
+    assert "a has waited 2 min 00 s for 1 training workers with 1 GPU each" in found[int(QUIET_SECONDS)][0]
+
+
+def test_a_wait_that_ends_and_begins_again_counts_from_its_new_beginning():
+    detector = StallDetector()
+    waiting = {"a": Activity("a", RUNNING, waits="a GPU")}
+    assert detector.check(waiting, 0) == []
+    assert detector.check({"a": Activity("a", RUNNING, "training", updated=1)}, QUIET_SECONDS / 2) == []
+    assert detector.check(waiting, QUIET_SECONDS) == []
+    assert detector.check(waiting, 2 * QUIET_SECONDS)
+
+
+def test_a_sweep_of_which_no_part_moves_is_reported_as_a_whole():
+    detector = StallDetector()
+    activities = {"a": Activity("a", DONE, updated=1.0)}
+    detector.check(activities, 0)
+    [line] = detector.check(activities, QUIET_SECONDS + 1) + detector.check(activities, 2 * QUIET_SECONDS + 2)
+    assert line.startswith("the sweep has waited") and "resources for its next task" in line
+
+
+def test_a_sweep_that_moves_is_left_alone():
+    detector = StallDetector()
+    for at in range(0, int(5 * QUIET_SECONDS), 30):
+        assert detector.check({"a": Activity("a", RUNNING, "training", updated=float(at))}, float(at)) == []
+
+
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        ({"CPU": 1.0, "GPU": 2.0}, "1 CPU, 2 GPU"),
+        ({"memory": 3 * 2**30, "node:1.2.3.4": 1.0}, "3.0 GiB"),
+        ({"CPU": 1.0, f"bundle_group_0_{'0a' * 18}": 999.999, f"CPU_group_{'0a' * 18}": 1.0}, "1 CPU"),
+        ({}, "nothing"),
+    ],
+)
+def test_amounts_read_well(resources, said):
+    assert _amounts(resources) == said

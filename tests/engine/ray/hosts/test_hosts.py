@@ -1,0 +1,294 @@
+"""Hosts: one loaded base for all its versions, equal completions with any number of them, and none lost with one."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pickle
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from raysweep.engine.base import GenerateJob
+from raysweep.engine.jobs import batches_of
+from raysweep.engine.local import LocalStages
+from raysweep.engine.progress import ProgressFile
+from raysweep.engine.ray.cluster.cluster import Placement
+from raysweep.engine.ray.hosts import keeper as hosts
+from raysweep.engine.ray.hosts.generation import generate_with_ray
+from raysweep.engine.ray.hosts.keeper import HostBatch, HostKind, start_keeper
+from raysweep.engine.ray.numbers import metrics
+from raysweep.errors import RaysweepError
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
+from raysweep.storage.files import Files
+from tests.models.test_versions import make_adapter
+from tests.models.tiny import make_tiny, pairs
+from tests.patience import PATIENCE, eventually
+from tests.small_ray import SmallRay
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("connected")]
+
+IN_TRIAL = Placement(cpus=1, gpus=0, memory_bytes=0, in_trial=True)
+ON_GPU = Placement(cpus=1, gpus=1, memory_bytes=0, in_trial=False)
+DECODING = Decoding(16, temperature=0.8, samples=2)
+Made = tuple[dict[int, list[Completion]], int]
+"""Completions by batch, and how many whole models were loaded."""
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory) -> ModelRef:
+    return make_tiny("llama", tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture
+def keeper() -> Iterator[Callable[..., Any]]:
+    """Start a keeper for cells of given bases."""
+    import ray
+
+    started: list[Any] = []
+
+    def start(**cells: str) -> Any:
+        started.append(start_keeper(cells))
+        return started[-1]
+
+    yield start
+    for one in started:
+        ray.kill(one)
+
+
+def job(model: ModelRef, base: ModelRef, cell: str, prompts: int = 24) -> GenerateJob:
+    requests = {
+        f"{n}/{sample}": GenerationRequest(f"{n}/{sample}", f"t{n}", prompt, sample, ("\ndef",), answer)
+        for n, (prompt, answer) in enumerate(pairs(prompts))
+        for sample in range(DECODING.samples)
+    }
+    batches = [[requests[key] for key in keys] for keys in batches_of(requests)]
+    return GenerateJob("", model, Spec("transformers"), DECODING, batches, None, cell, base=base)
+
+
+def run(job: GenerateJob, keeper: Any, folder: Path, placement: Placement = IN_TRIAL, actors: int = 1) -> Made:
+    progress = ProgressFile(Files(str(folder)), job.label)
+    outputs = list(generate_with_ray(job, placement, actors, progress, keeper))
+    return {output.index: list(output.rows) for output in outputs}, sum(output.loads for output in outputs)
+
+
+def locally(job: GenerateJob, folder: Path) -> dict[int, list[Completion]]:
+    with LocalStages() as stages:
+        return {out.index: list(out.rows) for out in stages.generate(job, ProgressFile(Files(str(folder)), "local"))}
+
+
+def host_pids() -> list[int]:
+    """Return the ids of the hosts' processes; a process's title says what it does."""
+    return [pid for pid, title in titles().items() if title.startswith("ray::Host") and "Keeper" not in title]
+
+
+def titles() -> dict[int, str]:
+    """Return the titles of the processes of the Ray that this process is connected to, by their ids."""
+    import ray
+
+    session = ray._private.worker._global_node.get_session_dir_path()
+    found = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            parent = process.parent()
+            if parent and session in " ".join(parent.cmdline()):  # the raylet's
+                found[process.pid] = " ".join(process.cmdline())
+    return found
+
+
+def test_one_load_serves_a_base_and_all_its_adapters_in_turns(llama, keeper, tmp_path):
+    adapters = [make_adapter(llama, "llama", "lora", tmp_path / f"{n}", n) for n in range(10)]
+    cells = {f"llama.{n}": model for n, model in enumerate([llama, *adapters, llama])}
+    kept = keeper(**dict.fromkeys(cells, "llama"))
+    loads, found = 0, []
+    for cell, model in cells.items():
+        made, loaded = run(job(model, llama, cell), kept, tmp_path)
+        assert made == locally(job(model, llama, cell), tmp_path)
+        loads += loaded
+        found.append(made)
+    assert loads == 1
+    assert found[0] == found[-1] and len({str(sorted(made.items())) for made in found}) == 11
+
+
+@pytest.mark.parametrize("placement", [IN_TRIAL, ON_GPU], ids=["in the trial", "on a GPU"])
+def test_cells_at_once_share_the_hosts_and_get_what_one_alone_gets(placement, llama, keeper, tmp_path):
+    adapters = [make_adapter(llama, "llama", "lora", tmp_path / f"{n}", n) for n in range(3)]
+    cells = {f"llama.{n}": model for n, model in enumerate(adapters)}
+    kept, made = keeper(**dict.fromkeys(cells, "llama")), {}
+
+    def generate(cell: str) -> None:
+        made[cell] = run(job(cells[cell], llama, cell), kept, tmp_path, placement, actors=2)
+
+    threads = [threading.Thread(target=generate, args=(cell,)) for cell in cells]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for cell, model in cells.items():
+        assert made[cell][0] == locally(job(model, llama, cell), tmp_path)
+    most = 3 if placement is ON_GPU else 6  # the small Ray has one GPU; a host may end between two cells
+    assert 1 <= sum(loads for _, loads in made.values()) <= most
+
+
+@pytest.mark.parametrize(("actors", "batch_tokens"), [(1, 200), (3, 2000)])
+def test_completions_depend_on_no_number_of_hosts_and_no_budget(actors, batch_tokens, llama, keeper, tmp_path):
+    kept, asked = keeper(**{"llama.base": "llama"}), job(llama, llama, "llama.base", prompts=400)
+    expected = locally(asked, tmp_path)
+    made, loads = run(dataclasses.replace(asked, batch_tokens=batch_tokens), kept, tmp_path, actors=actors)
+    assert made == expected and 1 <= loads <= actors
+
+
+@contextlib.contextmanager
+def held_after_their_first_batch(ray: SmallRay) -> Iterator[Callable[[], None]]:
+    """Have hosts of the generator `steady` wait after their first batch; give what releases them.
+
+    They are released at the end of the block, and after a while in any case, so that a test that fails ends.
+    """
+    held = ray.folder / "notes" / "held-generation"
+    held.touch()
+
+    def release() -> None:
+        held.unlink(missing_ok=True)
+
+    timer = threading.Timer(PATIENCE, release)
+    timer.start()
+    try:
+        yield release
+    finally:
+        timer.cancel()
+        release()
+
+
+@pytest.fixture
+def steady(plugin_parts, tmp_path) -> GenerateJob:
+    """A job of many batches, which need no network."""
+    from raysweep_extra.steady import make_base
+
+    base = make_base(tmp_path / "base")
+    return dataclasses.replace(job(base, base, "steady.base", prompts=200), generator=Spec("steady"))
+
+
+def test_as_many_hosts_work_for_a_cell_as_it_asks_for(shared_ray, steady, keeper, tmp_path):
+    kept, progress = keeper(**{"steady.base": "steady"}), ProgressFile(Files(str(tmp_path)), "steady.base")
+    loads = 0
+    with held_after_their_first_batch(shared_ray) as release:
+        for output in generate_with_ray(steady, IN_TRIAL, 2, progress, kept):
+            loads += output.loads
+            if loads == 2:
+                release()
+    assert loads == 2
+
+
+def test_batches_of_a_host_that_is_killed_are_done_by_another(shared_ray, steady, keeper, tmp_path):
+    """Two hosts are killed, each after its first batch and before its second one, and the third does all others."""
+    kept, progress = keeper(**{"steady.base": "steady"}), ProgressFile(Files(str(tmp_path)), "steady.base")
+    made, killed = [], 0
+    with held_after_their_first_batch(shared_ray) as release:
+        for output in generate_with_ray(steady, IN_TRIAL, 1, progress, kept):
+            made.append(output)
+            if killed < 2:
+                assert output.loads == 1
+                (pid,) = host_pids()
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+            if killed == 2:
+                release()
+    assert sorted(output.index for output in made) == list(range(len(steady.batches)))
+    assert {output.index: list(output.rows) for output in made} == locally(steady, tmp_path)
+    assert [output.loads for output in made[:3]] == [1, 1, 1] and sum(output.loads for output in made) == 3
+
+
+def test_the_keeper_itself_may_die(shared_ray, steady, keeper, tmp_path):
+    kept, progress = keeper(**{"steady.base": "steady"}), ProgressFile(Files(str(tmp_path)), "steady.base")
+    made = []
+    with held_after_their_first_batch(shared_ray) as release:
+        for output in generate_with_ray(steady, IN_TRIAL, 1, progress, kept):
+            made.append(output)
+            if len(made) == 1:
+                (pid,) = [pid for pid, title in titles().items() if title.startswith("ray::HostKeeper")]
+                os.kill(pid, signal.SIGKILL)
+                release()
+    assert {output.index: list(output.rows) for output in made} == locally(steady, tmp_path)
+
+
+def test_a_host_ends_when_its_base_is_done_or_another_base_needs_its_place(llama, keeper, tmp_path):
+    import ray
+
+    other = make_tiny("codegen", tmp_path / "codegen")
+    kept = keeper(**{"llama.0": "llama", "llama.1": "llama", "codegen.0": "codegen"})
+    run(job(llama, llama, "llama.0"), kept, tmp_path, ON_GPU)
+    ray.get(kept.end_cell.remote("llama.0"))
+    (first,) = host_pids()
+    time.sleep(3 * hosts.POLL_SECONDS)
+    assert host_pids() == [first], "a cell of the base waits"
+    run(job(other, other, "codegen.0"), kept, tmp_path, ON_GPU)
+    assert eventually(lambda: len(host_pids()) == 1) and host_pids() != [first]
+    ray.get(kept.end_cell.remote("codegen.0"))
+    assert eventually(lambda: not host_pids())
+
+
+def test_an_idle_host_makes_room_for_other_work_if_it_holds_a_place(llama, keeper, tmp_path):
+    import ray
+
+    cells = {"llama.0": "llama", "llama.1": "llama"}
+    kept = keeper(**cells)
+    run(job(llama, llama, "llama.0"), kept, tmp_path)
+    ray.get(kept.make_room.remote())
+    time.sleep(2 * hosts.POLL_SECONDS)
+    assert len(host_pids()) == 1, "a trial lends it its CPU"
+    kept = keeper(**cells)  # of which nobody has asked for room: the first one's hosts would still make some
+    run(job(llama, llama, "llama.0"), kept, tmp_path, ON_GPU)
+    assert eventually(lambda: not ray.available_resources().get("GPU"))
+    ray.get(kept.make_room.remote())
+    assert eventually(lambda: ray.available_resources().get("GPU") == 1)
+
+
+def test_what_a_cell_that_has_ended_left_running_is_ended_too(llama, keeper, tmp_path):
+    import ray
+
+    whole, kept = job(llama, llama, "llama.0", prompts=800), keeper(**{"llama.0": "llama", "llama.1": "llama"})
+    requests = pickle.dumps([request for batch in whole.batches for request in batch])  # seconds of work
+    kind = HostKind(dataclasses.replace(whole, batches=(), label=""), IN_TRIAL)
+    progress = ProgressFile(Files(str(tmp_path)), "llama.0")
+    kept.generate.remote(HostBatch(kind, "llama.0", "its run", 0, llama, requests, progress, 1, True))
+    assert eventually(lambda: any("Host generates llama.0" in title for title in titles().values()))
+    (busy,) = host_pids()
+    ray.get(kept.end_cell.remote("llama.0"))
+    assert eventually(lambda: busy not in host_pids())
+
+
+def test_rays_metrics_tell_of_the_speed_and_memory_of_hosts_and_of_waiting_batches(llama, keeper, tmp_path):
+    import ray
+
+    run(job(llama, llama, "llama.0"), keeper(**{"llama.0": "llama"}), tmp_path)
+    (port,) = [node["MetricsExportPort"] for node in ray.nodes() if node["Alive"]]
+
+    def told() -> dict[str, float]:
+        """Return the values of the metrics tagged with this base and generator."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        ours = [line for line in lines if 'model="llama"' in line and 'generator="transformers"' in line]
+        return {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in ours}
+
+    names = {f"ray_{name}" for name in (*metrics.HOST_GAUGES, metrics.WAITING)}
+    assert eventually(lambda: names <= told().keys()), told()
+    found = told()
+    assert found["ray_raysweep_host_memory_bytes"] > 1e8 and 0 < found["ray_raysweep_cache_share"] <= 1
+
+
+def test_an_adapter_of_another_base_is_one_clear_error_and_the_next_cell_goes_on(llama, keeper, tmp_path):
+    wide = make_tiny("llama", tmp_path / "wide", hidden_size=64)
+    theirs = make_adapter(wide, "llama", "lora", tmp_path / "theirs")
+    kept = keeper(**{"llama.0": "llama", "llama.1": "llama"})
+    with pytest.raises(RaysweepError, match=r"theirs is not one of .*2, 64\].*2, 32\]"):
+        run(job(ModelRef(theirs.location, ModelKind.ADAPTER, llama), llama, "llama.0"), kept, tmp_path)
+    made, _ = run(job(llama, llama, "llama.1"), kept, tmp_path)
+    assert made == locally(job(llama, llama, "llama.1"), tmp_path)
