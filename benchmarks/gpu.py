@@ -668,7 +668,7 @@ def _serve(arm: Arm, bench: Bench, pipe: Connection[Any, Any]) -> None:
 
 def predictions(quick: bool) -> dict[str, dict[str, Any]]:
     """Return what `raysweep plan` predicts of each arm on each known accelerator: bytes, and tokens a second."""
-    from raysweep.planning.costs import generation_seconds, predicted_memory, rows_on, training_seconds
+    from raysweep.planning.predictions.costs import generation_seconds, predicted_memory, rows_on, training_seconds
 
     bench, cards = Bench(quick), dict[str, dict[str, Any]]()
     for card, sheet in ACCELERATORS.items():

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from raysweep.config.loading import config_from
-from raysweep.planning.costs import MEASURED, plan_costs
 from raysweep.planning.planner import build_plan
+from raysweep.planning.predictions.costs import MEASURED, plan_costs
 from raysweep.storage.store import Store
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions

@@ -42,9 +42,9 @@ from raysweep.config.schema import RayConfig
 from raysweep.engine.base import EngineSettings, Task
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.placing.places import CellToPlace, Places
-from raysweep.planning.costs import plan_costs
-from raysweep.planning.needs import CellNeeds, Needs
 from raysweep.planning.planner import build_plan
+from raysweep.planning.predictions.costs import plan_costs
+from raysweep.planning.predictions.needs import CellNeeds, Needs
 from raysweep.records import Recovery
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store

@@ -329,7 +329,7 @@ class SweepConfig(Strict):
         A recipe's own values override its model's, these the stage's, and these `resources` itself. Execution takes
         nothing from the latter. A model's `accelerator` is a label, and asks for the predicted share of one.
         """
-        # the defaults of raysweep.planning.needs.Needs, which a config can't import
+        # the defaults of raysweep.planning.predictions.needs.Needs, which a config can't import
         values: dict[str, Any] = {"cpus": 1.0, "gpus": 0.0, "memory_gib": 0.0, "custom": {}, "labels": {}}
         if stage != "execution":
             values = {name: getattr(self.resources, name) for name in values}

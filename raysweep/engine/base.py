@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from raysweep.engine.progress import ProgressFile
 from raysweep.generators.base import LiveModel
-from raysweep.planning.needs import CellNeeds
+from raysweep.planning.predictions.needs import CellNeeds
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Program, Sandbox, Verdict
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, PerturbedRow, Recovery, Spec
 from raysweep.storage.artefacts import Artefact

@@ -16,8 +16,8 @@ from raysweep.errors import HopelessError, UsageError
 from raysweep.generators.base import GENERATORS, Generator, WantedModel
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.loading import adapter_config, auto_model, empty_network, load_tokenizer
-from raysweep.planning.costs import base_shape
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan
+from raysweep.planning.predictions.costs import base_shape
 from raysweep.prompts.templates import CHAT, INSTRUCT, RAW, PromptTemplate, template_shown
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, TrainJob

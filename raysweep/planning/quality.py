@@ -20,7 +20,7 @@ from raysweep.config.grid import Cell
 from raysweep.config.schema import QualityConfig, SweepConfig
 from raysweep.errors import MissingInput
 from raysweep.planning.plan import CellPlan, PairPlan, QualityPlan
-from raysweep.planning.sizes import is_in_python, problem_count
+from raysweep.planning.predictions.sizes import is_in_python, problem_count
 from raysweep.quality.linting import DEFAULT_LIMITS, fingerprint
 from raysweep.quality.ruff_check import ruff_fingerprint
 from raysweep.quality.sampling import Stratum, Unit, cochran_size, draw_strata

@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING
 from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.planning.costs import CellCost
 from raysweep.planning.missing import by_cell
-from raysweep.planning.needs import CellNeeds
-from raysweep.planning.needs_planner import NeedsPlanner, group_of
 from raysweep.planning.plan import (
     ArtefactPlan,
     BasePlan,
@@ -27,6 +24,9 @@ from raysweep.planning.plan import (
     ModelPlan,
     SweepPlan,
 )
+from raysweep.planning.predictions.costs import CellCost
+from raysweep.planning.predictions.needs import CellNeeds
+from raysweep.planning.predictions.needs_planner import NeedsPlanner, group_of
 from raysweep.storage.store import Store
 
 if TYPE_CHECKING:

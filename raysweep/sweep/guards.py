@@ -19,9 +19,9 @@ from raysweep.errors import UsageError
 from raysweep.execution.oracle import inside_refused
 from raysweep.machine import disk
 from raysweep.models.loading import weight_bytes
-from raysweep.planning.costs import base_shape
-from raysweep.planning.needs_planner import NeedsPlanner
 from raysweep.planning.plan import CellPlan, SweepPlan
+from raysweep.planning.predictions.costs import base_shape
+from raysweep.planning.predictions.needs_planner import NeedsPlanner
 from raysweep.programs import Oracle, Sandbox
 from raysweep.records import ModelKind
 from raysweep.stages.references import stored_inside_reasons

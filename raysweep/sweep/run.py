@@ -16,13 +16,13 @@ from raysweep.errors import UsageError
 from raysweep.execution.pool import require_permission
 from raysweep.generators.environments import environment_of
 from raysweep.machine import cores, gpus, provenance
-from raysweep.planning.costs import plan_costs
-from raysweep.planning.fit import require_fit
 from raysweep.planning.missing import by_cell, discard_damaged, missing
 from raysweep.planning.models import require_generators_fit, require_recipes_fit
-from raysweep.planning.needs_planner import NeedsPlanner
 from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
+from raysweep.planning.predictions.costs import plan_costs
+from raysweep.planning.predictions.fit import require_fit
+from raysweep.planning.predictions.needs_planner import NeedsPlanner
 from raysweep.records import Score
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.store import Store, open_store

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.execution.pool import require_permission
-from raysweep.planning.needs_planner import doubtful_types
 from raysweep.planning.planner import build_plan
+from raysweep.planning.predictions.needs_planner import doubtful_types
 from raysweep.storage.store import is_temporary_in_job
 from raysweep.units import count, size
 

@@ -14,8 +14,8 @@ from raysweep.engine.progress import STOPPED, ProgressFile, read_activities
 from raysweep.errors import UnknownName, UsageError
 from raysweep.pipeline import make_cell, make_shared
 from raysweep.planning.missing import by_cell, is_made, walk
-from raysweep.planning.needs_planner import NeedsPlanner, group_of
 from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan
+from raysweep.planning.predictions.needs_planner import NeedsPlanner, group_of
 from raysweep.records import Recovery
 from raysweep.stages.scoring import cell_folders
 from raysweep.sweep.folder import SweepFolder

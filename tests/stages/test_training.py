@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raysweep.config.loading import load_config
-from raysweep.planning.costs import MEASURED, plan_costs
 from raysweep.planning.planner import build_plan
+from raysweep.planning.predictions.costs import MEASURED, plan_costs
 from raysweep.storage.store import Store
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions

@@ -9,9 +9,9 @@ import pytest
 from raysweep.config.document import Document
 from raysweep.config.loading import validate
 from raysweep.errors import UsageError
-from raysweep.planning.costs import plan_costs
 from raysweep.planning.missing import missing
 from raysweep.planning.planner import build_plan
+from raysweep.planning.predictions.costs import plan_costs
 from raysweep.storage.store import Store
 from raysweep.sweep.forecast import Forecast, forecast
 

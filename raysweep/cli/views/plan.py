@@ -14,13 +14,13 @@ from rich.text import Text
 from raysweep.cli.views.console import new_console
 from raysweep.cli.views.results import print_json
 from raysweep.errors import UsageError
-from raysweep.planning.costs import CellCost, base_shape, plan_costs
-from raysweep.planning.fit import require_fit
 from raysweep.planning.missing import by_cell, missing
 from raysweep.planning.models import ModelFacts, model_facts, shown_lines
-from raysweep.planning.needs import amounts_text
-from raysweep.planning.needs_planner import NeedsPlanner, doubtful_types
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, ModelPlan, ResultsPlan, SweepPlan
+from raysweep.planning.predictions.costs import CellCost, base_shape, plan_costs
+from raysweep.planning.predictions.fit import require_fit
+from raysweep.planning.predictions.needs import amounts_text
+from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE
 from raysweep.storage.store import Store

@@ -10,7 +10,7 @@ from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL, data_sheet_of, si
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.placing.places import ANY, UNLABELLED, CellToPlace, Places
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.planning.needs import names_in
+from raysweep.planning.predictions.needs import names_in
 from raysweep.units import first_of
 
 log = logging.getLogger("raysweep")

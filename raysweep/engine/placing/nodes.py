@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from raysweep.planning.needs import matches_one
+from raysweep.planning.predictions.needs import matches_one
 
 
 @dataclass(frozen=True)

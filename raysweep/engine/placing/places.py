@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from raysweep.accelerators import ACCELERATOR_LABEL, data_sheet_of
 from raysweep.engine.placing.nodes import NodeFacts, matches
-from raysweep.planning.needs import CellNeeds, Needs, matches_one, names_in
+from raysweep.planning.predictions.needs import CellNeeds, Needs, matches_one, names_in
 
 CPUS = "CPUs"
 """Name of the pool of what needs no accelerator: all nodes."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.placing.places import CellToPlace, Places, hours_in
-from raysweep.planning.needs import Needs
+from raysweep.planning.predictions.needs import Needs
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from raysweep.engine.ray.reuse import MAY_GO_ON, can_reuse, may_go_on, reusing_p
 from raysweep.engine.ray.stages import RayStages
 from raysweep.errors import Stopped, last_line
 from raysweep.machine import limit_kernel_caches, own_process
-from raysweep.planning.needs import Needs
+from raysweep.planning.predictions.needs import Needs
 from raysweep.storage.files import Files
 
 log = logging.getLogger("raysweep")

@@ -17,7 +17,7 @@ from raysweep.engine.ray.hosts.generation import generate_with_ray
 from raysweep.engine.ray.numbers import metrics
 from raysweep.engine.ray.perturbing import perturb_with_ray
 from raysweep.engine.ray.training import train_with_ray
-from raysweep.planning.needs import amounts_text
+from raysweep.planning.predictions.needs import amounts_text
 from raysweep.programs import Verdict
 from raysweep.records import Completion, PerturbedRow
 

@@ -24,7 +24,7 @@ from raysweep.config.schema import RayConfig
 from raysweep.engine.attempts import with_retries
 from raysweep.engine.base import EngineSettings, GenerateJob, Stages, Task, TrainingRun
 from raysweep.engine.progress import ProgressFile, read_activity
-from raysweep.planning.needs import CellNeeds, Needs
+from raysweep.planning.predictions.needs import CellNeeds, Needs
 from raysweep.programs import DEFAULT_SANDBOX
 from raysweep.records import Decoding, GenerationRequest, ModelRef, Recovery, Spec, TrainingRow
 from raysweep.rows.parquet import write_rows

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.base import Stages, Task
-from raysweep.planning.needs import CellNeeds, Needs
+from raysweep.planning.predictions.needs import CellNeeds, Needs
 from tests.patience import eventually
 
 GPUS = {"A100": 2, "V100": 1}

@@ -15,7 +15,7 @@ from raysweep.config.loading import load_config, to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.planning.missing import missing, walk
 from raysweep.planning.planner import build_plan
-from raysweep.planning.rates import measured_rates
+from raysweep.planning.predictions.rates import measured_rates
 from raysweep.storage.artefacts import DROPPED
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder, open_folder

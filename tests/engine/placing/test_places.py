@@ -16,7 +16,7 @@ from raysweep.engine.placing.places import ANY, CPUS, UNLABELLED, CellToPlace, P
 from raysweep.engine.ray.cluster.cluster import placements
 from raysweep.engine.ray.cluster.nodes import driver_labels
 from raysweep.errors import UsageError
-from raysweep.planning.needs import CellNeeds, Needs, matches_one
+from raysweep.planning.predictions.needs import CellNeeds, Needs, matches_one
 
 ONE = Needs(1, 1)
 

@@ -8,7 +8,7 @@ from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.placing.places import CellToPlace
 from raysweep.engine.placing.simulation import StageToPlay, play
-from raysweep.planning.needs import CellNeeds, Needs
+from raysweep.planning.predictions.needs import CellNeeds, Needs
 
 A100, V100 = ({ACCELERATOR_LABEL: name} for name in ("A100", "V100"))
 HEAD = {"head": NodeFacts({"CPU": 64.0})}

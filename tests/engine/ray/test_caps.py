@@ -13,7 +13,7 @@ from raysweep.engine.ray.hosts.order import cell_order
 from raysweep.engine.ray.numbers import metrics
 from raysweep.engine.ray.stages import RayStages
 from raysweep.errors import Stopped
-from raysweep.planning.needs import CellNeeds, Needs
+from raysweep.planning.predictions.needs import CellNeeds, Needs
 
 USED_UP = "the sweep has used 2 GPU-hours (--max-gpu-hours 1)"
 WORK: Any = SimpleNamespace(activity=SimpleNamespace(id="cell"), workers=1)

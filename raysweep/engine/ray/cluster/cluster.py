@@ -19,7 +19,7 @@ from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS
 from raysweep.engine.placing.places import ANY, CPUS, UNLABELLED
 from raysweep.engine.ray.cluster.probe import require_reachable
 from raysweep.machine import cores
-from raysweep.planning.needs import CellNeeds, Needs, without
+from raysweep.planning.predictions.needs import CellNeeds, Needs, without
 from raysweep.units import count
 
 if TYPE_CHECKING:  # slow to import in workers, which need none of it

@@ -8,7 +8,7 @@ from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.nodes import NodeFacts, matches
 from raysweep.engine.ray.cluster.cluster import Placement, Placements
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.planning.needs import Needs, names_in
+from raysweep.planning.predictions.needs import Needs, names_in
 from raysweep.units import first_of, size
 
 HERE = "this machine"

@@ -37,7 +37,7 @@ from raysweep.engine.ray.numbers.metrics import MeasuredGenerator, held_resource
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import python_of
 from raysweep.machine import limit_kernel_caches, own_process
-from raysweep.planning.needs import Needs
+from raysweep.planning.predictions.needs import Needs
 from raysweep.records import ModelRef
 
 log = logging.getLogger("raysweep")

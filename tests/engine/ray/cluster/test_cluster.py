@@ -16,7 +16,7 @@ from raysweep.engine.placing.nodes import NodeFacts, matches
 from raysweep.engine.ray.cluster.cluster import SLOT, START_ATTEMPTS, Cluster, Placement, placements
 from raysweep.engine.ray.cluster.nodes import this_machine
 from raysweep.engine.ray.cluster.preflight import unschedulable, what_is_lacking, what_is_lacking_beside
-from raysweep.planning.needs import CellNeeds, Needs
+from raysweep.planning.predictions.needs import CellNeeds, Needs
 from tests.patience import PATIENCE
 
 GIB = 2.0**30

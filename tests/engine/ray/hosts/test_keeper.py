@@ -18,7 +18,7 @@ from raysweep.engine.ray.batches import MAX_RESTARTS, BatchFailure
 from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.hosts import keeper as hosts
 from raysweep.engine.ray.hosts.keeper import HostBatch, HostKeeper, HostKind, _Held
-from raysweep.planning.needs import Needs
+from raysweep.planning.predictions.needs import Needs
 from raysweep.records import Decoding, ModelRef, Spec
 from raysweep.storage.files import Files
 

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM
 from raysweep.accelerators import ACCELERATORS, data_sheet_of
 from raysweep.config.loading import config_from
 from raysweep.models.architectures.known import known_shape
-from raysweep.planning.costs import (
+from raysweep.planning.planner import build_plan
+from raysweep.planning.predictions.costs import (
     BANDWIDTH_SHARE,
     ESTIMATED,
     FLOPS_SHARES,
@@ -22,9 +23,8 @@ from raysweep.planning.costs import (
     steps_of,
     training_flops,
 )
-from raysweep.planning.planner import build_plan
-from raysweep.planning.rates import rate_of
-from raysweep.planning.sizes import ASSUMED_PROMPT_TOKENS
+from raysweep.planning.predictions.rates import rate_of
+from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS
 from raysweep.storage.store import Store
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.memory import trained_weights

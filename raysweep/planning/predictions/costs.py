@@ -19,8 +19,8 @@ from raysweep.generators.base import CPU_TOKENS, MEMORY_SHARE
 from raysweep.models.architectures.known import known_shape, shape_at, shape_from_scratch
 from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TrainingSetPlan
-from raysweep.planning.rates import Rate, measured_rates
-from raysweep.planning.sizes import ASSUMED_PROMPT_TOKENS, RowFacts, problem_count, row_facts
+from raysweep.planning.predictions.rates import Rate, measured_rates
+from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS, RowFacts, problem_count, row_facts
 from raysweep.storage.store import Store
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.batching import steps_of

@@ -11,10 +11,10 @@ from raysweep.config.document import Document
 from raysweep.config.loading import validate
 from raysweep.errors import UsageError
 from raysweep.models.architectures.known import known_shape
-from raysweep.planning.costs import predicted_memory
-from raysweep.planning.needs import CellNeeds, Needs
-from raysweep.planning.needs_planner import NeedsPlanner, doubtful_types, group_of
 from raysweep.planning.planner import build_plan
+from raysweep.planning.predictions.costs import predicted_memory
+from raysweep.planning.predictions.needs import CellNeeds, Needs
+from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types, group_of
 from raysweep.trainers.base import Recipe
 
 GIB = 2**30

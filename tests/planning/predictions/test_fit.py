@@ -13,10 +13,10 @@ from raysweep.config.resources import StageConfig
 from raysweep.errors import UsageError
 from raysweep.machine import Accelerator, Accelerators, Memory
 from raysweep.models.architectures.known import known_shape
-from raysweep.planning import costs, fit
-from raysweep.planning.fit import Room, require_fit, room_of_worker, settings_that_fit
 from raysweep.planning.plan import ModelPlan
 from raysweep.planning.planner import build_plan
+from raysweep.planning.predictions import costs, fit
+from raysweep.planning.predictions.fit import Room, require_fit, room_of_worker, settings_that_fit
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.memory import largest_batch, training_memory
 from tests.models.tiny import make_tiny

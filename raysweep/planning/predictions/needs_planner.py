@@ -12,10 +12,10 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.models.architectures.shape import BYTES
-from raysweep.planning.costs import base_shape, least_memory, predicted_memory, rows_together
-from raysweep.planning.needs import CellNeeds, Needs, names_in
 from raysweep.planning.plan import BasePlan, CellPlan
-from raysweep.planning.sizes import ASSUMED_PROMPT_TOKENS
+from raysweep.planning.predictions.costs import base_shape, least_memory, predicted_memory, rows_together
+from raysweep.planning.predictions.needs import CellNeeds, Needs, names_in
+from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.memory import TrainingMemory, generation_memory
 

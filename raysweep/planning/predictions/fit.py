@@ -17,10 +17,10 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.machine import accelerators, emulates, gpus, memory
 from raysweep.models.architectures.shape import Shape
-from raysweep.planning.costs import base_shape, least_memory
-from raysweep.planning.needs import names_in
-from raysweep.planning.needs_planner import named_accelerators
 from raysweep.planning.plan import ArtefactPlan, BasePlan, ModelPlan
+from raysweep.planning.predictions.costs import base_shape, least_memory
+from raysweep.planning.predictions.needs import names_in
+from raysweep.planning.predictions.needs_planner import named_accelerators
 from raysweep.records import ModelKind
 from raysweep.trainers.base import TRAINERS, Recipe
 from raysweep.trainers.memory import TrainingMemory

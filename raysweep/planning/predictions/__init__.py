@@ -1,0 +1,8 @@
+"""What cells will take: memory, disk, hours, processes.
+
+costs.py         memory, disk and hours of each cell
+sizes.py         counts rows, tokens and problems, or assumes them
+rates.py         measured speed of finished trainings
+fit.py           refuses a training that its worker can't hold, and finds a setting that fits
+needs.py         what the processes of each stage ask for, as records
+"""
