@@ -32,7 +32,7 @@ from raysweep.metrics.verdicts import Verdicts
 from raysweep.programs import Outcome
 from raysweep.records import Difference, ProblemScore, Result, Score
 from raysweep.rows.parquet import RowWriter, write_rows
-from raysweep.sweep.report_order import levels_of, order_of
+from raysweep.sweep.report.names import levels_of, order_of
 
 CONFIG = Path(__file__).parent.parent / "configs" / "study.yaml"
 SIZES = (161, 427)

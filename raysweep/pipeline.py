@@ -1,6 +1,6 @@
 """START HERE: what happens to one cell, stage by stage, and to the artefacts that cells share.
 
-    training set -> fine-tuned model -> completions -> results        (analysis: `raysweep.sweep.report`)
+    training set -> fine-tuned model -> completions -> results        (analysis: `raysweep.sweep.report.write`)
 
 When all cells are done, a linter reads a sample of their completions, if the config asks for it.
 

@@ -1,6 +1,6 @@
 """Turns the scores and samples of a sweep into tables, figures and the HTML report.
 
-sweep/report.py calls this folder with records; nothing here reads the store.
+sweep/report/write.py calls this folder with records; nothing here reads the store.
 
     score_book.py    indexes scores and failures by model, training set and test set
     table.py         the table record, written as Markdown, CSV or LaTeX

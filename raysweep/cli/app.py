@@ -265,7 +265,7 @@ def report(
 ) -> None:
     """Write a sweep's report again from its results, print its tables, or write its figures."""
     from raysweep.sweep.folder import open_folder
-    from raysweep.sweep.report import export
+    from raysweep.sweep.report.write import export
 
     print(export(open_folder(sweep, storage), format, out, only or (), exhibits or ()))
 
@@ -280,7 +280,7 @@ def compare(
 ) -> None:
     """Set two sweeps side by side, a sweep beside printed numbers, or twins that differ in one setting."""
     from raysweep.analysis.table import to_text
-    from raysweep.sweep.compare import compared
+    from raysweep.sweep.report.compare import compared
 
     print(to_text(compared(sweep, other, by, storage), format))
 

@@ -6,13 +6,7 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
     tasks.py         turns missing artefacts into an engine's tasks and runs them
     folder.py        reads and writes sweeps/<name>/: config, grid, scores, runs, log file
     guards.py        refuses a run without enough resources or disk space, or beside another run of the same sweep
-    scoring.py       computes the sweep's numbers from its results
-    quality.py       reads what a linter said of a sample of the completions
-    report.py        writes and exports the report and its tables
-    compare.py       compares sweeps with each other, with printed numbers, and twins within them
-    report_order.py  gives tables the config's order of names, and plain words for codes
-    report_facts.py  reads the outcomes of completions, and what trainings reported
-    report_notes.py  words a report's lines on settings, execution and leaked rows
+    report/          collects the records of a finished sweep, and writes its report
     data_sets.py     makes the training and test sets of a config without its models, and exports them
     leaks.py         lists the training rows that give evaluated problems away
     evaluate.py      builds the config of `raysweep evaluate`

@@ -27,7 +27,7 @@ from raysweep.storage.store import Store, open_store
 from raysweep.storage.uses import read_uses, write_uses
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.guards import sweep_lease
-from raysweep.sweep.report_notes import leakage_text
+from raysweep.sweep.report.notes import leakage_text
 from raysweep.sweep.tasks import RunOptions, make
 
 CARD = "README.md"

@@ -29,7 +29,7 @@ from raysweep.storage.store import Store, open_store
 from raysweep.storage.uses import drop_judged
 from raysweep.sweep.folder import LEDGER, SweepFolder
 from raysweep.sweep.guards import is_elsewhere, require_oracle, require_resources, require_space, sweep_lease
-from raysweep.sweep.report_notes import leakage_text
+from raysweep.sweep.report.notes import leakage_text
 from raysweep.sweep.tasks import RunOptions, make
 
 log = logging.getLogger("raysweep")
@@ -61,7 +61,7 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
 
 def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     """Run a plan in a store; see `run_sweep`."""
-    from raysweep.sweep.report import analyse
+    from raysweep.sweep.report.write import analyse
 
     started, config = time.time(), plan.config
     require_oracle(plan, store)

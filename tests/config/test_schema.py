@@ -21,7 +21,7 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.sets import SetPlanner
 from raysweep.programs import Lane, Level, Limits, Sandbox
 from raysweep.records import Spec
-from raysweep.sweep.report_notes import settings_lines
+from raysweep.sweep.report.notes import settings_lines
 from raysweep.training_sets.base import SOURCES
 from tests.conftest import shared_data
 from tests.models.tiny import chat_tokenizer

@@ -22,10 +22,10 @@ from raysweep.config.schema import SweepConfig
 from raysweep.planning.models import prompt_lines
 from raysweep.records import BASE, Score
 from raysweep.sweep.data_sets import DataSets
-from raysweep.sweep.report import generation_facts
-from raysweep.sweep.report_facts import pair_outcomes, reference_failures
-from raysweep.sweep.report_notes import limit_text
-from raysweep.sweep.report_order import order_of
+from raysweep.sweep.report.facts import pair_outcomes, reference_failures
+from raysweep.sweep.report.names import order_of
+from raysweep.sweep.report.notes import limit_text
+from raysweep.sweep.report.write import generation_facts
 from raysweep.sweep.run import SweepResult
 from raysweep.units import count
 

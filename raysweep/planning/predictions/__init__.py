@@ -5,4 +5,5 @@ sizes.py         counts rows, tokens and problems, or assumes them
 rates.py         measured speed of finished trainings
 fit.py           refuses a training that its worker can't hold, and finds a setting that fits
 needs.py         what the processes of each stage ask for, as records
+needs_planner.py finds out what they ask for: as the config says, or as much as is predicted
 """

@@ -21,8 +21,8 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE, Score
 from raysweep.sweep.export.scores import CellScores, TestSetScores
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.report_notes import limit_text, settings_lines
-from raysweep.sweep.report_order import order_of
+from raysweep.sweep.report.names import order_of
+from raysweep.sweep.report.notes import limit_text, settings_lines
 from raysweep.units import count
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from raysweep.machine import VERSION
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import CLEAN
-from raysweep.sweep.report_notes import limit_text, settings_lines
+from raysweep.sweep.report.notes import limit_text, settings_lines
 from raysweep.training_sets.base import SOURCES
 
 SUMS, TABLES, RECOMPUTED, STORE = "SHA256SUMS", "tables", "recomputed", "store"

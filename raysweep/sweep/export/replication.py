@@ -32,11 +32,11 @@ from raysweep.storage.artefacts import DROPPED, MANIFEST, folder_of
 from raysweep.storage.backends import full_disk_named, write_atomically
 from raysweep.storage.store import Store
 from raysweep.storage.uses import USES, Use, read_uses
-from raysweep.sweep import report
 from raysweep.sweep.export.formats import Exported, missing_results
 from raysweep.sweep.export.package_texts import RECOMPUTED, STORE, SUMS, TABLES, licences, readme, replication_json
 from raysweep.sweep.folder import LEDGER, SweepFolder
-from raysweep.sweep.scoring import by_cell
+from raysweep.sweep.report.scoring import by_cell
+from raysweep.sweep.report.write import write as report
 from raysweep.units import count
 
 RECORDED = ("source_rows", "perturbed_rows", "base_model", "model")

@@ -12,7 +12,7 @@ from statistics import stdev
 from raysweep.metrics.passing import pass_at_k
 from raysweep.records import CLEAN, ProblemScore, Score
 from raysweep.sweep.folder import GridRow, SweepFolder
-from raysweep.sweep.scoring import CellNumbers, by_cell, cell_numbers
+from raysweep.sweep.report.scoring import CellNumbers, by_cell, cell_numbers
 
 DIRECTIONS = {"pass@": True, "RP_": True, "RD": False, "drop": True}
 """Beginnings of the names of the metrics that are exported, and whether higher is better; a drop is below 0."""

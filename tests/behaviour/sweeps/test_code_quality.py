@@ -36,8 +36,8 @@ from raysweep.storage.store import Store
 from raysweep.sweep.export.replication import replicate
 from raysweep.sweep.folder import open_folder
 from raysweep.sweep.gc import open_for_gc, survey
-from raysweep.sweep.quality import cell_reports, linted_strata
-from raysweep.sweep.report import export
+from raysweep.sweep.report.quality import cell_reports, linted_strata
+from raysweep.sweep.report.write import export
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.quality.alone import alone

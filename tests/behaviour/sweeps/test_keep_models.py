@@ -20,8 +20,8 @@ from raysweep.storage.artefacts import DROPPED
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.gc import open_for_gc, remove, survey
-from raysweep.sweep.report import export
-from raysweep.sweep.report_facts import trainings
+from raysweep.sweep.report.facts import trainings
+from raysweep.sweep.report.write import export
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO

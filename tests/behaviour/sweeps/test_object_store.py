@@ -14,7 +14,7 @@ from raysweep.cli.views.status import cell_states
 from raysweep.config.loading import load_config
 from raysweep.storage.files import Files
 from raysweep.sweep.folder import open_folder
-from raysweep.sweep.report import export
+from raysweep.sweep.report.write import export
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO

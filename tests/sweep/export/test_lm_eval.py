@@ -11,7 +11,7 @@ from raysweep.metrics.passing import by_problem
 from raysweep.records import Result
 from raysweep.sweep.export.formats import export_format
 from raysweep.sweep.export.scores import higher_is_better
-from raysweep.sweep.scoring import score
+from raysweep.sweep.report.scoring import score
 
 KEYS = {
     "results", "group_subtasks", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "config", "date",

@@ -7,7 +7,7 @@ from huggingface_hub import ModelCard
 from raysweep.config.schema import SweepConfig
 from raysweep.sweep.export.formats import export_format
 from raysweep.sweep.export.model_card import _is_hub_id
-from raysweep.sweep.scoring import score
+from raysweep.sweep.report.scoring import score
 
 
 def test_the_hubs_library_reads_equal_values_back(swept, tmp_path):

@@ -21,7 +21,7 @@ from raysweep.rows.parquet import read_rows
 from raysweep.storage.files import Files
 from raysweep.sweep.export.replication import replicate
 from raysweep.sweep.folder import open_folder
-from raysweep.sweep.report import export
+from raysweep.sweep.report.write import export
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO, REPO

@@ -9,7 +9,7 @@ import pytest
 from raysweep.problems.humaneval import HumanEval
 from raysweep.records import Result
 from raysweep.sweep.export.formats import export_format
-from raysweep.sweep.scoring import score
+from raysweep.sweep.report.scoring import score
 from raysweep.tools.samples.format import program_of, read_samples
 
 

@@ -19,7 +19,7 @@ from raysweep.programs import Oracle, Outcome
 from raysweep.records import BASE, Result
 from raysweep.rows.parquet import ROWS, count_values
 from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
-from raysweep.sweep.report_notes import signature
+from raysweep.sweep.report.notes import signature
 
 CUT_STOP = "length"
 """Why a completion ended that was cut at the limit of new tokens; see `Completion.stop`."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from raysweep.config.loading import config_from
-from raysweep.sweep.report_notes import generation_lines, signature
+from raysweep.sweep.report.notes import generation_lines, signature
 
 COUNTS = {"rows": 40, "distinct": 30, "reused": 0, "tokens": 900, "prompt_tokens": 0, "prompts_too_long": 0}
 

@@ -15,11 +15,11 @@ from raysweep.analysis.exhibits.catalogue import chosen, read_exhibits
 from raysweep.cli.app import app
 from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
-from raysweep.sweep import report
 from raysweep.sweep.folder import SweepFolder, open_folder
-from raysweep.sweep.report import export
+from raysweep.sweep.report.scoring import score
+from raysweep.sweep.report.write import export
+from raysweep.sweep.report.write import write as report
 from raysweep.sweep.run import run_sweep
-from raysweep.sweep.scoring import score
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
 

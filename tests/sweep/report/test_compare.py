@@ -20,8 +20,8 @@ from raysweep.errors import UnknownName, UsageError
 from raysweep.records import ProblemScore, Score
 from raysweep.rows.parquet import write_rows
 from raysweep.storage.store import open_store
-from raysweep.sweep.compare import compared, same_problems
 from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.report.compare import compared, same_problems
 from tests.paths import CONFIGS
 
 MODEL = {"name": "a", "path": "/models/a", "recipes": ["plain", "other"]}

@@ -22,7 +22,7 @@ from raysweep.records import Leak
 from raysweep.registry import Registry
 from raysweep.stages.references import MIN_SECONDS
 from raysweep.storage.store import Store
-from raysweep.sweep.report_order import undrawn, words_of
+from raysweep.sweep.report.names import undrawn, words_of
 from raysweep.training_sets.base import SOURCES
 from raysweep.units import count, share
 

@@ -22,7 +22,7 @@ from raysweep.hashing import canonical_json
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BASE, CLEAN, PromptRow
 from raysweep.sweep.folder import SweepFolder, open_folder
-from raysweep.sweep.report_notes import limit_text
+from raysweep.sweep.report.notes import limit_text
 from raysweep.units import count
 
 NAMES = ("name", "resources", "accelerator", "pin_group", "recipes")

@@ -41,9 +41,9 @@ from raysweep.records import Completion, PromptRow, Result, Score
 from raysweep.rows.parquet import UnreadableTable
 from raysweep.storage.backends import write_atomically
 from raysweep.sweep.folder import GridArtefact, SweepFolder
-from raysweep.sweep.quality import cell_reports, linted_files, linted_messages, linted_strata
-from raysweep.sweep.report_facts import costs, judged_inside, pair_outcomes, sweep_signature, trainings
-from raysweep.sweep.report_notes import (
+from raysweep.sweep.report.facts import costs, judged_inside, pair_outcomes, sweep_signature, trainings
+from raysweep.sweep.report.names import order_of
+from raysweep.sweep.report.notes import (
     Line,
     execution_lines,
     generation_lines,
@@ -51,8 +51,8 @@ from raysweep.sweep.report_notes import (
     limit_text,
     settings_lines,
 )
-from raysweep.sweep.report_order import order_of
-from raysweep.sweep.scoring import SweepNumbers, by_cell, rated_digest, score
+from raysweep.sweep.report.quality import cell_reports, linted_files, linted_messages, linted_strata
+from raysweep.sweep.report.scoring import SweepNumbers, by_cell, rated_digest, score
 from raysweep.units import count
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from raysweep.config.loading import config_from, load_config, read_config, to_ya
 from raysweep.config.schema import ExecutionConfig
 from raysweep.metrics.base import METRICS, Measurement, Metric
 from raysweep.records import PromptRow
-from raysweep.sweep.report import export
-from raysweep.sweep.report_facts import pair_outcomes, trainings
-from raysweep.sweep.report_notes import execution_lines, inside_lines, settings_lines
-from raysweep.sweep.report_order import order_of
+from raysweep.sweep.report.facts import pair_outcomes, trainings
+from raysweep.sweep.report.names import order_of
+from raysweep.sweep.report.notes import execution_lines, inside_lines, settings_lines
+from raysweep.sweep.report.scoring import score
+from raysweep.sweep.report.write import export
 from raysweep.sweep.run import run_sweep
-from raysweep.sweep.scoring import score
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
 from tests.sweep.few_problems import FEW_PROBLEMS

@@ -25,7 +25,7 @@ from raysweep.records import CLEAN, Difference, ProblemScore, PromptRow, RatedTe
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import GridRow, SweepFolder
-from raysweep.sweep.report_order import levels_of, order_of
+from raysweep.sweep.report.names import levels_of, order_of
 
 log = logging.getLogger("raysweep")
 
