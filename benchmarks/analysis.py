@@ -18,11 +18,11 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from raysweep.analysis.comparisons.pairing import Baselines, place_of
-from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.exhibits.base import TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw, in_section
-from raysweep.analysis.score_book import ScoreBook
-from raysweep.analysis.score_tables import tables
+from raysweep.analysis.tables.difference_tables import difference_tables
+from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.score_tables import tables
 from raysweep.config.grid import Grid, build_grid
 from raysweep.config.schema import SweepConfig
 from raysweep.metrics.base import CellLabels

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from raysweep.analysis.report import render_report
+from raysweep.analysis.page.report import render_report
 from tests.analysis.examples import realistic_samples, report
 
 TYPED = ("x12", "x", "x999", "-", "")

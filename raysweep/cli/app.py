@@ -279,7 +279,7 @@ def compare(
     format: Annotated[str, typer.Option("--format", metavar="md|csv|latex", help="Format of the output")] = "md",
 ) -> None:
     """Set two sweeps side by side, a sweep beside printed numbers, or twins that differ in one setting."""
-    from raysweep.analysis.table import to_text
+    from raysweep.analysis.tables.table import to_text
     from raysweep.sweep.report.compare import compared
 
     print(to_text(compared(sweep, other, by, storage), format))

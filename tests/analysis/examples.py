@@ -9,9 +9,9 @@ from typing import Any
 
 from raysweep.analysis.exhibits.base import TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw, in_section
-from raysweep.analysis.report import Report
-from raysweep.analysis.sample_viewer import PairSamples
-from raysweep.analysis.score_book import Failure, Order, ScoreBook
+from raysweep.analysis.page.report import Report
+from raysweep.analysis.page.sample_viewer import PairSamples
+from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
 from raysweep.hashing import text_sha
 from raysweep.records import Completion, PromptRow, Result, Score
 

@@ -13,7 +13,7 @@ from raysweep.analysis.comparisons.degradation import DegradationChange, rd_chan
 from raysweep.analysis.comparisons.pairing import Baselines, measure_pair
 from raysweep.analysis.comparisons.pass_rates import PassRates
 from raysweep.analysis.comparisons.seeds import BELOW_SEEDS, with_seeds_notes
-from raysweep.analysis.twin_tables import Twins, twin_tables
+from raysweep.analysis.tables.twin_tables import Twins, twin_tables
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Difference, ProblemScore
 

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
 from raysweep.analysis.figures.look import ReportFigure
-from raysweep.analysis.score_book import ModelVariant, ScoreBook
-from raysweep.analysis.table import Table
-from raysweep.analysis.trainings import Training
+from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
+from raysweep.analysis.tables.table import Table
+from raysweep.analysis.tables.trainings import Training
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels
 from raysweep.quality.reports import CellReports

@@ -16,7 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
-from raysweep.analysis.table import Table
+from raysweep.analysis.tables.table import Table
 from raysweep.errors import UnknownName, UsageError, did_you_mean
 from raysweep.registry import validation_message
 

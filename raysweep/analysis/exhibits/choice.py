@@ -16,9 +16,9 @@ from pydantic import Field
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.selections import select_test_sets
-from raysweep.analysis.quantities import DROP, PASS, RD, Quantity
-from raysweep.analysis.score_book import ScoreBook
-from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.analysis.tables.quantities import DROP, PASS, RD, Quantity
+from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN
 from raysweep.stats.intervals import COVERAGE, mean_interval
 from raysweep.stats.resampling import BestSetting, argmax_interval

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 from raysweep.analysis.exhibits.base import EXHIBITS, QUALITY, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.settings import LACKING, curve_of
 from raysweep.analysis.figures.lint_scores import quality_figure
-from raysweep.analysis.quality_groups import PERTURBED, FileGroup, training_groups
-from raysweep.analysis.quality_tables import code_count_table, problem_sets_of
-from raysweep.analysis.score_book import Order
-from raysweep.analysis.table import Table
+from raysweep.analysis.tables.quality_groups import PERTURBED, FileGroup, training_groups
+from raysweep.analysis.tables.quality_tables import code_count_table, problem_sets_of
+from raysweep.analysis.tables.score_book import Order
+from raysweep.analysis.tables.table import Table
 
 NOT_LINTED = "no completion was linted (`evaluation.quality`)"
 

@@ -19,10 +19,10 @@ from raysweep.analysis.exhibits.best import best_setting
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.exhibits.settings import LACKING, Along, Curve, Setting, curve_of
 from raysweep.analysis.figures.lines import Line, LineFigure, Panel, Point, Tick
-from raysweep.analysis.quantities import PASS, Quantity, quantity_of
-from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
-from raysweep.analysis.score_tables import draws_sentence, score_cell
-from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.analysis.tables.quantities import PASS, Quantity, quantity_of
+from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.score_tables import draws_sentence, score_cell
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import CLEAN
 
 HEADINGS = {"ratio": "perturbed rows", "size": "rows, as a multiple of the source's"}

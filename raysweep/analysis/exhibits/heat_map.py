@@ -9,9 +9,9 @@ from pydantic import Field
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.figures.heat import HeatFigure, HeatPanel
-from raysweep.analysis.quantities import Quantity, quantity_of
-from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
-from raysweep.analysis.score_tables import draws_sentence
+from raysweep.analysis.tables.quantities import Quantity, quantity_of
+from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.score_tables import draws_sentence
 from raysweep.records import CLEAN
 
 

@@ -16,9 +16,9 @@ from pydantic import Field
 
 from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
-from raysweep.analysis.quantities import Quantity
-from raysweep.analysis.score_book import ModelVariant, ScoreBook
-from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.analysis.tables.quantities import Quantity
+from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.errors import UsageError
 from raysweep.stats.power import FEWEST_PAIRS, detectable_rate_difference, pairs_needed, problems_needed
 from raysweep.units import count

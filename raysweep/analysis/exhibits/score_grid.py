@@ -16,10 +16,10 @@ from pydantic import Field, model_validator
 
 from raysweep.analysis.exhibits.base import EXHIBITS, GRIDS, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.selections import HEADLINE, WORDS, select_test_sets, select_training_sets
-from raysweep.analysis.quantities import Quantity, quantity_of
-from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
-from raysweep.analysis.score_tables import draws_sentence, score_cell
-from raysweep.analysis.table import Column, Row, Table, TableCell
+from raysweep.analysis.tables.quantities import Quantity, quantity_of
+from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.score_tables import draws_sentence, score_cell
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.errors import did_you_mean
 from raysweep.records import BASE, CLEAN
 from raysweep.units import count

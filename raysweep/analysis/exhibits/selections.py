@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raysweep.analysis.score_book import ScoreBook
+from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.records import BASE, CLEAN
 
 HEADLINE = "headline"

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from raysweep.analysis.score_book import Order
+from raysweep.analysis.tables.score_book import Order
 from raysweep.records import CLEAN
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from raysweep.analysis.exhibits.base import EXHIBITS, TESTS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
-from raysweep.analysis.score_book import ScoreBook
-from raysweep.analysis.significance import Case, Family, significance_table
-from raysweep.analysis.table import Table
+from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.significance import Case, Family, significance_table
+from raysweep.analysis.tables.table import Table
 
 Names = Annotated[list[str], Field(min_length=1)]
 

@@ -9,10 +9,10 @@ from typing import ClassVar
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, trained_with
 from raysweep.analysis.figures.scatter import BASE_MARK, CLEAN_MARK, OTHER_MARK, Dot, ScatterFigure, front_of
-from raysweep.analysis.quantities import PASS, Quantity
-from raysweep.analysis.score_book import ScoreBook, ScoreKey
-from raysweep.analysis.score_tables import draws_sentence, score_cell
-from raysweep.analysis.table import Column, Row, Table
+from raysweep.analysis.tables.quantities import PASS, Quantity
+from raysweep.analysis.tables.score_book import ScoreBook, ScoreKey
+from raysweep.analysis.tables.score_tables import draws_sentence, score_cell
+from raysweep.analysis.tables.table import Column, Row, Table
 from raysweep.records import BASE, CLEAN
 
 _QUANTITIES = (PASS, Quantity("RD", "RD"), Quantity("drop", "difference", "points", signed=True))

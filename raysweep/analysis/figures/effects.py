@@ -21,8 +21,8 @@ from raysweep.analysis.figures.look import (
     plotting,
     rendered,
 )
-from raysweep.analysis.findings import problems_text
-from raysweep.analysis.score_book import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.sections.findings import problems_text
+from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.records import CLEAN, Score
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from raysweep.analysis.table import safe_name
+from raysweep.analysis.tables.table import safe_name
 from raysweep.errors import UnknownName
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from raysweep.analysis.textdiff import ADDED, REMOVED, changes
+from raysweep.analysis.page.textdiff import ADDED, REMOVED, changes
 from raysweep.cli.views.console import new_console
 from raysweep.errors import UsageError
 from raysweep.stats.intervals import NO_INTERVAL

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from raysweep.analysis.textdiff import ADDED, EQUAL, REMOVED, Change, changes
+from raysweep.analysis.page.textdiff import ADDED, EQUAL, REMOVED, Change, changes
 from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.problems.file_problems import problem_fields

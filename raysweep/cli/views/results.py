@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from raysweep.analysis.outcomes import commonest_failure
-from raysweep.analysis.score_book import Order, labelled
+from raysweep.analysis.tables.outcomes import commonest_failure
+from raysweep.analysis.tables.score_book import Order, labelled
 from raysweep.cli.views.console import new_console
 from raysweep.cli.views.progress import Watcher
 from raysweep.config.schema import SweepConfig

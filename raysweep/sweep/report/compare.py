@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
 from raysweep.analysis.published.reference import COMPARABLE, SOURCES, citation, published_scores
-from raysweep.analysis.table import Table
-from raysweep.analysis.twin_tables import Twins, published_table, twin_tables
+from raysweep.analysis.tables.table import Table
+from raysweep.analysis.tables.twin_tables import Twins, published_table, twin_tables
 from raysweep.config.changes import changes_in_words
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from raysweep.analysis.costs import Cost
-from raysweep.analysis.outcomes import PairOutcomes
-from raysweep.analysis.trainings import Training
+from raysweep.analysis.tables.costs import Cost
+from raysweep.analysis.tables.outcomes import PairOutcomes
+from raysweep.analysis.tables.trainings import Training
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.ledger import HOUR
 from raysweep.errors import UsageError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raysweep.analysis.score_book import Order, RowChoice
+from raysweep.analysis.tables.score_book import Order, RowChoice
 from raysweep.config.grid import LEVELS
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig, TrainingSetConfig

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from raysweep.analysis.score_book import labelled
+from raysweep.analysis.tables.score_book import labelled
 from raysweep.config.fields import SpecConfig
 from raysweep.config.models import RecipeConfig
 from raysweep.config.schema import EvaluationConfig, ExecutionConfig, SweepConfig

@@ -13,7 +13,7 @@ from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_
 from raysweep.analysis.comparisons.pairing import BASELINES, Baselines, place_of
 from raysweep.analysis.comparisons.seeds import with_seeds_notes
 from raysweep.analysis.exhibits.base import Exhibit
-from raysweep.analysis.score_book import ScoreBook
+from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from raysweep.analysis.comparisons.base import COMPARISONS
-from raysweep.analysis.costs import Cost, cost_table
-from raysweep.analysis.difference_tables import difference_tables
 from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
 from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibits
 from raysweep.analysis.figures import look
 from raysweep.analysis.figures.effects import all_panels
 from raysweep.analysis.figures.effects import draw as draw_effects
-from raysweep.analysis.outcomes import PairOutcomes, outcome_tables
-from raysweep.analysis.quality_tables import quality_tables
-from raysweep.analysis.report import Report, render_report
-from raysweep.analysis.sample_viewer import PairSamples
-from raysweep.analysis.score_book import Failure, ScoreBook
-from raysweep.analysis.score_tables import failure_table, tables
-from raysweep.analysis.table import FORMATS, Table, by_file_name, to_csv, to_markdown, to_text, written
-from raysweep.analysis.trainings import training_table
+from raysweep.analysis.page.report import Report, render_report
+from raysweep.analysis.page.sample_viewer import PairSamples
+from raysweep.analysis.tables.costs import Cost, cost_table
+from raysweep.analysis.tables.difference_tables import difference_tables
+from raysweep.analysis.tables.outcomes import PairOutcomes, outcome_tables
+from raysweep.analysis.tables.quality_tables import quality_tables
+from raysweep.analysis.tables.score_book import Failure, ScoreBook
+from raysweep.analysis.tables.score_tables import failure_table, tables
+from raysweep.analysis.tables.table import FORMATS, Table, by_file_name, to_csv, to_markdown, to_text, written
+from raysweep.analysis.tables.trainings import training_table
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError

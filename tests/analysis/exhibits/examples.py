@@ -10,8 +10,8 @@ from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.published.reference import published_scores
-from raysweep.analysis.score_book import Failure, Order, RowChoice, ScoreBook
-from raysweep.analysis.table import Table
+from raysweep.analysis.tables.score_book import Failure, Order, RowChoice, ScoreBook
+from raysweep.analysis.tables.table import Table
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
 

@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.analysis.exhibits.base import Drawn, Evidence
 from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibit, read_exhibits
-from raysweep.analysis.score_book import ScoreBook
+from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.errors import UnknownName, UsageError
 from tests.analysis.exhibits.examples import EXHIBITS, STUDY, cells, study
 

@@ -9,8 +9,8 @@ import pytest
 
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.exhibits.settings import curve_of
-from raysweep.analysis.score_book import Failure, RowChoice, ScoreBook
-from raysweep.analysis.trainings import Training
+from raysweep.analysis.tables.score_book import Failure, RowChoice, ScoreBook
+from raysweep.analysis.tables.trainings import Training
 from raysweep.errors import UnknownName
 from tests.analysis.exhibits.examples import CURVES, EXHIBITS, cells, curve_evidence
 

@@ -13,8 +13,8 @@ from scipy.stats import binom, friedmanchisquare
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.figures.scatter import OTHER_MARK, Dot, front_of
-from raysweep.analysis.score_book import ScoreBook
-from raysweep.analysis.table import by_file_name
+from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.table import by_file_name
 from raysweep.metrics.base import CellLabels
 from raysweep.stats import pairs_needed, problems_needed
 from tests.analysis.exhibits.examples import (

@@ -7,7 +7,7 @@ import pytest
 
 from raysweep.analysis.figures.effects import all_panels, draw
 from raysweep.analysis.figures.losses import loss_curve
-from raysweep.analysis.score_book import Failure, Order, ScoreBook
+from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
 from raysweep.records import Score
 from tests.analysis.examples import ORDER, PASS, TRAINING_SETS, scores
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import raysweep
 from raysweep.analysis.comparisons.base import rates_of
 from raysweep.analysis.published.reference import published_scores
-from raysweep.analysis.table import to_csv
+from raysweep.analysis.tables.table import to_csv
 from raysweep.cli.app import app
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig

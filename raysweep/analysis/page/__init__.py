@@ -1,0 +1,6 @@
+"""The report as one HTML file.
+
+report.py        renders the page; its HTML, CSS and scripts lie in templates
+sample_viewer.py packs prompts and completions into JSON for the page's sample viewer
+textdiff.py      compares two texts word by word and marks the changes
+"""

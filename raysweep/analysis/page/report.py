@@ -1,0 +1,255 @@
+"""Renders the report of a sweep: one self-contained HTML file that opens from disk without any server.
+
+The page's content security policy holds the hash of its script, so that no other script runs. Texts of models are
+embedded as JSON and shown as text nodes, so that no completion can act on the reader.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from raysweep.analysis.exhibits.base import GRIDS, MORE_TESTS, QUALITY, TESTS, Drawn
+from raysweep.analysis.figures.effects import all_panels, draw
+from raysweep.analysis.figures.look import ReportFigure
+from raysweep.analysis.figures.losses import loss_curve
+from raysweep.analysis.page.sample_viewer import PairSamples, samples_json
+from raysweep.analysis.sections.findings import findings, percent
+from raysweep.analysis.tables.costs import Cost, cost_table
+from raysweep.analysis.tables.difference_tables import difference_tables
+from raysweep.analysis.tables.outcomes import PairOutcomes, outcome_tables
+from raysweep.analysis.tables.quality_tables import quality_tables
+from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook, labelled
+from raysweep.analysis.tables.score_tables import failures_by_error, tables
+from raysweep.analysis.tables.table import Column, Row, Table, by_file_name
+from raysweep.analysis.tables.trainings import Training, training_table
+from raysweep.quality.reports import CellReports, LintedStratum
+from raysweep.records import Difference, Score
+from raysweep.units import count
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+UNITS = ("%", "points?", "problems?", "tokens?", "steps?", "rows?", "draws?", "cells?", "s", "min", "KiB", "MiB", "GiB")
+"""Words that stay on the line of the number before them."""
+DROPS_SHOWN = 6
+"""Perturbations that a finding lists at once; the page opens the others on demand."""
+WIDE_COLUMNS = 9
+"""Tables with more columns than this scroll inside a frame."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The content of a report. `settings` and `provenance` are (label, value) lines of readable text."""
+
+    name: str
+    title: str
+    notice: str  # a warning against wrong conclusions, shown first; "": none
+    scores: Sequence[Score]
+    order: Order
+    settings: Sequence[tuple[str, str]]
+    config_yaml: str
+    failures: Sequence[Failure]
+    provenance: Sequence[tuple[str, str]]
+    samples: Sequence[PairSamples]
+    limit: str = ""  # what a limited run left out; "": nothing
+    outcomes: Sequence[PairOutcomes] = ()
+    trainings: Sequence[Training] = ()
+    differences: Sequence[Difference] = ()
+    drawn: Drawn = field(default_factory=Drawn)  # what files define
+    images: Mapping[str, bytes] = field(default_factory=dict)  # its figures as SVG, by the names of their files
+    signature: str = ""  # settings and versions that all numbers rest on
+    costs: Sequence[Cost] = ()
+    linted: Sequence[CellReports] = ()
+    strata: Sequence[LintedStratum] = ()  # of the sample that was linted
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A label of a table's head or side, and the number of columns or rows that it spans."""
+
+    text: str
+    span: int
+
+
+def render_report(report: Report, max_samples_per_pair: int | None = None) -> str:
+    """Return the report as one HTML text; equal reports give equal texts.
+
+    Args:
+        report: the content.
+        max_samples_per_pair: see `raysweep.analysis.page.sample_viewer.samples_json`.
+    """
+    from markupsafe import Markup
+
+    book = ScoreBook.of(report.scores, report.order, report.failures)
+    script = _asset("report.js")
+    all_tables = tables(report.scores, report.order, report.failures)
+    words = {**report.order.training_words, **report.order.words}
+    html = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            report=report,
+            headline=book.headline,
+            headline_label=report.order.test_label(book.headline),
+            findings=findings(report.scores, report.order, report.failures),
+            figures=[Markup(svg) for svg in _figures(book)],
+            conclusions=report.drawn.conclusions,
+            drawings=_drawings(report),
+            summaries=[table for table in all_tables if table.stub == ("training set",)],
+            comparisons=[table for table in all_tables if table.stub != ("training set",)],
+            differences=difference_tables(report.differences, book),
+            grids=report.drawn.sections.get(GRIDS, ()),
+            tests=list(report.drawn.sections.get(TESTS, ())),
+            more_tests=list(report.drawn.sections.get(MORE_TESTS, ())),
+            reasons=_reasons(report),
+            quality=[
+                *quality_tables(report.linted, report.strata, report.order),
+                *report.drawn.sections.get(QUALITY, ()),
+            ],
+            failures=failures_by_error(report.failures),
+            samples=Markup(samples_json(report.samples, max_samples_per_pair, words)) if report.samples else "",
+            style=Markup(_asset("report.css")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
+    )
+    return html.encode("utf-8", "replace").decode()  # UTF-8 can't encode lone surrogates
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as SVG, with the name of its file and the tables of its numbers."""
+
+    name: str
+    figure: ReportFigure
+    svg: str
+    tables: Sequence[Table]
+
+
+def _drawings(report: Report) -> list[Drawing]:
+    from markupsafe import Markup
+
+    drawings = []
+    for name, figure in by_file_name(report.drawn.figures).items():
+        image = report.images.get(name) or figure.render()
+        tables = [table for table in report.drawn.tables if table.label == figure.label]
+        drawings.append(Drawing(name, figure, Markup(_inline(image.decode(), f"{name}-")), tables))
+    return drawings
+
+
+def column_groups(columns: Sequence[Column]) -> list[Heading]:
+    """Return the upper row of a table's head; empty if no column belongs to a group."""
+    groups = [Heading(name, len(list(members))) for name, members in groupby(columns, key=lambda c: c.group)]
+    return groups if any(group.text for group in groups) else []
+
+
+def group_edges(columns: Sequence[Column]) -> list[int]:
+    """Return the indices of the columns at which a new group begins, without the first column."""
+    return [i for i in range(1, len(columns)) if columns[i].group != columns[i - 1].group]
+
+
+def row_headings(rows: Sequence[Row]) -> list[list[Heading]]:
+    """Return each row's headings; a label that repeats the row above is left out, since the label above spans it."""
+    all_headings: list[list[Heading]] = []
+    for number, row in enumerate(rows):
+        headings = []
+        for depth in range(len(row.labels)):
+            prefix = row.labels[: depth + 1]
+            is_last = depth == len(row.labels) - 1
+            if not is_last and number and rows[number - 1].labels[: depth + 1] == prefix:
+                continue
+            below = [other.labels[: depth + 1] == prefix for other in rows[number:]]
+            span = 1 if is_last else (below.index(False) if False in below else len(below))
+            headings.append(Heading(row.labels[depth], span))
+        all_headings.append(headings)
+    return all_headings
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rows of a table under one first label, which has a line of its own. `size`: ``n = 240 problems``, or ""."""
+
+    label: str  # "" in a table with one column of labels
+    size: str  # "" where the table's title has it, or where the rows differ
+    rows: Sequence[Row]
+
+
+def row_blocks(table: Table) -> list[Block]:
+    """Return the rows in blocks of one first label, which becomes a line of its own, so that labels take less width.
+
+    A table with one column of labels is one block without a label.
+    """
+    if len(table.stub) == 1:
+        return [Block("", "", table.rows)]
+    blocks = [(label, list(rows)) for label, rows in groupby(table.rows, key=lambda row: row.labels[0])]
+    return [Block(label, _size(table, rows), [Row(r.labels[1:], r.cells) for r in rows]) for label, rows in blocks]
+
+
+def _size(table: Table, rows: Sequence[Row]) -> str:
+    sizes = {cell.n for row in rows for cell in row.cells if cell.n}
+    return f"n = {count(sizes.pop(), 'problem')}" if len(sizes) == 1 and not table.problems else ""
+
+
+def bound(text: str) -> str:
+    """Put a no-break space between each number and its unit, and around the sign of ``n = 240``."""
+    text = re.sub(rf"(?<=\d) (?=(?:{'|'.join(UNITS)})(?!\w))", "\u00a0", text)
+    return re.sub(r"\bn = (?=\d)", "n\u00a0=\u00a0", text)
+
+
+def _reasons(report: Report) -> list[Table]:
+    """Return the tables that say why a score is what it is, and what it cost: outcomes, trainings, cost."""
+    trained = [training_table(report.trainings, report.order)] if report.trainings else []
+    cost = [cost_table(report.costs)] if report.costs else []
+    return [*outcome_tables(report.outcomes, report.order), *trained, *cost]
+
+
+def _figures(book: ScoreBook) -> list[str]:
+    panels = all_panels(book) if book.headline else []
+    return [_inline(draw(book, [panel]).decode(), f"fig{number}-") for number, panel in enumerate(panels)]
+
+
+def _inline(svg: str, prefix: str) -> str:
+    """Return an SVG without its prolog and metadata, with `prefix` before its ids, so that a page can hold several."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)  # the page has the signature once
+    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", body)
+    return re.sub(r"<style>.*?</style>", "", body, count=1, flags=re.DOTALL)  # the page sets the colours
+
+
+def _asset(name: str) -> str:
+    return files("raysweep.analysis.page").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+@cache  # with the templates that it compiled
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("raysweep.analysis.page", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["bound"] = bound
+    environment.globals.update(
+        labelled=labelled,
+        loss_curve=lambda points: Markup(loss_curve(points)),
+        row_blocks=row_blocks,
+        drops_shown=DROPS_SHOWN,
+        column_groups=column_groups,
+        group_edges=group_edges,
+        row_headings=row_headings,
+        percent=percent,
+        wide_columns=WIDE_COLUMNS,
+    )
+    return environment

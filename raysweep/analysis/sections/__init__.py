@@ -1,0 +1,4 @@
+"""What a report shows.
+
+findings.py      writes the headline of each model
+"""

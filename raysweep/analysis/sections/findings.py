@@ -1,0 +1,158 @@
+"""Writes one headline per model: what it loses under the headline's perturbation and under each other one.
+
+The headline's training set has the same perturbation. Without one it is the widest mix of the training sets, else the
+one with which most completions pass under that perturbation, and the sentence says so. Nothing is chosen or ordered by
+RD, which also falls when clean pass@1 falls.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from raysweep.analysis.tables.score_book import Failure, ModelVariant, Order, ScoreBook, ScoreKey
+from raysweep.records import BASE, CLEAN, Score
+from raysweep.units import count
+
+
+@dataclass(frozen=True)
+class Drop:
+    """What a model loses under one perturbation. RDs are shares of clean pass@1; NaN if undefined or missing."""
+
+    label: str  # "changed case (C3)"
+    base_rd: float
+    tuned_rd: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One model's headline. RDs are shares of clean pass@1; NaN if undefined or missing."""
+
+    label: str  # the model variant's label
+    problem_set: str
+    perturbation: str
+    tuned_on: str  # the headline's training set, or ""
+    base_rd: float
+    tuned_rd: float
+    control_rd: float  # RD after fine-tuning on clean prompts
+    sentence: str
+    detail: str  # clean and perturbed pass@1 behind every RD of the sentence, and the number of problems
+    drops: tuple[Drop, ...]  # one for each perturbation, that under which fewest pass first; empty if there is one only
+    drops_of: str  # the models of `drops` in words: "not fine-tuned → fine-tuned on typos (C)"
+
+    @property
+    def complete(self) -> bool:
+        """Return True if both RDs of the comparison, base and tuned, are numbers."""
+        return not (math.isnan(self.base_rd) or math.isnan(self.tuned_rd))
+
+
+def findings(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> list[Finding]:
+    """Return one finding per model variant and problem set; none if nothing is perturbed."""
+    book = ScoreBook.of(scores, order, failures)
+    if not book.headline:
+        return []
+    return [_finding(book, variant, problems) for problems in book.problem_sets for variant in book.variants]
+
+
+def percent(share: float) -> str:
+    """Format a share as whole percent: 0.474 gives ``47 %``; a share that is no number gives a dash."""
+    return "–" if math.isnan(share) else f"{round(100 * share)} %".replace("-", "−")
+
+
+def problems_text(sizes: Collection[int]) -> str:
+    """Return ``240 problems``, or ``238 to 240 problems`` where numbers rest on different ones."""
+    least, most = min(sizes), max(sizes)
+    return f"{least:,} to {count(most, 'problem')}" if least < most else count(most, "problem")
+
+
+def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
+    perturbation, order = book.headline, book.order
+    tuned_on, choice = _tuned_on(book, variant, problems)
+    keys = [ScoreKey(variant, name, problems, perturbation) for name in (BASE, tuned_on, CLEAN)]
+    base, tuned_rd, control = (_value(book, key, "RD") for key in keys)
+    where = f" on {problems}" if len(book.problem_sets) > 1 else ""
+    under, tuned_label = order.test_label(perturbation), order.training_label(tuned_on)
+    if math.isnan(base):
+        score = book.score(keys[0], "RD")
+        reason = score.note if score is not None and score.note else "no result"
+        sentence = f"what {variant.label} loses{where} under {under} can't be measured: {reason}"
+    else:
+        sentence = f"{variant.label} {_change_words(base)} of its pass@1{where} under {under}"
+    if not math.isnan(tuned_rd):
+        sentence += f"; fine-tuned on {tuned_label}{choice} it {_change_words(tuned_rd)}"
+    if not math.isnan(control):
+        sentence += f"; fine-tuned on clean prompts it {_change_words(control)}"
+    names = ("not fine-tuned", f"fine-tuned on {tuned_label}", "fine-tuned on clean prompts")
+    drops = _drops(book, keys[0], keys[1])
+    drops_of = " → ".join(names[:2] if any(not math.isnan(drop.tuned_rd) for drop in drops) else names[:1])
+    return Finding(
+        variant.label,
+        problems,
+        perturbation,
+        tuned_on,
+        base,
+        tuned_rd,
+        control,
+        f"{sentence}.",
+        _detail(book, names, keys),
+        drops,
+        drops_of,
+    )
+
+
+def _tuned_on(book: ScoreBook, variant: ModelVariant, problems: str) -> tuple[str, str]:
+    """Return the training set of the headline, and how it was chosen where a reader would not expect it."""
+    tuned = [name for name in book.training_sets if name not in (BASE, CLEAN)]
+    made_with = {name: book.order.trained_with.get(name, name) for name in tuned}
+    if book.headline in tuned:
+        return book.headline, ""
+    for wanted in (book.headline, *book.order.mixes):
+        if same := [name for name in tuned if made_with[name] == wanted]:
+            return same[0], ""
+    passing = {name: _value(book, ScoreKey(variant, name, problems, book.headline), "pass@1") for name in tuned}
+    defined = [name for name in tuned if not math.isnan(passing[name])]
+    if not defined:
+        return (tuned[0] if tuned else ""), ""
+    best = max(defined, key=lambda name: passing[name])
+    return best, f", of {len(defined)} training sets the one that passes most there," if len(defined) > 1 else ""
+
+
+def _drops(book: ScoreBook, base: ScoreKey, tuned: ScoreKey) -> tuple[Drop, ...]:
+    """Return what the model loses under each perturbation, by the drop of pass@1; empty if there is one only."""
+    if len(book.perturbations) < 2:
+        return ()
+    return tuple(
+        Drop(
+            book.order.test_label(name),
+            _value(book, replace(base, perturbation=name), "RD"),
+            _value(book, replace(tuned, perturbation=name), "RD"),
+        )
+        for name in book.worst_first
+    )
+
+
+def _detail(book: ScoreBook, names: Sequence[str], keys: Sequence[ScoreKey]) -> str:
+    passes = [text for name, key in zip(names, keys, strict=True) if (text := _pass_rates(book, name, key))]
+    sizes = {score.n for key in keys if (score := book.score(key, "pass@1")) is not None}
+    problems = f" ({problems_text(sizes)})" if sizes else ""
+    return f"pass@1 on clean and on perturbed prompts{problems}: {'; '.join(passes)}." if passes else ""
+
+
+def _pass_rates(book: ScoreBook, name: str, key: ScoreKey) -> str:
+    """Describe both pass@1 and their difference, which RD hides (study.md section 7); empty if one is unknown."""
+    clean = _value(book, replace(key, perturbation=CLEAN), "pass@1")
+    perturbed = _value(book, key, "pass@1")
+    if math.isnan(clean) or math.isnan(perturbed):
+        return ""
+    points = f"{round(100 * (perturbed - clean)):+d}".replace("-", "−")
+    return f"{name} {percent(clean)} and {percent(perturbed)} ({points} points)"
+
+
+def _value(book: ScoreBook, key: ScoreKey, metric: str) -> float:
+    score = book.score(key, metric)
+    return math.nan if score is None else score.value
+
+
+def _change_words(rd: float) -> str:
+    return f"{'gains' if round(100 * rd) < 0 else 'loses'} {percent(abs(rd))}"

@@ -1,0 +1,16 @@
+"""The tables of a report, and how they are written.
+
+table.py         the table record, written as Markdown, CSV or LaTeX
+latex.py         escapes text for LaTeX
+quantities.py    writes the numbers of tables: percent or points, intervals, notes
+score_book.py    indexes scores and failures by model, training set and test set
+score_tables.py  builds the tables of a sweep's scores
+difference_tables.py builds the tables of differences: each model beside its baseline
+significance.py  builds the tables of signed-rank tests
+twin_tables.py   builds the tables of `raysweep compare`
+outcomes.py      builds the table of outcomes: why completions fail
+costs.py         builds the table of what a sweep cost
+trainings.py     builds the table of trainings: rows, dropped rows, losses
+quality_groups.py groups linted files by model, training set, ratio and size
+quality_tables.py builds the tables of code quality, among them the study's tables 14 to 16
+"""

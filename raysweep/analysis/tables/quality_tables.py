@@ -1,0 +1,266 @@
+"""Builds the tables of code quality: scores, tiers and codes by model and training set.
+
+Messages are counted for 100 files. A training set of a large sweep has few files in the sample, so each table says how
+many, and has groups of training sets too. Base models are a stratum of their own and in no group with others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from raysweep.analysis.tables.quality_groups import (
+    ALL_MODELS,
+    FileGroup,
+    LintedModel,
+    linted_models,
+    training_groups,
+)
+from raysweep.analysis.tables.score_book import Order
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.quality.reports import CellReports, LintedStratum
+from raysweep.quality.sampling import TUNED
+from raysweep.quality.summary import CodeCount, CodeRow, GroupSummary, code_table
+from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, pylint_code, tiers
+from raysweep.records import BASE
+from raysweep.units import count
+
+TUNED_MODELS = "all fine-tuned"
+"""The row of all training sets of a model."""
+CUTTING = "by cutting"
+"""The column of messages that only cutting out files causes."""
+NO_FILE = "no completion of it is in the sample"
+NOT_LINTED = "the linter reached no end with any file of it"
+_MESSAGES = "messages per 100 files"
+
+
+def quality_tables(cells: Sequence[CellReports], strata: Sequence[LintedStratum], order: Order) -> list[Table]:
+    """Return the tables of scores and of tiers, by problem set; none if nothing was linted.
+
+    Args:
+        cells: what the linter says.
+        strata: of the sample.
+        order: the sweep's names.
+    """
+    return [
+        table
+        for problems in problem_sets_of(cells, order)
+        for table in (
+            score_table(cells, strata, order, problems),
+            tier_table(cells, order, problems),
+            second_opinion_table(cells, order, problems),
+        )
+        if table is not None
+    ]
+
+
+def problem_sets_of(cells: Sequence[CellReports], order: Order) -> list[str]:
+    """Return the problem sets with linted files, in the sweep's order."""
+    there = dict.fromkeys(cell.problem_set for cell in cells)
+    return [name for name in dict.fromkeys((*order.problem_sets, *there)) if name in there]
+
+
+def score_table(cells: Sequence[CellReports], strata: Sequence[LintedStratum], order: Order, problems: str) -> Table:
+    """Return the mean score and the messages by severity, of each model and training set with files."""
+    columns = [Column("files"), Column("mean score"), Column("no score")]
+    columns += [Column(severity.name.lower(), _MESSAGES) for severity in Severity]
+    rows = [
+        Row((model.label, group.name), _score_cells(model.summary(group)))
+        for model in linted_models(cells, problems, order)
+        for group in _row_groups(model, order)
+    ]
+    caption = (
+        f"{_sample_text(strata, problems)} The score is pylint's, of 10, for files that have one: a file that can't be "
+        "parsed has none. Brackets are 95 % intervals of the mean over files, taken as a random sample of very many. "
+        f"Messages that only cutting out files causes ({', '.join(CAUSED_BY_CUTTING)}) stand apart, but count in the "
+        "score."
+    )
+    title = f"Code quality on {problems}"
+    columns.append(Column(CUTTING, _MESSAGES))
+    return Table(title, caption, ("model", "training set"), tuple(columns), tuple(rows), order.training_words)
+
+
+def tier_table(cells: Sequence[CellReports], order: Order, problems: str) -> Table:
+    """Return the messages by the study's tiers, of each model and training set with files."""
+    rows = [
+        (model.label, model.summary(group))
+        for model in linted_models(cells, problems, order)
+        for group in _row_groups(model, order)
+    ]
+    shown = [tier for tier in tiers() if any(summary.tiers[tier] > 0 for _, summary in rows)]
+    caption = (
+        "Tiers of pylint's codes are those of the study's table 12, and of raysweep's reading of it for codes that it "
+        "doesn't name. Messages that only cutting out files causes are left out."
+    )
+    return Table(
+        f"pylint messages by tier on {problems} (per 100 files)",
+        caption,
+        ("model", "training set"),
+        (Column("files"), *(Column(tier.name, tier.severity.name.lower()) for tier in shown)),
+        tuple(Row((label, summary.group), _tier_cells(summary, shown)) for label, summary in rows),
+        order.training_words,
+    )
+
+
+def second_opinion_table(cells: Sequence[CellReports], order: Order, problems: str) -> Table | None:
+    """Return ruff's messages by code beside pylint's of the same fault; None where ruff has read no file."""
+    read = [cell for cell in cells if cell.second is not None]
+    rows: list[Row] = []
+    words: dict[str, str] = {}
+    groups = training_groups(order)
+    for model in linted_models(read, problems, order):
+        summaries = [model.summary(group) for group in groups]
+        counts = [model.second_counts(group) for group in groups]
+        totals = Counter({code: 0 for of_group in counts for code in of_group})
+        for of_group in counts:
+            totals.update({code: count.messages for code, count in of_group.items()})
+            words |= {code: count.symbol for code, count in of_group.items()}
+        for code, _ in sorted(totals.items(), key=lambda pair: (-pair[1], pair[0])):
+            alike = pylint_code(code)
+            cells_of = [
+                (_second_cell(of_group.get(code), summary), _alike_cell(alike, summary))
+                for of_group, summary in zip(counts, summaries, strict=True)
+            ]
+            rows.append(Row((model.label, code, alike), tuple(cell for pair in cells_of for cell in pair)))
+    if not rows:
+        return None
+    return Table(
+        f"Second opinion on {problems}: ruff's messages beside pylint's (per 100 files)",
+        "Ruff's rules are other code than pylint's: where both count alike, neither's quirks made the count. Rows are "
+        "ruff's codes, most frequent first, with pylint's code of the same fault, if it reports one; pylint counts "
+        "E701 and E702, and W291 and W293, together. Files are those that pylint has linted.",
+        ("model", "ruff's code", "pylint's code"),
+        tuple(Column(linter, group.name) for group in groups for linter in ("ruff", "pylint")),
+        tuple(rows),
+        words,
+        order.training_words,
+        f"second-opinion-{problems}",
+    )
+
+
+def _second_cell(count: CodeCount | None, summary: GroupSummary) -> TableCell:
+    if not summary.linted:
+        return _per_100(math.nan, files=summary.files)
+    return _per_100(count.per_100_files if count else 0.0)
+
+
+def _alike_cell(code: str, summary: GroupSummary) -> TableCell:
+    if not code:
+        return TableCell()
+    found = [one.per_100_files for one in (*summary.codes, *summary.cutting_codes) if one.code == code]
+    return _per_100(found[0] if found else 0.0 if summary.linted else math.nan, files=summary.files)
+
+
+def code_count_table(
+    cells: Sequence[CellReports],
+    groups: Sequence[FileGroup],
+    order: Order,
+    problems: str,
+    *,
+    title: str,
+    caption: str = "",
+    label: str = "",
+) -> Table:
+    """Return the messages by code of every model: a column for each group, a block of rows for each model.
+
+    Its columns make it the study's table 14, 15 or 16: groups of training sets, ratios or sizes.
+    """
+    rows: list[Row] = []
+    words: dict[str, str] = {}
+    for model in linted_models(cells, problems, order):
+        summaries = [model.summary(group) for group in groups]
+        rows.append(Row((model.label, "files", ""), tuple(_number(summary.files) for summary in summaries)))
+        rows.append(Row((model.label, "mean score", ""), tuple(_mean_cell(summary) for summary in summaries)))
+        for code in code_table(summaries):
+            words[code.code] = code.symbol
+            rows.append(Row((model.label, code.code, _tier_text(code)), _code_cells(code)))
+    sentences = [
+        caption,
+        "Most frequent codes first; at the end those that only cutting out files causes. The mean score is of 10.",
+    ]
+    return Table(
+        title,
+        " ".join(filter(None, sentences)),
+        ("model", "code", "tier"),
+        tuple(Column(group.name) for group in groups),
+        tuple(rows),
+        words,
+        order.training_words,
+        label,
+    )
+
+
+def _row_groups(model: LintedModel, order: Order) -> list[FileGroup]:
+    """Return the rows of a model: its training sets with files; of all models the groups of table 14."""
+    there = {cell.training_set for cell in model.cells}
+    if model.label == ALL_MODELS:
+        groups = training_groups(order)
+        return [group for group in groups if there & set(group.training_sets)]
+    sets = [name for name in dict.fromkeys((BASE, *order.trained_with, *sorted(there))) if name in there]
+    tuned = tuple(name for name in sets if name != BASE)
+    return [
+        *(FileGroup(name, (name,)) for name in sets),
+        *([FileGroup(TUNED_MODELS, tuned)] if len(tuned) > 1 else []),
+    ]
+
+
+def _sample_text(strata: Sequence[LintedStratum], problems: str) -> str:
+    """Return how many files were linted of how many completions."""
+    own = [stratum for stratum in strata if stratum.problem_set == problems]
+    parts = [
+        f"{stratum.files:,} of {stratum.population:,} completions of "
+        f"{'fine-tuned' if stratum.name == TUNED else 'base'} models"
+        for stratum in own
+    ]
+    lost = sum(stratum.cells_without for stratum in own)
+    without = f"; of {count(lost, 'cell')} no file could be linted" if lost else ""
+    linter = f" Linted by {own[0].linter}." if own and own[0].linter else ""
+    text = f"A simple random sample: {' and '.join(parts)} (sample 0, clean prompts){without}.{linter}"
+    return text if parts else ""
+
+
+def _score_cells(summary: GroupSummary) -> tuple[TableCell, ...]:
+    cutting = sum(code.per_100_files for code in summary.cutting_codes) if summary.linted else math.nan
+    unscored = ", ".join(f"{number} {reason}" for reason, number in summary.unscored.items())
+    missing = _number(sum(summary.unscored.values()), f"without a score: {unscored}" if unscored else "")
+    severities = (_per_100(summary.severities[severity], files=summary.files) for severity in Severity)
+    return (_number(summary.files), _mean_cell(summary), missing, *severities, _per_100(cutting, files=summary.files))
+
+
+def _tier_cells(summary: GroupSummary, shown: Sequence[Tier]) -> tuple[TableCell, ...]:
+    return (_number(summary.files), *(_per_100(summary.tiers[tier], files=summary.files) for tier in shown))
+
+
+def _code_cells(row: CodeRow) -> tuple[TableCell, ...]:
+    note = f"{row.code}: {CAUSED_BY_CUTTING[row.code]}" if row.caused_by_cutting else ""
+    return tuple(_per_100(value, note) for value in row.per_100_files)
+
+
+def _tier_text(row: CodeRow) -> str:
+    return f"{row.tier.severity.name.lower()}, {row.tier.name}"
+
+
+def _mean_cell(summary: GroupSummary) -> TableCell:
+    if math.isnan(summary.mean_score):
+        return TableCell("–", note="no file with a score" if summary.files else NO_FILE, state="undefined")
+    low, high = summary.interval
+    return TableCell(
+        text=f"{summary.mean_score:.2f}",
+        interval="" if math.isnan(low) else f"[{low:.2f}, {high:.2f}]",
+        value=summary.mean_score,
+        low=low,
+        high=high,
+        state="value",
+    )
+
+
+def _per_100(value: float, note: str = "", files: int = 0) -> TableCell:
+    """Return the cell of a count per 100 files. `files`: those in the sample, also where the linter ended with none."""
+    if math.isnan(value):
+        return TableCell("–", note=NOT_LINTED if files else NO_FILE, state="undefined")
+    return TableCell(f"{value:.1f}", value=value, note=note, state="value")
+
+
+def _number(value: int, note: str = "") -> TableCell:
+    return TableCell(f"{value:,}", value=float(value), note=note, state="value")

@@ -1,0 +1,77 @@
+"""How the numbers of tables are written: in percent or points, signed or not, with their intervals and notes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from raysweep.analysis.tables.table import TableCell
+from raysweep.errors import UsageError
+from raysweep.metrics.base import Measurement
+from raysweep.records import Difference, Score
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A metric that is a share, and its format: times 100, in percent or, for differences, in points.
+
+    `digits`: after the point.
+    """
+
+    metric: str
+    label: str
+    unit: str = "%"
+    signed: bool = False
+    digits: int = 1
+
+    @property
+    def heading(self) -> str:
+        """Return label and unit."""
+        return f"{self.label} ({self.unit})"
+
+    def format(self, value: float) -> str:
+        """Return a share as text: 0.123 gives ``12.3``, with `digits` after the point."""
+        text = f"{100 * value:{'+' if self.signed else ''}.{self.digits}f}"
+        return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
+
+PASS = Quantity("pass@1", "pass@1")
+DROP = Quantity("drop", "difference", "points", signed=True)
+RD = Quantity("RD", "RD")
+
+
+def over_part(quantity: Quantity, part: str) -> Quantity:
+    """Return a quantity over a part of what was measured: ``changed`` or ``valid`` prompts, or all of a ``level``."""
+    return replace(quantity, metric=f"{quantity.metric}_{part}")
+
+
+def quantity_of(metric: str, digits: int = 1) -> Quantity:
+    """Return how a metric is written; one without a label of its own has its name. UsageError for a count."""
+    if metric.startswith("rows_"):
+        raise UsageError(f"{metric} is a count of prompts, no share; tables and figures of files show shares")
+    parts = [over_part(quantity, part) for quantity in (PASS, DROP) for part in ("changed", "level", "valid")]
+    known = {quantity.metric: quantity for quantity in (PASS, DROP, RD, *parts)}
+    return replace(known.get(metric, Quantity(metric, metric)), digits=digits)
+
+
+def number_cell(number: Score | Difference | Measurement, quantity: Quantity) -> TableCell:
+    """Return the cell of a number: a dash with its reason if it is undefined."""
+    if math.isnan(number.value):
+        note = number.note or f"{quantity.label} is undefined, no reason recorded"
+        return TableCell("–", note=note, state="undefined")
+    bounded = not (math.isnan(number.low) or math.isnan(number.high))
+    return TableCell(
+        text=quantity.format(number.value),
+        interval=f"[{quantity.format(number.low)}, {quantity.format(number.high)}]" if bounded else "",
+        value=100 * number.value,
+        low=100 * number.low,
+        high=100 * number.high,
+        note=number.note,
+        state="value",
+        n=number.n,
+    )
+
+
+def p_text(p: float) -> str:
+    """Return a p value with three significant digits: ``0.0391``, and ``1.97e-21`` where it is below 0.0001."""
+    return f"{p:.2e}" if 0 < p < 1e-4 else f"{p:.3g}"

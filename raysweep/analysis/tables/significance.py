@@ -1,0 +1,206 @@
+"""Builds tables of signed-rank tests, such as whether fine-tuning on perturbed data changes RD.
+
+Pairs are models, each with one training set and one test set (study.md section 7). Which tests there are, the files of
+`raysweep.analysis.exhibits` say. Beside the study's test stands an exact sign-flip test whose units are
+base models with weights of their own, because the pairs of one model are not independent. Holm's adjustment is over the
+rows of a table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raysweep.analysis.tables.quantities import Quantity, p_text
+from raysweep.analysis.tables.score_book import ScoreBook, ScoreKey
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.stats.paired_tests import FEWEST_UNITS, MOST_UNITS, sign_flip
+from raysweep.stats.rank_tests import FEWEST, SignedRank, holm, signed_rank
+from raysweep.stats.stability import FEWEST_CLUSTERS, independent_units, leave_one_out
+from raysweep.units import count
+
+COLUMNS = (
+    *(Column(name) for name in ("n", "W", "p", "p (Holm)", "method", "r_z", "rank-biserial", "estimate", "units")),
+    *(Column(name) for name in ("p (sign flips)", "p (one unit left out)")),
+)
+POINTS = Quantity("", "estimate", "points", signed=True)
+CAPTION = (
+    "Pairs are models, each with one recipe, training set and test set, and the baseline; seeds are averaged. n: pairs "
+    "with a difference. W: the smaller sum of ranks. p: two-sided; method: from all patterns of signs, or from the "
+    "normal approximation, which is rough for few pairs. r_z: |Z|/sqrt(n), which the study calls rank-biserial; "
+    "rank-biserial: the matched-pairs correlation. Estimate: Hodges and Lehmann's, of the model minus its baseline in "
+    "points, with a 95 % interval. Units: base models with weights of their own. Sign flips: an exact test that flips "
+    "all pairs of a unit together. One unit left out: the largest p of the test without each unit in turn, and in "
+    "brackets the range."
+)
+
+SEVERAL_RECIPES = "A model counts once for each of its recipes, as if they were models; units and sign flips don't."
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test: the models fine-tuned on some training sets against those of a baseline, on some test sets."""
+
+    label: str
+    baseline: str
+    training_sets: Sequence[str]
+    perturbations: Sequence[str]
+    metric: str
+
+
+@dataclass(frozen=True)
+class ScorePair:
+    """Two numbers of one base model, in percent: of the baseline, and of the model compared with it."""
+
+    model: str
+    baseline: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Family:
+    """The tests of one table, for which Holm's adjustment counts.
+
+    Attributes:
+        title: of the table, without the problem set.
+        caption: what stands before `CAPTION`.
+        stub: the heading of the tests' labels.
+        cases: the tests.
+        sizes: whether they are of numbers without their signs.
+        label: of the table, without the problem set.
+    """
+
+    title: str
+    caption: str
+    stub: str
+    cases: Sequence[Case]
+    sizes: bool = False
+    label: str = ""
+
+
+def significance_table(book: ScoreBook, problems: str, family: Family) -> Table | None:
+    """Return the table of a family of tests on a problem set; None if no test has pairs of two models."""
+    cases, sizes = family.cases, family.sizes
+    found_pairs = [_pairs(book, problems, case, sizes=sizes) for case in cases]
+    pairs, lacking = [pairs for pairs, _ in found_pairs], [number for _, number in found_pairs]
+    if not any(len({pair.model for pair in of_case}) >= FEWEST for of_case in pairs):
+        return None
+    defined = [[pair for pair in of_case if not math.isnan(pair.value - pair.baseline)] for of_case in pairs]
+    found = [
+        signed_rank([pair.value for pair in of_case], [pair.baseline for pair in of_case])
+        if len(of_case) >= FEWEST
+        else None
+        for of_case in defined
+    ]
+    adjusted = holm([math.nan if one is None else one.p for one in found])
+    rows = tuple(
+        Row((case.label,), _cells(book, of_case, _left_out(len(everything) - len(of_case), without), one, p))
+        for case, everything, without, of_case, one, p in zip(
+            cases, pairs, lacking, defined, found, adjusted, strict=True
+        )
+    )
+    words = {**book.order.training_words, **book.order.words}
+    models = {pair.model for of_case in defined for pair in of_case}
+    several = len(models) < len({(one.model, one.recipe) for one in book.variants if one.model in models})
+    caption = " ".join(filter(None, (family.caption, CAPTION, SEVERAL_RECIPES if several else "")))
+    label = f"{family.label}-{problems}" if family.label else ""
+    return Table(f"{family.title}, {problems}", caption, (family.stub,), COLUMNS, rows, row_words=words, label=label)
+
+
+def _pairs(book: ScoreBook, problems: str, case: Case, *, sizes: bool) -> tuple[list[ScorePair], int]:
+    """Return the pairs of a case, each the mean over seeds, and how many lack a model that failed or is missing.
+
+    A number that is undefined is NaN.
+    """
+    values: dict[tuple[str, str, str, str], list[tuple[float, float]]] = {}
+    lacking = 0
+    for variant in book.variants:
+        for training_set in case.training_sets:
+            for perturbation in case.perturbations:
+                keys = [ScoreKey(variant, name, problems, perturbation) for name in (case.baseline, training_set)]
+                scores = [score for key in keys if (score := book.score(key, case.metric)) is not None]
+                if len(scores) == len(keys):
+                    first, second = (100 * (abs(score.value) if sizes else score.value) for score in scores)
+                    pair = (variant.model, variant.recipe, training_set, perturbation)
+                    values.setdefault(pair, []).append((first, second))
+                else:
+                    lacking += any(book.failure(key) is not None or book.is_missing(key) for key in keys)
+    pairs = [
+        ScorePair(key[0], *(sum(ends) / len(seeds) for ends in zip(*seeds, strict=True)))
+        for key, seeds in values.items()
+    ]
+    return pairs, lacking
+
+
+def _left_out(undefined: int, lacking: int) -> list[str]:
+    """Return notes on pairs that a test leaves out."""
+    notes = [f"{count(undefined, 'pair')} with an undefined number left out"] if undefined else []
+    return notes + ([f"{count(lacking, 'pair')} without a model that failed or is missing"] if lacking else [])
+
+
+def _cells(
+    book: ScoreBook, pairs: Sequence[ScorePair], notes: list[str], found: SignedRank | None, adjusted: float
+) -> tuple[TableCell, ...]:
+    if found is None:
+        notes.append(f"{count(len(pairs), 'pair')}; a test needs {FEWEST}")
+        dash = TableCell("–", note="; ".join(notes), state="undefined")
+        return (_number(len(pairs), f"{len(pairs)}"), *[dash] * (len(COLUMNS) - 1))
+    notes += [found.note] if found.note else []
+    notes += [f"{count(found.zero_pairs, 'pair')} without a difference"] if found.zero_pairs else []
+    units = [book.order.weights.get(pair.model, pair.model) for pair in pairs]
+    bounded = math.isfinite(found.low) and math.isfinite(found.high)
+    return (
+        _number(found.n, str(found.n), "; ".join(notes)),
+        _number(found.statistic, f"{found.statistic:g}"),
+        _number(found.p, p_text(found.p)),
+        _number(adjusted, p_text(adjusted)),
+        TableCell(found.method, state="text"),
+        _number(found.r_z, f"{found.r_z:.3f}"),
+        _number(found.rank_biserial, f"{found.rank_biserial:+.3f}".replace("-", "−")),
+        TableCell(
+            POINTS.format(found.estimate / 100),
+            f"[{POINTS.format(found.low / 100)}, {POINTS.format(found.high / 100)}]" if bounded else "",
+            value=found.estimate,
+            low=found.low if bounded else math.nan,
+            high=found.high if bounded else math.nan,
+            state="value",
+        ),
+        _units_cell(pairs, units),
+        _sign_flip_cell(pairs, units),
+        _left_out_cell(pairs, units),
+    )
+
+
+def _units_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCell:
+    weights = dict(zip((pair.model for pair in pairs), units, strict=True))
+    found = independent_units(list(weights), list(weights.values()))
+    return _number(found.units, str(found.units), found.note)
+
+
+def _left_out_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCell:
+    """Return the largest p without one unit, named by its models."""
+    models: dict[str, dict[str, None]] = {}
+    for pair, unit in zip(pairs, units, strict=True):
+        models.setdefault(unit, {})[pair.model] = None
+    if len(models) < FEWEST_CLUSTERS:
+        note = f"{count(len(models), 'unit')}; leaving out one takes {FEWEST_CLUSTERS}"
+        return TableCell("–", note=note, state="undefined")
+    names = [" and ".join(models[unit]) for unit in units]
+    found = leave_one_out([pair.value for pair in pairs], [pair.baseline for pair in pairs], names)
+    span = f"[{p_text(found.lowest_p)}, {p_text(found.highest_p)}]"
+    return TableCell(
+        p_text(found.highest_p), span, found.highest_p, found.lowest_p, found.highest_p, found.note, state="value"
+    )
+
+
+def _sign_flip_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCell:
+    if not FEWEST_UNITS <= len(set(units)) <= MOST_UNITS:
+        note = f"{count(len(set(units)), 'unit')}; an exact sign-flip test takes {FEWEST_UNITS} to {MOST_UNITS}"
+        return TableCell("–", note=note, state="undefined")
+    found = sign_flip([pair.value - pair.baseline for pair in pairs], units)
+    return _number(found.p, p_text(found.p), f"the smallest p of {found.units} units is {found.smallest_p:.4g}")
+
+
+def _number(value: float, text: str, note: str = "") -> TableCell:
+    return TableCell(text, value=value, note=note, state="value")

@@ -1,0 +1,328 @@
+"""The table record, and its Markdown, CSV and LaTeX forms.
+
+Markdown is for reading, LaTeX for papers: rounded numbers with their intervals. CSV is for other programs: numbers
+of 12 significant digits, with the ends of intervals in separate columns. All mark cells that failed or are missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import count as count_from
+from itertools import groupby
+from typing import Protocol, TypeVar
+
+from raysweep.analysis.tables.latex import escape_latex
+from raysweep.analysis.tables.score_book import labelled
+from raysweep.errors import UnknownName
+from raysweep.units import count
+
+FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
+"""Forms of a table, each with the ending of its files."""
+LATEX_ROWS = 25
+"""Rows of a page, below a long caption."""
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """One cell of a table: `text` and `interval` as shown; `value`, `low`, `high` unrounded, in the table's unit.
+
+    `n` is shown once a table where it is the same for all cells, else beside each number.
+
+    `state`: value | text | undefined | failed | missing | empty. `value` is NaN in all states but the first.
+    """
+
+    text: str = ""
+    interval: str = ""
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    note: str = ""  # becomes a footnote
+    state: str = "empty"
+    n: int = 0  # number of problems behind the value; 0: it is no number over problems
+    curve: tuple[tuple[float, float], ...] = ()  # (step, loss): the HTML page draws it beside the text
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers. `group`: the heading that neighbouring columns share, with the unit."""
+
+    name: str
+    group: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """Return group and name, which together are unique in a table."""
+        return f"{self.group} {self.name}".strip()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its labels, one per entry of `Table.stub`, and its cells, one per column."""
+
+    labels: tuple[str, ...]
+    cells: tuple[TableCell, ...]
+
+    @property
+    def spanning_cell(self) -> TableCell | None:
+        """Return the first cell if all cells failed or are missing with the same text, else None."""
+        first = self.cells[0] if self.cells else TableCell()
+        all_equal = all(cell.text == first.text for cell in self.cells)
+        return first if all_equal and first.state in ("failed", "missing") else None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as shown to readers.
+
+    `stub`: the headings of the label columns at its left. `row_words` and `column_words`: plain words for the codes of
+    perturbations and training sets among labels and columns. HTML shows them beside the codes, Markdown once a table.
+    """
+
+    title: str
+    caption: str
+    stub: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    row_words: Mapping[str, str] = field(default_factory=dict)
+    column_words: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""  # names the table in file names and references; empty: its title does
+    signature: str = ""  # settings and versions that all numbers rest on
+
+    @property
+    def problems(self) -> str:
+        """Return ``n = 240 problems`` where all numbers rest on as many; otherwise an empty string."""
+        sizes = self._sizes
+        return f"n = {count(next(iter(sizes)), 'problem')}" if len(sizes) == 1 else ""
+
+    def size(self, cell: TableCell) -> str:
+        """Return ``n = 238`` for a cell of a table whose numbers don't all rest on as many problems; else empty."""
+        return f"n = {cell.n:,}" if cell.n and len(self._sizes) > 1 else ""
+
+    @cached_property
+    def _sizes(self) -> set[int]:
+        return {cell.n for row in self.rows for cell in row.cells if cell.n}
+
+    @property
+    def codes(self) -> str:
+        """Return the codes among labels and columns with their words: ``neighbouring keys (C1), typos (C)``."""
+        rows = [(label, self.row_words) for row in self.rows for label in row.labels]
+        columns = [(column.name, self.column_words) for column in self.columns]
+        return ", ".join(dict.fromkeys(labelled(name, words) for name, words in rows + columns if name in words))
+
+    @property
+    def full_caption(self) -> str:
+        """Return the caption with the number of problems before it, and words for codes and the signature after it."""
+        codes = f"Codes: {self.codes}." if self.codes else ""
+        signed = f"Signature: {self.signature}." if self.signature else ""
+        return " ".join(filter(None, (self.problems and f"{self.problems}.", self.caption, codes, signed)))
+
+    def shown(self, row: Row) -> list[tuple[str, str]]:
+        """Return text and footnote mark of a row's cells; of equal cells that failed or are missing only the first."""
+        texts = [
+            " ".join(filter(None, (cell.text, cell.interval, f"({size})" if (size := self.size(cell)) else "")))
+            for cell in row.cells
+        ]
+        pairs = [(text, self.mark(cell)) for text, cell in zip(texts, row.cells, strict=True)]
+        return pairs[:1] + [("", "")] * (len(pairs) - 1) if row.spanning_cell else pairs
+
+    @property
+    def name(self) -> str:
+        """Return the label, or else the title, reduced to characters that are safe in a file name."""
+        return safe_name(self.label or self.title)
+
+    @property
+    def footnotes(self) -> tuple[str, ...]:
+        """Return the notes of all cells, each once, in reading order."""
+        return tuple(self._marks)
+
+    @cached_property
+    def _marks(self) -> dict[str, str]:
+        """The number of each footnote, from 1, by its text."""
+        notes = dict.fromkeys(cell.note for row in self.rows for cell in row.cells if cell.note)
+        return {note: str(number) for number, note in enumerate(notes, 1)}
+
+    def mark(self, cell: TableCell) -> str:
+        """Return the number of a cell's footnote, from 1; empty if it has none."""
+        return self._marks[cell.note] if cell.note else ""
+
+
+def to_markdown(table: Table) -> str:
+    """Return a table as GitHub Markdown: heading, caption, pipe table, footnotes."""
+    headings = [*table.stub, *(column.full_name for column in table.columns)]
+    lines = [_pipes(headings), _pipes(["---"] * len(table.stub) + ["---:"] * len(table.columns))]
+    for row in table.rows:
+        shown = [" ".join(filter(None, (text, f"[{mark}]" * bool(mark)))) for text, mark in table.shown(row)]
+        lines.append(_pipes([*row.labels, *shown]))
+    notes = "".join(f"\n[{number}] {_one_line(note)}  " for number, note in enumerate(table.footnotes, 1))
+    head = f"### {_one_line(table.title)}\n\n{_one_line(table.full_caption)}\n\n"
+    return head + "\n".join(lines) + f"\n{notes}".rstrip()
+
+
+def to_csv(table: Table) -> str:
+    """Return a table as CSV with one header line.
+
+    Numbers have up to 12 significant digits, undefined ones are empty, and notes stand in the last column. The
+    number of problems stands in the column `n`; where it differs between numbers, in a column for each of them. The
+    signature, if there is one, has a column too.
+    """
+    counted = [any(row.cells[i].n for row in table.rows) for i in range(len(table.columns))]
+    one_size = bool(table.problems)
+    bounded = [any(not math.isnan(row.cells[i].low) for row in table.rows) for i in range(len(table.columns))]
+    header = list(table.stub)
+    for column, has_bounds, has_n in zip(table.columns, bounded, counted, strict=True):
+        header += [column.full_name]
+        header += [f"{column.full_name} low", f"{column.full_name} high"] if has_bounds else []
+        header += [f"{column.full_name} n"] if has_n and not one_size else []
+    header += ["n"] if one_size else []
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    signed = [table.signature] if table.signature else []
+    writer.writerow([*header, *(["signature"] if signed else []), "notes"])
+    for row in table.rows:
+        fields = list(row.labels)
+        for cell, has_bounds, has_n in zip(row.cells, bounded, counted, strict=True):
+            fields.append(cell.text if cell.state in ("text", "failed", "missing") else _exact(cell.value))
+            fields += [_exact(cell.low), _exact(cell.high)] if has_bounds else []
+            fields += [str(cell.n or "")] if has_n and not one_size else []
+        fields += [str(max(cell.n for cell in row.cells) or "")] if one_size else []
+        notes = dict.fromkeys(cell.note for cell in row.cells if cell.note)
+        writer.writerow([*fields, *signed, "; ".join(notes)])
+    return out.getvalue()
+
+
+def safe_name(text: str) -> str:
+    """Return a text reduced to characters that are safe in a file name: ``rd-on-minicode`` for `RD on minicode`."""
+    return "-".join("".join(char if char.isalnum() or char in "@." else " " for char in text).split()).lower()
+
+
+def to_latex(table: Table) -> str:
+    """Return a table as a ``table`` environment of LaTeX, with caption, label and footnotes.
+
+    It needs booktabs, and graphicx, which shrinks a table that is wider than the text. A table of more than
+    `LATEX_ROWS` rows comes in several parts, since LaTeX sets each on one page.
+    """
+    parts = [table.rows[start : start + LATEX_ROWS] for start in range(0, len(table.rows), LATEX_ROWS)] or [()]
+    return "\n\n".join(
+        _latex_part(replace(table, rows=rows), f" ({number} of {len(parts)})" if len(parts) > 1 else "", number)
+        for number, rows in enumerate(parts, 1)
+    )
+
+
+def _latex_part(table: Table, part: str, number: int) -> str:
+    title = f"{table.title}{part}. {table.full_caption}" if number == 1 else f"{table.title}{part}"
+    label = re.sub(r"[^a-z0-9@.-]", lambda char: f"{ord(char[0]):x}", table.name) + (f"-{number}" * (number > 1))
+    notes = [
+        f"\\par\\smallskip\\footnotesize\\textsuperscript{{{mark}}} {escape_latex(note)}"
+        for mark, note in enumerate(table.footnotes, 1)
+    ]
+    return "\n".join(
+        [
+            r"\begin{table} % needs \usepackage{booktabs,graphicx}",
+            r"\centering",
+            f"\\caption{{{escape_latex(_one_line(title))}}}",
+            f"\\label{{tab:{label}}}",
+            r"\par\smallskip",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            f"\\begin{{tabular}}{{{'l' * len(table.stub)}{'r' * len(table.columns)}}}",
+            r"\toprule",
+            *_latex_head(table),
+            r"\midrule",
+            *_latex_body(table),
+            r"\bottomrule",
+            r"\end{tabular}}",
+            *notes,
+            r"\end{table}",
+        ]
+    )
+
+
+def _latex_head(table: Table) -> list[str]:
+    """Return the row of columns' names, and above it that of their groups, if there are any."""
+    names = _latex_row([*table.stub, *(column.name for column in table.columns)])
+    groups = [(name, len(list(members))) for name, members in groupby(table.columns, key=lambda column: column.group)]
+    if not any(name for name, _ in groups):
+        return [names]
+    heads, rules, at = [""] * len(table.stub), "", len(table.stub) + 1
+    for name, size in groups:
+        heads.append(f"\\multicolumn{{{size}}}{{c}}{{{escape_latex(name)}}}")
+        rules += f"\\cmidrule(lr){{{at}-{at + size - 1}}}" if name else ""
+        at += size
+    return [" & ".join(heads) + r" \\", rules, names]
+
+
+def _latex_body(table: Table) -> list[str]:
+    """Return the rows; a label that repeats the row above is left out, and a new first label has space above it."""
+    lines, before = [], ("",) * len(table.stub)
+    for number, row in enumerate(table.rows):
+        repeated = [row.labels[: at + 1] == before[: at + 1] for at in range(len(row.labels) - 1)]
+        labels = ["" if again else label for again, label in zip([*repeated, False], row.labels, strict=True)]
+        if number and repeated and not repeated[0]:
+            lines.append(r"\addlinespace")
+        marks = [f"\\textsuperscript{{{mark}}}" if mark else "" for _, mark in table.shown(row)]
+        lines.append(_latex_row([*labels, *(text for text, _ in table.shown(row))], [""] * len(labels) + marks))
+        before = row.labels
+    return lines
+
+
+def _latex_row(fields: Sequence[str], marks: Sequence[str] | None = None) -> str:
+    """Return a row of escaped fields, each with its footnote's mark."""
+    marked = zip(fields, marks or [""] * len(fields), strict=True)
+    return " & ".join(f"{escape_latex(field)}{mark}" for field, mark in marked) + r" \\"
+
+
+class Named(Protocol):
+    """A table or figure: it has a name that is safe in a file name."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+
+N = TypeVar("N", bound=Named)
+
+
+def by_file_name(things: Iterable[N]) -> dict[str, N]:
+    """Return tables or figures by the names of their files; of equal names the later ones get a number."""
+    named: dict[str, N] = {}
+    for thing in things:
+        again = (f"{thing.name}-{number}" for number in count_from(2))
+        name = thing.name if thing.name not in named else next(name for name in again if name not in named)
+        named[name] = thing
+    return named
+
+
+def to_text(tables: Iterable[Table], format: str) -> str:
+    """Return tables one below the other, as Markdown, CSV or LaTeX.
+
+    Raises:
+        UnknownName: the format is none of `FORMATS`.
+    """
+    if format not in FORMATS:
+        raise UnknownName("format", format, FORMATS)
+    if format == "csv":
+        return "\n\n".join(f"# {name}\n{to_csv(table)}" for name, table in by_file_name(tables).items())
+    return "\n\n".join(written(table, format) for table in tables)
+
+
+def written(table: Table, format: str) -> str:
+    """Return one table in one of `FORMATS`."""
+    return {"md": to_markdown, "csv": to_csv, "latex": to_latex}[format](table)
+
+
+def _pipes(fields: list[str]) -> str:
+    return "| " + " | ".join(_one_line(field).replace("\\", "\\\\").replace("|", "\\|") for field in fields) + " |"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _exact(value: float) -> str:
+    """Return a number with 12 significant digits, so that a small p isn't 0; empty for NaN."""
+    return "" if math.isnan(value) else repr(float(f"{value:.12g}") if isinstance(value, float) else value)

@@ -1,0 +1,87 @@
+"""Builds the table of trainings: rows, dropped rows and why, steps, and the loss from first to last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from raysweep.analysis.tables.score_book import Order
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.units import count
+
+NOT_RECORDED = "not recorded by the version that trained it"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training reported. Numbers that it did not report are None."""
+
+    model: str
+    training_set: str  # "pre-training" for a base model that the sweep trained
+    recipe: str
+    seed: int | None
+    rows: int | None  # that it learned from
+    dropped: int | None
+    reasons: Mapping[str, int]  # why rows were dropped
+    steps: int | None
+    losses: tuple[tuple[int, float], ...]  # (step, mean loss since the point before)
+    final_loss: float  # NaN: unknown
+    validation_losses: tuple[tuple[int, float], ...] = ()  # (step, mean loss of the validation rows)
+
+
+def training_table(trainings: Sequence[Training], order: Order) -> Table:
+    """Return the table of a sweep's trainings, in the given order."""
+    seeds = {training.seed for training in trainings} - {None}
+    rows = [
+        Row((t.model, t.training_set, t.recipe + (f", seed {t.seed}" if len(seeds) > 1 and t.seed else "")), _row(t))
+        for t in trainings
+    ]
+    caption = (
+        "Each training with the rows that it learned from, the rows that it dropped, and its loss: the mean over the "
+        "first step, and over the last steps. Where a curve stands beside it, the bottom is 0."
+    )
+    validated = any(training.validation_losses for training in trainings)
+    if validated:
+        caption += " The loss of the validation rows is the one at the end of the training."
+        rows = [Row(row.labels, (*row.cells, _validation_cell(t))) for row, t in zip(rows, trainings, strict=True)]
+    names = ("rows", "dropped", "steps", "first loss", "last loss", *(["validation loss"] if validated else []))
+    columns = tuple(map(Column, names))
+    stub = ("model", "training set", "recipe")
+    return Table("Trainings", caption, stub, columns, tuple(rows), row_words=order.training_words)
+
+
+def _row(training: Training) -> tuple[TableCell, ...]:
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in training.reasons.items())
+    dropped = _count_cell(training.dropped)
+    if training.dropped:
+        why = f"dropped: {reasons}" if reasons else f"why {count(training.dropped, 'row')} were dropped: {NOT_RECORDED}"
+        dropped = TableCell(dropped.text, value=dropped.value, note=why, state="value")
+    first = training.losses[0][1] if training.losses and training.losses[0][0] == 1 else math.nan
+    curve = tuple((float(step), loss) for step, loss in training.losses)
+    return (
+        _count_cell(training.rows),
+        dropped,
+        _count_cell(training.steps),
+        _loss_cell(first, curve=curve),
+        _loss_cell(training.final_loss),
+    )
+
+
+def _validation_cell(training: Training) -> TableCell:
+    losses = training.validation_losses
+    if not losses:
+        return TableCell("–", note="this training had no validation rows", state="undefined")
+    return _loss_cell(losses[-1][1], curve=tuple((float(step), loss) for step, loss in losses))
+
+
+def _count_cell(number: int | None) -> TableCell:
+    if number is None:
+        return TableCell("–", note=NOT_RECORDED, state="undefined")
+    return TableCell(f"{number:,}", value=float(number), state="value")
+
+
+def _loss_cell(loss: float, curve: tuple[tuple[float, float], ...] = ()) -> TableCell:
+    if math.isnan(loss):
+        return TableCell("–", note=NOT_RECORDED, state="undefined", curve=curve)
+    return TableCell(f"{loss:.3g}", value=loss, state="value", curve=curve)

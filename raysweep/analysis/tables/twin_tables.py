@@ -1,0 +1,274 @@
+"""Builds the tables of `raysweep compare`: pairs of cells side by side, and a sweep beside printed numbers.
+
+The pairs with the most flipped verdicts come first, and of those with as many the ones that differ most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
+from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
+from raysweep.analysis.comparisons.pairing import measure_pair
+from raysweep.analysis.comparisons.pass_rates import (
+    DIFFERENCE,
+    GAINED,
+    LOST,
+    P_VALUES,
+    TESTS_IN_WORDS,
+    p_headings,
+)
+from raysweep.analysis.comparisons.seeds import seeds_note
+from raysweep.analysis.published.reference import COMPARABLE, PROBLEMS, PublishedScore
+from raysweep.analysis.tables.quantities import Quantity, number_cell, p_text
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.metrics.base import Measurement
+from raysweep.records import Score
+from raysweep.stats.rank_tests import holm
+from raysweep.units import count
+
+PASS = Quantity("pass@1", "pass@1")
+POINTS = Quantity(DIFFERENCE, "difference", "points", signed=True)
+SURPRISES = ("no", "yes", "–")
+"""Whether a printed number lies inside an interval, in the order of a table's rows; the last: there is no interval."""
+STUB = ("cell", "test set")
+BEHIND = ("perturbed pass@1 (%)", "perturbed pass@1, difference (points)")
+"""Columns beside an RD, which also falls where the clean score does."""
+EFFECTS = {DIFFERENCE, CHANGE, PERTURBED_PART, CLEAN_PART}
+"""Numbers that are compared with the noise between seeds."""
+_Key = tuple[str, str, str, str, str]  # metric, model, training set, problem set, perturbation
+_Place = tuple[str, str, str, str, str, int]  # model, training set, problem set, perturbation, recipe, seed
+NOT_COMPARED = TableCell("–", state="undefined")
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two cells that are compared.
+
+    Attributes:
+        label: what both have in common, in words.
+        first: one cell's verdicts by test set.
+        second: the other's.
+        alike: the label without the seed, which twins of other seeds share; empty: there are none.
+    """
+
+    label: str
+    first: Mapping[TestSetName, ProblemRates]
+    second: Mapping[TestSetName, ProblemRates]
+    alike: str = ""
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Two cells on one test set."""
+
+    label: str
+    alike: str
+    test_set: TestSetName
+    first: ProblemRates
+    second: ProblemRates
+    numbers: Mapping[str, Measurement]
+
+    @property
+    def flipped(self) -> float:
+        return self.numbers[GAINED].value + self.numbers[LOST].value if GAINED in self.numbers else 0.0
+
+
+def twin_tables(twins: Iterable[Twins], first: str, second: str) -> list[Table]:
+    """Return a table of pass@1 and, where both cells have clean and perturbed results, one of RD.
+
+    Args:
+        twins: the pairs of cells.
+        first: the heading of the first cells' numbers.
+        second: the heading of the second ones'. Differences are second minus first.
+    """
+    compared = _with_seeds_notes([one for pair in twins for one in _compared(pair) if one.numbers[DIFFERENCE].n])
+    compared.sort(key=lambda one: (-one.flipped, -abs(one.numbers[DIFFERENCE].value), one.label, one.test_set))
+    changes = [one for one in compared if CHANGE in one.numbers and one.numbers[CHANGE].n]
+    tables = [_pass_table(compared, first, second)] if compared else []
+    return tables + ([_rd_table(changes, first, second)] if changes else [])
+
+
+def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], source: str, limit: str = "") -> Table:
+    """Return a sweep's scores beside printed ones; those whose interval does not hold the printed number come first.
+
+    A model, training set and test set are compared where both have them under one name; each recipe and seed has a row.
+    HumanEval counts as the study's version of it, and a note says where the number of problems isn't the study's.
+
+    Args:
+        scores: the sweep's.
+        printed: the printed numbers.
+        source: where they were printed.
+        limit: what a limited run left out, in words; empty: nothing.
+    """
+    theirs = {_key(one): one for one in reversed(printed)}  # the study prints some numbers in two tables
+    passing = {_place(one): one for one in scores if one.metric == PASS.metric}
+    rows = [(score, theirs[_key(score)]) for score in scores if _key(score) in theirs]
+    rows.sort(key=lambda row: (SURPRISES.index(_inside(*row)), -_size(row[0].value - row[1].value), _key(row[0])))
+    shown = tuple(
+        Row(
+            (*_key(score)[:3], score.problem_set, score.perturbation, score.recipe, str(score.seed)),
+            (
+                number_cell(replace(score, note=_with_size(score, one)), PASS),
+                TableCell(one.percent, value=100 * one.value, state="value"),
+                number_cell(_beyond(score, one), POINTS),
+                *_behind(score, passing, theirs),
+                TableCell(_inside(score, one), state="text"),
+                TableCell(str(one.table), value=one.table, state="value"),
+            ),
+        )
+        for score, one in rows
+    )
+    columns = ("sweep (%)", "printed (%)", "difference (points)", *BEHIND, "inside the interval", "table")
+    stub = ("metric", "model", "training set", "problems", "test prompts", "recipe", "seed")
+    caption = (
+        f"Printed: {source}. Numbers that lie outside of the sweep's 95 % interval come first. Differences are the "
+        "sweep's number minus the printed one, with the sweep's interval: how sure printed numbers are is not known. "
+        "Beside an RD stand the sweep's perturbed pass@1 and its difference to the printed one."
+    )
+    caption += f" The sweep is limited: {limit}" if limit else ""
+    return Table("Beside printed numbers", caption, stub, tuple(map(Column, columns)), shown)
+
+
+def _inside(score: Score, printed: PublishedScore) -> str:
+    if math.isnan(score.low) or math.isnan(score.high):
+        return "–"
+    return "yes" if score.low <= printed.value <= score.high else "no"
+
+
+def _key(score: Score | PublishedScore) -> _Key:
+    problem_set = COMPARABLE.get(score.problem_set, score.problem_set)
+    return score.metric, score.model, score.training_set, problem_set, score.perturbation
+
+
+def _place(score: Score) -> _Place:
+    return score.model, score.training_set, score.problem_set, score.perturbation, score.recipe, score.seed
+
+
+def _with_size(score: Score, printed: PublishedScore) -> str:
+    """Return a score's note, and the number of problems where it isn't that of the printed number."""
+    theirs = PROBLEMS[printed.problem_set]
+    size = f"over {count(score.n, 'problem')}; the printed number is over {theirs}" if score.n != theirs else ""
+    return "; ".join(filter(None, (score.note, size)))
+
+
+def _behind(
+    score: Score, passing: Mapping[_Place, Score], printed: Mapping[_Key, PublishedScore]
+) -> tuple[TableCell, TableCell]:
+    """Return the cells of `BEHIND`; empty ones beside pass@1, and where the numbers are not known.
+
+    Args:
+        score: the number whose row it is.
+        passing: the sweep's pass@1 by `_place`.
+        printed: all printed numbers, by metric and what follows.
+    """
+    one = passing.get(_place(score))
+    if score.metric == PASS.metric or one is None:
+        return TableCell(), TableCell()
+    theirs = printed.get(_key(one))
+    return number_cell(one, PASS), number_cell(_beyond(one, theirs), POINTS) if theirs else TableCell()
+
+
+def _compared(pair: Twins) -> list[_Compared]:
+    found: dict[TestSetName, dict[str, Measurement]] = {}
+    for name, measurement in measure_pair(pair.first, pair.second):
+        found.setdefault(name, {})[measurement.metric] = measurement
+    return [
+        _Compared(pair.label, pair.alike or pair.label, name, pair.first[name], pair.second[name], one)
+        for name, one in found.items()
+    ]
+
+
+def _with_seeds_notes(compared: Sequence[_Compared]) -> list[_Compared]:
+    """Return the pairs, with a note at each number that has several seeds and is within the noise between these."""
+    by_seed: dict[tuple[str, TestSetName, str], list[float]] = {}
+    for one in compared:
+        for name in EFFECTS & one.numbers.keys():
+            by_seed.setdefault((one.alike, one.test_set, name), []).append(one.numbers[name].value)
+    notes = {key: seeds_note(values) for key, values in by_seed.items()}
+
+    def noted(one: _Compared, number: Measurement) -> Measurement:
+        note = notes.get((one.alike, one.test_set, number.metric), "")
+        return replace(number, note="; ".join(filter(None, (number.note, note))))
+
+    return [
+        replace(one, numbers={name: noted(one, number) for name, number in one.numbers.items()}) for one in compared
+    ]
+
+
+def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
+    rows = []
+    tests = [[_value(one, name) for one in compared] for name in P_VALUES]
+    for one, *ps in zip(compared, *(column for raw in tests for column in (raw, holm(raw))), strict=True):
+        rates = _shared(one.first.rates, one.second.rates)
+        cells = (
+            *(_mean(column) for column in zip(*rates, strict=True)),
+            number_cell(one.numbers[DIFFERENCE], POINTS),
+            *(_count(one.numbers[name]) for name in (GAINED, LOST)),
+            *(NOT_COMPARED if math.isnan(p) else TableCell(p_text(p), value=p, state="value") for p in ps),
+        )
+        rows.append(Row((one.label, " ".join(one.test_set)), cells))
+    caption = (
+        f"Pass@1 on the problems that both have a verdict on; differences are {second} minus {first}, with intervals "
+        f"over problems. Gained, lost: problems that the second solves more often, or less often. {TESTS_IN_WORDS}"
+    )
+    columns = [Column(name) for name in (f"{first} (%)", f"{second} (%)", "difference (points)", "gained", "lost")]
+    columns += [Column(name) for test in P_VALUES.values() for name in p_headings(test)]
+    return Table(f"pass@1: {first} and {second}", caption, STUB, tuple(columns), tuple(rows))
+
+
+def _rd_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
+    rows = []
+    for one in compared:
+        cells = [number_cell(one.numbers[name], POINTS) for name in (CHANGE, PERTURBED_PART, CLEAN_PART, DIFFERENCE)]
+        passing = _mean([after for _, after in _shared(one.first.rates, one.second.rates)])
+        cells.insert(-1, passing)
+        rows.append(Row((one.label, " ".join(one.test_set)), (_rd(one.first, one), _rd(one.second, one), *cells)))
+    caption = (
+        "RD = (clean − perturbed) / clean pass@1, on the problems with all four verdicts. Its change is the sum of two "
+        "parts: one from the perturbed pass@1, and one from the clean pass@1, which is below 0 where that fell. "
+        f"Perturbed pass@1 is that of {second}, and its difference to that of {first}, as in the table of pass@1."
+    )
+    changes = ("change (points)", "from perturbed pass@1", "from clean pass@1")
+    columns = (f"{first} (%)", f"{second} (%)", *changes, *BEHIND)
+    return Table(f"RD: {first} and {second}", caption, STUB, tuple(map(Column, columns)), tuple(rows))
+
+
+def _value(one: _Compared, metric: str) -> float:
+    return one.numbers[metric].value if metric in one.numbers else math.nan
+
+
+def _shared(*columns: Mapping[str, float]) -> list[list[float]]:
+    """Return the values of each task that all columns have."""
+    return [[column[task] for column in columns] for task in columns[0] if all(task in column for column in columns)]
+
+
+def _mean(values: Sequence[float]) -> TableCell:
+    mean = sum(values) / len(values)
+    return TableCell(PASS.format(mean), value=100 * mean, state="value", n=len(values))
+
+
+def _rd(cell: ProblemRates, pair: _Compared) -> TableCell:
+    others = (pair.first.clean, pair.first.rates, pair.second.clean, pair.second.rates)
+    rows = _shared(cell.clean, cell.rates, *others)
+    clean, perturbed = (sum(row[number] for row in rows) for number in (0, 1))
+    if not clean:
+        return TableCell("–", note="the clean score is 0", state="undefined")
+    value = (clean - perturbed) / clean
+    return TableCell(PASS.format(value), value=100 * value, state="value", n=len(rows))
+
+
+def _beyond(score: Score, printed: PublishedScore) -> Measurement:
+    """Return by how much a score is above a printed number, which is taken as fixed."""
+    value, low, high = (number - printed.value for number in (score.value, score.low, score.high))
+    return Measurement(DIFFERENCE, value, low, high, score.n, score.note)
+
+
+def _count(measurement: Measurement) -> TableCell:
+    return TableCell(f"{measurement.value:g}", value=measurement.value, state="value")
+
+
+def _size(value: float) -> float:
+    return 0.0 if math.isnan(value) else abs(value)

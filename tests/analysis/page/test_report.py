@@ -1,0 +1,307 @@
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from raysweep.analysis.comparisons.base import ProblemRates
+from raysweep.analysis.exhibits.base import GRIDS, MORE_TESTS, QUALITY, TESTS, Evidence
+from raysweep.analysis.exhibits.catalogue import draw, in_section
+from raysweep.analysis.page.report import bound, render_report, row_headings
+from raysweep.analysis.page.sample_viewer import samples_json
+from raysweep.analysis.tables.outcomes import PairOutcomes
+from raysweep.analysis.tables.score_book import Failure, ScoreBook
+from raysweep.analysis.tables.score_tables import tables
+from raysweep.analysis.tables.table import Row
+from raysweep.analysis.tables.trainings import Training
+from raysweep.metrics.base import CellLabels
+from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, scores
+from tests.analysis.linted import ORDER as LINTED_ORDER
+from tests.analysis.linted import STRATA, linted_cells
+from tests.analysis.tables.test_difference_tables import DIFFERENCES
+
+VOID = {"meta", "link", "br", "img", "input"}
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page: elements with their attributes, texts by element, scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.tables: list[list[list[str]]] = []
+        self.text = ""
+        self.title = ""
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "script":
+            self.scripts.append("")
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        else:
+            self.text += data
+            self.title += data if "title" in self.open else ""
+        if ("td" in self.open or "th" in self.open) and data.strip():
+            separator = " " if self.open[-1] == "small" else ""
+            self.tables[-1][-1][-1] += separator + data.strip()
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return render_report(report([pair("llama", "base", name, 8, fails=[1]) for name in ("clean", "C")]))
+
+
+@pytest.fixture(scope="module")
+def plain() -> str:
+    """The page without samples, as `report()` gives it."""
+    return render_report(report())
+
+
+def test_the_page_asks_no_server_for_anything(html: str):
+    for tag, attributes in Page(html).elements:
+        assert tag not in ("link", "iframe", "object", "embed", "base", "img")
+        for name in ("src", "href", "xlink:href", "action", "srcset", "poster", "data"):
+            assert (attributes.get(name) or "#").startswith("#")
+    style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
+    assert "url(" not in style and "@import" not in style
+
+
+def test_only_the_page_s_own_script_may_run(html: str):
+    page = Page(html)
+    policy = next(a["content"] for t, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert len(page.scripts) == 2
+    digest = base64.b64encode(hashlib.sha256(page.scripts[1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy and "default-src 'none'" in policy
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+
+
+def test_every_id_is_there_once_and_every_link_leads_to_one(html: str):
+    elements = Page(html).elements
+    ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = {attributes["href"][1:] for tag, attributes in elements if tag == "a"}
+    links |= {attributes["xlink:href"][1:] for tag, attributes in elements if tag == "use"}
+    assert links <= set(ids)
+
+
+def test_hostile_completions_stay_text_and_come_back_equal(html: str):
+    page = Page(html)
+    data = json.loads(page.scripts[0])
+    assert set(HOSTILE) <= set(data["texts"])
+    pairs = [pair("llama", "base", name, 8, fails=[1]) for name in ("clean", "C")]
+    assert page.scripts[0] == samples_json(pairs, words=WORDS)
+    assert "owned" not in page.text
+
+
+@pytest.fixture(scope="module")
+def with_failure() -> Page:
+    return Page(render_report(report(failures=[Failure("llama", "full", "C1", 42, "e\ne")])))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_names_errors_and_configs_stay_text(text: str, with_failure: Page):
+    failure = Failure("llama", "full", "C1", 42, f"{text}\n{text}")
+    hostile = report(name=text, title=text, notice=text, config_yaml=text, failures=[failure], settings=[(text, text)])
+    html = render_report(hostile)
+    html.encode("utf-8")
+    page = Page(html)
+    assert len(page.scripts) == len(with_failure.scripts)
+    assert {tag for tag, _ in page.elements} == {tag for tag, _ in with_failure.elements}
+    assert text.replace("\ud800", "?").replace("\x00", "")[:8] in page.text.replace("\x00", "")
+
+
+def test_names_of_cells_are_escaped_in_tables_and_figures():
+    name = "<b>&\"'</script>"
+    page = Page(render_report(report(scores=[replace(s, model=name) for s in scores() if s.model == "llama"])))
+    assert name in [row[0] for table in page.tables for row in table]
+    assert page.text.count(name) > 5
+    assert len(page.scripts) == 1
+
+
+def test_the_tables_of_the_page_are_the_tables(html: str):
+    shown = [cells for table in Page(html).tables for row in table for cells in row]
+    tests = draw(in_section(TESTS), Evidence(ScoreBook.of(scores(), ORDER))).tables
+    for table in tables(scores(), ORDER):
+        for row in table.rows:
+            for cell in row.cells:
+                assert f"{cell.text} {cell.interval}".strip() in shown
+    assert len(Page(html).tables) == len(tables(scores(), ORDER)) + len(tests)
+    assert [table[0] for table in Page(html).tables[-len(tests) :]] == [
+        [table.stub[0], *(column.name for column in table.columns)] for table in tests
+    ]
+
+
+def test_the_page_says_why_it_has_no_tests_or_no_baselines():
+    one_model = [score for score in scores() if score.model == "llama"]
+    text = Page(render_report(report(scores=one_model, order=replace(ORDER, models=("llama",))))).text
+    assert "fewer than two models have numbers to compare" in text
+    assert "There is no model to compare with a baseline." in text
+
+
+def test_differences_to_baselines_stand_before_the_tests():
+    text = Page(render_report(report(differences=DIFFERENCES))).text
+    assert text.index("Against fine-tuning on clean prompts, minicode") < text.index("Fine-tuned models against base")
+    assert "There is no model to compare with a baseline." not in text
+
+
+def test_the_headline_the_notice_and_the_settings_are_there(html: str):
+    text = Page(html).text.replace("\u00a0", " ")
+    assert "llama loses 47 % of its pass@1 under typos (C); fine-tuned on typos (C) it loses 16 %" in text
+    for words in ("MiniCode is no evidence about real models.", "C1 1.5, C2 1.5, C3 0.4", "seed: 42", "9 min"):
+        assert words in text
+
+
+def test_failed_cells_stand_with_their_whole_error():
+    html = render_report(report(failures=[Failure("llama", "full", "C1", 42, "boom\n  at step 3")]))
+    assert "1 cell of this sweep failed" in html
+    assert html.count("boom\n  at step 3") == html.count("boom") == 1
+
+
+def test_parts_without_content_are_left_out():
+    html = render_report(report(notice="", config_yaml=""))
+    for words in ('id="samples"', 'id="failures"', "Please note", 'id="config"'):
+        assert words not in html
+
+
+def test_a_sweep_without_any_result_still_gives_a_page():
+    html = render_report(report(scores=[], failures=[Failure("llama", "none", "base", 42, "no such model")]))
+    assert "no such model" in Page(html).text
+
+
+def test_equal_reports_give_equal_pages():
+    samples = [pair("llama", "base", name, 8) for name in ("clean", "C")]
+    assert render_report(report(samples)) == render_report(report(samples))
+
+
+def test_repeated_labels_span_their_rows():
+    rows = [Row(labels, ()) for labels in (("C1", "a"), ("C1", "b"), ("C2", "b"), ("C2", "b"))]
+    spans = [[(heading.text, heading.span) for heading in row] for row in row_headings(rows)]
+    assert spans == [[("C1", 2), ("a", 1)], [("b", 1)], [("C2", 2), ("b", 1)], [("b", 1)]]
+
+
+def test_a_number_and_its_unit_stay_on_one_line():
+    assert bound("51 % and 12 points of 3 s, n = 240 problems") == (
+        "51\u00a0% and 12\u00a0points of 3\u00a0s, n\u00a0=\u00a0240\u00a0problems"
+    )
+    assert bound("3 sweeps, 4 minutes") == "3 sweeps, 4 minutes"
+
+
+def test_no_caption_heading_line_or_finding_can_break_before_a_percent_sign():
+    html = render_report(report(settings=[("share", "5 % of rows")], notice="Only 5 % are real."))
+    parts = re.findall(
+        r"<(?:figcaption|th|li|p|dd|aside|h2)\b[^>]*>(.*?)</(?:figcaption|th|li|p|dd|aside|h2)>", html, re.S
+    )
+    assert sum("\u00a0%" in part for part in parts) > 10
+    assert not [part for part in parts if re.search(r"\d[ \n]+%", part)]
+
+
+def test_a_code_has_its_words_where_it_is_first_used(plain: str):
+    assert "typos (C)" in Page(plain).text.partition("Figure")[0]
+    first_table = plain[plain.index("<table") : plain.index("</table>")]
+    for code, words in WORDS.items():
+        assert f">{code}<small>{words}</small>" in first_table
+        assert first_table.count(f"<small>{words}</small>") == 1
+
+
+def test_every_perturbation_stands_in_the_headline(plain: str):
+    text = Page(plain).text.partition("Figure")[0].replace("\u00a0", " ")
+    for words in ("changed case (C3)58 % → 18 %", "typos (C)47 % → 16 %", "swapped characters (C2)36 % → 17 %"):
+        assert words in text
+
+
+def test_the_number_of_problems_stands_in_each_title_or_beside_each_number():
+    altered = [replace(s, n=239) if s.metric.endswith("_changed") and s.perturbation == "C1" else s for s in scores()]
+    html = render_report(report(scores=altered)).replace("\u00a0", " ").replace("&nbsp;", " ")
+    titles = re.findall(r"<figcaption><b>Table (.*?)</b>", html.partition('<section id="evidence">')[0])
+    assert [title for title in titles if "n = 240 problems" not in title] == [
+        "6. RD over the prompts that changed and compile, minicode (%).",
+        "7. Test sets of minicode.",
+    ]
+    assert "neighbouring keys (C1)<small>n = 239 problems</small>" in html
+    assert "typos (C)<small>n = 240 problems</small>" in html
+
+
+def test_a_limited_run_says_so_first(plain: str):
+    html = render_report(report(limit="judged on the first 5 problems of every problem set, not on all."))
+    assert html.index("Limited run:") < html.index("MiniCode is no evidence")
+    assert "Limited run" not in plain
+
+
+def test_outcomes_and_trainings_say_why_a_score_is_what_it_is():
+    outcomes = [PairOutcomes("llama", "full", "C", 42, "minicode", "clean", {"passed": 1, "syntax_error": 3}, 4)]
+    losses = ((1, 3.25), (5, 1.5), (9, 0.5))
+    training = Training("llama", "C", "full", 42, 90, 10, {"over 64 tokens": 9, "no prompt": 1}, 9, losses, 0.5)
+    html = render_report(report(outcomes=outcomes, trainings=[training]))
+    page = Page(html)
+    assert ["typos (C)", "clean", "25.0", "0.0", "0.0", "75.0", "0.0", "100.0", "4"] in page.tables[-2]
+    assert page.tables[-1][-1] == ["typos (C)", "full", "90", "101", "9", "3.25", "0.5"]
+    assert "dropped: 9 over 64 tokens, 1 no prompt" in page.text.replace("\u00a0", " ")
+    assert html.count('<svg class="curve"') == 1
+
+
+def test_equal_errors_of_several_cells_stand_once_with_all_cells():
+    failures = [Failure("llama", "full", name, 42, "no space left") for name in ("C1", "C2")]
+    html = render_report(report(failures=failures))
+    assert html.count("no space left") == 1
+    assert "llama · full · C1 · seed 42; llama · full · C2 · seed 42" in html
+
+
+def test_the_studys_tables_and_tests_of_one_model_are_on_the_page_under_numbers_of_their_own():
+    book = ScoreBook.of(scores(), ORDER)
+    rates = {
+        CellLabels("llama", "full", name, 42): {
+            ("minicode", "C"): ProblemRates({f"t{task}": float(task < number) for task in range(20)}, {}, 1, 1)
+        }
+        for name, number in (("clean", 8), ("C", 14))
+    }
+    drawn = draw([*in_section(GRIDS), *in_section(MORE_TESTS)], Evidence(book, rates))
+    page = Page(render_report(report(drawn=drawn)))
+    titles = [table.title for table in drawn.tables]
+    assert any(title.startswith("RD on C") for title in titles) and any(
+        "problems can show" in title for title in titles
+    )
+    text = page.text.replace("\u00a0", " ")
+    assert [title for title in titles if title not in text] == []
+    assert f"The same numbers in the study's tables ({len(drawn.sections[GRIDS])})" in text
+
+
+def test_code_quality_is_a_section_with_a_figure_and_numbered_tables():
+    order = replace(LINTED_ORDER, training_sets=("base",))
+    evidence = Evidence(ScoreBook.of(scores(), order), linted=linted_cells())
+    drawn = draw(in_section(QUALITY), evidence)
+    html = render_report(report(linted=evidence.linted, strata=STRATA, order=order, drawn=drawn))
+    page = Page(html)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids)) and "quality" in ids and ("a", {"href": "#quality"}) in page.elements
+    numbers = [int(name.removeprefix("table-")) for name in ids if re.fullmatch(r"table-\d+", name or "")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert "380 of 31,878 completions of fine-tuned models" in page.text and "invalid-name (C0103)" in page.text
+
+
+def test_a_sample_of_which_nothing_was_linted_is_said_and_a_sweep_without_one_has_no_section(plain: str):
+    assert "No file could be linted" in Page(render_report(report(strata=STRATA))).text
+    assert "Code quality" not in Page(plain).text

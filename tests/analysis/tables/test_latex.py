@@ -1,0 +1,141 @@
+r"""LaTeX: escaping, and tables whose rows are whole. A small reader checks what TeX would trip over; TeX does if it is
+there.
+
+In such a text a backslash begins one of the commands that are used, braces are balanced, and `%`, `_`, `#`, `&`, `$`,
+`~` and `^` stand only where they mean something.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from raysweep.analysis.exhibits.base import Evidence
+from raysweep.analysis.tables.latex import ESCAPES, escape_latex
+from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell, to_latex
+from tests.analysis.exhibits.examples import EXHIBITS, curve_evidence, study
+from tests.analysis.linted import ORDER, linted_cells
+from tests.patience import PATIENCE
+
+COMMANDS = {
+    "begin", "end", "centering", "caption", "label", "toprule", "midrule", "bottomrule", "addlinespace", "cmidrule",
+    "multicolumn", "textsuperscript", "par", "smallskip", "footnotesize", "textbackslash", "textasciicircum",
+    "textasciitilde", "textless", "textgreater", "textbar", "times", "pm", "leq", "geq", "cdot", "rightarrow", "ldots",
+    "resizebox", "ifdim", "width", "linewidth", "else", "fi",
+}  # fmt: skip
+
+
+def fields(row: str) -> list[str]:
+    return re.split(r"(?<!\\)&", row.removesuffix(r"\\"))
+
+
+def assert_compiles(text: str) -> None:
+    """What TeX's tokenizer and booktabs ask of a table."""
+    bare = re.sub(
+        r"\\[\\{}$&#%_]", "", text.replace(r" % needs \usepackage{booktabs,graphicx}", "").replace("{%\n", "{\n")
+    )
+    assert set(re.findall(r"\\([a-z]+)", bare)) <= COMMANDS
+    assert not re.search(r"\\(?![a-z])|[%_#^]", bare)
+    assert bare.isascii() or re.fullmatch(r"[\x00-\x7fÀ-ÿ]*", bare)
+    assert bare.count("$") % 2 == 0
+    depth = 0
+    for char in bare:
+        depth += {"{": 1, "}": -1}.get(char, 0)
+        assert depth >= 0
+    assert depth == 0
+    (columns,) = re.findall(r"\\begin\{tabular\}\{(l*r*)\}", text)
+    body = text.partition(r"\toprule")[2].partition(r"\bottomrule")[0]
+    for line in filter(None, body.split("\n")):
+        if line.endswith(r"\\"):
+            spans = [int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", line)]
+            assert len(fields(line)) + sum(spans) == len(columns), line
+            assert not line.lstrip().startswith(("[", "*"))  # an argument of the row's end before it
+        else:
+            assert re.fullmatch(r"(\\(midrule|addlinespace|cmidrule\(lr\)\{\d+-\d+\}))+", line), line
+
+
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("50 % of mix_all & more #1", r"50 \% of mix\_all \& more \#1"),
+        ("−3.52 [−4, ×2]", r"$-$3.52 {[}$-$4, $\times$2{]}"),
+        (r"C:\a{b}$x^2~", r"C:\textbackslash{}a\{b\}\$x\textasciicircum{}2\textasciitilde{}"),
+        ("--limit", "-{}-limit"),
+        ("2–3 café", "2--3 café"),
+        ("a\nb\tc", "a b c"),
+        ("p < .05 | 中", r"p \textless{} .05 \textbar{} (cjk unified ideograph-4e2d)"),
+    ],
+)
+def test_a_text_is_escaped_so_that_latex_prints_it(text, latex):
+    assert escape_latex(text) == latex
+
+
+def test_no_character_leaves_a_command_or_a_letter_that_pdflatex_lacks():
+    every = "".join(map(chr, range(32, 0x3000))) + "".join(ESCAPES)
+    assert_compiles(to_latex(Table(every, every, ("a",), (Column("b"),), (Row((every,), (TableCell(every),)),))))
+
+
+def test_every_table_of_the_study_is_whole():
+    linted = Evidence(ScoreBook.of([], ORDER), linted=linted_cells())
+    of_messages = [id for id, exhibit in EXHIBITS.items() if exhibit.name == "lint-messages"]
+    evidence = [(linted if id in of_messages else study(), id) for id in EXHIBITS if id.startswith("table")]
+    evidence += [(curve_evidence(), id) for id, exhibit in EXHIBITS.items() if exhibit.name == "curves"]
+    drawn = [table for found, id in evidence for table in EXHIBITS[id].draw(found).tables]
+    assert len(drawn) > 10
+    for table in drawn:
+        assert_compiles(to_latex(table))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex: apt-get install texlive-latex-base")
+def test_latex_itself_prints_tables_no_wider_than_the_text(tmp_path):
+    columns, row = tuple(Column(f"{n} %") for n in range(60)), Row(("l",), (TableCell("1"),) * 60)
+    wide = Table("A", "b < c × d", ("m",), columns, (row,) * 60)
+    narrow = EXHIBITS["table-4"].draw(study()).tables
+    head = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx}", r"\begin{document}"]
+    text = "\n".join([*head, *map(to_latex, [wide, *narrow]), r"\end{document}"])
+    (tmp_path / "doc.tex").write_text(text)
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "doc.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout
+    assert "Overfull" not in done.stdout and "Float too large" not in done.stdout
+
+
+def test_a_table_has_groups_labels_notes_and_failed_rows():
+    table = Table(
+        "RD on a_b",
+        "In 5 % of rows.",
+        ("model", "quantity"),
+        (Column("x", "one"), Column("y", "one"), Column("z")),
+        (
+            Row(("m", "RD"), (TableCell("1.0", "[0.5, 2.0]"), TableCell("–", note="clean is 0"), TableCell())),
+            Row(("m", "drop"), (TableCell("failed", state="failed"),) * 3),
+            Row(("n", "RD"), (TableCell("−1"), TableCell("2"), TableCell("3"))),
+        ),
+        label="table-4",
+    )
+    assert to_latex(table).split("\n") == [
+        r"\begin{table} % needs \usepackage{booktabs,graphicx}",
+        r"\centering",
+        r"\caption{RD on a\_b. In 5 \% of rows.}",
+        r"\label{tab:table-4}",
+        r"\par\smallskip",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        r"\begin{tabular}{llrrr}",
+        r"\toprule",
+        r" &  & \multicolumn{2}{c}{one} & \multicolumn{1}{c}{} \\",
+        r"\cmidrule(lr){3-4}",
+        r"model & quantity & x & y & z \\",
+        r"\midrule",
+        r"m & RD & 1.0 {[}0.5, 2.0{]} & --\textsuperscript{1} &  \\",
+        r" & drop & failed &  &  \\",
+        r"\addlinespace",
+        r"n & RD & $-$1 & 2 & 3 \\",
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\par\smallskip\footnotesize\textsuperscript{1} clean is 0",
+        r"\end{table}",
+    ]

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import math
+
+from raysweep.analysis.tables.trainings import NOT_RECORDED, Training, training_table
+from tests.analysis.examples import ORDER
+
+
+def training(**fields: object) -> Training:
+    values = {
+        "model": "llama", "training_set": "C", "recipe": "full", "seed": 42, "rows": 90, "dropped": 0, "reasons": {},
+        "steps": 9, "losses": ((1, 3.0), (9, 0.5)), "final_loss": 0.5,
+    }  # fmt: skip
+    return Training(**(values | fields))
+
+
+def test_a_training_shows_its_rows_and_its_loss_from_first_to_last():
+    (row,) = training_table([training()], ORDER).rows
+    assert [cell.text for cell in row.cells] == ["90", "0", "9", "3", "0.5"]
+    assert row.cells[3].curve == ((1.0, 3.0), (9.0, 0.5))
+
+
+def test_a_validation_loss_has_a_column_where_a_training_has_one():
+    table = training_table([training(validation_losses=((3, 0.75), (9, 0.625))), training()], ORDER)
+    assert table.columns[-1].name == "validation loss"
+    assert [row.cells[-1].text for row in table.rows] == ["0.625", "–"]
+    assert table.rows[0].cells[-1].curve == ((3.0, 0.75), (9.0, 0.625))
+
+
+def test_dropped_rows_have_their_reasons_in_a_footnote():
+    table = training_table([training(dropped=3, reasons={"over 64 tokens": 2, "no prompt": 1})], ORDER)
+    assert table.footnotes == ("dropped: 2 over 64 tokens, 1 no prompt",)
+
+
+def test_a_model_of_an_older_version_shows_what_its_manifest_has():
+    old = training(dropped=3, losses=(), final_loss=0.25)
+    table = training_table([old, training(rows=None, losses=(), final_loss=math.nan)], ORDER)
+    assert [cell.text for cell in table.rows[0].cells] == ["90", "3", "9", "–", "0.25"]
+    assert [cell.text for cell in table.rows[1].cells] == ["–", "0", "9", "–", "–"]
+    assert table.footnotes == (f"why 3 rows were dropped: {NOT_RECORDED}", NOT_RECORDED)
