@@ -23,8 +23,8 @@ from raysweep.execution.oracle import inside_refused
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import environment_of
 from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.characters.recode import require_recode
 from raysweep.perturbations.mixes import row_methods
-from raysweep.perturbations.recode import require_recode
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Oracle

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from raysweep.perturbations.base import PERTURBATIONS
-from raysweep.perturbations.recode import RecodePerturbation
+from raysweep.perturbations.characters.recode import RecodePerturbation
 from raysweep.records import Segment
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from raysweep.engine.base import Work
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.perturbations.apply import Perturber, RowText
-from raysweep.perturbations.recode import recode_prompt
+from raysweep.perturbations.characters.recode import recode_prompt
 from raysweep.planning.plan import TestSetPlan
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.prompts.regions import protected_words

@@ -9,7 +9,7 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.batches import Text
 from raysweep.prompts.regions import split_instruction
 from raysweep.records import Segment, Spec
-from tests.perturbations.test_s1_back_translation import ScriptedBackTranslation
+from tests.perturbations.sentences.test_s1_back_translation import ScriptedBackTranslation
 
 TEXTS = {
     "one word": "sort" * 25_000,

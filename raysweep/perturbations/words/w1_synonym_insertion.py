@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from raysweep.language.stop_words import STOP_WORDS
 from raysweep.language.tokens import Token
 from raysweep.perturbations.base import PERTURBATIONS
-from raysweep.perturbations.w2_synonym_substitution import SynonymPerturbation
+from raysweep.perturbations.words.w2_synonym_substitution import SynonymPerturbation
 
 
 @PERTURBATIONS.register("W1")

@@ -16,7 +16,7 @@ from raysweep.language.translation.base import AUTO, TRANSLATORS, resolve
 from raysweep.perturbations.base import PERTURBATIONS, percentage
 from raysweep.perturbations.batches import BatchPerturbation, Text
 from raysweep.perturbations.edits import Edit, apply_edits
-from raysweep.perturbations.sentence_layout import SentenceLayout, layout_of
+from raysweep.perturbations.sentences.sentence_layout import SentenceLayout, layout_of
 from raysweep.prompts.protection import protected_spans
 from raysweep.records import Segment, Spec
 

@@ -7,8 +7,8 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.characters.recode import recode_prompt
 from raysweep.perturbations.clean import Clean
-from raysweep.perturbations.recode import recode_prompt
 from raysweep.records import Spec
 from tests.conftest import shared_data
 

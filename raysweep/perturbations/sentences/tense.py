@@ -18,7 +18,7 @@ from raysweep.language.tagging.base import DEFAULT_TAGGER
 from raysweep.language.tokens import Sentence, tagged_sentences
 from raysweep.perturbations.base import percentage
 from raysweep.perturbations.edits import Edit, apply_edits, copy_case
-from raysweep.perturbations.word_sites import TaggedPerturbation, free_tokens
+from raysweep.perturbations.words.word_sites import TaggedPerturbation, free_tokens
 from raysweep.records import Segment
 
 _TEXTS_KEPT = 1024

@@ -9,7 +9,7 @@ from raysweep.language.finite_verbs import FiniteVerb, Kind
 from raysweep.language.inflections import lemma
 from raysweep.language.tokens import Sentence
 from raysweep.perturbations.base import PERTURBATIONS
-from raysweep.perturbations.tense import TensePerturbation
+from raysweep.perturbations.sentences.tense import TensePerturbation
 
 _ABLE = ("can", "could", "ca", "cannot")
 _DUTY = ("must", "should")

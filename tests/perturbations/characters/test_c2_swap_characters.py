@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from raysweep.perturbations.c2_swap_characters import SwapCharacters
+from raysweep.perturbations.characters.c2_swap_characters import SwapCharacters
 from raysweep.testing.perturbations import perturb_text
 
 NOTHING: frozenset[str] = frozenset()

@@ -10,7 +10,7 @@ import string
 from collections.abc import Sequence
 
 from raysweep.perturbations.base import PERTURBATIONS, percentage
-from raysweep.perturbations.recode import RecodePerturbation
+from raysweep.perturbations.characters.recode import RecodePerturbation
 from raysweep.prompts.protection import change_words
 from raysweep.records import Segment
 

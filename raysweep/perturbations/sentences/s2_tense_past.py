@@ -9,7 +9,7 @@ from raysweep.language.finite_verbs import FiniteVerb, Kind
 from raysweep.language.inflections import inflection, lemma
 from raysweep.language.tokens import Sentence
 from raysweep.perturbations.base import PERTURBATIONS
-from raysweep.perturbations.tense import TensePerturbation
+from raysweep.perturbations.sentences.tense import TensePerturbation
 
 _BE = {"am": "was", "is": "was", "are": "were", "'m": " was", "'s": " was", "'re": " were"}
 _MODALS = {"can": "could", "ca": "could", "cannot": "could not", "may": "might", "shall": "should"}

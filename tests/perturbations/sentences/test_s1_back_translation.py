@@ -7,10 +7,10 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.language.translation.base import TRANSLATORS, Sentence
-from raysweep.perturbations import s1_back_translation as back_translation
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.batches import Text
-from raysweep.perturbations.s1_back_translation import BackTranslation
+from raysweep.perturbations.sentences import s1_back_translation as back_translation
+from raysweep.perturbations.sentences.s1_back_translation import BackTranslation
 from raysweep.records import Segment, Spec
 from raysweep.testing.perturbations import perturb_text
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from raysweep.perturbations.c3_change_char_case import ChangeCharCase
+from raysweep.perturbations.characters.c3_change_char_case import ChangeCharCase
 from raysweep.testing.perturbations import perturb_text
 
 NOTHING: frozenset[str] = frozenset()

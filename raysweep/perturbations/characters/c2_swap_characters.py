@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable, Sequence
 
 from raysweep.perturbations.base import PERTURBATIONS, percentage
-from raysweep.perturbations.recode import RecodePerturbation
+from raysweep.perturbations.characters.recode import RecodePerturbation
 from raysweep.prompts.protection import change_words
 from raysweep.records import Segment
 

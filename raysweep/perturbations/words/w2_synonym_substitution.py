@@ -18,7 +18,7 @@ from raysweep.language.tagging.base import DEFAULT_TAGGER
 from raysweep.language.tokens import Token
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.edits import copy_case
-from raysweep.perturbations.word_sites import WordPerturbation
+from raysweep.perturbations.words.word_sites import WordPerturbation
 from raysweep.records import Spec
 
 ALL_SENSES: Literal["all"] = "all"
