@@ -82,8 +82,9 @@ def load_results(sweep: str, storage: str | None = None) -> pandas.DataFrame:
         UsageError: the store has no such sweep.
     """
     from raysweep.sweep.folder import open_folder
+    from raysweep.sweep.numbers import SavedNumbers
 
-    return open_folder(sweep, storage).frame()
+    return SavedNumbers(open_folder(sweep, storage)).frame()
 
 
 def load_samples(sweep: str, storage: str | None = None) -> pandas.DataFrame:
@@ -115,8 +116,9 @@ def load_problems(sweep: str, storage: str | None = None) -> pandas.DataFrame:
         UsageError: the store has no such sweep, or it was not analysed yet.
     """
     from raysweep.sweep.folder import open_folder
+    from raysweep.sweep.numbers import SavedNumbers
 
-    return open_folder(sweep, storage).problems_frame()
+    return SavedNumbers(open_folder(sweep, storage)).problems_frame()
 
 
 def load_quality(sweep: str, storage: str | None = None, *, messages: bool = False) -> pandas.DataFrame:
@@ -140,8 +142,9 @@ def load_quality(sweep: str, storage: str | None = None, *, messages: bool = Fal
         UsageError: the store has no such sweep, it lints no completions, or it was not analysed yet.
     """
     from raysweep.sweep.folder import open_folder
+    from raysweep.sweep.numbers import SavedNumbers
 
-    return open_folder(sweep, storage).quality_frame(messages=messages)
+    return SavedNumbers(open_folder(sweep, storage)).quality_frame(messages=messages)
 
 
 def load_differences(sweep: str, storage: str | None = None) -> pandas.DataFrame:
@@ -155,8 +158,9 @@ def load_differences(sweep: str, storage: str | None = None) -> pandas.DataFrame
         UsageError: the store has no such sweep, or it was not analysed yet.
     """
     from raysweep.sweep.folder import open_folder
+    from raysweep.sweep.numbers import SavedNumbers
 
-    return open_folder(sweep, storage).differences_frame()
+    return SavedNumbers(open_folder(sweep, storage)).differences_frame()
 
 
 def _config(config: str | Path | Mapping[str, Any]) -> SweepConfig:

@@ -4,7 +4,9 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
 
     run.py           runs a plan from the first check to the report
     tasks.py         turns missing artefacts into an engine's tasks and runs them
-    folder.py        reads and writes sweeps/<name>/: config, grid, scores, runs, log file
+    folder.py        reads and writes sweeps/<name>/: config, runs, log file
+    grid.py          the rows of the grid: an evaluation pair each
+    numbers.py       reads and writes the tables of numbers: scores, verdicts by problem, differences
     guards.py        refuses a run without enough resources or disk space, or beside another run of the same sweep
     report/          collects the records of a finished sweep, and writes its report
     data_sets.py     makes the training and test sets of a config without its models, and exports them

@@ -4,7 +4,8 @@ It holds config.yaml (resolved), grid.parquet, uses.parquet (all artefacts that 
 for each run), ledger/ (GPU time), progress/, scores.parquet, problems.parquet, differences.parquet, quality.parquet and
 quality_messages.parquet (where completions are linted), signature.txt, report.html, tables/, raysweep.log and tune/.
 The artefacts themselves lie in the store; the grid names them by key. If the store is in an object store, the folder's
-small files are written on this machine and copied there (`raysweep.storage.copies`).
+small files are written on this machine and copied there (`raysweep.storage.copies`). grid.py and numbers.py know what
+is in the grid and in the tables of numbers.
 """
 
 from __future__ import annotations
@@ -14,45 +15,28 @@ import dataclasses
 import itertools
 import json
 import logging
-import math
-import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raysweep.config.changes import changes_in_words
-from raysweep.config.grid import test_set_name
 from raysweep.config.loading import read_config
 from raysweep.config.schema import SweepConfig
 from raysweep.engine import ledger
-from raysweep.engine.ledger import GPU_HOURS, Ledger
+from raysweep.engine.ledger import Ledger
 from raysweep.engine.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
 from raysweep.errors import StoreError, UsageError, did_you_mean
-from raysweep.planning.plan import CellPlan, SweepPlan
+from raysweep.planning.plan import SweepPlan
 from raysweep.planning.uses import uses_of
-from raysweep.quality.reports import LintedFile, LintedMessage
-from raysweep.records import Difference, ProblemScore, Score
-from raysweep.rows.parquet import (
-    RowWriter,
-    UnreadableTable,
-    block_count,
-    frame_of,
-    read_block,
-    read_groups,
-    read_rows,
-    write_rows,
-)
+from raysweep.rows.parquet import UnreadableTable, read_groups, read_rows, write_rows
 from raysweep.storage.backends import write_atomically
 from raysweep.storage.copies import Mirror
 from raysweep.storage.files import Files
 from raysweep.storage.leases import SWEEPS
 from raysweep.storage.store import Store, open_store
 from raysweep.storage.uses import write_uses
+from raysweep.sweep.grid import GridRow, grid_rows
 from raysweep.units import count
-
-if TYPE_CHECKING:
-    import pandas
 
 log = logging.getLogger("raysweep")
 
@@ -60,101 +44,6 @@ LEDGER = f"{ledger.FOLDER}/{ledger.FILE}"
 SHARED_FOLDERS = ("progress", "tune", ledger.FOLDER)
 """Sub-folders that processes of several machines write into."""
 LOG = "raysweep.log"
-SIGNATURE = "signature.txt"
-SCORES, PROBLEMS, DIFFERENCES = NUMBERS = ("scores.parquet", "problems.parquet", "differences.parquet")
-"""Files with a sweep's numbers: scores, verdicts by problem, differences of cells to their baselines."""
-QUALITY, QUALITY_MESSAGES = "quality.parquet", "quality_messages.parquet"
-"""Files with what a linter said of a sweep's completions, if its config asks for that: its files, its messages."""
-UNKNOWN = (math.nan, math.nan)
-"""An interval that nothing is known of."""
-
-
-@dataclass(frozen=True)
-class GridArtefact:
-    """An artefact as a row of the grid names it."""
-
-    stage: str
-    key: str
-    label: str
-
-
-@dataclass(frozen=True)
-class GridRow:
-    """One evaluation pair of a sweep, with the keys of its artefacts."""
-
-    cell: str
-    model: str
-    recipe: str
-    training_set: str
-    seed: int
-    problem_set: str
-    perturbation: str
-    model_stage: str  # model | base_model; "" if the model is not in the store
-    model_key: str
-    test_set_key: str
-    completions_key: str
-    results_key: str
-    test_draw: int = 0
-    quality_key: str = ""  # of the reports on the pair's completions; "" if none of them is in the sample
-
-    @property
-    def test_name(self) -> str:
-        """The name of the pair's test set."""
-        return test_set_name(self.problem_set, self.perturbation, self.test_draw)
-
-    @property
-    def weights(self) -> GridArtefact | None:
-        """The cell's model; None if it is not an artefact of the store, such as one from the hub."""
-        return GridArtefact(self.model_stage, self.model_key, self.cell) if self.model_stage else None
-
-    @property
-    def test_set(self) -> GridArtefact:
-        """The pair's prompts."""
-        return GridArtefact("test_set", self.test_set_key, f"test set {self.test_name}")
-
-    @property
-    def completions(self) -> GridArtefact:
-        """The model's completions of these prompts."""
-        return GridArtefact("completions", self.completions_key, f"{self.cell} on {self.test_name}")
-
-    @property
-    def results(self) -> GridArtefact:
-        """The verdicts on these completions."""
-        return GridArtefact("results", self.results_key, f"{self.cell} on {self.test_name}")
-
-    @property
-    def quality(self) -> GridArtefact | None:
-        """A linter's reports on a sample of these completions; None if none of them is in the sample."""
-        return GridArtefact("quality", self.quality_key, f"code quality of {self.cell}") if self.quality_key else None
-
-
-def grid_rows(plan: SweepPlan) -> list[GridRow]:
-    """Return one row for each evaluation pair of a plan."""
-    linted = {(one.cell.cell.id, one.pair.pair.test_set): one.node.key for one in plan.quality}
-    return [row for cell in plan.cells for row in _rows_of(cell, linted)]
-
-
-def _rows_of(plan: CellPlan, linted: Mapping[tuple[str, str], str]) -> list[GridRow]:
-    cell, model = plan.cell, plan.model or plan.base.node
-    return [
-        GridRow(
-            cell.id,
-            cell.model,
-            cell.recipe,
-            cell.training_set,
-            cell.seed,
-            pair.pair.problem_set,
-            pair.pair.perturbation,
-            model.stage if model else "",
-            model.key if model else "",
-            pair.test_set.node.key,
-            pair.completions.key,
-            pair.results.key,
-            pair.pair.draw,
-            linted.get((cell.id, pair.pair.test_set), ""),
-        )
-        for pair in plan.pairs
-    ]
 
 
 class LogFile(logging.FileHandler):
@@ -294,113 +183,9 @@ class SweepFolder:
         """Return the config of the last run."""
         return read_config(self.path / "config.yaml")
 
-    @property
-    def number_files(self) -> list[Path]:
-        """The files that an analysis writes its numbers into."""
-        linted = (QUALITY, QUALITY_MESSAGES) if self.config().evaluation.quality is not None else ()
-        return [self.path / name for name in (*NUMBERS, *linted)]
-
-    def scores(self) -> list[Score]:
-        """Return the scores of the last analysis; there are none before the first."""
-        path = self.path / SCORES
-        return read_rows(path, Score) if path.is_file() else []
-
     def ledger(self) -> Ledger:
         """Return what the sweep has used of GPUs; raise StoreError if that file is damaged."""
         return Ledger(self.files)
-
-    def frame(self) -> pandas.DataFrame:
-        """Return the scores and the GPU-hours as a table; see `raysweep.load_results`."""
-        import pandas
-
-        scores = [dataclasses.asdict(score) for score in [*self.scores(), *self._gpu_hours()]]
-        return self._signed(pandas.DataFrame(scores, columns=[field.name for field in dataclasses.fields(Score)]))
-
-    def signature(self) -> str:
-        """Return what the numbers of the last report rest on: settings and versions; empty before the first."""
-        path = self.path / SIGNATURE
-        return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
-
-    def write_signature(self, signature: str) -> None:
-        """Write what the numbers rest on."""
-        write_atomically(self.path / SIGNATURE, f"{signature}\n")
-
-    def _signed(self, frame: pandas.DataFrame) -> pandas.DataFrame:
-        frame.attrs["signature"] = self.signature()
-        return frame
-
-    def _gpu_hours(self) -> list[Score]:
-        """Return the GPU-hours of each cell that has used some, which belong to no problem set."""
-        hours = self.ledger().all_hours()
-        cells = self.grid_by_cell() if hours else {}
-        return [
-            Score(row.model, row.recipe, row.training_set, row.seed, "", "", GPU_HOURS, hours[name], *UNKNOWN, n=0)
-            for name, (row, _) in sorted(cells.items())
-            if name in hours
-        ]
-
-    def write_scores(self, scores: Iterable[Score]) -> None:
-        """Write the scores, sorted by model, test set and metric."""
-        keys = ["model", "recipe", "training_set", "seed", "problem_set", "perturbation", "metric"]
-        write_rows(self.path / SCORES, Score, scores, keys)
-
-    def write_differences(self, differences: Iterable[Difference]) -> None:
-        """Write the differences of cells to their baselines, sorted like scores."""
-        keys = ["model", "recipe", "training_set", "seed", "against", "problem_set", "perturbation", "metric"]
-        write_rows(self.path / DIFFERENCES, Difference, differences, keys)
-
-    @contextlib.contextmanager
-    def writing_problems(self) -> Iterator[RowWriter[ProblemScore]]:
-        """Give what writes the verdicts by problem, cell by cell; the file appears when the block ends well."""
-        draft = self.path / f".{PROBLEMS}.{uuid.uuid4().hex[:8]}"
-        try:
-            with RowWriter(draft, ProblemScore) as writer:
-                yield writer
-            draft.replace(self.path / PROBLEMS)
-        finally:
-            draft.unlink(missing_ok=True)
-
-    def problems_by_cell(self) -> Iterator[list[ProblemScore]]:
-        """Yield the verdicts by problem of each cell; nothing before the first analysis."""
-        path = self.path / PROBLEMS
-        for index in range(block_count(path) if path.is_file() else 0):
-            yield read_block(path, ProblemScore, index)
-
-    def problems_frame(self) -> pandas.DataFrame:
-        """Return the verdicts by problem as a table; see `raysweep.load_problems`."""
-        return self._analysed(PROBLEMS)
-
-    def differences_frame(self) -> pandas.DataFrame:
-        """Return the differences of cells to their baselines as a table; see `raysweep.load_differences`."""
-        return self._analysed(DIFFERENCES)
-
-    def _analysed(self, name: str) -> pandas.DataFrame:
-        path = self.path / name
-        if not path.is_file():
-            raise UsageError(f"the sweep {self.name!r} has no {name} yet; `raysweep report {self.name}` writes it")
-        return self._signed(frame_of(path))
-
-    def write_quality(self, files: Iterable[LintedFile], messages: Iterable[LintedMessage]) -> None:
-        """Write the linted files and their messages, sorted by cell, problem set and problem."""
-        keys = ["model", "recipe", "training_set", "seed", "problem_set", "task_id"]
-        write_rows(self.path / QUALITY, LintedFile, files, keys)
-        write_rows(self.path / QUALITY_MESSAGES, LintedMessage, messages, [*keys, "line", "column", "code"])
-
-    def quality_frame(self, *, messages: bool = False) -> pandas.DataFrame:
-        """Return the linted files, or their messages, as a table; see `raysweep.load_quality`."""
-        if self.config().evaluation.quality is None:
-            raise UsageError(
-                f"the sweep {self.name!r} lints no completions; run it with `quality: {{}}` under `evaluation:`"
-            )
-        frame = self._analysed(QUALITY_MESSAGES if messages else QUALITY)
-        if messages and "linter" not in frame:  # of an analysis when there was one linter
-            frame.insert(6, "linter", "pylint")
-        return frame
-
-    def require_numbers(self) -> None:
-        """Raise UnreadableTable if a file with numbers is missing or damaged."""
-        for path in self.number_files:
-            block_count(path)
 
     def add_run(self, run: dict[str, Any]) -> None:
         """Append a line about a run: its start, duration, machine, number of cells and errors."""

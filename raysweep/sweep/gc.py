@@ -34,7 +34,8 @@ from raysweep.storage.files import MARKER
 from raysweep.storage.leases import CLEANING, SWEEPS, Holder
 from raysweep.storage.store import PARALLEL_CHECKS, Store
 from raysweep.storage.uses import GRID, listed_by, read_uses, sweeps_with_artefacts
-from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridArtefact, GridRow
 
 PIN_LEASE = "pin-"
 """How the names of leases of pins begin."""

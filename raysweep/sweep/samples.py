@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError
 from raysweep.records import Completion, PromptRow, Result
-from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.tools.samples.format import passed_or_none, result_text
 
 if TYPE_CHECKING:

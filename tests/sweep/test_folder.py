@@ -15,7 +15,8 @@ from raysweep.config.loading import config_from, load_config, to_yaml
 from raysweep.errors import StoreError, UsageError
 from raysweep.planning.planner import build_plan
 from raysweep.rows.parquet import write_rows
-from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridRow
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO

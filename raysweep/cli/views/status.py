@@ -24,7 +24,8 @@ from raysweep.engine.time_left import TimeLeft
 from raysweep.errors import UnknownName
 from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of
-from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.units import count, duration, hours
 
 WATCH_SECONDS = 2.0

@@ -17,7 +17,9 @@ from raysweep.sweep.export.lm_eval import results_file
 from raysweep.sweep.export.model_card import card_file
 from raysweep.sweep.export.samples import Rows, evalplus_rows, human_eval_rows, to_jsonl
 from raysweep.sweep.export.scores import CellScores, cell_scores
-from raysweep.sweep.folder import SIGNATURE, GridRow, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridRow
+from raysweep.sweep.numbers import SIGNATURE
 from raysweep.sweep.report.facts import sweep_signature
 from raysweep.sweep.report.scoring import by_cell
 from raysweep.sweep.samples import judged_pairs

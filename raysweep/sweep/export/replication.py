@@ -35,8 +35,9 @@ from raysweep.storage.uses import USES, Use, read_uses
 from raysweep.sweep.export.formats import Exported, missing_results
 from raysweep.sweep.export.package_texts import RECOMPUTED, STORE, SUMS, TABLES, licences, readme, replication_json
 from raysweep.sweep.folder import LEDGER, SweepFolder
+from raysweep.sweep.numbers import SavedNumbers
+from raysweep.sweep.report import write as report
 from raysweep.sweep.report.scoring import by_cell
-from raysweep.sweep.report.write import write as report
 from raysweep.units import count
 
 RECORDED = ("source_rows", "perturbed_rows", "base_model", "model")
@@ -169,10 +170,11 @@ def _fill(draft: Path, folder: SweepFolder, uses: Sequence[Use], progress: Calla
     copy = SweepFolder(store, folder.name)
     _copy_folder(folder, copy, config)
     report.write_numbers(folder, copy)
-    copy.write_signature(report.signature_of(folder))
+    numbers = SavedNumbers(copy)
+    numbers.write_signature(report.signature_of(folder))
     (draft / TABLES).mkdir()
     report.export(folder, "csv", draft / TABLES)
-    for path in copy.number_files:
+    for path in numbers.files:
         (draft / "numbers").mkdir(exist_ok=True)
         frame_of(path).to_csv(draft / "numbers" / f"{path.stem}.csv", index=False)
     notes = _notes(folder, entries)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from raysweep.records import PromptRow
-from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridRow
 from raysweep.sweep.samples import sample_rows
 
 Rows = Callable[[SweepFolder, GridRow], Iterator[Mapping[str, Any]]]

@@ -11,7 +11,8 @@ from statistics import stdev
 
 from raysweep.metrics.passing import pass_at_k
 from raysweep.records import CLEAN, ProblemScore, Score
-from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridRow
 from raysweep.sweep.report.scoring import CellNumbers, by_cell, cell_numbers
 
 DIRECTIONS = {"pass@": True, "RP_": True, "RD": False, "drop": True}

@@ -22,6 +22,7 @@ from raysweep.hashing import canonical_json
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BASE, CLEAN, PromptRow
 from raysweep.sweep.folder import SweepFolder, open_folder
+from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report.notes import limit_text
 from raysweep.units import count
 
@@ -89,7 +90,7 @@ def compared(sweep: str, other: str | None, by: str | None, storage: str | None)
         tables = compare_twins([folder, *others], by)
     else:
         tables = compare_sweeps(folder, *others) if others else compare_with_study(folder, str(other))
-    signatures = {one.name: text for one in (folder, *others) if (text := one.signature())}
+    signatures = {one.name: text for one in (folder, *others) if (text := SavedNumbers(one).signature())}
     signature = ". ".join(f"{name}: {text}" for name, text in signatures.items())
     return [replace(table, signature=signature) for table in tables]
 
@@ -128,7 +129,7 @@ def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
         UsageError: the sweep has none of the study's models, training sets and test sets.
     """
     printed = published_scores(study)
-    table = published_table(folder.scores(), printed, citation(study), limit_text(folder.config()))
+    table = published_table(SavedNumbers(folder).scores(), printed, citation(study), limit_text(folder.config()))
     if not table.rows:
         cells = judged_cells(folder)
         models, problems = (sorted({getattr(one, name) for one in printed}) for name in ("model", "problem_set"))
@@ -198,7 +199,7 @@ def judged_cells(folder: SweepFolder) -> list[JudgedCell]:
     config, clean = folder.config(), _clean_prompts(folder)
     models = {model.name for model in config.models}
     cells = []
-    for rows in folder.problems_by_cell():
+    for rows in SavedNumbers(folder).problems_by_cell():
         labels = CellLabels(rows[0].model, rows[0].recipe, rows[0].training_set, rows[0].seed)
         if labels.model not in models or (labels.training_set != BASE and labels.recipe not in config.recipes):
             raise UsageError(

@@ -18,7 +18,8 @@ from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Oracle, Outcome
 from raysweep.records import BASE, Result
 from raysweep.rows.parquet import ROWS, count_values
-from raysweep.sweep.folder import GridArtefact, GridRow, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.notes import signature
 
 CUT_STOP = "length"

@@ -21,7 +21,8 @@ from raysweep.quality.sampling import BASES, TUNED
 from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, NO_TIER, Severity, pylint_code, severity_of, tier_of
 from raysweep.records import BASE, CLEAN
 from raysweep.rows.parquet import read_rows
-from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridRow
 
 CUT = "caused_by_cutting"
 COUNTED = (*(severity.name.lower() for severity in Severity), CUT)

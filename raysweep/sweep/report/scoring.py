@@ -24,7 +24,8 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.records import CLEAN, Difference, ProblemScore, PromptRow, RatedTexts, Result, Score
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.storage.store import Store
-from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridRow
 from raysweep.sweep.report.names import levels_of, order_of
 
 log = logging.getLogger("raysweep")

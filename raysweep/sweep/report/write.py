@@ -40,7 +40,9 @@ from raysweep.quality.reports import LintedStratum
 from raysweep.records import Completion, PromptRow, Result, Score
 from raysweep.rows.parquet import UnreadableTable
 from raysweep.storage.backends import write_atomically
-from raysweep.sweep.folder import GridArtefact, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridArtefact
+from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report.facts import costs, judged_inside, pair_outcomes, sweep_signature, trainings
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import (
@@ -72,11 +74,12 @@ def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> 
     """Compute the scores and write the report, unless both are up to date; return the scores and the report's path."""
     report, stamp_file = folder.path / "report.html", folder.path / "analysed.json"
     stamp = _stamp(folder, plan.config, errors)
-    complete = all(path.is_file() for path in (report, stamp_file, *folder.number_files))
+    saved = SavedNumbers(folder)
+    complete = all(path.is_file() for path in (report, stamp_file, *saved.files))
     if complete and stamp_file.read_text(errors="replace") == stamp:
         with suppress(UnreadableTable):
-            folder.require_numbers()
-            return folder.scores(), report
+            saved.require()
+            return saved.scores(), report
     numbers = write_numbers(folder)
     scores = numbers.scores
     write_report(folder, plan.config, numbers, errors, folder.path)
@@ -93,7 +96,7 @@ def write_numbers(folder: SweepFolder, into: SweepFolder | None = None) -> Sweep
         folder: the sweep's.
         into: the folder to write into, such as that of a copy; None: the sweep's.
     """
-    target = into or folder
+    target = SavedNumbers(into or folder)
     with target.writing_problems() as problems:
         numbers = score(folder, read_exhibits().values(), problems.add)
     target.write_scores(numbers.scores)
@@ -146,7 +149,7 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(target / "report.html", text)
     if target == folder.path:
-        folder.write_signature(facts.signature)
+        SavedNumbers(folder).write_signature(facts.signature)
     write_atomically(
         target / f"{EFFECTS}.svg", draw_effects(facts.book, all_panels(facts.book), "svg", facts.signature)
     )

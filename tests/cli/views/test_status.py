@@ -21,7 +21,8 @@ from raysweep.models.loading import load_model
 from raysweep.rows.parquet import write_rows
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
-from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridRow
 from tests.models.tiny import make_tiny
 
 ERROR = "RuntimeError: [/model] broke [red]here"

@@ -14,6 +14,7 @@ from raysweep.cli.app import app
 from raysweep.errors import UnknownName, UsageError
 from raysweep.sweep.export.formats import FORMATS, SAMPLES, export_format
 from raysweep.sweep.folder import SweepFolder, open_folder
+from raysweep.sweep.numbers import SavedNumbers
 
 
 def export(*arguments: str):
@@ -31,7 +32,7 @@ def test_the_command_says_what_it_wrote_and_names_the_files_as_json(storage, tmp
 
 
 def test_every_format_says_what_its_numbers_rest_on(swept, tmp_path):
-    signature = swept.signature()
+    signature = SavedNumbers(swept).signature()
     assert "2 samples for each prompt" in signature and "completions by fake" in signature
     for format in FORMATS:
         for name in (name for name in export_format(swept, format, tmp_path / format).files if "half" in name):

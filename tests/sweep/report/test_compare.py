@@ -20,7 +20,9 @@ from raysweep.errors import UnknownName, UsageError
 from raysweep.records import ProblemScore, Score
 from raysweep.rows.parquet import write_rows
 from raysweep.storage.store import open_store
-from raysweep.sweep.folder import GridRow, SweepFolder
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridRow
+from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report.compare import compared, same_problems
 from tests.paths import CONFIGS
 
@@ -58,7 +60,7 @@ def sweep(
     config["recipes"] = recipes or CONFIG["recipes"]
     (folder.path / "config.yaml").write_text(to_yaml(SweepConfig.model_validate(config)))
     write_rows(folder.path / "grid.parquet", GridRow, [], ["cell"])
-    with folder.writing_problems() as writer:
+    with SavedNumbers(folder).writing_problems() as writer:
         for (model, recipe, training_set), signs in verdicts.items():
             cell = (model, recipe, training_set, seed, problems)
             writer.add(
@@ -104,7 +106,7 @@ def test_flips_come_first_in_the_table_of_rd_too(tmp_path):
 
 def test_the_tables_say_what_the_numbers_of_both_sweeps_rest_on(tmp_path):
     for name, signature in (("mine", "1 sample"), ("theirs", "40 samples")):
-        sweep(tmp_path, name).write_signature(signature)
+        SavedNumbers(sweep(tmp_path, name)).write_signature(signature)
     passing, _ = compared("mine", "theirs", None, str(tmp_path))
     assert "Signature: mine: 1 sample. theirs: 40 samples." in passing.full_caption
     assert raysweep.load_problems("theirs", str(tmp_path)).attrs["signature"] == "40 samples"
@@ -213,7 +215,7 @@ def test_a_sweep_stands_beside_the_printed_numbers_with_surprises_first(tmp_path
     printed = published_scores("paper")[:2]
     for_score = [("full" if one.training_set != "base" else "none", one) for one in printed]
     values = (printed[0].value, printed[1].value + 0.2)
-    folder.write_scores(
+    SavedNumbers(folder).write_scores(
         Score(one.model, recipe, one.training_set, 42, one.problem_set, one.perturbation, one.metric, value,
               value - 0.05, value + 0.05, 161)
         for (recipe, one), value in zip(for_score, values, strict=True)
@@ -234,7 +236,7 @@ def test_the_studys_config_is_compared_and_another_number_of_problems_is_said(tm
     study = yaml.safe_load((CONFIGS / "study.yaml").read_text())
     assert study["evaluation"]["problems"][0]["name"] == "safecoder-humaneval"
     numbers = {"clean": {"pass@1": 0.25}, "mix_all": {"pass@1": 0.05, "RD": 0.8}}
-    folder.write_scores(
+    SavedNumbers(folder).write_scores(
         Score("starcoderbase-1b", "none", "base", 42, problem_set, test, metric, value, value - 0.01, value + 0.01, n)
         for test, found in numbers.items()
         for metric, value in found.items()
@@ -283,7 +285,7 @@ def test_the_command_prints_markdown_or_csv(tmp_path):
 
 
 def test_problems_of_one_id_that_are_other_problems_are_left_out(tmp_path):
-    cell = rates_of(row for rows_of in sweep(tmp_path, "mine").problems_by_cell() for row in rows_of)
+    cell = rates_of(row for rows_of in SavedNumbers(sweep(tmp_path, "mine")).problems_by_cell() for row in rows_of)
     ours, theirs = {"minicode": {"t0": "a", "t1": "b"}}, {"minicode": {"t0": "a", "t1": "other"}}
     kept = same_problems(cell, ours, theirs)["minicode", "C1"]
     assert "t0" in kept.rates and "t1" not in kept.rates and "t1" not in kept.clean

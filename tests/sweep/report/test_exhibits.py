@@ -16,9 +16,10 @@ from raysweep.cli.app import app
 from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
 from raysweep.sweep.folder import SweepFolder, open_folder
+from raysweep.sweep.numbers import SavedNumbers
+from raysweep.sweep.report import write as report
 from raysweep.sweep.report.scoring import score
 from raysweep.sweep.report.write import export
-from raysweep.sweep.report.write import write as report
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
@@ -83,10 +84,10 @@ def test_all_tables_of_a_sweep_are_printed_with_those_of_the_study(folder):
 
 def test_figures_say_in_their_metadata_what_their_numbers_rest_on(folder, tmp_path):
     words = ("1 sample for each prompt", "completions by transformers")
-    assert all(word in folder.signature() for word in words)
+    assert all(word in SavedNumbers(folder).signature() for word in words)
     for path in (folder.path / "figure.svg", *(folder.path / "figures").glob("*.svg")):
         (described,) = ElementTree.parse(path).iter("{http://purl.org/dc/elements/1.1/}description")
-        assert described.text == folder.signature()
+        assert described.text == SavedNumbers(folder).signature()
     export(folder, "pdf", tmp_path)
     for path in tmp_path.iterdir():
         assert all(word.encode() in path.read_bytes() for word in words), path

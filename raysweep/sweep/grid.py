@@ -1,0 +1,97 @@
+"""The grid of a sweep, a row for each evaluation pair, as grid.parquet holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from raysweep.config.grid import test_set_name
+from raysweep.planning.plan import CellPlan, SweepPlan
+
+
+@dataclass(frozen=True)
+class GridArtefact:
+    """An artefact as a row of the grid names it."""
+
+    stage: str
+    key: str
+    label: str
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One evaluation pair of a sweep, with the keys of its artefacts."""
+
+    cell: str
+    model: str
+    recipe: str
+    training_set: str
+    seed: int
+    problem_set: str
+    perturbation: str
+    model_stage: str  # model | base_model; "" if the model is not in the store
+    model_key: str
+    test_set_key: str
+    completions_key: str
+    results_key: str
+    test_draw: int = 0
+    quality_key: str = ""  # of the reports on the pair's completions; "" if none of them is in the sample
+
+    @property
+    def test_name(self) -> str:
+        """The name of the pair's test set."""
+        return test_set_name(self.problem_set, self.perturbation, self.test_draw)
+
+    @property
+    def weights(self) -> GridArtefact | None:
+        """The cell's model; None if it is not an artefact of the store, such as one from the hub."""
+        return GridArtefact(self.model_stage, self.model_key, self.cell) if self.model_stage else None
+
+    @property
+    def test_set(self) -> GridArtefact:
+        """The pair's prompts."""
+        return GridArtefact("test_set", self.test_set_key, f"test set {self.test_name}")
+
+    @property
+    def completions(self) -> GridArtefact:
+        """The model's completions of these prompts."""
+        return GridArtefact("completions", self.completions_key, f"{self.cell} on {self.test_name}")
+
+    @property
+    def results(self) -> GridArtefact:
+        """The verdicts on these completions."""
+        return GridArtefact("results", self.results_key, f"{self.cell} on {self.test_name}")
+
+    @property
+    def quality(self) -> GridArtefact | None:
+        """A linter's reports on a sample of these completions; None if none of them is in the sample."""
+        return GridArtefact("quality", self.quality_key, f"code quality of {self.cell}") if self.quality_key else None
+
+
+def grid_rows(plan: SweepPlan) -> list[GridRow]:
+    """Return one row for each evaluation pair of a plan."""
+    linted = {(one.cell.cell.id, one.pair.pair.test_set): one.node.key for one in plan.quality}
+    return [row for cell in plan.cells for row in _rows_of(cell, linted)]
+
+
+def _rows_of(plan: CellPlan, linted: Mapping[tuple[str, str], str]) -> list[GridRow]:
+    cell, model = plan.cell, plan.model or plan.base.node
+    return [
+        GridRow(
+            cell.id,
+            cell.model,
+            cell.recipe,
+            cell.training_set,
+            cell.seed,
+            pair.pair.problem_set,
+            pair.pair.perturbation,
+            model.stage if model else "",
+            model.key if model else "",
+            pair.test_set.node.key,
+            pair.completions.key,
+            pair.results.key,
+            pair.pair.draw,
+            linted.get((cell.id, pair.pair.test_set), ""),
+        )
+        for pair in plan.pairs
+    ]
