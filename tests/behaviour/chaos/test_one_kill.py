@@ -25,10 +25,10 @@ def undisturbed(installed, tmp_path_factory) -> Sweep:
     return sweep
 
 
-def killed(sweep: Sweep, victim: Victim, ray: SmallRay | None = None) -> int:
-    """Start the sweep, kill such processes once a checkpoint is there, and return the command's exit code.
+def killed(sweep: Sweep, victim: Victim, ray: SmallRay | None = None) -> tuple[int, ProcessTree]:
+    """Start the sweep, kill such processes once a checkpoint is there; return the command's exit code and processes.
 
-    `ray`: where it runs; None: the command starts one, of which nothing may be left.
+    `ray`: where it runs; None: the command starts one.
     """
     with held(ray.notes if ray else sweep.notes):
         command = sweep.start("run", str(sweep.config), *(["--address", ray.address] if ray else []))
@@ -47,11 +47,7 @@ def killed(sweep: Sweep, victim: Victim, ray: SmallRay | None = None) -> int:
         for seen in victims:
             seen.process.kill()
     command.communicate(timeout=PATIENCE)
-    if ray:
-        assert eventually(lambda: not processes_of_sweeps(tree))
-    else:
-        assert tree.leftovers(PATIENCE) == []
-    return command.returncode
+    return command.returncode, tree
 
 
 def processes_of_sweeps(tree: ProcessTree) -> list[Seen]:
@@ -63,22 +59,34 @@ def processes_of_sweeps(tree: ProcessTree) -> list[Seen]:
 def test_a_killed_trial_resumes_in_another_process(undisturbed, installed, shared_ray, tmp_path):
     sweep = Sweep(tmp_path, installed)
     sweep.config.write_text(undisturbed.config.read_text())
-    assert killed(sweep, Victim.TRIAL, shared_ray) == 0
+    code, processes = killed(sweep, Victim.TRIAL, shared_ray)
+    assert code == 0 and eventually(lambda: not processes_of_sweeps(processes))
     assert "attempt 1 failed: its process died after: training" in sweep.told("base.steady")
     assert sweep.resumed_from()[0] >= 2
     assert content(sweep.store) == content(undisturbed.store)
 
 
-@pytest.mark.long
-def test_a_killed_command_is_given_again_and_resumes(undisturbed, installed, tmp_path):
-    """With a Ray of its own, which ends with the command.
+def test_a_killed_command_is_given_again_on_fewer_cpus_and_resumes(undisturbed, installed, tmp_path):
+    """It has a Ray of its own, whose last processes may end after the second command."""
+    sweep = Sweep(tmp_path, installed)
+    sweep.config.write_text(undisturbed.config.read_text())
+    code, processes = killed(sweep, Victim.DRIVER)
+    assert code < 0
+    done = sweep.run("--set", "ray.cpus=1")
+    processes.kill_all()
+    assert done.returncode == 0, done.stderr
+    assert "started Ray on 1 CPU\n" in done.stderr
+    assert sweep.resumed_from()[0] >= 2
+    assert content(sweep.store) == content(undisturbed.store)
 
-    In small: the test above on a training, and tests/behaviour/sweeps/test_code_quality.py on a sweep that was killed.
+
+@pytest.mark.long
+def test_a_killed_command_leaves_nothing_running(undisturbed, installed, tmp_path):
+    """Ray's agents take a minute to see that their Ray has ended.
+
+    In small: the test above; tests/behaviour/ray/test_recovery.py, `test_with_fail_fast_the_other_cells_are_stopped`.
     """
     sweep = Sweep(tmp_path, installed)
     sweep.config.write_text(undisturbed.config.read_text())
-    assert killed(sweep, Victim.DRIVER) < 0
-    done = sweep.run()
-    assert done.returncode == 0, done.stderr
-    assert sweep.resumed_from()[0] >= 2
-    assert content(sweep.store) == content(undisturbed.store)
+    code, processes = killed(sweep, Victim.DRIVER)
+    assert code < 0 and processes.leftovers(PATIENCE) == []

@@ -81,7 +81,10 @@ def write_with_training(sweep: Sweep, generators: Mapping[str, Mapping[str, Any]
 @pytest.mark.ray
 @pytest.mark.long
 def test_processes_that_die_are_replaced_and_training_resumes(sweep):
-    """In small: tests/behaviour/chaos/test_one_kill.py kills a trial, tests/engine/test_attempts.py counts attempts."""
+    """In small: tests/behaviour/chaos/test_one_kill.py kills a trial, tests/engine/test_attempts.py counts attempts.
+
+    tests/engine/ray/test_stages.py kills a generator and a task that perturbs.
+    """
     write_with_training(
         sweep,
         {

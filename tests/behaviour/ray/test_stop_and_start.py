@@ -1,9 +1,7 @@
 """A sweep that was stopped goes on with another number of CPUs, to the same results.
 
-In small, in parts: tests/behaviour/chaos/test_one_kill.py, where a training resumes in another process on Ray, to the
-results of a sweep without Ray; tests/cli/test_app.py on what a stopped command says;
-`test_a_setting_changes_the_keys_of_what_it_changes_and_no_others` of tests/planning/test_planner.py, where the CPUs
-that a cell asks for are in no key. No shorter test gives the command again on a Ray with another number of CPUs.
+In small: tests/behaviour/chaos/test_one_kill.py, where a command that was killed is given again on one CPU, and
+tests/cli/test_app.py on what a stopped command says.
 """
 
 from __future__ import annotations

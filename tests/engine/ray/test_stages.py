@@ -7,7 +7,9 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -73,11 +75,8 @@ def test_a_generator_whose_process_dies_again_and_again_ends_the_attempt(tmp_pat
     assert (tmp_path / "deaths").read_text() == "xxxx"
 
 
-def test_perturbing_gives_the_local_engines_rows_and_asks_models_on_accelerators(tmp_path):
-    pytest.importorskip("sacremoses", reason="the tokenizer of FSMT needs sacremoses")
-    folder = tmp_path / "model"
-    folder.mkdir()
-    model = fsmt(folder)
+def perturb_job(tmp_path: Path, *methods: Spec) -> PerturbJob:
+    """Return the job of perturbing the first and the last of three blocks of three rows."""
     (tmp_path / "rows.jsonl").write_text(
         "".join(json.dumps({"instruction": f"Return the {n} largest numbers.", "output": ""}) + "\n" for n in range(9))
     )
@@ -87,13 +86,37 @@ def test_perturbing_gives_the_local_engines_rows_and_asks_models_on_accelerators
     with store.writing(node) as draft, RowWriter(draft.folder / ROWS, SourceRow) as writer:
         for at in range(3):
             writer.add(list(SOURCES.create(source).rows())[3 * at : 3 * at + 3])
+    return PerturbJob(store.root, node, source, methods, 42, (0, 2))
+
+
+def test_perturbing_gives_the_local_engines_rows_and_asks_models_on_accelerators(tmp_path):
+    pytest.importorskip("sacremoses", reason="the tokenizer of FSMT needs sacremoses")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    model = fsmt(folder)
     translating = Spec("S1", {"translator": "fsmt", "models": [model, model]})
-    job = PerturbJob(store.root, node, source, (Spec("C1"), translating, Spec("C1", {"strength": 2})), 42, (0, 2))
+    job = perturb_job(tmp_path, Spec("C1"), translating, Spec("C1", {"strength": 2}))
     progress = ProgressFile(Files(str(tmp_path)), "set")
     made = {block.index: block.rows for block in perturb_with_ray(job, progress)}
     assert made == {block.index: block.rows for block in LocalStages().perturb(job, progress)}
     assert sorted(made) == [0, 2] and made[0][0] != made[0][2]
     assert _neural_methods(job) == [1]
+
+
+def test_blocks_are_perturbed_again_when_their_process_dies(tmp_path, monkeypatch):
+    in_task = perturbing._perturb_in_task
+
+    def dying_once(rows: dict[str, Any], job: PerturbJob, numbers: Sequence[int]) -> dict[str, Any]:
+        if not (tmp_path / "died").exists():
+            (tmp_path / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return in_task(rows, job, numbers)
+
+    monkeypatch.setattr(perturbing, "_perturb_in_task", dying_once)
+    job, progress = perturb_job(tmp_path, Spec("C1")), ProgressFile(Files(str(tmp_path)), "set")
+    made = {block.index: block.rows for block in perturb_with_ray(job, progress)}
+    assert (tmp_path / "died").exists()
+    assert made == {block.index: block.rows for block in LocalStages().perturb(job, progress)}
 
 
 def test_blocks_that_wait_for_cpus_which_others_hold_are_told(tmp_path, monkeypatch):
