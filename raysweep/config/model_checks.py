@@ -21,7 +21,8 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import MissingInput, RaysweepError, UsageError, did_you_mean
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.families.base import FAMILIES
-from raysweep.models.loading import ResolvedModel, adapter_misfit, has_end_of_text, load_tokenizer, resolve
+from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
+from raysweep.models.loading import adapter_misfit, load_tokenizer
 from raysweep.prompts.templates import CHAT, INSTRUCT, NATIVE, RAW, PromptTemplate
 from raysweep.records import ModelKind, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB

@@ -1,8 +1,10 @@
 """Finds, loads and identifies models, and knows the architectures.
 
-Begin with loading.py, through which other folders find and load models.
+Begin with finding.py and loading.py, through which other folders find and load models.
 
-    loading.py       finds a model in a folder or on the hub, loads it, hashes its content for keys
+    finding.py       finds a model in a folder or on the hub, and checks that it can be loaded
+    loading.py       loads a model and its tokenizer
+    identity.py      hashes a model's content for keys
     hub.py           reads a model's config from the hub and explains why it can't
     versions.py      keeps one model in memory that becomes any version of its base
     deltas.py        saves and applies the tensors in which a model differs from its base

@@ -1,108 +1,25 @@
-"""Finds models in folders or on the hub, loads them, and identifies their content.
-
-`resolve` checks before work starts that a model exists and can be loaded; `load_model` loads any kind of model (full
-weights, adapter, delta); `fingerprint` identifies a model in keys.
-"""
+"""Loads models of any kind (full weights, adapter, delta) and their tokenizers."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import hashlib
-import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import MissingInput, RaysweepError, UsageError, did_you_mean
-from raysweep.hashing import canonical_json, sha256
+from raysweep.errors import RaysweepError, UsageError, did_you_mean
 from raysweep.machine import is_out_of_memory, keep_imports
-from raysweep.models.deltas import DELTA_FILE, apply_delta
-from raysweep.models.hub import hub_config
+from raysweep.models.deltas import apply_delta
 from raysweep.records import ModelKind, ModelRef
 from raysweep.rows.hub import cache_alone
-from raysweep.storage.artefacts import DROPPED
 
 DTYPES = ("float32", "bfloat16", "float16")
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
-VOCABULARIES = ("tokenizer.*", "vocab*", "*.model", "*.spm", "*.tiktoken")
-"""Tokenizer files, of which every usable model has at least one."""
-OTHERS = ("*config.json", "*.index.json", "*.py", "special_tokens_map.json", "added_tokens.json")
-CHAT_TEMPLATES = ("*.jinja", "*/*.jinja", "chat_template.json")
-IDENTITY = (*WEIGHTS, *VOCABULARIES, *OTHERS, *CHAT_TEMPLATES, "merges*", "bpe.codes")
-"""The files of a model's folder that determine what the model and its tokenizer do, its own code included."""
-LOCATION_FIELDS = ("_name_or_path", "name_or_path", "base_model_name_or_path", "revision")
-"""Fields of config files that say where a model was stored. They are left out of its fingerprint."""
 _IMPORTING = threading.Lock()
 """Held while transformers' classes are imported, which must not happen twice at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedModel:
-    """A model that exists.
-
-    `revision`: a hub model's commit, None for a folder. `model_type`: the family's name. `positions`: the longest text
-    in tokens, None if the config doesn't say.
-    """
-
-    location: str
-    model_type: str
-    kind: ModelKind = ModelKind.FULL
-    revision: str | None = None
-    trust_remote_code: bool = False
-    architecture: str = "causal"
-    base: ResolvedModel | None = None
-    positions: int | None = None
-
-    def ref(self, dtype: str = "float32", eos_token: str | None = None) -> ModelRef:
-        """Return the reference to load this model from; `eos_token`: for a tokenizer that names none."""
-        base = self.base.ref(dtype, eos_token) if self.base else None
-        return ModelRef(
-            self.location,
-            self.kind,
-            base,
-            dtype,
-            self.revision,
-            self.trust_remote_code,
-            self.architecture,
-            eos_token,
-        )
-
-
-def resolve(location: str, revision: str | None = None, trust_remote_code: bool = False) -> ResolvedModel:
-    """Find a model: a folder with weights or a PEFT adapter, else a hub id.
-
-    Raises:
-        UsageError: the location is neither; the model lacks a file or needs code from its repository that isn't
-            trusted; an adapter names no base or is its own base.
-        MissingInput: there is no such folder; the model is gated or can't be reached.
-    """
-    return _resolve(location, revision, trust_remote_code, adapters=())
-
-
-def _resolve(location: str, revision: str | None, trust_remote_code: bool, adapters: tuple[Path, ...]) -> ResolvedModel:
-    """Resolve a model; `adapters` are the folders whose base it is, directly or not, to detect circles."""
-    folder = Path(location).expanduser()
-    if not folder.is_dir():
-        if _is_path(location, folder):
-            why = _why_no_model(folder)
-            is_mistake = folder.exists() or "did you mean" in why
-            raise (UsageError if is_mistake else MissingInput)(f"no model at {location}: {why}")
-        config, commit = hub_config(location, revision)
-        return _resolved(location, config, trust_remote_code, commit)
-    folder = folder.absolute()  # workers run in other folders, and an adapter may name its base by a relative path
-    if (folder / "config.json").is_file():
-        _require(folder, location, WEIGHTS, "weights (model.safetensors)")
-        if not trust_remote_code:  # with trust, the tokenizer may be code from the repository
-            _require(folder, location, VOCABULARIES, "tokenizer (tokenizer.json)")
-        return _resolved(str(folder), _read_json(folder / "config.json"), trust_remote_code, None)
-    if (folder / "adapter_config.json").is_file():
-        return _resolved_adapter(folder, location, trust_remote_code, adapters)
-    raise UsageError(f"no model at {location}: {_why_no_model(folder)}")
 
 
 def load_model(ref: ModelRef) -> tuple[Any, Any]:
@@ -302,40 +219,6 @@ def load_tokenizer(ref: ModelRef) -> Any:
     return tokenizer
 
 
-def has_end_of_text(ref: ModelRef) -> bool:
-    """Return True if the files of a folder show that its tokenizer has an end-of-text token; loads nothing."""
-    settings = Path(ref.location) / "tokenizer_config.json"
-    return ref.eos_token is None and settings.is_file() and bool(_read_json(settings).get("eos_token"))
-
-
-def fingerprint(ref: ModelRef) -> dict[str, Any]:
-    """Identify a model's content for keys, without any path: file hashes of a folder, id and commit of a hub model."""
-    folder = Path(ref.location).expanduser()
-    content: dict[str, Any] = {"kind": str(ref.kind)}
-    if folder.is_dir():
-        files = {path for pattern in IDENTITY for path in folder.glob(pattern) if path.is_file()}
-        content["files"] = {str(path.relative_to(folder)): _content_sha(path) for path in sorted(files)}
-        settings = folder / "tokenizer_config.json"
-        if settings.is_file() and _read_json(settings).get("clean_up_tokenization_spaces"):
-            content["decoded"] = "exactly"  # completions were rewritten before; those of other tokenizers weren't
-    else:
-        content["hub"] = ref.location
-        content["commit"] = hub_config(ref.location, ref.revision)[1]
-    if ref.trust_remote_code:
-        content["trust_remote_code"] = True
-    if ref.eos_token is not None:
-        content["eos_token"] = ref.eos_token
-    if ref.base is not None:
-        content["base"] = fingerprint(ref.base)
-    return content
-
-
-def weight_bytes(folder: Path) -> int:
-    """Return the size of the weights in a model's folder; 0 for anything else, such as a hub id."""
-    by_format = (list(folder.expanduser().glob(pattern)) for pattern in WEIGHTS)
-    return sum(path.stat().st_size for path in next((paths for paths in by_format if paths), []))
-
-
 def torch_dtype(name: str) -> Any:
     """Return the torch dtype called `name`; raise UsageError unless it is one of `DTYPES`."""
     import torch
@@ -356,89 +239,6 @@ def _load_full(ref: ModelRef) -> Any:
         )
     except (OSError, ValueError) as error:
         raise RaysweepError(f"the model {ref.location} can't be loaded: {_first_line(error)}") from error
-
-
-def _resolved(location: str, config: Mapping[str, Any], trust: bool, commit: str | None) -> ResolvedModel:
-    model_type = str(config.get("model_type", ""))
-    if "auto_map" in config and not trust:
-        from transformers import CONFIG_MAPPING
-
-        if model_type not in CONFIG_MAPPING:
-            raise UsageError(
-                f"model {location} needs code from its repository; if you trust it, set `trust_remote_code: true`"
-            )
-    architecture = "seq2seq" if config.get("is_encoder_decoder") else "causal"
-    positions = config.get("max_position_embeddings", config.get("n_positions"))
-    longest = positions if isinstance(positions, int) else None
-    return ResolvedModel(location, model_type, ModelKind.FULL, commit, trust, architecture, positions=longest)
-
-
-def _resolved_adapter(folder: Path, location: str, trust: bool, adapters: tuple[Path, ...]) -> ResolvedModel:
-    _require(folder, location, WEIGHTS, "weights (adapter_model.safetensors)")
-    config = _read_json(folder / "adapter_config.json")
-    base_location, base_revision = config.get("base_model_name_or_path"), config.get("revision")
-    if not isinstance(base_location, str) or not base_location.strip():
-        raise UsageError(f"no model at {location}: its adapter_config.json has no `base_model_name_or_path`; add it")
-    if folder.resolve() in adapters:
-        raise UsageError(f"no model at {location}: this adapter is its own base; correct its `base_model_name_or_path`")
-    moved = _in_moved_store(folder, base_location)
-    base = _resolve(moved or base_location, base_revision or None, trust, (*adapters, folder.resolve()))
-    return ResolvedModel(
-        str(folder), base.model_type, ModelKind.ADAPTER, None, trust, base.architecture, base, base.positions
-    )
-
-
-def _in_moved_store(adapter: Path, base: str) -> str:
-    """Return where the base of a store's adapter is since the store has moved; empty if the base is where it was."""
-    _, artefacts, below = base.rpartition("/artefacts/")
-    if not artefacts or Path(base).is_dir() or "artefacts" not in adapter.parts:
-        return ""
-    at = len(adapter.parts) - 1 - adapter.parts[::-1].index("artefacts")
-    found = Path(*adapter.parts[: at + 1], below)
-    return str(found) if found.is_dir() else ""
-
-
-def _require(folder: Path, location: str, patterns: Sequence[str], label: str) -> None:
-    if not any(path for pattern in patterns for path in folder.glob(pattern)):
-        raise UsageError(f"no model at {location}: the folder has no {label}; save it there with save_pretrained")
-
-
-def _is_path(location: str, path: Path) -> bool:
-    """Return True if a text that names no folder can't be a hub id, which has at most one slash, between two names."""
-    return path.exists() or location.startswith(("/", ".", "~")) or location.count("/") > 1 or location.endswith("/")
-
-
-def _why_no_model(path: Path) -> str:
-    """Explain why a path is not a model's folder."""
-    if path.is_dir():
-        if (path / DELTA_FILE).is_file():
-            return "the folder holds a delta, which needs its base model"
-        if (path / DROPPED).is_file():
-            return "its weights were dropped once they were judged; `keep_models: all` in its sweep trains them again"
-        return "the folder has no config.json; save the model there with save_pretrained"
-    if path.exists():
-        return "it is a file; give the folder that save_pretrained wrote"
-    if not path.parent.is_dir():
-        return f"there is no folder {path.parent}"
-    return f"there is no such folder{did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])}"
-
-
-def _content_sha(path: Path) -> str:
-    """Hash a file's content; leave `LOCATION_FIELDS` out of config files, so that moving a model keeps its key."""
-    if path.name.endswith("config.json"):
-        config = {key: value for key, value in _read_json(path).items() if key not in LOCATION_FIELDS}
-        return hashlib.sha256(canonical_json(config).encode()).hexdigest()
-    return sha256(path)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise UsageError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{path} is not a JSON object")
-    return content
 
 
 def _first_line(error: Exception) -> str:

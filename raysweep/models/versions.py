@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.models.deltas import apply_delta
-from raysweep.models.loading import LOCATION_FIELDS, load_model, load_tokenizer, put_adapter_on
+from raysweep.models.identity import LOCATION_FIELDS
+from raysweep.models.loading import load_model, load_tokenizer, put_adapter_on
 from raysweep.records import ModelKind, ModelRef
 
 UNLIKE_FIELDS = (*LOCATION_FIELDS, "dtype", "torch_dtype", "transformers_version", "architectures", "use_cache")

@@ -19,7 +19,8 @@ from raysweep.errors import MissingInput
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import generator_key
 from raysweep.models.families.base import FAMILIES
-from raysweep.models.loading import fingerprint, resolve
+from raysweep.models.finding import resolve
+from raysweep.models.identity import fingerprint
 from raysweep.planning.keys import adapter_spec, decoding_spec, prompt_spec, recipe_spec
 from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, ReferencesPlan, SweepPlan
 from raysweep.planning.quality import quality_plans

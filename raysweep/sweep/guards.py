@@ -18,7 +18,7 @@ from raysweep.engine.progress import RUNNING, ProgressFile, read_activities
 from raysweep.errors import UsageError
 from raysweep.execution.oracle import inside_refused
 from raysweep.machine import disk
-from raysweep.models.loading import weight_bytes
+from raysweep.models.identity import weight_bytes
 from raysweep.planning.plan import CellPlan, SweepPlan
 from raysweep.planning.predictions.costs import base_shape
 from raysweep.planning.predictions.needs_planner import NeedsPlanner

@@ -14,7 +14,8 @@ import torch
 from raysweep.errors import HopelessError
 from raysweep.generators.base import GENERATORS
 from raysweep.models.families.base import FAMILIES, lora_targets
-from raysweep.models.loading import load_model, resolve
+from raysweep.models.finding import resolve
+from raysweep.models.loading import load_model
 from raysweep.models.scratch import train_tokenizer
 from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Spec, TrainingRow
 from raysweep.rows.parquet import write_rows

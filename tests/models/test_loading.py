@@ -14,7 +14,9 @@ from raysweep.errors import RaysweepError, UsageError
 from raysweep.hashing import canonical_json
 from raysweep.models import loading
 from raysweep.models.deltas import save_delta
-from raysweep.models.loading import fingerprint, load_model, load_tokenizer, resolve
+from raysweep.models.finding import resolve
+from raysweep.models.identity import fingerprint
+from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
 from tests.models.tiny import FAMILIES
 

@@ -121,7 +121,7 @@ def test_a_hub_that_can_not_be_reached_is_asked_once(tmp_path):
     asked = []
     code = (
         "from raysweep.errors import RaysweepError\n"
-        "from raysweep.models.loading import load_tokenizer, resolve\n"
+        "from raysweep.models.loading import load_tokenizer; from raysweep.models.finding import resolve\n"
         "from raysweep.records import ModelRef\n"
         "from raysweep.rows.hub import DataSetRef, fetch\n"
         "for ask in (lambda: fetch(DataSetRef('org/name', 'test')), lambda: load_tokenizer(ModelRef('org/name')),\n"

@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.language.translation.base import TRANSLATORS, Sentence, Translator, is_believable
 from raysweep.machine import versions
-from raysweep.models.loading import auto_model, fingerprint
+from raysweep.models.identity import fingerprint
+from raysweep.models.loading import auto_model
 from raysweep.records import ModelRef
 from raysweep.rows.hub import cache_alone
 

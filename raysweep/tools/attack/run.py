@@ -24,7 +24,8 @@ from raysweep.engine.services import ModelService
 from raysweep.errors import RaysweepError, UnknownName, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, named_generator
 from raysweep.machine import versions
-from raysweep.models.loading import fingerprint, resolve
+from raysweep.models.finding import resolve
+from raysweep.models.identity import fingerprint
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.keys import method_spec
 from raysweep.problems.base import ProblemSet

@@ -9,7 +9,7 @@ import pytest
 from raysweep.cli.app import main
 from raysweep.cli.views.attack import attack_json, attack_lines, change_of, write_findings
 from raysweep.errors import UsageError
-from raysweep.models.loading import resolve
+from raysweep.models.finding import resolve
 from raysweep.perturbations.textattack import loading
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import Spec

@@ -1,0 +1,70 @@
+"""Identifies a model's content in keys, by the files of its folder or the commit of the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import UsageError
+from raysweep.hashing import canonical_json, sha256
+from raysweep.models.hub import hub_config
+from raysweep.records import ModelRef
+
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
+VOCABULARIES = ("tokenizer.*", "vocab*", "*.model", "*.spm", "*.tiktoken")
+"""Tokenizer files, of which every usable model has at least one."""
+OTHERS = ("*config.json", "*.index.json", "*.py", "special_tokens_map.json", "added_tokens.json")
+CHAT_TEMPLATES = ("*.jinja", "*/*.jinja", "chat_template.json")
+IDENTITY = (*WEIGHTS, *VOCABULARIES, *OTHERS, *CHAT_TEMPLATES, "merges*", "bpe.codes")
+"""The files of a model's folder that determine what the model and its tokenizer do, its own code included."""
+LOCATION_FIELDS = ("_name_or_path", "name_or_path", "base_model_name_or_path", "revision")
+"""Fields of config files that say where a model was stored. They are left out of its fingerprint."""
+
+
+def fingerprint(ref: ModelRef) -> dict[str, Any]:
+    """Identify a model's content for keys, without any path: file hashes of a folder, id and commit of a hub model."""
+    folder = Path(ref.location).expanduser()
+    content: dict[str, Any] = {"kind": str(ref.kind)}
+    if folder.is_dir():
+        files = {path for pattern in IDENTITY for path in folder.glob(pattern) if path.is_file()}
+        content["files"] = {str(path.relative_to(folder)): _content_sha(path) for path in sorted(files)}
+        settings = folder / "tokenizer_config.json"
+        if settings.is_file() and read_json(settings).get("clean_up_tokenization_spaces"):
+            content["decoded"] = "exactly"  # completions were rewritten before; those of other tokenizers weren't
+    else:
+        content["hub"] = ref.location
+        content["commit"] = hub_config(ref.location, ref.revision)[1]
+    if ref.trust_remote_code:
+        content["trust_remote_code"] = True
+    if ref.eos_token is not None:
+        content["eos_token"] = ref.eos_token
+    if ref.base is not None:
+        content["base"] = fingerprint(ref.base)
+    return content
+
+
+def weight_bytes(folder: Path) -> int:
+    """Return the size of the weights in a model's folder; 0 for anything else, such as a hub id."""
+    by_format = (list(folder.expanduser().glob(pattern)) for pattern in WEIGHTS)
+    return sum(path.stat().st_size for path in next((paths for paths in by_format if paths), []))
+
+
+def _content_sha(path: Path) -> str:
+    """Hash a file's content; leave `LOCATION_FIELDS` out of config files, so that moving a model keeps its key."""
+    if path.name.endswith("config.json"):
+        config = {key: value for key, value in read_json(path).items() if key not in LOCATION_FIELDS}
+        return hashlib.sha256(canonical_json(config).encode()).hexdigest()
+    return sha256(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file of a model holds; raise UsageError if it holds none."""
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} is not a JSON object")
+    return content
