@@ -1,0 +1,54 @@
+"""Writes docs/map.md, where every file of the package has a line, from the docstrings of its folders.
+
+``python -m tests.map`` writes it anew after a file was added, moved or described in other words.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from tests.paths import REPO
+from tests.syntax import parsed
+
+MAP = REPO / "docs" / "map.md"
+PACKAGE = REPO / "raysweep"
+ENTRY = re.compile(r"^ *(\w+(?:\.py|/)) +(.+)$")
+HEAD = """# Map
+
+Every file of raysweep, folder by folder, as the folders' docstrings describe them. `pipeline.py` is the place to start
+reading. A folder imports only what lies on its own floor or below; `tests/test_borders.py` holds the order.
+`python -m tests.map` writes this page.
+"""
+
+
+def docstring(path: Path) -> str:
+    """Return a module's docstring."""
+    return ast.get_docstring(parsed(path)) or ""
+
+
+def section(folder: Path) -> str:
+    """Return the section of a folder: its sentences, then its files and folders."""
+    sentences, files = [], []
+    for line in docstring(folder / "__init__.py").splitlines():
+        if entry := ENTRY.match(line):
+            files.append(f"| `{entry[1]}` | {entry[2]} |")
+        elif not files:
+            sentences.append(line)
+    name = folder.relative_to(PACKAGE).as_posix()
+    table = "\n".join(["| file | what it does |", "|---|---|", *files])
+    return f"## {name}\n\n" + "\n".join(sentences).strip() + f"\n\n{table}\n"
+
+
+def written() -> str:
+    """Return the page."""
+    top = [path for path in sorted(PACKAGE.glob("*.py")) if not path.name.startswith("__")]
+    lines = [f"| `{path.name}` | {docstring(path).partition(chr(10))[0].rstrip('.')} |" for path in top]
+    modules = "\n".join(["| module | what it holds |", "|---|---|", *lines])
+    folders = sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE)
+    return "\n".join([HEAD, f"## The package's own modules\n\n{modules}\n", *map(section, folders)])
+
+
+if __name__ == "__main__":
+    MAP.write_text(written(), encoding="utf-8")
