@@ -7,7 +7,8 @@ Start reading at base.py: stages hand jobs to an engine, which yields their resu
     placing/         decides where and in which order cells run, and never talks to Ray
     ray/             runs tasks, training, generation and execution on a Ray cluster
     jobs.py          cuts requests into batches, builds a job's generator, perturbs one block of rows
-    services.py      generates and judges for code inside a stage; saves and resumes checkpoints
+    services.py      generates and judges for code inside a stage
+    checkpoints.py   what a trainer is given: reports of its steps, checkpoints
     progress.py      writes and reads progress files, one for each task
     ledger.py        counts the GPU-hours that all runs of a sweep have used
     time_left.py     estimates how long a sweep still runs, for its display and its metrics

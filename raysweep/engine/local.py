@@ -13,9 +13,10 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
 from raysweep.engine.base import BatchOutput, Engine, ExecuteJob, GenerateJob, PerturbJob, Stages, Task, TrainingRun
+from raysweep.engine.checkpoints import TrainingServices
 from raysweep.engine.jobs import Generated, KeptGenerator, batches_at_once, perturb_block
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.services import ModelService, TrainingServices
+from raysweep.engine.services import ModelService
 from raysweep.errors import last_line
 from raysweep.execution.pool import Executor
 from raysweep.programs import Sandbox, Verdict

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from raysweep.engine.base import BatchOutput, ExecuteJob, GenerateJob
+from raysweep.engine.checkpoints import Notice, TrainingServices
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.services import ModelService, Notice, TrainingServices
+from raysweep.engine.services import ModelService
 from raysweep.generators.base import LiveModel
 from raysweep.models.loading import load_model
 from raysweep.programs import Limits, Outcome, Program, Verdict
@@ -78,7 +79,7 @@ class Warned(TrainingServices):
 
 def test_a_notice_asks_for_a_checkpoint_and_for_further_ones_as_time_passes(tmp_path, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("raysweep.engine.services.time", clock)
+    monkeypatch.setattr("raysweep.engine.checkpoints.time", clock)
     plain, progress = services(tmp_path)
     shim = Warned(Files(str(tmp_path / "work")), progress, plain._model_service)
     assert not plain.tick(1, 9) and not shim.tick(1, 9)

@@ -1,6 +1,6 @@
 """Trains through Ray Train: in the trial's process if there is one worker on CPUs, or else in worker processes.
 
-Both run the same training with the same services (`raysweep.engine.services`). Checkpoints lie in the store, so a
+Both run the same training with the same services (`raysweep.engine.checkpoints`). Checkpoints lie in the store, so a
 training resumes even on another Ray.
 """
 
@@ -13,12 +13,13 @@ from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from raysweep.engine.base import TrainingRun
+from raysweep.engine.checkpoints import Notice, TrainingServices
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster import drains
 from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.numbers import metrics
-from raysweep.engine.services import ModelService, Notice, TrainingServices
+from raysweep.engine.services import ModelService
 from raysweep.errors import RaysweepError
 from raysweep.machine import own_process
 from raysweep.records import TrainingStep

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from raysweep.engine.attempts import root_cause
+from raysweep.engine.checkpoints import Notice
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.services import Notice
 from raysweep.errors import RaysweepError
 
 log = logging.getLogger("raysweep")
