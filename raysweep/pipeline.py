@@ -11,16 +11,15 @@ and where the work runs (`raysweep.engine.base.Stages`).
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
 from raysweep.engine.attempts import with_retries
 from raysweep.engine.base import Context, Stages, Work
 from raysweep.engine.progress import ProgressFile
-from raysweep.planning.missing import is_made, missing
+from raysweep.planning.missing import missing
 from raysweep.planning.plan import (
     ArtefactPlan,
     BasePlan,
@@ -38,14 +37,13 @@ from raysweep.planning.plan import (
 )
 from raysweep.stages.generation import generate
 from raysweep.stages.judging import judge
+from raysweep.stages.making import groups, leased
 from raysweep.stages.quality import lint_completions
 from raysweep.stages.references import make_references
 from raysweep.stages.scoring import cell_numbers
 from raysweep.stages.test_sets import make_test_set
 from raysweep.stages.training import fine_tune, pretrain
 from raysweep.stages.training_sets import make_leakage, make_perturbed_rows, make_source_rows, make_training_set
-from raysweep.storage.artefacts import Artefact, damage_text
-from raysweep.storage.leases import Holder
 from raysweep.storage.store import Store
 from raysweep.storage.uses import drop_judged
 
@@ -113,70 +111,6 @@ def make(plans: Sequence[ArtefactPlan], work: Work) -> None:
     Earlier tasks have made the dependencies already; they are made again here only if they were damaged or lost since.
     """
     for group in groups(missing(plans, work.store)):
-        with _leased(group, plans, work) as mine:
+        with leased(group, plans, work) as mine:
             for kind, same in groupby(mine, key=type):
                 MAKERS[kind](list(same), work)
-
-
-def groups(plans: Sequence[ArtefactPlan]) -> list[list[ArtefactPlan]]:
-    """Group plans that are made under the same leases, in build order.
-
-    Plans of one unit are made together, after everything that any of them needs: a cell's prompts in one pipeline.
-    Otherwise neighbours of one class are made together.
-    """
-    found: list[list[ArtefactPlan]] = []
-    for plan in plans:
-        same_unit = next((group for group in found if group[0].unit == plan.unit), None)
-        if same_unit is not None:
-            found.remove(same_unit)
-            found.append([*same_unit, plan])
-        elif found and type(found[-1][0]) is type(plan) and found[-1][0].unit == found[-1][0].node:
-            found[-1].append(plan)
-        else:
-            found.append([plan])
-    return found
-
-
-@contextmanager
-def _leased(plans: Sequence[ArtefactPlan], targets: Sequence[ArtefactPlan], work: Work) -> Iterator[list[ArtefactPlan]]:
-    """Hold the leases of the plans' units during the block; yield the plans that are still missing, in order.
-
-    Leases are taken in the order of their keys, so that no two processes wait for each other. While this one waits,
-    another may make all `targets` and drop the model behind them: what no missing target needs is not made again.
-    """
-    units: dict[str, Artefact] = {plan.unit.key: plan.unit for plan in plans}
-    mine: set[str] = set()  # keys of units that this process makes
-    with ExitStack() as leases:
-        for key in sorted(units):
-            members = [plan for plan in plans if plan.unit.key == key]
-            are_made = functools.partial(_are_made, members, work)
-            if leases.enter_context(work.store.making(units[key], are_made, _waiter(work))):
-                mine.add(key)
-                for plan in members:
-                    _discard_if_damaged(plan, work)
-        needed = {plan.node.key for plan in missing(targets, work.store) if plan.node} if mine else set()
-        yield [plan for plan in plans if plan.node and plan.unit.key in mine and plan.node.key in needed]
-        for key in mine:
-            work.store.unfinished(units[key]).remove_folder()
-
-
-def _are_made(plans: Sequence[ArtefactPlan], work: Work) -> bool:
-    return all(is_made(plan, work.store) for plan in plans)
-
-
-def _discard_if_damaged(plan: ArtefactPlan, work: Work) -> None:
-    assert plan.node is not None
-    if wrong := work.store.discard_if_damaged(plan.node):
-        work.progress.note(damage_text(plan.node, wrong))
-
-
-def _waiter(work: Work) -> Callable[[Holder | None], None]:
-    """Return a function that reports in the progress file which process this one waits for."""
-
-    def report(holder: Holder | None) -> None:
-        if holder is not None:
-            work.progress.report_wait(f"another sweep to make it: {holder}")
-        else:
-            work.progress.update("starting", force=True)
-
-    return report

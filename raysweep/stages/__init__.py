@@ -10,5 +10,6 @@ Each function takes a plan, or several of one task, and a `Work` (`raysweep.engi
     quality.py           lints a sample of the completions, which run nothing
     scoring.py           names a cell's numbers and folders for Ray Tune's results
     references.py        judges reference solutions: where each problem's tests run, and its time limit
+    making.py            groups what is made together, and holds the leases of what is being made
     inputs.py            loads the model reference, prompts and problems that a stage needs
 """

@@ -13,11 +13,12 @@ import pytest
 from raysweep.config.loading import load_config
 from raysweep.engine.base import Context, Stages, Work
 from raysweep.engine.progress import ProgressFile, read_activities
-from raysweep.pipeline import groups, make
+from raysweep.pipeline import make
 from raysweep.planning.missing import by_cell, discard_damaged, missing, walk
 from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.records import Recovery
+from raysweep.stages.making import groups
 from raysweep.storage.artefacts import MANIFEST, folder_of
 from raysweep.storage.leases import Lease
 from raysweep.storage.store import Store
