@@ -38,7 +38,7 @@ class SlotLost(Exception):
     """The slot's process died or stopped answering; the programs it had get no verdicts from it."""
 
 
-class Job(NamedTuple):
+class Request(NamedTuple):
     """A program with its limits. `number` names it in requests and answers."""
 
     number: int
@@ -86,7 +86,7 @@ class Slot:
         """Return the descriptor that becomes readable when verdicts arrive."""
         return self._current.fileno()
 
-    def send(self, jobs: Sequence[Job], shared: bool) -> None:
+    def send(self, jobs: Sequence[Request], shared: bool) -> None:
         """Send programs of one language and oracle to their process; see `SlotProcess.send`."""
         self._current = self._process_for(jobs[0].program.language, jobs[0].oracle)
         self._current.send(jobs, shared)
@@ -151,7 +151,7 @@ class SlotProcess:
         assert self._process is not None and self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def send(self, jobs: Sequence[Job], shared: bool) -> None:
+    def send(self, jobs: Sequence[Request], shared: bool) -> None:
         """Send programs with equal memory and output limits; a process that died while idle is replaced first.
 
         Args:
@@ -240,7 +240,7 @@ class SlotProcess:
         kill_marked(f"{MARKER}={self._marker}")
         remove_folder(self._folder)
 
-    def _request(self, jobs: Sequence[Job], shared: bool) -> dict[str, Any]:
+    def _request(self, jobs: Sequence[Request], shared: bool) -> dict[str, Any]:
         tests = {job.program.tests_sha: job.program.tests for job in jobs if job.program.tests}
         new = {sha: text for sha, text in tests.items() if sha not in self._sent_tests}
         self._sent_tests |= new.keys()

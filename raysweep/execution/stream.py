@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from raysweep.errors import UsageError
 from raysweep.execution.oracle import inside_refused, oracle_of, reason_for_inside
-from raysweep.execution.slot import LANGUAGES, Job, Slot, SlotLost
+from raysweep.execution.slot import LANGUAGES, Request, Slot, SlotLost
 from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
 K = TypeVar("K")
@@ -45,11 +45,11 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         self._work = iter(work)
         self._numbers = count()
         self._keys: dict[int, K] = {}  # by the program's number, as in all dicts here
-        self._jobs: dict[int, Job] = {}
-        self._waiting: dict[Oracle, deque[Job]] = {oracle: deque() for oracle in Oracle}
-        self._strict: dict[Oracle, deque[Job]] = {oracle: deque() for oracle in Oracle}
+        self._jobs: dict[int, Request] = {}
+        self._waiting: dict[Oracle, deque[Request]] = {oracle: deque() for oracle in Oracle}
+        self._strict: dict[Oracle, deque[Request]] = {oracle: deque() for oracle in Oracle}
         # The shared lane sent the latter back: they need a process of their own.
-        self._retries: deque[Job] = deque()  # their slot was lost: they are tried again, one at a time
+        self._retries: deque[Request] = deque()  # their slot was lost: they are tried again, one at a time
         self._tries: Counter[int] = Counter()
         self._busy: dict[Slot, set[int]] = {}  # the numbers of the programs that each slot has
         self._finished: deque[tuple[K, Verdict]] = deque()
@@ -90,7 +90,7 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             self._busy[slot] = {job.number for job in jobs}
             slot.send(jobs, shared=lane is Lane.SHARED)
 
-    def _next_jobs(self) -> tuple[Lane, list[Job]]:
+    def _next_jobs(self) -> tuple[Lane, list[Request]]:
         """Return the next programs, and their lane. A single program always gets the strict lane."""
         if self._retries:
             return Lane.STRICT, [self._retries.popleft()]
@@ -105,17 +105,17 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             if oracle is Oracle.INSIDE and self._require_oracle is Oracle.OUTSIDE:
                 reason = reason_for_inside(program.tests) or "its `oracle` is inside"
                 raise UsageError(inside_refused({f"the program {program.text[:40]!r}...": reason}))
-            self._jobs[number] = Job(number, program, limits, oracle)
+            self._jobs[number] = Request(number, program, limits, oracle)
             self._waiting[oracle].append(self._jobs[number])
         jobs = self._take_batch(max(self._waiting.values(), key=len), self._lane)
         return (self._lane if len(jobs) > 1 else Lane.STRICT), jobs
 
-    def _take_batch(self, queue: deque[Job], lane: Lane) -> list[Job]:
+    def _take_batch(self, queue: deque[Request], lane: Lane) -> list[Request]:
         """Take programs for one request from a queue: fewer when few are left, so that all slots end together."""
         smallest, largest = BATCH_SIZES[lane]
         fair_share = math.ceil(len(queue) / (2 * len(self._slots))) if len(self._slots) > 1 else len(queue)
         size = min(largest, max(smallest, fair_share))
-        jobs: list[Job] = []
+        jobs: list[Request] = []
         while queue and len(jobs) < size and (not jobs or _request_settings(queue[0]) == _request_settings(jobs[0])):
             jobs.append(queue.popleft())
         return jobs
@@ -177,7 +177,7 @@ def _slots_with_news(busy: Collection[Slot]) -> list[Slot]:
     return late
 
 
-def _request_settings(job: Job) -> tuple[str, Oracle, int, int]:
+def _request_settings(job: Request) -> tuple[str, Oracle, int, int]:
     """Return what all programs of one request have in common: language, oracle, memory limit and output limit."""
     return job.program.language, job.oracle, job.limits.memory_mib, job.limits.output_kib
 

@@ -13,7 +13,7 @@ from raysweep.records import Completion, GenerationRequest
 
 
 @dataclass
-class Row:
+class WrittenRow:
     """A completion being written.
 
     `budget`: limit on its number of tokens. `ends`: tokens that end it, with their names; `stop`: texts that do.
@@ -46,7 +46,7 @@ class Tokens:
         self._tokenizer, self._positions, self._max_new_tokens = tokenizer, positions, max_new_tokens
         self._special = special_tokens(tokenizer)
 
-    def row(self, request: GenerationRequest) -> Row:
+    def row(self, request: GenerationRequest) -> WrittenRow:
         """Return a new row; if the prompt leaves no position to write to, it has ended already."""
         prompt = self._tokenizer(request.prompt, add_special_tokens=request.special_tokens)["input_ids"]
         ends = {self._special[text]: text for text in request.stop if text in self._special}
@@ -54,9 +54,9 @@ class Tokens:
         stop = tuple(text for text in request.stop if text not in self._special)
         room = self._max_new_tokens if self._positions is None else self._positions - len(prompt)
         budget = min(self._max_new_tokens, room)
-        return Row(request, prompt, budget, ends, stop, ended=budget <= 0 or not prompt)
+        return WrittenRow(request, prompt, budget, ends, stop, ended=budget <= 0 or not prompt)
 
-    def text(self, row: Row) -> str:
+    def text(self, row: WrittenRow) -> str:
         """Decode the written tokens together with the prompt: alone they may lose a leading blank (SentencePiece)."""
         written = row.written[:-1] if row.written and row.written[-1] in row.ends else row.written
         return self.decoded(row.prompt + written)[len(self.decoded(row.prompt)) :]
@@ -68,7 +68,7 @@ class Tokens:
         """
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
-    def completion(self, row: Row) -> Completion:
+    def completion(self, row: WrittenRow) -> Completion:
         """Return the completion that a row has become: its text up to the first stop string."""
         text, stop = cut_at_stop(self.text(row), row.stop)
         ended = row.ends.get(row.written[-1], LENGTH) if row.written else LENGTH

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysweep.generators.kv_cache import chosen, joined
-from raysweep.generators.rows import Row
+from raysweep.generators.rows import WrittenRow
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Prompt:
     """A prompt and those of its rows that are not begun. `start`: its cache and its logits, if some rows are."""
 
-    rows: list[Row]
+    rows: list[WrittenRow]
     start: tuple[Any, torch.Tensor] | None = None
 
 
@@ -30,7 +30,7 @@ class Slots:
     (rows,). `draws`: (rows, tokens to write), None if greedy. `padded`: whether the mask has zeros.
     """
 
-    rows: list[Row]
+    rows: list[WrittenRow]
     cache: Any
     mask: torch.Tensor
     positions: torch.Tensor
@@ -81,16 +81,16 @@ class Slots:
         )
 
 
-def by_prompt(rows: Sequence[Row]) -> deque[Prompt]:
+def by_prompt(rows: Sequence[WrittenRow]) -> deque[Prompt]:
     """Return rows by their prompts, the longest prompt first; their texts begin again."""
-    prompts: dict[tuple[int, ...], list[Row]] = {}
+    prompts: dict[tuple[int, ...], list[WrittenRow]] = {}
     for row in rows:
         row.written = []
         prompts.setdefault(tuple(row.prompt), []).append(row)
     return deque(Prompt(prompts[ids]) for ids in sorted(prompts, key=lambda ids: -len(ids)))
 
 
-def tokens_of(rows: Sequence[Row]) -> int:
+def tokens_of(rows: Sequence[WrittenRow]) -> int:
     """Return the tokens of which keys and values may be held for some rows."""
     return sum(row.tokens for row in rows)
 

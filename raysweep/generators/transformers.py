@@ -26,7 +26,7 @@ from raysweep.generators.base import (
     cut_at_stop,
 )
 from raysweep.generators.kv_cache import chosen, new_cache
-from raysweep.generators.rows import Row, Tokens
+from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
 from raysweep.generators.slots import Prompt, Slots, by_prompt, left_pad, tokens_of
 from raysweep.machine import is_out_of_memory
@@ -94,7 +94,7 @@ class Transformers(Generator):
         self._turn = threading.Condition()  # of the thread that writes the rows of all threads, and of what follows
         self._is_writing = False
         self._ended = 0  # rows so far
-        self._open: list[Row] = []  # the rows of all threads, ended ones too
+        self._open: list[WrittenRow] = []  # the rows of all threads, ended ones too
         self._waiting: deque[Prompt] = deque()  # those that are not begun
         self._slots: Slots | None = None  # those that are being written
 
@@ -158,7 +158,7 @@ class Transformers(Generator):
             hook.remove()
             self.network.train(was_training)
 
-    def _write(self, rows: list[Row]) -> None:
+    def _write(self, rows: list[WrittenRow]) -> None:
         """Write rows to their ends, or wait until another thread has written them.
 
         Raises:
@@ -185,7 +185,7 @@ class Transformers(Generator):
                         self._begin_again()
                 self._turn.notify_all()
 
-    def _write_all(self, left: list[Row]) -> None:
+    def _write_all(self, left: list[WrittenRow]) -> None:
         """Write the rows of all threads until those in `left` have ended.
 
         As many are written at a time as the budget holds, ended ones being replaced by waiting ones.
@@ -242,9 +242,9 @@ class Transformers(Generator):
         self._in_use = tokens_of(slots.rows) if slots else 0
         return slots
 
-    def _taken(self, room: int, is_first: bool) -> list[tuple[Prompt, list[Row]]]:
+    def _taken(self, room: int, is_first: bool) -> list[tuple[Prompt, list[WrittenRow]]]:
         """Take the next rows that fit off the waiting prompts; at least one if it is the first."""
-        taken: list[tuple[Prompt, list[Row]]] = []
+        taken: list[tuple[Prompt, list[WrittenRow]]] = []
         while self._waiting:
             prompt, each = self._waiting[0], self._waiting[0].rows[0].tokens
             number = max(room // each, int(is_first and not taken))
@@ -257,7 +257,7 @@ class Transformers(Generator):
                 self._waiting.popleft()
         return taken
 
-    def _started(self, taken: list[tuple[Prompt, list[Row]]]) -> Iterator[Slots]:
+    def _started(self, taken: list[tuple[Prompt, list[WrittenRow]]]) -> Iterator[Slots]:
         """Yield slots of new rows with their first token. A prompt is read once for all its rows."""
         import torch
 
@@ -288,7 +288,7 @@ class Transformers(Generator):
         yield from self._repeated(cache, mask, logits, index, [row for _, rows in fresh for row in rows])
 
     def _repeated(
-        self, cache: Any, mask: torch.Tensor, logits: torch.Tensor, index: list[int], rows: list[Row]
+        self, cache: Any, mask: torch.Tensor, logits: torch.Tensor, index: list[int], rows: list[WrittenRow]
     ) -> Iterator[Slots]:
         """Yield slots of rows that begin with some prompts; `index`: the prompt of each row."""
         import torch
@@ -319,7 +319,7 @@ class Transformers(Generator):
         slots.tokens = self._next_tokens(logits, slots.rows, slots.draws)
         return slots if slots.live else None
 
-    def _next_tokens(self, logits: torch.Tensor, rows: list[Row], draws: torch.Tensor | None) -> torch.Tensor:
+    def _next_tokens(self, logits: torch.Tensor, rows: list[WrittenRow], draws: torch.Tensor | None) -> torch.Tensor:
         """Choose a token for each row, (rows,), and add it to those that have not ended."""
         import torch
 
@@ -355,7 +355,7 @@ class Transformers(Generator):
         of_a_token = 2 * shape.layers * shape.key_value * self.network.dtype.itemsize
         return max(1, int(free * MEMORY_SHARE / of_a_token))
 
-    def _draws(self, rows: list[Row]) -> torch.Tensor | None:
+    def _draws(self, rows: list[WrittenRow]) -> torch.Tensor | None:
         """Return (rows, tokens) seeds of draws, from (seed, task, sample); None if decoding is greedy."""
         import torch
 
@@ -365,13 +365,13 @@ class Transformers(Generator):
         drawn = [torch.randint(SEEDS, (self.decoding.max_new_tokens,), generator=generator) for generator in generators]
         return torch.stack(drawn).to(self.device)
 
-    def _append(self, row: Row, token: int) -> None:
+    def _append(self, row: WrittenRow, token: int) -> None:
         """Add a token to a row and update whether the row has ended."""
         row.written.append(token)
         row.ended = token in row.ends or len(row.written) >= row.budget or self._stops(row, token)
         self._ended += row.ended
 
-    def _stops(self, row: Row, token: int) -> bool:
+    def _stops(self, row: WrittenRow, token: int) -> bool:
         """Return True if the row's text contains a stop string.
 
         The whole text is decoded only when the newest tokens contain one. A stop string that this misses costs only
@@ -386,7 +386,7 @@ class Transformers(Generator):
         return any(text in newest for text in stop) and cut_at_stop(self._tokens.text(row), stop)[1] is not None
 
 
-def _have_ended(left: list[Row]) -> bool:
+def _have_ended(left: list[WrittenRow]) -> bool:
     """Return True if all rows have ended; it takes ended ones off the end of the list."""
     while left and left[-1].ended:
         left.pop()

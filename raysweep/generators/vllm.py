@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from raysweep.errors import RaysweepError, UnfitModel, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, LiveModel, WantedModel
-from raysweep.generators.rows import Row, Tokens
+from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.models.loading import adapter_config, load_tokenizer
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
 from raysweep.seeding import derive
@@ -171,11 +171,11 @@ class Vllm(Generator):
         self._write([row for row in rows if not row.ended], self._adapter(model))
         return [tokens.completion(row) for row in rows]
 
-    def _write(self, rows: list[Row], adapter: Any) -> None:
+    def _write(self, rows: list[WrittenRow], adapter: Any) -> None:
         """Write rows to their ends, beside those of other threads."""
         from vllm import TokensPrompt
 
-        asked: dict[str, list[Row]] = {}
+        asked: dict[str, list[WrittenRow]] = {}
         try:
             with self._lock:
                 for group in _together(rows):
@@ -213,7 +213,7 @@ class Vllm(Generator):
                 if ended or self._error:
                     self._lock.notify_all()
 
-    def _parameters(self, rows: Sequence[Row]) -> Any:
+    def _parameters(self, rows: Sequence[WrittenRow]) -> Any:
         """Return vLLM's parameters for the samples of a prompt; vLLM adds 1 to the seed for each next sample."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -336,9 +336,9 @@ class _Thread(threading.local):
     alive: Callable[[], None] = staticmethod(lambda: None)
 
 
-def _together(rows: Sequence[Row]) -> Iterator[list[Row]]:
+def _together(rows: Sequence[WrittenRow]) -> Iterator[list[WrittenRow]]:
     """Yield rows that can be one request: samples of one prompt with successive numbers."""
-    group: list[Row] = []
+    group: list[WrittenRow] = []
     for row in rows:
         if group and row.request != dataclasses.replace(
             group[-1].request, request_id=row.request.request_id, sample=group[-1].request.sample + 1
@@ -350,7 +350,7 @@ def _together(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def _take(row: Row, output: Any) -> None:
+def _take(row: WrittenRow, output: Any) -> None:
     """Give a row what vLLM wrote; raise RaysweepError if vLLM gave it up."""
     if output.finish_reason not in ("stop", "length"):
         raise RaysweepError(f"vLLM ended a completion of {row.request.task_id} with {output.finish_reason!r}")

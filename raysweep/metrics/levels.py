@@ -22,7 +22,7 @@ FEWEST_METHODS = 2
 
 
 @dataclass(frozen=True)
-class Level:
+class PerturbationLevel:
     """Methods that are measured together. `missing`: those of the level that the sweep doesn't evaluate."""
 
     name: str
@@ -30,14 +30,14 @@ class Level:
     missing: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, methods: Sequence[str], evaluated: Sequence[str]) -> Level:
+    def of(cls, name: str, methods: Sequence[str], evaluated: Sequence[str]) -> PerturbationLevel:
         """Return a level of a sweep that evaluates some perturbations."""
         there, missing = (tuple(m for m in methods if (m in evaluated) is wanted) for wanted in (True, False))
         return cls(name, there, missing)
 
 
 def measure_level(
-    level: Level, clean: Sequence[Result], perturbed: Mapping[str, Sequence[Sequence[Result]]]
+    level: PerturbationLevel, clean: Sequence[Result], perturbed: Mapping[str, Sequence[Sequence[Result]]]
 ) -> list[Measurement]:
     """Return ``RD_level``, ``pass@1_level`` (the mean over the perturbed test sets) and ``drop_level`` of one model.
 

@@ -9,7 +9,7 @@ from math import nan
 
 from raysweep.errors import UsageError
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
-from raysweep.metrics.levels import Level, measure_level
+from raysweep.metrics.levels import PerturbationLevel, measure_level
 from raysweep.metrics.verdicts import Verdicts
 from raysweep.records import CLEAN, PromptRow, RatedTexts, Result, Score, Spec
 
@@ -29,7 +29,7 @@ def scores_of(
     more_prompts: Mapping[TestSetName, Sequence[Sequence[PromptRow]]] | None = None,
     parts: Mapping[str, Sequence[str]] | None = None,
     rated: RatedTexts | None = None,
-    levels: Sequence[Level] = (),
+    levels: Sequence[PerturbationLevel] = (),
 ) -> list[Score]:
     """Return the scores of one cell, sorted by problem set, perturbation (clean first) and the order of `metrics`.
 
@@ -73,7 +73,7 @@ def scores_of(
 def _by_level(
     results: Mapping[TestSetName, Sequence[Result]],
     more_draws: Mapping[TestSetName, Sequence[Sequence[Result]]],
-    levels: Sequence[Level],
+    levels: Sequence[PerturbationLevel],
 ) -> Iterator[tuple[TestSetName, Measurement]]:
     for problem_set in sorted({name for name, perturbation in results if perturbation == CLEAN}):
         perturbed = {

@@ -23,7 +23,7 @@ from raysweep.planning.plan import CellPlan, PairPlan, QualityPlan
 from raysweep.planning.predictions.sizes import is_in_python, problem_count
 from raysweep.quality.linting import DEFAULT_LIMITS, fingerprint
 from raysweep.quality.ruff_check import ruff_fingerprint
-from raysweep.quality.sampling import Stratum, Unit, cochran_size, draw_strata
+from raysweep.quality.sampling import Sampled, Stratum, cochran_size, draw_strata
 from raysweep.records import BASE, CLEAN
 from raysweep.storage.artefacts import Node, SharedSpec
 
@@ -75,7 +75,7 @@ def sample(cells: Sequence[Cell], problems: int, problem_set: str, *, margin: fl
     """
     tuned, bases = (
         [
-            Unit(cell.id, str(number))
+            Sampled(cell.id, str(number))
             for cell in cells
             if (cell.training_set == BASE) is is_base
             for number in range(problems)

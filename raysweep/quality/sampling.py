@@ -26,7 +26,7 @@ TUNED, BASES = "tuned", "bases"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Unit:
+class Sampled:
     """One completion of a population: sample 0 of a problem, by the model of a cell."""
 
     cell: str
@@ -39,7 +39,7 @@ class Stratum:
 
     name: str
     population: int  # units that there are
-    units: tuple[Unit, ...]  # those that were drawn, sorted
+    units: tuple[Sampled, ...]  # those that were drawn, sorted
 
     @property
     def share(self) -> float:
@@ -71,7 +71,7 @@ def cochran_size(population: int, margin: float = MARGIN, z: float = Z, share: f
     return min(population, math.ceil(unlimited / (1 + (unlimited - 1) / population)))
 
 
-def draw(units: Sequence[Unit], size: int, *names: str, seed: int = DEFAULT_SEED) -> list[Unit]:
+def draw(units: Sequence[Sampled], size: int, *names: str, seed: int = DEFAULT_SEED) -> list[Sampled]:
     """Draw units without replacement, each subset of the size being equally likely.
 
     Units are ranked by a hash of seed, names and unit, so the draw depends neither on their order nor on the process,
@@ -99,8 +99,8 @@ def draw(units: Sequence[Unit], size: int, *names: str, seed: int = DEFAULT_SEED
 
 
 def draw_strata(
-    tuned: Sequence[Unit],
-    bases: Sequence[Unit],
+    tuned: Sequence[Sampled],
+    bases: Sequence[Sampled],
     problem_set: str,
     *,
     size: int | None = None,

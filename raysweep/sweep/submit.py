@@ -23,7 +23,7 @@ from raysweep.storage.store import is_temporary_in_job
 from raysweep.units import count, size
 
 if TYPE_CHECKING:
-    from raysweep.engine.ray.jobs.submission import Ended, Job
+    from raysweep.engine.ray.jobs.submission import Ended, RayJob
 
 PASSED_ON = (
     "AWS_DEFAULT_REGION",
@@ -47,7 +47,7 @@ class Submission:
     `uploaded`: what is uploaded, in words; `notes`: what to know before it is sent, one sentence each.
     """
 
-    job: Job
+    job: RayJob
     uploaded: str
     notes: tuple[str, ...]
 
@@ -99,7 +99,7 @@ def prepare(
     Raises:
         UsageError: the job could not run, or would show a secret.
     """
-    from raysweep.engine.ray.jobs.submission import Job, dashboard_url
+    from raysweep.engine.ray.jobs.submission import RayJob, dashboard_url
     from raysweep.engine.ray.jobs.upload import find_upload, require_small
 
     build_plan(config, tolerant=True)
@@ -111,7 +111,7 @@ def prepare(
     require_small(upload)
     _require_uploaded(config, upload.folder, upload.files)
     entrypoint = ("raysweep", "run", config_there, "--storage", store, *options)
-    job = Job(url, Path(), entrypoint, upload.excludes, tuple(sorted(environment.items())))
+    job = RayJob(url, Path(), entrypoint, upload.excludes, tuple(sorted(environment.items())))
     words = f"{count(len(upload.files), 'file')}, {size(upload.size)}"
     doubts = [f"no known accelerator is called {name}" for name in doubtful_types(config)]
     notes = [*doubts, *_notes(missing, environment), *_not_uploaded(config, upload.folder, upload.files)]

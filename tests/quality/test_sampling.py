@@ -5,9 +5,9 @@ import random
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.quality.sampling import BASES, TUNED, Unit, cochran_size, draw, draw_strata
+from raysweep.quality.sampling import BASES, TUNED, Sampled, cochran_size, draw, draw_strata
 
-UNITS = [Unit(f"model{cell}", f"task/{task}") for cell in range(12) for task in range(50)]
+UNITS = [Sampled(f"model{cell}", f"task/{task}") for cell in range(12) for task in range(50)]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_draws_are_the_same_for_ever():
 
 def test_a_larger_sample_and_a_larger_population_keep_what_was_drawn():
     assert set(draw(UNITS, 50, "a")) < set(draw(UNITS, 60, "a"))
-    grown = [*UNITS, *(Unit("new", f"task/{task}") for task in range(50))]
+    grown = [*UNITS, *(Sampled("new", f"task/{task}") for task in range(50))]
     assert len(set(draw(UNITS, 100, "a")) & set(draw(grown, 100, "a"))) >= 80
 
 
@@ -67,8 +67,8 @@ def test_each_unit_is_drawn_equally_often():
 
 def test_the_studys_samples():
     """198 fine-tuned models and 6 bases on 161 problems: 380 of 31,878, and as many of 966."""
-    tuned = [Unit(f"tuned{model}", str(task)) for model in range(198) for task in range(161)]
-    bases = [Unit(f"base{model}", str(task)) for model in range(6) for task in range(161)]
+    tuned = [Sampled(f"tuned{model}", str(task)) for model in range(198) for task in range(161)]
+    bases = [Sampled(f"base{model}", str(task)) for model in range(6) for task in range(161)]
     first, second = draw_strata(tuned, bases, "safecoder-humaneval")
     assert (first.name, first.population, len(first.units)) == (TUNED, 31_878, 380)
     assert (second.name, second.population, len(second.units)) == (BASES, 966, 380)

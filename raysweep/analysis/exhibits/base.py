@@ -17,7 +17,7 @@ from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
 from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
 from raysweep.analysis.tables.table import Table
-from raysweep.analysis.tables.trainings import Training
+from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels
 from raysweep.quality.reports import CellReports
@@ -45,7 +45,7 @@ class Evidence:
 
     book: ScoreBook
     rates: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]] = field(default_factory=dict)
-    trainings: Sequence[Training] = ()
+    trainings: Sequence[ReportedTraining] = ()
     linted: Sequence[CellReports] = ()
 
     def rates_of(self, variant: ModelVariant, training_set: str) -> Mapping[TestSetName, ProblemRates]:

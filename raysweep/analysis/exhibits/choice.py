@@ -79,7 +79,7 @@ class Candidate:
 
 
 @EXHIBITS.register("choice")
-class Choice(Exhibit):
+class BestModel(Exhibit):
     """A table of the best models on one test set of each problem set, and a sentence that says which to choose."""
 
     test_set: Literal["clean", "headline"]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from raysweep.analysis.exhibits.base import EXHIBITS, TESTS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.tables.score_book import ScoreBook
-from raysweep.analysis.tables.significance import Case, Family, significance_table
+from raysweep.analysis.tables.significance import Case, TestFamily, significance_table
 from raysweep.analysis.tables.table import Table
 
 Names = Annotated[list[str], Field(min_length=1)]
@@ -73,9 +73,11 @@ class SignedRanks(Exhibit):
         """Return the tables."""
         cases = [case for tests in self.tests for case in tests.cases(book)]
         title, caption = self.titled(book), self.captioned()
-        families = [Family(title, caption, self.stub, cases, label=self.id)]
+        families = [TestFamily(title, caption, self.stub, cases, label=self.id)]
         if self.sizes:
             size = title[:1].lower() + title[1:] if title[1:2].islower() else title
-            families.append(Family(f"Size of {size}", caption, self.stub, cases, sizes=True, label=f"{self.id}-size"))
+            families.append(
+                TestFamily(f"Size of {size}", caption, self.stub, cases, sizes=True, label=f"{self.id}-size")
+            )
         found = [significance_table(book, problems, family) for problems in book.problem_sets for family in families]
         return [table for table in found if table is not None]

@@ -29,7 +29,7 @@ from raysweep.analysis.tables.quality_tables import quality_tables
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook, labelled
 from raysweep.analysis.tables.score_tables import failures_by_error, tables
 from raysweep.analysis.tables.table import Column, Row, Table, by_file_name
-from raysweep.analysis.tables.trainings import Training, training_table
+from raysweep.analysis.tables.trainings import ReportedTraining, training_table
 from raysweep.quality.reports import CellReports, LintedStratum
 from raysweep.records import Difference, Score
 from raysweep.units import count
@@ -61,7 +61,7 @@ class Report:
     samples: Sequence[PairSamples]
     limit: str = ""  # what a limited run left out; "": nothing
     outcomes: Sequence[PairOutcomes] = ()
-    trainings: Sequence[Training] = ()
+    trainings: Sequence[ReportedTraining] = ()
     differences: Sequence[Difference] = ()
     drawn: Drawn = field(default_factory=Drawn)  # what files define
     images: Mapping[str, bytes] = field(default_factory=dict)  # its figures as SVG, by the names of their files

@@ -59,7 +59,7 @@ class ScorePair:
 
 
 @dataclass(frozen=True)
-class Family:
+class TestFamily:
     """The tests of one table, for which Holm's adjustment counts.
 
     Attributes:
@@ -79,7 +79,7 @@ class Family:
     label: str = ""
 
 
-def significance_table(book: ScoreBook, problems: str, family: Family) -> Table | None:
+def significance_table(book: ScoreBook, problems: str, family: TestFamily) -> Table | None:
     """Return the table of a family of tests on a problem set; None if no test has pairs of two models."""
     cases, sizes = family.cases, family.sizes
     found_pairs = [_pairs(book, problems, case, sizes=sizes) for case in cases]

@@ -14,7 +14,7 @@ NOT_RECORDED = "not recorded by the version that trained it"
 
 
 @dataclass(frozen=True)
-class Training:
+class ReportedTraining:
     """What a training reported. Numbers that it did not report are None."""
 
     model: str
@@ -30,7 +30,7 @@ class Training:
     validation_losses: tuple[tuple[int, float], ...] = ()  # (step, mean loss of the validation rows)
 
 
-def training_table(trainings: Sequence[Training], order: Order) -> Table:
+def training_table(trainings: Sequence[ReportedTraining], order: Order) -> Table:
     """Return the table of a sweep's trainings, in the given order."""
     seeds = {training.seed for training in trainings} - {None}
     rows = [
@@ -51,7 +51,7 @@ def training_table(trainings: Sequence[Training], order: Order) -> Table:
     return Table("Trainings", caption, stub, columns, tuple(rows), row_words=order.training_words)
 
 
-def _row(training: Training) -> tuple[TableCell, ...]:
+def _row(training: ReportedTraining) -> tuple[TableCell, ...]:
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in training.reasons.items())
     dropped = _count_cell(training.dropped)
     if training.dropped:
@@ -68,7 +68,7 @@ def _row(training: Training) -> tuple[TableCell, ...]:
     )
 
 
-def _validation_cell(training: Training) -> TableCell:
+def _validation_cell(training: ReportedTraining) -> TableCell:
     losses = training.validation_losses
     if not losses:
         return TableCell("–", note="this training had no validation rows", state="undefined")

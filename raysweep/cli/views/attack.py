@@ -15,7 +15,7 @@ from raysweep.cli.views.console import new_console
 from raysweep.errors import UsageError
 from raysweep.stats.intervals import NO_INTERVAL
 from raysweep.tools.attack.queries import AttackOutcome, AttackResult
-from raysweep.tools.attack.run import AttackJob, Rate, failures_under, rate_of_one_draw, rate_under
+from raysweep.tools.attack.run import AttackJob, Share, failures_under, rate_of_one_draw, rate_under
 from raysweep.tools.attack.search import RANDOM
 from raysweep.units import count
 
@@ -123,7 +123,7 @@ def _smallness(row: AttackResult) -> tuple[int, float]:
     return row.words, row.character_share
 
 
-def _shown(rate: Rate) -> str:
+def _shown(rate: Share) -> str:
     if math.isnan(rate.value):
         return "undefined"
     if math.isnan(rate.low):
@@ -131,5 +131,5 @@ def _shown(rate: Rate) -> str:
     return f"{rate.value:.3f} (95 % interval {rate.low:.3f} to {rate.high:.3f} over problems)"
 
 
-def _numbers(rate: Rate) -> dict[str, float | None]:
+def _numbers(rate: Share) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in asdict(rate).items()}

@@ -19,7 +19,7 @@ from raysweep.generators.base import CPU_TOKENS, MEMORY_SHARE
 from raysweep.models.architectures.known import known_shape, shape_at, shape_from_scratch
 from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TrainingSetPlan
-from raysweep.planning.predictions.rates import Rate, measured_rates
+from raysweep.planning.predictions.rates import Speed, measured_rates
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS, RowFacts, problem_count, row_facts
 from raysweep.storage.store import Store
 from raysweep.trainers.base import Recipe
@@ -182,7 +182,7 @@ def rows_together(evaluation: EvaluationConfig) -> int:
 class _Costs:
     """Computes the costs of cells; what cells share is computed once."""
 
-    def __init__(self, config: SweepConfig, rates: Mapping[tuple[str, str], Rate]) -> None:
+    def __init__(self, config: SweepConfig, rates: Mapping[tuple[str, str], Speed]) -> None:
         self._config, self._rates = config, rates
         self._dtypes = {model.name: model.dtype for model in config.models}
         self._shape = cache(lambda name: base_shape(self._bases[name]))

@@ -11,7 +11,7 @@ from raysweep.storage.store import Store
 
 
 @dataclass(frozen=True)
-class Rate:
+class Speed:
     """What a step of one base and recipe took, on average over the finished trainings on one device."""
 
     device: str
@@ -26,7 +26,7 @@ class Rate:
         return self.tokens_per_step / self.seconds_per_step if self.seconds_per_step else 0.0
 
 
-def measured_rates(plan: SweepPlan, store: Store) -> dict[tuple[str, str], Rate]:
+def measured_rates(plan: SweepPlan, store: Store) -> dict[tuple[str, str], Speed]:
     """Return the rate of each base and recipe (their names) of which the store has trainings with their seconds."""
     finished: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     models = [cell for cell in plan.cells if cell.model is not None]
@@ -37,7 +37,7 @@ def measured_rates(plan: SweepPlan, store: Store) -> dict[tuple[str, str], Rate]
     return {key: rate for key, counts in finished.items() if (rate := rate_of(counts))}
 
 
-def rate_of(counts: Sequence[Mapping[str, Any]]) -> Rate | None:
+def rate_of(counts: Sequence[Mapping[str, Any]]) -> Speed | None:
     """Return the rate that trainings' counts give, those of the last one's device; None if none has what it takes.
 
     A training that was resumed has the seconds since then, so only its steps since then count.
@@ -50,7 +50,7 @@ def rate_of(counts: Sequence[Mapping[str, Any]]) -> Rate | None:
     steps = sum(_steps(one) for one in same)
     tokens = sum(one["tokens"] * _steps(one) / one["steps"] for one in same)
     seconds, cpu = (sum(float(one.get(name, 0.0)) for one in same) for name in ("seconds", "cpu_seconds"))
-    return Rate(device, len(same), tokens / steps, seconds / steps, cpu / steps)
+    return Speed(device, len(same), tokens / steps, seconds / steps, cpu / steps)
 
 
 def _steps(counts: Mapping[str, Any]) -> int:

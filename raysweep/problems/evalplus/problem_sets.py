@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 
 from raysweep.errors import UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.evalplus.tasks import Task, humaneval_task, mbpp_task
+from raysweep.problems.evalplus.tasks import EvalPlusTask, humaneval_task, mbpp_task
 from raysweep.problems.evalplus.tests import tests_of
 from raysweep.problems.file_problems import STOP, ScriptedProblem, check_tests, problems_of, without_examples
 from raysweep.problems.mbpp import STOP_AFTER_FUNCTION
@@ -60,7 +60,7 @@ class EvalPlusProblems(ProblemSet):
         if self._path is not None:
             check_file(self._path)
 
-    def task(self, row: JsonRow) -> Task:
+    def task(self, row: JsonRow) -> EvalPlusTask:
         """Return the task in a row; raise UsageError (file, line) for an unusable one."""
         raise NotImplementedError
 
@@ -110,7 +110,7 @@ class HumanEvalPlus(EvalPlusProblems):
     file = "HumanEvalPlus.jsonl.gz"
     stop = STOP
 
-    def task(self, row: JsonRow) -> Task:
+    def task(self, row: JsonRow) -> EvalPlusTask:
         """Return the task in a row of the file or of the hub."""
         return humaneval_task(row)
 
@@ -125,7 +125,7 @@ class MbppPlus(EvalPlusProblems):
     file = "MbppPlus.jsonl.gz"
     stop = STOP_AFTER_FUNCTION
 
-    def task(self, row: JsonRow) -> Task:
+    def task(self, row: JsonRow) -> EvalPlusTask:
         """Return the task in a row of the file or of the hub."""
         return mbpp_task(row)
 

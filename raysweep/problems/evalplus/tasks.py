@@ -31,7 +31,7 @@ MAX_NAMES = 1_000_000
 
 
 @dataclass(frozen=True)
-class Task:
+class EvalPlusTask:
     """One task with its inputs. An input is the list of the arguments of one call."""
 
     place: str  # file and line, for messages
@@ -44,10 +44,10 @@ class Task:
     tolerance: float  # absolute; 0 where results must be equal
 
 
-def humaneval_task(row: JsonRow) -> Task:
+def humaneval_task(row: JsonRow) -> EvalPlusTask:
     """Return the task in a row of HumanEval+; raise UsageError (file, line) for a missing or wrong field."""
     base, plus, tolerance = _parts(row, _humaneval_base_inputs)
-    return Task(
+    return EvalPlusTask(
         row.place,
         row.text("task_id"),
         row.text("prompt"),
@@ -59,7 +59,7 @@ def humaneval_task(row: JsonRow) -> Task:
     )
 
 
-def mbpp_task(row: JsonRow) -> Task:
+def mbpp_task(row: JsonRow) -> EvalPlusTask:
     """Return the task in a row of MBPP+; raise UsageError (file, line) for a missing or wrong field.
 
     The hub's rows have neither EvalPlus's prompt nor an entry point. The prompt is made from the same text and test;
@@ -77,7 +77,7 @@ def mbpp_task(row: JsonRow) -> Task:
     if "base_input" in row.fields:
         base, plus = ([restored(task_id, arguments) for arguments in part] for part in (base, plus))
     kept = [arguments for arguments in plus if not _is_vast(task_id, arguments)]
-    return Task(row.place, task_id, prompt, entry_point, code, base, kept, tolerance)
+    return EvalPlusTask(row.place, task_id, prompt, entry_point, code, base, kept, tolerance)
 
 
 def _parts(row: JsonRow, base_inputs: Callable[[JsonRow], int]) -> tuple[list[list[Any]], list[list[Any]], float]:

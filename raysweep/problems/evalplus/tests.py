@@ -22,7 +22,7 @@ from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.problems.evalplus import oracle
-from raysweep.problems.evalplus.tasks import Task
+from raysweep.problems.evalplus.tasks import EvalPlusTask
 
 RULES: Mapping[str, str] = {
     "HumanEval/32": "root",  # any root of the polynomial is right
@@ -65,7 +65,7 @@ _check({entry_point})
 """
 
 
-def tests_of(task: Task) -> str:
+def tests_of(task: EvalPlusTask) -> str:
     """Return the tests of a task, which call its entry point; raise UsageError if its reference doesn't parse."""
     fields = {
         "oracle": _oracle_text(),
@@ -106,7 +106,7 @@ def _bare(source: str) -> str:
     return ast.unparse(_without_docstrings(ast.parse(source)))
 
 
-def _reference_text(task: Task) -> str:
+def _reference_text(task: EvalPlusTask) -> str:
     """Return code that binds `_reference` to the reference solution, whose own names stay inside a function."""
     try:
         tree = _without_docstrings(ast.parse(task.prompt + task.reference))
@@ -127,7 +127,7 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def _inputs_text(task: Task) -> str:
+def _inputs_text(task: EvalPlusTask) -> str:
     """Return code that binds `_BASE` and `_PLUS`: JSON, which is parsed fast, or literals where JSON lacks a type."""
     parts = {"_BASE": task.base, "_PLUS": task.plus}
     texts = {name: json.dumps(part, default=lambda value: None) for name, part in parts.items()}

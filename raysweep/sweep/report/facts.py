@@ -8,7 +8,7 @@ from typing import Any
 
 from raysweep.analysis.tables.costs import Cost
 from raysweep.analysis.tables.outcomes import PairOutcomes
-from raysweep.analysis.tables.trainings import Training
+from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.ledger import HOUR
 from raysweep.errors import UsageError
@@ -107,7 +107,7 @@ def judged_inside(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[st
     return found
 
 
-def trainings(folder: SweepFolder, config: SweepConfig) -> list[Training]:
+def trainings(folder: SweepFolder, config: SweepConfig) -> list[ReportedTraining]:
     """Return the trainings of a sweep whose models are in the store: each model's pre-training, then its cells."""
     models = [model.name for model in config.models]
     sets = [BASE, *(s.name for s in (config.training.sets if config.training else []))]
@@ -169,10 +169,10 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
     )
 
 
-def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> Training:
+def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> ReportedTraining:
     pretrained = next((model.pretrain for model in config.models if model.name == row.model), None)
     is_base = row.model_stage == "base_model"
-    return Training(
+    return ReportedTraining(
         model=row.model,
         training_set=PRE_TRAINING if is_base else row.training_set,
         recipe=pretrained.recipe if is_base and pretrained else row.recipe,

@@ -9,7 +9,7 @@ from raysweep.config.grid import LEVELS
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig, TrainingSetConfig
 from raysweep.hashing import canonical_json
-from raysweep.metrics.levels import Level
+from raysweep.metrics.levels import PerturbationLevel
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import BASE, CLEAN
 
@@ -42,15 +42,15 @@ def order_of(config: SweepConfig) -> Order:
     )
 
 
-def levels_of(config: SweepConfig) -> tuple[Level, ...]:
+def levels_of(config: SweepConfig) -> tuple[PerturbationLevel, ...]:
     """Return the levels whose methods a config evaluates: the study's, all of its methods, and the config's own mixes.
 
     Levels of which the same methods are evaluated are one, by the first name.
     """
     tests = config.evaluation.perturbations
-    found: dict[tuple[str, ...], Level] = {}
+    found: dict[tuple[str, ...], PerturbationLevel] = {}
     for name in dict.fromkeys((*LEVELS, OVERALL, *tests)):
-        level = Level.of(name, members_of(config, name), tests)
+        level = PerturbationLevel.of(name, members_of(config, name), tests)
         found.setdefault(level.methods, level)
     return tuple(found.values())
 

@@ -104,7 +104,7 @@ class AttackJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class Share:
     """pass@1, the mean over problems, with its 95 % interval."""
 
     value: float
@@ -112,21 +112,21 @@ class Rate:
     high: float
 
 
-def rate_under(rows: Sequence[AttackResult], budget: int) -> Rate:
+def rate_under(rows: Sequence[AttackResult], budget: int) -> Share:
     """Return pass@1, counting a problem as failed if an attack with this budget makes the model fail."""
     passed = [float(row.outcome != AttackOutcome.SKIPPED and not 0 < row.found_after <= budget) for row in rows]
     low, high = mean_interval(passed)
-    return Rate(sum(passed) / len(passed) if passed else math.nan, low, high)
+    return Share(sum(passed) / len(passed) if passed else math.nan, low, high)
 
 
-def rate_of_one_draw(rows: Sequence[AttackResult], budget: int) -> Rate:
+def rate_of_one_draw(rows: Sequence[AttackResult], budget: int) -> Share:
     """Return pass@1 with one random perturbation of each prompt, as in an evaluation: the first random draw.
 
     Args:
         rows: of the random strategy; a prompt that no draw changes counts as solved or failed without a change.
         budget: the budget of these rows. The rate is NaN if it allowed no draw.
     """
-    return rate_under(rows, _ONE_DRAW) if budget >= _ONE_DRAW else Rate(math.nan, math.nan, math.nan)
+    return rate_under(rows, _ONE_DRAW) if budget >= _ONE_DRAW else Share(math.nan, math.nan, math.nan)
 
 
 def failures_under(rows: Sequence[AttackResult], budget: int) -> int:

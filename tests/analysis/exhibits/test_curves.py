@@ -10,7 +10,7 @@ import pytest
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.exhibits.settings import curve_of
 from raysweep.analysis.tables.score_book import Failure, RowChoice, ScoreBook
-from raysweep.analysis.tables.trainings import Training
+from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.errors import UnknownName
 from tests.analysis.exhibits.examples import CURVES, EXHIBITS, cells, curve_evidence
 
@@ -103,7 +103,7 @@ def test_beside_an_rd_stand_the_perturbed_pass_rate_and_its_difference():
 
 
 def test_steps_stand_beside_sizes():
-    steps = [Training("one", "quarter", "full", 42, 7, 0, {}, 250, (), 0.1)]
+    steps = [ReportedTraining("one", "quarter", "full", 42, 7, 0, {}, 250, (), 0.1)]
     drawn = EXHIBITS["figure-5"].draw(replace(curve_evidence(), trainings=steps))
     assert [tick.label for tick in drawn.figures[0].panels[0].ticks] == ["×0.25\n250", "×1", "×2"]
     assert list(cells(drawn.tables[0])["one", "", "optimizer steps"].values())[:2] == ["250", ""]

@@ -16,7 +16,7 @@ from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.score_book import Failure, ScoreBook
 from raysweep.analysis.tables.score_tables import tables
 from raysweep.analysis.tables.table import Row
-from raysweep.analysis.tables.trainings import Training
+from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.metrics.base import CellLabels
 from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, scores
 from tests.analysis.linted import ORDER as LINTED_ORDER
@@ -254,7 +254,7 @@ def test_a_limited_run_says_so_first(plain: str):
 def test_outcomes_and_trainings_say_why_a_score_is_what_it_is():
     outcomes = [PairOutcomes("llama", "full", "C", 42, "minicode", "clean", {"passed": 1, "syntax_error": 3}, 4)]
     losses = ((1, 3.25), (5, 1.5), (9, 0.5))
-    training = Training("llama", "C", "full", 42, 90, 10, {"over 64 tokens": 9, "no prompt": 1}, 9, losses, 0.5)
+    training = ReportedTraining("llama", "C", "full", 42, 90, 10, {"over 64 tokens": 9, "no prompt": 1}, 9, losses, 0.5)
     html = render_report(report(outcomes=outcomes, trainings=[training]))
     page = Page(html)
     assert ["typos (C)", "clean", "25.0", "0.0", "0.0", "75.0", "0.0", "100.0", "4"] in page.tables[-2]

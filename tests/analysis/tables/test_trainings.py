@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import math
 
-from raysweep.analysis.tables.trainings import NOT_RECORDED, Training, training_table
+from raysweep.analysis.tables.trainings import NOT_RECORDED, ReportedTraining, training_table
 from tests.analysis.examples import ORDER
 
 
-def training(**fields: object) -> Training:
+def training(**fields: object) -> ReportedTraining:
     values = {
         "model": "llama", "training_set": "C", "recipe": "full", "seed": 42, "rows": 90, "dropped": 0, "reasons": {},
         "steps": 9, "losses": ((1, 3.0), (9, 0.5)), "final_loss": 0.5,
     }  # fmt: skip
-    return Training(**(values | fields))
+    return ReportedTraining(**(values | fields))
 
 
 def test_a_training_shows_its_rows_and_its_loss_from_first_to_last():

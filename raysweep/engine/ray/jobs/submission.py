@@ -45,7 +45,7 @@ log = logging.getLogger("raysweep")
 
 
 @dataclass(frozen=True)
-class Job:
+class RayJob:
     """A command to run on a cluster. `address`: URL of the dashboard; `folder`: what is uploaded and where it runs."""
 
     address: str
@@ -113,7 +113,7 @@ def require_job_server(address: str) -> None:
         raise UsageError(f"what answers at {address} is not the dashboard of a Ray; {HINT}")
 
 
-def submit(job: Job) -> str:
+def submit(job: RayJob) -> str:
     """Upload the job's folder, start the job and return its id.
 
     Raises:
