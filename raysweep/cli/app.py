@@ -106,9 +106,10 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show what a sweep takes: cells, pairs, memory, disk, hours, and what is missing; nothing is run."""
-    from raysweep.cli.views.plan import plan_facts, print_plan
+    from raysweep.cli.views.plan import print_plan
     from raysweep.planning.planner import build_plan
     from raysweep.storage.store import open_store
+    from raysweep.sweep.overview.plan import plan_facts
 
     missing: list[str] = []
     loaded = load(config, sets, limit, missing=missing)

@@ -9,6 +9,7 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
     numbers.py       reads and writes the tables of numbers: scores, verdicts by problem, differences
     guards.py        refuses a run without enough resources or disk space, or beside another run of the same sweep
     report/          collects the records of a finished sweep, and writes its report
+    overview/        what a person asks of a sweep: its plan, its state, one cell
     data_sets.py     makes the training and test sets of a config without its models, and exports them
     leaks.py         lists the training rows that give evaluated problems away
     evaluate.py      builds the config of `raysweep evaluate`

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.cli.views.plan import plan_facts
 from raysweep.cli.views.status import print_status
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.base import Context, Work
@@ -28,6 +27,7 @@ from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.storage.artefacts import Node
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.store import Store
+from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.run import SweepResult, run_plan
 from raysweep.sweep.tasks import RunOptions
 

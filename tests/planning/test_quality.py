@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from raysweep.cli.views.plan import plan_facts, print_plan
+from raysweep.cli.views.plan import print_plan
 from raysweep.config.document import ConfigError
 from raysweep.config.grid import build_grid
 from raysweep.config.loading import config_from, load_config
@@ -20,6 +20,7 @@ from raysweep.planning.planner import build_plan
 from raysweep.planning.quality import sample
 from raysweep.quality import linting
 from raysweep.storage.store import Store
+from raysweep.sweep.overview.plan import plan_facts
 from tests.paths import CONFIGS
 
 SOLVER = {"name": "solver", "generator": {"name": "fake", "share": 0.5}}

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 import raysweep
-from raysweep.cli.views.plan import plan_facts, print_plan
+from raysweep.cli.views.plan import print_plan
 from raysweep.config.loading import config_from, load_config, to_yaml
 from raysweep.errors import StoreError, UsageError
 from raysweep.planning.planner import build_plan
 from raysweep.rows.parquet import write_rows
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
+from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO

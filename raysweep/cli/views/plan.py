@@ -3,173 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from rich.table import Column, Table
 from rich.text import Text
 
 from raysweep.cli.views.console import new_console
 from raysweep.cli.views.results import print_json
-from raysweep.errors import UsageError
-from raysweep.planning.missing import by_cell, missing
-from raysweep.planning.models import ModelFacts, model_facts, shown_lines
-from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, ModelPlan, ResultsPlan, SweepPlan
-from raysweep.planning.predictions.costs import CellCost, base_shape, plan_costs
-from raysweep.planning.predictions.fit import require_fit
+from raysweep.planning.models import ModelFacts, shown_lines
 from raysweep.planning.predictions.needs import amounts_text
-from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
-from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE
-from raysweep.storage.store import Store
-from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.forecast import Forecast, forecast
-from raysweep.sweep.guards import require_oracle, require_resources
+from raysweep.sweep.forecast import Forecast
+from raysweep.sweep.overview.plan import Asked, CellFacts, PlanFacts
 from raysweep.units import count, size
 
-DROPPED_LATER = "disk counts all models; full weights go once their pairs are judged (keep_models: adapters)"
 MADE_FIRST = 12
 """Most shared inputs that a plan names to people."""
-
-
-@dataclass(frozen=True)
-class CellFacts:
-    """One cell. `takes`: memory, disk and hours.
-
-    `model`: base, exists, to train, dropped (its weights were, and nothing needs them), or to train again (something
-    does).
-    """
-
-    cell: str
-    base_model: str
-    recipe: str
-    pairs: int
-    model: str
-    pairs_done: int
-    missing: bool
-    takes: CellCost
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the processes of a model's cells with one recipe ask Ray for, by stage: amounts by Ray's names."""
-
-    model: str
-    recipe: str  # empty: the base model's cell
-    training: Mapping[str, float]
-    generation: Mapping[str, float]
-    execution: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How large a plan is. `pairs`: evaluation pairs, each a model on a test set."""
-
-    base_models: int
-    training_sets: int
-    fine_tuned_models: int
-    test_sets: int
-    pairs: int
-
-
-@dataclass(frozen=True)
-class LintedFacts:
-    """The files of one problem set that a linter reads: those of fine-tuned models, those of base models."""
-
-    problem_set: str
-    tuned: int
-    bases: int
-    to_lint: int  # of both
-
-
-@dataclass(frozen=True)
-class PlanFacts:
-    """A plan compared with a store. `here`: why this machine can't run it; empty if it can, or a cluster was named."""
-
-    summary: Summary
-    cells: tuple[CellFacts, ...]
-    models: tuple[ModelFacts, ...]
-    shared_missing: tuple[str, ...]  # inputs that several cells share; they are made first
-    rule: str
-    asks: tuple[Asked, ...]
-    lane: str
-    require: str  # isolation below which no program is run
-    allowed: bool  # whether the config lets programs run that a model wrote
-    timeouts: Mapping[str, float]  # seconds of effective time of a program, by problem set
-    here: str
-    refusal: str  # why this config can't take the name of the sweep in the store; empty if it can
-    storage: str
-    missing_inputs: tuple[str, ...]  # files, models, translators that aren't here: a run would stop there
-    download_bytes: Mapping[str, int]  # weights that the hub gives, by model
-    forecast: Forecast | None  # on the cluster that was named
-    assumptions: tuple[str, ...]  # of the estimates
-    linted: tuple[LintedFacts, ...] = ()  # the sample of code quality, by problem set
-    doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
-
-
-def plan_facts(
-    plan: SweepPlan,
-    store: Store,
-    missing_inputs: Sequence[str] = (),
-    *,
-    cluster: Path | None = None,
-    address: str | None = None,
-) -> PlanFacts:
-    """Count a plan's cells, pairs and missing artefacts, and what they take. Writes nothing.
-
-    Args:
-        plan: the plan.
-        store: the store to compare it with.
-        missing_inputs: what isn't here, in words, of a tolerant plan.
-        cluster: the file that starts a cluster, to foretell the sweep there.
-        address: of a running Ray, to foretell the sweep there.
-
-    Raises:
-        UsageError: a training needs more memory than the config gives a worker, the config refuses the problems that
-            are judged inside (`require_oracle`), or the cluster can't hold a cell.
-    """
-    require_oracle(plan, store)
-    lacking = missing(plan.targets, store, repair=True)
-    missing_of = {cell.cell.id: plans for cell, plans in by_cell(lacking)}
-    cells = [cell for cell in plan.cells if cell.cell.id in missing_of]
-    require_fit(plan.config, lacking, is_here=False)  # another machine may do the work
-    costs = plan_costs(plan, store)
-    pairs = plan.config.evaluation.pairs
-    here = ""
-    try:
-        if not (cluster or address):  # then it is told whether that one can hold them
-            require_resources(plan.config, cells)
-            require_fit(plan.config, lacking)
-    except UsageError as error:
-        here = str(error)
-    return PlanFacts(
-        _summary(plan),
-        tuple(
-            _cell_facts(cell, missing_of.get(cell.cell.id, []), store, costs.cells[cell.cell.id]) for cell in plan.cells
-        ),
-        model_facts(plan),
-        tuple(item.node.label for item in lacking if item.node and _is_shared(item)),
-        pairs if isinstance(pairs, str) else "as written",
-        _asks(plan),
-        plan.config.execution.lane,
-        plan.config.execution.require,
-        plan.config.allow_code_execution,
-        {
-            problems.label: plan.config.execution.limits(PROBLEMS.get(problems.name).limits).timeout
-            for problems in plan.config.evaluation.problems
-        },
-        here,
-        SweepFolder(store, plan.config.name).refusal(plan),
-        str(store.files),
-        tuple(missing_inputs),
-        _downloads(plan),
-        forecast(plan, lacking, costs.cells, store, file=cluster, address=address) if cluster or address else None,
-        (*costs.assumptions, *([] if plan.config.keeps_all_models else [DROPPED_LATER])),
-        _linted(plan, {item.node.key for item in lacking if item.node}),
-        tuple(doubtful_types(plan.config)),
-    )
 
 
 def print_plan(facts: PlanFacts, as_json: bool) -> None:
@@ -235,29 +84,6 @@ def _model_lines(model: ModelFacts) -> Iterator[str]:
         yield f"{model.model}, recipe {weights.recipe}, trains {what}"
 
 
-def _linted(plan: SweepPlan, lacking: Collection[str]) -> tuple[LintedFacts, ...]:
-    """Count the files that a linter reads; `lacking`: keys of the missing artefacts."""
-    files: dict[str, Counter[str]] = {}
-    for one in plan.quality:
-        counts = files.setdefault(one.pair.pair.problem_set, Counter())
-        counts["bases" if one.cell.cell.training_set == BASE else "tuned"] += len(one.problems)
-        counts["to lint"] += len(one.problems) if one.node.key in lacking else 0
-    return tuple(LintedFacts(name, c["tuned"], c["bases"], c["to lint"]) for name, c in files.items())
-
-
-def _is_shared(plan: ArtefactPlan) -> bool:
-    return not isinstance(plan, CellArtefactPlan) and not plan.after_cells
-
-
-def _asks(plan: SweepPlan) -> tuple[Asked, ...]:
-    needs, found = NeedsPlanner(plan.config), {}
-    for cell in plan.cells:
-        needed, names = needs.of_cell(cell), (cell.base.name, cell.cell.recipe if cell.recipe else "")
-        training = needed.training.amounts if cell.recipe else {}
-        found[names] = Asked(*names, training, needed.generation.amounts, needed.execution.amounts)
-    return tuple(found.values())
-
-
 PROCESSES = {"training": "a training worker", "generation": "a generation actor", "execution": "an execution actor"}
 
 
@@ -270,49 +96,6 @@ def _asked_lines(asks: Sequence[Asked]) -> Iterator[str]:
                 alike.setdefault(amounts_text(amounts), []).append(f"{one.model}.{one.recipe or BASE}")
         for text, names in alike.items():
             yield f"{process} asks for {text}" + (f": {', '.join(names)}" if len(alike) > 1 else "")
-
-
-def _cell_facts(cell: CellPlan, lacking: Sequence[ArtefactPlan], store: Store, takes: CellCost) -> CellFacts:
-    done = len(cell.pairs) - sum(isinstance(plan, ResultsPlan) for plan in lacking)
-    model = _model_state(cell, any(isinstance(plan, ModelPlan) for plan in lacking), store)
-    names = (cell.cell.id, cell.base.name, cell.cell.recipe)
-    return CellFacts(*names, len(cell.pairs), model, done, bool(lacking), takes)
-
-
-def _model_state(cell: CellPlan, is_missing: bool, store: Store) -> str:
-    if cell.model is None:
-        return "base"
-    if store.has(cell.model):
-        return "exists"
-    if store.is_dropped(cell.model):
-        return "to train again" if is_missing else "dropped"
-    return "to train"
-
-
-def _summary(plan: SweepPlan) -> Summary:
-    config, cells = plan.config, plan.cells
-    tests = {(pair.pair.problem_set, pair.pair.perturbation, pair.pair.draw) for cell in cells for pair in cell.pairs}
-    return Summary(
-        len(config.models),
-        len(config.training.sets) if config.training else 0,
-        sum(cell.model is not None for cell in cells),
-        len(tests),
-        sum(len(cell.pairs) for cell in cells),
-    )
-
-
-def _downloads(plan: SweepPlan) -> dict[str, int]:
-    """Return the bytes of the weights that come from the hub, by model; of one that two entries name, once."""
-    found: dict[str, int] = {}
-    seen: set[str] = set()
-    paths = {model.name: model.path or "" for model in plan.config.models}
-    for base in {cell.base.name: cell.base for cell in plan.cells}.values():
-        path = paths[base.name]
-        shape = base_shape(base) if path and not Path(path).expanduser().is_dir() else None
-        if shape is not None and path not in seen:
-            found[base.name] = shape.weights * shape.stored_bytes
-            seen.add(path)
-    return found
 
 
 def _groups(cells: Sequence[CellFacts]) -> dict[tuple[str, str], list[CellFacts]]:

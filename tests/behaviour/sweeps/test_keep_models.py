@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import raysweep
-from raysweep.cli.views.plan import plan_facts, print_plan
-from raysweep.cli.views.status import cell_states, print_cell, print_status
+from raysweep.cli.views.plan import print_plan
+from raysweep.cli.views.status import print_cell, print_status
 from raysweep.config.loading import load_config, to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.planning.missing import missing, walk
@@ -20,6 +20,8 @@ from raysweep.storage.artefacts import DROPPED
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.gc import open_for_gc, remove, survey
+from raysweep.sweep.overview.plan import plan_facts
+from raysweep.sweep.overview.status import cell_states
 from raysweep.sweep.report.facts import trainings
 from raysweep.sweep.report.write import export
 from raysweep.sweep.run import SweepResult, run_sweep

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import raysweep
-from raysweep.cli.views.status import cell_states
 from raysweep.config.loading import load_config
 from raysweep.storage.files import Files
 from raysweep.sweep.folder import open_folder
+from raysweep.sweep.overview.status import cell_states
 from raysweep.sweep.report.write import export
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions

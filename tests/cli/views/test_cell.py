@@ -7,11 +7,12 @@ import json
 import pytest
 
 import raysweep
-from raysweep.cli.views.status import cell_detail, print_cell
+from raysweep.cli.views.status import print_cell
 from raysweep.engine.progress import ProgressFile
 from raysweep.errors import UnknownName
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.overview.cell import cell_detail
 
 CONFIG = {
     "name": "s",

@@ -10,13 +10,14 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from raysweep.accelerators import ACCELERATORS
-from raysweep.cli.views.plan import plan_facts, print_plan
+from raysweep.cli.views.plan import print_plan
 from raysweep.config.loading import config_from
 from raysweep.config.models import LoraConfig, RecipeConfig
 from raysweep.errors import UsageError
 from raysweep.models.families.llama import Llama
 from raysweep.planning.planner import build_plan
 from raysweep.storage.store import Store
+from raysweep.sweep.overview.plan import plan_facts
 from tests.models.tiny import make_chat_model
 from tests.paths import CONFIGS
 

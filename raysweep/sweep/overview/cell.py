@@ -1,0 +1,48 @@
+"""One cell of a sweep, or one input that its cells share: its state, its pairs, its log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raysweep.engine.progress import Activity
+from raysweep.errors import UnknownName
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridRow
+from raysweep.sweep.overview.status import CellStatus, cell_states
+
+
+@dataclass(frozen=True)
+class PairStatus:
+    """One evaluation pair: whether its results exist, and the keys of its artefacts."""
+
+    problem_set: str
+    perturbation: str
+    draw: int  # of the test set
+    done: bool
+    completions: str
+    results: str
+
+
+@dataclass(frozen=True)
+class CellDetail:
+    """The state of one cell or shared input. `activity.detail` has loss and learning rate while it trains."""
+
+    status: CellStatus | None  # None for a shared input
+    activity: Activity
+    pairs: tuple[PairStatus, ...]
+
+
+def cell_detail(folder: SweepFolder, name: str) -> CellDetail:
+    """Return the details of a cell or shared input; raise UnknownName if the sweep has none of that id."""
+    cells = {cell.cell: cell for cell in cell_states(folder, name)}
+    activities = folder.activities()
+    if name not in cells and name not in activities:
+        raise UnknownName("cell", name, {*cells, *activities})
+    rows = [row for row in folder.grid() if row.cell == name]
+    activity = activities.get(name, Activity(name))
+    return CellDetail(cells.get(name), activity, tuple(_pair(folder, row) for row in rows))
+
+
+def _pair(folder: SweepFolder, row: GridRow) -> PairStatus:
+    done = folder.store.has(row.results)
+    return PairStatus(row.problem_set, row.perturbation, row.test_draw, done, row.completions_key, row.results_key)

@@ -1,0 +1,122 @@
+"""The state of each cell of a sweep, and of the inputs that its cells share."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity
+from raysweep.records import BASE
+from raysweep.storage.artefacts import folder_of
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridArtefact, GridRow
+from raysweep.units import duration
+
+LISTED = 48
+"""Most cells that are listed one by one. Of more, those at work, failed and stopped are, below a summary."""
+SILENT_SECONDS = 60
+"""A running activity without news for so long is shown with the time since its last news."""
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """One cell. `done` of `pairs` evaluation pairs have results; `amount`: of a stage, as text."""
+
+    cell: str
+    state: str  # waiting | running | done | failed | stopped
+    amount: str
+    error: str
+    done: int
+    pairs: int
+    model: str  # its folder, "" if the store lacks it
+    base: str  # the base of an adapter: a cell of this sweep, a folder or a hub id; "" for full weights
+    dropped: bool = False  # its weights were dropped, since the sweep's `keep_models` is `adapters`
+    group: str = ""  # its model and recipe
+
+
+@dataclass(frozen=True)
+class SharedStatus:
+    """An input that several cells share and that the store lacks."""
+
+    id: str
+    state: str
+    amount: str
+    error: str
+
+
+def cell_states(folder: SweepFolder, shown: str = "") -> list[CellStatus]:
+    """Return the state of every cell of a sweep, from the store and the progress files.
+
+    Of more than `LISTED` models, only the files of the cell that is shown are looked at; of the others, that they were
+    once written.
+    """
+    activities, cells = folder.activities(), folder.grid_by_cell()
+    keys = {"results": [key for _, results in cells.values() for key in results]}
+    for first, _ in cells.values():
+        if first.model_stage:
+            keys.setdefault(first.model_stage, []).append(first.model_key)
+    made = {key for stage, own in keys.items() for key in folder.store.with_manifest(stage, own)}
+    for name, (first, _) in cells.items():  # a model whose folder is printed is looked at whole, which takes 0.3 ms
+        is_shown = len(cells) <= LISTED or name == shown
+        if is_shown and first.weights and first.model_key in made and not folder.store.has(first.weights):
+            made.discard(first.model_key)
+    found = [
+        _cell_state(folder, first, results, activities.get(name, Activity(name)), made)
+        for name, (first, results) in cells.items()
+    ]
+    stored = {cell.cell for cell in found if cell.model}
+    bases = {name: f"{first.model}.{BASE}" for name, (first, _) in cells.items()}
+    return [
+        dataclasses.replace(cell, base=bases[cell.cell]) if cell.base and bases[cell.cell] in stored else cell
+        for cell in found
+    ]
+
+
+def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[SharedStatus]:
+    """Return the shared inputs that failed, stopped or are being made: activities that are no cell."""
+    names = {cell.cell for cell in cells}
+    return [
+        SharedStatus(activity.id, activity.state, _amount(activity), activity.error)
+        for activity in folder.activities().values()
+        if activity.id not in names and activity.state not in (DONE, WAITING)
+    ]
+
+
+def _cell_state(
+    folder: SweepFolder, first: GridRow, results: Sequence[str], activity: Activity, made: Collection[str]
+) -> CellStatus:
+    """Return the state of a cell with this first pair and these keys of results."""
+    done = sum(key in made for key in results)
+    weights = first.weights if first.model_key in made else None
+    if done == len(results):
+        activity = Activity(first.cell, DONE)
+    elif activity.state == DONE:  # of an earlier run: its results are gone, or the config has more pairs now
+        activity = Activity(first.cell)
+    model = folder.store.folder(weights) if weights else ""
+    base = _base_of(folder, weights) if weights else ""
+    dropped = bool(weights is None and first.weights and done and folder.store.is_dropped(first.weights))
+    amount, pairs = _amount(activity), len(results)
+    recipe = f"recipe {first.recipe}" if first.weights and first.training_set != BASE else "not fine-tuned"
+    group = f"{first.model}, {recipe}"
+    return CellStatus(first.cell, activity.state, amount, activity.error, done, pairs, model, base, dropped, group)
+
+
+def _base_of(folder: SweepFolder, weights: GridArtefact) -> str:
+    """Return the base that an adapter names, a folder (which may have moved since) or a hub id; else ""."""
+    config = folder.store.files.read(f"{folder_of(weights)}/adapter_config.json")
+    return str(json.loads(config)["base_model_name_or_path"]) if config else ""
+
+
+def _amount(activity: Activity) -> str:
+    if activity.state not in (RUNNING, STOPPED):
+        return ""
+    if activity.waits and activity.state == RUNNING:
+        return f"waits for {activity.waits}"
+    silent = time.time() - activity.updated
+    news = f", no news for {duration(silent)}" if activity.state == RUNNING and silent > SILENT_SECONDS else ""
+    amount = f" {activity.done:,}/{activity.total:,}" if activity.total else ""
+    again = f", attempt {activity.attempt}" if activity.attempt > 1 else ""
+    return f"{activity.stage}{amount}{again}{news}"
