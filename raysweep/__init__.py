@@ -1,8 +1,8 @@
 """raysweep: how robust are code models, and how much does fine-tuning on perturbed data help? See README.md.
 
-Public API: `run`, `plan`, `load_results`, `load_differences`, `load_problems`, `load_quality`, `load_samples`,
-`raysweep.metrics.pass_at_k`, and what docs/plugins.md says that parts may import. Everything else may change. This
-module imports nothing heavy, because the processes that run generated programs import it too.
+Public API: `run`, `plan`, `status`, `load_results`, `load_differences`, `load_problems`, `load_quality`,
+`load_samples`, `raysweep.metrics.pass_at_k`, and what docs/plugins.md says that parts may import. Everything else may
+change. This module imports nothing heavy, because the processes that run generated programs import it too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import pandas
 
     from raysweep.config.schema import SweepConfig
-    from raysweep.planning.plan import SweepPlan
+    from raysweep.sweep.overview.plan import ComparedPlan
+    from raysweep.sweep.overview.status import SweepStatus
     from raysweep.sweep.run import SweepResult
 
 
@@ -31,7 +32,7 @@ def __getattr__(name: str) -> str:
 def __dir__() -> list[str]:
     """Return the public names."""
     loaders = ["load_differences", "load_problems", "load_quality", "load_results", "load_samples"]
-    return ["__version__", *loaders, "plan", "run"]
+    return ["__version__", *loaders, "plan", "run", "status"]
 
 
 def run(
@@ -61,11 +62,35 @@ def run(
     return run_sweep(_config(config), RunOptions(storage, engine, address, max_gpu_hours=max_gpu_hours))
 
 
-def plan(config: str | Path | Mapping[str, Any]) -> SweepPlan:
-    """Return the plan of a sweep: its cells, evaluation pairs and keys. Nothing is made or written."""
-    from raysweep.planning.planner import build_plan
+def plan(config: str | Path | Mapping[str, Any], *, storage: str | None = None) -> ComparedPlan:
+    """Return the plan of a sweep: its cells, evaluation pairs and keys. Nothing is made or written.
 
-    return build_plan(_config(config))
+    It is a `raysweep.planning.plan.SweepPlan`, and computes on demand what `raysweep plan` shows: `facts` has cells,
+    memory, disk, hours, and what the store lacks, as records, and `frame()` the cells as a table.
+
+    Args:
+        config: a config's path, or a mapping with the same keys.
+        storage: a folder or URI of the store; None: $RAYSWEEP_STORAGE, else ./raysweep-store.
+    """
+    from raysweep.planning.planner import build_plan
+    from raysweep.sweep.overview.plan import ComparedPlan
+
+    return ComparedPlan.of(build_plan(_config(config)), storage)
+
+
+def status(sweep: str, storage: str | None = None) -> SweepStatus:
+    """Return the state of a sweep, as `raysweep status` shows it: of each cell, of shared inputs, of GPU-hours.
+
+    Its `frame()` is a table with a cell in each row: cell, state (waiting, running, done, failed or stopped), amount
+    (of the stage), error, done and pairs (evaluation pairs), model (its folder), base, dropped, group.
+
+    Raises:
+        UsageError: the store has no such sweep.
+    """
+    from raysweep.sweep.folder import open_folder
+    from raysweep.sweep.overview.status import sweep_status
+
+    return sweep_status(open_folder(sweep, storage))
 
 
 def load_results(sweep: str, storage: str | None = None) -> pandas.DataFrame:

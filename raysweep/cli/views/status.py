@@ -21,7 +21,7 @@ from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITI
 from raysweep.engine.time_left import TimeLeft
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.overview.cell import CellDetail, cell_detail
-from raysweep.sweep.overview.status import LISTED, CellStatus, SharedStatus, cell_states, shared_states
+from raysweep.sweep.overview.status import LISTED, CellStatus, SharedStatus, cell_states, shared_states, sweep_status
 from raysweep.units import count, duration, hours
 
 WATCH_SECONDS = 2.0
@@ -48,21 +48,17 @@ _STYLES = {FAILED: "red", STOPPED: "yellow", RUNNING: "cyan"}
 
 def print_status(folder: SweepFolder, as_json: bool) -> None:
     """Print each cell's state, shared inputs that are not done, errors, and the models' folders."""
-    cells = cell_states(folder)
-    shared = shared_states(folder, cells)
+    status = sweep_status(folder)
     if as_json:
-        rows = [dataclasses.asdict(cell) for cell in cells]
-        inputs = [dataclasses.asdict(item) for item in shared]
-        used = folder.ledger().by_accelerator()
-        print_json({"sweep": folder.name, "cells": rows, "shared": inputs, "gpu_hours": used, "runs": folder.runs()})
+        print_json(dataclasses.asdict(status))
         return
     console = new_console()
-    _print_table(cells, shared, console)
-    if used := folder.ledger().by_accelerator():
-        parts = ", ".join(f"{hours(each)} of {name or NO_LABEL}" for name, each in used.items())
+    _print_table(status.cells, status.shared, console)
+    if status.gpu_hours:
+        parts = ", ".join(f"{hours(each)} of {name or NO_LABEL}" for name, each in status.gpu_hours.items())
         console.print(f"GPU-hours used: {parts}", soft_wrap=True)
-    _print_models([cell for cell in cells if cell.model], console)
-    if dropped := [cell.cell for cell in cells if cell.dropped]:
+    _print_models([cell for cell in status.cells if cell.model], console)
+    if dropped := [cell.cell for cell in status.cells if cell.dropped]:
         console.print(f"\n{DROPPED_TEXT}:\n  {', '.join(dropped)}", soft_wrap=True)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from raysweep.errors import UsageError
 from raysweep.planning.missing import by_cell, missing
@@ -16,10 +19,13 @@ from raysweep.planning.predictions.fit import require_fit
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE
-from raysweep.storage.store import Store
+from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.forecast import Forecast, forecast
 from raysweep.sweep.guards import require_oracle, require_resources
+
+if TYPE_CHECKING:
+    import pandas
 
 DROPPED_LATER = "disk counts all models; full weights go once their pairs are judged (keep_models: adapters)"
 
@@ -97,6 +103,30 @@ class PlanFacts:
     assumptions: tuple[str, ...]  # of the estimates
     linted: tuple[LintedFacts, ...] = ()  # the sample of code quality, by problem set
     doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
+
+
+@dataclass(frozen=True)
+class ComparedPlan(SweepPlan):
+    """A plan beside a store. `storage`: the store's folder or URI; None: $RAYSWEEP_STORAGE, else ./raysweep-store."""
+
+    storage: str | None = None
+
+    @classmethod
+    def of(cls, plan: SweepPlan, storage: str | None) -> ComparedPlan:
+        """Return a plan beside a store."""
+        return cls(**{field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}, storage=storage)
+
+    @functools.cached_property
+    def facts(self) -> PlanFacts:
+        """What the plan takes, and what of it the store has; see `plan_facts`. Nothing is made or written."""
+        return plan_facts(self, open_store(self.storage))
+
+    def frame(self) -> pandas.DataFrame:
+        """Return the cells as a table with a cell in each row: the fields of `CellFacts` and of `CellCost`."""
+        import pandas
+
+        cells = [dataclasses.asdict(cell) for cell in self.facts.cells]
+        return pandas.DataFrame([{**cell.pop("takes"), **cell} for cell in cells])
 
 
 def plan_facts(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity
 from raysweep.records import BASE
@@ -14,6 +15,9 @@ from raysweep.storage.artefacts import folder_of
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.units import duration
+
+if TYPE_CHECKING:
+    import pandas
 
 LISTED = 48
 """Most cells that are listed one by one. Of more, those at work, failed and stopped are, below a summary."""
@@ -45,6 +49,35 @@ class SharedStatus:
     state: str
     amount: str
     error: str
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """The state of a sweep.
+
+    `shared`: inputs of several cells that failed, stopped or are being made. `gpu_hours`: used, by type of accelerator.
+    `runs`: the sweep's runs, oldest first.
+    """
+
+    sweep: str
+    cells: tuple[CellStatus, ...]
+    shared: tuple[SharedStatus, ...]
+    gpu_hours: Mapping[str, float]
+    runs: tuple[Mapping[str, Any], ...]
+
+    def frame(self) -> pandas.DataFrame:
+        """Return the cells as a table with a cell in each row, and the fields of `CellStatus` as columns."""
+        import pandas
+
+        names = [field.name for field in dataclasses.fields(CellStatus)]
+        return pandas.DataFrame([dataclasses.asdict(cell) for cell in self.cells], columns=names)
+
+
+def sweep_status(folder: SweepFolder) -> SweepStatus:
+    """Return the state of a sweep; raise StoreError if its ledger of GPU-hours is damaged."""
+    cells = cell_states(folder)
+    used = folder.ledger().by_accelerator()
+    return SweepStatus(folder.name, tuple(cells), tuple(shared_states(folder, cells)), used, tuple(folder.runs()))
 
 
 def cell_states(folder: SweepFolder, shown: str = "") -> list[CellStatus]:

@@ -109,7 +109,7 @@ def test_load_results_has_scores_of_every_pair_one_number_a_row(undisturbed):
 def test_load_samples_has_every_completion_with_its_prompt_and_verdict(undisturbed):
     samples = raysweep.load_samples("nano", storage=str(undisturbed))
     tables = {"load_differences", "load_problems", "load_quality", "load_results", "load_samples"}
-    assert set(raysweep.__dir__()) == {"__version__", "plan", "run", *tables} <= set(dir(raysweep))
+    assert set(raysweep.__dir__()) == {"__version__", "plan", "run", "status", *tables} <= set(dir(raysweep))
     frame = raysweep.load_results("nano", storage=str(undisturbed))
     passing = frame[frame.metric == "pass@1"].set_index(PAIR).value
     shares = samples.groupby(PAIR).passed.mean()

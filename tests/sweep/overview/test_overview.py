@@ -1,0 +1,44 @@
+"""What `raysweep plan` and `raysweep status` show, asked from Python."""
+
+from __future__ import annotations
+
+import pytest
+
+import raysweep
+from raysweep.config.loading import to_yaml
+from raysweep.errors import UsageError
+from raysweep.planning.plan import SweepPlan
+from raysweep.storage.store import Store
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.overview.plan import plan_facts
+
+MODELS = [{"name": name, "generator": "reference"} for name in ("right", "best")]
+CONFIG = {"name": "s", "models": MODELS, "evaluation": {"problems": ["humaneval"], "perturbations": ["C1", "C2"]}}
+
+
+@pytest.fixture
+def plan(tmp_path) -> SweepPlan:
+    return raysweep.plan(CONFIG, storage=str(tmp_path))
+
+
+def test_a_plan_has_the_facts_that_the_command_shows_and_a_row_for_each_cell(plan, tmp_path):
+    assert plan.facts == plan_facts(plan, Store(tmp_path))
+    frame = plan.frame()
+    assert frame.cell.to_list() == ["right.base", "best.base"] == [cell.cell.id for cell in plan.cells]
+    assert (frame.pairs == 3).all() and (frame.pairs_done == 0).all() and frame.missing.all()
+    assert {"peak_memory_bytes", "disk_bytes", "hours"} <= set(frame.columns)
+
+
+def test_a_status_has_a_row_for_each_cell(plan, tmp_path):
+    with pytest.raises(UsageError, match="unknown sweep 's'"):
+        raysweep.status("s", str(tmp_path))
+    SweepFolder(Store(tmp_path), "s").claim(plan, to_yaml(plan.config))
+    status = raysweep.status("s", str(tmp_path))
+    cells = [["best.base", "waiting"], ["right.base", "waiting"]]
+    assert [[cell.cell, cell.state] for cell in status.cells] == cells
+    assert {(cell.done, cell.pairs) for cell in status.cells} == {(0, 3)}
+    assert status.shared == () and status.gpu_hours == {} and status.runs == ()
+    assert status.frame()[["cell", "state"]].to_numpy().tolist() == [
+        ["best.base", "waiting"],
+        ["right.base", "waiting"],
+    ]
