@@ -1,6 +1,7 @@
 """Suites of tests for authors of parts: one class for each kind, which holds what its contract asks.
 
-They need the extra `testing`, and nothing else of raysweep imports them. docs/plugins.md shows how to use them.
+They need the extra `testing`, which services.py and tiny.py alone do without. Nothing else of raysweep imports them.
+docs/plugins.md shows how to use them.
 
     contract.py        what every part must do; how a suite gets the part that it tests
     perturbations.py   the contract of perturbations
@@ -18,7 +19,7 @@ They need the extra `testing`, and nothing else of raysweep imports them. docs/p
 """
 
 import pkgutil
+import sys
 
-import pytest
-
-pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)))
+if pytest := sys.modules.get("pytest"):  # under pytest, failures then show the values that were compared
+    pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)))

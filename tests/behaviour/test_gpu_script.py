@@ -16,7 +16,7 @@ from tests.paths import REPO
 
 pytestmark = pytest.mark.slow
 
-LACKING = ("ray", "pydantic", "datasets", "deepspeed", "pyarrow", "pandas")
+LACKING = ("ray", "pydantic", "datasets", "deepspeed", "pyarrow", "pandas", "pytest", "hypothesis")
 WITHOUT = f"import sys; sys.modules.update(dict.fromkeys({LACKING})); sys.path[0:0] = [{str(REPO / 'benchmarks')!r}]; "
 """Code that hides the packages and lets the script be imported."""
 
