@@ -28,8 +28,6 @@ class TestToldProblems(ProblemSetContract):
 class TestToldFake(GeneratorContract):
     make = ToldFake
 
-    test_it_cuts_at_the_first_stop_string = None  # it writes solutions whole, as `fake` does
-
 
 class TestToldSft(ObjectiveContract):
     make = ToldSft
@@ -51,8 +49,6 @@ class TestSteady(TrainerContract):
 
 class TestSteadyGenerator(GeneratorContract):
     make = SteadyGenerator
-
-    test_it_cuts_at_the_first_stop_string = None  # it writes solutions whole, as `fake` does
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -19,7 +19,7 @@ from typing import Any
 from raysweep_extra.notes import FOLDER
 
 from raysweep.errors import HopelessError
-from raysweep.generators.base import Generator
+from raysweep.generators.base import Generator, cut_at_stop
 from raysweep.generators.reference import reference_completion
 from raysweep.hashing import text_sha
 from raysweep.records import (
@@ -148,6 +148,8 @@ class Paced(Objective):
 class SteadyGenerator(Generator):
     """Answers with the reference solution on some prompts, chosen by weights and prompt, and wrongly on the others.
 
+    It chooses an answer whole, and so counts it as one token.
+
     After its first batch it waits for as long as there is a file `held-generation` in the folder for notes.
 
     Args:
@@ -183,8 +185,8 @@ class SteadyGenerator(Generator):
         if rng.random() < self.apart:
             rng = python_rng(self.decoding.seed, "steady", self._weights.hex(), request.prompt, request.sample)
         text = reference_completion(request).text if rng.random() < 0.5 else rng.choice(WRONG)
-        tokens = min(len(text.split()), self.decoding.max_new_tokens)
-        return Completion(request.task_id, request.sample, text, "eos", tokens, text_sha(request.prompt))
+        text, stop = cut_at_stop(text, request.stop)
+        return Completion(request.task_id, request.sample, text, stop or "eos", 1, text_sha(request.prompt))
 
 
 class UnfitGenerator(SteadyGenerator):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from raysweep_extra.notes import found_here
 
+from raysweep.generators.base import cut_at_stop
 from raysweep.generators.fake import Fake
 from raysweep.problems.minicode.problem_set import MiniCodeProblems
 from raysweep.trainers.objectives.sft import Sft
@@ -32,8 +35,20 @@ class ToldSft(Sft):
         return super().normaliser(rows)
 
 
-class ToldFake(Fake):
-    """The fake generator."""
+class CutFake(Fake):
+    """The fake generator, whose answers end before the first stop string."""
+
+    def generate(self, requests):
+        """See `Fake`."""
+        completions = []
+        for request, whole in zip(requests, super().generate(requests), strict=True):
+            text, stop = cut_at_stop(whole.text, request.stop)
+            completions.append(replace(whole, text=text, stop=stop or whole.stop))
+        return completions
+
+
+class ToldFake(CutFake):
+    """The fake generator, whose answers end before the first stop string."""
 
     def generate(self, requests):
         """See `Fake`."""

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from raysweep_extra.notes import write_down
 from raysweep_extra.shout import Shout
+from raysweep_extra.told import CutFake
 
 from raysweep.errors import HopelessError, RaysweepError
-from raysweep.generators.fake import Fake
 from raysweep.records import Segment
 from raysweep.trainers.objectives.sft import Sft
 
@@ -32,7 +32,7 @@ def strike(trouble: str, name: str, times: int) -> None:
             time.sleep(3600)
 
 
-class Unsteady(Fake):
+class Unsteady(CutFake):
     """The fake generator, which makes trouble at its first calls.
 
     Args:
