@@ -51,7 +51,7 @@ class FolderServices:
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         """Replace the checkpoint; raise Interrupted after that of the step `die_after`."""
-        assert self.folder is not None
+        assert self.folder is not None, "`checkpoint_every` is 0: the training saves no checkpoint"
         if self.rank == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir()

@@ -135,6 +135,13 @@ class Deaf(Steps):
         return False
 
 
+class Saves(Steps):
+    def told(self, services, step, total):
+        if step == total:
+            self.save(services, step, b"")
+        return super().told(services, step, total)
+
+
 class Asks(Steps):
     def __init__(self, k: int) -> None:
         self.k = k
@@ -191,6 +198,11 @@ def test_every_test_was_seen_to_fail():
     [
         ("test_the_same_seed_gives_the_same_bytes", Draws, "the generator of the whole process in random was used"),
         ("test_an_interrupted_training_ends_with_the_same_bytes", Restarts, "resumes from the newest checkpoint"),
+        (
+            "test_what_the_process_did_before_changes_nothing",
+            Saves,
+            "`checkpoint_every` is 0: the training saves no checkpoint",
+        ),
     ],
 )
 def test_further_ways_to_be_broken(test, make, words, tmp_path):
