@@ -8,7 +8,7 @@ from dataclasses import replace
 from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates
 from raysweep.records import Spec
 from raysweep.testing.contract import elsewhere, no_global_generator
-from raysweep.testing.measurements import MeasurementContract, values
+from raysweep.testing.measurements import MeasurementContract, measured, values
 
 Pair = tuple[ProblemRates, ProblemRates]
 
@@ -52,20 +52,23 @@ class ComparisonContract(MeasurementContract):
 
     def test_only_problems_with_a_verdict_of_both_cells_count(self) -> None:
         """A harness error of one cell leaves out the problem for both."""
-        part = self.part()
-        for example, (first, second) in self.pairs().items():
-            more = _with_problem(first, "zzz/1", 1.0), _with_problem(second, "zzz/2", 0.0)
-            assert values(part.measure(*more)) == values(part.measure(first, second)), (
+        before = self.measured()
+        more = {
+            example: (_with_problem(first, "zzz/1", 1.0), _with_problem(second, "zzz/2", 0.0))
+            for example, (first, second) in self.pairs().items()
+        }
+        for example, numbers in measured(self.part(), more).items():
+            assert values(numbers) == values(before[example]), (
                 f"{example}: only problems with a verdict of both cells count, so those of one change no number"
             )
 
     def test_equal_cells_give_equal_numbers_in_every_process(self) -> None:
         """Reports are written again from the stored results."""
-        part, pairs = self.part(), list(self.pairs().values())
+        part, pairs = self.part(), self.pairs()
         with no_global_generator():
-            first = _numbers_of(part, pairs)
-        assert _numbers_of(part, pairs) == first, "equal cells give equal numbers"
-        there = elsewhere(_numbers_of_spec, self.spec(), pairs)
+            first = repr(measured(part, pairs))
+        assert repr(measured(part, pairs)) == first, "equal cells give equal numbers"
+        there = elsewhere(_numbers_of, self.spec(), pairs)
         assert there == first, "another process gives the same numbers"
 
 
@@ -81,9 +84,5 @@ def _with_problem(cell: ProblemRates, task: str, rate: float) -> ProblemRates:
     return replace(cell, rates={**cell.rates, task: rate}, clean=cell.clean and {**cell.clean, task: rate})
 
 
-def _numbers_of(part: Comparison, pairs: Sequence[Pair]) -> list[str]:
-    return [repr(part.measure(*pair)) for pair in pairs]
-
-
-def _numbers_of_spec(spec: Spec, pairs: Sequence[Pair]) -> list[str]:
-    return _numbers_of(COMPARISONS.create(spec), pairs)
+def _numbers_of(spec: Spec, pairs: Mapping[str, Pair]) -> str:
+    return repr(measured(COMPARISONS.create(spec), pairs))

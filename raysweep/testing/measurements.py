@@ -25,13 +25,7 @@ class MeasurementContract(WithoutArguments):
 
     def measured(self) -> Mapping[str, list[Measurement]]:
         """Return the numbers of each example."""
-        part, found = self.part(), {}
-        for example, given in self.examples().items():
-            try:
-                found[example] = part.measure(*given)
-            except Exception as error:
-                pytest.fail(f"{example}: in a sweep this error would be an undefined number: {error!r}")
-        return found
+        return measured(self.part(), self.examples())
 
     def test_its_numbers_have_names(self) -> None:
         """Tables show numbers by name."""
@@ -69,6 +63,20 @@ class MeasurementContract(WithoutArguments):
                     f"{example}: {one.metric} is {one.value}, outside its interval from {one.low} to {one.high}; where "
                     "there is no interval, both ends are NaN"
                 )
+
+
+def measured(part: Any, examples: Mapping[str, tuple[Any, ...]]) -> dict[str, list[Measurement]]:
+    """Return the numbers of each example; fail the test at the first error of `measure`."""
+    found = {}
+    for example, given in examples.items():
+        try:
+            found[example] = part.measure(*given)
+        except Exception as error:
+            pytest.fail(
+                f"{example}: measure() raises nothing: what it can't tell is an undefined number with the reason in "
+                f"`note`, and not {error!r}"
+            )
+    return found
 
 
 def values(numbers: Sequence[Measurement]) -> list[tuple[Any, ...]]:

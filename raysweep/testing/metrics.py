@@ -10,7 +10,7 @@ from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Metric
 from raysweep.programs import Outcome
 from raysweep.records import PromptRow, Result, Spec
 from raysweep.testing.contract import elsewhere, no_global_generator
-from raysweep.testing.measurements import MeasurementContract, values
+from raysweep.testing.measurements import MeasurementContract, measured, values
 
 OUTCOMES = {
     "+": Outcome.PASSED,
@@ -84,20 +84,23 @@ class MetricContract(MeasurementContract):
 
     def test_harness_errors_are_left_out(self) -> None:
         """They are no verdicts."""
-        part = self.part()
-        for example, evaluation in self.evaluations().items():
-            with_errors = replace(evaluation, results=_with_errors(evaluation.results))
-            assert values(part.measure(with_errors, self.cell)) == values(part.measure(evaluation, self.cell)), (
+        before = self.measured()
+        more = {
+            example: (replace(evaluation, results=_with_errors(evaluation.results)), self.cell)
+            for example, evaluation in self.evaluations().items()
+        }
+        for example, numbers in measured(self.part(), more).items():
+            assert values(numbers) == values(before[example]), (
                 f"{example}: harness errors are no verdicts and are left out, so further ones change no number"
             )
 
     def test_equal_evaluations_give_equal_numbers_in_every_process(self) -> None:
         """Reports are written again from the stored results."""
-        part, evaluations = self.part(), self.evaluations()
+        part, examples = self.part(), self.examples()
         with no_global_generator():
-            first = _numbers_of(part, evaluations, self.cell)
-        assert _numbers_of(part, evaluations, self.cell) == first, "equal evaluations give equal numbers"
-        there = elsewhere(_numbers_of_spec, self.spec(), evaluations, self.cell)
+            first = repr(measured(part, examples))
+        assert repr(measured(part, examples)) == first, "equal evaluations give equal numbers"
+        there = elsewhere(_numbers_of, self.spec(), examples)
         assert there == first, "another process gives the same numbers"
 
 
@@ -110,9 +113,5 @@ def _with_errors(given: tuple[Result, ...]) -> tuple[Result, ...]:
     return tuple(sorted([*given, *more], key=lambda result: (result.task_id, result.sample)))
 
 
-def _numbers_of(part: Metric, evaluations: Mapping[str, Evaluation], cell: CellLabels) -> list[str]:
-    return [repr(part.measure(evaluation, cell)) for evaluation in evaluations.values()]
-
-
-def _numbers_of_spec(spec: Spec, evaluations: Mapping[str, Evaluation], cell: CellLabels) -> list[str]:
-    return _numbers_of(METRICS.create(spec), evaluations, cell)
+def _numbers_of(spec: Spec, examples: Mapping[str, tuple[Evaluation, CellLabels]]) -> str:
+    return repr(measured(METRICS.create(spec), examples))
