@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
+import importlib
 import inspect
 import multiprocessing
 import os
 import random
 import sys
 import typing
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +32,8 @@ OTHER_HASH_SEED = "12345"
 """PYTHONHASHSEED of the other process: there sets have another order than here."""
 LONGEST_WAIT = 600.0
 """Seconds after which the other process is taken for hung."""
+HEAVY = ("torch", "transformers", "ray", "vllm")
+"""Packages that the module of a part doesn't import at its head."""
 
 
 class Contract:
@@ -116,6 +121,15 @@ class Contract:
         except NameError as error:
             pytest.fail(f"names in annotations of the constructor are imported at run time: {error}")
 
+    def test_its_module_imports_heavy_packages_inside_functions(self, built: Any) -> None:
+        """To find one part, raysweep imports all parts of its kind."""
+        module = type(built).__module__
+        found = elsewhere(_heavy_imports_of, module)
+        assert not found, (
+            f"heavy packages are imported inside the functions that use them; the import of {module} also imports "
+            f"{' and '.join(found)}"
+        )
+
 
 class WithoutArguments(Contract):
     """The tests of `Contract`, for kinds to which no config gives arguments."""
@@ -138,11 +152,40 @@ def elsewhere(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 @cache
 def _other_process() -> ProcessPoolExecutor:
     """Start a process that all suites share; it ends with this one."""
-    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _note_heavy_imports)
     with _without_gpus(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONHASHSEED", OTHER_HASH_SEED)
         pool.submit(int).result(LONGEST_WAIT)
     return pool
+
+
+def _note_heavy_imports() -> None:
+    """Note in this process, from now on, which heavy packages are imported while a module is.
+
+    Each statement counts, also if the package is there already, since other tests may have needed it.
+    """
+    usual = builtins.__import__
+
+    def noted(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+        package, frame = name.partition(".")[0], sys._getframe(1)
+        while level == 0 and package in HEAVY and frame is not None:
+            if frame.f_code.co_name == "<module>":
+                _heavy_imports[frame.f_globals["__name__"]].add(package)
+            frame = frame.f_back  # type: ignore[assignment]
+        return usual(name, globals, locals, fromlist, level)
+
+    builtins.__import__ = noted
+
+
+def _heavy_imports_of(module: str) -> list[str]:
+    """Return the heavy packages that were imported while a module or a package around it was."""
+    importlib.import_module(module)
+    around = [names for name, names in _heavy_imports.items() if f"{module}.".startswith(f"{name}.")]
+    return sorted(set().union(*around))
+
+
+_heavy_imports: defaultdict[str, set[str]] = defaultdict(set)
+"""In the other process: heavy packages by the modules while which they were imported."""
 
 
 @contextmanager
@@ -178,6 +221,41 @@ def _states_of_generators() -> dict[str, Any]:
 
         states["torch"] = torch.get_rng_state().tolist()
     return states
+
+
+def check_arguments(part: Any, spec: Spec, content: Callable[[Any], str]) -> None:
+    """Fail if a part with another value of an argument has other content and the same fingerprint.
+
+    Only numbers and truth values are changed: no other text is sure to be one that the part can work with.
+
+    Args:
+        part: a problem set or a source of training rows.
+        spec: its name and arguments.
+        content: a function that returns a digest of such a part's problems or rows.
+    """
+    parameters = inspect.signature(type(part)).parameters
+    values = {name: parameter.default for name, parameter in parameters.items()} | dict(spec.args)
+    for name, value in values.items():
+        other = _another(value)
+        if other is None:
+            continue
+        try:
+            changed = type(part)(**{**spec.args, name: other})
+            has_same_key = canonical_json(dict(changed.fingerprint())) == canonical_json(dict(part.fingerprint()))
+            is_missing = has_same_key and content(changed) != content(part)
+        except Exception:  # the part can't work with this value, so it has no content with it
+            continue
+        assert not is_missing, (
+            f"fingerprint() has all arguments that its problems or rows depend on; {name!r} is missing: with {other!r} "
+            f"in place of {value!r} they are others, and the fingerprint is the same"
+        )
+
+
+def _another(value: Any) -> Any:
+    """Return another value of an argument; None if it is neither a number nor a truth value."""
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, int) else value / 2 if isinstance(value, float) else None
 
 
 def check_fingerprint(part: Any, spec: Spec) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
+from raysweep.perturbations.batches import Text, perturb_texts
 from raysweep.records import Segment, Spec
 from raysweep.testing.contract import Contract, elsewhere, no_global_generator
 
@@ -152,6 +153,19 @@ class PerturbationContract(Contract):
             assert again == first, "a text doesn't depend on those before it"
             for number in range(between):
                 perturb_text(part, f"something else entirely, {number}", random.Random(4))
+
+    def test_many_texts_at_once_give_what_each_gives_alone(self) -> None:
+        """A sweep gives a `BatchPerturbation` all texts of a set at once."""
+        part, words = self.part(), self.prose.split(" ")
+        texts = [" ".join(words[: len(words) // parts]) for parts in (1, 2, 4)]
+        together = perturb_texts(
+            part, [Text([Segment(text, True)], random.Random(n), NOTHING) for n, text in enumerate(texts)]
+        )
+        alone = [part.perturb([Segment(text, True)], random.Random(n), NOTHING) for n, text in enumerate(texts)]
+        assert together == alone, (
+            "perturb_all() returns one list of segments for each text, in the same order, and a text doesn't depend on "
+            "the others"
+        )
 
     def test_it_draws_from_its_argument_alone(self) -> None:
         """Generators of the whole process would give other texts in another order of work."""

@@ -16,7 +16,7 @@ from raysweep.hashing import canonical_json, text_sha
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.programs import Outcome
 from raysweep.records import Problem, Spec
-from raysweep.testing.contract import Contract, check_fingerprint, elsewhere, no_global_generator
+from raysweep.testing.contract import Contract, check_arguments, check_fingerprint, elsewhere, no_global_generator
 
 PYTHON = "python"
 
@@ -84,6 +84,10 @@ class ProblemSetContract(Contract):
     def test_its_fingerprint_is_json_without_a_path(self) -> None:
         """It is part of keys."""
         check_fingerprint(self.part(), self.spec())
+
+    def test_its_fingerprint_has_the_arguments_that_its_problems_depend_on(self) -> None:
+        """Otherwise the results of other problems would be used. Numbers and truth values are tried."""
+        check_arguments(self.part(), self.spec(), _digest)
 
     def test_another_process_gets_the_same_problems_and_the_same_fingerprint(self) -> None:
         """Every process builds it anew, from its name and arguments."""

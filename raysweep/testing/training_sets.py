@@ -10,7 +10,7 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.records import SourceRow, Spec
-from raysweep.testing.contract import Contract, check_fingerprint, elsewhere, no_global_generator
+from raysweep.testing.contract import Contract, check_arguments, check_fingerprint, elsewhere, no_global_generator
 from raysweep.training_sets.base import SOURCES, TrainingSource
 
 
@@ -42,6 +42,10 @@ class TrainingSourceContract(Contract):
     def test_its_fingerprint_is_json_without_a_path(self) -> None:
         """It is part of keys."""
         check_fingerprint(self.part(), self.spec())
+
+    def test_its_fingerprint_has_the_arguments_that_its_rows_depend_on(self) -> None:
+        """Otherwise the results of other rows would be used. Numbers and truth values are tried."""
+        check_arguments(self.part(), self.spec(), _digest)
 
     def test_another_process_gets_the_same_rows_and_the_same_fingerprint(self) -> None:
         """Every process builds it anew, from its name and arguments."""

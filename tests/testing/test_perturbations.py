@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
+from raysweep.perturbations.batches import BatchPerturbation
 from raysweep.prompts.protection import change_words
 from raysweep.records import Segment
 from raysweep.testing.contract import Contract
 from raysweep.testing.perturbations import PerturbationContract
 from tests.testing.bites import Broken, claims_of, message
+from tests.testing.heavy import Heavy
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -105,6 +107,16 @@ class Undescribed(Louder):
 Undescribed.__doc__ = Perturbation.__doc__
 
 
+class Backwards(BatchPerturbation, Louder):
+    def perturb_all(self, texts):
+        return [Louder.perturb(self, text.segments, text.rng, text.protected) for text in texts][::-1]
+
+
+class Neighbourly(BatchPerturbation, Louder):
+    def perturb_all(self, texts):
+        return [Louder.perturb(self, text.segments, texts[0].rng, text.protected) for text in texts]
+
+
 class Untyped(Louder):
     def __init__(self, strength=1.0) -> None:
         super().__init__(strength)
@@ -119,7 +131,10 @@ OF_EVERY_PART: Broken = {
     "test_raysweep_finds_it_by_its_name": (Louder, "finds another class than Louder"),
     "test_its_docstring_begins_with_a_sentence": (Undescribed, "begins with a line that is one sentence"),
     "test_each_argument_has_a_type_that_exists_at_run_time": (Later, "name 'Fraction' is not defined"),
-}
+    "test_its_module_imports_heavy_packages_inside_functions": (
+        Heavy, "are imported inside the functions that use them; the import of tests.testing.heavy also imports vllm",
+    ),
+}  # fmt: skip
 BROKEN: Broken = {
     "test_it_has_a_title_and_a_known_level": (Unknown, "`level` is one of character, word"),
     "test_a_strength_outside_0_to_20_is_refused": (AnyStrength, "strength -0.1 must raise UsageError"),
@@ -134,6 +149,7 @@ BROKEN: Broken = {
     ),
     "test_a_text_of_over_30_000_characters_is_fine": (each(lambda text: text[:9999]), "line breaks of a long text"),
     "test_it_keeps_no_state_between_texts": (Remembers, "doesn't depend on those before it"),
+    "test_many_texts_at_once_give_what_each_gives_alone": (Backwards, "for each text, in the same order"),
     "test_it_draws_from_its_argument_alone": (Global, "the generator of the whole process in random was used"),
     "test_another_process_gives_the_same_texts": (Louder, "another process gives the same texts"),
     "test_its_fingerprint_maps_texts_to_texts_and_is_the_same_each_time": (Numbered, "maps texts to texts"),
@@ -184,6 +200,7 @@ def test_every_test_was_seen_to_fail():
             Always,
             "unless the property `deterministic` is true",
         ),
+        ("test_many_texts_at_once_give_what_each_gives_alone", Neighbourly, "doesn't depend on the others"),
         ("test_it_keeps_no_state_between_texts", EverySecond, "doesn't depend on those before it"),
         ("test_ordinary_prose_changes_at_strength_1", Forgetful, "perturb() returns a list of Segment, not None"),
         (

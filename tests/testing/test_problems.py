@@ -61,6 +61,43 @@ class Placed(Sums):
         return {"path": self.path}
 
 
+class Counted(Sums):
+    def __init__(self, count: int = 2) -> None:
+        self.count = count
+
+    def problems(self):
+        return super().problems()[: self.count]
+
+
+class Scaled(Sums):
+    def __init__(self, factor: float = 1.0) -> None:
+        self.factor = factor
+
+    def problems(self):
+        return [dataclasses.replace(one, prompt=f"{one.prompt}# {self.factor}\n") for one in super().problems()]
+
+
+class Turned(Sums):
+    def __init__(self, backwards: bool = True) -> None:
+        self.backwards = backwards
+
+    def problems(self):
+        problems = super().problems()
+        return problems[::-1] if self.backwards else problems
+
+
+class Careful(Counted):
+    """Takes an argument that no problem depends on, and one that has few values."""
+
+    def __init__(self, count: int = 2, cached: int = 8, half: float = 0.5) -> None:
+        super().__init__(count)
+        if half != 0.5:
+            raise UsageError(f"half is {half}")
+
+    def fingerprint(self):
+        return {"version": 1, "count": self.count}
+
+
 class Lossy(Sums):
     def segments(self, problem: Problem) -> list[Segment]:
         return [Segment(problem.prompt.strip(), True)]
@@ -103,6 +140,9 @@ BROKEN: Broken = {
     "test_it_has_problems_with_unique_task_ids": (changed(task_id="Sums/0"), "these come twice: Sums/0"),
     "test_its_problems_have_a_fixed_order": (Turning, "in the same order each time"),
     "test_its_fingerprint_is_json_without_a_path": (lambda: Placed(__file__), "a path doesn't belong in fingerprint"),
+    "test_its_fingerprint_has_the_arguments_that_its_problems_depend_on": (
+        Counted, "has all arguments that its problems or rows depend on; 'count' is missing: with 3 in place of 2",
+    ),
     "test_another_process_gets_the_same_problems_and_the_same_fingerprint": (Sums, "gets the same problems"),
     "test_references_compile_after_their_prompts_and_define_the_entry_point": (
         changed(entry_point="sub"), "define the entry point 'sub'",
@@ -143,6 +183,20 @@ def test_every_test_was_seen_to_fail():
 def test_tests_that_tell_nothing_or_too_little_fail(make, words, executor):
     test = "test_references_pass_and_empty_completions_fail"
     assert words in message(ProblemSetContract, test, make, executor=executor)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (Scaled, "'factor' is missing"),
+        (Turned, "'backwards' is missing"),
+        (lambda: Counted(count=1), "'count' is missing: with 2 in place of 1"),
+        (Careful, ""),
+    ],
+)
+def test_arguments_of_each_type_are_tried_and_only_those_that_problems_depend_on_must_be_named(make, words):
+    found = message(ProblemSetContract, "test_its_fingerprint_has_the_arguments_that_its_problems_depend_on", make)
+    assert words in found and bool(words) is bool(found)
 
 
 def test_a_set_that_keeps_the_contract_passes(executor):

@@ -52,6 +52,14 @@ class OfMiniCode(Sums):
         pass
 
 
+class Counted(Sums):
+    def __init__(self, count: int = 2) -> None:
+        self.count = count
+
+    def rows(self):
+        return [*super().rows()][: self.count]
+
+
 class Nameless(Sums):
     def rows(self):
         return [SourceRow("0", "Add them.", "lambda x: x", entry_point="add")]
@@ -71,6 +79,9 @@ BROKEN: Broken = {
     "test_it_has_rows_with_unique_ids": (Doubled, "these come twice: 0, 1, 2"),
     "test_its_rows_have_a_fixed_order": (Turning, "in the same order each time"),
     "test_its_fingerprint_is_json_without_a_path": (Changing, "fingerprint() is the same each time"),
+    "test_its_fingerprint_has_the_arguments_that_its_rows_depend_on": (
+        Counted, "has all arguments that its problems or rows depend on; 'count' is missing",
+    ),
     "test_another_process_gets_the_same_rows_and_the_same_fingerprint": (
         lambda: OfMiniCode(world=1, rows=3), "another process gets the same rows",
     ),
