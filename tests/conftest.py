@@ -9,7 +9,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -18,6 +18,9 @@ from tests.plugin import link
 from tests.small_ray import KeptRay, SmallRay
 from tests.steady import end_commands
 from tests.storage.object_store import ACCOUNT
+
+if TYPE_CHECKING:
+    from raysweep.records import ModelRef
 
 os.environ["OMP_NUM_THREADS"] = "1"
 """Set before torch is imported: its threads wait for each other, which takes long where other processes run beside."""
@@ -143,6 +146,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("installed")
     link(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelRef]:
+    """A tiny model of each family. Tests read them; one that changes a model makes its own."""
+    from raysweep.testing.tiny import SIZES, make_tiny
+
+    return {family: make_tiny(family, tmp_path_factory.mktemp(family)) for family in SIZES}
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,9 @@ from raysweep.problems.jsonl import JsonlProblems
 from raysweep.prompts.templates import Prompter, PromptTemplate
 from raysweep.records import Completion
 from raysweep.sweep.folder import open_folder
+from raysweep.testing.tiny import make_tiny
 from tests import paths
-from tests.models.tiny import chat_tokenizer, make_chat_model, make_tiny
+from tests.models.tiny import chat_tokenizer, make_chat_model
 from tests.patience import PATIENCE
 
 NANO = str(paths.NANO)

@@ -15,9 +15,9 @@ from raysweep.config.loading import load_config, read_config, to_yaml
 from raysweep.models.scratch import EOS
 from raysweep.planning.planner import build_plan
 from raysweep.storage.store import IN_RAY_JOB
+from raysweep.testing.tiny import make_tiny
 from tests.config.test_schema import CONFIGS, MINIMAL, NANO, findings, tiny_folder, write
 from tests.models.test_versions import make_adapter
-from tests.models.tiny import make_tiny
 
 
 def test_a_training_file_is_checked_before_work_with_its_line(tmp_path):

@@ -21,9 +21,6 @@ from raysweep.records import Completion, Decoding, GenerationRequest, TrainingSt
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 from tests.clock import Clock
-from tests.models.tiny import tiny
-
-__all__ = ["tiny"]
 
 
 def services(folder: Path, **more: int) -> tuple[TrainingServices, ProgressFile]:

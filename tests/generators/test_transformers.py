@@ -25,11 +25,12 @@ from raysweep.models.scratch import EOS, train_tokenizer
 from raysweep.prompts.templates import Prompter, PromptTemplate
 from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Problem, Spec, TrainingRow
 from raysweep.rows.parquet import write_rows
+from raysweep.testing.services import FolderServices
+from raysweep.testing.tiny import make_tiny, pairs
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.full import Full
 from raysweep.trainers.lora import Lora
-from tests.models.tiny import CHATS, FAMILIES, TRANSFORMERS_4, make_chat_model, make_tiny, pairs
-from tests.trainers.conftest import FolderServices
+from tests.models.tiny import CHATS, FAMILIES, TRANSFORMERS_4, make_chat_model
 
 pytestmark = pytest.mark.slow
 

@@ -19,10 +19,10 @@ from raysweep.models.loading import load_model
 from raysweep.models.scratch import train_tokenizer
 from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Spec, TrainingRow
 from raysweep.rows.parquet import write_rows
+from raysweep.testing.services import FolderServices, Interrupted
+from raysweep.testing.tiny import pairs, training_rows
 from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.loop import seeded_torch
-from tests.models.tiny import pairs
-from tests.trainers.conftest import FolderServices, Interrupted, training_rows
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from raysweep.errors import UsageError
 from raysweep.models.scratch import EOS, prepare_scratch, train_tokenizer
-from tests.models.tiny import FAMILIES, pairs
+from raysweep.testing.tiny import pairs
+from tests.models.tiny import FAMILIES
 
 TEXTS = [p + o for p, o in pairs()]
 

@@ -16,7 +16,8 @@ from raysweep.models.deltas import save_delta
 from raysweep.models.loading import adapter_misfit, load_model, untie_embeddings
 from raysweep.models.versions import ModelVersions
 from raysweep.records import ModelKind, ModelRef
-from tests.models.tiny import FAMILIES, make_tiny
+from raysweep.testing.tiny import make_tiny
+from tests.models.tiny import FAMILIES
 
 TARGETS = {"llama": ["q_proj", "down_proj"], "gpt_bigcode": ["c_attn", "c_fc"], "codegen": ["qkv_proj", "fc_in"]}
 EMBEDDINGS = {"llama": "embed_tokens", "gpt_bigcode": "wte", "codegen": "wte"}

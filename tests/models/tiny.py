@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-import torch
 import transformers
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
@@ -78,10 +76,3 @@ def make_chat_model(name: str, folder: Path) -> ModelRef:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return ModelRef(str(folder))
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelRef]:
-    """A tiny model of each family. Uses one thread, since more are slower at this size."""
-    torch.set_num_threads(1)
-    return {family: make_tiny(family, tmp_path_factory.mktemp(family)) for family in FAMILIES}

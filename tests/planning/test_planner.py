@@ -13,9 +13,9 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.plan import CellPlan
 from raysweep.planning.planner import build_plan
 from raysweep.problems.base import PROBLEMS
+from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
-from tests.models.tiny import make_tiny
 from tests.paths import NANO
 
 

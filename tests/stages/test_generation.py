@@ -32,7 +32,7 @@ from raysweep.storage.blocks import Blocks
 from raysweep.storage.completions import CompletionPool
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
-from tests.models.tiny import make_tiny
+from raysweep.testing.tiny import make_tiny
 from tests.patience import PATIENCE
 
 

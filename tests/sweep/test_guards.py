@@ -31,11 +31,8 @@ from raysweep.sweep.guards import (
     require_space,
     sweep_lease,
 )
-from tests.models.tiny import tiny
 from tests.paths import NANO
 from tests.patience import PATIENCE, eventually
-
-__all__ = ["tiny"]
 
 HOLD = """
 import sys, time

@@ -10,12 +10,8 @@ import pytest
 
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import write_rows
-from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.testing.tiny import training_rows
 from raysweep.trainers.base import Recipe, TrainJob
-from tests.models.tiny import tiny
-
-__all__ = ["FolderServices", "Interrupted", "tiny", "training_rows"]
 
 
 @pytest.fixture

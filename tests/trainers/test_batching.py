@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raysweep.errors import UsageError
+from raysweep.testing.tiny import training_rows
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.batching import DataOrder, chunks, collate, rehearse, shard, total_steps
-from tests.trainers.conftest import training_rows
 
 LENGTHS = [(7 * i) % 50 + 5 for i in range(83)]
 

@@ -16,12 +16,12 @@ from transformers import AutoModelForCausalLM
 
 from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model
+from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers.base import TRAINERS, TrainJob
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.full import Full
 from raysweep.trainers.loop import TrainingLoop
 from raysweep.trainers.sharding.zero import COMPILED_OP, quiet_deepspeed
-from tests.trainers.conftest import FolderServices, Interrupted
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,6 @@ HAS_DEEPSPEED = importlib.util.find_spec("deepspeed") is not None
 
 def work(rank: int, workers: int, jobs: list[tuple[TrainJob, int]], folder: Path) -> None:
     """Train each job in turn; one with a step behind it is interrupted after that step, and then resumed."""
-    torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=workers
     )
@@ -101,7 +100,6 @@ def test_two_workers_train_the_model_that_one_trains_and_resume_it(make_job: Job
 
 def exchange(rank: int, workers: int, job: TrainJob, folder: Path) -> None:
     """Take one step of several passes, and count how often the workers exchange gradients."""
-    torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=workers
     )

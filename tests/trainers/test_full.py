@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 from raysweep.errors import RaysweepError
 from raysweep.models.scratch import prepare_scratch
 from raysweep.records import ModelKind, ModelRef
+from raysweep.testing.services import FolderServices, Interrupted
+from raysweep.testing.tiny import SIZES, make_tiny, pairs
 from raysweep.trainers.base import TrainJob
 from raysweep.trainers.full import Full
-from tests.models.tiny import FAMILIES, SIZES, make_tiny, pairs
-from tests.trainers.conftest import FolderServices, Interrupted
+from tests.models.tiny import FAMILIES
 
 pytestmark = pytest.mark.slow
 

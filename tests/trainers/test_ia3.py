@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model
 from raysweep.records import ModelKind, ModelRef
+from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import TrainJob
 from raysweep.trainers.full import load_for_training
 from raysweep.trainers.ia3 import Ia3
 from raysweep.trainers.optimizer import make_optimizer
 from tests.models.tiny import FAMILIES
-from tests.trainers.conftest import FolderServices
 
 pytestmark = pytest.mark.slow
 

@@ -14,13 +14,13 @@ import torch
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef
+from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers import loop as loop_module
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.loop import CHECKPOINT_FILE, TrainingLoop, seeded_torch
 from raysweep.trainers.optimizer import learning_rate, make_optimizer
 from tests.models.tiny import FAMILIES, TRANSFORMERS_4
-from tests.trainers.conftest import FolderServices, Interrupted
 
 pytestmark = pytest.mark.slow
 
@@ -222,9 +222,8 @@ from raysweep.records import ModelRef
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.loop import TrainingLoop
-from tests.trainers.conftest import FolderServices
+from raysweep.testing.services import FolderServices
 
-torch.set_num_threads(1)
 base, rows = sys.argv[1], Path(sys.argv[2])
 recipe = Recipe(lr=1e-3, steps=2, batch_size=512, template="raw", micro_batch_tokens=32_768)
 job = TrainJob(ModelRef(base), "llama", recipe, rows, Path(), 7, "llama C2")

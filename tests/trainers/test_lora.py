@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
+from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers.base import TrainJob
 from raysweep.trainers.full import load_for_training
 from raysweep.trainers.lora import Lora
 from tests.models.tiny import FAMILIES
-from tests.trainers.conftest import FolderServices, Interrupted
 
 pytestmark = pytest.mark.slow
 

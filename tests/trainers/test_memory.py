@@ -14,12 +14,12 @@ from transformers import AutoModelForCausalLM
 from raysweep.models.architectures.shape import Shape, shape_of
 from raysweep.models.families.base import FAMILIES
 from raysweep.records import ModelRef, Spec
+from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
 from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.lora import Lora
 from raysweep.trainers.memory import largest_batch, training_memory
-from tests.trainers.conftest import FolderServices
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +84,6 @@ def measured(model: Any, job: TrainJob) -> int:
 
 @pytest.mark.parametrize(("family", "given"), CASES)
 def test_the_predicted_peak_is_within_15_percent_of_the_measured_one(family, given):
-    torch.set_num_threads(1)
     recipe = Recipe(batch_size=ROWS, steps=2, max_tokens=TOKENS, micro_batch_tokens=10**6, **given)
     shape, model, job = build(family, recipe)
     batch = largest_batch(recipe, 10**6, on_gpu=False, weighted=1 - PROMPT / TOKENS)

@@ -15,12 +15,13 @@ from raysweep.errors import UsageError
 from raysweep.models.loading import load_model
 from raysweep.records import TrainingRow
 from raysweep.rows.parquet import write_rows
+from raysweep.testing.services import FolderServices, Interrupted
+from raysweep.testing.tiny import training_rows
 from raysweep.trainers import loop as loop_module
 from raysweep.trainers import reports
 from raysweep.trainers.base import TRAINERS, TrainJob
 from raysweep.trainers.full import Full
 from tests.clock import Clock
-from tests.trainers.conftest import FolderServices, Interrupted, training_rows
 
 pytestmark = pytest.mark.slow
 

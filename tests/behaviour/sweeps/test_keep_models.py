@@ -29,11 +29,8 @@ from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
 from tests.steady import Sweep
 from tests.storage.stores import written
-from tests.threads import one_thread
 
 pytestmark = pytest.mark.slow
-
-__all__ = ["one_thread"]
 
 ADAPTER = ["recipes.adapter={trainer: lora, epochs: 1, batch_size: 16}", "models.0.recipes=[tiny, adapter]"]
 FULL, LORA = "llama.tiny.C1.s7", "llama.adapter.C1.s7"

@@ -26,11 +26,8 @@ from raysweep.sweep.folder import open_folder
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import CONFIGS, NANO, REPO, WITH_SOLVER
-from tests.threads import one_thread
 
 pytestmark = pytest.mark.slow
-
-__all__ = ["one_thread"]
 
 PAIR = ["model", "training_set", "perturbation"]
 WRONG = "    raise NotImplementedError\n"

@@ -23,7 +23,7 @@ from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
-from tests.models.tiny import make_tiny
+from raysweep.testing.tiny import make_tiny
 
 ERROR = "RuntimeError: [/model] broke [red]here"
 

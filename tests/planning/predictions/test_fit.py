@@ -17,9 +17,9 @@ from raysweep.planning.plan import ModelPlan
 from raysweep.planning.planner import build_plan
 from raysweep.planning.predictions import costs, fit
 from raysweep.planning.predictions.fit import Room, require_fit, room_of_worker, settings_that_fit
+from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.memory import largest_batch, training_memory
-from tests.models.tiny import make_tiny
 from tests.paths import NANO
 
 GIB = 2**30

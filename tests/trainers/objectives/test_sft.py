@@ -11,10 +11,11 @@ from raysweep.errors import UsageError
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.prompts.templates import PromptTemplate, training_prompt
 from raysweep.records import ModelRef, TrainingRow
+from raysweep.testing.tiny import make_tiny, pairs
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.batching import collate, collate_packed
 from raysweep.trainers.objectives.sft import Sft
-from tests.models.tiny import CHATS, FAMILIES, chat_tokenizer, make_tiny, pairs
+from tests.models.tiny import CHATS, FAMILIES, chat_tokenizer
 
 RAW = Recipe(template="raw")
 

@@ -29,8 +29,8 @@ from raysweep.engine.ray.numbers import metrics
 from raysweep.errors import RaysweepError
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
 from raysweep.storage.files import Files
+from raysweep.testing.tiny import make_tiny, pairs
 from tests.models.test_versions import make_adapter
-from tests.models.tiny import make_tiny, pairs
 from tests.patience import PATIENCE, eventually
 from tests.small_ray import SmallRay
 

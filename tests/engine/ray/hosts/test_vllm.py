@@ -28,13 +28,14 @@ from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import environment_of, python_of
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
+from raysweep.testing.services import FolderServices
+from raysweep.testing.tiny import make_tiny, pairs
 from raysweep.trainers.full import Full
 from tests.engine.ray.hosts.test_hosts import keeper, run
 from tests.models.test_versions import TARGETS, make_adapter
-from tests.models.tiny import make_tiny, pairs
 from tests.paths import NANO
 from tests.patience import PATIENCE
-from tests.trainers.conftest import FolderServices, make_job
+from tests.trainers.conftest import make_job
 
 __all__ = ["keeper", "make_job"]
 
