@@ -189,7 +189,8 @@ def test_a_lease_that_could_not_be_given_back_is_taken_again_by_its_own_process(
 
 
 @pytest.mark.slow
-def test_a_holder_that_hangs_is_taken_over_and_leaves_its_successor_alone(files, quick, caplog):
+def test_a_holder_that_hangs_is_taken_over_and_leaves_its_successor_alone(files, quick, tmp_path):
+    errors = tmp_path / "errors"
     holder = in_process(
         """
         import raysweep.storage.leases
@@ -200,21 +201,22 @@ def test_a_holder_that_hangs_is_taken_over_and_leaves_its_successor_alone(files,
         lease.release()
         """,
         files,
-        stderr=subprocess.PIPE,
+        stderr=errors.open("w"),
     )
     assert holder.stdout.readline() == "held\n"
     holder.send_signal(signal.SIGSTOP)
-    watching, taken = Leases(files), None
-    deadline = time.monotonic() + PATIENCE
-    while taken is None and time.monotonic() < deadline:
-        taken = watching.take("x")
-        time.sleep(0.05)
-    assert taken is not None
+    watching, taken = Leases(files), []
+
+    def is_taken() -> bool:
+        taken.append(watching.take("x"))
+        return taken[-1] is not None
+
+    assert eventually(is_taken)
     holder.send_signal(signal.SIGCONT)
-    time.sleep(0.5)
+    assert eventually(lambda: "took the lease x over" in errors.read_text())
     holder.communicate("\n", timeout=PATIENCE)
     assert watching.holder("x").pid == os.getpid()
-    taken.release()
+    taken[-1].release()
 
 
 @pytest.mark.slow
@@ -326,14 +328,10 @@ def test_inside_a_lease_a_process_is_alone(files):
 
 def test_waiting_ends_when_the_work_is_done_or_the_lease_is_free(files, quick):
     reports: list[Holder | None] = []
-    done = [False]
-    with Leases(files).take("x"):
-        threading.Timer(0.3, lambda: done.__setitem__(0, True)).start()
-        assert Leases(files).wait("x", lambda: done[0], reports.append) is None
-    assert reports[0].pid == os.getpid() and reports[-1] is None
     lease = Leases(files).take("x")
-    threading.Timer(0.3, lease.release).start()
-    assert Leases(files).wait("x", lambda: False, reports.append) is not None
+    assert Leases(files).wait("x", lambda: len(reports) == 2, reports.append) is None
+    assert [holder and holder.pid for holder in reports] == [os.getpid(), os.getpid(), None]
+    assert Leases(files).wait("x", lambda: False, lambda holder: lease.release()) is not None
 
 
 # ------------------------------------------------------------------------------------------------ object stores
