@@ -21,6 +21,7 @@ from raysweep.engine.ray.hosts.keeper import HostBatch, HostKeeper, HostKind, _H
 from raysweep.planning.predictions.needs import Needs
 from raysweep.records import Decoding, ModelRef, Spec
 from raysweep.storage.files import Files
+from tests.clock import Clock
 
 BASE = ModelRef("base")
 IN_TRIAL = Placement(1, 0, 0, in_trial=True)
@@ -272,7 +273,8 @@ def test_a_batch_with_which_a_host_died_gets_one_though_another_cells_batches_ke
 
 
 def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_later(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(hosts, "GAP_SECONDS", 0.2)
+    clock = Clock()
+    monkeypatch.setattr(hosts, "time", clock)
 
     async def play() -> None:
         keeper = PlacedKeeper("x", "y")
@@ -289,7 +291,7 @@ def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_l
         assert [given for given, _ in keeper.given] == [host, host], "the training did not end it"
         host.works["x"].set_result(pickle.dumps("made"))
         await second
-        await asyncio.sleep(0.3)
+        clock.sleep(hosts.GAP_SECONDS + 1)
         keeper._give_places()
         assert keeper._hosts == [] and keeper._places.is_placed("y")
 
