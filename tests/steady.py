@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,7 @@ from typing import IO, Any
 import psutil
 import yaml
 
+from raysweep.storage.files import Files
 from tests.paths import REPO
 from tests.patience import PATIENCE, eventually
 from tests.plugin import environment
@@ -105,6 +106,18 @@ class Sweep:
         _started.append(process)
         return process
 
+    def await_checkpoint(
+        self, process: subprocess.Popen[str], storage: object = None, look: Callable[[], object] = lambda: None
+    ) -> None:
+        """Wait until a training of a running command has saved a checkpoint; call `look` again and again meanwhile."""
+
+        def is_saved() -> bool:
+            look()
+            assert process.poll() is None, f"the command has ended: {process.communicate()}"
+            return has_checkpoint(storage or self.store)
+
+        assert eventually(is_saved)
+
     def cells(self, name: str = "steady") -> dict[str, dict[str, Any]]:
         """Return what `status` says of each cell."""
         status = json.loads(self.command("status", name, "--json").stdout)
@@ -131,6 +144,11 @@ class Sweep:
     def nothing_is_left_running(self) -> bool:
         """Return True once all its processes have ended, which they do soon after its command has."""
         return eventually(lambda: not processes_with(self.notes), 300)
+
+
+def has_checkpoint(storage: object) -> bool:
+    """Return whether a training that has not ended has saved a checkpoint."""
+    return any(name.endswith("/COMPLETE") for name in Files(str(storage)).below("unfinished/model").infos())
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ import pytest
 
 import raysweep
 from raysweep.storage.store import Store
-from tests.patience import PATIENCE
-from tests.steady import Sweep
+from tests.patience import PATIENCE, eventually
+from tests.steady import Sweep, held
 from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import committed, content
 
@@ -135,25 +135,19 @@ def test_neither_of_two_sweeps_drops_a_model_that_the_other_needs(tmp_path, swee
 def test_a_sweep_resumes_the_shared_work_of_one_that_is_killed(tmp_path, sweep, alone):
     """That a dead process on this machine is not waited for is shown by tests/storage/test_leases.py."""
     root = tmp_path / "store"
-    longer = {"recipes.steady.objective_args": "{seconds: 0.3}", "recipes.steady.steps": "400"}
-    longer |= {"checkpoint_every": "10", "training.sets": "[C2]"}
-    first = start(sweep, root, "one", **longer)
-    until = time.monotonic() + PATIENCE
-    while not list((root / "unfinished").glob("model/*/step-*/COMPLETE")):
-        assert first.poll() is None and time.monotonic() < until
-        time.sleep(0.02)
-    second = start(sweep, root, "two", **longer)
-    waits = root / "sweeps" / "two" / "progress" / f"{SHARED_CELL}.json"
-    while not (waits.is_file() and f"process {first.pid} on" in waits.read_text()):
-        assert first.poll() is None and second.poll() is None and time.monotonic() < until
-        time.sleep(0.02)
-    first.kill()
-    first.communicate()
-    while not re.search(r"training resumes from step \d+", waits.read_text()):
-        assert second.poll() is None and time.monotonic() < until
-        time.sleep(0.02)
-    second.terminate()
-    second.communicate(timeout=PATIENCE)
+    told = root / "sweeps" / "two" / "progress" / f"{SHARED_CELL}.json"
+    with held(sweep.notes):
+        first = start(sweep, root, "one")
+        sweep.await_checkpoint(first, root)
+        second = start(sweep, root, "two", **{"training.sets": "[C2]"})
+        waiting = f"process {first.pid} on"
+        assert eventually(lambda: second.poll() is not None or (told.is_file() and waiting in told.read_text()))
+        first.kill()
+        first.communicate()
+    output = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 0, output
+    assert waiting in told.read_text() and "training resumes from step" in told.read_text()
+    assert content(root) == content(alone["one"])
 
 
 def test_two_sweeps_in_an_object_store(tmp_path, sweep, alone, monkeypatch):
