@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,7 +26,7 @@ def sweep() -> str:
 
 
 @pytest.fixture
-def exported(tmp_path, sweep) -> Iterator[Callable[[str], list[float]]]:
+def seen(sweep) -> Callable[[str], list[float]]:
     """Return the values of a metric's series of this test's sweep, as Prometheus gets them."""
     import ray
 
@@ -38,9 +39,17 @@ def exported(tmp_path, sweep) -> Iterator[Callable[[str], list[float]]]:
         ours = [line for line in lines if line.startswith(f"ray_{name}{total}{{") and f'sweep="{sweep}"' in line]
         return [float(line.rpartition(" ")[2]) for line in ours]
 
+    return values
+
+
+@pytest.fixture
+def exported(tmp_path, sweep, seen) -> Iterator[Callable[[str], list[float]]]:
+    """See `seen`; the sweep has a meter."""
+    import ray
+
     with metrics.running_meter(sweep, Files(str(tmp_path))):
         ray.get(metrics._meter().spent.remote())  # it has started, for which processes that end wait for seconds only
-        yield values
+        yield seen
 
 
 def test_a_counter_has_one_series_with_what_short_lived_processes_counted(exported):
@@ -114,14 +123,27 @@ def test_held_resources_are_counted_until_the_block_ends_as_used_by_whom_they_se
     assert eventually(lambda: exported("raysweep_cpu_seconds") == [pytest.approx(32)])
 
 
-def test_without_a_meter_nothing_is_reported_and_nothing_fails():
+def test_without_a_meter_nothing_is_reported_and_nothing_fails(monkeypatch):
+    monkeypatch.setattr(metrics, "_meter_name", lambda: "a meter that nobody has started")
+    before = list(metrics._LATEST)
     metrics.report("raysweep_programs", 1, verdict="passed")
+    assert before == metrics._LATEST
 
 
-def test_a_sweep_waits_until_the_meter_of_the_same_jobs_sweep_before_has_ended(tmp_path):
-    first = metrics.running_meter("first", Files(str(tmp_path)))
-    first.__enter__()
-    threading.Timer(1, first.__exit__, (None, None, None)).start()
-    with metrics.running_meter("second", Files(str(tmp_path))):
-        metrics.report("raysweep_programs", 1, verdict="passed")
-        metrics.flush()
+def test_a_sweep_waits_until_the_meter_of_the_same_jobs_sweep_before_has_ended(tmp_path, sweep, seen, monkeypatch):
+    """The first meter ends once the second one was refused its name."""
+    refused: list[float] = []
+    with contextlib.ExitStack() as first:
+        first.enter_context(metrics.running_meter("first", Files(str(tmp_path))))
+
+        def sleep(seconds: float) -> None:
+            refused.append(seconds)
+            first.close()
+            time.sleep(seconds)
+
+        monkeypatch.setattr(metrics, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+        monkeypatch.setattr(metrics, "END_SECONDS", PATIENCE)
+        with metrics.running_meter(sweep, Files(str(tmp_path))):
+            assert refused
+            metrics.report("raysweep_programs", 1, verdict="passed")
+            assert eventually(lambda: seen("raysweep_programs") == [1])
