@@ -81,8 +81,9 @@ def write_with_training(sweep: Sweep, generators: Mapping[str, Mapping[str, Any]
 @pytest.mark.ray
 @pytest.mark.long
 def test_processes_that_die_are_replaced_and_training_resumes(sweep):
-    """In small: tests/behaviour/chaos/test_one_kill.py kills a trial, tests/engine/test_attempts.py counts attempts.
+    """With a Ray of its own, which must end with the command although processes died.
 
+    In small: tests/behaviour/chaos/test_one_kill.py kills a trial, tests/engine/test_attempts.py counts attempts.
     tests/engine/ray/test_stages.py kills a generator and a task that perturbs.
     """
     write_with_training(
@@ -117,7 +118,10 @@ def test_processes_that_die_are_replaced_and_training_resumes(sweep):
 @pytest.mark.ray
 @pytest.mark.long
 def test_processes_that_hang_are_ended_and_training_resumes(sweep):
-    """In small, without Ray: tests/engine/test_attempts.py, on what makes no progress."""
+    """With a Ray of its own, which must end with the command although processes hung.
+
+    In small, without Ray: tests/engine/test_attempts.py, on what makes no progress.
+    """
     stall = stall_seconds()
     write_with_training(
         sweep,

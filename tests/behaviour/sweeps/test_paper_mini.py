@@ -19,7 +19,7 @@ from raysweep.sweep.folder import open_folder
 from tests.paths import REPO
 from tests.patience import PATIENCE
 
-pytestmark = [pytest.mark.ray, pytest.mark.long]  # with a Ray of its own
+pytestmark = [pytest.mark.ray, pytest.mark.long]  # the benchmark starts the Ray of its simulated cluster
 
 GROUPS = [
     ["starcoderbase-1b"],
