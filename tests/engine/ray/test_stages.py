@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,10 +126,10 @@ def test_blocks_that_wait_for_cpus_which_others_hold_are_told(tmp_path, monkeypa
         def started(self) -> bool:
             return True
 
-    monkeypatch.setattr(perturbing, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(perturbing, "QUIET_SECONDS", 0)
     progress = ProgressFile(Files(str(tmp_path)), "perturbed-rows")
     progress.update("perturbing", 512, 14000)
-    time.sleep(0.3)
+    assert eventually(lambda: ray.available_resources().get("CPU", 0) >= 1), "actors of an earlier test held all"
     _report_busy_cpus(progress)
     assert progress.activity.waits == "", "a CPU is free"
     trainings = [Training.remote() for _ in range(int(ray.cluster_resources()["CPU"]))]

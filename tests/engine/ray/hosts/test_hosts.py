@@ -273,14 +273,19 @@ def test_rays_metrics_tell_of_the_speed_and_memory_of_hosts_and_of_waiting_batch
 
     def told() -> dict[str, float]:
         """Return the values of the metrics tagged with this base and generator."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
             lines = answer.read().decode().splitlines()
         ours = [line for line in lines if 'model="llama"' in line and 'generator="transformers"' in line]
         return {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in ours}
 
     names = {f"ray_{name}" for name in (*metrics.HOST_GAUGES, metrics.WAITING)}
-    assert eventually(lambda: names <= told().keys()), told()
-    found = told()
+    found: dict[str, float] = {}
+
+    def all_have_been_told() -> bool:
+        found.update(told())
+        return names <= found.keys()
+
+    assert eventually(all_have_been_told), found
     assert found["ray_raysweep_host_memory_bytes"] > 1e8 and 0 < found["ray_raysweep_cache_share"] <= 1
 
 
