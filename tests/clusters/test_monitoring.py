@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from raysweep.engine.ray.numbers.metrics import COUNTER, GAUGE, HOST_GAUGES, HOST_TAGS, METRICS, WAITING
+from raysweep.engine.ray.numbers.gauges import HOST_GAUGES, HOST_TAGS, WAITING
+from raysweep.engine.ray.numbers.meter import COUNTER, GAUGE, METRICS
 from tests.paths import REPO
 from tests.patience import PATIENCE, eventually
 from tests.steady import STEADY, Sweep

@@ -33,7 +33,8 @@ from raysweep.engine.ray.cluster.ray_lost import watch_ray
 from raysweep.engine.ray.cluster.stalls import watch_stalls
 from raysweep.engine.ray.hosts.keeper import start_keeper
 from raysweep.engine.ray.hosts.order import cell_order
-from raysweep.engine.ray.numbers import metrics
+from raysweep.engine.ray.numbers import meter
+from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.engine.ray.numbers.loggers import make_loggers
 from raysweep.engine.ray.numbers.outlook import watch_outlook
 from raysweep.engine.ray.reuse import MAY_GO_ON, can_reuse, may_go_on, reusing_processes, trainable_of
@@ -73,7 +74,7 @@ class RayEngine(Engine):
         log.info("%s", self._cluster.start())
         settings, progress = self.settings, self._progress
         self._watches = ExitStack()
-        self._watches.enter_context(metrics.running_meter(settings.sweep, settings.folder, settings.max_gpu_hours))
+        self._watches.enter_context(meter.running_meter(settings.sweep, settings.folder, settings.max_gpu_hours))
         self._watches.enter_context(watch_stalls(progress))
         self._watches.enter_context(watch_outlook(progress, settings.tasks, settings.cached_cells))
         self._watches.enter_context(watch_orphans())
@@ -283,9 +284,9 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
     try:
         begin_here(ProgressFile(progress, config["cell"]))
         task, stages = ray.get(references[part_of[config["cell"]]])[config["cell"]]
-        with metrics.held_resources(task.id):
+        with held_resources(task.id):
             numbers = dict(task.run(stages.on(config["pool"])))
-        if hours := metrics.gpu_hours(task.id):
+        if hours := meter.gpu_hours(task.id):
             numbers[GPU_HOURS] = hours
     except Stopped:  # nothing failed; the cell has no results
         return
@@ -298,7 +299,7 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
 def _run_task(task: Task, stages: Stages, progress: Files, *dependencies: Any) -> None:
     own_process()
     begin_here(ProgressFile(progress, task.id))
-    with metrics.held_resources(task.id):
+    with held_resources(task.id):
         task.run(stages)
 
 

@@ -21,7 +21,7 @@ from raysweep.engine.base import BatchOutput, ExecuteJob, ProgramBatch
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.cluster.drains import excuse_for
-from raysweep.engine.ray.numbers.metrics import held_resources
+from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.engine.ray.stragglers import Stragglers
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.execution.pool import Executor

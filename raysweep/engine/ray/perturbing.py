@@ -20,7 +20,7 @@ from raysweep.engine.jobs import perturb_block
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import collect_results, died_too_often, indexed_dataset, map_result
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
-from raysweep.engine.ray.numbers.metrics import held_resources
+from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import PerturbedRow
 

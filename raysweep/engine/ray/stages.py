@@ -14,7 +14,7 @@ from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Placement, Placements
 from raysweep.engine.ray.execution import execute_with_ray
 from raysweep.engine.ray.hosts.generation import generate_with_ray
-from raysweep.engine.ray.numbers import metrics
+from raysweep.engine.ray.numbers import meter
 from raysweep.engine.ray.perturbing import perturb_with_ray
 from raysweep.engine.ray.training import train_with_ray
 from raysweep.planning.predictions.needs import amounts_text
@@ -83,7 +83,7 @@ class RayStages(Stages):
         tags = {"model": self._model, "recipe": self._recipe}
         is_capped = self._is_capped and placed.gpus > 0
         if is_capped:
-            metrics.require_gpu_hours("training")
+            meter.require_gpu_hours("training")
         self._report_wait("training workers", training.workers, placed, progress)
         with self.training_places(cell, training.workers):
             return train_with_ray(training, progress, placed, tags, is_capped=is_capped)
@@ -111,7 +111,7 @@ class RayStages(Stages):
 
         def report(output: BatchOutput[Sequence[PerturbedRow]]) -> None:
             for method, rows in zip(job.methods, output.rows, strict=True):
-                metrics.report("raysweep_perturbed_rows", len(rows), method=method.name)
+                meter.report("raysweep_perturbed_rows", len(rows), method=method.name)
 
         return _reported(perturb_with_ray(job, progress), report)
 
@@ -120,16 +120,16 @@ class RayStages(Stages):
 
         def report(output: BatchOutput[Completion]) -> None:
             tags = {"model": self._model, "generator": job.generator.name}
-            metrics.report("raysweep_completions", len(output.rows), **tags)
-            metrics.report("raysweep_tokens", sum(row.tokens for row in output.rows), **tags)
-            metrics.report("raysweep_models_loaded", output.loads, **tags)
+            meter.report("raysweep_completions", len(output.rows), **tags)
+            meter.report("raysweep_tokens", sum(row.tokens for row in output.rows), **tags)
+            meter.report("raysweep_models_loaded", output.loads, **tags)
 
         placed = self._placed.generation
         if self._keeper is not None and not self._placed.in_trial:  # one that died while it trained has a place still
             self._keeper.give_back.remote(progress.activity.id)
         is_capped = self._is_capped and (self._placed.training if placed.in_trial else placed).gpus > 0
         if is_capped:
-            metrics.require_gpu_hours("generation")
+            meter.require_gpu_hours("generation")
         if placed.in_trial and self._placed.training.gpus:
             return _reported(LocalStages().generate(job, progress), report)
         self._report_wait("generation processes", 1, placed, progress)
@@ -147,13 +147,13 @@ class RayStages(Stages):
 
         def report(output: BatchOutput[Verdict]) -> None:
             for verdict, number in Counter(row.outcome.value for row in output.rows).items():
-                metrics.report("raysweep_programs", number, verdict=verdict)
+                meter.report("raysweep_programs", number, verdict=verdict)
 
         return _reported(execute_with_ray(job, placed, self._executors, progress), report)
 
     def count_reused(self, what: str, number: int) -> None:
         """Report results that were in the store."""
-        metrics.report("raysweep_reused", number, what=what)
+        meter.report("raysweep_reused", number, what=what)
 
     def _make_room(self, needed: Mapping[str, float]) -> None:
         """Have idle hosts end, unless this task works in its own process or the resources are free."""

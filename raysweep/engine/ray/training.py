@@ -18,7 +18,8 @@ from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster import drains
 from raysweep.engine.ray.cluster.cluster import Placement
-from raysweep.engine.ray.numbers import metrics
+from raysweep.engine.ray.numbers import meter
+from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.engine.services import ModelService
 from raysweep.errors import RaysweepError
 from raysweep.machine import own_process
@@ -43,7 +44,7 @@ class MeasuredServices(TrainingServices):
         """Write progress and report it to Ray's metrics; only rank 0 does."""
         super().report(step)
         if self.rank == 0:
-            metrics.report_step(step, self.tags)
+            meter.report_step(step, self.tags)
 
     def notice(self) -> Notice | None:
         """Return the notice that this process' node is taken away; asks Ray every few seconds."""
@@ -154,14 +155,14 @@ def train_with_ray(
 
     def loop(config: dict[str, Any]) -> dict[str, Any]:
         if is_capped and not in_trial:
-            metrics.require_gpu_hours("training")
+            meter.require_gpu_hours("training")
         services_class = WorkerServices if not in_trial else TrialServices if in_tune else MeasuredServices
         store = Store(training.storage, expected=True)
         slots = max(1, int(placement.cpus))
         with ExitStack() as stack:
             if not in_trial:  # otherwise the task reports what it holds
                 own_process()
-                stack.enter_context(metrics.held_resources(progress.activity.id))
+                stack.enter_context(held_resources(progress.activity.id))
             stages = stack.enter_context(LocalStages(slots))
             model_service = stack.enter_context(ModelService(stages, store, progress, training.sandbox))
             services = services_class(training.checkpoints, progress, model_service)

@@ -10,7 +10,7 @@ import pytest
 from raysweep.engine.ray import stages
 from raysweep.engine.ray.cluster.cluster import placements
 from raysweep.engine.ray.hosts.order import cell_order
-from raysweep.engine.ray.numbers import metrics
+from raysweep.engine.ray.numbers import meter
 from raysweep.engine.ray.stages import RayStages
 from raysweep.errors import Stopped
 from raysweep.planning.predictions.needs import CellNeeds, Needs
@@ -29,7 +29,7 @@ class Keeper:
 def hours(monkeypatch) -> Any:
     """What the meter answers: the text that a cap gives once it is used up, else nothing."""
     left = SimpleNamespace(text="")
-    monkeypatch.setattr(metrics, "spent", lambda: left.text)
+    monkeypatch.setattr(meter, "spent", lambda: left.text)
     monkeypatch.setattr("ray.get", lambda answer: answer)
     return left
 

@@ -33,7 +33,9 @@ from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.cluster.drains import MOST_DRAINS, draining_nodes, own_node
 from raysweep.engine.ray.cluster.nodes import driver_labels, nodes_by_id
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
-from raysweep.engine.ray.numbers.metrics import MeasuredGenerator, held_resources, require_gpu_hours, waiting_gauge
+from raysweep.engine.ray.numbers.gauges import MeasuredGenerator, waiting_gauge
+from raysweep.engine.ray.numbers.held import held_resources
+from raysweep.engine.ray.numbers.meter import require_gpu_hours
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import python_of
 from raysweep.machine import limit_kernel_caches, own_process

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from raysweep.engine.ray.hosts.keeper import UNKNOWN
-from raysweep.engine.ray.numbers import metrics
+from raysweep.engine.ray.numbers import meter
 from raysweep.errors import RaysweepError
 
 log = logging.getLogger("raysweep")
@@ -38,7 +38,7 @@ def cell_order(keeper: Any, total: int, is_capped: bool) -> Any:
         def suggest(self, trial_id: str) -> Any:
             """Return the next cell and its pool; None while none should start."""
             try:
-                is_over = len(self._started) == total or bool(is_capped and metrics.spent())
+                is_over = len(self._started) == total or bool(is_capped and meter.spent())
             except RaysweepError as error:  # Tune asks again
                 log.warning("no further cell starts: %s", error)
                 return None

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from raysweep.engine.attempts import run_periodically
 from raysweep.engine.progress import DONE, FAILED, RUNNING, STOPPED, WAITING, Activity, read_activities
-from raysweep.engine.ray.numbers import metrics
+from raysweep.engine.ray.numbers import meter
 from raysweep.engine.time_left import MODEL, STAGES, TimeLeft
 from raysweep.storage.files import Files
 
@@ -42,13 +42,13 @@ def watch_outlook(progress: Files, tasks: Sequence[str], cached_cells: int) -> I
         states = count_states(activities, tasks, cached_cells)
         for name, counts in states.items():
             for state, number in counts.items():
-                metrics.report(name, number, state=state)
-        metrics.report("raysweep_seconds_left", seconds_left(left, states))
+                meter.report(name, number, state=state)
+        meter.report("raysweep_seconds_left", seconds_left(left, states))
 
     with run_periodically(look, LOOK_SECONDS if progress.local is not None else FAR_SECONDS, "outlook"):
         yield
     look()
-    metrics.flush()
+    meter.flush()
 
 
 def count_states(

@@ -25,7 +25,7 @@ from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.hosts import keeper as hosts
 from raysweep.engine.ray.hosts.generation import generate_with_ray
 from raysweep.engine.ray.hosts.keeper import HostBatch, HostKind, start_keeper
-from raysweep.engine.ray.numbers import metrics
+from raysweep.engine.ray.numbers import gauges
 from raysweep.errors import RaysweepError
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
 from raysweep.storage.files import Files
@@ -278,7 +278,7 @@ def test_rays_metrics_tell_of_the_speed_and_memory_of_hosts_and_of_waiting_batch
         ours = [line for line in lines if 'model="llama"' in line and 'generator="transformers"' in line]
         return {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in ours}
 
-    names = {f"ray_{name}" for name in (*metrics.HOST_GAUGES, metrics.WAITING)}
+    names = {f"ray_{name}" for name in (*gauges.HOST_GAUGES, gauges.WAITING)}
     found: dict[str, float] = {}
 
     def all_have_been_told() -> bool:

@@ -14,40 +14,29 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raysweep.accelerators import ACCELERATOR_LABEL
-from raysweep.engine.attempts import run_periodically
-from raysweep.engine.base import GenerateJob
-from raysweep.engine.jobs import Generated, KeptGenerator
 from raysweep.engine.ledger import Ledger, spent_text
-from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.nodes import driver_labels, nodes_by_id
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
+from raysweep.engine.ray.numbers.gauges import HOST_TAGS, Gauges
 from raysweep.errors import RaysweepError, Stopped, StoreError, last_line
-from raysweep.machine import resident_bytes
-from raysweep.records import Completion, GenerationRequest, TrainingStep
+from raysweep.records import TrainingStep
 from raysweep.storage.files import Files
 
 log = logging.getLogger("raysweep")
-
 _METERS: dict[str, Any] = {}
 """The handle of the meter that this process reports to, by its name."""
 _LATEST: list[Any] = []
 """A reference to this process's latest report."""
 COUNTER, GAUGE = "counter", "gauge"
-RENEW_SECONDS = 1.0
-"""Ray exports a gauge once after it was set, and drops it 20 s later; so gauges are set again after so long."""
 END_SECONDS = 60.0
 """So long a sweep waits, at most, for the meter of the sweep before to end. That takes part of a second."""
 FLUSH_SECONDS = 10.0
 """So long a process waits at its end, at most, for a meter that has not started yet."""
-HELD_SECONDS = 5.0
-"""A process that holds CPUs or GPUs reports it so often. One that is killed loses as much at most."""
 LEDGER_SECONDS = 10.0
 """The ledger is written with the first report after so long. When the meter is killed, it loses what came since."""
 STORAGE_SECONDS = 5.0
@@ -56,7 +45,7 @@ NO_TASK = ""
 
 
 @dataclass(frozen=True)
-class Metric:
+class SweepMetric:
     """A metric of a whole sweep. Beside its tags it has the tag `sweep`, the sweep's name."""
 
     kind: str  # counter | gauge
@@ -65,61 +54,25 @@ class Metric:
 
 
 TRAINING_TAGS = ("model", "recipe")
-HOST_TAGS = ("model", "generator")
 METRICS = {
-    "raysweep_cells": Metric(GAUGE, ("state",), "cells in a state"),
-    "raysweep_inputs": Metric(GAUGE, ("state",), "inputs that cells share, in a state"),
-    "raysweep_seconds_left": Metric(GAUGE, (), "estimated seconds until the sweep ends"),
-    "raysweep_training_tokens": Metric(COUNTER, TRAINING_TAGS, "tokens trained on, without padding"),
-    "raysweep_training_loss": Metric(GAUGE, TRAINING_TAGS, "mean loss, as a training of theirs reported last"),
-    "raysweep_training_mfu": Metric(GAUGE, TRAINING_TAGS, "model FLOPs utilisation, reported last"),
-    "raysweep_training_memory_bytes": Metric(GAUGE, TRAINING_TAGS, "most memory of the first worker, reported last"),
-    "raysweep_completions": Metric(COUNTER, HOST_TAGS, "completions written"),
-    "raysweep_tokens": Metric(COUNTER, HOST_TAGS, "tokens of completions"),
-    "raysweep_models_loaded": Metric(COUNTER, HOST_TAGS, "whole models loaded"),
-    "raysweep_programs": Metric(COUNTER, ("verdict",), "programs executed"),
-    "raysweep_perturbed_rows": Metric(COUNTER, ("method",), "rows perturbed"),
-    "raysweep_reused": Metric(COUNTER, ("what",), "completions or programs that were in the store"),
-    "raysweep_cpu_seconds": Metric(COUNTER, (), "seconds of a CPU that processes of the sweep held"),
-    "raysweep_gpu_seconds": Metric(COUNTER, (), "seconds of a GPU that processes of the sweep held"),
+    "raysweep_cells": SweepMetric(GAUGE, ("state",), "cells in a state"),
+    "raysweep_inputs": SweepMetric(GAUGE, ("state",), "inputs that cells share, in a state"),
+    "raysweep_seconds_left": SweepMetric(GAUGE, (), "estimated seconds until the sweep ends"),
+    "raysweep_training_tokens": SweepMetric(COUNTER, TRAINING_TAGS, "tokens trained on, without padding"),
+    "raysweep_training_loss": SweepMetric(GAUGE, TRAINING_TAGS, "mean loss, as a training of theirs reported last"),
+    "raysweep_training_mfu": SweepMetric(GAUGE, TRAINING_TAGS, "model FLOPs utilisation, reported last"),
+    "raysweep_training_memory_bytes": SweepMetric(
+        GAUGE, TRAINING_TAGS, "most memory of the first worker, reported last"
+    ),
+    "raysweep_completions": SweepMetric(COUNTER, HOST_TAGS, "completions written"),
+    "raysweep_tokens": SweepMetric(COUNTER, HOST_TAGS, "tokens of completions"),
+    "raysweep_models_loaded": SweepMetric(COUNTER, HOST_TAGS, "whole models loaded"),
+    "raysweep_programs": SweepMetric(COUNTER, ("verdict",), "programs executed"),
+    "raysweep_perturbed_rows": SweepMetric(COUNTER, ("method",), "rows perturbed"),
+    "raysweep_reused": SweepMetric(COUNTER, ("what",), "completions or programs that were in the store"),
+    "raysweep_cpu_seconds": SweepMetric(COUNTER, (), "seconds of a CPU that processes of the sweep held"),
+    "raysweep_gpu_seconds": SweepMetric(COUNTER, (), "seconds of a GPU that processes of the sweep held"),
 }
-HOST_GAUGES = {
-    "raysweep_tokens_per_second": "tokens of the latest batch by the seconds since the batch before was done",
-    "raysweep_batch_tokens": "most tokens that a model holds at a time, now",
-    "raysweep_cache_share": "share of those that are in use, when rows were last taken in",
-    "raysweep_host_memory_bytes": "resident memory of a process that generates",
-}
-WAITING = "raysweep_batches_waiting"
-
-
-class Gauges:
-    """Gauges that keep their values until the process ends.
-
-    Args:
-        texts: what each is, by name.
-        tags: of each, by name.
-    """
-
-    def __init__(self, texts: Mapping[str, str], tags: Mapping[str, tuple[str, ...]]) -> None:
-        from ray.util.metrics import Gauge
-
-        self._gauges = {name: Gauge(name, text, tags[name]) for name, text in texts.items()}
-        self._values: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
-        self._renewing = contextlib.ExitStack()
-        self._renewing.enter_context(run_periodically(self._renew, RENEW_SECONDS, "gauges"))
-
-    def set(self, name: str, value: float, tags: Mapping[str, str]) -> None:
-        """Set a gauge; NaN, an unknown number, ends its series."""
-        series = name, frozenset(tags.items())
-        if math.isnan(value):
-            self._values.pop(series, None)
-        else:
-            self._values[series] = value
-            self._gauges[name].set(value, dict(tags))
-
-    def _renew(self) -> None:
-        for (name, tags), value in list(self._values.items()):
-            self._gauges[name].set(value, dict(tags))
 
 
 class Meter:
@@ -222,6 +175,16 @@ def report(name: str, value: float, **tags: str) -> None:
         _LATEST[:] = [_meter().report.remote(name, value, tags)]
 
 
+def use(held: Mapping[str, float], seconds: float, tasks: Sequence[str], accelerator: str) -> Any:
+    """Report what this process held for so many seconds (see `Meter.use`); return Ray's reference to the answer.
+
+    Raises:
+        ValueError: there is no meter.
+    """
+    _LATEST[:] = [_meter().use.remote(held, seconds, tasks, accelerator)]
+    return _LATEST[0]
+
+
 def gpu_hours(task: str) -> float:
     """Return the GPU-hours that a task has used, in all runs of the sweep; 0 without a meter."""
     with contextlib.suppress(Exception):  # such as a meter that can't be started again; the task has done its work
@@ -295,122 +258,3 @@ def report_step(step: TrainingStep, tags: Mapping[str, str]) -> None:
     report("raysweep_training_loss", step.loss, **tags)
     report("raysweep_training_memory_bytes", step.memory_bytes, **tags)
     report("raysweep_training_mfu", math.nan if step.mfu is None else step.mfu, **tags)
-
-
-class HeldResources:
-    """The CPUs and GPUs that Ray gave to this process or task. Several threads may use it.
-
-    What a meter didn't get, since it was being started again, is reported once more.
-    """
-
-    def __init__(self, task: str) -> None:
-        import ray
-
-        self._held: Mapping[str, float] = {}
-        self._accelerator = ""
-        with contextlib.suppress(AssertionError):  # a process that Ray didn't start holds nothing
-            context = ray.get_runtime_context()
-            self._held = context.get_assigned_resources()
-            self._accelerator = context.get_node_labels().get(ACCELERATOR_LABEL, "")
-        self._held = {name: held for name, held in self._held.items() if name in ("CPU", "GPU")}
-        self._tasks = [task] if task else []
-        self._lock = threading.Lock()
-        self._since = time.monotonic()
-        self._to_send: list[tuple[float, list[str]]] = []  # seconds, and the tasks that they were for
-        self._sent: list[tuple[Any, tuple[float, list[str]]]] = []  # with Ray's reference to the answer
-
-    def report(self) -> None:
-        """Report what was held since the last report."""
-        with self._lock, contextlib.suppress(Exception):  # such as Ray being about to end
-            now = time.monotonic()
-            if self._held:
-                self._to_send.append((now - self._since, list(self._tasks)))
-            self._since = now
-            self._take_back()
-            while self._to_send:
-                seconds, tasks = self._to_send[0]
-                _LATEST[:] = [_meter().use.remote(self._held, seconds, tasks, self._accelerator)]
-                self._sent.append((_LATEST[0], self._to_send.pop(0)))
-
-    def _take_back(self) -> None:
-        """Have sent again what did not arrive."""
-        import ray
-
-        waiting = []
-        for answer, part in self._sent:
-            if not ray.wait([answer], timeout=0)[0]:
-                waiting.append((answer, part))
-                continue
-            try:
-                ray.get(answer)
-            except ray.exceptions.RayError:
-                self._to_send.append(part)
-        self._sent = waiting
-
-    @contextlib.contextmanager
-    def working_for(self, task: str) -> Iterator[None]:
-        """Report what is held during the block as used by a task; all of it has arrived when the block ends."""
-        self.report()
-        self._tasks.append(task)
-        try:
-            yield
-        finally:
-            self.report()
-            self._tasks.remove(task)
-            flush()
-
-
-@contextlib.contextmanager
-def held_resources(task: str) -> Iterator[HeldResources]:
-    """Report the CPUs and GPUs that Ray gave to this process or task for as long as the block runs.
-
-    When the block ends, all that this process has reported has arrived, so the process may end.
-
-    Args:
-        task: that uses them; empty if only parts of the block are for some task (`HeldResources.working_for`).
-    """
-    held = HeldResources(task)
-    with run_periodically(held.report, HELD_SECONDS, "held resources"):
-        try:
-            yield held
-        finally:
-            held.report()
-            flush()
-
-
-class MeasuredGenerator:
-    """A process's generator, whose speed and memory are reported. Several threads may call it.
-
-    Args:
-        model: name of the base, or of what stands in its place.
-        generator: name of the generator.
-    """
-
-    def __init__(self, model: str, generator: str) -> None:
-        self._kept = KeptGenerator()
-        self._ended = 0.0  # when the latest batch was done
-        self._tags = {"model": model, "generator": generator}
-        self._gauges = Gauges(HOST_GAUGES, dict.fromkeys(HOST_GAUGES, HOST_TAGS))
-
-    def generate(self, job: GenerateJob, requests: Sequence[GenerationRequest], progress: ProgressFile) -> Generated:
-        """See `KeptGenerator.generate`."""
-        began = time.monotonic()
-        made = self._kept.generate(job, requests, progress.touch, progress.note)
-        ended = time.monotonic()
-        self._record(made.completions, ended - max(began, self._ended))
-        self._ended = ended
-        return made
-
-    def _record(self, completions: Sequence[Completion], seconds: float) -> None:
-        values = {f"raysweep_{name}": value for name, value in self._kept.state().items()}
-        values["raysweep_tokens_per_second"] = sum(row.tokens for row in completions) / max(seconds, 1e-9)
-        values["raysweep_host_memory_bytes"] = resident_bytes()
-        for name in values.keys() & HOST_GAUGES.keys():
-            self._gauges.set(name, values[name], self._tags)
-
-
-def waiting_gauge() -> Any:
-    """Return the gauge of batches that wait for a host, with the tags `model` and `generator`."""
-    from ray.util.metrics import Gauge
-
-    return Gauge(WAITING, "batches that wait for a host of their base", HOST_TAGS)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from raysweep.engine.ray.numbers import metrics
+from raysweep.engine.ray.numbers import held, meter
 from raysweep.records import TrainingStep
 from raysweep.storage.files import Files
 from tests.clock import Clock
@@ -35,7 +35,7 @@ def seen(sweep) -> Callable[[str], list[float]]:
     def values(name: str) -> list[float]:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
             lines = answer.read().decode().splitlines()
-        total = "_total" if metrics.METRICS[name].kind == metrics.COUNTER else ""
+        total = "_total" if meter.METRICS[name].kind == meter.COUNTER else ""
         ours = [line for line in lines if line.startswith(f"ray_{name}{total}{{") and f'sweep="{sweep}"' in line]
         return [float(line.rpartition(" ")[2]) for line in ours]
 
@@ -47,8 +47,8 @@ def exported(tmp_path, sweep, seen) -> Iterator[Callable[[str], list[float]]]:
     """See `seen`; the sweep has a meter."""
     import ray
 
-    with metrics.running_meter(sweep, Files(str(tmp_path))):
-        ray.get(metrics._meter().spent.remote())  # it has started, for which processes that end wait for seconds only
+    with meter.running_meter(sweep, Files(str(tmp_path))):
+        ray.get(meter._meter().spent.remote())  # it has started, for which processes that end wait for seconds only
         yield seen
 
 
@@ -56,9 +56,9 @@ def test_a_counter_has_one_series_with_what_short_lived_processes_counted(export
     import ray
 
     def count() -> None:
-        with metrics.held_resources(""):
-            metrics.report("raysweep_programs", 2, verdict="passed")
-            metrics.report("raysweep_programs", 0, verdict="timeout")
+        with held.held_resources(""):
+            meter.report("raysweep_programs", 2, verdict="passed")
+            meter.report("raysweep_programs", 0, verdict="timeout")
 
     task = ray.remote(num_cpus=0, max_calls=1)(count)  # each in a process of its own
     ray.get([task.remote() for _ in range(3)])
@@ -88,13 +88,13 @@ def test_a_gauge_keeps_its_value_until_it_is_unknown(exported, sweep):
         return bool(exported("raysweep_seconds_left"))
 
     step = TrainingStep(1, 2, loss=0.5, learning_rate=0.1, tokens=7, new_tokens=3, memory_bytes=11, mfu=0.25)
-    metrics.report_step(step, {"model": "m", "recipe": "full"})
-    names = [name for name in metrics.METRICS if name.startswith("raysweep_training")]
+    meter.report_step(step, {"model": "m", "recipe": "full"})
+    names = [name for name in meter.METRICS if name.startswith("raysweep_training")]
     assert eventually(lambda: [exported(name) for name in names] == [[3], [0.5], [0.25], [11]])
     assert eventually(sees_the_other_one)
     assert eventually(lambda: not exported("raysweep_seconds_left"))
     assert eventually(lambda: exported("raysweep_training_loss") == [0.5])
-    metrics.report_step(dataclasses.replace(step, loss=0.4, mfu=None), {"model": "m", "recipe": "full"})
+    meter.report_step(dataclasses.replace(step, loss=0.4, mfu=None), {"model": "m", "recipe": "full"})
     assert eventually(lambda: exported("raysweep_training_loss") == [0.4])
     assert eventually(lambda: not exported("raysweep_training_mfu"))
     ray.kill(other)
@@ -106,44 +106,44 @@ def test_held_resources_are_counted_until_the_block_ends_as_used_by_whom_they_se
     def hold() -> None:
         clock = Clock()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(metrics, "time", clock)
-            patch.setattr(metrics, "FLUSH_SECONDS", PATIENCE)
-            with metrics.held_resources("") as held:
-                with held.working_for("one"), held.working_for("two"):
+            patch.setattr(held, "time", clock)
+            patch.setattr(meter, "FLUSH_SECONDS", PATIENCE)
+            with held.held_resources("") as resources:
+                with resources.working_for("one"), resources.working_for("two"):
                     clock.sleep(40)
-                with held.working_for("one"):
+                with resources.working_for("one"):
                     clock.sleep(20)
                 clock.sleep(4)
 
     ray.get(ray.remote(num_cpus=0.5, num_gpus=1)(hold).remote())
-    seconds = {task: metrics.gpu_hours(task) * 3600 for task in ("", "one", "two")}
+    seconds = {task: meter.gpu_hours(task) * 3600 for task in ("", "one", "two")}
     assert seconds == pytest.approx({"": 4, "one": 20 + 20, "two": 20})
-    assert metrics.spent() == ""
+    assert meter.spent() == ""
     assert eventually(lambda: exported("raysweep_gpu_seconds") == [pytest.approx(64)])
     assert eventually(lambda: exported("raysweep_cpu_seconds") == [pytest.approx(32)])
 
 
 def test_without_a_meter_nothing_is_reported_and_nothing_fails(monkeypatch):
-    monkeypatch.setattr(metrics, "_meter_name", lambda: "a meter that nobody has started")
-    before = list(metrics._LATEST)
-    metrics.report("raysweep_programs", 1, verdict="passed")
-    assert before == metrics._LATEST
+    monkeypatch.setattr(meter, "_meter_name", lambda: "a meter that nobody has started")
+    before = list(meter._LATEST)
+    meter.report("raysweep_programs", 1, verdict="passed")
+    assert before == meter._LATEST
 
 
 def test_a_sweep_waits_until_the_meter_of_the_same_jobs_sweep_before_has_ended(tmp_path, sweep, seen, monkeypatch):
     """The first meter ends once the second one was refused its name."""
     refused: list[float] = []
     with contextlib.ExitStack() as first:
-        first.enter_context(metrics.running_meter("first", Files(str(tmp_path))))
+        first.enter_context(meter.running_meter("first", Files(str(tmp_path))))
 
         def sleep(seconds: float) -> None:
             refused.append(seconds)
             first.close()
             time.sleep(seconds)
 
-        monkeypatch.setattr(metrics, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
-        monkeypatch.setattr(metrics, "END_SECONDS", PATIENCE)
-        with metrics.running_meter(sweep, Files(str(tmp_path))):
+        monkeypatch.setattr(meter, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+        monkeypatch.setattr(meter, "END_SECONDS", PATIENCE)
+        with meter.running_meter(sweep, Files(str(tmp_path))):
             assert refused
-            metrics.report("raysweep_programs", 1, verdict="passed")
+            meter.report("raysweep_programs", 1, verdict="passed")
             assert eventually(lambda: seen("raysweep_programs") == [1])
