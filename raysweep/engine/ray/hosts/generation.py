@@ -20,7 +20,7 @@ from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import collect_results, died_too_often, indexed_dataset, pickle_result
 from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
-from raysweep.engine.ray.hosts.keeper import HostBatch, HostKind
+from raysweep.engine.ray.hosts.host import HostBatch, HostKind
 from raysweep.engine.ray.numbers.gauges import MeasuredGenerator
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.generators.base import GENERATORS

@@ -24,7 +24,8 @@ from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.hosts import keeper as hosts
 from raysweep.engine.ray.hosts.generation import generate_with_ray
-from raysweep.engine.ray.hosts.keeper import HostBatch, HostKind, start_keeper
+from raysweep.engine.ray.hosts.host import HostBatch, HostKind
+from raysweep.engine.ray.hosts.keeper import start_keeper
 from raysweep.engine.ray.numbers import gauges
 from raysweep.errors import RaysweepError
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec

@@ -17,7 +17,8 @@ from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import MAX_RESTARTS, BatchFailure
 from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.hosts import keeper as hosts
-from raysweep.engine.ray.hosts.keeper import HostBatch, HostKeeper, HostKind, _Held
+from raysweep.engine.ray.hosts.host import HostBatch, HostKind
+from raysweep.engine.ray.hosts.keeper import HostKeeper, _Held
 from raysweep.planning.predictions.needs import Needs
 from raysweep.records import Decoding, ModelRef, Spec
 from raysweep.storage.files import Files
