@@ -10,8 +10,9 @@ import transformers
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
+from raysweep.models.loading import load_model
 from raysweep.models.scratch import EOS, train_tokenizer
-from raysweep.records import ModelRef
+from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.tiny import SIZES, make_tiny, pairs
 from raysweep.trainers.loop import seeded_torch
 
@@ -76,3 +77,13 @@ def make_chat_model(name: str, folder: Path) -> ModelRef:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return ModelRef(str(folder))
+
+
+def make_adapter(base: ModelRef, out: Path) -> ModelRef:
+    """Save a LoRA adapter of random weights."""
+    from peft import LoraConfig, get_peft_model
+
+    model, _ = load_model(base)
+    adapted = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+    adapted.save_pretrained(str(out), save_embedding_layers=False)
+    return ModelRef(str(out), ModelKind.ADAPTER, base)

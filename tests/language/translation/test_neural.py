@@ -105,10 +105,10 @@ def test_two_folders_of_the_same_name_differ_by_their_content(tmp_path):
 def test_a_hub_model_is_here_when_its_weights_are(tmp_path, monkeypatch):
     import huggingface_hub
 
-    from raysweep.models import loading
+    from raysweep.models import identity
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(loading, "hub_config", lambda name, revision: ({}, "c0ffee"))
+    monkeypatch.setattr(identity, "hub_config", lambda name, revision: ({}, "c0ffee"))
     engine = TRANSLATORS.create(Spec("marian", {"there": "some/en-de", "back": "some/de-en"}))
     for step in ("config.json", "pytorch_model.bin"):
         assert not engine.is_ready

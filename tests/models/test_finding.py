@@ -1,0 +1,130 @@
+"""Models are found in folders, in stores that have moved, and on the hub; what is none is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.hashing import canonical_json
+from raysweep.models import finding, identity
+from raysweep.models.finding import resolve
+from raysweep.models.identity import fingerprint
+from raysweep.models.loading import load_model
+from raysweep.records import ModelKind, ModelRef
+from tests.models.tiny import make_adapter
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: (f / "config.json").unlink(), "has no config.json"),
+        (lambda f: (f / "config.json").rename(f / "dropped.json"), "its weights were dropped once they were judged"),
+        (lambda f: (f / "model.safetensors").unlink(), "no weights"),
+        (lambda f: (f / "tokenizer.json").unlink(), r"no tokenizer \(tokenizer.json\)"),
+        (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
+        (lambda f: f.rename(f.parent / "llama-tinny"), "did you mean 'llama-tinny'"),
+        (lambda f: shutil.rmtree(f.parent), "there is no folder"),
+    ],
+)
+def test_a_path_that_is_no_model_says_what_is_missing(folder: Path, change: Any, message: str) -> None:
+    change(folder)
+    with pytest.raises(UsageError, match=message):
+        resolve(str(folder))
+
+
+def test_a_relative_folder_and_base_become_absolute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert resolve("llama-tiny").location == str(folder)
+    adapter = bare_adapter(folder.parent / "adapter", "llama-tiny")
+    assert resolve("adapter").ref() == ModelRef(str(adapter), ModelKind.ADAPTER, ModelRef(str(folder)))
+
+
+def bare_adapter(folder: Path, base: object) -> Path:
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+    (folder / "adapter_model.safetensors").write_bytes(b"0")
+    return folder
+
+
+@pytest.mark.parametrize("base", [None, "", 3])
+def test_an_adapter_that_names_no_base_is_refused(base: object, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no `base_model_name_or_path`"):
+        resolve(str(bare_adapter(tmp_path / "a", base)))
+
+
+def test_an_adapter_without_weights_is_refused(tmp_path: Path) -> None:
+    folder = bare_adapter(tmp_path / "a", "org/model")
+    (folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(UsageError, match="no weights"):
+        resolve(str(folder))
+
+
+def test_adapters_in_a_circle_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="its own base"):
+        resolve(str(bare_adapter(tmp_path / "self", str(tmp_path / "self"))))
+    bare_adapter(tmp_path / "a", str(tmp_path / "b"))
+    bare_adapter(tmp_path / "b", str(tmp_path / "a"))
+    with pytest.raises(UsageError, match="its own base"):
+        resolve(str(tmp_path / "a"))
+
+
+def test_a_file_is_no_model(folder: Path) -> None:
+    with pytest.raises(UsageError, match="it is a file"):
+        resolve(str(folder / "config.json"))
+
+
+def with_hub(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., tuple[dict[str, Any], str | None]]) -> None:
+    """Have a pretended hub give configs and commits."""
+    for module in (finding, identity):
+        monkeypatch.setattr(module, "hub_config", answer)
+
+
+def test_a_hub_id_resolves_to_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_hub(monkeypatch, lambda *_: ({"model_type": "t5", "is_encoder_decoder": True}, "c0ffee"))
+    resolved = resolve("org/model").ref("bfloat16")
+    assert resolved == ModelRef("org/model", dtype="bfloat16", revision="c0ffee", architecture="seq2seq")
+    assert fingerprint(resolved) == {"kind": "full", "hub": "org/model", "commit": "c0ffee"}
+
+
+def test_code_in_the_repository_needs_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"model_type": "homemade", "auto_map": {"AutoModelForCausalLM": "modeling.Home"}}
+    with_hub(monkeypatch, lambda *_: (config, "c0ffee"))
+    with pytest.raises(UsageError, match="trust_remote_code: true"):
+        resolve("org/model")
+    assert resolve("org/model", trust_remote_code=True).trust_remote_code
+    config["model_type"] = "llama"
+    assert not resolve("org/model").trust_remote_code  # transformers has its own code for it
+
+
+def test_an_adapters_base_is_looked_up_in_the_revision_that_it_names(tmp_path, monkeypatch) -> None:
+    commits = {None: "newest", "v1": "first"}
+    with_hub(monkeypatch, lambda _, revision: ({"model_type": "llama"}, commits.get(revision, revision)))
+    settings = {"base_model_name_or_path": "org/model", "revision": None}
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    keys = []
+    for revision, commit in commits.items():
+        (tmp_path / "adapter_config.json").write_text(json.dumps({**settings, "revision": revision}))
+        resolved = resolve(str(tmp_path))
+        assert resolved.base is not None and resolved.base.revision == commit
+        keys.append(canonical_json(fingerprint(resolved.ref())))
+    assert keys[0] != keys[1]
+
+
+def test_an_adapter_finds_its_base_where_its_store_has_moved(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    base = Path(shutil.copytree(tiny["llama"].location, old / "artefacts" / "base_model" / "ab" / "key"))
+    make_adapter(ModelRef(str(base)), old / "artefacts" / "model" / "cd" / "key")
+    old.rename(new)
+    found = resolve(str(new / "artefacts" / "model" / "cd" / "key"))
+    assert found.base is not None and found.base.location == str(new / "artefacts" / "base_model" / "ab" / "key")
+    model, _ = load_model(found.ref())
+    assert model.peft_config
+    shutil.rmtree(new / "artefacts" / "base_model")
+    with pytest.raises(UsageError, match=r"no model at .*old/artefacts/base_model"):
+        resolve(str(new / "artefacts" / "model" / "cd" / "key"))

@@ -1,0 +1,89 @@
+"""A fingerprint is of what a model does: of its files, wherever they lie."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from raysweep.hashing import canonical_json
+from raysweep.models.identity import fingerprint
+from raysweep.records import ModelKind, ModelRef
+from tests.models.tiny import make_adapter
+
+
+def test_a_fingerprint_is_of_content_not_of_place(tiny: dict[str, ModelRef], folder: Path) -> None:
+    assert fingerprint(ModelRef(str(folder))) == fingerprint(tiny["llama"])
+    assert tiny["llama"].location not in json.dumps(fingerprint(tiny["llama"]))
+    (folder / "README.md").write_text("notes")
+    (folder / "manifest.json").write_text("{}")
+    assert fingerprint(ModelRef(str(folder))) == fingerprint(tiny["llama"])
+
+
+IDENTITY_FILES = (
+    "model-00001-of-00002.safetensors",
+    "pytorch_model-00001-of-00002.bin",
+    "adapter_model.bin",
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "model.safetensors.index.json",
+    "modeling_own.py",
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "source.spm",
+    "qwen.tiktoken",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "bpe.codes",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "additional_chat_templates/tool_use.jinja",
+)
+
+
+@pytest.mark.parametrize("name", IDENTITY_FILES)
+def test_each_file_of_a_models_identity_changes_its_fingerprint(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    found = []
+    for content in (None, '{"a": 1}', '{"a": 2}'):
+        if content:
+            (tmp_path / name).write_text(content)
+        found.append(canonical_json(fingerprint(ModelRef(str(tmp_path)))))
+    assert len(set(found)) == 3
+
+
+def test_a_folder_called_like_such_a_file_is_none(tmp_path: Path) -> None:
+    before = fingerprint(ModelRef(str(tmp_path)))
+    (tmp_path / "merges_old").mkdir()
+    assert fingerprint(ModelRef(str(tmp_path))) == before
+
+
+def test_a_tokenizer_whose_texts_were_rewritten_has_another_fingerprint(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text('{"clean_up_tokenization_spaces": true}')
+    assert fingerprint(ModelRef(str(tmp_path)))["decoded"] == "exactly"
+    (tmp_path / "tokenizer_config.json").write_text('{"clean_up_tokenization_spaces": false}')
+    assert "decoded" not in fingerprint(ModelRef(str(tmp_path)))
+
+
+def test_other_files_and_the_right_to_run_code(tmp_path: Path) -> None:
+    before = fingerprint(ModelRef(str(tmp_path)))
+    (tmp_path / "README.md").write_text("a card")
+    assert fingerprint(ModelRef(str(tmp_path))) == before
+    assert fingerprint(ModelRef(str(tmp_path), trust_remote_code=True)) != before
+
+
+def test_a_moved_base_keeps_the_fingerprint_of_its_adapter(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    ref = make_adapter(tiny["llama"], tmp_path / "one")
+    moved = ModelRef(str(shutil.copytree(tiny["llama"].location, tmp_path / "base")))
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    path = tmp_path / "two" / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "base_model_name_or_path": moved.location}))
+    assert fingerprint(ModelRef(str(tmp_path / "two"), ModelKind.ADAPTER, moved)) == fingerprint(ref)
