@@ -9,10 +9,14 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
 from raysweep.config.schema import SweepConfig
+from raysweep.engine.placing.cluster_files import nodes_of_file
+from raysweep.engine.placing.groups import pools_of_groups
+from raysweep.engine.placing.nodes import NodeFacts
+from raysweep.engine.placing.places import ANY, CellToPlace, hours_in
+from raysweep.engine.placing.simulation import Played, StageToPlay, play
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.planning.missing import by_cell
 from raysweep.planning.plan import (
@@ -28,11 +32,6 @@ from raysweep.planning.predictions.costs import CellCost
 from raysweep.planning.predictions.needs import CellNeeds
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, group_of
 from raysweep.storage.store import Store
-
-if TYPE_CHECKING:
-    from raysweep.engine.placing.nodes import NodeFacts
-    from raysweep.engine.placing.places import CellToPlace
-    from raysweep.engine.placing.simulation import Played, StageToPlay
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,6 @@ def forecast(
     Raises:
         UsageError: the file can't be used, the Ray can't be reached, or a cell fits nowhere.
     """
-    from raysweep.engine.placing.groups import pools_of_groups
-    from raysweep.engine.placing.places import CellToPlace
-    from raysweep.engine.placing.simulation import play
-
     where, nodes = _nodes(plan, file, address)
     config, cells = plan.config, by_cell(lacking)
     needs = _needs([cell for cell, _ in cells], config, nodes, where)
@@ -172,15 +167,12 @@ def _why_unfit(cells: Sequence[CellToPlace], label: str) -> str:
 
 
 def _cell(name: str, played: Played, cost: CellCost, *, on_cpus: bool, price: float | None) -> CellForecast:
-    from raysweep.engine.placing.places import hours_in
-
     pool, gpu_hours = played.pools[name], played.gpu_hours[name]
     ends = None if hours_in(pool, cost.hours, on_cpus) is None else played.ends[name]
     return CellForecast(pool or NO_LABEL, gpu_hours, ends, None if price is None else gpu_hours * price)
 
 
 def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str, dict[str, NodeFacts]]:
-    from raysweep.engine.placing.cluster_files import nodes_of_file
     from raysweep.engine.ray.cluster.cluster import Cluster
     from raysweep.engine.ray.cluster.nodes import autoscaler_runs, nodes_by_id
 
@@ -219,8 +211,6 @@ def _needs(
 
 def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan]) -> list[StageToPlay]:
     """Return a cell's stages with what they take; what exists takes no time, a part of the completions a part."""
-    from raysweep.engine.placing.simulation import StageToPlay
-
     kinds, workers = {type(plan) for plan in lacking}, max(1, needs.workers)
     training = cost.training_hours if ModelPlan in kinds else {}
     share = sum(isinstance(plan, CompletionsPlan) for plan in lacking) / len(lacking[0].cell.pairs)
@@ -236,8 +226,6 @@ def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan
 def _pool(
     name: str, nodes: Mapping[str, NodeFacts], cells: Mapping[str, CellForecast], models: Mapping[str, str]
 ) -> PoolForecast:
-    from raysweep.engine.placing.places import ANY
-
     own = [cell for cell in cells.values() if cell.pool == name]
     there = [node for node in nodes.values() if name in (ANY, node.labels.get(ACCELERATOR_LABEL, NO_LABEL))]
     ends = [cell.ends for cell in own if cell.ends is not None]
