@@ -1,4 +1,4 @@
-"""Counts of a checkout: modules at the package's top level, floors of its imports, lines of package and tests.
+"""Counts of a checkout: modules and folders, floors of imports, large classes and functions, lines of code and docs.
 
 Floors are counted twice: as the longest chain of imports between names of the top level, and, where the checkout has
 `tests/test_borders.py`, as the floors that its order of imports names (names of one floor may import each other).
@@ -16,6 +16,11 @@ from pathlib import Path
 
 from tests.paths import REPO
 from tests.syntax import parsed
+
+FULL_FOLDER = 15
+"""A folder with more modules may hold two ideas."""
+LONG_FUNCTION = 50
+"""A function of more lines may hold two ideas."""
 
 
 def top_level(package: Path) -> list[str]:
@@ -78,6 +83,34 @@ def lines(folder: Path) -> tuple[int, int]:
     return len(files), sum(len(path.read_text().splitlines()) for path in files)
 
 
+def folders(package: Path) -> dict[str, tuple[int, int, str]]:
+    """Return, for each folder of a package, its modules, the most methods of a class in it, and that class's name."""
+    found: dict[str, tuple[int, int, str]] = {}
+    for folder in sorted({path.parent for path in package.rglob("*.py")}):
+        modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+        classes = [node for path in modules for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef)]
+        most, name = max(((len(methods(one)), one.name) for one in classes), default=(0, ""))
+        found[folder.relative_to(package).as_posix()] = len(modules), most, name
+    return found
+
+
+def methods(node: ast.ClassDef) -> list[str]:
+    """Return the names of a class's own methods."""
+    return [one.name for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def long_functions(package: Path, longest: int = LONG_FUNCTION) -> dict[str, int]:
+    """Return the functions of a package that have more lines than `longest`, with their lines."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                if length > longest:
+                    found[f"{path.relative_to(package).as_posix()}:{node.name}"] = length
+    return found
+
+
 def _reached(graph: dict[str, set[str]], start: str) -> set[str]:
     reached: set[str] = set()
     waiting = [start]
@@ -101,6 +134,17 @@ def main() -> None:
     for name in ("raysweep", "tests"):
         files, count = lines(checkout / name)
         print(f"{'lines of ' + name + '/ (Python)':32} {count:7,}  in {files} files")
+    pages = [*(checkout / "docs").glob("*.md"), checkout / "README.md"]
+    text = sum(len(path.read_text().splitlines()) for path in pages)
+    print(f"{'lines of docs/ and README.md':32} {text:7,}  in {len(pages)} files")
+    found = long_functions(package)
+    print(f"{f'functions of over {LONG_FUNCTION} lines':32} {len(found):7,}  {', '.join(found)}")
+    rooms = folders(package)
+    full = [name for name, (files, _, _) in rooms.items() if files > FULL_FOLDER]
+    print(f"{f'folders of over {FULL_FOLDER} modules':32} {len(full):7,}  {', '.join(full)}")
+    print(f"\n{'folder':32} {'modules':>7}  most methods of a class")
+    for name, (files, most, largest) in rooms.items():
+        print(f"{name:32} {files:7}  {f'{most} {largest}' if most else ''}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.count import import_graph, lines, longest_chain
+from tests.count import folders, import_graph, lines, long_functions, longest_chain
 
 
 def package(folder: Path, **modules: str) -> Path:
@@ -37,3 +37,14 @@ def test_floors_are_the_longest_chain_with_circles_merged():
     assert longest_chain({"a": {"b"}, "b": {"c"}, "c": set(), "d": {"c"}}) == ["a", "b", "c"]
     assert longest_chain({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == ["a", "b,c", "d"]
     assert longest_chain({}) == []
+
+
+def test_folders_and_functions_are_measured(tmp_path):
+    made = package(
+        tmp_path,
+        part="class Large:\n    def one(self): ...\n    async def two(self): ...\nclass Small: ...",
+        rooms__in____init__="",
+        rooms__in__first="def short():\n    pass\nasync def long():\n    a = 1\n    return a",
+    )
+    assert folders(made) == {".": (1, 2, "Large"), "rooms": (1, 0, "")}
+    assert long_functions(made, 2) == {"rooms/first.py:long": 3}
