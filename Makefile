@@ -9,7 +9,7 @@
 # make quick        the tests that need no Ray and take less than a second each
 # make paper-mini   the study in small, all 204 cells, on a simulated cluster of three kinds of accelerators
 # make soak         250,000 programs, 1 % hostile, slots and actors killed: fails when anything grows, stays or is lost
-# make lint         ruff (lint, format) and mypy --strict
+# make lint         ruff (lint, format), mypy --strict, and the schemas of CITATION.cff and .github/workflows
 # PYTHON=python3.12 picks the interpreter, PIP_ARGS="..." goes to every `pip install`.
 
 PYTHON ?= python3
@@ -59,6 +59,8 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy raysweep
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.citation-file-format CITATION.cff
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
