@@ -160,9 +160,9 @@ def _other_process() -> ProcessPoolExecutor:
 
 
 def _note_heavy_imports() -> None:
-    """Note in this process, from now on, which heavy packages are imported while a module is.
+    """Note from now on, in `_heavy_imports`, which heavy packages this process imports while it imports a module.
 
-    Each statement counts, also if the package is there already, since other tests may have needed it.
+    Every import statement is seen, also one of a package that is loaded already because an earlier test used it.
     """
     usual = builtins.__import__
 
@@ -170,7 +170,7 @@ def _note_heavy_imports() -> None:
         package, frame = name.partition(".")[0], sys._getframe(1)
         while level == 0 and package in HEAVY and frame is not None:
             if frame.f_code.co_name == "<module>":
-                _heavy_imports[frame.f_globals["__name__"]].add(package)
+                _heavy_imports[frame.f_globals.get("__name__", "")].add(package)
             frame = frame.f_back  # type: ignore[assignment]
         return usual(name, globals, locals, fromlist, level)
 
@@ -178,14 +178,14 @@ def _note_heavy_imports() -> None:
 
 
 def _heavy_imports_of(module: str) -> list[str]:
-    """Return the heavy packages that were imported while a module or a package around it was."""
+    """Return the heavy packages that this process has imported while it imported a module or a package around it."""
     importlib.import_module(module)
     around = [names for name, names in _heavy_imports.items() if f"{module}.".startswith(f"{name}.")]
     return sorted(set().union(*around))
 
 
 _heavy_imports: defaultdict[str, set[str]] = defaultdict(set)
-"""In the other process: heavy packages by the modules while which they were imported."""
+"""For each module that the other process has imported, the heavy packages that it imported meanwhile."""
 
 
 @contextmanager
