@@ -16,9 +16,9 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.storage.store import open_store
 from tests.paths import REPO
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from tests.small_ray import BIN, SmallRay
-from tests.steady import Sweep
+from tests.steady import Sweep, has_checkpoint, held
 
 CONFIG = "tests/steady.yaml"
 
@@ -90,11 +90,12 @@ class Head:
 
     def ended(self, name: str) -> dict[str, Any]:
         """What Ray tells of a job once it has ended."""
-        deadline = time.monotonic() + PATIENCE
-        while (job := self.job(name))["status"] in ("PENDING", "RUNNING"):
-            assert time.monotonic() < deadline, self.log(name)
-            time.sleep(0.5)
-        return job
+        assert eventually(lambda: self.has_ended(name)), self.log(name)
+        return self.job(name)
+
+    def has_ended(self, name: str) -> bool:
+        """Whether a job has ended."""
+        return self.job(name)["status"] not in ("PENDING", "RUNNING")
 
     def log(self, name: str) -> str:
         """What a job has printed."""
@@ -116,25 +117,17 @@ def head(shared_ray, installed, tmp_path_factory) -> Head:
 @pytest.mark.long
 def test_a_job_that_is_stopped_goes_on_when_it_is_submitted_again(head, tmp_path):
     """In small: the test below on jobs, tests/behaviour/chaos/test_one_kill.py on what goes on."""
-    longer = [
-        "--set",
-        "recipes.steady.objective_args={seconds: 0.5}",  # the command that stops the job takes seconds to start
-        "--set",
-        "recipes.steady.steps=60",
-        "--storage",
-        str(tmp_path / "store"),
-    ]
-    assert head.submit("first", *longer, wait=False).returncode == 0
-    deadline = time.monotonic() + PATIENCE
-    while not list((tmp_path / "store" / "unfinished").glob("model/*/step-*/COMPLETE")):
-        assert head.job("first")["status"] in ("PENDING", "RUNNING") and time.monotonic() < deadline, head.log("first")
-        time.sleep(0.1)
-    assert head.ray("job", "stop", "--address", head.running.url, "first").returncode == 0
-    assert head.ended("first")["status"] == "STOPPED"
+    store = ["--storage", str(tmp_path / "store")]
+    with held(head.running.notes):
+        assert head.submit("first", *store, wait=False).returncode == 0
+        assert eventually(lambda: has_checkpoint(tmp_path / "store") or head.has_ended("first"))
+        assert not head.has_ended("first"), head.log("first")
+        assert head.ray("job", "stop", "--address", head.running.url, "first").returncode == 0
+        assert head.ended("first")["status"] == "STOPPED"
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "artefacts").rglob("manifest.json")}
     assert before and not (tmp_path / "store" / "artefacts" / "model").exists()
 
-    done = head.submit("again", *longer)
+    done = head.submit("again", *store)
     assert done.returncode == 0, done.stdout + done.stderr
     assert head.job("again")["driver_exit_code"] == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before
