@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.behaviour.chaos.processes import ProcessTree, Seen, Victim
@@ -36,11 +34,7 @@ def killed(sweep: Sweep, victim: Victim, ray: SmallRay | None = None) -> tuple[i
         tree.add_root(command.pid, Victim.DRIVER)
         if ray:
             tree.add_root(ray.process.pid)
-        until = time.monotonic() + PATIENCE
-        while not list((sweep.store / "unfinished").glob("model/*/step-*/COMPLETE")):
-            assert command.poll() is None and time.monotonic() < until
-            tree.look()
-            time.sleep(0.05)
+        sweep.await_checkpoint(command, look=tree.look)
         tree.look()
         victims = tree.alive(victim)
         assert victims, "the process to kill was not found"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -28,10 +27,7 @@ def test_a_sweep_stopped_on_two_cpus_ends_on_one_as_an_undisturbed_one(installed
     sweep = Sweep(tmp_path, installed)
     with held(sweep.notes):
         first = started(sweep, 2)
-        until = time.monotonic() + PATIENCE
-        while not any(sweep.store.glob("unfinished/model/*/step-*/COMPLETE")):
-            assert first.poll() is None and time.monotonic() < until
-            time.sleep(0.05)
+        sweep.await_checkpoint(first)
         first.send_signal(signal.SIGTERM)
     _, err = first.communicate(timeout=PATIENCE)
     assert first.returncode == 143 and "this command resumes" in err
