@@ -40,8 +40,9 @@ from raysweep.config.loading import load_config
 from raysweep.config.resources import ResourcesConfig
 from raysweep.config.schema import RayConfig
 from raysweep.engine.base import EngineSettings, Task
+from raysweep.engine.placing.cells import CellToPlace
 from raysweep.engine.placing.nodes import NodeFacts
-from raysweep.engine.placing.places import CellToPlace, Places
+from raysweep.engine.placing.places import Places
 from raysweep.planning.planner import build_plan
 from raysweep.planning.predictions.costs import plan_costs
 from raysweep.planning.predictions.needs import CellNeeds, Needs

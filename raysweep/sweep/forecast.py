@@ -12,10 +12,10 @@ from pathlib import Path
 
 from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
 from raysweep.config.schema import SweepConfig
+from raysweep.engine.placing.cells import ANY, CellToPlace, hours_in
 from raysweep.engine.placing.cluster_files import nodes_of_file
 from raysweep.engine.placing.groups import pools_of_groups
 from raysweep.engine.placing.nodes import NodeFacts
-from raysweep.engine.placing.places import ANY, CellToPlace, hours_in
 from raysweep.engine.placing.simulation import Played, StageToPlay, play
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.planning.missing import by_cell

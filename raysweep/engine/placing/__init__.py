@@ -2,7 +2,9 @@
 
 Start reading at places.py.
 
+    cells.py         a cell that waits to be started: what it asks for, its expected hours
     places.py        decides which cell starts next, and which process gets resources next
+    room_on_nodes.py what is free on the nodes, and what is kept for processes that wait
     groups.py        decides on which type of accelerator the models of a group run
     nodes.py         what is known of a node: its resources and labels
     simulation.py    plays a sweep on a cluster by the decisions of places.py, without running it

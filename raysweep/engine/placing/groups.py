@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL, data_sheet_of, similar_type
+from raysweep.engine.placing.cells import ANY, UNLABELLED, CellToPlace
 from raysweep.engine.placing.nodes import NodeFacts
-from raysweep.engine.placing.places import ANY, UNLABELLED, CellToPlace, Places
+from raysweep.engine.placing.places import Places
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.planning.predictions.needs import names_in
 from raysweep.units import first_of
@@ -126,7 +127,7 @@ class _Nodes:
         for needs, number in cell.stages_on_accelerators:
             names = names_in(needs.labels.get(ACCELERATOR_LABEL, ""))
             may_come = self.may_grow and (not names or any(not needs.unfit_for(name) for name in names))
-            if not may_come and not self._live.capacity(ANY, needs, number):
+            if not may_come and not self._live.room.capacity(ANY, needs, number):
                 return False
         return True
 

@@ -17,97 +17,16 @@ Nothing here talks to Ray: the keeper of the hosts (hosts.py) asks for decisions
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from raysweep.accelerators import ACCELERATOR_LABEL, data_sheet_of
-from raysweep.engine.placing.nodes import NodeFacts, matches
-from raysweep.planning.predictions.needs import CellNeeds, Needs, matches_one, names_in
-
-CPUS = "CPUs"
-"""Name of the pool of what needs no accelerator: all nodes."""
-UNLABELLED = ""
-"""Name of the pool of accelerators without a label."""
-ANY = "any accelerators"
-"""Name of the pool of a cell that fits into no other, such as one whose stages name different types, whose workers must
-be spread over several types, or that waits for an autoscaler: all accelerators that can run it."""
-
-
-@dataclass(frozen=True)
-class CellToPlace:
-    """A cell that waits to be started.
-
-    `hours`: the time that it is expected to take, by type of accelerator; empty if nothing is known. `group`: all cells
-    of a group run in one pool, which groups.py chooses; empty: it has none.
-    """
-
-    id: str
-    needs: CellNeeds = field(default_factory=CellNeeds)
-    hours: Mapping[str, float] = field(default_factory=dict)
-    group: str = ""
-
-    @property
-    def first(self) -> tuple[Needs, int]:
-        """What its first stage asks for, and how many processes of it; of a stage with accelerators if there is one."""
-        trains = self.needs.workers or self.needs.in_trial
-        if trains and (self.needs.training.gpus or not self.needs.generation.gpus):
-            return self.needs.training, max(1, self.needs.workers)
-        return self.needs.generation, 1
-
-    @property
-    def stages_on_accelerators(self) -> list[tuple[Needs, int]]:
-        """What its stages with accelerators ask for, and how many processes of them run at a time."""
-        trainers = self.needs.workers or int(self.needs.in_trial)  # a trial holds the training's without one, too
-        both = [(self.needs.training, trainers), (self.needs.generation, 1)]
-        return [(needs, number) for needs, number in both if needs.gpus and number]
-
-    @property
-    def accelerators(self) -> float:
-        """The most accelerators that it holds at a time, all processes of a stage together."""
-        return max((needs.gpus * number for needs, number in self.stages_on_accelerators), default=0.0)
-
-    @property
-    def named(self) -> list[str] | None:
-        """The types that all of its labels allow, of those that they name; None if they name none."""
-        labels = [needs.labels.get(ACCELERATOR_LABEL, "") for needs, _ in self.stages_on_accelerators]
-        lists = [names for label in labels if (names := names_in(label))]
-        if not lists:
-            return None
-        allowed = [name for name in lists[0] if all(name in names for names in lists)]
-        return [name for name in allowed if not any(label and not matches_one(label, name) for label in labels)]
-
-    def lacks(self, pool: str) -> str:
-        """Return why a stage can't run on a pool's type of accelerator, whatever its nodes have; empty if each can."""
-        reasons = (needs.unfit_for(pool) for needs, _ in self.stages_on_accelerators)
-        return next(filter(None, reasons), "")
-
-    @property
-    def is_on_accelerators(self) -> bool:
-        """Return True if one of its stages asks for accelerators."""
-        return bool(self.stages_on_accelerators)
-
-    def expected(self, pool: str) -> float:
-        """Return the hours that it is expected to take in a pool, or on the slowest type if the pool's isn't known."""
-        known = hours_in(pool, self.hours, not self.is_on_accelerators)
-        return max(self.hours.values(), default=0.0) if known is None else known
-
-
-def hours_in(pool: str, hours: Mapping[str, float], on_cpus: bool) -> float | None:
-    """Return the hours that something takes in a pool; None if they aren't known.
-
-    Where it may run on several types, the slowest one counts.
-
-    Args:
-        pool: the label of its accelerators, or `ANY`, `CPUS` or `UNLABELLED`.
-        hours: by known accelerator, or ``cpu``.
-        on_cpus: no accelerator is used there.
-    """
-    if pool == ANY:
-        return max(hours.values(), default=None)
-    known = data_sheet_of(pool)
-    return hours.get("cpu" if on_cpus else known[0] if known else pool)
+from raysweep.accelerators import ACCELERATOR_LABEL
+from raysweep.engine.placing.cells import ANY, CPUS, UNLABELLED, CellToPlace
+from raysweep.engine.placing.nodes import NodeFacts
+from raysweep.engine.placing.room_on_nodes import RoomOnNodes
+from raysweep.planning.predictions.needs import Needs, names_in
 
 
 @dataclass(eq=False)
@@ -143,6 +62,9 @@ class Places:
         cells: all that are to run.
         pools: of groups of cells (`raysweep.engine.placing.groups.pools_of_groups`).
         may_grow: an autoscaler may start nodes of types that cells ask for by name.
+
+    Attributes:
+        room: on the nodes.
     """
 
     def __init__(
@@ -159,11 +81,7 @@ class Places:
         self._pool_of: dict[str, str] = {}  # of each cell that was started
         self._waiting: dict[_Queue, set[str]] = {}  # started cells that hold nothing, yet
         self._executing: set[str] = set()
-        self._nodes: dict[str, NodeFacts] = {}
-        self._left: dict[str, dict[str, float]] = {}  # what is free on each node
-        self._kept: dict[str, dict[str, float]] = {}  # of that, what processes with accelerators wait for
-        self._usable: dict[tuple[Any, ...], list[str]] = {}  # nodes by what decides on them
-        self._capacities: dict[tuple[Any, ...], int] = {}
+        self.room = RoomOnNodes()
         self._places: dict[str, _Place] = {}  # by owner
 
     def set_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:
@@ -171,18 +89,17 @@ class Places:
 
         What was held on a node that is gone, or drained, is free no longer.
         """
-        if nodes == self._nodes:
+        if nodes == self.room.nodes:
             return
-        self._nodes, self._queues, self._kept = dict(nodes), {}, {}
-        self._usable, self._capacities = {}, {}
-        self._left = {name: dict(node.resources) for name, node in nodes.items()}
+        self.room.set_nodes(nodes)
+        self._queues = {}
         waiting = [name for names in self._waiting.values() for name in names]
         self._waiting = {}
         for name in waiting:
             self._waits(name)
         for place in self._places.values():
             for node in place.nodes or ():
-                self._take(node, place.needs)
+                self.room.take(node, place.needs)
 
     @property
     def started(self) -> int:
@@ -211,7 +128,7 @@ class Places:
 
         A cell that works in its trial's process asks for its place by that; `grant` gives it.
         """
-        if len(self._executing) > self.capacity(CPUS, Needs(), 1):
+        if len(self._executing) > self.room.capacity(CPUS, Needs(), 1):
             return None
         queues = (queue for pool in self._pools() for queue in self._queues_of(pool).items())
         for line, queue in queues:
@@ -220,7 +137,7 @@ class Places:
             if queue:
                 needs, number = self._cells[queue[-1]].first
                 more = 1 if self._may_wait_in_ray(line) else 0
-                if len(self._waiting.get(line, ())) < self._free(line.pool, needs, number) + more:
+                if len(self._waiting.get(line, ())) < self.room.free(line.pool, needs, number) + more:
                     return self._start(queue.pop(), line.pool), line.pool
         return None
 
@@ -240,18 +157,19 @@ class Places:
         granted: list[str] = []
         blocked: set[_Queue] = set()
         taken: set[str] = set()  # nodes whose accelerators those wait for that come first
-        self._kept = {}
+        self.room.kept = {}
         for place in self._waiting_places():
-            line = self._line(place.pool, place.needs, place.number)
+            pool, needs, number = place.pool, place.needs, place.number
+            line = self._line(pool, needs, number)
             if line in blocked:
                 continue
-            waited_here, nodes = place.nodes is None, self._fitting(place, taken)
+            waited_here, nodes = place.nodes is None, self.room.take_nodes(pool, needs, number, taken)
             if nodes:
                 self._no_longer_waits(place.cell)
             else:
                 blocked.add(line)
-                self._keep_for(place)
-                own = set(self._nodes_of(place.pool, place.needs)) if place.needs.gpus and not line.to_come else set()
+                self.room.keep_for(pool, needs, number)
+                own = set(self.room.nodes_of(pool, needs)) if needs.gpus and not line.to_come else set()
                 is_behind = bool(own & taken)  # Ray would not know that somebody comes first
                 taken |= own
                 if waited_here and (is_behind or not self._may_wait_in_ray(line)):
@@ -274,7 +192,7 @@ class Places:
         held = self._places.get(owner)
         if held is None or not held.nodes:
             return False
-        return self._is_wanted(held.pool) or (held.pool == CPUS and any(node in self._kept for node in held.nodes))
+        return self._is_wanted(held.pool) or (held.pool == CPUS and any(node in self.room.kept for node in held.nodes))
 
     def may_go_on(self, owner: str) -> bool:
         """Return True if an owner holds what it asked for, or waits for it in Ray."""
@@ -287,13 +205,13 @@ class Places:
     def has_room(self, cell: str, needs: Needs) -> bool:
         """Return True if one more process of a cell would find free resources, and nobody waits for them."""
         pool = self._pool(cell, needs)
-        return not self._is_wanted(pool) and self._free(pool, needs, 1) > 0
+        return not self._is_wanted(pool) and self.room.free(pool, needs, 1) > 0
 
     def release(self, owner: str) -> None:
         """Take back what an owner holds or asks for."""
         place = self._places.pop(owner, None)
         for node in (place.nodes if place else None) or ():
-            self._take(node, place.needs, -1)  # type: ignore[union-attr]
+            self.room.give_back(node, place.needs)  # type: ignore[union-attr]
 
     def executing(self, cell: str) -> None:
         """Take note that a cell only executes programs from now on."""
@@ -314,11 +232,11 @@ class Places:
         return pool in pools or (pool != CPUS and (ANY in pools or (pool == ANY and bool(pools - {CPUS}))))
 
     def _line(self, pool: str, needs: Needs, number: int) -> _Queue:
-        return _Queue(pool, () if self.capacity(pool, needs, number) else self._request(pool, needs, number))
+        return _Queue(pool, () if self.room.capacity(pool, needs, number) else self.room.request(pool, needs, number))
 
     def _may_wait_in_ray(self, line: _Queue) -> bool:
         """Return False while Ray would give what is kept for others to one that waits there."""
-        return not (line == _Queue(CPUS) and self._kept)
+        return not (line == _Queue(CPUS) and self.room.kept)
 
     def _waits(self, cell: str) -> None:
         if cell in self._cells:
@@ -340,23 +258,17 @@ class Places:
     def _pools(self) -> list[str]:
         """Return the pools that there are, those of groups, and those by name whose nodes an autoscaler may start."""
         types = {
-            node.labels.get(ACCELERATOR_LABEL, UNLABELLED) for node in self._nodes.values() if node.resources.get("GPU")
+            node.labels.get(ACCELERATOR_LABEL, UNLABELLED)
+            for node in self.room.nodes.values()
+            if node.resources.get("GPU")
         }
         to_come = self._asked if self._may_grow else set()
         return [*sorted(types | to_come | set(self._pool_of_group.values()) | {ANY}), CPUS]
 
     def can_run(self, cell: CellToPlace, pool: str) -> bool:
         """Return True if a pool's live nodes can hold each stage of a cell when they are idle, and are fit for it."""
-        room = (self.capacity(pool, needs, number) > 0 for needs, number in cell.stages_on_accelerators)
+        room = (self.room.capacity(pool, needs, number) > 0 for needs, number in cell.stages_on_accelerators)
         return not cell.lacks(pool) and all(room)
-
-    def capacity(self, pool: str, needs: Needs, number: int) -> int:
-        """Return how many groups of so many processes fit on the nodes of a pool when they are idle."""
-        key = self._request(pool, needs, number)
-        if key not in self._capacities:
-            times = (needs.times_in(self._nodes[name].resources) for name in self._nodes_of(pool, needs))
-            self._capacities[key] = sum(times) // number
-        return self._capacities[key]
 
     def _pool(self, cell: str, needs: Needs) -> str:
         """Return the pool in which a process of a cell runs: the one that its label names, or its cell's."""
@@ -403,78 +315,3 @@ class Places:
         """Return those that wait, in their order: first those with accelerators, of them those that do so in Ray."""
         waiting = [place for place in self._places.values() if not place.nodes]
         return sorted(waiting, key=lambda place: (place.pool == CPUS, place.nodes is None, -place.hours))
-
-    def _keep_for(self, place: _Place) -> None:
-        """Keep CPUs, memory and the like for what waits for accelerators, on nodes where enough of these are free.
-
-        Nothing is kept for what the present nodes could not hold when they are idle.
-        """
-        needs, number = place.needs, place.number
-        if not needs.gpus or not self.capacity(place.pool, needs, number):
-            return
-        occupied, accelerators = needs.occupied, Needs(0, needs.gpus)
-        for name in self._nodes_of(place.pool, needs):
-            most = needs.times_in(self._nodes[name].resources)
-            times = min(number, most, accelerators.times_in(self._left[name]))
-            if times:
-                kept = self._kept.setdefault(name, {})
-                for kind, amount in occupied.items():
-                    kept[kind] = kept.get(kind, 0.0) + times * amount
-                number -= times
-
-    def _nodes_of(self, pool: str, needs: Needs) -> list[str]:
-        """Return the ids of the nodes that a process of a pool may run on."""
-        key = self._kind(pool, needs)
-        if key not in self._usable:
-            self._usable[key] = [
-                name
-                for name, node in self._nodes.items()
-                if (not needs.gpus or self._is_in(pool, needs, node)) and matches(needs.labels, node.labels)
-            ]
-        return self._usable[key]
-
-    def _request(self, pool: str, needs: Needs, number: int) -> tuple[Any, ...]:
-        """Return what decides on whether so many processes fit into a pool."""
-        return number, *needs.occupied.items(), *self._kind(pool, needs)
-
-    def _kind(self, pool: str, needs: Needs) -> tuple[Any, ...]:
-        """Return what decides on which nodes a process of a pool may run."""
-        return pool if needs.gpus else None, needs.least_on_accelerator, needs.in_bf16, *needs.labels.items()
-
-    def _is_in(self, pool: str, needs: Needs, node: NodeFacts) -> bool:
-        kind = node.labels.get(ACCELERATOR_LABEL, UNLABELLED)
-        return not needs.unfit_for(kind) if pool == ANY else kind == pool
-
-    def _fitting(self, place: _Place, taken: Collection[str] = ()) -> list[str]:
-        """Take a node for each process of a place, the fullest first that has room; none if they don't all fit.
-
-        `taken`: nodes whose accelerators are not to be had.
-        """
-        chosen: list[str] = []
-        names = self._nodes_of(place.pool, place.needs)
-        if taken and place.needs.gpus:
-            names = [name for name in names if name not in taken]
-        for _ in range(place.number):
-            fitting = [name for name in names if place.needs.times_in(self._free_on(name, place.needs))]
-            if not fitting:
-                for node in chosen:
-                    self._take(node, place.needs, -1)
-                return []
-            chosen.append(min(fitting, key=lambda name: [self._left[name].get(kind, 0.0) for kind in ("GPU", "CPU")]))
-            self._take(chosen[-1], place.needs)
-        return chosen
-
-    def _take(self, node: str, needs: Needs, times: int = 1) -> None:
-        for name, amount in needs.occupied.items() if node in self._left else ():
-            self._left[node][name] = self._left[node].get(name, 0.0) - times * amount
-
-    def _free(self, pool: str, needs: Needs, number: int) -> int:
-        """Return how many groups of so many processes would find free resources now."""
-        return sum(needs.times_in(self._free_on(name, needs)) for name in self._nodes_of(pool, needs)) // number
-
-    def _free_on(self, node: str, needs: Needs) -> Mapping[str, float]:
-        """Return what is free on a node for a process; one without accelerators gets nothing that is kept."""
-        left, kept = self._left[node], self._kept.get(node)
-        if not kept or needs.gpus:
-            return left
-        return {name: amount - kept.get(name, 0.0) for name, amount in left.items()}

@@ -6,8 +6,9 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from raysweep.engine.placing.cells import CellToPlace, hours_in
 from raysweep.engine.placing.nodes import NodeFacts
-from raysweep.engine.placing.places import CellToPlace, Places, hours_in
+from raysweep.engine.placing.places import Places
 from raysweep.planning.predictions.needs import Needs
 
 

@@ -14,9 +14,9 @@ from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.attempts import root_cause
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.engine.ledger import GPU_HOURS
+from raysweep.engine.placing.cells import ANY, CellToPlace
 from raysweep.engine.placing.groups import pools_of_groups, tell_absent
 from raysweep.engine.placing.nodes import NodeFacts
-from raysweep.engine.placing.places import ANY, CellToPlace
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Cluster, Placement, Placements, placements
 from raysweep.engine.ray.cluster.drains import MOST_DRAINS, begin_here

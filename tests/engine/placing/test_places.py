@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 
 from raysweep.accelerators import ACCELERATOR_LABEL
+from raysweep.engine.placing.cells import ANY, CPUS, UNLABELLED, CellToPlace
 from raysweep.engine.placing.groups import pools_of_groups, tell_absent
 from raysweep.engine.placing.nodes import NodeFacts
-from raysweep.engine.placing.places import ANY, CPUS, UNLABELLED, CellToPlace, Places
+from raysweep.engine.placing.places import Places
 from raysweep.engine.ray.cluster.cluster import placements
 from raysweep.engine.ray.cluster.nodes import driver_labels
 from raysweep.errors import UsageError
@@ -151,7 +152,7 @@ def test_cells_in_their_trials_keep_their_places_though_the_keeper_died():
 @pytest.mark.parametrize(("share", "fit"), [(0.05, 20), (0.1, 10), (0.2, 5), (0.25, 4), (0.35, 2), (0.5, 2), (0.6, 1)])
 def test_as_many_shares_fit_on_an_accelerator_as_ray_puts_there(share, fit):
     found = places([node("A100", 1, cpus=64)], *(cell(f"{n}", "A100", gpus=share) for n in range(30)))
-    assert found.capacity("A100", Needs(1, share), 1) == fit
+    assert found.room.capacity("A100", Needs(1, share), 1) == fit
 
 
 def test_executing_cells_are_bounded_by_the_cpus_that_execute():

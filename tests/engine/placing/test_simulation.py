@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from raysweep.accelerators import ACCELERATOR_LABEL
+from raysweep.engine.placing.cells import CellToPlace
 from raysweep.engine.placing.nodes import NodeFacts
-from raysweep.engine.placing.places import CellToPlace
 from raysweep.engine.placing.simulation import StageToPlay, play
 from raysweep.planning.predictions.needs import CellNeeds, Needs
 

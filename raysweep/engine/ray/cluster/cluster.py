@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS
-from raysweep.engine.placing.places import ANY, CPUS, UNLABELLED
+from raysweep.engine.placing.cells import ANY, CPUS, UNLABELLED
 from raysweep.engine.ray.cluster.probe import require_reachable
 from raysweep.machine import cores
 from raysweep.planning.predictions.needs import CellNeeds, Needs, without

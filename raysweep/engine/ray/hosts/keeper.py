@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from raysweep.engine.placing.places import CellToPlace, Places
+from raysweep.engine.placing.cells import CellToPlace
+from raysweep.engine.placing.places import Places
 from raysweep.engine.ray.batches import MAX_RESTARTS, BatchFailure, died_again
 from raysweep.engine.ray.cluster.drains import MOST_DRAINS, draining_nodes
 from raysweep.engine.ray.cluster.nodes import driver_labels, nodes_by_id
