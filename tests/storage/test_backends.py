@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,14 +107,11 @@ def test_readers_never_see_a_part_of_a_file(backend):
 
 
 def test_a_file_put_from_another_file_system_leaves_nothing_behind(tmp_path):
-    outside = Path("/dev/shm") / f"raysweep-{tmp_path.name}"
     if not Path("/dev/shm").is_dir() or Path("/dev/shm").stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("needs two file systems")
-    outside.write_bytes(b"x")
-    try:
-        LocalDisk(tmp_path).put(outside, "sub/x")
-    finally:
-        outside.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as outside:
+        Path(outside, "x").write_bytes(b"x")
+        LocalDisk(tmp_path).put(Path(outside, "x"), "sub/x")
     assert LocalDisk(tmp_path).infos("").keys() == {"sub/x"}
 
 
@@ -126,11 +125,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
 def test_two_processes_may_remove_one_folder(tmp_path):
     for number in range(300):
         LocalDisk(tmp_path).write(f"f/{number % 7}/{number}", b"")
-    both = [threading.Thread(target=LocalDisk(tmp_path).remove_folder, args=("f",)) for _ in range(4)]
-    for thread in both:
-        thread.start()
-    for thread in both:
-        thread.join()
+    with ThreadPoolExecutor(4) as threads:
+        removals = [threads.submit(LocalDisk(tmp_path).remove_folder, "f") for _ in range(4)]
+    assert [removal.exception() for removal in removals] == [None] * 4
     assert not (tmp_path / "f").exists()
 
 
