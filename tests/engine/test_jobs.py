@@ -12,6 +12,7 @@ from raysweep.engine.base import GenerateJob
 from raysweep.engine.jobs import KeptGenerator
 from raysweep.generators.base import Generator
 from raysweep.records import Completion, Decoding, GenerationRequest, Spec
+from tests.patience import PATIENCE, eventually
 
 JOB = GenerateJob("", None, Spec("fake"), Decoding(), [])
 
@@ -31,7 +32,7 @@ class Breaking(Generator):
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         if not self.begun.is_set():
             self.begun.set()
-            self.fails.wait(10)
+            assert self.fails.wait(PATIENCE)
             raise RuntimeError("broken")
         return []
 
@@ -53,14 +54,13 @@ def test_a_generator_that_fails_while_another_batch_takes_it_up_is_not_kept(monk
 
     thread = threading.Thread(target=fail)
     thread.start()
-    while not made:
-        pass
-    assert made[0].begun.wait(10)
+    assert eventually(lambda: bool(made))
+    assert made[0].begun.wait(PATIENCE)
     suits = kept._suits
 
     def slow(generator: Generator, job: GenerateJob) -> bool:
         made[0].fails.set()
-        assert failed.wait(10), "the first batch fails while the second one takes the generator up"
+        assert failed.wait(PATIENCE), "the first batch fails while the second one takes the generator up"
         return suits(generator, job)
 
     monkeypatch.setattr(kept, "_suits", slow)

@@ -4,8 +4,6 @@ import gzip
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,10 +34,6 @@ def write_settings(folder: Path, settings: bytes) -> None:
 
 def blocks(out: Path) -> list[Path]:
     return sorted((out.parent / f"{out.name}.part.verdicts" / "blocks").glob("*.json"))
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    assert eventually(lambda: bool(condition()), PATIENCE)
 
 
 def content(folder: Path) -> dict[Path, bytes]:
@@ -114,10 +108,12 @@ def test_verdicts_are_saved_a_block_at_a_time_while_the_command_runs_and_when_it
     out = tmp_path / "o.jsonl"
     with pytest.raises(KeyboardInterrupt), writing_results(out, SETTINGS) as part:
         part.save_verdict(KEY, VERDICT)
-        wait_until(lambda: blocks(out))
+        assert eventually(lambda: blocks(out) != [])
         first = blocks(out)
-        monkeypatch.setattr("raysweep.tools.samples.results.BLOCK_SECONDS", 60)
-        time.sleep(0.1)
+        pauses, wait = [], part._ending.wait
+        monkeypatch.setattr(part._ending, "wait", lambda seconds: pauses.append(seconds) or wait(seconds))
+        monkeypatch.setattr("raysweep.tools.samples.results.BLOCK_SECONDS", PATIENCE)
+        assert eventually(lambda: PATIENCE in pauses)
         part.save_verdict(bytes(16), VERDICT)
         assert blocks(out) == first
         raise KeyboardInterrupt
@@ -218,7 +214,7 @@ def test_a_full_disk_is_one_error_and_saved_verdicts_stay(tmp_path, monkeypatch)
         writing_results(out, SETTINGS) as part,
     ):
         part.save_verdict(KEY, VERDICT)
-        wait_until(lambda: blocks(out))
+        assert eventually(lambda: blocks(out) != [])
         monkeypatch.setattr("os.fsync", full)
     assert names(tmp_path) == ["o.jsonl.part", "o.jsonl.part.verdicts"]
 
@@ -233,7 +229,7 @@ def test_a_full_disk_while_verdicts_are_written_is_the_same_error(tmp_path, monk
         writing_results(tmp_path / "o.jsonl", SETTINGS) as part,
     ):
         monkeypatch.setattr("os.fsync", full)
-        wait_until(lambda: part.save_verdict(KEY, VERDICT))
+        eventually(lambda: part.save_verdict(KEY, VERDICT) is not None)
     assert names(tmp_path) == []
 
 

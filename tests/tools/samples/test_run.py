@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from raysweep.storage.blocks import Blocks
 from raysweep.storage.files import Files
 from raysweep.tools.samples.run import SampleJob, SampleRun
 from raysweep.tools.samples.scores import SampleScores
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 
 FIELDS = {"prompt": "def f():\n", "entry_point": "f", "test": "def check(f):\n    assert f() == 1\n"}
 RIGHT, WRONG = "    return 1\n", "    return 2\n"
@@ -138,11 +137,37 @@ def saved(out: Path) -> int:
     return len(Blocks(Files(f"{out}.part.verdicts/blocks"), Verdict).read())
 
 
-def wait_for_verdicts(running: subprocess.Popen, out: Path, count: int) -> None:
-    deadline = time.time() + PATIENCE
-    while saved(out) < count:
-        assert running.poll() is None and time.time() < deadline
-        time.sleep(0.02)
+HELD = """
+import sys, threading
+from raysweep.cli.app import main
+from raysweep.tools.samples.results import ResultsFile
+
+left, save = int(sys.argv.pop(1)), ResultsFile.save_verdict
+
+def save_and_wait(self, *judged):
+    global left
+    save(self, *judged)
+    left -= 1
+    if left == 0:
+        threading.Event().wait()
+
+ResultsFile.save_verdict = save_and_wait
+main()
+"""
+"""The command, which waits once it has saved so many verdicts."""
+
+
+def stopped(folder: Path, out: str, count: int, number: signal.Signals) -> subprocess.CompletedProcess[str]:
+    """Give the command, and send it a signal once it has saved so many more verdicts."""
+    before = saved(folder / out)
+    held = [sys.executable, "-c", HELD, str(count), *command(folder, out)[3:]]
+    running = subprocess.Popen(held, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert eventually(lambda: running.poll() is not None or saved(folder / out) == before + count)
+    finally:
+        running.send_signal(number)
+    shown, err = running.communicate(timeout=PATIENCE)
+    return subprocess.CompletedProcess(held, running.returncode, shown, err)
 
 
 def slow_samples(folder: Path) -> None:
@@ -157,18 +182,13 @@ def test_a_killed_command_resumes_and_writes_the_same_bytes(tmp_path, ending):
     slow_samples(tmp_path)
     out = tmp_path / f"o.jsonl{ending}"
     for _ in range(2):
-        before = saved(out)
-        running = subprocess.Popen(command(tmp_path, out.name), cwd=tmp_path, stderr=subprocess.DEVNULL)
-        wait_for_verdicts(running, out, before + 5)
-        running.kill()
-        running.wait()
-    kept = saved(out)
+        assert stopped(tmp_path, out.name, 5, signal.SIGKILL).returncode < 0
     (tmp_path / f"{out.name}.part.verdicts" / "blocks" / f"{'0' * 32}.json").write_bytes(b'{"0011')
     with (tmp_path / f"{out.name}.part").open("ab") as file:
         file.write(b'{"task_id": "T/')
     done = subprocess.run(command(tmp_path, out.name), cwd=tmp_path, capture_output=True, text=True, check=True)
     scores = json.loads(done.stdout)
-    assert scores["kept"] == kept >= 10 and scores["samples"] == 60 and scores["programs"] == 30
+    assert scores["kept"] == 10 and scores["samples"] == 60 and scores["programs"] == 30
     run(tmp_path, tmp_path / "s.jsonl", tmp_path / f"undisturbed.jsonl{ending}")
     assert out.read_bytes() == (tmp_path / f"undisturbed.jsonl{ending}").read_bytes()
     assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
@@ -177,15 +197,11 @@ def test_a_killed_command_resumes_and_writes_the_same_bytes(tmp_path, ending):
 @pytest.mark.slow
 def test_ctrl_c_prints_what_is_kept_and_the_command_that_resumes(tmp_path):
     slow_samples(tmp_path)
-    running = subprocess.Popen(
-        command(tmp_path, "o.jsonl"), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    wait_for_verdicts(running, tmp_path / "o.jsonl", 2)
-    running.send_signal(signal.SIGINT)
-    shown, err = running.communicate(timeout=PATIENCE)
-    assert (running.returncode, shown) == (130, "")
-    assert "\nstopped; the verdicts so far are kept in o.jsonl.part, and this command resumes:\n" in err
-    assert "raysweep execute s.jsonl --problems p.jsonl --out o.jsonl" in err and "Traceback" not in err
+    done = stopped(tmp_path, "o.jsonl", 2, signal.SIGINT)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "\nstopped; the verdicts so far are kept in o.jsonl.part, and this command resumes:\n" in done.stderr
+    assert "raysweep execute s.jsonl --problems p.jsonl --out o.jsonl" in done.stderr
+    assert "Traceback" not in done.stderr
     other = subprocess.run(
         command(tmp_path, "o.jsonl", "--timeout", "3"), cwd=tmp_path, capture_output=True, text=True, check=False
     )
