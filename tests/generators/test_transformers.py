@@ -31,6 +31,7 @@ from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.full import Full
 from raysweep.trainers.lora import Lora
 from tests.models.tiny import CHATS, FAMILIES, TRANSFORMERS_4, make_chat_model
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -436,7 +437,7 @@ def in_two_threads(generator: Any, first: list[GenerationRequest], second: list[
     generator.alive = begun.set
     with ThreadPoolExecutor(2) as threads:
         one = threads.submit(generator.generate, first)
-        assert begun.wait(60)
+        assert begun.wait(PATIENCE)
         yield from (one, threads.submit(generator.generate, second))
 
 

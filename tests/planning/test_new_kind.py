@@ -30,6 +30,7 @@ from raysweep.storage.store import Store
 from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.run import SweepResult, run_plan
 from raysweep.sweep.tasks import RunOptions
+from tests.patience import PATIENCE
 
 NOTES, STOP_AFTER, SLOW = "LENGTHS_NOTES", "LENGTHS_STOP_AFTER", "LENGTHS_SLOW"
 """Environment variables: a file for a line about each measured prompt; stop after so many; seconds for each."""
@@ -141,7 +142,7 @@ def test_two_sweeps_at_once_make_it_once(tmp_path, notes, monkeypatch):
     for process in sweeps:
         process.start()
     for process in sweeps:
-        process.join(120)
+        process.join(PATIENCE)
     assert [process.exitcode for process in sweeps] == [0, 0]
     assert len(notes.read_text().split()) == 4
 

@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.patience import PATIENCE
+
 ACCOUNT = {
     "AWS_ACCESS_KEY_ID": "someone",
     "AWS_SECRET_ACCESS_KEY": "secret",
@@ -60,7 +62,7 @@ class Server:
 
     def ask(self, method: str, key: str, data: bytes | None = None) -> None:
         address = f"http://127.0.0.1:{self.port}/{self.bucket}/{quote(key)}"
-        urllib.request.urlopen(urllib.request.Request(address, data, method=method), timeout=10).close()
+        urllib.request.urlopen(urllib.request.Request(address, data, method=method), timeout=PATIENCE).close()
 
     def _objects(self) -> Iterator[tuple[str, bytes]]:
         from moto.s3.models import s3_backends

@@ -21,6 +21,7 @@ from tests.analysis.linted import STRATA, linted_cells
 from tests.analysis.page.test_report import Page
 from tests.analysis.tables.test_difference_tables import DIFFERENCES
 from tests.paths import REPO
+from tests.patience import PATIENCE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -40,7 +41,7 @@ def visit(folder: Path, html: str, hash: str = "", flags: Sequence[str] = ()) ->
     file.write_text(html, encoding="utf-8")
     profile = folder / f"profile-{len(list(folder.iterdir()))}"
     command = [CHROMIUM, *FLAGS, *flags, f"--user-data-dir={profile}", "--dump-dom", f"{file.as_uri()}{hash}"]
-    done = subprocess.run(command, capture_output=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=True)
     console = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
     return Page(done.stdout.decode("utf-8", "replace")), console
 

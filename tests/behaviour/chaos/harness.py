@@ -27,13 +27,11 @@ from tests.behaviour.chaos.evidence import Place, content, differences, holders,
 from tests.behaviour.chaos.kills import STOPS_ALL, Kill
 from tests.behaviour.chaos.parts import Parts, parts_of
 from tests.behaviour.chaos.processes import ProcessTree, Seen, Victim
+from tests.patience import PATIENCE
 
 LOOK_SECONDS = 0.2
 RUNS = 4
 """Of one command, at most, beside one for each strike: a driver that dies more often does not recover."""
-PATIENCE = 90.0
-"""Seconds after the command's end in which everything that it started must have ended: when driver, raylet and GCS are
-killed at once, Ray's two agents try to reach the GCS for 60 s before they end."""
 
 
 class Failed(Exception):

@@ -23,6 +23,7 @@ from tests.behaviour.chaos.kills import Kill
 from tests.behaviour.chaos.parts import Part, Parts, parts_of
 from tests.behaviour.chaos.processes import ProcessTree, Seen, Victim, victim_of
 from tests.paths import NANO
+from tests.patience import eventually
 
 SWEEP = Parts("s", 20, (Part("cell", "model/m", "evaluation/e", ("completions/c",), ("results/r",)),))
 
@@ -230,16 +231,19 @@ def test_programs_are_not_taken_for_the_slot_that_forks_them(tests, children):
 
 
 def test_a_tree_keeps_processes_whose_parent_has_ended_and_no_others():
-    code = "import subprocess, sys; subprocess.Popen(['sleep', '60']); sys.stdin.read()"
+    code = "import subprocess, sys; subprocess.Popen(['sleep', '3600']); sys.stdin.read()"
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     tree = ProcessTree()
     tree.add_root(parent.pid, Victim.DRIVER)
-    until = time.monotonic() + 20
-    while len(tree.pids) < 2 and time.monotonic() < until:
+
+    def both_are_seen() -> bool:
         tree.look()
+        return len(tree.pids) == 2
+
+    assert eventually(both_are_seen)
     parent.kill()
     parent.wait()
     tree.look()
     assert tree.alive(Victim.DRIVER) == [] and os.getpid() not in tree.pids
     (left,) = tree.leftovers(patience=0.0)
-    assert left.endswith("sleep 60 ") and not tree.pids
+    assert left.endswith("sleep 3600 ") and not tree.pids

@@ -13,6 +13,7 @@ import pytest
 from raysweep.programs import Level, Limits, Program
 from tests.behaviour.execution import corpus
 from tests.behaviour.execution.world import REPO, World, survivors
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +50,8 @@ def as_nobody(lane: str, work: list[tuple[str, Program, Limits]]) -> dict:
     given = json.dumps(programs)
     command = [*AS_NOBODY, PYTHON, "-c", SCRIPT, str(REPO), lane]
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "CANARY_TOKEN": os.environ.get("CANARY_TOKEN", "")}
-    made = subprocess.run(command, input=given, capture_output=True, text=True, env=environment, cwd="/", timeout=280)
+    options = {"env": environment, "cwd": "/", "timeout": PATIENCE}
+    made = subprocess.run(command, input=given, capture_output=True, text=True, **options)
     assert made.returncode == 0, made.stderr[-3000:]
     return json.loads(made.stdout)
 

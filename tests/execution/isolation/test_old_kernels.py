@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE
+
 REFUSING = """
 import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -41,7 +43,8 @@ for lane in Lane:
 def test_programs_are_judged_where_no_pidfd_is_to_be_had():
     if platform.machine() != "x86_64" or not hasattr(os, "pidfd_open"):
         pytest.skip("the filter of this test is written for x86_64")
-    made = subprocess.run([sys.executable, "-c", REFUSING + SCRIPT, "434"], capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-c", REFUSING + SCRIPT, "434"]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert made.returncode == 0, made.stderr
     wanted = ["passed", "failed", "timeout", "timeout", "killed", *["passed"] * 30, "output_limit"]
     assert [json.loads(line) for line in made.stdout.splitlines()] == [wanted, wanted]

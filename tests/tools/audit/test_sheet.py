@@ -14,6 +14,7 @@ from raysweep.records import PromptRow, TrainingRow
 from raysweep.rows.parquet import write_rows
 from raysweep.rows.rated_sheets import KEY, SHEET, read_answers, read_key, read_raters
 from raysweep.tools.audit.sheet import PAGE, draw_items, write_sheet
+from tests.patience import PATIENCE
 
 
 def row(n: int, method: str, changed: bool = True) -> TrainingRow:
@@ -127,8 +128,9 @@ def test_the_page_lays_itself_out_in_a_browser(training, tmp_path):
     if browser is None:
         pytest.skip("chromium isn't installed")
     write_sheet(draw_items(training, 6, 1), tmp_path / "out")
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom"]
-    done = subprocess.run([*command, (tmp_path / "out" / PAGE).as_uri()], capture_output=True, text=True, timeout=120)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom"]
+    command = [browser, *options, (tmp_path / "out" / PAGE).as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert "12 answers left" in done.stdout and done.stdout.count('type="radio"') == 24
     assert "&lt;b&gt;by&lt;/b&gt;" in done.stdout, "texts are text"
 

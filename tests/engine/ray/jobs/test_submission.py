@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from raysweep.engine.ray.jobs import submission
 from raysweep.engine.ray.jobs.submission import require_job_server
 from raysweep.errors import UsageError
 from tests.paths import REPO
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from tests.small_ray import SmallRay
 
 CLUSTERS = sorted(path for path in (REPO / "clusters").iterdir() if path.is_file())
@@ -73,7 +72,7 @@ class Place:
 
     def job(self, printed: str) -> dict[str, Any]:
         """What Ray tells of the last job that a text names."""
-        with urllib.request.urlopen(f"{self.running.url}/api/jobs/{last_job(printed)}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.running.url}/api/jobs/{last_job(printed)}", timeout=PATIENCE) as answer:
             found: dict[str, Any] = json.loads(answer.read())
         return found
 
@@ -157,10 +156,8 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_reach_it(place):
     assert re.search(
         r"job \w+ goes on; to follow it.*\n  ray job logs .*\n  raysweep status tiny .*\n  ray job stop", printed
     )
-    deadline = time.monotonic() + PATIENCE
-    while (job := place.job(printed))["status"] in ("PENDING", "RUNNING"):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    assert eventually(lambda: place.job(printed)["status"] not in ("PENDING", "RUNNING"))
+    job = place.job(printed)
     assert (job["status"], job["driver_exit_code"]) == ("SUCCEEDED", 0)
 
 
