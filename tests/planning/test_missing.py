@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +22,7 @@ from raysweep.storage.artefacts import MANIFEST, folder_of
 from raysweep.storage.leases import Lease
 from raysweep.storage.store import Store
 from tests.paths import NANO
-from tests.patience import PATIENCE
+from tests.patience import eventually
 
 
 def commit(plans: Iterable[ArtefactPlan], store: Store) -> None:
@@ -139,10 +138,8 @@ def test_a_model_that_another_process_has_made_used_and_dropped_meanwhile_is_not
     work = Work(store, no_stages, ProgressFile(store.progress("s"), "cell"), Context(store.root, "s", 0, Recovery(0)))
     with ThreadPoolExecutor(1) as pool, hold(store, model):
         here = pool.submit(make, tuned.artefacts, work)
-        deadline = time.monotonic() + PATIENCE
-        while not read_activities(store.progress("s")).get("cell"):
-            assert not here.done() and time.monotonic() < deadline
-            time.sleep(0.01)
+        assert eventually(lambda: here.done() or "cell" in read_activities(store.progress("s")))
+        assert not here.done()
         commit([model, *tuned.artefacts], store)
         store.drop(model.node)
     here.result()

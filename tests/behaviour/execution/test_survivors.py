@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from multiprocessing import connection
 from pathlib import Path
@@ -18,7 +18,6 @@ import pytest
 from raysweep.execution.isolation import process_tree
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
-from tests.behaviour.execution.world import PATIENCE
 from tests.clock import Clock
 from tests.patience import eventually
 
@@ -50,10 +49,6 @@ def tagged(tag: str) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
-
-
-def wait_until(condition: Callable[[], bool]) -> bool:
-    return eventually(condition, PATIENCE)
 
 
 def daemon(tag: str) -> str:
@@ -103,7 +98,7 @@ def test_cpu_time_of_children_counts():
 def test_descendants_are_found_without_the_kernels_list_too(monkeypatch):
     child = subprocess.Popen([sys.executable, "-c", "import subprocess; subprocess.run(['sleep', '30'])"])
     try:
-        assert wait_until(lambda: len(list(process_tree.descendants(child.pid))) == 1)
+        assert eventually(lambda: len(list(process_tree.descendants(child.pid))) == 1)
         listed = set(process_tree.descendants(os.getpid()))
         monkeypatch.setattr(process_tree, "_KERNEL_LISTS_CHILDREN", False)
         assert set(process_tree.descendants(os.getpid())) == listed
@@ -125,7 +120,7 @@ def test_a_slot_killed_in_the_middle_loses_nothing_and_leaves_nothing(without):
                 ((keeper, _),) = executor._slots[0].running
                 below = psutil.Process(keeper).children(recursive=True)
                 os.kill(keeper, signal.SIGKILL)
-        assert below and wait_until(lambda: not any(process.is_running() for process in below))
+        assert below and eventually(lambda: not any(process.is_running() for process in below))
     assert sorted(verdict.outcome for verdict in verdicts) == ["failed", *["passed"] * 6]
 
 
@@ -142,7 +137,7 @@ def test_a_slot_that_died_while_idle_is_replaced():
         executor.run([Program("pass")], LIMITS)
         ((keeper, _),) = executor._slots[0].running
         os.kill(keeper, signal.SIGKILL)
-        assert wait_until(lambda: psutil.Process(keeper).status() == psutil.STATUS_ZOMBIE)
+        assert eventually(lambda: psutil.Process(keeper).status() == psutil.STATUS_ZOMBIE)
         assert executor.run([Program("pass")], LIMITS)[0].outcome is Outcome.PASSED
 
 
@@ -169,7 +164,7 @@ def test_a_slot_that_went_silent_is_replaced(monkeypatch):
                 found[:] = connection.wait(slots, 0)
                 return bool(found) or has_stopped(executor)
 
-            assert wait_until(is_over)
+            assert eventually(is_over)
             if not found:
                 clock.sleep(seconds + 1)
                 silences.append(seconds)
@@ -202,9 +197,9 @@ def test_the_death_of_the_parent_ends_its_programs_and_removes_its_folder(end, w
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     folder = Path(parent.stdout.readline().strip())
-    assert wait_until(lambda: len(psutil.Process(parent.pid).children(recursive=True)) == 4)
+    assert eventually(lambda: len(psutil.Process(parent.pid).children(recursive=True)) == 4)
     below = psutil.Process(parent.pid).children(recursive=True)
     os.kill(parent.pid, end)
     parent.wait()
-    assert wait_until(lambda: not any(process.is_running() for process in below))
-    assert folder.name.startswith("raysweep-") and wait_until(lambda: not folder.exists())
+    assert eventually(lambda: not any(process.is_running() for process in below))
+    assert folder.name.startswith("raysweep-") and eventually(lambda: not folder.exists())

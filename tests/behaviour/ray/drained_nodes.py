@@ -71,21 +71,17 @@ class Held(Steady):
             return after
         if step == FIRST:
             (self.folder / "waits").touch()
-            wait_for(lambda: (self.folder / "drained").exists())
+            assert eventually((self.folder / "drained").exists)
         if step > FIRST:
             time.sleep(1.5)
         if self.has_saved and self.services.rank == 0:
-            wait_for(lambda: False)
+            assert eventually(lambda: False)
         return after
 
     def save(self, weights: bytes, step: int, services: Services) -> None:
         """Save a checkpoint, and remember that one was saved for a notice."""
         super().save(weights, step, services)
         self.has_saved = step >= FIRST
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    assert eventually(holds)
 
 
 def job_of(folder: Path, workers: int, every: int) -> TrainJob:
@@ -246,7 +242,7 @@ def hosts(spot: SpotNodes, folder: Path) -> list[str]:
     first = generated()
     (node,) = nodes_of_hosts()
     spot.drain(node)
-    wait_for(lambda: not nodes_of_hosts())  # it is idle, so that it ends
+    assert eventually(lambda: not nodes_of_hosts())  # it is idle, so that it ends
     assert generated() == first
     return [node, *nodes_of_hosts()]
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.paths import REPO
 from tests.patience import PATIENCE
 from tests.small_ray import SmallRay, small_ray
 
@@ -22,34 +23,31 @@ AS_RAY_UP = {
     "AUTOSCALER_UPDATE_INTERVAL_S": "1",
 }
 ASK = """\
-import sys, time, ray
+import sys, ray
 from raysweep.engine.ray.cluster.nodes import autoscaler_runs
+from tests.patience import eventually
 ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
-deadline = time.monotonic() + float(sys.argv[2])
-while not (found := autoscaler_runs()) and time.monotonic() < deadline:
-    time.sleep(0.2)
-print(found)
+print(eventually(autoscaler_runs, float(sys.argv[2])))
 """
 
 
 STALL = """\
-import sys, time, ray
+import sys, ray
 from raysweep.engine.ray.cluster.stalls import _demands
+from tests.patience import eventually
 ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
 @ray.remote(num_cpus=1, label_selector={"ray.io/accelerator-type": "A10000"})
 def never(): pass
 waits = never.remote()
-deadline = time.monotonic() + float(sys.argv[2])
-while "has no nodes" not in (said := _demands()) and time.monotonic() < deadline:
-    time.sleep(0.2)
-print(said)
+eventually(lambda: "has no nodes" in _demands(), float(sys.argv[2]))
+print(_demands())
 """
 
 
 def ask(running: SmallRay, patience: float, code: str = ASK) -> str:
     """Return what a process connected to the Ray finds within so many seconds."""
     command = [sys.executable, "-c", code, running.address, str(patience)]
-    done = subprocess.run(command, env=running.environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=REPO, env=running.environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

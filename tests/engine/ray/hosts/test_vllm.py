@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -9,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ from raysweep.trainers.full import Full
 from tests.engine.ray.hosts.test_hosts import keeper, run
 from tests.models.test_versions import TARGETS, make_adapter
 from tests.paths import NANO
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from tests.trainers.conftest import make_job
 
 __all__ = ["keeper", "make_job"]
@@ -237,16 +237,16 @@ def server(bases: dict[str, ModelRef]) -> Iterator[str]:
     command += ["--kv-cache-memory-bytes", str(2**28), "--max-model-len", "256"]
     environment = {**os.environ, "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
     started = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    until = time.monotonic() + PATIENCE
+
+    def answers() -> bool:
+        assert started.poll() is None, started.stdout.read() if started.stdout else ""
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=PATIENCE).close()
+            return True
+        return False
+
     try:
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health").close()
-                break
-            except OSError:
-                assert started.poll() is None, started.stdout.read() if started.stdout else ""
-                assert time.monotonic() < until
-                time.sleep(0.5)
+        assert eventually(answers)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         started.terminate()
