@@ -145,7 +145,7 @@ def test_arguments_that_a_candidate_changed_are_sent_to_another_one_only_if_they
 
 def judged(executor: Executor, tests: str, *texts: str) -> list[Verdict]:
     """Judge programs one after another in one slot."""
-    return [executor.run([Program(text, tests)], Limits(timeout=5.0))[0] for text in texts]
+    return [executor.run([Program(text, tests)], Limits(timeout=60.0))[0] for text in texts]
 
 
 def outcomes(executor: Executor, tests: str, *texts: str) -> list[str]:
@@ -209,8 +209,8 @@ def test_the_calls_of_ordinary_tests_are_sent_ahead(tests):
 
 @pytest.mark.slow
 def test_a_slow_program_makes_nothing_known_about_quick_ones(executors):
-    tests = "import time\nstart = time.time()\nf(1)\nassert time.time() - start < 1.5\n"
-    slow, quick = "import time\ndef f(x): time.sleep(3)\n", "def f(x): return None\n"
+    tests = "import time\nstart = time.time()\nf(1)\nassert time.time() - start < 6\n"
+    slow, quick = "import time\ndef f(x): time.sleep(6)\n", "def f(x): return None\n"
     assert outcomes(executors[Lane.SHARED], tests, quick, slow, quick + "#\n", quick + "##\n") == [
         "passed",
         "failed",
