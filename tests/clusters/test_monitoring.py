@@ -124,11 +124,10 @@ def prometheus(shared_ray, tmp_path) -> Iterator[Prometheus]:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     options = [f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}", f"--web.listen-address={address}"]
     process = subprocess.Popen(["prometheus", *options], stderr=(tmp_path / "log").open("w"))
-    found, deadline = Prometheus(f"http://{address}"), time.monotonic() + PATIENCE
+    found = Prometheus(f"http://{address}")
     try:
-        while not is_scraping(found):
-            assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
-            time.sleep(0.2)
+        assert eventually(lambda: process.poll() is not None or is_scraping(found))
+        assert process.poll() is None, (tmp_path / "log").read_text()
         yield found
     finally:
         process.kill()
