@@ -126,7 +126,12 @@ class ComparedPlan(SweepPlan):
         import pandas
 
         cells = [dataclasses.asdict(cell) for cell in self.facts.cells]
-        return pandas.DataFrame([{**cell.pop("takes"), **cell} for cell in cells])
+        return pandas.DataFrame([{**cell, **cell.pop("takes")} for cell in cells]).drop(columns="takes")
+
+    def __repr__(self) -> str:
+        """Return its name and size: all that it holds would be some hundred thousand characters."""
+        pairs = sum(len(cell.pairs) for cell in self.cells)
+        return f"<plan of {self.config.name}: {len(self.cells)} cells, {pairs} evaluation pairs>"
 
 
 def plan_facts(
