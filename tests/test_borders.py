@@ -216,7 +216,8 @@ def test_a_folders_docstring_names_its_files():
         no_sentence = set() if text.partition("\n")[0].endswith(".") else {"its first line is no sentence"}
         return (listed ^ there) | no_sentence
 
-    assert breaking([folder for folder in FOLDERS if folder != PACKAGE], wrong) == {}
+    wrongly = breaking([folder for folder in FOLDERS if folder != PACKAGE], wrong)
+    assert wrongly == {}, "the docstring of each folder needs a line for each of its files, and no others"
 
 
 def test_the_readme_map_lists_the_folders():
