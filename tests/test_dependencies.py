@@ -27,7 +27,7 @@ CHOSEN = {"nltk", "spacy", "vllm"}
 """Packages that a user installs to choose other language resources or a generator; without them raysweep says so."""
 COMES_WITH = {"markupsafe": "jinja2", "grpc": "ray", "astroid": "pylint", "isort": "pylint"}
 """Packages that a declared one always brings along, since it takes or gives their objects."""
-TOOLS = {"mypy", "ruff", "pytest-xdist", "pandas-stubs", "types-PyYAML"}
+TOOLS = {"check-jsonschema", "mypy", "ruff", "pytest-xdist", "pandas-stubs", "types-PyYAML"}
 """Development tools that no test imports."""
 
 
@@ -102,7 +102,7 @@ def test_the_makefile_installs_extras_that_exist():
 @pytest.mark.slow
 def test_what_works_beside_trials_imports_no_config():
     """Building a config's sections takes a tenth of a second in each host and worker."""
-    modules = ("execution", "generation", "hosts", "metrics", "perturbing", "training")
+    modules = ("execution", "hosts.generation", "hosts.keeper", "numbers.held", "perturbing", "training")
     code = (
         f"import sys, {', '.join(f'raysweep.engine.ray.{name}' for name in modules)}\n"
         "print([name for name in sys.modules if name.startswith('raysweep.config.')])"
