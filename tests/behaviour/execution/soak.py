@@ -58,19 +58,29 @@ class Reading(NamedTuple):
 def soak(
     count: int, readings: int = 10, tell: Callable[[Reading], None] = lambda reading: None
 ) -> tuple[list[Reading], list[str]]:
-    """Run `count` programs; return what was held now and then (and `tell` it), and what was wrong, one line each."""
+    """Run `count` programs; return what was held now and then (and `tell` it), and what was wrong, one line each.
+
+    A slot is killed now and then, but not while a program that saw the kill before has no verdict: one that loses its
+    slot twice is judged as killed.
+    """
     seen: list[Reading] = []
     wrong: list[str] = []
     with World() as world, _own_folder() as folder, survivors() as left:
         with Executor(SLOTS, Sandbox(require=Level.LIMITS)) as executor:
-            keys = set()
-            began, done = time.monotonic(), 0
-            for key, verdict in executor.stream(work(world, executor.level(), count)):
+            keys: set[int] = set()
+            begun: set[int] = set()  # handed to the executor
+            have_seen_a_kill: set[int] = set()  # without a verdict since
+            began, done, kill_is_due = time.monotonic(), 0, False
+            programs = work(world, executor.level(), count)
+            for key, verdict in executor.stream(begun.add(item[0][0]) or item for item in programs):
                 keys.add(key[0])
+                have_seen_a_kill.discard(key[0])
                 done += 1
                 wrong += judged(key, verdict)
-                if done % max(1, count // KILLS) == 0:
+                kill_is_due |= done % max(1, count // KILLS) == 0
+                if kill_is_due and not have_seen_a_kill:
                     os.kill(below(os.getpid(), SLOT_TITLE)[done % SLOTS], signal.SIGKILL)
+                    kill_is_due, have_seen_a_kill = False, begun - keys
                 if done % max(1, count // readings) == 0:
                     now = time.monotonic()
                     seen.append(_reading(done, count // readings / (now - began), folder))
@@ -84,13 +94,14 @@ def soak(
 
 
 def grown(readings: Sequence[Reading]) -> list[str]:
-    """Say what grew between the first readings and the last ones. Idle slots are compared: 2 more may be in flight."""
+    """Say what grew between the first readings and the least of the last three, in which more may be at work."""
     if len(readings) < 4:
         return []
-    early, late = readings[1], readings[-1]  # in the first interval everything is loaded
+    early = readings[1]  # in the first interval everything is loaded
     said = []
-    if late.mib > early.mib * 1.1 + GROWTH_MIB:
-        said.append(f"memory grew from {early.mib:.1f} to {late.mib:.1f} MiB")
+    mib = min(one.mib for one in readings[-3:])
+    if mib > early.mib * 1.1 + GROWTH_MIB:
+        said.append(f"memory grew from {early.mib:.1f} to {mib:.1f} MiB")
     for name, slack in (("descriptors", 4 * SLOTS), ("processes", 2 * SLOTS), ("files", 4 * SLOTS)):
         least = min(getattr(one, name) for one in readings[-3:])
         if least > getattr(early, name) + slack:

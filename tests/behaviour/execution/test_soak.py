@@ -17,6 +17,8 @@ def test_thousands_of_programs_leave_nothing():
 def test_growth_is_seen():
     flat = [Reading(n, 100.0, 50.0, 20, 3, 2) for n in range(6)]
     assert grown(flat) == []
-    assert grown([*flat, flat[0]._replace(mib=120.0)]) == ["memory grew from 50.0 to 120.0 MiB"]
+    large = flat[0]._replace(mib=120.0)
+    assert grown([*flat, large]) == []  # more processes are at work then
+    assert grown([*flat, large, large, large]) == ["memory grew from 50.0 to 120.0 MiB"]
     many = [one._replace(descriptors=60, processes=30, files=20) for one in flat]
     assert [line.split()[0] for line in grown([*flat, *many])] == ["descriptors", "processes", "files"]
