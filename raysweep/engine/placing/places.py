@@ -45,7 +45,7 @@ class _Place:
     nodes: list[str] | None = None
 
 
-class _Queue(NamedTuple):
+class _WaitingLine(NamedTuple):
     """Those that wait in a pool for one another.
 
     `to_come`: what they ask for, if more nodes must come for it; empty if the present nodes hold it when they are idle.
@@ -77,9 +77,9 @@ class Places:
         self._pool_of_group, self._may_grow = dict(pools), may_grow
         self._cells = {cell.id: cell for cell in cells}
         self._asked = {name for cell in self._cells.values() for name in cell.named or ()}
-        self._queues: dict[str, dict[_Queue, list[str]]] = {}  # by pool: cells that may start there, the longest last
+        self._queues: dict[str, dict[_WaitingLine, list[str]]] = {}  # by pool: cells that may start there, longest last
         self._pool_of: dict[str, str] = {}  # of each cell that was started
-        self._waiting: dict[_Queue, set[str]] = {}  # started cells that hold nothing, yet
+        self._waiting: dict[_WaitingLine, set[str]] = {}  # started cells that hold nothing, yet
         self._executing: set[str] = set()
         self.room = RoomOnNodes()
         self._places: dict[str, _Place] = {}  # by owner
@@ -155,7 +155,7 @@ class Places:
         In each pool one of them waits in Ray, and one of each kind that the present nodes could never hold.
         """
         granted: list[str] = []
-        blocked: set[_Queue] = set()
+        blocked: set[_WaitingLine] = set()
         taken: set[str] = set()  # nodes whose accelerators those wait for that come first
         self.room.kept = {}
         for place in self._waiting_places():
@@ -231,12 +231,14 @@ class Places:
         pools = set(self.next_in_line())
         return pool in pools or (pool != CPUS and (ANY in pools or (pool == ANY and bool(pools - {CPUS}))))
 
-    def _line(self, pool: str, needs: Needs, number: int) -> _Queue:
-        return _Queue(pool, () if self.room.capacity(pool, needs, number) else self.room.request(pool, needs, number))
+    def _line(self, pool: str, needs: Needs, number: int) -> _WaitingLine:
+        return _WaitingLine(
+            pool, () if self.room.capacity(pool, needs, number) else self.room.request(pool, needs, number)
+        )
 
-    def _may_wait_in_ray(self, line: _Queue) -> bool:
+    def _may_wait_in_ray(self, line: _WaitingLine) -> bool:
         """Return False while Ray would give what is kept for others to one that waits there."""
-        return not (line == _Queue(CPUS) and self.room.kept)
+        return not (line == _WaitingLine(CPUS) and self.room.kept)
 
     def _waits(self, cell: str) -> None:
         if cell in self._cells:
@@ -277,10 +279,10 @@ class Places:
             return CPUS
         return label if names_in(label) == [label] else self._pool_of.get(cell, ANY)
 
-    def _queues_of(self, pool: str) -> dict[_Queue, list[str]]:
+    def _queues_of(self, pool: str) -> dict[_WaitingLine, list[str]]:
         """Return a pool's queues of cells that were not started, first that of those whose nodes are there."""
         if pool not in self._queues:
-            queues: dict[_Queue, list[str]] = {_Queue(pool): []}
+            queues: dict[_WaitingLine, list[str]] = {_WaitingLine(pool): []}
             usable = [
                 cell for cell in self._cells.values() if cell.id not in self._pool_of and self._may_use(cell, pool)
             ]

@@ -1,4 +1,4 @@
-"""Gauges of Ray, which drops those that aren't set again, and the gauges of a process that generates."""
+"""Gauges that Ray keeps because they are set again and again, and those of a process that generates."""
 
 from __future__ import annotations
 

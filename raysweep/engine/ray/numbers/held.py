@@ -1,4 +1,4 @@
-"""Reports the CPUs and GPUs that a process or task holds to the sweep's meter."""
+"""Reports to the sweep's meter which CPUs and GPUs a process or task holds."""
 
 from __future__ import annotations
 
