@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates
 from raysweep.records import Spec
@@ -49,6 +50,11 @@ class ComparisonContract(MeasurementContract):
     def examples(self) -> Mapping[str, Pair]:
         """Return the pairs of cells."""
         return self.pairs()
+
+    def problems(self, *arguments: Any) -> int:
+        """Return how many problems have a verdict of both cells."""
+        first, second = arguments
+        return len(first.rates.keys() & second.rates.keys())
 
     def test_only_problems_with_a_verdict_of_both_cells_count(self) -> None:
         """A harness error of one cell leaves out the problem for both."""

@@ -134,10 +134,24 @@ class Contract:
 class WithoutArguments(Contract):
     """The tests of `Contract`, for kinds to which no config gives arguments."""
 
+    def part(self, **arguments: Any) -> Any:
+        """Return the part that `make` builds; fail if `make` is a class that asks for arguments."""
+        if inspect.isclass(self.make):
+            self._check_defaults(self.make)
+        return super().part(**arguments)
+
     def test_it_is_built_without_arguments(self, built: Any) -> None:
         """Configs name it, and nothing more."""
-        parameters = inspect.signature(type(built)).parameters.values()
-        required = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+        self._check_defaults(type(built))
+
+    def _check_defaults(self, kind: type) -> None:
+        parameters = inspect.signature(kind).parameters.values()
+        any_number = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+        required = [
+            parameter.name
+            for parameter in parameters
+            if parameter.default is parameter.empty and parameter.kind not in any_number
+        ]
         assert not required, (
             f"a {self.registry.kind} is built without arguments, so all that it has need a default; "
             f"{', '.join(required)} has none"
@@ -236,26 +250,30 @@ def check_arguments(part: Any, spec: Spec, content: Callable[[Any], str]) -> Non
     parameters = inspect.signature(type(part)).parameters
     values = {name: parameter.default for name, parameter in parameters.items()} | dict(spec.args)
     for name, value in values.items():
-        other = _another(value)
-        if other is None:
-            continue
-        try:
-            changed = type(part)(**{**spec.args, name: other})
-            has_same_key = canonical_json(dict(changed.fingerprint())) == canonical_json(dict(part.fingerprint()))
-            is_missing = has_same_key and content(changed) != content(part)
-        except Exception:  # the part can't work with this value, so it has no content with it
-            continue
-        assert not is_missing, (
-            f"fingerprint() has all arguments that its problems or rows depend on; {name!r} is missing: with {other!r} "
-            f"in place of {value!r} they are others, and the fingerprint is the same"
-        )
+        for other in _other_values(value):
+            try:
+                changed = type(part)(**{**spec.args, name: other})
+                has_same_key = canonical_json(dict(changed.fingerprint())) == canonical_json(dict(part.fingerprint()))
+                is_missing = has_same_key and content(changed) != content(part)
+            except Exception:  # the part can't work with this value, so it has no content with it
+                continue
+            assert not is_missing, (
+                f"fingerprint() has all arguments that its problems or rows depend on; {name!r} is missing: with "
+                f"{other!r} in place of {value!r} they are others, and the fingerprint is the same"
+            )
 
 
-def _another(value: Any) -> Any:
-    """Return another value of an argument; None if it is neither a number nor a truth value."""
+def _other_values(value: Any) -> tuple[bool | int | float, ...]:
+    """Return a smaller and a larger value of an argument; the other one of a truth value; none of anything else.
+
+    Both are tried, since a part may have no content for one of them, or the same: a set of two problems is the same
+    with the first three of them.
+    """
     if isinstance(value, bool):
-        return not value
-    return value + 1 if isinstance(value, int) else value / 2 if isinstance(value, float) else None
+        return (not value,)
+    if isinstance(value, int):
+        return value + 1, value - 1
+    return (value / 2, value * 2) if isinstance(value, float) else ()
 
 
 def check_fingerprint(part: Any, spec: Spec) -> None:

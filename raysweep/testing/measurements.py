@@ -23,6 +23,10 @@ class MeasurementContract(WithoutArguments):
     def examples(self) -> Mapping[str, tuple[Any, ...]]:
         """Return arguments of `measure` by what they are."""
 
+    @abstractmethod
+    def problems(self, *arguments: Any) -> int:
+        """Return how many problems an example has."""
+
     def measured(self) -> Mapping[str, list[Measurement]]:
         """Return the numbers of each example."""
         return measured(self.part(), self.examples())
@@ -51,6 +55,18 @@ class MeasurementContract(WithoutArguments):
                 )
                 assert one.n > 0 or isnan(one.value), (
                     f"{example}: {one.metric} rests on no problem, so it is undefined: NaN with the reason, never 0"
+                )
+
+    def test_n_counts_problems(self) -> None:
+        """`n` is the number of problems that a number rests on, not of completions or draws."""
+        examples = self.examples()
+        for example, numbers in self.measured().items():
+            problems = self.problems(*examples[example])
+            for number in numbers:
+                is_count = isinstance(number.n, int) and 0 <= number.n <= problems
+                assert is_count, (
+                    f"{example}: {number.metric} has n = {number.n!r}; n is the number of problems that it rests on, "
+                    f"here at most {problems}"
                 )
 
     def test_values_lie_in_their_intervals(self) -> None:

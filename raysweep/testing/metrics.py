@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Metric
 from raysweep.programs import Outcome
@@ -81,6 +81,12 @@ class MetricContract(MeasurementContract):
     def examples(self) -> Mapping[str, tuple[Evaluation, CellLabels]]:
         """Return the examples with the cell that they are of."""
         return {example: (evaluation, self.cell) for example, evaluation in self.evaluations().items()}
+
+    def problems(self, *arguments: Any) -> int:
+        """Return how many problems have a verdict on the test set, or on one of its further draws."""
+        evaluation: Evaluation = arguments[0]
+        results = [result for draw in (evaluation.results, *evaluation.more_draws) for result in draw]
+        return len({result.task_id for result in results if result.outcome is not Outcome.HARNESS_ERROR})
 
     def test_harness_errors_are_left_out(self) -> None:
         """They are no verdicts."""

@@ -29,7 +29,8 @@ class Passed(Metric):
         if not judged:
             return [Measurement("passed", nan, nan, nan, 0, "there are no verdicts")]
         shares = [float(one.outcome == Outcome.PASSED) for one in judged]
-        return [Measurement("passed", sum(shares) / len(shares), *mean_interval(shares), len(shares))]
+        problems = len({one.task_id for one in judged})
+        return [Measurement("passed", sum(shares) / len(shares), *mean_interval(shares), problems)]
 
 
 class Gain(Comparison):
@@ -95,6 +96,7 @@ def broken(part) -> Broken:
         "test_values_lie_in_their_intervals": (
             always(part, Measurement("one", 0.7, 0.4, 0.6, 9)), "one is 0.7, outside its interval",
         ),
+        "test_n_counts_problems": (always(part, Measurement("one", 0.5, 0.4, 0.6, 24)), "one has n = 24; n is the"),
     }  # fmt: skip
 
 
@@ -156,3 +158,11 @@ def test_further_ways_to_be_broken(test, make, words):
 def test_a_part_that_keeps_the_contract_passes(suite, part, tests):
     passing = [test for test in tests if not test.endswith("in_every_process")]  # there another part has its name
     assert {test: message(suite, test, part) for test in passing} == dict.fromkeys(passing, "")
+
+
+def test_a_class_that_asks_for_an_argument_is_named_by_tests_of_its_numbers_too():
+    class Asks(Passed):
+        def __init__(self, k: int) -> None:
+            self.k = k
+
+    assert "a metric is built without arguments" in message(MetricContract, OF_NUMBERS[0], Asks)

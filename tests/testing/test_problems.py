@@ -191,6 +191,7 @@ def test_tests_that_tell_nothing_or_too_little_fail(make, words, executor):
         (Scaled, "'factor' is missing"),
         (Turned, "'backwards' is missing"),
         (lambda: Counted(count=1), "'count' is missing: with 2 in place of 1"),
+        (lambda: Counted(count=3), "'count' is missing: with 2 in place of 3"),
         (Careful, ""),
     ],
 )
