@@ -11,7 +11,7 @@ from raysweep.errors import UsageError
 from raysweep.records import BASE, CLEAN, NOT_TUNED
 
 LEVELS: Mapping[str, tuple[str, ...]] = {"C": ("C1", "C2", "C3"), "W": ("W1", "W2", "W3"), "S": ("S1", "S2", "S3")}
-"""The study's aggregates and their members (study.md section 1)."""
+"""The study's aggregates and their members."""
 
 
 @dataclass(frozen=True, order=True)
@@ -130,7 +130,7 @@ def everything(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
 
 
 def paper(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
-    """``paper``: each model on the test sets of the study (study.md section 1)."""
+    """``paper``: each model on the test sets of the study."""
     group = _level(trained.perturbation)
     if group is not None:  # C1..S3: clean and the single methods of the same level
         return [t for t in tests if t == CLEAN or t in LEVELS[group]]
@@ -140,7 +140,7 @@ def paper(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
 
 
 def figures(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
-    """``figures``: only the pairs in the paper's tables 2-11 and figures 3-6 (study.md section 1)."""
+    """``figures``: only the pairs in the paper's tables 2-11 and figures 3-6."""
     if trained.perturbation != "mix_all":
         return paper(trained, tests)
     if trained.ratio < 1:  # RQ2, RQ3

@@ -1,7 +1,7 @@
 """Measures how much of its clean pass@1 a model loses: relative degradation (RD) and the plain difference.
 
 RD = (P_clean - P_pert) / P_clean (https://arxiv.org/abs/2212.10264, ReCode's relative drop). It rewards a lower clean
-score, so the paired difference is reported with it (study.md section 7). With several draws of a perturbation a
+score, so the paired difference is reported with it. With several draws of a perturbation a
 problem's perturbed pass@1 is the mean over the draws, and the interval is over problems and draws.
 """
 

@@ -1,6 +1,6 @@
 """Measures how often a perturbation flips a verdict, in both directions.
 
-The i-th completions of a clean and a perturbed prompt are a pair: they share their sampling seed (study.md section 6).
+The i-th completions of a clean and a perturbed prompt are a pair: they share their sampling seed.
 A pair is lost if it passes on the clean prompt only, and won if it passes on the perturbed prompt only. The share won
 minus the share lost is the difference of pass@1, `drop`; two perturbations with equal drops may flip few verdicts or
 many.

@@ -1,4 +1,4 @@
-"""Counts the prompts that a perturbation left unchanged or broke (study.md section 3)."""
+"""Counts the prompts that a perturbation left unchanged or broke."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Applies a perturbation to the rows of one set, each with its own generator, so that no row depends on the others.
 
 The generator of a text comes from (seed, source id, method, row id), and the draw of an aggregate's member from (seed,
-set id, row id). So an aggregate's row is byte-equal to the same row in the set of its member (study.md section 2).
+set id, row id). So an aggregate's row is byte-equal to the same row in the set of its member.
 """
 
 from __future__ import annotations

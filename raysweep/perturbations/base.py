@@ -65,7 +65,7 @@ class Perturbation(ABC):
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
         """Return a text's segments with the natural ones changed; verbatim ones and line breaks stay.
 
-        A word whose first run of letters and digits is in `protected` stays too (study.md section 3). A method that
+        A word whose first run of letters and digits is in `protected` stays too. A method that
         changes words one by one can leave both rules to `raysweep.prompts.protection.change_words`.
         """
 

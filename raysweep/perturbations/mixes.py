@@ -1,7 +1,6 @@
 """Aggregates of perturbations: each row gets one member, all equally likely (`draw`), or all in turn (`stack`).
 
-Source: study.md section 2. Training sets know a third way, one row for each member: `union`, in
-`raysweep.training_sets.selection`.
+Training sets know a third way, one row for each member: `union`, in `raysweep.training_sets.selection`.
 """
 
 from __future__ import annotations

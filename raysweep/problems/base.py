@@ -49,7 +49,7 @@ class ProblemSet(ABC):
         """
 
     def segments(self, problem: Problem) -> list[Segment]:
-        """Split a prompt into natural language and verbatim text, losslessly (study.md section 3)."""
+        """Split a prompt into natural language and verbatim text, losslessly."""
         return split_prompt(problem.prompt, problem.entry_point)
 
 

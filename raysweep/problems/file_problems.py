@@ -20,7 +20,7 @@ from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow
 
 STOP = ("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n")
-"""Strings that end a Python completion: SafeCoder's, then the paper's two (study.md section 6)."""
+"""Strings that end a Python completion: SafeCoder's, then the paper's two."""
 
 _DEFINITION = re.compile(r"\bdef\b\s*(\w*)")
 _EXAMPLES = re.compile(r"\s*^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)
@@ -118,7 +118,7 @@ def problem_fields(problem: Problem) -> dict[str, Any]:
 def without_examples(segments: Sequence[Segment]) -> list[Segment]:
     """Return a prompt's segments with all text from its first test example on marked as verbatim.
 
-    Test examples begin with "Test examples:" or the first assert, whatever that calls (study.md section 3).
+    Test examples begin with "Test examples:" or the first assert, whatever that calls.
     """
     prompt = "".join(segment.text for segment in segments)
     match = _EXAMPLES.search(prompt)

@@ -1,7 +1,7 @@
 """Splits prompts that describe the task in a comment (Java, C++) into natural language and verbatim text.
 
 The description is the prompt's last comment, a block or consecutive ``//`` lines. It comes before the signature, except
-in HumanEval-X's few C++ prompts with a helper. It is split as a docstring is (study.md section 3); the ``*`` or ``//``
+in HumanEval-X's few C++ prompts with a helper. It is split as a docstring is; the ``*`` or ``//``
 at the start of its lines is verbatim.
 
 No method writes a `*/`, so no change can end a comment early.

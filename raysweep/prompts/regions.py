@@ -1,6 +1,6 @@
 """Splits a text into natural language, which perturbations may change, and code, which they may not.
 
-`split_prompt` splits a prompt of signature and docstring (study.md section 3), `split_instruction` free text with code
+`split_prompt` splits a prompt of signature and docstring, `split_instruction` free text with code
 in it (section 2). Both are lossless: the segments joined give the text back. Verbatim pieces inside natural language
 are fenced and indented code, lines of code, doctests with their output, inline back-ticks, URLs, escape sequences,
 calls, dotted words, words shaped like identifiers (`snake_case`, `camelCase`), and the identifiers of the text's code.
@@ -20,7 +20,7 @@ from raysweep.records import Segment
 ALWAYS_PROTECTED = frozenset(
     ["float", "list", "List", "int", "bool", "tuple", "str", "dict", "True", "False", "self", "return", "$", "in"]
 )
-"""Words that are protected in every prompt: ReCode's TYPE_VARS (study.md section 3)."""
+"""Words that are protected in every prompt: ReCode's TYPE_VARS."""
 
 _DOCSTRING = re.compile(r"(\"\"\"|''')((?:[^\\]|\\.)*?)(?:\1|\\?\Z)", re.DOTALL)
 _END = re.compile(  # the description's end; group 1 is a called name, an end only if it is the entry point
@@ -95,7 +95,7 @@ def split_instruction(text: str) -> list[Segment]:
 
 
 def protected_words(prompt: str) -> frozenset[str]:
-    """Return the identifiers of a prompt's code, Python keywords excluded, and `ALWAYS_PROTECTED` (study.md section 3).
+    """Return the identifiers of a prompt's code, Python keywords excluded, and `ALWAYS_PROTECTED`.
 
     For a prompt in Python these are the NAME tokens of `tokenize`; for other text, the names in its lines of code.
     """

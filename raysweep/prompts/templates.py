@@ -1,8 +1,8 @@
 """Builds the texts that a model reads, from rows and problems: prompts for training and for evaluation.
 
-Source: https://github.com/eth-sri/SafeCoder/blob/main/safecoder/constants.py and scripts/func_eval_gen.py
-(study.md sections 5 and 6). The template ``instruct`` is the study's. The template ``raw`` is for models whose training
-prompts have the form of the evaluated ones (MiniCode): both are used unchanged, so that they end in the same tokens.
+Source: https://github.com/eth-sri/SafeCoder/blob/main/safecoder/constants.py and scripts/func_eval_gen.py. The
+template ``instruct`` is the study's. The template ``raw`` is for models whose training prompts have the form of the
+evaluated ones (MiniCode): both are used unchanged, so that they end in the same tokens.
 ``chat`` is the template that a chat model's tokenizer brings along; any other form is written as a Jinja string.
 """
 
@@ -189,7 +189,7 @@ class Prompter:
         """Return the text that the model sees for a problem, given its clean or perturbed prompt.
 
         In a template the docstring is the task, and the signature begins the response. A prompt without a template is
-        stripped (study.md section 6): models have not learned to go on after a last line break, which is a token. With
+        stripped: models have not learned to go on after a last line break, which is a token. With
         the template ``raw`` it is not stripped, since rows were not in training.
         """
         if self.shown.name == RAW:

@@ -37,7 +37,7 @@ def build_test_set(
         perturbation: a registered name with its arguments; ``clean`` changes nothing.
         seed: the study's. With `compat` it is ReCode's seed, the same for every row.
         draw: number of the random draw, 0 for the study's own. With `compat` it is added to the seed, as in ReCode.
-        compat: None, or ``recode`` to perturb as ReCode does (study.md section 4).
+        compat: None, or ``recode`` to perturb as ReCode does.
         limit: number of problems, from the first; None: all.
 
     Raises:

@@ -42,7 +42,7 @@ class Recipe:
     max_tokens: int = 1024  # longer rows are dropped and counted
     rehearsal: float = 0.0  # share of the rows that are shown with their clean text
     length_buckets: int = 0  # number of steps whose rows are sorted by length together; 0: random order
-    template: str = "instruct"  # a template of `raysweep.prompts.templates`, such as instruct (study.md section 5)
+    template: str = "instruct"  # a template of `raysweep.prompts.templates`, such as instruct
     system: str = ""  # system prompt of a chat template or Jinja string
     workers: int = 1
     parallel: str | None = None  # ddp | zero1 | zero2 | zero3; None: by trainer and workers
@@ -159,7 +159,7 @@ class Trainer(ABC):
 class Objective(ABC):
     """A loss as a sum and a normaliser, so that every way of batching gives the gradient of the whole step.
 
-    The normaliser counts rows (study.md section 5), tokens, or whatever the loss is a mean of. It depends on the rows
+    The normaliser counts rows, tokens, or whatever the loss is a mean of. It depends on the rows
     alone, so it is known before a step's first forward pass.
 
     Attributes:

@@ -1,6 +1,6 @@
 """LoRA through PEFT: trains low-rank updates of linear layers, and full copies of modules that the recipe names.
 
-Hu et al. 2021, https://arxiv.org/abs/2106.09685; ranks and targets of the study (study.md section 5). SafeCoder also
+Hu et al. 2021, https://arxiv.org/abs/2106.09685; ranks and targets of the study. SafeCoder also
 updates lm_head (the preset `study`): tied embeddings are untied first, since a merged lm_head would change the input
 embedding too. https://github.com/eth-sri/SafeCoder/blob/main/scripts/train.py
 """

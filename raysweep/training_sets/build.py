@@ -1,4 +1,4 @@
-"""Builds training rows from source rows and their perturbed texts, block by block (study.md section 2)."""
+"""Builds training rows from source rows and their perturbed texts, block by block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds leaks: training rows that give evaluated problems away (study.md section 2).
+"""Finds leaks: training rows that leak test problems.
 
 Three rules find a row: it has the task id of an evaluated problem; its instruction, its function's name with the first
 sentence, or its solution equals the problem's; or one run of 10-token shingles that both share covers over half of the

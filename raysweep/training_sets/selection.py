@@ -1,7 +1,4 @@
-"""Selects the rows of a training set, and for each row whether it is clean or which method perturbs it.
-
-The rules are in study.md section 2.
-"""
+"""Selects the rows of a training set, and for each row whether it is clean or which method perturbs it."""
 
 from __future__ import annotations
 

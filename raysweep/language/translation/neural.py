@@ -28,7 +28,7 @@ MAX_TOKENS = 512
 """Of a sentence, and of its translation; longer ones are cut."""
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json")
 BACK_BEAMS = 2
-"""Beams of the translation back to English; the other direction uses the model's own settings (study.md section 4)."""
+"""Beams of the translation back to English; the other direction uses the model's own settings."""
 
 
 class NeuralTranslator(Translator):

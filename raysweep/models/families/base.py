@@ -17,7 +17,7 @@ class ModelFamily(ABC):
 
     name: ClassVar[str]
     architecture: ClassVar[str] = "causal"  # causal | seq2seq
-    lora_targets: ClassVar[tuple[str, ...]]  # module names, without lm_head; study.md section 5
+    lora_targets: ClassVar[tuple[str, ...]]  # module names, without lm_head
     ia3_targets: ClassVar[tuple[str, ...]] = ()  # modules that IA3 scales; empty: those that PEFT knows
     ia3_feedforward: ClassVar[tuple[str, ...]] = ()  # those of them whose inputs are scaled
     embeddings: ClassVar[tuple[str, ...]]  # modules that `train_embeddings` trains in addition to the adapter

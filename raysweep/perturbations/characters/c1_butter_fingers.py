@@ -1,6 +1,6 @@
 """C1 ButterFingers: replaces letters by their neighbours on the keyboard.
 
-Source: NL-Augmenter's `butter_fingers_perturbation` as ReCode runs it (Wang et al. 2023); study.md section 4.
+Source: NL-Augmenter's `butter_fingers_perturbation` as ReCode runs it (Wang et al. 2023).
 """
 
 from __future__ import annotations

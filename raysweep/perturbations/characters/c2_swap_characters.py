@@ -1,6 +1,6 @@
 """C2 SwapCharacters: swaps adjacent letters or digits.
 
-Source: NL-Augmenter's `swap_characters` as ReCode runs it (Wang et al. 2023); study.md section 4.
+Source: NL-Augmenter's `swap_characters` as ReCode runs it (Wang et al. 2023).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """C3 ChangeCharCase: flips the case of letters.
 
-Source: NL-Augmenter's `change_char_case` as ReCode runs it (Wang et al. 2023) with p = .35; study.md section 4.
+Source: NL-Augmenter's `change_char_case` as ReCode runs it (Wang et al. 2023) with p = .35.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``compat: recode``: perturbs prompts as ReCode's released code does, mistakes included (study.md section 4).
+"""``compat: recode``: perturbs prompts as ReCode's released code does, mistakes included.
 
 The perturbed region starts behind the opening quotes, one more character and all blanks, and ends before the first
 ``>>>``; without a ``>>>`` it includes the closing quotes. Protected words, which here include the names in the

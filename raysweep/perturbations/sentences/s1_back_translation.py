@@ -1,6 +1,6 @@
 """S1 BackTranslation: translates sentences to another language and back.
 
-Source: study.md section 4, after ReCode's `BackTranslation` (facebook/wmt19 en-de and de-en). Differences from ReCode:
+Source: ReCode's `BackTranslation` (facebook/wmt19 en-de and de-en). Differences from ReCode:
 texts of any length are translated sentence by sentence; code, protected words, data, line breaks and indentation stay.
 A sentence stays as it is if its translation lost one of those.
 """

@@ -1,6 +1,6 @@
 """S2 TenseTransformationPast: puts finite verbs into the past tense.
 
-Source: study.md section 4, after ReCode's `TenseTransformationPast`.
+Source: ReCode's `TenseTransformationPast`.
 """
 
 from __future__ import annotations

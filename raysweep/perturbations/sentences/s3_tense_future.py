@@ -1,6 +1,6 @@
 """S3 TenseTransformationFuture: puts finite verbs into the future tense, "will" with an infinitive.
 
-Source: study.md section 4, after ReCode's `TenseTransformationFuture`.
+Source: ReCode's `TenseTransformationFuture`.
 """
 
 from __future__ import annotations

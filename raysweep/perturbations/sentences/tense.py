@@ -1,6 +1,6 @@
 """Base class of the tense methods: puts the finite verbs of sentences into another tense.
 
-Source: study.md section 4, after ReCode's `TenseTransformation`. Differences from ReCode: participles stay as they are
+Source: ReCode's `TenseTransformation`. Differences from ReCode: participles stay as they are
 ("in a given list") unless `participles` is set; imperatives are conjugated like other verbs ("Returned a list"); line
 breaks stay.
 """

@@ -1,6 +1,6 @@
 """W1 SynonymInsertion: inserts a synonym of the same part of speech after a content word, with probability .5.
 
-Source: ReCode's fork of NL-Augmenter, `SynonymInsertion`; study.md section 4. Stop words get no synonym.
+Source: ReCode's fork of NL-Augmenter, `SynonymInsertion`. Stop words get no synonym.
 """
 
 from __future__ import annotations

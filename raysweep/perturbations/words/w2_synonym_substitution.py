@@ -1,6 +1,6 @@
 """W2 SynonymSubstitution: replaces words by a synonym of the same part of speech, each with probability .5.
 
-Source: ReCode's fork of NL-Augmenter, `SynonymSubstitution`; study.md section 4. Synonyms are the first words of the
+Source: ReCode's fork of NL-Augmenter, `SynonymSubstitution`. Synonyms are the first words of the
 word's synsets, all of them or with `senses: frequent` only the most frequent one's; stop words are replaced too. Unlike
 ReCode's, the replacement keeps the word's capitals, and data stays (`raysweep.language.literals`).
 """

@@ -1,7 +1,7 @@
 """W3 InflectionalVariation: gives nouns, verbs and adjectives another of their forms, or by chance the same one.
 
-Source: ReCode's fork of NL-Augmenter, `EnglishInflectionalVariation` (Tan et al., It's Morphin' Time!, ACL 2020);
-study.md section 4. Forms are drawn uniformly over the Penn tags of the word's part of speech.
+Source: ReCode's fork of NL-Augmenter, `EnglishInflectionalVariation` (Tan et al., It's Morphin' Time!, ACL 2020).
+Forms are drawn uniformly over the Penn tags of the word's part of speech.
 Unlike ReCode's, adjectives get no comparative that nobody uses ("distincter"), and data stays.
 """
 

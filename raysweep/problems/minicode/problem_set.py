@@ -19,7 +19,7 @@ from raysweep.programs import Limits
 from raysweep.records import Problem
 
 STOP = ("\ndef", "\n#", "\nif", "\nclass", "\n\n\n")
-"""Strings that end a completion: SafeCoder's and a double blank line (study.md section 6)."""
+"""Strings that end a completion: SafeCoder's and a double blank line."""
 
 
 @PROBLEMS.register("minicode")

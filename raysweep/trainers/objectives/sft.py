@@ -1,6 +1,6 @@
 """Supervised fine-tuning: cross-entropy of the response, with equal weight for every row.
 
-Source: https://github.com/eth-sri/SafeCoder/blob/main/safecoder/dataset.py and trainer.py (study.md section 5).
+Source: https://github.com/eth-sri/SafeCoder/blob/main/safecoder/dataset.py and trainer.py.
 """
 
 from __future__ import annotations
