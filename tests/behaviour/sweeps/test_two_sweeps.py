@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 import re
 import signal
+import struct
 import subprocess
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,6 +29,12 @@ SETS = {"one": "[C2]", "two": "[C2, C3]"}
 SHARED_CELL = "base.steady.C2.s7"
 LOCAL = ("--engine", "local")
 
+# From <sys/inotify.h>:
+IN_CREATE = 0x100
+IN_Q_OVERFLOW = 0x4000
+EVENT = struct.Struct("iIII")
+"""Watch, mask, cookie, and the length of the name that follows, filled up with zero bytes."""
+
 
 @pytest.fixture(scope="module")
 def sweep(installed, tmp_path_factory) -> Sweep:
@@ -42,27 +51,39 @@ def start(sweep: Sweep, root: object, name: str, where: Sequence[str] = LOCAL, *
 
 
 class Drafts:
-    """Watches which artefacts are being written: each attempt has its own folder."""
+    """Lists which artefacts are written in a block: each attempt has a folder of its own.
+
+    Linux keeps an event for each folder that is made, however briefly it exists and however busy the machine is.
+    """
 
     def __init__(self, root: Path) -> None:
         self.seen: dict[str, set[str]] = defaultdict(set)
         self._staging = root / "staging"
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+        self._events = -1
 
     def __enter__(self) -> dict[str, set[str]]:
-        self._thread.start()
+        self._staging.mkdir(parents=True)
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._events = libc.inotify_init1(os.O_NONBLOCK)
+        watch = libc.inotify_add_watch(self._events, os.fsencode(self._staging), IN_CREATE)
+        assert self._events >= 0 and watch >= 0, os.strerror(ctypes.get_errno())
         return self.seen
 
     def __exit__(self, *exception: object) -> None:
-        self._over.set()
-        self._thread.join()
+        with contextlib.suppress(BlockingIOError):  # it is raised once all events are read
+            while data := os.read(self._events, 64 * 1024):
+                self._note(data)
+        os.close(self._events)
 
-    def _watch(self) -> None:
-        while not self._over.wait(0.002):
-            for path in self._staging.iterdir() if self._staging.is_dir() else ():
-                artefact, _, attempt = path.name.rpartition("-")
-                self.seen[artefact].add(attempt)
+    def _note(self, data: bytes) -> None:
+        at = 0
+        while at < len(data):
+            _, mask, _, length = EVENT.unpack_from(data, at)
+            assert not mask & IN_Q_OVERFLOW
+            name = os.fsdecode(data[at + EVENT.size : at + EVENT.size + length].rstrip(b"\0"))
+            artefact, _, attempt = name.rpartition("-")
+            self.seen[artefact].add(attempt)
+            at += EVENT.size + length
 
 
 @pytest.fixture(scope="module")
