@@ -72,12 +72,12 @@ def data_sheet_of(device: str) -> tuple[str, DataSheet] | None:
     The last size in the name is that of its memory: ``A100-40G``, ``H100-MIG-3G.40GB``.
     """
     plain = device.replace("-", " ").upper()
-    found = next((name for name in ACCELERATORS if re.search(rf"\b{name}\b", plain)), None)
-    if found is None:
+    known = next((name for name in ACCELERATORS if re.search(rf"\b{name}\b", plain)), None)
+    if known is None:
         return None
     sizes = re.findall(r"\b(\d+) ?GB?\b", plain)
-    sheet = ACCELERATORS[found]
-    return found, replace(sheet, memory=int(sizes[-1]) * 10**9) if sizes else sheet
+    sheet = ACCELERATORS[known]
+    return known, replace(sheet, memory=int(sizes[-1]) * 10**9) if sizes else sheet
 
 
 def similar_type(label: str) -> str:

@@ -219,15 +219,15 @@ def provenance() -> dict[str, Any]:
 
 def software() -> dict[str, str]:
     """Return the versions that decide what a model computes: Python, torch, with accelerators CUDA and the driver."""
-    found = {"python": ".".join(platform.python_version_tuple()[:2]), "torch": _torch_version()}
+    versions_here = {"python": ".".join(platform.python_version_tuple()[:2]), "torch": _torch_version()}
     if not _may_have_accelerators():
-        return found
+        return versions_here
     import torch
 
     if not torch.cuda.is_available():
-        return found
+        return versions_here
     driver = re.search(r"\b(\d+\.\d+(?:\.\d+)?)\b", _text(Path("/proc/driver/nvidia/version")))
-    return {**found, "CUDA": str(torch.version.cuda or "none"), "driver": driver[1] if driver else "unknown"}
+    return {**versions_here, "CUDA": str(torch.version.cuda or "none"), "driver": driver[1] if driver else "unknown"}
 
 
 def _may_have_accelerators(root: Path = ROOT) -> bool:
@@ -254,8 +254,8 @@ def resident_bytes() -> int:
 
 def own_bytes() -> int:
     """Return the memory that this process holds alone, in bytes: without files and what it shares with others."""
-    found = re.search(r"^RssAnon:\s*(\d+) kB$", _text(Path("/proc/self/status")), re.MULTILINE)
-    return int(found[1]) * 1024 if found else resident_bytes()
+    line = re.search(r"^RssAnon:\s*(\d+) kB$", _text(Path("/proc/self/status")), re.MULTILINE)
+    return int(line[1]) * 1024 if line else resident_bytes()
 
 
 def own_process() -> None:
@@ -287,7 +287,7 @@ def limit_kernel_caches() -> None:
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
     """Return the versions of those packages that are installed, without importing them."""
-    return {package: found for package in packages if (found := _version(package))}
+    return {package: version for package in packages if (version := _version(package))}
 
 
 @cache

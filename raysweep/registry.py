@@ -220,10 +220,10 @@ def _validator(cls: type[Any], argument: str) -> Any:
 @cache
 def _warn_of_unknown_groups() -> None:
     """Warn, once a process, of groups of entry points in raysweep's name that no registry reads."""
-    found = _installed()
-    for group in sorted(found.groups):
+    installed = _installed()
+    for group in sorted(installed.groups):
         if group.startswith("raysweep.") and not _is_package(group):
-            names = ", ".join(entry.name for entry in found.select(group=group))
+            names = ", ".join(entry.name for entry in installed.select(group=group))
             log.warning("an installed package has entry points in the group %r, which doesn't exist: %s", group, names)
 
 

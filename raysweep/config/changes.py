@@ -27,9 +27,9 @@ MOST_SHOWN = 3
 
 def changes_in_words(before: SweepConfig, after: SweepConfig) -> str:
     """Return what changed, as in ``recipes.tiny.lr was 0.001 and is 0.002``; empty if nothing did."""
-    found = list(changes(before, after))
-    rest = f" and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
-    return ", ".join(found[:MOST_SHOWN]) + rest
+    differences = list(changes(before, after))
+    rest = f" and {len(differences) - MOST_SHOWN} more" if len(differences) > MOST_SHOWN else ""
+    return ", ".join(differences[:MOST_SHOWN]) + rest
 
 
 def changes(before: SweepConfig, after: SweepConfig) -> Iterator[str]:

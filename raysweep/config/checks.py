@@ -193,9 +193,9 @@ def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
 def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str | MissingInput:
     """Return why a perturbation can't be built; empty if it can."""
     if name not in config.perturbations and (needed := PERTURBATIONS.required_arguments(name)):
-        own = ", ".join([f"name: {name}", *(f"{argument}: ..." for argument in needed)])
+        entry = ", ".join([f"name: {name}", *(f"{argument}: ..." for argument in needed)])
         return (
-            f"perturbation {name!r} needs arguments; name it with them, as in `perturbations: {{mine: {{{own}}}}}`, "
+            f"perturbation {name!r} needs arguments; name it with them, as in `perturbations: {{mine: {{{entry}}}}}`, "
             "and put that name here"
         )
     try:
@@ -251,8 +251,8 @@ SAFECODERS = {
 def _settings_without_use(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
     """Find settings of another trainer, and those that contradict `compat`."""
     for section in ("lora", "ia3"):
-        given = section in recipe.model_fields_set and getattr(recipe, section) is not None
-        if recipe.trainer != section and given and recipe.trainer in ("lora", "ia3"):
+        is_given = section in recipe.model_fields_set and getattr(recipe, section) is not None
+        if recipe.trainer != section and is_given and recipe.trainer in ("lora", "ia3"):
             rank = "; IA3 has no rank `r`" if section == "lora" else ""
             yield section, f"the trainer {recipe.trainer!r} takes its settings from `{recipe.trainer}:`{rank}"
     if recipe.trainer == "lora" and recipe.lora.preset is not None:
@@ -280,8 +280,8 @@ def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str]]:
     if parallel != "ddp" and recipe.compile:
         yield "compile", f"a model that `parallel: {parallel}` shares can't be compiled; use `parallel: ddp`"
     if parallel != "ddp" and importlib.util.find_spec("deepspeed") is None:
-        given = f"`parallel: {parallel}`" + ("" if recipe.parallel else f", the default of {recipe.workers} workers,")
-        yield "parallel", f"{given} needs DeepSpeed: pip install 'raysweep[deepspeed]', or give `parallel: ddp`"
+        setting = f"`parallel: {parallel}`" + ("" if recipe.parallel else f", the default of {recipe.workers} workers,")
+        yield "parallel", f"{setting} needs DeepSpeed: pip install 'raysweep[deepspeed]', or give `parallel: ddp`"
 
 
 def _sources(config: SweepConfig) -> Iterator[Mistake]:

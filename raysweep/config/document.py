@@ -74,7 +74,7 @@ class Document:
 
     def override_below(self, path: KeyPath) -> str:
         """Return the first --set that named a key below a path; empty if none did."""
-        return next((text for given, text in self.overrides.items() if path and given[: len(path)] == path), "")
+        return next((text for place, text in self.overrides.items() if path and place[: len(path)] == path), "")
 
 
 def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
@@ -121,30 +121,30 @@ def _near(path: Path) -> str:
 
 def overridden(document: Document, overrides: Sequence[str]) -> Document:
     """Apply ``--set A.B=C`` options to a document in place; return it with the overridden paths and the mistakes."""
-    given: dict[KeyPath, str] = {}
+    texts: dict[KeyPath, str] = {}
     wrong: list[str] = []
     for override in overrides:
         try:
-            given[_override(document.value, override, document.source)] = override
+            texts[_override(document.value, override, document.source)] = override
         except ConfigError as error:
             wrong += error.findings
-    return replace(document, overrides=given, wrong=tuple(wrong))
+    return replace(document, overrides=texts, wrong=tuple(wrong))
 
 
 def _unusable(node: yaml.Node) -> list[str]:
     """Say which values mean something else than they seem to, or can't be written to a file."""
-    found: list[tuple[int, str]] = []
+    problems: list[tuple[int, str]] = []
     waiting, seen = [node], {id(node)}
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, yaml.ScalarNode):
-            if text := _scalar_problem(one.value, one.tag.endswith(":int") and not one.style):
-                found.append((one.start_mark.line + 1, text))
+        part = waiting.pop()
+        if isinstance(part, yaml.ScalarNode):
+            if text := _scalar_problem(part.value, part.tag.endswith(":int") and not part.style):
+                problems.append((part.start_mark.line + 1, text))
             continue
-        below = [part for child in one.value for part in (child if isinstance(child, tuple) else (child,))]
-        waiting += [part for part in below if id(part) not in seen]
+        below = [node for child in part.value for node in (child if isinstance(child, tuple) else (child,))]
+        waiting += [node for node in below if id(node) not in seen]
         seen.update(map(id, below))
-    return [f"line {line}: {text}" for line, text in sorted(found)]
+    return [f"line {line}: {text}" for line, text in sorted(problems)]
 
 
 def _scalar_problem(text: str, is_number: bool) -> str:

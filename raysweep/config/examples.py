@@ -46,9 +46,9 @@ def examples() -> dict[str, Example]:
         UsageError: this installation has none.
     """
     for folder in (PACKAGE / "configs", PACKAGE.parent / "configs"):
-        found = {path.stem: _read(path) for path in sorted(folder.glob("*.yaml"))}
-        if DEFAULT in found:
-            return {DEFAULT: found.pop(DEFAULT), **found}
+        examples = {path.stem: _read(path) for path in sorted(folder.glob("*.yaml"))}
+        if DEFAULT in examples:
+            return {DEFAULT: examples.pop(DEFAULT), **examples}
     raise UsageError("this installation of raysweep lacks its configs; install it again")
 
 

@@ -122,10 +122,10 @@ def registered_or_declared(registry: Registry[Any], section: str) -> DescribedCh
     """Return a validator that a name is in a registry, or a key of another section of the same file."""
 
     def check(name: str, info: ValidationInfo) -> str:
-        own = (info.context or {}).get(section, ())
-        if own is None or name in own:
+        declared = (info.context or {}).get(section, ())
+        if declared is None or name in declared:
             return name
-        return _looked_up(name, registry, f"under `{section}:` there are", sorted(own))
+        return _looked_up(name, registry, f"under `{section}:` there are", sorted(declared))
 
     return DescribedCheck(check, f"{_name_of(registry)}, registered or under `{section}:`")
 
@@ -211,10 +211,10 @@ def _file_hint(value: SpecConfig, registry: Registry[Any]) -> str:
     if value.name in registry.names() or JSONL not in registry.names():
         return ""
     path = (value.model_extra or {}).get("path")
-    own, equals, file = value.name.partition("=")
+    label, equals, file = value.name.partition("=")
     if path is None and not value.name.endswith((".jsonl", ".json", ".gz")):
         return ""
-    fields = {"name": JSONL, "as": value.name if path is not None else own if equals else None}
+    fields = {"name": JSONL, "as": value.name if path is not None else label if equals else None}
     fields["path"] = str(path) if path is not None else file if equals else value.name
     if registry is not PROBLEMS:
         fields["as"] = None
@@ -233,13 +233,13 @@ def generator(*, without_weights: bool) -> DescribedCheck:
         try:
             spec = value.spec(GENERATORS, seed=0)
             runs_weights = GENERATORS.get(spec.name).needs_model
-            given: dict[str, Any] = {"model": None, "decoding": Decoding()}
+            arguments: dict[str, Any] = {"model": None, "decoding": Decoding()}
             if not runs_weights and without_weights:
-                GENERATORS.create(spec, **given)
+                GENERATORS.create(spec, **arguments)
                 return value
             if not runs_weights:
                 raise UsageError(f"generator {spec.name!r} runs no weights; name it at a model, in place of its `path`")
-            GENERATORS.check(spec, **given)
+            GENERATORS.check(spec, **arguments)
         except UsageError as error:
             raise ValueError(str(error)) from None
         if "batch_tokens" in spec.args:

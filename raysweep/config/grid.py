@@ -69,10 +69,10 @@ class Grid:
 
     @cached_property
     def _by_cell(self) -> dict[Cell, list[Pair]]:
-        found: dict[Cell, list[Pair]] = {}
+        pairs_of: dict[Cell, list[Pair]] = {}
         for pair in self.pairs:
-            found.setdefault(pair.cell, []).append(pair)
-        return found
+            pairs_of.setdefault(pair.cell, []).append(pair)
+        return pairs_of
 
     def pairs_of(self, cell: Cell) -> tuple[Pair, ...]:
         """Return the pairs of one cell, in order."""
@@ -113,8 +113,8 @@ def _require_distinct(cells: Sequence[Cell]) -> None:
     for cell in cells:
         other = by_id.setdefault(cell.id, cell)
         if other != cell:
-            one, two = (f"model {c.model!r} with recipe {c.recipe!r} on {c.training_set!r}" for c in (other, cell))
-            raise UsageError(f"{one} and {two} would both be called {cell.id!r}; rename one of them")
+            first, second = (f"model {c.model!r} with recipe {c.recipe!r} on {c.training_set!r}" for c in (other, cell))
+            raise UsageError(f"{first} and {second} would both be called {cell.id!r}; rename one of them")
 
 
 def _rule(config: SweepConfig) -> Rule:

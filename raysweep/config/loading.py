@@ -71,8 +71,8 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
         details = [dict(detail) for detail in error.errors()]
         by_path = {_path_of(document, detail): detail for detail in reversed(details)}  # the first at each place
         others = [by_path[path] for path in reversed(by_path) if not _is_due_to(path, unusable)]
-        found = [*_said(document, unusable), *(_finding(document, detail) for detail in others)]
-        raise ConfigError(document.source, [*document.wrong, *_once(sorted(found, key=_line))]) from None
+        findings = [*_said(document, unusable), *(_finding(document, detail) for detail in others)]
+        raise ConfigError(document.source, [*document.wrong, *_once(sorted(findings, key=_line))]) from None
     if unusable:
         raise ConfigError(document.source, [*document.wrong, *sorted(_said(document, unusable), key=_line)])
     config = _without_translations(config, document.source)
@@ -108,7 +108,7 @@ def _without_translations(config: SweepConfig, source: str) -> SweepConfig:
 
     evaluation, training = config.evaluation, config.training
     tests = [name for name in evaluation.perturbations if stays(name)]
-    sets = [one for one in training.sets if stays(one.perturbation)] if training else []
+    sets = [choice for choice in training.sets if stays(choice.perturbation)] if training else []
     if len(tests) < len(evaluation.perturbations) or (training and len(sets) < len(training.sets)):
         for section, left in (("evaluation.perturbations", tests), ("training.sets", sets)):
             if not left and (training or left is tests):

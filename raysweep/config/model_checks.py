@@ -73,28 +73,28 @@ def _prompts(config: SweepConfig, model: ModelConfig) -> Iterator[Mistake]:
 
 def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath) -> Iterator[Mistake]:
     try:
-        found = resolve(path, model.revision, model.trust_remote_code)
+        resolved = resolve(path, model.revision, model.trust_remote_code)
     except UsageError as error:
         yield (*place, "path"), told(error)
         known = known_shape(path)
         yield from _too_long(config, model, known.positions if known else None)
         return
-    yield from _too_long(config, model, found.positions)
+    yield from _too_long(config, model, resolved.positions)
     if _vanishes_with_a_job(model, config.recipes):
         yield (
             (*place, "path"),
             f"{path} lies in the folder of this Ray job, which is temporary, and adapters name it as their "
             "base; give an absolute path that every node sees, or a hub id",
         )
-    if found.architecture != "causal":
+    if resolved.architecture != "causal":
         yield (*place, "path"), f"{path} is an encoder-decoder model; only causal ones can be run"
         return
-    if found.kind is ModelKind.ADAPTER and model.recipes:
+    if resolved.kind is ModelKind.ADAPTER and model.recipes:
         yield (*place, "recipes"), f"{path} is an adapter; merge it into its base before training on it"
-    elif found.kind is ModelKind.ADAPTER and (why := adapter_misfit(found.ref(model.dtype, model.eos_token))):
-        base = found.base.location if found.base else "none"
+    elif resolved.kind is ModelKind.ADAPTER and (why := adapter_misfit(resolved.ref(model.dtype, model.eos_token))):
+        base = resolved.base.location if resolved.base else "none"
         yield (*place, "path"), f"the adapter {path} doesn't fit its base {base}: {why}; name its own base"
-    yield from _tokenizer(config, model, found, place)
+    yield from _tokenizer(config, model, resolved, place)
 
 
 def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) -> Iterator[Mistake]:
@@ -113,9 +113,9 @@ def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) ->
             )
 
 
-def _tokenizer(config: SweepConfig, model: ModelConfig, found: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
+def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
     """Find a tokenizer that lacks an end of text or a chat template, and rows that are too long for the model."""
-    ref, prompt_format = found.ref(model.dtype, model.eos_token), config.evaluation.prompt_format
+    ref, prompt_format = resolved.ref(model.dtype, model.eos_token), config.evaluation.prompt_format
     own_form = any(name not in (NATIVE, RAW, INSTRUCT) for name in (model.template, prompt_format))
     encoding = [name for name in model.recipes if TRAINERS.get(config.recipes[name].trainer).uses_objective]
     if not own_form and not encoding and has_end_of_text(ref):
@@ -143,7 +143,7 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, found: ResolvedModel, pl
         yield (*place, key), str(error)
         return
     for name in encoding:
-        yield from _rows(config, model, name, tokenizer, found.positions)
+        yield from _rows(config, model, name, tokenizer, resolved.positions)
 
 
 @dataclass(frozen=True)

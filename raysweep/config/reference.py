@@ -74,10 +74,10 @@ def find_keys(text: str) -> list[Key]:
     parent = next((key for key, steps in keys if wanted and _matches(steps, wanted[:-1])), None)
     if parent is not None and parent.entries and _fits(parent.entries, wanted[-1]):
         wanted = wanted[:-1]  # one entry of a list or mapping: the same keys as those of all entries
-    found = [key for key, steps in keys if _matches(steps[: len(wanted)], wanted)]
-    if not wanted or not found:
+    matching = [key for key, steps in keys if _matches(steps[: len(wanted)], wanted)]
+    if not wanted or not matching:
         raise UnknownName("config key", text, _near(wanted))
-    return found
+    return matching
 
 
 def _near(wanted: Sequence[str]) -> list[str]:
@@ -103,7 +103,7 @@ def _matches(steps: Sequence[str], wanted: Sequence[str]) -> bool:
     """Return True if a path is the wanted one; a name matches ``NAME``, an index ``[]``."""
     pairs = zip(steps, wanted, strict=False)
     return len(steps) == len(wanted) and all(
-        step == given or (step in (NAME, "[]") and _fits(step, given)) for step, given in pairs
+        step == part or (step in (NAME, "[]") and _fits(step, part)) for step, part in pairs
     )
 
 
@@ -143,8 +143,8 @@ def _plain(default: Any) -> Any:
 
 def _words_of(kind: type[UnitMark | DefaultMark], field: FieldInfo) -> str:
     """Return the words of a field's mark of a kind; empty if it has none."""
-    found = [mark.words for mark in _marks(field.annotation, field.metadata) if isinstance(mark, kind)]
-    return found[0] if found else ""
+    words = [mark.words for mark in _marks(field.annotation, field.metadata) if isinstance(mark, kind)]
+    return words[0] if words else ""
 
 
 def _marks(annotation: Any, metadata: Sequence[Any]) -> Iterator[Any]:
@@ -194,8 +194,10 @@ def _compound(origin: Any, parts: Sequence[Any]) -> str:
 def _limits(metadata: Sequence[Any]) -> str:
     """Return the limits of a number in words: `` from 0 to 1`` or ``, at least 0``."""
     noted = [*metadata, *(inner for mark in metadata if isinstance(mark, FieldInfo) for inner in mark.metadata)]
-    found = {name: getattr(mark, name) for mark in noted for name in ("ge", "gt", "le", "lt") if hasattr(mark, name)}
-    limits = {name: limit for name, limit in found.items() if abs(limit) < GUARD}
+    noted_limits = {
+        name: getattr(mark, name) for mark in noted for name in ("ge", "gt", "le", "lt") if hasattr(mark, name)
+    }
+    limits = {name: limit for name, limit in noted_limits.items() if abs(limit) < GUARD}
     if "ge" in limits and ("le" in limits or "lt" in limits):
         upper = f"{limits['le']:g}" if "le" in limits else f"below {limits['lt']:g}"
         return f" from {limits['ge']:g} to {upper}"

@@ -248,8 +248,8 @@ class ExecutionConfig(Strict):
 
     def limits(self, default: Limits) -> Limits:
         """Return the limits of a problem set with this section's settings over them."""
-        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(Limits)}
-        return dataclasses.replace(default, **{name: value for name, value in given.items() if value is not None})
+        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(Limits)}
+        return dataclasses.replace(default, **{name: value for name, value in settings.items() if value is not None})
 
 
 class LanguageConfig(Strict):
@@ -333,12 +333,15 @@ class SweepConfig(Strict):
         values: dict[str, Any] = {"cpus": 1.0, "gpus": 0.0, "memory_gib": 0.0, "custom": {}, "labels": {}}
         if stage != "execution":
             values = {name: getattr(self.resources, name) for name in values}
-        levels: list[StagesConfig] = [self.resources, *(one.resources for one in self.models if one.name == model)]
+        levels: list[StagesConfig] = [
+            self.resources,
+            *(entry.resources for entry in self.models if entry.name == model),
+        ]
         levels += [self.recipes[recipe].resources] if recipe in self.recipes else []
         for level in levels:
-            given = getattr(level, stage).model_dump()
-            values |= {name: value for name, value in given.items() if value is not None}
-        types = next((one.accelerator for one in self.models if one.name == model), None)
+            settings = getattr(level, stage).model_dump()
+            values |= {name: value for name, value in settings.items() if value is not None}
+        types = next((entry.accelerator for entry in self.models if entry.name == model), None)
         if types and stage != "execution":
             values["labels"] = {**values["labels"], ACCELERATOR_LABEL: f"in({','.join(types)})"}
             given_gpus = [getattr(level, stage).gpus for level in levels]
@@ -352,18 +355,18 @@ class SweepConfig(Strict):
         Arguments under `perturbations:` override both. `compose`: how an aggregate applies its members to a text;
         ``union`` is left to the training set.
         """
-        own = self.perturbations[name].spec(PERTURBATIONS, self.seed) if name in self.perturbations else Spec(name)
-        name = own.name
+        spec = self.perturbations[name].spec(PERTURBATIONS, self.seed) if name in self.perturbations else Spec(name)
+        name = spec.name
         args: dict[str, Any] = {"strength": self.strengths[name]} if name in self.strengths else {}
         language, takes = self.language.given, PERTURBATIONS.parameters(name)
         args |= {key: value for key, value in language.items() if key in takes}
-        members = own.args.get("members", getattr(PERTURBATIONS.get(name), "members", ()))
+        members = spec.args.get("members", getattr(PERTURBATIONS.get(name), "members", ()))
         listed = list(members) if isinstance(members, Sequence) else []  # create() refuses anything else
         strengths = {member: value for member, value in self.strengths.items() if member in listed}
         args |= {"strengths": strengths} if strengths else {}
         args |= {"language": language} if language and "language" in takes else {}
         args |= {"compose": compose} if compose == "stack" and "compose" in takes else {}
-        return Spec(name, {**args, **own.args})
+        return Spec(name, {**args, **spec.args})
 
     def draws_of(self, name: str) -> range:
         """Return the draws of a perturbation's test sets: one where a second draw would give the same texts."""

@@ -64,17 +64,17 @@ def environment_of(generator: Spec) -> Environment | None:
             f"{cls.environment}` in a checkout whose environment is .venv, or name the Python of another one that has "
             f"raysweep, the same ray and {cls.environment}: {{name: {generator.name}, python: ...}}"
         )
-    found = _versions_in(python, cls.packages)
+    installed = _versions_in(python, cls.packages)
     again = f"run `make {cls.environment}` again{f', or name another {PYTHON}' * (PYTHON in generator.args)}"
     here = {"Python": platform.python_version(), "raysweep": VERSION, **versions(("ray",))}
     for name, version in here.items():
-        theirs = found.get(name, "")
+        theirs = installed.get(name, "")
         if theirs != version and (name != "Python" or _minor(theirs) != _minor(version)):
             has = f"{name} {theirs}" if theirs else f"no {name}"
             raise UsageError(f"{python} has {has}, but raysweep runs with {name} {version}; {again}")
-    if not any(name.startswith(cls.environment) for name in found):
+    if not any(name.startswith(cls.environment) for name in installed):
         raise UsageError(f"{python} has no {cls.environment}; {again}")
-    return Environment(python, found)
+    return Environment(python, installed)
 
 
 def python_of(generator: Spec) -> Path | None:
@@ -83,9 +83,9 @@ def python_of(generator: Spec) -> Path | None:
     It is the one that the arguments name. Otherwise it is our own if that has the package, or else the one in
     ``.venv-NAME`` beside our environment.
     """
-    name, given = GENERATORS.get(generator.name).environment, generator.args.get(PYTHON)
-    if name and given is not None:
-        return Path(given).expanduser().absolute()
+    name, python = GENERATORS.get(generator.name).environment, generator.args.get(PYTHON)
+    if name and python is not None:
+        return Path(python).expanduser().absolute()
     if not name or importlib.util.find_spec(name) is not None:
         return None
     return Path(sys.prefix).with_name(f".venv-{name}") / "bin" / "python"
@@ -99,12 +99,12 @@ def generator_key(generator: Spec, dtype: str, batch_tokens: int | None) -> dict
     """
     cls = GENERATORS.get(generator.name)
     arguments = {name: value for name, value in generator.args.items() if name not in cls.unkeyed}
-    found: dict[str, Any] = Spec(generator.name, arguments).as_dict()
+    fingerprint: dict[str, Any] = Spec(generator.name, arguments).as_dict()
     if cls.packages:
         there = environment_of(generator)
         has = there.versions if there else versions(cls.packages)
-        found["versions"] = {name: version for name, version in has.items() if name in cls.packages}
-    return {**found, **cls.fingerprint(dtype, batch_tokens), **GENERATORS.plugin_spec(generator.name)}
+        fingerprint["versions"] = {name: version for name, version in has.items() if name in cls.packages}
+    return {**fingerprint, **cls.fingerprint(dtype, batch_tokens), **GENERATORS.plugin_spec(generator.name)}
 
 
 @cache

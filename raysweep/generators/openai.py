@@ -141,9 +141,9 @@ class OpenAI(Generator):
         else:
             text, stop = cut_at_stop(choice.text or "", request.stop)
         if stop is None:
-            told = getattr(choice, "stop_reason", None)  # of vLLM: the stop string
+            reason = getattr(choice, "stop_reason", None)  # of vLLM: the stop string
             ended = {"stop": "eos", None: "eos"}.get(choice.finish_reason, choice.finish_reason)
-            stop = told if isinstance(told, str) and told in request.stop else str(ended)
+            stop = reason if isinstance(reason, str) and reason in request.stop else str(ended)
         written, read = (usage.completion_tokens, usage.prompt_tokens) if usage else (0, 0)
         return Completion(request.task_id, request.sample, text, stop, written or 0, sha, read or 0)
 

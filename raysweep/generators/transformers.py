@@ -176,9 +176,9 @@ class Transformers(Generator):
             if is_writer:
                 self._write_all(left)
         finally:
-            own = set(map(id, rows))
+            ids = set(map(id, rows))
             with self._turn:
-                self._open = [row for row in self._open if id(row) not in own]
+                self._open = [row for row in self._open if id(row) not in ids]
                 if is_writer:
                     self._is_writing = False
                     if left:  # an error ended it; other threads try what is theirs
@@ -192,11 +192,11 @@ class Transformers(Generator):
         """
         import torch
 
-        told = 0
+        announced = 0
         with self._generating(), torch.inference_mode():
             while not _have_ended(left):
-                if told < self._ended:
-                    told = self._ended
+                if announced < self._ended:
+                    announced = self._ended
                     with self._turn:
                         self._turn.notify_all()  # the last row of another thread may have ended
                 try:
@@ -282,8 +282,8 @@ class Transformers(Generator):
         ).logits[:, -1]
         last = fresh[-1][0]
         if last.rows:  # only the last one taken may have rows left
-            one = torch.tensor([len(fresh) - 1], device=self.device)
-            last.start = (chosen(cache, one, mask.shape[1] - int(mask[-1].sum())), logits[-1:])
+            end = torch.tensor([len(fresh) - 1], device=self.device)
+            last.start = (chosen(cache, end, mask.shape[1] - int(mask[-1].sum())), logits[-1:])
         index = [number for number, (_, rows) in enumerate(fresh) for _ in rows]
         yield from self._repeated(cache, mask, logits, index, [row for _, rows in fresh for row in rows])
 

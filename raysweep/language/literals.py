@@ -49,20 +49,20 @@ def literal_spans(segments: Sequence[Segment]) -> list[Spans]:
     """
     text = "".join(_shown(segment) for segment in segments)
     spans = _merged([*_spans(text)])
-    found: list[Spans] = []
+    spans_of_segments: list[Spans] = []
     start, first = 0, 0
     for segment in segments:
         end = start + len(segment.text)
         while first < len(spans) and spans[first][1] <= start:
             first += 1
-        own: Spans = []
+        inside: Spans = []
         last = first
         while last < len(spans) and spans[last][0] < end:
-            own.append((max(spans[last][0], start) - start, min(spans[last][1], end) - start))
+            inside.append((max(spans[last][0], start) - start, min(spans[last][1], end) - start))
             last += 1
-        found.append(own if segment.natural else [])
+        spans_of_segments.append(inside if segment.natural else [])
         start = end
-    return found
+    return spans_of_segments
 
 
 def compound_spans(text: str) -> Spans:
@@ -72,14 +72,14 @@ def compound_spans(text: str) -> Spans:
 
 def with_blanks_around(text: str, spans: Spans) -> Spans:
     """Return the pieces between blanks that touch one of the spans, which are in order."""
-    found: Spans = []
+    pieces: Spans = []
     index = 0
     for chunk in _CHUNK.finditer(text):
         while index < len(spans) and spans[index][1] <= chunk.start():
             index += 1
         if index < len(spans) and spans[index][0] < chunk.end():
-            found.append(chunk.span())
-    return found
+            pieces.append(chunk.span())
+    return pieces
 
 
 def _shown(segment: Segment) -> str:

@@ -146,7 +146,7 @@ def _measure_valid(evaluation: Evaluation, note: str) -> list[Measurement]:
     counts = f"{sum(votes)} of {len(votes)} rated prompts are valid" + f", {unrated} not rated" * (unrated > 0)
     valid = _over(evaluation, lambda row: not row.changed or rated.get((row.task_id, row.prompt), False))
     measured = measure_part("valid", pair(evaluation.clean, valid), note)
-    return [replace(one, note="; ".join(filter(None, (one.note, counts)))) for one in measured]
+    return [replace(number, note="; ".join(filter(None, (number.note, counts)))) for number in measured]
 
 
 def _changed(evaluation: Evaluation) -> list[list[Result]]:

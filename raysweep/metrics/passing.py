@@ -141,7 +141,7 @@ class PassAtK(Metric):
 
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
         """Return one measurement for each k, then one for each part and k."""
-        return [found for part in ("", *evaluation.parts[:-1]) for found in self._of_part(evaluation, part)]
+        return [number for part in ("", *evaluation.parts[:-1]) for number in self._of_part(evaluation, part)]
 
     def _of_part(self, evaluation: Evaluation, part: str) -> list[Measurement]:
         counted = [Verdicts.of(results).tallies(part) for results in evaluation.draws]

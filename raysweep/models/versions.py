@@ -122,13 +122,13 @@ def _wrapped_parameters(adapted: Any) -> list[Any]:
     """Return the parameters that merging an adapter changes, each once."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    found = {
+    parameters = {
         id(parameter): parameter
         for module in adapted.modules()
         if isinstance(module, BaseTunerLayer)
         for parameter in module.get_base_layer().parameters()
     }
-    return list(found.values())
+    return list(parameters.values())
 
 
 def _shape_of(ref: ModelRef) -> dict[str, Any] | None:

@@ -83,9 +83,11 @@ class Mix(Perturbation):
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return the language resources of all members, and the packages of those that are plug-ins."""
-        found = {key: value for method in self._methods for key, value in method.fingerprint().items()}
+        fingerprint = {key: value for method in self._methods for key, value in method.fingerprint().items()}
         packages = {part.name: PERTURBATIONS.plugin_spec(part.name) for part in self._parts}
-        return found | {f"{key} {name}": text for name, own in packages.items() for key, text in own.items()}
+        return fingerprint | {
+            f"{key} {name}": text for name, versions in packages.items() for key, text in versions.items()
+        }
 
     def draw(self, rng: random.Random) -> Perturbation:
         """Return the method for one row: a member, all equally likely; for a stack the mix itself."""

@@ -62,9 +62,9 @@ def missing(plans: Iterable[ArtefactPlan], store: Store, *, repair: bool = False
     def visit(plans: Iterable[ArtefactPlan]) -> None:
         for plan in plans:
             node = plan.node
-            if node is None or (one := (plan.task, node.key)) in seen:
+            if node is None or (name := (plan.task, node.key)) in seen:
                 continue
-            seen.add(one)
+            seen.add(name)
             is_there = exists[node.key] if node.key in exists else store.has(node)
             if not (is_there and _is_isolated(plan, store)):
                 visit(plan.inputs)

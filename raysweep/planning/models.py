@@ -118,14 +118,14 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
     Raises:
         UsageError: a recipe names modules that a model doesn't have, or packs rows that the model would mix.
     """
-    found: dict[tuple[str, str], CellPlan] = {}
+    examples: dict[tuple[str, str], CellPlan] = {}
     for cell in cells:
         for recipe in (cell.base.recipe, cell.recipe):
             _require_packing(cell.base, recipe)
         recipe = cell.recipe
         if recipe is not None and (recipe.ia3 or any(recipe.lora.get(key) for key in NAMING)):
-            found.setdefault((cell.base.name, cell.cell.recipe), cell)
-    for (_, label), cell in found.items():
+            examples.setdefault((cell.base.name, cell.cell.recipe), cell)
+    for (_, label), cell in examples.items():
         assert cell.recipe is not None
         is_known = cell.base.ref is not None or cell.base.node is not None  # else the model is not here
         if is_known and hasattr(TRAINERS.get(cell.recipe.trainer), "add_adapter"):

@@ -51,16 +51,16 @@ def quality_plans(config: SweepConfig, cells: Sequence[CellPlan], *, tolerant: b
         "limits": dataclasses.asdict(DEFAULT_LIMITS),
         "sample": 0,
     }
-    found: list[QualityPlan] = []
-    for problem_set in (one.label for one in config.evaluation.problems):
+    plans: list[QualityPlan] = []
+    for problem_set in (problems.label for problems in config.evaluation.problems):
         clean = [(cell, pair) for cell in cells for pair in cell.pairs if _is_clean(pair, problem_set)]
         count = _problem_count(clean[0][1], config.evaluation.limit) if clean else 0
         if count:
             there = [cell.cell for cell, _ in clean]
             numbers = _by_cell(sample(there, count, problem_set, margin=quality.margin, seed=config.seed))
             drawn = [(cell, pair, numbers[cell.cell.id]) for cell, pair in clean if cell.cell.id in numbers]
-            found += [_planned(cell, pair, problems, linted) for cell, pair, problems in drawn]
-    return _in_batches(found)
+            plans += [_planned(cell, pair, problems, linted) for cell, pair, problems in drawn]
+    return _in_batches(plans)
 
 
 def sample(cells: Sequence[Cell], problems: int, problem_set: str, *, margin: float, seed: int) -> list[Stratum]:
@@ -116,7 +116,7 @@ def _by_cell(strata: Sequence[Stratum]) -> dict[str, tuple[int, ...]]:
     for stratum in strata:
         for unit in stratum.units:
             numbers[unit.cell].append(int(unit.task_id))
-    return {cell: tuple(sorted(own)) for cell, own in numbers.items()}
+    return {cell: tuple(sorted(drawn)) for cell, drawn in numbers.items()}
 
 
 def _planned(cell: CellPlan, pair: PairPlan, problems: tuple[int, ...], linted: Mapping[str, Any]) -> QualityPlan:

@@ -106,11 +106,11 @@ class SetPlanner:
 
     def source_rows(self, source: Spec, leaks: LeakagePlan | None = None) -> SourceRowsPlan:
         """Return the plan of a source's rows, without `leaks` if given."""
-        own = {
+        fingerprint = {
             **self._or_stand_in(lambda: SOURCES.create(source).fingerprint(), source),
             **SOURCES.plugin_spec(source.name),
         }
-        spec = {"source": source.name, "rows": own}
+        spec = {"source": source.name, "rows": fingerprint}
         inputs = (leaks.node.key,) if leaks else ()
         return SourceRowsPlan(Node("source_rows", 1, spec, inputs, f"rows of {source.name}"), source, leaks)
 
@@ -141,8 +141,8 @@ class SetPlanner:
 
     def _problem_fingerprint(self, problem_set: str) -> dict[str, Any]:
         spec = self.problem_specs[problem_set]
-        own = self._or_stand_in(lambda: PROBLEMS.create(spec).fingerprint(), spec)
-        return {"name": spec.name, **own, **PROBLEMS.plugin_spec(spec.name)}
+        fingerprint = self._or_stand_in(lambda: PROBLEMS.create(spec).fingerprint(), spec)
+        return {"name": spec.name, **fingerprint, **PROBLEMS.plugin_spec(spec.name)}
 
     def _usable(self, method: Spec) -> tuple[Spec, dict[str, Any]]:
         """Return a method with its ``auto`` arguments replaced, and what stands in keys for a missing translator.

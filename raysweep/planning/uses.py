@@ -19,18 +19,18 @@ def uses_of(plans: Iterable[ArtefactPlan], store: Store) -> list[Use]:
     of other sweeps in this way.
     """
     targets = list(plans)
-    found: dict[str, Use] = {}
+    uses: dict[str, Use] = {}
     for plan in walk(targets):
         assert plan.node is not None
         node, unit = plan.node, plan.unit
         droppable = isinstance(plan, ModelPlan) and not plan.cell.keeps_model
-        found[node.key] = Use(node.stage, node.key, node.label, _judged(plan), droppable)
-        found.setdefault(unit.key, Use(unit.stage, unit.key, unit.label))
+        uses[node.key] = Use(node.stage, node.key, node.label, _judged(plan), droppable)
+        uses.setdefault(unit.key, Use(unit.stage, unit.key, unit.label))
     bases = {plan.cell.base.name: plan.cell.base for plan in targets if isinstance(plan, CellArtefactPlan)}
     for base in bases.values():
         for stage, key in _in_store(base.ref, store):
-            found[key] = Use(stage, key, f"the model of {base.name}")
-    return list(found.values())
+            uses[key] = Use(stage, key, f"the model of {base.name}")
+    return list(uses.values())
 
 
 def _judged(plan: ArtefactPlan) -> str:

@@ -58,23 +58,27 @@ def with_helpers(prompt: str, entry_point: str, test: str) -> str:
         statements = ast.parse(f"{prompt.rstrip()}\n    pass").body
         if not _used_of(statements, used):
             return test
-        own = [one for one in ast.parse(test).body if isinstance(one, ast.Import | ast.ImportFrom)]
+        imports_of_test = [
+            statement for statement in ast.parse(test).body if isinstance(statement, ast.Import | ast.ImportFrom)
+        ]
     except (SyntaxError, ValueError):
         return test
-    used = used.difference(*map(_bound_by, own))
+    used = used.difference(*map(_bound_by, imports_of_test))
     if not _used_of(statements, used):
         return test
-    helpers = [one for one in statements if isinstance(one, ast.FunctionDef) and one.name in used]
-    imports = [one for one in statements if isinstance(one, ast.Import | ast.ImportFrom)]
+    helpers = [
+        statement for statement in statements if isinstance(statement, ast.FunctionDef) and statement.name in used
+    ]
+    imports = [statement for statement in statements if isinstance(statement, ast.Import | ast.ImportFrom)]
     return "\n".join([*map(ast.unparse, [*imports, *helpers]), test])
 
 
 def _used_of(statements: Iterable[ast.stmt], names: set[str]) -> bool:
     """Return True if names are among those of a prompt's functions and imports."""
     return any(
-        one.name in names if isinstance(one, ast.FunctionDef) else names & _bound_by(one)
-        for one in statements
-        if isinstance(one, ast.FunctionDef | ast.Import | ast.ImportFrom)
+        statement.name in names if isinstance(statement, ast.FunctionDef) else names & _bound_by(statement)
+        for statement in statements
+        if isinstance(statement, ast.FunctionDef | ast.Import | ast.ImportFrom)
     )
 
 

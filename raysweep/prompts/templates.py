@@ -128,8 +128,8 @@ def end_of_turn(tokenizer: Any) -> str:
     turns = [{"role": "user", "content": "The question?"}, {"role": "assistant", "content": answer}]
     after = str(tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(answer)[2]
     special = special_tokens(tokenizer)
-    found = tokenizer.convert_ids_to_tokens(tokenizer(after, add_special_tokens=False)["input_ids"])
-    return next((token for token in found if token in special), str(tokenizer.eos_token))
+    tokens = tokenizer.convert_ids_to_tokens(tokenizer(after, add_special_tokens=False)["input_ids"])
+    return next((token for token in tokens if token in special), str(tokenizer.eos_token))
 
 
 def special_tokens(tokenizer: Any) -> dict[str, int]:

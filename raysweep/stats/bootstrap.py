@@ -186,9 +186,9 @@ def _nearness(values: NDArray[np.float64]) -> NDArray[np.float64]:
     pairs = list(combinations(values, 2))
     if not pairs:
         return np.ones(values.shape[1])
-    squares = sum((one - other) ** 2 for one, other in pairs)
-    discordance = sum(one * (1 - other) + other * (1 - one) for one, other in pairs)
-    sizes = sum(np.abs(one - other) for one, other in pairs)
+    squares = sum((value - other) ** 2 for value, other in pairs)
+    discordance = sum(value * (1 - other) + other * (1 - value) for value, other in pairs)
+    sizes = sum(np.abs(value - other) for value, other in pairs)
     effect = design_effect(np.sum(squares, axis=1), np.sum(discordance, axis=1), carriers(array(sizes)), PAIR_WEIGHT)
     return np.asarray(np.sqrt(effect))
 

@@ -104,16 +104,16 @@ def leave_one_out(
     without = []
     for name in names:
         kept = [number for number, cluster in enumerate(clusters) if cluster != name]
-        found = test([x[number] for number in kept], [y[number] for number in kept])
-        without.append(Without(name, len(kept), found.statistic, found.p))
-    highest = max(without, key=lambda one: one.p)
+        result = test([x[number] for number in kept], [y[number] for number in kept])
+        without.append(Without(name, len(kept), result.statistic, result.p))
+    highest = max(without, key=lambda result: result.p)
     return LeaveOneOut(
         n=len(x),
         units=len(names),
         statistic=everything.statistic,
         p=everything.p,
         without=tuple(without),
-        lowest_p=min(one.p for one in without),
+        lowest_p=min(result.p for result in without),
         highest_p=highest.p,
         note=f"p is largest without {highest.cluster}",
     )

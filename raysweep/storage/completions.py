@@ -36,18 +36,18 @@ class CompletionPool:
 
     def find(self, keys: Collection[str]) -> dict[str, Completion]:
         """Return the completions that the store has, by their keys."""
-        wanted, found = set(keys), dict[str, Completion]()
+        wanted, completions = set(keys), dict[str, Completion]()
         for name in sorted(self._files.infos()) if wanted else ():
             artefact = Unit(STAGE, name, "completions of another sweep or test set")
-            if len(found) == len(wanted) or not self._store.has(artefact):
+            if len(completions) == len(wanted) or not self._store.has(artefact):
                 continue
             try:
                 rows = self._store.rows(artefact, Completion)
             except StoreError as error:
                 log.warning("completions that were generated before can't be read and are generated again: %s", error)
                 continue
-            found.update((row.key, row) for row in rows if row.key in wanted)
-        return found
+            completions.update((row.key, row) for row in rows if row.key in wanted)
+        return completions
 
     def keep(self, completions: Mapping[str, Completion]) -> None:
         """Make an artefact of completions that an unfinished sweep left and the present one doesn't ask for.

@@ -42,8 +42,8 @@ class Pins:
         if content is None:
             return Pin()
         try:
-            found = json.loads(content)
-            return Pin(found["pool"], found["device"], dict(found["software"]))
+            record = json.loads(content)
+            return Pin(record["pool"], record["device"], dict(record["software"]))
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{self.place(group)} can't be read ({error}); remove it to choose again") from None
 
@@ -53,8 +53,8 @@ class Pins:
 
     def pools_of(self, groups: Iterable[str]) -> dict[str, str]:
         """Return the pools of those groups that are bound to one."""
-        found = {group: self.read(group).pool for group in sorted(groups)}
-        return {group: pool for group, pool in found.items() if pool is not None}
+        pools = {group: self.read(group).pool for group in sorted(groups)}
+        return {group: pool for group, pool in pools.items() if pool is not None}
 
     def choose_pool(self, group: str, pool: str) -> str:
         """Let a group run in a pool, unless it is bound to one already; return the one that it is bound to."""
@@ -84,15 +84,15 @@ class Pins:
                 "knowingly with `resources.allow_mixed: true`"
             )
 
-    def _merge(self, group: str, own: Pin) -> Pin:
+    def _merge(self, group: str, addition: Pin) -> Pin:
         """Add to a group's record what it lacks; return the record."""
         pin = self.read(group)
-        if _merged(pin, own) == pin:
+        if _merged(pin, addition) == pin:
             return pin
         lease = self._leases.wait(f"pin-{text_sha(group)[:16]}", lambda: False, lambda holder: None)
         assert lease is not None
         with lease:
-            pin = _merged(self.read(group), own)
+            pin = _merged(self.read(group), addition)
             record: dict[str, Any] = {
                 "group": group,
                 "pool": pin.pool,
@@ -103,11 +103,11 @@ class Pins:
         return pin
 
 
-def _merged(pin: Pin, own: Pin) -> Pin:
+def _merged(pin: Pin, addition: Pin) -> Pin:
     return Pin(
-        own.pool if pin.pool is None else pin.pool,
-        own.device if pin.device is None else pin.device,
-        {**own.software, **pin.software},
+        addition.pool if pin.pool is None else pin.pool,
+        addition.device if pin.device is None else pin.device,
+        {**addition.software, **pin.software},
     )
 
 

@@ -69,17 +69,17 @@ class Contract:
         They are those that `make` gives the class. Override it if `make` returns an object that it built earlier.
         """
         kind = type(self.part(**arguments))
-        build, given = kind.__init__, {}
+        build, arguments_of = kind.__init__, {}
 
         @functools.wraps(build)
         def noted(part: Any, *values: Any, **named: Any) -> None:
-            given.update(inspect.signature(build).bind(part, *values, **named).arguments)
+            arguments_of.update(inspect.signature(build).bind(part, *values, **named).arguments)
             build(part, *values, **named)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(kind, "__init__", noted)
             self.part(**arguments)
-        return Spec(kind.name, dict(list(given.items())[1:]))  # without `self`
+        return Spec(kind.name, dict(list(arguments_of.items())[1:]))  # without `self`
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
@@ -124,10 +124,10 @@ class Contract:
     def test_its_module_imports_heavy_packages_inside_functions(self, built: Any) -> None:
         """To find one part, raysweep imports all parts of its kind."""
         module = type(built).__module__
-        found = elsewhere(_heavy_imports_of, module)
-        assert not found, (
+        heavy = elsewhere(_heavy_imports_of, module)
+        assert not heavy, (
             f"heavy packages are imported inside the functions that use them; the import of {module} also imports "
-            f"{' and '.join(found)}"
+            f"{' and '.join(heavy)}"
         )
 
 

@@ -65,13 +65,15 @@ class GeneratorContract(Contract):
     def test_it_gives_one_completion_for_each_request_in_order(self, model: ModelRef | None) -> None:
         """Raysweep finds a completion by its place."""
         generator, asked = self.generator(model), self.requests()
-        given = generator.generate(asked)
-        assert len(given) == len(asked), "there is one completion for each request"
-        assert all(isinstance(one, Completion) for one in given), "generate() returns raysweep.records.Completion"
-        assert [(one.task_id, one.sample) for one in given] == [(one.task_id, one.sample) for one in asked], (
+        completions = generator.generate(asked)
+        assert len(completions) == len(asked), "there is one completion for each request"
+        assert all(isinstance(completion, Completion) for completion in completions), (
+            "generate() returns raysweep.records.Completion"
+        )
+        assert [(one.task_id, one.sample) for one in completions] == [(one.task_id, one.sample) for one in asked], (
             "completions are in the order of the requests, each with task_id and sample of its own"
         )
-        assert [one.prompt_sha for one in given] == [text_sha(one.prompt) for one in asked], (
+        assert [one.prompt_sha for one in completions] == [text_sha(one.prompt) for one in asked], (
             "prompt_sha is raysweep.hashing.text_sha(request.prompt)"
         )
         assert generator.generate([]) == [], "no requests give no completions"
@@ -79,29 +81,35 @@ class GeneratorContract(Contract):
     def test_it_says_why_completions_ended(self, model: ModelRef | None) -> None:
         """Reports count completions that reached the limit."""
         asked = self.requests()
-        for request, one in zip(asked, self.generator(model).generate(asked), strict=True):
+        for request, completion in zip(asked, self.generator(model).generate(asked), strict=True):
             reasons = (*request.stop, EOS, LENGTH)
-            assert one.stop in reasons, f"`stop` is the stop string, {EOS!r} or {LENGTH!r}, and not {one.stop!r}"
-            assert isinstance(one.tokens, int) and one.tokens >= 0, "`tokens` is how many were generated"
+            assert completion.stop in reasons, (
+                f"`stop` is the stop string, {EOS!r} or {LENGTH!r}, and not {completion.stop!r}"
+            )
+            assert isinstance(completion.tokens, int) and completion.tokens >= 0, "`tokens` is how many were generated"
 
     def test_it_generates_no_more_tokens_than_asked(self, model: ModelRef | None) -> None:
         """`decoding.max_new_tokens` is the limit."""
         if model is None:
             pytest.skip("it runs no model, so it has no tokens")
-        for one in self.generator(model, max_new_tokens=FEW).generate(self.requests()):
-            assert one.tokens <= FEW, f"at most decoding.max_new_tokens are generated, here {FEW}, and not {one.tokens}"
+        for completion in self.generator(model, max_new_tokens=FEW).generate(self.requests()):
+            assert completion.tokens <= FEW, (
+                f"at most decoding.max_new_tokens are generated, here {FEW}, and not {completion.tokens}"
+            )
 
     def test_it_cuts_at_the_first_stop_string(self, model: ModelRef | None) -> None:
         """What follows is no part of the completion."""
         generator = self.generator(model)
         free = [replace(request, stop=()) for request in self.requests()]
         whole = generator.generate(free)
-        stops = [_piece(one.text) for one in whole]
+        stops = [_piece(completion.text) for completion in whole]
         asked = [replace(request, stop=(stop,)) for request, stop in zip(free, stops, strict=True) if stop]
-        expected = [cut_at_stop(one.text, (stop,)) for one, stop in zip(whole, stops, strict=True) if stop]
-        for one, (text, stop) in zip(generator.generate(asked), expected, strict=True):
-            assert one.text == text, f"a completion is cut before the first of its stop strings, here {stop!r}"
-            assert one.stop == stop, f"`stop` is the stop string {stop!r} that ended the completion"
+        expected = [
+            cut_at_stop(completion.text, (stop,)) for completion, stop in zip(whole, stops, strict=True) if stop
+        ]
+        for completion, (text, stop) in zip(generator.generate(asked), expected, strict=True):
+            assert completion.text == text, f"a completion is cut before the first of its stop strings, here {stop!r}"
+            assert completion.stop == stop, f"`stop` is the stop string {stop!r} that ended the completion"
 
     @pytest.mark.parametrize("temperature", [0.0, 0.8])
     def test_a_completion_depends_on_its_own_request_alone(self, model: ModelRef | None, temperature: float) -> None:
@@ -167,8 +175,8 @@ class GeneratorContract(Contract):
         together, size = generator.generate(asked), -(-len(asked) // generator.at_once)
         batches = [asked[start : start + size] for start in range(0, len(asked), size)]
         with ThreadPoolExecutor(generator.at_once) as threads:
-            given = [one for batch in threads.map(generator.generate, batches) for one in batch]
-        assert given == together, f"{generator.at_once} threads at a time give the same completions (`at_once`)"
+            completions = [one for batch in threads.map(generator.generate, batches) for one in batch]
+        assert completions == together, f"{generator.at_once} threads at a time give the same completions (`at_once`)"
 
 
 def _piece(text: str) -> str:
@@ -178,6 +186,6 @@ def _piece(text: str) -> str:
 
 
 def _completions_of(spec: Spec, requests: Sequence[GenerationRequest]) -> list[Completion]:
-    given = {name: spec.args[name] for name in ("model", "decoding") if name in spec.args}
-    rest = {name: value for name, value in spec.args.items() if name not in given}
-    return GENERATORS.create(Spec(spec.name, rest), **given).generate(requests)
+    arguments = {name: spec.args[name] for name in ("model", "decoding") if name in spec.args}
+    rest = {name: value for name, value in spec.args.items() if name not in arguments}
+    return GENERATORS.create(Spec(spec.name, rest), **arguments).generate(requests)

@@ -34,10 +34,10 @@ class MeasurementContract(WithoutArguments):
     def test_its_numbers_have_names(self) -> None:
         """Tables show numbers by name."""
         for example, numbers in self.measured().items():
-            assert isinstance(numbers, list) and all(isinstance(one, Measurement) for one in numbers), (
+            assert isinstance(numbers, list) and all(isinstance(number, Measurement) for number in numbers), (
                 f"{example}: measure() returns a list of Measurement"
             )
-            names = [one.metric for one in numbers]
+            names = [number.metric for number in numbers]
             has_own = all(names) and len(set(names)) == len(names)
             assert has_own, f"{example}: each number has a name of its own: {names}"
 
@@ -48,13 +48,15 @@ class MeasurementContract(WithoutArguments):
     def test_undefined_numbers_are_nan_with_the_reason(self) -> None:
         """An undefined number is never 0."""
         for example, numbers in self.measured().items():
-            for one in numbers:
-                assert isnan(one.value) or isfinite(one.value), f"{example}: {one.metric} is NaN where it is undefined"
-                assert not isnan(one.value) or one.note, (
-                    f"{example}: {one.metric} is undefined, and `note` has the reason"
+            for number in numbers:
+                assert isnan(number.value) or isfinite(number.value), (
+                    f"{example}: {number.metric} is NaN where it is undefined"
                 )
-                assert one.n > 0 or isnan(one.value), (
-                    f"{example}: {one.metric} rests on no problem, so it is undefined: NaN with the reason, never 0"
+                assert not isnan(number.value) or number.note, (
+                    f"{example}: {number.metric} is undefined, and `note` has the reason"
+                )
+                assert number.n > 0 or isnan(number.value), (
+                    f"{example}: {number.metric} rests on no problem, so it is undefined: NaN with the reason, never 0"
                 )
 
     def test_n_counts_problems(self) -> None:
@@ -72,29 +74,29 @@ class MeasurementContract(WithoutArguments):
     def test_values_lie_in_their_intervals(self) -> None:
         """`low` and `high` are the ends of a 95 % interval."""
         for example, numbers in self.measured().items():
-            for one in numbers:
-                has_none = isnan(one.low) and isnan(one.high)
-                holds = one.low - ROUNDING <= one.value <= one.high + ROUNDING
+            for number in numbers:
+                has_none = isnan(number.low) and isnan(number.high)
+                holds = number.low - ROUNDING <= number.value <= number.high + ROUNDING
                 assert has_none or holds, (
-                    f"{example}: {one.metric} is {one.value}, outside its interval from {one.low} to {one.high}; where "
-                    "there is no interval, both ends are NaN"
+                    f"{example}: {number.metric} is {number.value}, outside its interval from {number.low} "
+                    f"to {number.high}; where there is no interval, both ends are NaN"
                 )
 
 
 def measured(part: Any, examples: Mapping[str, tuple[Any, ...]]) -> dict[str, list[Measurement]]:
     """Return the numbers of each example; fail the test at the first error of `measure`."""
-    found = {}
-    for example, given in examples.items():
+    numbers = {}
+    for example, arguments in examples.items():
         try:
-            found[example] = part.measure(*given)
+            numbers[example] = part.measure(*arguments)
         except Exception as error:
             pytest.fail(
                 f"{example}: measure() raises nothing: what it can't tell is an undefined number with the reason in "
                 f"`note`, and not {error!r}"
             )
-    return found
+    return numbers
 
 
 def values(numbers: Sequence[Measurement]) -> list[tuple[Any, ...]]:
     """Return numbers without notes, such that NaN equals NaN."""
-    return [(one.metric, repr(one.value), repr(one.low), repr(one.high), one.n) for one in numbers]
+    return [(number.metric, repr(number.value), repr(number.low), repr(number.high), number.n) for number in numbers]

@@ -110,13 +110,13 @@ class MetricContract(MeasurementContract):
         assert there == first, "another process gives the same numbers"
 
 
-def _with_errors(given: tuple[Result, ...]) -> tuple[Result, ...]:
+def _with_errors(judged: tuple[Result, ...]) -> tuple[Result, ...]:
     """Return results with one more sample of each problem, and one more problem, without verdicts."""
-    last = {result.task_id: result for result in given}
+    last = {result.task_id: result for result in judged}
     error = Outcome.HARNESS_ERROR
     more = [replace(result, sample=result.sample + 1, outcome=error) for result in last.values()]
     more.append(Result("task/99", 0, error, "", "", 0.1, "9" * 64))
-    return tuple(sorted([*given, *more], key=lambda result: (result.task_id, result.sample)))
+    return tuple(sorted([*judged, *more], key=lambda result: (result.task_id, result.sample)))
 
 
 def _numbers_of(spec: Spec, examples: Mapping[str, tuple[Evaluation, CellLabels]]) -> str:

@@ -215,6 +215,6 @@ def _files_around(job: TrainJob) -> dict[str, Any]:
     """Return the files of a training's base and of its folder, without those that it may write."""
     base = describe(Path(job.base.location))
     beside = describe(job.out.parent)
-    own = (f"{job.out.name}/", "checkpoint/")
-    kept = {name: entry for name, entry in beside.items() if not name.startswith(own)}
+    written = (f"{job.out.name}/", "checkpoint/")
+    kept = {name: entry for name, entry in beside.items() if not name.startswith(written)}
     return {f"the base's {name}": entry for name, entry in base.items()} | kept

@@ -298,8 +298,8 @@ class TrainingLoop:
         Several workers can't repeat a step, since the others wait in an exchange. So they all end, and the next attempt
         takes the smaller passes from its start.
         """
-        own = shard(rows, self.services.rank, self.services.world_size)
-        smaller = self._current_batching().smaller(own, self.data.lengths)
+        rows_here = shard(rows, self.services.rank, self.services.world_size)
+        smaller = self._current_batching().smaller(rows_here, self.data.lengths)
         place = f"{self.job.label}: memory ran out at step {step + 1:,} of {self.total:,}"
         if smaller is None:
             raise RaysweepError(

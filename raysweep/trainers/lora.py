@@ -69,4 +69,4 @@ def embeddings_of(model: Any, family: str) -> list[str]:
     if family in FAMILIES.names():
         return list(FAMILIES.get(family).embeddings)
     both = (model.get_input_embeddings(), model.get_output_embeddings())
-    return [name.rpartition(".")[2] for name, module in model.named_modules() if any(module is one for one in both)]
+    return [name.rpartition(".")[2] for name, module in model.named_modules() if any(module is end for end in both)]

@@ -86,10 +86,10 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
     stage = int(parallel[-1]) if parallel != "ddp" else 0
     over = [recipe.workers if stage >= at else 1 for at in (1, 2, 3)]  # optimizer, gradients, weights
     frozen = total * (block.compute if block.frozen else 0)
-    own = 4 * trained if block.frozen else 4 * total
+    in_float32 = 4 * trained if block.frozen else 4 * total
     if stage and recipe.precision != "float32":
-        own //= 2  # DeepSpeed computes with 16-bit copies
-    weights = (frozen + own) // over[2]
+        in_float32 //= 2  # DeepSpeed computes with 16-bit copies
+    weights = (frozen + in_float32) // over[2]
     gradients = 4 * trained // over[1]
     if recipe.workers > 1 and stage == 0:
         gradients *= 2  # the buckets in which they are sent
@@ -186,8 +186,8 @@ class _Block:
         self._eager = self.compute == 2 and not on_gpu  # on CPUs the loop takes plain attention for bf16
         self.norm_kept = batch.tokens * self._norm_per_token()
         self.kept = batch.tokens * (self._attention() + self._mlp() + self._norms()) + self._scores()
-        own = trained_weights(shape, recipe) // shape.layers if self.frozen else shape.matrix_weights
-        self.casts = own * 2 * (self.compute == 2)
+        weights = trained_weights(shape, recipe) // shape.layers if self.frozen else shape.matrix_weights
+        self.casts = weights * 2 * (self.compute == 2)
         self.head_cast = 0 if self.frozen else shape.head_weights * 2 * (self.compute == 2)
         widest = (3 if shape.layout.gated else 2) * shape.inner + 2 * shape.hidden
         self.passing = batch.tokens * self.compute * widest
@@ -205,8 +205,8 @@ class _Block:
     def _norms(self) -> int:
         """Bytes a token of all norms with their inputs; a norm without a copy keeps the stream itself."""
         norms = 1 if self._shape.layout.parallel else 2
-        own = self.stream * self._shape.hidden if self.stream == 4 else 0
-        return norms * (own + self._norm_per_token())
+        inputs = self.stream * self._shape.hidden if self.stream == 4 else 0
+        return norms * (inputs + self._norm_per_token())
 
     def _inputs(self, roles: tuple[str, ...], width: int, saved_anyway: bool = False) -> int:
         """Bytes a token that linear layers keep of one common input.

@@ -39,8 +39,8 @@ class SpacyTagger(Tagger):
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return the versions of spaCy and of the model."""
-        found = versions(("spacy", _MODEL))
-        return {"tagger": f"spacy {found['spacy']}, {_MODEL} {found[_MODEL]}"}
+        installed = versions(("spacy", _MODEL))
+        return {"tagger": f"spacy {installed['spacy']}, {_MODEL} {installed[_MODEL]}"}
 
 
 @cache

@@ -81,9 +81,9 @@ class TensePerturbation(TaggedPerturbation):
         }
         changed: dict[int, str] = {}
         for verb in verbs:
-            own = new[verb.index]
-            if verb.chain not in stays and _are_free(sentence, own, free) and not changed.keys() & own.keys():
-                changed |= own
+            edits = new[verb.index]
+            if verb.chain not in stays and _are_free(sentence, edits, free) and not changed.keys() & edits.keys():
+                changed |= edits
         for index in sorted(changed):
             token = sentence[index]
             text = segments[token.segment].text

@@ -75,8 +75,8 @@ class TextattackPerturbation(Perturbation):
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return the versions of textattack and nltk."""
-        found = versions(("textattack", "nltk"))
-        return {"textattack": f"{found['textattack']}, nltk {found['nltk']}"}
+        installed = versions(("textattack", "nltk"))
+        return {"textattack": f"{installed['textattack']}, nltk {installed['nltk']}"}
 
     def rate_text(self) -> str:
         """Return the percentage of words that are changed."""

@@ -237,7 +237,7 @@ class _Costs:
         )
         lines = [line, *(f"training rows: {rows.how}" for rows in self._rows.values())]
         recipes = {name: recipe for (_, name), recipe in self._recipes.items()}
-        unknown = {name: one.trainer for name, one in recipes.items() if one.trainer not in PREDICTED}
+        unknown = {name: recipe.trainer for name, recipe in recipes.items() if recipe.trainer not in PREDICTED}
         if unknown:
             names = ", ".join(f"{name} ({trainer})" for name, trainer in unknown.items())
             lines.append(f"memory, disk and hours of training are not known for: {names}")

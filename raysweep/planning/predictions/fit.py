@@ -188,9 +188,9 @@ def _ladder(recipe: Recipe, on_gpu: bool, has_bf16: bool) -> Iterator[dict[str, 
 def _refusal(training: _Training, needed: TrainingMemory, room: Room, on_gpu: bool, others: int) -> str:
     shape, name = base_shape(training.base), training.recipe_name
     assert shape is not None
-    found = settings_that_fit(shape, training.recipe, room, on_gpu)
-    if found:
-        values = ", ".join(f"{key}: {str(value).lower()}" for key, value in found.items())
+    smaller = settings_that_fit(shape, training.recipe, room, on_gpu)
+    if smaller:
+        values = ", ".join(f"{key}: {str(value).lower()}" for key, value in smaller.items())
         way = f"the nearest settings of `recipes.{name}` that fit: {values}"
     else:
         way = "no setting of the recipe fits; lower its `max_tokens`, or take a worker with more memory"

@@ -64,11 +64,11 @@ class NeedsPlanner:
 
     def distinct(self, cells: Iterable[CellPlan]) -> list[tuple[list[str], CellNeeds]]:
         """Return the ids of the cells that ask for the same, and what that is: few, one for each model and recipe."""
-        found: dict[int, tuple[list[str], CellNeeds]] = {}  # `_known` keeps each object, so that its id stays its own
+        distinct: dict[int, tuple[list[str], CellNeeds]] = {}  # by id, which stays its own: `_known` keeps each object
         for cell in cells:
             needs = self.of_cell(cell)
-            found.setdefault(id(needs), ([], needs))[0].append(cell.cell.id)
-        return list(found.values())
+            distinct.setdefault(id(needs), ([], needs))[0].append(cell.cell.id)
+        return list(distinct.values())
 
     def of_base(self, base: BasePlan) -> CellNeeds:
         """Return what the processes of a base model's pre-training ask for."""
@@ -120,7 +120,7 @@ def doubtful_types(config: SweepConfig) -> list[str]:
     """Return the accelerators that a config names and that may be misspelt, each with the one that may be meant."""
     cells = [(model.name, recipe) for model in config.models for recipe in ("", *model.recipes)]
     asked = [config.asked(stage, model, recipe) for model, recipe in cells for stage in STAGES]
-    labels = {(one.labels or {}).get(ACCELERATOR_LABEL, "") for one in asked}
+    labels = {(stage.labels or {}).get(ACCELERATOR_LABEL, "") for stage in asked}
     names = sorted({name for label in labels for name in names_in(label)})
     return [f"{name}{hint}" for name in names if (hint := similar_type(name))]
 

@@ -42,14 +42,14 @@ def rate_of(counts: Sequence[Mapping[str, Any]]) -> Speed | None:
 
     A training that was resumed has the seconds since then, so only its steps since then count.
     """
-    usable = [one for one in counts if one.get("seconds") and one.get("tokens") and _steps(one) > 0]
+    usable = [count for count in counts if count.get("seconds") and count.get("tokens") and _steps(count) > 0]
     if not usable:
         return None
     device = str(usable[-1].get("device", "cpu"))
-    same = [one for one in usable if str(one.get("device", "cpu")) == device]
-    steps = sum(_steps(one) for one in same)
-    tokens = sum(one["tokens"] * _steps(one) / one["steps"] for one in same)
-    seconds, cpu = (sum(float(one.get(name, 0.0)) for one in same) for name in ("seconds", "cpu_seconds"))
+    same = [count for count in usable if str(count.get("device", "cpu")) == device]
+    steps = sum(_steps(count) for count in same)
+    tokens = sum(count["tokens"] * _steps(count) / count["steps"] for count in same)
+    seconds, cpu = (sum(float(count.get(name, 0.0)) for count in same) for name in ("seconds", "cpu_seconds"))
     return Speed(device, len(same), tokens / steps, seconds / steps, cpu / steps)
 
 

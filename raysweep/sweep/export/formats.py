@@ -120,12 +120,12 @@ def _selected(rows: Sequence[GridRow], model: str | None) -> dict[str, list[Grid
     cells = by_cell(rows)
     if model is None:
         return cells
-    found = {cell: pairs for cell, pairs in cells.items() if model in (cell, pairs[0].model)}
-    if not found:
+    chosen = {cell: pairs for cell, pairs in cells.items() if model in (cell, pairs[0].model)}
+    if not chosen:
         models = sorted({row.model for row in rows})
         near = did_you_mean(model, [*models, *cells])
         raise UsageError(f"unknown model {model!r}{near}; models: {', '.join(models)}, or the id of one of their cells")
-    return found
+    return chosen
 
 
 def _samples(

@@ -48,7 +48,8 @@ def results_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple
     Raises:
         StoreError: a manifest can't be read.
     """
-    newest = max((folder.store.manifest(one.pair.results) for one in cell.test_sets), key=lambda one: one["finished"])
+    manifests = [folder.store.manifest(test_set.pair.results) for test_set in cell.test_sets]
+    newest = max(manifests, key=lambda manifest: manifest["finished"])
     content = json.dumps(
         lm_eval_results(folder, cell, newest, signature), indent=2, ensure_ascii=False, allow_nan=False
     )
@@ -66,20 +67,20 @@ def lm_eval_results(folder: SweepFolder, cell: CellScores, newest: Mapping[str, 
     """
     config = folder.config()
     model = next(model for model in config.models if model.name == cell.pair.model)
-    tasks = {one.task: one for one in cell.test_sets}
+    tasks = {scores.task: scores for scores in cell.test_sets}
     return {
-        "results": {task: _task_results(one) for task, one in tasks.items()},
+        "results": {task: _task_results(scores) for task, scores in tasks.items()},
         "group_subtasks": {},
-        "configs": {task: _task_config(folder, config, one) for task, one in sorted(tasks.items())},
-        "versions": {task: one.pair.test_set_key[:DIGITS_OF_VERSION] for task, one in sorted(tasks.items())},
+        "configs": {task: _task_config(folder, config, scores) for task, scores in sorted(tasks.items())},
+        "versions": {task: scores.pair.test_set_key[:DIGITS_OF_VERSION] for task, scores in sorted(tasks.items())},
         "n-shot": {task: 0 for task in sorted(tasks)},
         "higher_is_better": {
-            task: {score.metric: higher_is_better(score.metric) for score in one.scores}
-            for task, one in sorted(tasks.items())
+            task: {score.metric: higher_is_better(score.metric) for score in scores.scores}
+            for task, scores in sorted(tasks.items())
         },
         "n-samples": {
-            task: {"original": _set_size(folder, config, one), "effective": one.evaluated}
-            for task, one in tasks.items()
+            task: {"original": _set_size(folder, config, scores), "effective": scores.evaluated}
+            for task, scores in tasks.items()
         },
         "config": _model_config(config, model, cell),
         "date": datetime.fromisoformat(newest["finished"]).timestamp(),
@@ -93,37 +94,37 @@ def lm_eval_results(folder: SweepFolder, cell: CellScores, newest: Mapping[str, 
         "raysweep": {
             "version": VERSION,
             "signature": signature,
-            "intervals": {task: _intervals(one) for task, one in tasks.items()},
-            "undefined": {task: {s.metric: s.note for s in one.undefined} for task, one in tasks.items()},
+            "intervals": {task: _intervals(scores) for task, scores in tasks.items()},
+            "undefined": {task: {s.metric: s.note for s in scores.undefined} for task, scores in tasks.items()},
         },
     }
 
 
-def _task_results(one: TestSetScores) -> dict[str, Any]:
+def _task_results(scores: TestSetScores) -> dict[str, Any]:
     """Return the metrics of a task, each with its standard error."""
-    found: dict[str, Any] = {"name": one.task, "alias": one.task, "sample_len": one.evaluated}
-    for score in one.scores:
-        error = one.standard_error(score.metric)
-        found[f"{score.metric},{FILTER}"] = score.value
-        found[f"{score.metric}_stderr,{FILTER}"] = ABSENT if error is None else error
-    return found
+    numbers: dict[str, Any] = {"name": scores.task, "alias": scores.task, "sample_len": scores.evaluated}
+    for score in scores.scores:
+        error = scores.standard_error(score.metric)
+        numbers[f"{score.metric},{FILTER}"] = score.value
+        numbers[f"{score.metric}_stderr,{FILTER}"] = ABSENT if error is None else error
+    return numbers
 
 
-def _intervals(one: TestSetScores) -> dict[str, list[float]]:
+def _intervals(scores: TestSetScores) -> dict[str, list[float]]:
     """Return the ends of the 95 % intervals that are defined, by metric."""
-    return {s.metric: [s.low, s.high] for s in one.scores if math.isfinite(s.low) and math.isfinite(s.high)}
+    return {s.metric: [s.low, s.high] for s in scores.scores if math.isfinite(s.low) and math.isfinite(s.high)}
 
 
-def _task_config(folder: SweepFolder, config: SweepConfig, one: TestSetScores) -> dict[str, Any]:
+def _task_config(folder: SweepFolder, config: SweepConfig, scores: TestSetScores) -> dict[str, Any]:
     """Return the settings of a task; those of raysweep stand in its metadata, with the keys of the artefacts."""
-    pair, decoding = one.pair, _generation(config)
+    pair, decoding = scores.pair, _generation(config)
     problems = next(each for each in config.evaluation.problems if each.label == pair.problem_set)
     metrics = [
         {"metric": score.metric, "aggregation": "mean", "higher_is_better": higher_is_better(score.metric)}
-        for score in one.scores
+        for score in scores.scores
     ]
     return {
-        "task": one.task,
+        "task": scores.task,
         "dataset_path": PROBLEMS.get(problems.name).hub or pair.problem_set,
         "unsafe_code": True,
         "test_split": "test",
@@ -137,7 +138,7 @@ def _task_config(folder: SweepFolder, config: SweepConfig, one: TestSetScores) -
             "version": pair.test_set_key[:DIGITS_OF_VERSION],
             "problem_set": pair.problem_set,
             "perturbation": pair.perturbation,
-            "draws": one.draws,
+            "draws": scores.draws,
             "test_set": pair.test_set_key,
             "completions": pair.completions_key,
             "results": pair.results_key,
@@ -148,9 +149,11 @@ def _task_config(folder: SweepFolder, config: SweepConfig, one: TestSetScores) -
 
 def _generation(config: SweepConfig) -> dict[str, Any]:
     """Return the settings of generation under lm-eval's names."""
-    one = config.evaluation
-    found: dict[str, Any] = {"max_gen_toks": one.max_new_tokens, "do_sample": one.temperature > 0}
-    return found | ({"temperature": one.temperature, "top_p": one.top_p} if one.temperature > 0 else {})
+    evaluation = config.evaluation
+    settings: dict[str, Any] = {"max_gen_toks": evaluation.max_new_tokens, "do_sample": evaluation.temperature > 0}
+    return settings | (
+        {"temperature": evaluation.temperature, "top_p": evaluation.top_p} if evaluation.temperature > 0 else {}
+    )
 
 
 def _generator(config: SweepConfig, model: ModelConfig) -> str:
@@ -185,12 +188,12 @@ def _model_config(config: SweepConfig, model: ModelConfig, cell: CellScores) -> 
     }
 
 
-def _set_size(folder: SweepFolder, config: SweepConfig, one: TestSetScores) -> int | None:
+def _set_size(folder: SweepFolder, config: SweepConfig, scores: TestSetScores) -> int | None:
     """Return the number of problems of a set, without the sweep's limit; None if its file is gone."""
-    if config.evaluation.limit is None and folder.store.has(one.pair.test_set):
-        return row_count(folder.store.use(one.pair.test_set) / ROWS)
+    if config.evaluation.limit is None and folder.store.has(scores.pair.test_set):
+        return row_count(folder.store.use(scores.pair.test_set) / ROWS)
     problems: Mapping[str, Any] = {each.label: each for each in config.evaluation.problems}
     try:
-        return len(PROBLEMS.create(problems[one.pair.problem_set].spec(PROBLEMS, config.seed)).problems())
+        return len(PROBLEMS.create(problems[scores.pair.problem_set].spec(PROBLEMS, config.seed)).problems())
     except UsageError:
         return None

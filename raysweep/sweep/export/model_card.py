@@ -51,22 +51,22 @@ def card_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple[st
         tags=["code", "robustness", "raysweep"],
         base_model=model.path if tuned and _is_hub_id(model) else None,
         model_name=cell.id,
-        eval_results=[result for one in cell.test_sets for result in _eval_results(config, one, signature)],
+        eval_results=[result for test_set in cell.test_sets for result in _eval_results(config, test_set, signature)],
     )
     return CARD, f"---\n{data.to_yaml()}\n---\n\n{_text(config, cell)}"
 
 
-def _eval_results(config: SweepConfig, one: TestSetScores, signature: str) -> Iterator[EvalResult]:
+def _eval_results(config: SweepConfig, scores: TestSetScores, signature: str) -> Iterator[EvalResult]:
     """Yield the defined numbers on a test set as huggingface_hub's records, each with the signature."""
     from huggingface_hub import EvalResult
 
     limited = f" (the first {count(config.evaluation.limit, 'problem')})" if config.evaluation.limit else ""
-    for score in one.scores:
+    for score in scores.scores:
         yield EvalResult(
             task_type=TASK,
-            dataset_type=_data_set(config, one),
-            dataset_name=f"{one.pair.problem_set} {one.pair.perturbation}{limited}",
-            dataset_config=one.pair.perturbation,
+            dataset_type=_data_set(config, scores),
+            dataset_name=f"{scores.pair.problem_set} {scores.pair.perturbation}{limited}",
+            dataset_config=scores.pair.perturbation,
             dataset_split="test",
             metric_type=score.metric,
             metric_name=score.metric,
@@ -75,9 +75,9 @@ def _eval_results(config: SweepConfig, one: TestSetScores, signature: str) -> It
         )
 
 
-def _data_set(config: SweepConfig, one: TestSetScores) -> str:
+def _data_set(config: SweepConfig, scores: TestSetScores) -> str:
     """Return the hub's id of a problem set; its name in the sweep if it has none, or goes by a name of its own."""
-    problems = next(each for each in config.evaluation.problems if each.label == one.pair.problem_set)
+    problems = next(each for each in config.evaluation.problems if each.label == scores.pair.problem_set)
     return problems.label if problems.own_name else PROBLEMS.get(problems.name).hub or problems.label
 
 
@@ -92,8 +92,8 @@ def _text(config: SweepConfig, cell: CellScores) -> str:
     trained = f"`{pair.model}`, fine-tuned on {words.training_label(pair.training_set)} with the recipe `{pair.recipe}`"
     what = f"`{pair.model}`, as it is" if pair.training_set == BASE else f"{trained} and seed {pair.seed}"
     limited = f"**Limited run:** {limit_text(config)}\n\n" if limit_text(config) else ""
-    rows = [_row(score, words.words) for one in cell.test_sets for score in one.scores]
-    undefined = [score for one in cell.test_sets for score in one.undefined]
+    rows = [_row(score, words.words) for test_set in cell.test_sets for score in test_set.scores]
+    undefined = [score for test_set in cell.test_sets for score in test_set.undefined]
     left_out = [f"- {s.metric} on {s.problem_set} {s.perturbation} is undefined: {s.note}" for s in undefined]
     lines = [f"- {label}: {text}" for label, text in settings_lines(config)]
     parts = [

@@ -56,8 +56,8 @@ class TestSetScores:
 
         None for other metrics, which are no means over problems, and for fewer than two problems.
         """
-        found = PASS_AT.fullmatch(metric)
-        values = list(_rates(self.problems, int(found[1]))) if found else []
+        match = PASS_AT.fullmatch(metric)
+        values = list(_rates(self.problems, int(match[1]))) if match else []
         return stdev(values) / sqrt(len(values)) if len(values) > 1 else None
 
 
@@ -81,10 +81,10 @@ def higher_is_better(metric: str) -> bool | None:
 
 def cell_scores(folder: SweepFolder) -> Iterator[CellScores]:
     """Yield the exported numbers of each cell with results, in the order of the grid."""
-    found = {_labels(cell.scores[0]): cell for cell in cell_numbers(folder) if cell.scores}
+    by_labels = {_labels(cell.scores[0]): cell for cell in cell_numbers(folder) if cell.scores}
     for cell, pairs in by_cell(folder.grid()).items():
-        if (labels := _labels(pairs[0])) in found:
-            yield CellScores(cell, tuple(_test_sets(found[labels], pairs)))
+        if (labels := _labels(pairs[0])) in by_labels:
+            yield CellScores(cell, tuple(_test_sets(by_labels[labels], pairs)))
 
 
 def _labels(row: GridRow | Score) -> tuple[str, str, str, int]:
