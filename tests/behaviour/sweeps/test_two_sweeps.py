@@ -6,10 +6,8 @@ import contextlib
 import ctypes
 import os
 import re
-import signal
 import struct
 import subprocess
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -130,21 +128,11 @@ def test_two_sweeps_of_the_local_engine(tmp_path, sweep, alone):
     check_made_once(root, drafts)
 
 
-def each_waits_until_all_say_what_they_use(root: Path, both: dict[str, subprocess.Popen[str]]) -> None:
-    """On a busy machine one would be done, and drop its models, before the other has begun."""
-    waiting = dict(both)
-    while waiting and all(running.poll() is None for running in both.values()):
-        time.sleep(0.01)
-        for name in [name for name in waiting if (root / "sweeps" / name / "uses.parquet").is_file()]:
-            waiting.pop(name).send_signal(signal.SIGSTOP)
-    for running in both.values():
-        running.send_signal(signal.SIGCONT)
-
-
 def test_neither_of_two_sweeps_drops_a_model_that_the_other_needs(tmp_path, sweep, alone):
     root = tmp_path / "store"
-    both = {name: start(sweep, root, name, keep_models="adapters") for name in SETS}
-    each_waits_until_all_say_what_they_use(root, both)
+    with held(sweep.notes):  # otherwise one could be done, and drop its models, before the other has begun
+        both = {name: start(sweep, root, name, keep_models="adapters") for name in SETS}
+        assert eventually(lambda: all((root / "sweeps" / name / "uses.parquet").is_file() for name in SETS))
     output = {name: "".join(running.communicate(timeout=PATIENCE)) for name, running in both.items()}
     assert {name: running.returncode for name, running in both.items()} == {"one": 0, "two": 0}, output
     lines = [line for text in output.values() for line in text.splitlines()]
