@@ -15,7 +15,7 @@ from typing import Any
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import SpecConfig
 from raysweep.config.grid import build_grid
-from raysweep.config.model_checks import Mistake, check_models, told
+from raysweep.config.model_checks import Mistake, check_models, finding_of
 from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import MissingInput, UsageError, did_you_mean
@@ -168,7 +168,7 @@ def _generators(config: SweepConfig) -> Iterator[Mistake]:
             if generator is not None:
                 environment_of(generator.spec(GENERATORS, config.seed))
         except UsageError as error:
-            yield path, told(error)
+            yield path, finding_of(error)
 
 
 def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
@@ -203,7 +203,7 @@ def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str
         if as_recode:
             require_recode(method)
     except UsageError as error:
-        return told(error)
+        return finding_of(error)
     return ""
 
 
@@ -299,7 +299,7 @@ def _sources(config: SweepConfig) -> Iterator[Mistake]:
             source = SOURCES.create(spec.spec(SOURCES, config.seed))
             source.check()
         except UsageError as error:
-            yield path, told(error)
+            yield path, finding_of(error)
             continue
         rows = getattr(source, "size", None)  # only some know it before they make their rows
         for name in recipes:
@@ -310,7 +310,7 @@ def _sources(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _validation(config: SweepConfig) -> Iterator[Mistake]:
-    """Find validation rows that give evaluated problems away: to choose by their loss is to choose by the test."""
+    """Find validation rows that leak test problems: to choose by their loss is to choose by the test."""
     if config.training is None or config.training.validation is None:
         return
     try:
@@ -345,7 +345,7 @@ def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
             if judged and config.execution.sandbox.require_oracle is Oracle.OUTSIDE:
                 reasons |= inside_reasons(problem_set.problems(), {})
         except UsageError as error:
-            yield ("evaluation", "problems", at), told(error)
+            yield ("evaluation", "problems", at), finding_of(error)
     if reasons:
         yield ("execution", "require_oracle"), inside_refused(reasons)
 

@@ -198,7 +198,7 @@ def spec_of(registry: Registry[Any], **more: Any) -> DescribedCheck:
         try:
             registry.create(value.spec(registry, seed=0), **more)
         except MissingInput:
-            pass  # told with all that is missing, by raysweep.config.checks
+            pass  # raysweep.config.checks reports it with all that is missing
         except UsageError as error:
             raise ValueError(f"{error}{_file_hint(value, registry)}") from None
         return value

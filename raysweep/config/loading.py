@@ -132,7 +132,7 @@ def _parsed(value: Mapping[str, Any]) -> SweepConfig:
 
 
 def _with_text_keys(value: Any) -> Any:
-    """Copy a value with all its keys as text, so that one of another type is told once and confuses no check."""
+    """Copy a value with all its keys as text, so that a key of another type is reported once and confuses no check."""
     if isinstance(value, Mapping):
         return {str(key): _with_text_keys(child) for key, child in value.items()}
     return [_with_text_keys(child) for child in value] if isinstance(value, list) else value

@@ -34,10 +34,10 @@ _COUNTS = re.compile(r"^(num|n)_|_(size|layers|heads)$")
 """Fields of transformers' configs that count something."""
 
 Mistake = tuple[KeyPath, str | MissingInput]
-"""(where in the config, what is wrong). An error stands for its text; only what is missing is told apart by it."""
+"""(where in the config, what is wrong). An error stands for its text; only what is missing is recognised by it."""
 
 
-def told(error: UsageError) -> str | MissingInput:
+def finding_of(error: UsageError) -> str | MissingInput:
     """Return the second part of a mistake: an error's text, or the error itself if something is missing."""
     return error if isinstance(error, MissingInput) else str(error)
 
@@ -75,7 +75,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
     try:
         resolved = resolve(path, model.revision, model.trust_remote_code)
     except UsageError as error:
-        yield (*place, "path"), told(error)
+        yield (*place, "path"), finding_of(error)
         known = known_shape(path)
         yield from _too_long(config, model, known.positions if known else None)
         return

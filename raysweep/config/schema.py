@@ -140,7 +140,7 @@ class TrainingConfig(Strict):
     source: SourceSpec
     """Where the rows come from: `{name: jsonl, path: rows.jsonl}`."""
     decontaminate: Literal["report", "drop"] = "report"
-    """Rows that give evaluated problems away: only reported, or left out too."""
+    """Rows that leak test problems: only reported, or left out too."""
     validation: SourceSpec | None = None
     """Rows whose loss is computed after each epoch and kept with the model; none may give an evaluated problem away."""
     sets: Annotated[list[TrainingSetConfig], Field(min_length=1)]

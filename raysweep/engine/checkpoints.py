@@ -32,7 +32,7 @@ REMEMBERED = "remembered.json"
 SOON_SECONDS = 60.0
 """So long before a machine goes, a training on it saves as often as it can."""
 RARELY = 10
-"""Before, so many times as long as a checkpoint takes passes between two."""
+"""Before that: the pause between two checkpoints, in multiples of one checkpoint's duration."""
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ class KeptGenerator:
         return generator.state() if generator else {}
 
     def _may_begin(self, job: GenerateJob) -> bool:
-        """Return True if a batch of this job can be done beside those that threads do now."""
+        """Return True if this batch may run concurrently with the running ones."""
         if not self._working or self._is_loading or self._generator in (None, self._broken):
             return not self._working
         return self._working < self._generator.at_once and (job == self._job or self._generator.mixes_versions)

@@ -29,7 +29,7 @@ TRACE = 8000
 TAIL = 40
 """Lines that an activity keeps."""
 TOUCH_SECONDS = 30.0
-"""Time between two signs of life of a stage that has nothing to tell."""
+"""Time between two signs of life of a stage that has nothing to report."""
 LINE_SECONDS = 10.0
 """Time between two lines about one stage."""
 

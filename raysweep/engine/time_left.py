@@ -1,7 +1,7 @@
 """Estimates how long a sweep still runs, from steps and tasks that were measured while it ran.
 
 An estimate is a range. What the own steps of a running task say is narrow; what finished tasks of the same kind took is
-a little wider; for a kind of which nothing has finished, other kinds give a wide one. The time left is told only where
+a little wider; for a kind of which nothing has finished, other kinds give a wide one. The time left is shown only where
 the range is so narrow that its middle is right within a factor of 1.5.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from raysweep.engine.progress import DONE, FAILED, RUNNING, WAITING, Activity
 
 WITHIN = 1.5
-"""The factor within which a told time is right."""
+"""The factor within which a shown time is right."""
 STEPS, FEW_STEPS, SAME_KIND, OTHER_KIND = 1.15, 1.5, 1.3, 4.0
 """Factors by which an estimate may be wrong: from a third of the own steps or from a tenth, and from other tasks."""
 MODEL = re.compile(r"\.(base|s-?\d+)$")
@@ -24,7 +24,7 @@ MODEL = re.compile(r"\.(base|s-?\d+)$")
 STAGES = ("starting", "training", "generating", "executing")
 """The stages of a model's task, in order."""
 _LOOKS = 40
-"""Newest looks, which tell how many tasks run at once."""
+"""Newest looks, which show how many tasks run at once."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class TimeLeft:
             self._at_once = [*self._at_once[-_LOOKS:], working]
 
     def seconds(self) -> float | None:
-        """Return the seconds left; None while they can't be told within a factor of `WITHIN`."""
+        """Return the seconds left; None while they can't be predicted within a factor of `WITHIN`."""
         names = [name for name, task in self._tasks.items() if task.state not in (DONE, FAILED)]
         if not names or not self._at_once:
             return None

@@ -51,7 +51,7 @@ class Generator(ABC):
     alive: Callable[[], None] = staticmethod(lambda: None)
     """Set by the engine; a generator calls it now and then, so that a batch that takes long isn't taken for a hang."""
     tell: Callable[[str], None] = staticmethod(lambda text: None)
-    """Set by the engine; a generator tells the user in a sentence what holds it up, such as a server without answer."""
+    """Set by the engine; a generator calls it with a sentence on what holds it up, such as a server without answer."""
     draws_when_greedy: ClassVar[bool] = True
     """Whether its completions depend on the seed at temperature 0 too."""
     reads_reference: ClassVar[bool] = True

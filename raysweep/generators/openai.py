@@ -31,7 +31,7 @@ MOST_STOPS = 4
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds before a second try, doubled before each later one, and at most; a server may ask for more."""
 SILENCE = 20.0
-"""Seconds between two lines that tell the user of requests without answer; several are sent at a time."""
+"""Seconds between two warnings of requests without answer; several are sent at a time."""
 LONGEST_WAIT = 3600.0
 """Seconds for which a server's wish to wait is heeded."""
 _FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
@@ -100,7 +100,7 @@ class OpenAI(Generator):
         self.timeout, self.retries, self.extra, self.key_variable = timeout, retries, dict(extra or {}), key_variable
         self._client: Any = None
         self._has_failed = threading.Event()  # another request of the batch; those that pause give up
-        self._said = -SILENCE  # when the user was last told why it waits
+        self._said = -SILENCE  # when the user was last warned
 
     @classmethod
     def arguments_in(cls, text: str) -> Mapping[str, Any]:
@@ -120,7 +120,7 @@ class OpenAI(Generator):
             try:
                 done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
                 errors = [error for future in done if (error := future.exception())]
-                if errors:  # the server's refusal tells more than that other requests were given up
+                if errors:  # the server's refusal explains more than that other requests were given up
                     raise next((error for error in errors if isinstance(error, HopelessError)), errors[0])
                 return [future.result() for future in waiting]
             except BaseException:
@@ -213,7 +213,7 @@ class OpenAI(Generator):
         raise RaysweepError(f"{self.url} did not answer in {self.retries + 1} tries; the last one: {reason}")
 
     def _say(self, text: str) -> None:
-        """Tell the user, unless something was told just before."""
+        """Warn the user, unless that was done just before."""
         if time.monotonic() - self._said >= SILENCE:
             self._said = time.monotonic()
             self.tell(text)

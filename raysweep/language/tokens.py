@@ -148,7 +148,7 @@ def _tokens(segments: Sequence[Segment]) -> Iterator[tuple[str, Token]]:
 
 
 def _covers(spans: Sequence[tuple[int, int]]) -> Callable[[int], bool]:
-    """Return a function that tells whether a position lies in one of the spans."""
+    """Return a function that returns True if a position lies in one of the spans."""
     starts = [start for start, _ in spans]
 
     def covers(position: int) -> bool:

@@ -23,11 +23,17 @@ FOLDER = "pins"
 
 @dataclass(frozen=True)
 class Pin:
-    """What binds a group: the pool of its cells (an accelerator's label), the device's name, and versions."""
+    """The accelerator and versions that all models of a pin group must use.
 
-    pool: str | None = None  # None: not chosen yet
+    Attributes:
+        pool: an accelerator's label; None: not chosen yet.
+        device: the accelerator's name; None: no model was begun yet.
+        software: the versions of Python, torch, CUDA and the driver.
+    """
+
+    pool: str | None = None
     device: str | None = None
-    software: Mapping[str, str] = field(default_factory=dict)  # of Python, torch, CUDA, the driver
+    software: Mapping[str, str] = field(default_factory=dict)
 
 
 class Pins:

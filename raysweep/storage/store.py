@@ -350,7 +350,7 @@ def open_store(storage: str | None) -> Store:
             f"storage {root!r} would lie in the folder of this Ray job, which is temporary; with --storage or "
             "RAYSWEEP_STORAGE name an absolute path that every node sees, or an object store (s3://bucket/folder)"
         )
-    with contextlib.suppress(OSError):  # what can't be looked at is told when it is used
+    with contextlib.suppress(OSError):  # what can't be looked at is reported when it is used
         if "://" not in root and Path(root).expanduser().is_file():
             raise UsageError(f"storage {root!r} is a file; name a folder")
     return Store(root)

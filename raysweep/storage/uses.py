@@ -69,7 +69,7 @@ def drop_judged(models: Iterable[Artefact], store: Store) -> None:
     """Drop the files of those models that no sweep of the store needs any more; see `Store.drop`.
 
     A model stays while a sweep keeps it, or has pairs of it that are not judged, or while its lease is held. If that
-    can't be told of a sweep, all models stay. Nothing here is worth an error: the next run tries again.
+    is unknown of a sweep, all models stay. Nothing here is worth an error: the next run tries again.
     """
     try:
         lists = {name: read_uses(store, name) for name in sweeps_with_artefacts(store)}

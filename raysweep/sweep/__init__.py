@@ -11,7 +11,7 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
     report/          collects the records of a finished sweep, and writes its report
     overview/        what a person asks of a sweep: its plan, its state, one cell
     data_sets.py     makes the training and test sets of a config without its models, and exports them
-    leaks.py         lists the training rows that give evaluated problems away
+    leaks.py         lists the training rows that leak test problems
     evaluate.py      builds the config of `raysweep evaluate`
     forecast.py      foretells where cells run on a cluster, when the sweep ends and what it costs
     submit.py        prepares a Ray job that runs a sweep on a cluster: checks, command, environment

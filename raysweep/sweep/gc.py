@@ -121,7 +121,7 @@ def survey(store: Store, report: Report = lambda done: None) -> Survey:
         report: called with the number of sweeps that were looked at.
 
     Raises:
-        UsageError: it can't be told what a sweep uses.
+        UsageError: it is unknown what a sweep uses.
         StoreError: the store can't be read.
     """
     listing = _Listing(store)
@@ -150,7 +150,7 @@ def remove(store: Store, report: Report = lambda done: None) -> Removal:
         report: called with the number of things that are removed.
 
     Raises:
-        UsageError: another process removes already, or it can't be told what a sweep uses.
+        UsageError: another process removes already, or it is unknown what a sweep uses.
         StoreError: the store can't be read or written.
     """
     lease = store.leases.take(CLEANING)
@@ -255,7 +255,7 @@ def _stranger(workers: Mapping[str, Holder], used: frozenset[str], running: froz
 
 
 def _used_by(name: str, listing: _Listing, store: Store) -> set[str]:
-    """Return the keys of what a sweep uses, made or not; raise UsageError if that can't be told."""
+    """Return the keys of what a sweep uses, made or not; raise UsageError if that is unknown."""
     try:
         listed = {use.key for use in read_uses(store, name) or ()}
         is_whole = listed and _in_grid(name, store) <= listed
@@ -318,6 +318,6 @@ def _inputs_in(text: bytes, artefact: Unit) -> list[str]:
 
 def _untold(name: str, error: Exception, store: Store) -> UsageError:
     return UsageError(
-        f"it can't be told what the sweep {name!r} uses, so nothing is removed: {error}. Run its command again, or "
+        f"it is unknown what the sweep {name!r} uses, so nothing is removed: {error}. Run its command again, or "
         f"remove {store.files}/sweeps/{name} if it is no longer needed"
     )

@@ -35,7 +35,7 @@ PASSED_ON = (
 )
 """Variables that a job gets if this shell has them: which services there are, and how to reach them."""
 KEPT_HERE = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN", "OPENAI_API_KEY")
-"""Secrets that a job may need: they are never sent, and the user is told so."""
+"""Secrets that a job may need: they are never sent, and the user is warned of that."""
 _SECRET_NAME = re.compile(r"TOKEN(_|$)|SECRET|PASSW|CREDENTIAL|(^|_)(API)?KEY(_|$)", re.IGNORECASE)
 _WHERE_SECRETS_GO = "set it where Ray is started on the nodes, or give the nodes a role of the cloud"
 

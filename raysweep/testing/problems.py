@@ -28,8 +28,8 @@ class ProblemSetContract(Contract):
         make: to be set, see `Contract`; it is called without arguments.
         programs: how many reference solutions are run, evenly taken from the set; None: all.
         failing: for sets that others have published: the ids of problems whose solution doesn't pass, with the reason.
-        broken: likewise the ids of problems whose solution doesn't compile.
-        cut: likewise the ids of problems in whose solution a stop string stands.
+        broken: the ids of problems whose solution doesn't compile.
+        cut: the ids of problems in whose solution a stop string stands.
     """
 
     make: Callable[..., ProblemSet]

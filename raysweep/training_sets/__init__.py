@@ -9,5 +9,5 @@ Begin with base.py for the contract of a source; selection.py, perturbing.py and
     selection.py   chooses the rows of a set, and the methods that perturb them
     perturbing.py  perturbs the rows of a source
     build.py       builds training rows from source rows and their perturbed texts
-    leakage.py     finds rows that give evaluated problems away
+    leakage.py     finds rows that leak test problems
 """

@@ -45,7 +45,7 @@ class _Index:
 
 
 class LeakFinder:
-    """Finds rows that give evaluated problems away.
+    """Finds rows that leak test problems.
 
     Args:
         problem_sets: the evaluated problem sets by name; leaks are reported under these names.

@@ -144,7 +144,7 @@ def test_an_unfinished_sweep_of_an_older_version_without_its_problems_stops_ever
     forget(store, "b")
     assert found(store) == ONLY_B, "the sweep is finished, so its manifests say what it uses"
     store.remove(SweepFolder(store, "own").grid()[0].results)
-    with pytest.raises(UsageError, match=r"it can't be told what the sweep 'own' uses, so .* removed: .*p\.jsonl"):
+    with pytest.raises(UsageError, match=r"it is unknown what the sweep 'own' uses, so .* removed: .*p\.jsonl"):
         remove(store)
     store.files.write("sweeps/own/uses.parquet", "torn")
     with pytest.raises(UsageError, match=r"can't be read .* Run its command again, or remove .*sweeps/own if"):

@@ -1,4 +1,4 @@
-"""`raysweep leaks`: which rows give evaluated problems away."""
+"""`raysweep leaks`: which rows leak test problems."""
 
 from __future__ import annotations
 

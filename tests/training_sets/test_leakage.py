@@ -1,4 +1,4 @@
-"""Rows that give evaluated problems away, and rows that only look like it."""
+"""Rows that leak test problems, and rows that only look like it."""
 
 import pytest
 

@@ -28,7 +28,7 @@ def known_names() -> list[str]:
 
 
 def shape_from_scratch(family: str, vocab_size: int, size: Mapping[str, Any]) -> Shape | None:
-    """Return the shape of a model that a sweep pre-trains; None if its family doesn't tell its tiny config."""
+    """Return the shape of a model that a sweep pre-trains; None if its family doesn't declare its tiny config."""
     fields: Mapping[str, Any] = getattr(FAMILIES.get(family), "tiny", {})
     return shape_of({"model_type": family, **fields, **size, "vocab_size": vocab_size}) if fields else None
 

@@ -22,7 +22,7 @@ class ModelFamily(ABC):
     ia3_feedforward: ClassVar[tuple[str, ...]] = ()  # those of them whose inputs are scaled
     embeddings: ClassVar[tuple[str, ...]]  # modules that `train_embeddings` trains in addition to the adapter
     packs: ClassVar[bool] = True  # whether rows that lie one after the other in a sequence don't see each other
-    tiny: ClassVar[Mapping[str, Any]] = {}  # fields of `tiny_config`, for plans; empty: a plan can't tell its size
+    tiny: ClassVar[Mapping[str, Any]] = {}  # fields of `tiny_config`, for plans; empty: a plan doesn't know its size
 
     @abstractmethod
     def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:

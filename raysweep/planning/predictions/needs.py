@@ -121,5 +121,5 @@ def without(condition: str, values: Collection[str]) -> str:
 
 
 def matches_one(condition: str, value: str | None) -> bool:
-    """Return True if one label's value, None if a node lacks it, matches its condition in a selector."""
+    """Return True if a label's value satisfies a selector's condition; pass None if the node has no such label."""
     return (value in names_in(condition.removeprefix("!"))) != condition.startswith("!")

@@ -49,7 +49,7 @@ PAIRS = ("completions", "results")
 """Stages with an artefact for each evaluation pair."""
 SWEEP_FILES = ("grid.parquet", USES, "runs.jsonl", LEDGER)
 MARK = "replication.json"
-"""Written first, and again when all is known: it tells a package, or the beginning of one, from other folders."""
+"""Written first, and again when all is known: a folder with it is a package, or the beginning of one."""
 SHEET = "rated"
 """The package's folder with the rated sheet that the config names."""
 KEPT, RECORD, GONE = "files", "manifest only", "missing"
