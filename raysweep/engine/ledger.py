@@ -62,15 +62,15 @@ class Ledger:
 
     def accelerators(self) -> dict[str, set[str]]:
         """Return the types of accelerators that each task has used."""
-        return {task: set(own) for task, own in self._seconds.items()}
+        return {task: set(seconds) for task, seconds in self._seconds.items()}
 
     def by_accelerator(self) -> dict[str, float]:
         """Return the GPU-hours by type of accelerator."""
-        found: dict[str, float] = defaultdict(float)
+        totals: dict[str, float] = defaultdict(float)
         for own in self._seconds.values():
             for accelerator, seconds in own.items():
-                found[accelerator] += seconds / HOUR
-        return dict(sorted(found.items()))
+                totals[accelerator] += seconds / HOUR
+        return dict(sorted(totals.items()))
 
     @property
     def total(self) -> float:
@@ -89,6 +89,6 @@ def _read(files: Files) -> dict[str, dict[str, float]]:
     """Return the file's content; nothing if there is none."""
     try:
         content = json.loads(files.read(FILE) or b"{}")
-        return {task: {name: float(seconds) for name, seconds in own.items()} for task, own in content.items()}
+        return {task: {name: float(seconds) for name, seconds in types.items()} for task, types in content.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise StoreError(f"{files}/{FILE} is damaged ({error}); remove it, and GPU-hours are counted from 0") from None

@@ -81,8 +81,8 @@ class LocalStages(Stages):
                 for index in range(len(job.batches)):
                     for batch in itertools.islice(waiting, at_once - len(begun)):
                         begun.append(threads.submit(kept.generate, job, batch, alive, progress.note))
-                    made = begun.popleft().result()
-                    yield BatchOutput(index, made.completions, made.loads, made.facts, made.cpu_seconds)
+                    result = begun.popleft().result()
+                    yield BatchOutput(index, result.completions, result.loads, result.facts, result.cpu_seconds)
             finally:
                 is_over.set()
         if not self._reuse:

@@ -92,7 +92,8 @@ class TimeLeft:
             return None
         names.sort(key=lambda name: self._tasks[name].state != RUNNING)
         left, slots = [self._left(name) for name in names], max(self._at_once)
-        low, high = (_last_end(seconds, slots) for seconds in ([one.low for one in left], [one.high for one in left]))
+        low = _last_end([guess.low for guess in left], slots)
+        high = _last_end([guess.high for guess in left], slots)
         return math.sqrt(low * high) if low > 0 and high <= low * WITHIN**2 else None
 
     def _left(self, name: str) -> Range:
@@ -154,8 +155,8 @@ def kind_of(name: str) -> str:
 def _last_end(seconds: Sequence[float], slots: int) -> float:
     """Return when the last of some tasks ends, if each starts as soon as one of the slots is free."""
     ends = [0.0] * slots
-    for one in seconds:
-        heapq.heapreplace(ends, ends[0] + one)
+    for length in seconds:
+        heapq.heapreplace(ends, ends[0] + length)
     return max(ends)
 
 

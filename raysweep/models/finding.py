@@ -121,8 +121,8 @@ def _in_moved_store(adapter: Path, base: str) -> str:
     if not artefacts or Path(base).is_dir() or "artefacts" not in adapter.parts:
         return ""
     at = len(adapter.parts) - 1 - adapter.parts[::-1].index("artefacts")
-    found = Path(*adapter.parts[: at + 1], below)
-    return str(found) if found.is_dir() else ""
+    folder = Path(*adapter.parts[: at + 1], below)
+    return str(folder) if folder.is_dir() else ""
 
 
 def _require(folder: Path, location: str, patterns: Sequence[str], label: str) -> None:

@@ -162,7 +162,7 @@ def _humaneval(rows: Sequence[Mapping[str, str]]) -> list[PublishedText]:
     return texts
 
 
-def _common_length(one: str, other: str) -> int:
+def _common_length(first: str, second: str) -> int:
     """Return how many characters two texts share at their starts."""
-    shorter = min(len(one), len(other))
-    return next((index for index in range(shorter) if one[index] != other[index]), shorter)
+    shorter = min(len(first), len(second))
+    return next((index for index in range(shorter) if first[index] != second[index]), shorter)

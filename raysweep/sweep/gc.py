@@ -136,10 +136,12 @@ def survey(store: Store, report: Report = lambda done: None) -> Survey:
         left_out = _left_out(unused, f"{stranger} works in the store, and nothing says yet what it uses")
         return Survey(len(names), (), left_out, all_used, running)
     begun = min((holder.since for holder in workers.values()), default=math.inf) - CLOCK_SECONDS
-    busy = {one for one in unused if one.written >= begun or (workers and one.key in all_used)}  # or may be made now
+    # what was written since, or may be written now
+    busy = {artefact for artefact in unused if artefact.written >= begun or (workers and artefact.key in all_used)}
     oldest = min(workers.values(), key=lambda holder: holder.since, default=None)
     left_out = _left_out(busy, f"they were written since {oldest} began to work, or are parts of what may be made now")
-    return Survey(len(names), tuple(one for one in unused if one not in busy), left_out, all_used, running)
+    removable = tuple(artefact for artefact in unused if artefact not in busy)
+    return Survey(len(names), removable, left_out, all_used, running)
 
 
 def remove(store: Store, report: Report = lambda done: None) -> Removal:
@@ -157,14 +159,14 @@ def remove(store: Store, report: Report = lambda done: None) -> Removal:
     if lease is None:
         raise UsageError(f"{store.leases.holder(CLEANING)} is cleaning this store; wait for it")
     with lease:
-        found, removed = survey(store), list[Unused]()
-        for one in found.unused:
-            if stranger := _stranger(_workers(store), found.used, found.running):
-                return Removal(found, tuple(removed), f"{stranger} has begun to work in the store")
-            _remove(one, store)
-            removed.append(one)
+        surveyed, removed = survey(store), list[Unused]()
+        for artefact in surveyed.unused:
+            if stranger := _stranger(_workers(store), surveyed.used, surveyed.running):
+                return Removal(surveyed, tuple(removed), f"{stranger} has begun to work in the store")
+            _remove(artefact, store)
+            removed.append(artefact)
             report(len(removed))
-    return Removal(found, tuple(removed))
+    return Removal(surveyed, tuple(removed))
 
 
 class _Listing:
@@ -212,17 +214,17 @@ def _thing(kind: str, name: str, files: Files) -> Unused:
     return Unused(kind, name, sum(info.size for info in files.values()), newest)
 
 
-def _remove(one: Unused, store: Store) -> None:
-    if one.kind == INDEX:
-        store.files.remove(one.name)
-    elif one.kind in (UNFINISHED, STAGING):
-        store.files.remove_folder(one.name)
+def _remove(artefact: Unused, store: Store) -> None:
+    if artefact.kind == INDEX:
+        store.files.remove(artefact.name)
+    elif artefact.kind in (UNFINISHED, STAGING):
+        store.files.remove_folder(artefact.name)
     else:
-        store.remove(Unit(one.kind, one.key, one.name))
+        store.remove(Unit(artefact.kind, artefact.key, artefact.name))
 
 
 def _left_out(things: Iterable[Unused], reason: str) -> tuple[LeftOut, ...]:
-    sizes = [one.bytes for one in things]
+    sizes = [thing.bytes for thing in things]
     return (LeftOut(reason, len(sizes), sum(sizes)),) if sizes else ()
 
 
@@ -281,7 +283,7 @@ def _in_grid(name: str, store: Store) -> set[str]:
     """Return the keys in a sweep's grid; none if it has no grid, such as one of `raysweep sets`."""
     data = store.files.read(f"sweeps/{name}/{GRID}")
     rows = from_bytes(data, f"{store.files}/sweeps/{name}/{GRID}", GridRow) if data is not None else []
-    artefacts = [one for row in rows for one in _artefacts_of(row) if one]
+    artefacts = [artefact for row in rows for artefact in _artefacts_of(row) if artefact]
     return {artefact.key for artefact in artefacts}
 
 
@@ -291,14 +293,14 @@ def _artefacts_of(row: GridRow) -> tuple[GridArtefact | None, ...]:
 
 def _inputs_of(keys: set[str], listing: _Listing, store: Store) -> set[str]:
     """Return the keys of what these artefacts were made from, directly or not, as their manifests say."""
-    found, following = set[str](), keys
+    keys_used, following = set[str](), keys
     with ThreadPoolExecutor(PARALLEL_CHECKS) as pool:
         while following:
             there = [Unit(listing.complete[key], key, key) for key in following if key in listing.complete]
             inputs = {key for some in pool.map(partial(_direct_inputs, store=store), there) for key in some}
-            following = inputs - found
-            found |= inputs
-    return found
+            following = inputs - keys_used
+            keys_used |= inputs
+    return keys_used
 
 
 def _direct_inputs(artefact: Unit, store: Store) -> list[str]:

@@ -70,7 +70,7 @@ class GridRow:
 
 def grid_rows(plan: SweepPlan) -> list[GridRow]:
     """Return one row for each evaluation pair of a plan."""
-    linted = {(one.cell.cell.id, one.pair.pair.test_set): one.node.key for one in plan.quality}
+    linted = {(quality.cell.cell.id, quality.pair.pair.test_set): quality.node.key for quality in plan.quality}
     return [row for cell in plan.cells for row in _rows_of(cell, linted)]
 
 

@@ -51,12 +51,12 @@ def find_leaks(config: SweepConfig, report: Callable[[int], None]) -> FoundLeaks
     if plan is None:  # by construction the source's rows can't leak these problems
         return FoundLeaks((), 0, drops)
     finder = LeakFinder({name: PROBLEMS.create(spec) for name, spec in plan.problems})
-    found: list[LeakingRow] = []
+    leaking: list[LeakingRow] = []
     number = 0
     for number, row in enumerate(SOURCES.create(plan.rows.source).rows(), 1):
-        found += [_leaking(leak, row) for leak in finder.leaks([row])]
+        leaking += [_leaking(leak, row) for leak in finder.leaks([row])]
         report(number)
-    return FoundLeaks(tuple(found), number, drops)
+    return FoundLeaks(tuple(leaking), number, drops)
 
 
 def _leaking(leak: Leak, row: SourceRow) -> LeakingRow:

@@ -123,7 +123,7 @@ def _parallel_trainings(config: SweepConfig, cells: Sequence[CellPlan], options:
         return 1
     needs = NeedsPlanner(config)
     asked = [needs.of_cell(cell).training for cell in cells]
-    fitting = [min(cores() / one.cpus, gpus() / one.gpus if one.gpus else math.inf) for one in asked]
+    fitting = [min(cores() / needs.cpus, gpus() / needs.gpus if needs.gpus else math.inf) for needs in asked]
     return max(1, int(max(fitting, default=1)))
 
 
@@ -155,7 +155,7 @@ def _require_gpu_hours(folder: SweepFolder, options: RunOptions) -> None:
 def _tell_unlimited(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> None:
     """Log a warning if GPU-hours are limited and no cell asks for GPUs."""
     asked = [needs for _, needs in NeedsPlanner(config).distinct(cells)]
-    if options.max_gpu_hours is not None and not any(one.training.gpus or one.generation.gpus for one in asked):
+    if options.max_gpu_hours is not None and not any(needs.training.gpus or needs.generation.gpus for needs in asked):
         log.warning("--max-gpu-hours limits nothing: no cell asks for GPUs (`resources.gpus`)")
 
 

@@ -137,9 +137,9 @@ def _storage(given: str | None) -> str:
 
 def _environment(variables: Sequence[str]) -> dict[str, str]:
     """Return the job's variables: those given, and those that are passed on; raise UsageError for a secret."""
-    found = {name: value for name in PASSED_ON if (value := os.environ.get(name)) and not _has_password(value)}
-    for given in variables:
-        name, equals, value = given.partition("=")
+    environment = {name: value for name in PASSED_ON if (value := os.environ.get(name)) and not _has_password(value)}
+    for variable in variables:
+        name, equals, value = variable.partition("=")
         if not equals and name not in os.environ:
             raise UsageError(f"--env {name}: this shell has no such variable; write --env {name}=VALUE")
         value = value if equals else os.environ[name]
@@ -150,8 +150,8 @@ def _environment(variables: Sequence[str]) -> dict[str, str]:
                 f"--env {name} looks like a secret, and Ray shows a job's variables to everyone who sees the "
                 f"dashboard; {_WHERE_SECRETS_GO}"
             )
-        found[name] = value
-    return found
+        environment[name] = value
+    return environment
 
 
 def _has_password(value: str) -> bool:

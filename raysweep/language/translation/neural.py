@@ -68,7 +68,9 @@ class NeuralTranslator(Translator):
         texts = ["".join(piece.text for piece in sentence) for sentence in sentences]
         for name, beams in zip(self._ids, (None, BACK_BEAMS), strict=True):
             texts = _translate(texts, name, self._revision, beams)
-        return [text if is_believable(one, text) else None for one, text in zip(sentences, texts, strict=True)]
+        return [
+            text if is_believable(sentence, text) else None for sentence, text in zip(sentences, texts, strict=True)
+        ]
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return the models with their commits or content hashes, and the versions of transformers and torch.
