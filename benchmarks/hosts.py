@@ -35,7 +35,7 @@ import psutil
 from raysweep.config.loading import load_config
 from raysweep.config.schema import RayConfig
 from raysweep.engine.base import GenerateJob
-from raysweep.engine.jobs import batches_of, request_key
+from raysweep.engine.completing import batches_of, request_key
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Cluster, Placement
 from raysweep.engine.ray.hosts.generation import generate_with_ray

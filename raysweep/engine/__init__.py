@@ -6,7 +6,9 @@ Start reading at base.py: stages hand jobs to an engine, which yields their resu
     local.py         runs everything in this process, one task after the other
     placing/         decides where and in which order cells run, and never talks to Ray
     ray/             runs tasks, training, generation and execution on a Ray cluster
-    jobs.py          cuts requests into batches, builds a job's generator, perturbs one block of rows
+    jobs.py          builds and keeps a job's generator, perturbs one block of rows
+    completing.py    completes distinct prompts, in batches
+    judging.py       judges distinct programs against the verdicts that are known
     services.py      generates and judges for code inside a stage
     checkpoints.py   what a trainer is given: reports of its steps, checkpoints
     progress.py      writes and reads progress files, one for each task

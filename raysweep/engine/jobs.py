@@ -1,4 +1,4 @@
-"""Parts of a job that are the same on every engine: batches of requests, the generator, one block of perturbed rows."""
+"""Parts of a job that are the same on every engine: the generator, one block of perturbed rows."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 from raysweep.engine.base import GenerateJob, PerturbJob
 from raysweep.errors import HopelessError, UnfitModel
 from raysweep.generators.base import GENERATORS, Generator
-from raysweep.hashing import canonical_json, text_sha
+from raysweep.hashing import text_sha
 from raysweep.machine import accelerator_in_use, software, versions
-from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, PerturbedRow, SourceRow, Spec
+from raysweep.records import Completion, GenerationRequest, ModelRef, PerturbedRow, SourceRow
 from raysweep.rows.parquet import ROWS, read_block
 from raysweep.storage.store import Store
 from raysweep.training_sets.base import SOURCES
@@ -196,11 +196,6 @@ def generate(generator: Generator, requests: Sequence[GenerationRequest]) -> lis
     return completions
 
 
-BATCHES = 8
-"""Batches of a job, unless they get too small or too large."""
-SMALLEST_BATCH, LARGEST_BATCH = 16, 2048
-"""Completions of a batch: what is lost at most when a process dies. Large ones keep the rows of a model filled."""
-
 BATCHES_AT_ONCE = 2
 """Batches of a job that a process has at a time at most, so that its model always has rows to write."""
 
@@ -208,47 +203,3 @@ BATCHES_AT_ONCE = 2
 def batches_at_once(job: GenerateJob) -> int:
     """Return how many batches of a job a process should have at a time."""
     return min(BATCHES_AT_ONCE, GENERATORS.get(job.generator.name).at_once)
-
-
-def batches_of(requests: Mapping[str, GenerationRequest]) -> list[list[str]]:
-    """Return the keys of requests in batches, longest prompts first; the samples of a prompt share one if they fit.
-
-    Prompts of similar length need little padding, and if memory is too small, the first batch fails.
-    """
-    size = min(LARGEST_BATCH, max(SMALLEST_BATCH, -(-len(requests) // BATCHES)))
-    prompts: dict[str, list[str]] = {}
-    for key in sorted(requests, key=lambda key: (-len(requests[key].prompt), requests[key].request_id)):
-        prompts.setdefault(requests[key].prompt, []).append(key)
-    batches: list[list[str]] = []
-    for keys in prompts.values():
-        for start in range(0, len(keys), size):
-            part = keys[start : start + size]
-            if not batches or len(batches[-1]) + len(part) > size:
-                batches.append([])
-            batches[-1] += part
-    return batches
-
-
-def request_key(request: GenerationRequest, decoding: Decoding, generator: Spec) -> str:
-    """Return a hash of everything that determines a completion except the model; equal requests are completed once.
-
-    The hash includes the reference solution only for generators that may answer with it.
-    """
-    sample = request.sample if decoding.temperature > 0 else 0
-    reference = request.reference if GENERATORS.get(generator.name).reads_reference else None
-    content = (request.prompt, request.task_id, sample, request.stop, reference)
-    return text_sha(canonical_json(content))
-
-
-def completions_of(
-    requests: Sequence[GenerationRequest],
-    completions: Mapping[str, Completion],
-    decoding: Decoding,
-    generator: Spec,
-) -> list[Completion]:
-    """Return each request's completion, found by `request_key`, with the request's own task id and sample."""
-    keys = [request_key(request, decoding, generator) for request in requests]
-    return [
-        replace(completions[key], task_id=request.task_id, sample=request.sample, key=key)
-        for key, request in zip(keys, requests, strict=True)
-    ]

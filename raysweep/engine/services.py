@@ -6,8 +6,10 @@ import contextlib
 import platform
 from collections.abc import Iterator, Sequence
 
-from raysweep.engine.base import BatchOutput, ExecuteJob, GenerateJob, ProgramBatch, Stages
-from raysweep.engine.jobs import KeptGenerator, batches_of, completions_of, request_key
+from raysweep.engine.base import BatchOutput, GenerateJob, Stages
+from raysweep.engine.completing import complete, completions_of, distinct_requests
+from raysweep.engine.jobs import KeptGenerator
+from raysweep.engine.judging import Judge
 from raysweep.engine.progress import ProgressFile
 from raysweep.errors import StoreError
 from raysweep.execution.oracle import oracle_of
@@ -39,8 +41,9 @@ class ModelService:
     def __init__(
         self, stages: Stages, store: Store, progress: ProgressFile, sandbox: Sandbox = DEFAULT_SANDBOX
     ) -> None:
-        self._stages, self._store, self._progress, self._sandbox = stages, store, progress, sandbox
-        self._cache = VerdictCache(store.files, platform.python_version())
+        self._stages, self._store, self._progress = stages, store, progress
+        cache = VerdictCache(store.files, platform.python_version())
+        self._judge = Judge(stages, progress, cache, sandbox)
         self._verdicts: dict[Question, Verdict] = {}
 
     def __enter__(self) -> ModelService:
@@ -49,7 +52,7 @@ class ModelService:
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         """Write pending verdicts to the store's cache; an error of the block is not replaced by one of the store."""
         with contextlib.suppress(*([StoreError] if kind else [])):
-            self._cache.flush()
+            self._judge.flush()
 
     def generate(
         self,
@@ -66,13 +69,11 @@ class ModelService:
             decoding: temperature, samples and length.
             generator: a registered name with its arguments.
         """
-        distinct = {request_key(request, decoding, generator): request for request in requests}
-        batches = batches_of(distinct)
-        prompts = [[distinct[key] for key in batch] for batch in batches]
-        job = GenerateJob(self._store.root, model, generator, decoding, prompts)
+        distinct = distinct_requests(requests, decoding, generator)
+        job = GenerateJob(self._store.root, model, generator, decoding, ())
         completions: dict[str, Completion] = {}
-        for output in self._outputs(job) if batches else ():
-            completions.update(zip(batches[output.index], output.rows, strict=True))
+        for rows, _ in complete(job, distinct, self._outputs):
+            completions.update(rows)
         return completions_of(requests, completions, decoding, generator)
 
     def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
@@ -81,17 +82,10 @@ class ModelService:
         distinct = dict(zip(questions, programs, strict=True))
         if len(self._verdicts) > REMEMBERED_VERDICTS:
             self._verdicts.clear()  # the store's cache has them
-        unknown = [question for question in distinct if question not in self._verdicts]
-        self._verdicts |= self._cache.find(unknown, self._sandbox) if unknown else {}
+        self._verdicts |= self._judge.known([question for question in distinct if question not in self._verdicts])
         verdicts = {question: self._verdicts[question] for question in distinct if question in self._verdicts}
-        remaining = [question for question in distinct if question not in verdicts]
-        starts = range(0, len(remaining), BATCH_PROGRAMS)
-        batches = [remaining[start : start + BATCH_PROGRAMS] for start in starts]
-        jobs = [ProgramBatch([distinct[q] for q in batch], [limits] * len(batch)) for batch in batches]
-        for output in self._stages.execute(ExecuteJob(jobs, self._sandbox), self._progress) if batches else ():
-            judged = dict(zip(batches[output.index], output.rows, strict=True))
-            self._cache.add(judged)
-            verdicts.update(judged)
+        for judged in self._judge.run(distinct, verdicts, BATCH_PROGRAMS):
+            verdicts |= judged
         self._verdicts |= {q: verdict for q, verdict in verdicts.items() if verdict.outcome != Outcome.HARNESS_ERROR}
         return [verdicts[question] for question in questions]
 

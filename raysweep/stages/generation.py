@@ -10,13 +10,14 @@ import contextlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from raysweep.engine.base import GenerateJob, Work
-from raysweep.engine.jobs import batches_of, completions_of, request_key
+from raysweep.engine.completing import complete, completions_of, distinct_requests
 from raysweep.generators.base import is_too_long
 from raysweep.planning.plan import CellPlan, CompletionsPlan
-from raysweep.records import Completion, GenerationRequest
+from raysweep.records import Completion
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import base_ref, model_ref, requests_of
 from raysweep.storage.blocks import Blocks
@@ -30,11 +31,7 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
     """Complete the prompts of a cell's test sets in one job. All plans belong to one cell."""
     cell = plans[0].cell
     requests_by_pair = [requests_of(cell, plan.pair, work.store) for plan in plans]
-    distinct = {
-        request_key(request, cell.decoding, cell.generator): request
-        for requests in requests_by_pair
-        for request in requests
-    }
+    distinct = distinct_requests(chain.from_iterable(requests_by_pair), cell.decoding, cell.generator)
     blocks = Blocks(work.store.unfinished(cell.evaluation).below("completions"), Completion)
     completions = blocks.read()
     resumed = sum(key in completions for key in distinct)
@@ -44,14 +41,14 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
     completions |= reused
     remaining = {key: request for key, request in distinct.items() if key not in completions}
     work.stages.count_reused("completions", len(distinct) - len(remaining))
-    batches, loads, cpu_seconds = batches_of(remaining), 0, 0.0
+    loads, cpu_seconds = 0, 0.0
     facts: dict[str, Any] = {}
-    if batches:
+    if remaining:
         done = len(distinct) - len(remaining)
         work.progress.update("generating", done, len(distinct))
         with _Writer(blocks) as writer:
-            for output in work.stages.generate(_job(cell, remaining, batches, work), work.progress):
-                rows = dict(zip(batches[output.index], output.rows, strict=True))
+            outputs = complete(_job(cell, work), remaining, lambda job: work.stages.generate(job, work.progress))
+            for rows, output in outputs:
                 writer.add(rows)
                 completions.update(rows)
                 done += len(rows)
@@ -132,15 +129,14 @@ class _Writer:
             self._rows, self._since = {}, time.monotonic()
 
 
-def _job(
-    cell: CellPlan, requests: dict[str, GenerationRequest], batches: Sequence[Sequence[str]], work: Work
-) -> GenerateJob:
+def _job(cell: CellPlan, work: Work) -> GenerateJob:
+    """Return a cell's job, still without batches."""
     return GenerateJob(
         work.store.root,
         model_ref(cell),
         cell.generator,
         cell.decoding,
-        [[requests[key] for key in batch] for batch in batches],
+        (),
         cell.batch_tokens,
         cell.cell.id,
         cell.pairs[0].completions.spec["generator"].get("versions", {}),

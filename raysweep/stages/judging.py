@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raysweep.engine.base import ExecuteJob, ProgramBatch, Work
+from raysweep.engine.base import Work
+from raysweep.engine.judging import Judge
 from raysweep.errors import RaysweepError
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.planning.plan import PairPlan, ResultsPlan
@@ -104,26 +105,21 @@ def _judge_programs(plan: ResultsPlan, programs: Mapping[Question, Program], wor
     settings_sha = text_sha(canonical_json([python, sandbox.lane, plan.node.version]))[:16]
     blocks = Blocks(store.unfinished(plan.unit).below(f"verdicts-{settings_sha}"), _verdict)
     resumed = _resumed(blocks, programs, sandbox)
-    cache = VerdictCache(store.files, python)
-    reused = cache.find(programs.keys(), sandbox)
-    cache.add({question: verdict for question, verdict in resumed.items() if question not in reused})
+    judge = Judge(work.stages, progress, VerdictCache(store.files, python), sandbox)
+    reused = judge.known(programs.keys())
+    judge.keep({question: verdict for question, verdict in resumed.items() if question not in reused})
     verdicts = {**reused, **resumed}
-    remaining = [question for question in programs if question not in verdicts]
-    size = min(LARGEST_BLOCK, max(SMALLEST_BLOCK, len(remaining) // 32))
-    batches = [remaining[start : start + size] for start in range(0, len(remaining), size)]
     work.stages.count_reused("programs", len(verdicts))
     progress.update("executing", len(verdicts), len(programs))
-    job = ExecuteJob(
-        [ProgramBatch([programs[q] for q in batch], [q.limits for q in batch]) for batch in batches], sandbox
-    )
-    for output in work.stages.execute(job, progress) if batches else ():
-        rows = dict(zip(batches[output.index], output.rows, strict=True))
-        judged = {question: row for question, row in rows.items() if row.outcome is not Outcome.HARNESS_ERROR}
-        blocks.add({question.key: row for question, row in judged.items()})
-        cache.add(judged)
+
+    def keep(judged: Mapping[Question, Verdict]) -> None:
+        blocks.add({question.key: verdict for question, verdict in judged.items()})
+
+    size = min(LARGEST_BLOCK, max(SMALLEST_BLOCK, (len(programs) - len(verdicts)) // 32))
+    for rows in judge.run(programs, verdicts, size, keep):
         verdicts.update(rows)
         progress.update("executing", len(verdicts), len(programs))
-    cache.flush()
+    judge.flush()
     _require_judged(verdicts.values())
     return _Judged(verdicts, frozenset(resumed), frozenset(reused.keys() - resumed.keys()))
 

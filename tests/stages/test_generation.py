@@ -13,7 +13,7 @@ import pytest
 
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.base import BatchOutput, Context, ExecuteJob, GenerateJob, Work
-from raysweep.engine.jobs import SMALLEST_BATCH, request_key
+from raysweep.engine.completing import SMALLEST_BATCH, request_key
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.errors import RaysweepError

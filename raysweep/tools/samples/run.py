@@ -14,6 +14,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any, NamedTuple
 
+from raysweep.engine.judging import judge_distinct
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.execution.oracle import inside_refused, judge_references, oracle_of
 from raysweep.execution.pool import Executor
@@ -78,7 +79,7 @@ class _Programs:
     def __init__(self) -> None:
         self._states: dict[bytes, _Result | bool] = {}  # without a result: has it been started?
         self._results: dict[_Result, _Result] = {}  # keeps equal results in memory once
-        self.judged = 0
+        self.waiting = 0  # programs that are neither started nor have a result
 
     def __len__(self) -> int:
         return len(self._states)
@@ -88,6 +89,7 @@ class _Programs:
 
     def add(self, key: bytes) -> None:
         """Add a program of the file, unless it is there already."""
+        self.waiting += key not in self._states
         self._states.setdefault(key, False)
 
     def start(self, key: bytes) -> bool:
@@ -95,13 +97,14 @@ class _Programs:
         is_waiting = self._states.get(key) is False
         if is_waiting:
             self._states[key] = True
+            self.waiting -= 1
         return is_waiting
 
     def judge(self, key: bytes, verdict: Verdict) -> None:
         """Set a program's result."""
         result = _Result(str(verdict.outcome), verdict.detail, verdict.parts)
+        self.waiting -= self._states.get(key) is False
         self._states[key] = self._results.setdefault(result, result)
-        self.judged += 1
 
     def result(self, key: bytes) -> _Result | None:
         """Return a program's result, None while there is none."""
@@ -156,7 +159,7 @@ class SampleRun:
             self._find_oracles(executor)
             for key, verdict in results.saved_verdicts() if results else ():
                 self._judge(key, verdict, kept=True)
-            verdicts = executor.stream(self._work())
+            verdicts = self._verdicts(executor, results)
             for done, (sample, key, program) in enumerate(self._rows()):
                 if done % _PROGRESS_STEP == 0:
                     progress(done)
@@ -188,17 +191,26 @@ class SampleRun:
             program = program_of(sample, self._problems, self._job.problems or self._job.problem_set.name)
             yield sample, bytes.fromhex(program.sha)[:16], program
 
-    def _work(self) -> Iterator[tuple[bytes, Program, Limits]]:
-        """Yield each program that has no verdict yet, once."""
-        left = len(self._programs) - self._programs.judged
-        for sample, key, program in self._rows() if left else ():
-            if self._programs.start(key):
-                yield key, replace(program, oracle=self._oracle(sample.task_id, program)), self._job.limits
-                left -= 1
-                if not left:  # all further rows repeat a program
-                    return
+    def _verdicts(self, executor: Executor, results: ResultsFile | None) -> Iterator[Mapping[bytes, Verdict]]:
+        """Yield the verdicts of the programs that have none yet, by key, as the programs end; save them first."""
 
-    def _await(self, key: bytes, verdicts: Iterator[tuple[bytes, Verdict]], results: ResultsFile | None) -> _Result:
+        def run(programs: Iterator[tuple[bytes, Program, Limits]]) -> Iterator[Mapping[bytes, Verdict]]:
+            return ({key: verdict} for key, verdict in executor.stream(programs))
+
+        def keep(verdicts: Mapping[bytes, Verdict]) -> None:
+            for key, verdict in verdicts.items() if results else ():
+                results.save_verdict(key, verdict)
+
+        return judge_distinct(self._work(), self._programs.start, run, keep)
+
+    def _work(self) -> Iterator[tuple[bytes, Program, Limits]]:
+        """Yield the file's programs in its order until each that has no verdict yet was started."""
+        for sample, key, program in self._rows() if self._programs.waiting else ():
+            yield key, replace(program, oracle=self._oracle(sample.task_id, program)), self._job.limits
+            if not self._programs.waiting:  # all further rows repeat a program
+                return
+
+    def _await(self, key: bytes, verdicts: Iterator[Mapping[bytes, Verdict]], results: ResultsFile | None) -> _Result:
         """Take verdicts as they come until this program has its own; return its result."""
         if key not in self._programs:
             raise UsageError(f"{self._job.samples} changed while it was read; give the same command again")
@@ -208,9 +220,8 @@ class SampleRun:
             judged = next(verdicts, None)
             if judged is None:
                 raise RaysweepError(f"{self._job.samples}: a program was given no verdict; give the same command again")
-            if results:
-                results.save_verdict(*judged)
-            self._judge(*judged, kept=False)
+            for judged_key, verdict in judged.items():
+                self._judge(judged_key, verdict, kept=False)
         return result
 
     def _judge(self, key: bytes, verdict: Verdict, *, kept: bool) -> None:

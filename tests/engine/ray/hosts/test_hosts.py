@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from raysweep.engine.base import GenerateJob
-from raysweep.engine.jobs import batches_of
+from raysweep.engine.completing import batches_of
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Placement

@@ -22,7 +22,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 import raysweep
 from raysweep.engine.base import GenerateJob
-from raysweep.engine.jobs import batches_of
+from raysweep.engine.completing import batches_of
 from raysweep.errors import RaysweepError
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import environment_of, python_of

@@ -1,0 +1,103 @@
+"""Judges distinct programs: each runs once, and one whose verdict is known doesn't run at all.
+
+Cells, code inside a stage (attacks, trainers) and `raysweep execute` judge through `judge_distinct`; they differ in
+what runs the programs and in where verdicts are kept. A `Judge` runs them on an engine and keeps verdicts in the
+store's cache. A harness error is no verdict: it is passed on and never kept, so its program runs again in the next
+call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from raysweep.engine.base import ExecuteJob, ProgramBatch, Stages
+from raysweep.engine.progress import ProgressFile
+from raysweep.programs import Limits, Outcome, Program, Sandbox, Verdict
+from raysweep.storage.verdicts import Question, VerdictCache
+
+K = TypeVar("K")
+Keep = Callable[[Mapping[K, Verdict]], None]
+"""Stores verdicts, each under the key of its program."""
+
+
+def judge_distinct(
+    programs: Iterable[tuple[K, Program, Limits]],
+    is_new: Callable[[K], bool],
+    run: Callable[[Iterator[tuple[K, Program, Limits]]], Iterable[Mapping[K, Verdict]]],
+    keep: Keep[K],
+) -> Iterator[Mapping[K, Verdict]]:
+    """Run each new program; yield verdicts as they come, by key, as soon as they are kept.
+
+    Args:
+        programs: (key, program, limits); equal keys mean equal programs. Read as `run` asks for them.
+        is_new: True if the program of this key has neither a verdict nor been started; called once for each program.
+        run: runs programs and gives their verdicts, in any groups and order.
+        keep: is given the verdicts of each group, without harness errors.
+    """
+    for verdicts in run(item for item in programs if is_new(item[0])):
+        judged = {key: verdict for key, verdict in verdicts.items() if verdict.outcome is not Outcome.HARNESS_ERROR}
+        if judged:
+            keep(judged)
+        yield verdicts
+
+
+class Judge:
+    """Judges distinct programs on an engine, against the verdict cache of a store.
+
+    Args:
+        stages: the engine's.
+        progress: receives reports of waits.
+        cache: where verdicts are read from and added to.
+        sandbox: how programs are isolated.
+    """
+
+    def __init__(self, stages: Stages, progress: ProgressFile, cache: VerdictCache, sandbox: Sandbox) -> None:
+        self._stages, self._progress, self._cache, self._sandbox = stages, progress, cache, sandbox
+
+    def known(self, questions: Collection[Question]) -> dict[Question, Verdict]:
+        """Return the cache's verdicts that are good enough for the sandbox."""
+        return self._cache.find(questions, self._sandbox)
+
+    def run(
+        self,
+        programs: Mapping[Question, Program],
+        known: Container[Question],
+        batch_size: int,
+        keep: Keep[Question] = lambda verdicts: None,
+    ) -> Iterator[Mapping[Question, Verdict]]:
+        """Run the programs that aren't known in batches; yield each batch's verdicts, which the cache then has, too.
+
+        Args:
+            programs: distinct ones, by the cache keys of their verdicts.
+            known: the keys of those that have a verdict.
+            batch_size: the number of programs that are sent to a slot together.
+            keep: stores verdicts in another place, before the cache gets them.
+        """
+
+        def keep_in_both(verdicts: Mapping[Question, Verdict]) -> None:
+            keep(verdicts)
+            self.keep(verdicts)
+
+        def run(items: Iterator[tuple[Question, Program, Limits]]) -> Iterator[Mapping[Question, Verdict]]:
+            return self._batches(list(items), batch_size)
+
+        items = ((question, program, question.limits) for question, program in programs.items())
+        return judge_distinct(items, lambda question: question not in known, run, keep_in_both)
+
+    def keep(self, verdicts: Mapping[Question, Verdict]) -> None:
+        """Add verdicts to the cache, which writes them once there are many."""
+        self._cache.add(verdicts)
+
+    def flush(self) -> None:
+        """Write the verdicts that the cache has in memory."""
+        self._cache.flush()
+
+    def _batches(
+        self, items: list[tuple[Question, Program, Limits]], size: int
+    ) -> Iterator[Mapping[Question, Verdict]]:
+        """Yield the verdicts of each batch as soon as the engine has them; without programs it isn't called."""
+        batches = [items[start : start + size] for start in range(0, len(items), size)]
+        jobs = [ProgramBatch([program for _, program, _ in b], [limits for *_, limits in b]) for b in batches]
+        for output in self._stages.execute(ExecuteJob(jobs, self._sandbox), self._progress) if jobs else ():
+            yield {key: verdict for (key, *_), verdict in zip(batches[output.index], output.rows, strict=True)}
