@@ -23,7 +23,8 @@ from raysweep.storage.store import is_temporary_in_job
 from raysweep.units import count, size
 
 if TYPE_CHECKING:
-    from raysweep.engine.ray.jobs.submission import Ended, RayJob
+    from raysweep.engine.ray.jobs.failures import Ended
+    from raysweep.engine.ray.jobs.submission import RayJob
 
 PASSED_ON = (
     "AWS_DEFAULT_REGION",
@@ -44,10 +45,12 @@ _WHERE_SECRETS_GO = "set it where Ray is started on the nodes, or give the nodes
 class Submission:
     """A job that is ready to be sent.
 
-    `uploaded`: what is uploaded, in words; `notes`: what to know before it is sent, one sentence each.
+    `storage`: of the sweep, a folder or URI; `uploaded`: what is uploaded, in words; `notes`: what to know before it is
+    sent, one sentence each.
     """
 
     job: RayJob
+    storage: str
     uploaded: str
     notes: tuple[str, ...]
 
@@ -70,7 +73,7 @@ class Submission:
         return follow(self.job.address, job_id)
 
     def end(self, job_id: str) -> Ended:
-        """Wait until the job has ended; return its exit code, and what Ray says about a failure."""
+        """Wait until the job has ended; return its exit code, and why it failed."""
         from raysweep.engine.ray.jobs.submission import wait
 
         return wait(self.job.address, job_id)
@@ -115,7 +118,7 @@ def prepare(
     words = f"{count(len(upload.files), 'file')}, {size(upload.size)}"
     doubts = [f"no known accelerator is called {name}" for name in doubtful_types(config)]
     notes = [*doubts, *_notes(missing, environment), *_not_uploaded(config, upload.folder, upload.files)]
-    return Submission(job, words, tuple(notes))
+    return Submission(job, store, words, tuple(notes))
 
 
 def _storage(given: str | None) -> str:

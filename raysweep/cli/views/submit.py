@@ -11,9 +11,6 @@ from raysweep.cli.exit import invocation
 from raysweep.cli.views.console import new_console
 from raysweep.sweep.submit import Submission
 
-NO_RAYSWEEP = 127
-"""Exit code of a shell that doesn't find the command."""
-
 
 def print_job(submission: Submission) -> None:
     """Print what is uploaded, what to know about it, and the command that does the same."""
@@ -30,10 +27,9 @@ def follow_job(submission: Submission, sweep: str) -> int:
     """
     console, address = new_console(stderr=True), submission.job.address
     job_id = submission.send()
-    storage = submission.job.entrypoint[submission.job.entrypoint.index("--storage") + 1]
     reach = (
         f"  ray job logs --address {address} --follow {job_id}\n"
-        f"  raysweep status {sweep} --storage {storage}\n"
+        f"  raysweep status {sweep} --storage {submission.storage}\n"
         f"  ray job stop --address {address} {job_id}"
     )
     invocation.goes_on = f"job {job_id} goes on; to follow it, to see how far it is, to stop it:\n{reach}"
@@ -44,7 +40,5 @@ def follow_job(submission: Submission, sweep: str) -> int:
     ended = submission.end(job_id)
     if ended.code:
         problem = f": {ended.problem}" if ended.problem else ""
-        if ended.code == NO_RAYSWEEP:
-            problem = ": its shell found no raysweep; install it on every node, in the environment that starts Ray"
         console.print(f"\njob {job_id} ended with exit code {ended.code}{problem}", soft_wrap=True)
     return ended.code

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.engine.ray.cluster.probe import TIMEOUT_SECONDS
+from raysweep.engine.ray.jobs.failures import Ended, end_of
 from raysweep.errors import RaysweepError, UsageError
 
 SILENT_SECONDS = 10.0
@@ -29,8 +30,6 @@ LOST_SECONDS = 60.0
 """Seconds without an answer of the dashboard after which the cluster is taken for lost."""
 STARTING_SECONDS = 30.0
 """Seconds that the agent which starts jobs may come up after the dashboard."""
-STOPPED = 143
-"""Exit code for a job that someone stopped: as after SIGTERM, which Ray sends it."""
 OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Environment variables that Ray's client uses in place of the address that it is given; the first one wins."""
 CHATTERERS = ("ray._private.runtime_env", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
@@ -67,14 +66,6 @@ class RayJob:
         if self.runtime_env:
             words += ["--runtime-env-json", json.dumps(self.runtime_env)]
         return shlex.join([*words, "--", *self.entrypoint])
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a job ended. `code`: its exit code as a shell gives it; `problem`: what Ray says about a failure, or ""."""
-
-    code: int
-    problem: str = ""
 
 
 class Gone(RaysweepError):
@@ -180,12 +171,7 @@ def wait(address: str, job_id: str) -> Ended:
     """Wait until a job has ended, and return how."""
     while (info := _info(address, job_id))["status"] not in _ENDED:
         time.sleep(0.5)
-    code, status, message = info.get("driver_exit_code"), info["status"], str(info.get("message") or "")
-    if status == "STOPPED":
-        return Ended(STOPPED, "someone stopped it; the same command resumes it")
-    if code is None:  # it never started, or its node died
-        return Ended(0) if status == "SUCCEEDED" else Ended(1, message)
-    return Ended(code if code >= 0 else 128 - code)
+    return end_of(info)
 
 
 def _tail(address: str, job_id: str) -> Iterator[str]:
