@@ -68,6 +68,15 @@ class Unused:
 
 
 @dataclass(frozen=True)
+class KindSum:
+    """The things of one kind: how many, and their bytes together."""
+
+    kind: str
+    number: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class LeftOut:
     """Things that no sweep uses, and why they stay nevertheless."""
 
@@ -98,6 +107,19 @@ class Removal:
     survey: Survey
     removed: tuple[Unused, ...]
     stopped: str = ""
+
+
+def sums_by_kind(things: Sequence[Unused]) -> list[KindSum]:
+    """Return the sum of each kind of things, in the order in which the kinds first occur."""
+    sizes: dict[str, list[int]] = {}
+    for thing in things:
+        sizes.setdefault(thing.kind, []).append(thing.bytes)
+    return [KindSum(kind, len(each), sum(each)) for kind, each in sizes.items()]
+
+
+def total_bytes(things: Sequence[Unused]) -> int:
+    """Return the bytes of all things together."""
+    return sum(thing.bytes for thing in things)
 
 
 def open_for_gc(store: Store) -> Store:

@@ -7,16 +7,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from raysweep.analysis.page.textdiff import ADDED, REMOVED, changes
 from raysweep.cli.views.console import new_console
 from raysweep.errors import UsageError
 from raysweep.stats.intervals import NO_INTERVAL
-from raysweep.tools.attack.queries import AttackOutcome, AttackResult
-from raysweep.tools.attack.run import AttackJob, Share, failures_under, rate_of_one_draw, rate_under
+from raysweep.tools.attack.queries import AttackResult
+from raysweep.tools.attack.run import AttackJob, Share
 from raysweep.tools.attack.search import RANDOM
+from raysweep.tools.attack.summary import AttackSummary, summary_of
 from raysweep.units import count
 
 _SHOWN = 5
@@ -43,10 +43,7 @@ def write_findings(job: AttackJob, rows: Sequence[AttackResult], path: Path) -> 
 
 def attack_json(job: AttackJob, rows: Sequence[AttackResult]) -> dict[str, Any]:
     """Return the results of an attack as JSON; undefined numbers are null."""
-    budget = job.limits.budget
-    by_strategy = {name: [row for row in rows if row.strategy == name] for name in (job.search, RANDOM)}
-    clean = rate_under(by_strategy[RANDOM], 0)
-    found = {name: failures_under(own, budget) for name, own in by_strategy.items()}
+    summary = summary_of(job, rows)
     return {
         "model": job.model,
         "problems": job.problem_set.name,
@@ -54,39 +51,38 @@ def attack_json(job: AttackJob, rows: Sequence[AttackResult]) -> dict[str, Any]:
         "search": job.search,
         **asdict(job.limits),
         "pass@1": {
-            "clean": _numbers(clean),
-            "one_draw": _numbers(rate_of_one_draw(by_strategy[RANDOM], budget)),
-            **{name: _numbers(rate_under(own, budget)) for name, own in by_strategy.items()},
+            "clean": _numbers(summary.clean),
+            "one_draw": _numbers(summary.one_draw),
+            **{name: _numbers(rate) for name, rate in summary.rates.items()},
         },
-        "failures": found,
-        "ratio": found[job.search] / found[RANDOM] if found[RANDOM] else None,
-        "queries": {name: sum(row.queries for row in own) for name, own in by_strategy.items()},
+        "failures": summary.failures,
+        "ratio": summary.ratio,
+        "queries": summary.queries,
         "rows": _rows(job, rows),
     }
 
 
 def attack_lines(job: AttackJob, rows: Sequence[AttackResult]) -> list[str]:
     """Return the results as lines of text."""
-    budget = job.limits.budget
-    searched = [row for row in rows if row.strategy == job.search]
-    drawn = [row for row in rows if row.strategy == RANDOM]
+    budget, summary = job.limits.budget, summary_of(job, rows)
     names = ", ".join(method.name for method in job.methods)
     lines = [
-        f"{job.problem_set.name}: {count(len(drawn), 'problem')}, {names}, at most "
+        f"{job.problem_set.name}: {count(summary.problems, 'problem')}, {names}, at most "
         f"{100 * job.limits.max_changed:g} % of the words (at least one){_characters(job)}, budget of {budget:,} "
         f"queries a problem, the clean prompt included",
-        f"clean pass@1                     {_shown(rate_under(drawn, 0))}",
-        f"one random perturbation a prompt {_shown(rate_of_one_draw(drawn, budget))}",
-        f"random ones up to the budget     {_shown(rate_under(drawn, budget))}",
+        f"clean pass@1                     {_shown(summary.clean)}",
+        f"one random perturbation a prompt {_shown(summary.one_draw)}",
+        f"random ones up to the budget     {_shown(summary.rates[RANDOM])}",
     ]
     if job.search != RANDOM:
-        lines.append(f"robust pass@1 (search {job.search})".ljust(33) + _shown(rate_under(searched, budget)))
-        lines.append(_comparison(searched, drawn, budget))
-    succeeded = sorted((row for row in searched if row.outcome == AttackOutcome.SUCCEEDED), key=_smallness)
-    if succeeded:
-        lines.append(f"smallest changes, {min(_SHOWN, len(succeeded))} of {len(succeeded)}:")
+        lines.append(f"robust pass@1 (search {job.search})".ljust(33) + _shown(summary.rates[job.search]))
+        lines.append(_comparison(job, summary))
+    if summary.smallest:
+        lines.append(f"smallest changes, {min(_SHOWN, len(summary.smallest))} of {len(summary.smallest)}:")
         prompts = {problem.task_id: problem.prompt for problem in job.problems}
-        lines += [f"  {row.task_id}: {change_of(prompts[row.task_id], row.prompt)}" for row in succeeded[:_SHOWN]]
+        lines += [
+            f"  {row.task_id}: {change_of(prompts[row.task_id], row.prompt)}" for row in summary.smallest[:_SHOWN]
+        ]
     return lines
 
 
@@ -101,14 +97,13 @@ def _characters(job: AttackJob) -> str:
     return "" if share is None else f" and {100 * share:g} % of the characters"
 
 
-def _comparison(searched: Sequence[AttackResult], drawn: Sequence[AttackResult], budget: int) -> str:
-    ours, theirs = failures_under(searched, budget), failures_under(drawn, budget)
-    line = f"failures found: search {ours}, random {theirs}"
-    if theirs:
-        line += f" ({ours / theirs:.2f} times)"
-    firsts = [[row.found_after for row in rows if row.found_after] for rows in (searched, drawn)]
-    if all(firsts):
-        line += f"; queries up to the first, median: search {median(firsts[0]):g}, random {median(firsts[1]):g}"
+def _comparison(job: AttackJob, summary: AttackSummary) -> str:
+    line = f"failures found: search {summary.failures[job.search]}, random {summary.failures[RANDOM]}"
+    if summary.ratio is not None:
+        line += f" ({summary.ratio:.2f} times)"
+    if len(summary.first_failures) == len(summary.failures):
+        searched, drawn = (summary.first_failures[name] for name in (job.search, RANDOM))
+        line += f"; queries up to the first, median: search {searched:g}, random {drawn:g}"
     return line
 
 
@@ -117,10 +112,6 @@ def _rows(job: AttackJob, rows: Sequence[AttackResult]) -> list[dict[str, Any]]:
     return [
         {**asdict(row), "change": change_of(prompts[row.task_id], row.prompt) if row.prompt else ""} for row in rows
     ]
-
-
-def _smallness(row: AttackResult) -> tuple[int, float]:
-    return row.words, row.character_share
 
 
 def _shown(rate: Share) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.table import Column, Table
 from rich.text import Text
@@ -15,6 +15,7 @@ from raysweep.planning.predictions.needs import amounts_text
 from raysweep.records import BASE
 from raysweep.sweep.forecast import Forecast
 from raysweep.sweep.overview.plan import Asked, CellFacts, PlanFacts
+from raysweep.sweep.overview.sums import WorkSums, hour_sums, recipe_sums, work_sums
 from raysweep.units import count, size
 
 MADE_FIRST = 12
@@ -45,26 +46,26 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
         console.print(_forecast_table(facts.forecast))
         console.print("\n".join(_forecast_lines(facts.forecast)), soft_wrap=True)
         console.print()
-    to_do = sum(cell.missing for cell in facts.cells)
+    to_do = work_sums(facts.cells)
     lines = [*_summary_lines(facts, to_do), *facts.assumptions]
     lines += shown_lines({model.model: model.shown for model in facts.models})
     lines += [line for model in facts.models for line in _model_lines(model)]
-    if again := sum(cell.model == "to train again" for cell in facts.cells):
-        what = f"{count(again, 'model')} to train again"
+    if to_do.retrained:
+        what = f"{count(to_do.retrained, 'model')} to train again"
         lines.append(f"{what}: their weights were dropped once their pairs were judged (keep_models: adapters)")
     if facts.shared_missing:
         items = list(dict.fromkeys(facts.shared_missing))  # two problem sets' rows can have one name
         first, more = items[:MADE_FIRST], len(items) - MADE_FIRST
         lines.append(f"to make first: {', '.join(first)}{f' and {more} more (--json)' if more > 0 else ''}")
-    for one in facts.linted:
-        of = f"{one.tuned:,} completions of fine-tuned and {one.bases:,} of base models"
-        lines.append(f"code quality on {one.problem_set}: {of}, {one.to_lint:,} to lint")
+    for files in facts.linted:
+        of = f"{files.tuned:,} completions of fine-tuned and {files.bases:,} of base models"
+        lines.append(f"code quality on {files.problem_set}: {of}, {files.to_lint:,} to lint")
     lines += _asked_lines(facts.asks)
     if facts.doubtful_types:
         lines.append(f"no known accelerator is called {', '.join(facts.doubtful_types)}")
     seconds = ", ".join(f"{name} {timeout:g} s" for name, timeout in facts.timeouts.items())
     lines.append(f"programs: {facts.lane} lane, isolation {facts.require} or better; time limits: {seconds}")
-    if not facts.allowed and to_do:
+    if not facts.allowed and to_do.cells:
         lines.append("programs may not run yet: `raysweep run` needs --allow-code-execution")
     lines.append(f"storage: {facts.storage}")
     console.print("\n".join(lines), soft_wrap=True)
@@ -91,60 +92,45 @@ def _asked_lines(asks: Sequence[Asked]) -> Iterator[str]:
     """Yield for each stage a line for each different amount, with its cells where there are several."""
     for stage, process in PROCESSES.items():
         alike: dict[str, list[str]] = {}
-        for one in asks:
-            if amounts := getattr(one, stage):
-                alike.setdefault(amounts_text(amounts), []).append(f"{one.model}.{one.recipe or BASE}")
+        for asked in asks:
+            if amounts := getattr(asked, stage):
+                alike.setdefault(amounts_text(amounts), []).append(f"{asked.model}.{asked.recipe or BASE}")
         for text, names in alike.items():
             yield f"{process} asks for {text}" + (f": {', '.join(names)}" if len(alike) > 1 else "")
-
-
-def _groups(cells: Sequence[CellFacts]) -> dict[tuple[str, str], list[CellFacts]]:
-    """Return the cells of each base model and recipe; the recipes of a model follow it."""
-    groups: dict[tuple[str, str], list[CellFacts]] = {}
-    models = list(dict.fromkeys(cell.base_model for cell in cells))
-    for cell in sorted(cells, key=lambda cell: models.index(cell.base_model)):
-        groups.setdefault((cell.base_model, cell.recipe), []).append(cell)
-    return groups
 
 
 def _cells_table(cells: Sequence[CellFacts]) -> Table:
     """Return a line for each base model and recipe: how many cells, what of them is done, and what one takes."""
     names = ("cells", "trained", "pairs done", "memory: train", "generate", "disk, all")
     table = Table("model", "recipe", *(Column(name, justify="right") for name in names), box=None)
-    for (model, recipe), group in _groups(cells).items():
-        tuned = [cell for cell in group if cell.model != "base"]
-        trained = f"{sum(cell.model in ('exists', 'dropped') for cell in tuned)} of {len(tuned)}" if tuned else ""
-        pairs = f"{sum(cell.pairs_done for cell in group):,} of {sum(cell.pairs for cell in group):,}"
-        memory = [_size(max(getattr(cell.takes, name) or 0 for cell in group)) for name in MEMORY]
-        disk = _size(sum(cell.takes.disk_bytes for cell in group))
-        table.add_row(model, recipe if tuned else "", str(len(group)), trained, pairs, *memory, disk)
+    for sums in recipe_sums(cells):
+        trained = f"{sums.trained} of {sums.tuned}" if sums.tuned else ""
+        pairs = f"{sums.pairs_done:,} of {sums.pairs:,}"
+        sizes = (_size(sums.peak_memory_bytes), _size(sums.generation_memory_bytes), _size(sums.disk_bytes))
+        table.add_row(sums.base_model, sums.recipe, str(sums.cells), trained, pairs, *sizes)
     return table
-
-
-MEMORY = ("peak_memory_bytes", "generation_memory_bytes")
 
 
 def _hours_table(cells: Sequence[CellFacts]) -> Table:
     """Return the hours of the cells to do: a line for each base model and recipe, a column for each accelerator."""
-    devices = list(dict.fromkeys(device for cell in cells for device in cell.takes.hours))
-    columns = (Column(device, justify="right") for device in devices)
+    together = hour_sums(cells)
+    columns = (Column(device, justify="right") for device in together)
     table = Table("accelerator hours, cells to do", "recipe", *columns, Column("", justify="left"), box=None)
-    groups = _groups(cells)
-    for (model, recipe), group in groups.items():
-        basis = ", ".join(dict.fromkeys(cell.takes.basis for cell in group))
-        name = "" if group[0].model == "base" else recipe
-        table.add_row(model, name, *(_hours(group, device) for device in devices), basis)
+    groups = recipe_sums(cells)
+    for sums in groups:
+        hours = (_hours(sums.hours, device) for device in together)
+        table.add_row(sums.base_model, sums.recipe, *hours, ", ".join(sums.basis))
     if len(groups) > 1:
-        table.add_row("together", "", *(_hours(cells, device) for device in devices), "", style="bold")
+        table.add_row("together", "", *(_hours(together, device) for device in together), "", style="bold")
     return table
 
 
-def _forecast_table(found: Forecast) -> Table:
+def _forecast_table(forecast: Forecast) -> Table:
     """Return a line for each type of accelerator of a cluster: what works there, how long, and at which price."""
     names = ("GPUs", "cells", "GPU-hours", "ends after", "cost")
     numbers = [Column(name, justify="right") for name in names]
     table = Table("accelerator", *numbers, Column("models", overflow="fold"), box=None)
-    for pool in found.pools:
+    for pool in forecast.pools:
         cost = "" if pool.cost is None else f"{pool.cost:,.2f}"
         hours = "not known" if pool.gpu_hours is None and pool.cells else _amount(pool.gpu_hours or 0.0)
         models = ", ".join(pool.models) or f"none{f': it {pool.unfit}' if pool.unfit else ''}"
@@ -153,36 +139,35 @@ def _forecast_table(found: Forecast) -> Table:
     return table
 
 
-def _forecast_lines(found: Forecast) -> Iterator[str]:
+def _forecast_lines(forecast: Forecast) -> Iterator[str]:
     """Yield in words how a sweep goes on a cluster."""
-    unpriced = [pool.accelerator for pool in found.pools if pool.gpus and pool.cells and pool.cost is None]
-    cost = "" if found.cost is None else f", cost {'at least ' * bool(unpriced)}{found.cost:,.2f}"
-    where = f"on {found.cluster} ({count(found.nodes, 'node')})"
-    if len(found.unknown) < len(found.cells):
-        least = "at least " if found.unknown else ""
+    unpriced = [pool.accelerator for pool in forecast.pools if pool.gpus and pool.cells and pool.cost is None]
+    cost = "" if forecast.cost is None else f", cost {'at least ' * bool(unpriced)}{forecast.cost:,.2f}"
+    where = f"on {forecast.cluster} ({count(forecast.nodes, 'node')})"
+    if len(forecast.unknown) < len(forecast.cells):
+        least = "at least " if forecast.unknown else ""
         yield (
-            f"{where}: {least}{_amount(found.makespan)} hours from start to end, {_amount(found.gpu_hours)} GPU-hours"
-            f"{cost}; an estimate"
+            f"{where}: {least}{_amount(forecast.makespan)} hours from start to end, "
+            f"{_amount(forecast.gpu_hours)} GPU-hours{cost}; an estimate"
         )
     else:
-        yield f"{where}: its {count(len(found.cells), 'cell')} can run there, in a time that is not known"
-    if found.has_shares:
+        yield f"{where}: its {count(len(forecast.cells), 'cell')} can run there, in a time that is not known"
+    if forecast.has_shares:
         yield "a process on a share of an accelerator is counted as fast as on a whole one, which it seldom is"
-    if found.unused_prices:
-        yield f"`prices` names what no node here has: {', '.join(found.unused_prices)}"
-    if unpriced and (found.cost is not None or found.unused_prices):
+    if forecast.unused_prices:
+        yield f"`prices` names what no node here has: {', '.join(forecast.unused_prices)}"
+    if unpriced and (forecast.cost is not None or forecast.unused_prices):
         yield f"without a price in `prices`, and not in the cost: {', '.join(unpriced)}"
-    if found.bases:
-        yield f"not counted: {', '.join(found.bases)}, which are trained from scratch before the cells"
-    if 0 < len(found.unknown) < len(found.cells):
-        shown = ", ".join(found.unknown[:3])
-        more = len(found.unknown) - 3
+    if forecast.bases:
+        yield f"not counted: {', '.join(forecast.bases)}, which are trained from scratch before the cells"
+    if 0 < len(forecast.unknown) < len(forecast.cells):
+        shown = ", ".join(forecast.unknown[:3])
+        more = len(forecast.unknown) - 3
         yield f"hours there are not known, and counted as none, for {shown}{f' and {more} more (--json)' * (more > 0)}"
 
 
-def _hours(cells: Sequence[CellFacts], device: str) -> str:
-    hours = [cell.takes.hours[device] for cell in cells if device in cell.takes.hours]
-    return _amount(sum(hours)) if hours else ""
+def _hours(hours: Mapping[str, float], device: str) -> str:
+    return _amount(hours[device]) if device in hours else ""
 
 
 def _amount(total: float) -> str:
@@ -198,7 +183,7 @@ def _size(amount: int) -> str:
     return size(amount) if amount else ""
 
 
-def _summary_lines(facts: PlanFacts, to_do: int) -> Iterator[str]:
+def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     """Yield how large the plan is, and what it takes on disks."""
     summary = facts.summary
     if summary.fine_tuned_models:
@@ -207,12 +192,11 @@ def _summary_lines(facts: PlanFacts, to_do: int) -> Iterator[str]:
             f"{count(summary.fine_tuned_models, 'fine-tuned model')}, {count(summary.test_sets, 'test set')}"
         )
     cells = f"{count(len(facts.cells), 'cell')}, {count(summary.pairs, 'evaluation pair')}"
-    yield f"{cells} (rule: {facts.rule}); {count(to_do, 'cell')} to do"
-    disk = sum(cell.takes.disk_bytes for cell in facts.cells if cell.missing)
-    checkpoints = max((cell.takes.checkpoint_bytes for cell in facts.cells if cell.missing), default=0)
-    downloads = sum(facts.download_bytes.values())
-    parts = [f"{size(disk)} for models and completions"]
-    parts += [f"up to {size(checkpoints)} for the checkpoints of a training"] * bool(checkpoints)
-    parts += [f"{size(downloads)} of weights from the hub, in its cache"] * bool(downloads)
-    if to_do:
+    yield f"{cells} (rule: {facts.rule}); {count(to_do.cells, 'cell')} to do"
+    parts = [f"{size(to_do.disk_bytes)} for models and completions"]
+    if to_do.checkpoint_bytes:
+        parts.append(f"up to {size(to_do.checkpoint_bytes)} for the checkpoints of a training")
+    if downloads := sum(facts.download_bytes.values()):
+        parts.append(f"{size(downloads)} of weights from the hub, in its cache")
+    if to_do.cells:
         yield f"disk, estimated: {', '.join(parts)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -25,12 +25,10 @@ from raysweep.engine.time_left import MODEL, TimeLeft
 from raysweep.errors import StoreError
 from raysweep.storage.files import PATIENCE
 from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.overview.progress import SweepProgress, progress_of
 from raysweep.units import duration
 
 log = logging.getLogger("raysweep")
-
-WEIGHTS = {"making": 0.0, "starting": 0.0, "training": 0.8, "generating": 0.15, "executing": 0.05}
-"""Rough share of a model's time that each stage takes, for the bar."""
 
 FAR_SECONDS = 5
 """Seconds between two looks at a sweep in an object store, where each look reads a file for every cell."""
@@ -38,28 +36,6 @@ LINE_SECONDS = 10
 """Seconds between two plain progress lines of one activity."""
 SAME_SECONDS = 60
 """Seconds between two plain progress lines of one activity that reported nothing in between."""
-
-
-@dataclass(frozen=True)
-class Overview:
-    """Counts of a running sweep.
-
-    `models` and `inputs`: how many of how many are done; inputs are what models share, such as sets. `share`: a rough
-    share of the work that is done. `left`: seconds left; None if unknown.
-    """
-
-    models: tuple[int, int]
-    inputs: tuple[int, int]
-    failed: int
-    share: float
-    left: float | None
-
-    @property
-    def words(self) -> str:
-        """What is done and left: ``3 of 12 models and 16 of 16 inputs done``."""
-        counted = [(self.models, "models"), (self.inputs, "inputs")]
-        done = " and ".join(f"{done} of {total} {what}" for (done, total), what in counted if total)
-        return f"{done} done{time_left(self.left)}"
 
 
 class Display:
@@ -129,7 +105,7 @@ class Watcher:
                 ended = stop.wait(pause)
                 activities = self._activities(folder)
                 left.look(activities, time.monotonic())
-                counts = overview(activities, wanted, left.seconds())
+                counts = progress_of(activities, wanted, left.seconds())
                 for line in journal.lines(activities, counts):
                     log.debug("%s%s", line.text, line.trace)
                     display.line(f"{line.clock} {line.text}", is_note=line.is_note)
@@ -174,7 +150,7 @@ class _Journal:
         self._seen: dict[str, str] = {}  # the last line of each tail
         self._traces: dict[str, str] = {}
 
-    def lines(self, activities: dict[str, Activity], counts: Overview) -> Iterator[_Line]:
+    def lines(self, activities: dict[str, Activity], counts: SweepProgress) -> Iterator[_Line]:
         """Yield the lines about everything that changed since the last call."""
         for activity in (activities[name] for name in self._wanted if name in activities):
             yield from self._notes(activity)
@@ -225,43 +201,7 @@ def counting(console: Console, what: str, total: int | None = None) -> Iterator[
         yield tell
 
 
-def overview(activities: Mapping[str, Activity], wanted: Sequence[str], left: float | None = None) -> Overview:
-    """Count finished activities. `left`: the seconds left, None if unknown."""
-    found = [activities.get(name, Activity(name)) for name in wanted]
-    done = {bool(MODEL.search(activity.id)): 0 for activity in found}
-    total = dict(done)
-    for activity in found:
-        is_model = bool(MODEL.search(activity.id))
-        total[is_model] += 1
-        done[is_model] += activity.state == DONE
-    weights = [_weight(activity) for activity in found]
-    share = sum(w * _fraction(a) for w, a in zip(weights, found, strict=True)) / (sum(weights) or 1)
-    failed = sum(activity.state == FAILED for activity in found)
-    models, inputs = ((done.get(kind, 0), total.get(kind, 0)) for kind in (True, False))
-    return Overview(models, inputs, failed, share, left)
-
-
-def _fraction(activity: Activity) -> float:
-    if activity.state in (DONE, FAILED):
-        return 1.0
-    if activity.state != RUNNING:
-        return 0.0
-    stages = list(WEIGHTS)
-    before = sum(WEIGHTS[stage] for stage in stages[: stages.index(activity.stage)]) if activity.stage in WEIGHTS else 0
-    own = WEIGHTS.get(activity.stage, 0)
-    return before + own * (activity.done / activity.total if activity.total else 0)
-
-
-def _weight(activity: Activity) -> float:
-    """Return roughly how long an activity takes, in cells: sets take seconds, base models longer than a cell."""
-    if activity.id.startswith(("training-set", "test-set", "pre-training-rows")):
-        return 0.05
-    if activity.id.startswith("base-model"):
-        return 3.0
-    return 0.2 if activity.id.endswith(".base") else 1.0
-
-
-def _picture(activities: dict[str, Activity], wanted: Sequence[str], started: float, counts: Overview) -> Group:
+def _picture(activities: dict[str, Activity], wanted: Sequence[str], started: float, counts: SweepProgress) -> Group:
     head = Text(counts.words, style="bold")
     if counts.failed:
         head.append(f", {counts.failed} failed", style="red")
@@ -282,7 +222,7 @@ def _picture(activities: dict[str, Activity], wanted: Sequence[str], started: fl
     return Group(head, whole, parts)
 
 
-def _line(activity: Activity, counts: Overview) -> str:
+def _line(activity: Activity, counts: SweepProgress) -> str:
     (done, total), what = (counts.models, "models") if MODEL.search(activity.id) else (counts.inputs, "inputs")
     start = f"[{done}/{total} {what}] {activity.id}: "
     if activity.state != RUNNING:
@@ -293,15 +233,10 @@ def _line(activity: Activity, counts: Overview) -> str:
     amount = f" {_amount(activity)}" if activity.total else ""
     silent = time.time() - activity.updated
     news = f", no news for {duration(silent)}" if activity.updated and silent >= SAME_SECONDS else ""
-    return f"{start}{activity.stage}{amount}{news}{time_left(counts.left)}"
+    return f"{start}{activity.stage}{amount}{news}{counts.time_left}"
 
 
 def _amount(activity: Activity) -> str:
     if not activity.total:
         return activity.detail
     return f"{activity.done:,}/{activity.total:,}" + (f", {activity.detail}" if activity.detail else "")
-
-
-def time_left(seconds: float | None) -> str:
-    """Return the time left in words, to be put after a count; empty if it is unknown or below a second."""
-    return f", about {duration(seconds)} left" if seconds is not None and seconds >= 1 else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import time
-from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -14,14 +13,24 @@ from rich.text import Text
 
 from raysweep.accelerators import NO_LABEL
 from raysweep.cli.views.console import new_console
-from raysweep.cli.views.progress import Display, overview
-from raysweep.cli.views.results import by_error, print_json
-from raysweep.config.grid import test_set_name
-from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING, Activity
+from raysweep.cli.views.progress import Display
+from raysweep.cli.views.results import print_json
+from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING
 from raysweep.engine.time_left import TimeLeft
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.overview.cell import CellDetail, cell_detail
-from raysweep.sweep.overview.status import LISTED, CellStatus, SharedStatus, cell_states, shared_states, sweep_status
+from raysweep.sweep.overview.progress import progress_of, with_done
+from raysweep.sweep.overview.status import (
+    LISTED,
+    CellStatus,
+    SharedStatus,
+    by_error,
+    cell_states,
+    group_states,
+    is_about_to_start,
+    shared_states,
+    sweep_status,
+)
 from raysweep.units import count, duration, hours
 
 WATCH_SECONDS = 2.0
@@ -75,8 +84,7 @@ def watch_status(folder: SweepFolder) -> None:
             wanted = list(dict.fromkeys([*(cell.cell for cell in cells), *activities]))
             left = left or TimeLeft(wanted)
             left.look(activities, time.monotonic())
-            done = {cell.cell: Activity(cell.cell, DONE) for cell in cells if cell.state == DONE}
-            counts = overview({**activities, **done}, wanted, left.seconds())
+            counts = progress_of(with_done(activities, cells), wanted, left.seconds())
             page = Console(file=io.StringIO(), markup=False, highlight=False, width=console.width)
             _print_table(cells, shared_states(folder, cells), page)
             table = page.file.getvalue()  # type: ignore[attr-defined]
@@ -96,20 +104,13 @@ def _await_start(folder: SweepFolder, display: Display) -> None:
         UsageError: after `START_SECONDS` there is still no such sweep.
     """
     last = time.monotonic() + START_SECONDS
-    if _is_about_to_start(folder):
+    if is_about_to_start(folder):
         text = f"no process runs {folder.name} yet; waiting for one, for up to {duration(START_SECONDS)}"
         display.line(text)
         display.picture(Text(text))
-    while _is_about_to_start(folder) and time.monotonic() < last:
+    while is_about_to_start(folder) and time.monotonic() < last:
         time.sleep(START_LOOK_SECONDS)
     folder.require()
-
-
-def _is_about_to_start(folder: SweepFolder) -> bool:
-    if not folder.exists():
-        return True
-    folder.require()
-    return not folder.is_running() and any(cell.state == WAITING for cell in cell_states(folder))
 
 
 def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], console: Console) -> None:
@@ -134,17 +135,14 @@ def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], co
 
 def _summary(cells: Sequence[CellStatus]) -> Table:
     """Return a table with a row for the cells of each model and recipe."""
-    groups: dict[str, list[CellStatus]] = {}
-    for cell in cells:
-        groups.setdefault(cell.group, []).append(cell)
-    there = [state for state in STATES if any(cell.state == state for cell in cells)]
+    groups = group_states(cells)
+    states = [state for state in STATES if any(group.states[state] for group in groups)]
     table = Table(Column("models", overflow="fold"), box=None)
-    for name in ("cells", *there, "pairs"):
+    for name in ("cells", *states, "pairs"):
         table.add_column(name, justify="right")
-    for group, own in groups.items():
-        numbers = Counter(cell.state for cell in own)
-        pairs = f"{sum(cell.done for cell in own):,} of {sum(cell.pairs for cell in own):,}"
-        table.add_row(group, f"{len(own):,}", *(f"{numbers[state]:,}" for state in there), pairs)
+    for group in groups:
+        numbers = (f"{group.states[state]:,}" for state in states)
+        table.add_row(group.name, f"{group.cells:,}", *numbers, f"{group.done:,} of {group.pairs:,}")
     return table
 
 
@@ -175,23 +173,23 @@ def _print_models(cells: Sequence[CellStatus], console: Console) -> None:
 
 def print_cell(folder: SweepFolder, name: str, as_json: bool) -> None:
     """Print the details of a cell or shared input; raise UnknownName if the sweep has none of that id."""
-    found = cell_detail(folder, name)
+    cell = cell_detail(folder, name)
     if as_json:
-        print_json(dataclasses.asdict(found))
+        print_json(dataclasses.asdict(cell))
         return
     console = new_console()
     facts = Table.grid(padding=(0, 2))
-    for label, text in _facts(found):
+    for label, text in _facts(cell):
         facts.add_row(Text(label, style="bold"), Text(text))
     console.print(facts, soft_wrap=True)
-    if found.activity.tail:
+    if cell.activity.tail:
         console.print("log:")
-    for line in found.activity.tail:
+    for line in cell.activity.tail:
         console.print(f"  {line}", style="yellow" if f" {NOTE}" in line else "", soft_wrap=True)
 
 
-def _facts(found: CellDetail) -> list[tuple[str, str]]:
-    activity, status = found.activity, found.status
+def _facts(cell: CellDetail) -> list[tuple[str, str]]:
+    activity, status = cell.activity, cell.status
     facts = [("cell", activity.id), ("state", status.state if status else activity.state)]
     if activity.stage:
         facts.append(("stage", activity.amount))
@@ -208,9 +206,8 @@ def _facts(found: CellDetail) -> list[tuple[str, str]]:
         facts.append(("error", activity.error))
     if status is not None:
         facts.append(("pairs", f"{status.done} of {status.pairs}"))
-    missing = [test_set_name(pair.problem_set, pair.perturbation, pair.draw) for pair in found.pairs if not pair.done]
-    if missing:
-        facts.append(("missing", ", ".join(missing)))
+    if cell.missing:
+        facts.append(("missing", ", ".join(cell.missing)))
     if status is not None and (status.model or status.dropped):
         facts.append(("model", status.model or DROPPED_TEXT))
     return facts

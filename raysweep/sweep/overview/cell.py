@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raysweep.config.grid import test_set_name
 from raysweep.engine.progress import Activity
 from raysweep.errors import UnknownName
 from raysweep.sweep.folder import SweepFolder
@@ -30,6 +31,11 @@ class CellDetail:
     status: CellStatus | None  # None for a shared input
     activity: Activity
     pairs: tuple[PairStatus, ...]
+
+    @property
+    def missing(self) -> list[str]:
+        """The names of the test sets without results."""
+        return [test_set_name(pair.problem_set, pair.perturbation, pair.draw) for pair in self.pairs if not pair.done]
 
 
 def cell_detail(folder: SweepFolder, name: str) -> CellDetail:

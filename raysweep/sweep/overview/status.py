@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,17 @@ class CellStatus:
     base: str  # the base of an adapter: a cell of this sweep, a folder or a hub id; "" for full weights
     dropped: bool = False  # its weights were dropped, since the sweep's `keep_models` is `adapters`
     group: str = ""  # its model and recipe
+
+
+@dataclass(frozen=True)
+class GroupStatus:
+    """The cells of one model and recipe, counted. `states`: cells by state; `done` of `pairs` pairs have results."""
+
+    name: str
+    cells: int
+    states: Mapping[str, int]
+    done: int
+    pairs: int
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,50 @@ def sweep_status(folder: SweepFolder) -> SweepStatus:
     cells = cell_states(folder)
     used = folder.ledger().by_accelerator()
     return SweepStatus(folder.name, tuple(cells), tuple(shared_states(folder, cells)), used, tuple(folder.runs()))
+
+
+def group_states(cells: Sequence[CellStatus]) -> list[GroupStatus]:
+    """Return the counts of the cells of each model and recipe."""
+    groups: dict[str, list[CellStatus]] = {}
+    for cell in cells:
+        groups.setdefault(cell.group, []).append(cell)
+    return [
+        GroupStatus(
+            name,
+            len(group),
+            Counter(cell.state for cell in group),
+            sum(cell.done for cell in group),
+            sum(cell.pairs for cell in group),
+        )
+        for name, group in groups.items()
+    ]
+
+
+def is_about_to_start(folder: SweepFolder) -> bool:
+    """Return True if no process runs the sweep, and the store has none of it yet or has cells that never began.
+
+    Raises:
+        UsageError: the folder is no sweep's.
+    """
+    if not folder.exists():
+        return True
+    folder.require()
+    return not folder.is_running() and any(cell.state == WAITING for cell in cell_states(folder))
+
+
+def by_error(errors: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the failed cells and tasks by error, so that each error is shown once.
+
+    A cell that didn't start names the task that failed, and that task's own line says why.
+    """
+    names: dict[str, list[str]] = {}
+    for name, error in errors.items():
+        text = error.removeprefix(f"{name}: ")
+        head, failed, why = text.partition(" failed: ")
+        if failed and errors.get(head.rpartition(" ")[2]) == why:
+            text = f"{head} failed"
+        names.setdefault(text, []).append(name)
+    return names
 
 
 def cell_states(folder: SweepFolder, shown: str = "") -> list[CellStatus]:

@@ -2,7 +2,8 @@
 
 Begin with run.py; docs/attack.md has the threat model and what the numbers mean.
 
-    run.py           attacks a model problem by problem, resumes, and computes rates and failures
+    run.py           attacks a model problem by problem, resumes, and counts failures
+    summary.py       sums up the results of an attack
     search.py        searches one prompt for a change, at random or with textattack, and makes the change smaller
     queries.py       sends variants of one prompt to the model within the budget, and records the reactions
     word_changes.py  finds, counts, applies and reverts the word edits between two texts

@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from raysweep.cli.views import progress as views
-from raysweep.cli.views.progress import SAME_SECONDS, Display, Watcher, _Journal, _line, _picture, counting, overview
+from raysweep.cli.views.progress import SAME_SECONDS, Display, Watcher, _Journal, _line, _picture, counting
 from raysweep.engine.progress import DONE, FAILED, RUNNING, Activity, ProgressFile
 from raysweep.storage.files import Files
+from raysweep.sweep.overview.progress import progress_of
 from tests.paths import REPO
 
 
@@ -77,17 +78,10 @@ MODELS = [
 """With an input that is done and a model that has not begun, half of a sweep."""
 
 
-def test_the_overview_counts_models_and_inputs_apart():
-    activities = {activity.id: activity for activity in [*MODELS, Activity("training-set-C1-0123abcd", DONE)]}
-    found = overview(activities, [*activities, "m.full.C3.s1"], 75.0)
-    assert (found.models, found.inputs, found.failed) == ((1, 4), (1, 1), 1)
-    assert found.share == pytest.approx((0.2 + 0.4 + 1 + 0.05) / 3.25)
-    assert found.words == "1 of 4 models and 1 of 1 inputs done, about 1 min 15 s left"
-    assert overview(activities, ["training-set-C1-0123abcd"]).words == "1 of 1 inputs done"
-
-
 def test_a_line_says_what_it_counts_and_tells_what_is_left_only_while_something_runs():
-    counts = overview({one.id: one for one in MODELS}, [*(one.id for one in MODELS), "training-set-C1-0123abcd"], 60.0)
+    counts = progress_of(
+        {each.id: each for each in MODELS}, [*(each.id for each in MODELS), "training-set-C1-0123abcd"], 60.0
+    )
     done, running, failed = (_line(activity, counts) for activity in MODELS)
     assert done == "[1/3 models] m.base: done" and failed.startswith("[1/3 models] m.full.C2.s1: FAILED")
     assert running == "[1/3 models] m.full.C1.s1: training 5/10, about 1 min 00 s left"
@@ -109,7 +103,7 @@ def test_an_error_with_square_brackets_ends_neither_lines_nor_the_live_table(tmp
     assert "a[/b]: FAILED: ValueError: [/model] of [red]" in out.getvalue()
     activities = {"x": Activity("x", FAILED, error="[/model]"), "y": Activity("y", RUNNING, "[/a]", 1, 2, "[/b]")}
     picture = Console(file=io.StringIO(), force_terminal=True, width=80)
-    picture.print(_picture(activities, ["x", "y"], time.time(), overview(activities, ["x", "y"])))
+    picture.print(_picture(activities, ["x", "y"], time.time(), progress_of(activities, ["x", "y"])))
     assert "[/model]" in picture.file.getvalue() and "[/b]" in picture.file.getvalue()
 
 
@@ -137,7 +131,7 @@ def test_a_stage_that_gets_no_further_is_told_once_a_minute_with_how_long_it_is_
         activities = {
             "rows": Activity("rows", RUNNING, stage="perturbing", done=done, total=14000, detail=how, updated=at)
         }
-        lines += [line.text for line in journal.lines(activities, overview(activities, ["rows"]))]
+        lines += [line.text for line in journal.lines(activities, progress_of(activities, ["rows"]))]
     same = [line for line in lines if "perturbing 2,048/14,000" in line]
     assert len(lines) - len(same) >= 4, "what moves is told as it moves"
     assert len(same) <= 1 + (240 - 60) // SAME_SECONDS

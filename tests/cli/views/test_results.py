@@ -10,9 +10,9 @@ import math
 import pytest
 from rich.console import Console
 
-from raysweep.cli.views.results import ScoreTable, print_json, print_result, print_scores, score_tables
+from raysweep.cli.views.results import print_json, print_result, print_scores
 from raysweep.config.loading import load_config
-from raysweep.records import Score
+from raysweep.sweep.overview.scores import ScoreTable
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
@@ -56,31 +56,6 @@ def test_the_title_and_the_notes_are_lines_of_their_own_at_any_width(width):
     print_scores(table, Console(file=out, width=width, force_terminal=True, color_system=None))
     lines = out.getvalue().splitlines()
     assert (lines[0], lines[-1]) == (title, table.notes[0])
-
-
-def score(training_set: str, perturbation: str, value: float, n: int = 6) -> Score:
-    recipe = "none" if training_set == "base" else "tiny"
-    seed = 7
-    return Score("llama", recipe, training_set, seed, "minicode", perturbation, "pass@1", value, 0.0, 1.0, n)
-
-
-def test_the_number_of_problems_stands_once_in_the_title_or_beside_each_number():
-    config = load_config(NANO)
-    same = score_tables([score("base", "clean", 0.5), score("base", "C1", 0.25)], config)
-    assert same[0].title.startswith("minicode: pass@1 on 6 problems (RD")
-    assert same[0].rows[0][1] == ("0.500", "0.250")
-    (differs,) = score_tables([score("base", "clean", 0.5), score("base", "C1", 0.25, n=5)], config)
-    assert differs.title.startswith("minicode: pass@1 (RD")
-    assert differs.rows[0][1] == ("0.500 n=6", "0.250 n=5")
-
-
-def test_the_codes_of_the_columns_and_training_sets_are_explained_once():
-    config = load_config(NANO, ["evaluation.draws=2", "training.sets=[C1, W1]"])
-    (table,) = score_tables([score("base", "clean", 0.5), score("base", "C1", 0.25)], config)
-    assert table.notes == (
-        "perturbed: means over 2 draws of each perturbation",
-        "codes: neighbouring keys (C1), added synonyms (W1)",
-    )
 
 
 @pytest.mark.slow

@@ -1,0 +1,134 @@
+"""The scores of a sweep as tables of text, and what explains them: models that solve nothing, broken references."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raysweep.analysis.tables.outcomes import commonest_failure
+from raysweep.analysis.tables.score_book import Order, labelled
+from raysweep.config.schema import SweepConfig
+from raysweep.records import BASE, Score
+from raysweep.sweep.report.facts import pair_outcomes, reference_failures
+from raysweep.sweep.report.names import order_of
+from raysweep.sweep.run import SweepResult
+from raysweep.units import count
+
+SHOWN = re.compile(r"(pass@\d+( .+)?|RP_.+)$")
+"""Metrics that have tables: pass@k of whole test sets or of parts of their tests, and its worst case over draws."""
+Model = tuple[str, str, str, int]
+"""Model, recipe, training set and seed of a cell."""
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """pass@k of models (model, recipe, training set, seed) on test sets, as text: ``0.812 (0.07)``, or empty.
+
+    `notes`: lines below the table, such as what its codes mean.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[tuple[str, str, str, str], tuple[str, ...]], ...]
+    notes: tuple[str, ...] = ()
+
+
+def score_tables(scores: Sequence[Score], config: SweepConfig) -> list[ScoreTable]:
+    """Return a table for each problem set and pass@k, plain or robust: models on test sets, in the config's order."""
+    order = order_of(config)
+    models = sorted({_model(score) for score in scores}, key=lambda model: _place(model, order))
+    tables = []
+    for problems in order.problem_sets:
+        by_pair = {(_model(s), s.perturbation, s.metric): s for s in scores if s.problem_set == problems}
+        shown = {metric for _, _, metric in by_pair if SHOWN.match(metric)}
+        for metric in sorted(shown, key=lambda name: (name.startswith("RP_"), name)):
+            tables.append(_score_table(problems, metric, models, by_pair, order))
+    if not tables:
+        return []
+    return [dataclasses.replace(tables[0], notes=(*tables[0].notes, *_codes(order))), *tables[1:]]
+
+
+def _score_table(
+    problems: str, metric: str, models: Sequence[Model], scores: Mapping[Any, Score], order: Order
+) -> ScoreTable:
+    """Return the table of one metric on one problem set, with the number of problems in its title if it is the same."""
+    sizes = {score.n for (_, _, name), score in scores.items() if name == metric}
+    title = f"{problems}: {metric}"
+    title += f" on {count(next(iter(sizes)), 'problem')}" if len(sizes) == 1 else ""
+    title += " (RD: share of clean pass@1 lost)" if metric == "pass@1" else ""
+    title += " (robust: passes on all draws)" if metric.startswith("RP_") else ""
+    rows = []
+    for model in models:
+        cells = [_number(scores, model, name, metric, len(sizes) > 1) for name in order.perturbations]
+        if any(cells):
+            rows.append(((model[0], model[1], model[2], str(model[3])), tuple(cells)))
+    several = order.draws_text and not metric.startswith("RP_")
+    notes = (f"perturbed: means over {order.draws_text}",) if several else ()
+    return ScoreTable(title, order.perturbations, tuple(rows), notes)
+
+
+def zero_lines(result: SweepResult) -> list[str]:
+    """Return a line, in the grid's order, for each model that solves no problem: the outcome most completions had."""
+    rates: dict[Model, list[float]] = {}
+    for score in result.scores:
+        if score.metric == "pass@1" and not math.isnan(score.value):
+            rates.setdefault(_model(score), []).append(score.value)
+    failing = {model for model, values in rates.items() if not any(values)}
+    if not failing:
+        return []
+    rows = [row for row in result.folder.grid() if (row.model, row.recipe, row.training_set, row.seed) in failing]
+    cells = {(row.model, row.recipe, row.training_set, row.seed): row.cell for row in rows}
+    pairs, lines = pair_outcomes(result.folder, rows), []
+    for model, cell in cells.items():
+        outcomes = [pair for pair in pairs if (pair.model, pair.recipe, pair.training_set, pair.seed) == model]
+        if why := commonest_failure(outcomes):
+            lines.append(f"{cell} passes no test set: of its completions {why}")
+    return lines
+
+
+FAILURES_SHOWN = 10
+"""Problems that their reference solution fails, which are listed for a set."""
+
+
+def reference_lines(result: SweepResult) -> list[str]:
+    """Return a line for each problem set with problems that their own reference solution fails, with the outcomes."""
+    lines = []
+    for problems, outcomes in reference_failures(result.folder, result.config).items():
+        listed = [f"{task_id} ({outcome.replace('_', ' ')})" for task_id, outcome in outcomes.items()]
+        more = f" and {len(listed) - FAILURES_SHOWN:,} more" if len(listed) > FAILURES_SHOWN else ""
+        failed = f"the reference solution of {count(len(listed), 'problem')} of {problems} fails"
+        lines.append(f"{failed}: {', '.join(listed[:FAILURES_SHOWN])}{more}")
+    return lines
+
+
+def _codes(order: Order) -> list[str]:
+    """Return the line that says what the codes of test and training sets mean; none where there are no codes."""
+    shown = {name: words for name, words in order.words.items() if name in order.perturbations}
+    labels = dict.fromkeys(labelled(name, words) for words in (shown, order.training_words) for name in words)
+    return [f"codes: {', '.join(labels)}"] if labels else []
+
+
+def _model(score: Score) -> Model:
+    return (score.model, score.recipe, score.training_set, score.seed)
+
+
+def _place(model: Model, order: Order) -> tuple[int, str, int, int]:
+    """Return a sort key: the config's order of models, then recipes, then the config's order of training sets."""
+    name, recipe, training_set, seed = model
+    base = training_set == BASE
+    return (order.models.index(name), "" if base else recipe, order.training_sets.index(training_set), seed)
+
+
+def _number(scores: Mapping[Any, Score], model: Model, perturbation: str, metric: str, with_size: bool) -> str:
+    score = scores.get((model, perturbation, metric))
+    if score is None:
+        return ""
+    degraded = scores.get((model, perturbation, "RD"))
+    text = "undefined" if math.isnan(score.value) else f"{score.value:.3f}"
+    if degraded is not None and metric == "pass@1":
+        text += f" ({'–' if math.isnan(degraded.value) else f'{degraded.value:.2f}'})"
+    return text + f" n={score.n}" * with_size
