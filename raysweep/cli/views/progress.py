@@ -1,7 +1,7 @@
 """The live display of running work: redrawn in place on a terminal, plain lines in a log.
 
-`Display` is the only implementation. `Watcher` feeds it with a sweep's progress files, `counting` with a number, and
-`raysweep status --watch` with a table.
+`Display` is the only implementation. `watching` feeds it with a sweep's progress files, whose changes `PlainLog` turns
+into lines; `counting` feeds it with a number, and `raysweep status --watch` with a table.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -26,6 +25,7 @@ from raysweep.errors import StoreError
 from raysweep.storage.files import PATIENCE
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.overview.progress import SweepProgress, progress_of
+from raysweep.sweep.tasks import Watch
 from raysweep.units import duration
 
 log = logging.getLogger("raysweep")
@@ -71,89 +71,28 @@ class Display:
             self._console.print(Text(text, style="yellow" if is_note else ""), soft_wrap=True)
 
 
-class Watcher:
-    """A `raysweep.sweep.tasks.Watch`: shows a sweep's progress files while the engine works, and logs changes.
+class PlainLog:
+    """Writes a sweep's activities as lines: one for each change and note, and every ten seconds one about each stage.
+
+    Where a stage gets no further, its line is repeated once a minute. The log file gets the lines too, with tracebacks.
 
     Args:
-        console: where to show it (stderr): a live table on a terminal, else lines.
-        quiet: show nothing.
+        wanted: ids of the activities.
+        display: where the lines go.
     """
 
-    def __init__(self, console: Console, quiet: bool = False) -> None:
-        self._console = console
-        self._quiet = quiet
-        self._blind = False  # True while the storage can't be read
-
-    @contextmanager
-    def __call__(self, folder: SweepFolder, wanted: Sequence[str]) -> Iterator[None]:
-        """Show the progress of the activities `wanted` until the block ends."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self._follow, args=(folder, wanted, stop), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(timeout=5)
-
-    def _follow(self, folder: SweepFolder, wanted: Sequence[str], stop: threading.Event) -> None:
-        journal, started, left = _Journal(wanted), time.time(), TimeLeft(wanted)
-        with Display(self._console, self._quiet) as display:
-            pause = FAR_SECONDS if folder.progress.local is None else 0.25 if display.is_live else 0.5
-            ended = False
-            while not ended:
-                ended = stop.wait(pause)
-                activities = self._activities(folder)
-                left.look(activities, time.monotonic())
-                counts = progress_of(activities, wanted, left.seconds())
-                for line in journal.lines(activities, counts):
-                    log.debug("%s%s", line.text, line.trace)
-                    display.line(f"{line.clock} {line.text}", is_note=line.is_note)
-                display.picture(_picture(activities, wanted, started, counts))
-
-    def _activities(self, folder: SweepFolder) -> dict[str, Activity]:
-        """Return the activities; log once when the storage can't be read, and once when it can be read again."""
-        try:
-            found = read_activities(folder.progress, strict=True)
-        except StoreError as error:
-            if not self._blind:
-                log.warning("%s; the sweep waits for it, for up to %.0f s at a time", error, PATIENCE)
-            self._blind = True
-            return {}
-        if self._blind:
-            log.warning("storage %s can be read again", folder.store.files)
-        self._blind = False
-        return found
-
-
-@dataclass(frozen=True)
-class _Line:
-    """One line about an activity."""
-
-    clock: str
-    text: str
-    is_note: bool = False
-    trace: str = ""  # goes only into the log file
-
-
-class _Journal:
-    """Turns activities into lines: one for each change and note, and every ten seconds one about the running stage.
-
-    Where the stage gets no further, its line is repeated once a minute.
-    """
-
-    def __init__(self, wanted: Sequence[str]) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Sequence[str], display: Display) -> None:
+        self._wanted, self._display = wanted, display
         self._last_state: dict[str, tuple[str, str, str]] = {}
         self._last_time: dict[str, float] = {}
         self._last_amount: dict[str, tuple[int, int, str]] = {}
         self._seen: dict[str, str] = {}  # the last line of each tail
         self._traces: dict[str, str] = {}
 
-    def lines(self, activities: dict[str, Activity], counts: SweepProgress) -> Iterator[_Line]:
-        """Yield the lines about everything that changed since the last call."""
+    def write(self, activities: dict[str, Activity], counts: SweepProgress) -> None:
+        """Write the lines about everything that changed since the last call."""
         for activity in (activities[name] for name in self._wanted if name in activities):
-            yield from self._notes(activity)
+            self._write_notes(activity)
             news = (activity.state, activity.stage, activity.waits)
             amount = (activity.done, activity.total, activity.detail)
             pause = LINE_SECONDS if self._last_amount.get(activity.id) != amount else SAME_SECONDS
@@ -161,7 +100,20 @@ class _Journal:
             if self._last_state.get(activity.id) != news or due:
                 self._last_state[activity.id], self._last_time[activity.id] = news, time.time()
                 self._last_amount[activity.id] = amount
-                yield _Line(time.strftime("%H:%M:%S"), _line(activity, counts), trace=self._trace(activity))
+                text = _line(activity, counts)
+                log.debug("%s%s", text, self._trace(activity))
+                self._display.line(f"{time.strftime('%H:%M:%S')} {text}")
+
+    def _write_notes(self, activity: Activity) -> None:
+        tail, seen = activity.tail, self._seen.get(activity.id, "")
+        for line in tail[tail.index(seen) + 1 if seen in tail else 0 :]:
+            _, clock, note = line.split(" ", 2)
+            if note.startswith(NOTE):
+                text = f"{activity.id}: {note.removeprefix(NOTE)}"
+                log.debug("%s%s", text, self._trace(activity))
+                self._display.line(f"{clock} {text}", is_note=True)
+        if tail:
+            self._seen[activity.id] = tail[-1]
 
     def _trace(self, activity: Activity) -> str:
         """Return an activity's traceback, unless an earlier call returned it."""
@@ -170,14 +122,55 @@ class _Journal:
         self._traces[activity.id] = activity.trace
         return f"\n{activity.trace}"
 
-    def _notes(self, activity: Activity) -> Iterator[_Line]:
-        tail, seen = activity.tail, self._seen.get(activity.id, "")
-        for line in tail[tail.index(seen) + 1 if seen in tail else 0 :]:
-            _, clock, text = line.split(" ", 2)
-            if text.startswith(NOTE):
-                yield _Line(clock, f"{activity.id}: {text.removeprefix(NOTE)}", True, self._trace(activity))
-        if tail:
-            self._seen[activity.id] = tail[-1]
+
+def watching(console: Console, quiet: bool = False) -> Watch:
+    """Return what shows a sweep's progress files while the engine works, and logs changes.
+
+    Args:
+        console: where to show it (stderr): a live table on a terminal, else lines.
+        quiet: show nothing.
+    """
+
+    @contextmanager
+    def watch(folder: SweepFolder, wanted: Sequence[str]) -> Iterator[None]:
+        stop = threading.Event()
+        thread = threading.Thread(target=_follow, args=(Display(console, quiet), folder, wanted, stop), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(timeout=5)
+
+    return watch
+
+
+def _follow(display: Display, folder: SweepFolder, wanted: Sequence[str], stop: threading.Event) -> None:
+    """Show the progress of a sweep's activities until `stop` is set, and then once more."""
+    lines, started, left = PlainLog(wanted, display), time.time(), TimeLeft(wanted)
+    is_readable, has_ended = True, False
+    with display:
+        pause = FAR_SECONDS if folder.progress.local is None else 0.25 if display.is_live else 0.5
+        while not has_ended:
+            has_ended = stop.wait(pause)
+            activities, is_readable = _read(folder, is_readable)
+            left.look(activities, time.monotonic())
+            counts = progress_of(activities, wanted, left.seconds())
+            lines.write(activities, counts)
+            display.picture(_picture(activities, wanted, started, counts))
+
+
+def _read(folder: SweepFolder, was_readable: bool) -> tuple[dict[str, Activity], bool]:
+    """Return the activities, and whether the storage can be read; log a change of that."""
+    try:
+        activities = read_activities(folder.progress, strict=True)
+    except StoreError as error:
+        if was_readable:
+            log.warning("%s; the sweep waits for it, for up to %.0f s at a time", error, PATIENCE)
+        return {}, False
+    if not was_readable:
+        log.warning("storage %s can be read again", folder.store.files)
+    return activities, True
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from raysweep.cli.views.console import new_console
-from raysweep.cli.views.progress import Watcher
+from raysweep.cli.views.progress import watching
 from raysweep.planning.models import prompt_lines
 from raysweep.sweep.data_sets import DataSets
 from raysweep.sweep.overview.scores import ScoreTable, reference_lines, score_tables, zero_lines
@@ -21,11 +21,12 @@ from raysweep.sweep.overview.status import by_error
 from raysweep.sweep.report.notes import limit_text
 from raysweep.sweep.report.write import generation_facts
 from raysweep.sweep.run import SweepResult
+from raysweep.sweep.tasks import Watch
 
 
-def watcher(quiet: bool) -> Watcher:
-    """Return a watcher that shows progress on stderr."""
-    return Watcher(new_console(stderr=True), quiet)
+def watcher(quiet: bool) -> Watch:
+    """Return what shows a sweep's progress on stderr."""
+    return watching(new_console(stderr=True), quiet)
 
 
 def print_result(result: SweepResult, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from raysweep.cli.views import progress as views
-from raysweep.cli.views.progress import SAME_SECONDS, Display, Watcher, _Journal, _line, _picture, counting
+from raysweep.cli.views.progress import SAME_SECONDS, Display, PlainLog, _line, _picture, counting, watching
 from raysweep.engine.progress import DONE, FAILED, RUNNING, Activity, ProgressFile
 from raysweep.storage.files import Files
 from raysweep.sweep.overview.progress import progress_of
@@ -96,7 +96,7 @@ def test_an_error_with_square_brackets_ends_neither_lines_nor_the_live_table(tmp
         progress = Files(str(tmp_path))
 
     out = io.StringIO()
-    with Watcher(Console(file=out))(Folder(), ["a[/b]"]):
+    with watching(Console(file=out))(Folder(), ["a[/b]"]):
         with pytest.raises(ValueError), ProgressFile(Files(str(tmp_path)), "a").running("making"):
             raise ValueError("[/model] of [red]")
         (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text().replace('"a"', '"a[/b]"'))
@@ -114,7 +114,7 @@ def test_a_log_gets_plain_lines_and_quiet_gets_none(tmp_path):
     for quiet, expected in ((False, "a: done"), (True, "")):
         out = io.StringIO()
         activity = ProgressFile(Files(str(tmp_path)), "a")
-        with Watcher(Console(file=out), quiet)(Folder(), ["a"]), activity.running("making"):
+        with watching(Console(file=out), quiet)(Folder(), ["a"]), activity.running("making"):
             time.sleep(0.1)
         assert expected in out.getvalue() and ("\x1b" not in out.getvalue()) and bool(out.getvalue()) != quiet
 
@@ -122,7 +122,8 @@ def test_a_log_gets_plain_lines_and_quiet_gets_none(tmp_path):
 def test_a_stage_that_gets_no_further_is_told_once_a_minute_with_how_long_it_is_silent(monkeypatch):
     clock = [1000.0]
     monkeypatch.setattr(views.time, "time", lambda: clock[0])
-    journal, lines = _Journal(["rows"]), []
+    console = log()
+    plain_log = PlainLog(["rows"], Display(console))
     how = "a block of 512 rows at a time by 3 methods"
     for second in range(240):
         clock[0] = 1000.0 + second
@@ -131,7 +132,8 @@ def test_a_stage_that_gets_no_further_is_told_once_a_minute_with_how_long_it_is_
         activities = {
             "rows": Activity("rows", RUNNING, stage="perturbing", done=done, total=14000, detail=how, updated=at)
         }
-        lines += [line.text for line in journal.lines(activities, progress_of(activities, ["rows"]))]
+        plain_log.write(activities, progress_of(activities, ["rows"]))
+    lines = shown(console).splitlines()
     same = [line for line in lines if "perturbing 2,048/14,000" in line]
     assert len(lines) - len(same) >= 4, "what moves is told as it moves"
     assert len(same) <= 1 + (240 - 60) // SAME_SECONDS
