@@ -52,7 +52,11 @@ PRELOADED = """
     datetime random json decimal statistics time io textwrap enum contextlib abc ctypes
 """
 PACKAGE = "raysweep.execution.python"
-_CANDIDATES_MODULES = ("outcomes", "harmless", "screen", "processes", "outside.plain", "outside.candidate")
+_CANDIDATES_MODULES = (
+    "outcomes", "harmless", "screen", "processes", "outside.codec", "outside.plain", "outside.numpy_kinds",
+    "outside.kinds", "outside.changes", "outside.candidate",
+)  # fmt: skip
+"""In the order of their imports: a module that is loaded takes those that were loaded before it."""
 _HARNESS_MODULES = (
     "outcomes", "inside.rewriting", "harmless", "screen", "processes", "inside.prepared_tests", "inside.decoys",
     "inside.comparisons", "inside.child",

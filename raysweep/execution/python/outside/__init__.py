@@ -3,7 +3,11 @@
 judge.py        runs the tests, with proxies of the candidate's functions
 session.py      asks one program's process, live or ahead, and makes the proxies
 asked_tests.py  compiles tests; keeps the calls that they make, and the verdicts on known answers
-plain.py        writes and reads values as tagged JSON that can't run code in its reader
+codec.py        messages as bytes: JSON in UTF-8
+plain.py        numbers, nesting and references of the values of one call, written and read without running code
+kinds.py        how each kind of value is written and read
+numpy_kinds.py  the same for arrays and scalars of numpy
+changes.py      which containers a call has changed, and what they have then
 ahead.py        the memory through which answers to calls that were sent ahead come back
 launcher.py     forks a process for programs whenever the judge asks for one
 candidate.py    runs a candidate in such a fork and answers the judge's calls

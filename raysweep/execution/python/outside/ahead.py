@@ -5,7 +5,7 @@ without a message for each. A judge finds the answers that were given before a l
 written by an untrusted process: the judge copies it before it looks at it, and checks every length.
 
 Layout: the number of records and the end of the last one, four bytes each; then records of four bytes that hold the
-length, and JSON (plain.py).
+length, and JSON (codec.py).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from hashlib import sha256
 from types import CodeType
 
 from raysweep.execution.python.outcomes import TESTS
-from raysweep.execution.python.outside.plain import encoded
+from raysweep.execution.python.outside.codec import encoded
 from raysweep.execution.python.screen import code_objects
 from raysweep.execution.python.source_names import bound_names, imported_modules, imported_names, single_imports
 

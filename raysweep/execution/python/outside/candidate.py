@@ -1,6 +1,6 @@
 """Runs a candidate in a forked process and answers the calls of a judge, which has the tests in a process of its own.
 
-The two talk over a socket pair in frames: four bytes that hold the length, then JSON (plain.py). This side reads
+The two talk over a socket pair in frames: four bytes that hold the length, then JSON (codec.py). This side reads
 requests and answers each of them, until the judge closes the socket:
 
     ["run", text, wanted, imports, calls]   -> ["ready", names] | ["ended", outcome, detail]
@@ -28,19 +28,10 @@ from typing import Any
 
 from raysweep.execution.python.outcomes import PROGRAM, compiled, describe, failing_line, outcome_of
 from raysweep.execution.python.outside.ahead import Ahead
-from raysweep.execution.python.outside.plain import (
-    BYTES,
-    CALLABLE,
-    ITERATOR,
-    OPAQUE,
-    NotPlain,
-    Plain,
-    changed_items,
-    decoded,
-    encoded,
-    is_changed,
-    library_name,
-)
+from raysweep.execution.python.outside.changes import changed_items, is_changed
+from raysweep.execution.python.outside.codec import BYTES, decoded, encoded
+from raysweep.execution.python.outside.kinds import library_name, plain_data
+from raysweep.execution.python.outside.plain import CALLABLE, ITERATOR, OPAQUE, NotPlain, Plain
 from raysweep.execution.python.processes import (
     NEEDS_OWN_PROCESS,
     PROGRAM_BUILTINS,
@@ -260,7 +251,7 @@ class _Program:
             return {"h": self._handle_of(value)}
 
     def _plain(self) -> Plain:
-        return Plain(self._handle_of, self._object_of)
+        return plain_data(self._handle_of, self._object_of)
 
     def _handle_of(self, value: Any) -> list[Any]:
         number = self._numbers.get(id(value))
@@ -288,7 +279,7 @@ def _plain_error(error: BaseException, sources: dict[str, str]) -> list[Any]:
     outcome, _ = outcome_of(error, {}, frame_of)
     kind = next(_EXCEPTIONS[base] for base in type(error).__mro__ if base in _EXCEPTIONS)
     try:
-        plain = Plain(_no_handle, _no_object)
+        plain = plain_data(_no_handle, _no_object)
         arguments = plain.write(list(error.args))
         encoded(arguments)
     except BaseException:

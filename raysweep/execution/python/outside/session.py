@@ -18,18 +18,11 @@ from raysweep.execution.isolation.watch import OutcomeAndDetail
 from raysweep.execution.python.outcomes import DETAIL_CHARACTERS
 from raysweep.execution.python.outside.ahead import Ahead, records
 from raysweep.execution.python.outside.asked_tests import AskedTests
+from raysweep.execution.python.outside.changes import replace_items
+from raysweep.execution.python.outside.codec import BYTES, Malformed, decoded, encoded
+from raysweep.execution.python.outside.kinds import plain_data, read_library
 from raysweep.execution.python.outside.launcher import STARTED
-from raysweep.execution.python.outside.plain import (
-    BYTES,
-    CALLABLE,
-    ITERATOR,
-    Malformed,
-    NotPlain,
-    Plain,
-    decoded,
-    encoded,
-    replace_items,
-)
+from raysweep.execution.python.outside.plain import CALLABLE, ITERATOR, NotPlain, Plain
 from raysweep.execution.python.processes import NEEDS_OWN_PROCESS
 from raysweep.programs import Outcome
 
@@ -254,7 +247,7 @@ class Session:
         return error
 
     def _plain(self) -> Plain:
-        return Plain(self._handle_of_proxy, self._proxy)
+        return plain_data(self._handle_of_proxy, self._proxy)
 
     def _handle_of_proxy(self, value: Any) -> list[Any]:
         self._made = None  # another program's handle may have another number
@@ -384,7 +377,7 @@ class Session:
 
 def _read_name(plain: Plain, node: Any) -> Any:
     """Return the value of a name: a library's, or another one."""
-    return plain.read_library(node["l"]) if type(node) is dict and "l" in node else plain.read(node)
+    return read_library(node["l"]) if type(node) is dict and "l" in node else plain.read(node)
 
 
 def _handle_of_proxy(value: Any) -> list[Any]:

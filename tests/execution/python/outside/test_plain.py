@@ -17,7 +17,9 @@ from fractions import Fraction
 import numpy
 import pytest
 
-from raysweep.execution.python.outside.plain import DEPTH, Malformed, NotPlain, Plain, decoded, encoded
+from raysweep.execution.python.outside.codec import Malformed, decoded, encoded
+from raysweep.execution.python.outside.kinds import plain_data
+from raysweep.execution.python.outside.plain import DEPTH, NotPlain
 
 FLOATS = [0.0, -0.0, 1.5, 1e308, 5e-324, math.inf, -math.inf, 0.1]
 INTS = [0, 1, -1, 10**17, 10**18, -(10**18), 2**63, -(2**64), 7**5000]
@@ -33,11 +35,11 @@ def no_handle(value):
 
 
 def read(data):
-    return Plain(no_handle, lambda *fields: Handle()).read(decoded(data))
+    return plain_data(no_handle, lambda *fields: Handle()).read(decoded(data))
 
 
 def there_and_back(value):
-    return read(encoded(Plain(no_handle, no_handle).write(value)))
+    return read(encoded(plain_data(no_handle, no_handle).write(value)))
 
 
 def same(one, other, seen=None):
@@ -263,7 +265,7 @@ def generated(draw: random.Random, depth: int):
 
 def test_random_and_mutated_messages_give_a_value_or_are_malformed():
     draw = random.Random(2)
-    written = [encoded(Plain(no_handle, no_handle).write(made(draw, 4, []))) for _ in range(200)]
+    written = [encoded(plain_data(no_handle, no_handle).write(made(draw, 4, []))) for _ in range(200)]
     written = [data for data in written if len(data) < 5000]
     before, start, values = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time(), 0
     for number in range(30_000):
