@@ -21,8 +21,8 @@ from raysweep.config.schema import QualityConfig, SweepConfig
 from raysweep.errors import MissingInput
 from raysweep.planning.plan import CellPlan, PairPlan, QualityPlan
 from raysweep.planning.predictions.sizes import is_in_python, problem_count
-from raysweep.quality.linting import DEFAULT_LIMITS, fingerprint
-from raysweep.quality.ruff_check import ruff_fingerprint
+from raysweep.quality.batches import fingerprint_of_linters
+from raysweep.quality.linting import DEFAULT_LIMITS
 from raysweep.quality.sampling import Sampled, Stratum, cochran_size, draw_strata
 from raysweep.records import BASE, CLEAN
 from raysweep.storage.artefacts import Node, SharedSpec
@@ -56,8 +56,8 @@ def quality_plans(config: SweepConfig, cells: Sequence[CellPlan], *, tolerant: b
         clean = [(cell, pair) for cell in cells for pair in cell.pairs if _is_clean(pair, problem_set)]
         count = _problem_count(clean[0][1], config.evaluation.limit) if clean else 0
         if count:
-            there = [cell.cell for cell, _ in clean]
-            numbers = _by_cell(sample(there, count, problem_set, margin=quality.margin, seed=config.seed))
+            evaluated = [cell.cell for cell, _ in clean]
+            numbers = _by_cell(sample(evaluated, count, problem_set, margin=quality.margin, seed=config.seed))
             drawn = [(cell, pair, numbers[cell.cell.id]) for cell, pair in clean if cell.cell.id in numbers]
             plans += [_planned(cell, pair, problems, linted) for cell, pair, problems in drawn]
     return _in_batches(plans)
@@ -87,9 +87,9 @@ def sample(cells: Sequence[Cell], problems: int, problem_set: str, *, margin: fl
 
 
 def _linters(quality: QualityConfig, tolerant: bool) -> Mapping[str, Any]:
-    """Return what the reports depend on beside the files, for keys."""
+    """Return the linters' versions and settings, for keys."""
     try:
-        return {**fingerprint(), **({"second": ruff_fingerprint()} if quality.second_opinion else {})}
+        return fingerprint_of_linters(second_opinion=quality.second_opinion)
     except MissingInput:
         if not tolerant:
             raise
@@ -116,7 +116,7 @@ def _by_cell(strata: Sequence[Stratum]) -> dict[str, tuple[int, ...]]:
     for stratum in strata:
         for unit in stratum.units:
             numbers[unit.cell].append(int(unit.task_id))
-    return {cell: tuple(sorted(drawn)) for cell, drawn in numbers.items()}
+    return {cell: tuple(sorted(places)) for cell, places in numbers.items()}
 
 
 def _planned(cell: CellPlan, pair: PairPlan, problems: tuple[int, ...], linted: Mapping[str, Any]) -> QualityPlan:

@@ -8,6 +8,7 @@ Functions are pure: files go in, records come out; stages and engines decide whi
     reports.py       records of what a linter says: one of each file, one of each message
     linting.py       lints files with pylint in a child process, each with limits on time and memory
     pylint_child.py  that process: sets pylint up once, and forks for each file
+    batches.py       lints the files of several cells in one process of each linter
     ruff_check.py    lints files with `ruff check`, as a second opinion
     taxonomy.py      severities and tiers of pylint's codes, those that cutting causes, ruff's codes of the same faults
     summary.py       counts messages of groups of files, per 100 files; mean scores with intervals

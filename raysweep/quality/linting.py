@@ -93,7 +93,7 @@ def require_pylint() -> None:
 
 
 def fingerprint() -> Mapping[str, Any]:
-    """Return what a file's report depends on beside the file; it belongs in the keys of reports.
+    """Return the linter's version and settings; they are part of a report's key.
 
     Raises:
         UsageError: pylint isn't installed.

@@ -25,7 +25,7 @@ from raysweep.planning import quality as planning
 from raysweep.planning.plan import CompletionsPlan
 from raysweep.planning.planner import build_plan
 from raysweep.problems.base import PROBLEMS
-from raysweep.quality import linting
+from raysweep.quality import batches, linting
 from raysweep.quality.files import SourceFile
 from raysweep.quality.linting import lint
 from raysweep.quality.ruff_check import RUFF_ARGUMENTS
@@ -83,7 +83,7 @@ def linted(monkeypatch) -> list[int]:
         calls.append(len(files))
         return lint(files, **options)
 
-    monkeypatch.setattr(stage, "lint", counted)
+    monkeypatch.setattr(batches, "lint", counted)
     return calls
 
 
@@ -189,7 +189,7 @@ def killed(root: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return lint(files, **options)
 
-    stage.lint = first
+    batches.lint = first
     run(Path(root), config())
 
 
