@@ -13,7 +13,7 @@ from rich.text import Text
 from raysweep.cli.views.console import new_console
 from raysweep.cli.views.results import print_json
 from raysweep.machine import VERSION
-from raysweep.tools.doctor.checks import Check, State
+from raysweep.tools.doctor.check import Check, State
 from raysweep.units import count
 
 NAME_WIDTH = 12

@@ -2,6 +2,8 @@
 
 Begin with examine.py, whose first function lists the checks.
 
-    examine.py       runs programs, looks for a Ray, writes files and makes sockets
-    checks.py        judges measurements: versions, memory, accelerators, isolation, disks
+    examine.py         runs all checks, also those that break
+    check.py           the result of one check
+    machine_checks.py  versions, memory, accelerators, isolation of programs, disks
+    part_checks.py     language resources, a Ray, vLLM, served models, linters
 """

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from raysweep.cli.views.doctor import print_checks
-from raysweep.tools.doctor.checks import Check, State
+from raysweep.tools.doctor.check import Check, State
 
 FINE = Check("memory", State.OK, "8")
 DOUBTFUL = Check("temp folder", State.WARNING, "1,024", "raise [it]")

@@ -15,7 +15,8 @@ import pytest
 from raysweep.cli.app import main
 from raysweep.cli.views.doctor import NAME_WIDTH
 from raysweep.tools.doctor import examine as doctor
-from raysweep.tools.doctor.checks import State
+from raysweep.tools.doctor import machine_checks, part_checks
+from raysweep.tools.doctor.check import State
 
 
 @pytest.fixture(autouse=True)
@@ -73,29 +74,29 @@ def test_a_package_that_breaks_while_it_is_imported_is_an_error_among_the_others
 def test_a_served_models_package_key_and_address_are_told_but_not_the_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://here:1/v1")
-    found = doctor.openai().found
+    found = part_checks.openai().found
     assert re.fullmatch(r"openai \S+; OPENAI_API_KEY is set; openai:NAME asks http://here:1/v1", found)
     monkeypatch.delenv("OPENAI_API_KEY")
-    assert "OPENAI_API_KEY is not set" in doctor.openai().found
+    assert "OPENAI_API_KEY is not set" in part_checks.openai().found
     monkeypatch.setattr("raysweep.machine.versions", lambda names: {})
-    assert doctor.openai().found.endswith("pip install 'raysweep[openai]'")
+    assert part_checks.openai().found.endswith("pip install 'raysweep[openai]'")
 
 
 def test_linters_are_named_with_their_versions_or_with_the_extra_that_brings_them(monkeypatch):
-    assert re.fullmatch(r"pylint 4\.\S+, astroid 4\.\S+, ruff \S+", doctor.linters().found)
+    assert re.fullmatch(r"pylint 4\.\S+, astroid 4\.\S+, ruff \S+", part_checks.linters().found)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    found = doctor.linters()
+    found = part_checks.linters()
     assert found.state is State.ABSENT and found.found.endswith("pip install 'raysweep[quality]'")
 
 
 def test_programs_are_really_run_and_limited():
-    found = doctor.isolation()
+    found = machine_checks.isolation()
     assert re.match("level (partial|filtered|strong)", found.found)
     assert found.state is (State.OK if "strong" in found.found else State.WARNING)
 
 
 def test_without_an_address_no_ray_is_asked():
-    assert doctor.ray(None).state is State.OK
+    assert part_checks.ray(None).state is State.OK
 
 
 def test_ray_address_counts_when_no_address_is_given(monkeypatch):
@@ -105,7 +106,7 @@ def test_ray_address_counts_when_no_address_is_given(monkeypatch):
 
 
 def test_a_store_that_exists_is_written_to(tmp_path):
-    found = doctor.store(str(tmp_path))
+    found = machine_checks.store(str(tmp_path))
     assert found.state is not State.ERROR and str(tmp_path) in found.found
 
 
@@ -122,10 +123,10 @@ def test_the_password_in_an_address_is_not_shown():
 
 
 def test_sockets_are_tried_where_ray_would_make_them(tmp_path):
-    assert doctor.temp_folder(doctor.RAY_TEMP).state is not State.ERROR
+    assert machine_checks.temp_folder(machine_checks.RAY_TEMP).state is not State.ERROR
     long = tmp_path / ("x" * 80)
     long.mkdir()
     for folder in (long, tmp_path / "nowhere"):
-        found = doctor.temp_folder(folder)
+        found = machine_checks.temp_folder(folder)
         assert found.state is State.ERROR and str(folder) in found.found and "TMPDIR" in found.advice
     assert list(long.iterdir()) == []

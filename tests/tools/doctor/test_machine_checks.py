@@ -10,8 +10,9 @@ from packaging.requirements import Requirement
 
 from raysweep.machine import Accelerator, Accelerators, Disk, Memory
 from raysweep.programs import Level
-from raysweep.tools.doctor import checks
-from raysweep.tools.doctor.checks import GIB, TESTED, State
+from raysweep.tools.doctor import machine_checks
+from raysweep.tools.doctor.check import State
+from raysweep.tools.doctor.machine_checks import GIB, TESTED
 from tests.paths import REPO
 
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
@@ -27,18 +28,18 @@ def test_what_is_tested_is_required_and_within_its_bounds():
 
 
 def test_the_installation_is_held_against_its_own_requirements():
-    stated = {Requirement(text).name for text in checks.required()}
+    stated = {Requirement(text).name for text in machine_checks.required()}
     assert stated == {"Python", *(Requirement(text).name for text in PROJECT["dependencies"])}
-    assert stated <= set(checks.installed())
+    assert stated <= set(machine_checks.installed())
 
 
 def test_tested_versions_are_shown_a_local_build_too():
-    found = checks.versions(GOOD, BOUNDS)
+    found = machine_checks.versions(GOOD, BOUNDS)
     assert (found.state, found.found) == (State.OK, "Python 3.11.7, ray 2.60.0, torch 2.13.0+cu130")
 
 
 def test_another_version_than_tested_is_a_warning_with_both():
-    found = checks.versions(GOOD | {"ray": "2.61.1", "Python": "3.12.1"}, BOUNDS)
+    found = machine_checks.versions(GOOD | {"ray": "2.61.1", "Python": "3.12.1"}, BOUNDS)
     assert found.state is State.WARNING
     assert found.found == "Python 3.12.1 (tested: 3.11), ray 2.61.1 (tested: 2.60)"
 
@@ -53,19 +54,19 @@ def test_another_version_than_tested_is_a_warning_with_both():
 )
 def test_missing_packages_and_versions_out_of_bounds_are_errors(other, found, advice):
     have = {name: version for name, version in (GOOD | other).items() if version}
-    check = checks.versions(have, BOUNDS)
+    check = machine_checks.versions(have, BOUNDS)
     assert (check.state, check.found, check.advice) == (State.ERROR, found, advice)
 
 
 def test_memory_is_judged_by_what_is_free():
-    assert checks.memory(Memory(64 * GIB, 40 * GIB, None)).found == "64.0 GiB, 40.0 GiB available"
-    limited = checks.memory(Memory(64 * GIB, 3 * GIB, 4 * GIB))
+    assert machine_checks.memory(Memory(64 * GIB, 40 * GIB, None)).found == "64.0 GiB, 40.0 GiB available"
+    limited = machine_checks.memory(Memory(64 * GIB, 3 * GIB, 4 * GIB))
     assert limited.state is State.WARNING
     assert limited.found == "4.0 GiB (a control group's limit), 3.0 GiB available"
 
 
 def accelerators(*devices: Accelerator, build="CUDA 13.0", driver=True, hidden=False):
-    return checks.accelerators(Accelerators(devices, build, driver, hidden))
+    return machine_checks.accelerators(Accelerators(devices, build, driver, hidden))
 
 
 def test_devices_are_counted_by_kind():
@@ -91,24 +92,26 @@ def test_no_device_is_fine_unless_a_driver_is_loaded():
     ],
 )
 def test_a_stores_disk_has_room(disk, state, said):
-    found = checks.storage(Path("/s"), disk)
+    found = machine_checks.storage_of(Path("/s"), disk)
     assert found.state is state and said in found.found and bool(found.advice) is (state is not State.OK)
 
 
 def test_a_temp_folder_on_a_full_disk_is_a_warning():
-    assert checks.temp_folder(Path("/tmp"), Disk("ext4", 100 * GIB, 6 * GIB)).state is State.OK
-    assert checks.temp_folder(Path("/tmp"), Disk("ext4", 100 * GIB, 4 * GIB)).state is State.WARNING
+    assert machine_checks.temp_folder_of(Path("/tmp"), Disk("ext4", 100 * GIB, 6 * GIB)).state is State.OK
+    assert machine_checks.temp_folder_of(Path("/tmp"), Disk("ext4", 100 * GIB, 4 * GIB)).state is State.WARNING
 
 
 @pytest.mark.parametrize(("amount", "text"), [(0, "0 MiB"), (64 * 2**20, "64 MiB"), (3 * GIB // 2, "1.5 GiB")])
 def test_sizes_are_in_words(amount, text):
-    assert checks.size(amount) == text
+    assert machine_checks.size(amount) == text
 
 
 def test_isolation_is_told_with_what_is_missing_and_why():
-    strong = checks.isolation(Level.STRONG, {})
-    filtered = checks.isolation(Level.FILTERED, {"namespaces": "Operation not permitted"})
-    limits = checks.isolation(Level.LIMITS, {"landlock": "not in this kernel", "seccomp": "not in this kernel"})
+    strong = machine_checks.isolation_of(Level.STRONG, {})
+    filtered = machine_checks.isolation_of(Level.FILTERED, {"namespaces": "Operation not permitted"})
+    limits = machine_checks.isolation_of(
+        Level.LIMITS, {"landlock": "not in this kernel", "seccomp": "not in this kernel"}
+    )
     assert (strong.state, filtered.state, limits.state) == (State.OK, State.WARNING, State.ERROR)
     assert filtered.found == "level filtered (no namespaces: Operation not permitted)"
     assert "landlock: not in this kernel; no seccomp" in limits.found and "execution.require: limits" in limits.advice

@@ -1,0 +1,83 @@
+"""Checks the parts that some sweeps need: language resources, a Ray, vLLM, served models, linters."""
+
+from __future__ import annotations
+
+import os
+
+from raysweep import machine
+from raysweep.errors import UsageError
+from raysweep.quality.batches import fingerprint_of_linters
+from raysweep.records import Spec
+from raysweep.tools.doctor.check import Check, State
+from raysweep.units import count
+
+
+def language() -> Check:
+    """Tag a sentence, look up a word, and see which translators are ready; W1 to W3 and S1 to S3 need them."""
+    from raysweep.language.synonyms.base import SYNONYMS
+    from raysweep.language.tagging.base import TAGGERS
+    from raysweep.language.translation.base import TRANSLATORS
+
+    tagger, synonyms = TAGGERS.create(Spec("hanta")), SYNONYMS.create(Spec("wordnet"))
+    if tagger.tag(["It", "works"])[1] != "VBZ" or "telephone" not in synonyms.heads("phone", "NOUN"):
+        return Check("language", State.ERROR, "words are tagged or looked up wrongly", "install raysweep again")
+    here = {**tagger.fingerprint(), **synonyms.fingerprint()}
+    found = f"{here['tagger']}, WordNet {here['wordnet']}"
+    ready = [name for name in TRANSLATORS.names() if TRANSLATORS.create(Spec(name)).is_ready]
+    if ready:
+        return Check("language", State.OK, f"{found}; S1 by {', '.join(ready)}")
+    advice = "S1 needs it: apt install apertium apertium-eng-spa, or hub models (docs/perturbations.md)"
+    return Check("language", State.WARNING, f"{found}; no translator", advice)
+
+
+def ray(address: str | None) -> Check:
+    """Check that a Ray answers at an address and can be joined; without an address raysweep starts its own."""
+    if address is None:
+        return Check("Ray", State.OK, "no address given: raysweep starts a Ray of its own")
+    from raysweep.engine.ray.cluster.probe import probe
+
+    found = probe(address)
+    if found.problem:
+        return Check("Ray", State.ERROR, found.problem, found.advice)
+    has = f"{count(found.nodes, 'node')}, {count(round(found.cpus), 'CPU')}, {count(round(found.gpus), 'GPU')}"
+    return Check("Ray", State.OK, f"Ray {found.ray} answers at {found.address}: {has}")
+
+
+def vllm() -> Check:
+    """Look for the environment of the generator vllm, which is needed only where a config names it."""
+    from raysweep.generators.environments import environment_of, python_of
+
+    generator = Spec("vllm")
+    python = python_of(generator)
+    if python is not None and not python.exists():
+        return Check("vLLM", State.ABSENT, "no environment for the generator vllm; `make vllm` makes one")
+    try:
+        there = environment_of(generator)
+    except UsageError as error:
+        found, _, advice = str(error).rpartition("; ")
+        return Check("vLLM", State.WARNING, found, advice)  # other sweeps can run
+    if there is None:
+        return Check("vLLM", State.OK, "in raysweep's own environment")
+    return Check("vLLM", State.OK, ", ".join([str(there.python), *(f"{k} {v}" for k, v in there.versions.items())]))
+
+
+def openai() -> Check:
+    """Look for what models behind a server need. Whether one answers is not tried."""
+    from raysweep.generators.openai import HOSTED, KEY_VARIABLE, URL_VARIABLE
+
+    found = machine.versions(["openai"])
+    if not found:
+        return Check("openai", State.ABSENT, "not installed; served models need it: pip install 'raysweep[openai]'")
+    key = "set" if os.environ.get(KEY_VARIABLE) else "not set"
+    url = os.environ.get(URL_VARIABLE) or HOSTED
+    return Check("openai", State.OK, f"openai {found['openai']}; {KEY_VARIABLE} is {key}; openai:NAME asks {url}")
+
+
+def linters() -> Check:
+    """Look for pylint and ruff, which are needed only where a config asks for code quality."""
+    try:
+        linters = fingerprint_of_linters(second_opinion=True)
+    except UsageError as error:
+        return Check("linters", State.ABSENT, f"not installed; {error}")
+    versions = {"pylint": linters["pylint"], "astroid": linters["astroid"], "ruff": linters["second"]["ruff"]}
+    return Check("linters", State.OK, ", ".join(f"{name} {version}" for name, version in versions.items()))
