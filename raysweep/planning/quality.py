@@ -89,7 +89,7 @@ def sample(cells: Sequence[Cell], problems: int, problem_set: str, *, margin: fl
 def _linters(quality: QualityConfig, tolerant: bool) -> Mapping[str, Any]:
     """Return the linters' versions and settings, for keys."""
     try:
-        return fingerprint_of_linters(second_opinion=quality.second_opinion)
+        return fingerprint_of_linters(second_opinion=quality.second_opinion is not None)
     except MissingInput:
         if not tolerant:
             raise

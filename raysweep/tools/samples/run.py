@@ -198,8 +198,9 @@ class SampleRun:
             return ({key: verdict} for key, verdict in executor.stream(programs))
 
         def keep(verdicts: Mapping[bytes, Verdict]) -> None:
-            for key, verdict in verdicts.items() if results else ():
-                results.save_verdict(key, verdict)
+            if results is not None:
+                for key, verdict in verdicts.items():
+                    results.save_verdict(key, verdict)
 
         return judge_distinct(self._work(), self._programs.start, run, keep)
 
