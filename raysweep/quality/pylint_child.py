@@ -23,12 +23,12 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from pylint.lint import Run
+    from pylint.lint import PyLinter, Run
 
 WARM = (
     *("builtins", "typing", "math", "re", "collections", "itertools", "functools", "heapq", "hashlib", "string"),
@@ -82,28 +82,10 @@ def _forking_run() -> type[Run]:
                 if not (fork := os.fork()):
                     os.close(reader)
                     _enter(Path(job["folder"], str(number)), job)
-                    self._check_one(files_or_modules, job, writer)
+                    _check_in_fork(self, lambda: super(ForkingLinter, self).check(files_or_modules), job, writer)
                 os.close(writer)
                 _say(_outcome(fork, reader, time.monotonic() + job["wall_seconds"]))
             sys.stdout.flush()
-            os._exit(0)
-
-        def _check_one(self, files_or_modules: Sequence[str], job: dict[str, Any], writer: int) -> None:
-            """Do in a fork what pylint's command does after its set-up, write the result and end the fork."""
-            try:
-                super().check(files_or_modules)
-                score = self.generate_reports()
-                found = {
-                    "score": score,
-                    "statements": self.stats.statement,
-                    "messages": [[m.msg_id, m.symbol, m.line or 0, m.column or 0] for m in self.reporter.messages],
-                }
-                if _peak_bytes() > NEARLY * job["memory_bytes"]:
-                    os._exit(OUT_OF_MEMORY)
-                with open(writer, "w", encoding="utf-8") as pipe:
-                    json.dump(found, pipe)
-            except BaseException as error:  # the command would end with a traceback
-                os._exit(OUT_OF_MEMORY if _ran_out_of_memory(error) else 1)
             os._exit(0)
 
         def add_message(self, msgid: str, *args: Any, **options: Any) -> None:
@@ -118,6 +100,32 @@ def _forking_run() -> type[Run]:
         LinterClass = ForkingLinter
 
     return ForkingRun
+
+
+def _check_in_fork(linter: PyLinter, check: Callable[[], None], job: dict[str, Any], writer: int) -> NoReturn:
+    """Do in a fork what pylint's command does after its set-up, write the result and end the fork.
+
+    Args:
+        linter: pylint's.
+        check: checks the file.
+        job: of all files.
+        writer: descriptor that takes the result.
+    """
+    try:
+        check()
+        score = linter.generate_reports()
+        result = {
+            "score": score,
+            "statements": linter.stats.statement,
+            "messages": [[m.msg_id, m.symbol, m.line or 0, m.column or 0] for m in linter.reporter.messages],
+        }
+        if _peak_bytes() > NEARLY * job["memory_bytes"]:
+            os._exit(OUT_OF_MEMORY)
+        with open(writer, "w", encoding="utf-8") as pipe:
+            json.dump(result, pipe)
+    except BaseException as error:  # the command would end with a traceback
+        os._exit(OUT_OF_MEMORY if _ran_out_of_memory(error) else 1)
+    os._exit(0)
 
 
 def _warm() -> None:
@@ -159,12 +167,12 @@ def _outcome(fork: int, reader: int, deadline: float) -> dict[str, Any]:
     os.close(reader)
     _, status, used = os.wait4(fork, 0)
     code = os.waitstatus_to_exitcode(status)
-    found: dict[str, Any] = {"seconds": used.ru_utime + used.ru_stime}
+    seconds = {"seconds": used.ru_utime + used.ru_stime}
     if code == 0 and content and not late:
-        return {**found, "outcome": "linted", **json.loads(content)}
+        return {**seconds, "outcome": "linted", **json.loads(content)}
     if late or code == -signal.SIGXCPU:
-        return {**found, "outcome": "timeout"}
-    return {**found, "outcome": "memory" if code == OUT_OF_MEMORY else "crashed"}
+        return {**seconds, "outcome": "timeout"}
+    return {**seconds, "outcome": "memory" if code == OUT_OF_MEMORY else "crashed"}
 
 
 def _peak_bytes() -> int:

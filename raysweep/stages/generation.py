@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -17,7 +18,7 @@ from raysweep.engine.base import GenerateJob, Work
 from raysweep.engine.completing import complete, completions_of, distinct_requests
 from raysweep.generators.base import is_too_long
 from raysweep.planning.plan import CellPlan, CompletionsPlan
-from raysweep.records import Completion
+from raysweep.records import Completion, GenerationRequest
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import base_ref, model_ref, requests_of
 from raysweep.storage.blocks import Blocks
@@ -25,6 +26,31 @@ from raysweep.storage.completions import CompletionPool
 
 BLOCK_ROWS, BLOCK_SECONDS = 4096, 30.0
 """A block is written once it has so many completions, or after so long."""
+
+
+@dataclass(frozen=True)
+class _Generated:
+    """What a job has generated. `facts`: for the manifest, how. `loads`: whole models that were loaded for it."""
+
+    completions: Mapping[str, Completion]
+    loads: int = 0
+    cpu_seconds: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def seconds_per_token(self) -> float:
+        """CPU seconds for each generated token."""
+        return self.cpu_seconds / max(1, sum(row.tokens for row in self.completions.values()))
+
+
+@dataclass(frozen=True)
+class _JobCompletions:
+    """All completions of a job by key. `reused`: keys of those from the store; `resumed`: from an earlier attempt."""
+
+    rows: Mapping[str, Completion]
+    reused: Collection[str]
+    resumed: int
+    generated: _Generated
 
 
 def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
@@ -41,44 +67,78 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
     completions |= reused
     remaining = {key: request for key, request in distinct.items() if key not in completions}
     work.stages.count_reused("completions", len(distinct) - len(remaining))
-    loads, cpu_seconds = 0, 0.0
-    facts: dict[str, Any] = {}
-    if remaining:
-        done = len(distinct) - len(remaining)
-        work.progress.update("generating", done, len(distinct))
-        with _Writer(blocks) as writer:
-            outputs = complete(_job(cell, work), remaining, lambda job: work.stages.generate(job, work.progress))
-            for rows, output in outputs:
-                writer.add(rows)
-                completions.update(rows)
-                done += len(rows)
-                loads += output.loads
-                cpu_seconds += output.cpu_seconds
-                facts |= {name: min(facts.get(name, value), value) for name, value in output.facts.items()}
-                work.progress.update("generating", done, len(distinct))
-    per_token = cpu_seconds / max(1, sum(completions[key].tokens for key in remaining))
-    counted: set[str] = set()
+    generated = _generate(cell, remaining, len(distinct), blocks, work) if remaining else _Generated({})
+    job = _JobCompletions({**completions, **generated.completions}, reused, resumed, generated)
+    counted: set[str] = set()  # keys that an earlier pair of this job has, too
     for plan, requests in zip(plans, requests_by_pair, strict=True):
-        pair_rows = completions_of(requests, completions, cell.decoding, cell.generator)
-        own = {row.key: row for row in pair_rows if row.key not in counted}
-        counted.update(own)
-        generated = [row for key, row in own.items() if key not in reused]
+        rows = completions_of(requests, job.rows, cell.decoding, cell.generator)
         pool.add(plan.node)  # before the artefact is there: one that is never noted would be generated again
         with work.store.writing(plan.node) as draft:
-            write_rows(draft.folder / ROWS, Completion, pair_rows, ["task_id", "sample"])
-            draft.counts = {
-                "rows": len(pair_rows),
-                "distinct": len(own),  # without those that an earlier pair of this job has too
-                "reused": len(own) - len(generated),
-                "tokens": sum(row.tokens for row in generated),
-                "prompt_tokens": sum(row.prompt_tokens for row in generated),
-                "cpu_seconds": round(per_token * sum(row.tokens for key, row in own.items() if key in remaining), 3),
-                "prompts_resumed": resumed,  # of the whole job
-                "models_loaded": loads,  # whole ones; those of the whole job stand in its first pair
-                "prompts_too_long": len({row.prompt_sha for row in pair_rows if is_too_long(row)}),
-                **facts,
-            }
-        loads = 0
+            write_rows(draft.folder / ROWS, Completion, rows, ["task_id", "sample"])
+            draft.counts = _counts(rows, job, counted, is_first=plan is plans[0])
+        counted.update(row.key for row in rows)
+
+
+def _generate(
+    cell: CellPlan,
+    requests: Mapping[str, GenerationRequest],
+    total: int,
+    blocks: Blocks[Completion],
+    work: Work,
+) -> _Generated:
+    """Have the engine complete distinct requests, and write completions into blocks as they come.
+
+    Args:
+        cell: the requests'.
+        requests: without those that have a completion.
+        total: number of the job's distinct requests, for its progress.
+        blocks: where an attempt after a kill finds the completions.
+        work: of the stage.
+    """
+    completions: dict[str, Completion] = {}
+    loads, cpu_seconds = 0, 0.0
+    facts: dict[str, Any] = {}
+    before = total - len(requests)
+    work.progress.update("generating", before, total)
+    with _Writer(blocks) as writer:
+        outputs = complete(_job(cell, work), requests, lambda job: work.stages.generate(job, work.progress))
+        for rows, output in outputs:
+            writer.add(rows)
+            completions.update(rows)
+            loads += output.loads
+            cpu_seconds += output.cpu_seconds
+            facts |= {name: min(facts.get(name, value), value) for name, value in output.facts.items()}
+            work.progress.update("generating", before + len(completions), total)
+    return _Generated(completions, loads, cpu_seconds, facts)
+
+
+def _counts(
+    rows: Sequence[Completion], job: _JobCompletions, counted: Collection[str], *, is_first: bool
+) -> dict[str, Any]:
+    """Return the counts of a pair for its manifest.
+
+    Args:
+        rows: the pair's.
+        job: the completions of all pairs.
+        counted: keys that earlier pairs have counted.
+        is_first: the pair is the job's first, which counts the models that were loaded.
+    """
+    distinct = {row.key: row for row in rows if row.key not in counted}
+    new = [row for key, row in distinct.items() if key not in job.reused]
+    made = job.generated
+    tokens = sum(row.tokens for key, row in distinct.items() if key in made.completions)
+    return {
+        "rows": len(rows),
+        "distinct": len(distinct),  # without those that an earlier pair of this job has too
+        "reused": len(distinct) - len(new),
+        "tokens": sum(row.tokens for row in new),
+        "prompt_tokens": sum(row.prompt_tokens for row in new),
+        "cpu_seconds": round(made.seconds_per_token * tokens, 3),
+        "prompts_resumed": job.resumed,  # of the whole job
+        "models_loaded": made.loads if is_first else 0,  # whole ones, of the whole job
+        "prompts_too_long": len({row.prompt_sha for row in rows if is_too_long(row)}),
+        **made.facts,
+    }
 
 
 class _Writer:

@@ -70,20 +70,14 @@ def evaluation_config(
         raise UsageError(
             f"--samples {settings['samples']} at temperature 0: greedy samples are identical; give --temperature too"
         )
-    listed = [part.strip() for part in perturbations.split(",") if part.strip()]
-    entry: dict[str, Any] = {"name": name or _name_of(model)}
-    if (generator := named_generator(model)) is not None:
-        entry["generator"] = {"name": generator.name, **generator.args}
-    else:
-        entry |= {"path": model, "trust_remote_code": trust_remote_code}
     value = {
         "name": "evaluate",
         "seed": seed,
         "allow_code_execution": allow_code_execution,
-        "models": [entry],
+        "models": [{"name": name or _name_of(model), **_source_of(model, trust_remote_code)}],
         "evaluation": {
             "problems": [problems_entry(text, seed) for text in problems],
-            "perturbations": available_perturbations() if perturbations == "all" else listed,
+            "perturbations": _listed(perturbations),
             **settings,
         },
     }
@@ -91,8 +85,27 @@ def evaluation_config(
         config = config_from(value, "evaluate", sets)
     except ConfigError as error:
         raise ConfigError("evaluate", [_as_option(finding) for finding in error.findings]) from None
+    return config.model_copy(update={"name": _sweep_name(config)})
+
+
+def _sweep_name(config: SweepConfig) -> str:
+    """Return a name with the model's and a hash of the keys of all results."""
     keys = sorted(pair.results.key for cell in build_plan(config).cells for pair in cell.pairs)
-    return config.model_copy(update={"name": f"evaluate-{config.models[0].name}-{text_sha(canonical_json(keys))[:8]}"})
+    return f"evaluate-{config.models[0].name}-{text_sha(canonical_json(keys))[:8]}"
+
+
+def _source_of(model: str, trust_remote_code: bool) -> dict[str, Any]:
+    """Return the keys of a config that say where a model is, or which generator stands for one."""
+    if (generator := named_generator(model)) is not None:
+        return {"generator": {"name": generator.name, **generator.args}}
+    return {"path": model, "trust_remote_code": trust_remote_code}
+
+
+def _listed(perturbations: str) -> list[str]:
+    """Return the names of perturbations that a text lists."""
+    if perturbations == "all":
+        return list(available_perturbations())
+    return [part.strip() for part in perturbations.split(",") if part.strip()]
 
 
 def _name_of(model: str) -> str:

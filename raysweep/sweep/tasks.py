@@ -72,21 +72,65 @@ def make(
         The errors by task id, including one for each cell that can't start because a dependency failed.
     """
     folder.progress.remove_folder()
-    recovery = config.recovery
-    attempts = Recovery(recovery.retries, recovery.backoff_seconds, recovery.stall_seconds, options.engine == "ray")
-    groups = _groups(config, missing_artefacts)
-    context = Context(
-        folder.store.root, folder.name, config.checkpoint_every, attempts, config.execution.sandbox, groups
-    )
+    context = _context(config, missing_artefacts, folder, options)
     needs = NeedsPlanner(config)
     shared = shared_tasks(missing_artefacts, context, needs)
     cell_tasks = _cell_tasks(missing_artefacts, context, needs, hours)
     later = [plan for plan in missing_artefacts if plan.after_cells]
     ids = [task.id for task in [*shared, *cell_tasks, *_tasks(later, context, needs)]]
-    settings = EngineSettings(
+    settings = _settings(config, folder, options, ids, cached_cells)
+    watch = options.watch(folder, ids) if options.watch else nullcontext()
+    with watch, mark_stopped_on_error(folder), _engine(options.engine, settings) as engine:
+        engine.check([*shared, *cell_tasks])
+        errors = engine.make_shared(shared)
+        errors |= _run_cells(engine, cell_tasks, errors, folder, fail_fast=options.fail_fast)
+        if not (errors and options.fail_fast):
+            makeable = [plan for plan in later if all(is_made(item, folder.store) for item in plan.inputs)]
+            errors |= engine.make_shared(_tasks(makeable, context, needs)) if makeable else {}
+    reported = {name: activity.error for name, activity in read_activities(folder.progress).items() if activity.error}
+    return {name: reported.get(name, error) for name, error in errors.items()}
+
+
+def _run_cells(
+    engine: Engine, cells: Sequence[Task], errors: Mapping[str, str], folder: SweepFolder, *, fail_fast: bool
+) -> dict[str, str]:
+    """Run the cells whose dependencies were made; return the errors of cells, those that couldn't start included.
+
+    Args:
+        engine: has made what cells share.
+        cells: all that lack something.
+        errors: of the tasks that make what cells share, by task id.
+        folder: the sweep's.
+        fail_fast: run no cell if such a task failed.
+    """
+    activities = read_activities(folder.progress)
+    stopped = {name for name in errors if name in activities and activities[name].state == STOPPED}
+    blocked = _blocked(cells, errors, stopped)
+    for cell, (error, is_stopped) in blocked.items():
+        activity = ProgressFile(folder.progress, cell)
+        activity.stop() if is_stopped else activity.fail(error)
+    not_started = {cell: error for cell, (error, _) in blocked.items()}
+    if fail_fast and errors.keys() - stopped:
+        return not_started
+    return {**not_started, **engine.run_cells([task for task in cells if task.id not in blocked])}
+
+
+def _context(
+    config: SweepConfig, missing_artefacts: Sequence[ArtefactPlan], folder: SweepFolder, options: RunOptions
+) -> Context:
+    """Return the settings that all stages of a sweep share."""
+    recovery, groups = _recovery(config, options), _groups(config, missing_artefacts)
+    return Context(folder.store.root, folder.name, config.checkpoint_every, recovery, config.execution.sandbox, groups)
+
+
+def _settings(
+    config: SweepConfig, folder: SweepFolder, options: RunOptions, ids: Sequence[str], cached_cells: int
+) -> EngineSettings:
+    """Return the settings that the engine starts with; `ids`: of all tasks."""
+    return EngineSettings(
         config.resources,
         config.ray,
-        attempts,
+        _recovery(config, options),
         folder.files,
         tuple(config.loggers),
         options.address,
@@ -97,25 +141,12 @@ def make(
         ids,
         cached_cells,
     )
-    watch = options.watch(folder, ids) if options.watch else nullcontext()
-    with watch, mark_stopped_on_error(folder), _engine(options.engine, settings) as engine:
-        engine.check([*shared, *cell_tasks])
-        errors = engine.make_shared(shared)
-        activities = read_activities(folder.progress)
-        stopped = {name for name in errors if name in activities and activities[name].state == STOPPED}
-        blocked = _blocked(cell_tasks, errors, stopped)
-        for cell, (error, is_stopped) in blocked.items():
-            activity = ProgressFile(folder.progress, cell)
-            activity.stop() if is_stopped else activity.fail(error)
-        ready = [task for task in cell_tasks if task.id not in blocked]
-        stop = bool(errors.keys() - stopped) and options.fail_fast
-        not_started = {cell: error for cell, (error, _) in blocked.items()}
-        errors = {**errors, **not_started, **({} if stop else engine.run_cells(ready))}
-        if not (errors and options.fail_fast):
-            makeable = [plan for plan in later if all(is_made(item, folder.store) for item in plan.inputs)]
-            errors |= engine.make_shared(_tasks(makeable, context, needs)) if makeable else {}
-    reported = {name: activity.error for name, activity in read_activities(folder.progress).items() if activity.error}
-    return {name: reported.get(name, error) for name, error in errors.items()}
+
+
+def _recovery(config: SweepConfig, options: RunOptions) -> Recovery:
+    """Return how often and how the engine tries failing work again; only Ray ends processes that hang."""
+    recovery = config.recovery
+    return Recovery(recovery.retries, recovery.backoff_seconds, recovery.stall_seconds, options.engine == "ray")
 
 
 def _groups(config: SweepConfig, missing_artefacts: Sequence[ArtefactPlan]) -> dict[str, str]:
@@ -192,7 +223,7 @@ def _dependencies(plans: Sequence[ArtefactPlan], missing_tasks: Collection[str])
 
 
 def _blocked(cells: Sequence[Task], errors: Mapping[str, str], stopped: Collection[str]) -> dict[str, tuple[str, bool]]:
-    """Return why each cell can't start of which a dependency failed or was stopped, and whether it was stopped."""
+    """Map each cell with a failed or stopped dependency to (reason, was it stopped)."""
     missing = {task.id: name for task in cells for name in reversed(task.after) if name in errors}
     return {
         cell: (f"not started: {name} {'was ' if name in stopped else 'failed: '}{errors[name]}", name in stopped)

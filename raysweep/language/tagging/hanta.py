@@ -75,10 +75,16 @@ class HanTaTagger(Tagger):
 @cache
 def _model() -> tuple[Any, dict[int, str]]:
     """Return the loaded tagger and the names of its tags."""
+    model = _quick_tagger()(_MODEL)
+    return model, dict(model.int2tag)
+
+
+def _quick_tagger() -> Any:
+    """Return HanTa's class with a cache of words and a faster search: it tries only the tags that a word can have."""
     from HanTa import HanoverTagger as hanta
 
     class Quick(hanta.HanoverTagger):  # type: ignore[misc]
-        """HanTa with a cache of words and a faster search: it tries only the tags that a word can have."""
+        """HanTa, quicker."""
 
         @lru_cache(maxsize=65_536)  # noqa: B019  # a process has one such object
         def chances(self, word: str, cased: bool) -> dict[int, float]:
@@ -88,39 +94,58 @@ def _model() -> tuple[Any, dict[int, str]]:
 
         def tag_sent_viterbi(self, sent: Sequence[str], casesensitive: bool = True) -> list[int]:
             """Return the best tags of a sentence, equal to those of HanTa's own search."""
-            row: dict[tuple[int, int], float] = {(hanta.EMPTY, hanta.START): 0.0}
-            came_from: list[dict[tuple[int, int], tuple[int, int]]] = []
+            row: _Row = {(hanta.EMPTY, hanta.START): 0.0}
+            came_from: list[dict[_Pair, _Pair]] = []
             for index, word in enumerate(sent):
                 chances = self.chances(word, casesensitive and index > 0)
-                bound = sorted(row.values(), reverse=True)[5] - 1 if len(row) > 5 else _LOWEST
-                best: dict[tuple[int, int], float] = {}
-                previous: dict[tuple[int, int], tuple[int, int]] = {}
-                for state, before in row.items():
-                    if before < bound:
-                        continue
-                    follows = self.LP_trans_word[state]
-                    for tag in chances or follows:
-                        if tag == hanta.END or tag not in follows:
-                            continue
-                        chance = before + follows[tag] + (chances[tag] if chances else 0)
-                        reached = (state[1], tag)
-                        if chance > _LOWEST and chance > best.get(reached, -math.inf):
-                            best[reached], previous[reached] = chance, state
+                row, previous = _next_row(row, chances, self.LP_trans_word, hanta.END)
                 came_from.append(previous)
-                row = best
-            return self._path(row, came_from) if row else [hanta.UNKNOWN] * len(sent)
-
-        def _path(
-            self, row: dict[tuple[int, int], float], came_from: list[dict[tuple[int, int], tuple[int, int]]]
-        ) -> list[int]:
-            """Follow the best last state back to the sentence's start."""
+            if not row:
+                return [hanta.UNKNOWN] * len(sent)
             ends = {s: before + self.LP_trans_word[s].get(hanta.END, -math.inf) for s, before in row.items()}
-            state = max(ends, key=lambda state: ends[state])
-            tags = []
-            for previous in reversed(came_from):
-                tags.append(state[1])
-                state = previous[state]
-            return tags[::-1]
+            return _path(max(ends, key=lambda state: ends[state]), came_from)
 
-    model = Quick(_MODEL)
-    return model, dict(model.int2tag)
+    return Quick
+
+
+_Pair = tuple[int, int]
+"""The tags of two neighbouring words."""
+_Row = dict[_Pair, float]
+"""The log probability of the best tags up to a word, by the tags of this word and the one before."""
+
+
+def _next_row(
+    row: _Row, chances: Mapping[int, float], transitions: Mapping[_Pair, Mapping[int, float]], end: int
+) -> tuple[_Row, dict[_Pair, _Pair]]:
+    """Return the row of the next word, and the pair that each of its pairs came from.
+
+    Args:
+        row: of the words so far.
+        chances: log probabilities of the next word's tags; empty: every tag is possible.
+        transitions: log probabilities of the tags that follow a pair.
+        end: the tag of a sentence's end, which no word has.
+    """
+    bound = sorted(row.values(), reverse=True)[5] - 1 if len(row) > 5 else _LOWEST
+    best: _Row = {}
+    previous: dict[_Pair, _Pair] = {}
+    for state, before in row.items():
+        if before < bound:
+            continue
+        follows = transitions[state]
+        for tag in chances or follows:
+            if tag == end or tag not in follows:
+                continue
+            chance = before + follows[tag] + (chances[tag] if chances else 0)
+            reached = (state[1], tag)
+            if chance > _LOWEST and chance > best.get(reached, -math.inf):
+                best[reached], previous[reached] = chance, state
+    return best, previous
+
+
+def _path(state: _Pair, came_from: Sequence[Mapping[_Pair, _Pair]]) -> list[int]:
+    """Follow the best last pair back to the sentence's start; return the tags."""
+    tags = []
+    for previous in reversed(came_from):
+        tags.append(state[1])
+        state = previous[state]
+    return tags[::-1]

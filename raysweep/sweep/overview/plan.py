@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.planning.missing import by_cell, missing
 from raysweep.planning.models import ModelFacts, model_facts
@@ -158,52 +159,58 @@ def plan_facts(
     require_oracle(plan, store)
     lacking = missing(plan.targets, store, repair=True)
     missing_of = {cell.cell.id: plans for cell, plans in by_cell(lacking)}
-    cells = [cell for cell in plan.cells if cell.cell.id in missing_of]
     require_fit(plan.config, lacking, is_here=False)  # another machine may do the work
     costs = plan_costs(plan, store)
-    pairs = plan.config.evaluation.pairs
-    here = ""
-    try:
-        if not (cluster or address):  # then it is told whether that one can hold them
-            require_resources(plan.config, cells)
-            require_fit(plan.config, lacking)
-    except UsageError as error:
-        here = str(error)
+    pairs, execution = plan.config.evaluation.pairs, plan.config.execution
+    elsewhere = bool(cluster or address)
     return PlanFacts(
         _summary(plan),
-        tuple(
-            _cell_facts(cell, missing_of.get(cell.cell.id, []), store, costs.cells[cell.cell.id]) for cell in plan.cells
-        ),
+        _cells(plan, missing_of, costs.cells, store),
         model_facts(plan),
         tuple(item.node.label for item in lacking if item.node and _is_shared(item)),
         pairs if isinstance(pairs, str) else "as written",
         _asks(plan),
-        plan.config.execution.lane,
-        plan.config.execution.require,
+        execution.lane,
+        execution.require,
         plan.config.allow_code_execution,
-        {
-            problems.label: plan.config.execution.limits(PROBLEMS.get(problems.name).limits).timeout
-            for problems in plan.config.evaluation.problems
-        },
-        here,
+        _timeouts(plan.config),
+        "" if elsewhere else _reason_against_this_machine(plan, lacking, missing_of),
         SweepFolder(store, plan.config.name).refusal(plan),
         str(store.files),
         tuple(missing_inputs),
         _downloads(plan),
-        forecast(plan, lacking, costs.cells, store, file=cluster, address=address) if cluster or address else None,
+        forecast(plan, lacking, costs.cells, store, file=cluster, address=address) if elsewhere else None,
         (*costs.assumptions, *([] if plan.config.keeps_all_models else [DROPPED_LATER])),
         _linted(plan, {item.node.key for item in lacking if item.node}),
         tuple(doubtful_types(plan.config)),
     )
 
 
+def _reason_against_this_machine(plan: SweepPlan, lacking: Sequence[ArtefactPlan], cells: Collection[str]) -> str:
+    """Return why this machine can't do the work of cells, by their ids; empty if it can."""
+    try:
+        require_resources(plan.config, [cell for cell in plan.cells if cell.cell.id in cells])
+        require_fit(plan.config, lacking)
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+def _timeouts(config: SweepConfig) -> dict[str, float]:
+    """Return the limit of a program's effective time, in seconds, by problem set."""
+    return {
+        problems.label: config.execution.limits(PROBLEMS.get(problems.name).limits).timeout
+        for problems in config.evaluation.problems
+    }
+
+
 def _linted(plan: SweepPlan, lacking: Collection[str]) -> tuple[LintedFacts, ...]:
     """Count the files that a linter reads; `lacking`: keys of the missing artefacts."""
     files: dict[str, Counter[str]] = {}
-    for one in plan.quality:
-        counts = files.setdefault(one.pair.pair.problem_set, Counter())
-        counts["bases" if one.cell.cell.training_set == BASE else "tuned"] += len(one.problems)
-        counts["to lint"] += len(one.problems) if one.node.key in lacking else 0
+    for sampled in plan.quality:
+        counts = files.setdefault(sampled.pair.pair.problem_set, Counter())
+        counts["bases" if sampled.cell.cell.training_set == BASE else "tuned"] += len(sampled.problems)
+        counts["to lint"] += len(sampled.problems) if sampled.node.key in lacking else 0
     return tuple(LintedFacts(name, c["tuned"], c["bases"], c["to lint"]) for name, c in files.items())
 
 
@@ -212,12 +219,22 @@ def _is_shared(plan: ArtefactPlan) -> bool:
 
 
 def _asks(plan: SweepPlan) -> tuple[Asked, ...]:
-    needs, found = NeedsPlanner(plan.config), {}
+    needs, asks = NeedsPlanner(plan.config), {}
     for cell in plan.cells:
         needed, names = needs.of_cell(cell), (cell.base.name, cell.cell.recipe if cell.recipe else "")
         training = needed.training.amounts if cell.recipe else {}
-        found[names] = Asked(*names, training, needed.generation.amounts, needed.execution.amounts)
-    return tuple(found.values())
+        asks[names] = Asked(*names, training, needed.generation.amounts, needed.execution.amounts)
+    return tuple(asks.values())
+
+
+def _cells(
+    plan: SweepPlan,
+    missing_of: Mapping[str, Sequence[ArtefactPlan]],
+    costs: Mapping[str, CellCost],
+    store: Store,
+) -> tuple[CellFacts, ...]:
+    """Return the facts of all cells; `missing_of` and `costs`: by the cell's id."""
+    return tuple(_cell_facts(cell, missing_of.get(cell.cell.id, []), store, costs[cell.cell.id]) for cell in plan.cells)
 
 
 def _cell_facts(cell: CellPlan, lacking: Sequence[ArtefactPlan], store: Store, takes: CellCost) -> CellFacts:
@@ -251,13 +268,13 @@ def _summary(plan: SweepPlan) -> Summary:
 
 def _downloads(plan: SweepPlan) -> dict[str, int]:
     """Return the bytes of the weights that come from the hub, by model; of one that two entries name, once."""
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     seen: set[str] = set()
     paths = {model.name: model.path or "" for model in plan.config.models}
     for base in {cell.base.name: cell.base for cell in plan.cells}.values():
         path = paths[base.name]
         shape = base_shape(base) if path and not Path(path).expanduser().is_dir() else None
         if shape is not None and path not in seen:
-            found[base.name] = shape.weights * shape.stored_bytes
+            sizes[base.name] = shape.weights * shape.stored_bytes
             seen.add(path)
-    return found
+    return sizes
