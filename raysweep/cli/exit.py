@@ -114,7 +114,8 @@ def _insist() -> None:
     """Raise a stop's exception again while the main thread shows no sign of it.
 
     It is lost if it is raised in a finaliser or a callback, whose exceptions Python ignores, or in code that catches
-    every exception.
+    every exception: tests/cli/test_exit.py, `test_a_signal_that_comes_where_exceptions_are_passed_over_...`, fails
+    without this thread.
     """
     missed = 0
     while invocation.stopped_by:
