@@ -86,10 +86,10 @@ class Slot:
         """Return the descriptor that becomes readable when verdicts arrive."""
         return self._current.fileno()
 
-    def send(self, jobs: Sequence[Request], shared: bool) -> None:
+    def send(self, requests: Sequence[Request], shared: bool) -> None:
         """Send programs of one language and oracle to their process; see `SlotProcess.send`."""
-        self._current = self._process_for(jobs[0].program.language, jobs[0].oracle)
-        self._current.send(jobs, shared)
+        self._current = self._process_for(requests[0].program.language, requests[0].oracle)
+        self._current.send(requests, shared)
 
     def receive(self) -> tuple[dict[int, Verdict], list[int]]:
         """Read one answer of the process that got programs; see `SlotProcess.receive`."""
@@ -151,11 +151,11 @@ class SlotProcess:
         assert self._process is not None and self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def send(self, jobs: Sequence[Request], shared: bool) -> None:
+    def send(self, requests: Sequence[Request], shared: bool) -> None:
         """Send programs with equal memory and output limits; a process that died while idle is replaced first.
 
         Args:
-            jobs: the programs.
+            requests: the programs.
             shared: use the shared lane for those that the screen finds pure.
 
         Raises:
@@ -167,13 +167,13 @@ class SlotProcess:
         for last_try in (False, True):
             self.start()
             try:
-                write_frame(self._stdin(), self._request(jobs, shared))
+                write_frame(self._stdin(), self._message(requests, shared))
                 break
             except OSError as error:
                 self.abandon()
                 if last_try:
                     raise RaysweepError(f"a process for programs ended at once ({error})") from error
-        self._limits = {job.number: job.limits for job in jobs}
+        self._limits = {request.number: request.limits for request in requests}
         self._extend_deadline()
 
     def receive(self) -> tuple[dict[int, Verdict], list[int]]:
@@ -240,21 +240,21 @@ class SlotProcess:
         kill_marked(f"{MARKER}={self._marker}")
         remove_folder(self._folder)
 
-    def _request(self, jobs: Sequence[Request], shared: bool) -> dict[str, Any]:
-        tests = {job.program.tests_sha: job.program.tests for job in jobs if job.program.tests}
+    def _message(self, requests: Sequence[Request], shared: bool) -> dict[str, Any]:
+        tests = {request.program.tests_sha: request.program.tests for request in requests if request.program.tests}
         new = {sha: text for sha, text in tests.items() if sha not in self._sent_tests}
         self._sent_tests |= new.keys()
         items = [
             ProgramItem(
-                job.number,
-                job.program.text,
-                job.program.tests_sha,
-                job.limits.timeout,
-                job.limits.timeout * job.limits.wall_factor,
-                job.limits.memory_mib * 2**20,
-                job.limits.output_kib * 2**10,
+                request.number,
+                request.program.text,
+                request.program.tests_sha,
+                request.limits.timeout,
+                request.limits.timeout * request.limits.wall_factor,
+                request.limits.memory_mib * 2**20,
+                request.limits.output_kib * 2**10,
             )
-            for job in jobs
+            for request in requests
         ]
         return {"tests": new, "items": items, "shared": shared}
 

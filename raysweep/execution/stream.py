@@ -45,7 +45,7 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         self._work = iter(work)
         self._numbers = count()
         self._keys: dict[int, K] = {}  # by the program's number, as in all dicts here
-        self._jobs: dict[int, Request] = {}
+        self._requests: dict[int, Request] = {}
         self._waiting: dict[Oracle, deque[Request]] = {oracle: deque() for oracle in Oracle}
         self._strict: dict[Oracle, deque[Request]] = {oracle: deque() for oracle in Oracle}
         # The shared lane sent the latter back: they need a process of their own.
@@ -84,13 +84,13 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         for slot in self._slots:
             if slot in self._busy:
                 continue
-            lane, jobs = self._next_jobs()
-            if not jobs:
+            lane, requests = self._next_requests()
+            if not requests:
                 return
-            self._busy[slot] = {job.number for job in jobs}
-            slot.send(jobs, shared=lane is Lane.SHARED)
+            self._busy[slot] = {request.number for request in requests}
+            slot.send(requests, shared=lane is Lane.SHARED)
 
-    def _next_jobs(self) -> tuple[Lane, list[Request]]:
+    def _next_requests(self) -> tuple[Lane, list[Request]]:
         """Return the next programs, and their lane. A single program always gets the strict lane."""
         if self._retries:
             return Lane.STRICT, [self._retries.popleft()]
@@ -105,20 +105,21 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             if oracle is Oracle.INSIDE and self._require_oracle is Oracle.OUTSIDE:
                 reason = reason_for_inside(program.tests) or "its `oracle` is inside"
                 raise UsageError(inside_refused({f"the program {program.text[:40]!r}...": reason}))
-            self._jobs[number] = Request(number, program, limits, oracle)
-            self._waiting[oracle].append(self._jobs[number])
-        jobs = self._take_batch(max(self._waiting.values(), key=len), self._lane)
-        return (self._lane if len(jobs) > 1 else Lane.STRICT), jobs
+            self._requests[number] = Request(number, program, limits, oracle)
+            self._waiting[oracle].append(self._requests[number])
+        requests = self._take_batch(max(self._waiting.values(), key=len), self._lane)
+        return (self._lane if len(requests) > 1 else Lane.STRICT), requests
 
     def _take_batch(self, queue: deque[Request], lane: Lane) -> list[Request]:
         """Take programs for one request from a queue: fewer when few are left, so that all slots end together."""
         smallest, largest = BATCH_SIZES[lane]
         fair_share = math.ceil(len(queue) / (2 * len(self._slots))) if len(self._slots) > 1 else len(queue)
         size = min(largest, max(smallest, fair_share))
-        jobs: list[Request] = []
-        while queue and len(jobs) < size and (not jobs or _request_settings(queue[0]) == _request_settings(jobs[0])):
-            jobs.append(queue.popleft())
-        return jobs
+        requests: list[Request] = []
+        settings = _request_settings(queue[0]) if queue else None
+        while queue and len(requests) < size and _request_settings(queue[0]) == settings:
+            requests.append(queue.popleft())
+        return requests
 
     def _receive_from(self, slot: Slot) -> None:
         """Read a slot's verdicts; if the slot is lost, schedule each of its programs for another try on its own."""
@@ -135,8 +136,8 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             self._finish(number, verdict)
         for number in need_own_process:
             unfinished.discard(number)
-            job = self._jobs[number]
-            self._strict[job.oracle].append(job)
+            request = self._requests[number]
+            self._strict[request.oracle].append(request)
         if not unfinished:
             del self._busy[slot]
 
@@ -147,15 +148,15 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             self._tries[number] += alone
             if self._tries[number] >= MAX_TRIES:
                 text = f"it ended its slot {self._tries[number]} times; the last time {lost}"
-                job = self._jobs[number]
-                seconds, oracle = job.limits.timeout, job.oracle
+                request = self._requests[number]
+                seconds, oracle = request.limits.timeout, request.oracle
                 verdict = Verdict(Outcome.KILLED, text, "", 0.0, seconds, slot.level, Lane.STRICT, oracle)
                 self._finish(number, verdict)
             else:
-                self._retries.append(self._jobs[number])
+                self._retries.append(self._requests[number])
 
     def _finish(self, number: int, verdict: Verdict) -> None:
-        del self._jobs[number]
+        del self._requests[number]
         self._tries.pop(number, None)
         self._finished.append((self._keys.pop(number), verdict))
 
@@ -177,9 +178,9 @@ def _slots_with_news(busy: Collection[Slot]) -> list[Slot]:
     return late
 
 
-def _request_settings(job: Request) -> tuple[str, Oracle, int, int]:
+def _request_settings(request: Request) -> tuple[str, Oracle, int, int]:
     """Return what all programs of one request have in common: language, oracle, memory limit and output limit."""
-    return job.program.language, job.oracle, job.limits.memory_mib, job.limits.output_kib
+    return request.program.language, request.oracle, request.limits.memory_mib, request.limits.output_kib
 
 
 def check_program(program: Program, limits: Limits) -> None:
