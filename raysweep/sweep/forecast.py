@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
-from raysweep.config.schema import SweepConfig
 from raysweep.engine.placing.cells import ANY, CellToPlace, hours_in
 from raysweep.engine.placing.cluster_files import nodes_of_file
+from raysweep.engine.placing.fits import CHANGES, IdleNodes, no_room, require_placeable, unfit_cells
 from raysweep.engine.placing.groups import pools_of_groups
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.placing.simulation import Played, StageToPlay, play
@@ -23,7 +23,6 @@ from raysweep.planning.plan import (
     ArtefactPlan,
     BasePlan,
     CellArtefactPlan,
-    CellPlan,
     CompletionsPlan,
     ModelPlan,
     SweepPlan,
@@ -106,9 +105,10 @@ def forecast(
     Raises:
         UsageError: the file can't be used, the Ray can't be reached, or a cell fits nowhere.
     """
-    where, nodes = _nodes(plan, file, address)
+    nodes = _nodes(plan, file, address)
     config, cells = plan.config, by_cell(lacking)
-    needs = _needs([cell for cell, _ in cells], config, nodes, where)
+    asked = require_placeable(NeedsPlanner(config).distinct([cell for cell, _ in cells]), nodes)
+    needs = {name: cell_needs for names, cell_needs in asked for name in names}
     to_place = [
         CellToPlace(
             cell.cell.id,
@@ -119,22 +119,19 @@ def forecast(
         for cell, _ in cells
     ]
     groups = {cell.group for cell in to_place if cell.group and cell.is_on_accelerators}
-    pools = pools_of_groups(to_place, nodes, store.pins.pools_of(groups), where=where)
+    pools = pools_of_groups(to_place, nodes, store.pins.pools_of(groups))
     stages = {cell.cell.id: _stages(needs[cell.cell.id], costs[cell.cell.id], to_make) for cell, to_make in cells}
-    played = play(to_place, stages, nodes, pools)
+    played = play(to_place, stages, nodes.nodes, pools)
     if stuck := sorted(stages.keys() - played.ends.keys()):
-        raise UsageError(
-            f"{where} never has room for all that {stuck[0]} asks for at a time, or for what waits before it; lower "
-            "`gpus`, `memory_gib` or `workers` of the recipe, or use larger nodes"
-        )
+        raise UsageError(f"{nodes.where} {no_room(stuck[0])}, or for what waits before it; {CHANGES}")
     on_cpus = {cell.id: not cell.is_on_accelerators for cell in to_place}
     of_cells = {
         name: _cell(name, played, costs[name], on_cpus=on_cpus[name], price=config.prices.get(pool))
         for name, pool in played.pools.items()
     }
     unknown = tuple(name for name, cell in of_cells.items() if cell.ends is None)
-    labels = {label for node in nodes.values() if (label := node.labels.get(ACCELERATOR_LABEL))}
-    found = _pools(labels, nodes, of_cells, {cell.cell.id: cell.base.name for cell, _ in cells}, to_place)
+    labels = {label for node in nodes.nodes.values() if (label := node.labels.get(ACCELERATOR_LABEL))}
+    found = _pools(labels, nodes.nodes, of_cells, {cell.cell.id: cell.base.name for cell, _ in cells}, to_place)
     priced = [pool.cost for pool in found if pool.cost is not None]
     hours = sum(played.gpu_hours.values())
     total = sum(priced) if priced else None
@@ -142,7 +139,17 @@ def forecast(
     shares = any(stage.needs.gpus % 1 for each in stages.values() for stage in each)
     unused = tuple(f"{name}{did_you_mean(name, labels)}" for name in config.prices if name not in labels)
     return Forecast(
-        where, len(nodes), played.makespan, hours, total, tuple(found), of_cells, unknown, bases, unused, shares
+        nodes.where,
+        len(nodes.nodes),
+        played.makespan,
+        hours,
+        total,
+        tuple(found),
+        of_cells,
+        unknown,
+        bases,
+        unused,
+        shares,
     )
 
 
@@ -154,16 +161,11 @@ def _pools(
     to_place: Sequence[CellToPlace],
 ) -> list[PoolForecast]:
     """Return the pools in which cells run, and the types of accelerators on which none does."""
-    used = {one.pool for one in cells.values()}
-    unfit = {label: _why_unfit(to_place, label) for label in labels if label not in used}
+    used = {cell.pool for cell in cells.values()}
+    unfit = {label: unfit_cells(to_place, label) for label in labels if label not in used}
     return [
         replace(_pool(name, nodes, cells, models), unfit=unfit.get(name, "")) for name in sorted(used | unfit.keys())
     ]
-
-
-def _why_unfit(cells: Sequence[CellToPlace], label: str) -> str:
-    """Return why the first cell with accelerators can't run on a type; empty if none needs it."""
-    return next((reason for cell in cells if cell.is_on_accelerators and (reason := cell.lacks(label))), "")
 
 
 def _cell(name: str, played: Played, cost: CellCost, *, on_cpus: bool, price: float | None) -> CellForecast:
@@ -172,12 +174,12 @@ def _cell(name: str, played: Played, cost: CellCost, *, on_cpus: bool, price: fl
     return CellForecast(pool or NO_LABEL, gpu_hours, ends, None if price is None else gpu_hours * price)
 
 
-def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str, dict[str, NodeFacts]]:
+def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> IdleNodes:
     from raysweep.engine.ray.cluster.cluster import Cluster
     from raysweep.engine.ray.cluster.nodes import autoscaler_runs, nodes_by_id
 
     if file is not None:
-        return str(file), nodes_of_file(file)
+        return IdleNodes(nodes_of_file(file), where=str(file))
     cluster = Cluster(plan.config.ray, address)
     if cluster.owned:
         raise UsageError(
@@ -186,27 +188,10 @@ def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> tuple[str
     cluster.start()
     try:
         grows = " without the nodes that its autoscaler may start (`--cluster FILE` counts them)"
-        return f"the Ray at {address}{grows if autoscaler_runs() else ''}", nodes_by_id()
+        where = f"the Ray at {address}{grows if autoscaler_runs() else ''}"
+        return IdleNodes(nodes_by_id(), where=where)
     finally:
         cluster.stop()
-
-
-def _needs(
-    cells: Sequence[CellPlan], config: SweepConfig, nodes: Mapping[str, NodeFacts], where: str
-) -> dict[str, CellNeeds]:
-    """Return what each cell asks for there; raise UsageError with all cells that have a stage which fits on no node."""
-    from raysweep.engine.ray.cluster.cluster import Placement, Placements, placements
-    from raysweep.engine.ray.cluster.preflight import most_memory, require_schedulable, unschedulable, what_is_lacking
-
-    def lacking(_: Placements, one: Placement, workers: int, stage: str) -> str:
-        return what_is_lacking(one, workers, list(nodes.values()), where, stage)
-
-    capped = [
-        (names, asked.capped(lambda stage: most_memory(stage, nodes.values())))
-        for names, asked in NeedsPlanner(config).distinct(cells)
-    ]
-    require_schedulable(unschedulable([(names, placements(asked)) for names, asked in capped], lacking))
-    return {name: asked for names, asked in capped for name in names}
 
 
 def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan]) -> list[StageToPlay]:

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from raysweep.config.schema import SweepConfig
+from raysweep.engine.placing.fits import HERE, IdleNodes, require_placeable
 from raysweep.engine.progress import RUNNING, ProgressFile, read_activities
 from raysweep.errors import UsageError
 from raysweep.execution.oracle import inside_refused
@@ -21,6 +22,7 @@ from raysweep.machine import disk
 from raysweep.models.identity import weight_bytes
 from raysweep.planning.plan import CellPlan, SweepPlan
 from raysweep.planning.predictions.costs import base_shape
+from raysweep.planning.predictions.needs import Needs
 from raysweep.planning.predictions.needs_planner import NeedsPlanner
 from raysweep.programs import Oracle, Sandbox
 from raysweep.records import ModelKind
@@ -90,24 +92,23 @@ def require_resources(
     Raises:
         UsageError: a cell can't run here.
     """
-    from raysweep.engine.ray.cluster.cluster import Placement, Placements, foreign_address, placements
+    from raysweep.engine.ray.cluster.cluster import foreign_address
     from raysweep.engine.ray.cluster.nodes import this_machine
-    from raysweep.engine.ray.cluster.preflight import HERE, require_schedulable, unschedulable, what_is_lacking
 
     if engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
         raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
     if engine == "ray" and foreign_address(address):
         return
-    machine = this_machine(config.ray)
-
-    def lacking(_: Placements, one: Placement, workers: int, stage: str) -> str:
-        checkable = dataclasses.replace(one, custom={}, labels={})  # a node has these only once Ray runs
-        return what_is_lacking(checkable, workers, [machine], HERE, stage)
-
-    most = machine.resources["memory"]
-    asked = [(names, placements(one.capped(lambda _: most))) for names, one in NeedsPlanner(config).distinct(cells)]
-    require_schedulable(unschedulable(asked, lacking))
+    machine = IdleNodes({HERE: this_machine(config.ray)}, where=HERE)
+    require_placeable(
+        ((names, needs.each(_without_labels)) for names, needs in NeedsPlanner(config).distinct(cells)), machine
+    )
     _require_isolation(cells)
+
+
+def _without_labels(needs: Needs) -> Needs:
+    """Return the same without labels and custom resources, which a node has only once Ray runs."""
+    return dataclasses.replace(needs, custom={}, labels={})
 
 
 def is_elsewhere(address: str | None) -> bool:

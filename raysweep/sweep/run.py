@@ -21,8 +21,8 @@ from raysweep.planning.models import require_generators_fit, require_recipes_fit
 from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.planning.predictions.costs import plan_costs
-from raysweep.planning.predictions.fit import require_fit
 from raysweep.planning.predictions.needs_planner import NeedsPlanner
+from raysweep.planning.predictions.trainable import require_fit
 from raysweep.records import Score
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.store import Store, open_store

@@ -60,11 +60,6 @@ class CellToPlace:
         allowed = [name for name in lists[0] if all(name in names for names in lists)]
         return [name for name in allowed if not any(label and not matches_one(label, name) for label in labels)]
 
-    def lacks(self, pool: str) -> str:
-        """Return why a stage can't run on a pool's type of accelerator, whatever its nodes have; empty if each can."""
-        reasons = (needs.unfit_for(pool) for needs, _ in self.stages_on_accelerators)
-        return next(filter(None, reasons), "")
-
     @property
     def is_on_accelerators(self) -> bool:
         """Return True if one of its stages asks for accelerators."""

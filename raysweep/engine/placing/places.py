@@ -23,7 +23,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from raysweep.accelerators import ACCELERATOR_LABEL
-from raysweep.engine.placing.cells import ANY, CPUS, UNLABELLED, CellToPlace
+from raysweep.engine.placing.cells import ANY, CPUS, CellToPlace
+from raysweep.engine.placing.fits import request_key
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.placing.room_on_nodes import RoomOnNodes
 from raysweep.planning.predictions.needs import Needs, names_in
@@ -74,14 +75,14 @@ class Places:
         *,
         may_grow: bool = False,
     ) -> None:
-        self._pool_of_group, self._may_grow = dict(pools), may_grow
+        self._pool_of_group = dict(pools)
         self._cells = {cell.id: cell for cell in cells}
         self._asked = {name for cell in self._cells.values() for name in cell.named or ()}
         self._queues: dict[str, dict[_WaitingLine, list[str]]] = {}  # by pool: cells that may start there, longest last
         self._pool_of: dict[str, str] = {}  # of each cell that was started
         self._waiting: dict[_WaitingLine, set[str]] = {}  # started cells that hold nothing, yet
         self._executing: set[str] = set()
-        self.room = RoomOnNodes()
+        self.room = RoomOnNodes(may_grow=may_grow)
         self._places: dict[str, _Place] = {}  # by owner
 
     def set_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:
@@ -89,7 +90,7 @@ class Places:
 
         What was held on a node that is gone, or drained, is free no longer.
         """
-        if nodes == self.room.nodes:
+        if nodes == self.room.idle.nodes:
             return
         self.room.set_nodes(nodes)
         self._queues = {}
@@ -128,7 +129,7 @@ class Places:
 
         A cell that works in its trial's process asks for its place by that; `grant` gives it.
         """
-        if len(self._executing) > self.room.capacity(CPUS, Needs(), 1):
+        if len(self._executing) > self.room.idle.capacity(Needs(), 1, CPUS):
             return None
         queues = (queue for pool in self._pools() for queue in self._queues_of(pool).items())
         for line, queue in queues:
@@ -169,7 +170,7 @@ class Places:
             else:
                 blocked.add(line)
                 self.room.keep_for(pool, needs, number)
-                own = set(self.room.nodes_of(pool, needs)) if needs.gpus and not line.to_come else set()
+                own = set(self.room.idle.usable(needs, pool)) if needs.gpus and not line.to_come else set()
                 is_behind = bool(own & taken)  # Ray would not know that somebody comes first
                 taken |= own
                 if waited_here and (is_behind or not self._may_wait_in_ray(line)):
@@ -232,9 +233,8 @@ class Places:
         return pool in pools or (pool != CPUS and (ANY in pools or (pool == ANY and bool(pools - {CPUS}))))
 
     def _line(self, pool: str, needs: Needs, number: int) -> _WaitingLine:
-        return _WaitingLine(
-            pool, () if self.room.capacity(pool, needs, number) else self.room.request(pool, needs, number)
-        )
+        holds = self.room.idle.capacity(needs, number, pool)
+        return _WaitingLine(pool, () if holds else request_key(needs, number, pool))
 
     def _may_wait_in_ray(self, line: _WaitingLine) -> bool:
         """Return False while Ray would give what is kept for others to one that waits there."""
@@ -259,18 +259,8 @@ class Places:
 
     def _pools(self) -> list[str]:
         """Return the pools that there are, those of groups, and those by name whose nodes an autoscaler may start."""
-        types = {
-            node.labels.get(ACCELERATOR_LABEL, UNLABELLED)
-            for node in self.room.nodes.values()
-            if node.resources.get("GPU")
-        }
-        to_come = self._asked if self._may_grow else set()
-        return [*sorted(types | to_come | set(self._pool_of_group.values()) | {ANY}), CPUS]
-
-    def can_run(self, cell: CellToPlace, pool: str) -> bool:
-        """Return True if a pool's live nodes can hold each stage of a cell when they are idle, and are fit for it."""
-        room = (self.room.capacity(pool, needs, number) > 0 for needs, number in cell.stages_on_accelerators)
-        return not cell.lacks(pool) and all(room)
+        to_come = self._asked if self.room.idle.may_grow else set()
+        return [*sorted({*self.room.idle.accelerators, *to_come, *self._pool_of_group.values(), ANY}), CPUS]
 
     def _pool(self, cell: str, needs: Needs) -> str:
         """Return the pool in which a process of a cell runs: the one that its label names, or its cell's."""
@@ -308,10 +298,11 @@ class Places:
 
         Where no pool's nodes can, nodes that an autoscaler may start count too.
         """
-        if self.can_run(cell, pool):
+        idle = self.room.idle
+        if idle.can_run(cell, pool):
             return True
-        may_come = self._may_grow and pool in (cell.named or ()) and not cell.lacks(pool)
-        return may_come and not any(self.can_run(cell, other) for other in self._pools() if other not in (ANY, CPUS))
+        may_come = pool in idle.types_to_come([cell])
+        return may_come and not any(idle.can_run(cell, other) for other in self._pools() if other not in (ANY, CPUS))
 
     def _waiting_places(self) -> list[_Place]:
         """Return those that wait, in their order: first those with accelerators, of them those that do so in Ray."""

@@ -3,53 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
-from raysweep.accelerators import ACCELERATOR_LABEL
-from raysweep.engine.placing.cells import ANY, UNLABELLED
-from raysweep.engine.placing.nodes import NodeFacts, matches
+from raysweep.engine.placing.fits import IdleNodes
+from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.planning.predictions.needs import Needs
 
 
 class RoomOnNodes:
     """The live nodes of a cluster, and what is free on each.
 
+    Args:
+        may_grow: an autoscaler may start others.
+
     Attributes:
-        nodes: by their ids.
+        idle: the same nodes, asked what fits on them while nothing runs.
         kept: by node, the part of what is free that processes wait for which need accelerators, too.
     """
 
-    def __init__(self) -> None:
-        self.nodes: dict[str, NodeFacts] = {}
+    def __init__(self, *, may_grow: bool = False) -> None:
+        self.idle = IdleNodes(may_grow=may_grow)
         self.kept: dict[str, dict[str, float]] = {}
         self._left: dict[str, dict[str, float]] = {}  # what is free on each node
-        self._usable: dict[tuple[Any, ...], list[str]] = {}  # nodes by what decides on them
-        self._capacities: dict[tuple[Any, ...], int] = {}
 
     def set_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:
         """Take note of the live nodes that are not drained; everything on them counts as free."""
-        self.nodes, self.kept = dict(nodes), {}
-        self._usable, self._capacities = {}, {}
+        self.idle, self.kept = IdleNodes(nodes, may_grow=self.idle.may_grow), {}
         self._left = {name: dict(node.resources) for name, node in nodes.items()}
-
-    def capacity(self, pool: str, needs: Needs, number: int) -> int:
-        """Return how many groups of so many processes fit on the nodes of a pool when they are idle."""
-        key = self.request(pool, needs, number)
-        if key not in self._capacities:
-            times = (needs.times_in(self.nodes[name].resources) for name in self.nodes_of(pool, needs))
-            self._capacities[key] = sum(times) // number
-        return self._capacities[key]
 
     def keep_for(self, pool: str, needs: Needs, number: int) -> None:
         """Keep CPUs, memory and the like for what waits for accelerators, on nodes where enough of these are free.
 
         Nothing is kept for what the present nodes could not hold when they are idle.
         """
-        if not needs.gpus or not self.capacity(pool, needs, number):
+        if not needs.gpus or not self.idle.capacity(needs, number, pool):
             return
         occupied, accelerators = needs.occupied, Needs(0, needs.gpus)
-        for name in self.nodes_of(pool, needs):
-            most = needs.times_in(self.nodes[name].resources)
+        for name in self.idle.usable(needs, pool):
+            most = needs.times_in(self.idle.nodes[name].resources)
             times = min(number, most, accelerators.times_in(self._left[name]))
             if times:
                 kept = self.kept.setdefault(name, {})
@@ -57,36 +47,13 @@ class RoomOnNodes:
                     kept[kind] = kept.get(kind, 0.0) + times * amount
                 number -= times
 
-    def nodes_of(self, pool: str, needs: Needs) -> list[str]:
-        """Return the ids of the nodes that a process of a pool may run on."""
-        key = self._kind(pool, needs)
-        if key not in self._usable:
-            self._usable[key] = [
-                name
-                for name, node in self.nodes.items()
-                if (not needs.gpus or self._is_in(pool, needs, node)) and matches(needs.labels, node.labels)
-            ]
-        return self._usable[key]
-
-    def request(self, pool: str, needs: Needs, number: int) -> tuple[Any, ...]:
-        """Return what decides on whether so many processes fit into a pool."""
-        return number, *needs.occupied.items(), *self._kind(pool, needs)
-
-    def _kind(self, pool: str, needs: Needs) -> tuple[Any, ...]:
-        """Return what decides on which nodes a process of a pool may run."""
-        return pool if needs.gpus else None, needs.least_on_accelerator, needs.in_bf16, *needs.labels.items()
-
-    def _is_in(self, pool: str, needs: Needs, node: NodeFacts) -> bool:
-        kind = node.labels.get(ACCELERATOR_LABEL, UNLABELLED)
-        return not needs.unfit_for(kind) if pool == ANY else kind == pool
-
     def take_nodes(self, pool: str, needs: Needs, number: int, taken: Collection[str] = ()) -> list[str]:
         """Take a node for each of so many processes, the fullest first that has room; none if they don't all fit.
 
         `taken`: nodes whose accelerators are not to be had.
         """
         chosen: list[str] = []
-        names = self.nodes_of(pool, needs)
+        names = self.idle.usable(needs, pool)
         if taken and needs.gpus:
             names = [name for name in names if name not in taken]
         for _ in range(number):
@@ -111,7 +78,7 @@ class RoomOnNodes:
 
     def free(self, pool: str, needs: Needs, number: int) -> int:
         """Return how many groups of so many processes would find free resources now."""
-        return sum(needs.times_in(self._free_on(name, needs)) for name in self.nodes_of(pool, needs)) // number
+        return sum(needs.times_in(self._free_on(name, needs)) for name in self.idle.usable(needs, pool)) // number
 
     def _free_on(self, node: str, needs: Needs) -> Mapping[str, float]:
         """Return what is free on a node for a process; one without accelerators gets nothing that is kept."""

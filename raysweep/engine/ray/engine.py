@@ -15,20 +15,14 @@ from raysweep.engine.attempts import root_cause
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
 from raysweep.engine.ledger import GPU_HOURS
 from raysweep.engine.placing.cells import ANY, CellToPlace
-from raysweep.engine.placing.groups import pools_of_groups, tell_absent
-from raysweep.engine.placing.nodes import NodeFacts
+from raysweep.engine.placing.fits import IdleNodes, unplaceable
+from raysweep.engine.placing.groups import pools_of_groups, warn_of_absent
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray.cluster.cluster import Cluster, Placement, Placements, placements
+from raysweep.engine.ray.cluster.cluster import Cluster, Placements, placements
 from raysweep.engine.ray.cluster.drains import MOST_DRAINS, begin_here
 from raysweep.engine.ray.cluster.node_versions import require_equal_versions
 from raysweep.engine.ray.cluster.nodes import DriverLabels, autoscaler_runs, driver_labels, nodes_by_id
 from raysweep.engine.ray.cluster.orphans import watch_orphans
-from raysweep.engine.ray.cluster.preflight import (
-    most_memory,
-    require_schedulable,
-    unschedulable,
-    what_is_lacking_beside,
-)
 from raysweep.engine.ray.cluster.ray_lost import watch_ray
 from raysweep.engine.ray.cluster.stalls import watch_stalls
 from raysweep.engine.ray.hosts.keeper import start_keeper
@@ -39,9 +33,9 @@ from raysweep.engine.ray.numbers.loggers import make_loggers
 from raysweep.engine.ray.numbers.outlook import watch_outlook
 from raysweep.engine.ray.reuse import MAY_GO_ON, can_reuse, may_go_on, reusing_processes, trainable_of
 from raysweep.engine.ray.stages import RayStages
-from raysweep.errors import Stopped, last_line
+from raysweep.errors import Stopped, UsageError, last_line
 from raysweep.machine import limit_kernel_caches, own_process
-from raysweep.planning.predictions.needs import Needs
+from raysweep.planning.predictions.needs import CellNeeds
 from raysweep.storage.files import Files
 
 log = logging.getLogger("raysweep")
@@ -63,10 +57,8 @@ class RayEngine(Engine):
         super().__init__(settings)
         self._cluster = Cluster(settings.ray, settings.address)
         self._loggers = make_loggers(settings.loggers)
-        self._nodes: Mapping[str, NodeFacts] = {}  # by their ids, when work began
-        self._may_grow = False  # an autoscaler may start nodes
+        self._nodes = IdleNodes()  # when work began
         self._to_choose_for: Sequence[CellToPlace] = ()  # all tasks that were checked
-        self._largest: dict[tuple[Any, ...], float] = {}  # memory of the largest node, by what decides on which ones
         self._pools: dict[str, str] = {}  # of the groups of models
 
     def __enter__(self) -> RayEngine:
@@ -90,33 +82,27 @@ class RayEngine(Engine):
 
         With an autoscaler, what no live node can hold is only told.
         """
-        self._may_grow, self._nodes = not self._cluster.owned and autoscaler_runs(), nodes_by_id()
-        self._largest.clear()
+        may_grow = not self._cluster.owned and autoscaler_runs()
+        self._nodes = IdleNodes(nodes_by_id(), may_grow=may_grow)
         if tasks and not self._cluster.owned:
-            require_equal_versions(self._nodes, allow_mixed=self.settings.resources.allow_mixed)
-        nodes = list(self._nodes.values())
-
-        def lacking(placed: Placements, one: Placement, workers: int, stage: str) -> str:
-            driver = {} if placed.in_trial else self._cluster.driver_bundle(placed.training)
-            return what_is_lacking_beside(driver, one, workers, nodes, "the Ray cluster", stage)
-
-        asked: dict[str, tuple[list[str], Placements]] = {}
+            require_equal_versions(self._nodes.nodes, allow_mixed=self.settings.resources.allow_mixed)
+        asked: dict[str, tuple[list[str], CellNeeds]] = {}
         for task in tasks:
-            placed = self._placed(task)
-            asked.setdefault(repr(placed), ([], placed))[0].append(task.id)
-        problems = unschedulable(asked.values(), lacking)
-        if not self._may_grow:
-            require_schedulable(problems)
+            needs = task.needs.capped(self._nodes.most_memory)
+            asked.setdefault(repr(needs), ([], needs))[0].append(task.id)
+        problems = unplaceable(asked.values(), self._nodes, self._cluster.waiting_driver)
+        if problems and not may_grow:
+            raise UsageError("\n".join(problems))
         for problem in problems:
             log.warning(
                 "on the nodes that are there now, %s; the sweep waits until the autoscaler starts others", problem
             )
         self._to_choose_for = self._to_place(tasks)
         self._pools = self._chosen_pools(self._to_choose_for)
-        if self._may_grow:  # else each group has an accelerator that is there
+        if may_grow:  # else each group has an accelerator that is there
             pins = self.settings.pins
             records = {group: pins.place(group) for group in pins.pools_of(self._pools)} if pins else {}
-            tell_absent(self._pools, self._nodes, records)
+            warn_of_absent(self._pools, self._nodes, records)
 
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Run the tasks in parallel, each after those in its `after`."""
@@ -167,7 +153,7 @@ class RayEngine(Engine):
         by_id = {task.id: task for task in tasks}
         placed = {task.id: self._placed(task) for task in tasks}
         keeper = start_keeper(
-            {task.id: task.base for task in tasks}, self._to_place(tasks), self._pools, self._may_grow
+            {task.id: task.base for task in tasks}, self._to_place(tasks), self._pools, self._nodes.may_grow
         )
         sent = {task.id: replace(task, folders={}) for task in tasks}
         work = {name: (sent[name], self._stages(sent[name], one, keeper)) for name, one in placed.items()}
@@ -218,7 +204,7 @@ class RayEngine(Engine):
         """Return the pool of each group of cells; raise UsageError if no pool can hold a group."""
         groups = {cell.group for cell in cells if cell.group and cell.is_on_accelerators}
         bound = self.settings.pins.pools_of(groups) if self.settings.pins else {}
-        return pools_of_groups(cells, self._nodes, bound, may_grow=self._may_grow)
+        return pools_of_groups(cells, self._nodes, bound)
 
     def _bind_groups(self, tasks: Sequence[Task]) -> None:
         """Write down in which pool the groups of tasks run, since they are about to."""
@@ -239,20 +225,12 @@ class RayEngine(Engine):
         return self.settings.recovery.retries + 1 + MOST_DRAINS
 
     def _placed(self, task: Task) -> Placements:
-        labels = {node.labels.get(ACCELERATOR_LABEL, "") for node in self._nodes.values()}
-        return placements(task.needs.capped(self._most_memory), labels - {""})
+        labels = {node.labels.get(ACCELERATOR_LABEL, "") for node in self._nodes.nodes.values()}
+        return placements(task.needs.capped(self._nodes.most_memory), labels - {""})
 
     def _to_place(self, tasks: Sequence[Task]) -> list[CellToPlace]:
-        return [CellToPlace(task.id, task.needs.capped(self._most_memory), task.hours, task.group) for task in tasks]
-
-    def _most_memory(self, needs: Needs) -> float:
-        """Return the memory of the largest node for a process; 0 if the nodes that it will run on aren't known."""
-        if self._may_grow:
-            return 0.0
-        asked = needs.gpus, *needs.labels.items()  # of ten thousand cells, few ask for different nodes
-        if asked not in self._largest:
-            self._largest[asked] = most_memory(needs, self._nodes.values())
-        return self._largest[asked]
+        most = self._nodes.most_memory
+        return [CellToPlace(task.id, task.needs.capped(most), task.hours, task.group) for task in tasks]
 
     def _stages(self, task: Task, placed: Placements, keeper: Any = None) -> RayStages:
         resources = self.settings.resources

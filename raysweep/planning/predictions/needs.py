@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from raysweep.accelerators import ACCELERATOR_LABEL, data_sheet_of
 from raysweep.units import size
 
 TINY = 1e-6
@@ -26,28 +25,6 @@ class Needs:
     labels: Mapping[str, str] = field(default_factory=dict)
     least_on_accelerator: int = 0  # predicted bytes that it takes there at least; 0: not known
     in_bf16: bool = False
-
-    def unfit_for(self, label: str) -> str:
-        """Return why an accelerator can't run it, as far as is known; empty if it can.
-
-        Args:
-            label: of the node, which says the type of its accelerators; empty if it has none.
-        """
-        asked = self.labels.get(ACCELERATOR_LABEL, "")
-        if asked and not matches_one(asked, label or None):
-            return f"doesn't match {asked}"
-        known = data_sheet_of(label)
-        if not self.gpus or known is None:
-            return ""
-        _, sheet = known
-        if self.in_bf16 and not sheet.has_bf16:
-            return "has no bf16"
-        if self.least_on_accelerator > sheet.room(self.gpus):
-            share = f", of which {self.gpus:g} is asked for" if self.gpus < 1 else ""
-            return (
-                f"has {sheet.memory / 10**9:.0f} GB{share}, and {self.least_on_accelerator / 10**9:.1f} GB are needed"
-            )
-        return ""
 
     @property
     def amounts(self) -> dict[str, float]:
@@ -86,6 +63,24 @@ class CellNeeds:
     workers: int = 0  # training workers; 0: the task trains nothing
     in_trial: bool = True
 
+    @property
+    def stages(self) -> list[tuple[str, Needs, int]]:
+        """Each stage's name, what a process of it asks for, and how many of them must run at a time."""
+        return [
+            ("training", self.training, self.workers),
+            ("generation", self.generation, 1),
+            ("execution", self.execution, 1),
+        ]
+
+    def each(self, change: Callable[[Needs], Needs]) -> CellNeeds:
+        """Return the same with what each stage asks for changed."""
+        return replace(
+            self,
+            training=change(self.training),
+            generation=change(self.generation),
+            execution=change(self.execution),
+        )
+
     def capped(self, most_memory: Callable[[Needs], float]) -> CellNeeds:
         """Return the same, but with no more memory on a prediction alone than a process can have.
 
@@ -97,7 +92,7 @@ class CellNeeds:
                 return stage
             return replace(stage, memory_bytes=int(min(stage.memory_bytes, most_memory(stage))))
 
-        return replace(self, training=of(self.training), generation=of(self.generation), execution=of(self.execution))
+        return self.each(of)
 
 
 def names_in(label: str) -> list[str]:

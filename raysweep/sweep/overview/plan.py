@@ -16,8 +16,8 @@ from raysweep.planning.missing import by_cell, missing
 from raysweep.planning.models import ModelFacts, model_facts
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, ModelPlan, ResultsPlan, SweepPlan
 from raysweep.planning.predictions.costs import CellCost, base_shape, plan_costs
-from raysweep.planning.predictions.fit import require_fit
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
+from raysweep.planning.predictions.trainable import require_fit
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE
 from raysweep.storage.store import Store, open_store

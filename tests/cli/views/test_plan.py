@@ -185,4 +185,5 @@ def test_a_training_that_can_not_fit_is_one_error(alone, cli):
     code, out, err = cli("plan", STUDY, "--set", label)
     assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1
     assert "cell codellama-7b-hf.lora-7b.clean.s42 (and 32 trainings more) can't be trained" in err
-    assert "it has 31.5 GiB (the accelerator V100); the nearest settings of `recipes.lora-7b` that fit: " in err
+    assert "the accelerator V100 has room for 31.5 GiB, and" in err
+    assert "the nearest settings of `recipes.lora-7b` that fit: " in err

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.cells import ANY, CPUS, UNLABELLED, CellToPlace
-from raysweep.engine.placing.groups import pools_of_groups, tell_absent
+from raysweep.engine.placing.fits import IdleNodes
+from raysweep.engine.placing.groups import pools_of_groups, warn_of_absent
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.placing.places import Places
 from raysweep.engine.ray.cluster.cluster import placements
@@ -55,6 +57,12 @@ def started(found: Places) -> list[str]:
     while (turn := found.next_cell()) is not None:
         names.append(turn[0])
     return names
+
+
+def chosen_pools(
+    cells: Iterable[CellToPlace], nodes: Mapping[str, NodeFacts], bound: Mapping[str, str] = {}, **options: Any
+) -> dict[str, str]:
+    return pools_of_groups(cells, IdleNodes(nodes, **options), bound)
 
 
 def test_as_many_cells_start_as_places_are_free_and_one_more_for_each_pool():
@@ -152,7 +160,7 @@ def test_cells_in_their_trials_keep_their_places_though_the_keeper_died():
 @pytest.mark.parametrize(("share", "fit"), [(0.05, 20), (0.1, 10), (0.2, 5), (0.25, 4), (0.35, 2), (0.5, 2), (0.6, 1)])
 def test_as_many_shares_fit_on_an_accelerator_as_ray_puts_there(share, fit):
     found = places([node("A100", 1, cpus=64)], *(cell(f"{n}", "A100", gpus=share) for n in range(30)))
-    assert found.room.capacity("A100", Needs(1, share), 1) == fit
+    assert found.room.idle.capacity(Needs(1, share), 1, "A100") == fit
 
 
 def test_executing_cells_are_bounded_by_the_cpus_that_execute():
@@ -236,7 +244,7 @@ def test_a_group_runs_in_one_pool_the_one_where_work_ends_first():
     either = "in(A100,A6000)"
     cells = [grouped("large", either, 10.0), grouped("small", either, 3.0), grouped("other", "A6000", 1.0)]
     cells += [grouped("large", either, 10.0, number=1), grouped("bound", either, 1.0)]
-    chosen = pools_of_groups(cells, nodes, {"bound": "A6000"})
+    chosen = chosen_pools(cells, nodes, {"bound": "A6000"})
     assert chosen == {"large": "A100", "small": "A6000", "other": "A6000", "bound": "A6000"}
     found = Places(cells, chosen)
     found.set_nodes(nodes)
@@ -250,13 +258,13 @@ def test_a_group_runs_in_one_pool_the_one_where_work_ends_first():
 def test_a_group_whose_accelerator_is_to_come_waits_for_it():
     cells = [grouped("g", "in(H100-80G,A10G)", 1.0), grouped("unlabelled", "", 1.0)]
     nodes = {"0": node("A100", 1)}
-    chosen = pools_of_groups(cells, nodes, may_grow=True)
+    chosen = chosen_pools(cells, nodes, may_grow=True)
     assert chosen == {"g": "H100-80G", "unlabelled": "A100"}, "a label is taken as it is written, with its type's hours"
     with pytest.raises(
         UsageError,
         match=r"group 'g' \(g-0\) run on one type .* no type can hold them all .*has: A100, which doesn't match in\(",
     ):
-        pools_of_groups(cells, nodes)
+        chosen_pools(cells, nodes)
 
 
 @pytest.mark.parametrize(
@@ -272,21 +280,23 @@ def test_a_group_whose_accelerator_is_to_come_waits_for_it():
 def test_a_type_that_no_node_has_is_told_though_another_one_is_there(other, may_grow, told, caplog):
     cells = [grouped("g", f"in(A100,{other})", 1.0)]
     with caplog.at_level("WARNING", logger="raysweep"):
-        assert pools_of_groups(cells, {"0": node("A100", 1)}, may_grow=may_grow) == {"g": "A100"}
+        assert chosen_pools(cells, {"0": node("A100", 1)}, may_grow=may_grow) == {"g": "A100"}
     said = f"the Ray cluster has no {told}, which cells name"
     assert caplog.messages == ([said] if told else [])
 
 
 def test_a_nodes_label_that_may_be_misspelt_is_told(caplog):
     with caplog.at_level("WARNING", logger="raysweep"):
-        pools_of_groups([grouped("g", "", 1.0)], {"0": node("A600", 1), "1": node("own", 1), "2": node("A100-80G", 1)})
+        chosen_pools([grouped("g", "", 1.0)], {"0": node("A600", 1), "1": node("own", 1), "2": node("A100-80G", 1)})
     (told,) = caplog.messages
     assert told.startswith("nothing is known of A600, a type of the Ray cluster (did you mean 'A6000'?): its memory")
 
 
 def test_groups_whose_accelerators_are_not_there_are_told_with_what_binds_them(caplog):
     with caplog.at_level("WARNING", logger="raysweep"):
-        tell_absent({"here": "A100", "new": "V100", "old": "H100"}, {"0": node("A100", 1)}, {"old": "pins/old.json"})
+        warn_of_absent(
+            {"here": "A100", "new": "V100", "old": "H100"}, IdleNodes({"0": node("A100", 1)}), {"old": "pins/old.json"}
+        )
     new, old = caplog.messages
     assert "group 'new' wait until the autoscaler starts nodes with V100; if" in new and "pin_group" not in new
     assert "nodes with H100, which pins/old.json binds them to; if it never does, give" in old and "`pin_group`" in old
@@ -295,65 +305,63 @@ def test_groups_whose_accelerators_are_not_there_are_told_with_what_binds_them(c
 def test_an_autoscalers_accelerators_must_be_named_unless_nodes_are_there_already():
     cells = [grouped("g", "", 1.0, number=number) for number in range(2)]
     with pytest.raises(UsageError, match=r"\(g-0, g-1\) need accelerators, .*has: none.*name a type.*--set"):
-        pools_of_groups(cells, {"0": node("")}, may_grow=True)
-    assert pools_of_groups(cells, {"0": node(""), "1": node("V100", 1)}, may_grow=True) == {"g": "V100"}
+        chosen_pools(cells, {"0": node("")}, may_grow=True)
+    assert chosen_pools(cells, {"0": node(""), "1": node("V100", 1)}, may_grow=True) == {"g": "V100"}
     needs = CellNeeds(Needs(1, 1, in_bf16=True), ONE, Needs(), 1, False)
     with pytest.raises(UsageError, match=r"has: V100, which has no bf16.*name a type"):
-        pools_of_groups([CellToPlace("c", needs, {}, "g")], {"1": node("V100", 1)}, may_grow=True)
+        chosen_pools([CellToPlace("c", needs, {}, "g")], {"1": node("V100", 1)}, may_grow=True)
 
 
 def test_all_cells_of_a_group_must_allow_its_accelerator_that_is_to_come():
     one, other = grouped("g", "in(A100,V100)", 1.0), grouped("g", "V100", 1.0, number=1)
     free = grouped("g", "", 1.0, number=2)
-    assert pools_of_groups([free, one, other], {"0": node("")}, may_grow=True) == {"g": "V100"}
+    assert chosen_pools([free, one, other], {"0": node("")}, may_grow=True) == {"g": "V100"}
     with pytest.raises(UsageError, match="no type can hold them all"):
-        pools_of_groups([other, grouped("g", "A100", 1.0)], {"0": node("")}, may_grow=True)
+        chosen_pools([other, grouped("g", "A100", 1.0)], {"0": node("")}, may_grow=True)
     small = CellNeeds(Needs(1, 1, least_on_accelerator=60 * 10**9), ONE, Needs(), 1, False)
     with pytest.raises(
-        UsageError, match=r"were begun on V100-16G, .*V100-16G, which has 16 GB, and 60.0 GB are needed"
+        UsageError, match=r"were begun on V100-16G, .*V100-16G, which has room for 15.5 GiB, and 55.9 GiB are"
     ):
-        pools_of_groups(
-            [CellToPlace("c", small, {}, "g")], {"0": node("V100-16G", 1)}, {"g": "V100-16G"}, may_grow=True
-        )
+        chosen_pools([CellToPlace("c", small, {}, "g")], {"0": node("V100-16G", 1)}, {"g": "V100-16G"}, may_grow=True)
 
 
 def test_cells_without_a_group_are_refused_where_no_accelerator_can_run_them():
     needs = CellNeeds(Needs(1, 1, in_bf16=True), ONE, Needs(), 1, False)
     cells = [CellToPlace("c", needs)]
     with pytest.raises(UsageError, match=r"no .* can run c \(the Ray cluster has: V100, which has no bf16\); change"):
-        pools_of_groups(cells, {"0": node("V100", 4)})
-    assert pools_of_groups(cells, {"0": node("V100", 4), "1": node("A100", 1)}) == {}
+        chosen_pools(cells, {"0": node("V100", 4)})
+    assert chosen_pools(cells, {"0": node("V100", 4), "1": node("A100", 1)}) == {}
     labels = [{ACCELERATOR_LABEL: pool} for pool in ("A100", "L4")]
     apart = CellNeeds(*(Needs(1, 1, labels=label) for label in labels), Needs(), 1, False)
-    assert pools_of_groups([CellToPlace("c", apart)], {"0": node("L4", 4), "1": node("A100", 1)}) == {}
+    assert chosen_pools([CellToPlace("c", apart)], {"0": node("L4", 4), "1": node("A100", 1)}) == {}
 
 
 def test_cells_without_a_group_are_refused_where_what_fits_them_has_no_room():
     needs = CellNeeds(Needs(1, 1, least_on_accelerator=60 * 10**9), ONE, Needs(), 4, False)
     nodes = {"0": node("V100", 8), "1": node("A100", 2)}
-    with pytest.raises(UsageError, match=r"A100, which has no room for all .*; V100, which has 32 GB, and 60.0 GB are"):
-        pools_of_groups([CellToPlace("c", needs)], nodes)
-    assert pools_of_groups([CellToPlace("c", needs)], nodes, may_grow=True) == {}, "anything may come"
+    with pytest.raises(UsageError, match=r"A100, which has no room for all .*; V100, which has room for 31.5 GiB, and"):
+        chosen_pools([CellToPlace("c", needs)], nodes)
+    assert chosen_pools([CellToPlace("c", needs)], nodes, may_grow=True) == {}, "anything may come"
 
 
 def test_cells_without_a_group_are_refused_where_all_types_that_may_come_are_unfit():
     labels = {ACCELERATOR_LABEL: "in(V100,V100-16G)"}
     needs = CellNeeds(Needs(1, 1, in_bf16=True, labels=labels), Needs(1, 1, labels=labels), Needs(), 1, False)
     with pytest.raises(UsageError, match=r"here has: none; V100 is named, but has no bf16; V100-16G is named, but"):
-        pools_of_groups([CellToPlace("c", needs)], {"0": node("")}, may_grow=True, where="here")
+        chosen_pools([CellToPlace("c", needs)], {"0": node("")}, may_grow=True, where="here")
     apart = CellNeeds(needs.training, replace(needs.generation, labels={ACCELERATOR_LABEL: "L4"}), Needs(), 1, False)
     with pytest.raises(UsageError, match=r"here has: none; L4 is named, but doesn't match in.*; V100 is named, but"):
-        pools_of_groups([CellToPlace("c", apart)], {"0": node("")}, may_grow=True, where="here")
+        chosen_pools([CellToPlace("c", apart)], {"0": node("")}, may_grow=True, where="here")
 
 
 def test_a_training_without_a_group_may_be_spread_over_types_that_all_fit_it():
     needs = CellNeeds(Needs(1, 1, in_bf16=True), ONE, Needs(), 4, False)
     nodes = {"0": node("A6000", 2), "1": node("A100", 2)}
-    assert pools_of_groups([CellToPlace("c", needs)], nodes) == {}
+    assert chosen_pools([CellToPlace("c", needs)], nodes) == {}
     with pytest.raises(UsageError, match="A100, which has no room for all"):
-        pools_of_groups([CellToPlace("c", needs)], {"0": nodes["0"], "1": node("A100", 1)})
+        chosen_pools([CellToPlace("c", needs)], {"0": nodes["0"], "1": node("A100", 1)})
     with pytest.raises(UsageError, match="V100, which has no bf16"):
-        pools_of_groups([CellToPlace("c", needs)], {"0": nodes["0"], "2": node("V100", 9)})
+        chosen_pools([CellToPlace("c", needs)], {"0": nodes["0"], "2": node("V100", 9)})
     cells = [CellToPlace("pair", replace(needs, workers=2), {"A100": 9.0}), CellToPlace("all", needs, {"A100": 1.0})]
     found = places([*nodes.values(), node("V100", 8)], *cells, cell("alone", "A6000"))
     assert [found.next_cell() for _ in range(4)] == [("pair", "A100"), ("alone", "A6000"), ("all", ANY), None]
@@ -414,7 +422,7 @@ def test_a_live_accelerator_is_taken_before_one_whose_nodes_are_too_small():
     needs = Needs(1, 1, labels=labels)
     cells = [CellToPlace("c", CellNeeds(needs, needs, Needs(), 4, False), {"A100": 1.0, "V100": 9.0}, "g")]
     nodes = {"0": node("A100", 2), "1": node("V100", 4)}
-    assert pools_of_groups(cells, nodes, may_grow=True) == {"g": "V100"}
+    assert chosen_pools(cells, nodes, may_grow=True) == {"g": "V100"}
 
 
 def test_cells_that_fitted_nowhere_get_the_nodes_that_come():
@@ -474,9 +482,9 @@ def test_nothing_is_kept_for_a_training_that_waits_for_larger_nodes():
 def test_a_bound_group_keeps_its_accelerator_while_an_autoscaler_has_taken_its_nodes():
     cells = [grouped("g", "", 1.0)]
     for nodes in ({"0": node("")}, {"0": node("V100", 1)}):
-        assert pools_of_groups(cells, nodes, {"g": "A100"}, may_grow=True) == {"g": "A100"}
+        assert chosen_pools(cells, nodes, {"g": "A100"}, may_grow=True) == {"g": "A100"}
     with pytest.raises(UsageError, match="were begun on A100, which can't hold them"):
-        pools_of_groups([grouped("g", "A6000", 1.0)], {"0": node("A6000", 1)}, {"g": "A100"}, may_grow=True)
+        chosen_pools([grouped("g", "A6000", 1.0)], {"0": node("A6000", 1)}, {"g": "A100"}, may_grow=True)
 
 
 def test_a_group_that_is_bound_to_what_it_may_not_use_is_refused():
@@ -486,8 +494,8 @@ def test_a_group_that_is_bound_to_what_it_may_not_use_is_refused():
         UsageError,
         match=r"group 'g' \(g-0\) were begun on A100, which can't hold .*A100, which doesn't match A6000; A6000",
     ):
-        pools_of_groups(cells, nodes, {"g": "A100"})
-    assert pools_of_groups(cells, nodes, {"g": "A6000"}) == {"g": "A6000"}
+        chosen_pools(cells, nodes, {"g": "A100"})
+    assert chosen_pools(cells, nodes, {"g": "A6000"}) == {"g": "A6000"}
 
 
 @pytest.mark.parametrize(
@@ -502,15 +510,15 @@ def test_a_group_runs_on_what_has_the_memory_and_computes_in_its_numbers(takes, 
     needs = CellNeeds(Needs(1, 1, **takes), ONE, Needs(), 1, False)
     cells = [CellToPlace("c", needs, {}, "g")]
     nodes = {"0": node("A100-40G", 1), "1": node("V100", 8)}
-    assert pools_of_groups(cells, nodes) == {"g": pool}
+    assert chosen_pools(cells, nodes) == {"g": pool}
     needs = CellNeeds(Needs(1, 1, least_on_accelerator=50 * 10**9), ONE, Needs(), 1, False)
     with pytest.raises(UsageError, match="no type can hold them all"):
-        pools_of_groups([CellToPlace("c", needs, {}, "g")], nodes)
+        chosen_pools([CellToPlace("c", needs, {}, "g")], nodes)
 
 
 def test_the_largest_live_pool_is_taken_where_no_hours_are_known():
     cells = [CellToPlace("c", grouped("g", "", 0.0).needs, {}, "g")]
-    assert pools_of_groups(cells, {"0": node("A100", 1), "1": node("V100", 8)}) == {"g": "V100"}
+    assert chosen_pools(cells, {"0": node("A100", 1), "1": node("V100", 8)}) == {"g": "V100"}
 
 
 def test_groups_with_fewer_choices_choose_first_and_count_with_all_their_accelerators():
@@ -518,7 +526,7 @@ def test_groups_with_fewer_choices_choose_first_and_count_with_all_their_acceler
     two = [CellToPlace(f"{n}", CellNeeds(pair, pair, Needs(), 2, False), {"A100": 4.0}, f"pair-{n}") for n in range(2)]
     nodes = {"0": node("A100", 2), "1": node("A6000", 1), "2": node("V100", 1)}
     cells = [*two, grouped("large", "", 3.0), grouped("small", "", 0.5)]
-    assert pools_of_groups(cells, nodes) == {
+    assert chosen_pools(cells, nodes) == {
         "pair-0": "A100",  # no other can hold two processes
         "pair-1": "A100",
         "large": "A6000",
@@ -536,7 +544,7 @@ def test_a_cell_that_fits_into_no_pool_is_left_to_ray():
 def test_every_stage_must_fit_into_the_pool():
     both = CellNeeds(Needs(1, 1), Needs(1, 4), Needs(), 1, False)
     cells = [CellToPlace("c", both, {}, "g")]
-    assert pools_of_groups(cells, {"0": node("A100", 2), "1": node("V100", 4)}) == {"g": "V100"}
+    assert chosen_pools(cells, {"0": node("A100", 2), "1": node("V100", 4)}) == {"g": "V100"}
 
 
 def test_a_share_lies_on_one_accelerator():
@@ -618,8 +626,8 @@ def test_a_training_on_two_types_is_not_passed_by_small_cells_of_either():
 def test_a_base_models_trial_needs_what_it_holds_though_it_trains_nothing():
     held = CellToPlace("base", CellNeeds(Needs(1, 2), Needs(1, 0.5), Needs(), 0, in_trial=True), {"T4": 1.0}, "g")
     with pytest.raises(UsageError, match="T4, which has no room for all that they ask for at a time"):
-        pools_of_groups([held], {"0": node("T4", 1)})
-    assert pools_of_groups([held], {"0": node("T4", 1), "1": node("V100", 2)}) == {"g": "V100"}
+        chosen_pools([held], {"0": node("T4", 1)})
+    assert chosen_pools([held], {"0": node("T4", 1), "1": node("V100", 2)}) == {"g": "V100"}
 
 
 def test_after_a_keepers_death_no_more_cells_start_than_its_bound():

@@ -3,7 +3,6 @@
 cluster.py       connects to a Ray or starts one; computes the resources that tasks request
 nodes.py         asks Ray for its nodes
 node_versions.py compares the nodes' versions with this process's before any work starts
-preflight.py     checks that the nodes can hold a cell before any work starts
 probe.py         checks within seconds whether a Ray answers at an address, and its versions
 ray_lost.py      stops the sweep or an actor when its Ray has died
 drains.py        knows which nodes are announced to be taken away, and excuses attempts that ended for that

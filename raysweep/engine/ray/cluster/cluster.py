@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS
 from raysweep.engine.placing.cells import ANY, CPUS, UNLABELLED
+from raysweep.engine.placing.fits import unfit
 from raysweep.engine.ray.cluster.probe import require_reachable
 from raysweep.machine import cores
 from raysweep.planning.predictions.needs import CellNeeds, Needs, without
@@ -67,7 +68,7 @@ class Placement(Needs):
         """
         label = self.labels.get(ACCELERATOR_LABEL, "")
         if self.gpus and pool in (UNLABELLED, ANY):
-            label = without(label, [kind for kind in self.types if pool == UNLABELLED or self.unfit_for(kind)])
+            label = without(label, [kind for kind in self.types if pool == UNLABELLED or unfit(self, kind)])
         elif self.gpus and pool != CPUS:
             label = pool
         labels = {**self.labels, ACCELERATOR_LABEL: label} if label else self.labels
@@ -92,15 +93,6 @@ class Placements:
     def on(self, pool: str) -> Placements:
         """Return the same in a pool; see `Placement.on`."""
         return replace(self, training=self.training.on(pool), generation=self.generation.on(pool))
-
-    @property
-    def stages(self) -> list[tuple[str, Placement, int]]:
-        """Each stage's name, its placement and the number of its processes that must run at a time."""
-        return [
-            ("training", self.training, self.workers),
-            ("generation", self.generation, 1),
-            ("execution", self.execution, 1),
-        ]
 
     @property
     def in_trial(self) -> bool:
@@ -204,8 +196,11 @@ class Cluster:
 
     def driver_bundle(self, placement: Placement) -> dict[str, float]:
         """Return the resources that a trial, or the task of a shared artefact, holds itself."""
-        if placement.in_trial:
-            return placement.amounts
+        return placement.amounts if placement.in_trial else self.waiting_driver
+
+    @property
+    def waiting_driver(self) -> dict[str, float]:
+        """What a trial holds whose work is done by other processes."""
         return {SLOT: 1.0} if self.owned else {"CPU": 0.001}
 
 
