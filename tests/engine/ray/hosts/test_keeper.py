@@ -16,9 +16,11 @@ from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import MAX_RESTARTS, BatchFailure
 from raysweep.engine.ray.cluster.cluster import Placement
-from raysweep.engine.ray.hosts import keeper as hosts
+from raysweep.engine.ray.hosts import dispatcher, running
+from raysweep.engine.ray.hosts import keeper as keeper_module
 from raysweep.engine.ray.hosts.host import HostBatch, HostKind
-from raysweep.engine.ray.hosts.keeper import HostKeeper, _Held
+from raysweep.engine.ray.hosts.keeper import HostKeeper
+from raysweep.engine.ray.hosts.running import RunningHost, spawn
 from raysweep.planning.predictions.needs import Needs
 from raysweep.records import Decoding, ModelRef, Spec
 from raysweep.storage.files import Files
@@ -54,36 +56,40 @@ class Keeper(HostKeeper):
 
     def __init__(self, *cells: str) -> None:
         super().__init__(dict.fromkeys(cells, "base"))
+        self._hosts.start = self._start  # type: ignore[method-assign]
         self.given: list[tuple[Host, list[str]]] = []  # a host and its cells, each time that it got a batch
 
     def _read_nodes(self) -> None:
         """Hosts in a trial hold no places."""
 
-    def _start(self, kind: HostKind, cell: str) -> None:
-        self._hosts.append(_Held(kind, cell, "base", actor=Host(self), is_up=True))
-        self._spawn(self._later())
+    def _start(self, kind: HostKind, base: str, cell: str, *, is_spare: bool = False) -> None:
+        self._hosts.all.append(RunningHost(kind, base, actor=Host(self), is_up=True))
+        spawn(self._later())
 
     async def _later(self) -> None:
-        self._hand_out()
+        self._dispatcher.hand_out()
 
 
 class PlacedKeeper(Keeper):
     """A keeper whose hosts and trainings need the one accelerator that there is."""
 
-    _start = HostKeeper._start  # type: ignore[assignment]
+    def __init__(self, *cells: str) -> None:
+        super().__init__(*cells)
+        del self._hosts.start
+        self._hosts.begin = self._begin  # type: ignore[method-assign]
 
     def _read_nodes(self) -> None:
         self._places.set_nodes({"only": NodeFacts({"CPU": 4.0, "GPU": 1.0})})
 
-    def _begin(self, held: _Held) -> None:
-        held.actor, held.is_up = Host(self), True
-        self._spawn(self._later())
+    def _begin(self, host: RunningHost) -> None:
+        host.actor, host.is_up = Host(self), True
+        spawn(self._later())
 
 
 @pytest.fixture(autouse=True)
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "end_with_raylet", lambda: None)
-    monkeypatch.setattr(hosts, "waiting_gauge", lambda: SimpleNamespace(set=lambda *_: None))
+    monkeypatch.setattr(keeper_module, "end_with_raylet", lambda: None)
+    monkeypatch.setattr(keeper_module, "waiting_gauge", lambda: SimpleNamespace(set=lambda *_: None))
     monkeypatch.setattr(ray, "kill", lambda host: host.die())
 
 
@@ -130,7 +136,7 @@ def test_a_batch_that_kills_its_host_takes_no_other_one_along(tmp_path: Path) ->
         await settled()
         deaths = 0
         while not all(task.done() for task in asked.values()):
-            for held in list(keeper._hosts):
+            for held in list(keeper._hosts.all):
                 if "poison" in [call.asked.cell for call in held.calls]:
                     deaths += 1
                     held.actor.die()
@@ -140,7 +146,7 @@ def test_a_batch_that_kills_its_host_takes_no_other_one_along(tmp_path: Path) ->
                         if work and not work.done():
                             work.set_result(pickle.dumps("made"))
             await settled()
-            keeper._hand_out()
+            keeper._dispatcher.hand_out()
         assert deaths == MAX_RESTARTS + 1
         return {cell: pickle.loads(task.result()) for cell, task in asked.items()}
 
@@ -158,7 +164,7 @@ def test_a_batch_whose_model_does_not_fit_leaves_its_host_to_the_others(tmp_path
         host.works["x"].set_result(unfit)
         assert await asked["x"] == unfit
         host.works["y"].set_result(pickle.dumps("made"))
-        assert pickle.loads(await asked["y"]) == "made" and len(keeper._hosts) == 1
+        assert pickle.loads(await asked["y"]) == "made" and len(keeper._hosts.all) == 1
 
     asyncio.run(play())
 
@@ -166,9 +172,9 @@ def test_a_batch_whose_model_does_not_fit_leaves_its_host_to_the_others(tmp_path
 def test_a_host_is_given_batches_of_the_version_that_it_has(tmp_path: Path) -> None:
     async def play() -> list[str]:
         keeper = Keeper("x", "y")
-        keeper._start(ONE_VERSION, "x")
-        (held,) = keeper._hosts
-        keeper._start = lambda *_: None  # type: ignore[method-assign]
+        keeper._hosts.start(ONE_VERSION, "base", "x")
+        (held,) = keeper._hosts.all
+        keeper._hosts.start = lambda *_: None  # type: ignore[method-assign]
         for index, cell in enumerate("xyxyxy"):
             asked = batch(cell, tmp_path, index, ONE_VERSION, ModelRef(cell))
             asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.exception())
@@ -187,7 +193,7 @@ def test_a_host_is_given_batches_of_the_version_that_it_has(tmp_path: Path) -> N
 
 def given(keeper: Keeper) -> list[list[tuple[str, int]]]:
     """Return the batches that each host has been given, as cells and numbers."""
-    return [sorted(held.actor.batches) for held in keeper._hosts]
+    return [sorted(held.actor.batches) for held in keeper._hosts.all]
 
 
 def test_a_host_gets_two_batches_of_a_cell_at_a_time_and_another_cell_a_host_of_its_own(tmp_path: Path) -> None:
@@ -198,7 +204,7 @@ def test_a_host_gets_two_batches_of_a_cell_at_a_time_and_another_cell_a_host_of_
         results = [asyncio.create_task(keeper.generate(one)) for one in asked]
         await settled()
         assert given(keeper) == [[("x", 0), ("x", 1)], [("y", 0)]]
-        keeper._hosts[0].actor.batches["x", 0].set_result(pickle.dumps("made"))
+        keeper._hosts.all[0].actor.batches["x", 0].set_result(pickle.dumps("made"))
         await settled()
         assert given(keeper)[0] == [("x", 0), ("x", 1), ("x", 2)] and results[0].done()
 
@@ -213,7 +219,7 @@ def test_a_cell_has_no_more_hosts_than_it_may_and_its_last_batches_go_to_the_fir
             asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.exception())
         await settled()
         assert [len(batches) for batches in given(keeper)] == [2, 2]
-        first, second = (held.actor for held in keeper._hosts)
+        first, second = (held.actor for held in keeper._hosts.all)
         for result in [*first.batches.values(), *list(second.batches.values())[:1]]:
             result.set_result(pickle.dumps("made"))
         await settled()
@@ -225,8 +231,8 @@ def test_a_cell_has_no_more_hosts_than_it_may_and_its_last_batches_go_to_the_fir
 class SlowKeeper(Keeper):
     """A keeper whose hosts take long to start."""
 
-    def _start(self, kind: HostKind, cell: str) -> None:
-        self._hosts.append(_Held(kind, cell, "base", actor=Host(self)))
+    def _start(self, kind: HostKind, base: str, cell: str, *, is_spare: bool = False) -> None:
+        self._hosts.all.append(RunningHost(kind, base, actor=Host(self)))
 
 
 @pytest.mark.parametrize(("batches", "hosts"), [(8, 8), (12, 8), (16, 8), (3, 3)])
@@ -237,7 +243,7 @@ def test_all_hosts_that_a_cell_may_have_start_at_once(batches: int, hosts: int, 
             asked = batch("x", tmp_path, index, ONE_VERSION, most=8, joins=index < batches - 8)
             asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.cancelled())
         await settled()
-        return len(keeper._hosts)
+        return len(keeper._hosts.all)
 
     assert asyncio.run(play()) == hosts
 
@@ -247,17 +253,17 @@ def test_a_batch_with_which_a_host_died_gets_one_though_another_cells_batches_ke
         keeper = Keeper("x", "y")
         dying = asyncio.create_task(keeper.generate(batch("x", tmp_path, 0, ONE_VERSION, ModelRef("x"))))
         await settled()
-        (held,) = keeper._hosts
-        keeper._start = lambda *_: None  # type: ignore[method-assign]
+        (held,) = keeper._hosts.all
+        keeper._hosts.start = lambda *_: None  # type: ignore[method-assign]
         others = [batch("y", tmp_path, index, ONE_VERSION, ModelRef("y")) for index in range(6)]
         results = [asyncio.create_task(keeper.generate(one)) for one in others[:2]]
-        keeper._hosts = [_Held(ONE_VERSION, "y", "base", actor=Host(keeper), is_up=True)]
+        keeper._hosts.all[:] = [RunningHost(ONE_VERSION, "base", actor=Host(keeper), is_up=True)]
         held.actor.die()
-        (call,) = [one for one in keeper._calls.values() if one.asked.cell == "x"]
+        (call,) = [one for one in keeper._dispatcher._calls.values() if one.asked.cell == "x"]
         call.deaths = 1
-        keeper._queue.append(call)
-        (only,) = keeper._hosts
-        keeper._hand_out()
+        keeper._dispatcher._queue.append(call)
+        (only,) = keeper._hosts.all
+        keeper._dispatcher.hand_out()
         for one in others[2:]:
             await settled()
             if "x" in only.actor.works:
@@ -275,7 +281,9 @@ def test_a_batch_with_which_a_host_died_gets_one_though_another_cells_batches_ke
 
 def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_later(tmp_path, monkeypatch) -> None:
     clock = Clock()
-    monkeypatch.setattr(hosts, "time", clock)
+    monkeypatch.setattr(keeper_module, "time", clock)
+    monkeypatch.setattr(running, "time", clock)
+    monkeypatch.setattr(dispatcher, "time", clock)
 
     async def play() -> None:
         keeper = PlacedKeeper("x", "y")
@@ -292,9 +300,9 @@ def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_l
         assert [given for given, _ in keeper.given] == [host, host], "the training did not end it"
         host.works["x"].set_result(pickle.dumps("made"))
         await second
-        clock.sleep(hosts.GAP_SECONDS + 1)
+        clock.sleep(running.GAP_SECONDS + 1)
         keeper._give_places()
-        assert keeper._hosts == [] and keeper._places.is_placed("y")
+        assert keeper._hosts.all == [] and keeper._places.is_placed("y")
 
     asyncio.run(play())
 
@@ -307,14 +315,14 @@ class WarnedKeeper(Keeper):
 
 def test_a_host_on_a_drained_node_gets_no_further_batch_and_ends_after_its_own(tmp_path, monkeypatch) -> None:
     draining: dict[str, float] = {}
-    monkeypatch.setattr(hosts, "draining_nodes", lambda: draining)
-    monkeypatch.setattr(hosts, "nodes_by_id", dict)
+    monkeypatch.setattr(keeper_module, "draining_nodes", lambda: draining)
+    monkeypatch.setattr(keeper_module, "nodes_by_id", dict)
 
     async def play() -> None:
         keeper = WarnedKeeper("x", "y")
         first = asyncio.create_task(keeper.generate(batch("x", tmp_path)))
         await settled()
-        (held,) = keeper._hosts
+        (held,) = keeper._hosts.all
         held.node, draining["here"] = "here", 1.0
         keeper._read_nodes()
         draining.clear()  # its node is gone soon, its process a bit later
@@ -326,7 +334,7 @@ def test_a_host_on_a_drained_node_gets_no_further_batch_and_ends_after_its_own(t
         held.actor.works["x"].set_result(pickle.dumps("made"))
         await first
         keeper._end_unneeded()
-        assert [one.actor for one in keeper._hosts] == [other]
+        assert [one.actor for one in keeper._hosts.all] == [other]
         other.works["y"].set_result(pickle.dumps("made"))
         await second
 
@@ -334,14 +342,14 @@ def test_a_host_on_a_drained_node_gets_no_further_batch_and_ends_after_its_own(t
 
 
 def test_deaths_with_drained_nodes_do_not_count_but_have_an_end(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(hosts, "MOST_DRAINS", 7)
+    monkeypatch.setattr(dispatcher, "MOST_DRAINS", 7)
 
     async def play() -> int:
         keeper, deaths = Keeper("x"), 0
         asked = asyncio.create_task(keeper.generate(batch("x", tmp_path)))
         await settled()
         while not asked.done():
-            (held,) = keeper._hosts
+            (held,) = keeper._hosts.all
             held.is_leaving = True
             held.actor.die()
             deaths += 1
@@ -355,7 +363,7 @@ def test_deaths_with_drained_nodes_do_not_count_but_have_an_end(tmp_path, monkey
 def test_the_places_of_a_keeper_that_died_are_asked_for_again(tmp_path) -> None:
     async def play() -> None:
         keeper = PlacedKeeper("x", "y")
-        assert await keeper.next_cell(1) == hosts.UNKNOWN
+        assert await keeper.next_cell(1) == keeper_module.UNKNOWN
         await keeper.restart({"x": ""}, [])
         assert await keeper.next_cell(1) is None
         await keeper.take("x", Needs(1, 1), 1)
@@ -382,14 +390,14 @@ class FailingActor:
 class StartingKeeper(Keeper):
     """A keeper whose hosts with accelerators never start, while the others do."""
 
-    def _start(self, kind: HostKind, cell: str) -> None:
+    def _start(self, kind: HostKind, base: str, cell: str, *, is_spare: bool = False) -> None:
         fails = kind == ON_GPU
         actor = FailingActor() if fails else Host(self)
-        held = _Held(kind, "base", actor=actor)
-        self._hosts.append(held)
+        host = RunningHost(kind, base, actor=actor)
+        self._hosts.all.append(host)
         if not fails:
             actor.ready = SimpleNamespace(remote=self._up)
-        self._spawn(self._await_start(held))
+        spawn(self._hosts.await_start(host))
 
     async def _up(self) -> str:
         return "node"

@@ -1,0 +1,211 @@
+"""Gives batches to hosts: to whichever host of their base is free, or to one that does others of the same cell.
+
+So a model that a host has always has rows to write. Hosts are started while batches wait, for a cell at most as many as
+it may use. The batches of a host that died are the next that others get.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from raysweep.engine.placing.places import Places
+from raysweep.engine.ray.batches import MAX_RESTARTS, BatchFailure, died_again
+from raysweep.engine.ray.cluster.drains import MOST_DRAINS
+from raysweep.engine.ray.hosts.host import HostBatch, HostKind
+from raysweep.engine.ray.hosts.running import Call, RunningHost, RunningHosts, spawn
+
+log = logging.getLogger("raysweep")
+WAIT_SECONDS = 10.0
+"""Time between two reports that a cell waits for a host, so that the wait isn't taken for a hang."""
+
+
+class Dispatcher:
+    """The batches that tasks of Ray Data wait for.
+
+    Args:
+        cells: the name of the base of each unfinished cell; its owner removes those that end.
+        places: of hosts.
+        give_places: gives free places to those that wait.
+
+    Attributes:
+        hosts: that do the batches.
+    """
+
+    def __init__(self, cells: Mapping[str, str], places: Places, give_places: Callable[[], None]) -> None:
+        self.hosts = RunningHosts(places, give_places, self.hand_out, self._give_up)
+        self._cells, self._places, self._give_places = cells, places, give_places
+        self._calls: dict[tuple[str, int], Call] = {}
+        self._queue: deque[Call] = deque()
+
+    async def generate(self, asked: HostBatch) -> bytes:
+        """Return what `Host.generate` returns for a batch. A batch that is asked for again is not made twice."""
+        key = asked.run, asked.index
+        if key not in self._calls:
+            self._drop_runs_before(asked)
+            self._calls[key] = call = Call(asked, asyncio.get_running_loop().create_future())
+            self._queue.append(call)
+            self.hand_out()
+        try:
+            return await asyncio.shield(self._calls[key].result)
+        finally:
+            if key in self._calls and self._calls[key].result.done():
+                del self._calls[key]
+
+    def drop_cell(self, cell: str) -> None:
+        """Drop the batches of a cell that has ended, and end the hosts that do them."""
+        self._drop(call for call in self._calls.values() if call.asked.cell == cell)
+
+    def _drop_runs_before(self, asked: HostBatch) -> None:
+        """Drop the batches of the same cell's earlier pipeline, whose process has died or was ended for a hang."""
+        same_cell = (call for call in self._calls.values() if call.asked.cell == asked.cell)
+        self._drop(call for call in same_cell if call.asked.run != asked.run)
+
+    def _drop(self, calls: Iterable[Call]) -> None:
+        for call in list(calls):
+            del self._calls[call.asked.run, call.asked.index]
+            call.result.cancel()
+            if call in self._queue:
+                self._queue.remove(call)
+            for host in [host for host in self.hosts.all if call in host.calls]:
+                host.calls.remove(call)
+                self._end(host)
+
+    def _give_up(self, kind: HostKind, reason: str) -> None:
+        """Have all waiting batches of a kind of host fail."""
+        failure = pickle.dumps(BatchFailure(reason, retry=True, trace=""))
+        for call in [call for call in self._queue if call.asked.kind == kind]:
+            self._queue.remove(call)
+            call.result.set_result(failure)
+
+    def hand_out(self) -> None:
+        """Give waiting batches to free hosts, and start a host for each that gets none.
+
+        Of several free hosts, a batch goes to one that has its model already; of several batches, a host gets one of
+        its model, so that versions change seldom. Batches of a host that died come before both.
+        """
+        loaded = {host.model for host in self.hosts.all if host.is_free}
+        for call in sorted(self._queue, key=lambda call: (not call.deaths, call.asked.model not in loaded)):
+            at_work = self.hosts.at_work(call.asked.run)
+            among = at_work if len(at_work) >= call.asked.most else self.hosts.all
+            free = [host for host in among if host.can_take(call)]
+            if any(other.deaths and other.asked.kind == call.asked.kind for other in self._queue):
+                free = [host for host in free if not host.calls]  # else no host would be free for that batch alone
+            if free:
+                host = min(free, key=lambda host: (len(host.calls), host.model != call.asked.model))
+                self._queue.remove(call)
+                host.calls.append(call)
+                host.model = call.asked.model
+                spawn(self._run(host, call))
+        starting = [host.kind for host in self.hosts.all if not host.is_up]
+        for kind, cell in self._wanted():
+            if kind in starting:
+                starting.remove(kind)
+            else:
+                self.hosts.start(kind, self._cells.get(cell, ""), cell)
+        self._start_spares()
+        self._give_places()
+
+    def wanted(self) -> list[HostKind]:
+        """Return the kind of each host that the waiting batches would fill."""
+        return [kind for kind, _ in self._wanted()]
+
+    def _wanted(self) -> list[tuple[HostKind, str]]:
+        """Return the same, each with a cell to start it for."""
+        runs: dict[str, list[Call]] = {}
+        for call in self._queue:
+            runs.setdefault(call.asked.run, []).append(call)
+        wanted: list[tuple[HostKind, str]] = []
+        shared: dict[str, list[HostBatch]] = {}  # those that go beside those of any cell
+        for run, calls in runs.items():
+            kind, most = calls[0].asked.kind, max(0, calls[0].asked.most - len(self.hosts.at_work(run)))
+            alone = [call.asked for call in calls if call.is_alone]
+            joining = [call.asked for call in calls if not call.is_alone]
+            if kind.mixes_cells and joining:
+                shared.setdefault(kind.text, []).extend(joining[: most * kind.at_once])
+                joining = []
+            wanted += [(kind, batch.cell) for batch in [*alone, *joining[:: kind.at_once]][:most]]
+        for batches in filter(None, shared.values()):
+            wanted += [(batch.kind, batch.cell) for batch in batches[:: batches[0].kind.at_once]]
+        return wanted
+
+    def _start_spares(self) -> None:
+        """Start one more host of a kind where cells share each of its hosts, and a place is free."""
+        kinds: list[HostKind] = []
+        for host in self.hosts.all:
+            is_shared = len({call.asked.cell for call in host.calls}) > 1
+            if host.kind.holds_place and is_shared and host.kind not in kinds:
+                kinds.append(host.kind)
+        for kind in kinds:
+            alike = [host for host in self.hosts.all if host.kind == kind]
+            if all(host.is_up and host.calls for host in alike):
+                cell = alike[0].calls[0].asked.cell
+                if self._places.has_room(cell, kind.placement):
+                    self.hosts.start(kind, self._cells.get(cell, ""), cell, is_spare=True)
+
+    async def _run(self, host: RunningHost, call: Call) -> None:
+        """Have a host do a batch. If the host dies, its batches are the next that others get."""
+        import ray
+
+        name = f"Host generates {call.asked.cell}"  # in Ray's dashboard, and the title of the process
+        try:
+            result: bytes = await host.actor.generate.options(name=name).remote(call.asked)
+            if host not in self.hosts.all:
+                return  # it was ended, and its batch dropped
+        except ray.exceptions.RayError as error:
+            if host not in self.hosts.all:
+                return
+            self._count_death(host, error)
+            self._end(host)
+        else:
+            host.calls.remove(call)
+            host.since = time.monotonic()
+            failure = pickle.loads(result)
+            if isinstance(failure, BatchFailure) and not failure.is_harmless:
+                self._end(host)  # its process may be damaged, such as by an error of the accelerator
+            if not call.result.done():
+                call.result.set_result(result)
+        self.hand_out()
+
+    def _count_death(self, host: RunningHost, error: Any) -> None:
+        """Count the death of a host with each of its batches; those that met too many fail, and the host loses them."""
+        log.debug("a host of %s died: %s", host.base, error)
+        is_drained = host.is_leaving or getattr(error, "preempted", False)
+        what = "went with its node" if is_drained else "died"
+        for asked in {call.asked.cell: call.asked for call in host.calls}.values():
+            asked.progress.note(f"the process that held {host.base} {what}; another one does its batch")
+        for call in host.calls:
+            if is_drained and call.drains < MOST_DRAINS:
+                call.drains += 1
+            else:
+                call.deaths += 1
+            if call.deaths > MAX_RESTARTS:
+                text = died_again("a generator", call.deaths)
+                call.result.set_result(pickle.dumps(BatchFailure(text, retry=True, trace=str(error))))
+        host.calls = [call for call in host.calls if not call.result.done()]
+
+    def _end(self, host: RunningHost) -> None:
+        """End a host; the batches that it is doing are the next that others get."""
+        self._queue.extendleft(reversed(host.calls))
+        self.hosts.end(host)
+
+    def report_waits(self) -> None:
+        """Report for each cell that only waits for a host that it does, again and again."""
+        at_work = {call.asked.cell for host in self.hosts.all for call in host.calls}
+        now = time.monotonic()
+        for call in self._queue:
+            if call.asked.cell not in at_work and now - call.reported > WAIT_SECONDS:
+                at_work.add(call.asked.cell)
+                call.reported = now
+                call.asked.progress.report_wait("a free host of its base")
+
+    def waiting(self) -> Counter[tuple[str, str]]:
+        """Return how many batches wait, by the name of their base and of their generator."""
+        return Counter(
+            (self._cells.get(call.asked.cell, ""), call.asked.kind.job.generator.name) for call in self._queue
+        )
