@@ -49,40 +49,68 @@ def play(
         nodes: of the cluster, by their ids.
         pools: of groups of cells (`pools_of_groups`).
     """
-    places, now = Places(cells, pools), 0.0
-    places.set_nodes(nodes)
-    left = {name: list(each) for name, each in stages.items()}
-    pool_of: dict[str, str] = {}
-    ends: dict[str, float] = {}
-    gpu_hours = dict.fromkeys(left, 0.0)
-    waiting: set[str] = set()
-    running: list[tuple[float, str]] = []
+    playing = _Playing(cells, stages, nodes, pools)
+    while playing.start_stages():
+        playing.end_stage()
+    return Played(playing.now, playing.pool_of, playing.ends, playing.gpu_hours)
 
-    def begin(name: str) -> None:
-        stage = left[name][0]
-        hours = hours_in(pool_of[name], stage.hours, not stage.needs.gpus) or 0.0
-        gpu_hours[name] += hours * stage.number * stage.needs.gpus
-        heapq.heappush(running, (now + hours, name))
 
-    while True:
-        while (turn := places.next_cell()) is not None:
-            name, pool_of[name] = turn
-            places.request(name, name, left[name][0].needs, left[name][0].number)
-            waiting.add(name)
-        places.grant()
-        for name in [name for name in waiting if places.is_placed(name)]:
-            waiting.remove(name)
-            begin(name)
-        if not running:
-            return Played(now, pool_of, ends, gpu_hours)
-        now, name = heapq.heappop(running)
-        left[name].pop(0)
-        if not left[name]:
-            places.end(name)
-            ends[name] = now
-        elif left[name][0].keeps:
-            begin(name)
+class _Playing:
+    """A sweep while it is played; the arguments are those of `play`, the attributes those of `Played`.
+
+    Attributes:
+        now: hours since its start.
+        pool_of: the pool of each cell that was started.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[CellToPlace],
+        stages: Mapping[str, Sequence[StageToPlay]],
+        nodes: Mapping[str, NodeFacts],
+        pools: Mapping[str, str],
+    ) -> None:
+        self.now = 0.0
+        self.pool_of: dict[str, str] = {}
+        self.ends: dict[str, float] = {}
+        self.gpu_hours = dict.fromkeys(stages, 0.0)
+        self._places = Places(cells, pools)
+        self._places.set_nodes(nodes)
+        self._left = {name: list(stages_of_cell) for name, stages_of_cell in stages.items()}
+        self._waiting: set[str] = set()
+        self._running: list[tuple[float, str]] = []  # a heap: when the stage of a cell ends
+
+    def start_stages(self) -> bool:
+        """Start the cells whose turn it is, and the stages that get places; return False if none runs then."""
+        while (turn := self._places.next_cell()) is not None:
+            name, self.pool_of[name] = turn
+            self._request(name)
+        self._places.grant()
+        for name in [name for name in self._waiting if self._places.is_placed(name)]:
+            self._waiting.remove(name)
+            self._begin(name)
+        return bool(self._running)
+
+    def end_stage(self) -> None:
+        """Let time pass until the next stage ends; its cell asks for places for its next one, or ends."""
+        self.now, name = heapq.heappop(self._running)
+        self._left[name].pop(0)
+        if not self._left[name]:
+            self._places.end(name)
+            self.ends[name] = self.now
+        elif self._left[name][0].keeps:
+            self._begin(name)
         else:
-            places.release(name)
-            places.request(name, name, left[name][0].needs, left[name][0].number)
-            waiting.add(name)
+            self._places.release(name)
+            self._request(name)
+
+    def _request(self, name: str) -> None:
+        stage = self._left[name][0]
+        self._places.request(name, name, stage.needs, stage.number)
+        self._waiting.add(name)
+
+    def _begin(self, name: str) -> None:
+        stage = self._left[name][0]
+        hours = hours_in(self.pool_of[name], stage.hours, not stage.needs.gpus) or 0.0
+        self.gpu_hours[name] += hours * stage.number * stage.needs.gpus
+        heapq.heappush(self._running, (self.now + hours, name))
