@@ -26,7 +26,7 @@ from raysweep.engine.ray.cluster.orphans import watch_orphans
 from raysweep.engine.ray.cluster.ray_lost import watch_ray
 from raysweep.engine.ray.cluster.stalls import watch_stalls
 from raysweep.engine.ray.hosts.keeper import start_keeper
-from raysweep.engine.ray.hosts.order import cell_order
+from raysweep.engine.ray.hosts.order import Turns, cell_order
 from raysweep.engine.ray.numbers import meter
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.engine.ray.numbers.loggers import make_loggers
@@ -150,34 +150,21 @@ class RayEngine(Engine):
         from ray import tune
 
         self._bind_groups(tasks)
-        by_id = {task.id: task for task in tasks}
         placed = {task.id: self._placed(task) for task in tasks}
         keeper = start_keeper(
             {task.id: task.base for task in tasks}, self._to_place(tasks), self._pools, self._nodes.may_grow
         )
         sent = {task.id: replace(task, folders={}) for task in tasks}
-        work = {name: (sent[name], self._stages(sent[name], one, keeper)) for name, one in placed.items()}
+        work = {name: (sent[name], self._stages(sent[name], asked, keeper)) for name, asked in placed.items()}
         filesystem, path = self.settings.folder.below("tune").filesystem()
-        bundles = {name: self._cluster.driver_bundle(one.training) for name, one in placed.items()}
+        bundles = {name: self._cluster.driver_bundle(asked.training) for name, asked in placed.items()}
         run = time.strftime("%Y%m%d-%H%M%S")
         failures = _failure_callback(keeper)
-        folders = _folders_callback(self.settings.folder.below(f"tune/{run}"), by_id)
-
-        drivers = DriverLabels()
-
-        def resources(config: Mapping[str, Any]) -> Any:
-            own = placed[config["cell"]].on(config["pool"])
-            selector = dict(own.training.labels) if own.in_trial else drivers.now()
-            return tune.PlacementGroupFactory([bundles[config["cell"]]], bundle_label_selector=[selector])
-
-        trainable = tune.with_resources(
-            trainable_of(tune.with_parameters(_trial, parts=_in_parts(work), progress=self._progress)), resources
-        )
-        trainable.__name__ = trainable.__qualname__ = trainable._name = "Cell"  # in Ray's dashboard, and for Tune
+        folders = _folders_callback(self.settings.folder.below(f"tune/{run}"), {task.id: task for task in tasks})
         tuner = tune.Tuner(
-            trainable,
+            _trainable(work, placed, bundles, self._progress),
             tune_config=tune.TuneConfig(
-                search_alg=cell_order(keeper, len(tasks), self.settings.max_gpu_hours is not None),
+                search_alg=cell_order(Turns(keeper, len(tasks), self.settings.max_gpu_hours is not None)),
                 num_samples=len(tasks),
                 reuse_actors=can_reuse(),
                 trial_name_creator=_cell,
@@ -210,8 +197,8 @@ class RayEngine(Engine):
         """Write down in which pool the groups of tasks run, since they are about to."""
         if self.settings.pins is None:
             return
-        own = {group: self._pools[group] for group in sorted({task.group for task in tasks} & self._pools.keys())}
-        if own != {group: self.settings.pins.choose_pool(group, pool) for group, pool in own.items()}:
+        pools = {group: self._pools[group] for group in sorted({task.group for task in tasks} & self._pools.keys())}
+        if pools != {group: self.settings.pins.choose_pool(group, pool) for group, pool in pools.items()}:
             self._pools = self._chosen_pools(self._to_choose_for)  # another sweep has just bound them elsewhere
 
     @property
@@ -237,6 +224,36 @@ class RayEngine(Engine):
         executors = None if resources.executors == "auto" else resources.executors
         names, is_capped = {"model": task.base, "recipe": task.recipe}, self.settings.max_gpu_hours is not None
         return RayStages(placed, resources.generators, executors, keeper, **names, is_capped=is_capped)
+
+
+def _trainable(
+    work: Mapping[str, tuple[Task, RayStages]],
+    placed: Mapping[str, Placements],
+    bundles: Mapping[str, Mapping[str, float]],
+    progress: Files,
+) -> Any:
+    """Return what Tune runs for each cell, together with what its trial asks Ray for.
+
+    Args:
+        work: by cell: the task and its stages.
+        placed: by cell: what its stages ask for.
+        bundles: by cell: what its trial holds itself.
+        progress: the folder of progress files.
+    """
+    from ray import tune
+
+    drivers = DriverLabels()
+
+    def resources(config: Mapping[str, Any]) -> Any:
+        in_pool = placed[config["cell"]].on(config["pool"])
+        selector = dict(in_pool.training.labels) if in_pool.in_trial else drivers.now()
+        return tune.PlacementGroupFactory([bundles[config["cell"]]], bundle_label_selector=[selector])
+
+    trainable = tune.with_resources(
+        trainable_of(tune.with_parameters(_trial, parts=_in_parts(work), progress=progress)), resources
+    )
+    trainable.__name__ = trainable.__qualname__ = trainable._name = "Cell"  # in Ray's dashboard, and for Tune
+    return trainable
 
 
 def _in_parts(work: Mapping[str, tuple[Task, RayStages]]) -> tuple[dict[str, int], list[Any]]:

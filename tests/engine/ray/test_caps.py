@@ -9,7 +9,7 @@ import pytest
 
 from raysweep.engine.ray import stages
 from raysweep.engine.ray.cluster.cluster import placements
-from raysweep.engine.ray.hosts.order import cell_order
+from raysweep.engine.ray.hosts.order import Turns, cell_order
 from raysweep.engine.ray.numbers import meter
 from raysweep.engine.ray.stages import RayStages
 from raysweep.errors import Stopped
@@ -37,7 +37,7 @@ def hours(monkeypatch) -> Any:
 def test_no_cell_starts_once_a_cap_is_used_up(hours):
     from ray.tune.search import Searcher
 
-    capped, free = (cell_order(Keeper, 3, is_capped) for is_capped in (True, False))
+    capped, free = (cell_order(Turns(Keeper, 3, is_capped)) for is_capped in (True, False))
     assert capped.suggest("one") == free.suggest("one") == {"cell": "cell-0", "pool": "A100"}
     hours.text = USED_UP
     assert capped.suggest("two") == Searcher.FINISHED and free.suggest("two")["cell"] == "cell-1"

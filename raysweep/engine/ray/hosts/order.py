@@ -12,51 +12,76 @@ from raysweep.errors import RaysweepError
 log = logging.getLogger("raysweep")
 
 
-def cell_order(keeper: Any, total: int, is_capped: bool) -> Any:
-    """Return a Tune search algorithm that asks the keeper for the next cell; its configs have a cell and its pool.
+class Turns:
+    """Asks the keeper of the hosts which cell is next.
 
     Args:
-        keeper: of the sweep's hosts.
+        keeper: its handle.
         total: number of cells.
         is_capped: no cell starts once the sweep has used its GPU-hours.
     """
-    import ray
+
+    def __init__(self, keeper: Any, total: int, is_capped: bool) -> None:
+        self._keeper, self._total, self._is_capped = keeper, total, is_capped
+        self._started: dict[str, str] = {}  # pools by cell
+        self._ended: list[str] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what ends with this process: Tune stores this object with its results."""
+        return {**self.__dict__, "_keeper": None}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no further cell will start; raises RaysweepError while the GPU-hours used aren't known."""
+        return len(self._started) == self._total or bool(self._is_capped and meter.spent())
+
+    def next(self) -> tuple[str, str] | None:
+        """Return the next cell and its pool; None while none should start."""
+        import ray
+
+        turn = ray.get(self._keeper.next_cell.remote(len(self._started)))
+        if turn == UNKNOWN:
+            ray.get(self._keeper.restart.remote(self._started, self._ended))
+            return None
+        if turn is None:
+            return None
+        cell, pool = turn
+        self._started[cell] = pool
+        return cell, pool
+
+    def end(self, cell: str) -> None:
+        """Take note that a cell has ended, well or not."""
+        self._ended.append(cell)
+
+
+def cell_order(turns: Turns) -> Any:
+    """Return a Tune search algorithm that starts cells in their turns; its configs have a cell and its pool."""
     from ray.tune.search import Searcher
 
     class CellOrder(Searcher):  # type: ignore[misc]
-        def __init__(self, keeper: Any) -> None:
+        def __init__(self, turns: Turns) -> None:
             super().__init__()
-            self._keeper = keeper
-            self._started: dict[str, str] = {}  # pools by cell
+            self._turns = turns
             self._trials: dict[str, str] = {}  # cells by trial
-            self._ended: list[str] = []
-
-        def __getstate__(self) -> dict[str, Any]:
-            """Leave out what ends with this process: Tune stores this object with its results."""
-            return {**self.__dict__, "_keeper": None}
 
         def suggest(self, trial_id: str) -> Any:
             """Return the next cell and its pool; None while none should start."""
             try:
-                is_over = len(self._started) == total or bool(is_capped and meter.spent())
+                is_over = self._turns.is_over
             except RaysweepError as error:  # Tune asks again
                 log.warning("no further cell starts: %s", error)
                 return None
             if is_over:
                 return Searcher.FINISHED
-            turn = ray.get(self._keeper.next_cell.remote(len(self._started)))
-            if turn == UNKNOWN:
-                ray.get(self._keeper.restart.remote(self._started, self._ended))
-                return None
+            turn = self._turns.next()
             if turn is None:
                 return None
-            cell, pool = turn
-            self._started[cell], self._trials[trial_id] = pool, cell
-            return {"cell": cell, "pool": pool}
+            self._trials[trial_id], pool = turn
+            return {"cell": self._trials[trial_id], "pool": pool}
 
         def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
             """Take note that a cell has ended, well or not."""
-            self._ended.append(self._trials[trial_id])
+            self._turns.end(self._trials[trial_id])
 
         def save(self, checkpoint_path: str) -> None:
             """Write nothing: what is left is found in the store."""
@@ -64,4 +89,4 @@ def cell_order(keeper: Any, total: int, is_capped: bool) -> Any:
         def restore(self, checkpoint_path: str) -> None:
             """Read nothing."""
 
-    return CellOrder(keeper)
+    return CellOrder(turns)
