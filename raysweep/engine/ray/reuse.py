@@ -107,10 +107,20 @@ def trainable_of(function: Any) -> Any:
 @contextlib.contextmanager
 def reusing_processes() -> Iterator[None]:
     """Have Tune, in this block, reuse processes as this module says."""
-    from ray.tune import TuneError, tune
+    from ray.tune import tune
     from ray.tune.execution.tune_controller import TuneController
 
-    class CellController(TuneController):  # type: ignore[misc]
+    tune.TuneController = _reusing_controller()
+    try:
+        yield
+    finally:
+        tune.TuneController = TuneController
+
+
+def _reusing_controller() -> Any:
+    """Return Tune's controller with methods of its own that decide which cell a process gets, and when it ends."""
+
+    class ReusingController(_restarting_controller()):  # type: ignore[misc]
         _cached_in = 0  # the round in which a process last began to wait for a cell
 
         def _maybe_cache_trial_actor(self, trial: Any) -> bool:
@@ -135,6 +145,15 @@ def reusing_processes() -> Iterator[None]:
             if force_all or self._iteration > self._cached_in + 1:
                 super()._cleanup_cached_actors(force_all=True)
 
+    return ReusingController
+
+
+def _restarting_controller() -> Any:
+    """Return Tune's controller, which here starts a cell anew that a process could not take over."""
+    from ray.tune import TuneError
+    from ray.tune.execution.tune_controller import TuneController
+
+    class RestartingController(TuneController):  # type: ignore[misc]
         def _actor_failed(self, tracked_actor: Any, exception: Exception) -> None:
             """Start a trial anew whose process died when it should take it over: Tune would call it failed."""
             self._run_anew(self._actor_to_trial[tracked_actor])
@@ -158,8 +177,4 @@ def reusing_processes() -> Iterator[None]:
                 self._unstage_trial_with_resources(trial)
                 self._set_trial_status(trial, "RUNNING")
 
-    tune.TuneController = CellController
-    try:
-        yield
-    finally:
-        tune.TuneController = TuneController
+    return RestartingController
