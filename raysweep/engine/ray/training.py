@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
 from typing import Any
 
@@ -153,27 +153,9 @@ def train_with_ray(
     in_trial = placement.in_trial
     in_tune = tune.get_context().get_trial_id() is not None  # else a base model trains, which cells share
 
-    def loop(config: dict[str, Any]) -> dict[str, Any]:
-        if is_capped and not in_trial:
-            meter.require_gpu_hours("training")
-        services_class = WorkerServices if not in_trial else TrialServices if in_tune else MeasuredServices
-        store = Store(training.storage, expected=True)
-        slots = max(1, int(placement.cpus))
-        with ExitStack() as stack:
-            if not in_trial:  # otherwise the task reports what it holds
-                own_process()
-                stack.enter_context(held_resources(progress.activity.id))
-            stages = stack.enter_context(LocalStages(slots))
-            model_service = stack.enter_context(ModelService(stages, store, progress, training.sandbox))
-            services = services_class(training.checkpoints, progress, model_service)
-            services.tags = tags
-            if services.rank == 0:  # the workers were scheduled; from now on a hang counts as a stall
-                progress.update("training", force=True)
-            return training.train(services)
-
     filesystem, path = training.checkpoints.filesystem()
     trainer = _trainer_class()(
-        loop,
+        _worker_loop(training, progress, placement, tags, in_tune=in_tune, is_capped=is_capped),
         train_loop_config={},
         backend_config=BackendConfig() if in_trial else torch_group(),
         scaling_config=_scaling_config(placement, training.workers),
@@ -194,6 +176,39 @@ def train_with_ray(
     return dict(counts)
 
 
+def _worker_loop(
+    training: TrainingRun,
+    progress: ProgressFile,
+    placement: Placement,
+    tags: Mapping[str, str],
+    *,
+    in_tune: bool,
+    is_capped: bool,
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what each worker does, in Ray's form; it takes no config. The arguments are those of `train_with_ray`."""
+    in_trial = placement.in_trial
+
+    def loop(_: dict[str, Any]) -> dict[str, Any]:
+        if is_capped and not in_trial:
+            meter.require_gpu_hours("training")
+        services_class = WorkerServices if not in_trial else TrialServices if in_tune else MeasuredServices
+        store = Store(training.storage, expected=True)
+        slots = max(1, int(placement.cpus))
+        with ExitStack() as stack:
+            if not in_trial:  # otherwise the task reports what it holds
+                own_process()
+                stack.enter_context(held_resources(progress.activity.id))
+            stages = stack.enter_context(LocalStages(slots))
+            model_service = stack.enter_context(ModelService(stages, store, progress, training.sandbox))
+            services = services_class(training.checkpoints, progress, model_service)
+            services.tags = tags
+            if services.rank == 0:  # the workers were scheduled; from now on a hang counts as a stall
+                progress.update("training", force=True)
+            return training.train(services)
+
+    return loop
+
+
 def _trainer_class() -> Any:
     """Return Ray's trainer without two of its callbacks.
 
@@ -210,7 +225,7 @@ def _trainer_class() -> Any:
     class Trainer(DataParallelTrainer):  # type: ignore[misc]
         def _create_default_callbacks(self) -> list[Any]:
             callbacks = super()._create_default_callbacks()
-            return [one for one in callbacks if not isinstance(one, left_out)]
+            return [callback for callback in callbacks if not isinstance(callback, left_out)]
 
     return Trainer
 
