@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
+from raysweep.config.schema import SweepConfig
 from raysweep.engine.placing.cells import ANY, CellToPlace, hours_in
 from raysweep.engine.placing.cluster_files import nodes_of_file
 from raysweep.engine.placing.fits import CHANGES, IdleNodes, no_room, require_placeable, unfit_cells
@@ -23,6 +24,7 @@ from raysweep.planning.plan import (
     ArtefactPlan,
     BasePlan,
     CellArtefactPlan,
+    CellPlan,
     CompletionsPlan,
     ModelPlan,
     SweepPlan,
@@ -105,8 +107,42 @@ def forecast(
     Raises:
         UsageError: the file can't be used, the Ray can't be reached, or a cell fits nowhere.
     """
-    nodes = _nodes(plan, file, address)
-    config, cells = plan.config, by_cell(lacking)
+    nodes, config, cells = _nodes(plan, file, address), plan.config, by_cell(lacking)
+    played, to_place, has_shares = _played(config, cells, costs, nodes, store)
+    by_id = {cell.id: cell for cell in to_place}
+    of_cells = {
+        name: _cell(played, by_id[name], costs[name], config.prices.get(pool)) for name, pool in played.pools.items()
+    }
+    labels = {label for node in nodes.nodes.values() if (label := node.labels.get(ACCELERATOR_LABEL))}
+    pools = _pools(labels, nodes.nodes, of_cells, {cell.cell.id: cell.base.name for cell, _ in cells}, to_place)
+    known_costs = [pool.cost for pool in pools if pool.cost is not None]
+    return Forecast(
+        cluster=nodes.where,
+        nodes=len(nodes.nodes),
+        makespan=played.makespan,
+        gpu_hours=sum(played.gpu_hours.values()),
+        cost=sum(known_costs) if known_costs else None,
+        pools=tuple(pools),
+        cells=of_cells,
+        unknown=tuple(name for name, cell in of_cells.items() if cell.ends is None),
+        bases=tuple(artefact.name for artefact in lacking if isinstance(artefact, BasePlan)),
+        unused_prices=tuple(f"{name}{did_you_mean(name, labels)}" for name in config.prices if name not in labels),
+        has_shares=has_shares,
+    )
+
+
+def _played(
+    config: SweepConfig,
+    cells: Sequence[tuple[CellPlan, Sequence[CellArtefactPlan]]],
+    costs: Mapping[str, CellCost],
+    nodes: IdleNodes,
+    store: Store,
+) -> tuple[Played, list[CellToPlace], bool]:
+    """Play the cells, each with the artefacts that it lacks.
+
+    Returns:
+        How the sweep went, the cells as they were placed, and whether processes share accelerators.
+    """
     asked = require_placeable(NeedsPlanner(config).distinct([cell for cell, _ in cells]), nodes)
     needs = {name: cell_needs for names, cell_needs in asked for name in names}
     to_place = [
@@ -124,33 +160,7 @@ def forecast(
     played = play(to_place, stages, nodes.nodes, pools)
     if stuck := sorted(stages.keys() - played.ends.keys()):
         raise UsageError(f"{nodes.where} {no_room(stuck[0])}, or for what waits before it; {CHANGES}")
-    on_cpus = {cell.id: not cell.is_on_accelerators for cell in to_place}
-    of_cells = {
-        name: _cell(name, played, costs[name], on_cpus=on_cpus[name], price=config.prices.get(pool))
-        for name, pool in played.pools.items()
-    }
-    unknown = tuple(name for name, cell in of_cells.items() if cell.ends is None)
-    labels = {label for node in nodes.nodes.values() if (label := node.labels.get(ACCELERATOR_LABEL))}
-    found = _pools(labels, nodes.nodes, of_cells, {cell.cell.id: cell.base.name for cell, _ in cells}, to_place)
-    priced = [pool.cost for pool in found if pool.cost is not None]
-    hours = sum(played.gpu_hours.values())
-    total = sum(priced) if priced else None
-    bases = tuple(one.name for one in lacking if isinstance(one, BasePlan))
-    shares = any(stage.needs.gpus % 1 for each in stages.values() for stage in each)
-    unused = tuple(f"{name}{did_you_mean(name, labels)}" for name in config.prices if name not in labels)
-    return Forecast(
-        nodes.where,
-        len(nodes.nodes),
-        played.makespan,
-        hours,
-        total,
-        tuple(found),
-        of_cells,
-        unknown,
-        bases,
-        unused,
-        shares,
-    )
+    return played, to_place, any(stage.needs.gpus % 1 for each in stages.values() for stage in each)
 
 
 def _pools(
@@ -168,9 +178,9 @@ def _pools(
     ]
 
 
-def _cell(name: str, played: Played, cost: CellCost, *, on_cpus: bool, price: float | None) -> CellForecast:
-    pool, gpu_hours = played.pools[name], played.gpu_hours[name]
-    ends = None if hours_in(pool, cost.hours, on_cpus) is None else played.ends[name]
+def _cell(played: Played, cell: CellToPlace, cost: CellCost, price: float | None) -> CellForecast:
+    pool, gpu_hours = played.pools[cell.id], played.gpu_hours[cell.id]
+    ends = None if hours_in(pool, cost.hours, not cell.is_on_accelerators) is None else played.ends[cell.id]
     return CellForecast(pool or NO_LABEL, gpu_hours, ends, None if price is None else gpu_hours * price)
 
 
@@ -211,16 +221,16 @@ def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan
 def _pool(
     name: str, nodes: Mapping[str, NodeFacts], cells: Mapping[str, CellForecast], models: Mapping[str, str]
 ) -> PoolForecast:
-    own = [cell for cell in cells.values() if cell.pool == name]
+    in_pool = [cell for cell in cells.values() if cell.pool == name]
     there = [node for node in nodes.values() if name in (ANY, node.labels.get(ACCELERATOR_LABEL, NO_LABEL))]
-    ends = [cell.ends for cell in own if cell.ends is not None]
-    costs = [cell.cost for cell in own if cell.cost is not None]
+    ends = [cell.ends for cell in in_pool if cell.ends is not None]
+    costs = [cell.cost for cell in in_pool if cell.cost is not None]
     return PoolForecast(
         name,
         sum(node.resources.get("GPU", 0.0) for node in there),
-        len(own),
-        math.fsum(cell.gpu_hours for cell in own) if ends else None,
+        len(in_pool),
+        math.fsum(cell.gpu_hours for cell in in_pool) if ends else None,
         max(ends, default=None),
         math.fsum(costs) if costs else None,
-        tuple(dict.fromkeys(models[cell] for cell, one in cells.items() if one.pool == name)),
+        tuple(dict.fromkeys(models[id] for id, cell in cells.items() if cell.pool == name)),
     )
