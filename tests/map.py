@@ -18,8 +18,12 @@ ENTRY = re.compile(r"^ *(\w+(?:\.py|/)) +(.+)$")
 HEAD = """# Map
 
 Every file of raysweep, folder by folder, as the folders' docstrings describe them. `pipeline.py` is the place to start
-reading. A folder imports only what lies on its own floor or below; `tests/test_borders.py` holds the order.
-`python -m tests.map` writes this page.
+reading, and `base.py` in a folder is the contract of its variants. A folder imports only what lies on its own floor or
+below; `tests/test_borders.py` holds the order. `python -m tests.map` writes this page.
+
+Two kinds of files have no line of their own. A folder's `__init__.py` holds the docstring from which its table is made;
+those of `raysweep`, `execution`, `metrics` and `stats` also offer names to import, such as `raysweep.run`. With
+`raysweep/__main__.py`, `python -m raysweep` is the command `raysweep`.
 """
 
 
