@@ -9,6 +9,7 @@
 # make quick        the tests that need no Ray and take less than a second each
 # make paper-mini   the study in small, all 204 cells, on a simulated cluster of three kinds of accelerators
 # make soak         250,000 programs, 1 % hostile, slots and actors killed: fails when anything grows, stays or is lost
+# make docs         builds the pages of docs/ as a site with a search: site/index.html; ends on a dead link or heading
 # make lint         ruff (lint, format), mypy --strict, and the schemas of CITATION.cff and .github/workflows
 # PYTHON=python3.12 picks the interpreter, PIP_ARGS="..." goes to every `pip install`.
 
@@ -21,7 +22,7 @@ BIN := .venv/bin
 # Some containers set it, and each of thousands of processes would compile raysweep anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-long test-transformers5 vllm test-vllm quick paper-mini soak lint
+.PHONY: quickstart test test-long test-transformers5 vllm test-vllm quick paper-mini soak docs lint
 .DELETE_ON_ERROR:
 
 quickstart: .venv/installed
@@ -55,6 +56,10 @@ soak: .venv/installed-dev
 	$(BIN)/python -m tests.behaviour.execution.soak 200000
 	$(BIN)/python -m tests.behaviour.ray.soak 50000
 
+docs: .venv-docs/installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	@echo "open site/index.html"
+
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -78,6 +83,13 @@ lint: .venv/installed-dev
 	$(PYTHON) -m venv .venv-transformers5
 	.venv-transformers5/bin/python -m pip install $(PIP_ARGS) --editable ".[deepspeed,translation]" \
 	  "transformers>=5.16.1" hypothesis psutil pytest pytest-xdist
+	@touch $@
+
+# The packages of the extra `docs` alone: raysweep itself isn't needed to build its pages.
+.venv-docs/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install $(PIP_ARGS) \
+	  $$(.venv-docs/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
 	@touch $@
 
 # vLLM needs its own torch and transformers. Its CPU build doesn't go with the packages for pictures and sound.

@@ -19,8 +19,8 @@ PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 OPTIONAL = ("translation", "attack", "deepspeed", "openai", "quality")
 """Extras that users may install."""
-DEVELOPERS = ("testing", "dev")
-"""Extras for those who write tests."""
+DEVELOPERS = ("testing", "docs", "dev")
+"""Extras for those who write tests or build the docs."""
 MODULES = {"pyyaml": "yaml", "huggingface-hub": "huggingface_hub"}
 """Imported names that differ from the distribution's."""
 CHOSEN = {"nltk", "spacy", "vllm"}
