@@ -145,14 +145,14 @@ def _run(app: typer.Typer, arguments: list[str] | None) -> int:
     try:
         code: Any = app(args=arguments, standalone_mode=False)
     except RaysweepError as error:
-        return _tell(error, error.exit_code)
+        return _print_error(error, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as error:
         if isinstance(error, _USAGE_ERROR):
             error.show()
             return int(error.exit_code)
-        return _tell(error, 1)
+        return _print_error(error, 1)
     if invocation.stopped_by:  # typer turns Ctrl-C into an exit code
         code = 128 + invocation.stopped_by
     if invocation.stopped_by and invocation.goes_on:
@@ -177,7 +177,7 @@ def _settings() -> list[str]:
     ]  # no URL with a password
 
 
-def _tell(error: Exception, code: int) -> int:
+def _print_error(error: Exception, code: int) -> int:
     if invocation.debug:
         traceback.print_exception(error)
     kind = "" if isinstance(error, RaysweepError) else f"{type(error).__name__}: "

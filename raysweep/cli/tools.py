@@ -114,14 +114,14 @@ def evaluate(
     if out is not None:
         check_out(out, [file for text in problems for file in _files_of(problems_entry(text, seed))])
     decoding = {"samples": samples, "temperature": temperature, "max_new_tokens": max_new_tokens}
-    given = {"draws": draws, "prompt_format": prompt_format}
+    optional = {"draws": draws, "prompt_format": prompt_format}
     config = evaluation_config(
         model,
         problems,
         perturbations,
         seed=seed,
         name=name,
-        settings={"limit": limit, **{key: value for key, value in given.items() if value is not None}, **decoding},
+        settings={"limit": limit, **{key: value for key, value in optional.items() if value is not None}, **decoding},
         sets=sets or [],
         trust_remote_code=trust_remote_code,
         allow_code_execution=allow_code_execution,

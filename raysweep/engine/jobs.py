@@ -80,9 +80,9 @@ class KeptGenerator:
         self._generator: Generator | None = None
         self._broken: Generator | None = None  # one that has failed, maybe while others used it
         self._job: GenerateJob | None = None  # the one that it has last worked for
-        self._told = 0  # of the generator's loads
-        self._told_cpu = 0.0  # of the process's CPU seconds
-        self._turn = threading.Condition()  # of what follows, and of `_told`
+        self._reported_loads = 0  # of the generator
+        self._reported_cpu = 0.0  # seconds of the process
+        self._turn = threading.Condition()  # of what follows, and of `_reported_loads`
         self._working = 0  # threads that generate, or get their model ready
         self._is_loading = False  # one of them gets its model ready, which others need not wait for to end theirs
 
@@ -109,7 +109,7 @@ class KeptGenerator:
         with self._turn:
             self._turn.wait_for(lambda: self._may_begin(job))
             if not self._working:
-                self._told_cpu = time.process_time()
+                self._reported_cpu = time.process_time()
             self._working += 1
             self._is_loading = True
         try:
@@ -145,7 +145,7 @@ class KeptGenerator:
             generator = self._broken = None  # frees its memory before the next one is made
             if GENERATORS.get(job.generator.name).environment:
                 tell(f"{job.generator.name} starts, which may take a minute")
-            generator, self._told = make_generator(job), 0
+            generator, self._reported_loads = make_generator(job), 0
         self._generator, self._job = generator, job
         return generator
 
@@ -168,9 +168,9 @@ class KeptGenerator:
             self._broken = generator
             raise
         with self._turn:
-            loads, self._told = generator.loads - self._told, generator.loads
-            cpu, now = self._told_cpu, time.process_time()
-            self._told_cpu = now
+            loads, self._reported_loads = generator.loads - self._reported_loads, generator.loads
+            cpu, now = self._reported_cpu, time.process_time()
+            self._reported_cpu = now
         return Generated(completions, loads, generator.facts(), now - cpu)
 
 

@@ -197,7 +197,7 @@ def _describe() -> None:
 
     linter = PyLinter()
     linter.load_default_plugins()
-    _say({one.msgid: [one.symbol, one.msg, one.description] for one in linter.msgs_store.messages})
+    _say({m.msgid: [m.symbol, m.msg, m.description] for m in linter.msgs_store.messages})
     sys.stdout.flush()
 
 

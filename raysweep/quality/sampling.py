@@ -94,7 +94,7 @@ def draw(units: Sequence[Sampled], size: int, *names: str, seed: int = DEFAULT_S
     unit, times = max(Counter(units).items(), key=lambda pair: pair[1], default=(None, 0))
     if times > 1 and unit is not None:
         raise UsageError(f"problem {unit.task_id} of cell {unit.cell} is listed {times} times; list each unit once")
-    ranked = sorted(units, key=lambda one: (derive(seed, "quality", *names, one.cell, one.task_id), one))
+    ranked = sorted(units, key=lambda unit: (derive(seed, "quality", *names, unit.cell, unit.task_id), unit))
     return sorted(ranked[:size])
 
 

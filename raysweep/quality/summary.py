@@ -106,7 +106,7 @@ def summarise(group: str, reports: LintReports) -> GroupSummary:
         )
     linted = [file for file in reports.files if file.outcome == LintOutcome.LINTED]
     counts = count_codes(reports.messages, len(linted))
-    own = [count for count in counts if not count.caused_by_cutting]
+    uncut = [count for count in counts if not count.caused_by_cutting]
     scores = tuple(file.score for file in linted if file.score is not None)
     return GroupSummary(
         group=group,
@@ -116,10 +116,10 @@ def summarise(group: str, reports: LintReports) -> GroupSummary:
         mean_score=sum(scores) / len(scores) if scores else nan,
         interval=mean_interval(scores, limits=SCORES),
         unscored=_unscored(reports),
-        codes=tuple(own),
+        codes=tuple(uncut),
         cutting_codes=tuple(count for count in counts if count.caused_by_cutting),
-        severities=_by_severity(own, len(linted)),
-        tiers=_by_tier(own, len(linted)),
+        severities=_by_severity(uncut, len(linted)),
+        tiers=_by_tier(uncut, len(linted)),
         traps=dict(sorted(Counter(trap for file in reports.files for trap in file.traps.split(",") if trap).items())),
     )
 
@@ -150,7 +150,7 @@ def pool(cells: Iterable[CellReports]) -> LintReports:
     return join(
         LintReports(
             tuple(replace(file, file_id=f"{number} {file.file_id}") for file in cell.reports.files),
-            tuple(replace(one, file_id=f"{number} {one.file_id}") for one in cell.reports.messages),
+            tuple(replace(message, file_id=f"{number} {message.file_id}") for message in cell.reports.messages),
         )
         for number, cell in enumerate(cells)
     )

@@ -139,8 +139,8 @@ def symbols() -> Mapping[str, str]:
 
 def pylint_code(code: str) -> str:
     """Return pylint's code of the fault that one of ruff's codes means; empty if it has none."""
-    own = ALIKE.get(code) or (code.removeprefix(RUFFS_PYLINT) if code.startswith(RUFFS_PYLINT) else "")
-    return "" if own in UNREPORTED else own
+    alike = ALIKE.get(code) or (code.removeprefix(RUFFS_PYLINT) if code.startswith(RUFFS_PYLINT) else "")
+    return "" if alike in UNREPORTED else alike
 
 
 @cache

@@ -29,19 +29,19 @@ MARKS = {
 def print_checks(checks: Iterable[Check], as_json: bool) -> State:
     """Print each check as soon as it is known; return the worst state."""
     if as_json:
-        found = list(checks)
-        worst = _worst(found)
-        rows = [dataclasses.asdict(check) for check in found]
+        results = list(checks)
+        worst = _worst(results)
+        rows = [dataclasses.asdict(check) for check in results]
         print_json({"raysweep": VERSION, "host": socket.gethostname(), "state": worst, "checks": rows})
         return worst
     console = new_console()
     console.print(f"raysweep {VERSION} on {socket.gethostname()} ({platform.system()} {platform.machine()})")
-    found = []
+    results = []
     for check in checks:
-        found.append(check)
+        results.append(check)
         console.print(_line(check, console), soft_wrap=True)
-    worst = _worst(found)
-    console.print(Text(_summary(found), style=MARKS[worst][2]))
+    worst = _worst(results)
+    console.print(Text(_summary(results), style=MARKS[worst][2]))
     return worst
 
 

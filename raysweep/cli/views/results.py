@@ -56,7 +56,7 @@ def print_result(result: SweepResult, as_json: bool) -> None:
 
 def print_data_sets(made: DataSets, as_json: bool) -> None:
     """Print the sets that exist, with their numbers of rows; JSON also has their folders."""
-    rows = [dataclasses.asdict(one) | {"folder": made.store.folder(one.node)} for one in made.sets]
+    rows = [dataclasses.asdict(data_set) | {"folder": made.store.folder(data_set.node)} for data_set in made.sets]
     if as_json:
         print_json(
             {"sets": [{k: v for k, v in row.items() if k != "node"} for row in rows], "errors": dict(made.errors)}
@@ -67,8 +67,9 @@ def print_data_sets(made: DataSets, as_json: bool) -> None:
     table.add_column("set")
     for name in ("rows", "perturbed", "unchanged", "not compiling"):
         table.add_column(name, justify="right")
-    for one in made.sets:
-        table.add_row(one.name, f"{one.rows:,}", f"{one.perturbed:,}", f"{one.unchanged:,}", f"{one.broken:,}")
+    for data_set in made.sets:
+        numbers = (data_set.rows, data_set.perturbed, data_set.unchanged, data_set.broken)
+        table.add_row(data_set.name, *(f"{number:,}" for number in numbers))
     console.print(table)
     if made.leakage:
         console.print(f"leakage: {made.leakage}", soft_wrap=True)

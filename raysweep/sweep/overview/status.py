@@ -147,20 +147,20 @@ def cell_states(folder: SweepFolder, shown: str = "") -> list[CellStatus]:
     for first, _ in cells.values():
         if first.model_stage:
             keys.setdefault(first.model_stage, []).append(first.model_key)
-    made = {key for stage, own in keys.items() for key in folder.store.with_manifest(stage, own)}
+    made = {key for stage, stage_keys in keys.items() for key in folder.store.with_manifest(stage, stage_keys)}
     for name, (first, _) in cells.items():  # a model whose folder is printed is looked at whole, which takes 0.3 ms
         is_shown = len(cells) <= LISTED or name == shown
         if is_shown and first.weights and first.model_key in made and not folder.store.has(first.weights):
             made.discard(first.model_key)
-    found = [
+    states = [
         _cell_state(folder, first, results, activities.get(name, Activity(name)), made)
         for name, (first, results) in cells.items()
     ]
-    stored = {cell.cell for cell in found if cell.model}
+    stored = {cell.cell for cell in states if cell.model}
     bases = {name: f"{first.model}.{BASE}" for name, (first, _) in cells.items()}
     return [
         dataclasses.replace(cell, base=bases[cell.cell]) if cell.base and bases[cell.cell] in stored else cell
-        for cell in found
+        for cell in states
     ]
 
 

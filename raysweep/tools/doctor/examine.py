@@ -50,9 +50,9 @@ def _done(name: str, check: Callable[[], Check]) -> Check:
     try:
         done = check()
     except RaysweepError as error:
-        found, _, advice = str(error).rpartition("; ")
-        done = Check(name, State.ERROR, found or advice, advice if found else "repair the named part")
+        problem, _, advice = str(error).rpartition("; ")
+        done = Check(name, State.ERROR, problem or advice, advice if problem else "repair the named part")
     except Exception as error:
-        found = f"it could not be checked: {type(error).__name__}: {error}"
-        done = Check(name, State.ERROR, found, "repair the named part, or report the line")
+        problem = f"it could not be checked: {type(error).__name__}: {error}"
+        done = Check(name, State.ERROR, problem, "repair the named part, or report the line")
     return replace(done, found=re.sub(r"://[^/@\s]+@", "://***@", done.found))

@@ -127,10 +127,10 @@ def isolation() -> Check:
         level, missing = executor.level(), executor.missing_layers()
     for (text, outcome), verdict in zip(wanted.items(), verdicts, strict=True):
         if verdict.outcome is not outcome:
-            found = (
+            problem = (
                 f"the program `{text}` ended as {verdict.outcome}, not {outcome}: {verdict.detail or 'no reason given'}"
             )
-            return Check("isolation", State.ERROR, found, "run no model's programs here, and report this line")
+            return Check("isolation", State.ERROR, problem, "run no model's programs here, and report this line")
     return isolation_of(level, missing)
 
 
@@ -185,8 +185,8 @@ def temp_folder(temporary: Path) -> Check:
                 place.parent.mkdir(parents=True)
                 made.bind(str(place))
         except OSError as error:
-            found = f"no sockets can be made below {folder}: {error.strerror or error}"
-            return Check("temp folder", State.ERROR, found, _advice_on(folder))
+            problem = f"no sockets can be made below {folder}: {error.strerror or error}"
+            return Check("temp folder", State.ERROR, problem, _advice_on(folder))
     return temp_folder_of(RAY_TEMP, machine.disk(RAY_TEMP))
 
 

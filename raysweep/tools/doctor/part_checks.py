@@ -22,12 +22,12 @@ def language() -> Check:
     if tagger.tag(["It", "works"])[1] != "VBZ" or "telephone" not in synonyms.heads("phone", "NOUN"):
         return Check("language", State.ERROR, "words are tagged or looked up wrongly", "install raysweep again")
     here = {**tagger.fingerprint(), **synonyms.fingerprint()}
-    found = f"{here['tagger']}, WordNet {here['wordnet']}"
+    resources = f"{here['tagger']}, WordNet {here['wordnet']}"
     ready = [name for name in TRANSLATORS.names() if TRANSLATORS.create(Spec(name)).is_ready]
     if ready:
-        return Check("language", State.OK, f"{found}; S1 by {', '.join(ready)}")
+        return Check("language", State.OK, f"{resources}; S1 by {', '.join(ready)}")
     advice = "S1 needs it: apt install apertium apertium-eng-spa, or hub models (docs/perturbations.md)"
-    return Check("language", State.WARNING, f"{found}; no translator", advice)
+    return Check("language", State.WARNING, f"{resources}; no translator", advice)
 
 
 def ray(address: str | None) -> Check:
@@ -36,11 +36,11 @@ def ray(address: str | None) -> Check:
         return Check("Ray", State.OK, "no address given: raysweep starts a Ray of its own")
     from raysweep.engine.ray.cluster.probe import probe
 
-    found = probe(address)
-    if found.problem:
-        return Check("Ray", State.ERROR, found.problem, found.advice)
-    has = f"{count(found.nodes, 'node')}, {count(round(found.cpus), 'CPU')}, {count(round(found.gpus), 'GPU')}"
-    return Check("Ray", State.OK, f"Ray {found.ray} answers at {found.address}: {has}")
+    answer = probe(address)
+    if answer.problem:
+        return Check("Ray", State.ERROR, answer.problem, answer.advice)
+    has = f"{count(answer.nodes, 'node')}, {count(round(answer.cpus), 'CPU')}, {count(round(answer.gpus), 'GPU')}"
+    return Check("Ray", State.OK, f"Ray {answer.ray} answers at {answer.address}: {has}")
 
 
 def vllm() -> Check:
@@ -65,12 +65,12 @@ def openai() -> Check:
     """Look for what models behind a server need. Whether one answers is not tried."""
     from raysweep.generators.openai import HOSTED, KEY_VARIABLE, URL_VARIABLE
 
-    found = machine.versions(["openai"])
-    if not found:
+    installed = machine.versions(["openai"])
+    if not installed:
         return Check("openai", State.ABSENT, "not installed; served models need it: pip install 'raysweep[openai]'")
     key = "set" if os.environ.get(KEY_VARIABLE) else "not set"
     url = os.environ.get(URL_VARIABLE) or HOSTED
-    return Check("openai", State.OK, f"openai {found['openai']}; {KEY_VARIABLE} is {key}; openai:NAME asks {url}")
+    return Check("openai", State.OK, f"openai {installed['openai']}; {KEY_VARIABLE} is {key}; openai:NAME asks {url}")
 
 
 def linters() -> Check:

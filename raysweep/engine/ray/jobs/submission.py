@@ -74,14 +74,14 @@ class Gone(RaysweepError):
 
 def dashboard_url(address: str | None) -> str:
     """Return the URL of a dashboard, as given or from RAY_API_SERVER_ADDRESS; raise UsageError if it is none."""
-    given = (address or os.environ.get(OVERRIDES[0]) or "").strip().rstrip("/")
-    if not given:
+    url = (address or os.environ.get(OVERRIDES[0]) or "").strip().rstrip("/")
+    if not url:
         raise UsageError(f"name the cluster with --address: {HINT}")
-    scheme, mark, rest = given.partition("://")
+    scheme, mark, rest = url.partition("://")
     if not mark:
-        scheme, rest = "http", given
-    if scheme not in ("http", "https") or not rest or given in ("auto", "local"):
-        raise UsageError(f"jobs can't be submitted to --address {given!r}; {HINT}")
+        scheme, rest = "http", url
+    if scheme not in ("http", "https") or not rest or url in ("auto", "local"):
+        raise UsageError(f"jobs can't be submitted to --address {url!r}; {HINT}")
     return f"{scheme}://{rest}"
 
 
@@ -245,10 +245,10 @@ def _get(address: str, path: str, timeout: float) -> dict[str, Any]:
 
     request = urllib.request.Request(address + path, headers=get_auth_headers_if_auth_enabled({}))
     with urllib.request.urlopen(request, timeout=timeout) as answer:
-        found = json.loads(answer.read())
-    if not isinstance(found, dict):
+        content = json.loads(answer.read())
+    if not isinstance(content, dict):
         raise ValueError(f"{address}{path} gave no JSON object")
-    return found
+    return content
 
 
 def _refused(address: str, error: Exception) -> str:

@@ -92,9 +92,9 @@ def rehearse() -> None:
     """Run a small program a few times: the interpreter adapts this code to its use, from which all forks profit."""
     for number in range(REHEARSALS):
         program, answer = _run(f"def f(x):\n    return [x, {number}]\n", [["f"], [], []], {}, together=True)
-        given = decoded(_encoded([[1, {"t": ["a", 2.0]}, [None]], 0]))
+        call = decoded(_encoded([[1, {"t": ["a", 2.0]}, [None]], 0]))
         _encoded(answer)
-        _encoded(program.answer(["call", 0, *given]))
+        _encoded(program.answer(["call", 0, *call]))
 
 
 def _receive(channel: int) -> Any:
@@ -193,10 +193,10 @@ class _Program:
         if all(type(self._names[name]) is FunctionType for name in names):
             return [[name, {"h": self._handle_of(self._names[name])}] for name in names]
         plain = self._plain()
-        found = {name: library_name(name, self._names[name]) for name in names}
+        libraries = {name: library_name(name, self._names[name]) for name in names}
         return [
             [name, {"l": library} if library else self._write(plain, self._names[name])]
-            for name, library in found.items()
+            for name, library in libraries.items()
         ]
 
     def answer_ahead(self, first: list[Any], calls: Sequence[tuple[str, Any, Any]], ahead: Ahead) -> None:
@@ -218,7 +218,7 @@ class _Program:
         else:
             arguments, options, called = [self._objects[number]], {}, next
         plain.number_what_was_read()
-        given = [
+        before_call = [
             (index, value, before)
             for index, value in enumerate(plain.objects)
             if (before := changed_items(value)) is not None
@@ -228,14 +228,14 @@ class _Program:
             self.end_forks()
         except BaseException as error:
             self.end_forks()
-            changes = self._changes(plain, given)
+            changes = self._changes(plain, before_call)
             return ["error", changes, _plain_error(error, self._sources)]
-        changes = self._changes(plain, given)
+        changes = self._changes(plain, before_call)
         return ["result", changes, self._write(plain, value)]
 
-    def _changes(self, plain: Plain, given: list[tuple[int, Any, Any]]) -> list[list[Any]]:
+    def _changes(self, plain: Plain, before_call: list[tuple[int, Any, Any]]) -> list[list[Any]]:
         """Return (number, content) of the arguments that were changed in place."""
-        changed = [(index, value) for index, value, before in given if is_changed(value, before)]
+        changed = [(index, value) for index, value, before in before_call if is_changed(value, before)]
         return [
             [index, self._write(plain, value.copy() if hasattr(value, "copy") else value[:])]
             for index, value in changed

@@ -151,21 +151,21 @@ class Session:
 
     def _call(self, number: int, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
         plain = self._plain()
-        given = plain.write_items(arguments, 0), plain.write(dict(options)) if options else None
+        parts = plain.write_items(arguments, 0), plain.write(dict(options)) if options else None
         name = self._names.get(number)
         if self._made is not None:
-            self._made.append((name or "", *given))
+            self._made.append((name or "", *parts))
             if name is None or len(self._made) > MAX_CALLS:
                 self._made = None
         if self._next_call < len(self._calls):
-            if self._calls[self._next_call] != encoded((name or "", *given)):
+            if self._calls[self._next_call] != encoded((name or "", *parts)):
                 self._diverge()
             self._next_call += 1
             answer = self._next_record()
             if answer is None:  # there was no room for it
                 self._diverge()
             return self._answered(plain, answer)
-        return self._answered(plain, self._ask(encoded(["call", number, *given])))
+        return self._answered(plain, self._ask(encoded(["call", number, *parts])))
 
     def next_item(self, number: int) -> Any:
         """Return the next item of an iterator of the program; raise what that raises, or SessionEnded."""
@@ -182,8 +182,8 @@ class Session:
 
     def description_of(self, error: BaseException) -> OutcomeAndDetail | None:
         """Return outcome and detail of an error, if the program raised it."""
-        found = self._described.get(id(error))
-        return found[1:] if found and found[0] is error else None
+        description = self._described.get(id(error))
+        return description[1:] if description and description[0] is error else None
 
     # ------------------------------------------------------------------------------------------------ answers
 
@@ -201,9 +201,9 @@ class Session:
             kind, pairs = answer
             if kind != "ready":
                 raise Malformed("neither ready nor ended")
-            given = {name for name, _ in pairs}
+            defined = {name for name, _ in pairs}
             # Checked here too: otherwise a program that defines the function could replace `set` for the tests.
-            accepted = own | common if given & own else own | common | builtin_names
+            accepted = own | common if defined & own else own | common | builtin_names
             plain = self._plain()
             names = {name: _read_name(plain, node) for name, node in pairs if name in accepted}
         except (ValueError, TypeError, LookupError) as error:
@@ -288,9 +288,9 @@ class Session:
 
         Those that were taken stay as they were, so that the verdict depends on what `answers` returns.
         """
-        found = records(self._ahead.copied())[len(self._records) :]
-        self._records += found
-        return bool(found)
+        new_records = records(self._ahead.copied())[len(self._records) :]
+        self._records += new_records
+        return bool(new_records)
 
     def _await_done(self, seconds: float | None) -> None:
         """Wait for the message that all calls were answered that were sent ahead."""
