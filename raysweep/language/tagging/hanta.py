@@ -20,6 +20,10 @@ _LONGEST = 40
 """Letters of the longest word that is tagged: HanTa's time grows with the square of a word's length."""
 _STAND_IN = "x"
 """What HanTa sees in place of a longer word: a noun."""
+_Pair = tuple[int, int]
+"""The tags of two neighbouring words."""
+_Row = dict[_Pair, float]
+"""The log probability of the best tags up to a word, by the tags of this word and the one before."""
 _PENN = {
     **dict.fromkeys(["AJ0", "ORD"], "JJ"),
     "AJC": "JJR",
@@ -106,12 +110,6 @@ def _quick_tagger() -> Any:
             return _path(max(ends, key=lambda state: ends[state]), came_from)
 
     return Quick
-
-
-_Pair = tuple[int, int]
-"""The tags of two neighbouring words."""
-_Row = dict[_Pair, float]
-"""The log probability of the best tags up to a word, by the tags of this word and the one before."""
 
 
 def _next_row(
