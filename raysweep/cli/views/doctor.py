@@ -13,7 +13,7 @@ from rich.text import Text
 from raysweep.cli.views.console import new_console
 from raysweep.cli.views.results import print_json
 from raysweep.machine import VERSION
-from raysweep.tools.doctor.check import Check, State
+from raysweep.tools.doctor.check import Check, State, worst_state
 from raysweep.units import count
 
 NAME_WIDTH = 12
@@ -30,7 +30,7 @@ def print_checks(checks: Iterable[Check], as_json: bool) -> State:
     """Print each check as soon as it is known; return the worst state."""
     if as_json:
         results = list(checks)
-        worst = _worst(results)
+        worst = worst_state(results)
         rows = [dataclasses.asdict(check) for check in results]
         print_json({"raysweep": VERSION, "host": socket.gethostname(), "state": worst, "checks": rows})
         return worst
@@ -40,7 +40,7 @@ def print_checks(checks: Iterable[Check], as_json: bool) -> State:
     for check in checks:
         results.append(check)
         console.print(_line(check, console), soft_wrap=True)
-    worst = _worst(results)
+    worst = worst_state(results)
     console.print(Text(_summary(results), style=MARKS[worst][2]))
     return worst
 
@@ -66,7 +66,3 @@ def _summary(checks: list[Check]) -> str:
     if errors:
         return f"not everything works here: {', '.join(numbers)}"
     return "sweeps can run here" + (f": {numbers[0]}" if numbers else "")
-
-
-def _worst(checks: Iterable[Check]) -> State:
-    return max((check.state for check in checks), key=list(State).index, default=State.OK)

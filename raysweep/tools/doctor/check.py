@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,3 +27,8 @@ class Check:
     state: State
     found: str
     advice: str = ""
+
+
+def worst_state(checks: Iterable[Check]) -> State:
+    """Return the worst state of all checks; OK without any."""
+    return max((check.state for check in checks), key=list(State).index, default=State.OK)
