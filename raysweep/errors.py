@@ -102,3 +102,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     longer = sorted((one for one in by_fold if len(name) > 2 and one.startswith(name.casefold())), key=len)
     near = longer or difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.6)
     return f" (did you mean {by_fold[near[0]]!r}?)" if near else ""
+
+
+def install_extra(name: str) -> str:
+    """Return how to install an extra of raysweep, which no package index has."""
+    return f"pip install -e '.[{name}]' in raysweep's checkout"

@@ -18,7 +18,7 @@ from raysweep.config.grid import build_grid
 from raysweep.config.model_checks import Mistake, check_models, finding_of
 from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import MissingInput, UsageError, did_you_mean
+from raysweep.errors import MissingInput, UsageError, did_you_mean, install_extra
 from raysweep.execution.oracle import inside_refused
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import environment_of
@@ -281,7 +281,7 @@ def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str]]:
         yield "compile", f"a model that `parallel: {parallel}` shares can't be compiled; use `parallel: ddp`"
     if parallel != "ddp" and importlib.util.find_spec("deepspeed") is None:
         setting = f"`parallel: {parallel}`" + ("" if recipe.parallel else f", the default of {recipe.workers} workers,")
-        yield "parallel", f"{setting} needs DeepSpeed: pip install 'raysweep[deepspeed]', or give `parallel: ddp`"
+        yield "parallel", f"{setting} needs DeepSpeed: {install_extra('deepspeed')}, or give `parallel: ddp`"
 
 
 def _sources(config: SweepConfig) -> Iterator[Mistake]:

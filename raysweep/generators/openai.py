@@ -16,7 +16,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from raysweep.errors import HopelessError, RaysweepError, UsageError
+from raysweep.errors import HopelessError, RaysweepError, UsageError, install_extra
 from raysweep.generators.base import GENERATORS, LENGTH, Generator, LiveModel, cut_at_stop
 from raysweep.hashing import text_sha
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
@@ -89,7 +89,7 @@ class OpenAI(Generator):
     ) -> None:
         super().__init__(None, decoding)
         if importlib.util.find_spec("openai") is None:
-            raise UsageError("generator openai needs the package openai: pip install 'raysweep[openai]'")
+            raise UsageError(f"generator openai needs the package openai: {install_extra('openai')}")
         if api not in ("completions", "chat"):
             raise UsageError(f"generator openai: api is {api!r}; it is completions or chat")
         if not str(url).startswith(("http://", "https://")):

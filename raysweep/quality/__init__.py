@@ -1,7 +1,7 @@
 """Code quality of completions: draws a sample of them, lints each as a file, and counts what the linters report.
 
 Functions are pure: files go in, records come out; stages and engines decide which files these are. pylint and ruff
-(``pip install 'raysweep[quality]'``) run in processes of their own.
+(the extra `quality`) run in processes of their own.
 
     sampling.py      Cochran's sample size; draws (cell, problem) units by seed and names, bases as a stratum
     files.py         a completion as a file: what the model saw and wrote; counts traps of encoding

@@ -38,7 +38,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import MissingInput, RaysweepError, UsageError
+from raysweep.errors import MissingInput, RaysweepError, UsageError, install_extra
 from raysweep.machine import versions
 from raysweep.quality.files import SourceFile
 from raysweep.quality.reports import FileReport, LintMessage, LintOutcome, LintReports
@@ -89,7 +89,7 @@ class Description:
 def require_pylint() -> None:
     """Raise MissingInput, a UsageError that names the extra, if pylint isn't installed."""
     if importlib.util.find_spec("pylint") is None:
-        raise MissingInput("code quality needs the package pylint: pip install 'raysweep[quality]'")
+        raise MissingInput(f"code quality needs the package pylint: {install_extra('quality')}")
 
 
 def fingerprint() -> Mapping[str, Any]:

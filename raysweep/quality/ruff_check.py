@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import MissingInput
+from raysweep.errors import MissingInput, install_extra
 from raysweep.machine import versions
 from raysweep.quality.files import SourceFile
 from raysweep.quality.linting import report_of, require_unique
@@ -44,7 +44,7 @@ UNREAD = "unread"
 def require_ruff() -> None:
     """Raise MissingInput, a UsageError that names the extra, if ruff isn't installed."""
     if importlib.util.find_spec("ruff") is None:
-        raise MissingInput("the second opinion on code quality needs the package ruff: pip install 'raysweep[quality]'")
+        raise MissingInput(f"the second opinion on code quality needs the package ruff: {install_extra('quality')}")
 
 
 def ruff_fingerprint() -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from raysweep import machine
-from raysweep.errors import UsageError
+from raysweep.errors import UsageError, install_extra
 from raysweep.quality.batches import fingerprint_of_linters
 from raysweep.records import Spec
 from raysweep.tools.doctor.check import Check, State
@@ -67,7 +67,7 @@ def openai() -> Check:
 
     installed = machine.versions(["openai"])
     if not installed:
-        return Check("openai", State.ABSENT, "not installed; served models need it: pip install 'raysweep[openai]'")
+        return Check("openai", State.ABSENT, f"not installed; served models need it: {install_extra('openai')}")
     key = "set" if os.environ.get(KEY_VARIABLE) else "not set"
     url = os.environ.get(URL_VARIABLE) or HOSTED
     return Check("openai", State.OK, f"openai {installed['openai']}; {KEY_VARIABLE} is {key}; openai:NAME asks {url}")

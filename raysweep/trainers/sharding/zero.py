@@ -1,7 +1,7 @@
 """DeepSpeed's ZeRO: workers hold shares of the optimizer (1), of the gradients too (2), of the weights too (3).
 
 Rajbhandari et al. 2020, https://arxiv.org/abs/1910.02054. In 16-bit precisions DeepSpeed computes with 16-bit copies of
-float32 weights. DeepSpeed is an extra: ``pip install 'raysweep[deepspeed]'``.
+float32 weights. DeepSpeed is the extra `deepspeed`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import HopelessError, UsageError
+from raysweep.errors import HopelessError, UsageError, install_extra
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.optimizer import make_optimizer
 from raysweep.trainers.sharding.base import Sharding
@@ -154,9 +154,7 @@ def quiet_deepspeed() -> Any:
             import deepspeed
             import deepspeed.ops
         except ImportError as error:
-            raise UsageError(
-                f"`parallel: zero...` needs DeepSpeed ({error}): pip install 'raysweep[deepspeed]'"
-            ) from error
+            raise UsageError(f"`parallel: zero...` needs DeepSpeed ({error}): {install_extra('deepspeed')}") from error
         logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
         deepspeed.ops.__compatible_ops__ = {COMPILED_OP: False}  # before DeepSpeed probes compilers for all its ops
         with contextlib.suppress(ImportError):
