@@ -123,14 +123,14 @@ class IdleNodes:
 
     def lack(self, cells: Sequence[CellToPlace], pool: str) -> str:
         """Return why a pool can't run each of some cells, one at a time; empty if it can."""
-        return unfit_cells(cells, pool) or ("" if all(self._holds(cell, pool) for cell in cells) else no_room())
+        stages = (stage for cell in cells for stage in cell.stages_on_accelerators)
+        return unfit_cells(cells, pool) or (
+            "" if all(self.capacity(needs, number, pool) > 0 for needs, number in stages) else no_room()
+        )
 
     def can_run(self, cell: CellToPlace, pool: str) -> bool:
         """Return True if a pool is fit for each stage of a cell, and holds each of them alone."""
-        return not unfit_cell(cell, pool) and self._holds(cell, pool)
-
-    def _holds(self, cell: CellToPlace, pool: str) -> bool:
-        return all(self.capacity(needs, number, pool) > 0 for needs, number in cell.stages_on_accelerators)
+        return not self.lack([cell], pool)
 
     def can_run_somewhere(self, cell: CellToPlace) -> bool:
         """Return True if each stage of a cell fits on some accelerators, or on what an autoscaler may start."""
@@ -149,7 +149,7 @@ class IdleNodes:
             bound: the type that the group must have; None: any.
         """
         candidates = sorted(self.accelerators) if bound is None else [bound]
-        return [pool for pool in candidates if all(self.can_run(cell, pool) for cell in cells)]
+        return [pool for pool in candidates if not self.lack(cells, pool)]
 
     def types_to_come(self, cells: Sequence[CellToPlace], bound: str | None = None) -> list[str]:
         """Return the types that an autoscaler may start for a group: the one that binds it, or those that all name."""

@@ -2,17 +2,18 @@
 
 A pool is the nodes with one type of accelerator. Cells without accelerators have a pool of all nodes, and cells that
 fit on no type alone have one of all accelerators. In each pool the cell with the longest expected time comes first
-(Graham, "Bounds on multiprocessing timing anomalies", 1969), and nobody passes a process that waits for more than is
-free: not in its pool, nor on accelerators that two pools have in common, and what needs no accelerator doesn't take the
-CPUs and the memory beside free accelerators that such a process waits for. Only what the present nodes can't hold even
-when they are idle stands in nobody's way.
+(Graham, "Bounds on multiprocessing timing anomalies", 1969), without backfilling: a process that waits for more than is
+free blocks those behind it, and pools that share accelerators share one queue. CPUs and memory beside free accelerators
+that such a process waits for are kept from processes without accelerators. A process that the present nodes can't hold
+even when they are idle blocks only those that ask for the same.
 
 As many cells start as places are free, and one more for each pool, so that a place is never empty for the time in which
 a cell starts. The process whose turn comes next in a pool asks Ray for its resources while none are free, so that Ray's
 autoscaler sees that more nodes are wanted. Where nodes must come first, one cell starts for each kind of request, since
 nobody knows which of them the autoscaler can fulfil.
 
-Nothing here talks to Ray: the keeper of the hosts (hosts.py) asks for decisions and starts what they say.
+Nothing here talks to Ray: the keeper of the hosts (engine/ray/hosts/keeper.py) asks for decisions and starts what they
+say. queues.py holds the cells that were not started, room_on_nodes.py what is free.
 """
 
 from __future__ import annotations
@@ -20,12 +21,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.cells import ANY, CPUS, CellToPlace
-from raysweep.engine.placing.fits import request_key
 from raysweep.engine.placing.nodes import NodeFacts
+from raysweep.engine.placing.queues import CellQueues, WaitingLine
 from raysweep.engine.placing.room_on_nodes import RoomOnNodes
 from raysweep.planning.predictions.needs import Needs, names_in
 
@@ -44,16 +44,6 @@ class _Place:
     number: int
     hours: float
     nodes: list[str] | None = None
-
-
-class _WaitingLine(NamedTuple):
-    """Those that wait in a pool for one another.
-
-    `to_come`: what they ask for, if more nodes must come for it; empty if the present nodes hold it when they are idle.
-    """
-
-    pool: str
-    to_come: tuple[Any, ...] = ()
 
 
 class Places:
@@ -75,14 +65,12 @@ class Places:
         *,
         may_grow: bool = False,
     ) -> None:
-        self._pool_of_group = dict(pools)
-        self._cells = {cell.id: cell for cell in cells}
-        self._asked = {name for cell in self._cells.values() for name in cell.named or ()}
-        self._queues: dict[str, dict[_WaitingLine, list[str]]] = {}  # by pool: cells that may start there, longest last
-        self._pool_of: dict[str, str] = {}  # of each cell that was started
-        self._waiting: dict[_WaitingLine, set[str]] = {}  # started cells that hold nothing, yet
-        self._executing: set[str] = set()
+        self._cells = {cell.id: cell for cell in cells}  # that have not ended
         self.room = RoomOnNodes(may_grow=may_grow)
+        self._queues = CellQueues(self._cells.values(), pools, self.room.idle)
+        self._pool_of: dict[str, str] = {}  # of each cell that was started
+        self._waiting: dict[WaitingLine, set[str]] = {}  # started cells that hold nothing, yet
+        self._executing: set[str] = set()
         self._places: dict[str, _Place] = {}  # by owner
 
     def set_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:
@@ -93,7 +81,7 @@ class Places:
         if nodes == self.room.idle.nodes:
             return
         self.room.set_nodes(nodes)
-        self._queues = {}
+        self._queues.set_nodes(self.room.idle)
         waiting = [name for names in self._waiting.values() for name in names]
         self._waiting = {}
         for name in waiting:
@@ -113,7 +101,8 @@ class Places:
         What they hold is not known, so they count as waiting. They ask for it again when they need more; those that
         work in their trial's process never do, so it is asked for here.
         """
-        self._pool_of, self._queues = dict(started), {}
+        self._pool_of = dict(started)
+        self._queues.set_cells(cell for cell in self._cells.values() if cell.id not in started)
         for place in self._places.values():
             if not place.nodes:
                 place.pool = self._pool(place.cell, place.needs)
@@ -131,15 +120,11 @@ class Places:
         """
         if len(self._executing) > self.room.idle.capacity(Needs(), 1, CPUS):
             return None
-        queues = (queue for pool in self._pools() for queue in self._queues_of(pool).items())
-        for line, queue in queues:
-            while queue and (queue[-1] in self._pool_of or queue[-1] not in self._cells):
-                queue.pop()  # it was started in another pool
-            if queue:
-                needs, number = self._cells[queue[-1]].first
-                more = 1 if self._may_wait_in_ray(line) else 0
-                if len(self._waiting.get(line, ())) < self.room.free(line.pool, needs, number) + more:
-                    return self._start(queue.pop(), line.pool), line.pool
+        for line, cell in self._queues.first_cells():
+            more = 1 if self._may_wait_in_ray(line) else 0
+            if len(self._waiting.get(line, ())) < self.room.free(line.pool, *cell.first) + more:
+                self._start(cell, line.pool)
+                return cell.id, line.pool
         return None
 
     def request(self, owner: str, cell: str, needs: Needs, number: int = 1) -> None:
@@ -156,7 +141,7 @@ class Places:
         In each pool one of them waits in Ray, and one of each kind that the present nodes could never hold.
         """
         granted: list[str] = []
-        blocked: set[_WaitingLine] = set()
+        blocked: set[WaitingLine] = set()
         taken: set[str] = set()  # nodes whose accelerators those wait for that come first
         self.room.kept = {}
         for place in self._waiting_places():
@@ -170,9 +155,9 @@ class Places:
             else:
                 blocked.add(line)
                 self.room.keep_for(pool, needs, number)
-                own = set(self.room.idle.usable(needs, pool)) if needs.gpus and not line.to_come else set()
-                is_behind = bool(own & taken)  # Ray would not know that somebody comes first
-                taken |= own
+                nodes_for_it = set(self.room.idle.usable(needs, pool)) if needs.gpus and not line.to_come else set()
+                is_behind = bool(nodes_for_it & taken)  # Ray would not know that somebody comes first
+                taken |= nodes_for_it
                 if waited_here and (is_behind or not self._may_wait_in_ray(line)):
                     continue
             place.nodes = nodes
@@ -225,6 +210,7 @@ class Places:
         self._executing.discard(cell)
         self._no_longer_waits(cell)
         self._cells.pop(cell, None)
+        self._queues.remove(cell)
         self.release(cell)
 
     def _is_wanted(self, pool: str) -> bool:
@@ -232,13 +218,12 @@ class Places:
         pools = set(self.next_in_line())
         return pool in pools or (pool != CPUS and (ANY in pools or (pool == ANY and bool(pools - {CPUS}))))
 
-    def _line(self, pool: str, needs: Needs, number: int) -> _WaitingLine:
-        holds = self.room.idle.capacity(needs, number, pool)
-        return _WaitingLine(pool, () if holds else request_key(needs, number, pool))
+    def _line(self, pool: str, needs: Needs, number: int) -> WaitingLine:
+        return WaitingLine.of(self.room.idle, pool, needs, number)
 
-    def _may_wait_in_ray(self, line: _WaitingLine) -> bool:
+    def _may_wait_in_ray(self, line: WaitingLine) -> bool:
         """Return False while Ray would give what is kept for others to one that waits there."""
-        return not (line == _WaitingLine(CPUS) and self.room.kept)
+        return not (line == WaitingLine(CPUS) and self.room.kept)
 
     def _waits(self, cell: str) -> None:
         if cell in self._cells:
@@ -249,18 +234,12 @@ class Places:
         for names in self._waiting.values():
             names.discard(cell)
 
-    def _start(self, name: str, pool: str) -> str:
-        cell = self._cells[name]
-        self._pool_of[name] = pool
-        self._waits(name)
+    def _start(self, cell: CellToPlace, pool: str) -> None:
+        self._queues.remove(cell.id)
+        self._pool_of[cell.id] = pool
+        self._waits(cell.id)
         if cell.needs.in_trial:  # it holds its resources from its start to its end
-            self.request(name, name, cell.needs.training)
-        return name
-
-    def _pools(self) -> list[str]:
-        """Return the pools that there are, those of groups, and those by name whose nodes an autoscaler may start."""
-        to_come = self._asked if self.room.idle.may_grow else set()
-        return [*sorted({*self.room.idle.accelerators, *to_come, *self._pool_of_group.values(), ANY}), CPUS]
+            self.request(cell.id, cell.id, cell.needs.training)
 
     def _pool(self, cell: str, needs: Needs) -> str:
         """Return the pool in which a process of a cell runs: the one that its label names, or its cell's."""
@@ -268,41 +247,6 @@ class Places:
         if not needs.gpus:
             return CPUS
         return label if names_in(label) == [label] else self._pool_of.get(cell, ANY)
-
-    def _queues_of(self, pool: str) -> dict[_WaitingLine, list[str]]:
-        """Return a pool's queues of cells that were not started, first that of those whose nodes are there."""
-        if pool not in self._queues:
-            queues: dict[_WaitingLine, list[str]] = {_WaitingLine(pool): []}
-            usable = [
-                cell for cell in self._cells.values() if cell.id not in self._pool_of and self._may_use(cell, pool)
-            ]
-            for cell in sorted(reversed(usable), key=lambda cell: cell.expected(pool)):
-                queues.setdefault(self._line(pool, *cell.first), []).append(cell.id)
-            self._queues[pool] = queues
-        return self._queues[pool]
-
-    def _may_use(self, cell: CellToPlace, pool: str) -> bool:
-        """Return True if a cell may run in a pool."""
-        if not cell.is_on_accelerators:
-            return pool == CPUS
-        if cell.group in self._pool_of_group:
-            return self._pool_of_group[cell.group] == pool
-        return not self._fitting_pools(cell) if pool == ANY else self._fits(cell, pool)
-
-    def _fitting_pools(self, cell: CellToPlace) -> list[str]:
-        """Return the pools of one type of accelerator that a cell without a group fits into."""
-        return [pool for pool in self._pools() if pool not in (ANY, CPUS) and self._fits(cell, pool)]
-
-    def _fits(self, cell: CellToPlace, pool: str) -> bool:
-        """Return True if a pool's idle nodes can hold each stage of a cell.
-
-        Where no pool's nodes can, nodes that an autoscaler may start count too.
-        """
-        idle = self.room.idle
-        if idle.can_run(cell, pool):
-            return True
-        may_come = pool in idle.types_to_come([cell])
-        return may_come and not any(idle.can_run(cell, other) for other in self._pools() if other not in (ANY, CPUS))
 
     def _waiting_places(self) -> list[_Place]:
         """Return those that wait, in their order: first those with accelerators, of them those that do so in Ray."""
