@@ -127,7 +127,9 @@ def require_oracle(plan: SweepPlan, store: Store) -> None:
     """
     pairs = [pair for cell in plan.cells for pair in cell.pairs if pair.sandbox.require_oracle is Oracle.OUTSIDE]
     references = {pair.references.node.key: pair.references for pair in pairs}
-    reasons = {name: why for one in references.values() for name, why in stored_inside_reasons(one, store).items()}
+    reasons = {
+        name: why for reference in references.values() for name, why in stored_inside_reasons(reference, store).items()
+    }
     if reasons:
         raise UsageError(inside_refused(reasons))
 

@@ -42,7 +42,8 @@ def nodes_of_file(path: Path) -> dict[str, NodeFacts]:
             with accelerators no label.
     """
     try:
-        documents = [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if isinstance(one, Mapping)]
+        parts = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+        documents = [part for part in parts if isinstance(part, Mapping)]
     except OSError as error:
         raise UsageError(f"the cluster file {path} can't be read: {error.strerror or error}") from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
@@ -119,11 +120,11 @@ def _ray_up_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[str
 
 def _in_turns(wanted: Mapping[str, int], most: int) -> dict[str, int]:
     """Return how many nodes each type gets if all together get so many at most, and the types take turns."""
-    given = dict.fromkeys(wanted, 0)
-    while most > sum(given.values()) and (open_types := [name for name in wanted if given[name] < wanted[name]]):
-        for name in open_types[: most - sum(given.values())]:
-            given[name] += 1
-    return given
+    numbers = dict.fromkeys(wanted, 0)
+    while most > sum(numbers.values()) and (open_types := [name for name in wanted if numbers[name] < wanted[name]]):
+        for name in open_types[: most - sum(numbers.values())]:
+            numbers[name] += 1
+    return numbers
 
 
 def _kuberay_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, int, NodeFacts]]:

@@ -80,7 +80,7 @@ class RayEngine(Engine):
     def check(self, tasks: Sequence[Task]) -> None:
         """Check that the live nodes can hold each task, and have the same software as this process.
 
-        With an autoscaler, what no live node can hold is only told.
+        With an autoscaler, what no live node can hold is only warned of.
         """
         may_grow = not self._cluster.owned and autoscaler_runs()
         self._nodes = IdleNodes(nodes_by_id(), may_grow=may_grow)

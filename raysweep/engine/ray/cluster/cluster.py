@@ -112,7 +112,7 @@ def placements(needs: CellNeeds, types: Iterable[str] = ()) -> Placements:
     def placed(stage: Needs) -> Placement:
         in_trial = needs.in_trial and not (stage.gpus and not needs.training.gpus)
         return Placement(
-            **{one.name: getattr(stage, one.name) for one in fields(Needs)} | {"is_predicted": False},
+            **{field.name: getattr(stage, field.name) for field in fields(Needs)} | {"is_predicted": False},
             in_trial=in_trial,
             types=known,
         )

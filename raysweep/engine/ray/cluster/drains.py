@@ -48,11 +48,11 @@ def drained(nodes: Iterable[str]) -> dict[str, str]:
     except Exception as error:  # Ray has ended or is unreachable
         log.debug("drained nodes are not known: %s", error)
         return {}
-    found = {}
+    addresses = {}
     for node in asked & records.keys():
         if node in draining or records[node].state_snapshot.state == NodeSnapshot.DRAINING:
-            found[node] = str(records[node].node_manager_address)
-    return found
+            addresses[node] = str(records[node].node_manager_address)
+    return addresses
 
 
 def notice_of(nodes: Sequence[str], until: float) -> Notice:
@@ -63,10 +63,10 @@ def notice_of(nodes: Sequence[str], until: float) -> Notice:
 
 def own_notice() -> Notice | None:
     """Return the notice that this process' node is taken away; None: it is not drained, as far as Ray answers."""
-    own = own_node()
+    node = own_node()
     with contextlib.suppress(Exception):  # Ray is unreachable for the moment
-        if own in (draining := draining_nodes()):
-            return notice_of([own], draining[own])
+        if node in (draining := draining_nodes()):
+            return notice_of([node], draining[node])
     return None
 
 
@@ -82,9 +82,9 @@ def excuse_for(progress: ProgressFile, nodes: Iterable[str]) -> str:
 
     Each call counts: after `MOST_DRAINS` of them a node's drain excuses nothing more.
     """
-    found = drained(nodes)
-    names = sorted(set(found.values()))
-    if not names or max(progress.count(f"drains-{node}") for node in found) > MOST_DRAINS:
+    addresses = drained(nodes)
+    names = sorted(set(addresses.values()))
+    if not names or max(progress.count(f"drains-{node}") for node in addresses) > MOST_DRAINS:
         return ""
     return f"node {names[0]} was drained" if len(names) == 1 else f"nodes {', '.join(names)} were drained"
 
@@ -105,7 +105,7 @@ def excusing_drains(progress: ProgressFile) -> Iterator[None]:
 
     An error of raysweep's own, such as a loss that is not finite, is passed through.
     """
-    own = progress.kept(NODES)
+    nodes_before = progress.kept(NODES)
     try:
         yield
     except Exception as error:
@@ -115,7 +115,7 @@ def excusing_drains(progress: ProgressFile) -> Iterator[None]:
             raise Drained(reason) from error
         raise
     finally:
-        progress.exchange(NODES, own)
+        progress.exchange(NODES, nodes_before)
 
 
 def note_nodes(progress: ProgressFile, nodes: Iterable[str]) -> None:

@@ -34,7 +34,7 @@ def require_equal_versions(nodes: Mapping[str, NodeFacts], *, allow_mixed: bool)
     """Ask each node for its versions, and compare them with those of this process.
 
     The part behind a ``+``, such as ``+cu128``, is compared only among nodes with the same type of accelerator: a head
-    without GPUs has another build of torch than its workers. A node that doesn't answer, or not in time, is only told
+    without GPUs has another build of torch than its workers. A node that doesn't answer, or not in time, is only warned
     in the log.
 
     Args:
@@ -46,24 +46,26 @@ def require_equal_versions(nodes: Mapping[str, NodeFacts], *, allow_mixed: bool)
     """
     here = versions(PACKAGES)
     compared = [name for name in PACKAGES if name not in MIXABLE or not allow_mixed]
-    found = _answers(list(nodes))
+    answers = _answers(list(nodes))
     differing: dict[str, list[str]] = defaultdict(list)
-    for node, there in found.items():
+    for node, there in answers.items():
         texts = [f"{name} {there.get(name, NONE)}" for name in compared if _plain(there, name) != _plain(here, name)]
         if texts:
             differing[" and ".join(texts)].append(_name_of(node, nodes[node]))
     if differing:
         listed = "; ".join(f"{text} on {_listed(sorted(names))}" for text, names in differing.items())
-        own = " and ".join(f"{name} {here.get(name, NONE)}" for name in compared)
-        raise UsageError(f"nodes of this Ray differ from this process ({own}): {listed}; install the same on all")
+        versions_here = " and ".join(f"{name} {here.get(name, NONE)}" for name in compared)
+        raise UsageError(
+            f"nodes of this Ray differ from this process ({versions_here}): {listed}; install the same on all"
+        )
     if not allow_mixed:
-        _require_equal_builds(found, nodes)
+        _require_equal_builds(answers, nodes)
 
 
-def _require_equal_builds(found: Mapping[str, Mapping[str, str]], nodes: Mapping[str, NodeFacts]) -> None:
+def _require_equal_builds(answers: Mapping[str, Mapping[str, str]], nodes: Mapping[str, NodeFacts]) -> None:
     """Raise UsageError if nodes with the same type of accelerator have unlike builds or drivers."""
     by_type: dict[str, dict[str, list[str]]] = {}
-    for node, there in found.items():
+    for node, there in answers.items():
         label = nodes[node].labels.get(ACCELERATOR_LABEL, "")
         if label or nodes[node].resources.get("GPU"):
             text = " and ".join(f"{name} {there[name]}" for name in BUILDS if name in there)
@@ -109,8 +111,8 @@ def _answers(nodes: list[str]) -> dict[str, dict[str, str]]:
             except PackageNotFoundError:
                 continue
         driver = Path("/proc/driver/nvidia/version")
-        if driver.exists() and (found := re.search(r"\b\d+\.\d+(\.\d+)?\b", driver.read_text())):
-            answer["driver"] = found[0]
+        if driver.exists() and (number := re.search(r"\b\d+\.\d+(\.\d+)?\b", driver.read_text())):
+            answer["driver"] = number[0]
         return answer
 
     packages = PACKAGES
@@ -122,10 +124,10 @@ def _answers(nodes: list[str]) -> dict[str, dict[str, str]]:
     ready, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
     if silent:
         log.warning("%s didn't say in %.0f s which versions they have", count(len(silent), "node"), ANSWER_SECONDS)
-    found = {}
+    answers = {}
     for answer in ready:
         try:
-            found[asked[answer]] = dict(ray.get(answer))
+            answers[asked[answer]] = dict(ray.get(answer))
         except ray.exceptions.RayError as error:  # such as a node that is gone by now
             log.warning("node %s can't say which versions it has: %s", asked[answer][:8], last_line(error))
-    return found
+    return answers

@@ -61,9 +61,11 @@ def driver_labels(nodes: Iterable[NodeFacts]) -> dict[str, str]:
 
     A trial that holds no resources would keep its node from being given back, and end with it.
     """
-    found = list(nodes)
-    others = [node for node in found if not node.labels.get(ACCELERATOR_LABEL) and node.resources.get("CPU", 0.0) >= 1]
-    named = sorted({label for node in found if (label := node.labels.get(ACCELERATOR_LABEL))})
+    all_nodes = list(nodes)
+    others = [
+        node for node in all_nodes if not node.labels.get(ACCELERATOR_LABEL) and node.resources.get("CPU", 0.0) >= 1
+    ]
+    named = sorted({label for node in all_nodes if (label := node.labels.get(ACCELERATOR_LABEL))})
     return {ACCELERATOR_LABEL: f"!in({','.join(named)})"} if others and named else {}
 
 

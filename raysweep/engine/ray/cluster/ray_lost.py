@@ -56,11 +56,11 @@ def end_with_raylet() -> None:
     """End this actor's process as soon as its raylet has ended; Ray itself would first wait for the current batch.
 
     The raylet may have ended before this call, and another process have become the parent: then it ends at once. Ray
-    gives its workers the raylet's process id; without it, a parent with the id 1 tells the same.
+    gives its workers the raylet's process id; without it, a parent with the id 1 means the same.
     """
-    given = os.environ.get("RAY_RAYLET_PID")
-    raylet = int(given) if given else os.getppid()
-    is_orphan = not given and raylet == INIT
+    parent = os.environ.get("RAY_RAYLET_PID")
+    raylet = int(parent) if parent else os.getppid()
+    is_orphan = not parent and raylet == INIT
 
     def watch() -> None:
         while not is_orphan and os.getppid() == raylet:

@@ -73,8 +73,8 @@ def _demands() -> str:
     except Exception:  # the cluster has another version, or has ended; the wait itself is still reported
         return ""
     unplaced, hopeless = "; ".join(pending) or "nothing", "; ".join(never)
-    told = f". Ray can't place: {unplaced}. Free: {'; '.join(free) or 'nothing'}"
-    return told + (f". Its autoscaler has no nodes to start for: {hopeless}" if hopeless else "")
+    text = f". Ray can't place: {unplaced}. Free: {'; '.join(free) or 'nothing'}"
+    return text + (f". Its autoscaler has no nodes to start for: {hopeless}" if hopeless else "")
 
 
 def _state() -> tuple[list[str], list[str], list[str]]:

@@ -101,13 +101,13 @@ def generate_with_ray(
     total = len(job.batches)
     name = f"generate {job.label.replace('.', '-')}"  # in Ray's dashboard
     if isinstance(job.model, ModelRef):
-        own = dataclasses.replace(job, batches=())
+        without_batches = dataclasses.replace(job, batches=())
         takes_full_models = GENERATORS.get(job.generator.name).takes_full_models
         base = job.base if takes_full_models else job.model.base or job.model
-        kind = HostKind(dataclasses.replace(own, model=base, label=""), placement, is_capped)
+        kind = HostKind(dataclasses.replace(without_batches, model=base, label=""), placement, is_capped)
         data = indexed_dataset(range(total), requests=[pickle.dumps(batch) for batch in job.batches]).map_batches(
             _named(_hand_to_host, name),
-            fn_args=(own, progress, Hosts(keeper, kind, uuid.uuid4().hex, actors, total)),
+            fn_args=(without_batches, progress, Hosts(keeper, kind, uuid.uuid4().hex, actors, total)),
             compute=ray.data.TaskPoolStrategy(size=min(actors * batches_at_once(job), total)),
             batch_size=1,
             num_cpus=0,

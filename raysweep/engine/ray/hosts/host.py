@@ -60,8 +60,8 @@ class HostBatch:
     """A batch for a host.
 
     `run`: a random id of its pipeline. `requests`: pickled, since an object of Ray would end with Data's task. `most`:
-    how many hosts may work for the pipeline at a time. `joins`: a host may get it while it does another batch of the
-    pipeline, whose rows then end beside rows of this one.
+    how many hosts may work for the pipeline at a time. `joins`: it may be generated together with another batch of the
+    same pipeline.
     """
 
     kind: HostKind

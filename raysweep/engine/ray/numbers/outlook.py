@@ -55,9 +55,9 @@ def count_states(
     activities: Mapping[str, Activity], tasks: Sequence[str], cached_cells: int = 0
 ) -> dict[str, dict[str, int]]:
     """Return by metric how many cells and inputs are in each state, also where it is 0."""
-    found = [activities.get(name, Activity(name)) for name in tasks]
-    cells = Counter(_state(activity, CELL_STATES) for activity in found if MODEL.search(activity.id))
-    inputs = Counter(_state(activity, INPUT_STATES) for activity in found if not MODEL.search(activity.id))
+    all_activities = [activities.get(name, Activity(name)) for name in tasks]
+    cells = Counter(_state(activity, CELL_STATES) for activity in all_activities if MODEL.search(activity.id))
+    inputs = Counter(_state(activity, INPUT_STATES) for activity in all_activities if not MODEL.search(activity.id))
     cells[CACHED] = cached_cells
     return {
         "raysweep_cells": {state: cells[state] for state in CELL_STATES},
