@@ -51,7 +51,7 @@ IN_COMMANDS: list[tuple[tuple[str, ...], str]] = [
     (("run", NANO, "--set", "models.0.pretrain.family=lama"), "did you mean 'llama'?"),
     (("run", NANO, "--set", "resources.cpus=4000"), "4000 CPU (`resources.cpus`, or `resources.training.cpus` of"),
     (("run", NANO, "--set", "resources.gpus=9"), "9 GPU (`resources.gpus`, or"),
-    (("run", NANO, "--set", "resources.memory_gib=9000"), "9000.0 GiB memory (`resources.memory_gib`, or"),
+    (("run", NANO, "--set", "resources.memory_gib=9000"), "9000.0 GiB of memory (`resources.memory_gib`, or"),
     (("run", NANO, "--set", "recipes.tiny.workers=16"), "16 training workers"),
     (("run", NANO, "--set", "allow_code_execution=false"), "--allow-code-execution"),
     (("run", NANO, "--storage", "/proc/nowhere"), "can't be written"),

@@ -31,7 +31,7 @@ from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.full import Full
 from raysweep.trainers.lora import Lora
 from tests.models.tiny import CHATS, FAMILIES, TRANSFORMERS_4, make_chat_model
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -432,13 +432,22 @@ def test_rows_that_end_are_replaced_so_that_few_passes_write_all(trained):
 
 
 def in_two_threads(generator: Any, first: list[GenerationRequest], second: list[GenerationRequest]) -> Iterator[Any]:
-    """Have a second thread bring its batch as soon as the first one's rows are being written; yield both results."""
+    """Have a second thread bring its batch while the first one's rows are being written, which waits for it.
+
+    Yields the future results of both.
+    """
     begun = threading.Event()
-    generator.alive = begun.set
+
+    def wait_for_the_second() -> None:
+        begun.set()
+        assert eventually(lambda: len(generator._open) > len(first))
+        generator.alive = lambda: None
+
+    generator.alive = wait_for_the_second
     with ThreadPoolExecutor(2) as threads:
-        one = threads.submit(generator.generate, first)
+        result = threads.submit(generator.generate, first)
         assert begun.wait(PATIENCE)
-        yield from (one, threads.submit(generator.generate, second))
+        yield from (result, threads.submit(generator.generate, second))
 
 
 def test_rows_of_the_next_batch_fill_the_places_of_those_that_end(trained):
