@@ -18,11 +18,10 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from raysweep.analysis.comparisons.pairing import Baselines, place_of
-from raysweep.analysis.exhibits.base import TESTS, Evidence
-from raysweep.analysis.exhibits.catalogue import draw, in_section
+from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, TESTS, Evidence
+from raysweep.analysis.exhibits.catalogue import draw, in_group
 from raysweep.analysis.tables.difference_tables import difference_tables
 from raysweep.analysis.tables.score_book import ScoreBook
-from raysweep.analysis.tables.score_tables import tables
 from raysweep.config.grid import Grid, build_grid
 from raysweep.config.schema import SweepConfig
 from raysweep.metrics.base import CellLabels
@@ -87,8 +86,8 @@ def measure(config: SweepConfig, grid: Grid, problem_sets: dict[str, int], rng: 
     write_rows(folder / "differences.parquet", Difference, differences, ["model", "metric"])
     started = timed("writing", started)
     book = ScoreBook.of(scores, order_of(config))
-    tests = draw(in_section(TESTS), Evidence(book)).tables
-    made = [*tables(scores, order_of(config)), *difference_tables(differences, book), *tests]
+    drawn = draw(in_group(SUMMARIES, COMPARISONS, TESTS), Evidence(book)).tables
+    made = [*difference_tables(differences, book), *drawn]
     timed("tables and tests", started)
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

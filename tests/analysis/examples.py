@@ -7,11 +7,12 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from raysweep.analysis.exhibits.base import TESTS, Evidence
-from raysweep.analysis.exhibits.catalogue import draw, in_section
+from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, TESTS, Evidence
+from raysweep.analysis.exhibits.catalogue import draw, in_group
 from raysweep.analysis.page.report import Report
 from raysweep.analysis.page.sample_viewer import PairSamples
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
+from raysweep.analysis.tables.table import Table, by_problem_set
 from raysweep.hashing import text_sha
 from raysweep.records import Completion, PromptRow, Result, Score
 
@@ -115,6 +116,12 @@ def realistic_samples(tasks: int = 240) -> list[PairSamples]:
     return result
 
 
+def score_tables(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> list[Table]:
+    """Return the tables of scores, problem set by problem set."""
+    exhibits = in_group(SUMMARIES, COMPARISONS)
+    return by_problem_set(draw(exhibits, Evidence(ScoreBook.of(scores, order, failures))).tables)
+
+
 def report(samples: Sequence[PairSamples] = (), failures: Sequence[Failure] = (), **more: object) -> Report:
     fields: dict[str, Any] = {
         "name": "quickstart",
@@ -129,5 +136,5 @@ def report(samples: Sequence[PairSamples] = (), failures: Sequence[Failure] = ()
         "samples": samples,
     }
     fields |= more
-    tests = Evidence(ScoreBook.of(fields["scores"], fields["order"], fields["failures"]))
-    return Report(**({"drawn": draw(in_section(TESTS), tests)} | fields))
+    evidence = Evidence(ScoreBook.of(fields["scores"], fields["order"], fields["failures"]))
+    return Report(**({"drawn": draw(in_group(SUMMARIES, COMPARISONS, TESTS), evidence)} | fields))

@@ -7,6 +7,7 @@ found by their perturbation, ratio and size, so that a definition fits any sweep
     catalogue.py    reads the files, picks some by id, draws them
     selections.py   finds the training sets and test sets that a file names
     score_grid.py   kind `scores`: a table of scores
+    test_sets.py    kind `test-sets`: a table of unchanged and broken prompts
     signed_ranks.py kind `signed-ranks`: a table of signed-rank tests
     curves.py       kind `curves`: a figure along ratios or sizes of training sets, and its numbers
     settings.py     finds the ratios and sizes of a sweep's training sets

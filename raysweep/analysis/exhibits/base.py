@@ -67,35 +67,47 @@ class Conclusion:
     table: Table
 
 
-GRIDS, TESTS, MORE_TESTS, QUALITY = "grids", "tests", "more tests", "quality"
-"""Sections of the page for tables that have no figure: scores, tests over models, tests of one model, code quality."""
+SUMMARIES, COMPARISONS, GRIDS, TESTS, MORE_TESTS, QUALITY = (
+    "summaries",
+    "comparisons",
+    "grids",
+    "tests",
+    "more tests",
+    "quality",
+)
+"""Groups of tables that have no figure, which sections of the report show: scores of one model and over models, scores
+in the form of a study, tests over models and of one model, code quality."""
 
 
 @dataclass(frozen=True)
 class Drawn:
     """Tables, figures and conclusions; all empty where a sweep has nothing to show.
 
-    `sections`: those of the tables that stand in a section of the page, by its name.
+    `groups`: the tables of each group.
     """
 
     tables: tuple[Table, ...] = ()
     figures: tuple[ReportFigure, ...] = ()
     conclusions: tuple[Conclusion, ...] = ()
-    sections: Mapping[str, Sequence[Table]] = field(default_factory=dict)
+    groups: Mapping[str, Sequence[Table]] = field(default_factory=dict)
 
 
-class Exhibit(BaseModel, ABC):
+class FileKeys(BaseModel):
+    """A mapping of keys in a file; unknown keys and values of other types are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Exhibit(FileKeys, ABC):
     """A table or figure: what it shows, of which models, training sets and test sets.
 
     `draw` returns tables in the order of the sweep's problem sets and models, and each figure with the table of its
     numbers. What the sweep lacks is left out, and the caption says so. Equal evidence gives equal tables.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     name: ClassVar[str]
     has_figure: ClassVar[bool] = False  # whether the kind draws figures
     has_table: ClassVar[bool] = True  # whether it draws tables
-    section: ClassVar[str] = ""  # of the page, for its tables; "": they stand with its figures, or only in files
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     """The name on the command line and in files: ``table-4``."""
@@ -104,6 +116,8 @@ class Exhibit(BaseModel, ABC):
     source: str = ""
     """The study's table or figure that it reproduces."""
     caption: str = ""
+    group: str = ""
+    """Of its tables, which says where on the page they stand; empty: with its figures, or only in files."""
 
     @abstractmethod
     def draw(self, evidence: Evidence) -> Drawn:

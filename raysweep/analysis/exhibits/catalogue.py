@@ -99,9 +99,9 @@ def chosen(exhibits: dict[str, Exhibit], only: Sequence[str]) -> list[Exhibit]:
     return [exhibits[name] for name in dict.fromkeys(only)] if only else list(exhibits.values())
 
 
-def in_section(section: str) -> list[Exhibit]:
-    """Return those of raysweep's own tables that stand in a section of the page."""
-    return [exhibit for exhibit in read_exhibits().values() if exhibit.section == section]
+def in_group(*groups: str) -> list[Exhibit]:
+    """Return those of raysweep's own exhibits whose tables are of one of some groups."""
+    return [exhibit for exhibit in read_exhibits().values() if exhibit.group in groups]
 
 
 def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = False) -> Drawn:
@@ -116,22 +116,22 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
         UsageError: some are required, and the sweep lacks what they show; it says what.
     """
     drawn, lacking = [], []
-    sections: dict[str, list[Table]] = {}
+    groups: dict[str, list[Table]] = {}
     for exhibit in exhibits:
         try:
             drawn.append(exhibit.draw(evidence))
         except NothingToDraw as reason:
             lacking.append(f"{exhibit.id}: {reason}")
         else:
-            if exhibit.section:
-                sections.setdefault(exhibit.section, []).extend(drawn[-1].tables)
+            if exhibit.group:
+                groups.setdefault(exhibit.group, []).extend(drawn[-1].tables)
     if required and lacking:
         raise UsageError(f"this sweep has nothing to show in {'; '.join(lacking)}")
     return Drawn(
         tuple(table for one in drawn for table in one.tables),
         tuple(figure for one in drawn for figure in one.figures),
         tuple(conclusion for one in drawn for conclusion in one.conclusions),
-        sections,
+        groups,
     )
 
 

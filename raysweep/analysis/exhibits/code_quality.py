@@ -20,7 +20,7 @@ NOT_LINTED = "no completion was linted (`evaluation.quality`)"
 class LintMessages(Exhibit):
     """A table of pylint's messages by code, per 100 files, with a block of rows for each model."""
 
-    section: ClassVar[str] = QUALITY
+    group: str = QUALITY
 
     by: Literal["training set", "ratio", "size"]
     """What the columns are: groups of training sets, shares of perturbed rows, or numbers of rows."""

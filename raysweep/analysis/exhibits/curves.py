@@ -19,9 +19,8 @@ from raysweep.analysis.exhibits.best import best_setting
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.exhibits.settings import LACKING, Along, Curve, Setting, curve_of
 from raysweep.analysis.figures.lines import Line, LineFigure, Panel, Point, Tick
-from raysweep.analysis.tables.quantities import PASS, Quantity, quantity_of
+from raysweep.analysis.tables.quantities import PASS, Quantity, draws_sentence, quantity_of, score_cell
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
-from raysweep.analysis.tables.score_tables import draws_sentence, score_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import CLEAN
 
@@ -152,7 +151,7 @@ class _Drawing:
             if setting.other_ratio is not None
         ]
         perturbed = any(test != CLEAN for test in self.tests)
-        return self.exhibit.captioned(*sentences, draws_sentence(self.book).strip() if perturbed else "")
+        return self.exhibit.captioned(*sentences, draws_sentence(self.book) if perturbed else "")
 
     def _panel(self, variant: ModelVariant) -> Panel:
         styled = [(test, style) for style, test in enumerate((CLEAN, *(t for t in self.tests if t != CLEAN)))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import product
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ from raysweep.stats.rank_tests import holm
 class FriedmanTests(Exhibit):
     """A table for each problem set, with a row for each model and level; Holm's adjustment is over its rows."""
 
-    section: ClassVar[str] = MORE_TESTS
+    group: str = MORE_TESTS
 
     levels: Annotated[dict[str, list[Text]], Field(min_length=1)]
     """By the level's name, its methods: three or more."""

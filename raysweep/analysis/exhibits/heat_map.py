@@ -9,9 +9,8 @@ from pydantic import Field
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.figures.heat import HeatFigure, HeatPanel
-from raysweep.analysis.tables.quantities import Quantity, quantity_of
+from raysweep.analysis.tables.quantities import Quantity, draws_sentence, quantity_of
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
-from raysweep.analysis.tables.score_tables import draws_sentence
 from raysweep.records import CLEAN
 
 
@@ -46,7 +45,7 @@ class HeatMap(Exhibit):
             return None
         caption = self.captioned(
             f"{quantity.heading} by training set (rows) and perturbation of the test prompts (columns).",
-            draws_sentence(book).strip(),
+            draws_sentence(book),
         )
         head = (self.titled(book, problems), caption, f"{self.id}-{problems}")
         labels = ("training set", f"{quantity.label} on test prompts", quantity.unit)

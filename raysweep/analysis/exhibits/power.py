@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from statistics import stdev
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -35,7 +35,7 @@ _SHARE = Quantity("", "solved by one only", "%")
 class Power(Exhibit):
     """A table for each problem set: how large a difference between two training sets its problems and seeds show."""
 
-    section: ClassVar[str] = MORE_TESTS
+    group: str = MORE_TESTS
 
     baseline: Text
     """The perturbation of the training set that others are compared with."""

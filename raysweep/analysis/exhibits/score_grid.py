@@ -1,42 +1,80 @@
 """Kind ``scores``: a table of scores whose rows and columns are any of a score's dimensions.
 
 A dimension that is neither in rows nor in columns has a table for each of its values: a definition without ``model``
-is drawn for every model. Rows and columns in which nothing was evaluated are left out.
+is drawn for every model. Rows and columns in which nothing was evaluated are left out, unless the table is `whole`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from itertools import product
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from raysweep.analysis.exhibits.base import EXHIBITS, GRIDS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, GRIDS, Drawn, Evidence, Exhibit, FileKeys, NothingToDraw
 from raysweep.analysis.exhibits.selections import HEADLINE, WORDS, select_test_sets, select_training_sets
-from raysweep.analysis.tables.quantities import Quantity, quantity_of
+from raysweep.analysis.exhibits.test_sets import unchanged_sentence
+from raysweep.analysis.tables.quantities import Quantity, draws_sentence, quantity_of, score_cell
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
-from raysweep.analysis.tables.score_tables import draws_sentence, score_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.errors import did_you_mean
 from raysweep.records import BASE, CLEAN
 from raysweep.units import count
 
-Dimension = Literal["problem set", "model", "test set", "training set", "quantity"]
-DIMENSIONS: tuple[Dimension, ...] = ("problem set", "model", "test set", "training set", "quantity")
-HEADINGS = {"test set": "test prompts"}
+Dimension = Literal["problem set", "model", "test set", "training set", "quantity", "part"]
+DIMENSIONS: tuple[Dimension, ...] = ("problem set", "model", "test set", "training set", "quantity", "part")
+HEADINGS: Mapping[Dimension, str] = {"test set": "test prompts"}
 """Headings of dimensions, where they differ from the names."""
+WHOLE = "all"
+"""The part that is no part: all tests, or all prompts."""
 MEAN = "mean"
 EQUAL_MODELS = "In the mean all models weigh the same, however many recipes and seeds they have."
 Labels = tuple[str, ...]
 Grid = dict[Labels, dict[Labels, TableCell]]  # cells by the labels of their row, and of their column
 
 
+class Block(FileKeys):
+    """Quantities on test sets."""
+
+    test_sets: Annotated[list[str], Field(min_length=1)]
+    quantities: Annotated[dict[str, Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)]
+    """Metrics, each with its digits after the point. ``pass@1 *`` is all metrics of this pattern, if there are any."""
+    labels: Mapping[str, str] = {}
+    """Headings of metrics, without the unit, where they differ from the usual ones."""
+    parts: Mapping[str, str] = {}
+    """What metrics are measured on, for the dimension ``part``, if not on all tests or prompts. ``*`` is what the star
+    of the metric's pattern stands for."""
+
+    def measures(self, book: ScoreBook, problems: str) -> list[Measure]:
+        """Return what is shown of a problem set."""
+        return [
+            self._measure(metric, name)
+            for name in self.quantities
+            for metric in (_matching(name, book.metrics(problems)) if "*" in name else [name])
+        ]
+
+    def _measure(self, metric: str, name: str) -> Measure:
+        quantity = quantity_of(metric, self.quantities[name])
+        part = self.parts.get(name, WHOLE)
+        starred = metric.removeprefix(name.partition("*")[0])
+        return Measure(replace(quantity, label=self.labels.get(name, quantity.label)), starred if part == "*" else part)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A quantity, and the part that it is measured on."""
+
+    quantity: Quantity
+    part: str
+
+
 @dataclass(frozen=True)
 class Place:
-    """Where a number stands: one value of each dimension. `labels`: their names, in the order of `DIMENSIONS`."""
+    """Where a number stands: one value of each dimension. `labels`: their names."""
 
     key: ScoreKey
     quantity: Quantity
@@ -45,38 +83,54 @@ class Place:
 
 @dataclass(frozen=True)
 class Axes:
-    """The values of each dimension that a sweep has."""
+    """The values of each dimension that a sweep has, for one problem set and block."""
 
-    problem_sets: Sequence[str]
+    problem_set: str
     variants: Sequence[ModelVariant]
     test_sets: Sequence[str]
     training_sets: Sequence[str]
-    quantities: Sequence[Quantity]
+    measures: Sequence[Measure]
 
-    def places(self) -> Iterator[Place]:
-        """Yield every combination of values."""
-        for problems, variant, test, training, quantity in product(
-            self.problem_sets, self.variants, self.test_sets, self.training_sets, self.quantities
-        ):
-            labels = (problems, variant.label, test, training, quantity.heading)
+    def places(self, order: Sequence[Dimension]) -> Iterator[Place]:
+        """Yield every combination of values. `order`: the dimensions, that whose values change last first."""
+        values: dict[Dimension, Sequence[Any]] = {
+            "problem set": [self.problem_set],
+            "model": self.variants,
+            "test set": self.test_sets,
+            "training set": self.training_sets,
+            "quantity": self.measures,  # with their parts
+        }
+        at = [order.index(name) for name in values]
+        for combination in product(*(values[name] for name in order)):
+            problems, variant, test, training, measure = (combination[number] for number in at)
+            labels = (problems, variant.label, test, training, measure.quantity.heading, measure.part)
             key = ScoreKey(variant, training, problems, test)
-            yield Place(key, quantity, dict(zip(DIMENSIONS, labels, strict=True)))
+            yield Place(key, measure.quantity, dict(zip(DIMENSIONS, labels, strict=True)))
 
 
 @EXHIBITS.register("scores")
-class ScoreGrid(Exhibit):
+class ScoreGrid(Exhibit, Block):
     """A table of scores: models, training sets, test sets, quantities and problem sets as rows and columns."""
 
-    section: ClassVar[str] = GRIDS
-
+    group: str = GRIDS
     rows: Annotated[list[Dimension], Field(min_length=1)]
     columns: Annotated[list[Dimension], Field(min_length=1, max_length=2)]
     training_sets: Annotated[list[str], Field(min_length=1)]
-    test_sets: Annotated[list[str], Field(min_length=1)]
-    quantities: Annotated[dict[str, Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)]
-    """Metrics, each with its digits after the point."""
+    more: Sequence[Block] = ()
+    """More columns or rows: other quantities on other test sets."""
     mean: bool = False
     """Whether the last rows have the mean over the models, which must be rows then."""
+    whole: bool = False
+    """Whether rows and columns without any number stay, and the caption is the definition's own, without sentences on
+    what the sweep lacks. ``{draws}``, ``{parts}`` and ``{unchanged}`` in it stand for sentences on draws of
+    perturbations, on parts of tests, and on prompts that stayed as they were."""
+    needs: str = ""
+    """A metric without which a problem set has no table."""
+    only_with: str = ""
+    """A metric without which a test set is left out."""
+    headings: Mapping[Dimension, str] = {}
+    """Headings of the rows' dimensions, where they differ from the usual ones."""
+    intervals: bool = True
 
     @model_validator(mode="after")
     def _once(self) -> ScoreGrid:
@@ -91,22 +145,60 @@ class ScoreGrid(Exhibit):
         """Return the tables: one for each value of the dimensions that are neither rows nor columns."""
         book = evidence.book
         axes, lacking = self._axes(book)
-        tables: dict[tuple[str, ...], list[Place]] = {}
+        tables: dict[Labels, list[Place]] = {}
         separate = self._separate(axes)
-        for place in axes.places():
+        for place in (place for of_block in axes for place in of_block.places(self._order())):
             tables.setdefault(tuple(place.labels[name] for name in separate), []).append(place)
-        made = [
-            self._table(book, labels, found, lacking) for labels, found in tables.items() if _has_numbers(book, found)
+        drawn = [
+            self._table(book, dict(zip(separate, labels, strict=True)), places, lacking)
+            for labels, places in tables.items()
+            if self.whole or _has_numbers(book, places)
         ]
-        if not made:
-            raise NothingToDraw(f"no model has {' or '.join(self.quantities)} on {' or '.join(axes.test_sets)} yet")
-        return Drawn(tuple(made))
+        if not drawn:
+            tests = dict.fromkeys(name for of_block in axes for name in of_block.test_sets)
+            named = f"{' or '.join(self._names())} on {' or '.join(tests or self.test_sets)}"
+            raise NothingToDraw(f"no model has {named} yet")
+        return Drawn(tuple(drawn))
 
-    def _axes(self, book: ScoreBook) -> tuple[Axes, list[str]]:
-        """Return the values of each dimension, and sentences on what the sweep lacks."""
-        tests = select_test_sets(book, self.test_sets)
+    def _order(self) -> list[Dimension]:
+        """Return the dimensions, that whose values change last first; parts change with quantities."""
+        shown: list[Dimension] = ["quantity" if name == "part" else name for name in (*self.rows, *self.columns)]
+        return list(dict.fromkeys([*(name for name in DIMENSIONS[:-1] if name not in shown), *shown]))
+
+    @property
+    def _blocks(self) -> list[Block]:
+        return [self, *self.more]
+
+    def _names(self) -> list[str]:
+        """Return the metrics, or their patterns, of all blocks."""
+        return list(dict.fromkeys(name for block in self._blocks for name in block.quantities))
+
+    def _axes(self, book: ScoreBook) -> tuple[list[Axes], list[str]]:
+        """Return the values of each dimension, by problem set and block, and sentences on what the sweep lacks."""
         sets = select_training_sets(book, self.training_sets)
-        known = self._known_metrics(book)
+        lacking = [] if self.whole else self._lacking(book)
+        axes = [
+            Axes(problems, book.variants, tests, sets.names, block.measures(book, problems))
+            for problems in book.problem_sets
+            if not self.needs or any(book.all_scores(problems, name, self.needs) for name in book.perturbations)
+            for block in self._blocks
+            if (tests := self._tests(book, block, problems))
+        ]
+        return axes, lacking
+
+    def _tests(self, book: ScoreBook, block: Block, problems: str) -> list[str]:
+        tests = select_test_sets(book, block.test_sets, problems).names
+        return [name for name in tests if not self.only_with or book.all_scores(problems, name, self.only_with)]
+
+    def _lacking(self, book: ScoreBook) -> list[str]:
+        """Return sentences on what the sweep lacks; raise NothingToDraw where nothing is left to show."""
+        known = dict.fromkeys(metric for problems in book.problem_sets for metric in book.metrics(problems))
+        unknown = [name for name in self._names() if "*" not in name and name not in known]
+        if known and not any(_matching(name, list(known)) for name in self._names()):
+            named = " or ".join(f"{name!r}{did_you_mean(name, known)}" for name in self._names())
+            raise NothingToDraw(f"it has no metric {named}")
+        wanted = [name for block in self._blocks for name in block.test_sets]
+        tests, sets = select_test_sets(book, wanted), select_training_sets(book, self.training_sets)
         if tests.lacking and not tests.perturbed:
             names = " or ".join(name for name in tests.lacking if name != HEADLINE)
             raise NothingToDraw(f"it judges no model on perturbed prompts{f' of {names}' if names else ''}")
@@ -118,53 +210,72 @@ class ScoreGrid(Exhibit):
         if sets.lacking:
             names = " or ".join([f"{name}{did_you_mean(name, WORDS)}" for name in sets.lacking if name != BASE])
             lacking.append(f"It has no training set of {names}." if names else "It has no base model.")
-        lacking += [
-            f"It has no metric {name}{did_you_mean(name, known)}." for name in self.quantities if name not in known
-        ]
-        quantities = [quantity_of(name, digits) for name, digits in self.quantities.items()]
-        return Axes(book.problem_sets, book.variants, tests.names, sets.names, quantities), lacking
+        return [*lacking, *(f"It has no metric {name}{did_you_mean(name, known)}." for name in unknown)]
 
-    def _known_metrics(self, book: ScoreBook) -> Collection[str]:
-        """Return the metrics of a sweep's scores; raise NothingToDraw if none is a quantity of this table."""
-        known = dict.fromkeys(metric for problems in book.problem_sets for metric in book.metrics(problems))
-        if known and not any(name in known for name in self.quantities):
-            named = " or ".join(f"{name!r}{did_you_mean(name, known)}" for name in self.quantities)
-            raise NothingToDraw(f"it has no metric {named}")
-        return known
-
-    def _separate(self, axes: Axes) -> list[Dimension]:
+    def _separate(self, axes: Sequence[Axes]) -> list[Dimension]:
         """Return the dimensions of which every value has a table; problem sets and models even if there is one."""
-        values = (axes.problem_sets, axes.variants, axes.test_sets, axes.training_sets, axes.quantities)
-        several = {name for name, found in zip(DIMENSIONS, values, strict=True) if len(found) > 1}
+        measures = [measure for one in axes for measure in one.measures]
+        values: dict[Dimension, Iterable[str]] = {
+            "test set": (name for one in axes for name in one.test_sets),
+            "training set": (name for one in axes for name in one.training_sets),
+            "quantity": (measure.quantity.heading for measure in measures),
+            "part": (measure.part for measure in measures),
+        }
+        several = {name for name, labels in values.items() if len(set(labels)) > 1}
         left = [name for name in DIMENSIONS if not self._shows(name)]
         return [name for name in left if name in several or name in ("problem set", "model")]
 
-    def _table(self, book: ScoreBook, labels: Sequence[str], places: Sequence[Place], lacking: Sequence[str]) -> Table:
+    def _table(
+        self, book: ScoreBook, labels: Mapping[Dimension, str], places: Sequence[Place], lacking: Sequence[str]
+    ) -> Table:
+        parts = list(dict.fromkeys(place.labels["part"] for place in places))
+        shown = [name for name in self.rows if name != "part" or len(parts) > 1]
         cells: Grid = {}
         for place in places:
-            row = tuple(place.labels[name] for name in self.rows)
+            row = tuple(place.labels[name] for name in shown)
             column = tuple(place.labels[name] for name in self.columns)
-            cells.setdefault(row, {})[column] = score_cell(book, place.key, place.quantity)
-        cells = {row: found for row, found in cells.items() if any(cell.state != "empty" for cell in found.values())}
+            cell = score_cell(book, place.key, place.quantity)
+            cells.setdefault(row, {})[column] = cell if self.intervals else replace(cell, interval="")
+        if not self.whole:
+            cells = {row: of_row for row, of_row in cells.items() if _has_any(of_row.values())}
         models = {place.labels["model"]: place.key.variant.model for place in places}
         cells |= self._means(cells, models) if self.mean else {}
-        names = dict.fromkeys(name for found in cells.values() for name in found)
-        columns = [name for name in names if any(found[name].state != "empty" for found in cells.values())]
-        perturbed = any(place.key.perturbation != CLEAN for place in places)
-        several = self.mean and len(models) > len(set(models.values())) > 1
+        names = dict.fromkeys(name for of_row in cells.values() for name in of_row)
+        columns = [name for name in names if self.whole or _has_any(of_row[name] for of_row in cells.values())]
         units = [place.quantity.unit for place in places]
+        in_title = [name for name in labels if f"{{{name}}}" in self.title]
+        others = [label for name, label in labels.items() if name not in in_title]
+        title = self.titled(book, *reversed(others))
+        for name in in_title:
+            title = title.replace(f"{{{name}}}", labels[name])
         return Table(
-            title=self.titled(book, *reversed(labels)) + ("" if self._shows("quantity") else f" ({units[0]})"),
-            caption=self.captioned(
-                *lacking, draws_sentence(book).strip() if perturbed else "", EQUAL_MODELS if several else ""
-            ),
-            stub=tuple(HEADINGS.get(name, name) for name in self.rows),
+            title=title + ("" if self._shows("quantity") else f" ({units[0]})"),
+            caption=self._caption(book, places, parts, lacking),
+            stub=tuple((self.headings or HEADINGS).get(name, HEADINGS.get(name, name)) for name in shown),
             columns=tuple(Column(name[-1], *name[:-1]) for name in columns),
-            rows=tuple(Row(row, tuple(found[name] for name in columns)) for row, found in cells.items()),
+            rows=tuple(Row(row, tuple(of_row[name] for name in columns)) for row, of_row in cells.items()),
             row_words=_words(book, self.rows),
             column_words=_words(book, self.columns),
-            label="-".join([self.id, *reversed(labels)]),
+            label="" if in_title else "-".join([self.id, *reversed(labels.values())]),
+            problem_set=labels.get("problem set", ""),
         )
+
+    def _caption(self, book: ScoreBook, places: Sequence[Place], parts: Sequence[str], lacking: Sequence[str]) -> str:
+        draws = draws_sentence(book)
+        if self.whole:
+            sentences = {
+                "{draws}": draws,
+                "{parts}": f"Tests: {WHOLE} of them, or only the part {', '.join(parts[1:])}." if parts[1:] else "",
+                "{unchanged}": unchanged_sentence(book, places[0].key.problem_set),
+            }
+            caption = self.captioned()
+            for placeholder, sentence in sentences.items():
+                caption = caption.replace(placeholder, sentence)
+            return " ".join(caption.split())
+        perturbed = any(place.key.perturbation != CLEAN for place in places)
+        models = {place.labels["model"]: place.key.variant.model for place in places}
+        several = self.mean and len(models) > len(set(models.values())) > 1
+        return self.captioned(*lacking, draws if perturbed else "", EQUAL_MODELS if several else "")
 
     def _shows(self, dimension: Dimension) -> bool:
         """Return whether rows or columns name a number's value of a dimension."""
@@ -180,7 +291,7 @@ class ScoreGrid(Exhibit):
         for mean, rows in of_rows.items():
             if len({models[row[at]] for row in rows}) > 1:
                 of_columns = {name: [(models[row[at]], cells[row][name]) for row in rows] for name in cells[rows[0]]}
-                means[mean] = {name: self._mean(mean, name, found) for name, found in of_columns.items()}
+                means[mean] = {name: self._mean(mean, name, of_models) for name, of_models in of_columns.items()}
         return means
 
     def _mean(self, row: Labels, column: Labels, cells: Sequence[tuple[str, TableCell]]) -> TableCell:
@@ -188,16 +299,24 @@ class ScoreGrid(Exhibit):
         of_models: dict[str, list[float]] = {model: [] for model, _ in cells}
         for model, cell in cells:
             of_models[model] += [] if math.isnan(cell.value) else [cell.value]
-        values = [sum(own) / len(own) for own in of_models.values() if own]
+        values = [sum(numbers) / len(numbers) for numbers in of_models.values() if numbers]
         if not values:
             return TableCell()
-        quantities = [quantity_of(name, digits) for name, digits in self.quantities.items()]
+        quantities = [self._measure(name, name).quantity for name in self.quantities]
         named = [quantity for quantity in quantities if quantity.heading in (*row, *column)]
         mean = sum(values) / len(values)
         notes = [f"mean of {len(values)} of {count(len(of_models), 'model')}"] if len(values) < len(of_models) else []
         lacking = sum(math.isnan(cell.value) for model, cell in cells if of_models[model])
         notes += [f"without {count(lacking, 'number')} of a recipe or seed"] if lacking else []
         return TableCell((named or quantities)[0].format(mean / 100), value=mean, note="; ".join(notes), state="value")
+
+
+def _matching(pattern: str, metrics: Sequence[str]) -> list[str]:
+    return [metric for metric in metrics if fnmatchcase(metric, pattern)]
+
+
+def _has_any(cells: Iterable[TableCell]) -> bool:
+    return any(cell.state != "empty" for cell in cells)
 
 
 def _has_numbers(book: ScoreBook, places: Sequence[Place]) -> bool:

@@ -18,7 +18,15 @@ MIXES = "mixes"
 """The mixes of several methods that are trained on and judged on; in a sweep without any, all perturbations."""
 
 
-WORDS = (HEADLINE, MIXES, BASE, CLEAN)
+EVERY = "all"
+"""All training sets, also those of another size or a share of perturbed rows."""
+PERTURBED = "perturbed"
+"""All test sets but the clean one."""
+LEVELS = "levels"
+"""The levels of methods that a problem set was judged on as a whole; for tables of one problem set."""
+
+
+WORDS = (HEADLINE, MIXES, BASE, CLEAN, EVERY, PERTURBED, LEVELS)
 """What may be named in the place of a perturbation."""
 
 
@@ -35,30 +43,39 @@ class Selection:
         return tuple(name for name in self.names if name not in (BASE, CLEAN))
 
 
-def select_test_sets(book: ScoreBook, wanted: Sequence[str]) -> Selection:
-    """Return the perturbations of test sets; `wanted`: perturbations, `HEADLINE` or `MIXES`."""
-    found, lacking = [], []
-    known = {CLEAN, *book.perturbations}
-    for name in wanted:
-        names = mixes(book)[1] if name == MIXES else [book.headline] if name == HEADLINE else [name]
-        found += [one for one in names if one in known]
-        lacking += [one or HEADLINE for one in names if one not in known]
-    return Selection(tuple(dict.fromkeys(found)), tuple(lacking))
+def select_test_sets(book: ScoreBook, wanted: Sequence[str], problem_set: str = "") -> Selection:
+    """Return the perturbations of test sets.
+
+    Args:
+        book: the sweep's scores.
+        wanted: perturbations, `HEADLINE`, `MIXES`, `PERTURBED` or `LEVELS`.
+        problem_set: whose levels `LEVELS` stands for.
+    """
+    selected: list[str] = []
+    lacking = []
+    for word in wanted:
+        if word in (PERTURBED, LEVELS):
+            selected += book.perturbations if word == PERTURBED else book.levels(problem_set)
+            continue
+        names = mixes(book)[1] if word == MIXES else [book.headline] if word == HEADLINE else [word]
+        selected += [name for name in names if name == CLEAN or name in book.perturbations]
+        lacking += [name or HEADLINE for name in names if name != CLEAN and name not in book.perturbations]
+    return Selection(tuple(dict.fromkeys(selected)), tuple(lacking))
 
 
 def select_training_sets(book: ScoreBook, wanted: Sequence[str]) -> Selection:
-    """Return the names of training sets; `wanted`: perturbations, `BASE`, `HEADLINE` or `MIXES`."""
-    found: list[str] = []
+    """Return the names of training sets; `wanted`: perturbations, `BASE`, `HEADLINE`, `MIXES` or `EVERY`."""
+    selected: list[str] = []
     lacking = []
-    for name in wanted:
-        if name == MIXES:
-            found += mixes(book)[0]
+    for word in wanted:
+        if word in (MIXES, EVERY):
+            selected += mixes(book)[0] if word == MIXES else book.training_sets
             continue
-        perturbation = book.headline if name == HEADLINE else name
-        names = [one for one in whole_sets(book) if trained_with(book, one) == perturbation]
-        found += names
+        perturbation = book.headline if word == HEADLINE else word
+        names = [name for name in whole_sets(book) if trained_with(book, name) == perturbation]
+        selected += names
         lacking += [] if names else [perturbation or HEADLINE]
-    return Selection(tuple(dict.fromkeys(found)), tuple(lacking))
+    return Selection(tuple(dict.fromkeys(selected)), tuple(lacking))
 
 
 def mixes(book: ScoreBook) -> tuple[list[str], list[str]]:

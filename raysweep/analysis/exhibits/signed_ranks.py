@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,7 +54,7 @@ class RankTests(BaseModel):
 class SignedRanks(Exhibit):
     """A table of signed-rank tests for each problem set; Holm's adjustment is over its rows."""
 
-    section: ClassVar[str] = TESTS
+    group: str = TESTS
 
     stub: Text
     """Heading of the tests' labels."""

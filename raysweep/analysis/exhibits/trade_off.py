@@ -9,9 +9,8 @@ from typing import ClassVar
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, trained_with
 from raysweep.analysis.figures.scatter import BASE_MARK, CLEAN_MARK, OTHER_MARK, Dot, ScatterFigure, front_of
-from raysweep.analysis.tables.quantities import PASS, Quantity
+from raysweep.analysis.tables.quantities import PASS, Quantity, draws_sentence, score_cell
 from raysweep.analysis.tables.score_book import ScoreBook, ScoreKey
-from raysweep.analysis.tables.score_tables import draws_sentence, score_cell
 from raysweep.analysis.tables.table import Column, Row, Table
 from raysweep.records import BASE, CLEAN
 
@@ -49,7 +48,7 @@ class TradeOff(Exhibit):
     def _figure(self, book: ScoreBook, problems: str, test: str, dots: Sequence[Dot]) -> ScatterFigure:
         title = self.titled(book, problems)
         axes = ("clean pass@1, %", f"size of RD on {test}, %")
-        caption = self.captioned(FRONT, draws_sentence(book).strip())
+        caption = self.captioned(FRONT, draws_sentence(book))
         return ScatterFigure(title, caption, f"{self.id}-{problems}", *axes, tuple(dots))
 
     def _table(self, book: ScoreBook, problems: str, test: str, keys: Sequence[ScoreKey]) -> Table:
@@ -67,7 +66,7 @@ class TradeOff(Exhibit):
             title=self.titled(book, problems),
             caption=self.captioned(
                 "The models that no other beats in both clean pass@1 and the size of RD, by clean pass@1.",
-                draws_sentence(book).strip(),
+                draws_sentence(book),
             ),
             stub=("model", "training set"),
             columns=tuple(map(Column, headings)),

@@ -16,19 +16,19 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from raysweep.analysis.exhibits.base import GRIDS, MORE_TESTS, QUALITY, TESTS, Drawn
+from raysweep.analysis.exhibits.base import COMPARISONS, GRIDS, MORE_TESTS, QUALITY, SUMMARIES, TESTS, Drawn
 from raysweep.analysis.figures.effects import all_panels, draw
 from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.figures.losses import loss_curve
 from raysweep.analysis.page.sample_viewer import PairSamples, samples_json
+from raysweep.analysis.sections.failures import failures_by_error
 from raysweep.analysis.sections.findings import findings, percent
 from raysweep.analysis.tables.costs import Cost, cost_table
 from raysweep.analysis.tables.difference_tables import difference_tables
 from raysweep.analysis.tables.outcomes import PairOutcomes, outcome_tables
 from raysweep.analysis.tables.quality_tables import quality_tables
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook, labelled
-from raysweep.analysis.tables.score_tables import failures_by_error, tables
-from raysweep.analysis.tables.table import Column, Row, Table, by_file_name
+from raysweep.analysis.tables.table import Column, Row, Table, by_file_name, by_problem_set
 from raysweep.analysis.tables.trainings import ReportedTraining, training_table
 from raysweep.quality.reports import CellReports, LintedStratum
 from raysweep.records import Difference, Score
@@ -90,7 +90,6 @@ def render_report(report: Report, max_samples_per_pair: int | None = None) -> st
 
     book = ScoreBook.of(report.scores, report.order, report.failures)
     script = _asset("report.js")
-    all_tables = tables(report.scores, report.order, report.failures)
     words = {**report.order.training_words, **report.order.words}
     html = (
         _environment()
@@ -103,16 +102,16 @@ def render_report(report: Report, max_samples_per_pair: int | None = None) -> st
             figures=[Markup(svg) for svg in _figures(book)],
             conclusions=report.drawn.conclusions,
             drawings=_drawings(report),
-            summaries=[table for table in all_tables if table.stub == ("training set",)],
-            comparisons=[table for table in all_tables if table.stub != ("training set",)],
+            summaries=report.drawn.groups.get(SUMMARIES, ()),
+            comparisons=by_problem_set(report.drawn.groups.get(COMPARISONS, ())),
             differences=difference_tables(report.differences, book),
-            grids=report.drawn.sections.get(GRIDS, ()),
-            tests=list(report.drawn.sections.get(TESTS, ())),
-            more_tests=list(report.drawn.sections.get(MORE_TESTS, ())),
+            grids=report.drawn.groups.get(GRIDS, ()),
+            tests=list(report.drawn.groups.get(TESTS, ())),
+            more_tests=list(report.drawn.groups.get(MORE_TESTS, ())),
             reasons=_reasons(report),
             quality=[
                 *quality_tables(report.linted, report.strata, report.order),
-                *report.drawn.sections.get(QUALITY, ()),
+                *report.drawn.groups.get(QUALITY, ()),
             ],
             failures=failures_by_error(report.failures),
             samples=Markup(samples_json(report.samples, max_samples_per_pair, words)) if report.samples else "",

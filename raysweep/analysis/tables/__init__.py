@@ -4,7 +4,6 @@ table.py         the table record, written as Markdown, CSV or LaTeX
 latex.py         escapes text for LaTeX
 quantities.py    writes the numbers of tables: percent or points, intervals, notes
 score_book.py    indexes scores and failures by model, training set and test set
-score_tables.py  builds the tables of a sweep's scores
 difference_tables.py builds the tables of differences: each model beside its baseline
 significance.py  builds the tables of signed-rank tests
 twin_tables.py   builds the tables of `raysweep compare`

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from raysweep.analysis.tables.score_book import ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import TableCell
 from raysweep.errors import UsageError
 from raysweep.metrics.base import Measurement
@@ -70,6 +71,21 @@ def number_cell(number: Score | Difference | Measurement, quantity: Quantity) ->
         state="value",
         n=number.n,
     )
+
+
+def score_cell(book: ScoreBook, key: ScoreKey, quantity: Quantity) -> TableCell:
+    """Return the cell of a score; without one it says that the cell failed or is missing, or it is empty."""
+    score = book.score(key, quantity.metric)
+    if score is not None:
+        return number_cell(score, quantity)
+    if book.failure(key) is not None:
+        return TableCell("failed", state="failed")
+    return TableCell("missing", state="missing") if book.is_missing(key) else TableCell()
+
+
+def draws_sentence(book: ScoreBook) -> str:
+    """Return the sentence on several draws of a perturbation; empty for one draw."""
+    return f"Perturbed numbers are means over {text}." if (text := book.order.draws_text) else ""
 
 
 def p_text(p: float) -> str:

@@ -93,6 +93,7 @@ class Table:
     column_words: Mapping[str, str] = field(default_factory=dict)
     label: str = ""  # names the table in file names and references; empty: its title does
     signature: str = ""  # settings and versions that all numbers rest on
+    problem_set: str = ""  # that all numbers are of; empty: of several, or unsaid
 
     @property
     def problems(self) -> str:
@@ -295,6 +296,14 @@ def by_file_name(things: Iterable[N]) -> dict[str, N]:
         name = thing.name if thing.name not in named else next(name for name in again if name not in named)
         named[name] = thing
     return named
+
+
+def by_problem_set(tables: Iterable[Table]) -> list[Table]:
+    """Return tables with those of one problem set together, the problem sets in the order of their first tables."""
+    groups: dict[str, list[Table]] = {}
+    for table in tables:
+        groups.setdefault(table.problem_set, []).append(table)
+    return [table for group in groups.values() for table in group]
 
 
 def to_text(tables: Iterable[Table], format: str) -> str:

@@ -23,12 +23,12 @@ from raysweep.analysis.figures.effects import all_panels
 from raysweep.analysis.figures.effects import draw as draw_effects
 from raysweep.analysis.page.report import Report, render_report
 from raysweep.analysis.page.sample_viewer import PairSamples
+from raysweep.analysis.sections.failures import failure_table
 from raysweep.analysis.tables.costs import Cost, cost_table
 from raysweep.analysis.tables.difference_tables import difference_tables
 from raysweep.analysis.tables.outcomes import PairOutcomes, outcome_tables
 from raysweep.analysis.tables.quality_tables import quality_tables
 from raysweep.analysis.tables.score_book import Failure, ScoreBook
-from raysweep.analysis.tables.score_tables import failure_table, tables
 from raysweep.analysis.tables.table import FORMATS, Table, by_file_name, to_csv, to_markdown, to_text, written
 from raysweep.analysis.tables.trainings import training_table
 from raysweep.config.loading import to_yaml
@@ -300,10 +300,9 @@ class _Facts:
         return self.evidence.book
 
     def all_tables(self, numbers: SweepNumbers, drawn: Drawn) -> list[Table]:
-        """Return all tables: of scores, differences, outcomes, trainings, code quality, failures, and of files."""
+        """Return all tables: of differences, outcomes, trainings, code quality, failures, and of files."""
         order, trained = self.book.order, self.evidence.trainings
         return [
-            *tables(numbers.scores, order, self.failures),
             *difference_tables(numbers.differences, self.book),
             *drawn.tables,
             *outcome_tables(self.outcomes, order),

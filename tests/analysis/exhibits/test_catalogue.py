@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.analysis.exhibits.base import Drawn, Evidence
+from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence
 from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibit, read_exhibits
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.errors import UnknownName, UsageError
@@ -23,6 +23,18 @@ quantities: {{pass@1: 0}}
 """
 
 
+SCORES = (
+    "summary",
+    "clean",
+    "perturbed",
+    "rd",
+    "rd-by-level",
+    "flips",
+    "robust",
+    "rd-changed",
+    "rd-valid",
+    "test-sets",
+)
 SUMMARY = ("choice", "friedman", "heat-map", "power", "trade-off")
 
 
@@ -32,11 +44,12 @@ def test_the_studys_tables_and_figures_have_a_file_each():
         *(f"table-{number}" for number in range(14, 17)),
         "tests-in-text",
         *(f"figure-{number}" for number in range(3, 8)),
+        *SCORES,
         *SUMMARY,
     ]
     for exhibit in EXHIBITS.values():
-        is_summary = exhibit.id in SUMMARY
-        assert exhibit.source.startswith("robust fine-tuning study's ") != is_summary
+        is_own = exhibit.id in SCORES + SUMMARY
+        assert exhibit.source.startswith("robust fine-tuning study's ") != is_own
 
 
 def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
@@ -109,4 +122,5 @@ def test_what_a_sweep_has_no_numbers_for_is_left_out_or_all_of_it_named_if_it_wa
     assert [table.name for table in draw(asked, study()).tables] == ["table-2-humaneval"]
     with pytest.raises(UsageError, match=r"nothing to show in figure-3: it trains on no set.*; figure-5: it trains"):
         draw(asked, study(), required=True)
-    assert draw(list(EXHIBITS.values()), Evidence(ScoreBook.of([], STUDY))) == Drawn()
+    partial = [exhibit for exhibit in EXHIBITS.values() if exhibit.group not in (SUMMARIES, COMPARISONS)]
+    assert draw(partial, Evidence(ScoreBook.of([], STUDY))) == Drawn()

@@ -9,16 +9,15 @@ import pytest
 
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import GRIDS, MORE_TESTS, QUALITY, TESTS, Evidence
-from raysweep.analysis.exhibits.catalogue import draw, in_section
+from raysweep.analysis.exhibits.catalogue import draw, in_group
 from raysweep.analysis.page.report import bound, render_report, row_headings
 from raysweep.analysis.page.sample_viewer import samples_json
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.score_book import Failure, ScoreBook
-from raysweep.analysis.tables.score_tables import tables
 from raysweep.analysis.tables.table import Row
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.metrics.base import CellLabels
-from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, scores
+from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, score_tables, scores
 from tests.analysis.linted import ORDER as LINTED_ORDER
 from tests.analysis.linted import STRATA, linted_cells
 from tests.analysis.tables.test_difference_tables import DIFFERENCES
@@ -144,12 +143,12 @@ def test_names_of_cells_are_escaped_in_tables_and_figures():
 
 def test_the_tables_of_the_page_are_the_tables(html: str):
     shown = [cells for table in Page(html).tables for row in table for cells in row]
-    tests = draw(in_section(TESTS), Evidence(ScoreBook.of(scores(), ORDER))).tables
-    for table in tables(scores(), ORDER):
+    tests = draw(in_group(TESTS), Evidence(ScoreBook.of(scores(), ORDER))).tables
+    for table in score_tables(scores(), ORDER):
         for row in table.rows:
             for cell in row.cells:
                 assert f"{cell.text} {cell.interval}".strip() in shown
-    assert len(Page(html).tables) == len(tables(scores(), ORDER)) + len(tests)
+    assert len(Page(html).tables) == len(score_tables(scores(), ORDER)) + len(tests)
     assert [table[0] for table in Page(html).tables[-len(tests) :]] == [
         [table.stub[0], *(column.name for column in table.columns)] for table in tests
     ]
@@ -278,7 +277,7 @@ def test_the_studys_tables_and_tests_of_one_model_are_on_the_page_under_numbers_
         }
         for name, number in (("clean", 8), ("C", 14))
     }
-    drawn = draw([*in_section(GRIDS), *in_section(MORE_TESTS)], Evidence(book, rates))
+    drawn = draw([*in_group(GRIDS), *in_group(MORE_TESTS)], Evidence(book, rates))
     page = Page(render_report(report(drawn=drawn)))
     titles = [table.title for table in drawn.tables]
     assert any(title.startswith("RD on C") for title in titles) and any(
@@ -286,13 +285,13 @@ def test_the_studys_tables_and_tests_of_one_model_are_on_the_page_under_numbers_
     )
     text = page.text.replace("\u00a0", " ")
     assert [title for title in titles if title not in text] == []
-    assert f"The same numbers in the study's tables ({len(drawn.sections[GRIDS])})" in text
+    assert f"The same numbers in the study's tables ({len(drawn.groups[GRIDS])})" in text
 
 
 def test_code_quality_is_a_section_with_a_figure_and_numbered_tables():
     order = replace(LINTED_ORDER, training_sets=("base",))
     evidence = Evidence(ScoreBook.of(scores(), order), linted=linted_cells())
-    drawn = draw(in_section(QUALITY), evidence)
+    drawn = draw(in_group(QUALITY), evidence)
     html = render_report(report(linted=evidence.linted, strata=STRATA, order=order, drawn=drawn))
     page = Page(html)
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.exhibits.base import QUALITY, Evidence, NothingToDraw
-from raysweep.analysis.exhibits.catalogue import draw, in_section, read_exhibits
+from raysweep.analysis.exhibits.catalogue import draw, in_group, read_exhibits
 from raysweep.analysis.tables.quality_groups import (
     FileGroup,
     linted_models,
@@ -49,7 +49,7 @@ def counted(
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, Table]:
-    studys = draw(in_section(QUALITY), Evidence(ScoreBook.of([], ORDER), linted=CELLS)).tables
+    studys = draw(in_group(QUALITY), Evidence(ScoreBook.of([], ORDER), linted=CELLS)).tables
     return {table.label or table.name: table for table in [*quality_tables(CELLS, STRATA, ORDER), *studys]}
 
 

@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 from raysweep.analysis.exhibits.base import TESTS, Evidence
-from raysweep.analysis.exhibits.catalogue import draw, in_section
+from raysweep.analysis.exhibits.catalogue import draw, in_group
 from raysweep.analysis.tables.quantities import p_text
 from raysweep.analysis.tables.score_book import Failure, Order, RowChoice, ScoreBook
 from raysweep.analysis.tables.table import Table, to_csv
@@ -37,7 +37,7 @@ def score(model: str, training_set: str, perturbation: str, metric: str, value: 
 
 
 def significance_tables(book: ScoreBook) -> list[Table]:
-    return list(draw(in_section(TESTS), Evidence(book)).tables)
+    return list(draw(in_group(TESTS), Evidence(book)).tables)
 
 
 def grid(rd: dict[tuple[str, str], float], order: Order = ORDER) -> ScoreBook:

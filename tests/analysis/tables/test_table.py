@@ -6,11 +6,10 @@ import re
 import pytest
 
 from raysweep.analysis.tables.score_book import Failure
-from raysweep.analysis.tables.score_tables import tables
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell, to_csv, to_markdown
-from tests.analysis.examples import ORDER, scores
+from tests.analysis.examples import ORDER, score_tables, scores
 
-TABLES = tables(scores(), ORDER, [Failure("llama", "full", "C1", 42, "boom | bang\nmore")])
+TABLES = score_tables(scores(), ORDER, [Failure("llama", "full", "C1", 42, "boom | bang\nmore")])
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

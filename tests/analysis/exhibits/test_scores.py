@@ -1,12 +1,14 @@
+"""The tables of a sweep's scores: summaries of each model, and comparisons over models."""
+
 import math
 from dataclasses import replace
 
 import pytest
 
 from raysweep.analysis.tables.score_book import Failure, Order
-from raysweep.analysis.tables.score_tables import failure_table, tables
 from raysweep.analysis.tables.table import Table
 from tests.analysis.examples import ORDER, PASS, PERTURBATIONS, TRAINING_SETS, score, scores
+from tests.analysis.examples import score_tables as tables
 
 
 def table(title: str, subset=None, order=ORDER, failures=()) -> Table:
@@ -138,15 +140,6 @@ def test_tables_of_several_draws_say_what_their_numbers_are():
     said = "Perturbed numbers are means over 5 draws of each perturbation."
     assert said in table("RD on minicode", order=replace(ORDER, draws=5)).caption
     assert "draws" not in table("RD on minicode").caption
-
-
-def test_failed_cells_have_a_table_with_each_error_once():
-    failures = [Failure("llama", "full", name, 42, error) for name, error in (("C1", "a"), ("C2", "b"), ("C3", "a"))]
-    rows = failure_table(failures).rows
-    assert [(row.labels[0], row.cells[0].text) for row in rows] == [
-        ("llama · full · C1 · seed 42; llama · full · C3 · seed 42", "a"),
-        ("llama · full · C2 · seed 42", "b"),
-    ]
 
 
 def test_pass_at_1_of_a_part_of_the_tests_stands_below_that_of_all_tests():

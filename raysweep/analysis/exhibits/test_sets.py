@@ -1,0 +1,69 @@
+"""Kind ``test-sets``: a table of the prompts that each perturbation left unchanged, and of those it broke."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+
+METRICS = ("rows_unchanged", "rows_not_compiling")
+
+
+@EXHIBITS.register("test-sets")
+class TestSets(Exhibit):
+    """A table for each problem set: its number of problems, and the counts of prompts, by perturbation."""
+
+    group: str = COMPARISONS
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the tables of the problem sets whose prompts were counted."""
+        book = evidence.book
+        tables = tuple(
+            Table(
+                self.title.replace("{problem set}", problems),
+                self.captioned(f"Means over {text}." if (text := book.order.draws_text) else ""),
+                ("perturbation",),
+                (Column("problems"), Column("unchanged"), Column("not compiling")),
+                tuple(rows),
+                row_words=book.order.words,
+                column_words=book.order.training_words,
+                problem_set=problems,
+            )
+            for problems in book.problem_sets
+            if (rows := _rows(book, problems))
+        )
+        if not tables:
+            raise NothingToDraw("it has no test set of perturbed prompts whose prompts were counted")
+        return Drawn(tables)
+
+
+def unchanged_sentence(book: ScoreBook, problems: str) -> str:
+    """Return the sentence on the prompts of a problem set that stayed as they were or broke; empty if unknown."""
+    counts = [
+        f"{book.order.test_label(row.labels[0])} {row.cells[1].text}/{row.cells[2].text}"
+        for row in _rows(book, problems)
+    ]
+    return f"Prompts left unchanged / no longer compiling: {', '.join(counts)}." if counts else ""
+
+
+def _rows(book: ScoreBook, problems: str) -> list[Row]:
+    rows = []
+    for name in book.perturbations:
+        counts = [book.all_scores(problems, name, metric) for metric in METRICS]
+        if any(counts):
+            sizes = [float(score.n) for scores in counts for score in scores]
+            values = [[score.value for score in scores] for scores in counts]
+            rows.append(Row((name,), (_count_cell(sizes), *map(_count_cell, values))))
+    return rows
+
+
+def _count_cell(values: Sequence[float]) -> TableCell:
+    """Return the count, or a range if it differs between models, which may be evaluated on different problems."""
+    finite = sorted({value for value in values if not math.isnan(value)})
+    if not finite:
+        return TableCell("–", note="not counted", state="undefined")
+    text = "–".join(f"{round(value, 1):g}" for value in dict.fromkeys((finite[0], finite[-1])))
+    return TableCell(text, value=finite[-1], state="value")
