@@ -9,8 +9,7 @@ from typing import Any
 
 from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw, in_group
-from raysweep.analysis.page.report import Report
-from raysweep.analysis.page.sample_viewer import PairSamples
+from raysweep.analysis.sections.base import PairSamples, Report
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
 from raysweep.analysis.tables.table import Table, by_problem_set
 from raysweep.hashing import text_sha

@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from raysweep.analysis.figures.look import (
     CLEAN_COLOUR,
     MUTED,
     PERTURBED_COLOUR,
+    ReportFigure,
     make_plain,
     new_figure,
     plotting,
     rendered,
 )
-from raysweep.analysis.sections.findings import problems_text
+from raysweep.analysis.tables.quantities import problems_text
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.records import CLEAN, Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+NAME = "figure"
+"""Names its files."""
+TITLE = "pass@1 with clean prompts and under each perturbation, by training set"
 _UNCUT: dict[str, Any] = {"clip_on": False}  # marks at 0 and 100 % are whole
 _OTHER: dict[str, Any] = {"color": MUTED, "markerfacecolor": "none", "markersize": 5.5, "markeredgewidth": 1.1}
 _PANEL_INCHES = 4.6
@@ -38,32 +42,35 @@ _LONG_LABEL = 30  # characters; longer ones have a line of the legend for themse
 
 
 def all_panels(book: ScoreBook) -> list[tuple[ModelVariant, str]]:
-    """Return every model variant with every problem set."""
-    return [(variant, problems) for problems in book.problem_sets for variant in book.variants]
+    """Return every model variant with every problem set; none where nothing is perturbed."""
+    problem_sets = book.problem_sets if book.headline else ()
+    return [(variant, problems) for problems in problem_sets for variant in book.variants]
 
 
-def draw(
-    book: ScoreBook, panels: Sequence[tuple[ModelVariant, str]], format: str = "svg", signature: str = ""
-) -> bytes:
-    """Return an SVG or PDF with a panel per (variant, problem set), two side by side; nothing where there are none.
+@dataclass(frozen=True)
+class Effects(ReportFigure):
+    """A figure with a panel for each (variant, problem set), two side by side."""
 
-    Args:
-        book: the scores.
-        panels: what has a panel.
-        format: ``svg`` or ``pdf``.
-        signature: what the numbers rest on, for the file's metadata; empty: nothing.
-    """
-    if not panels or not book.headline:
-        return b""
-    columns = min(2, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    panel_height = _ROW_INCHES * len(book.training_sets) + 1.14 + _LEGEND_INCHES * _legend_lines(book)
-    with plotting():
-        figure = new_figure(_PANEL_INCHES * columns, panel_height * rows)
-        for number, (variant, problems) in enumerate(panels, 1):
-            _panel(figure.add_subplot(rows, columns, number), book, variant, problems)
-        figure.tight_layout(w_pad=3, h_pad=2)
-        return rendered(figure, format, signature)
+    book: ScoreBook
+    panels: Sequence[tuple[ModelVariant, str]]
+
+    @classmethod
+    def of(cls, book: ScoreBook, panels: Sequence[tuple[ModelVariant, str]], signature: str = "") -> Effects:
+        """Return the figure of a sweep in which something is perturbed; `panels`: one at least."""
+        return cls(TITLE, "", NAME, book, panels, signature=signature)
+
+    def render(self, format: str = "svg") -> bytes:
+        """See `ReportFigure.render`."""
+        columns = min(2, len(self.panels))
+        rows = math.ceil(len(self.panels) / columns)
+        book = self.book
+        panel_height = _ROW_INCHES * len(book.training_sets) + 1.14 + _LEGEND_INCHES * _legend_lines(book)
+        with plotting():
+            figure = new_figure(_PANEL_INCHES * columns, panel_height * rows)
+            for number, (variant, problems) in enumerate(self.panels, 1):
+                _panel(figure.add_subplot(rows, columns, number), book, variant, problems)
+            figure.tight_layout(w_pad=3, h_pad=2)
+            return rendered(figure, format, self.signature)
 
 
 def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) -> None:

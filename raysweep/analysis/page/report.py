@@ -1,5 +1,7 @@
 """Renders the report of a sweep: one self-contained HTML file that opens from disk without any server.
 
+It shows the registered sections one below the other, each by its template.
+
 The page's content security policy holds the hash of its script, so that no other script runs. Texts of models are
 embedded as JSON and shown as text nodes, so that no completion can act on the reader.
 """
@@ -9,66 +11,34 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from raysweep.analysis.exhibits.base import COMPARISONS, GRIDS, MORE_TESTS, QUALITY, SUMMARIES, TESTS, Drawn
-from raysweep.analysis.figures.effects import all_panels, draw
-from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.figures.losses import loss_curve
-from raysweep.analysis.page.sample_viewer import PairSamples, samples_json
-from raysweep.analysis.sections.failures import failures_by_error
-from raysweep.analysis.sections.findings import findings, percent
-from raysweep.analysis.tables.costs import Cost, cost_table
-from raysweep.analysis.tables.difference_tables import difference_tables
-from raysweep.analysis.tables.outcomes import PairOutcomes, outcome_tables
-from raysweep.analysis.tables.quality_tables import quality_tables
-from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook, labelled
-from raysweep.analysis.tables.table import Column, Row, Table, by_file_name, by_problem_set
-from raysweep.analysis.tables.trainings import ReportedTraining, training_table
-from raysweep.quality.reports import CellReports, LintedStratum
-from raysweep.records import Difference, Score
+from raysweep.analysis.page.sample_viewer import samples_json
+from raysweep.analysis.sections.base import Report, Shown, show
+from raysweep.analysis.sections.findings import percent
+from raysweep.analysis.tables.score_book import labelled
+from raysweep.analysis.tables.table import Column, Row, Table, by_file_name
 from raysweep.units import count
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
+PAGE_VERSION = 1
+"""Raise it when equal sections should give another page, or equal tables other files."""
 UNITS = ("%", "points?", "problems?", "tokens?", "steps?", "rows?", "draws?", "cells?", "s", "min", "KiB", "MiB", "GiB")
 """Words that stay on the line of the number before them."""
 DROPS_SHOWN = 6
 """Perturbations that a finding lists at once; the page opens the others on demand."""
 WIDE_COLUMNS = 9
 """Tables with more columns than this scroll inside a frame."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """The content of a report. `settings` and `provenance` are (label, value) lines of readable text."""
-
-    name: str
-    title: str
-    notice: str  # a warning against wrong conclusions, shown first; "": none
-    scores: Sequence[Score]
-    order: Order
-    settings: Sequence[tuple[str, str]]
-    config_yaml: str
-    failures: Sequence[Failure]
-    provenance: Sequence[tuple[str, str]]
-    samples: Sequence[PairSamples]
-    limit: str = ""  # what a limited run left out; "": nothing
-    outcomes: Sequence[PairOutcomes] = ()
-    trainings: Sequence[ReportedTraining] = ()
-    differences: Sequence[Difference] = ()
-    drawn: Drawn = field(default_factory=Drawn)  # what files define
-    images: Mapping[str, bytes] = field(default_factory=dict)  # its figures as SVG, by the names of their files
-    signature: str = ""  # settings and versions that all numbers rest on
-    costs: Sequence[Cost] = ()
-    linted: Sequence[CellReports] = ()
-    strata: Sequence[LintedStratum] = ()  # of the sample that was linted
 
 
 @dataclass(frozen=True)
@@ -79,69 +49,31 @@ class Heading:
     span: int
 
 
-def render_report(report: Report, max_samples_per_pair: int | None = None) -> str:
+def render_report(report: Report, shown: Shown | None = None, images: Mapping[str, bytes] | None = None) -> str:
     """Return the report as one HTML text; equal reports give equal texts.
 
     Args:
-        report: the content.
-        max_samples_per_pair: see `raysweep.analysis.page.sample_viewer.samples_json`.
+        report: the records.
+        shown: the sections with what they show; None: all sections of these records.
+        images: figures as SVG, by the names of their files; those that are lacking are rendered.
     """
     from markupsafe import Markup
 
-    book = ScoreBook.of(report.scores, report.order, report.failures)
-    script = _asset("report.js")
-    words = {**report.order.training_words, **report.order.words}
+    script, words = _asset("report.js"), {**report.order.training_words, **report.order.words}
     html = (
         _environment()
         .get_template("report.html")
         .render(
             report=report,
-            headline=book.headline,
-            headline_label=report.order.test_label(book.headline),
-            findings=findings(report.scores, report.order, report.failures),
-            figures=[Markup(svg) for svg in _figures(book)],
-            conclusions=report.drawn.conclusions,
-            drawings=_drawings(report),
-            summaries=report.drawn.groups.get(SUMMARIES, ()),
-            comparisons=by_problem_set(report.drawn.groups.get(COMPARISONS, ())),
-            differences=difference_tables(report.differences, book),
-            grids=report.drawn.groups.get(GRIDS, ()),
-            tests=list(report.drawn.groups.get(TESTS, ())),
-            more_tests=list(report.drawn.groups.get(MORE_TESTS, ())),
-            reasons=_reasons(report),
-            quality=[
-                *quality_tables(report.linted, report.strata, report.order),
-                *report.drawn.groups.get(QUALITY, ()),
-            ],
-            failures=failures_by_error(report.failures),
-            samples=Markup(samples_json(report.samples, max_samples_per_pair, words)) if report.samples else "",
+            shown=show(report) if shown is None else shown,
+            images=defaultdict(bytes, images or {}),
+            samples=Markup(samples_json(report.samples, report.samples_per_pair, words)) if report.samples else "",
             style=Markup(_asset("report.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
     return html.encode("utf-8", "replace").decode()  # UTF-8 can't encode lone surrogates
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure as SVG, with the name of its file and the tables of its numbers."""
-
-    name: str
-    figure: ReportFigure
-    svg: str
-    tables: Sequence[Table]
-
-
-def _drawings(report: Report) -> list[Drawing]:
-    from markupsafe import Markup
-
-    drawings = []
-    for name, figure in by_file_name(report.drawn.figures).items():
-        image = report.images.get(name) or figure.render()
-        tables = [table for table in report.drawn.tables if table.label == figure.label]
-        drawings.append(Drawing(name, figure, Markup(_inline(image.decode(), f"{name}-")), tables))
-    return drawings
 
 
 def column_groups(columns: Sequence[Column]) -> list[Heading]:
@@ -203,24 +135,22 @@ def bound(text: str) -> str:
     return re.sub(r"\bn = (?=\d)", "n\u00a0=\u00a0", text)
 
 
-def _reasons(report: Report) -> list[Table]:
-    """Return the tables that say why a score is what it is, and what it cost: outcomes, trainings, cost."""
-    trained = [training_table(report.trainings, report.order)] if report.trainings else []
-    cost = [cost_table(report.costs)] if report.costs else []
-    return [*outcome_tables(report.outcomes, report.order), *trained, *cost]
+def coded(text: str) -> Markup:
+    """Return a text as HTML in which what stands between backticks is code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
-def _figures(book: ScoreBook) -> list[str]:
-    panels = all_panels(book) if book.headline else []
-    return [_inline(draw(book, [panel]).decode(), f"fig{number}-") for number, panel in enumerate(panels)]
-
-
-def _inline(svg: str, prefix: str) -> str:
+def _inline(image: bytes, prefix: str) -> Markup:
     """Return an SVG without its prolog and metadata, with `prefix` before its ids, so that a page can hold several."""
+    from markupsafe import Markup
+
+    svg = image.decode()
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)  # the page has the signature once
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", body)
-    return re.sub(r"<style>.*?</style>", "", body, count=1, flags=re.DOTALL)  # the page sets the colours
+    return Markup(re.sub(r"<style>.*?</style>", "", body, count=1, flags=re.DOTALL))  # the page sets the colours
 
 
 def _asset(name: str) -> str:
@@ -239,8 +169,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["bound"] = bound
+    environment.filters.update(bound=bound, coded=coded, inline=_inline)
     environment.globals.update(
+        by_file_name=by_file_name,
         labelled=labelled,
         loss_curve=lambda points: Markup(loss_curve(points)),
         row_blocks=row_blocks,

@@ -21,30 +21,15 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from raysweep.analysis.page.textdiff import changes
+from raysweep.analysis.sections.base import PairSamples
 from raysweep.programs import Outcome
-from raysweep.records import Completion, PromptRow, Result
+from raysweep.records import PromptRow, Result
 
 PAGE_SAMPLES = 20_000
 """Default limit on a page's samples: about 10 MB of real completions, 3 MB of MiniCode's."""
-
-
-@dataclass(frozen=True)
-class PairSamples:
-    """The samples of one model on one test set. A result without its completion is shown with an empty one."""
-
-    model: str
-    training_set: str
-    seed: int
-    recipe: str
-    problem_set: str
-    perturbation: str
-    prompts: Sequence[PromptRow]
-    completions: Sequence[Completion]
-    results: Sequence[Result]
 
 
 def samples_json(

@@ -1,5 +1,16 @@
 """What a report shows.
 
-findings.py      writes the headline of each model
-failures.py      lists the errors of failed cells
+The page has a section for each of these files, in the order of their `place`; base.py alone is none.
+
+base.py          the contract of a section; the records that it reads
+findings.py      what each model loses, in sentences, a figure and a table
+samples.py       completions problem by problem
+tables.py        scores over models, and tables in the study's form
+figures.py       figures that files define
+evidence.py      differences to baselines, tests, the choice of a model
+reasons.py       outcomes of completions, trainings, cost
+quality.py       what linters say of a sample of the completions
+settings.py      settings and the config
+failures.py      the errors of failed cells
+provenance.py    where and when the sweep ran
 """

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 from raysweep.analysis.tables.score_book import Failure
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
 
-def failure_table(failures: Sequence[Failure]) -> Table:
-    """Return the table of failed cells: each error once, with the cells that it ended."""
-    rows = tuple(
-        Row((cells,), (TableCell(error.strip() or "no message", state="failed"),))
-        for cells, error in failures_by_error(failures)
-    )
-    return Table("Failed cells", "Each error once, with the cells that it ended.", ("cells",), (Column("error"),), rows)
+@SECTIONS.register("failures")
+class FailuresSection(Section):
+    """The errors of failed cells."""
+
+    title = "Failures"
+    place = 90
+    reads = ("failures",)
+    template = "failures.html"
+
+    def draw(self, report: Report) -> Content | None:
+        """See `Section.draw`."""
+        if not report.failures:
+            return None
+        by_error = _by_error(report.failures)
+        rows = tuple(
+            Row((cells,), (TableCell(error.strip() or "no message", state="failed"),)) for cells, error in by_error
+        )
+        caption = "Each error once, with the cells that it ended."
+        table = Table("Failed cells", caption, ("cells",), (Column("error"),), rows)
+        return Content(tables=[table], values={"failures": by_error})
 
 
-def failures_by_error(failures: Sequence[Failure]) -> list[tuple[str, str]]:
+def _by_error(failures: Sequence[Failure]) -> list[tuple[str, str]]:
     """Return (cells, error) for each distinct error; the cells' names are joined by semicolons."""
     cells: dict[str, list[str]] = {}
     for failure in failures:

@@ -8,12 +8,15 @@ RD, which also falls when clean pass@1 falls.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from raysweep.analysis.tables.score_book import Failure, ModelVariant, Order, ScoreBook, ScoreKey
-from raysweep.records import BASE, CLEAN, Score
-from raysweep.units import count
+from raysweep.analysis.exhibits.base import SUMMARIES
+from raysweep.analysis.figures.effects import Effects, all_panels
+from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
+from raysweep.analysis.tables.quantities import problems_text
+from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
+from raysweep.records import BASE, CLEAN
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,31 @@ class Finding:
         return not (math.isnan(self.base_rd) or math.isnan(self.tuned_rd))
 
 
-def findings(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> list[Finding]:
+@SECTIONS.register("findings")
+class FindingsSection(Section):
+    """What each model loses, in sentences, a figure of pass@1, and a table of each model's scores."""
+
+    title = "Findings"
+    place = 10
+    reads = ("drawn",)
+    template = "findings.html"
+
+    def draw(self, report: Report) -> Content:
+        """See `Section.draw`."""
+        book = report.book
+        panels = all_panels(book)
+        values = {
+            "conclusions": report.drawn.conclusions,
+            "findings": findings(book),
+            "panels": [Effects.of(book, [panel]) for panel in panels],
+            "headline_label": report.order.test_label(book.headline),
+        }
+        figures = [Effects.of(book, panels, report.signature)] if panels else []
+        return Content(tables=report.drawn.groups.get(SUMMARIES, ()), figures=figures, values=values)
+
+
+def findings(book: ScoreBook) -> list[Finding]:
     """Return one finding per model variant and problem set; none if nothing is perturbed."""
-    book = ScoreBook.of(scores, order, failures)
     if not book.headline:
         return []
     return [_finding(book, variant, problems) for problems in book.problem_sets for variant in book.variants]
@@ -58,12 +83,6 @@ def findings(scores: Sequence[Score], order: Order, failures: Sequence[Failure] 
 def percent(share: float) -> str:
     """Format a share as whole percent: 0.474 gives ``47 %``; a share that is no number gives a dash."""
     return "–" if math.isnan(share) else f"{round(100 * share)} %".replace("-", "−")
-
-
-def problems_text(sizes: Collection[int]) -> str:
-    """Return ``240 problems``, or ``238 to 240 problems`` where numbers rest on different ones."""
-    least, most = min(sizes), max(sizes)
-    return f"{least:,} to {count(most, 'problem')}" if least < most else count(most, "problem")
 
 
 def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from raysweep.analysis.tables.score_book import ScoreBook, ScoreKey
@@ -10,6 +11,7 @@ from raysweep.analysis.tables.table import TableCell
 from raysweep.errors import UsageError
 from raysweep.metrics.base import Measurement
 from raysweep.records import Difference, Score
+from raysweep.units import count
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,12 @@ def score_cell(book: ScoreBook, key: ScoreKey, quantity: Quantity) -> TableCell:
 def draws_sentence(book: ScoreBook) -> str:
     """Return the sentence on several draws of a perturbation; empty for one draw."""
     return f"Perturbed numbers are means over {text}." if (text := book.order.draws_text) else ""
+
+
+def problems_text(sizes: Collection[int]) -> str:
+    """Return ``240 problems``, or ``238 to 240 problems`` where numbers rest on different ones."""
+    least, most = min(sizes), max(sizes)
+    return f"{least:,} to {count(most, 'problem')}" if least < most else count(most, "problem")
 
 
 def p_text(p: float) -> str:

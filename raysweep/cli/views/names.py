@@ -8,6 +8,7 @@ from typing import Any
 
 from raysweep.analysis.comparisons.base import COMPARISONS
 from raysweep.analysis.exhibits.base import EXHIBITS
+from raysweep.analysis.sections.base import SECTIONS
 from raysweep.cli.views.results import print_json
 from raysweep.errors import UnknownName
 from raysweep.generators.base import GENERATORS
@@ -33,6 +34,7 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
     "metrics": METRICS,
     "comparisons": COMPARISONS,
     "exhibits": EXHIBITS,
+    "sections": SECTIONS,
     "taggers": TAGGERS,
     "synonyms": SYNONYMS,
     "translators": TRANSLATORS,

@@ -19,7 +19,7 @@ from raysweep.sweep.data_sets import DataSets
 from raysweep.sweep.overview.scores import ScoreTable, reference_lines, score_tables, zero_lines
 from raysweep.sweep.overview.status import by_error
 from raysweep.sweep.report.notes import limit_text
-from raysweep.sweep.report.write import generation_facts
+from raysweep.sweep.report.records import generation_facts
 from raysweep.sweep.run import SweepResult
 from raysweep.sweep.tasks import Watch
 

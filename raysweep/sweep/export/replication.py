@@ -37,6 +37,7 @@ from raysweep.sweep.export.package_texts import RECOMPUTED, STORE, SUMS, TABLES,
 from raysweep.sweep.folder import LEDGER, SweepFolder
 from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report import write as report
+from raysweep.sweep.report.records import signature_of
 from raysweep.sweep.report.scoring import by_cell
 from raysweep.units import count
 
@@ -171,7 +172,7 @@ def _fill(draft: Path, folder: SweepFolder, uses: Sequence[Use], progress: Calla
     _copy_folder(folder, copy, config)
     report.write_numbers(folder, copy)
     numbers = SavedNumbers(copy)
-    numbers.write_signature(report.signature_of(folder))
+    numbers.write_signature(signature_of(folder))
     (draft / TABLES).mkdir()
     report.export(folder, "csv", draft / TABLES)
     for path in numbers.files:

@@ -1,6 +1,7 @@
 """Collects the records of a finished sweep, and writes its report.
 
 write.py         writes and exports the report and its tables
+records.py       collects the records that the report's sections read
 scoring.py       computes the sweep's numbers from its results
 quality.py       reads what a linter said of a sample of the completions
 facts.py         reads the outcomes of completions, and what trainings reported

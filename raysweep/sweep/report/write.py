@@ -6,66 +6,43 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from raysweep.analysis.comparisons.base import COMPARISONS
-from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
-from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibits
+from raysweep.analysis.exhibits.base import EXHIBITS, Exhibit
+from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.figures import look
-from raysweep.analysis.figures.effects import all_panels
-from raysweep.analysis.figures.effects import draw as draw_effects
-from raysweep.analysis.page.report import Report, render_report
-from raysweep.analysis.page.sample_viewer import PairSamples
-from raysweep.analysis.sections.failures import failure_table
-from raysweep.analysis.tables.costs import Cost, cost_table
-from raysweep.analysis.tables.difference_tables import difference_tables
-from raysweep.analysis.tables.outcomes import PairOutcomes, outcome_tables
-from raysweep.analysis.tables.quality_tables import quality_tables
-from raysweep.analysis.tables.score_book import Failure, ScoreBook
+from raysweep.analysis.figures.effects import NAME as EFFECTS
+from raysweep.analysis.figures.look import ReportFigure
+from raysweep.analysis.page.report import PAGE_VERSION, render_report
+from raysweep.analysis.sections.base import SECTIONS, Report, Section, Shown, sections_named, show
 from raysweep.analysis.tables.table import FORMATS, Table, by_file_name, to_csv, to_markdown, to_text, written
-from raysweep.analysis.tables.trainings import training_table
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError
 from raysweep.metrics.base import METRICS
 from raysweep.metrics.scores import METRIC_FAILED
-from raysweep.quality.reports import LintedStratum
-from raysweep.records import Completion, PromptRow, Result, Score
+from raysweep.records import Score
 from raysweep.rows.parquet import UnreadableTable
 from raysweep.storage.backends import write_atomically
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridArtefact
 from raysweep.sweep.numbers import SavedNumbers
-from raysweep.sweep.report.facts import costs, judged_inside, pair_outcomes, sweep_signature, trainings
-from raysweep.sweep.report.names import order_of
-from raysweep.sweep.report.notes import (
-    Line,
-    execution_lines,
-    generation_lines,
-    inside_lines,
-    limit_text,
-    settings_lines,
-)
-from raysweep.sweep.report.quality import cell_reports, linted_files, linted_messages, linted_strata
-from raysweep.sweep.report.scoring import SweepNumbers, by_cell, rated_digest, score
-from raysweep.units import count
+from raysweep.sweep.report.notes import limit_text
+from raysweep.sweep.report.quality import cell_reports, linted_files, linted_messages
+from raysweep.sweep.report.records import report_of
+from raysweep.sweep.report.scoring import SweepNumbers, rated_digest, score
 
 if TYPE_CHECKING:
     from raysweep.planning.plan import SweepPlan
 
 log = logging.getLogger("raysweep")
 
-REPORT_VERSION = 16
-"""Increase it when the same results should give another report."""
-EFFECTS = "figure"
-"""The name of the figure that no file defines, of clean and perturbed pass@1."""
 FIGURES = "figures"
 """The folder of the figures that files define, in a sweep's folder."""
 
@@ -111,57 +88,50 @@ def write_report(
     folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, errors: Mapping[str, str], target: Path
 ) -> None:
     """Write report.html, figure.svg, the tables as Markdown and CSV, and the other figures as SVG, into `target`."""
-    facts = _Facts.of(folder, config, numbers, errors)
-    order, failures = facts.book.order, facts.failures
-    drawn = facts.signed_figures(draw(list(read_exhibits().values()), facts.evidence))
-    images = {name: figure.render() for name, figure in by_file_name(drawn.figures).items()}
-    text = render_report(
-        Report(
-            name=config.name,
-            title=config.report.title or config.name,
-            notice=config.report.notice,
-            limit=limit_text(config),
-            scores=numbers.scores,
-            differences=numbers.differences,
-            order=order,
-            settings=[
-                *settings_lines(config),
-                *_leakage_lines(folder),
-                *generation_facts(folder),
-                *_execution_lines(folder, config),
-            ],
-            config_yaml=to_yaml(config),
-            failures=failures,
-            provenance=_provenance(folder),
-            samples=[] if config.report.samples_per_pair == 0 else list(_samples(folder)),
-            outcomes=facts.outcomes,
-            trainings=facts.evidence.trainings,
-            drawn=drawn,
-            images=images,
-            signature=facts.signature,
-            costs=facts.costs,
-            linted=facts.evidence.linted,
-            strata=facts.strata,
-        ),
-        max_samples_per_pair=config.report.samples_per_pair,
-    )
-    out = target / "tables"
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(target / "report.html", text)
+    sections, exhibits = sections_named(), read_exhibits()
+    report = report_of(folder, config, numbers, errors, list(exhibits.values()), sections)
+    shown = show(report, sections)
+    images = _rendered(_figures(shown))
+    page = render_report(report, shown, images)
+    (target / "tables").mkdir(parents=True, exist_ok=True)
+    write_atomically(target / "report.html", page)
     if target == folder.path:
-        SavedNumbers(folder).write_signature(facts.signature)
-    write_atomically(
-        target / f"{EFFECTS}.svg", draw_effects(facts.book, all_panels(facts.book), "svg", facts.signature)
-    )
+        SavedNumbers(folder).write_signature(report.signature)
+    write_atomically(target / f"{EFFECTS}.svg", images.pop(EFFECTS, b""))
     files: dict[str, str | bytes] = {f"{FIGURES}/{name}.svg": image for name, image in images.items()}
-    for name, table in by_file_name(facts.signed(facts.all_tables(numbers, drawn))).items():
+    tables = _signed([*_tables(shown), *_in_no_section(shown, report)], report)
+    for name, table in by_file_name(tables).items():
         files |= {f"tables/{name}.md": to_markdown(table) + "\n", f"tables/{name}.csv": to_csv(table)}
     if images:
         (target / FIGURES).mkdir(exist_ok=True)
     for file, content in files.items():
         write_atomically(target / file, content)
     if target == folder.path:
-        _remove_stale(target, files, read_exhibits())
+        _remove_stale(target, files, exhibits)
+
+
+def _tables(shown: Shown) -> list[Table]:
+    return [table for _, content in shown for table in content.all_tables]
+
+
+def _figures(shown: Shown) -> list[ReportFigure]:
+    return [figure for _, content in shown for figure in content.figures]
+
+
+def _in_no_section(shown: Shown, report: Report) -> list[Table]:
+    """Return the tables of exhibits that no section shows."""
+    there = {id(table) for table in _tables(shown)}
+    return [table for table in report.drawn.tables if id(table) not in there]
+
+
+def _signed(tables: Iterable[Table], report: Report) -> list[Table]:
+    """Return tables with the sweep's signature."""
+    return [replace(table, signature=report.signature) for table in tables]
+
+
+def _rendered(figures: Iterable[ReportFigure], format: str = "svg") -> dict[str, bytes]:
+    """Return figures as images, by the names of their files."""
+    return {name: figure.render(format) for name, figure in by_file_name(figures).items()}
 
 
 def _remove_stale(target: Path, files: Collection[str], exhibits: Iterable[str]) -> None:
@@ -194,69 +164,91 @@ def export(
         folder: the sweep's folder.
         format: html (the report), md, csv or latex (tables), svg or pdf (figures).
         out: the folder to write into; None: the sweep's folder for html and figures, and no file for tables.
-        only: ids of the tables and figures to write; empty: all, and the tables that no file defines.
+        only: the tables and figures to write: ids of exhibits, names of sections of the report; empty: all.
         exhibits: files, or folders of files, that define more tables and figures.
 
     Raises:
         UsageError: something is asked for that doesn't exist, the sweep lacks what it needs, or `out` can't be written.
     """
-    asked = _asked(format, only, exhibits)
-    config, errors = folder.config(), folder.errors()
+    chosen, sections = _asked(format, only, exhibits)
     if out is not None:
         _create_folder(out)
-    numbers = write_numbers(folder) if out is None and format == "html" else score(folder, asked)
     if format == "html":
-        target = out or folder.path
-        write_report(folder, config, numbers, errors, target)
+        numbers = write_numbers(folder) if out is None else score(folder, read_exhibits().values())
+        write_report(folder, folder.config(), numbers, folder.errors(), out or folder.path)
         if out is None:
             folder.publish()
-        return str(target / "report.html") if out else f"{folder}/report.html"
-    facts = _Facts.of(folder, config, numbers, errors)
-    drawn = facts.signed_figures(draw(asked, facts.evidence, required=bool(only)))
+        return str(out / "report.html") if out else f"{folder}/report.html"
+    tables, figures = _drawn(folder, chosen, sections, list(read_exhibits(exhibits).values()), all_of_it=not only)
     if format in look.FORMATS:
-        images = {name: figure.render(format) for name, figure in by_file_name(drawn.figures).items()}
-        if not only and (effects := draw_effects(facts.book, all_panels(facts.book), format, facts.signature)):
-            images[EFFECTS] = effects
-        return _write_figures(folder, images, format, out)
-    shown = facts.signed(drawn.tables if only else facts.all_tables(numbers, drawn))
+        return _write_figures(folder, _rendered(figures, format), format, out)
     if out is None:
-        comment = {"csv": "#", "latex": "%"}.get(format, "")
-        limit = [f"{comment} Limited run: {limit_text(config)}".strip()] if limit_text(config) else []
-        return "\n\n".join([*limit, to_text(shown, format)])
-    for name, table in by_file_name(shown).items():
+        comment, limit = {"csv": "#", "latex": "%"}.get(format, ""), limit_text(folder.config())
+        head = [f"{comment} Limited run: {limit}".strip()] if limit else []
+        return "\n\n".join([*head, to_text(tables, format)])
+    for name, table in by_file_name(tables).items():
         write_atomically(out / f"{name}.{FORMATS[format]}", written(table, format).rstrip("\n") + "\n")
     return str(out)
 
 
-def signature_of(folder: SweepFolder) -> str:
-    """Return what the numbers of a sweep's next report rest on."""
-    strata = linted_strata(folder, cell_reports(folder))
-    return sweep_signature(folder, linter=_linter(strata))
-
-
-def _linter(strata: Sequence[LintedStratum]) -> str:
-    return next((stratum.linter for stratum in strata if stratum.linter), "")
-
-
-def _asked(format: str, only: Sequence[str], exhibits: Sequence[Path]) -> list[Exhibit]:
-    """Return the tables and figures that are asked for; raise UsageError for what doesn't exist or doesn't fit."""
+def _asked(format: str, only: Sequence[str], files: Sequence[Path]) -> tuple[list[Exhibit], list[Section]]:
+    """Return the exhibits and sections that are asked for; raise UsageError for what doesn't exist or doesn't fit."""
     formats = ("html", *FORMATS, *look.FORMATS)
     if format not in formats:
         raise UnknownName("format", format, formats)
-    if format == "html" and (only or exhibits):
+    if format == "html" and (only or files):
         raise UsageError(f"--only and --exhibits don't change the page; add --format {' or '.join(formats[1:])}")
-    found = chosen(read_exhibits(exhibits), only)
-    tables = [exhibit.id for exhibit in found if not exhibit.has_figure]
-    if only and tables and format in look.FORMATS:
+    exhibits, names = read_exhibits(files), SECTIONS.names()
+    if twice := [id for id in exhibits if id in names]:
+        raise UsageError(f"the id {twice[0]!r} is the name of a section of the report; take another one")
+    if not only:
+        return [], [section for section in sections_named() if section.in_files]
+    for name in only:
+        if name not in exhibits and name not in names:
+            raise UnknownName("table or figure", name, [*exhibits, *names])
+    chosen = [exhibits[name] for name in dict.fromkeys(only) if name in exhibits]
+    sections = [SECTIONS.get(name)() for name in dict.fromkeys(only) if name in names]
+    unfit = [section.name for section in sections if not section.in_files]
+    _require(format in look.FORMATS, [*(one.id for one in chosen if not one.has_figure), *unfit], "figure", format)
+    _require(format in FORMATS, [*(one.id for one in chosen if not one.has_table), *unfit], "table", format)
+    return chosen, sections
+
+
+def _require(is_asked: bool, without: Sequence[str], what: str, format: str) -> None:
+    """Raise UsageError if tables or figures are asked for, and some of what is named has none."""
+    if is_asked and without:
+        others = FORMATS if what == "figure" else look.FORMATS
         raise UsageError(
-            f"{', '.join(tables)} has no figure to write as {format}; give --format {' or '.join(FORMATS)}"
+            f"{', '.join(without)} has no {what} to write as {format}; give --format {' or '.join(others)}"
         )
-    figures = [exhibit.id for exhibit in found if not exhibit.has_table]
-    if only and figures and format in FORMATS:
-        raise UsageError(
-            f"{', '.join(figures)} has no table to write as {format}; give --format {' or '.join(look.FORMATS)}"
-        )
-    return found
+
+
+def _drawn(
+    folder: SweepFolder,
+    chosen: Sequence[Exhibit],
+    sections: Sequence[Section],
+    exhibits: Sequence[Exhibit],
+    *,
+    all_of_it: bool,
+) -> tuple[list[Table], list[ReportFigure]]:
+    """Return the tables and figures of chosen exhibits and of sections; `exhibits`: those that sections may show."""
+    config, errors = folder.config(), folder.errors()
+    shared = exhibits if any("drawn" in section.reads for section in sections) else []
+    numbers = score(folder, [*chosen, *shared])
+    tables: list[Table] = []
+    figures: list[ReportFigure] = []
+    if chosen:
+        report = report_of(folder, config, numbers, errors, chosen, (), required=True)
+        tables, figures = _signed(report.drawn.tables, report), list(report.drawn.figures)
+    if sections:
+        report = report_of(folder, config, numbers, errors, shared, sections)
+        shown = show(report, sections)
+        tables += _signed([*_tables(shown), *(_in_no_section(shown, report) if all_of_it else [])], report)
+        figures += _figures(shown)
+        lacking = {section.name for section in sections} - {section.name for section, _ in shown}
+        if lacking and not all_of_it:
+            raise UsageError(f"this sweep has nothing to show in {', '.join(sorted(lacking))}")
+    return tables, figures
 
 
 def _write_figures(folder: SweepFolder, images: Mapping[str, bytes], format: str, out: Path | None) -> str:
@@ -270,128 +262,6 @@ def _write_figures(folder: SweepFolder, images: Mapping[str, bytes], format: str
     return str(out or f"{folder}/{FIGURES}")
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """What the tables and figures of a sweep show beside its numbers, read once."""
-
-    evidence: Evidence
-    failures: Sequence[Failure]
-    outcomes: Sequence[PairOutcomes]
-    costs: Sequence[Cost]
-    strata: Sequence[LintedStratum]
-    signature: str
-
-    @classmethod
-    def of(cls, folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, errors: Mapping[str, str]) -> _Facts:
-        failures, linted = _failures(folder, errors), cell_reports(folder)
-        book, strata = ScoreBook.of(numbers.scores, order_of(config), failures), linted_strata(folder, linted)
-        return cls(
-            Evidence(book, numbers.rates, trainings(folder, config), linted),
-            failures,
-            pair_outcomes(folder),
-            costs(folder),
-            strata,
-            sweep_signature(folder, linter=_linter(strata)),
-        )
-
-    @property
-    def book(self) -> ScoreBook:
-        """The scores and failures."""
-        return self.evidence.book
-
-    def all_tables(self, numbers: SweepNumbers, drawn: Drawn) -> list[Table]:
-        """Return all tables: of differences, outcomes, trainings, code quality, failures, and of files."""
-        order, trained = self.book.order, self.evidence.trainings
-        return [
-            *difference_tables(numbers.differences, self.book),
-            *drawn.tables,
-            *outcome_tables(self.outcomes, order),
-            *([training_table(trained, order)] if trained else []),
-            *quality_tables(self.evidence.linted, self.strata, order),
-            cost_table(self.costs),
-            *([failure_table(self.failures)] if self.failures else []),
-        ]
-
-    def signed(self, tables: Sequence[Table]) -> list[Table]:
-        """Return tables with the sweep's signature."""
-        return [replace(table, signature=self.signature) for table in tables]
-
-    def signed_figures(self, drawn: Drawn) -> Drawn:
-        """Return what was drawn, its figures with the sweep's signature."""
-        return replace(drawn, figures=tuple(replace(figure, signature=self.signature) for figure in drawn.figures))
-
-
-def _samples(folder: SweepFolder) -> Iterator[PairSamples]:
-    """Yield the prompts, completions and verdicts of each evaluation pair for the report's sample viewer."""
-    store = folder.store
-    prompts = cache(lambda key: store.rows(GridArtefact("test_set", key, ""), PromptRow))
-    for row in folder.grid():
-        if all(store.has(artefact) for artefact in (row.test_set, row.completions, row.results)):
-            yield PairSamples(
-                row.model,
-                row.training_set,
-                row.seed,
-                row.recipe,
-                row.problem_set,
-                row.test_name.removeprefix(f"{row.problem_set} "),
-                prompts(row.test_set_key),
-                store.rows(row.completions, Completion),
-                store.rows(row.results, Result),
-            )
-
-
-def _leakage_lines(folder: SweepFolder) -> list[Line]:
-    """Return the line on leaked training rows, from the newest run that looked for them."""
-    sentence = folder.leakage()
-    return [("leakage", sentence)] if sentence else []
-
-
-def generation_facts(folder: SweepFolder) -> list[Line]:
-    """Return the line on completions, computed from the counts of all pairs of the sweep."""
-    distinct = {row.completions_key: row.completions for row in folder.grid()}
-    return generation_lines([folder.store.counts(completions) for completions in distinct.values()])
-
-
-def _execution_lines(folder: SweepFolder, config: SweepConfig) -> list[Line]:
-    """Return the lines on execution, computed from the counts of all results of the sweep."""
-    lines = execution_lines(config.execution, _execution_counts(folder))
-    return [*lines, *inside_lines(judged_inside(folder, config))]
-
-
-def _execution_counts(folder: SweepFolder) -> list[Mapping[str, Any]]:
-    """Return the counts of all results of the sweep."""
-    distinct = {row.results_key: row.results for row in folder.grid()}
-    return [folder.store.counts(results) for results in distinct.values()]
-
-
-def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:
-    """Return the failed cells with their errors."""
-    cells = by_cell(folder.grid())
-    failed = {cell: rows[0] for cell, rows in cells.items() if cell in errors}
-    return [
-        Failure(r.model, r.recipe, r.training_set, r.seed, errors[cell].removeprefix(f"{cell}: "))
-        for cell, r in failed.items()
-    ]
-
-
-def _provenance(folder: SweepFolder) -> list[Line]:
-    """Return the lines on machine, versions, storage and time; empty before the first run."""
-    runs = folder.runs()
-    if not runs:
-        return []
-    last = runs[-1]
-    lines = [
-        ("machine", f"{last['cpus']} CPUs, {last['machine']}, Python {last['python']}"),
-        ("versions", ", ".join(f"{name} {number}" for name, number in last["versions"].items())),
-        ("storage", "artefacts by key, see grid.parquet in the sweep's folder"),
-    ]
-    working = [run for run in runs if run["cells"]]
-    total = sum(run["wall_seconds"] for run in working)
-    lines.append(("wall time", f"{total / 60:.1f} min over {count(len(working), 'run')} ({last['engine']} engine)"))
-    lines.append(("last run", str(last["started"])))
-    return lines
-
-
 def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) -> str:
     """Return a hash of everything that determines the scores and the report: results, metrics, config, errors."""
     has = folder.store.has
@@ -399,8 +269,18 @@ def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) 
     linted = sorted(row.quality_key for row in folder.grid() if row.quality is not None and has(row.quality))
     metrics = [(name, kind.plugin_spec(name)) for kind in (METRICS, COMPARISONS) for name in kind.names()]
     config_text, audit = yaml.safe_load(to_yaml(config)), rated_digest(config)
-    content = [REPORT_VERSION, config_text, judged, linted, dict(errors), len(folder.runs()), metrics, audit]
+    content = [report_version(), config_text, judged, linted, dict(errors), len(folder.runs()), metrics, audit]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def report_version() -> list[Any]:
+    """Return what of the code determines a report: the versions of its page and sections, and all exhibits."""
+    sections = [(name, SECTIONS.get(name).version, SECTIONS.plugin_spec(name)) for name in SECTIONS.names()]
+    exhibits = [
+        (exhibit.name, EXHIBITS.plugin_spec(exhibit.name), exhibit.model_dump(mode="json"))
+        for exhibit in read_exhibits().values()
+    ]
+    return [PAGE_VERSION, sections, exhibits]
 
 
 def _create_folder(path: Path) -> None:

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from raysweep.analysis.figures.effects import all_panels, draw
+from raysweep.analysis.figures.effects import Effects, all_panels
 from raysweep.analysis.figures.losses import loss_curve
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
 from raysweep.records import Score
@@ -18,13 +18,13 @@ SHORT = replace(ORDER, training_sets=("base", "clean", "C"))
 def effect_figure(found: list[Score], order: Order, failures: Sequence[Failure] = ()) -> str:
     """The whole figure: one panel per model variant and problem set."""
     book = ScoreBook.of(found, order, failures)
-    return draw(book, all_panels(book)).decode()
+    return Effects.of(book, all_panels(book)).render().decode()
 
 
 def panel(model: str) -> ElementTree.Element:
     book = ScoreBook.of(scores(), SHORT)
     variant = next(variant for variant in book.variants if variant.model == model)
-    return ElementTree.fromstring(draw(book, [(variant, "minicode")]))
+    return ElementTree.fromstring(Effects.of(book, [(variant, "minicode")]).render())
 
 
 def texts(svg: ElementTree.Element) -> list[str]:
@@ -80,7 +80,7 @@ def test_a_dollar_sign_in_a_name_is_no_formula():
 
 def test_nothing_perturbed_gives_no_figure():
     clean = [s for s in scores() if s.perturbation == "clean"]
-    assert effect_figure(clean, replace(ORDER, perturbations=("clean",))) == ""
+    assert all_panels(ScoreBook.of(clean, replace(ORDER, perturbations=("clean",)))) == []
 
 
 def test_all_perturbations_of_the_sweep_have_a_mark_with_its_words():

@@ -1,8 +1,16 @@
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
-from raysweep.analysis.sections.findings import findings
+from raysweep.analysis.sections.findings import Finding
+from raysweep.analysis.sections.findings import findings as findings_of
+from raysweep.analysis.tables.score_book import Order, ScoreBook
+from raysweep.records import Score
 from tests.analysis.examples import ORDER, score, scores
+
+
+def findings(scores: Sequence[Score], order: Order) -> list[Finding]:
+    return findings_of(ScoreBook.of(scores, order))
 
 
 def test_the_finding_says_what_a_model_loses_before_and_after():

@@ -1,0 +1,151 @@
+"""The contract of a section of the report: a class that reads records of a sweep and says what it shows of them.
+
+The page shows the registered sections one below the other. `raysweep report` writes their tables and figures into
+files, those of one section with ``--only NAME``. So a new number is one file: a class that is registered here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+from raysweep.analysis.exhibits.base import Drawn
+from raysweep.analysis.figures.look import ReportFigure
+from raysweep.analysis.tables.costs import Cost
+from raysweep.analysis.tables.outcomes import PairOutcomes
+from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
+from raysweep.analysis.tables.table import Table
+from raysweep.analysis.tables.trainings import ReportedTraining
+from raysweep.quality.reports import CellReports, LintedStratum
+from raysweep.records import Completion, Difference, PromptRow, Result, Score
+from raysweep.registry import Registry
+
+Lines = Sequence[tuple[str, str]]  # (label, value) of readable text
+
+
+@dataclass(frozen=True)
+class PairSamples:
+    """The samples of one model on one test set. A result without its completion is shown with an empty one."""
+
+    model: str
+    training_set: str
+    seed: int
+    recipe: str
+    problem_set: str
+    perturbation: str
+    prompts: Sequence[PromptRow]
+    completions: Sequence[Completion]
+    results: Sequence[Result]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The records of a sweep that its report is made from; those that no asked section reads may be lacking."""
+
+    name: str
+    title: str
+    notice: str  # a warning against wrong conclusions, shown first; "": none
+    scores: Sequence[Score]
+    order: Order
+    failures: Sequence[Failure]
+    limit: str = ""  # what a limited run left out; "": nothing
+    settings: Lines = ()
+    config_yaml: str = ""
+    provenance: Lines = ()
+    samples: Sequence[PairSamples] = ()
+    samples_per_pair: int | None = None  # see `raysweep.analysis.page.sample_viewer.samples_json`
+    outcomes: Sequence[PairOutcomes] = ()
+    trainings: Sequence[ReportedTraining] = ()
+    differences: Sequence[Difference] = ()
+    drawn: Drawn = field(default_factory=Drawn)  # what files define
+    signature: str = ""  # settings and versions that all numbers rest on
+    costs: Sequence[Cost] = ()
+    linted: Sequence[CellReports] = ()
+    strata: Sequence[LintedStratum] = ()  # of the sample that was linted
+
+    @cached_property
+    def book(self) -> ScoreBook:
+        """The scores and failures, indexed."""
+        return ScoreBook.of(self.scores, self.order, self.failures)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Tables that the page shows on demand, below a line that names them."""
+
+    summary: str
+    lead: str
+    tables: Sequence[Table]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a section shows.
+
+    Attributes:
+        lead: the sentences below its heading; text between backticks is code.
+        tables: a table with the label of a figure stands below it, the others after the figures.
+        figures: see `tables`.
+        folded: more tables, shown on demand.
+        values: what a template of the section's own shows.
+    """
+
+    lead: str = ""
+    tables: Sequence[Table] = ()
+    figures: Sequence[ReportFigure] = ()
+    folded: Sequence[Folded] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def all_tables(self) -> list[Table]:
+        """The tables, also those on demand."""
+        return [*self.tables, *(table for folded in self.folded for table in folded.tables)]
+
+
+class Section(ABC):
+    """A section of the report. Equal records give equal content.
+
+    Attributes:
+        name: on the command line, and of its anchor on the page.
+        title: its link in the page's navigation.
+        heading: on the page; empty: the title.
+        place: sections stand in this order.
+        reads: fields of `Report` that it reads. Name, order, scores, failures and signature are always there.
+        version: raise it when equal records should give another content; reports are written again then.
+        in_files: whether it has tables or figures, which are files too.
+        template: the page's template; the usual one shows lead, figures and tables.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    heading: ClassVar[str] = ""
+    place: ClassVar[int] = 75
+    reads: ClassVar[tuple[str, ...]]
+    version: ClassVar[int] = 1
+    in_files: ClassVar[bool] = True
+    template: ClassVar[str] = "section.html"
+
+    @abstractmethod
+    def draw(self, report: Report) -> Content | None:
+        """Return what the section shows; None where the sweep has nothing for it, and the page has no such section."""
+
+
+SECTIONS: Registry[Section] = Registry("section of the report", "raysweep.analysis.sections", Section)
+
+Shown = Sequence[tuple[Section, Content]]
+"""Sections with what they show."""
+
+
+def sections_named(names: Iterable[str] = ()) -> list[Section]:
+    """Return sections in the page's order; all if none is named."""
+    sections = [SECTIONS.get(name)() for name in tuple(names) or SECTIONS.names()]
+    return sorted(sections, key=lambda section: (section.place, section.name))
+
+
+def show(report: Report, sections: Iterable[Section] | None = None) -> Shown:
+    """Return the sections that have something to show, with what it is; of all sections if none are given."""
+    drawn = [(section, section.draw(report)) for section in (sections_named() if sections is None else sections)]
+    return [(section, content) for section, content in drawn if content is not None]

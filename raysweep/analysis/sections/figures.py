@@ -1,0 +1,27 @@
+"""Shows the figures that files define, each with the tables of its numbers."""
+
+from __future__ import annotations
+
+from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
+
+
+@SECTIONS.register("figures")
+class FiguresSection(Section):
+    """Figures and their numbers."""
+
+    title = "Figures"
+    place = 40
+    reads = ("drawn",)
+
+    def draw(self, report: Report) -> Content | None:
+        """See `Section.draw`."""
+        figures = report.drawn.figures
+        if not figures:
+            return None
+        labels = {figure.label for figure in figures}
+        return Content(
+            f"Each figure is a file in the sweep's folder `figures`, too; `raysweep report {report.name} --format pdf` "
+            "writes them for papers.",
+            [table for table in report.drawn.tables if table.label in labels],
+            figures,
+        )

@@ -1,0 +1,26 @@
+"""Shows why scores are what they are, and what they took: outcomes of completions, trainings, cost."""
+
+from __future__ import annotations
+
+from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
+from raysweep.analysis.tables.costs import cost_table
+from raysweep.analysis.tables.outcomes import outcome_tables
+from raysweep.analysis.tables.trainings import training_table
+
+
+@SECTIONS.register("reasons")
+class ReasonsSection(Section):
+    """Outcomes, trainings and cost."""
+
+    title = "Outcomes"
+    heading = "Outcomes, trainings, cost"
+    place = 60
+    reads = ("outcomes", "trainings", "costs")
+
+    def draw(self, report: Report) -> Content | None:
+        """See `Section.draw`."""
+        tables = outcome_tables(report.outcomes, report.order)
+        tables += [training_table(report.trainings, report.order)] if report.trainings else []
+        tables += [cost_table(report.costs)] if report.costs else []
+        lead = "How completions ended, how each model was trained, and what it took."
+        return Content(lead, tables) if tables else None

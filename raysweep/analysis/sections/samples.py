@@ -1,0 +1,22 @@
+"""Shows completions problem by problem, in the page's sample viewer."""
+
+from __future__ import annotations
+
+from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
+
+
+@SECTIONS.register("samples")
+class SamplesSection(Section):
+    """Prompts, completions and verdicts of each model on each test set; the page packs them for its script."""
+
+    title = "Samples"
+    place = 20
+    reads = ("samples", "samples_per_pair")
+    in_files = False
+    template = "samples.html"
+
+    def draw(self, report: Report) -> Content | None:
+        """See `Section.draw`."""
+        if not report.samples:
+            return None
+        return Content(values={"headline": report.book.headline})

@@ -1,0 +1,20 @@
+"""Shows the sweep's settings, and its config."""
+
+from __future__ import annotations
+
+from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
+
+
+@SECTIONS.register("settings")
+class SettingsSection(Section):
+    """Lines on settings, execution and leaked rows, and the resolved config."""
+
+    title = "Settings"
+    place = 80
+    reads = ("settings", "config_yaml")
+    in_files = False
+    template = "lines.html"
+
+    def draw(self, report: Report) -> Content:
+        """See `Section.draw`."""
+        return Content(values={"lines": report.settings, "config_yaml": report.config_yaml})

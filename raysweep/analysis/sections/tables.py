@@ -1,0 +1,31 @@
+"""Shows the tables of scores over models, and below them those of the study's form."""
+
+from __future__ import annotations
+
+from raysweep.analysis.exhibits.base import COMPARISONS, GRIDS
+from raysweep.analysis.sections.base import SECTIONS, Content, Folded, Report, Section
+from raysweep.analysis.tables.table import by_problem_set
+
+
+@SECTIONS.register("tables")
+class TablesSection(Section):
+    """Scores of all models side by side, problem set by problem set."""
+
+    title = "Tables"
+    heading = "Comparisons over models"
+    place = 30
+    reads = ("drawn",)
+
+    def draw(self, report: Report) -> Content:
+        """See `Section.draw`."""
+        lead = "Numbers in brackets are 95 % intervals; n is the number of problems behind a number."
+        lead += f" All numbers: {report.signature}." if report.signature else ""
+        grids = report.drawn.groups.get(GRIDS, ())
+        folded = Folded(
+            f"The same numbers in the study's tables ({len(grids)})",
+            f"Each is a file in the sweep's folder `tables`, too; `raysweep report {report.name} --format latex` "
+            "writes them for papers.",
+            grids,
+        )
+        tables = by_problem_set(report.drawn.groups.get(COMPARISONS, ()))
+        return Content(lead, tables, folded=[folded] if grids else [])

@@ -1,0 +1,177 @@
+"""Collects the records of a sweep that its report is made from.
+
+`READERS` names a function for each record that costs reading: it is read if a section of the report asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
+from raysweep.analysis.exhibits.catalogue import draw
+from raysweep.analysis.sections.base import PairSamples, Report, Section
+from raysweep.analysis.tables.score_book import Failure
+from raysweep.config.loading import to_yaml
+from raysweep.config.schema import SweepConfig
+from raysweep.quality.reports import LintedStratum
+from raysweep.records import Completion, PromptRow, Result
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridArtefact
+from raysweep.sweep.report.facts import costs, judged_inside, pair_outcomes, sweep_signature, trainings
+from raysweep.sweep.report.names import order_of
+from raysweep.sweep.report.notes import (
+    Line,
+    execution_lines,
+    generation_lines,
+    inside_lines,
+    limit_text,
+    settings_lines,
+)
+from raysweep.sweep.report.quality import cell_reports, linted_strata
+from raysweep.sweep.report.scoring import SweepNumbers, by_cell
+from raysweep.units import count
+
+
+def report_of(
+    folder: SweepFolder,
+    config: SweepConfig,
+    numbers: SweepNumbers,
+    errors: Mapping[str, str],
+    exhibits: Sequence[Exhibit],
+    sections: Iterable[Section],
+    *,
+    required: bool = False,
+) -> Report:
+    """Return the records of a sweep that some sections read.
+
+    Args:
+        folder: the sweep's.
+        config: the sweep's.
+        numbers: its scores, differences and verdicts by problem.
+        errors: of failed cells.
+        exhibits: the tables and figures that files define, to be drawn.
+        sections: say which records are read.
+        required: whether an exhibit without any number is an error.
+
+    Raises:
+        UsageError: exhibits are required, and the sweep lacks what they show.
+    """
+    linted = cell_reports(folder)
+    strata = linted_strata(folder, linted)
+    report = Report(
+        name=config.name,
+        title=config.report.title or config.name,
+        notice=config.report.notice,
+        limit=limit_text(config),
+        scores=numbers.scores,
+        differences=numbers.differences,
+        order=order_of(config),
+        failures=_failures(folder, errors),
+        config_yaml=to_yaml(config),
+        trainings=trainings(folder, config),
+        signature=sweep_signature(folder, linter=_linter(strata)),
+        samples_per_pair=config.report.samples_per_pair,
+        linted=linted,
+        strata=strata,
+    )
+    drawn = draw(exhibits, Evidence(report.book, numbers.rates, report.trainings, linted), required=required)
+    read = {name for section in sections for name in section.reads}
+    records = {name: read_records(folder, config) for name, read_records in READERS.items() if name in read}
+    return replace(report, drawn=_signed(drawn, report.signature), **records)
+
+
+def _signed(drawn: Drawn, signature: str) -> Drawn:
+    """Return what was drawn, its figures with the sweep's signature."""
+    return replace(drawn, figures=tuple(replace(figure, signature=signature) for figure in drawn.figures))
+
+
+def signature_of(folder: SweepFolder) -> str:
+    """Return what the numbers of a sweep's next report rest on."""
+    return sweep_signature(folder, linter=_linter(linted_strata(folder, cell_reports(folder))))
+
+
+def _linter(strata: Sequence[LintedStratum]) -> str:
+    return next((stratum.linter for stratum in strata if stratum.linter), "")
+
+
+def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:
+    """Return the failed cells with their errors."""
+    cells = by_cell(folder.grid())
+    failed = {cell: rows[0] for cell, rows in cells.items() if cell in errors}
+    return [
+        Failure(r.model, r.recipe, r.training_set, r.seed, errors[cell].removeprefix(f"{cell}: "))
+        for cell, r in failed.items()
+    ]
+
+
+def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:
+    """Return the prompts, completions and verdicts of each evaluation pair; none where the config wants none shown."""
+    return [] if config.report.samples_per_pair == 0 else list(_all_samples(folder))
+
+
+def _all_samples(folder: SweepFolder) -> Iterator[PairSamples]:
+    store = folder.store
+    prompts = cache(lambda key: store.rows(GridArtefact("test_set", key, ""), PromptRow))
+    for row in folder.grid():
+        if all(store.has(artefact) for artefact in (row.test_set, row.completions, row.results)):
+            yield PairSamples(
+                row.model,
+                row.training_set,
+                row.seed,
+                row.recipe,
+                row.problem_set,
+                row.test_name.removeprefix(f"{row.problem_set} "),
+                prompts(row.test_set_key),
+                store.rows(row.completions, Completion),
+                store.rows(row.results, Result),
+            )
+
+
+def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
+    """Return the lines on settings, leaked training rows, completions and execution."""
+    leakage = folder.leakage()
+    results = {row.results_key: row.results for row in folder.grid()}
+    counts = [folder.store.counts(artefact) for artefact in results.values()]
+    return [
+        *settings_lines(config),
+        *([("leakage", leakage)] if leakage else []),
+        *generation_facts(folder),
+        *execution_lines(config.execution, counts),
+        *inside_lines(judged_inside(folder, config)),
+    ]
+
+
+def generation_facts(folder: SweepFolder) -> list[Line]:
+    """Return the line on completions, computed from the counts of all pairs of the sweep."""
+    distinct = {row.completions_key: row.completions for row in folder.grid()}
+    return generation_lines([folder.store.counts(completions) for completions in distinct.values()])
+
+
+def _provenance(folder: SweepFolder) -> list[Line]:
+    """Return the lines on machine, versions, storage and time; empty before the first run."""
+    runs = folder.runs()
+    if not runs:
+        return []
+    last = runs[-1]
+    working = [run for run in runs if run["cells"]]
+    total = sum(run["wall_seconds"] for run in working)
+    return [
+        ("machine", f"{last['cpus']} CPUs, {last['machine']}, Python {last['python']}"),
+        ("versions", ", ".join(f"{name} {number}" for name, number in last["versions"].items())),
+        ("storage", "artefacts by key, see grid.parquet in the sweep's folder"),
+        ("wall time", f"{total / 60:.1f} min over {count(len(working), 'run')} ({last['engine']} engine)"),
+        ("last run", str(last["started"])),
+    ]
+
+
+READERS: Mapping[str, Callable[[SweepFolder, SweepConfig], Any]] = {
+    "outcomes": lambda folder, config: pair_outcomes(folder),
+    "costs": lambda folder, config: costs(folder),
+    "samples": _samples,
+    "settings": _settings,
+    "provenance": lambda folder, config: _provenance(folder),
+}
+"""Fields of `Report`, each with the function that reads it from a sweep's folder."""

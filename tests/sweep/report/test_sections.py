@@ -1,0 +1,119 @@
+"""Sections of the report: a new one is one file, and is on the page, a CSV file and `--only`; what each reads."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from raysweep.analysis.exhibits.catalogue import read_exhibits
+from raysweep.analysis.sections.base import SECTIONS, Report, sections_named, show
+from raysweep.analysis.tables.costs import Cost
+from raysweep.analysis.tables.score_book import Failure
+from raysweep.config.loading import config_from
+from raysweep.errors import UsageError
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.report.write import export, report_version
+from raysweep.sweep.run import run_sweep
+from raysweep.sweep.tasks import RunOptions
+from tests.analysis.examples import pair, report
+from tests.analysis.linted import STRATA, linted_cells
+from tests.analysis.tables.test_difference_tables import DIFFERENCES
+from tests.sweep.few_problems import FEW_PROBLEMS
+
+pytestmark = pytest.mark.slow
+
+NEW = '''
+"""Shows how many completions there are."""
+
+from raysweep.analysis.sections.base import SECTIONS, Content, Section
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+
+
+@SECTIONS.register("sums")
+class Sums(Section):
+    """The number of completions of each model."""
+
+    title = "Sums"
+    reads = ("outcomes",)
+
+    def draw(self, report):
+        """See `Section.draw`."""
+        rows = tuple(
+            Row((pair.model,), (TableCell(str(pair.total), value=float(pair.total), state="value"),))
+            for pair in report.outcomes
+        )
+        table = Table("Completions in all", "", ("model",), (Column("completions"),), rows)
+        return Content("What `outcomes` add up to.", [table])
+'''
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> SweepFolder:
+    evaluation = {"problems": [FEW_PROBLEMS], "perturbations": ["C1"], "limit": 3}
+    models = [{"name": "reference", "generator": "reference"}]
+    value = {"name": "s", "allow_code_execution": True, "models": models, "evaluation": evaluation}
+    return run_sweep(config_from(value, "test"), RunOptions(str(tmp_path_factory.mktemp("store")), "local")).folder
+
+
+@pytest.fixture
+def new_section(tmp_path, monkeypatch):
+    """A file of a section beside raysweep's own."""
+    import raysweep.analysis.sections as own
+
+    SECTIONS.names()
+    (tmp_path / "sums.py").write_text(NEW)
+    monkeypatch.setattr(own, "__path__", [*own.__path__, str(tmp_path)])
+    monkeypatch.setattr(SECTIONS, "_classes", dict(SECTIONS._classes))
+    monkeypatch.setattr(SECTIONS, "_loaded", False)
+    yield
+    sys.modules.pop(f"{own.__name__}.sums", None)
+
+
+def test_a_new_section_is_one_file_and_stands_on_the_page_in_a_csv_file_and_in_only(folder, tmp_path, new_section):
+    page = Path(export(folder, "html", tmp_path / "out"))
+    assert '<a href="#sums">Sums</a>' in page.read_text()
+    assert "<h2>Sums</h2>" in page.read_text() and "What <code>outcomes</code> add up to." in page.read_text()
+    written = (page.parent / "tables" / "completions-in-all.csv").read_text()
+    assert [row["completions"] for row in csv.DictReader(written.splitlines())] == ["3.0", "3.0"]
+    assert export(folder, "csv", None, only=["sums"]).endswith(written)
+
+
+def test_a_section_that_a_sweep_has_nothing_for_is_refused(folder):
+    with pytest.raises(UsageError, match="nothing to show in failures"):
+        export(folder, "csv", None, only=["failures"])
+
+
+def test_a_new_section_gives_a_report_another_version(new_section):
+    assert "sums" in str(report_version())
+
+
+def test_a_section_without_tables_and_figures_is_refused(folder):
+    with pytest.raises(UsageError, match="settings has no table to write as csv"):
+        export(folder, "csv", None, only=["settings"])
+
+
+def test_ids_of_exhibits_are_no_names_of_sections(folder, tmp_path):
+    assert not set(read_exhibits()) & set(SECTIONS.names())
+    (tmp_path / "mine.yaml").write_text("{id: evidence, title: Mine, kind: heat-map, quantity: pass@1, digits: 0}")
+    with pytest.raises(UsageError, match="the id 'evidence' is the name of a section"):
+        export(folder, "svg", None, exhibits=[tmp_path])
+
+
+ALWAYS = {"name", "title", "notice", "scores", "order", "failures", "signature"}
+
+
+@pytest.mark.parametrize("section", sections_named(), ids=lambda section: section.name)
+def test_a_section_reads_the_records_that_it_names_and_no_others(section):
+    records = {"differences": DIFFERENCES, "linted": linted_cells(), "strata": STRATA, "provenance": [("a", "b")]}
+    whole = report([pair()], [Failure("llama", "full", "C1", 42, "boom")], costs=[Cost("llama")], **records)
+    names = {field.name for field in fields(Report)}
+    assert set(section.reads) <= names
+    nothing = Report("", "", "", (), whole.order, ())
+    others = {name: getattr(nothing, name) for name in names - ALWAYS - set(section.reads)}
+    contents = [[repr(content) for _, content in show(one, [section])] for one in (whole, replace(whole, **others))]
+    assert contents[0] == contents[1]
+    assert contents[0] or section.name == "figures"  # these records draw none
