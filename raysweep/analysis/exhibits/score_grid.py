@@ -256,7 +256,7 @@ class ScoreGrid(Exhibit, Block):
             rows=tuple(Row(row, tuple(of_row[name] for name in columns)) for row, of_row in cells.items()),
             row_words=_words(book, self.rows),
             column_words=_words(book, self.columns),
-            label="" if in_title else "-".join([self.id, *reversed(labels.values())]),
+            label="" if in_title else "-".join([self.id, *reversed(list(labels.values()))]),
             problem_set=labels.get("problem set", ""),
         )
 

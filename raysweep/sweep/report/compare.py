@@ -135,9 +135,9 @@ def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
         models, problems = (sorted({getattr(one, name) for one in printed}) for name in ("model", "problem_set"))
         problems += [name for name, theirs in COMPARABLE.items() if theirs in problems]
         raise UsageError(
-            f"the sweep {folder.name!r} has no number that the study printed: it needs models named as there "
-            f"({', '.join(models)}), judged on {' or '.join(problems)}; the sweep has "
-            f"{_cells_in_words(cells)}, judged on {_problems_in_words(cells)}"
+            f"no model or problem set of the sweep {folder.name!r} has a name that the study uses: expected the models "
+            f"{', '.join(models)}, judged on {' or '.join(problems)}; found {_cells_in_words(cells)}, judged on "
+            f"{_problems_in_words(cells)}"
         )
     return [table]
 
@@ -203,8 +203,8 @@ def judged_cells(folder: SweepFolder) -> list[JudgedCell]:
         labels = CellLabels(rows[0].model, rows[0].recipe, rows[0].training_set, rows[0].seed)
         if labels.model not in models or (labels.training_set != BASE and labels.recipe not in config.recipes):
             raise UsageError(
-                f"the verdicts of the sweep {folder.name!r} are older than its config, which has no "
-                f"{labels.model} with {labels.recipe}; `raysweep report {folder.name}` writes them again"
+                f"the config of the sweep {folder.name!r} no longer has the model {labels.model} with the recipe "
+                f"{labels.recipe}; run `raysweep report {folder.name}` to rewrite its numbers"
             )
         cells.append(JudgedCell(folder.name, config, labels, rates_of(rows), clean))
     if not cells:

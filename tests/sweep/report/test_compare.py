@@ -257,7 +257,7 @@ def test_the_studys_config_is_compared_and_another_number_of_problems_is_said(tm
 
 def test_what_can_not_be_compared_is_refused_with_the_way_out(tmp_path):
     folder = sweep(tmp_path, "mine")
-    with pytest.raises(UsageError, match="has no number that the study printed: it needs models named as there"):
+    with pytest.raises(UsageError, match="has a name that the study uses: expected the models"):
         compared("mine", "paper", None, str(tmp_path))
     with pytest.raises(UsageError, match="name what to compare with"):
         compared("mine", None, None, str(tmp_path))
@@ -309,5 +309,5 @@ def test_verdicts_that_are_older_than_the_config_are_refused(tmp_path):
     folder = sweep(tmp_path, "mine")
     config = (folder.path / "config.yaml").read_text()
     (folder.path / "config.yaml").write_text(config.replace("other", "another"))
-    with pytest.raises(UsageError, match="older than its config, which has no a with other"):
+    with pytest.raises(UsageError, match="no longer has the model a with the recipe other"):
         compared("mine", None, "recipe", str(tmp_path))
