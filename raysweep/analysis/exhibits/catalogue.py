@@ -32,16 +32,16 @@ def read_exhibits(more: Sequence[Path] = ()) -> dict[str, Exhibit]:
     Raises:
         UsageError: a file can't be read or is no definition, or two have one id; the message names the file.
     """
-    own = Path(str(files("raysweep.analysis.exhibits")))
-    paths = sorted(own.rglob(f"*{ENDING}"), key=lambda path: (path.parent, path.stem.startswith("figure"), path))
+    folder = Path(str(files("raysweep.analysis.exhibits")))
+    paths = sorted(folder.rglob(f"*{ENDING}"), key=lambda path: (path.parent, path.stem.startswith("figure"), path))
     number_of_own = len(paths)
     for place in more:
         if not place.exists():
             raise UsageError(f"{place} doesn't exist; name a file that defines a table or figure, or a folder of them")
-        found = sorted(place.glob(f"*{ENDING}")) if place.is_dir() else [place]
-        if not found:
+        named = sorted(place.glob(f"*{ENDING}")) if place.is_dir() else [place]
+        if not named:
             raise UsageError(f"{place} has no file *{ENDING} that defines a table or figure")
-        paths += found
+        paths += named
     exhibits: dict[str, Exhibit] = {}
     origins: dict[str, Path] = {}
     own_figures: list[str] = []
@@ -128,9 +128,9 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
     if required and lacking:
         raise UsageError(f"this sweep has nothing to show in {'; '.join(lacking)}")
     return Drawn(
-        tuple(table for one in drawn for table in one.tables),
-        tuple(figure for one in drawn for figure in one.figures),
-        tuple(conclusion for one in drawn for conclusion in one.conclusions),
+        tuple(table for of_exhibit in drawn for table in of_exhibit.tables),
+        tuple(figure for of_exhibit in drawn for figure in of_exhibit.figures),
+        tuple(conclusion for of_exhibit in drawn for conclusion in of_exhibit.conclusions),
         groups,
     )
 

@@ -214,10 +214,10 @@ class ScoreGrid(Exhibit, Block):
 
     def _separate(self, axes: Sequence[Axes]) -> list[Dimension]:
         """Return the dimensions of which every value has a table; problem sets and models even if there is one."""
-        measures = [measure for one in axes for measure in one.measures]
+        measures = [measure for of_block in axes for measure in of_block.measures]
         values: dict[Dimension, Iterable[str]] = {
-            "test set": (name for one in axes for name in one.test_sets),
-            "training set": (name for one in axes for name in one.training_sets),
+            "test set": (name for of_block in axes for name in of_block.test_sets),
+            "training set": (name for of_block in axes for name in of_block.training_sets),
             "quantity": (measure.quantity.heading for measure in measures),
             "part": (measure.part for measure in measures),
         }

@@ -113,12 +113,12 @@ def trainings(folder: SweepFolder, config: SweepConfig) -> list[ReportedTraining
     sets = [BASE, *(s.name for s in (config.training.sets if config.training else []))]
     distinct = {row.model_key: row for row in folder.grid() if row.weights is not None}
     rows = sorted(distinct.values(), key=lambda row: (models.index(row.model), sets.index(row.training_set)))
-    found = []
+    reported = []
     for row in rows:
         counts = folder.store.counts(row.weights) if row.weights is not None else {}
         if counts:
-            found.append(_training(row, counts, config))
-    return found
+            reported.append(_training(row, counts, config))
+    return reported
 
 
 def costs(folder: SweepFolder) -> list[Cost]:
@@ -130,9 +130,9 @@ def costs(folder: SweepFolder) -> list[Cost]:
     for row in folder.grid():
         rows_of.setdefault(row.model, []).append(row)
     hours, seen = folder.ledger().all_hours(), set[str]()
-    found = [_cost(folder, model, rows, hours, seen) for model, rows in rows_of.items()]
-    shared = sum(hours.values()) - sum(cost.gpu_hours for cost in found)
-    return [*found, *([Cost(SHARED, gpu_hours=shared)] if shared > LEAST_HOURS else [])]
+    of_models = [_cost(folder, model, rows, hours, seen) for model, rows in rows_of.items()]
+    shared = sum(hours.values()) - sum(cost.gpu_hours for cost in of_models)
+    return [*of_models, *([Cost(SHARED, gpu_hours=shared)] if shared > LEAST_HOURS else [])]
 
 
 def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mapping[str, float], seen: set[str]) -> Cost:
@@ -143,7 +143,7 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
         new = {getattr(row, key): row for row in rows if getattr(row, key) not in seen}
         seen.update(new)
         artefacts = (artefact(row) for row in new.values())
-        return [found for one in artefacts if one is not None and (found := counts(one))]
+        return [numbers for made in artefacts if made is not None and (numbers := counts(made))]
 
     trained = of_kind("model_key", lambda row: row.weights)
     generated = of_kind("completions_key", lambda row: row.completions)
@@ -151,7 +151,7 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
     linted = of_kind("quality_key", lambda row: row.quality)
 
     def total(of: Sequence[Mapping[str, Any]], name: str) -> float:
-        return sum(float(one.get(name, math.nan)) for one in of)
+        return sum(float(numbers.get(name, math.nan)) for numbers in of)
 
     return Cost(
         model=model,

@@ -227,11 +227,12 @@ INSIDE_SHOWN = 20
 
 def generation_lines(counts: Sequence[Mapping[str, Any]]) -> list[Line]:
     """Return the line on completions; none where an older version generated them all. `counts`: of each pair."""
-    counts = [one for one in counts if "distinct" in one]
+    counts = [of_pair for of_pair in counts if "distinct" in of_pair]
     if not counts:
         return []
     asked, distinct, reused, tokens, read = (
-        sum(int(one[name]) for one in counts) for name in ("rows", "distinct", "reused", "tokens", "prompt_tokens")
+        sum(int(of_pair[name]) for of_pair in counts)
+        for name in ("rows", "distinct", "reused", "tokens", "prompt_tokens")
     )
     parts = [
         f"{asked:,} completions asked for; by the runs that made them, of this sweep and of others: "
@@ -240,7 +241,7 @@ def generation_lines(counts: Sequence[Mapping[str, Any]]) -> list[Line]:
     ]
     counted = f", {read:,} tokens of prompts counted by the server" if read else ""
     parts += [f"{tokens:,} tokens written{counted}"]
-    if too_long := sum(int(one.get("prompts_too_long", 0)) for one in counts):
+    if too_long := sum(int(of_pair.get("prompts_too_long", 0)) for of_pair in counts):
         parts.append(f"{count(too_long, 'prompt')} longer than the model's positions, so their completions are empty")
     return [("generation", "; ".join(parts))]
 

@@ -32,7 +32,7 @@ COUNTED = (*(severity.name.lower() for severity in Severity), CUT)
 def cell_reports(folder: SweepFolder) -> list[CellReports]:
     """Return the reports of each cell and problem set that the store has any of, in the grid's order."""
     store = folder.store
-    found = []
+    cells = []
     for row in folder.grid():
         if row.quality is not None and store.has(row.quality):
             place = store.use(row.quality)
@@ -40,8 +40,8 @@ def cell_reports(folder: SweepFolder) -> list[CellReports]:
             second = tuple(read_rows(place / SECOND, LintMessage)) if (place / SECOND).is_file() else None
             reports = LintReports(tuple(store.rows(row.quality, FileReport)), tuple(messages))
             cell = (row.model, row.recipe, row.training_set, row.seed, row.problem_set)
-            found.append(CellReports(*cell, reports, second))
-    return found
+            cells.append(CellReports(*cell, reports, second))
+    return cells
 
 
 def linted_strata(folder: SweepFolder, cells: Sequence[CellReports]) -> list[LintedStratum]:
@@ -101,9 +101,9 @@ def linted_files(cells: Sequence[CellReports]) -> Iterator[LintedFile]:
 def linted_messages(cells: Sequence[CellReports]) -> Iterator[LintedMessage]:
     """Yield a row for each message."""
     for cell in cells:
-        own = (("pylint", message) for message in cell.reports.messages)
+        first = (("pylint", message) for message in cell.reports.messages)
         second = (("ruff", message) for message in cell.second or ())
-        for linter, message in itertools.chain(own, second):
+        for linter, message in itertools.chain(first, second):
             is_pylints = linter == "pylint"
             yield LintedMessage(
                 cell.model,

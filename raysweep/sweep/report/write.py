@@ -147,10 +147,10 @@ def _remove_stale(target: Path, files: Collection[str], exhibits: Iterable[str])
     """
     tables = [*target.glob("tables/*.md"), *target.glob("tables/*.csv")]
     stale = [table for table in tables if str(table.relative_to(target)) not in files]
-    own = tuple(f"{id}-" for id in exhibits)
+    names = tuple(f"{id}-" for id in exhibits)
     figures = [path for format in look.FORMATS for path in target.glob(f"{FIGURES}/*.{format}")]
     undrawn = [path for path in figures if str(path.relative_to(target)) not in files]
-    stale += [path for path in undrawn if path.stem == EFFECTS or f"{path.stem}-".startswith(own)]
+    stale += [path for path in undrawn if path.stem == EFFECTS or f"{path.stem}-".startswith(names)]
     for path in stale:
         path.unlink(missing_ok=True)
 
@@ -209,8 +209,13 @@ def _asked(format: str, only: Sequence[str], files: Sequence[Path]) -> tuple[lis
     chosen = [exhibits[name] for name in dict.fromkeys(only) if name in exhibits]
     sections = [SECTIONS.get(name)() for name in dict.fromkeys(only) if name in names]
     unfit = [section.name for section in sections if not section.in_files]
-    _require(format in look.FORMATS, [*(one.id for one in chosen if not one.has_figure), *unfit], "figure", format)
-    _require(format in FORMATS, [*(one.id for one in chosen if not one.has_table), *unfit], "table", format)
+    _require(
+        format in look.FORMATS,
+        [*(exhibit.id for exhibit in chosen if not exhibit.has_figure), *unfit],
+        "figure",
+        format,
+    )
+    _require(format in FORMATS, [*(exhibit.id for exhibit in chosen if not exhibit.has_table), *unfit], "table", format)
     return chosen, sections
 
 
