@@ -55,7 +55,7 @@ def seconds_of(text: str) -> float:
     Raises:
         ValueError: the text is no such time, or not above 0.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", text)
-    if not found or not float(found[1]):
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", text)
+    if not match or not float(match[1]):
         raise ValueError(f"{text!r} is no time; write 90s, 10min or 1.5h")
-    return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]]
+    return float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]

@@ -147,7 +147,7 @@ def submit(
     RunOptions(max_gpu_hours=max_gpu_hours)  # refuses an unusable number here, not in the job
     options += [] if max_gpu_hours is None else ["--max-gpu-hours", repr(max_gpu_hours)]
     flags = {"--fail-fast": fail_fast, "--allow-code-execution": allow_code_execution, "--quiet": quiet}
-    options += [flag for flag, given in flags.items() if given]
+    options += [flag for flag, is_given in flags.items() if is_given]
     submission = prepare(config, loaded, address, storage, options, env or [], missing)
     print_job(submission)
     raise typer.Exit(follow_job(submission, loaded.name))
@@ -193,8 +193,8 @@ def leaks(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> Non
 
     loaded = load_config(config, sets or [], with_models=False)
     with counting(new_console(stderr=True), "searching rows") as report:
-        found = find_leaks(loaded, report)
-    print_leaks(found, as_json)
+        leaks = find_leaks(loaded, report)
+    print_leaks(leaks, as_json)
 
 
 @app.command()
@@ -336,8 +336,8 @@ def gc(
 
     store = open_for_gc(open_store(storage))
     with counting(new_console(stderr=True), "removed" if delete else "sweeps looked at") as report:
-        found = remove(store, report) if delete else survey(store, report)
-    print_gc(found, store, as_json)
+        result = remove(store, report) if delete else survey(store, report)
+    print_gc(result, store, as_json)
 
 
 for tool in (perturb, evaluate, attack, execute):

@@ -105,11 +105,11 @@ def load(
     """Return the config that a command line names, with its overrides; see `load_config` for `missing`."""
     from raysweep.config.loading import load_config
 
-    given = list(sets or [])
+    overrides = list(sets or [])
     if limit is not None:
-        given.append(f"evaluation.limit={limit}")
+        overrides.append(f"evaluation.limit={limit}")
     if allow:
-        given.append("allow_code_execution=true")
-    loaded = load_config(config, given, missing=missing)
+        overrides.append("allow_code_execution=true")
+    loaded = load_config(config, overrides, missing=missing)
     # a limited sweep has other results, so it gets another folder
     return loaded if limit is None else loaded.model_copy(update={"name": f"{loaded.name}-limit{limit}"})

@@ -67,8 +67,8 @@ class Ledger:
     def by_accelerator(self) -> dict[str, float]:
         """Return the GPU-hours by type of accelerator."""
         totals: dict[str, float] = defaultdict(float)
-        for own in self._seconds.values():
-            for accelerator, seconds in own.items():
+        for by_type in self._seconds.values():
+            for accelerator, seconds in by_type.items():
                 totals[accelerator] += seconds / HOUR
         return dict(sorted(totals.items()))
 

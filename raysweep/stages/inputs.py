@@ -84,7 +84,7 @@ def require_unique(ids: Sequence[str], what: str, where: str, before: set[str] |
         HopelessError: an id came twice.
     """
     known = set() if before is None else before
-    for one in ids:
-        if one in known:
-            raise HopelessError(f"{where} gave the {what} {one!r} twice; each must differ")
-        known.add(one)
+    for name in ids:
+        if name in known:
+            raise HopelessError(f"{where} gave the {what} {name!r} twice; each must differ")
+        known.add(name)

@@ -21,17 +21,17 @@ def groups(plans: Sequence[ArtefactPlan]) -> list[list[ArtefactPlan]]:
     Plans of one unit are made together, after everything that any of them needs: a cell's prompts in one pipeline.
     Otherwise neighbours of one class are made together.
     """
-    found: list[list[ArtefactPlan]] = []
+    groups: list[list[ArtefactPlan]] = []
     for plan in plans:
-        same_unit = next((group for group in found if group[0].unit == plan.unit), None)
+        same_unit = next((group for group in groups if group[0].unit == plan.unit), None)
         if same_unit is not None:
-            found.remove(same_unit)
-            found.append([*same_unit, plan])
-        elif found and type(found[-1][0]) is type(plan) and found[-1][0].unit == found[-1][0].node:
-            found[-1].append(plan)
+            groups.remove(same_unit)
+            groups.append([*same_unit, plan])
+        elif groups and type(groups[-1][0]) is type(plan) and groups[-1][0].unit == groups[-1][0].node:
+            groups[-1].append(plan)
         else:
-            found.append([plan])
-    return found
+            groups.append([plan])
+    return groups
 
 
 @contextmanager

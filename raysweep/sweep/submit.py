@@ -121,8 +121,8 @@ def prepare(
     return Submission(job, store, words, tuple(notes))
 
 
-def _storage(given: str | None) -> str:
-    storage = given or os.environ.get("RAYSWEEP_STORAGE") or ""
+def _storage(option: str | None) -> str:
+    storage = option or os.environ.get("RAYSWEEP_STORAGE") or ""
     if not storage.strip():
         raise UsageError(
             "name the store that every node reaches: --storage with a folder on a shared disk, or an object store "

@@ -48,7 +48,7 @@ def shared_values(*rates: Mapping[str, float]) -> tuple[list[str], NDArray[np.fl
     first, *others = rates
     common = first.keys() & set.intersection(*(set(other) for other in others))
     tasks = list(first) if len(common) == len(first) else [task for task in first if task in common]
-    return tasks, np.array([[one[task] for task in tasks] for one in rates])
+    return tasks, np.array([[rate[task] for task in tasks] for rate in rates])
 
 
 BELOW_DRAWS = "within noise: below 2 SD between draws"

@@ -41,7 +41,7 @@ class DegradationChange(Comparison):
         if not shared:
             return [Measurement(CHANGE, nan, nan, nan, 0, "no problem has verdicts of both models on both prompts")]
         means = [mean_of(values) for values in rates]
-        found = rd_change(*means)
+        change = rd_change(*means)
         passes = len(shared) * min(means[0], means[2])  # of the cell that has fewer
         sound = interval_note(len(shared), passes)
         draws = zip(first.means_by_draw(shared), second.means_by_draw(shared), strict=False)
@@ -49,7 +49,7 @@ class DegradationChange(Comparison):
         intervals = bootstrap_intervals([values[:, None] for values in rates], _resampled)
         return [
             Measurement(name, value, low, high, len(shared), _note(first, second, sound, value, draws))
-            for name, value, (low, high), draws in zip(NAMES, found, intervals, by_draw or [()] * 3, strict=True)
+            for name, value, (low, high), draws in zip(NAMES, change, intervals, by_draw or [()] * 3, strict=True)
         ]
 
 

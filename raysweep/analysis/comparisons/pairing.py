@@ -51,17 +51,18 @@ class Baselines:
         rates = rates_of(rows)
         if cell.training_set in BASELINES:
             self._rates[cell] = rates
-        found = []
+        records = []
         for label, first in self._rates.items():
             if _is_baseline(label, cell):
-                found += [_record(cell, label.training_set, name, one) for name, one in measure_pair(first, rates)]
-        return found
+                measured = measure_pair(first, rates)
+                records += [_record(cell, label.training_set, name, number) for name, number in measured]
+        return records
 
 
-def _is_baseline(one: CellLabels, cell: CellLabels) -> bool:
-    if one == cell or one.model != cell.model or cell.training_set == BASE:
+def _is_baseline(other: CellLabels, cell: CellLabels) -> bool:
+    if other == cell or other.model != cell.model or cell.training_set == BASE:
         return False
-    return one.training_set == BASE or (one.recipe == cell.recipe and one.seed == cell.seed)
+    return other.training_set == BASE or (other.recipe == cell.recipe and other.seed == cell.seed)
 
 
 def _record(cell: CellLabels, against: str, name: TestSetName, measurement: Measurement) -> Difference:

@@ -30,17 +30,20 @@ def with_seeds_notes(differences: Sequence[Difference]) -> list[Difference]:
     Only numbers with an interval are effects: counts of problems and p values are left as they are.
     """
     by_seed: dict[Difference, list[float]] = {}
-    for one in differences:
-        if not math.isnan(one.low):
-            by_seed.setdefault(_without_seed(one), []).append(one.value)
-    notes = {one: note for one, values in by_seed.items() if (note := seeds_note(values))}
-    return [_noted(one, notes.get(_without_seed(one), "")) if not math.isnan(one.low) else one for one in differences]
+    for difference in differences:
+        if not math.isnan(difference.low):
+            by_seed.setdefault(_without_seed(difference), []).append(difference.value)
+    notes = {key: note for key, values in by_seed.items() if (note := seeds_note(values))}
+    return [
+        _noted(difference, notes.get(_without_seed(difference), "")) if not math.isnan(difference.low) else difference
+        for difference in differences
+    ]
 
 
-def _without_seed(one: Difference) -> Difference:
+def _without_seed(difference: Difference) -> Difference:
     """Return what a difference has in common with those of the other seeds."""
-    return replace(one, seed=0, value=0, low=0, high=0, n=0, note="")
+    return replace(difference, seed=0, value=0, low=0, high=0, n=0, note="")
 
 
-def _noted(one: Difference, note: str) -> Difference:
-    return replace(one, note="; ".join(filter(None, (one.note, note)))) if note else one
+def _noted(difference: Difference, note: str) -> Difference:
+    return replace(difference, note="; ".join(filter(None, (difference.note, note)))) if note else difference

@@ -33,31 +33,36 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
     tasks = _common([draw for of_setting in draws.values() for draw in of_setting])
     if min(len(draws), len(tasks)) < FEWEST:
         return TableCell()
-    found = argmax_interval({label: [[draw[task] for draw in ones] for task in tasks] for label, ones in draws.items()})
+    interval = argmax_interval(
+        {label: [[draw[task] for draw in ones] for task in tasks] for label, ones in draws.items()}
+    )
     means = {label: [100 * _mean([draw[task] for task in tasks]) for draw in ones] for label, ones in draws.items()}
     unit = 100 if curve.along == "ratio" else 1
     values = {curve.label(setting): unit * setting.value for setting in curve.settings}
-    notes = [f"{' and '.join(found.tied)} tie"] if len(found.tied) > 1 else []
+    notes = [f"{' and '.join(interval.tied)} tie"] if len(interval.tied) > 1 else []
     baseline = next(iter(draws))
     if curve.along == "size":
         baseline = min(draws, key=lambda label: abs(math.log(values[label])))  # the source's size, or the nearest one
-    if found.best != baseline:
-        effect = _mean(means[found.best]) - _mean(means[baseline])
-        gain = f"{found.best} is {effect:+.1f} points from {baseline}".replace("-", "−")
-        most_draws = max(means, key=lambda label: (len(means[label]), label == found.best))
-        of_another = "" if most_draws == found.best or len(means[most_draws]) == 1 else f", of {most_draws}"
+    if interval.best != baseline:
+        effect = _mean(means[interval.best]) - _mean(means[baseline])
+        gain = f"{interval.best} is {effect:+.1f} points from {baseline}".replace("-", "−")
+        most_draws = max(means, key=lambda label: (len(means[label]), label == interval.best))
+        of_another = "" if most_draws == interval.best or len(means[most_draws]) == 1 else f", of {most_draws}"
         notes.append(f"{gain}, {noise(effect, means[most_draws]).words}{of_another}")
-        ends = [next(one for one in curve.settings if curve.label(one) == label) for label in (found.best, baseline)]
+        ends = [
+            next(setting for setting in curve.settings if curve.label(setting) == label)
+            for label in (interval.best, baseline)
+        ]
         gains = list(_gains(evidence, variant, ends, test_set))
         if len(gains) > 1:
             mean = _mean(gains)
             notes.append(f"over {len(gains)} seeds {mean:+.1f}, {noise(mean, gains, 'seed').words}".replace("-", "−"))
     return TableCell(
-        text=found.best,
-        interval=f"[{found.interval[0]}, {found.interval[-1]}]",
-        value=values[found.best],
-        low=values[found.interval[0]],
-        high=values[found.interval[-1]],
+        text=interval.best,
+        interval=f"[{interval.interval[0]}, {interval.interval[-1]}]",
+        value=values[interval.best],
+        low=values[interval.interval[0]],
+        high=values[interval.interval[-1]],
         note="; ".join(notes),
         state="value",
     )
@@ -78,8 +83,8 @@ def _draws(
     evidence: Evidence, variant: ModelVariant, setting: Setting, test_set: TestSetName
 ) -> list[Mapping[str, float]]:
     """Return the rates by task id of each draw of a setting that has verdicts."""
-    found = [evidence.rates_of(variant, name) for name in setting.training_sets]
-    return [by_test[test_set].rates for by_test in found if test_set in by_test]
+    rates = [evidence.rates_of(variant, name) for name in setting.training_sets]
+    return [by_test[test_set].rates for by_test in rates if test_set in by_test]
 
 
 def _common(draws: list[Mapping[str, float]]) -> list[str]:

@@ -92,15 +92,15 @@ class BestModel(Exhibit):
 
     def draw(self, evidence: Evidence) -> Drawn:
         """Return a table and a sentence for each problem set on which two models have verdicts on the same problems."""
-        found = [
-            one
+        choosing = [
+            choice
             for problems in evidence.book.problem_sets
             for test in select_test_sets(evidence.book, [self.test_set]).names
-            if (one := _Choosing.of(evidence, problems, test)) is not None
+            if (choice := _Choosing.of(evidence, problems, test)) is not None
         ]
-        if not found:
+        if not choosing:
             raise NothingToDraw(f"a choice needs two models with verdicts on two problems of {self.test_set}")
-        conclusions = tuple(Conclusion(one.sentence, self._table(one)) for one in found)
+        conclusions = tuple(Conclusion(choice.sentence, self._table(choice)) for choice in choosing)
         return Drawn(tuple(conclusion.table for conclusion in conclusions), conclusions=conclusions)
 
     def _table(self, choosing: _Choosing) -> Table:
@@ -120,8 +120,8 @@ class BestModel(Exhibit):
                 map(Column, ("pass@1 (%)", "clean pass@1 (%)", DROP.heading, "RD (%)", _SHARE.heading)),
             ),
             rows=tuple(
-                Row((one.model, one.training_set), _cells(one, share, score))
-                for one, share, score in pairs[: self.rows]
+                Row((candidate.model, candidate.training_set), _cells(candidate, share, score))
+                for candidate, share, score in pairs[: self.rows]
             ),
             row_words=book.order.training_words,
             label=f"{self.id}-{choosing.problem_set}",
@@ -143,12 +143,17 @@ class _Choosing:
         candidates = list(_candidates(evidence, problem_set, test))
         if len(candidates) < FEWEST:
             return None
-        shared = set(candidates[0].perturbed).intersection(*(one.perturbed for one in candidates[1:]))
+        shared = set(candidates[0].perturbed).intersection(*(candidate.perturbed for candidate in candidates[1:]))
         tasks = [task for task in candidates[0].perturbed if task in shared]
         if len(tasks) < FEWEST:
             return None
-        same = tuple(replace(one, perturbed={task: one.perturbed[task] for task in tasks}) for one in candidates)
-        values = {str(number): [[rate] for rate in one.perturbed.values()] for number, one in enumerate(same)}
+        same = tuple(
+            replace(candidate, perturbed={task: candidate.perturbed[task] for task in tasks})
+            for candidate in candidates
+        )
+        values = {
+            str(number): [[rate] for rate in candidate.perturbed.values()] for number, candidate in enumerate(same)
+        }
         return cls(evidence.book, problem_set, test, same, argmax_interval(values))
 
     @property
@@ -191,13 +196,13 @@ class _Choosing:
         if len(leads) < FEWEST_DRAWS:
             return ""
         mean = sum(leads) / len(leads)
-        found = noise(mean, leads, "seed")
-        if found.within_noise is None or mean <= 0:  # the second best may lack a seed
+        lead = noise(mean, leads, "seed")
+        if lead.within_noise is None or mean <= 0:  # the second best may lack a seed
             return ""
-        return f" Its lead of {mean:.1f} points over {self._name(self.candidates[second])} is {found.words} points."
+        return f" Its lead of {mean:.1f} points over {self._name(self.candidates[second])} is {lead.words} points."
 
     def _clean_best(self, clean: float) -> str:
-        known = [(mean, one) for one in self.candidates if (mean := one.clean_mean) is not None]
+        known = [(mean, candidate) for candidate in self.candidates if (mean := candidate.clean_mean) is not None]
         mean, best = max(known, key=lambda pair: pair[0])
         return f" ({self._name(best)}: {PASS.format(mean)} %)" if mean > clean + 5e-4 else ""
 
@@ -228,7 +233,9 @@ def _candidates(evidence: Evidence, problem_set: str, test: str) -> Iterator[Can
 
 def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the means over seeds of the problems that all seeds have."""
-    return {task: sum(one[task] for one in seeds) / len(seeds) for task in seeds[0] if all(task in s for s in seeds)}
+    return {
+        task: sum(rates[task] for rates in seeds) / len(seeds) for task in seeds[0] if all(task in s for s in seeds)
+    }
 
 
 def _cells(candidate: Candidate, share: float, score: float) -> tuple[TableCell, ...]:

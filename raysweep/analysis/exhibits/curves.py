@@ -173,8 +173,8 @@ class _Drawing:
     def _notes(self, variant: ModelVariant) -> tuple[str, ...]:
         if self.quantities[0].metric != PASS.metric:
             return ()
-        found = [(test, self.best[variant, test]) for test in self.tests]
-        return tuple(f"best on {test}: {cell.text} {cell.interval}" for test, cell in found if cell.text)
+        best = [(test, self.best[variant, test]) for test in self.tests]
+        return tuple(f"best on {test}: {cell.text} {cell.interval}" for test, cell in best if cell.text)
 
     def _cell(self, variant: ModelVariant, setting: Setting, test: str, quantity: Quantity) -> TableCell:
         """Return the mean over a setting's draws, with their range as its interval."""

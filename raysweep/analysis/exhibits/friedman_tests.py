@@ -35,8 +35,8 @@ class FriedmanTests(Exhibit):
 
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the table of each problem set on which a model was judged on all methods of a level."""
-        found = [(problems, tuple(self._rows(evidence, problems))) for problems in evidence.book.problem_sets]
-        tables = tuple(self._table(evidence, problems, rows) for problems, rows in found if rows)
+        compared = [(problems, tuple(self._rows(evidence, problems))) for problems in evidence.book.problem_sets]
+        tables = tuple(self._table(evidence, problems, rows) for problems, rows in compared if rows)
         if not tables:
             raise NothingToDraw(f"it needs a model's verdicts under {FEWEST_METHODS} methods of one level")
         return Drawn(tables)
@@ -87,17 +87,17 @@ def _cells(
     tasks = [task for task in rates[0] if all(task in other for other in rates[1:])]
     if len(tasks) < FEWEST_ROWS:
         return ()
-    found = friedman([[rate[task] for rate in rates] for task in tasks])
-    lowest = min(found.mean_ranks)
-    at_lowest = [name for name, rank in zip(methods, found.mean_ranks, strict=True) if rank == lowest]
+    test = friedman([[rate[task] for rate in rates] for task in tasks])
+    lowest = min(test.mean_ranks)
+    at_lowest = [name for name, rank in zip(methods, test.mean_ranks, strict=True) if rank == lowest]
     hardest = " and ".join(at_lowest) if len(at_lowest) < len(methods) else "none"
-    ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in zip(methods, found.mean_ranks, strict=True))
+    ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in zip(methods, test.mean_ranks, strict=True))
     return (
-        _number(found.n, f"{found.n:,}", found.note),
-        _number(found.methods, str(found.methods)),
-        _number(found.statistic, f"{found.statistic:.3g}"),
-        _number(found.p, p_text(found.p)),
-        _number(found.w, f"{found.w:.3f}"),
+        _number(test.n, f"{test.n:,}", test.note),
+        _number(test.methods, str(test.methods)),
+        _number(test.statistic, f"{test.statistic:.3g}"),
+        _number(test.p, p_text(test.p)),
+        _number(test.w, f"{test.w:.3f}"),
         TableCell(hardest, note=f"mean ranks: {ranks}", state="text"),
     )
 

@@ -79,5 +79,5 @@ class SignedRanks(Exhibit):
             families.append(
                 TestFamily(f"Size of {size}", caption, self.stub, cases, sizes=True, label=f"{self.id}-size")
             )
-        found = [significance_table(book, problems, family) for problems in book.problem_sets for family in families]
-        return [table for table in found if table is not None]
+        tables = [significance_table(book, problems, family) for problems in book.problem_sets for family in families]
+        return [table for table in tables if table is not None]

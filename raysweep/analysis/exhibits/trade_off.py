@@ -32,17 +32,17 @@ class TradeOff(Exhibit):
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the figure and the table of each problem set on which two models have both numbers."""
         book = evidence.book
-        found = [
+        plots = [
             (problems, test, dots)
             for problems in book.problem_sets
             for test in select_test_sets(book, [self.test_set]).perturbed
             if len(dots := _dots(book, problems, test)) > 1
         ]
-        if not found:
+        if not plots:
             raise NothingToDraw(f"it needs two models with clean pass@1 and RD on {self.test_set}")
         return Drawn(
-            tuple(self._table(book, problems, test, [key for key, _ in dots]) for problems, test, dots in found),
-            tuple(self._figure(book, problems, test, [dot for _, dot in dots]) for problems, test, dots in found),
+            tuple(self._table(book, problems, test, [key for key, _ in dots]) for problems, test, dots in plots),
+            tuple(self._figure(book, problems, test, [dot for _, dot in dots]) for problems, test, dots in plots),
         )
 
     def _figure(self, book: ScoreBook, problems: str, test: str, dots: Sequence[Dot]) -> ScatterFigure:
@@ -78,14 +78,14 @@ class TradeOff(Exhibit):
 
 def _dots(book: ScoreBook, problems: str, test: str) -> list[tuple[ScoreKey, Dot]]:
     """Return the models with both numbers; a base model once, however many recipes and seeds it has."""
-    found: dict[tuple[str, ...], tuple[ScoreKey, Dot]] = {}
+    dots: dict[tuple[str, ...], tuple[ScoreKey, Dot]] = {}
     for variant in book.variants:
         for training_set in book.training_sets:
             key = ScoreKey(variant, training_set, problems, test)
             if not math.isnan(_clean(book, key)) and not math.isnan(_rd(book, key)):
-                own = (variant.model,) if training_set == BASE else (variant.label, training_set)
-                found.setdefault(own, (key, _dot(book, key)))
-    return list(found.values())
+                series = (variant.model,) if training_set == BASE else (variant.label, training_set)
+                dots.setdefault(series, (key, _dot(book, key)))
+    return list(dots.values())
 
 
 def _dot(book: ScoreBook, key: ScoreKey) -> Dot:

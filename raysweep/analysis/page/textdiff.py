@@ -75,7 +75,7 @@ def _inside(word: str, other: str, whole_words: bool) -> Iterator[Change]:
 def _cuts(text: str, other: str, at: int) -> bool:
     """Return True if a common start of so many characters ends inside a word of either text."""
     following = text[at : at + 1], other[at : at + 1]
-    return at > 0 and bool(_LETTER.match(text[at - 1])) and any(_LETTER.match(one) for one in following)
+    return at > 0 and bool(_LETTER.match(text[at - 1])) and any(_LETTER.match(letter) for letter in following)
 
 
 def _common(text: str, other: str) -> int:

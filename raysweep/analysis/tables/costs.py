@@ -51,7 +51,7 @@ def cost_table(costs: Sequence[Cost]) -> Table:
     """Return the table with a row for each base model, and one for all of them."""
     rows = [Row((cost.model,), _cells(cost)) for cost in costs]
     if len(costs) > 1:
-        names = [one.name for one in fields(Cost)[1:]]
+        names = [column.name for column in fields(Cost)[1:]]
         total = Cost(ALL, **{name: sum(getattr(cost, name) for cost in costs) for name in names})
         rows.append(Row((ALL,), _cells(total)))
     caption = (

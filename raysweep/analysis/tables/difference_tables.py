@@ -42,26 +42,26 @@ def difference_tables(differences: Sequence[Difference], book: ScoreBook) -> lis
         differences: of all cells, to any baseline.
         book: the sweep's scores, for rows and columns.
     """
-    against = CLEAN if any(one.against == CLEAN for one in differences) else BASE
-    numbers = {_key(one): one for one in differences if one.against == against}
+    against = CLEAN if any(difference.against == CLEAN for difference in differences) else BASE
+    numbers = {_key(difference): difference for difference in differences if difference.against == against}
     problem_sets = [name for name in book.problem_sets if any(key[4] == name for key in numbers)]
     return [_table(numbers, book, problems, against) for problems in problem_sets]
 
 
 def _table(numbers: Mapping[Key, Difference], book: ScoreBook, problems: str, against: str) -> Table:
     columns = tuple(name for name in book.training_sets if any(key[3:5] == (name, problems) for key in numbers))
-    adjusted = _adjusted([one for key, one in numbers.items() if key[4] == problems])
+    adjusted = _adjusted([difference for key, difference in numbers.items() if key[4] == problems])
     rows = []
     for perturbation in (CLEAN, *book.perturbations):
         for variant in book.variants:
             keys = [ScoreKey(variant, name, problems, perturbation) for name in columns]
             labels = (perturbation, variant.label)
-            made = [
+            block = [
                 Row((*labels, quantity.heading), tuple(_cell(numbers, book, key, quantity, against) for key in keys))
                 for quantity in ((PASS,) if perturbation == CLEAN else (PASS, *RD))
             ]
-            made[1:1] = _test_rows(numbers, adjusted, keys, labels)
-            rows += [row for row in made if any(cell.state != "empty" for cell in row.cells)]
+            block[1:1] = _test_rows(numbers, adjusted, keys, labels)
+            rows += [row for row in block if any(cell.state != "empty" for cell in row.cells)]
     return Table(
         title=f"Against {IN_WORDS[against]}, {problems}",
         caption=f"{CAPTION} {TESTS_IN_WORDS}",
@@ -75,11 +75,11 @@ def _table(numbers: Mapping[Key, Difference], book: ScoreBook, problems: str, ag
 
 def _adjusted(differences: Sequence[Difference]) -> dict[Key, float]:
     """Return the p values of a table's differences after Holm's adjustment, that of each test over all of its own."""
-    found: dict[Key, float] = {}
+    adjusted: dict[Key, float] = {}
     for metric in P_VALUES:
-        tested = [one for one in differences if one.metric == metric]
-        found |= zip(map(_key, tested), holm([one.value for one in tested]), strict=True)
-    return found
+        tested = [difference for difference in differences if difference.metric == metric]
+        adjusted |= zip(map(_key, tested), holm([difference.value for difference in tested]), strict=True)
+    return adjusted
 
 
 def _test_rows(
@@ -87,9 +87,9 @@ def _test_rows(
 ) -> Iterator[Row]:
     """Yield the rows of p values, raw and adjusted, of a model's differences of pass@1 on one test set."""
     for metric, name in P_VALUES.items():
-        own = [_number_key(key, metric) for key in keys]
-        raw = [numbers[key].value if key in numbers else math.nan for key in own]
-        holms = [adjusted.get(key, math.nan) for key in own]
+        keys_of_metric = [_number_key(key, metric) for key in keys]
+        raw = [numbers[key].value if key in numbers else math.nan for key in keys_of_metric]
+        holms = [adjusted.get(key, math.nan) for key in keys_of_metric]
         for heading, values in zip(p_headings(name), (raw, holms), strict=True):
             cells = (TableCell() if math.isnan(p) else TableCell(p_text(p), value=p, state="value") for p in values)
             yield Row((*labels, heading), tuple(cells))
@@ -99,19 +99,27 @@ def _cell(
     numbers: Mapping[Key, Difference], book: ScoreBook, key: ScoreKey, quantity: Quantity, against: str
 ) -> TableCell:
     """Return a number's cell; without a number it says whether the model or its baseline failed or is missing."""
-    found = numbers.get(_number_key(key, quantity.metric))
-    if found is not None:
-        return number_cell(found, quantity)
-    for one, whose in ((key, ""), (replace(key, training_set=against), "baseline ")):
-        if book.failure(one) is not None:
+    number = numbers.get(_number_key(key, quantity.metric))
+    if number is not None:
+        return number_cell(number, quantity)
+    for place, whose in ((key, ""), (replace(key, training_set=against), "baseline ")):
+        if book.failure(place) is not None:
             return TableCell(f"{whose}failed", state="failed")
-        if book.is_missing(one):
+        if book.is_missing(place):
             return TableCell(f"{whose}missing", state="missing")
     return TableCell()
 
 
-def _key(one: Difference) -> Key:
-    return one.model, one.recipe, one.seed, one.training_set, one.problem_set, one.perturbation, one.metric
+def _key(difference: Difference) -> Key:
+    return (
+        difference.model,
+        difference.recipe,
+        difference.seed,
+        difference.training_set,
+        difference.problem_set,
+        difference.perturbation,
+        difference.metric,
+    )
 
 
 def _number_key(key: ScoreKey, metric: str) -> Key:

@@ -41,7 +41,11 @@ class PairOutcomes:
 def outcome_tables(pairs: Sequence[PairOutcomes], order: Order) -> list[Table]:
     """Return a table for each problem set: shares of completions by outcome, on clean and on all perturbed prompts."""
     names = dict.fromkeys((*order.problem_sets, *(pair.problem_set for pair in pairs)))
-    return [_table(name, own, order) for name in names if (own := [p for p in pairs if p.problem_set == name])]
+    return [
+        _table(name, pairs_of_set, order)
+        for name in names
+        if (pairs_of_set := [p for p in pairs if p.problem_set == name])
+    ]
 
 
 def commonest_failure(pairs: Sequence[PairOutcomes]) -> str:
@@ -66,9 +70,9 @@ def _table(problems: str, pairs: Sequence[PairOutcomes], order: Order) -> Table:
         key = _labels(pair, pairs)
         cells.setdefault(key, {}).setdefault(pair.perturbation != CLEAN, []).append(pair)
     rows = [
-        Row((model, training_set, "perturbed" if perturbed else "clean"), _row(own, shown))
+        Row((model, training_set, "perturbed" if perturbed else "clean"), _row(half, shown))
         for (model, _, training_set), halves in cells.items()
-        for perturbed, own in sorted(halves.items())
+        for perturbed, half in sorted(halves.items())
     ]
     caption = (
         "Shares of completions, on the clean prompts and on the perturbed ones of all test sets together. Failed: an "

@@ -51,18 +51,18 @@ class LintedModel:
 
 def linted_models(cells: Sequence[CellReports], problems: str, order: Order) -> list[LintedModel]:
     """Return the models with files of a problem set, in the sweep's order, and before several of them all together."""
-    own = [cell for cell in cells if cell.problem_set == problems]
-    found = []
-    names = dict.fromkeys((*order.models, *(cell.model for cell in own)))
+    cells_of_set = [cell for cell in cells if cell.problem_set == problems]
+    models = []
+    names = dict.fromkeys((*order.models, *(cell.model for cell in cells_of_set)))
     for name in names:
-        of_model = [cell for cell in own if cell.model == name]
+        of_model = [cell for cell in cells_of_set if cell.model == name]
         bases = [cell for cell in of_model if cell.training_set == BASE]
         recipes = dict.fromkeys(cell.recipe for cell in of_model if cell.training_set != BASE)
         for recipe in recipes or ([""] if bases else []):
             tuned = [cell for cell in of_model if cell.training_set != BASE and cell.recipe == recipe]
             label = f"{name} · {recipe}" if len(recipes) > 1 else name
-            found.append(LintedModel(label, (*bases, *tuned)))
-    return [*([LintedModel(ALL_MODELS, tuple(own))] if len(found) > 1 else []), *found]
+            models.append(LintedModel(label, (*bases, *tuned)))
+    return [*([LintedModel(ALL_MODELS, tuple(cells_of_set))] if len(models) > 1 else []), *models]
 
 
 def training_groups(order: Order) -> tuple[FileGroup, ...]:

@@ -148,8 +148,8 @@ def _second_cell(count: CodeCount | None, summary: GroupSummary) -> TableCell:
 def _alike_cell(code: str, summary: GroupSummary) -> TableCell:
     if not code:
         return TableCell()
-    found = [one.per_100_files for one in (*summary.codes, *summary.cutting_codes) if one.code == code]
-    return _per_100(found[0] if found else 0.0 if summary.linted else math.nan, files=summary.files)
+    rates = [counted.per_100_files for counted in (*summary.codes, *summary.cutting_codes) if counted.code == code]
+    return _per_100(rates[0] if rates else 0.0 if summary.linted else math.nan, files=summary.files)
 
 
 def code_count_table(
@@ -207,15 +207,15 @@ def _row_groups(model: LintedModel, order: Order) -> list[FileGroup]:
 
 def _sample_text(strata: Sequence[LintedStratum], problems: str) -> str:
     """Return how many files were linted of how many completions."""
-    own = [stratum for stratum in strata if stratum.problem_set == problems]
+    strata_of_set = [stratum for stratum in strata if stratum.problem_set == problems]
     parts = [
         f"{stratum.files:,} of {stratum.population:,} completions of "
         f"{'fine-tuned' if stratum.name == TUNED else 'base'} models"
-        for stratum in own
+        for stratum in strata_of_set
     ]
-    lost = sum(stratum.cells_without for stratum in own)
+    lost = sum(stratum.cells_without for stratum in strata_of_set)
     without = f"; of {count(lost, 'cell')} no file could be linted" if lost else ""
-    linter = f" Linted by {own[0].linter}." if own and own[0].linter else ""
+    linter = f" Linted by {strata_of_set[0].linter}." if strata_of_set and strata_of_set[0].linter else ""
     text = f"A simple random sample: {' and '.join(parts)} (sample 0, clean prompts){without}.{linter}"
     return text if parts else ""
 

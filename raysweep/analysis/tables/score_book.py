@@ -60,8 +60,8 @@ class Order:
         """``3 draws of each perturbation``, and which ones have one draw since they draw nothing; empty for one."""
         if self.draws == 1:
             return ""
-        one = f" (1 draw of {', '.join(self.undrawn)}: nothing is drawn there)" if self.undrawn else ""
-        return f"{self.draws} draws of each perturbation{one}"
+        single = f" (1 draw of {', '.join(self.undrawn)}: nothing is drawn there)" if self.undrawn else ""
+        return f"{self.draws} draws of each perturbation{single}"
 
     def test_label(self, name: str) -> str:
         """Return a test perturbation with its words: ``typos (C)``."""
@@ -181,10 +181,10 @@ class ScoreBook:
 
     @cached_property
     def _by_test_set(self) -> dict[tuple[str, str, str], list[Score]]:
-        found: dict[tuple[str, str, str], list[Score]] = {}
+        scores: dict[tuple[str, str, str], list[Score]] = {}
         for score in self._scores.values():
-            found.setdefault((score.problem_set, score.perturbation, score.metric), []).append(score)
-        return found
+            scores.setdefault((score.problem_set, score.perturbation, score.metric), []).append(score)
+        return scores
 
     def levels(self, problem_set: str) -> tuple[str, ...]:
         """Return the levels that some cell was measured on, in the order of the scores."""

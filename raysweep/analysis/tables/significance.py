@@ -87,22 +87,24 @@ def significance_table(book: ScoreBook, problems: str, family: TestFamily) -> Ta
     if not any(len({pair.model for pair in of_case}) >= FEWEST for of_case in pairs):
         return None
     defined = [[pair for pair in of_case if not math.isnan(pair.value - pair.baseline)] for of_case in pairs]
-    found = [
+    tests = [
         signed_rank([pair.value for pair in of_case], [pair.baseline for pair in of_case])
         if len(of_case) >= FEWEST
         else None
         for of_case in defined
     ]
-    adjusted = holm([math.nan if one is None else one.p for one in found])
+    adjusted = holm([math.nan if test is None else test.p for test in tests])
     rows = tuple(
-        Row((case.label,), _cells(book, of_case, _left_out(len(everything) - len(of_case), without), one, p))
-        for case, everything, without, of_case, one, p in zip(
-            cases, pairs, lacking, defined, found, adjusted, strict=True
+        Row((case.label,), _cells(book, of_case, _left_out(len(everything) - len(of_case), without), test, p))
+        for case, everything, without, of_case, test, p in zip(
+            cases, pairs, lacking, defined, tests, adjusted, strict=True
         )
     )
     words = {**book.order.training_words, **book.order.words}
     models = {pair.model for of_case in defined for pair in of_case}
-    several = len(models) < len({(one.model, one.recipe) for one in book.variants if one.model in models})
+    several = len(models) < len(
+        {(variant.model, variant.recipe) for variant in book.variants if variant.model in models}
+    )
     caption = " ".join(filter(None, (family.caption, CAPTION, SEVERAL_RECIPES if several else "")))
     label = f"{family.label}-{problems}" if family.label else ""
     return Table(f"{family.title}, {problems}", caption, (family.stub,), COLUMNS, rows, row_words=words, label=label)
@@ -140,30 +142,30 @@ def _left_out(undefined: int, lacking: int) -> list[str]:
 
 
 def _cells(
-    book: ScoreBook, pairs: Sequence[ScorePair], notes: list[str], found: SignedRank | None, adjusted: float
+    book: ScoreBook, pairs: Sequence[ScorePair], notes: list[str], test: SignedRank | None, adjusted: float
 ) -> tuple[TableCell, ...]:
-    if found is None:
+    if test is None:
         notes.append(f"{count(len(pairs), 'pair')}; a test needs {FEWEST}")
         dash = TableCell("–", note="; ".join(notes), state="undefined")
         return (_number(len(pairs), f"{len(pairs)}"), *[dash] * (len(COLUMNS) - 1))
-    notes += [found.note] if found.note else []
-    notes += [f"{count(found.zero_pairs, 'pair')} without a difference"] if found.zero_pairs else []
+    notes += [test.note] if test.note else []
+    notes += [f"{count(test.zero_pairs, 'pair')} without a difference"] if test.zero_pairs else []
     units = [book.order.weights.get(pair.model, pair.model) for pair in pairs]
-    bounded = math.isfinite(found.low) and math.isfinite(found.high)
+    bounded = math.isfinite(test.low) and math.isfinite(test.high)
     return (
-        _number(found.n, str(found.n), "; ".join(notes)),
-        _number(found.statistic, f"{found.statistic:g}"),
-        _number(found.p, p_text(found.p)),
+        _number(test.n, str(test.n), "; ".join(notes)),
+        _number(test.statistic, f"{test.statistic:g}"),
+        _number(test.p, p_text(test.p)),
         _number(adjusted, p_text(adjusted)),
-        TableCell(found.method, state="text"),
-        _number(found.r_z, f"{found.r_z:.3f}"),
-        _number(found.rank_biserial, f"{found.rank_biserial:+.3f}".replace("-", "−")),
+        TableCell(test.method, state="text"),
+        _number(test.r_z, f"{test.r_z:.3f}"),
+        _number(test.rank_biserial, f"{test.rank_biserial:+.3f}".replace("-", "−")),
         TableCell(
-            POINTS.format(found.estimate / 100),
-            f"[{POINTS.format(found.low / 100)}, {POINTS.format(found.high / 100)}]" if bounded else "",
-            value=found.estimate,
-            low=found.low if bounded else math.nan,
-            high=found.high if bounded else math.nan,
+            POINTS.format(test.estimate / 100),
+            f"[{POINTS.format(test.low / 100)}, {POINTS.format(test.high / 100)}]" if bounded else "",
+            value=test.estimate,
+            low=test.low if bounded else math.nan,
+            high=test.high if bounded else math.nan,
             state="value",
         ),
         _units_cell(pairs, units),
@@ -187,10 +189,16 @@ def _left_out_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCel
         note = f"{count(len(models), 'unit')}; leaving out one takes {FEWEST_CLUSTERS}"
         return TableCell("–", note=note, state="undefined")
     names = [" and ".join(models[unit]) for unit in units]
-    found = leave_one_out([pair.value for pair in pairs], [pair.baseline for pair in pairs], names)
-    span = f"[{p_text(found.lowest_p)}, {p_text(found.highest_p)}]"
+    stability = leave_one_out([pair.value for pair in pairs], [pair.baseline for pair in pairs], names)
+    span = f"[{p_text(stability.lowest_p)}, {p_text(stability.highest_p)}]"
     return TableCell(
-        p_text(found.highest_p), span, found.highest_p, found.lowest_p, found.highest_p, found.note, state="value"
+        p_text(stability.highest_p),
+        span,
+        stability.highest_p,
+        stability.lowest_p,
+        stability.highest_p,
+        stability.note,
+        state="value",
     )
 
 
@@ -198,8 +206,8 @@ def _sign_flip_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCe
     if not FEWEST_UNITS <= len(set(units)) <= MOST_UNITS:
         note = f"{count(len(set(units)), 'unit')}; an exact sign-flip test takes {FEWEST_UNITS} to {MOST_UNITS}"
         return TableCell("–", note=note, state="undefined")
-    found = sign_flip([pair.value - pair.baseline for pair in pairs], units)
-    return _number(found.p, p_text(found.p), f"the smallest p of {found.units} units is {found.smallest_p:.4g}")
+    flips = sign_flip([pair.value - pair.baseline for pair in pairs], units)
+    return _number(flips.p, p_text(flips.p), f"the smallest p of {flips.units} units is {flips.smallest_p:.4g}")
 
 
 def _number(value: float, text: str, note: str = "") -> TableCell:

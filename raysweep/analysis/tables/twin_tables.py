@@ -84,9 +84,9 @@ def twin_tables(twins: Iterable[Twins], first: str, second: str) -> list[Table]:
         first: the heading of the first cells' numbers.
         second: the heading of the second ones'. Differences are second minus first.
     """
-    compared = _with_seeds_notes([one for pair in twins for one in _compared(pair) if one.numbers[DIFFERENCE].n])
-    compared.sort(key=lambda one: (-one.flipped, -abs(one.numbers[DIFFERENCE].value), one.label, one.test_set))
-    changes = [one for one in compared if CHANGE in one.numbers and one.numbers[CHANGE].n]
+    compared = _with_seeds_notes([twin for pair in twins for twin in _compared(pair) if twin.numbers[DIFFERENCE].n])
+    compared.sort(key=lambda twin: (-twin.flipped, -abs(twin.numbers[DIFFERENCE].value), twin.label, twin.test_set))
+    changes = [twin for twin in compared if CHANGE in twin.numbers and twin.numbers[CHANGE].n]
     tables = [_pass_table(compared, first, second)] if compared else []
     return tables + ([_rd_table(changes, first, second)] if changes else [])
 
@@ -103,23 +103,23 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
         source: where they were printed.
         limit: what a limited run left out, in words; empty: nothing.
     """
-    theirs = {_key(one): one for one in reversed(printed)}  # the study prints some numbers in two tables
-    passing = {_place(one): one for one in scores if one.metric == PASS.metric}
+    theirs = {_key(score): score for score in reversed(printed)}  # the study prints some numbers in two tables
+    passing = {_place(score): score for score in scores if score.metric == PASS.metric}
     rows = [(score, theirs[_key(score)]) for score in scores if _key(score) in theirs]
     rows.sort(key=lambda row: (SURPRISES.index(_inside(*row)), -_size(row[0].value - row[1].value), _key(row[0])))
     shown = tuple(
         Row(
             (*_key(score)[:3], score.problem_set, score.perturbation, score.recipe, str(score.seed)),
             (
-                number_cell(replace(score, note=_with_size(score, one)), PASS),
-                TableCell(one.percent, value=100 * one.value, state="value"),
-                number_cell(_beyond(score, one), POINTS),
+                number_cell(replace(score, note=_with_size(score, number)), PASS),
+                TableCell(number.percent, value=100 * number.value, state="value"),
+                number_cell(_beyond(score, number), POINTS),
                 *_behind(score, passing, theirs),
-                TableCell(_inside(score, one), state="text"),
-                TableCell(str(one.table), value=one.table, state="value"),
+                TableCell(_inside(score, number), state="text"),
+                TableCell(str(number.table), value=number.table, state="value"),
             ),
         )
-        for score, one in rows
+        for score, number in rows
     )
     columns = ("sweep (%)", "printed (%)", "difference (points)", *BEHIND, "inside the interval", "table")
     stub = ("metric", "model", "training set", "problems", "test prompts", "recipe", "seed")
@@ -164,52 +164,52 @@ def _behind(
         passing: the sweep's pass@1 by `_place`.
         printed: all printed numbers, by metric and what follows.
     """
-    one = passing.get(_place(score))
-    if score.metric == PASS.metric or one is None:
+    rate = passing.get(_place(score))
+    if score.metric == PASS.metric or rate is None:
         return TableCell(), TableCell()
-    theirs = printed.get(_key(one))
-    return number_cell(one, PASS), number_cell(_beyond(one, theirs), POINTS) if theirs else TableCell()
+    theirs = printed.get(_key(rate))
+    return number_cell(rate, PASS), number_cell(_beyond(rate, theirs), POINTS) if theirs else TableCell()
 
 
 def _compared(pair: Twins) -> list[_Compared]:
-    found: dict[TestSetName, dict[str, Measurement]] = {}
+    numbers: dict[TestSetName, dict[str, Measurement]] = {}
     for name, measurement in measure_pair(pair.first, pair.second):
-        found.setdefault(name, {})[measurement.metric] = measurement
+        numbers.setdefault(name, {})[measurement.metric] = measurement
     return [
-        _Compared(pair.label, pair.alike or pair.label, name, pair.first[name], pair.second[name], one)
-        for name, one in found.items()
+        _Compared(pair.label, pair.alike or pair.label, name, pair.first[name], pair.second[name], measured)
+        for name, measured in numbers.items()
     ]
 
 
 def _with_seeds_notes(compared: Sequence[_Compared]) -> list[_Compared]:
     """Return the pairs, with a note at each number that has several seeds and is within the noise between these."""
     by_seed: dict[tuple[str, TestSetName, str], list[float]] = {}
-    for one in compared:
-        for name in EFFECTS & one.numbers.keys():
-            by_seed.setdefault((one.alike, one.test_set, name), []).append(one.numbers[name].value)
+    for twin in compared:
+        for name in EFFECTS & twin.numbers.keys():
+            by_seed.setdefault((twin.alike, twin.test_set, name), []).append(twin.numbers[name].value)
     notes = {key: seeds_note(values) for key, values in by_seed.items()}
 
-    def noted(one: _Compared, number: Measurement) -> Measurement:
-        note = notes.get((one.alike, one.test_set, number.metric), "")
+    def noted(twin: _Compared, number: Measurement) -> Measurement:
+        note = notes.get((twin.alike, twin.test_set, number.metric), "")
         return replace(number, note="; ".join(filter(None, (number.note, note))))
 
     return [
-        replace(one, numbers={name: noted(one, number) for name, number in one.numbers.items()}) for one in compared
+        replace(twin, numbers={name: noted(twin, number) for name, number in twin.numbers.items()}) for twin in compared
     ]
 
 
 def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     rows = []
-    tests = [[_value(one, name) for one in compared] for name in P_VALUES]
-    for one, *ps in zip(compared, *(column for raw in tests for column in (raw, holm(raw))), strict=True):
-        rates = _shared(one.first.rates, one.second.rates)
+    tests = [[_value(twin, name) for twin in compared] for name in P_VALUES]
+    for twin, *ps in zip(compared, *(column for raw in tests for column in (raw, holm(raw))), strict=True):
+        rates = _shared(twin.first.rates, twin.second.rates)
         cells = (
             *(_mean(column) for column in zip(*rates, strict=True)),
-            number_cell(one.numbers[DIFFERENCE], POINTS),
-            *(_count(one.numbers[name]) for name in (GAINED, LOST)),
+            number_cell(twin.numbers[DIFFERENCE], POINTS),
+            *(_count(twin.numbers[name]) for name in (GAINED, LOST)),
             *(NOT_COMPARED if math.isnan(p) else TableCell(p_text(p), value=p, state="value") for p in ps),
         )
-        rows.append(Row((one.label, " ".join(one.test_set)), cells))
+        rows.append(Row((twin.label, " ".join(twin.test_set)), cells))
     caption = (
         f"Pass@1 on the problems that both have a verdict on; differences are {second} minus {first}, with intervals "
         f"over problems. Gained, lost: problems that the second solves more often, or less often. {TESTS_IN_WORDS}"
@@ -221,11 +221,11 @@ def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table
 
 def _rd_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     rows = []
-    for one in compared:
-        cells = [number_cell(one.numbers[name], POINTS) for name in (CHANGE, PERTURBED_PART, CLEAN_PART, DIFFERENCE)]
-        passing = _mean([after for _, after in _shared(one.first.rates, one.second.rates)])
+    for twin in compared:
+        cells = [number_cell(twin.numbers[name], POINTS) for name in (CHANGE, PERTURBED_PART, CLEAN_PART, DIFFERENCE)]
+        passing = _mean([after for _, after in _shared(twin.first.rates, twin.second.rates)])
         cells.insert(-1, passing)
-        rows.append(Row((one.label, " ".join(one.test_set)), (_rd(one.first, one), _rd(one.second, one), *cells)))
+        rows.append(Row((twin.label, " ".join(twin.test_set)), (_rd(twin.first, twin), _rd(twin.second, twin), *cells)))
     caption = (
         "RD = (clean − perturbed) / clean pass@1, on the problems with all four verdicts. Its change is the sum of two "
         "parts: one from the perturbed pass@1, and one from the clean pass@1, which is below 0 where that fell. "
@@ -236,8 +236,8 @@ def _rd_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     return Table(f"RD: {first} and {second}", caption, STUB, tuple(map(Column, columns)), tuple(rows))
 
 
-def _value(one: _Compared, metric: str) -> float:
-    return one.numbers[metric].value if metric in one.numbers else math.nan
+def _value(twin: _Compared, metric: str) -> float:
+    return twin.numbers[metric].value if metric in twin.numbers else math.nan
 
 
 def _shared(*columns: Mapping[str, float]) -> list[list[float]]:

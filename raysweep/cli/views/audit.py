@@ -30,12 +30,12 @@ def print_audit(items: Sequence[SheetItem], answers: Mapping[str, Answers], as_j
     """Print the share of valid texts of each method, and Cohen's kappa of each two raters."""
     shares, kappas = validity(items, answers), agreements(items, answers)
     if as_json:
-        found = {
+        facts = {
             "raters": list(answers),
             "valid": [dataclasses.asdict(share) for share in shares],
             "kappa": [_kappa(agreement) for agreement in kappas],
         }
-        print(json.dumps(found, indent=1, allow_nan=False))
+        print(json.dumps(facts, indent=1, allow_nan=False))
         return
     console = new_console()
     console.print(_table(shares, len(answers)))
@@ -53,12 +53,12 @@ def _table(shares: Sequence[Validity], raters: int) -> Table:
     by = "the rater" if raters == 1 else f"most of {raters} raters"
     for title in ("judged", f"valid to {by}", "share", "95 % interval"):
         table.add_column(title, justify="right")
-    for one in shares:
-        interval = f"{one.low:.2f} to {one.high:.2f}"
-        table.add_row(one.method, str(one.judged), str(one.valid), f"{one.share:.2f}", interval)
+    for share in shares:
+        interval = f"{share.low:.2f} to {share.high:.2f}"
+        table.add_row(share.method, str(share.judged), str(share.valid), f"{share.share:.2f}", interval)
     return table
 
 
 def _kappa(agreement: Agreement) -> dict[str, object]:
-    found = dataclasses.asdict(agreement)
-    return {**found, "kappa": None if math.isnan(agreement.kappa) else agreement.kappa}
+    facts = dataclasses.asdict(agreement)
+    return {**facts, "kappa": None if math.isnan(agreement.kappa) else agreement.kappa}

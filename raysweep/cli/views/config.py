@@ -24,15 +24,15 @@ registered. This page is generated: `raysweep config --markdown > docs/config.md
 
 def print_keys(text: str | None, as_json: bool) -> None:
     """Print the keys below one; without one, an overview of the first level. JSON holds all of them."""
-    found = list(all_keys()) if text is None else find_keys(text)
+    keys = list(all_keys()) if text is None else find_keys(text)
     if as_json:
-        print_json([_facts(key) for key in found])
+        print_json([_facts(key) for key in keys])
     elif text is None:
-        _print_overview(found, new_console())
+        _print_overview(keys, new_console())
     else:
-        for key in found:
+        for key in keys:
             _print_key(key, new_console())
-        if any("[]" in key.path for key in found):
+        if any("[]" in key.path for key in keys):
             new_console().print("\n`[]` is the number of an entry in --set, from 0: models.0.path=...", soft_wrap=True)
 
 

@@ -16,7 +16,7 @@ def new_console(*, stderr: bool = False) -> Console:
     Names, paths and error texts may hold square brackets and colons: rich's markup and emoji codes are off.
     """
     file = sys.stderr if stderr else sys.stdout
-    made = Console(file=file, markup=False, emoji=False, highlight=False)
-    if made.is_terminal or stderr:
-        return made
+    console = Console(file=file, markup=False, emoji=False, highlight=False)
+    if console.is_terminal or stderr:
+        return console
     return Console(file=file, markup=False, emoji=False, highlight=False, width=LOG_WIDTH)

@@ -54,9 +54,9 @@ def print_names(kind: str | None, as_json: bool) -> None:
     elif kind not in REGISTRIES:
         raise UnknownName("kind", kind, REGISTRIES)
     else:
-        found = entries(kind)
-        print_json(found) if as_json else print(
-            _aligned({name: text + _arguments(kind, name) for name, text in found.items()})
+        lines = entries(kind)
+        print_json(lines) if as_json else print(
+            _aligned({name: text + _arguments(kind, name) for name, text in lines.items()})
         )
 
 
@@ -74,8 +74,8 @@ def _arguments(kind: str, name: str) -> str:
         if key not in FROM_THE_ENGINE
     }
     has_none = (inspect.Parameter.empty, None)
-    given = [key if default in has_none else f"{key}={_shown(default)}" for key, default in arguments.items()]
-    return f" Takes {', '.join(given)}." if given else ""
+    shown = [key if default in has_none else f"{key}={_shown(default)}" for key, default in arguments.items()]
+    return f" Takes {', '.join(shown)}." if shown else ""
 
 
 def _shown(value: Any) -> str:

@@ -133,8 +133,8 @@ class RayStages(Stages):
         if placed.in_trial and self._placed.training.gpus:
             return _reported(LocalStages().generate(job, progress), report)
         self._report_wait("generation processes", 1, placed, progress)
-        made = generate_with_ray(job, placed, self._generators, progress, self._keeper, is_capped=is_capped)
-        return _reported(made, report)
+        results = generate_with_ray(job, placed, self._generators, progress, self._keeper, is_capped=is_capped)
+        return _reported(results, report)
 
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
         """Execute through a pool of Ray actors."""

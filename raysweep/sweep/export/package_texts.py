@@ -151,7 +151,7 @@ def replication_json(sweep: str, manifests: Iterable[Mapping[str, Any]], notes: 
         "exported_with": {
             "python": platform.python_version(),
             "system": platform.platform(),
-            "packages": dict(sorted({one.metadata["Name"]: one.version for one in distributions()}.items())),
+            "packages": dict(sorted({part.metadata["Name"]: part.version for part in distributions()}.items())),
         },
         "artefacts_made_with": [{"artefacts": number, **json.loads(made)} for made, number in machines.most_common()],
     }

@@ -147,13 +147,13 @@ def cell_states(folder: SweepFolder, shown: str = "") -> list[CellStatus]:
     for first, _ in cells.values():
         if first.model_stage:
             keys.setdefault(first.model_stage, []).append(first.model_key)
-    made = {key for stage, stage_keys in keys.items() for key in folder.store.with_manifest(stage, stage_keys)}
+    keys_made = {key for stage, stage_keys in keys.items() for key in folder.store.with_manifest(stage, stage_keys)}
     for name, (first, _) in cells.items():  # a model whose folder is printed is looked at whole, which takes 0.3 ms
         is_shown = len(cells) <= LISTED or name == shown
-        if is_shown and first.weights and first.model_key in made and not folder.store.has(first.weights):
-            made.discard(first.model_key)
+        if is_shown and first.weights and first.model_key in keys_made and not folder.store.has(first.weights):
+            keys_made.discard(first.model_key)
     states = [
-        _cell_state(folder, first, results, activities.get(name, Activity(name)), made)
+        _cell_state(folder, first, results, activities.get(name, Activity(name)), keys_made)
         for name, (first, results) in cells.items()
     ]
     stored = {cell.cell for cell in states if cell.model}

@@ -62,8 +62,10 @@ class JudgedCell:
     @property
     def alike(self) -> str:
         """The cell in words without its seed."""
-        one = self.labels
-        return " · ".join((one.model, *([] if one.training_set == BASE else [one.recipe]), one.training_set))
+        labels = self.labels
+        return " · ".join(
+            (labels.model, *([] if labels.training_set == BASE else [labels.recipe]), labels.training_set)
+        )
 
 
 def compared(sweep: str, other: str | None, by: str | None, storage: str | None) -> list[Table]:
@@ -90,7 +92,7 @@ def compared(sweep: str, other: str | None, by: str | None, storage: str | None)
         tables = compare_twins([folder, *others], by)
     else:
         tables = compare_sweeps(folder, *others) if others else compare_with_study(folder, str(other))
-    signatures = {one.name: text for one in (folder, *others) if (text := SavedNumbers(one).signature())}
+    signatures = {swept.name: text for swept in (folder, *others) if (text := SavedNumbers(swept).signature())}
     signature = ". ".join(f"{name}: {text}" for name, text in signatures.items())
     return [replace(table, signature=signature) for table in tables]
 
@@ -132,7 +134,7 @@ def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
     table = published_table(SavedNumbers(folder).scores(), printed, citation(study), limit_text(folder.config()))
     if not table.rows:
         cells = judged_cells(folder)
-        models, problems = (sorted({getattr(one, name) for one in printed}) for name in ("model", "problem_set"))
+        models, problems = (sorted({getattr(score, name) for score in printed}) for name in ("model", "problem_set"))
         problems += [name for name, theirs in COMPARABLE.items() if theirs in problems]
         raise UsageError(
             f"no model or problem set of the sweep {folder.name!r} has a name that the study uses: expected the models "
@@ -161,9 +163,9 @@ def compare_twins(folders: Sequence[SweepFolder], by: str) -> list[Table]:
             groups.setdefault(rest, {}).setdefault(value, cell)
     pairs: dict[tuple[str, str], list[Twins]] = {}
     for twins in groups.values():
-        for one, other in combinations(sorted(twins.values(), key=FIELDS[by].words), 2):
-            found = _twins(one, other) if len(folders) == 1 else _placed(_twins(one, other), one, other)
-            pairs.setdefault(_unlike(one, other, FIELDS[by].words), []).append(found)
+        for first, second in combinations(sorted(twins.values(), key=FIELDS[by].words), 2):
+            twin = _twins(first, second) if len(folders) == 1 else _placed(_twins(first, second), first, second)
+            pairs.setdefault(_unlike(first, second, FIELDS[by].words), []).append(twin)
     tables = [table for values, alike in sorted(pairs.items()) for table in twin_tables(alike, *values)]
     if not tables:
         names = " and ".join(repr(folder.name) for folder in folders)
@@ -235,22 +237,22 @@ def same_problems(
 
     return {
         name: replace(
-            one,
-            rates=kept(name[0], one.rates),
-            clean=kept(name[0], one.clean),
-            by_draw=kept(name[0], one.by_draw),
+            rate,
+            rates=kept(name[0], rate.rates),
+            clean=kept(name[0], rate.clean),
+            by_draw=kept(name[0], rate.by_draw),
         )
-        for name, one in rates.items()
+        for name, rate in rates.items()
     }
 
 
-def _twins(one: JudgedCell, other: JudgedCell) -> Twins:
-    return Twins(one.label, one.rates, same_problems(other.rates, other.prompts, one.prompts), one.alike)
+def _twins(first: JudgedCell, second: JudgedCell) -> Twins:
+    return Twins(first.label, first.rates, same_problems(second.rates, second.prompts, first.prompts), first.alike)
 
 
-def _placed(twins: Twins, one: JudgedCell, other: JudgedCell) -> Twins:
+def _placed(twins: Twins, first: JudgedCell, second: JudgedCell) -> Twins:
     """Return twins that were looked for in several sweeps, with the names of theirs: cells of two are no two seeds."""
-    where = f" ({one.sweep})" if one.sweep == other.sweep else f" ({one.sweep}, {other.sweep})"
+    where = f" ({first.sweep})" if first.sweep == second.sweep else f" ({first.sweep}, {second.sweep})"
     return replace(twins, label=f"{twins.label}{where}", alike=f"{twins.alike}{where}")
 
 
@@ -280,7 +282,7 @@ def _described(cell: JudgedCell, by: str) -> tuple[dict[str, Any], dict[str, Any
     if not is_base:
         assert config.training is not None
         everything["training"] = config.training.model_dump(mode="json", exclude={"sets"})
-        trained_on = next(one for one in config.training.sets if one.name == labels.training_set)
+        trained_on = next(choice for choice in config.training.sets if choice.name == labels.training_set)
         everything["training set"] = trained_on.model_dump(mode="json")
         everything["trained with seed"] = labels.seed
         recipe = config.recipes[labels.recipe].model_dump(mode="json", exclude={"resources"})
@@ -292,11 +294,11 @@ def _described(cell: JudgedCell, by: str) -> tuple[dict[str, Any], dict[str, Any
     return value, everything
 
 
-def _unlike(one: JudgedCell, other: JudgedCell, words: Callable[[JudgedCell], str]) -> tuple[str, str]:
+def _unlike(first: JudgedCell, second: JudgedCell, words: Callable[[JudgedCell], str]) -> tuple[str, str]:
     """Return both values in words, with the sweeps' names where the words are equal."""
-    if words(one) != words(other):
-        return words(one), words(other)
-    return f"{words(one)} ({one.sweep})", f"{words(other)} ({other.sweep})"
+    if words(first) != words(second):
+        return words(first), words(second)
+    return f"{words(first)} ({first.sweep})", f"{words(second)} ({second.sweep})"
 
 
 def _precision(cell: JudgedCell) -> str:
@@ -308,9 +310,11 @@ def _precision(cell: JudgedCell) -> str:
 
 
 def _decoding(cell: JudgedCell) -> str:
-    one, generator = cell.config.evaluation, cell.config.evaluation.generator.name
-    drawn = f"temperature {one.temperature:g}, top_p {one.top_p:g}" if one.temperature else "greedy"
-    return f"{drawn}, {count(one.samples, 'sample')}, {one.max_new_tokens:,} tokens, {generator}"
+    evaluation, generator = cell.config.evaluation, cell.config.evaluation.generator.name
+    drawn = (
+        f"temperature {evaluation.temperature:g}, top_p {evaluation.top_p:g}" if evaluation.temperature else "greedy"
+    )
+    return f"{drawn}, {count(evaluation.samples, 'sample')}, {evaluation.max_new_tokens:,} tokens, {generator}"
 
 
 FIELDS: Mapping[str, Field] = {
@@ -330,13 +334,16 @@ def _problems_in_words(cells: Sequence[JudgedCell]) -> str:
     for cell in cells:
         for (problem_set, _), rates in cell.rates.items():
             tasks.setdefault(problem_set, set()).update(rates.rates)
-    return ", ".join(f"{name} ({count(len(found), 'problem')})" for name, found in sorted(tasks.items()))
+    return ", ".join(f"{name} ({count(len(problems), 'problem')})" for name, problems in sorted(tasks.items()))
 
 
 def _cells_in_words(cells: Sequence[JudgedCell]) -> str:
     models = dict.fromkeys(cell.labels.model for cell in cells)
     sets = dict.fromkeys(cell.labels.training_set for cell in cells)
     tuned = [cell.labels for cell in cells if cell.labels.training_set != BASE]
-    recipes, seeds = dict.fromkeys(one.recipe for one in tuned), dict.fromkeys(str(one.seed) for one in tuned)
+    recipes, seeds = (
+        dict.fromkeys(labels.recipe for labels in tuned),
+        dict.fromkeys(str(labels.seed) for labels in tuned),
+    )
     trained = f", fine-tuned by {', '.join(recipes)} with seed {', '.join(seeds)}" if tuned else ""
     return f"the models {', '.join(models)} on the training sets {', '.join(sets)}{trained}"

@@ -79,21 +79,21 @@ def reference_failures(folder: SweepFolder, config: SweepConfig) -> dict[str, di
     Only models whose generator answers with the reference solutions tell it.
     """
     references = {model.name for model in config.models if model.generator and model.generator.name == Reference.name}
-    found: dict[str, dict[str, str]] = {}
+    facts: dict[str, dict[str, str]] = {}
     for row in folder.grid():
         if row.model in references and folder.store.has(row.results):
             for result in folder.store.rows(row.results, Result):
                 if result.outcome != Outcome.PASSED:
-                    found.setdefault(row.problem_set, {}).setdefault(result.task_id, result.outcome)
-    return found
+                    facts.setdefault(row.problem_set, {}).setdefault(result.task_id, result.outcome)
+    return facts
 
 
 def judged_inside(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[str, str]]:
     """Return the problems that a sweep judged inside, by set: reasons by task id, empty where a set's file is gone."""
     specs = {problems.label: problems for problems in config.evaluation.problems}
-    found: dict[str, dict[str, str]] = {}
+    facts: dict[str, dict[str, str]] = {}
     for row in folder.grid():
-        if row.problem_set in found or not folder.store.counts(row.results).get("oracles", {}).get(Oracle.INSIDE):
+        if row.problem_set in facts or not folder.store.counts(row.results).get("oracles", {}).get(Oracle.INSIDE):
             continue
         oracles = {result.task_id: result.oracle for result in folder.store.rows(row.results, Result)}
         inside = [task_id for task_id, oracle in oracles.items() if oracle == Oracle.INSIDE]
@@ -103,8 +103,8 @@ def judged_inside(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[st
             )
         except UsageError:
             reasons = {}
-        found[row.problem_set] = {task_id: reasons.get(task_id, "") for task_id in inside}
-    return found
+        facts[row.problem_set] = {task_id: reasons.get(task_id, "") for task_id in inside}
+    return facts
 
 
 def trainings(folder: SweepFolder, config: SweepConfig) -> list[ReportedTraining]:
@@ -143,7 +143,7 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
         new = {getattr(row, key): row for row in rows if getattr(row, key) not in seen}
         seen.update(new)
         artefacts = (artefact(row) for row in new.values())
-        return [numbers for made in artefacts if made is not None and (numbers := counts(made))]
+        return [numbers for artefact in artefacts if artefact is not None and (numbers := counts(artefact))]
 
     trained = of_kind("model_key", lambda row: row.weights)
     generated = of_kind("completions_key", lambda row: row.completions)

@@ -48,11 +48,11 @@ def levels_of(config: SweepConfig) -> tuple[PerturbationLevel, ...]:
     Levels of which the same methods are evaluated are one, by the first name.
     """
     tests = config.evaluation.perturbations
-    found: dict[tuple[str, ...], PerturbationLevel] = {}
+    levels: dict[tuple[str, ...], PerturbationLevel] = {}
     for name in dict.fromkeys((*LEVELS, OVERALL, *tests)):
         level = PerturbationLevel.of(name, members_of(config, name), tests)
-        found.setdefault(level.methods, level)
-    return tuple(found.values())
+        levels.setdefault(level.methods, level)
+    return tuple(levels.values())
 
 
 def _weights(model: ModelConfig) -> str:

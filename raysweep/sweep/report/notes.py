@@ -70,8 +70,8 @@ def _data(config: SweepConfig) -> Iterator[Line]:
     if config.training is not None:
         yield "training rows", _spec(SOURCES, config.training.source, config.seed)
     for problems in config.evaluation.problems:
-        own = f"{problems.label}: " if problems.own_name else ""
-        yield "problems", own + _spec(PROBLEMS, problems, config.seed)
+        start = f"{problems.label}: " if problems.own_name else ""
+        yield "problems", start + _spec(PROBLEMS, problems, config.seed)
     if config.evaluation.limit is not None:
         yield "limit", f"the first {count(config.evaluation.limit, 'problem')} of every set"
 
@@ -190,9 +190,9 @@ def signature(
     for manifest in results:
         levels.update(manifest["counts"].get("levels", ()))
         _add_versions(versions, manifest)
-    for made in completions:
-        generators |= dict.fromkeys(_generators(made) if made else [UNKNOWN_GENERATOR])
-        _add_versions(versions, made or {})
+    for artefact in completions:
+        generators |= dict.fromkeys(_generators(artefact) if artefact else [UNKNOWN_GENERATOR])
+        _add_versions(versions, artefact or {})
     parts = [
         f"{count(evaluation.samples, 'sample')} for each prompt",
         f"{_sampling(evaluation)}, at most {evaluation.max_new_tokens} tokens",

@@ -130,7 +130,7 @@ def _stratum(training_set: str) -> str:
 
 def _linter(folder: SweepFolder) -> str:
     """Return the linter with its versions, from a report's manifest; empty without any report."""
-    made = next((row.quality for row in folder.grid() if row.quality and folder.store.has(row.quality)), None)
-    spec = folder.store.manifest(made)["spec"] if made else {}
+    artefact = next((row.quality for row in folder.grid() if row.quality and folder.store.has(row.quality)), None)
+    spec = folder.store.manifest(artefact)["spec"] if artefact else {}
     versions = {**spec, **spec.get("second", {})}
     return ", ".join(f"{name} {versions[name]}" for name in ("pylint", "astroid", "ruff", "python") if name in versions)

@@ -155,7 +155,11 @@ def by_cell(rows: Sequence[GridRow]) -> dict[str, list[GridRow]]:
 def _parts(config: SweepConfig) -> dict[str, tuple[str, ...]]:
     """Return the parts that the tests of each problem set report, by the set's name in results; "" is no set's."""
     known = set(PROBLEMS.names())
-    return {one.label: PROBLEMS.get(one.name).parts for one in config.evaluation.problems if one.name in known}
+    return {
+        problems.label: PROBLEMS.get(problems.name).parts
+        for problems in config.evaluation.problems
+        if problems.name in known
+    }
 
 
 def _later_draws(rows: Sequence[GridRow], judged: Sequence[GridRow]) -> dict[tuple[str, str], list[GridRow]]:

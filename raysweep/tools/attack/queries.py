@@ -75,8 +75,8 @@ class AttackLimits:
         if not 0 < self.max_changed <= 1:
             raise UsageError(f"--max-changed {self.max_changed:g} is no share of words; give more than 0, at most 1")
         if self.max_characters is not None and not 0 < self.max_characters <= 1:
-            given = f"--max-characters {self.max_characters:g}"
-            raise UsageError(f"{given} is no share of characters; give more than 0, at most 1")
+            option = f"--max-characters {self.max_characters:g}"
+            raise UsageError(f"{option} is no share of characters; give more than 0, at most 1")
 
     def max_change(self, target: Target) -> Size:
         """Return how many words and characters of a prompt may be changed."""

@@ -108,7 +108,7 @@ def _named(items: Sequence[tuple[str, SheetItem]]) -> list[SheetItem]:
     differ = {
         method
         for (method, _), by_set in texts.items()
-        if any(one.isdisjoint(two) for one, two in pairwise(by_set.values()))
+        if any(first.isdisjoint(second) for first, second in pairwise(by_set.values()))
     }
     return [
         replace(item, method=f"{item.method} ({name})")

@@ -54,8 +54,8 @@ def vllm() -> Check:
     try:
         there = environment_of(generator)
     except UsageError as error:
-        found, _, advice = str(error).rpartition("; ")
-        return Check("vLLM", State.WARNING, found, advice)  # other sweeps can run
+        state, _, advice = str(error).rpartition("; ")
+        return Check("vLLM", State.WARNING, state, advice)  # other sweeps can run
     if there is None:
         return Check("vLLM", State.OK, "in raysweep's own environment")
     return Check("vLLM", State.OK, ", ".join([str(there.python), *(f"{k} {v}" for k, v in there.versions.items())]))

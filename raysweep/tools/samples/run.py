@@ -166,8 +166,9 @@ class SampleRun:
                 outcome, detail, parts = self._await(key, verdicts, results)
                 self.board.add_sample(sample.task_id, outcome, detail, parts)
                 if results:
-                    oracle, told = self._oracle(sample.task_id, program), parts if job.problem_set.parts else None
-                    results.write(result_line(sample, outcome, detail, oracle, told))
+                    oracle = self._oracle(sample.task_id, program)
+                    parts_passed = parts if job.problem_set.parts else None
+                    results.write(result_line(sample, outcome, detail, oracle, parts_passed))
         return self.board.scores(self._problems.values())
 
     def _find_oracles(self, executor: Executor) -> None:

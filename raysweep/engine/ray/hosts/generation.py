@@ -122,8 +122,8 @@ def generate_with_ray(
             num_cpus=0 if placement.in_trial else placement.cpus,  # the trial lends its CPU while it waits
             **held,
         )
-    for index, made in collect_results(data, total, "generation"):
-        yield BatchOutput(index, made.completions, made.loads, made.facts, made.cpu_seconds)
+    for index, result in collect_results(data, total, "generation"):
+        yield BatchOutput(index, result.completions, result.loads, result.facts, result.cpu_seconds)
 
 
 def _hand_to_host(rows: dict[str, Any], job: GenerateJob, progress: ProgressFile, hosts: Hosts) -> dict[str, Any]:

@@ -124,8 +124,8 @@ def submit(job: RayJob) -> str:
             text = str(error)
             if "try again later" not in text or time.monotonic() > deadline:
                 lines = [line for line in text.splitlines() if line.strip()]
-                told = lines[-1].strip() if lines else type(error).__name__
-                raise RaysweepError(f"the Ray at {job.address} did not take the job: {told}") from error
+                words = lines[-1].strip() if lines else type(error).__name__
+                raise RaysweepError(f"the Ray at {job.address} did not take the job: {words}") from error
         time.sleep(1)
 
 
@@ -138,7 +138,7 @@ def follow(address: str, job_id: str) -> Iterator[str]:
     Raises:
         Gone: the dashboard has not answered for a minute, or knows the job no longer.
     """
-    yielded, told = 0, False
+    yielded, is_warned = 0, False
     while True:
         skip = before = yielded
         is_whole = False
@@ -152,14 +152,14 @@ def follow(address: str, job_id: str) -> Iterator[str]:
         except Gone:
             raise
         except Exception as error:  # of whatever Ray's client follows it with
-            if yielded == before and not told:
+            if yielded == before and not is_warned:
                 log.warning(
                     "the log of job %s can't be followed at present (%s: %s); the job is waited for",
                     job_id,
                     type(error).__name__,
                     error,
                 )
-                told = True
+                is_warned = True
         if _info(address, job_id)["status"] in _ENDED:
             if not is_whole:
                 yield _whole_log(address, job_id)[yielded:]
@@ -261,8 +261,8 @@ def _refused(address: str, error: Exception) -> str:
     if status is not None or isinstance(error, ValueError | HTTPException):
         return f"what answers at {address} is not the dashboard of a Ray; {HINT}"
     reason = getattr(error, "reason", error)
-    told = "no answer in time" if isinstance(reason, TimeoutError) else getattr(reason, "strerror", None) or reason
+    words = "no answer in time" if isinstance(reason, TimeoutError) else getattr(reason, "strerror", None) or reason
     return (
-        f"no dashboard of Ray answers at {address}: {told}; {HINT}. `ray dashboard CLUSTER.yaml` in another shell "
+        f"no dashboard of Ray answers at {address}: {words}; {HINT}. `ray dashboard CLUSTER.yaml` in another shell "
         "makes that of a cluster of `ray up` http://localhost:8265"
     )

@@ -74,11 +74,11 @@ class MeasuredGenerator:
     def generate(self, job: GenerateJob, requests: Sequence[GenerationRequest], progress: ProgressFile) -> Generated:
         """See `KeptGenerator.generate`."""
         began = time.monotonic()
-        made = self._kept.generate(job, requests, progress.touch, progress.note)
+        result = self._kept.generate(job, requests, progress.touch, progress.note)
         ended = time.monotonic()
-        self._record(made.completions, ended - max(began, self._ended))
+        self._record(result.completions, ended - max(began, self._ended))
         self._ended = ended
-        return made
+        return result
 
     def _record(self, completions: Sequence[Completion], seconds: float) -> None:
         values = {f"raysweep_{name}": value for name, value in self._kept.state().items()}
