@@ -2,9 +2,9 @@
 
 Begin with schema.py; other folders call loading.py to get a checked config.
 
-    schema.py        the sections of a config, each key with its meaning
+    schema.py        the sections of a config, each key with its meaning; paths become absolute
     models.py        the sections of models and recipes
-    resources.py     what the processes of each stage ask for
+    resources.py     the section `resources`: what a config asks for the processes of each stage
     loggers.py       the loggers of Ray Tune by name
     fields.py        building blocks of the sections: checked names and numbers, specs, units
     document.py      reads YAML, applies `--set`, remembers the line of each key

@@ -9,7 +9,7 @@ Start reading at base.py: stages hand jobs to an engine, which yields their resu
     jobs.py          builds and keeps a job's generator, perturbs one block of rows
     completing.py    completes distinct prompts, in batches
     judging.py       judges distinct programs against the verdicts that are known
-    services.py      generates and judges for code inside a stage
+    services.py      `generate` and `execute` for code inside a stage, such as an attack
     checkpoints.py   what a trainer is given: reports of its steps, checkpoints
     progress.py      writes and reads progress files, one for each task
     ledger.py        counts the GPU-hours that all runs of a sweep have used

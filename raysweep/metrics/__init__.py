@@ -6,7 +6,7 @@ Begin with base.py. All functions are pure: they take records and return numbers
     scores.py        measures every metric on every test set of a cell
     verdicts.py      counts the verdicts on a test set once, for all metrics
     problem_scores.py counts a cell's verdicts problem by problem
-    passing.py       estimates pass@k
+    passing.py       estimates pass@k, the rate at which problems pass, from counted verdicts
     degradation.py   compares perturbed with clean pass@1: relative degradation and difference
     flips.py         counts verdicts that a perturbation flips, in both directions
     levels.py        compares over all methods of a level together

@@ -14,7 +14,7 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
     leaks.py         lists the training rows that leak test problems
     evaluate.py      builds the config of `raysweep evaluate`
     forecast.py      foretells where cells run on a cluster, when the sweep ends and what it costs
-    submit.py        prepares a Ray job that runs a sweep on a cluster: checks, command, environment
+    submit.py        prepares a Ray job that runs a sweep on a cluster: checks, command, environment, files
     gc.py            finds and removes what no sweep of a store uses
     samples.py       reads completions with their prompts and verdicts, as a table and as a samples file
     export/          writes results in other tools' formats, and as a package that recomputes every table

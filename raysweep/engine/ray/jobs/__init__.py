@@ -2,5 +2,5 @@
 
 submission.py    submits a command as a Ray job, follows its log and returns its exit code
 failures.py      says what the end of a job means: its exit code, the reason of a failure
-upload.py        finds the files that a job uploads, and refuses more than Ray takes
+upload.py        measures what a job uploads, and refuses more than Ray takes
 """
