@@ -208,7 +208,8 @@ class ScoreGrid(Exhibit, Block):
         if tests.lacking:
             lacking.append(f"This sweep judges nothing on {' or '.join(tests.lacking)}.")
         if sets.lacking:
-            names = " or ".join([f"{name}{did_you_mean(name, WORDS)}" for name in sets.lacking if name != BASE])
+            hints = {name: did_you_mean(name, {*WORDS} - {name}) for name in sets.lacking if name != BASE}
+            names = " or ".join(f"{name}{hint}" for name, hint in hints.items())
             lacking.append(f"It has no training set of {names}." if names else "It has no base model.")
         return [*lacking, *(f"It has no metric {name}{did_you_mean(name, known)}." for name in unknown)]
 

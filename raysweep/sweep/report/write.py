@@ -180,6 +180,9 @@ def export(
             folder.publish()
         return str(out / "report.html") if out else f"{folder}/report.html"
     tables, figures = _drawn(folder, chosen, sections, list(read_exhibits(exhibits).values()), all_of_it=not only)
+    drawn, what = (figures, "figure") if format in look.FORMATS else (tables, "table")
+    if only and not drawn:
+        raise UsageError(f"{', '.join(only)} has no {what} in this sweep")
     if format in look.FORMATS:
         return _write_figures(folder, _rendered(figures, format), format, out)
     if out is None:
@@ -203,19 +206,18 @@ def _asked(format: str, only: Sequence[str], files: Sequence[Path]) -> tuple[lis
         raise UsageError(f"the id {twice[0]!r} is the name of a section of the report; take another one")
     if not only:
         return [], [section for section in sections_named() if section.in_files]
+    in_files = [section.name for section in sections_named() if section.in_files]
     for name in only:
+        if name in names and name not in in_files:
+            raise UsageError(f"the section {name} is on the report's page only, without tables and figures of its own")
         if name not in exhibits and name not in names:
-            raise UnknownName("table or figure", name, [*exhibits, *names])
+            raise UnknownName("table, figure or section", name, [*exhibits, *in_files])
     chosen = [exhibits[name] for name in dict.fromkeys(only) if name in exhibits]
     sections = [SECTIONS.get(name)() for name in dict.fromkeys(only) if name in names]
-    unfit = [section.name for section in sections if not section.in_files]
-    _require(
-        format in look.FORMATS,
-        [*(exhibit.id for exhibit in chosen if not exhibit.has_figure), *unfit],
-        "figure",
-        format,
-    )
-    _require(format in FORMATS, [*(exhibit.id for exhibit in chosen if not exhibit.has_table), *unfit], "table", format)
+    without_figure = [exhibit.id for exhibit in chosen if not exhibit.has_figure]
+    without_table = [exhibit.id for exhibit in chosen if not exhibit.has_table]
+    _require(format in look.FORMATS, without_figure, "figure", format)
+    _require(format in FORMATS, without_table, "table", format)
     return chosen, sections
 
 

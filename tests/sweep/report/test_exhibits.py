@@ -158,7 +158,7 @@ def test_of_verdicts_by_problem_only_those_that_are_read_stay_in_memory(folder, 
 @pytest.mark.parametrize(
     ("format", "only", "exhibits", "said"),
     [
-        ("md", ["tabel-4"], [], r"unknown table or figure 'tabel-4' \(did you mean 'table-4'\?\)"),
+        ("md", ["tabel-4"], [], r"unknown table, figure or section 'tabel-4' \(did you mean 'table-4'\?\)"),
         ("html", ["table-4"], [], "--only and --exhibits don't change the page; add --format md or csv"),
         ("pdf", ["figure-3", "table-4"], [], "table-4 has no figure to write as pdf; give --format md or csv or latex"),
         ("csv", ["figure-7"], [], "figure-7 has no table to write as csv; give --format svg or pdf"),

@@ -92,8 +92,13 @@ def test_a_new_section_gives_a_report_another_version(new_section):
 
 
 def test_a_section_without_tables_and_figures_is_refused(folder):
-    with pytest.raises(UsageError, match="settings has no table to write as csv"):
+    with pytest.raises(UsageError, match="the section settings is on the report's page only"):
         export(folder, "csv", None, only=["settings"])
+
+
+def test_a_section_without_figures_is_refused_where_figures_are_asked_for(folder, new_section, tmp_path):
+    with pytest.raises(UsageError, match="sums has no figure in this sweep"):
+        export(folder, "svg", tmp_path, only=["sums"])
 
 
 def test_ids_of_exhibits_are_no_names_of_sections(folder, tmp_path):
