@@ -1,7 +1,7 @@
 """Judges distinct programs: each runs once, and one whose verdict is known doesn't run at all.
 
 Cells, code inside a stage (attacks, trainers) and `raysweep execute` judge through `judge_distinct`; they differ in
-what runs the programs and in where verdicts are kept. A `Judge` runs them on an engine and keeps verdicts in the
+what runs the programs and in where verdicts are kept. A `ProgramJudge` runs them on an engine and keeps verdicts in the
 store's cache. A harness error is no verdict: it is passed on and never kept, so its program runs again in the next
 call.
 """
@@ -42,7 +42,7 @@ def judge_distinct(
         yield verdicts
 
 
-class Judge:
+class ProgramJudge:
     """Judges distinct programs on an engine, against the verdict cache of a store.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from raysweep.engine.base import BatchOutput, GenerateJob, Stages
 from raysweep.engine.completing import complete, completions_of, distinct_requests
 from raysweep.engine.jobs import KeptGenerator
-from raysweep.engine.judging import Judge
+from raysweep.engine.judging import ProgramJudge
 from raysweep.engine.progress import ProgressFile
 from raysweep.errors import StoreError
 from raysweep.execution.oracle import oracle_of
@@ -43,7 +43,7 @@ class ModelService:
     ) -> None:
         self._stages, self._store, self._progress = stages, store, progress
         cache = VerdictCache(store.files, platform.python_version())
-        self._judge = Judge(stages, progress, cache, sandbox)
+        self._judge = ProgramJudge(stages, progress, cache, sandbox)
         self._verdicts: dict[Question, Verdict] = {}
 
     def __enter__(self) -> ModelService:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raysweep.engine.base import Work
-from raysweep.engine.judging import Judge
+from raysweep.engine.judging import ProgramJudge
 from raysweep.errors import RaysweepError
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.planning.plan import PairPlan, ResultsPlan
@@ -105,7 +105,7 @@ def _judge_programs(plan: ResultsPlan, programs: Mapping[Question, Program], wor
     settings_sha = text_sha(canonical_json([python, sandbox.lane, plan.node.version]))[:16]
     blocks = Blocks(store.unfinished(plan.unit).below(f"verdicts-{settings_sha}"), _verdict)
     resumed = _resumed(blocks, programs, sandbox)
-    judge = Judge(work.stages, progress, VerdictCache(store.files, python), sandbox)
+    judge = ProgramJudge(work.stages, progress, VerdictCache(store.files, python), sandbox)
     reused = judge.known(programs.keys())
     judge.keep({question: verdict for question, verdict in resumed.items() if question not in reused})
     verdicts = {**reused, **resumed}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from raysweep.engine.base import BatchOutput, ExecuteJob
-from raysweep.engine.judging import Judge, judge_distinct
+from raysweep.engine.judging import ProgramJudge, judge_distinct
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.programs import DEFAULT_SANDBOX, Lane, Level, Limits, Oracle, Outcome, Program, Verdict
@@ -59,18 +59,18 @@ def test_a_judge_runs_unknown_programs_in_batches_and_the_next_judge_knows_their
     programs = {question(text): Program(text) for text in ("a", "b", "c", "d", "broken")}
     progress, kept = ProgressFile(Files(str(tmp_path / "progress")), "x"), {}
     stages = Scripted()
-    judge = Judge(stages, progress, cache_in(tmp_path), DEFAULT_SANDBOX)
+    judge = ProgramJudge(stages, progress, cache_in(tmp_path), DEFAULT_SANDBOX)
     assert judge.known(programs) == {}
     batches = list(judge.run(programs, {question("a")}, 3, kept.update))
     assert stages.sizes == [3, 1]
     assert batches == [{question("broken"): UNJUDGED}, dict.fromkeys(map(question, "bcd"), PASSED)]
     judge.flush()
-    later = Judge(stages, progress, cache_in(tmp_path), DEFAULT_SANDBOX)
+    later = ProgramJudge(stages, progress, cache_in(tmp_path), DEFAULT_SANDBOX)
     assert later.known(programs).keys() == kept.keys() == set(map(question, "bcd"))
 
 
 def test_no_engine_is_asked_when_every_verdict_is_known(tmp_path):
     stages, progress = Scripted(), ProgressFile(Files(str(tmp_path / "progress")), "x")
-    judge = Judge(stages, progress, cache_in(tmp_path), DEFAULT_SANDBOX)
+    judge = ProgramJudge(stages, progress, cache_in(tmp_path), DEFAULT_SANDBOX)
     assert list(judge.run({question("a"): Program("a")}, {question("a")}, 3)) == []
     assert stages.sizes == []

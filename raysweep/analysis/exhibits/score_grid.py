@@ -37,7 +37,7 @@ Labels = tuple[str, ...]
 Grid = dict[Labels, dict[Labels, TableCell]]  # cells by the labels of their row, and of their column
 
 
-class Block(FileKeys):
+class ScoreBlock(FileKeys):
     """Quantities on test sets."""
 
     test_sets: Annotated[list[str], Field(min_length=1)]
@@ -109,14 +109,14 @@ class Axes:
 
 
 @EXHIBITS.register("scores")
-class ScoreGrid(Exhibit, Block):
+class ScoreGrid(Exhibit, ScoreBlock):
     """A table of scores: models, training sets, test sets, quantities and problem sets as rows and columns."""
 
     group: str = GRIDS
     rows: Annotated[list[Dimension], Field(min_length=1)]
     columns: Annotated[list[Dimension], Field(min_length=1, max_length=2)]
     training_sets: Annotated[list[str], Field(min_length=1)]
-    more: Sequence[Block] = ()
+    more: Sequence[ScoreBlock] = ()
     """More columns or rows: other quantities on other test sets."""
     mean: bool = False
     """Whether the last rows have the mean over the models, which must be rows then."""
@@ -166,7 +166,7 @@ class ScoreGrid(Exhibit, Block):
         return list(dict.fromkeys([*(name for name in DIMENSIONS[:-1] if name not in shown), *shown]))
 
     @property
-    def _blocks(self) -> list[Block]:
+    def _blocks(self) -> list[ScoreBlock]:
         return [self, *self.more]
 
     def _names(self) -> list[str]:
@@ -186,7 +186,7 @@ class ScoreGrid(Exhibit, Block):
         ]
         return axes, lacking
 
-    def _tests(self, book: ScoreBook, block: Block, problems: str) -> list[str]:
+    def _tests(self, book: ScoreBook, block: ScoreBlock, problems: str) -> list[str]:
         tests = select_test_sets(book, block.test_sets, problems).names
         return [name for name in tests if not self.only_with or book.all_scores(problems, name, self.only_with)]
 
