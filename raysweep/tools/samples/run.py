@@ -92,18 +92,22 @@ class _Programs:
         self.waiting += key not in self._states
         self._states.setdefault(key, False)
 
+    def is_waiting(self, key: bytes) -> bool:
+        """Return True if a program of the file is neither started nor has a result."""
+        return self._states.get(key) is False
+
     def start(self, key: bytes) -> bool:
         """Mark a program as started; return False if it was already, or is not in the file."""
-        is_waiting = self._states.get(key) is False
-        if is_waiting:
-            self._states[key] = True
-            self.waiting -= 1
-        return is_waiting
+        if not self.is_waiting(key):
+            return False
+        self._states[key] = True
+        self.waiting -= 1
+        return True
 
     def judge(self, key: bytes, verdict: Verdict) -> None:
         """Set a program's result."""
         result = _Result(str(verdict.outcome), verdict.detail, verdict.parts)
-        self.waiting -= self._states.get(key) is False
+        self.waiting -= self.is_waiting(key)
         self._states[key] = self._results.setdefault(result, result)
 
     def result(self, key: bytes) -> _Result | None:
@@ -208,6 +212,8 @@ class SampleRun:
     def _work(self) -> Iterator[tuple[bytes, Program, Limits]]:
         """Yield the file's programs in its order until each that has no verdict yet was started."""
         for sample, key, program in self._rows() if self._programs.waiting else ():
+            if not self._programs.is_waiting(key):
+                continue  # most rows of a large file repeat a program, whose oracle would be found again
             yield key, replace(program, oracle=self._oracle(sample.task_id, program)), self._job.limits
             if not self._programs.waiting:  # all further rows repeat a program
                 return
