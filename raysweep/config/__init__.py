@@ -6,11 +6,11 @@ Begin with schema.py; other folders call loading.py to get a checked config.
     models.py        the sections of models and recipes
     resources.py     the section `resources`: what a config asks for the processes of each stage
     loggers.py       the loggers of Ray Tune by name
-    fields.py        building blocks of the sections: checked names and numbers, specs, units
-    document.py      reads YAML, applies `--set`, remembers the line of each key
-    loading.py       loads a config from a file, a mapping or a sweep's folder
-    checks.py        checks several settings together, and the files that they name
-    model_checks.py  checks models: that they exist, can be prompted as asked, and get rows that fit
+    fields.py        building blocks of the sections: checked names, numbers, pairs, specs of plug-ins, units
+    document.py      reads YAML, applies `--set`, remembers the line of each key, quotes values in errors
+    loading.py       loads a config from a file, a mapping or a sweep's folder; words pydantic's findings
+    checks.py        checks several settings together (sizes, draws, sources, sharing), and the files that they name
+    model_checks.py  checks models: that they exist, can be prompted as asked, and get rows that fit in length
     grid.py          computes cells and evaluation pairs
     changes.py       says in words which settings of a sweep changed
     reference.py     describes every key: type, default, unit, meaning

@@ -6,11 +6,11 @@ Start reading at base.py: stages hand jobs to an engine, which yields their resu
     local.py         runs everything in this process, one task after the other
     placing/         decides where and in which order cells run, and never talks to Ray
     ray/             runs tasks, training, generation and execution on a Ray cluster
-    jobs.py          builds and keeps a job's generator, perturbs one block of rows
+    jobs.py          builds and keeps a job's generator, generates its batches, perturbs one block of rows
     completing.py    completes distinct prompts, in batches
     judging.py       judges distinct programs against the verdicts that are known
     services.py      `generate` and `execute` for code inside a stage, such as an attack
-    checkpoints.py   what a trainer is given: reports of its steps, checkpoints
+    checkpoints.py   the services that a trainer gets: reports of its steps, notices, checkpoints, values to remember
     progress.py      writes and reads progress files, one for each task
     ledger.py        counts the GPU-hours that all runs of a sweep have used
     time_left.py     estimates how long a sweep still runs, for its display and its metrics

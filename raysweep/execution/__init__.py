@@ -3,10 +3,10 @@
 Begin with pool.py; ``from raysweep.execution import execute`` is all that a script needs.
 
     pool.py          runs programs in several slots and returns their verdicts in order: `execute`, `Executor`
-    stream.py        hands programs to idle slots and yields their verdicts, with few programs in memory
+    stream.py        hands programs in requests to idle slots, yields their verdicts, with few programs in memory
     slot.py          starts the process that runs programs, sends it programs and reads verdicts
     messages.py      writes and reads the messages between a slot and its process
-    oracle.py        finds out where tests can run: outside the program's process, or only inside it
+    oracle.py        finds out where tests can run: outside the program's process or only inside it, and why
     board.py         numbers in memory that a slot's processes share: whose turn it is, for how long
     isolation/       what restricts a program, watches it, and removes what it leaves
     python/          the code of a slot's processes, which judge Python programs in forks

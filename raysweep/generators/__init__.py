@@ -2,15 +2,15 @@
 
 Begin with base.py, which says what every generator must guarantee.
 
-    base.py          the contract of a generator, and the cut at stop strings
-    transformers.py  runs a transformers model, many completions at a time
+    base.py          the contract of a generator, models in use or wanted, and the cut at stop strings
+    transformers.py  runs a transformers model, many completions at a time, smaller batches when memory runs out
     slots.py         the rows that it writes together, and their state
     sampling.py      chooses the next token
     kv_cache.py      the keys and values of rows that come and go
     rows.py          turns requests into rows of tokens, and written rows into completions
     vllm.py          runs vLLM's engine, adapters of one base together
     environments.py  finds the Python environment that a generator such as vllm needs beside raysweep's
-    openai.py        asks a served model through OpenAI's interface
-    reference.py     answers with the reference solution
+    openai.py        asks a served model through OpenAI's interface, patiently: waits, retries, refusals
+    reference.py     answers with the reference solution of each problem
     fake.py          answers right on a share of the prompts, for tests and trials
 """

@@ -6,8 +6,8 @@ Begin with base.py. All functions are pure: they take records and return numbers
     scores.py        measures every metric on every test set of a cell
     verdicts.py      counts the verdicts on a test set once, for all metrics
     problem_scores.py counts a cell's verdicts problem by problem
-    passing.py       estimates pass@k, the rate at which problems pass, from counted verdicts
-    degradation.py   compares perturbed with clean pass@1: relative degradation and difference
+    passing.py       estimates pass@k, the rate at which problems or tasks pass, over draws, from counted verdicts
+    degradation.py   compares perturbed with clean pass@1: relative degradation (RD) and difference, of a set or a part
     flips.py         counts verdicts that a perturbation flips, in both directions
     levels.py        compares over all methods of a level together
     robust.py        computes ReCode's robust metrics over several draws of a test set

@@ -2,8 +2,8 @@
 
 Begin with finding.py and loading.py, through which other folders find and load models.
 
-    finding.py       finds a model in a folder or on the hub, and checks that it can be loaded
-    loading.py       loads a model and its tokenizer
+    finding.py       finds a model or adapter in a folder or on the hub, and checks that it can be loaded
+    loading.py       loads a model, its tokenizer, its adapter's config; unties embeddings; builds empty networks
     identity.py      hashes a model's content for keys
     hub.py           reads a model's config from the hub and explains why it can't
     versions.py      keeps one model in memory that becomes any version of its base

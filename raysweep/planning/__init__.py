@@ -2,12 +2,12 @@
 
 Start reading at plan.py: the other files build its records or search for them in a store.
 
-    plan.py          the records of a plan: cells, pairs and artefacts, each with its key and inputs
-    planner.py       builds the plan of a sweep: cells, models, completions and results
-    sets.py          plans training sets, test sets and the search for leaks
-    keys.py          selects the fields of recipes, perturbations, generators and prompts that enter keys
+    plan.py          the records of a plan: cells, pairs and artefacts, each with its key, inputs, task and unit
+    planner.py       builds the plan of a sweep: cells, models, completions, results, references
+    sets.py          plans training sets, validation sets, test sets and the search for leaks
+    keys.py          selects the fields of recipes, adapters, perturbations, decoding and prompts that enter keys
     quality.py       draws the sample of completions that a linter reads, and plans its batches
-    models.py        says what each model is shown, and which of its weights a recipe trains
+    models.py        says what each model is shown, which weights a recipe trains, whether recipes and generators fit
     predictions/     what cells will take: memory, disk, hours, processes
     missing.py       lists the missing artefacts of a plan in build order
     uses.py          lists all artefacts that a sweep uses, made or not

@@ -5,8 +5,8 @@ Functions are pure: files go in, records come out; stages and engines decide whi
 
     sampling.py      Cochran's sample size; draws (cell, problem) units by seed and names, bases as a stratum
     files.py         a completion as a file: what the model saw and wrote; counts traps of encoding
-    reports.py       records of what a linter says: one of each file, one of each message
-    linting.py       lints files with pylint in a child process, each with limits on time and memory
+    reports.py       records of what a linter says: of a cell, a file, each message
+    linting.py       lints files with pylint in a child process with limits on time and memory; reads its answers
     pylint_child.py  that process: sets pylint up once, and forks for each file
     batches.py       lints the files of several cells in one process of each linter
     ruff_check.py    lints files with `ruff check`, as a second opinion

@@ -4,12 +4,12 @@ Each function takes a plan, or several of one task, and a `Work` (`raysweep.engi
 
     training_sets.py     writes source rows, perturbed rows, leaks and training sets
     test_sets.py         perturbs the prompts of a problem set, and checks that they still compile
-    training.py          pre-trains base models and fine-tunes models
-    generation.py        generates a cell's completions, block by block
+    training.py          pre-trains base models and fine-tunes models, on a training's workers
+    generation.py        generates a cell's completions, block by block, and counts tokens and seconds
     judging.py           judges a cell's completions; runs only programs without a verdict
     quality.py           lints a sample of the completions, which run nothing
     scoring.py           names a cell's numbers and folders for Ray Tune's results
     references.py        judges reference solutions: where each problem's tests run, and its time limit
-    making.py            groups what is made together, and holds the leases of what is being made
-    inputs.py            loads the model reference, prompts and problems that a stage needs
+    making.py            groups artefacts made together, holds the leases of what is being made, discards damaged ones
+    inputs.py            loads what a stage needs: model reference, prompts as requests, problems; refuses double rows
 """

@@ -3,14 +3,14 @@
 Functions take numbers, one for each problem or pair; metrics and tables decide which numbers these are. Each returns a
 frozen record with its `n`, what it assumes, and notes in words.
 
-    intervals.py     computes 95 % intervals of means: Wilson's
-    bootstrap.py     computes 95 % intervals of statistics of several means: a Bayesian bootstrap
+    intervals.py     computes 95 % intervals of means and shares (Wilson's), of draws and carriers; design effect
+    bootstrap.py     computes 95 % intervals of statistics of several means: a Bayesian bootstrap with problems' weights
     resampling.py    the bootstrap of a difference of two cells, and of which setting has the best score
     rank_tests.py    the Wilcoxon signed-rank test with effect sizes and an estimate; p values of a family of tests
     paired_tests.py  sign-flip tests of clusters of pairs, and McNemar's test of two models
     group_tests.py   Friedman's test of several methods on the same problems
     stability.py     whether a finding rests on one model, on shared weights or on noise
-    power.py         how many problems, seeds or models a comparison needs
+    power.py         how many problems, seeds or pairs a comparison needs, and what difference is detectable
 """
 
 from raysweep.stats.group_tests import Friedman, friedman

@@ -5,17 +5,17 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
     run.py           runs a plan from the first check to the report
     tasks.py         turns missing artefacts into an engine's tasks and runs them
     folder.py        reads and writes sweeps/<name>/: config, runs, log file
-    grid.py          the rows of the grid: an evaluation pair each
-    numbers.py       reads and writes the tables of numbers: scores, verdicts by problem, differences
-    guards.py        refuses a run without enough resources or disk space, or beside another run of the same sweep
+    grid.py          the rows of the grid: an evaluation pair each, with its artefacts
+    numbers.py       reads and writes a sweep's saved tables (scores, verdicts by problem, differences) as frames
+    guards.py        refuses a run without enough resources, disk space or isolation, or beside another run of its sweep
     report/          collects the records of a finished sweep, and writes its report
     overview/        what a person asks of a sweep: its plan, its state, one cell
     data_sets.py     makes the training and test sets of a config without its models, and exports them
     leaks.py         lists the training rows that leak test problems
     evaluate.py      builds the config of `raysweep evaluate`
     forecast.py      foretells where cells run on a cluster, when the sweep ends and what it costs
-    submit.py        prepares a Ray job that runs a sweep on a cluster: checks, command, environment, files
-    gc.py            finds and removes what no sweep of a store uses
+    submit.py        prepares a Ray job that runs a sweep: checks, command, environment, paths, what must be uploaded
+    gc.py            finds and removes what no sweep of a store uses: by kind, inputs, holders, what it leaves out
     samples.py       reads completions with their prompts and verdicts, as a table and as a samples file
     export/          writes results in other tools' formats, and as a package that recomputes every table
 """

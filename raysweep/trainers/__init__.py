@@ -3,19 +3,19 @@
 Begin with base.py, which defines what a trainer receives and returns.
 
     base.py          the contracts: recipe, training job, services, trainer, objective
-    loop.py          runs the optimizer steps, writes and reads checkpoints
+    loop.py          runs the optimizer steps, validates, reads and writes checkpoints, halves large passes
     reports.py       reports loss, speed and memory while a training runs
-    batching.py      decides which rows each step takes and makes tensors of them
-    micro_batches.py decides which rows of a step share a forward pass
+    batching.py      decides which rows each step takes (order, chunks, shards) and makes tensors of them
+    micro_batches.py decides which rows of a step share a forward pass, and tries which size is fastest
     activations.py   computes activations again in the backward pass (gradient checkpointing)
-    optimizer.py     AdamW and the schedules of its learning rate
+    optimizer.py     AdamW, which weights decay, and the schedules of its learning rate
     encoding.py      turns a job's training rows into token ids and weights
-    checks.py        stops trainings that can't be right and refuses broken models
-    memory.py        predicts the memory of a training worker and of a generator
+    checks.py        stops trainings that can't be right; refuses broken models and adapters that do nothing
+    memory.py        predicts the memory of a training worker and of a generator: weights, activations, largest batch
     flops.py         counts the FLOPs of a training
-    full.py          trains all weights, or a model from scratch
-    adapters.py      what trainers of adapters share: PEFT's wrapper, checks, saving
-    lora.py          trains low-rank updates (LoRA)
+    full.py          trains all weights, or a model from scratch; loads a model for training
+    adapters.py      what trainers of adapters share: PEFT's wrapper and config, checks, saving
+    lora.py          trains low-rank updates (LoRA) of linear layers; finds embeddings and the output layer
     ia3.py           trains scaling vectors (IA3)
     sharding/        how several workers share a training: DDP, DeepSpeed's ZeRO
     objectives/      one loss per file

@@ -6,8 +6,8 @@ Begin with base.py for the contract of a source; selection.py, perturbing.py and
     hf.py          reads rows with Hugging Face's `datasets`
     jsonl.py       reads rows from a user's JSON file
     minicode.py    generates rows of MiniCode, the embedded world
-    selection.py   chooses the rows of a set, and the methods that perturb them
+    selection.py   chooses the rows of a set, and the methods that perturb each of them
     perturbing.py  perturbs the rows of a source
     build.py       builds training rows from source rows and their perturbed texts
-    leakage.py     finds rows that leak test problems
+    leakage.py     finds rows that leak test problems: equal descriptions, names, bodies, long common runs
 """

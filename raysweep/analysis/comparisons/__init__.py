@@ -2,9 +2,9 @@
 
 Begin with base.py. All functions see records only; nothing here reads the store.
 
-    base.py         the contract of a comparison, and the cells' numbers by problem
+    base.py         the contract of a comparison; means of a cell's numbers by problem, also by draw
     pass_rates.py   compares pass@1: difference, problems gained and lost, McNemar's test, a bootstrap's p
-    degradation.py  compares RD, and splits its change into perturbed gain and clean loss
-    pairing.py      measures every comparison on pairs of cells
+    degradation.py  compares RD of two models: change of RD, split into perturbed gain and clean loss
+    pairing.py      finds each model's baselines, and measures every comparison on such pairs of cells
     seeds.py        says which differences are within the noise between seeds
 """

@@ -1,6 +1,6 @@
 """The report as one HTML file.
 
-report.py        renders the page; its HTML, CSS and scripts lie in templates
-sample_viewer.py packs prompts and completions into JSON for the page's sample viewer
+report.py        renders the page; groups columns and rows of its tables; HTML, CSS and scripts lie in templates
+sample_viewer.py packs prompts, edits and completions into JSON for the page's sample viewer
 textdiff.py      compares two texts word by word and marks the changes
 """

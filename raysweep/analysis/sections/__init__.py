@@ -2,7 +2,7 @@
 
 The page has a section for each of these files, in the order of their `place`; base.py alone is none.
 
-base.py          the contract of a section; the records that it reads
+base.py          the contract of a section; the records that it reads; the sections in order
 findings.py      what each model loses, in sentences, a figure and a table
 samples.py       completions problem by problem
 tables.py        scores over models, and tables in the study's form

@@ -1,12 +1,12 @@
 """The tables of a report, and how they are written.
 
-table.py         the table record, written as Markdown, CSV or LaTeX
+table.py         the table record: cells, columns, footnotes, caption; written as Markdown, CSV or LaTeX
 latex.py         escapes text for LaTeX
-quantities.py    writes the numbers of tables: percent or points, intervals, notes
-score_book.py    indexes scores and failures by model, training set and test set
+quantities.py    writes numbers of tables: percent or points, intervals, p values, notes on draws
+score_book.py    indexes scores, levels and failures by model, training set and test set
 difference_tables.py builds the tables of differences: each model beside its baseline
 significance.py  builds the tables of signed-rank tests
-twin_tables.py   builds the tables of `raysweep compare`
+twin_tables.py   builds the tables of `raysweep compare`: pairs of alike models, flipped problems, printed numbers
 outcomes.py      builds the table of outcomes: why completions fail
 costs.py         builds the table of what a sweep cost
 trainings.py     builds the table of trainings: rows, dropped rows, losses

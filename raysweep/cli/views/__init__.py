@@ -4,7 +4,7 @@ Each command's view has the command's name; the other files are shared.
 
     console.py       creates consoles that print names and paths unchanged
     progress.py      shows running work: the only live display
-    results.py       prints scores of `run` and `evaluate`, the sets of `sets`, JSON
+    results.py       prints scores of `run` and `evaluate`, the sets of `sets`, anything as JSON
     submit.py        prints the command and the log of a job, and how to reach one that goes on
     plan.py          prints cells and pairs, and which of them are missing
     status.py        prints the state of a sweep, or of one cell; `--watch`

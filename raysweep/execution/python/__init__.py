@@ -3,7 +3,7 @@
 These modules import the standard library, `execution` and `programs` only: the processes must stay small.
 
     start.py         starts a slot's processes: isolation, shared imports, then judge and launcher, or zygote
-    lanes.py         answers a slot's requests: programs that share a fork, programs that run alone, audits
+    lanes.py         answers a slot's requests in lanes: programs that share a fork, those that run alone, audits
     forks.py         forks a process behind the layers, watches it, and removes what it leaves
     outcomes.py      describes how a program ended: the outcome of an error, and one line about it
     processes.py     what a fork does around its programs: memory, output, random numbers, built-in functions

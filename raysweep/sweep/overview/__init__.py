@@ -2,7 +2,7 @@
 
 plan.py          what a plan takes, what of it exists, and whether this machine or a cluster has that
 sums.py          sums over the cells of a plan, by base model and recipe
-status.py        the state of each cell and of the inputs that cells share
+status.py        the state of each cell, of groups of cells and of the inputs that cells share
 progress.py      how far a running sweep is: what is done, a share of the work, the time left
 scores.py        scores as tables of text, and lines that explain them
 cell.py          one cell: its pairs, its log

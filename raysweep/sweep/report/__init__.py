@@ -1,11 +1,11 @@
 """Collects the records of a finished sweep, and writes its report.
 
-write.py         writes and exports the report and its tables
+write.py         writes and exports the report, its figures and tables, if its stamp is another one
 records.py       collects the records that the report's sections read
 scoring.py       computes the sweep's numbers from its results
 quality.py       reads what a linter said of a sample of the completions
-facts.py         reads the outcomes of completions, and what trainings reported
-notes.py         words a report's lines on settings, execution and leaked rows
-names.py         gives tables the config's order of names, and plain words for codes
-compare.py       compares sweeps with each other, with printed numbers, and twins within them
+facts.py         reads outcomes of completions, failures of references, trainings and costs
+notes.py         words a report's lines on settings, execution, generators, levels in training sets, leaked rows
+names.py         gives tables the config's order of names, and plain words for codes of training sets and levels
+compare.py       compares sweeps with each other, with printed numbers, and twins within them; in what they are unlike
 """

@@ -4,6 +4,6 @@ The loop calls a sharding in place of the model and its optimizer.
 
     base.py          the contract
     choice.py        which sharding a recipe gets
-    replicas.py      one worker, or a whole model on each (DistributedDataParallel)
-    zero.py          optimizer, gradients and weights in shares (DeepSpeed's ZeRO 1 to 3)
+    replicas.py      one worker, or a whole model on each (DistributedDataParallel): backward pass, step, clipping
+    zero.py          optimizer, gradients and weights in shares (DeepSpeed's ZeRO 1 to 3): backward pass, step
 """

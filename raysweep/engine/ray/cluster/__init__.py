@@ -1,9 +1,9 @@
 """The Ray that a sweep runs on: its start, its nodes, and what happens when it loses some.
 
-cluster.py       connects to a Ray or starts one; computes the resources that tasks request
-nodes.py         asks Ray for its nodes
+cluster.py       connects to a Ray or starts one; places tasks on its nodes with the resources that they request
+nodes.py         asks Ray for its nodes, the autoscaler's state and the driver's labels
 node_versions.py compares the nodes' versions with this process's before any work starts
-probe.py         checks within seconds whether a Ray answers at an address, and its versions
+probe.py         checks within seconds whether a Ray answers at an address, its versions, why it doesn't
 ray_lost.py      stops the sweep or an actor when its Ray has died
 drains.py        knows which nodes are announced to be taken away, and excuses attempts that ended for that
 orphans.py       frees placement groups of trials that died

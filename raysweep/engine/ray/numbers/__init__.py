@@ -1,6 +1,6 @@
 """What Ray's metrics and Tune's loggers are given.
 
-meter.py         an actor that owns a sweep's metrics, and keeps its ledger of GPU-hours
+meter.py         an actor that owns a sweep's metrics and its ledger: GPU-hours spent, steps reported
 held.py          reports the CPUs and GPUs that a process holds
 gauges.py        gauges of Ray, which keep their values, and those of a process that generates
 outlook.py       counts the cells in each state and predicts the time left, for Ray's metrics

@@ -6,5 +6,5 @@ prepared_tests.py  parses, compiles and analyses tests once for all candidates
 rewriting.py       turns the comparisons of tests into calls of `comparisons.compare`
 comparisons.py     compares values so that a candidate's object can't claim to equal everything
 decoys.py          makes values that resemble an expected value but differ from it
-guards.py          removes access to other frames, the garbage collector and memory
+guards.py          hides frames, the garbage collector, memory and reloading from a program
 """

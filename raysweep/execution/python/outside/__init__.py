@@ -1,7 +1,7 @@
 """Judges programs by tests that run in another process: the two exchange plain data.
 
 judge.py        runs the tests, with proxies of the candidate's functions
-session.py      asks one program's process, live or ahead, and makes the proxies
+session.py      asks one program's process, live or ahead; proxies, handles, answers, records of calls
 asked_tests.py  compiles tests; keeps the calls that they make, and the verdicts on known answers
 codec.py        messages as bytes: JSON in UTF-8
 plain.py        numbers, nesting and references of the values of one call, written and read without running code
