@@ -92,9 +92,14 @@ class TimeLeft:
             return None
         names.sort(key=lambda name: self._tasks[name].state != RUNNING)
         left, slots = [self._left(name) for name in names], max(self._at_once)
-        low = _last_end([guess.low for guess in left], slots)
-        high = _last_end([guess.high for guess in left], slots)
-        return math.sqrt(low * high) if low > 0 and high <= low * WITHIN**2 else None
+        whole = Range(_last_end([guess.low for guess in left], slots), _last_end([guess.high for guess in left], slots))
+        return math.sqrt(whole.low * whole.high) if _is_narrow(whole) else None
+
+    def stage_seconds(self) -> dict[str, float]:
+        """Return the seconds left of each stage that runs and has shown how fast it is, by task."""
+        running = [name for name, task in self._tasks.items() if task.state == RUNNING]
+        ranges = {name: self._own_steps(name) for name in running}
+        return {name: math.sqrt(left.low * left.high) for name, left in ranges.items() if _is_narrow(left)}
 
     def _left(self, name: str) -> Range:
         task = self._tasks[name]
@@ -158,6 +163,11 @@ def _last_end(seconds: Sequence[float], slots: int) -> float:
     for length in seconds:
         heapq.heapreplace(ends, ends[0] + length)
     return max(ends)
+
+
+def _is_narrow(seconds: Range) -> bool:
+    """Return whether the middle of a range is right within a factor of `WITHIN`."""
+    return 0 < seconds.low and seconds.high <= seconds.low * WITHIN**2
 
 
 def _around(seconds: float, factor: float) -> Range:

@@ -24,8 +24,11 @@ from raysweep.sweep.guards import mark_stopped_on_error
 ENGINES = ("local", "ray")
 PRETRAINING = "pretraining"
 """The recipe of base models, which has no name in configs, in metrics."""
-Watch = Callable[[SweepFolder, Sequence[str]], AbstractContextManager[None]]
-"""Shows progress while the engine works; called with the sweep's folder and the ids of the tasks."""
+Watch = Callable[[SweepFolder, Sequence[str], int], AbstractContextManager[None]]
+"""Shows progress while the engine works.
+
+Called with the sweep's folder, the ids of the tasks, and the number of cells that were done before.
+"""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def make(
     later = [plan for plan in missing_artefacts if plan.after_cells]
     ids = [task.id for task in [*shared, *cell_tasks, *_tasks(later, context, needs)]]
     settings = _settings(config, folder, options, ids, cached_cells)
-    watch = options.watch(folder, ids) if options.watch else nullcontext()
+    watch = options.watch(folder, ids, cached_cells) if options.watch else nullcontext()
     with watch, mark_stopped_on_error(folder), _engine(options.engine, settings) as engine:
         engine.check([*shared, *cell_tasks])
         errors = engine.make_shared(shared)

@@ -86,6 +86,19 @@ def test_what_is_told_is_right_within_the_factor(at_once: int, seed: int) -> Non
     assert len(told) > 0.15 * len(looks), "a display that is always silent tells nothing"
 
 
+def test_what_is_told_of_a_running_stage_is_right_within_the_factor() -> None:
+    name, stages = "base-model-m0-0123abcd", [("making", 3.0, 0), ("training", 90.0, 1200)]
+    task, left = Task(name, stages, began=0.0), TimeLeft([name, "m.full.C1.s1"])
+    told = []
+    for look in range(int(93 / LOOK)):
+        now = look * LOOK
+        left.look({name: task.activity(now)}, now)
+        told += [(93 - now, seconds) for seconds in left.stage_seconds().values()]
+        assert left.seconds() is None, "of the other task nothing is known"
+    assert len(told) > 100
+    assert all(1 / WITHIN <= seconds / real <= WITHIN for real, seconds in told)
+
+
 def test_nothing_is_told_before_steps_were_measured() -> None:
     looks = list(run(sweep(2, 5, 0.15, random.Random(1)), 2))
     assert all(seconds is None for now, seconds in looks if now < 60)

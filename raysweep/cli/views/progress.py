@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -132,9 +133,10 @@ def watching(console: Console, quiet: bool = False) -> Watch:
     """
 
     @contextmanager
-    def watch(folder: SweepFolder, wanted: Sequence[str]) -> Iterator[None]:
+    def watch(folder: SweepFolder, wanted: Sequence[str], cached_cells: int) -> Iterator[None]:
         stop = threading.Event()
-        thread = threading.Thread(target=_follow, args=(Display(console, quiet), folder, wanted, stop), daemon=True)
+        follow = partial(_follow, Display(console, quiet), folder, wanted, cached_cells, stop)
+        thread = threading.Thread(target=follow, daemon=True)
         thread.start()
         try:
             yield
@@ -145,7 +147,9 @@ def watching(console: Console, quiet: bool = False) -> Watch:
     return watch
 
 
-def _follow(display: Display, folder: SweepFolder, wanted: Sequence[str], stop: threading.Event) -> None:
+def _follow(
+    display: Display, folder: SweepFolder, wanted: Sequence[str], cached_cells: int, stop: threading.Event
+) -> None:
     """Show the progress of a sweep's activities until `stop` is set, and then once more."""
     lines, started, left = PlainLog(wanted, display), time.time(), TimeLeft(wanted)
     is_readable, has_ended = True, False
@@ -155,7 +159,9 @@ def _follow(display: Display, folder: SweepFolder, wanted: Sequence[str], stop: 
             has_ended = stop.wait(pause)
             activities, is_readable = _read(folder, is_readable)
             left.look(activities, time.monotonic())
-            counts = progress_of(activities, wanted, left.seconds())
+            counts = progress_of(
+                activities, wanted, left.seconds(), stages_left=left.stage_seconds(), cached_cells=cached_cells
+            )
             lines.write(activities, counts)
             display.picture(_picture(activities, wanted, started, counts))
 
@@ -209,7 +215,7 @@ def _picture(activities: dict[str, Activity], wanted: Sequence[str], started: fl
             parts.add_row(Text(name), Text("waits", style="yellow"), "", Text(f"for {activity.waits}"))
         elif activity.state == RUNNING:
             bar = ProgressBar(total=max(activity.total, 1), completed=activity.done, width=16)
-            parts.add_row(Text(name), Text(activity.stage), bar, Text(_amount(activity)))
+            parts.add_row(Text(name), Text(activity.stage), bar, Text(_amount(activity) + _stage_left(name, counts)))
         elif activity.state == FAILED:
             parts.add_row(Text(name, style="red"), Text("failed", style="red"), "", Text(activity.error[:60]))
     return Group(head, whole, parts)
@@ -226,7 +232,14 @@ def _line(activity: Activity, counts: SweepProgress) -> str:
     amount = f" {_amount(activity)}" if activity.total else ""
     silent = time.time() - activity.updated
     news = f", no news for {duration(silent)}" if activity.updated and silent >= SAME_SECONDS else ""
-    return f"{start}{activity.stage}{amount}{news}{counts.time_left}"
+    left = counts.time_left or _stage_left(activity.id, counts)
+    return f"{start}{activity.stage}{amount}{news}{left}"
+
+
+def _stage_left(task: str, counts: SweepProgress) -> str:
+    """Return how long the running stage of a task still takes, to be put after its amount; empty if that is unknown."""
+    seconds = counts.stages_left.get(task, 0.0)
+    return f", about {duration(seconds)} left of this stage" if seconds >= 1 else ""
 
 
 def _amount(activity: Activity) -> str:

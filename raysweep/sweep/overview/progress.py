@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from raysweep.engine.progress import DONE, FAILED, RUNNING, Activity
 from raysweep.engine.time_left import MODEL
@@ -19,7 +19,8 @@ class SweepProgress:
     """Counts of a running sweep.
 
     `models` and `inputs`: how many of how many are done; inputs are what models share, such as sets. `share`: a rough
-    share of the work that is done. `left`: seconds left; None if unknown.
+    share of the work that is done. `left`: seconds left; None if unknown. `stages_left`: seconds left of running stages,
+    by task, as far as they are known.
     """
 
     models: tuple[int, int]
@@ -27,6 +28,7 @@ class SweepProgress:
     failed: int
     share: float
     left: float | None
+    stages_left: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def words(self) -> str:
@@ -41,8 +43,23 @@ class SweepProgress:
         return f", about {duration(self.left)} left" if self.left is not None and self.left >= 1 else ""
 
 
-def progress_of(activities: Mapping[str, Activity], wanted: Sequence[str], left: float | None = None) -> SweepProgress:
-    """Count the finished activities among those wanted. `left`: the seconds left, None if unknown."""
+def progress_of(
+    activities: Mapping[str, Activity],
+    wanted: Sequence[str],
+    left: float | None = None,
+    *,
+    stages_left: Mapping[str, float] | None = None,
+    cached_cells: int = 0,
+) -> SweepProgress:
+    """Count the finished activities among those wanted.
+
+    Args:
+        activities: those that have begun, by task.
+        wanted: the tasks.
+        left: the seconds left; None if unknown.
+        stages_left: the seconds left of running stages, by task.
+        cached_cells: how many models were done before, which are not among the tasks.
+    """
     counted = [activities.get(name, Activity(name)) for name in wanted]
     done = {bool(MODEL.search(activity.id)): 0 for activity in counted}
     total = dict(done)
@@ -51,10 +68,12 @@ def progress_of(activities: Mapping[str, Activity], wanted: Sequence[str], left:
         total[is_model] += 1
         done[is_model] += activity.state == DONE
     weights = [_weight(activity) for activity in counted]
-    share = sum(w * _fraction(a) for w, a in zip(weights, counted, strict=True)) / (sum(weights) or 1)
+    work = sum(w * _fraction(a) for w, a in zip(weights, counted, strict=True))
+    share = (work + cached_cells) / (sum(weights) + cached_cells or 1)
     failed = sum(activity.state == FAILED for activity in counted)
-    models, inputs = ((done.get(kind, 0), total.get(kind, 0)) for kind in (True, False))
-    return SweepProgress(models, inputs, failed, share, left)
+    models = done.get(True, 0) + cached_cells, total.get(True, 0) + cached_cells
+    inputs = done.get(False, 0), total.get(False, 0)
+    return SweepProgress(models, inputs, failed, share, left, stages_left or {})
 
 
 def with_done(activities: Mapping[str, Activity], cells: Sequence[CellStatus]) -> dict[str, Activity]:

@@ -88,7 +88,18 @@ def test_a_line_says_what_it_counts_and_tells_what_is_left_only_while_something_
     set_line = _line(Activity("training-set-C1-0123abcd", RUNNING, "making"), counts)
     assert set_line == "[0/1 inputs] training-set-C1-0123abcd: making, about 1 min 00 s left"
     for left in (None, 0.4):
-        assert "left" not in _line(MODELS[1], dataclasses.replace(counts, left=left))
+        unknown = dataclasses.replace(counts, left=left)
+        assert "left" not in _line(MODELS[1], unknown)
+        stage_only = _line(MODELS[1], dataclasses.replace(unknown, stages_left={"m.full.C1.s1": 20.0}))
+        assert stage_only == "[1/3 models] m.full.C1.s1: training 5/10, about 20 s left of this stage"
+
+
+def test_a_picture_tells_how_long_a_running_stage_still_takes():
+    activities = {each.id: each for each in MODELS}
+    counts = progress_of(activities, list(activities), stages_left={"m.full.C1.s1": 20.0})
+    picture = terminal()
+    picture.print(_picture(activities, list(activities), time.time(), counts))
+    assert "5/10, about 20 s left of this stage" in shown(picture)
 
 
 def test_an_error_with_square_brackets_ends_neither_lines_nor_the_live_table(tmp_path):
@@ -96,7 +107,7 @@ def test_an_error_with_square_brackets_ends_neither_lines_nor_the_live_table(tmp
         progress = Files(str(tmp_path))
 
     out = io.StringIO()
-    with watching(Console(file=out))(Folder(), ["a[/b]"]):
+    with watching(Console(file=out))(Folder(), ["a[/b]"], 0):
         with pytest.raises(ValueError), ProgressFile(Files(str(tmp_path)), "a").running("making"):
             raise ValueError("[/model] of [red]")
         (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text().replace('"a"', '"a[/b]"'))
@@ -114,7 +125,7 @@ def test_a_log_gets_plain_lines_and_quiet_gets_none(tmp_path):
     for quiet, expected in ((False, "a: done"), (True, "")):
         out = io.StringIO()
         activity = ProgressFile(Files(str(tmp_path)), "a")
-        with watching(Console(file=out), quiet)(Folder(), ["a"]), activity.running("making"):
+        with watching(Console(file=out), quiet)(Folder(), ["a"], 0), activity.running("making"):
             time.sleep(0.1)
         assert expected in out.getvalue() and ("\x1b" not in out.getvalue()) and bool(out.getvalue()) != quiet
 

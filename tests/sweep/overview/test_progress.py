@@ -22,3 +22,10 @@ def test_the_progress_counts_models_and_inputs_apart():
     assert progress.share == pytest.approx((0.2 + 0.4 + 1 + 0.05) / 3.25)
     assert progress.words == "1 of 4 models and 1 of 1 inputs done, about 1 min 15 s left"
     assert progress_of(activities, ["training-set-C1-0123abcd"]).words == "1 of 1 inputs done"
+
+
+def test_models_that_were_done_before_count_as_done():
+    activities = {activity.id: activity for activity in MODELS}
+    progress = progress_of(activities, list(activities), cached_cells=3)
+    assert progress.models == (4, 6)
+    assert progress.share == pytest.approx((0.2 + 0.4 + 1 + 3) / (2.2 + 3))
