@@ -67,7 +67,8 @@ def row_facts(spec: Spec) -> RowFacts:
             characters += len(row.instruction) + len(row.input) + len(row.output) + TEMPLATE_CHARACTERS
             responses += len(row.output)
     except MissingInput:
-        how = f"assumed to be {STUDY_ROWS:,} of {STUDY_TOKENS} tokens, since they aren't here"
+        place = spec.args.get("path", spec.name)
+        how = f"assumed to be as the study's, {STUDY_ROWS:,} of {STUDY_TOKENS} tokens, since {place} isn't here"
         return RowFacts(STUDY_ROWS, STUDY_TOKENS, STUDY_WEIGHTED, how)
     tokens = characters / max(rows, 1) / TOKEN_CHARACTERS
     how = f"{size or rows:,} of about {tokens:.0f} tokens, at {TOKEN_CHARACTERS} characters a token"
