@@ -69,9 +69,9 @@ class LoraConfig(Strict):
     dropout: Annotated[Share, UnitMark("share")] = LORA.dropout
     """Dropout before each update."""
     targets: Targets | None = LORA.targets
-    """Names of the modules that get updates; null: those of `preset`."""
+    """Names of the modules that get updates, or `all-linear`; null: those of `preset`. `raysweep plan` names them."""
     preset: Literal["study", "peft"] | None = LORA.preset
-    """`study`: every linear layer, lm_head too; `peft`: PEFT's; null: `study` without lm_head where it is known."""
+    """`study`: every linear layer, lm_head too; `peft`: PEFT's; null: `study` without lm_head, or PEFT's."""
     train_embeddings: bool = LORA.train_embeddings
     """Whether whole copies of the embeddings are trained too."""
     modules_to_save: list[ModuleName] | None = LORA.modules_to_save

@@ -20,6 +20,7 @@ from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan
 from raysweep.planning.predictions.costs import base_shape
 from raysweep.prompts.templates import CHAT, INSTRUCT, RAW, PromptTemplate, template_shown
 from raysweep.records import ModelKind, ModelRef
+from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, TrainJob
 
 SHOWN = {
@@ -178,9 +179,8 @@ def _trained(base: BasePlan, recipe: Recipe, label: str) -> TrainedWeights:
         total = _count(_network(base))
         return TrainedWeights(label, (), total, total)
     total, adapted = _adapted(base, recipe, label)
-    names = dict.fromkeys(name.rpartition(".")[2] for name in adapted.targeted_module_names)
     adapter = {"lora": "LoRA", "ia3": "IA3"}.get(recipe.trainer, recipe.trainer)
-    return TrainedWeights(label, tuple(names), _count(adapted, trainable=True), total, adapter)
+    return TrainedWeights(label, tuple(adapted_modules(adapted)), _count(adapted, trainable=True), total, adapter)
 
 
 def _adapted(base: BasePlan, recipe: Recipe, label: str) -> tuple[int, Any]:

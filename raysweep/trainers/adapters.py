@@ -19,6 +19,8 @@ from raysweep.trainers.optimizer import is_norm, torch_name
 
 SETTINGS = "adapter_config.json"
 """The file in which PEFT stores an adapter's config."""
+ADAPTED = "adapted_modules"
+"""Among what a training reports: the names of the modules that its adapter changes."""
 
 
 class AdapterTrainer(Trainer):
@@ -54,6 +56,7 @@ class AdapterTrainer(Trainer):
             model = self.add_adapter(model, job)
             data = encode_set(job, tokenizer, model.config)
             check_adapter_acts(model, data.rows[0], self.neutral)
+            modules = adapted_modules(model)
             # with False, PEFT doesn't ask the hub whether the vocabulary grew; trained embeddings are saved anyway
             names = list(get_peft_model_state_dict(model, save_embedding_layers=False))
             loop = TrainingLoop(model, data, job, services)
@@ -64,7 +67,7 @@ class AdapterTrainer(Trainer):
             _sort_names(job.out / SETTINGS, model.active_peft_config)
             tokenizer.save_pretrained(job.out)
             check_saved(job.out, [{name} for name in names])
-        return counts
+        return {**counts, ADAPTED: modules}
 
     def add_adapter(self, model: Any, job: TrainJob) -> Any:
         """Wrap a model with a new adapter configured by the job's recipe.
@@ -88,6 +91,11 @@ class AdapterTrainer(Trainer):
             if is_norm(module):  # autocast on CPUs gives norms inputs of either kind, which only float32 weights take
                 module.float()
         return adapted
+
+
+def adapted_modules(model: Any) -> list[str]:
+    """Return the names of the modules that a model's adapter changes, without those they lie in: ``["q_proj"]``."""
+    return list(dict.fromkeys(name.rpartition(".")[2] for name in model.targeted_module_names))
 
 
 def _sort_names(path: Path, config: Any) -> None:

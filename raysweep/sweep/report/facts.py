@@ -21,6 +21,7 @@ from raysweep.rows.parquet import ROWS, count_values
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.notes import signature
+from raysweep.trainers.adapters import ADAPTED
 
 CUT_STOP = "length"
 """Why a completion ended that was cut at the limit of new tokens; see `Completion.stop`."""
@@ -119,6 +120,16 @@ def trainings(folder: SweepFolder, config: SweepConfig) -> list[ReportedTraining
         if counts:
             reported.append(_training(row, counts, config))
     return reported
+
+
+def modules_by_recipe(folder: SweepFolder) -> dict[str, dict[str, list[str]]]:
+    """Return the modules that adapters change, by recipe and model, as their trainings reported them."""
+    modules: dict[str, dict[str, list[str]]] = {}
+    for row in {row.model_key: row for row in folder.grid()}.values():
+        names = folder.store.counts(row.weights).get(ADAPTED) if row.weights is not None else None
+        if names:
+            modules.setdefault(row.recipe, {})[row.model] = names
+    return modules
 
 
 def costs(folder: SweepFolder) -> list[Cost]:

@@ -97,6 +97,18 @@ def _recipe(recipe: RecipeConfig) -> str:
     )
 
 
+def modules_lines(modules: Mapping[str, Mapping[str, Sequence[str]]]) -> list[Line]:
+    """Return a line for each recipe that trains adapters: which modules of which model these change.
+
+    Args:
+        modules: names of modules, by recipe and model.
+    """
+    return [
+        (f"adapters of recipe {recipe}", "; ".join(f"{', '.join(names)} of {model}" for model, names in of.items()))
+        for recipe, of in modules.items()
+    ]
+
+
 def _sampling(evaluation: EvaluationConfig) -> str:
     greedy = evaluation.temperature == 0
     return "greedy" if greedy else f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}"

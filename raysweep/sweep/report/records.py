@@ -20,7 +20,14 @@ from raysweep.quality.reports import LintedStratum
 from raysweep.records import Completion, PromptRow, Result
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact
-from raysweep.sweep.report.facts import costs, judged_inside, pair_outcomes, sweep_signature, trainings
+from raysweep.sweep.report.facts import (
+    costs,
+    judged_inside,
+    modules_by_recipe,
+    pair_outcomes,
+    sweep_signature,
+    trainings,
+)
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import (
     Line,
@@ -28,6 +35,7 @@ from raysweep.sweep.report.notes import (
     generation_lines,
     inside_lines,
     limit_text,
+    modules_lines,
     settings_lines,
 )
 from raysweep.sweep.report.quality import cell_reports, linted_strata
@@ -137,6 +145,7 @@ def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
     counts = [folder.store.counts(artefact) for artefact in results.values()]
     return [
         *settings_lines(config),
+        *modules_lines(modules_by_recipe(folder)),
         *([("leakage", leakage)] if leakage else []),
         *generation_facts(folder),
         *execution_lines(config.execution, counts),
