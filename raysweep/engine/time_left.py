@@ -167,7 +167,7 @@ def _last_end(seconds: Sequence[float], slots: int) -> float:
 
 def _is_narrow(seconds: Range) -> bool:
     """Return whether the middle of a range is right within a factor of `WITHIN`."""
-    return 0 < seconds.low and seconds.high <= seconds.low * WITHIN**2
+    return seconds.low > 0 and seconds.high <= seconds.low * WITHIN**2
 
 
 def _around(seconds: float, factor: float) -> Range:

@@ -19,8 +19,8 @@ class SweepProgress:
     """Counts of a running sweep.
 
     `models` and `inputs`: how many of how many are done; inputs are what models share, such as sets. `share`: a rough
-    share of the work that is done. `left`: seconds left; None if unknown. `stages_left`: seconds left of running stages,
-    by task, as far as they are known.
+    share of the work that is done. `left`: seconds left; None if unknown. `stages_left`: seconds left of running
+    stages, by task, as far as they are known.
     """
 
     models: tuple[int, int]
