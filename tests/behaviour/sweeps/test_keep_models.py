@@ -22,7 +22,7 @@ from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.gc import open_for_gc, remove, survey
 from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.overview.status import cell_states
-from raysweep.sweep.report.facts import trainings
+from raysweep.sweep.report.facts import modules_by_recipe, trainings
 from raysweep.sweep.report.write import export
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
@@ -78,6 +78,15 @@ def test_full_weights_are_gone_and_adapters_and_base_models_stay(dropped):
     assert "adapter_model.safetensors" in weights(dropped)
     assert list((dropped / "artefacts" / "base_model").rglob("model.safetensors"))
     assert (has_weights(dropped, FULL), has_weights(dropped, LORA)) == (False, True)
+
+
+def test_the_report_names_the_layers_that_adapters_change(dropped):
+    page = (dropped / "sweeps" / "nano" / "report.html").read_text()
+    assert "adapters of recipe adapter" in page and "down_proj of llama" in page
+    modules = modules_by_recipe(open_folder("nano", str(dropped)))
+    assert {name: set(layers) for name, layers in modules["adapter"].items()} == {
+        "llama": {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+    }
 
 
 def test_no_key_depends_on_it():
