@@ -48,18 +48,45 @@ def test_nothing_is_overwritten(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 
-@pytest.mark.slow
-def test_a_wheel_holds_the_configs_and_starts_from_them(tmp_path):
-    """Build a wheel of a copy, unpack it elsewhere, and run it there."""
-    pytest.importorskip("setuptools")
-    source, out = tmp_path / "source", tmp_path / "out"
+def copied(folder: Path) -> Path:
+    """Return a copy of the checkout, as far as it is built."""
+    source = folder / "raysweep"
     source.mkdir()
     for name in ("raysweep", "configs"):
         shutil.copytree(REPO / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(REPO / name, source)
-    build = [sys.executable, "-c", f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"]
-    subprocess.run(build, cwd=source, check=True, capture_output=True)
+    return source
+
+
+def build(what: str, source: Path, out: Path) -> None:
+    """Have setuptools build something of a checkout."""
+    pytest.importorskip("setuptools")
+    code = f"from setuptools import build_meta; build_meta.{what}({str(out)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=source, check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_an_editable_installation_is_found_in_the_folder_above_the_checkout(tmp_path):
+    """There Python would take the checkout itself for a package of this name, one without modules."""
+    source, site = copied(tmp_path), tmp_path / "site"
+    build("build_editable", source, tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(site)
+    add = f"import importlib.util, site; site.addsitedir({str(site)!r})"
+    code = f"{add}; print(importlib.util.find_spec('raysweep').origin)"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(source / "raysweep" / "__init__.py")
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_the_configs_and_starts_from_them(tmp_path):
+    """Build a wheel of a copy, unpack it elsewhere, and run it there."""
+    source, out = copied(tmp_path), tmp_path / "out"
+    build("build_wheel", source, tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(out)
     shutil.rmtree(source)
