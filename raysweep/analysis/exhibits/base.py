@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -67,16 +67,14 @@ class Conclusion:
     table: Table
 
 
-SUMMARIES, COMPARISONS, GRIDS, TESTS, MORE_TESTS, QUALITY = (
-    "summaries",
-    "comparisons",
-    "grids",
-    "tests",
-    "more tests",
-    "quality",
-)
-"""Groups of tables that have no figure, which sections of the report show: scores of one model and over models, scores
-in the form of a study, tests over models and of one model, code quality."""
+Group = Literal["summaries", "comparisons", "grids", "tests", "more tests", "quality", ""]
+"""Groups of tables without a figure, which sections of the report show; "": no section shows them."""
+SUMMARIES: Final = "summaries"  # scores of one model
+COMPARISONS: Final = "comparisons"  # scores over models
+GRIDS: Final = "grids"  # scores in the form of a study
+TESTS: Final = "tests"  # over models
+MORE_TESTS: Final = "more tests"  # of one model
+QUALITY: Final = "quality"  # of code
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ class Exhibit(FileKeys, ABC):
     source: str = ""
     """The study's table or figure that it reproduces."""
     caption: str = ""
-    group: str = ""
+    group: Group = ""
     """Of its tables, which says where on the page they stand; empty: with its figures, or only in files."""
 
     @abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from raysweep.analysis.exhibits.base import EXHIBITS, QUALITY, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, QUALITY, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.exhibits.settings import LACKING, curve_of
 from raysweep.analysis.figures.lint_scores import quality_figure
 from raysweep.analysis.tables.quality_groups import PERTURBED, FileGroup, training_groups
@@ -20,7 +20,7 @@ NOT_LINTED = "no completion was linted (`evaluation.quality`)"
 class LintMessages(Exhibit):
     """A table of pylint's messages by code, per 100 files, with a block of rows for each model."""
 
-    group: str = QUALITY
+    group: Group = QUALITY
 
     by: Literal["training set", "ratio", "size"]
     """What the columns are: groups of training sets, shares of perturbed rows, or numbers of rows."""

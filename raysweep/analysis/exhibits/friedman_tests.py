@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_training_sets
 from raysweep.analysis.tables.quantities import p_text
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
@@ -22,7 +22,7 @@ from raysweep.stats.rank_tests import holm
 class FriedmanTests(Exhibit):
     """A table for each problem set, with a row for each model and level; Holm's adjustment is over its rows."""
 
-    group: str = MORE_TESTS
+    group: Group = MORE_TESTS
 
     levels: Annotated[dict[str, list[Text]], Field(min_length=1)]
     """By the level's name, its methods: three or more."""

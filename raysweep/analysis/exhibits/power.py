@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.tables.quantities import Quantity
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
@@ -35,7 +35,7 @@ _SHARE = Quantity("", "solved by one only", "%")
 class Power(Exhibit):
     """A table for each problem set: how large a difference between two training sets its problems and seeds show."""
 
-    group: str = MORE_TESTS
+    group: Group = MORE_TESTS
 
     baseline: Text
     """The perturbation of the training set that others are compared with."""

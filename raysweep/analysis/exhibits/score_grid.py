@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from raysweep.analysis.exhibits.base import EXHIBITS, GRIDS, Drawn, Evidence, Exhibit, FileKeys, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, GRIDS, Drawn, Evidence, Exhibit, FileKeys, Group, NothingToDraw
 from raysweep.analysis.exhibits.selections import HEADLINE, WORDS, select_test_sets, select_training_sets
 from raysweep.analysis.exhibits.test_sets import unchanged_sentence
 from raysweep.analysis.tables.quantities import Quantity, draws_sentence, quantity_of, score_cell
@@ -112,7 +112,7 @@ class Axes:
 class ScoreGrid(Exhibit, ScoreBlock):
     """A table of scores: models, training sets, test sets, quantities and problem sets as rows and columns."""
 
-    group: str = GRIDS
+    group: Group = GRIDS
     rows: Annotated[list[Dimension], Field(min_length=1)]
     columns: Annotated[list[Dimension], Field(min_length=1, max_length=2)]
     training_sets: Annotated[list[str], Field(min_length=1)]

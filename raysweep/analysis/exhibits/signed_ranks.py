@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from raysweep.analysis.exhibits.base import EXHIBITS, TESTS, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXHIBITS, TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.significance import Case, TestFamily, significance_table
@@ -54,7 +54,7 @@ class RankTests(BaseModel):
 class SignedRanks(Exhibit):
     """A table of signed-rank tests for each problem set; Holm's adjustment is over its rows."""
 
-    group: str = TESTS
+    group: Group = TESTS
 
     stub: Text
     """Heading of the tests' labels."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
@@ -16,7 +16,7 @@ METRICS = ("rows_unchanged", "rows_not_compiling")
 class TestSets(Exhibit):
     """A table for each problem set: its number of problems, and the counts of prompts, by perturbation."""
 
-    group: str = COMPARISONS
+    group: Group = COMPARISONS
 
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the tables of the problem sets whose prompts were counted."""

@@ -81,6 +81,10 @@ def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
         (OWN.format(id="a").replace("[model]", "[quantity]") + "mean: true", "the mean is over models"),
         (OWN.format(id="A table"), "id: "),
         (OWN.format(id="a").replace("{pass@1: 0}", "{pass@1: 9}"), "quantities.pass@1: must be at most 6, not 9"),
+        (
+            OWN.format(id="a") + "group: summary",
+            r"group: must be 'summaries', .* or '', not 'summary' \(did you mean 'summaries'\?\)",
+        ),
         ("kind: curves\nalong: width", "along: must be .* not 'width'; key 'test_sets' is missing"),
         ("kind: signed-ranks\nid: a\ntitle: b\nstub: c\ntests: [{}]", "key 'tests.0.quantity' is missing"),
     ],
