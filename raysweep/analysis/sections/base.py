@@ -19,11 +19,15 @@ from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
+from raysweep.errors import UsageError, did_you_mean
 from raysweep.quality.reports import CellReports, LintedStratum
 from raysweep.records import Completion, Difference, PromptRow, Result, Score
 from raysweep.registry import Registry
 
 Lines = Sequence[tuple[str, str]]  # (label, value) of readable text
+
+ON_DEMAND = ("outcomes", "costs", "samples", "settings", "provenance", "drawn")
+"""Fields of `Report` that take long to read: they are read if a section's `reads` names them."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class PairSamples:
 
 @dataclass(frozen=True)
 class Report:
-    """The records of a sweep that its report is made from; those that no asked section reads may be lacking."""
+    """The records of a sweep that its report is made from. Those of `ON_DEMAND` may be empty, all others are there."""
 
     name: str
     title: str
@@ -113,7 +117,7 @@ class Section(ABC):
         title: its link in the page's navigation.
         heading: on the page; empty: the title.
         place: sections stand in this order.
-        reads: fields of `Report` that it reads. Name, order, scores, failures and signature are always there.
+        reads: those of `ON_DEMAND` that it reads; all other fields of `Report` are always there.
         version: raise it when equal records should give another content; reports are written again then.
         in_files: whether it has tables or figures, which are files too.
         template: the page's template; the usual one shows lead, figures and tables.
@@ -123,10 +127,21 @@ class Section(ABC):
     title: ClassVar[str]
     heading: ClassVar[str] = ""
     place: ClassVar[int] = 75
-    reads: ClassVar[tuple[str, ...]]
+    reads: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
     in_files: ClassVar[bool] = True
     template: ClassVar[str] = "section.html"
+
+    def __init_subclass__(cls) -> None:
+        """Raise UsageError if `reads` names something that is not read on demand."""
+        super().__init_subclass__()
+        for name in cls.reads:
+            if name not in ON_DEMAND:
+                raise UsageError(
+                    f"section {cls.__module__}.{cls.__qualname__}: reads is {cls.reads!r}, and {name!r} is no record "
+                    f"that is read on demand{did_you_mean(name, ON_DEMAND)}; give a tuple of {', '.join(ON_DEMAND)}, "
+                    "or leave it out: everything else of a Report is always there"
+                )
 
     @abstractmethod
     def draw(self, report: Report) -> Content | None:

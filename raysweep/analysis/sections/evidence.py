@@ -14,7 +14,7 @@ class EvidenceSection(Section):
     title = "Evidence"
     heading = "How sure is it?"
     place = 50
-    reads = ("differences", "drawn")
+    reads = ("drawn",)
 
     def draw(self, report: Report) -> Content:
         """See `Section.draw`."""

@@ -15,7 +15,6 @@ class FailuresSection(Section):
 
     title = "Failures"
     place = 90
-    reads = ("failures",)
     template = "failures.html"
 
     def draw(self, report: Report) -> Content | None:

@@ -13,7 +13,7 @@ class QualitySection(Section):
 
     title = "Code quality"
     place = 70
-    reads = ("linted", "strata", "drawn")
+    reads = ("drawn",)
 
     def draw(self, report: Report) -> Content | None:
         """See `Section.draw`."""

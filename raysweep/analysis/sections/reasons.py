@@ -15,7 +15,7 @@ class ReasonsSection(Section):
     title = "Outcomes"
     heading = "Outcomes, trainings, cost"
     place = 60
-    reads = ("outcomes", "trainings", "costs")
+    reads = ("outcomes", "costs")
 
     def draw(self, report: Report) -> Content | None:
         """See `Section.draw`."""

@@ -11,7 +11,7 @@ class SamplesSection(Section):
 
     title = "Samples"
     place = 20
-    reads = ("samples", "samples_per_pair")
+    reads = ("samples",)
     in_files = False
     template = "samples.html"
 

@@ -11,7 +11,7 @@ class SettingsSection(Section):
 
     title = "Settings"
     place = 80
-    reads = ("settings", "config_yaml")
+    reads = ("settings",)
     in_files = False
     template = "lines.html"
 

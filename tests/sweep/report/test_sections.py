@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from raysweep.analysis.exhibits.catalogue import read_exhibits
-from raysweep.analysis.sections.base import SECTIONS, Report, sections_named, show
+from raysweep.analysis.sections.base import ON_DEMAND, SECTIONS, Report, sections_named, show
 from raysweep.analysis.tables.costs import Cost
 from raysweep.analysis.tables.score_book import Failure
 from raysweep.config.loading import config_from
 from raysweep.errors import UsageError
 from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.report.records import READERS
 from raysweep.sweep.report.write import export, report_version
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
@@ -101,6 +102,10 @@ def test_a_section_without_figures_is_refused_where_figures_are_asked_for(folder
         export(folder, "svg", tmp_path, only=["sums"])
 
 
+def test_each_record_on_demand_has_a_function_that_reads_it():
+    assert {*READERS, "drawn"} == set(ON_DEMAND) <= {field.name for field in fields(Report)}
+
+
 def test_ids_of_exhibits_are_no_names_of_sections(folder, tmp_path):
     assert not set(read_exhibits()) & set(SECTIONS.names())
     (tmp_path / "mine.yaml").write_text("{id: evidence, title: Mine, kind: heat-map, quantity: pass@1, digits: 0}")
@@ -108,17 +113,12 @@ def test_ids_of_exhibits_are_no_names_of_sections(folder, tmp_path):
         export(folder, "svg", None, exhibits=[tmp_path])
 
 
-ALWAYS = {"name", "title", "notice", "scores", "order", "failures", "signature"}
-
-
 @pytest.mark.parametrize("section", sections_named(), ids=lambda section: section.name)
 def test_a_section_reads_the_records_that_it_names_and_no_others(section):
     records = {"differences": DIFFERENCES, "linted": linted_cells(), "strata": STRATA, "provenance": [("a", "b")]}
     whole = report([pair()], [Failure("llama", "full", "C1", 42, "boom")], costs=[Cost("llama")], **records)
-    names = {field.name for field in fields(Report)}
-    assert set(section.reads) <= names
     nothing = Report("", "", "", (), whole.order, ())
-    others = {name: getattr(nothing, name) for name in names - ALWAYS - set(section.reads)}
+    others = {name: getattr(nothing, name) for name in set(ON_DEMAND) - set(section.reads)}
     contents = [[repr(content) for _, content in show(one, [section])] for one in (whole, replace(whole, **others))]
     assert contents[0] == contents[1]
     assert contents[0] or section.name == "figures"  # these records draw none
