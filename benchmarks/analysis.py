@@ -19,7 +19,7 @@ import yaml
 
 from raysweep.analysis.comparisons.pairing import Baselines, place_of
 from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, TESTS, Evidence
-from raysweep.analysis.exhibits.catalogue import draw, in_group
+from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.tables.difference_tables import difference_tables
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.config.grid import Grid, build_grid
@@ -86,7 +86,8 @@ def measure(config: SweepConfig, grid: Grid, problem_sets: dict[str, int], rng: 
     write_rows(folder / "differences.parquet", Difference, differences, ["model", "metric"])
     started = timed("writing", started)
     book = ScoreBook.of(scores, order_of(config))
-    drawn = draw(in_group(SUMMARIES, COMPARISONS, TESTS), Evidence(book)).tables
+    shown = [exhibit for exhibit in read_exhibits().values() if exhibit.group in (SUMMARIES, COMPARISONS, TESTS)]
+    drawn = draw(shown, Evidence(book)).tables
     made = [*difference_tables(differences, book), *drawn]
     timed("tables and tests", started)
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

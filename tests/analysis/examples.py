@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, TESTS, Evidence
-from raysweep.analysis.exhibits.catalogue import draw, in_group
+from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.sections.base import PairSamples, Report
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
 from raysweep.analysis.tables.table import Table, by_problem_set
 from raysweep.hashing import text_sha
 from raysweep.records import Completion, PromptRow, Result, Score
+from tests.analysis.exhibits.examples import in_group
 
 MODELS = ("llama", "gpt_bigcode")
 TRAINING_SETS = ("base", "clean", "C1", "C2", "C3", "C")

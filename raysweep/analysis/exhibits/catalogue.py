@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.tables.table import Table
-from raysweep.errors import UnknownName, UsageError, did_you_mean
+from raysweep.errors import UsageError, did_you_mean
 from raysweep.registry import validation_message
 
 ENDING = ".yaml"
@@ -89,19 +89,6 @@ def read_exhibit(path: Path) -> Exhibit:
 def _own_exhibit(path: Path) -> Exhibit:
     """Return what one of raysweep's own files defines; they stay as they are, and a report reads them several times."""
     return read_exhibit(path)
-
-
-def chosen(exhibits: dict[str, Exhibit], only: Sequence[str]) -> list[Exhibit]:
-    """Return the tables and figures with these ids; all if there are none. Raise UnknownName for an unknown id."""
-    for name in only:
-        if name not in exhibits:
-            raise UnknownName("table or figure", name, exhibits)
-    return [exhibits[name] for name in dict.fromkeys(only)] if only else list(exhibits.values())
-
-
-def in_group(*groups: str) -> list[Exhibit]:
-    """Return those of raysweep's own exhibits whose tables are of one of some groups."""
-    return [exhibit for exhibit in read_exhibits().values() if exhibit.group in groups]
 
 
 def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = False) -> Drawn:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from raysweep.analysis.comparisons.base import ProblemRates
-from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
+from raysweep.analysis.exhibits.base import Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.published.reference import published_scores
 from raysweep.analysis.tables.score_book import Failure, Order, RowChoice, ScoreBook
@@ -28,6 +28,11 @@ STUDY = Order(
     weights={one.model: one.model.removesuffix("-float16") for one in PRINTED},
 )
 EXHIBITS = read_exhibits()
+
+
+def in_group(*groups: str) -> list[Exhibit]:
+    """Return those of raysweep's own exhibits whose tables are of one of some groups."""
+    return [exhibit for exhibit in EXHIBITS.values() if exhibit.group in groups]
 
 
 def score(model: str, training_set: str, perturbation: str, metric: str, value: float, **more: object) -> Score:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence
-from raysweep.analysis.exhibits.catalogue import chosen, draw, read_exhibit, read_exhibits
+from raysweep.analysis.exhibits.catalogue import draw, read_exhibit, read_exhibits
 from raysweep.analysis.tables.score_book import ScoreBook
-from raysweep.errors import UnknownName, UsageError
+from raysweep.errors import UsageError
 from tests.analysis.exhibits.examples import EXHIBITS, STUDY, cells, study
 
 OWN = """
@@ -57,7 +57,7 @@ def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
     for place in (tmp_path, tmp_path / "mine.yaml"):
         exhibits = read_exhibits([place])
         assert list(exhibits) == [*EXHIBITS, "mine"]
-        (table,) = draw(chosen(exhibits, ["mine"]), study()).tables
+        (table,) = draw([exhibits["mine"]], study()).tables
         assert cells(table)["deepseek-coder",] == {
             "clean clean": "52", "clean mix_all": "50", "mix_all clean": "45", "mix_all mix_all": "42",
         }  # fmt: skip
@@ -115,14 +115,8 @@ def test_places_without_definitions_and_doubled_ids_are_refused(tmp_path):
         read_exhibits([tmp_path])
 
 
-def test_an_unknown_id_gets_the_nearest_one_and_known_ones_come_in_the_given_order():
-    with pytest.raises(UnknownName, match=r"unknown table or figure 'tabel-4' \(did you mean 'table-4'\?\)"):
-        chosen(EXHIBITS, ["table-2", "tabel-4"])
-    assert [exhibit.id for exhibit in chosen(EXHIBITS, ["table-4", "figure-3", "table-4"])] == ["table-4", "figure-3"]
-
-
 def test_what_a_sweep_has_no_numbers_for_is_left_out_or_all_of_it_named_if_it_was_asked_for():
-    asked = chosen(EXHIBITS, ["table-2", "figure-3", "figure-5"])
+    asked = [EXHIBITS[id] for id in ("table-2", "figure-3", "figure-5")]
     assert [table.name for table in draw(asked, study()).tables] == ["table-2-humaneval"]
     with pytest.raises(UsageError, match=r"nothing to show in figure-3: it trains on no set.*; figure-5: it trains"):
         draw(asked, study(), required=True)

@@ -9,7 +9,7 @@ import pytest
 
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import GRIDS, MORE_TESTS, QUALITY, TESTS, Evidence
-from raysweep.analysis.exhibits.catalogue import draw, in_group
+from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.page.report import bound, render_report, row_headings
 from raysweep.analysis.page.sample_viewer import samples_json
 from raysweep.analysis.tables.outcomes import PairOutcomes
@@ -18,6 +18,7 @@ from raysweep.analysis.tables.table import Row
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.metrics.base import CellLabels
 from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, score_tables, scores
+from tests.analysis.exhibits.examples import in_group
 from tests.analysis.linted import ORDER as LINTED_ORDER
 from tests.analysis.linted import STRATA, linted_cells
 from tests.analysis.tables.test_difference_tables import DIFFERENCES

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.exhibits.base import QUALITY, Evidence, NothingToDraw
-from raysweep.analysis.exhibits.catalogue import draw, in_group, read_exhibits
+from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.tables.quality_groups import (
     FileGroup,
     linted_models,
@@ -20,10 +20,10 @@ from raysweep.analysis.tables.quality_tables import NOT_LINTED, quality_tables
 from raysweep.analysis.tables.score_book import Order, ScoreBook
 from raysweep.analysis.tables.table import Table, to_csv, to_markdown
 from raysweep.quality.reports import FileReport, LintMessage
+from tests.analysis.exhibits.examples import EXHIBITS, in_group
 from tests.analysis.linted import ORDER, RUFFS, STRATA, linted_cells
 
 CELLS = linted_cells()
-EXHIBITS = read_exhibits()
 CUT = "C0114"
 
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import raysweep
-from raysweep.analysis.exhibits.catalogue import chosen, read_exhibits
+from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.cli.app import app
 from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
@@ -145,7 +145,7 @@ def test_tables_of_ones_own_read_verdicts_by_problem_on_any_prompts(folder, tmp_
 
 def test_of_verdicts_by_problem_only_those_that_are_read_stay_in_memory(folder, tmp_path):
     def kept(*exhibits: str) -> dict[str, set[str]]:
-        found = score(folder, chosen(read_exhibits([tmp_path]), exhibits)).rates
+        found = score(folder, [read_exhibits([tmp_path])[id] for id in exhibits]).rates
         return {cell.training_set: {name for _, name in rates} for cell, rates in found.items()}
 
     (tmp_path / "own.yaml").write_text(f"{{id: own, title: Mine, {OTHER_PROMPTS['shown']}}}")
