@@ -31,12 +31,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-PAGE_VERSION = 1
-"""Raise it when the same results should give another report, and no section's version says so.
-
-Such as another page of equal sections, other files of equal tables, and other numbers of a metric, a comparison, a kind
-of exhibit or the records that sections read.
-"""
 UNITS = ("%", "points?", "problems?", "tokens?", "steps?", "rows?", "draws?", "cells?", "s", "min", "KiB", "MiB", "GiB")
 """Words that stay on the line of the number before them."""
 DROPS_SHOWN = 6

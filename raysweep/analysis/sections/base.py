@@ -118,7 +118,6 @@ class Section(ABC):
         heading: on the page; empty: the title.
         place: sections stand in this order.
         reads: those of `ON_DEMAND` that it reads; all other fields of `Report` are always there.
-        version: raise it when equal records should give another content; reports are written again then.
         in_files: whether it has tables or figures, which are files too.
         template: the page's template; the usual one shows lead, figures and tables.
     """
@@ -128,7 +127,6 @@ class Section(ABC):
     heading: ClassVar[str] = ""
     place: ClassVar[int] = 75
     reads: ClassVar[tuple[str, ...]] = ()
-    version: ClassVar[int] = 1
     in_files: ClassVar[bool] = True
     template: ClassVar[str] = "section.html"
 

@@ -20,12 +20,13 @@ from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.figures import look
 from raysweep.analysis.figures.effects import NAME as EFFECTS
 from raysweep.analysis.figures.look import ReportFigure
-from raysweep.analysis.page.report import PAGE_VERSION, render_report
+from raysweep.analysis.page.report import render_report
 from raysweep.analysis.sections.base import SECTIONS, Report, Section, Shown, sections_named, show
 from raysweep.analysis.tables.table import FORMATS, Table, by_file_name, to_csv, to_markdown, to_text, written
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError
+from raysweep.hashing import sha256
 from raysweep.metrics.base import METRICS
 from raysweep.metrics.scores import METRIC_FAILED
 from raysweep.records import Score
@@ -45,6 +46,9 @@ log = logging.getLogger("raysweep")
 
 FIGURES = "figures"
 """The folder of the figures that files define, in a sweep's folder."""
+CODE = ("analysis", "metrics", "quality", "stats", "sweep/report")
+"""Folders of the package whose files decide what a report says of equal results: after any change in them the next run
+writes it again. A change of the little else that they call needs `raysweep report NAME`."""
 
 
 def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> tuple[list[Score], Path]:
@@ -270,24 +274,22 @@ def _write_figures(folder: SweepFolder, images: Mapping[str, bytes], format: str
 
 
 def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) -> str:
-    """Return a hash of everything that determines the scores and the report: results, metrics, config, errors."""
+    """Return a hash of what determines the scores and the report: results, code, config, errors."""
     has = folder.store.has
     judged = sorted((row.results_key, has(row.test_set)) for row in folder.grid() if has(row.results))
     linted = sorted(row.quality_key for row in folder.grid() if row.quality is not None and has(row.quality))
-    metrics = [(name, kind.plugin_spec(name)) for kind in (METRICS, COMPARISONS) for name in kind.names()]
     config_text, audit = yaml.safe_load(to_yaml(config)), rated_digest(config)
-    content = [report_version(), config_text, judged, linted, dict(errors), len(folder.runs()), metrics, audit]
+    content = [report_code(), config_text, judged, linted, dict(errors), len(folder.runs()), audit]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def report_version() -> list[Any]:
-    """Return what of the code determines a report: the versions of its page and sections, and all exhibits."""
-    sections = [(name, SECTIONS.get(name).version, SECTIONS.plugin_spec(name)) for name in SECTIONS.names()]
-    exhibits = [
-        (exhibit.name, EXHIBITS.plugin_spec(exhibit.name), exhibit.model_dump(mode="json"))
-        for exhibit in read_exhibits().values()
-    ]
-    return [PAGE_VERSION, sections, exhibits]
+def report_code() -> list[Any]:
+    """Return which code determines the scores and the report: hashes of raysweep's own files, installed packages."""
+    package = Path(__file__).parents[2]
+    paths = sorted(path for folder in CODE for path in (package / folder).rglob("*") if path.suffix != ".pyc")
+    own = [(path.relative_to(package).as_posix(), sha256(path)) for path in paths if path.is_file()]
+    kinds = (METRICS, COMPARISONS, EXHIBITS, SECTIONS)
+    return [own, [(name, kind.plugin_spec(name)) for kind in kinds for name in kind.names()]]
 
 
 def _create_folder(path: Path) -> None:

@@ -17,7 +17,7 @@ from raysweep.config.loading import config_from
 from raysweep.errors import UsageError
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.report.records import READERS
-from raysweep.sweep.report.write import export, report_version
+from raysweep.sweep.report.write import export, report_code
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.analysis.examples import pair, report
@@ -88,8 +88,15 @@ def test_a_section_that_a_sweep_has_nothing_for_is_refused(folder):
         export(folder, "csv", None, only=["failures"])
 
 
-def test_a_new_section_gives_a_report_another_version(new_section):
-    assert "sums" in str(report_version())
+def test_a_new_section_gives_a_report_another_stamp(new_section):
+    assert "sums" in str(report_code())
+
+
+def test_a_changed_number_or_page_gives_a_report_another_stamp():
+    files = dict(report_code()[0])
+    metric, comparison, kind = "metrics/passing.py", "analysis/comparisons/pass_rates.py", "analysis/exhibits/power.py"
+    others = {"stats/bootstrap.py", "analysis/exhibits/scores/04-rd.yaml", "analysis/page/templates/report.css"}
+    assert {metric, comparison, kind, *others} <= files.keys()
 
 
 def test_a_section_without_tables_and_figures_is_refused(folder):
