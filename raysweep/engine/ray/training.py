@@ -154,7 +154,7 @@ def train_with_ray(
     in_tune = tune.get_context().get_trial_id() is not None  # else a base model trains, which cells share
 
     filesystem, path = training.checkpoints.filesystem()
-    trainer = _trainer_class()(
+    trainer = _ray_trainer()(
         _worker_loop(training, progress, placement, tags, in_tune=in_tune, is_capped=is_capped),
         train_loop_config={},
         backend_config=BackendConfig() if in_trial else torch_group(),
@@ -209,7 +209,7 @@ def _worker_loop(
     return loop
 
 
-def _trainer_class() -> Any:
+def _ray_trainer() -> Any:
     """Return Ray's trainer without two of its callbacks.
 
     The cleaner of placement groups, whose job orphans.py does, asks the dashboard of the Ray that was started last on
@@ -222,12 +222,12 @@ def _trainer_class() -> Any:
 
     left_out = PlacementGroupCleanerCallback, DatasetsCallback
 
-    class Trainer(DataParallelTrainer):  # type: ignore[misc]
+    class RayTrainer(DataParallelTrainer):  # type: ignore[misc]
         def _create_default_callbacks(self) -> list[Any]:
             callbacks = super()._create_default_callbacks()
             return [callback for callback in callbacks if not isinstance(callback, left_out)]
 
-    return Trainer
+    return RayTrainer
 
 
 def _scaling_config(placement: Placement, workers: int) -> Any:

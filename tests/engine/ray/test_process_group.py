@@ -12,7 +12,7 @@ import sys
 import raysweep.engine.ray.training as training
 from raysweep.engine.ray.process_group import torch_group
 
-training._trainer_class()
+training._ray_trainer()
 torch_group()
 print("torch" in sys.modules)
 """
