@@ -27,11 +27,11 @@ from raysweep.engine.ray.cluster.ray_lost import watch_ray
 from raysweep.engine.ray.cluster.stalls import watch_stalls
 from raysweep.engine.ray.hosts.keeper import start_keeper
 from raysweep.engine.ray.hosts.order import Turns, cell_order
+from raysweep.engine.ray.hosts.reuse import MAY_GO_ON, can_reuse, may_go_on, reusing_processes, trainable_of
 from raysweep.engine.ray.numbers import meter
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.engine.ray.numbers.loggers import make_loggers
 from raysweep.engine.ray.numbers.outlook import watch_outlook
-from raysweep.engine.ray.reuse import MAY_GO_ON, can_reuse, may_go_on, reusing_processes, trainable_of
 from raysweep.engine.ray.stages import RayStages
 from raysweep.errors import Stopped, UsageError, last_line
 from raysweep.machine import limit_kernel_caches, own_process

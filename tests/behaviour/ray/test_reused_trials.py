@@ -15,7 +15,7 @@ from raysweep.config.resources import ResourcesConfig
 from raysweep.config.schema import RayConfig
 from raysweep.engine.base import EngineSettings, Stages, Task
 from raysweep.engine.ray.engine import RayEngine
-from raysweep.engine.ray.reuse import MOST_GROWTH
+from raysweep.engine.ray.hosts.reuse import MOST_GROWTH
 from raysweep.planning.predictions.needs import CellNeeds, Needs
 from raysweep.records import Recovery
 from raysweep.storage.files import Files

@@ -6,4 +6,5 @@ dispatcher.py    gives batches to hosts, starts spare ones, counts their deaths
 keeper.py        the actor that says which cell or training is next, grants places and watches the nodes
 generation.py    generates completions through Ray Data, whose actors hand batches to hosts
 order.py         has Tune start cells when and in the order in which the keeper of the hosts says
+reuse.py         has Tune run cells one after another in the same process
 """

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from raysweep.engine.ray import reuse
-from raysweep.engine.ray.reuse import MOST_GROWTH, PRIVATE, can_reuse, may_go_on
+from raysweep.engine.ray.hosts import reuse
+from raysweep.engine.ray.hosts.reuse import MOST_GROWTH, PRIVATE, can_reuse, may_go_on
 
 
 @pytest.fixture
