@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas
 
     from raysweep.config.schema import SweepConfig
+    from raysweep.sweep.folder import SweepFolder
     from raysweep.sweep.overview.plan import ComparedPlan
     from raysweep.sweep.overview.status import SweepStatus
     from raysweep.sweep.run import SweepResult
@@ -103,13 +104,15 @@ def load_results(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     why. ``frame.attrs["signature"]`` says what all numbers rest on: samples, decoding, seeds, isolation and the
     versions that made the results.
 
+    The numbers are those of the last report. While the sweep runs, or before its first report, when there are none, a
+    warning says how far it is; so it does in the other `load_` functions.
+
     Raises:
         UsageError: the store has no such sweep.
     """
-    from raysweep.sweep.folder import open_folder
     from raysweep.sweep.numbers import SavedNumbers
 
-    return SavedNumbers(open_folder(sweep, storage)).frame()
+    return SavedNumbers(_folder(sweep, storage)).frame()
 
 
 def load_samples(sweep: str, storage: str | None = None) -> pandas.DataFrame:
@@ -123,10 +126,9 @@ def load_samples(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     Raises:
         UsageError: the store has no such sweep.
     """
-    from raysweep.sweep.folder import open_folder
     from raysweep.sweep.samples import samples_frame
 
-    return samples_frame(open_folder(sweep, storage))
+    return samples_frame(_folder(sweep, storage))
 
 
 def load_problems(sweep: str, storage: str | None = None) -> pandas.DataFrame:
@@ -140,10 +142,9 @@ def load_problems(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     Raises:
         UsageError: the store has no such sweep, or it was not analysed yet.
     """
-    from raysweep.sweep.folder import open_folder
     from raysweep.sweep.numbers import SavedNumbers
 
-    return SavedNumbers(open_folder(sweep, storage)).problems_frame()
+    return SavedNumbers(_folder(sweep, storage)).problems_frame()
 
 
 def load_quality(sweep: str, storage: str | None = None, *, messages: bool = False) -> pandas.DataFrame:
@@ -166,10 +167,9 @@ def load_quality(sweep: str, storage: str | None = None, *, messages: bool = Fal
     Raises:
         UsageError: the store has no such sweep, it lints no completions, or it was not analysed yet.
     """
-    from raysweep.sweep.folder import open_folder
     from raysweep.sweep.numbers import SavedNumbers
 
-    return SavedNumbers(open_folder(sweep, storage)).quality_frame(messages=messages)
+    return SavedNumbers(_folder(sweep, storage)).quality_frame(messages=messages)
 
 
 def load_differences(sweep: str, storage: str | None = None) -> pandas.DataFrame:
@@ -182,10 +182,19 @@ def load_differences(sweep: str, storage: str | None = None) -> pandas.DataFrame
     Raises:
         UsageError: the store has no such sweep, or it was not analysed yet.
     """
-    from raysweep.sweep.folder import open_folder
     from raysweep.sweep.numbers import SavedNumbers
 
-    return SavedNumbers(open_folder(sweep, storage)).differences_frame()
+    return SavedNumbers(_folder(sweep, storage)).differences_frame()
+
+
+def _folder(sweep: str, storage: str | None) -> SweepFolder:
+    """Open a sweep's folder, to load from it; warn if the sweep still runs or has no numbers yet."""
+    from raysweep.sweep.folder import open_folder
+    from raysweep.sweep.overview.status import warn_of_unfinished
+
+    folder = open_folder(sweep, storage)
+    warn_of_unfinished(folder)
+    return folder
 
 
 def _config(config: str | Path | Mapping[str, Any]) -> SweepConfig:

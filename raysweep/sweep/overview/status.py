@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -15,10 +16,13 @@ from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
-from raysweep.units import duration
+from raysweep.sweep.numbers import SCORES
+from raysweep.units import count, duration
 
 if TYPE_CHECKING:
     import pandas
+
+log = logging.getLogger("raysweep")
 
 LISTED = 48
 """Most cells that are listed one by one. Of more, those at work, failed and stopped are, below a summary."""
@@ -107,6 +111,22 @@ def group_states(cells: Sequence[CellStatus]) -> list[GroupStatus]:
         )
         for name, group in groups.items()
     ]
+
+
+def warn_of_unfinished(folder: SweepFolder) -> None:
+    """Log a warning with how far a sweep is, if it still runs or if no report has written its numbers yet."""
+    runs = folder.is_running()
+    if not runs and (folder.path / SCORES).is_file():
+        return
+    cells = cell_states(folder)
+    log.warning(
+        "the sweep %r %s (%d of %s done); `raysweep report %s` writes the numbers of these now",
+        folder.name,
+        "still runs" if runs else "has no report yet",
+        sum(cell.state == DONE for cell in cells),
+        count(len(cells), "cell"),
+        folder.name,
+    )
 
 
 def is_about_to_start(folder: SweepFolder) -> bool:
