@@ -123,11 +123,25 @@ class ComparedPlan(SweepPlan):
         return plan_facts(self, open_store(self.storage))
 
     def frame(self) -> pandas.DataFrame:
-        """Return the cells as a table with a cell in each row: the fields of `CellFacts` and of `CellCost`."""
+        """Return the cells as a table with a cell in each row.
+
+        Columns: cell, base_model, recipe, pairs and pairs_done (evaluation pairs), model (its state, see `CellFacts`),
+        missing (whether something of it is); peak_memory_bytes (of a training worker), generation_memory_bytes,
+        disk_bytes, checkpoint_bytes (while it trains), training_tokens, cpu_seconds (of training, where they were
+        measured), basis (of the hours: estimated or measured); and a column for each known accelerator, such as
+        hours_A100 (of training and generation, all workers' together) and training_hours_A100 (of training alone).
+        What is not known is missing or NaN.
+        """
         import pandas
 
-        cells = [dataclasses.asdict(cell) for cell in self.facts.cells]
-        return pandas.DataFrame([{**cell, **cell.pop("takes")} for cell in cells]).drop(columns="takes")
+        rows = []
+        for cell in self.facts.cells:
+            row = dataclasses.asdict(cell)
+            takes = row.pop("takes")
+            for name in ("hours", "training_hours"):
+                takes |= {f"{name}_{accelerator}": hours for accelerator, hours in takes.pop(name).items()}
+            rows.append({**row, **takes})
+        return pandas.DataFrame(rows)
 
     def __repr__(self) -> str:
         """Return its name and size: all that it holds would be some hundred thousand characters."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 import raysweep
 from raysweep.config.loading import to_yaml
 from raysweep.errors import UsageError
 from raysweep.planning.plan import SweepPlan
+from raysweep.planning.predictions.costs import CellCost
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.overview.plan import plan_facts
@@ -26,8 +29,17 @@ def test_a_plan_has_the_facts_that_the_command_shows_and_a_row_for_each_cell(pla
     frame = plan.frame()
     assert frame.cell.to_list() == ["right.base", "best.base"] == [cell.cell.id for cell in plan.cells]
     assert (frame.pairs == 3).all() and (frame.pairs_done == 0).all() and frame.missing.all()
-    assert frame.columns[0] == "cell" and {"peak_memory_bytes", "disk_bytes", "hours"} <= set(frame.columns)
+    assert frame.columns[0] == "cell" and {"peak_memory_bytes", "disk_bytes"} <= set(frame.columns)
     assert repr(plan) == "<plan of s: 2 cells, 6 evaluation pairs>"
+
+
+def test_the_row_of_a_cell_has_a_column_of_hours_for_each_accelerator(plan):
+    hours = {"hours": {"A100": 2.0, "V100": 3.0}, "training_hours": {"A100": 1.5}}
+    cells = [dataclasses.replace(cell, takes=CellCost(**hours)) for cell in plan.facts.cells]
+    vars(plan)["facts"] = dataclasses.replace(plan.facts, cells=cells)
+    frame = plan.frame()
+    assert frame[["hours_A100", "hours_V100", "training_hours_A100"]].to_numpy().tolist() == [[2.0, 3.0, 1.5]] * 2
+    assert not {"hours", "training_hours", "takes"} & set(frame.columns)
 
 
 def test_a_status_has_a_row_for_each_cell(plan, tmp_path):
