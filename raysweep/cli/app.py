@@ -257,7 +257,8 @@ def report(
         str, typer.Option("--format", metavar="html|md|csv|latex|svg|pdf", help="The page, tables, or figures")
     ] = "html",
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="ID", help="One table or figure: table-4; repeatable")
+        list[str] | None,
+        typer.Option("--only", metavar="ID", help="An exhibit or section by its name, such as table-4; repeatable"),
     ] = None,
     exhibits: Annotated[
         list[Path] | None,

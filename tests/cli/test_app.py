@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from raysweep.analysis.exhibits.base import EXHIBITS
+from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.hashing import text_sha
 from raysweep.problems.jsonl import JsonlProblems
 from raysweep.prompts.templates import Prompter, PromptTemplate
@@ -108,6 +110,15 @@ def test_init_lists_what_there_is_to_start_from(cli):
 def test_list_prints_names_with_what_they_do(cli):
     _, out, _ = cli("list", "perturbations", "--json")
     assert {"C", "C1", "C2", "C3", "clean"} <= set(json.loads(out))
+
+
+def test_list_of_exhibits_shows_the_ids_that_a_report_takes_and_below_them_the_kinds(cli):
+    ids, _, kinds = cli("list", "exhibits")[1].partition("\n\n")
+    assert [line.split()[0] for line in ids.splitlines()] == list(read_exhibits())
+    assert re.search(r"^table-2 +pass@1 on clean prompts \(kind scores\)$", ids, re.M)
+    heading, *lines = kinds.splitlines()
+    assert heading == "exhibit-kinds, for files of your own"
+    assert [line.split()[0] for line in lines] == EXHIBITS.names()
 
 
 def test_list_of_one_kind_tells_the_arguments_that_a_config_may_give(cli):

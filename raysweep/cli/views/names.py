@@ -1,4 +1,4 @@
-"""Prints registered names by kind, each with the first line of its class's docstring."""
+"""Prints registered names by kind, each with the first line of its class's docstring; exhibits by their ids."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from raysweep.analysis.comparisons.base import COMPARISONS
 from raysweep.analysis.exhibits.base import EXHIBITS
+from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.sections.base import SECTIONS
 from raysweep.cli.views.results import print_json
 from raysweep.errors import UnknownName
@@ -23,6 +24,7 @@ from raysweep.registry import Registry
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
 
+KINDS_OF_EXHIBITS = "exhibit-kinds"
 REGISTRIES: Mapping[str, Registry[Any]] = {
     "perturbations": PERTURBATIONS,
     "models": FAMILIES,
@@ -33,14 +35,16 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
     "generators": GENERATORS,
     "metrics": METRICS,
     "comparisons": COMPARISONS,
-    "exhibits": EXHIBITS,
+    KINDS_OF_EXHIBITS: EXHIBITS,
     "sections": SECTIONS,
     "taggers": TAGGERS,
     "synonyms": SYNONYMS,
     "translators": TRANSLATORS,
 }
-
-
+TABLES_AND_FIGURES = "exhibits"
+"""Those that files of raysweep's define, by the ids that `raysweep report --only` takes."""
+LISTS = [*REGISTRIES]
+LISTS.insert(LISTS.index(KINDS_OF_EXHIBITS), TABLES_AND_FIGURES)
 FROM_THE_ENGINE = ("model", "decoding")
 """Arguments that no config gives: a generator's model, and how it decodes."""
 
@@ -48,26 +52,31 @@ FROM_THE_ENGINE = ("model", "decoding")
 def print_names(kind: str | None, as_json: bool) -> None:
     """Print the names of one kind, or of every kind below its own line; raise UnknownName for an unknown kind."""
     if kind is None:
-        every = {kind: entries(kind) for kind in REGISTRIES}
+        every = {kind: entries(kind) for kind in LISTS}
         texts = [f"{kind}\n{_aligned(found, '  ')}" for kind, found in every.items()]
         print_json(every) if as_json else print("\n\n".join(texts))
-    elif kind not in REGISTRIES:
-        raise UnknownName("kind", kind, REGISTRIES)
+    elif kind not in LISTS:
+        raise UnknownName("kind", kind, LISTS)
+    elif as_json:
+        print_json(entries(kind))
     else:
-        lines = entries(kind)
-        print_json(lines) if as_json else print(
-            _aligned({name: text + _arguments(kind, name) for name, text in lines.items()})
-        )
+        print(_aligned({name: text + _arguments(kind, name) for name, text in entries(kind).items()}))
+        if kind == TABLES_AND_FIGURES:
+            print(f"\n{KINDS_OF_EXHIBITS}, for files of your own\n{_aligned(entries(KINDS_OF_EXHIBITS), '  ')}")
 
 
 def entries(kind: str) -> dict[str, str]:
-    """Return the registered names of a kind, each with the first line of its class's docstring."""
+    """Return the names of a kind, each with the first line of its class's docstring, an exhibit with title and kind."""
+    if kind == TABLES_AND_FIGURES:
+        return {id: f"{exhibit.title} (kind {exhibit.name})" for id, exhibit in read_exhibits().items()}
     registry = REGISTRIES[kind]
     return {name: (inspect.getdoc(registry.get(name)) or "").split("\n")[0] for name in registry.names()}
 
 
 def _arguments(kind: str, name: str) -> str:
     """Return the arguments that a config may give a class, with their defaults, in words; empty if there are none."""
+    if kind == TABLES_AND_FIGURES:
+        return ""
     arguments = {
         key: parameter.default
         for key, parameter in REGISTRIES[kind].parameters(name).items()
