@@ -1,8 +1,9 @@
-"""Compares two configs of one sweep: which settings changed that results depend on."""
+"""Says in words which settings of a sweep changed, and which values of an artefact's spec."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from raysweep.config.schema import SweepConfig
@@ -23,28 +24,44 @@ WITHOUT_EFFECT = frozenset(
 """Keys of the first level on which no result depends, as none does on `training.validation`."""
 MOST_SHOWN = 3
 """Changes that a message lists; it counts the others."""
+HASH = re.compile("[0-9a-f]{32,}")
+SHOWN_OF_HASH = 8
+"""Digits of a hash that a message shows."""
 
 
 def changes_in_words(before: SweepConfig, after: SweepConfig) -> str:
     """Return what changed, as in ``recipes.tiny.lr was 0.001 and is 0.002``; empty if nothing did."""
-    differences = list(changes(before, after))
-    rest = f" and {len(differences) - MOST_SHOWN} more" if len(differences) > MOST_SHOWN else ""
-    return ", ".join(differences[:MOST_SHOWN]) + rest
+    return listed(changes(before, after))
+
+
+def listed(differences: Iterable[str]) -> str:
+    """Return the first changes, and how many others there are."""
+    words = list(differences)
+    rest = f" and {len(words) - MOST_SHOWN} more" if len(words) > MOST_SHOWN else ""
+    return ", ".join(words[:MOST_SHOWN]) + rest
 
 
 def changes(before: SweepConfig, after: SweepConfig) -> Iterator[str]:
-    """Yield each changed setting in words. Entries of lists go by their names, so that their order has no effect."""
-    old, new = (dict(_settings("", config.model_dump(mode="json", by_alias=True))) for config in (before, after))
+    """Yield each changed setting in words."""
+    old, new = (config.model_dump(mode="json", by_alias=True) for config in (before, after))
+    for key, words in differences(old, new):
+        if key.partition(".")[0] not in WITHOUT_EFFECT and not key.startswith("training.validation"):
+            yield words
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the key of each value that differs, with its change in words.
+
+    Entries of lists go by their names, so that their order has no effect.
+    """
+    old, new = dict(_settings("", before)), dict(_settings("", after))
     for key in dict.fromkeys([*old, *new]):
-        is_part = key.partition(".")[0] in WITHOUT_EFFECT or key.startswith("training.validation")
-        if is_part or old.get(key) == new.get(key):
-            continue
         if key not in new:
-            yield f"{key} is gone (it was {_shown(old[key])})"
+            yield key, f"{key} is gone (it was {_shown(old[key])})"
         elif key not in old:
-            yield f"{key} is new ({_shown(new[key])})"
-        else:
-            yield f"{key} was {_shown(old[key])} and is {_shown(new[key])}"
+            yield key, f"{key} is new ({_shown(new[key])})"
+        elif old[key] != new[key]:
+            yield key, f"{key} was {_shown(old[key])} and is {_shown(new[key])}"
 
 
 def _settings(key: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -59,4 +76,6 @@ def _settings(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, str) and HASH.fullmatch(value):
+        value = f"{value[:SHOWN_OF_HASH]}..."
     return "null" if value is None else repr(value) if isinstance(value, str) else str(value)

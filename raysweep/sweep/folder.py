@@ -26,7 +26,8 @@ from raysweep.engine import ledger
 from raysweep.engine.ledger import Ledger
 from raysweep.engine.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
 from raysweep.errors import StoreError, UsageError, did_you_mean
-from raysweep.planning.plan import SweepPlan
+from raysweep.planning.former import changes_since
+from raysweep.planning.plan import ResultsPlan, SweepPlan
 from raysweep.planning.uses import uses_of
 from raysweep.rows.parquet import UnreadableTable, read_groups, read_rows, write_rows
 from raysweep.storage.backends import write_atomically
@@ -148,13 +149,15 @@ class SweepFolder:
         former = self._former_grid()
         planned = {row.results_key for row in grid_rows(plan)} if former else set()
         unplanned = [row.results for row in former if row.results_key not in planned]
-        lost = [key for key, exists in self.store.survey(unplanned).items() if exists]
+        lost = {key for key, exists in self.store.survey(unplanned).items() if exists}
         if not lost:
             return ""
         changed = ""
         with contextlib.suppress(StoreError):
             changed = changes_in_words(self.config(), plan.config)
         reason = changed or "no setting changed, so a data file, a model or a version did"
+        if not changed and (cause := self._cause(plan, [row for row in former if row.results_key in lost])):
+            reason += f": {cause}"
         taken = {name.split("/")[0] for name in self.store.files.infos("sweeps")}
         free = next(name for number in itertools.count(2) if (name := f"{self.name}-{number}") not in taken)
         return (
@@ -162,6 +165,16 @@ class SweepFolder:
             f"{'is' if len(lost) == 1 else 'are'} not in this config: {reason}. Give this sweep another name "
             f"(--set name={free}) or another --storage, or remove {self}: the artefacts stay in the store"
         )
+
+    def _cause(self, plan: SweepPlan, lost: Iterable[GridRow]) -> str:
+        """Return what changed since results were made that have other keys in a plan; empty if that isn't known."""
+        former = {(row.cell, row.problem_set, row.perturbation, row.test_draw): row.results_key for row in lost}
+        for cell in plan.cells:
+            for pair in cell.pairs:
+                place = (cell.cell.id, pair.pair.problem_set, pair.pair.perturbation, pair.pair.draw)
+                if place in former:
+                    return changes_since(former[place], ResultsPlan(pair.results, cell, pair), self.store)
+        return ""
 
     def _former_grid(self) -> list[GridRow]:
         """Return the grid of the last run; an unreadable one counts as empty, since only `claim`'s check needs it."""

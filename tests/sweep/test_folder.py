@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -87,6 +88,11 @@ def test_where_no_setting_changed_data_or_a_version_did(result):
     write_rows(path, GridRow, [gone, *others], ["cell", "problem_set", "perturbation", "test_draw"])
     refusal = result.folder.refusal(plan)
     assert "no setting changed, so a data file, a model or a version did" in refusal
+    manifest = Path(store.folder(gone.results), "manifest.json")
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "spec": {**content["spec"], "python": "3.9.1"}}))
+    cause = r"a version did: of reference\.base on minicode \w+, python was '3\.9\.1' and is '3"
+    assert re.search(cause, result.folder.refusal(plan))
 
 
 @pytest.mark.slow
