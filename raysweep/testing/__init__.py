@@ -14,6 +14,7 @@ docs/plugins.md shows how to use them.
     trainers.py        the contract of trainers
     objectives.py      the contract of objectives
     families.py        the contract of model families
+    sections.py        the contract of sections of the report, and the records of a small sweep
     services.py        the services of a training without an engine
     tiny.py            tiny models, rows and requests
 """

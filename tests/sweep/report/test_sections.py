@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import sys
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from raysweep.analysis.exhibits.catalogue import read_exhibits
-from raysweep.analysis.sections.base import ON_DEMAND, SECTIONS, Report, sections_named, show
-from raysweep.analysis.tables.costs import Cost
-from raysweep.analysis.tables.score_book import Failure
+from raysweep.analysis.sections.base import ON_DEMAND, SECTIONS, Report
 from raysweep.config.loading import config_from
 from raysweep.errors import UsageError
 from raysweep.sweep.folder import SweepFolder
@@ -20,9 +18,6 @@ from raysweep.sweep.report.records import READERS
 from raysweep.sweep.report.write import export, report_code
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
-from tests.analysis.examples import pair, report
-from tests.analysis.linted import STRATA, linted_cells
-from tests.analysis.tables.test_difference_tables import DIFFERENCES
 from tests.sweep.few_problems import FEW_PROBLEMS
 
 pytestmark = pytest.mark.slow
@@ -118,14 +113,3 @@ def test_ids_of_exhibits_are_no_names_of_sections(folder, tmp_path):
     (tmp_path / "mine.yaml").write_text("{id: evidence, title: Mine, kind: heat-map, quantity: pass@1, digits: 0}")
     with pytest.raises(UsageError, match="the id 'evidence' is the name of a section"):
         export(folder, "svg", None, exhibits=[tmp_path])
-
-
-@pytest.mark.parametrize("section", sections_named(), ids=lambda section: section.name)
-def test_a_section_reads_the_records_that_it_names_and_no_others(section):
-    records = {"differences": DIFFERENCES, "linted": linted_cells(), "strata": STRATA, "provenance": [("a", "b")]}
-    whole = report([pair()], [Failure("llama", "full", "C1", 42, "boom")], costs=[Cost("llama")], **records)
-    nothing = Report("", "", "", (), whole.order, ())
-    others = {name: getattr(nothing, name) for name in set(ON_DEMAND) - set(section.reads)}
-    contents = [[repr(content) for _, content in show(one, [section])] for one in (whole, replace(whole, **others))]
-    assert contents[0] == contents[1]
-    assert contents[0] or section.name == "figures"  # these records draw none
