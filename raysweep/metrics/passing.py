@@ -108,11 +108,6 @@ def over_draws(draws: Sequence[Iterable[Result]], k: int, part: str = "") -> Dra
     return DrawnRates(tasks, values)
 
 
-def pass_rate(results: Sequence[Result], k: int) -> PassRate:
-    """Return mean pass@k over the problems with at least k verdicts; raise UsageError if k is below 1."""
-    return rate_of(Verdicts.of(results).tallies(), k)
-
-
 def task_rates(counted: Mapping[str, Tally], k: int) -> dict[str, float]:
     """Return pass@k by task id from tallies, for the tasks with at least k verdicts."""
     return {task: pass_at_k(t.n, t.c, k) for task, t in counted.items() if t.n >= k}

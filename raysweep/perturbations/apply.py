@@ -86,12 +86,6 @@ class Perturber:
         set_id = f"{self._source_id}/{self._perturbation.set_name}"
         return self._perturbation.draw(python_rng(self._seed, "choice", set_id, row_id))
 
-    def perturb(
-        self, segments: Sequence[Segment], protected: frozenset[str], *, row_id: str, part: str = ""
-    ) -> Perturbed:
-        """Return one row's text after perturbation; see `perturb_all`."""
-        return self.perturb_all([RowText(segments, protected, row_id, part)])[0]
-
     def perturb_all(self, rows: Sequence[RowText]) -> list[Perturbed]:
         """Return the rows' texts after perturbation, in the rows' order; each method gets all its texts at once."""
         methods = [self.method(row.row_id) for row in rows]

@@ -14,7 +14,7 @@ from raysweep.language import tokens
 from raysweep.language.tagging.base import TAGGERS, Tagger
 from raysweep.metrics.base import METRICS, CellLabels, Metric
 from raysweep.metrics.scores import scores_of
-from raysweep.perturbations.apply import Perturber
+from raysweep.perturbations.apply import Perturber, RowText
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
 from raysweep.problems.humaneval import HumanEval
 from raysweep.records import Completion, Decoding, GenerationRequest, Result, Segment, Spec
@@ -79,7 +79,7 @@ def test_a_perturbation_that_changes_code(change, monkeypatch):
     perturber = Perturber(Spec("careless"), seed=1, source_id="here")
     text = [Segment("def f():\n", False), Segment("Say it.", True), Segment("\n    return 1\n", False)]
     with pytest.raises(HopelessError, match="perturbation 'careless' changed code of row r1"):
-        perturber.perturb(text, frozenset(), row_id="r1")
+        perturber.perturb_all([RowText(text, frozenset(), "r1")])
 
 
 def test_a_tagger_that_forgets_words(monkeypatch):

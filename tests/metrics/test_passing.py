@@ -11,12 +11,17 @@ import raysweep.metrics
 import raysweep.metrics.scores
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels, Evaluation
-from raysweep.metrics.passing import PassAtK, by_problem, pass_rate
+from raysweep.metrics.passing import PassAtK, PassRate, by_problem, rate_of
+from raysweep.metrics.verdicts import Verdicts
 from raysweep.programs import Outcome
 from raysweep.records import Result
 from raysweep.stats.intervals import mean_interval
 
 pass_at_k = raysweep.metrics.pass_at_k
+
+
+def pass_rate(results: list[Result], k: int) -> PassRate:
+    return rate_of(Verdicts.of(results).tallies(), k)
 
 
 def results(task: str, *outcomes: Outcome) -> list[Result]:

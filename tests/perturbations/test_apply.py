@@ -5,7 +5,7 @@ import random
 import pytest
 
 from raysweep.errors import UnknownName
-from raysweep.perturbations.apply import Perturber, available_perturbations
+from raysweep.perturbations.apply import Perturber, RowText, available_perturbations
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import Segment, Spec
 from raysweep.seeding import python_rng
@@ -16,7 +16,7 @@ IDS = [f"row-{n}" for n in range(60)]
 
 def rows(name, *, seed=42, source_id="training/x", ids=IDS, **args):
     perturber = Perturber(Spec(name, args), seed=seed, source_id=source_id)
-    return {row_id: perturber.perturb(TEXT, frozenset(), row_id=row_id) for row_id in ids}
+    return {row_id: perturber.perturb_all([RowText(TEXT, frozenset(), row_id)])[0] for row_id in ids}
 
 
 def test_a_rows_text_does_not_depend_on_the_rows_before_it():
@@ -52,7 +52,7 @@ def test_rows_with_the_same_text_get_different_noise(name):
 
 def test_the_parts_of_a_row_share_the_method_but_not_the_noise():
     perturber = Perturber(Spec("C"), seed=1, source_id="x")
-    pairs = [[perturber.perturb(TEXT, frozenset(), row_id=i, part=part) for part in ("", "input")] for i in IDS]
+    pairs = [perturber.perturb_all([RowText(TEXT, frozenset(), i, part) for part in ("", "input")]) for i in IDS]
     assert all(one.method == other.method for one, other in pairs)
     assert any(one.text != other.text for one, other in pairs)
 

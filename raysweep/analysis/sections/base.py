@@ -152,13 +152,13 @@ Shown = Sequence[tuple[Section, Content]]
 """Sections with what they show."""
 
 
-def sections_named(names: Iterable[str] = ()) -> list[Section]:
-    """Return sections in the page's order; all if none is named."""
-    sections = [SECTIONS.get(name)() for name in tuple(names) or SECTIONS.names()]
+def all_sections() -> list[Section]:
+    """Return the sections in the page's order."""
+    sections = [SECTIONS.get(name)() for name in SECTIONS.names()]
     return sorted(sections, key=lambda section: (section.place, section.name))
 
 
 def show(report: Report, sections: Iterable[Section] | None = None) -> Shown:
     """Return the sections that have something to show, with what it is; of all sections if none are given."""
-    drawn = [(section, section.draw(report)) for section in (sections_named() if sections is None else sections)]
+    drawn = [(section, section.draw(report)) for section in (all_sections() if sections is None else sections)]
     return [(section, content) for section, content in drawn if content is not None]

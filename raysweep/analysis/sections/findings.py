@@ -38,7 +38,6 @@ class Finding:
     tuned_on: str  # the headline's training set, or ""
     base_rd: float
     tuned_rd: float
-    control_rd: float  # RD after fine-tuning on clean prompts
     sentence: str
     detail: str  # clean and perturbed pass@1 behind every RD of the sentence, and the number of problems
     drops: tuple[Drop, ...]  # one for each perturbation, that under which fewest pass first; empty if there is one only
@@ -112,7 +111,6 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
         tuned_on,
         base,
         tuned_rd,
-        control,
         f"{sentence}.",
         _detail(book, names, keys),
         drops,

@@ -22,11 +22,6 @@ def known_shape(hub_id: str) -> Shape | None:
     return shape_of(json.loads(file.read_text())) if hub_id.count("/") == 1 and file.is_file() else None
 
 
-def known_names() -> list[str]:
-    """Return the hub ids of the models whose configs are shipped."""
-    return sorted(file.stem.replace("--", "/") for file in FOLDER.glob("*.json"))
-
-
 def shape_from_scratch(family: str, vocab_size: int, size: Mapping[str, Any]) -> Shape | None:
     """Return the shape of a model that a sweep pre-trains; None if its family doesn't declare its tiny config."""
     fields: Mapping[str, Any] = getattr(FAMILIES.get(family), "tiny", {})

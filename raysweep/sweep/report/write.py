@@ -21,7 +21,7 @@ from raysweep.analysis.figures import look
 from raysweep.analysis.figures.effects import NAME as EFFECTS
 from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.page.report import render_report
-from raysweep.analysis.sections.base import SECTIONS, Report, Section, Shown, sections_named, show
+from raysweep.analysis.sections.base import SECTIONS, Report, Section, Shown, all_sections, show
 from raysweep.analysis.tables.table import FORMATS, Table, by_file_name, to_csv, to_markdown, to_text, written
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
@@ -92,7 +92,7 @@ def write_report(
     folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers, errors: Mapping[str, str], target: Path
 ) -> None:
     """Write report.html, figure.svg, the tables as Markdown and CSV, and the other figures as SVG, into `target`."""
-    sections, exhibits = sections_named(), read_exhibits()
+    sections, exhibits = all_sections(), read_exhibits()
     report = report_of(folder, config, numbers, errors, list(exhibits.values()), sections)
     shown = show(report, sections)
     images = _rendered(_figures(shown))
@@ -208,16 +208,16 @@ def _asked(format: str, only: Sequence[str], files: Sequence[Path]) -> tuple[lis
     exhibits, names = read_exhibits(files), SECTIONS.names()
     if twice := [id for id in exhibits if id in names]:
         raise UsageError(f"the id {twice[0]!r} is the name of a section of the report; take another one")
+    in_files = {section.name: section for section in all_sections() if section.in_files}
     if not only:
-        return [], [section for section in sections_named() if section.in_files]
-    in_files = [section.name for section in sections_named() if section.in_files]
+        return [], list(in_files.values())
     for name in only:
         if name in names and name not in in_files:
             raise UsageError(f"the section {name} is on the report's page only, without tables and figures of its own")
         if name not in exhibits and name not in names:
             raise UnknownName("table, figure or section", name, [*exhibits, *in_files])
     chosen = [exhibits[name] for name in dict.fromkeys(only) if name in exhibits]
-    sections = [SECTIONS.get(name)() for name in dict.fromkeys(only) if name in names]
+    sections = [in_files[name] for name in dict.fromkeys(only) if name in names]
     without_figure = [exhibit.id for exhibit in chosen if not exhibit.has_figure]
     without_table = [exhibit.id for exhibit in chosen if not exhibit.has_table]
     _require(format in look.FORMATS, without_figure, "figure", format)
