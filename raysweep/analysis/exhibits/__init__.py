@@ -4,7 +4,7 @@ A file names its kind, which is a class here, and what is shown: quantities, tra
 found by their perturbation, ratio and size, so that a definition fits any sweep.
 
     base.py         the contract of a kind; the evidence that it draws from, and its conclusions
-    catalogue.py    reads exhibit files, a user's own too; picks some by id or group, draws them
+    catalogue.py    reads exhibit files, a user's own too, and draws them
     selections.py   finds the training sets and test sets that a file names
     score_grid.py   kind `scores`: a table of scores: axes, blocks, measures, and tests that are missing
     test_sets.py    kind `test-sets`: a table of unchanged and broken prompts

@@ -3,7 +3,6 @@
 Start reading at engine.py, then stages.py.
 
     engine.py        makes shared artefacts in Ray tasks, runs a Tune trial for each cell; how many may die or fail
-    reuse.py         has cells run one after another in the same process
     stages.py        passes each stage of a task to Train, Data or the actor pool, and reports waits
     batches.py       sends batches through Ray Data and yields their results
     training.py      trains a model through Ray Train
