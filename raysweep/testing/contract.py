@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import importlib
+import importlib.util
 import inspect
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import pytest
@@ -166,40 +168,44 @@ def elsewhere(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 @cache
 def _other_process() -> ProcessPoolExecutor:
     """Start a process that all suites share; it ends with this one."""
-    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _note_heavy_imports)
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _note_imports)
     with _without_gpus(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONHASHSEED", OTHER_HASH_SEED)
         pool.submit(int).result(LONGEST_WAIT)
     return pool
 
 
-def _note_heavy_imports() -> None:
-    """Note from now on, in `_heavy_imports`, which heavy packages this process imports while it imports a module.
-
-    Every import statement is seen, also one of a package that is loaded already because an earlier test used it.
-    """
+def _note_imports() -> None:
+    """Note from now on, in `_imports`, what each module of this process imports while it is imported itself."""
     usual = builtins.__import__
 
     def noted(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
-        package, frame = name.partition(".")[0], sys._getframe(1)
-        while level == 0 and package in HEAVY and frame is not None:
-            if frame.f_code.co_name == "<module>":
-                _heavy_imports[frame.f_globals.get("__name__", "")].add(package)
-            frame = frame.f_back  # type: ignore[assignment]
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_name != "<module>":
+            frame = frame.f_back
+        if frame is not None:
+            whole = importlib.util.resolve_name("." * level + name, (globals or {}).get("__package__"))
+            importer = frame.f_globals.get("__name__", "")
+            _imports[importer].update([whole, *(f"{whole}.{item}" for item in fromlist or ())])
         return usual(name, globals, locals, fromlist, level)
 
     builtins.__import__ = noted
 
 
 def _heavy_imports_of(module: str) -> list[str]:
-    """Return the heavy packages that this process has imported while it imported a module or a package around it."""
+    """Return the heavy packages that the import of a module brings along, whatever was imported before it."""
     importlib.import_module(module)
-    around = [names for name, names in _heavy_imports.items() if f"{module}.".startswith(f"{name}.")]
-    return sorted(set().union(*around))
+    modules, waiting = set[str](), [module]
+    while waiting:
+        name = waiting.pop()
+        if name and name not in modules:
+            modules.add(name)
+            waiting += [name.rpartition(".")[0], *_imports.get(name, ())]
+    return sorted({name.partition(".")[0] for name in modules} & set(HEAVY))
 
 
-_heavy_imports: defaultdict[str, set[str]] = defaultdict(set)
-"""For each module that the other process has imported, the heavy packages that it imported meanwhile."""
+_imports: defaultdict[str, set[str]] = defaultdict(set)
+"""For each module that the other process has imported, the names that it imported meanwhile."""
 
 
 @contextmanager
