@@ -34,11 +34,11 @@ def changes_in_words(before: SweepConfig, after: SweepConfig) -> str:
     return listed(changes(before, after))
 
 
-def listed(differences: Iterable[str]) -> str:
-    """Return the first changes, and how many others there are."""
-    words = list(differences)
-    rest = f" and {len(words) - MOST_SHOWN} more" if len(words) > MOST_SHOWN else ""
-    return ", ".join(words[:MOST_SHOWN]) + rest
+def listed(words: Iterable[str]) -> str:
+    """Return the first of some changes, which are given in words, and how many others there are."""
+    every = list(words)
+    rest = f" and {len(every) - MOST_SHOWN} more" if len(every) > MOST_SHOWN else ""
+    return ", ".join(every[:MOST_SHOWN]) + rest
 
 
 def changes(before: SweepConfig, after: SweepConfig) -> Iterator[str]:

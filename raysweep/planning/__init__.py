@@ -10,6 +10,6 @@ Start reading at plan.py: the other files build its records or search for them i
     models.py        says what each model is shown, which weights a recipe trains, whether recipes and generators fit
     predictions/     what cells will take: memory, disk, hours, processes
     missing.py       lists the missing artefacts of a plan in build order
-    former.py        says what changed since the artefacts of a store were made
+    key_changes.py   says what changed where an artefact's key is another one than that in the store
     uses.py          lists all artefacts that a sweep uses, made or not
 """

@@ -154,9 +154,13 @@ class Store:
             return {node.key for node in nodes}
         return {name for names in mapped(self.files.folders, parents) for name in names}
 
-    def manifest(self, node: Artefact) -> dict[str, Any]:
-        """Return an artefact's manifest; raise StoreError if it is missing or unreadable."""
-        return self._integrity.parse(node, self._integrity.manifest_text(node) or b"")
+    def manifest(self, node: Artefact, *, dropped: bool = False) -> dict[str, Any]:
+        """Return an artefact's manifest; raise StoreError if it is missing or unreadable.
+
+        `dropped`: also the one of an artefact whose files were dropped since.
+        """
+        text = self._integrity.manifest_text(node) or (self._integrity.dropped_text(node) if dropped else None)
+        return self._integrity.parse(node, text or b"")
 
     def counts(self, node: Artefact) -> Mapping[str, Any]:
         """Return the numbers that the artefact's stage reported, also if its files were dropped since.

@@ -26,7 +26,7 @@ from raysweep.engine import ledger
 from raysweep.engine.ledger import Ledger
 from raysweep.engine.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
 from raysweep.errors import StoreError, UsageError, did_you_mean
-from raysweep.planning.former import changes_since
+from raysweep.planning.key_changes import changes_since
 from raysweep.planning.plan import ResultsPlan, SweepPlan
 from raysweep.planning.uses import uses_of
 from raysweep.rows.parquet import UnreadableTable, read_groups, read_rows, write_rows
@@ -168,12 +168,12 @@ class SweepFolder:
 
     def _cause(self, plan: SweepPlan, lost: Iterable[GridRow]) -> str:
         """Return what changed since results were made that have other keys in a plan; empty if that isn't known."""
-        former = {(row.cell, row.problem_set, row.perturbation, row.test_draw): row.results_key for row in lost}
+        stored = {(row.cell, row.problem_set, row.perturbation, row.test_draw): row.results_key for row in lost}
         for cell in plan.cells:
             for pair in cell.pairs:
                 place = (cell.cell.id, pair.pair.problem_set, pair.pair.perturbation, pair.pair.draw)
-                if place in former:
-                    return changes_since(former[place], ResultsPlan(pair.results, cell, pair), self.store)
+                if place in stored:
+                    return changes_since(stored[place], ResultsPlan(pair.results, cell, pair), self.store)
         return ""
 
     def _former_grid(self) -> list[GridRow]:
@@ -221,7 +221,7 @@ class SweepFolder:
         return runs
 
     def leakage(self) -> str:
-        """Return the newest run's sentence on training rows that give problems away; empty if no run looked for any."""
+        """Return the newest run's sentence on training rows that leak test problems; empty if no run looked for any."""
         return next((str(run["leakage"]) for run in reversed(self.runs()) if run.get("leakage")), "")
 
     def start_log(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from raysweep.planning.former import changes_since
+from raysweep.planning.key_changes import changes_since
 from raysweep.planning.plan import ArtefactPlan
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store

@@ -1,4 +1,4 @@
-"""Says what changed since the artefacts of a store were made, as far as their manifests tell."""
+"""Says what changed where an artefact is planned with another key than the store has, as far as manifests tell."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from raysweep.storage.artefacts import Unit
 from raysweep.storage.store import Store
 
 
-def changes_since(former: str, planned: ArtefactPlan, store: Store) -> str:
+def changes_since(stored_key: str, planned: ArtefactPlan, store: Store) -> str:
     """Return what changed since an artefact was made: ``of references of mbpp, python was '3.11.7' and is '3.11.9'``.
 
     An artefact differs from the planned one if one of its inputs does, such as its test set or model. So the change is
     that of the first input that differs, or the artefact's own.
 
     Args:
-        former: the key of the artefact that the store has.
+        stored_key: of the artefact that the store has.
         planned: the artefact that is planned in its place.
         store: has the manifests of the artefact and of its inputs.
 
@@ -27,10 +27,10 @@ def changes_since(former: str, planned: ArtefactPlan, store: Store) -> str:
         the change in words; empty if the artefacts are equal, or if manifests are missing or don't tell.
     """
     node = planned.node
-    if node is None or node.key == former:
+    if node is None or node.key == stored_key:
         return ""
     try:
-        manifest = store.manifest(Unit(node.stage, former, node.label))
+        manifest = store.manifest(Unit(node.stage, stored_key, node.label), dropped=True)
     except StoreError:
         return ""
     inputs = {plan.node.key: plan for plan in planned.inputs if plan.node}
