@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -117,9 +117,10 @@ class Section(ABC):
         title: its link in the page's navigation.
         heading: on the page; empty: the title.
         place: sections stand in this order.
-        reads: those of `ON_DEMAND` that it reads; all other fields of `Report` are always there.
+        reads: those of `ON_DEMAND` that it reads; all other fields of `Report` are always there, named or not.
         in_files: whether it has tables or figures, which are files too.
-        template: the page's template; the usual one shows lead, figures and tables.
+        template: the page's template, which begins with ``<section id="NAME"``; the usual one shows lead, figures and
+            tables.
     """
 
     name: ClassVar[str]
@@ -131,19 +132,23 @@ class Section(ABC):
     template: ClassVar[str] = "section.html"
 
     def __init_subclass__(cls) -> None:
-        """Raise UsageError if `reads` names something that is not read on demand."""
+        """Raise UsageError if `reads` names something that a report hasn't."""
         super().__init_subclass__()
+        records = [record.name for record in fields(Report)]
         for name in cls.reads:
-            if name not in ON_DEMAND:
+            if name not in records:
                 raise UsageError(
-                    f"section {cls.__module__}.{cls.__qualname__}: reads is {cls.reads!r}, and {name!r} is no record "
-                    f"that is read on demand{did_you_mean(name, ON_DEMAND)}; give a tuple of {', '.join(ON_DEMAND)}, "
-                    "or leave it out: everything else of a Report is always there"
+                    f"section {cls.__module__}.{cls.__qualname__}: reads is {cls.reads!r}, and a Report has no "
+                    f"{name!r}{did_you_mean(name, records)}; give a tuple of {', '.join(ON_DEMAND)}, or leave it out: everything "
+                    "else of a Report is always there"
                 )
 
     @abstractmethod
     def draw(self, report: Report) -> Content | None:
-        """Return what the section shows; None where the sweep has nothing for it, and the page has no such section."""
+        """Return what the section shows; None where the sweep has nothing for it, and the page has no such section.
+
+        It raises nothing, also for a sweep without any number.
+        """
 
 
 SECTIONS: Registry[Section] = Registry("section of the report", "raysweep.analysis.sections", Section)

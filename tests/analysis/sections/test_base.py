@@ -13,12 +13,12 @@ from raysweep.errors import UsageError
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("outcome",), "'outcome' is no record that is read on demand (did you mean 'outcomes'?); give a tuple of"),
-        (("drawn", "scores"), "Sums: reads is ('drawn', 'scores'), and 'scores' is no record that is read on demand"),
-        ("outcomes", "Sums: reads is 'outcomes', and 'o' is no record that is read on demand; give a tuple of"),
+        (("outcome",), "a Report has no 'outcome' (did you mean 'outcomes'?); give a tuple of"),
+        (("drawn", "verdicts"), "Sums: reads is ('drawn', 'verdicts'), and a Report has no 'verdicts'"),
+        ("outcomes", "Sums: reads is 'outcomes', and a Report has no 'o'; give a tuple of"),
     ],
 )
-def test_a_section_that_names_a_record_that_is_not_read_on_demand_is_refused(names, said):
+def test_a_section_that_reads_what_no_report_has_is_refused(names, said):
     with pytest.raises(UsageError, match=re.escape(said)):
 
         class Sums(Section):
