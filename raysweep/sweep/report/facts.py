@@ -16,12 +16,13 @@ from raysweep.generators.reference import Reference
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Oracle, Outcome
-from raysweep.records import BASE, Result
+from raysweep.records import BASE, ModelKind, Result
 from raysweep.rows.parquet import ROWS, count_values
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.notes import signature
 from raysweep.trainers.adapters import ADAPTED
+from raysweep.trainers.base import TRAINERS
 
 CUT_STOP = "length"
 """Why a completion ended that was cut at the limit of new tokens; see `Completion.stop`."""
@@ -122,13 +123,16 @@ def trainings(folder: SweepFolder, config: SweepConfig) -> list[ReportedTraining
     return reported
 
 
-def modules_by_recipe(folder: SweepFolder) -> dict[str, dict[str, list[str]]]:
-    """Return the modules that adapters change, by recipe and model, as their trainings reported them."""
+def modules_by_recipe(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[str, list[str]]]:
+    """Return the modules that adapters change, by recipe and model, as their trainings reported them.
+
+    There are none where a version before reported none.
+    """
+    adapts = [name for name, recipe in config.recipes.items() if TRAINERS.get(recipe.trainer).kind is ModelKind.ADAPTER]
     modules: dict[str, dict[str, list[str]]] = {}
-    for row in {row.model_key: row for row in folder.grid()}.values():
-        names = folder.store.counts(row.weights).get(ADAPTED) if row.weights is not None else None
-        if names:
-            modules.setdefault(row.recipe, {})[row.model] = names
+    for row in {row.model_key: row for row in folder.grid() if row.recipe in adapts}.values():
+        if row.weights is not None and (counts := folder.store.counts(row.weights)):
+            modules.setdefault(row.recipe, {}).setdefault(row.model, counts.get(ADAPTED, []))
     return modules
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from raysweep.analysis.tables.score_book import labelled
+from raysweep.analysis.tables.trainings import NOT_RECORDED
 from raysweep.config.fields import SpecConfig
 from raysweep.config.models import RecipeConfig
 from raysweep.config.schema import EvaluationConfig, ExecutionConfig, SweepConfig
@@ -101,11 +102,14 @@ def modules_lines(modules: Mapping[str, Mapping[str, Sequence[str]]]) -> list[Li
     """Return a line for each recipe that trains adapters: which modules of which model these change.
 
     Args:
-        modules: names of modules, by recipe and model.
+        modules: names of modules, by recipe and model; none where the training didn't report them.
     """
     return [
-        (f"adapters of recipe {recipe}", "; ".join(f"{', '.join(names)} of {model}" for model, names in of.items()))
-        for recipe, of in modules.items()
+        (
+            f"adapters of recipe {recipe}",
+            "; ".join(f"{', '.join(names) or NOT_RECORDED} ({model})" for model, names in by_model.items()),
+        )
+        for recipe, by_model in modules.items()
     ]
 
 

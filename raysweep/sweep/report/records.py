@@ -145,7 +145,7 @@ def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
     counts = [folder.store.counts(artefact) for artefact in results.values()]
     return [
         *settings_lines(config),
-        *modules_lines(modules_by_recipe(folder)),
+        *modules_lines(modules_by_recipe(folder, config)),
         *([("leakage", leakage)] if leakage else []),
         *generation_facts(folder),
         *execution_lines(config.execution, counts),

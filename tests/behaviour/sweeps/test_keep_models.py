@@ -82,11 +82,12 @@ def test_full_weights_are_gone_and_adapters_and_base_models_stay(dropped):
 
 def test_the_report_names_the_layers_that_adapters_change(dropped):
     page = (dropped / "sweeps" / "nano" / "report.html").read_text()
-    assert "adapters of recipe adapter" in page and "down_proj of llama" in page
-    modules = modules_by_recipe(open_folder("nano", str(dropped)))
-    assert {name: set(layers) for name, layers in modules["adapter"].items()} == {
-        "llama": {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
-    }
+    assert "adapters of recipe adapter" in page and "down_proj (llama)" in page
+    folder = open_folder("nano", str(dropped))
+    modules = modules_by_recipe(folder, folder.config())
+    assert {
+        recipe: {model: set(names) for model, names in by_model.items()} for recipe, by_model in modules.items()
+    } == {"adapter": {"llama": {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}}}
 
 
 def test_no_key_depends_on_it():
