@@ -46,6 +46,7 @@ log = logging.getLogger("raysweep")
 
 FIGURES = "figures"
 """The folder of the figures that files define, in a sweep's folder."""
+CACHE = "__pycache__"
 CODE = ("analysis", "metrics", "quality", "stats", "sweep/report")
 """Folders of the package whose files decide what a report says of equal results: after any change in them the next run
 writes it again. A change of the little else that they call needs `raysweep report NAME`."""
@@ -285,11 +286,15 @@ def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) 
 
 def report_code() -> list[Any]:
     """Return which code determines the scores and the report: hashes of raysweep's own files, installed packages."""
-    package = Path(__file__).parents[2]
-    paths = sorted(path for folder in CODE for path in (package / folder).rglob("*") if path.suffix != ".pyc")
-    own = [(path.relative_to(package).as_posix(), sha256(path)) for path in paths if path.is_file()]
     kinds = (METRICS, COMPARISONS, EXHIBITS, SECTIONS)
-    return [own, [(name, kind.plugin_spec(name)) for kind in kinds for name in kind.names()]]
+    plugins = [(name, kind.plugin_spec(name)) for kind in kinds for name in kind.names()]
+    return [_own_code(Path(__file__).parents[2]), plugins]
+
+
+def _own_code(package: Path) -> list[tuple[str, str]]:
+    """Return the path and the hash of each file in the folders `CODE` of a package."""
+    paths = sorted(path for folder in CODE for path in (package / folder).rglob("*.*") if path.parent.name != CACHE)
+    return [(path.relative_to(package).as_posix(), sha256(path)) for path in paths if path.is_file()]
 
 
 def _create_folder(path: Path) -> None:

@@ -15,7 +15,7 @@ from raysweep.config.loading import config_from
 from raysweep.errors import UsageError
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.report.records import READERS
-from raysweep.sweep.report.write import export, report_code
+from raysweep.sweep.report.write import _own_code, export, report_code
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.sweep.few_problems import FEW_PROBLEMS
@@ -87,7 +87,20 @@ def test_a_new_section_gives_a_report_another_stamp(new_section):
     assert "sums" in str(report_code())
 
 
-def test_a_changed_number_or_page_gives_a_report_another_stamp():
+def test_another_text_or_name_of_a_file_gives_a_report_another_stamp(tmp_path):
+    (tmp_path / "metrics" / "__pycache__").mkdir(parents=True)
+    file = tmp_path / "metrics" / "passing.py"
+    stamps = [_own_code(tmp_path)]
+    for text in ("a", "b"):
+        file.write_text(text)
+        stamps.append(_own_code(tmp_path))
+    (tmp_path / "metrics" / "__pycache__" / "passing.cpython-311.pyc").write_text("c")
+    assert _own_code(tmp_path) == stamps[-1]
+    stamps.append(_own_code(file.rename(tmp_path / "metrics" / "passed.py").parents[1]))
+    assert len(set(map(str, stamps))) == 4
+
+
+def test_the_code_of_numbers_and_of_the_page_counts():
     files = dict(report_code()[0])
     metric, comparison, kind = "metrics/passing.py", "analysis/comparisons/pass_rates.py", "analysis/exhibits/power.py"
     others = {"stats/bootstrap.py", "analysis/exhibits/scores/04-rd.yaml", "analysis/page/templates/report.css"}
