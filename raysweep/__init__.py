@@ -104,8 +104,8 @@ def load_results(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     why. ``frame.attrs["signature"]`` says what all numbers rest on: samples, decoding, seeds, isolation and the
     versions that made the results.
 
-    The numbers are those of the last report. While the sweep runs, or before its first report, when there are none, a
-    warning says how far it is; so it does in the other `load_` functions.
+    The numbers are those of the last report. A warning says so while the sweep runs, and before its first report, when
+    there are none. The other `load_` functions but `load_samples`, which needs no report, warn too.
 
     Raises:
         UsageError: the store has no such sweep.
@@ -126,9 +126,10 @@ def load_samples(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     Raises:
         UsageError: the store has no such sweep.
     """
+    from raysweep.sweep.folder import open_folder
     from raysweep.sweep.samples import samples_frame
 
-    return samples_frame(_folder(sweep, storage))
+    return samples_frame(open_folder(sweep, storage))
 
 
 def load_problems(sweep: str, storage: str | None = None) -> pandas.DataFrame:

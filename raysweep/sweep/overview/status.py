@@ -17,7 +17,7 @@ from raysweep.storage.artefacts import folder_of
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.numbers import SCORES
-from raysweep.units import count, duration
+from raysweep.units import duration
 
 if TYPE_CHECKING:
     import pandas
@@ -114,19 +114,14 @@ def group_states(cells: Sequence[CellStatus]) -> list[GroupStatus]:
 
 
 def warn_of_unfinished(folder: SweepFolder) -> None:
-    """Log a warning with how far a sweep is, if it still runs or if no report has written its numbers yet."""
+    """Log a warning if a sweep still runs, or if no report has written its numbers yet."""
     runs = folder.is_running()
-    if not runs and (folder.path / SCORES).is_file():
-        return
-    cells = cell_states(folder)
-    log.warning(
-        "the sweep %r %s (%d of %s done); `raysweep report %s` writes the numbers of these now",
-        folder.name,
-        "still runs" if runs else "has no report yet",
-        sum(cell.state == DONE for cell in cells),
-        count(len(cells), "cell"),
-        folder.name,
-    )
+    if runs or not (folder.path / SCORES).is_file():
+        state = "still runs" if runs else "has no report yet"
+        text = (
+            "the sweep %r %s: `raysweep status %s` shows how far it is, `raysweep report %s` writes the numbers so far"
+        )
+        log.warning(text, folder.name, state, folder.name, folder.name)
 
 
 def is_about_to_start(folder: SweepFolder) -> bool:

@@ -57,7 +57,7 @@ def test_a_status_has_a_row_for_each_cell(plan, tmp_path):
     ]
 
 
-def test_a_sweep_without_numbers_is_loaded_with_a_warning_of_how_far_it_is(plan, tmp_path, caplog):
+def test_a_sweep_without_numbers_is_loaded_with_a_warning(plan, tmp_path, caplog):
     folder = SweepFolder(Store(tmp_path), "s")
     folder.claim(plan, to_yaml(plan.config))
     assert raysweep.load_results("s", str(tmp_path)).empty
@@ -65,5 +65,5 @@ def test_a_sweep_without_numbers_is_loaded_with_a_warning_of_how_far_it_is(plan,
     assert lease is not None
     with lease:
         assert raysweep.load_results("s", str(tmp_path)).empty
-    rest = "(0 of 2 cells done); `raysweep report s` writes the numbers of these now"
-    assert caplog.messages == [f"the sweep 's' has no report yet {rest}", f"the sweep 's' still runs {rest}"]
+    rest = "`raysweep status s` shows how far it is, `raysweep report s` writes the numbers so far"
+    assert caplog.messages == [f"the sweep 's' has no report yet: {rest}", f"the sweep 's' still runs: {rest}"]
