@@ -1,8 +1,8 @@
 """Adds to pyproject.toml that a wheel has configs/ as raysweep/configs/, where `raysweep init` finds its files.
 
-An editable installation finds them in the checkout. It is a line in a .pth file, since `package_dir` names the checkout
-alone: then `import raysweep` also works in the folder above a checkout of that name, which Python would otherwise take
-for a package without modules.
+An editable installation finds them in the checkout. It consists of a line in a .pth file, since `package_dir` names the
+checkout alone: then `import raysweep` also works in the folder above a checkout of that name, which Python would
+otherwise take for a package without modules.
 """
 
 import shutil

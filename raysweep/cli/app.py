@@ -184,7 +184,7 @@ def data_sets(
 
 @app.command()
 def leaks(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> None:
-    """List the training rows that give evaluated problems away; nothing is run or written."""
+    """List the training rows that leak test problems; nothing is run or written."""
     from raysweep.cli.views.console import new_console
     from raysweep.cli.views.leaks import print_leaks
     from raysweep.cli.views.progress import counting

@@ -326,7 +326,7 @@ def _validation(config: SweepConfig) -> Iterator[Mistake]:
         rows, first = len({leak.row_id for leak in leaks}), leaks[0]
         yield (
             ("training", "validation"),
-            f"{count(rows, 'row')} {'gives' if rows == 1 else 'give'} evaluated problems away, first {first.row_id!r}: "
+            f"{count(rows, 'row')} {'leaks' if rows == 1 else 'leak'} test problems, first {first.row_id!r}: "
             f"it has the {first.rule} of {first.task_id} of {first.problem_set!r}; remove such rows, or take another "
             "source",
         )

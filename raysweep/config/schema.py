@@ -142,7 +142,7 @@ class TrainingConfig(Strict):
     decontaminate: Literal["report", "drop"] = "report"
     """Rows that leak test problems: only reported, or left out too."""
     validation: SourceSpec | None = None
-    """Rows whose loss is computed after each epoch and kept with the model; none may give an evaluated problem away."""
+    """Rows whose loss is computed after each epoch and kept with the model; none may leak a test problem."""
     sets: Annotated[list[TrainingSetConfig], Field(min_length=1)]
 
 

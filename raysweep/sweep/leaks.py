@@ -1,4 +1,4 @@
-"""Lists the training rows of a config that give evaluated problems away; needs neither a store nor a model."""
+"""Lists the training rows of a config that leak test problems; needs neither a store nor a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from raysweep.training_sets.leakage import LeakFinder
 
 @dataclass(frozen=True)
 class LeakingRow:
-    """A row that gives a problem away: which problem, by which rule, and the row's instruction."""
+    """A row that leaks a problem: which problem, by which rule, and the row's instruction."""
 
     row_id: str
     problem_set: str

@@ -35,7 +35,7 @@ TokenSpan = tuple[int, str, int]
 
 @dataclass
 class _Index:
-    """Evaluated problems by the values that would give them away; a problem is given by its number."""
+    """Test problems by the values that would leak them; a problem is given by its number."""
 
     ids: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     instructions: dict[Words, list[int]] = field(default_factory=lambda: defaultdict(list))

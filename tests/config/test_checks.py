@@ -135,7 +135,7 @@ def test_validation_rows_of_an_evaluated_problem_are_refused(tmp_path):
         f"evaluation.problems=[{{name: jsonl, as: mine, path: {tmp_path / 'mine.jsonl'}}}]",
         f"training.validation={{name: jsonl, path: {tmp_path / 'rows.jsonl'}}}",
     )
-    assert "training.validation: 1 row gives evaluated problems away" in found
+    assert "training.validation: 1 row leaks test problems" in found
     assert "it has the instruction of Mine/0 of 'mine'; remove such rows" in found
 
 

@@ -11,7 +11,7 @@ Each command's view has the command's name; the other files are shared.
     perturb.py       prints prompts before and after, writes problem files
     execute.py       prints pass@k of a samples file, and how its programs were run
     attack.py        prints pass@1 under attack and the smallest changes
-    leaks.py         prints the training rows that give evaluated problems away
+    leaks.py         prints the training rows that leak test problems
     export.py        prints what an export has written, and what is missing
     gc.py            prints what no sweep uses, or what of it was removed
     audit.py         prints where a sheet is, or the share of valid texts

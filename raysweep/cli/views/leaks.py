@@ -1,4 +1,4 @@
-"""Prints the training rows that give evaluated problems away."""
+"""Prints the training rows that leak test problems."""
 
 from __future__ import annotations
 

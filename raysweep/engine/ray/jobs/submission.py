@@ -133,7 +133,7 @@ def follow(address: str, job_id: str) -> Iterator[str]:
     """Yield the log of a job from its beginning, as it is written, until the job ends.
 
     A connection that breaks is made again, and nothing is yielded twice. Where the log can't be followed, such as
-    through a proxy without websockets, that is told, and it comes when the job has ended.
+    through a proxy without websockets, a line says so, and the log comes when the job has ended.
 
     Raises:
         Gone: the dashboard has not answered for a minute, or knows the job no longer.
