@@ -137,10 +137,11 @@ class Section(ABC):
         records = [record.name for record in fields(Report)]
         for name in cls.reads:
             if name not in records:
+                section = f"{cls.__module__}.{cls.__qualname__}"
                 raise UsageError(
-                    f"section {cls.__module__}.{cls.__qualname__}: reads is {cls.reads!r}, and a Report has no "
-                    f"{name!r}{did_you_mean(name, records)}; give a tuple of {', '.join(ON_DEMAND)}, or leave it out: everything "
-                    "else of a Report is always there"
+                    f"section {section}: reads is {cls.reads!r}, and a Report has no {name!r}"
+                    f"{did_you_mean(name, records)}; give a tuple of {', '.join(ON_DEMAND)}, or leave it out: "
+                    "everything else of a Report is always there"
                 )
 
     @abstractmethod
