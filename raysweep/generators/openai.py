@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from raysweep.errors import HopelessError, RaysweepError, UsageError, install_extra
-from raysweep.generators.base import GENERATORS, LENGTH, Generator, LiveModel, cut_at_stop
+from raysweep.generators.base import EOS, GENERATORS, LENGTH, Generator, LiveModel, cut_at_stop
 from raysweep.hashing import text_sha
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
 from raysweep.seeding import derive
@@ -34,12 +34,23 @@ SILENCE = 20.0
 """Seconds between two warnings of requests without answer; several are sent at a time."""
 LONGEST_WAIT = 3600.0
 """Seconds for which a server's wish to wait is heeded."""
+GIVEN_UP = ("abort", "error")
+"""Reasons for an end that no model gives: the server broke off."""
+INSTEAD = ("reasoning_content", "reasoning", "refusal")
+"""What a chat model may write in the place of an answer, such as when its tokens end while it reasons."""
+HIDDEN = "***"
+"""Stands where a server repeats the key."""
+PLACEHOLDER, SECRET = 8, 20
+"""Characters of a key. Shorter ones than the first are such as EMPTY, and are hidden only as words of their own; from
+the second on a key is hidden in completions too, where a shorter one may be a word of a program."""
 _FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 _CONTEXT = re.compile(r"context[ _](?:length|window|size)|max_model_len", re.IGNORECASE)
 _LONGEST = re.compile(r"(?:maximum|max)[\w ]*?context[\w ]*? is (\d+)", re.IGNORECASE)
 _PROMPT = re.compile(
     r"(\d+)(?: tokens?)?(?: in| from) the (?:messages|prompt|input)|(?:at least|contains) (\d+) input", re.IGNORECASE
 )
+_KEY = re.compile(r"[!-~]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WHOLE = re.compile(r"(?:def|async def|class|import|from|@)\b|@")
 
 
@@ -48,6 +59,17 @@ class _TooLong:
     """A server's answer that prompt and completion don't fit. `room`: tokens that the prompt leaves; 0: unknown."""
 
     room: int
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a server answered: text, why it ended, the stop string if the server names it, tokens (0: not counted)."""
+
+    text: str
+    ended: str | None
+    stop: str | None
+    written: int
+    read: int
 
 
 @GENERATORS.register("openai")
@@ -96,15 +118,26 @@ class OpenAI(Generator):
             raise UsageError(f"generator openai: url {url!r} is no http address; give one as http://localhost:8000/v1")
         if concurrency < 1 or retries < 0 or timeout <= 0:
             raise UsageError("generator openai: concurrency and timeout are above 0, retries is 0 or more")
+        if not served.strip():
+            raise UsageError("generator openai: `served` is empty; give the model's name at the server")
+        if not _VARIABLE.fullmatch(key_variable):  # it may be the key itself, which must not be shown
+            raise UsageError(
+                "generator openai: `key_variable` is no name of an environment variable; give the one that holds the "
+                f"key, such as {KEY_VARIABLE}, and not the key itself"
+            )
         self.served, self.url, self.api, self.concurrency = served, url, api, concurrency
         self.timeout, self.retries, self.extra, self.key_variable = timeout, retries, dict(extra or {}), key_variable
         self._client: Any = None
+        self._key: re.Pattern[str] | None = None  # of the server, if it has one
+        self._hides_in_texts = False
         self._has_failed = threading.Event()  # another request of the batch; those that pause give up
         self._said = -SILENCE  # when the user was last warned
 
     @classmethod
     def arguments_in(cls, text: str) -> Mapping[str, Any]:
         """See `Generator.arguments_in`: ``openai:NAME``, at $OPENAI_BASE_URL."""
+        if not text.strip():
+            raise UsageError("`openai:` names no model; write openai:NAME, with the model's name at the server")
         return {"served": text, "url": os.environ.get(URL_VARIABLE, HOSTED)}
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
@@ -135,20 +168,15 @@ class OpenAI(Generator):
             answer = self._patiently(lambda: self._ask(request, room))
         if isinstance(answer, _TooLong):
             return Completion(request.task_id, request.sample, "", LENGTH, 0, sha, 0)
-        choice, usage = answer.choices[0], answer.usage
-        if self.api == "chat":
-            text, stop = _code_of(choice.message.content or "", request.stop)
-        else:
-            text, stop = cut_at_stop(choice.text or "", request.stop)
+        cut = _code_of if self.api == "chat" else cut_at_stop
+        text, stop = cut(self._hidden(answer.text) if self._hides_in_texts else answer.text, request.stop)
         if stop is None:
-            reason = getattr(choice, "stop_reason", None)  # of vLLM: the stop string
-            ended = {"stop": "eos", None: "eos"}.get(choice.finish_reason, choice.finish_reason)
-            stop = reason if isinstance(reason, str) and reason in request.stop else str(ended)
-        written, read = (usage.completion_tokens, usage.prompt_tokens) if usage else (0, 0)
-        return Completion(request.task_id, request.sample, text, stop, written or 0, sha, read or 0)
+            ended = EOS if answer.ended == "stop" else answer.ended or EOS
+            stop = answer.stop if answer.stop in request.stop else ended
+        return Completion(request.task_id, request.sample, text, stop, answer.written, sha, answer.read)
 
-    def _ask(self, request: GenerationRequest, max_tokens: int) -> Any:
-        """Send one request; the answer has at least one choice."""
+    def _ask(self, request: GenerationRequest, max_tokens: int) -> _Answer:
+        """Send one request and read the answer."""
         decoding = self.decoding
         fields: dict[str, Any] = {
             "model": self.served,
@@ -168,11 +196,8 @@ class OpenAI(Generator):
             asked = {"model": self.served, "messages": [{"role": "user", "content": request.prompt}]}
         until = time.monotonic() + self.timeout
         with kind.with_streaming_response.create(**asked, extra_body=fields) as response:
-            text = b"".join(self._parts(response, until))
-        answer = self._types[self.api].construct(**json.loads(text))
-        if not getattr(answer, "choices", None):
-            raise RaysweepError(f"{self.url} answered without a completion")
-        return answer
+            body = b"".join(self._parts(response, until))
+        return _answer_in(body, self.api)
 
     def _parts(self, response: Any, until: float) -> Iterator[bytes]:
         """Yield the parts of an answer; a server may send a blank now and then, and never the answer itself."""
@@ -181,7 +206,7 @@ class OpenAI(Generator):
             try:
                 part = next(parts, None)
             except Exception as error:  # of whichever package the client talks HTTP with
-                raise RaysweepError(f"the answer was cut short: {_first_line(str(error))}") from error
+                raise RaysweepError(f"the answer was cut short: {error}") from error
             if part is None:
                 return
             yield part
@@ -202,10 +227,10 @@ class OpenAI(Generator):
                     return too_long
                 if error.status_code not in (408, 409, 429) and error.status_code < 500:
                     raise HopelessError(self._refusal(error)) from None
-                reason = f"status {error.status_code}: {_first_line(error.message)}"
+                reason = f"status {error.status_code}: {self._line(error.message)}"
                 wish = _seconds_of(error.response.headers.get("retry-after"))
-            except (openai.APIError, RaysweepError, ValueError) as error:  # no connection, too slow, cut short
-                reason, wish = _first_line(str(error)) or type(error).__name__, None
+            except (openai.APIError, RaysweepError) as error:  # no connection, too slow, cut short, no text
+                reason, wish = self._line(str(error)) or type(error).__name__, None
             if number < self.retries:
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**number) if wish is None else min(wish, LONGEST_WAIT)
                 self._say(f"no completion from {self.url}: {reason}; it is asked again in {pause:.0f} s")
@@ -227,17 +252,21 @@ class OpenAI(Generator):
 
     def _connect(self, openai: Any) -> None:
         if self._client is None:
-            from openai.types import Completion as Text
-            from openai.types.chat import ChatCompletion
-
-            self._types: dict[str, Any] = {"completions": Text, "chat": ChatCompletion}
-            key = os.environ.get(self.key_variable) or "none"  # servers of one's own ask for none
-            if key == "none" and self.url.rstrip("/") == HOSTED:
+            key = os.environ.get(self.key_variable, "").strip()
+            if not key and self.url.rstrip("/") == HOSTED:
                 raise HopelessError(
                     f"{HOSTED} needs a key: set the environment variable {self.key_variable} where the generating "
                     f"processes start, or name a server of your own: `url`, or {URL_VARIABLE} for openai:NAME"
                 )
-            self._client = openai.OpenAI(api_key=key, base_url=self.url, timeout=self.timeout, max_retries=0)
+            if not _KEY.fullmatch(key):  # HTTP's own error would show it
+                raise HopelessError(f"the key in {self.key_variable} has a character that no key has, such as a blank")
+            if key:
+                self._key, self._hides_in_texts = _spellings_of(key), len(key) >= SECRET
+            # The client's own retries are off: it waits for up to two minutes without a word to user or engine, even if
+            # another request has failed, gives up where a server asks for more, and repeats no answer without text.
+            self._client = openai.OpenAI(  # servers of one's own ask for no key
+                api_key=key or "none", base_url=self.url, timeout=self.timeout, max_retries=0
+            )
 
     def _refusal(self, error: Any) -> str:
         way = {
@@ -246,7 +275,56 @@ class OpenAI(Generator):
             404: f"; does it serve the model {self.served!r}, with the interface {self.api!r}?",
             400: "; `extra` adds fields to each request, and a null there removes one, such as {temperature: null}",
         }.get(error.status_code, "")
-        return f"{self.url} refuses the request with status {error.status_code}: {_first_line(error.message)}{way}"
+        return f"{self.url} refuses the request with status {error.status_code}: {self._line(error.message)}{way}"
+
+    def _hidden(self, text: str) -> str:
+        """Return a text of the server's without the key."""
+        return self._key.sub(HIDDEN, text) if self._key else text
+
+    def _line(self, text: str) -> str:
+        """Return the first line of what a server says, as far as people read it, without the key."""
+        return (self._hidden(text).strip().splitlines() or [""])[0][:300]
+
+
+def _answer_in(body: bytes, api: str) -> _Answer:
+    """Return what a body of OpenAI's interface says.
+
+    A chat may hold reasoning or a refusal in the place of a text: the model has answered then, and wrote no program.
+
+    Raises:
+        RaysweepError: it isn't of that interface, has no text, or says that the server broke off; with the body.
+    """
+    wrong = "no text in the answer"
+    try:
+        content = json.loads(body)
+        choice = content["choices"][0]
+        ended, usage = choice.get("finish_reason"), content.get("usage")
+        said = choice["message"] if api == "chat" else choice
+        text = said.get("content" if api == "chat" else "text")
+        if text is None and api == "chat" and any(said.get(name) for name in INSTEAD):
+            text = ""
+        if ended in GIVEN_UP:
+            wrong = f"the server ended the answer with {ended!r}"
+        elif isinstance(text, str) and isinstance(ended, str | None):
+            stop = choice.get("stop_reason")  # of vLLM: the stop string, or the number of a token
+            written, read = (_count(usage, name) for name in ("completion_tokens", "prompt_tokens"))
+            return _Answer(text, ended, stop if isinstance(stop, str) else None, written, read)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass  # another shape
+    raise RaysweepError(f"{wrong}: {' '.join(body.decode(errors='replace').split()) or 'it is empty'}")
+
+
+def _spellings_of(key: str) -> re.Pattern[str]:
+    """Return a pattern for a key in a server's texts, where JSON and addresses write some characters in other ways."""
+    parts = (c if c.isalnum() else rf"(?:\\*{re.escape(c)}|\\+u00{ord(c):02x}|%{ord(c):02x})" for c in key)
+    edges = ("", "") if len(key) >= PLACEHOLDER else (r"(?<!\w)", r"(?!\w)")
+    return re.compile("".join(parts).join(edges), re.IGNORECASE)
+
+
+def _count(usage: Any, name: str) -> int:
+    """Return a number of tokens; 0 if the server didn't count them."""
+    number = usage.get(name) if isinstance(usage, Mapping) else None
+    return number if isinstance(number, int) else 0
 
 
 def _code_of(answer: str, stop: Sequence[str]) -> tuple[str, str | None]:
@@ -288,7 +366,3 @@ def _seconds_of(text: str | None) -> float | None:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (TypeError, ValueError):
         return None
-
-
-def _first_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[0][:300]

@@ -77,6 +77,11 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
                 return self.send(
                     int(code), {"error": {"message": f"trouble {code}"}}, {"Retry-After": wait} if wait else {}
                 )
+            if kind == "echo":  # a server that repeats what it was sent
+                told = {"message": f"you sent {self.headers['Authorization']!r}, which is over its limit"}
+                return self.send(int(value), {"error": told}, {"Retry-After": "0"})
+            if kind == "body":
+                return self.send_bytes(200, value.encode(), {})
             if kind == "hang":
                 with server.lock:
                     server.at_once += 1
@@ -108,7 +113,9 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
             return self.send(200, {"choices": []} if kind == "empty" else json.loads(content), {})
 
         def send(self, status: int, content: dict[str, Any], headers: dict[str, str]) -> None:
-            data = json.dumps(content).encode()
+            self.send_bytes(status, json.dumps(content).encode(), headers)
+
+        def send_bytes(self, status: int, data: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
             for name, value in {
                 "Content-Type": "application/json",
@@ -197,6 +204,64 @@ def test_what_fails_on_the_way_is_tried_again_and_told_when_it_goes_on(server, p
     with pytest.raises(RaysweepError, match=r"did not answer in 3 tries; the last one: \w") as error:
         make(server, timeout=seconds, retries=2).generate([request()])
     assert error.value.retry
+
+
+WRONG = {
+    "no text": ({"choices": [{"finish_reason": "stop"}]}, {"choices": [{"message": {"role": "assistant"}}]}),
+    "null": ({"choices": [{"text": None, "finish_reason": "length"}]}, {"choices": [{"message": {"content": None}}]}),
+    "aborted": ({"choices": [{"text": " x", "finish_reason": "abort"}]},) * 2,
+    "failed": (
+        {"choices": [{"text": "", "finish_reason": "error"}]},
+        {"choices": [{"message": {"content": "x"}, "finish_reason": "error"}]},
+    ),
+    "a list": ([1, 2],) * 2,
+    "a number": (7,) * 2,
+    "choices of another kind": ({"choices": {"text": " x"}},) * 2,
+    "a null among the choices": ({"choices": [None], "usage": None},) * 2,
+    "a number for a text": ({"choices": [{"text": 1}]}, {"choices": [{"message": {"content": [1]}}]}),
+    "a message that is a text": ({"choices": ["x"]}, {"choices": [{"message": "x"}]}),
+    "an error as an answer": ({"error": {"message": "out of memory", "code": 500}},) * 2,
+}
+
+
+@pytest.mark.parametrize("api", ["completions", "chat"])
+def test_an_answer_without_a_text_is_asked_for_again_and_never_an_empty_completion(server, pauses, api):
+    server.answer = lambda path, body: chat_answer(" right") if api == "chat" else text_answer(" right")
+    generator = make(server, api=api, retries=2)
+    for name, bodies in WRONG.items():
+        body = json.dumps(bodies[api == "chat"])
+        server.troubles = [f"body {body}"]
+        assert generator.generate([request()])[0].text == " right", name
+        server.troubles = [f"body {body}"] * 3
+        with pytest.raises(RaysweepError, match="did not answer in 3 tries") as error:
+            generator.generate([request()])
+        assert body in str(error.value) and error.value.retry, name
+
+
+@pytest.mark.parametrize("body", ["<html>\n<b>Bad gateway</b>", "", "[" * 5000, '{"choices": [{"text": " x"}'])
+def test_a_body_that_is_no_json_is_shown_on_one_line(server, pauses, body):
+    server.troubles = [f"body {body}"] * 2
+    with pytest.raises(RaysweepError, match=r"the last one: no text in the answer: \S") as error:
+        make(server, retries=1).generate([request()])
+    assert "\n" not in str(error.value) and " ".join(body.split())[:200] in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "stop"),
+    [({"content": ""}, "eos"), ({"content": None, "reasoning_content": "hm"}, "length"), ({"refusal": "no"}, "eos")],
+)
+def test_a_model_that_wrote_no_program_has_answered(server, pauses, more, stop):
+    reason = "stop" if stop == "eos" else stop
+    server.answer = lambda path, body: {"choices": [{"message": more, "finish_reason": reason}]}
+    completion = make(server, api="chat").generate([request()])[0]
+    assert (completion.text, completion.stop, completion.tokens) == ("", stop, 0) and not pauses
+
+
+@pytest.mark.parametrize("usage", [None, [], {"completion_tokens": None}, {"completion_tokens": "3"}])
+def test_an_answer_whose_tokens_were_not_counted_is_a_completion(server, usage):
+    server.answer = lambda path, body: {**text_answer(" x"), "usage": usage}
+    completion = make(server).generate([request()])[0]
+    assert (completion.text, completion.tokens, completion.prompt_tokens) == (" x", 0, 0)
 
 
 def test_the_user_is_told_what_it_waits_for_but_not_by_each_request(server, pauses):
@@ -319,6 +384,8 @@ def test_a_text_in_a_models_place_names_what_is_served(monkeypatch):
         ({"url": "localhost:8000"}, "is no http address"),
         ({"concurrency": 0}, "concurrency and timeout are above 0"),
         ({"api_key": "sk-1"}, "has no argument 'api_key'"),
+        ({"served": " "}, "`served` is empty"),
+        ({"key_variable": "sk-1"}, "`key_variable` is no name of an environment variable"),
     ],
 )
 def test_unusable_arguments_are_told(args, expected):
@@ -354,3 +421,64 @@ def test_a_served_model_is_judged_and_the_report_tells_its_tokens(server, tmp_pa
     other = load_config(NANO, [f"models=[{json.dumps(model)}]", "evaluation.limit=3", "name=other"])
     run_sweep(other, RunOptions(str(tmp_path / "store"), "local"))
     assert len(server.seen) <= 8 + 3, "clean prompts that were answered are not asked for again"
+
+
+KEYS = ("sk-proj-0a1b2c3d4e5f6a7b8c9d", "Yb7/+w3Qz9==", "k9")
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("told", ["you sent {}", '{{"error": "Bearer {}"}}\nno', "x" * 280 + " {}"])
+def test_a_key_is_in_no_text_though_the_server_repeats_it(server, pauses, monkeypatch, key, told):
+    monkeypatch.setenv("OPENAI_API_KEY", f" {key}\n")  # as from a file
+    for spelling in (key, key.replace("/", "\\/").replace("+", "\\u002B"), key.replace("/", "%2F").replace("=", "%3d")):
+        said: list[str] = []
+        generator = make(server, retries=1)
+        generator.tell = said.append
+        server.troubles = [f"body {told.format(spelling)}"] * 2
+        with pytest.raises(RaysweepError) as error:
+            generator.generate([request()])
+        assert len(said) == 1 and spelling[:4] not in said[0] + str(error.value)
+    assert server.seen[0][2] == f"Bearer {key}"
+
+
+@pytest.mark.parametrize("key", ["two words", "k\u00e9y", "a\x07b"])
+def test_a_key_that_no_header_can_hold_is_refused_without_it(server, pauses, monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(HopelessError, match="OPENAI_API_KEY has a character that no key has") as error:
+        make(server).generate([request()])
+    assert key not in str(error.value) and not server.seen
+
+
+def test_a_short_key_leaves_completions_as_they_are(server, monkeypatch):
+    for key, text in (("x", " x"), ("password", " password"), (KEYS[0], " ***")):
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        server.answer = lambda path, body, key=key: text_answer(f" {key}")
+        assert make(server).generate([request()])[0].text == text
+
+
+@pytest.mark.parametrize("model", ["openai:", "openai: "])
+def test_a_name_is_needed(model, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", model, "--problems", "minicode", "--storage", str(tmp_path / "store")])
+    assert ended.value.code == 2 and "write openai:NAME" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.slow
+def test_no_key_is_anywhere_after_a_sweep_whose_server_repeats_it(server, pauses, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEYS[0])
+    server.answer = lambda path, body: text_answer(f" return '{KEYS[0]}'")
+    store = str(tmp_path / "store")
+    command = ["evaluate", "openai:m", "--problems", "minicode", "--limit", "2", "--storage", store]
+    for troubles in (["echo 401"] * 9, ["echo 429", "echo 503", "body null"] * 2):
+        server.troubles = troubles
+        with pytest.raises(SystemExit) as ended:
+            main([*command, "--out", str(tmp_path / "out.jsonl"), "--allow-code-execution"])
+        assert bool(ended.value.code) is ("echo 401" in troubles)
+    printed = capfd.readouterr()
+    assert "status 401: Error code: 401" in printed.err and "***" in printed.err
+    assert "***" in (tmp_path / "out.jsonl").read_text()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 10 and not [path for path in files if KEYS[0].encode() in path.read_bytes()]
+    assert KEYS[0] not in printed.out + printed.err
