@@ -21,6 +21,7 @@ from raysweep.config.fields import (
     Count,
     CountOrZero,
     DefaultMark,
+    DescribedCheck,
     Factor,
     Name,
     ProblemsSpec,
@@ -71,6 +72,12 @@ def _duration(text: str) -> str:
     return text
 
 
+def _absolute_folder(text: str) -> str:
+    if not Path(text).expanduser().is_absolute():
+        raise ValueError(f"{text!r} is no absolute path; write it from the root, as in /scratch/ray")
+    return text
+
+
 Interval = Annotated[
     Annotated[str, AfterValidator(_duration), Tag("time")] | Annotated[CountOrZero, Tag("steps")],
     Discriminator(_interval_form),
@@ -97,6 +104,8 @@ class RayConfig(Strict):
     """Shared memory of Ray's object store."""
     dashboard: bool = True
     """Whether Ray starts its dashboard."""
+    spill_folder: Annotated[str, DescribedCheck(_absolute_folder, "absolute path")] | None = None
+    """Folder on a large disk, for objects that the object store has no room for; null: beside Ray's sockets."""
 
 
 PerturbationName = Annotated[str, registered_or_declared(PERTURBATIONS, "perturbations")]

@@ -90,15 +90,18 @@ def require_resources(
     With a Ray that runs already (`address`) nothing is checked here; the engine checks it after connecting.
 
     Raises:
-        UsageError: a cell can't run here.
+        UsageError: a cell can't run here, or Ray can't write to the folder for spilled objects.
     """
     from raysweep.engine.ray.cluster.cluster import foreign_address
     from raysweep.engine.ray.cluster.nodes import this_machine
+    from raysweep.engine.ray.cluster.temp_folders import spill_root
 
     if engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
         raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
-    if engine == "ray" and foreign_address(address):
-        return
+    if engine == "ray":
+        if foreign_address(address):
+            return
+        spill_root(config.ray.spill_folder)
     machine = IdleNodes({HERE: this_machine(config.ray)}, where=HERE)
     require_placeable(
         ((names, needs.each(_without_labels)) for names, needs in NeedsPlanner(config).distinct(cells)), machine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import socket
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,12 +34,7 @@ GIB = 2**30
 ENOUGH_MEMORY = 5 * GIB  # the quickstart on Ray needs so much
 ENOUGH_SPACE = 10 * GIB
 FULL = 0.95  # share of a disk; above it Ray stores nothing more there
-
-RAY_TEMP = Path("/tmp")
-"""Where a Ray that raysweep starts has its folder (engine/ray/cluster/cluster.py)."""
-
-SOCKET = "session_2026-01-01_00-00-00_000000_1234567/sockets/dash_MetricsHead"
-"""The longest path that Ray puts a socket at, below its folder."""
+SHORT = "name a short, writable folder on a local disk"
 
 
 def versions(present: Mapping[str, str], requirements: Sequence[str]) -> Check:
@@ -177,17 +171,18 @@ def storage_of(path: Path, disk: Disk) -> Check:
 
 
 def temp_folder(temporary: Path) -> Check:
-    """Check that sockets can be made below /tmp, where Ray makes them, and below TMPDIR, which other libraries use."""
-    for folder in dict.fromkeys((temporary, RAY_TEMP)):
-        try:
-            with tempfile.TemporaryDirectory(prefix="rs-", dir=folder) as below, socket.socket(socket.AF_UNIX) as made:
-                place = Path(below, SOCKET)
-                place.parent.mkdir(parents=True)
-                made.bind(str(place))
-        except OSError as error:
-            problem = f"no sockets can be made below {folder}: {error.strerror or error}"
-            return Check("temp folder", State.ERROR, problem, _advice_on(folder))
-    return temp_folder_of(RAY_TEMP, machine.disk(RAY_TEMP))
+    """Check that sockets can be made where Ray makes them, and below TMPDIR, which other libraries use."""
+    from raysweep.engine.ray.cluster.temp_folders import DEFAULT, VARIABLE, sockets_root, why_no_sockets
+
+    root, refused = sockets_root()
+    for folder in dict.fromkeys((temporary, root)):
+        if reason := why_no_sockets(folder):
+            is_rays = folder == DEFAULT
+            advice = "it must be writable, and on a local disk" if is_rays else f"{SHORT}: export TMPDIR={DEFAULT}"
+            return Check("temp folder", State.ERROR, f"no sockets can be made below {folder}: {reason}", advice)
+    if refused:
+        return Check("temp folder", State.WARNING, refused, f"{SHORT}, or take {VARIABLE} out of the environment")
+    return temp_folder_of(root, machine.disk(root))
 
 
 def temp_folder_of(folder: Path, disk: Disk) -> Check:
@@ -197,12 +192,6 @@ def temp_folder_of(folder: Path, disk: Disk) -> Check:
         advice = f"free some: on a disk that is {FULL:.0%} full Ray stores no objects"
         return Check("temp folder", State.WARNING, f"{text} of {size(disk.total)}", advice)
     return Check("temp folder", State.OK, text)
-
-
-def _advice_on(folder: Path) -> str:
-    if folder == RAY_TEMP:
-        return "it must be writable, and on a local disk"
-    return "name a short, writable folder on a local disk: export TMPDIR=/tmp"
 
 
 def _always(requirements: Sequence[str]) -> list[str]:

@@ -122,11 +122,15 @@ def test_the_password_in_an_address_is_not_shown():
     assert "s9://nowhere/x" in found.found and "secret" not in found.found + found.advice
 
 
-def test_sockets_are_tried_where_ray_would_make_them(tmp_path):
-    assert machine_checks.temp_folder(machine_checks.RAY_TEMP).state is not State.ERROR
+def test_sockets_are_tried_where_ray_would_make_them(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    assert machine_checks.temp_folder(Path("/tmp")).state is not State.ERROR
     long = tmp_path / ("x" * 80)
     long.mkdir()
     for folder in (long, tmp_path / "nowhere"):
         found = machine_checks.temp_folder(folder)
         assert found.state is State.ERROR and str(folder) in found.found and "TMPDIR" in found.advice
     assert list(long.iterdir()) == []
+    monkeypatch.setenv("RAY_TMPDIR", str(long))
+    found = machine_checks.temp_folder(Path("/tmp"))
+    assert found.state is State.WARNING and f"RAY_TMPDIR {long} can't hold" in found.found

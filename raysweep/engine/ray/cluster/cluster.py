@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS
 from raysweep.engine.placing.cells import ANY, CPUS, UNLABELLED
 from raysweep.engine.placing.fits import unfit
 from raysweep.engine.ray.cluster.probe import require_reachable
+from raysweep.engine.ray.cluster.temp_folders import DEFAULT, make_folder, remove_stale, sockets_root, spill_root
 from raysweep.machine import cores
 from raysweep.planning.predictions.needs import CellNeeds, Needs, without
 from raysweep.units import count
@@ -37,9 +37,6 @@ TOO_SLOW = "timed out during startup"
 """What Ray says when a node that it starts isn't up within 30 s, which no setting changes."""
 AGAIN_SECONDS = 0.5
 """Time between two looks for the processes of a Ray that did not start."""
-
-PREFIX = "rs-"
-"""Prefix, before the process id, of the folder in /tmp of a Ray that raysweep starts."""
 
 ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # keep the working folder, to which a user's relative paths refer
@@ -136,7 +133,7 @@ class Cluster:
     def __init__(self, settings: RayConfig, address: str | None) -> None:
         self._settings = settings
         self._address = foreign_address(address)
-        self._folder: str | None = None
+        self._folders: list[Path] = []  # of the Ray that this process starts
 
     @property
     def owned(self) -> bool:
@@ -161,12 +158,18 @@ class Cluster:
             with _restored_signal_handlers():
                 context = ray.init(address=self._address, **common)
             return f"connected to Ray at {reached.address}" + _dashboard(context)
-        _remove_stale_folders()
+        root, refused = sockets_root()
+        if refused:
+            log.warning("%s", refused)
+        spill = spill_root(self._settings.spill_folder)
+        for place in {DEFAULT, root, spill or root}:
+            remove_stale(place)
+        spilled = make_folder(spill) if spill else None
+        self._folders += [spilled] if spilled else []
         cpus = self._settings.cpus or cores()
         for attempt in range(1, START_ATTEMPTS + 1):
-            self._folder = tempfile.mkdtemp(
-                prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp"
-            )  # AF_UNIX limits the length of paths
+            folder = make_folder(root)
+            self._folders.append(folder)
             try:
                 with _restored_signal_handlers():
                     context = ray.init(
@@ -175,7 +178,8 @@ class Cluster:
                         resources={SLOT: cpus},
                         object_store_memory=self._settings.object_store_mib * 2**20,
                         include_dashboard=self._settings.dashboard,
-                        _temp_dir=self._folder,
+                        object_spilling_directory=str(spilled) if spilled else None,
+                        _temp_dir=str(folder),
                         **common,
                     )
                 break
@@ -183,16 +187,16 @@ class Cluster:
                 if TOO_SLOW not in str(error) or attempt == START_ATTEMPTS:
                     raise
                 log.warning("Ray did not start within its 30 s, as on a busy machine; it is started again")
-                _end_half_started(self._folder)
+                _end_half_started(folder)
         return f"started Ray on {count(cpus, 'CPU')}" + _dashboard(context)
 
     def stop(self) -> None:
-        """Disconnect; stop Ray and remove its folder if raysweep started it."""
+        """Disconnect; stop Ray and remove its folders if raysweep started it."""
         import ray
 
         ray.shutdown()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def driver_bundle(self, placement: Placement) -> dict[str, float]:
         """Return the resources that a trial, or the task of a shared artefact, holds itself."""
@@ -204,7 +208,7 @@ class Cluster:
         return {SLOT: 1.0} if self.owned else {"CPU": 0.001}
 
 
-def _end_half_started(folder: str) -> None:
+def _end_half_started(folder: Path) -> None:
     """End the processes that a failed start of Ray left, which name its folder, and remove the folder.
 
     It looks twice: a process that has just been started names nothing for a moment.
@@ -212,7 +216,7 @@ def _end_half_started(folder: str) -> None:
     for is_last in (False, True):
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
-                if folder.encode() in path.read_bytes():
+                if os.fsencode(folder) in path.read_bytes():
                     os.kill(int(path.parent.name), signal.SIGKILL)
         if not is_last:
             time.sleep(AGAIN_SECONDS)
@@ -231,14 +235,6 @@ def _restored_signal_handlers() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-
-
-def _remove_stale_folders() -> None:
-    """Remove the Ray folders of raysweep processes that were killed."""
-    for folder in Path("/tmp").glob(f"{PREFIX}*-*"):
-        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if pid.isdigit() and not Path("/proc", pid).exists() and folder.stat().st_uid == os.getuid():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _dashboard(context: Any) -> str:
