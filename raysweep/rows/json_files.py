@@ -84,11 +84,24 @@ def stream_json_rows(path: Path) -> Iterator[JsonRow]:
         UsageError: the file is missing, can't be unzipped or holds no rows, or a line is no UTF-8 or no JSON object.
             Rows before a broken line are yielded first.
     """
-    row = None
-    for row in _rows(path):
-        yield row
-    if row is None:
+    return (row_of(place, value) for place, value in stream_json_values(path))
+
+
+def stream_json_values(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the place and the value of each line, or of each element of an array; see `stream_json_rows`."""
+    is_empty = True
+    for placed in _values(path):
+        is_empty = False
+        yield placed
+    if is_empty:
         raise UsageError(f"{path}: the file has no rows; it needs one JSON object a line")
+
+
+def row_of(place: str, value: Any) -> JsonRow:
+    """Return a value as a row; raise UsageError (its place) unless it is a JSON object."""
+    if not isinstance(value, dict):
+        raise UsageError(f"{place}: a row must be a JSON object in braces, not {json.dumps(value)[:60]}")
+    return JsonRow(place, value)
 
 
 def read_content(path: Path) -> bytes:
@@ -120,7 +133,7 @@ def check_file(path: Path) -> None:
     raise (UsageError if near else MissingInput)(f"{path} doesn't exist{near}")
 
 
-def _rows(path: Path) -> Iterator[JsonRow]:
+def _values(path: Path) -> Iterator[tuple[str, Any]]:
     is_first = True
     lines = enumerate(_lines(path), 1)
     for number, line in lines:
@@ -128,10 +141,10 @@ def _rows(path: Path) -> Iterator[JsonRow]:
             continue
         if is_first and line.lstrip().startswith("["):
             blank_lines = "\n" * (number - 1)  # so that line numbers stay right
-            yield from _array_rows(path, "".join([blank_lines, line, *(rest for _, rest in lines)]))
+            yield from _elements(path, "".join([blank_lines, line, *(rest for _, rest in lines)]))
             return
         is_first = False
-        yield _row(f"{path}:{number}", _parsed(path, number, line.rstrip(), "each line must be one JSON object"))
+        yield f"{path}:{number}", _parsed(path, number, line.rstrip(), "each line must be one JSON object")
 
 
 @contextmanager
@@ -156,8 +169,8 @@ def _lines(path: Path) -> Iterator[str]:
                 raise UsageError(f"{path}:{number}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
 
 
-def _array_rows(path: Path, text: str) -> Iterator[JsonRow]:
-    """Yield the elements of an array. They are decoded again one by one, which gives the line of each."""
+def _elements(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    """Yield the elements of an array with their places: they are decoded again one by one, which gives the lines."""
     elements = _parsed(path, 1, text, "the array must hold JSON objects")
     decoder = json.JSONDecoder()
     line, end = 1, text.index("[") + 1
@@ -166,7 +179,7 @@ def _array_rows(path: Path, text: str) -> Iterator[JsonRow]:
         start = _BETWEEN_ELEMENTS.match(text, end).end()  # type: ignore[union-attr]  # matches an empty text too
         line += text.count("\n", counted, start)
         counted = start
-        yield _row(f"{path}:{line}", element)
+        yield f"{path}:{line}", element
         _, end = decoder.raw_decode(text, start)
 
 
@@ -179,12 +192,6 @@ def _parsed(path: Path, number: int, text: str, rule: str) -> Any:
         raise UsageError(f"{path}:{line}: broken JSON at column {error.colno} ({error.msg}); {rule}") from None
     except (ValueError, RecursionError) as error:  # a number of too many digits, too deep nesting
         raise UsageError(f"{path}:{number}: broken JSON ({error}); {rule}") from None
-
-
-def _row(place: str, value: Any) -> JsonRow:
-    if not isinstance(value, dict):
-        raise UsageError(f"{place}: a row must be a JSON object in braces, not {json.dumps(value)[:60]}")
-    return JsonRow(place, value)
 
 
 def _is_unicode(text: str) -> bool:

@@ -2,14 +2,17 @@
 
 A row has ``task_id`` and either ``completion``, which continues the problem's prompt, or ``solution``, a whole program
 (https://github.com/openai/human-eval, https://github.com/evalplus/evalplus). Of both, ``solution`` counts, as in
-EvalPlus. All other fields are written back unchanged, and ``passed`` and ``result`` are added.
+EvalPlus, unless it is null. All other fields are written back unchanged, and ``passed`` and ``result`` are added.
+
+A file of bigcode's harness (https://github.com/bigcode-project/bigcode-evaluation-harness, ``generations.json``) is one
+array with a list of whole programs for each problem, in order.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from typing import Any
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.programs import Outcome, Program
 from raysweep.records import Problem
-from raysweep.rows.json_files import JsonRow, stream_json_rows
+from raysweep.rows.json_files import JsonRow, row_of, stream_json_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,43 @@ class Sample:
     fields: Mapping[str, Any]  # the whole row, as read
 
 
-def read_samples(path: Path) -> Iterator[Sample]:
-    """Yield the rows of a samples file (JSONL, gzipped or not) with one row in memory.
+class TaskIds:
+    """The task ids of a problem set, and what samples files write in their place.
+
+    That is the number alone (11 for ``MBPP/11``), or other capitals (``Mbpp/11``), where only one task can be meant.
+    """
+
+    def __init__(self, task_ids: Iterable[str]) -> None:
+        self.ordered = tuple(task_ids)
+        self._known = set(self.ordered)
+        self._meant: dict[str, str | None] = {}  # None: several
+        for task_id in self.ordered:
+            number = task_id.rpartition("/")[2]
+            for short in {task_id.casefold(), *([str(int(number))] if number.isdecimal() else [])}:
+                self._meant[short] = None if short in self._meant else task_id
+
+    def meant(self, written: str) -> str:
+        """Return the task id that a file means, or what it says where no task is meant."""
+        return written if written in self._known else self._meant.get(written.casefold()) or written
+
+
+def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
+    """Yield the rows of a samples file (JSONL, gzipped or not) with one row in memory, or the programs of an array.
+
+    Args:
+        path: the file.
+        tasks: of the problem set that the samples belong to.
 
     Raises:
         UsageError: a row can't be used; the message names file and line.
     """
-    return map(_sample, stream_json_rows(path))
+    are_lists = False
+    for number, (place, value) in enumerate(stream_json_values(path)):
+        are_lists = isinstance(value, list) and (are_lists or not number)
+        if are_lists:
+            yield from _generations(place, value, number, tasks)
+        else:
+            yield _sample(row_of(place, value), tasks)
 
 
 def program_of(sample: Sample, problems: Mapping[str, Problem], name: str = "the set") -> Program:
@@ -100,9 +133,11 @@ def result_text(outcome: str, detail: str) -> str:
     return f"failed: {detail or str(outcome).replace('_', ' ')}"
 
 
-def _sample(row: JsonRow) -> Sample:
-    task_id = row.text("task_id")
-    whole = "solution" in row.fields
+def _sample(row: JsonRow, tasks: TaskIds) -> Sample:
+    number = row.fields.get("task_id")
+    is_number = isinstance(number, int) and not isinstance(number, bool)
+    task_id = str(number) if is_number else row.text("task_id")
+    whole = row.fields.get("solution") is not None or ("solution" in row.fields and "completion" not in row.fields)
     name = "solution" if whole else "completion"
     if name not in row.fields:
         names = ", ".join(row.fields)
@@ -110,7 +145,21 @@ def _sample(row: JsonRow) -> Sample:
     text = row.fields[name]
     if not isinstance(text, str):  # row.text() would refuse half a surrogate pair, which is only a wrong program here
         raise UsageError(f"{row.place}: `{name}` must be a string, not {json.dumps(text)[:60]}")
-    return Sample(row.place, task_id, text, whole, row.fields)
+    return Sample(row.place, tasks.meant(task_id), text, whole, row.fields)
+
+
+def _generations(place: str, programs: list[Any], number: int, tasks: TaskIds) -> Iterator[Sample]:
+    """Yield the samples in one list of bigcode's file, which are whole programs for the problem with that number."""
+    if number >= len(tasks.ordered):
+        raise UsageError(
+            f"{place}: there are more lists of programs than the set has problems ({len(tasks.ordered):,}); --problems "
+            "names the set that the programs were written for"
+        )
+    for text in programs:
+        if not isinstance(text, str):
+            raise UsageError(f"{place}: a list must hold programs as strings, not {json.dumps(text)[:60]}")
+        task_id = tasks.ordered[number]
+        yield Sample(place, task_id, text, True, {"task_id": task_id, "solution": text})
 
 
 def _whole_program(text: str, problem: Problem) -> Program:

@@ -25,7 +25,7 @@ from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Limits, Oracle, Program, Sandbox, Verdict
 from raysweep.records import Problem
 from raysweep.rows.json_files import content_sha
-from raysweep.tools.samples.format import Sample, program_of, read_samples, result_line
+from raysweep.tools.samples.format import Sample, TaskIds, program_of, read_samples, result_line
 from raysweep.tools.samples.results import ResultsFile, writing_results
 from raysweep.tools.samples.scores import SampleScores, ScoreBoard
 
@@ -134,6 +134,7 @@ class SampleRun:
     def __init__(self, job: SampleJob, progress: Progress) -> None:
         self._job = job
         self._problems: Mapping[str, Problem] = {p.task_id: p for p in job.problem_set.problems()}
+        self._task_ids = TaskIds(self._problems)
         self._programs = _Programs()
         self.board = ScoreBoard(job.problem_set.parts)
         self.samples = 0
@@ -192,7 +193,7 @@ class SampleRun:
 
     def _rows(self) -> Iterator[tuple[Sample, bytes, Program]]:
         """Read the file: yield each sample with its program and the program's digest."""
-        for sample in read_samples(self._job.samples):
+        for sample in read_samples(self._job.samples, self._task_ids):
             program = program_of(sample, self._problems, self._job.problems or self._job.problem_set.name)
             yield sample, bytes.fromhex(program.sha)[:16], program
 

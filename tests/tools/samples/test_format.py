@@ -16,7 +16,7 @@ from raysweep.problems.humaneval import HumanEval
 from raysweep.problems.jsonl import JsonlProblems
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Program
 from raysweep.records import Problem
-from raysweep.tools.samples.format import program_of, read_samples, result_line, result_text
+from raysweep.tools.samples.format import TaskIds, program_of, read_samples, result_line, result_text
 from raysweep.tools.samples.run import SampleJob, SampleRun
 
 PROBLEMS = [
@@ -25,6 +25,7 @@ PROBLEMS = [
 ]
 ONE = "    return 1\n"
 BY_ID = {problem.task_id: problem for problem in PROBLEMS}
+TASKS = TaskIds(BY_ID)
 
 
 def write(path: Path, *rows: dict) -> Path:
@@ -100,20 +101,20 @@ def test_evalplus_solutions_are_whole_programs_and_win_over_completions(tmp_path
         {"task_id": "T/0", "solution": solution},
         {"task_id": "T/0", "solution": solution, "completion": "nonsense"},
     ]
-    programs = [program_of(sample, BY_ID) for sample in read_samples(write(tmp_path / "s.jsonl", *rows))]
+    programs = [program_of(sample, BY_ID) for sample in read_samples(write(tmp_path / "s.jsonl", *rows), TASKS)]
     assert [program.source for program in programs] == [f"{solution}\n{PROBLEMS[0].test}\ncheck(one)"] * 2
     with Executor() as executor:
         assert executor.run(programs[:1], Limits())[0].outcome is Outcome.PASSED
 
 
 def test_a_completion_continues_the_prompt(tmp_path):
-    (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/0", "completion": ONE}))
+    (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/0", "completion": ONE}), TASKS)
     assert program_of(sample, BY_ID) == PROBLEMS[0].assemble(ONE)
 
 
 def test_rows_are_written_back_unchanged_with_passed_and_result_added(tmp_path):
     row = {"task_id": "T/0", "completion": ONE, "_identifier": "x", "n": 3, "half": "\ud800"}
-    (sample,) = read_samples(write(tmp_path / "s.jsonl", row))
+    (sample,) = read_samples(write(tmp_path / "s.jsonl", row), TASKS)
     verdicts = [
         (Outcome.PASSED, "", True),
         (Outcome.FAILED, "assert f() == 1", False),
@@ -149,17 +150,69 @@ def test_a_row_that_cannot_be_used_is_named_by_file_and_line(tmp_path, line, mes
     path = write(tmp_path / "s.jsonl", {"task_id": "T/0", "completion": ONE})
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(UsageError) as error:
-        list(read_samples(path))
+        list(read_samples(path, TASKS))
     assert f"{path}{message}" in str(error.value)
 
 
 def test_an_unknown_task_is_named_with_its_line_and_the_nearest(tmp_path):
-    (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/7", "completion": ONE}))
+    (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/7", "completion": ONE}), TASKS)
     with pytest.raises(UsageError, match=r"s\.jsonl:1: no problem of the set has the task_id 'T/7' \(did you mean 'T/"):
         program_of(sample, BY_ID)
 
 
 def test_whole_programs_meet_tests_that_run_as_they_are(tmp_path):
     problem = ScriptedProblem("T/9", '"""Return 1."""\n', "one", "assert one() == 1")
-    (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/9", "solution": "def one():\n    return 1"}))
+    (sample,) = read_samples(
+        write(tmp_path / "s.jsonl", {"task_id": "T/9", "solution": "def one():\n    return 1"}), TASKS
+    )
     assert program_of(sample, {"T/9": problem}) == Program("def one():\n    return 1", "assert one() == 1")
+
+
+@pytest.mark.parametrize(
+    ("known", "written"),
+    [
+        (("MBPP/2", "MBPP/11"), {11: "MBPP/11", "11": "MBPP/11", "Mbpp/11": "MBPP/11", "MBPP/2": "MBPP/2"}),
+        (("HumanEval/0", "HumanEval/10"), {0: "HumanEval/0", "humaneval/10": "HumanEval/10", "HumanEval/1": None}),
+        (("a/1", "b/1", "B/2"), {1: None, "b/2": "B/2", 2: "B/2", "A/1": "a/1"}),
+        (("7", "07"), {7: None, "7": "7", "07": "07"}),
+    ],
+)
+def test_a_task_may_be_named_by_its_number_or_in_other_capitals_where_one_is_meant(tmp_path, known, written):
+    rows = [{"task_id": task_id, "completion": ONE} for task_id in written]
+    found = [sample.task_id for sample in read_samples(write(tmp_path / "s.jsonl", *rows), TaskIds(known))]
+    assert found == [meant or str(task_id) for task_id, meant in written.items()]
+
+
+@pytest.mark.parametrize("task_id", [None, True, 1.5, [11]])
+def test_what_names_no_task_is_refused(tmp_path, task_id):
+    with pytest.raises(UsageError, match=r"s\.jsonl:1: `task_id` must be a string"):
+        list(read_samples(write(tmp_path / "s.jsonl", {"task_id": task_id, "completion": ONE}), TASKS))
+
+
+@pytest.mark.parametrize("row", [{"solution": None, "completion": ONE}, {"completion": ONE, "solution": None, "n": 1}])
+def test_a_solution_that_is_null_does_not_count_beside_a_completion(tmp_path, row):
+    (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/0", **row}), TASKS)
+    assert (sample.text, sample.whole) == (ONE, False)
+    for lone in ({"solution": None}, {"solution": None, "completion": None}):
+        with pytest.raises(UsageError, match="must be a string, not null"):
+            list(read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/0", **lone}), TASKS))
+
+
+def test_bigcodes_generations_are_whole_programs_in_the_problems_order(tmp_path):
+    path = tmp_path / "generations.json"
+    for lists in ([["a = 1", "b"], ["c"]], [[], ["def two():\n    return 2"]], [["x"]]):
+        path.write_text(json.dumps(lists, indent=len(lists)))
+        samples = list(read_samples(path, TASKS))
+        assert [sample.text for sample in samples] == [text for texts in lists for text in texts]
+        assert [sample.task_id for sample in samples] == [f"T/{at}" for at, texts in enumerate(lists) for _ in texts]
+        assert all(sample.whole for sample in samples)
+    for lists, message in (
+        ([["a"]] * 3, "more lists of programs than the set has problems (2)"),
+        ([["a", 1]], "not 1"),
+    ):
+        path.write_text(json.dumps(lists))
+        with pytest.raises(UsageError) as error:
+            list(read_samples(path, TASKS))
+        assert message in str(error.value)
+    sample = next(read_samples(write(tmp_path / "s.json", *[[["a"]]]), TASKS))
+    assert json.loads(result_line(sample, Outcome.PASSED, "", "outside"))["solution"] == "a"
