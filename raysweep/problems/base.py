@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from raysweep.errors import UsageError
 from raysweep.programs import Limits
 from raysweep.prompts.regions import split_prompt
 from raysweep.records import Problem, Segment, Spec
 from raysweep.registry import Registry
+from raysweep.rows.json_files import stream_json_rows
 
 
 class ProblemSet(ABC):
@@ -48,6 +50,11 @@ class ProblemSet(ABC):
         Sets that read files override this.
         """
 
+    @classmethod
+    def recognises(cls, row: Mapping[str, Any]) -> bool:
+        """Return True if a file's first row can only be one of this set, which the file's path then names."""
+        return False
+
     def segments(self, problem: Problem) -> list[Segment]:
         """Split a prompt into natural language and verbatim text, losslessly."""
         return split_prompt(problem.prompt, problem.entry_point)
@@ -62,8 +69,8 @@ def problems_entry(text: str, seed: int) -> dict[str, Any]:
     """Return the entry of a config for a problem set that a command line names.
 
     Args:
-        text: a registered name; a JSONL file; ``NAME=PATH``, where NAME is a registered set with files, or the name
-            that results get for a JSONL file.
+        text: a registered name; a JSONL file, or one whose rows a set recognises; ``NAME=PATH``, where NAME is a
+            registered set with files, or the name that results get for a file.
         seed: the seed of a generated world, for sets that have one.
 
     Raises:
@@ -71,13 +78,23 @@ def problems_entry(text: str, seed: int) -> dict[str, Any]:
     """
     name, equals, path = text.partition("=")
     if equals and not Path(text).exists():
-        return {"name": name, "path": path} if name in PROBLEMS.names() else {"name": JSONL, "as": name, "path": path}
+        return {"name": name, "path": path} if name in PROBLEMS.names() else {**_file_entry(path), "as": name}
     if text in PROBLEMS.names() and not Path(text).is_file():
         return {"name": text, "world": seed} if "world" in PROBLEMS.parameters(text) else {"name": text}
     if Path(text).suffix or Path(text).exists():
-        return {"name": JSONL, "path": text}
+        return _file_entry(text)
     PROBLEMS.get(text)  # raises UsageError, which suggests the nearest name
     raise AssertionError(text)
+
+
+def _file_entry(path: str) -> dict[str, Any]:
+    """Return the entry of a file: of the one set that recognises its first row, else of `JSONL`."""
+    try:
+        fields = next(stream_json_rows(Path(path).expanduser())).fields
+    except UsageError:  # the set's own check says what is wrong
+        return {"name": JSONL, "path": path}
+    names = [name for name in PROBLEMS.names() if PROBLEMS.get(name).recognises(fields)]
+    return {"name": names[0] if len(names) == 1 else JSONL, "path": path}
 
 
 def problem_set_of(text: str, seed: int, *, judged: bool) -> tuple[ProblemSet, dict[str, Any]]:

@@ -109,6 +109,34 @@ def check_tests(problems: Iterable[Problem], place: str) -> None:
             raise UsageError(f"{place}: the `test` of problem {problem.task_id!r} can't judge: {reason}")
 
 
+def multipl_e_problem(row: JsonRow, stop: Sequence[str]) -> Problem:
+    """Return the problem in a row of MultiPL-E: name, prompt, tests, stop_tokens, and no reference solution.
+
+    Args:
+        row: of a file in Python.
+        stop: strings that end a completion, beside the row's own.
+
+    Raises:
+        UsageError: a field is missing or wrong, or the language is another one; with the row's place.
+    """
+    prompt, own = row.text("prompt"), row.fields.get("stop_tokens") or []
+    functions = re.findall(r"^def +(\w+)", prompt, re.MULTILINE)
+    if not functions:
+        raise UsageError(f"{row.place}: `prompt` opens no function")
+    if not isinstance(own, list) or not all(isinstance(token, str) and token for token in own):
+        raise UsageError(f"{row.place}: `stop_tokens` must be a list of texts, not {own!r:.60}")
+    if row.text("language", "py") != "py":
+        raise UsageError(f"{row.place}: `language` is {row.text('language')!r}; only py can be used")
+    return ScriptedProblem(
+        task_id=row.text("name"),
+        prompt=prompt,
+        entry_point=functions[-1],
+        test=with_helpers(prompt, functions[-1], row.text("tests", "")),
+        stop=tuple(dict.fromkeys([*own, *stop])),
+        fields=row.fields,
+    )
+
+
 def problem_fields(problem: Problem) -> dict[str, Any]:
     """Return a problem as a row of a problem file: its own row, or HumanEval's fields where it came from no file."""
     if isinstance(problem, FileProblem):

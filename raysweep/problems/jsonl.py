@@ -1,7 +1,8 @@
-"""Problem set `jsonl`: HumanEval-shaped problems from a user's file, one JSON object a line.
+"""Problem set `jsonl`: problems in HumanEval's or MultiPL-E's shape from a user's file, one JSON object a line.
 
-Fields: task_id, prompt, entry_point, canonical_solution and, for judging, test. `raysweep perturb` writes all further
-fields of a row back. One JSON array instead of lines works too, and so do gzipped files (``.gz``).
+Fields: task_id, prompt, entry_point, canonical_solution and, for judging, test; or MultiPL-E's: name, prompt, tests,
+stop_tokens (https://github.com/nuprl/MultiPL-E, prompts in Python). `raysweep perturb` writes all further fields of a
+row back. One JSON array instead of lines works too, and so do gzipped files (``.gz``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.file_problems import STOP, FileProblem, check_tests, problems_of, with_helpers
+from raysweep.problems.file_problems import (
+    STOP,
+    FileProblem,
+    check_tests,
+    multipl_e_problem,
+    problems_of,
+    with_helpers,
+)
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
 
@@ -47,8 +55,14 @@ class JsonlProblems(ProblemSet):
 
 
 def read_problems(path: Path) -> list[Problem]:
-    """Read HumanEval-shaped problems; raise UsageError (file, line) for an unusable row."""
-    return problems_of(read_json_rows(path), humaneval_problem)
+    """Read the problems of a file; raise UsageError (file, line) for an unusable row."""
+    return problems_of(read_json_rows(path), _problem)
+
+
+def _problem(row: JsonRow) -> Problem:
+    if "task_id" not in row.fields and {"name", "tests"} <= row.fields.keys():
+        return multipl_e_problem(row, STOP)
+    return humaneval_problem(row)
 
 
 def humaneval_problem(row: JsonRow) -> Problem:

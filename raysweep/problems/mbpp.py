@@ -1,8 +1,9 @@
 """Problem set `mbpp`: MBPP (Austin et al. 2021), from a file or from the hub.
 
 Three shapes of rows are known: HumanEval's (ReCode's mbpp_wtest), EvalPlus's (MbppPlus) and Google's (mbpp.jsonl,
-sanitized-mbpp.json and the hub's rows). The first two have prompts, which stay as they are. Google's rows {text, code,
-tests} have none, so they get prompts in SafeCoder's form. MBPP's own asserts judge all of them.
+sanitized-mbpp.json, the hub's rows, and DeepSeek-Coder's mbpp_test.jsonl, which calls the list of tests `test`). The
+first two have prompts, which stay as they are. Google's rows {text, code, tests} have none, so they get prompts in
+SafeCoder's form. MBPP's own asserts judge all of them.
 
 A prompt for Google's row is the code before its functions, the tested function's signature, and a docstring: the text
 up to a URL, "Test examples:" and the tests. For 414 of the 427 sanitised problems this equals SafeCoder's own prompt
@@ -74,6 +75,12 @@ class Mbpp(ProblemSet):
         if self._path is not None:
             check_file(self._path)
 
+    @classmethod
+    def recognises(cls, row: Mapping[str, Any]) -> bool:
+        """See `ProblemSet.recognises`: Google's rows, and EvalPlus's without further inputs."""
+        is_googles = _is_googles(row) and not isinstance(row.get("test"), str)  # MBPP+ of the hub has such a text
+        return is_googles or ("assertion" in row and "base_input" not in row)
+
     def problems(self) -> Sequence[Problem]:
         """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
         rows = self._cached.stream() if self._path is None else read_json_rows(self._path)
@@ -106,7 +113,7 @@ class Mbpp(ProblemSet):
 
 def _problem(row: JsonRow) -> Problem:
     """Return the problem in a row of any of the three shapes."""
-    if "test_list" in row.fields:
+    if _is_googles(row.fields):
         return _google_problem(row)
     if "assertion" in row.fields:
         return ScriptedProblem(
@@ -121,15 +128,20 @@ def _problem(row: JsonRow) -> Problem:
     if "entry_point" in row.fields:
         return humaneval_problem(row)
     raise UsageError(
-        f"{row.place}: has neither `test_list` (Google's), `assertion` (EvalPlus's) nor `entry_point` (HumanEval's "
-        f"shape), so it is no row of MBPP; it has {', '.join(row.fields) or 'nothing'}"
+        f"{row.place}: has no list of tests (`test_list` or `test`, Google's), `assertion` (EvalPlus's) or "
+        f"`entry_point` (HumanEval's shape), so it is no row of MBPP; it has {', '.join(row.fields) or 'nothing'}"
     )
+
+
+def _is_googles(row: Mapping[str, Any]) -> bool:
+    return "test_list" in row or ("code" in row and isinstance(row.get("test"), list))
 
 
 def _google_problem(row: JsonRow) -> Problem:
     task_id = row.fields.get("task_id")
     setup = [row.text("test_setup_code", ""), *_texts(row, "test_imports")]
-    tests = [line for line in [*setup, *_texts(row, "test_list")] if line.strip()]
+    listed = _texts(row, "test_list" if "test_list" in row.fields else "test")
+    tests = [line for line in [*setup, *listed] if line.strip()]
     text = row.text("text" if "text" in row.fields else "prompt")
     prompt, entry_point, reference = _prompt_and_reference(text, row.text("code"), tests, row.place)
     return ScriptedProblem(

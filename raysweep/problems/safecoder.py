@@ -18,14 +18,7 @@ import yaml
 
 from raysweep.errors import MissingInput, UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.file_problems import (
-    STOP,
-    ScriptedProblem,
-    check_tests,
-    problems_of,
-    with_helpers,
-    without_examples,
-)
+from raysweep.problems.file_problems import STOP, check_tests, multipl_e_problem, problems_of, without_examples
 from raysweep.prompts.regions import split_prompt
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow
@@ -33,7 +26,6 @@ from raysweep.rows.json_files import JsonRow
 RESULTS = ".results.yaml"
 """Ending of the result files that SafeCoder's own evaluation writes beside the problems."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_DEFINITION = re.compile(r"^def +(\w+)", re.MULTILINE)
 
 
 class SafeCoderProblems(ProblemSet):
@@ -123,19 +115,4 @@ def _read(file: Path) -> JsonRow:
 
 
 def _problem(row: JsonRow) -> Problem:
-    prompt, stop = row.text("prompt"), row.fields.get("stop_tokens") or []
-    functions = _DEFINITION.findall(prompt)
-    if not functions:
-        raise UsageError(f"{row.place}: `prompt` opens no function")
-    if not isinstance(stop, list) or not all(isinstance(token, str) and token for token in stop):
-        raise UsageError(f"{row.place}: `stop_tokens` must be a list of texts, not {stop!r:.60}")
-    if row.text("language", "py") != "py":
-        raise UsageError(f"{row.place}: `language` is {row.text('language')!r}; only py can be used")
-    return ScriptedProblem(
-        task_id=row.text("name"),
-        prompt=prompt,
-        entry_point=functions[-1],
-        test=with_helpers(prompt, functions[-1], row.text("tests", "")),
-        stop=tuple(dict.fromkeys([*stop, *STOP])),
-        fields=row.fields,
-    )
+    return multipl_e_problem(row, STOP)

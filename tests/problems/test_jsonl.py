@@ -113,3 +113,41 @@ def test_tests_call_the_prompts_helpers_and_not_those_that_a_candidate_defines()
     liar = "    return n\n\ndef encode(n):\n    return n\n"
     right, wrong = execute([problem.assemble(problem.reference or ""), problem.assemble(liar)], Limits(timeout=3), 1)
     assert (right.outcome, wrong.outcome) == (Outcome.PASSED, Outcome.FAILED)
+
+
+MULTIPL_E = {
+    "name": "HumanEval_23_strlen",
+    "language": "py",
+    "prompt": 'def zero():\n    return 0\n\ndef strlen(string: str) -> int:\n    """Return the length."""\n',
+    "tests": "def check(f):\n    assert f('') == zero()\n\ndef test_check():\n    check(strlen)\n\ntest_check()\n",
+    "stop_tokens": ["\nclass", "\n@"],
+}
+
+
+def test_rows_of_multipl_e_are_problems_whose_tests_run_as_they_are(tmp_path):
+    for row in (MULTIPL_E, {**MULTIPL_E, "stop_tokens": None}, {**MULTIPL_E, "doctests": "transform"}):
+        path = tmp_path / "p.jsonl"
+        path.write_text(json.dumps(row) + "\n")
+        problem_set = JsonlProblems(str(path))
+        problem_set.check(judged=True)
+        (problem,) = problem_set.problems()
+        assert (problem.task_id, problem.entry_point, problem.reference) == ("HumanEval_23_strlen", "strlen", None)
+        assert problem.stop[:2] == ("\nclass", "\n@") or row["stop_tokens"] is None
+        programs = [problem.assemble(text) for text in ("    return len(string)\n", "    return 1\n")]
+        assert [v.outcome for v in execute(programs, Limits(timeout=3), 1)] == [Outcome.PASSED, Outcome.FAILED]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"prompt": "x = 1"}, "`prompt` opens no function"),
+        ({"stop_tokens": "\ndef"}, "`stop_tokens` must be a list of texts"),
+        ({"language": "java"}, "`language` is 'java'; only py can be used"),
+        ({"name": 3}, "`name` must be a string"),
+    ],
+)
+def test_unusable_rows_of_multipl_e_are_reported_with_their_line(tmp_path, row, message):
+    path = tmp_path / "p.jsonl"
+    path.write_text(json.dumps({**MULTIPL_E, **row}) + "\n")
+    with pytest.raises(UsageError, match=rf"p\.jsonl:1: {message}"):
+        JsonlProblems(str(path)).problems()

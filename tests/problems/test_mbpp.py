@@ -71,6 +71,14 @@ def test_the_sanitised_rows_give_414_of_safecoders_427_prompts_and_all_its_tests
     assert sum(ours[task].entry_point != theirs[task].entry_point for task in ours) == 11
 
 
+def test_deepseek_coders_rows_have_their_tests_as_a_list_of_another_name(tmp_path):
+    for changed in ({}, {"code": GOOGLES["code"].replace("\r\n", "\n")}, {"challenge_test_list": ["assert 1"]}):
+        row = {**GOOGLES, "prompt": GOOGLES["text"], "test": GOOGLES["test_list"], **changed}
+        same = {name: value for name, value in row.items() if name not in ("text", "test_list", "test_setup_code")}
+        (problem,), (googles,) = mbpp(tmp_path, same).problems(), mbpp(tmp_path, {**GOOGLES, **changed}).problems()
+        assert (problem.prompt, problem.test, problem.reference) == (googles.prompt, googles.test, googles.reference)
+
+
 def test_evalpluss_and_humanevals_prompts_are_kept(tmp_path):
     one, other = mbpp(tmp_path, EVALPLUS, HUMANEVALS).problems()
     assert (one.prompt, one.reference) == (EVALPLUS["prompt"], EVALPLUS["canonical_solution"])
@@ -99,7 +107,7 @@ def test_tests_that_a_docstring_can_not_hold_are_escaped(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"task_id": 1, "prompt": "x"}, "mbpp.jsonl:1: has neither `test_list`"),
+        ({"task_id": 1, "prompt": "x"}, "mbpp.jsonl:1: has no list of tests"),
         ({**GOOGLES, "code": "x = 1"}, "mbpp.jsonl:1: `code` defines no function"),
         ({**GOOGLES, "test_list": "assert"}, "`test_list` must be a list of texts"),
         ({**GOOGLES, "test_list": []}, "has no `test`"),

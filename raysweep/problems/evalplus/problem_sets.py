@@ -53,12 +53,18 @@ class EvalPlusProblems(ProblemSet):
     parts = ("base", "plus")
     file: ClassVar[str]  # the name of EvalPlus's own file
     stop: ClassVar[tuple[str, ...]]
+    prefix: ClassVar[str]  # of its task ids
 
     def __init__(self, path: str | None = None, revision: str | None = None) -> None:
         self._path = Path(path).expanduser().absolute() if path is not None else None
         self._revision = revision
         if self._path is not None:
             check_file(self._path)
+
+    @classmethod
+    def recognises(cls, row: Mapping[str, Any]) -> bool:
+        """See `ProblemSet.recognises`: rows of EvalPlus's own file."""
+        return "base_input" in row and str(row.get("task_id")).startswith(cls.prefix)
 
     def task(self, row: JsonRow) -> EvalPlusTask:
         """Return the task in a row; raise UsageError (file, line) for an unusable one."""
@@ -109,6 +115,7 @@ class HumanEvalPlus(EvalPlusProblems):
     hub = "evalplus/humanevalplus"
     file = "HumanEvalPlus.jsonl.gz"
     stop = STOP
+    prefix = "HumanEval/"
 
     def task(self, row: JsonRow) -> EvalPlusTask:
         """Return the task in a row of the file or of the hub."""
@@ -124,6 +131,7 @@ class MbppPlus(EvalPlusProblems):
     hub = "evalplus/mbppplus"
     file = "MbppPlus.jsonl.gz"
     stop = STOP_AFTER_FUNCTION
+    prefix = "Mbpp/"
 
     def task(self, row: JsonRow) -> EvalPlusTask:
         """Return the task in a row of the file or of the hub."""

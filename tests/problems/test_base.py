@@ -1,0 +1,56 @@
+"""Problem sets that a command line names."""
+
+import gzip
+import json
+
+import pytest
+
+from raysweep.problems.base import problem_set_of, problems_entry
+
+EVALPLUS = {
+    "task_id": "HumanEval/0",
+    "prompt": "def one():\n",
+    "entry_point": "one",
+    "canonical_solution": "    return 1\n",
+    "base_input": [[]],
+    "plus_input": [[]],
+    "atol": 0,
+}
+MBPP_PLUS = {**EVALPLUS, "task_id": "Mbpp/2", "prompt": '"""\nOne.\n"""\n', "assertion": "assert one() == 1"}
+MBPP_PLUS = {**MBPP_PLUS, "canonical_solution": "def one():\n    return 1\n"}
+GOOGLES = {"task_id": 11, "text": "One.", "code": "def one():\n    return 1", "test_list": ["assert one() == 1"]}
+DEEPSEEKS = {"task_id": 11, "prompt": "One.", "code": GOOGLES["code"], "test": GOOGLES["test_list"]}
+HUMANEVALS = {**{name: EVALPLUS[name] for name in ("task_id", "prompt", "entry_point", "canonical_solution")}}
+MULTIPL_E = {"name": "HumanEval_0_one", "language": "py", "prompt": "def one():\n", "tests": "assert one() == 1"}
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "task_id"),
+    [
+        (EVALPLUS, "humaneval-plus", "HumanEval/0"),
+        (MBPP_PLUS, "mbpp-plus", "Mbpp/2"),
+        (GOOGLES, "mbpp", "MBPP/11"),
+        (DEEPSEEKS, "mbpp", "MBPP/11"),
+        ({**HUMANEVALS, "test": "def check(one):\n    assert one() == 1\n"}, "jsonl", "HumanEval/0"),
+        ({**HUMANEVALS, "task_id": "mine/0", "test": "def check(one):\n    pass\n"}, "jsonl", "mine/0"),
+        (MULTIPL_E, "jsonl", "HumanEval_0_one"),
+    ],
+)
+def test_a_files_path_is_enough_where_its_rows_say_which_set_it_is(tmp_path, row, name, task_id):
+    lines, array, zipped = tmp_path / "a.jsonl", tmp_path / "a.json", tmp_path / "a.jsonl.gz"
+    lines.write_text(json.dumps(row) + "\n")
+    array.write_text(json.dumps([row]))
+    zipped.write_bytes(gzip.compress(lines.read_bytes()))
+    for path in (lines, array, zipped):
+        problem_set, entry = problem_set_of(str(path), 7, judged=True)
+        assert entry == {"name": name, "path": str(path)}
+        assert [problem.task_id for problem in problem_set.problems()] == [task_id]
+    assert problems_entry(f"mine={lines}", 7) == {"name": name, "as": "mine", "path": str(lines)}
+    assert problems_entry(f"mbpp={lines}", 7) == {"name": "mbpp", "path": str(lines)}
+
+
+@pytest.mark.parametrize("text", ["", "{broken", "[]", "[1]"])
+def test_a_file_that_says_nothing_is_left_to_its_sets_own_check(tmp_path, text):
+    (tmp_path / "a.jsonl").write_text(text)
+    assert problems_entry(str(tmp_path / "a.jsonl"), 7)["name"] == "jsonl"
+    assert problems_entry(str(tmp_path / "none.jsonl"), 7)["name"] == "jsonl"
