@@ -1,8 +1,9 @@
 """Training-set source `hf`: rows of a data set that Hugging Face's `datasets` reads, by hub id or local path.
 
 The data set is read once and kept as Parquet with its commit (`raysweep.rows.hub`); rows are streamed from that copy.
-The columns `language` and `task_id` are used if they exist. The language of a row without one is the tag of the first
-code fence in its output, in lower case.
+Where no columns are named, rows of other data sets' shapes (row_shapes.py) are read too. The columns `language` and
+`task_id` are used if they exist. The language of a row without one is the tag of the first code fence in its output, in
+lower case.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from raysweep.rows.hub import CachedRows, DataSetRef, fetch
 from raysweep.rows.json_files import JsonRow
 from raysweep.training_sets.base import SOURCES, TrainingSource, checked_size
 from raysweep.training_sets.jsonl import fence_tag
+from raysweep.training_sets.row_shapes import INSTRUCTION, OUTPUT, further_shape, instruction_and_output
 
 INPUT = "input"
 
@@ -45,14 +47,15 @@ class HubRows(TrainingSource):
         split: str = "train",
         config: str | None = None,
         revision: str | None = None,
-        instruction_column: str = "instruction",
-        output_column: str = "output",
+        instruction_column: str = INSTRUCTION,
+        output_column: str = OUTPUT,
         input_column: str = INPUT,
         drop_empty: bool = False,
     ) -> None:
         self._drop_empty = drop_empty
         self._wanted = DataSetRef(path, split, config, revision)
         self._columns = {"instruction": instruction_column, "output": output_column, INPUT: input_column}
+        self._has_further_shape = False  # of the rows that were fetched
         self.size: int | None = None  # number of rows, counted by `check`
 
     def rows(self) -> Iterator[SourceRow]:
@@ -61,11 +64,14 @@ class HubRows(TrainingSource):
 
     def _placed_rows(self) -> Iterator[tuple[str, SourceRow]]:
         """Yield each row with its data set and number."""
-        names = self._columns
-        for number, row in enumerate(self._kept.stream()):
-            instruction, output = row.text(names["instruction"]), row.text(names["output"])
+        names, kept = self._columns, self._kept
+        for number, row in enumerate(kept.stream()):
+            if self._has_further_shape:
+                instruction, output = instruction_and_output(row)
+            else:
+                instruction, output = row.text(names["instruction"]), row.text(names["output"])
             if not instruction.strip():
-                raise UsageError(f"{row.place}: `{names['instruction']}` is empty; remove the row")
+                raise UsageError(f"{row.place}: the instruction is empty; remove the row")
             if self._drop_empty and not output.strip():
                 continue
             further = row.text(names[INPUT], "")
@@ -90,8 +96,11 @@ class HubRows(TrainingSource):
     @cached_property
     def _kept(self) -> CachedRows:
         kept = fetch(self._wanted)
+        names_none = (self._columns["instruction"], self._columns["output"]) == (INSTRUCTION, OUTPUT)
+        self._has_further_shape = names_none and bool(further_shape(kept.columns))
         for field, column in self._columns.items():
-            if column not in kept.columns and (field, column) != (INPUT, INPUT):
+            is_absent = column not in kept.columns and (field, column) != (INPUT, INPUT)
+            if is_absent and not (self._has_further_shape and field != INPUT):
                 near = did_you_mean(column, kept.columns)
                 raise UsageError(
                     f"data set {kept.path} has no column {column!r}{near}; it has {', '.join(kept.columns)}: name the "

@@ -1,7 +1,8 @@
 """Training-set source `jsonl`: rows {instruction, output, optional input, language, task_id} from a user's file.
 
-The file has one JSON object in each line, or is one JSON array; it may be gzipped. The language of a row without one is
-the tag of the first code fence in its output, in lower case.
+The file has one JSON object in each line, or is one JSON array; it may be gzipped. Rows of other data sets' shapes
+(row_shapes.py) are read too. The language of a row without one is the tag of the first code fence in its output, in
+lower case.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from raysweep.errors import UsageError
 from raysweep.records import SourceRow
 from raysweep.rows.json_files import content_sha, read_json_rows
 from raysweep.training_sets.base import SOURCES, TrainingSource, checked_size
+from raysweep.training_sets.row_shapes import instruction_and_output
 
 _FENCE_TAG = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*([\w+#.-]+)[ \t]*$", re.MULTILINE)
 
@@ -40,9 +42,9 @@ class JsonlSource(TrainingSource):
     def _placed_rows(self) -> Iterator[tuple[str, SourceRow]]:
         """Yield each row with its file and line."""
         for number, row in enumerate(read_json_rows(self._path)):
-            instruction, output = row.text("instruction"), row.text("output")
+            instruction, output = instruction_and_output(row)
             if not instruction.strip():
-                raise UsageError(f"{row.place}: `instruction` is empty; remove the row")
+                raise UsageError(f"{row.place}: the instruction is empty; remove the row")
             language = row.text("language", "") or fence_tag(output)
             if self._drop_empty and not output.strip():
                 continue

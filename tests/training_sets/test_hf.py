@@ -62,7 +62,7 @@ def test_columns_of_other_names_are_mapped_and_count_in_the_fingerprint(tmp_path
         ({"instructions": "Add.", "output": "1"}, {}, "did you mean 'instructions'.*`instruction_column`"),
         ({"instruction": "Add.", "output": "1"}, {"input_column": "inptu"}, "no column 'inptu'.*`input_column`"),
         ({"instruction": "Add.", "output": 1}, {}, "row 1: `output` must be a string, not 1"),
-        ({"instruction": " ", "output": "1"}, {}, "row 1: `instruction` is empty"),
+        ({"instruction": " ", "output": "1"}, {}, "row 1: the instruction is empty"),
         ({"instruction": "Add.", "output": None}, {}, "row 1: `output` must be a string, not null"),
         ({"instruction": "Add.", "reply": " "}, {"output_column": "reply"}, "row 1: `reply` is empty, the first"),
     ],

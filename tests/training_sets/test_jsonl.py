@@ -65,7 +65,7 @@ def test_the_language_is_the_first_fences_tag(tmp_path, output, language):
         (LINES + '{"instruction": "x"}\n', "rows.jsonl:4: the row has no `output`"),
         (LINES + '{"instruction": "x", "output": 3}\n', "rows.jsonl:4: `output` must be a string, not 3"),
         (LINES + '{"instruction": "x", "output": "y", "input": []}\n', "rows.jsonl:4: `input` must be a string"),
-        (LINES + '{"instruction": " \\n", "output": "y"}\n', "rows.jsonl:4: `instruction` is empty; remove the row"),
+        (LINES + '{"instruction": " \\n", "output": "y"}\n', "rows.jsonl:4: the instruction is empty; remove the row"),
         (LINES + '{"instruction": "x", "output": ""}\n', "rows.jsonl:4: `output` is empty, the first of 1 such"),
         (
             '{"instruction": "x", "output": " \\n"}\n' * 2 + LINES + '{"instruction": "x", "output": ""}\n',

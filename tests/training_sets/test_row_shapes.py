@@ -1,0 +1,73 @@
+"""Instruction and response in rows of data sets of many shapes."""
+
+import json
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.rows.json_files import JsonRow
+from raysweep.training_sets.hf import HubRows
+from raysweep.training_sets.jsonl import JsonlSource
+from raysweep.training_sets.row_shapes import instruction_and_output
+
+QUESTION, ANSWER = {"role": "user", "content": "Add."}, {"role": "assistant", "content": "```python\na + b\n```"}
+HUMAN, GPT = {"from": "human", "value": QUESTION["content"]}, {"from": "gpt", "value": ANSWER["content"]}
+ROWS = [
+    {"messages": [QUESTION, ANSWER]},
+    {"messages": [{"from": "human", "value": "Add."}, ANSWER], "id": 3},
+    {"conversations": [HUMAN, GPT]},
+    {"conversations": [HUMAN, {"from": "chatgpt", "value": ANSWER["content"]}], "source": "x"},
+    {"prompt": QUESTION["content"], "completion": ANSWER["content"]},
+    {"prompt": [QUESTION], "completion": [ANSWER]},
+    {"instruction": QUESTION["content"], "output": ANSWER["content"], "messages": [], "prompt": 1},
+]
+
+
+def test_rows_of_each_shape_give_the_same_instruction_and_response():
+    for row in ROWS:
+        assert instruction_and_output(JsonRow("f:1", row)) == ("Add.", ANSWER["content"]), row
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"messages": [QUESTION, ANSWER, QUESTION, ANSWER]}, "not user, assistant, user, assistant; split it into"),
+        ({"messages": [{"role": "system", "content": "Be terse."}, QUESTION]}, "to the models as `system_prompt`"),
+        ({"conversations": [GPT, HUMAN]}, "not gpt, human; split it"),
+        ({"messages": []}, "not none; split it"),
+        ({"messages": "Add."}, "`messages` must be a list of messages with `role` and `content`"),
+        ({"messages": [{"role": "user", "content": None}, ANSWER]}, "`messages` must be a list of messages"),
+        ({"messages": [{"role": "user", "content": "\ud800"}, ANSWER]}, "half of a surrogate pair"),
+        ({"prompt": [QUESTION], "completion": "x"}, "`completion` must be a list of messages"),
+        ({"prompt": "x"}, "the row has no `instruction`; it has prompt"),
+    ],
+)
+def test_what_is_no_question_and_its_answer_is_refused_with_the_way_out(row, message):
+    with pytest.raises(UsageError) as error:
+        instruction_and_output(JsonRow("f:7", row))
+    assert str(error.value).startswith("f:7: ") and message in str(error.value)
+
+
+def test_both_sources_read_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    for number, row in enumerate((ROWS[0], ROWS[3], ROWS[5])):
+        path = tmp_path / f"rows{number}.jsonl"
+        path.write_text(json.dumps(row) + "\n" + json.dumps(row) + "\n")
+        sources = [JsonlSource(str(path)), HubRows(str(path))]
+        for source in sources:
+            source.check()
+            assert source.size == 2
+        first, second = (list(source.rows()) for source in sources)
+        assert first == second and (first[0].instruction, first[0].language) == ("Add.", "python")
+
+
+def test_a_named_column_is_the_one_that_counts(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"prompt": "p", "completion": "c", "messages": [QUESTION, ANSWER], "other": "o"}) + "\n")
+    (row,) = HubRows(str(path), instruction_column="prompt", output_column="other").rows()
+    assert (row.instruction, row.output) == ("p", "o")
+    with pytest.raises(UsageError, match="has no column 'outputs'"):
+        list(HubRows(str(path), instruction_column="prompt", output_column="outputs").rows())
