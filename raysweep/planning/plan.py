@@ -201,7 +201,8 @@ class ReferencesPlan(ArtefactPlan):
     """The verdicts on a problem set's reference solutions: where each problem's tests run, and its time limit.
 
     `limits`: limits of the reference solutions, and of problems without one. `factor`: time limit divided by the
-    reference solution's time; None: all problems have the limit of `limits`.
+    reference solution's time; None: all problems have the limit of `limits`. `limit`: number of problems, from the
+    first; None: all.
     """
 
     node: Node
@@ -209,6 +210,7 @@ class ReferencesPlan(ArtefactPlan):
     limits: Limits
     factor: float | None
     sandbox: Sandbox
+    limit: int | None
 
     @property
     def inputs(self) -> tuple[ArtefactPlan, ...]:

@@ -160,15 +160,17 @@ class _Planner:
 
     def _references(self, problem_set: str) -> ReferencesPlan:
         factor, limits = self.config.execution.reference_factor, self._limits(problem_set)
-        spec = {
+        spec: dict[str, Any] = {
             "problems": self.sets.problem_fingerprint(problem_set),
             "limits": dataclasses.asdict(limits),
             "factor": factor,
             "python": platform.python_version(),
         }
+        limit = self.config.evaluation.limit
+        spec |= {} if limit is None else {"limit": limit}
         node = Node("references", 1, spec, (), f"references of {problem_set}")
         sandbox = dataclasses.replace(self.sandbox, lane=Lane.STRICT)
-        return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox)
+        return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox, limit)
 
     def _base(self, name: str) -> BasePlan:
         model = self.models[name]

@@ -22,7 +22,7 @@ from raysweep.planning.plan import PairPlan, ReferencesPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Limits, Oracle, Outcome, Program, Verdict
-from raysweep.records import ReferenceRun
+from raysweep.records import Problem, ReferenceRun
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.storage.store import Store
 
@@ -42,7 +42,7 @@ def make_references(plan: ReferencesPlan, work: Work) -> None:
         RaysweepError: a solution could not be judged.
         UsageError: the tests of a problem have to run inside, and the config refuses that.
     """
-    all_problems = PROBLEMS.create(plan.problem_set).problems()
+    all_problems = _problems(plan)
     problems = [problem for problem in all_problems if problem.reference is not None]
     programs = [problem.assemble(problem.reference or "") for problem in problems]
     sandbox = dataclasses.replace(plan.sandbox, require_oracle=Oracle.INSIDE)
@@ -75,7 +75,7 @@ def stored_inside_reasons(plan: ReferencesPlan, store: Store) -> dict[str, str]:
     Without the set's references in the store, the tests alone tell it.
     """
     rows = store.rows(plan.node, ReferenceRun) if store.has(plan.node) else []
-    return inside_reasons(PROBLEMS.create(plan.problem_set).problems(), {row.task_id: row.oracle for row in rows})
+    return inside_reasons(_problems(plan), {row.task_id: row.oracle for row in rows})
 
 
 def settings_of(pair: PairPlan, store: Store) -> Callable[[str, Program], tuple[Oracle, Limits]]:
@@ -101,6 +101,10 @@ def rounded_timeout(seconds: float, factor: float, limit: float) -> float:
     timeout = max(MIN_SECONDS, factor * seconds)
     scale = 10.0 ** math.floor(math.log10(timeout))
     return min(limit, next(step * scale for step in STEPS if step * scale >= timeout))
+
+
+def _problems(plan: ReferencesPlan) -> Sequence[Problem]:
+    return PROBLEMS.create(plan.problem_set).problems()[: plan.limit]
 
 
 def _verdicts(plan: ReferencesPlan, programs: Sequence[Program], work: Work) -> Iterator[Verdict]:

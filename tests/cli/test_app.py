@@ -478,7 +478,23 @@ def test_evaluate_the_reference_names_the_problems_that_it_fails_with_their_outc
     code, out, _ = evaluate(cli, problems)
     (line,) = [line for line in out.splitlines() if line.startswith("the reference solution of")]
     assert code == 0 and line.startswith(
-        "the reference solution of 13 problems of jsonl fails: T/20 (failed), T/21 (fa"
+        "the reference solution of 13 problems of jsonl fails: T/20 (failed: assert f() == 20 % 20), T/21 (failed: as"
     )
-    assert line.endswith("T/29 (failed) and 3 more")
+    assert line.endswith("T/29 (failed: assert f() == 29 % 20) and 3 more")
     assert "the reference solution" not in evaluate(cli, problem_file(tmp_path / "right.jsonl", 1, 2))[1]
+
+
+@pytest.mark.slow
+def test_a_limited_evaluation_judges_only_its_references_and_shows_their_errors(cli, tmp_path):
+    errors = {"return missing": "NameError", "return [][0]": "IndexError", "import no_such": "ModuleNotFoundError"}
+    row = json.loads(problem_file(tmp_path / "p.jsonl", 1).read_text())
+    rows = [
+        {**row, "task_id": f"T/{at}", "canonical_solution": f"    {text}\n"}
+        for at, text in enumerate([*errors, "return missing"])
+    ]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, out, _ = evaluate(cli, Path("p.jsonl"), "--limit", "3", "--storage", "store")
+    (line,) = [line for line in out.splitlines() if line.startswith("the reference solution of 3 problems")]
+    assert code == 0 and all(f"T/{at} (exception: {name}" in line for at, name in enumerate(errors.values()))
+    (manifest,) = (tmp_path / "store" / "artefacts" / "references").rglob("manifest.json")
+    assert json.loads(manifest.read_text())["counts"]["rows"] == 3

@@ -74,6 +74,12 @@ def test_a_setting_changes_the_keys_of_what_it_changes_and_no_others(override, c
     assert {name for name in before if before[name] != after[name]} == changed
 
 
+def test_a_limit_is_one_of_the_references_too():
+    plans = {limit: tuned(*([f"evaluation.limit={limit}"] if limit else [])).pairs[0].references for limit in (0, 1, 5)}
+    assert [plan.limit for plan in plans.values()] == [None, 1, 5]
+    assert len({plan.node.key for plan in plans.values()}) == 3
+
+
 def test_a_models_own_generator_comes_before_the_evaluations():
     unmerged = "generator={name: transformers, merge: false}"
     own = keys("evaluation.generator={name: transformers, merge: true}", f"models.0.{unmerged}")

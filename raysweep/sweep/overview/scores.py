@@ -12,7 +12,7 @@ from typing import Any
 from raysweep.analysis.tables.outcomes import commonest_failure
 from raysweep.analysis.tables.score_book import Order, labelled
 from raysweep.config.schema import SweepConfig
-from raysweep.records import BASE, Score
+from raysweep.records import BASE, Result, Score
 from raysweep.sweep.report.facts import pair_outcomes, reference_failures
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.run import SweepResult
@@ -95,14 +95,20 @@ FAILURES_SHOWN = 10
 
 
 def reference_lines(result: SweepResult) -> list[str]:
-    """Return a line for each problem set with problems that their own reference solution fails, with the outcomes."""
+    """Return a line for each problem set with problems that their own reference solution fails, with the errors."""
     lines = []
-    for problems, outcomes in reference_failures(result.folder, result.config).items():
-        listed = [f"{task_id} ({outcome.replace('_', ' ')})" for task_id, outcome in outcomes.items()]
+    for problems, results in reference_failures(result.folder, result.config).items():
+        listed = [f"{task_id} ({_failure(failed)})" for task_id, failed in results.items()]
         more = f" and {len(listed) - FAILURES_SHOWN:,} more" if len(listed) > FAILURES_SHOWN else ""
         failed = f"the reference solution of {count(len(listed), 'problem')} of {problems} fails"
         lines.append(f"{failed}: {', '.join(listed[:FAILURES_SHOWN])}{more}")
     return lines
+
+
+def _failure(result: Result) -> str:
+    """Return the outcome of a program in words, with the error that it ended with."""
+    outcome = result.outcome.replace("_", " ")
+    return f"{outcome}: {result.detail:.80}" if result.detail else outcome
 
 
 def _codes(order: Order) -> list[str]:

@@ -75,18 +75,18 @@ def pair_outcomes(folder: SweepFolder, rows: Iterable[GridRow] | None = None) ->
     ]
 
 
-def reference_failures(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[str, str]]:
-    """Return the problems that their own reference solution fails: outcomes by problem set and task id.
+def reference_failures(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[str, Result]]:
+    """Return the problems that their own reference solution fails: results by problem set and task id.
 
     Only models whose generator answers with the reference solutions tell it.
     """
     references = {model.name for model in config.models if model.generator and model.generator.name == Reference.name}
-    facts: dict[str, dict[str, str]] = {}
+    facts: dict[str, dict[str, Result]] = {}
     for row in folder.grid():
         if row.model in references and folder.store.has(row.results):
             for result in folder.store.rows(row.results, Result):
                 if result.outcome != Outcome.PASSED:
-                    facts.setdefault(row.problem_set, {}).setdefault(result.task_id, result.outcome)
+                    facts.setdefault(row.problem_set, {}).setdefault(result.task_id, result)
     return facts
 
 
