@@ -18,7 +18,7 @@ from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
-from raysweep.errors import UsageError
+from raysweep.errors import UsageError, did_you_mean
 from raysweep.metrics.base import CellLabels
 from raysweep.quality.reports import CellReports
 from raysweep.records import BASE
@@ -88,6 +88,12 @@ class Drawn:
     figures: tuple[ReportFigure, ...] = ()
     conclusions: tuple[Conclusion, ...] = ()
     groups: Mapping[str, Sequence[Table]] = field(default_factory=dict)
+
+
+def unknown_metric(book: ScoreBook, metric: str) -> str:
+    """Return that a sweep has no such metric, with the one that may be meant; empty if it has it."""
+    known = dict.fromkeys(name for problems in book.problem_sets for name in book.metrics(problems))
+    return "" if metric in known else f"it has no metric {metric!r}{did_you_mean(metric, known)}"
 
 
 class FileKeys(BaseModel):

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, unknown_metric
 from raysweep.analysis.exhibits.best import best_setting
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.exhibits.settings import LACKING, Along, Curve, Setting, curve_of
@@ -66,7 +66,8 @@ class Curves(Exhibit):
                 figures.append(figure)
                 tables.append(drawing.table())
         if not figures:
-            raise NothingToDraw(f"no model on the curve has {next(iter(self.quantities))} yet")
+            first = next(iter(self.quantities))
+            raise NothingToDraw(unknown_metric(evidence.book, first) or f"no model on the curve has {first} yet")
         return Drawn(tuple(tables), tuple(figures))
 
 

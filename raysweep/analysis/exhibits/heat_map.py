@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text, unknown_metric
 from raysweep.analysis.figures.heat import HeatFigure, HeatPanel
 from raysweep.analysis.tables.quantities import Quantity, draws_sentence, quantity_of
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
@@ -30,7 +30,8 @@ class HeatMap(Exhibit):
         figures = [self._figure(book, problems, quantity) for problems in book.problem_sets]
         drawn = tuple(figure for figure in figures if figure is not None)
         if not drawn:
-            raise NothingToDraw(f"it needs {quantity.label} of two training sets on two test sets")
+            lacking = f"it needs {quantity.label} of two training sets on two test sets"
+            raise NothingToDraw(unknown_metric(book, quantity.metric) or lacking)
         return Drawn(figures=drawn)
 
     def _figure(self, book: ScoreBook, problems: str, quantity: Quantity) -> HeatFigure | None:

@@ -7,8 +7,8 @@ import pytest
 from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibit, read_exhibits
 from raysweep.analysis.tables.score_book import ScoreBook
-from raysweep.errors import UsageError
-from tests.analysis.exhibits.examples import EXHIBITS, STUDY, cells, study
+from raysweep.errors import UnknownName, UsageError
+from tests.analysis.exhibits.examples import EXHIBITS, STUDY, cells, curve_evidence, study
 
 OWN = """
 id: {id}
@@ -122,3 +122,17 @@ def test_what_a_sweep_has_no_numbers_for_is_left_out_or_all_of_it_named_if_it_wa
         draw(asked, study(), required=True)
     partial = [exhibit for exhibit in EXHIBITS.values() if exhibit.group not in (SUMMARIES, COMPARISONS)]
     assert draw(partial, Evidence(ScoreBook.of([], STUDY))) == Drawn()
+
+
+@pytest.mark.parametrize(
+    ("id", "changed", "evidence", "said"),
+    [
+        ("heat-map", {"quantity": "RDD"}, study, "it has no metric 'RDD' (did you mean 'RD'?)"),
+        ("figure-3", {"quantities": {"pas@1": 1}}, curve_evidence, "no metric 'pas@1' (did you mean 'pass@1'?)"),
+        ("table-4", {"quantities": {"RDX": 1}}, study, "it has no metric 'RDX' (did you mean 'RD'?)"),
+    ],
+)
+def test_a_metric_that_a_sweep_has_not_is_named_with_the_nearest(id, changed, evidence, said):
+    with pytest.raises(UsageError) as error:
+        draw([EXHIBITS[id].model_copy(update=changed)], evidence(), required=True)
+    assert said in str(error.value)
