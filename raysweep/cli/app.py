@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from raysweep.cli.exit import invocation, log_to_stderr, run_to_exit_code
+from raysweep.cli.exit import invocation, log_to_stderr, run_to_exit_code, without_library_warnings
 from raysweep.cli.options import (
     Address,
     Allow,
@@ -112,11 +112,12 @@ def plan(
     from raysweep.sweep.overview.plan import plan_facts
 
     missing: list[str] = []
-    loaded = load(config, sets, limit, missing=missing)
-    if cluster and address:
-        raise UsageError("--cluster and --address name two clusters; give one of them")
-    built = build_plan(loaded, tolerant=True)
-    facts = plan_facts(built, open_store(storage), missing, cluster=cluster, address=address)
+    with without_library_warnings():
+        loaded = load(config, sets, limit, missing=missing)
+        if cluster and address:
+            raise UsageError("--cluster and --address name two clusters; give one of them")
+        built = build_plan(loaded, tolerant=True)
+        facts = plan_facts(built, open_store(storage), missing, cluster=cluster, address=address)
     print_plan(facts, as_json)
     raise typer.Exit(2 if facts.refusal else 0)
 

@@ -13,6 +13,9 @@ import sys
 import threading
 import time
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -80,6 +83,20 @@ def log_to_stderr(level: int) -> None:
     handler.name = "terminal"
     handler.setLevel(level)
     logger.addHandler(handler)
+
+
+@contextmanager
+def without_library_warnings() -> Iterator[None]:
+    """Keep warnings of other libraries, which a user can do nothing about, off the terminal; with --debug they stay."""
+    levels = {f"{library}_VERBOSITY": "error" for library in ("TRANSFORMERS", "DATASETS", "HF_HUB")}
+    if invocation.debug:
+        yield
+        return
+    for name, level in levels.items():  # before the libraries are imported
+        os.environ.setdefault(name, level)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]

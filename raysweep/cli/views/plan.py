@@ -20,6 +20,8 @@ from raysweep.units import count, size
 
 MADE_FIRST = 12
 """Most shared inputs that a plan names to people."""
+TOO_SMALL = " *"
+"""Marks hours on an accelerator that can't hold a cell."""
 
 
 def print_plan(facts: PlanFacts, as_json: bool) -> None:
@@ -40,7 +42,10 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
     console.print(_cells_table(facts.cells))
     if any(cell.takes.hours for cell in facts.cells if cell.missing):
         console.print()
-        console.print(_hours_table([cell for cell in facts.cells if cell.missing]))
+        to_come = [cell for cell in facts.cells if cell.missing]
+        console.print(_hours_table(to_come))
+        if any(sums.too_small for sums in recipe_sums(to_come)):
+            console.print(f"{TOO_SMALL.strip()} one accelerator has less memory than a cell needs", soft_wrap=True)
         console.print()
     if facts.forecast:
         console.print(_forecast_table(facts.forecast))
@@ -49,7 +54,7 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
     to_do = work_sums(facts.cells)
     lines = [*_summary_lines(facts, to_do), *facts.assumptions]
     lines += shown_lines({model.model: model.shown for model in facts.models})
-    lines += [line for model in facts.models for line in _model_lines(model)]
+    lines += _model_lines(facts.models)
     if to_do.retrained:
         what = f"{count(to_do.retrained, 'model')} to train again"
         lines.append(f"{what}: their weights were dropped once their pairs were judged (keep_models: adapters)")
@@ -71,18 +76,29 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
     console.print("\n".join(lines), soft_wrap=True)
 
 
-def _model_lines(model: ModelFacts) -> Iterator[str]:
-    """Yield what of a model each recipe trains, and what of its abilities is unused."""
-    if model.unused_chat_template:
-        yield f"{model.model}: its tokenizer brings a chat template, which `template: chat` would use"
-    if model.positions is not None:
-        yield f"{model.model} has {model.positions:,} positions: longer rows are left out of its training, and counted"
-    for weights in model.weights:
-        what = f"all {weights.total:,} weights"
-        if weights.modules:
-            added = f"{weights.trained:,} weights beside the model's {weights.total:,}, which stay as they are"
-            what = f"{weights.adapter} on {', '.join(weights.modules)}: {added}"
-        yield f"{model.model}, recipe {weights.recipe}, trains {what}"
+def _model_lines(models: Sequence[ModelFacts]) -> Iterator[str]:
+    """Yield what of models each recipe trains, and what of their abilities is unused; equal lines once."""
+    unused = [model.model for model in models if model.unused_chat_template]
+    if unused:
+        whose = "its tokenizer brings" if len(unused) == 1 else "their tokenizers bring"
+        yield f"{', '.join(unused)}: {whose} a chat template, which `template: chat` would use"
+    short: dict[int, list[str]] = {}
+    trained: dict[str, list[str]] = {}
+    for model in models:
+        if model.positions is not None:
+            short.setdefault(model.positions, []).append(model.model)
+        for weights in model.weights:
+            what = f"all {weights.total:,} weights"
+            if weights.modules:
+                added = f"{weights.trained:,} weights beside the model's {weights.total:,}, which stay as they are"
+                what = f"{weights.adapter} on {', '.join(weights.modules)}: {added}"
+            trained.setdefault(what, []).append(f"{model.model}, recipe {weights.recipe}")
+    for positions, names in short.items():
+        verb, whose = ("has", "its") if len(names) == 1 else ("have", "their")
+        longer = f"longer rows are left out of {whose} training, and counted"
+        yield f"{', '.join(names)} {verb} {positions:,} positions: {longer}"
+    for what, names in trained.items():
+        yield f"{'; '.join(names)}, {'trains' if len(names) == 1 else 'train'} {what}"
 
 
 PROCESSES = {"training": "a training worker", "generation": "a generation actor", "execution": "an execution actor"}
@@ -118,7 +134,7 @@ def _hours_table(cells: Sequence[CellFacts]) -> Table:
     table = Table("accelerator hours, cells to do", "recipe", *columns, Column("", justify="left"), box=None)
     groups = recipe_sums(cells)
     for sums in groups:
-        hours = (_hours(sums.hours, device) for device in together)
+        hours = (f"{_hours(sums.hours, device)}{TOO_SMALL * (device in sums.too_small)}" for device in together)
         table.add_row(sums.base_model, sums.recipe, *hours, ", ".join(sums.basis))
     if len(groups) > 1:
         table.add_row("together", "", *(_hours(together, device) for device in together), "", style="bold")

@@ -53,6 +53,7 @@ class CellCost:
     """What one cell takes; None where the model's shape isn't known or nothing was measured.
 
     `hours`: of training and generation, by accelerator, all workers' together; `training_hours`: of training alone.
+    `too_small`: the accelerators with a data sheet that can't hold a training worker, or the model's weights.
     """
 
     peak_memory_bytes: int | None = None  # of a training worker
@@ -64,6 +65,7 @@ class CellCost:
     training_hours: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: float | None = None  # of training, where it was measured
     basis: str = ESTIMATED
+    too_small: tuple[str, ...] = ()
 
     def wall_hours(self, workers: int) -> dict[str, float]:
         """Return the hours until the cell ends, by accelerator, if so many workers train together."""
@@ -204,7 +206,7 @@ class _Costs:
         generating = self._generating(plan.base.name)
         hours = dict(self._generation_hours(plan.base.name, prompts, plan.decoding.samples))
         if plan.recipe is None or plan.training_set is None:
-            return CellCost(None, generating, stored, 0, 0, hours)
+            return CellCost(None, generating, stored, 0, 0, hours, too_small=self._too_small(plan.base.name, None))
         key = (plan.base.name, plan.cell.recipe)
         self._recipes[key] = plan.recipe
         rows = self.rows_of(plan.training_set)
@@ -224,7 +226,14 @@ class _Costs:
                 MEASURED,
             )
         both = {name: training[name] + hours.get(name, 0.0) for name in training}
-        return CellCost(*facts, tokens, both, training, cpu_seconds, basis)
+        too_small = self._too_small(plan.base.name, facts[0])
+        return CellCost(*facts, tokens, both, training, cpu_seconds, basis, too_small)
+
+    def _too_small(self, name: str, peak: int | None) -> tuple[str, ...]:
+        """Return the accelerators that lack memory for a training worker of this peak, or for a model's weights."""
+        shape = self._shape(name)
+        needed = max(peak or 0, shape.weights * BYTES[self._dtypes[name]] if shape else 0)
+        return tuple(card for card, sheet in ACCELERATORS.items() if needed > sheet.room())
 
     def assumptions(self) -> list[str]:
         """Return in words what the estimates assume, after the costs of all cells."""

@@ -27,6 +27,7 @@ class RecipeSums:
     disk_bytes: int
     hours: Mapping[str, float]  # by accelerator
     basis: tuple[str, ...]  # of the hours
+    too_small: tuple[str, ...]  # the accelerators that can't hold one of the cells
 
 
 @dataclass(frozen=True)
@@ -83,4 +84,5 @@ def _sums(cells: Sequence[CellFacts]) -> RecipeSums:
         sum(cell.takes.disk_bytes for cell in cells),
         hour_sums(cells),
         tuple(dict.fromkeys(cell.takes.basis for cell in cells)),
+        tuple(dict.fromkeys(device for cell in cells for device in cell.takes.too_small)),
     )

@@ -167,6 +167,10 @@ def test_the_table_has_a_line_for_each_model_and_recipe(alone, cli, tmp_path):
     assert "204 cells, 4,308 evaluation pairs (rule: paper); 204 cells to do" in out
     assert len([line for line in out.splitlines() if line.startswith(" codegen-2b ")]) == 4
     assert "hours are estimates, from FLOPs at 20% (16 bits) or 50% (float32) of a card's peak" in out
+    assert "* one accelerator has less memory than a cell needs" in out
+    hours = out.split("accelerator hours")[1].splitlines()
+    base, largest = (line for line in hours if line.startswith(" codellama-7b-hf "))
+    assert base.count(" *") < largest.count(" *") < len(ACCELERATORS), (base, largest)
 
 
 def test_a_typo_stays_an_error_whatever_is_missing(alone, cli):
@@ -187,3 +191,18 @@ def test_a_training_that_can_not_fit_is_one_error(alone, cli):
     assert "cell codellama-7b-hf.lora-7b.clean.s42 (and 32 trainings more) can't be trained" in err
     assert "the accelerator V100 has room for 31.5 GiB, and" in err
     assert "the nearest settings of `recipes.lora-7b` that fit: " in err
+
+
+def test_equal_lines_of_several_models_and_recipes_are_one(capsys, tmp_path):
+    plan = own(tmp_path, recipes=["full", "lora"])
+    config = plan.config.model_copy(
+        update={
+            "models": [plan.config.models[0].model_copy(update={"name": name}) for name in ("mine", "twin", "third")]
+        }
+    )
+    out = told(build_plan(config), tmp_path, capsys)
+    assert out.count("a chat template, which `template: chat` would use") == 1
+    assert "mine, twin, third: their tokenizers bring a chat template" in out
+    for recipe in ("full", "lora"):
+        (line,) = [line for line in out.splitlines() if f"recipe {recipe}" in line and "train" in line]
+        assert line.startswith(f"mine, recipe {recipe}; twin, recipe {recipe}; third, recipe {recipe}, train ")

@@ -27,6 +27,16 @@ def test_the_recipes_of_a_model_follow_it_and_memory_is_the_largest_while_disk_a
     assert (full.peak_memory_bytes, full.disk_bytes, full.hours) == (5, 30, {"A40": 1.0})
 
 
+def test_accelerators_that_can_not_hold_one_of_the_cells_are_named():
+    for small in ((), ("L4",), ("L4", "A10G")):
+        cells = [
+            cell("a.full.s1", "a", "full", "to train", too_small=small),
+            cell("a.full.s2", "a", "full", "to train"),
+        ]
+        (sums,) = recipe_sums(cells)
+        assert sums.too_small == small
+
+
 def test_hours_are_summed_by_accelerator():
     assert hour_sums(CELLS) == {"H100": 2.5, "A40": 6.0}
 
