@@ -278,9 +278,11 @@ def _hint(kind: str, value: Any, limits: Mapping[str, Any]) -> str:
         return "; put it in quotes" if isinstance(value, int | float) else ""
     if not isinstance(value, str):
         return ""
+    number = re.fullmatch(r"[+-]?\d+(\.\d+)?|true|false", value)
+    if number and kind in ("int_type", "float_type", "bool_type"):
+        return f", which is text; write {value}"
     if kind == "literal_error":
         return did_you_mean(value, re.findall(r"'([^']+)'", limits["expected"]))
-    if kind == "float_type" and (number := _EXPONENT.fullmatch(value)):
-        return f", which is text to YAML; write {number[1]}{number[2] or '.0'}e{int(number[3]):+d}"
-    quoted = re.fullmatch(r"[+-]?\d+(\.\d+)?|true|false", value)
-    return "; write it without quotes" if quoted and kind in ("int_type", "float_type", "bool_type") else ""
+    if kind == "float_type" and (power := _EXPONENT.fullmatch(value)):
+        return f", which is text to YAML; write {power[1]}{power[2] or '.0'}e{int(power[3]):+d}"
+    return ""

@@ -11,6 +11,7 @@ Begin with schema.py; other folders call loading.py to get a checked config.
     loading.py       loads a config from a file, a mapping or a sweep's folder; words pydantic's findings
     checks.py        checks several settings together (sizes, draws, sources, sharing), and the files that they name
     model_checks.py  checks models: that they exist, can be prompted as asked, and get rows that fit in length
+    unmeant.py       finds settings that contradict each other, and warns of those without effect
     grid.py          computes cells and evaluation pairs
     changes.py       says in words which settings of a sweep changed, or which values of an artefact's spec
     reference.py     describes every key: type, default, unit, meaning

@@ -15,9 +15,10 @@ from typing import Any
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import SpecConfig
 from raysweep.config.grid import build_grid
-from raysweep.config.model_checks import Mistake, check_models, finding_of
+from raysweep.config.model_checks import Doubt, Mistake, check_models, finding_of
 from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
+from raysweep.config.unmeant import check_meaning
 from raysweep.errors import MissingInput, UsageError, did_you_mean, install_extra
 from raysweep.execution.oracle import inside_refused
 from raysweep.generators.base import GENERATORS
@@ -40,7 +41,7 @@ from raysweep.units import count
 
 
 def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mistake]:
-    """Return all mistakes in a config that fits the schema, and in the files and models that it names.
+    """Return all mistakes and doubts in a config that fits the schema, and in the files and models that it names.
 
     `with_models`: False if only training and test sets will be made.
     """
@@ -57,7 +58,8 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         _validation,
         partial(_problems, judged=with_models),
     ]
-    checks += [_audit, _quality, check_models, _generators] if with_models else []  # a sheet is made from the sets
+    if with_models:  # a sheet is made from the sets
+        checks += [_audit, _quality, check_models, _generators, check_meaning]
     return [finding for check in checks for finding in check(config)]
 
 
@@ -310,7 +312,10 @@ def _sources(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _validation(config: SweepConfig) -> Iterator[Mistake]:
-    """Find validation rows that leak test problems: to choose by their loss is to choose by the test."""
+    """Find validation rows that are trained on, and those that leak test problems.
+
+    The loss of the first says nothing, and to choose by the loss of the others is to choose by the test.
+    """
     if config.training is None or config.training.validation is None:
         return
     try:
@@ -320,13 +325,19 @@ def _validation(config: SweepConfig) -> Iterator[Mistake]:
             {label: PROBLEMS.create(spec) for label, spec in evaluated.items() if spec.name not in source.apart_from}
         )
         leaks = list(finder.leaks(source.rows()))
+        rows = {(row.instruction, row.input, row.output) for row in source.rows()}
+        trained_on = SOURCES.create(config.training.source.spec(SOURCES, config.seed)).rows()
+        known = rows & {(row.instruction, row.input, row.output) for row in trained_on}
     except UsageError:
         return  # the checks of sources and problems report it
+    if known:
+        text = f"{len(known):,} of its {count(len(rows), 'row')} are rows of `training.source`; take others"
+        yield ("training", "validation"), text if known == rows else Doubt(text)
     if leaks:
-        rows, first = len({leak.row_id for leak in leaks}), leaks[0]
+        number, first = len({leak.row_id for leak in leaks}), leaks[0]
         yield (
             ("training", "validation"),
-            f"{count(rows, 'row')} {'leaks' if rows == 1 else 'leak'} test problems, first {first.row_id!r}: "
+            f"{count(number, 'row')} {'leaks' if number == 1 else 'leak'} test problems, first {first.row_id!r}: "
             f"it has the {first.rule} of {first.task_id} of {first.problem_set!r}; remove such rows, or take another "
             "source",
         )

@@ -75,6 +75,11 @@ Factor = Annotated[float, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
+def is_quoted_number(value: Any) -> bool:
+    """Return True for a text that holds a number, which a form with words takes for one of its words otherwise."""
+    return isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d+)?", value) is not None
+
+
 class Strict(BaseModel):
     """A section of the config: unknown keys are refused, nothing is coerced from text, and numbers are finite."""
 

@@ -33,6 +33,40 @@ NEEDED: dict[KeyPath, str] = {
 }
 """What to do about a required key that is missing, where its name doesn't say it."""
 NO_MODEL = {"name": "none", "generator": "reference"}
+CALLED_HERE = {
+    "adam_epsilon": "eps",
+    "adam_beta1": "betas",
+    "adam_beta2": "betas",
+    "bf16": "precision: bf16",
+    "deepspeed": "parallel",
+    "do_sample": "temperature",
+    "fp16": "precision: float16",
+    "gradient_accumulation_steps": "batch_size, the rows of a step, of which micro_batch_size are computed at a time",
+    "group_by_length": "length_buckets",
+    "learning_rate": "lr",
+    "load_best_model_at_end": "training.validation",
+    "lora_alpha": "alpha",
+    "lora_dropout": "dropout",
+    "lr_scheduler_type": "schedule",
+    "max_grad_norm": "clip",
+    "max_length": "max_tokens",
+    "max_seq_length": "max_tokens",
+    "max_steps": "steps",
+    "model_name_or_path": "path",
+    "num_return_sequences": "samples",
+    "num_train_epochs": "epochs",
+    "packing": "batching: packed",
+    "per_device_train_batch_size": "batch_size, the rows of a step over all workers, or micro_batch_size",
+    "rank": "r",
+    "report_to": "loggers",
+    "save_steps": "checkpoint_every",
+    "target_modules": "targets",
+    "torch_dtype": "dtype",
+    "train_batch_size": "batch_size",
+    "warmup_ratio": "warmup",
+    "warmup_steps": "warmup, a share of the steps",
+}
+"""Names of other tools, most of them of Hugging Face's, and what raysweep calls the same."""
 
 
 def load_config(
@@ -60,6 +94,7 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
     `with_models`: False replaces the section `models` by a placeholder. `missing`: see `load_config`.
     """
     from raysweep.config.checks import check_inputs
+    from raysweep.config.model_checks import Doubt
 
     if not with_models:
         document = dataclasses.replace(document, value={**document.value, "models": [NO_MODEL]})
@@ -78,9 +113,12 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
     config = _without_translations(config, document.source)
     wrong = [*document.wrong]
     lacking: dict[str, str] = {}  # the first place of each
+    doubts: dict[str, None] = {}
     for path, text in check_inputs(config, with_models=with_models):
         line = f"{document.place(path)}{shown(path)}: {text}"
-        if missing is not None and isinstance(text, MissingInput):
+        if isinstance(text, Doubt):
+            doubts[line] = None
+        elif missing is not None and isinstance(text, MissingInput):
             lacking.setdefault(str(text), line)
         else:
             wrong.append(line)
@@ -88,6 +126,8 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
         missing += lacking.values()
     if wrong:
         raise ConfigError(document.source, wrong)
+    for line in doubts:
+        log.warning("%s", line)
     return config
 
 
@@ -176,7 +216,10 @@ def _finding(document: Document, detail: dict[str, Any]) -> str:
     match detail["type"]:
         case "extra_forbidden":
             known = _fields_at(path[:-1])
-            message = f"unknown key{did_you_mean(str(path[-1]), known)}{KNOWN_HERE}{', '.join(known)}"
+            name = str(path[-1])
+            own, comma, more = CALLED_HERE.get(name, "").partition(",")
+            hint = f"; write `{own}`{comma}{more}" if own else did_you_mean(name, known)
+            message = f"unknown key{hint}{KNOWN_HERE}{', '.join(known)}"
         case "missing":
             message = f"this key is missing{NEEDED.get(path, '')}"
         case "value_error":

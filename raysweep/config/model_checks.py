@@ -33,8 +33,14 @@ from raysweep.units import count
 _COUNTS = re.compile(r"^(num|n)_|_(size|layers|heads)$")
 """Fields of transformers' configs that count something."""
 
+
+class Doubt(str):
+    """What a config says and hardly means: a warning, which stops nothing."""
+
+
 Mistake = tuple[KeyPath, str | MissingInput]
-"""(where in the config, what is wrong). An error stands for its text; only what is missing is recognised by it."""
+"""(where in the config, what is wrong). An error stands for its text; only what is missing, and doubts, are recognised
+by their class."""
 
 
 def finding_of(error: UsageError) -> str | MissingInput:
@@ -98,7 +104,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
 
 
 def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) -> Iterator[Mistake]:
-    """Find recipes that ask for longer rows than a model has positions: it could not read their ends.
+    """Find recipes and completions that are longer than a model has positions: it could not read their ends.
 
     Where a recipe leaves `max_tokens` out, the positions limit its rows; a plan says so.
     """
@@ -111,6 +117,12 @@ def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) ->
                 f"the recipe takes rows of up to {most} tokens, and {model.name} has {positions} positions; give at "
                 f"most `max_tokens: {positions}`",
             )
+    longest = config.evaluation.max_new_tokens
+    if positions is not None and longest >= positions:
+        yield (
+            ("evaluation", "max_new_tokens"),
+            Doubt(f"{longest:,} tokens are more than a prompt leaves of the {positions:,} positions of {model.name}"),
+        )
 
 
 def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:

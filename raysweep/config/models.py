@@ -20,6 +20,7 @@ from raysweep.config.fields import (
     Template,
     UnitMark,
     declared,
+    is_quoted_number,
     lint_stop,
     registered,
 )
@@ -39,7 +40,8 @@ MODEL: Any = ModelRef("")
 def _size_value(value: Any) -> Any:
     """Return a field of a model's size; raise ValueError if it is no number and neither true nor false."""
     if not isinstance(value, int | float):
-        raise ValueError(f"must be a number, true or false, not {'null' if value is None else repr(value)}")
+        hint = f", which is text; write {value}" if is_quoted_number(value) else ""
+        raise ValueError(f"must be a number, true or false, not {'null' if value is None else repr(value)}{hint}")
     if not abs(value) < 2**63:
         raise ValueError(f"must be a finite number below 2**63, not {value!r:.60}")
     return value

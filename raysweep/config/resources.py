@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Tag, field_validator
 
-from raysweep.config.fields import Amount, AmountOrZero, Count, Strict, UnitMark
+from raysweep.config.fields import Amount, AmountOrZero, Count, Strict, UnitMark, is_quoted_number
 
 STAGES = ("training", "generation", "execution")
 BY_PREDICTION = "auto"
@@ -23,7 +23,7 @@ def _whole_above_one(gpus: float) -> float:
 
 
 def _form(value: Any) -> str:
-    return "rule" if isinstance(value, str) else "written"
+    return "rule" if isinstance(value, str) and not is_quoted_number(value) else "written"
 
 
 Executors = Annotated[Annotated[Literal["auto"], Tag("rule")] | Annotated[Count, Tag("written")], Discriminator(_form)]

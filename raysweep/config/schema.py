@@ -34,6 +34,7 @@ from raysweep.config.fields import (
     SweepName,
     UnitMark,
     WeightsGeneratorSpec,
+    is_quoted_number,
     registered,
     registered_or_declared,
     unregistered,
@@ -64,7 +65,7 @@ SANDBOX: Any = Sandbox()
 
 
 def _interval_form(interval: Any) -> str:
-    return "time" if isinstance(interval, str) else "steps"
+    return "time" if isinstance(interval, str) and not is_quoted_number(interval) else "steps"
 
 
 def _duration(text: str) -> str:
@@ -222,7 +223,9 @@ class EvaluationConfig(Strict):
     @field_validator("perturbations")
     @classmethod
     def _clean_first(cls, names: list[str]) -> list[str]:
-        return ["clean", *(name for name in dict.fromkeys(names) if name != "clean")]
+        if twice := [name for at, name in enumerate(names) if name in names[:at] and name != CLEAN]:
+            raise ValueError(f"the perturbation {twice[0]!r} is listed twice; each must differ")
+        return [CLEAN, *(name for name in names if name != CLEAN)]
 
     def decoding(self, seed: int) -> Decoding:
         """Return how completions are drawn."""

@@ -319,7 +319,7 @@ def findings(path: Path, *overrides: str) -> list[str]:
     [
         ("allow_code_execution='yes'", "must be true or false, not 'yes'"),
         ("checkpoint_every=10 minutes", "checkpoint_every: '10 minutes' is no time; write 90s, 10min or 1.5h"),
-        ("seed='7'", "must be a whole number, not '7'; write it without quotes"),
+        ("seed='7'", "must be a whole number, not '7', which is text; write 7"),
         ("seed=7.0", "must be a whole number, not 7.0"),
         ("seed=9223372036854775808", "must be below 9223372036854775808"),
         ("recipes.tiny.lr=3e-3", "must be a number, not '3e-3', which is text to YAML; write 3.0e-3"),

@@ -32,6 +32,7 @@ from raysweep.trainers.memory import trained_weights
 
 CODELLAMA = known_shape("codellama/CodeLlama-7b-hf")
 ROWS = 64
+DRAWN = {"samples": 3, "temperature": 0.8}
 
 
 def small(folder: Path, **more: Any) -> Any:
@@ -46,7 +47,12 @@ def small(folder: Path, **more: Any) -> Any:
             "source": {"name": "minicode", "rows": ROWS},
             "sets": ["clean", "C1", {"name": "half", "perturbation": "C1", "size": 0.5}],
         },
-        "evaluation": {"problems": [{"name": "minicode", "count": 5}], "samples": 3, "max_new_tokens": 10},
+        "evaluation": {
+            "problems": [{"name": "minicode", "count": 5}],
+            "samples": 3,
+            "temperature": 0.8,
+            "max_new_tokens": 10,
+        },
         **more,
     }
     return build_plan(config_from(value, "test"))

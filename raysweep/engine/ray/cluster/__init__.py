@@ -1,6 +1,7 @@
 """The Ray that a sweep runs on: its start, its nodes, and what happens when it loses some.
 
 cluster.py       connects to a Ray or starts one; places tasks on its nodes with the resources that they request
+temp_folders.py  makes the folders of a Ray that raysweep starts, and removes those that killed processes left
 nodes.py         asks Ray for its nodes, the autoscaler's state and the driver's labels
 node_versions.py compares the nodes' versions with this process's before any work starts
 probe.py         checks within seconds whether a Ray answers at an address, its versions, why it doesn't

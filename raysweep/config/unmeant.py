@@ -1,0 +1,112 @@
+"""Finds settings that can't be meant: those that contradict each other are mistakes, those without effect are doubts.
+
+A doubt is shown as a warning and stops nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+
+from raysweep.accelerators import ACCELERATORS, data_sheet_of, similar_type
+from raysweep.config.document import KeyPath
+from raysweep.config.fields import SpecConfig
+from raysweep.config.grid import build_grid
+from raysweep.config.loggers import LOGGERS
+from raysweep.config.model_checks import Doubt, Mistake
+from raysweep.config.models import RecipeConfig
+from raysweep.config.schema import SweepConfig, TrainingSetConfig
+from raysweep.errors import MissingInput, UsageError
+from raysweep.generators.base import GENERATORS
+
+
+def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
+    """Find contradictions and settings without effect in a config that is judged with its models."""
+    yield from _equal_samples(config)
+    yield from _steps_and_epochs(config)
+    yield from _accelerators(config)
+    yield from _loggers(config)
+    yield from _equal_sets(config)
+    yield from _unused(config)
+
+
+def _equal_samples(config: SweepConfig) -> Iterator[Mistake]:
+    """Find several completions of a prompt that must be equal, since nothing is drawn."""
+    evaluation = config.evaluation
+    generators = {model.name: (model.generator or evaluation.generator).name for model in config.models}
+    greedy = [name for name, generator in generators.items() if not GENERATORS.get(generator).draws_when_greedy]
+    if evaluation.samples > 1 and evaluation.temperature == 0 and greedy:
+        yield (
+            ("evaluation", "samples"),
+            f"the {evaluation.samples} completions of a prompt are equal at temperature 0 ({', '.join(greedy)}); give "
+            "a `temperature` above 0, or `samples: 1`",
+        )
+
+
+def _steps_and_epochs(config: SweepConfig) -> Iterator[Mistake]:
+    for name, recipe in config.recipes.items():
+        is_given = recipe.epochs != RecipeConfig.model_fields["epochs"].default
+        if recipe.steps is not None and is_given:
+            yield ("recipes", name, "epochs"), Doubt(f"`steps: {recipe.steps}` takes the place of epochs; remove one")
+
+
+def _accelerators(config: SweepConfig) -> Iterator[Mistake]:
+    """Find accelerators of models whose cells take none, and those of which nothing is known."""
+    named: dict[str, KeyPath] = {}
+    for at, model in enumerate(config.models):
+        path: KeyPath = ("models", at, "accelerator")
+        named |= {name: named.get(name, path) for name in model.accelerator or []}
+        asked = [("training", recipe) for recipe in model.recipes]
+        asked += [("generation", recipe) for recipe in ("", *model.recipes)]
+        if model.accelerator and not any(config.asked(stage, model.name, recipe).gpus for stage, recipe in asked):
+            yield path, "its cells ask for no GPU; give `resources.gpus: auto`, or leave the accelerator out"
+    used = set(named)
+    named = {**{name: ("prices", name) for name in config.prices if name not in used}, **named}
+    known = ", ".join(name.replace(" ", "-") for name in ACCELERATORS)
+    for name, path in named.items():
+        if data_sheet_of(name) is None:
+            hint = f"{similar_type(name)}, so memory and hours can't be predicted; known: {known}"
+            yield path, Doubt(f"there is no data sheet of {name!r}{hint}")
+
+
+def _loggers(config: SweepConfig) -> Iterator[Mistake]:
+    """Find loggers, of those that a config names itself, whose packages aren't installed."""
+    for at, logger in enumerate(config.loggers if "loggers" in config.model_fields_set else []):
+        package = LOGGERS[logger.name].package
+        if importlib.util.find_spec(package) is None:
+            way = f"pip install {LOGGERS[logger.name].pip}, or remove it"
+            yield ("loggers", at), MissingInput(f"logger {logger.name!r} needs the package {package}: {way}")
+
+
+def _equal_sets(config: SweepConfig) -> Iterator[Mistake]:
+    """Find training sets that have the same rows under two names."""
+    seen: dict[TrainingSetConfig, str] = {}
+    for at, trained in enumerate(config.training.sets if config.training else []):
+        same = seen.setdefault(trained.model_copy(update={"name": ""}), trained.name)
+        if same != trained.name:
+            yield ("training", "sets", at), Doubt(f"{trained.name!r} has the same rows as {same!r}; remove one of them")
+
+
+def _unused(config: SweepConfig) -> Iterator[Mistake]:
+    """Find training sets, test sets and perturbations that no model is trained or judged on."""
+    if config.training is not None and not any(model.recipes for model in config.models):
+        yield ("training", "sets"), Doubt("no model has `recipes`, so none is fine-tuned on them")
+    tests = config.evaluation.perturbations
+    if isinstance(config.evaluation.pairs, Mapping):
+        try:
+            judged = {pair.perturbation for pair in build_grid(config).pairs}
+        except UsageError:  # reported by a check of its own
+            judged = set(tests)
+        for at, name in enumerate(tests):
+            if name not in judged:
+                yield ("evaluation", "perturbations", at), Doubt(f"`evaluation.pairs` has no model judged on {name!r}")
+    sets = [trained.perturbation for trained in config.training.sets] if config.training else []
+    members = {str(member) for spec in config.perturbations.values() for member in _members(spec)}
+    for name in config.perturbations:
+        if name not in {*tests, *sets, *members}:
+            yield ("perturbations", name), Doubt("no training set and no test set uses it")
+
+
+def _members(spec: SpecConfig) -> list[object]:
+    members = (spec.model_extra or {}).get("members", [])
+    return list(members) if isinstance(members, list) else []

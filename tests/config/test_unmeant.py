@@ -1,0 +1,192 @@
+"""Settings that can't be meant: contradictions are refused, what has no effect is warned of."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysweep.config.document import ConfigError
+from raysweep.config.loading import load_config
+from tests.config.test_schema import MINIMAL, findings, write
+from tests.paths import NANO
+
+DRAWN = ("evaluation.temperature=0.5", "evaluation.samples=2")
+
+
+def warnings_of(caplog: Any, *overrides: str, path: Path = NANO) -> list[str]:
+    """Return the warnings of a config that is accepted."""
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "raysweep"):
+        load_config(path, list(overrides))
+    return [record.message for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (
+            ["evaluation.samples=2"],
+            "evaluation.samples: the 2 completions of a prompt are equal at temperature 0 (ll",
+        ),
+        (
+            ["evaluation.samples=10", "models=[{name: r, generator: reference}, {name: f, generator: fake}]"],
+            "evaluation.samples: the 10 completions of a prompt are equal at temperature 0 (r); give a",
+        ),
+        (["evaluation.samples=3", "evaluation.temperature=0.0"], "give a `temperature` above 0, or `samples: 1`"),
+        (["models.0.accelerator=A100", "resources.gpus=0"], "models.0.accelerator: its cells ask for no GPU; give"),
+        (
+            ["models.0.accelerator=[H100, L4]", "models.0.resources={training: {gpus: 0}, generation: {gpus: 0}}"],
+            "no GPU",
+        ),
+        (["models.0.accelerator=L4", "resources.gpus=0.0"], "`resources.gpus: auto`, or leave the accelerator out"),
+        (["evaluation.perturbations=[C1, C2, C1]"], "evaluation.perturbations: the perturbation 'C1' is listed twice"),
+        (["evaluation.perturbations=[clean, C, W, C, W]"], "evaluation.perturbations: the perturbation 'C' is listed"),
+        (["evaluation.perturbations=[W1, W1, W1]"], "evaluation.perturbations: the perturbation 'W1' is listed twice"),
+    ],
+)
+def test_contradictions_are_refused(overrides, expected):
+    (found,) = findings(NANO, *overrides)
+    assert expected in found
+
+
+def test_what_looks_like_a_contradiction_and_is_none_is_accepted(caplog):
+    for overrides in (
+        DRAWN,
+        ["evaluation.samples=2", "models=[{name: f, generator: fake}]"],
+        ["recipes.tiny.steps=5"],
+        ["models.0.accelerator=A100"],
+        ["models.0.accelerator=A100", "resources.gpus=0", "models.0.resources={training: {gpus: 1}}"],
+    ):
+        load_config(NANO, list(overrides))
+
+
+@pytest.mark.parametrize("logger", ["wandb", "{name: aim}", "{name: comet, project: x}"])
+def test_a_logger_that_is_not_installed_is_refused_before_work(monkeypatch, logger):
+    found = importlib.util.find_spec
+    hidden = ("wandb", "aim", "comet_ml", "tensorboardX")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in hidden else found(name))
+    (line,) = findings(NANO, f"loggers=[{logger}]")
+    assert line.startswith("--set loggers=") or line.startswith("loggers.0: ")
+    assert "needs the package" in line and "pip install" in line
+    load_config(NANO)  # the default logger is only used where there is a Ray
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (
+            ["training.sets=[C1, {name: again, perturbation: C1}]"],
+            "training.sets.1: 'again' has the same rows as 'C1'; remove one of them",
+        ),
+        (
+            ["training.sets=[{name: a, perturbation: W1, ratio: 0.5}, C1, {name: b, perturbation: W1, ratio: 0.5}]"],
+            "training.sets.2: 'b' has the same rows as 'a'",
+        ),
+        (["models.0.recipes=[]"], "training.sets: no model has `recipes`, so none is fine-tuned on them"),
+        (
+            ["evaluation.perturbations=[C1, C2]", "evaluation.pairs={base: [C1], C1: [C1]}"],
+            "evaluation.perturbations.2: `evaluation.pairs` has no model judged on 'C2'",
+        ),
+        (
+            ["perturbations={mine: {name: C1, strength: 2}}"],
+            "perturbations.mine: no training set and no test set use",
+        ),
+        (
+            ["recipes.tiny.steps=5", "recipes.tiny.epochs=7"],
+            "recipes.tiny.epochs: `steps: 5` takes the place of epochs",
+        ),
+        (["recipes.b={steps: 1, epochs: 0.5}"], "recipes.b.epochs: `steps: 1` takes the place of epochs; remove one"),
+        (["recipes.b={trainer: lora, epochs: 3, steps: 9}"], "recipes.b.epochs: `steps: 9` takes the place of"),
+        (["prices={B300: 4}"], "prices.B300: there is no data sheet of 'B300'"),
+        (["prices={A10O: 4, A100: 2}"], "prices.A10O: there is no data sheet of 'A10O' (did you mean 'A10G'?)"),
+        (
+            ["models.0.accelerator=[H100, TPU-v5]"],
+            "models.0.accelerator: there is no data sheet of 'TPU-v5', so mem",
+        ),
+        (
+            ["evaluation.max_new_tokens=4096"],
+            "evaluation.max_new_tokens: 4,096 tokens are more than a prompt leaves",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_warned_of(caplog, overrides, expected):
+    (line,) = [line for line in warnings_of(caplog, *overrides) if expected in line]
+    assert line
+
+
+def test_a_config_without_doubts_warns_of_nothing(caplog):
+    used = "perturbations={typos: {name: mix, members: [C1, C2]}}"
+    for overrides in (
+        [],
+        [used, "evaluation.perturbations=[typos]"],
+        [used, "training.sets=[typos]"],
+        ["prices={A100: 2, RTX-4090: 1}"],
+        ["training.sets=[C1, {name: again, perturbation: C1, draw: 1}]"],
+        ["evaluation.pairs={C1: [C1]}"],
+    ):
+        assert warnings_of(caplog, *overrides) == [], overrides
+
+
+def test_validation_rows_that_are_trained_on_are_refused_or_counted(tmp_path, caplog):
+    rows = [{"instruction": f"Say {word}.", "output": f"print('{word}')"} for word in ("a", "b", "c")]
+    for name, some in (
+        ("all", rows),
+        ("one", rows[:1]),
+        ("other", [{**rows[0], "output": "print(1)"}]),
+        ("part", rows[1:]),
+    ):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
+    with (tmp_path / "part.jsonl").open("a") as file:
+        file.write(json.dumps({"instruction": "x", "output": "y"}) + "\n")
+    source = f"training.source={{name: jsonl, path: {tmp_path / 'all.jsonl'}}}"
+    given = [source, "recipes.tiny.batch_size=2"]
+    for name, rows_in_it in (("all", "3 of its 3 rows"), ("one", "1 of its 1 row")):
+        (found,) = findings(NANO, *given, f"training.validation={{name: jsonl, path: {tmp_path / name}.jsonl}}")
+        assert f"training.validation: {rows_in_it} are rows of `training.source`; take others" in found
+    (line,) = warnings_of(caplog, *given, f"training.validation={{name: jsonl, path: {tmp_path / 'part'}.jsonl}}")
+    assert "2 of its 3 rows are rows of `training.source`" in line
+    assert not warnings_of(caplog, *given, f"training.validation={{name: jsonl, path: {tmp_path / 'other'}.jsonl}}")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("seed='2'", "must be a whole number, not '2', which is text; write 2"),
+        ("resources.gpus='0.5'", "must be a number, not '0.5', which is text; write 0.5"),
+        ("resources.executors='4'", "must be a whole number, not '4', which is text; write 4"),
+        ("checkpoint_every='100'", "must be a whole number, not '100', which is text; write 100"),
+        ("recipes.tiny.epochs='3'", "must be a number, not '3', which is text; write 3"),
+        ("models.0.pretrain.size.hidden_size='16'", "not '16', which is text; write 16"),
+        ("ray.dashboard='true'", "must be true or false, not 'true', which is text; write true"),
+    ],
+)
+def test_a_quoted_number_is_told_how_to_write_it(override, expected):
+    (found,) = findings(NANO, override)
+    assert found.endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("recipes.tiny.learning_rate=1.0e-4", "write `lr`"),
+        ("recipes.tiny.num_train_epochs=3", "write `epochs`"),
+        ("recipes.tiny.per_device_train_batch_size=4", "write `batch_size`, the rows of a step over all workers"),
+        ("recipes.tiny.lora.lora_alpha=32", "write `alpha`"),
+        ("evaluation.num_return_sequences=4", "write `samples`"),
+        ("models.0.torch_dtype=bfloat16", "write `dtype`"),
+    ],
+)
+def test_other_tools_names_are_told_what_they_are_called_here(key, name):
+    (found,) = findings(NANO, key)
+    assert f"unknown key; {name}" in found
+
+
+def test_doubts_are_no_errors_of_a_config_with_errors(tmp_path, caplog):
+    with pytest.raises(ConfigError) as error, caplog.at_level(logging.WARNING, "raysweep"):
+        load_config(write(tmp_path, MINIMAL), ["prices={B300: 4}", "evaluation.perturbations=[C1, C1]"])
+    assert len(error.value.findings) == 1 and not caplog.records
