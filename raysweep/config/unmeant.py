@@ -45,7 +45,8 @@ def _equal_samples(config: SweepConfig) -> Iterator[Mistake]:
 
 def _steps_and_epochs(config: SweepConfig) -> Iterator[Mistake]:
     for name, recipe in config.recipes.items():
-        is_given = recipe.epochs != RecipeConfig.model_fields["epochs"].default
+        given = recipe.model_fields_set
+        is_given = "epochs" in given and len(given) < len(RecipeConfig.model_fields)  # a resolved config has all
         if recipe.steps is not None and is_given:
             yield ("recipes", name, "epochs"), Doubt(f"`steps: {recipe.steps}` takes the place of epochs; remove one")
 

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
+from raysweep.cli import exit as exit_module
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
@@ -84,3 +86,16 @@ def test_the_command_that_resumes_has_the_settings_of_the_environment_but_no_pas
     assert resumes_with(OPENAI_BASE_URL="http://a/v1") == "OPENAI_BASE_URL=http://a/v1 raysweep"
     assert resumes_with(RAYSWEEP_STORAGE="my store") == "RAYSWEEP_STORAGE='my store' raysweep"
     assert resumes_with(OPENAI_BASE_URL="http://me:secret@a/v1") == "raysweep"
+
+
+@pytest.mark.parametrize("kind", [UserWarning, DeprecationWarning, FutureWarning])
+def test_warnings_of_other_libraries_stay_off_the_terminal_but_with_debug(kind, monkeypatch):
+    for name in ("TRANSFORMERS_VERBOSITY", "DATASETS_VERBOSITY", "HF_HUB_VERBOSITY"):
+        monkeypatch.setenv(name, "error")
+    for debug in (False, True):
+        monkeypatch.setattr(exit_module.invocation, "debug", debug)
+        with warnings.catch_warnings(record=True) as shown:
+            warnings.simplefilter("always")
+            with exit_module.without_library_warnings():
+                warnings.warn("of a library", kind, stacklevel=1)
+        assert len(shown) == debug

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from raysweep.config.document import ConfigError
-from raysweep.config.loading import load_config
+from raysweep.config.loading import load_config, to_yaml
 from tests.config.test_schema import MINIMAL, findings, write
 from tests.paths import NANO
 
@@ -54,11 +55,12 @@ def test_contradictions_are_refused(overrides, expected):
     assert expected in found
 
 
-def test_what_looks_like_a_contradiction_and_is_none_is_accepted(caplog):
+def test_what_looks_like_a_contradiction_and_is_none_is_accepted(caplog, tmp_path):
+    resolved = yaml.safe_load(to_yaml(load_config(NANO, ["recipes.tiny.steps=5"])))
+    assert not warnings_of(caplog, path=write(tmp_path, yaml.safe_dump(resolved)))
     for overrides in (
         DRAWN,
         ["evaluation.samples=2", "models=[{name: f, generator: fake}]"],
-        ["recipes.tiny.steps=5"],
         ["models.0.accelerator=A100"],
         ["models.0.accelerator=A100", "resources.gpus=0", "models.0.resources={training: {gpus: 1}}"],
     ):
