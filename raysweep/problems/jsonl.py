@@ -69,7 +69,7 @@ def humaneval_problem(row: JsonRow) -> Problem:
     """Return the problem in a HumanEval-shaped row; raise UsageError (file, line) for a missing or wrong field."""
     prompt, entry_point = row.text("prompt"), row.text("entry_point")
     return FileProblem(
-        task_id=row.text("task_id"),
+        task_id=row.label("task_id"),
         prompt=prompt,
         entry_point=entry_point,
         test=with_helpers(prompt, entry_point, row.text("test", "")),

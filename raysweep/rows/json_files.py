@@ -51,6 +51,12 @@ class JsonRow:
             raise UsageError(f"{self.place}: `{name}` holds half of a surrogate pair, which is no character; remove it")
         return value
 
+    def label(self, name: str, default: str | None = None) -> str:
+        """Return the text of a field that names something, which may be a whole number; see `text`."""
+        value = self.fields.get(name)
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return str(value) if is_number else self.text(name, default)
+
 
 def check_out(out: Path, inputs: Sequence[Path]) -> None:
     """Raise UsageError unless the file of an option --out can be written without overwriting one of the `inputs`."""

@@ -49,7 +49,7 @@ class JsonlSource(TrainingSource):
             if self._drop_empty and not output.strip():
                 continue
             fields = (instruction, output, row.text("input", ""), language)
-            yield row.place, SourceRow(f"{number:07d}", *fields, task_id=row.text("task_id", ""))
+            yield row.place, SourceRow(f"{number:07d}", *fields, task_id=row.label("task_id", ""))
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the sha256 of the uncompressed file, and whether rows without an output are left out."""

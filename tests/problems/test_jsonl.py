@@ -151,3 +151,12 @@ def test_unusable_rows_of_multipl_e_are_reported_with_their_line(tmp_path, row, 
     path.write_text(json.dumps({**MULTIPL_E, **row}) + "\n")
     with pytest.raises(UsageError, match=rf"p\.jsonl:1: {message}"):
         JsonlProblems(str(path)).problems()
+
+
+@pytest.mark.parametrize("task_id", [0, 11, "11"])
+def test_a_task_id_may_be_a_whole_number(tmp_path, task_id):
+    (problem,) = problem_set(tmp_path, ROW | {"task_id": task_id}).problems()
+    assert problem.task_id == str(task_id) and problem_fields(problem)["task_id"] == task_id
+    for wrong in (True, 1.5, None):
+        with pytest.raises(UsageError, match="`task_id` must be a string"):
+            problem_set(tmp_path, ROW | {"task_id": wrong}).problems()

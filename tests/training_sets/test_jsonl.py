@@ -127,3 +127,9 @@ def test_a_published_set_with_empty_outputs_is_refused_with_their_number():
     with pytest.raises(UsageError, match=r"code_alpaca_2k.json.gz:1187: `output` is empty, the first of 2 such"):
         published.check()
     assert sum(not row.output.strip() for row in published.rows()) == 2
+
+
+@pytest.mark.parametrize("task_id", [0, 11, "Mbpp/11"])
+def test_a_rows_task_may_be_a_whole_number(tmp_path, task_id):
+    (row,) = source(tmp_path, json.dumps({**ROWS[0], "task_id": task_id})).rows()
+    assert row.task_id == str(task_id)

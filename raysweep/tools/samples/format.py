@@ -134,9 +134,7 @@ def result_text(outcome: str, detail: str) -> str:
 
 
 def _sample(row: JsonRow, tasks: TaskIds) -> Sample:
-    number = row.fields.get("task_id")
-    is_number = isinstance(number, int) and not isinstance(number, bool)
-    task_id = str(number) if is_number else row.text("task_id")
+    task_id = row.label("task_id")
     whole = row.fields.get("solution") is not None or ("solution" in row.fields and "completion" not in row.fields)
     name = "solution" if whole else "completion"
     if name not in row.fields:
