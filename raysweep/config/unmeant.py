@@ -61,8 +61,7 @@ def _accelerators(config: SweepConfig) -> Iterator[Mistake]:
         asked += [("generation", recipe) for recipe in ("", *model.recipes)]
         if model.accelerator and not any(config.asked(stage, model.name, recipe).gpus for stage, recipe in asked):
             yield path, "its cells ask for no GPU; give `resources.gpus: auto`, or leave the accelerator out"
-    used = set(named)
-    named = {**{name: ("prices", name) for name in config.prices if name not in used}, **named}
+    named = {**{name: ("prices", name) for name in config.prices}, **named}
     known = ", ".join(name.replace(" ", "-") for name in ACCELERATORS)
     for name, path in named.items():
         if data_sheet_of(name) is None:
