@@ -144,6 +144,6 @@ def test_fewer_samples_cost_nothing_but_the_rows(root):
 def test_more_problems_cost_the_additional_ones(root):
     before, programs = there(root)
     new = amend(root, config(name="longer", limit=12))
-    assert new.made == Counter(test_set=2, completions=2, results=2)
+    assert new.made == Counter(references=1, test_set=2, completions=2, results=2)
     assert new.generated == len(new.completions - before) and before < new.completions
     assert new.executed == len(new.programs - programs)
