@@ -7,7 +7,7 @@ import pytest
 from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibit, read_exhibits
 from raysweep.analysis.tables.score_book import ScoreBook
-from raysweep.errors import UnknownName, UsageError
+from raysweep.errors import UsageError
 from tests.analysis.exhibits.examples import EXHIBITS, STUDY, cells, curve_evidence, study
 
 OWN = """
