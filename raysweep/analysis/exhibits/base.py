@@ -91,9 +91,9 @@ class Drawn:
 
 
 def unknown_metric(book: ScoreBook, metric: str) -> str:
-    """Return that a sweep has no such metric, with the one that may be meant; empty if it has it."""
+    """Return that a sweep has no such metric, with the one that may be meant; empty if it has it, or no number yet."""
     known = dict.fromkeys(name for problems in book.problem_sets for name in book.metrics(problems))
-    return "" if metric in known else f"it has no metric {metric!r}{did_you_mean(metric, known)}"
+    return "" if metric in known or not known else f"it has no metric {metric!r}{did_you_mean(metric, known)}"
 
 
 class FileKeys(BaseModel):
