@@ -1,4 +1,4 @@
-"""Prompts: which of their words are natural language, which may be changed, and what a model reads.
+"""Prompts: which of their words are natural language, what a model reads, and the programs in its answers.
 
 Begin with regions.py.
 
@@ -6,4 +6,5 @@ Begin with regions.py.
     comments.py    splits prompts that describe the task in a comment (Java, C++)
     protection.py  finds protected words, and changes the others
     templates.py   builds the prompts that models read in training and evaluation
+    answers/       finds the program in what a model wrote
 """

@@ -1,0 +1,200 @@
+"""Makes a program of an answer: what a model, a server or a samples file gives, and the prompt that it answers.
+
+A completion continues its prompt, and is not looked at unless the config asks for it. A chat's answer may hold prose,
+reasoning, several blocks of code, a whole program or a body alone. Of its candidates the one counts that parses and
+defines the entry point. `extracted` is the only place where this is decided, for every generator and command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+
+from raysweep.programs import Program
+from raysweep.prompts.answers.evalplus import sanitized
+from raysweep.prompts.answers.markdown import before_fences, code_blocks, code_spans, is_marked, without_reasoning
+from raysweep.prompts.answers.python import Piece, PythonReader
+from raysweep.records import Problem
+
+VERSION = 1
+"""Raise it when equal answers give other programs; results of answers that a program is taken out of are judged again
+then."""
+LONGEST = 200_000
+"""Characters of an answer that are looked at; a longer one is judged as it is written."""
+READERS: Mapping[str, Callable[[str, str], PythonReader]] = {"python": PythonReader}
+"""Makes the reader of a language's pieces, given prompt and entry point; other answers are judged as they are
+written."""
+
+
+class Extract(StrEnum):
+    """The ways to make a program of an answer."""
+
+    AUTO = "auto"  # of chats: the candidate that parses and defines the entry point; a completion stays as it is
+    NONE = "none"  # the prompt and the answer as it is written
+    FIRST = "first"  # the first block of code
+    LAST = "last"  # the last block of code
+    STUDY = "study"  # the prompt and the answer up to its first stop string, as SafeCoder has it
+    EVALPLUS = "evalplus"  # what EvalPlus's sanitize keeps
+
+    @property
+    def needs_whole_answers(self) -> bool:
+        """Whether a problem's stop strings must not end an answer while it is written."""
+        return self not in (Extract.NONE, Extract.STUDY)
+
+    @property
+    def key(self) -> dict[str, str]:
+        """Its part of the keys of what is made of programs; none where answers are programs as they are."""
+        return {} if self is Extract.NONE else {"extract": f"{self} {VERSION}"}
+
+
+class Found(StrEnum):
+    """Where an answer's program was."""
+
+    WRITTEN = ""  # not looked for
+    FENCE = "fence"  # in a block of code
+    TEXT = "text"  # beside prose, without a fence
+    BODY = "body"  # the answer continues the prompt
+    NOTHING = "nothing"  # there is none: the answer is judged as it is written
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """An answer's program, and where it was."""
+
+    program: Program
+    found: Found = Found.WRITTEN
+
+
+def way_of(extract: str, *, is_chat: bool) -> Extract:
+    """Return the way that a setting means for answers of a chat, or for completions, which `auto` leaves alone.
+
+    A generator ends completions at their stop strings, so that the study's way leaves them alone too.
+    """
+    way = Extract(extract)
+    if way is Extract.STUDY or (way is Extract.AUTO and not is_chat):
+        return Extract.NONE
+    return way
+
+
+def extracted(problem: Problem, answer: str, way: Extract, *, alone: bool = False) -> Extracted:
+    """Return the program of an answer to a problem.
+
+    Args:
+        problem: with the clean prompt, whatever the model was shown.
+        answer: as it was written.
+        way: how.
+        alone: the answer is a program of its own, and the prompt is no part of it, such as EvalPlus's ``solution``.
+    """
+    if way is Extract.NONE and not alone:
+        return Extracted(problem.assemble(answer))
+    if way in (Extract.NONE, Extract.STUDY):
+        text = answer if way is Extract.NONE else _cut(answer, problem.stop)
+        return Extracted(replace(problem.assemble(""), text=text) if alone else problem.assemble(text))
+    prompt = "" if alone else problem.prompt
+    text, found = _program(answer, way, prompt, problem.entry_point, problem.stop, problem.language)
+    return Extracted(replace(problem.assemble(""), text=text), found)
+
+
+@lru_cache(maxsize=1024)
+def _program(
+    answer: str, way: Extract, prompt: str, entry_point: str, stop: tuple[str, ...], language: str
+) -> tuple[str, Found]:
+    """Return the text of an answer's program, and where it was. Equal answers mostly follow one another."""
+    if language in READERS and len(answer) <= LONGEST:
+        candidates = _Candidates(answer, READERS[language](prompt, entry_point), stop)
+        found = next(candidates.of(way), None)
+        if found is not None:
+            return found
+    return f"{prompt}{_cut(answer, stop) if prompt else answer}", Found.NOTHING
+
+
+class _Candidates:
+    """The candidates of one answer, the likeliest first."""
+
+    def __init__(self, answer: str, reader: PythonReader, stop: tuple[str, ...]) -> None:
+        self._answer, self._reader, self._stop = answer, reader, stop
+
+    def of(self, way: Extract) -> Iterator[tuple[str, Found]]:
+        """Yield (program, where it was)."""
+        is_prose = is_marked(self._answer)
+        if way is Extract.AUTO and not is_prose and self._reader.is_body(self._answer):
+            yield f"{self._reader.prompt}{_cut(self._answer, self._stop)}", Found.BODY
+            return
+        text = self._answer.lstrip("\ufeff").replace("\r\n", "\n")
+        if is_prose:
+            text = without_reasoning(text)
+        if way is Extract.EVALPLUS:
+            yield from self._as_evalplus(text)
+        elif way is Extract.AUTO:
+            yield from self._any(text)
+        else:
+            yield from self._block(text, first=way is Extract.FIRST)
+
+    def _any(self, text: str) -> Iterator[tuple[str, Found]]:
+        reader, opening = self._reader, before_fences(text)
+        if reader.begins_as_body(opening) and (program := reader.continued(opening, self._stop)):
+            yield program, Found.BODY
+        blocks = [block.readings for block in code_blocks(text)]
+        every = [(opening,), *blocks]
+        if pieces := [piece for readings in every if (piece := self._piece(readings))]:
+            first_readings = [readings[0] for readings in every]
+            yield reader.program(pieces, first_readings), Found.FENCE if blocks else Found.TEXT
+        for readings in blocks:
+            for reading in readings:
+                if program := reader.continued(reading, self._stop):
+                    yield program, Found.FENCE
+        if opening != text and (piece := reader.in_text(text)):
+            yield reader.program([piece]), Found.TEXT
+        for span in code_spans(text):
+            for code in dict.fromkeys([span, span.partition(" ")[2]]):
+                if piece := reader.whole(code):
+                    yield reader.program([piece]), Found.TEXT
+        if program := reader.continued(text, self._stop):
+            yield program, Found.BODY
+
+    def _piece(self, readings: tuple[str, ...]) -> Piece | None:
+        """Return a block's piece: of the first reading that is one, else of a part of the first."""
+        pieces = (self._reader.whole(reading) for reading in readings)
+        return next((piece for piece in pieces if piece), None) or self._reader.in_text(readings[0])
+
+    def _block(self, text: str, *, first: bool) -> Iterator[tuple[str, Found]]:
+        """Yield the program of the first or last block; without any block, of the whole text."""
+        blocks = code_blocks(text)
+        readings = (blocks[0] if first else blocks[-1]).readings if blocks else (text,)
+        found = Found.FENCE if blocks else Found.TEXT
+        for reading in readings:
+            if piece := self._reader.whole(reading):
+                yield self._reader.program([piece]), found
+        for reading in readings:
+            if program := self._reader.continued(reading, self._stop):
+                yield program, found if blocks else Found.BODY
+
+    def _as_evalplus(self, text: str) -> Iterator[tuple[str, Found]]:
+        """Yield what EvalPlus keeps: of prompt and answer where that continues the prompt, else of the answer."""
+        reader = self._reader
+        joined = [f"{reader.prompt}\n{text}"] if reader.prompt else []
+        for code in [*joined, text] if reader.begins_as_body(text) else [text, *joined]:
+            kept = sanitized(code, reader.entry_point, reader.parsed)
+            if reader.whole(kept) is not None:
+                yield f"{kept}\n", Found.FENCE if is_marked(text) else Found.TEXT
+
+
+def _cut(answer: str, stop: tuple[str, ...]) -> str:
+    """Return an answer up to its first stop string."""
+    return answer[: min((at for text in stop if (at := answer.find(text)) >= 0), default=len(answer))]
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Return how many programs were found where, as a part of a sentence. `counts`: of answers, by `Found`."""
+    places = [f"{counts[found]:,} {where}" for found, where in _WHERE.items() if counts.get(found)]
+    return f"{sum(counts.values()):,} answers: {', '.join(places)}"
+
+
+_WHERE = {
+    Found.FENCE: "with a program in a block of code",
+    Found.TEXT: "with one beside prose, in no block",
+    Found.BODY: "that continue the prompt",
+    Found.NOTHING: "without a program, judged as they are written",
+}

@@ -1,0 +1,139 @@
+"""Finds code blocks and reasoning in an answer, whatever language the code is in.
+
+Blocks are CommonMark's (https://spec.commonmark.org/0.31.2/#fenced-code-blocks), and what models write beside these:
+fences that open at the end of a line of prose or close at the end of a line of code, blocks in blocks whose fences are
+equally long, and a last block that is never closed. Where a block may end is not decided here: it has several readings,
+and the first one that is a program counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+MOST_BLOCKS = 64
+"""Blocks of an answer that are read; the others are left out."""
+MOST_CLOSINGS = 6
+"""Places where one block may end, counted from its beginning."""
+DEEPEST = 3
+"""How deep blocks are looked for in blocks."""
+
+_NAMES = "think|thinking|thought|thoughts|reasoning|reflection|scratchpad|seed:think"
+_HINTS = ("think", "thought", "reasoning", "reflection", "scratchpad", "channel", "assistantfinal")
+_TAG = re.compile(
+    rf"(?P<opening><(?:{_NAMES})>|\[THINK\]|<\|begin_of_thought\|>|◁think▷)"
+    rf"|(?P<closing>(?<![\"'])(?:</(?:{_NAMES})>|\[/THINK\]|<\|end_of_thought\|>|◁/think▷))"
+    r"|(?P<final><\|channel\|>final<\|message\|>|assistantfinal)",  # gpt-oss, with and without special tokens
+    re.IGNORECASE,
+)
+
+_FENCE = re.compile(r"```|~~~")
+_OPENING = re.compile(r"^(?P<before>[^`\n]*?)(?P<fence>`{3,}|~{3,})(?P<info>[^`\n]*)$", re.MULTILINE)
+_MARGIN = re.compile(r"(?:[ \t>]|[-*+] |\d+[.)] )*")
+_QUOTE = re.compile(r"^[ \t]*>[ \t]?", re.MULTILINE)
+_SPAN = re.compile(r"(?<!`)(`+)(?!`)([^`\n]+)\1(?!`)")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A code block. `readings`: the texts that it may hold, the likeliest first."""
+
+    readings: tuple[str, ...]
+
+
+def is_marked(text: str) -> bool:
+    """Return True if a text has fences or tags of reasoning; most completions have none. It takes microseconds."""
+    if "```" in text or "~~~" in text:
+        return True
+    lowered = text.lower()
+    return any(hint in lowered for hint in _HINTS) and _TAG.search(text) is not None
+
+
+def without_reasoning(text: str) -> str:
+    """Return a text without what stands between tags of reasoning, of which the first begins a line.
+
+    What comes before a closing tag that nothing opened is reasoning too, since some templates open it in the prompt,
+    and so is all that follows an opening tag that nothing closes: such an answer was cut before it began.
+    """
+    kept: list[str] = []
+    position, is_open = 0, False
+    for tag in _TAG.finditer(text):
+        before = text[position : tag.start()]
+        if tag.lastgroup == "opening":
+            if not is_open and not before.rpartition("\n")[2].strip():
+                kept.append(before)
+                position, is_open = tag.end(), True
+        elif tag.lastgroup == "closing":
+            kept = kept if is_open else []
+            position, is_open = tag.end(), False
+        elif tag[0].startswith("<") or text.startswith("analysis"):
+            kept, position, is_open = [], tag.end(), False
+    return "".join(kept if is_open else [*kept, text[position:]])
+
+
+def before_fences(text: str) -> str:
+    """Return a text up to its first fence, which closes a block where the prompt opened it."""
+    fence = _FENCE.search(text)
+    return text[: fence.start()] if fence else text
+
+
+def code_blocks(text: str) -> list[Block]:
+    """Return the blocks of a text in its order, each followed by those that are in it."""
+    return list(_blocks(text, 0))[:MOST_BLOCKS]
+
+
+def code_spans(text: str) -> list[str]:
+    """Return the pieces of code that stand between backticks within a line."""
+    return [span[2].strip() for span in _SPAN.finditer(text)][:MOST_BLOCKS]
+
+
+def _blocks(text: str, depth: int) -> Iterator[Block]:
+    position = 0
+    for _ in range(MOST_BLOCKS):
+        opening = _opening(text, position)
+        if opening is None:
+            return
+        start = min(opening.end() + 1, len(text))
+        bodies, position = _bodies(text, start, opening["fence"])
+        bodies = [_without_margin(body, opening["before"]) for body in bodies]
+        info = opening["info"].strip()  # a language and more, which may be code
+        bodies += [f"{line}\n{bodies[0]}" for line in (info.partition(" ")[2], info) if " " in line]
+        yield Block(tuple(dict.fromkeys(bodies)))
+        if depth < DEEPEST and _FENCE.search(bodies[0]):
+            yield from _blocks(bodies[0], depth + 1)
+
+
+def _opening(text: str, position: int) -> re.Match[str] | None:
+    """Return the next opening fence; backticks may follow prose in their line, tildes begin it."""
+    while (opening := _OPENING.search(text, position)) is not None:
+        if opening["fence"][0] == "`" or _MARGIN.fullmatch(opening["before"]):
+            return opening
+        position = opening.end()
+    return None
+
+
+def _bodies(text: str, start: int, fence: str) -> tuple[list[str], int]:
+    """Return what a block from `start` may hold, the shortest first, and where the text goes on after the shortest."""
+    code = r"[^`\n]*?" if fence[0] == "`" else r"[ \t>]*"
+    closing = re.compile(rf"^(?P<code>{code}){re.escape(fence[0])}{{{len(fence)},}}[ \t]*$", re.MULTILINE)
+    bodies: list[str] = []
+    after = len(text)
+    for match in closing.finditer(text, start):
+        last = match["code"] if match["code"].strip(" \t>") else ""
+        bodies.append(text[start : match.start()] + last)
+        after = min(after, match.end())
+        if len(bodies) == MOST_CLOSINGS:
+            break
+    return [*bodies, text[start:]] if len(bodies) < MOST_CLOSINGS else bodies, after
+
+
+def _without_margin(body: str, before: str) -> str:
+    """Return a block's text without the indentation of its fence, such as that of a list, and without marks of quotes.
+
+    `before`: what stands before the fence in its line.
+    """
+    if ">" in before and _MARGIN.fullmatch(before):
+        body = _QUOTE.sub("", body)
+    indent = len(before) - len(before.lstrip(" "))
+    return re.sub(rf"^ {{1,{indent}}}", "", body, flags=re.MULTILINE) if indent and not before.strip() else body

@@ -1,0 +1,346 @@
+"""Makes programs of pieces of Python: whole functions, bodies that continue a prompt, and code within prose.
+
+Nothing is run. Parsing is limited in characters and in depth, since an answer may be built, or be broken, so that a
+parser takes for ever.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import textwrap
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from raysweep.prompts.answers.evalplus import EXHAUSTED
+
+MOST_PARSED = 1_000_000
+"""Characters that are parsed for one answer, in all attempts together; parsing takes about a second for them."""
+ATTEMPT = 500
+"""Characters that an attempt counts for beside its own, so that there are not too many of them."""
+DEEPEST = 60
+"""Brackets within each other; Python itself takes 200, and looks long for what is wrong below many."""
+MOST_STARTS = 40
+"""Lines of a text at which a program may begin that are tried."""
+INDENT = "    "
+"""Of a body whose prompt doesn't show it."""
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_LEAVES = (ast.Return, ast.Yield, ast.YieldFrom, ast.Await)
+_BUILTINS = frozenset(dir(builtins))
+_BRACKETS = re.compile(r"[()\[\]{}]")
+_BODY = re.compile(r"(?:[ \t\r]*\n)*([ \t]+)\S[^\n]*(?:\n(?:[ \t]+[^\n]*|\r)?)*")
+_FIRST_LINE = re.compile(r"(?:[ \t]*\n)*[ \t]+\S")
+_INDENTED = re.compile(r"(?:[ \t]*\n|[ \t]+\S[^\n]*(?:\n|\Z))*")
+_START = re.compile(
+    r"[ \t]*(?:(?:async[ \t]+def|def|class|import|from)\b|[@#]|[\"']{3}|[A-Za-z_]\w*[ \t]*(?::[^=]+)?=)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Code that parses."""
+
+    text: str
+    tree: ast.Module
+
+    @property
+    def only_defines(self) -> bool:
+        """Whether it runs nothing of its own but assignments."""
+        return all(_defines(statement) for statement in self.tree.body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What a prompt has begun.
+
+    Attributes:
+        before: the prompt without the function that it ends in, such as imports and helpers.
+        indent: of that function's body.
+        names: that `before` binds.
+    """
+
+    before: str
+    indent: str
+    names: frozenset[str]
+
+
+class PythonReader:
+    """Reads the pieces of one answer.
+
+    Args:
+        prompt: what the answer may continue; empty where it is a program of its own.
+        entry_point: the name that a program must define.
+    """
+
+    def __init__(self, prompt: str, entry_point: str) -> None:
+        self.prompt, self.entry_point = prompt, entry_point
+        self._left = MOST_PARSED
+
+    def is_body(self, text: str) -> bool:
+        """Return True if every line of a text belongs to the function that the prompt began. It parses no answer."""
+        match = _BODY.fullmatch(text)
+        if match is None or not self.prompt or f"def {self.entry_point}" in text:
+            return False
+        return match[1] == _opened(self.prompt, self.entry_point).indent
+
+    def begins_as_body(self, text: str) -> bool:
+        """Return True if the first line of a text is indented."""
+        return _FIRST_LINE.match(text) is not None
+
+    def whole(self, text: str) -> Piece | None:
+        """Return a text as a piece that defines the entry point, without an indentation of all its lines."""
+        if self.entry_point not in text:
+            return None
+        text = text.strip("\n")
+        for code in dict.fromkeys([text, textwrap.dedent(text)]):
+            tree = self.parsed(code)
+            if isinstance(tree, ast.Module):
+                return Piece(code, tree) if self._is_program(tree) else None
+        return None
+
+    def in_text(self, text: str) -> Piece | None:
+        """Return the first piece of a text, also of prose, that defines the entry point."""
+        name = re.escape(self.entry_point)
+        if not re.search(rf"\b(?:def|class)\s+{name}\b|\b{name}\s*(?::[^=\n]+)?=(?!=)", text):
+            return None
+        lines = text.split("\n")
+        starts = [number for number, line in enumerate(lines) if _START.match(line)]
+        for start in starts[:MOST_STARTS]:
+            piece = self._longest(_block_from(lines, start)) if self._left > 0 else None
+            if piece is not None and self._is_program(piece.tree):
+                return piece
+        return None
+
+    def program(self, pieces: Sequence[Piece], others: Iterable[str] = ()) -> str:
+        """Return the program of the last of some pieces that define the entry point.
+
+        A piece that only defines comes before those that run something too, such as examples. Before it stand what the
+        prompt has before its function, and those of the other pieces that define what it lacks.
+
+        Args:
+            pieces: at least one.
+            others: further pieces of the answer.
+        """
+        chosen = next((piece for piece in reversed(pieces) if piece.only_defines), pieces[-1])
+        opened = _opened(self.prompt, self.entry_point)
+        code = [*self._lacking(chosen, others, opened.names), chosen.text]
+        return _joined(opened.before, code)
+
+    def continued(self, text: str, stops: Sequence[str]) -> str | None:
+        """Return the program of the prompt and a text that is the body of its function; None if it is none.
+
+        The body may have lost the indentation of all its lines, or of the first. What follows it is left out.
+
+        Args:
+            text: the candidate.
+            stops: strings that end a body.
+        """
+        if not self.prompt:
+            return None
+        cut = text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
+        bodies = dict.fromkeys([cut, *(match[0] for part in (cut, text) if (match := _INDENTED.match(part)))])
+        for body in bodies:
+            if body.strip() and self._is_completed(program := f"{self.prompt}{body}", mended=False):
+                return program
+        indent = _opened(self.prompt, self.entry_point).indent
+        prompt = self.prompt if self.prompt.endswith("\n") else f"{self.prompt}\n"
+        for part in dict.fromkeys([text, cut]):
+            bare = part.strip("\n")
+            for body in (f"{indent}{bare.lstrip()}", textwrap.indent(textwrap.dedent(bare), indent)):
+                if bare.strip() and self._is_completed(program := f"{prompt}{body}\n", mended=True):
+                    return program
+        return None
+
+    def _is_completed(self, program: str, *, mended: bool) -> bool:
+        """Return True if a program's entry point has a body.
+
+        `mended`: the body was indented here; one that returns nothing is rather an example of a call, or prose.
+        """
+        tree = self.parsed(program)
+        if not isinstance(tree, ast.Module) or not self._is_program(tree):
+            return False
+        functions = [
+            statement
+            for statement in tree.body
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) and statement.name == self.entry_point
+        ]
+        if not functions:
+            return not mended
+        body = functions[-1].body
+        return any(isinstance(node, (*_LEAVES, ast.Raise)) for node in _scope(body)) or not (
+            mended or all(_is_empty(statement) for statement in body)
+        )
+
+    def _is_program(self, tree: ast.Module) -> bool:
+        """Return True if a module defines the entry point, and returns nothing outside of functions."""
+        nodes = list(_scope(tree.body))
+        return self.entry_point in _bound(nodes) and not any(isinstance(node, _LEAVES) for node in nodes)
+
+    def _longest(self, lines: Sequence[str]) -> Piece | None:
+        """Return the longest piece that begins at the first line and ends before a line without indentation."""
+        count = len(lines)
+        while count:
+            tree = self.parsed("\n".join(lines[:count]))
+            if isinstance(tree, ast.Module):
+                return _without_prose(lines, tree)
+            last = min(tree, count) - 1
+            count = next((at for at in range(last, 0, -1) if lines[at][:1].strip()), 0)
+        return None
+
+    def _lacking(self, chosen: Piece, others: Iterable[str], known: frozenset[str]) -> list[str]:
+        """Return those of the other pieces that define names which the chosen one uses and nothing binds."""
+        missing = _missing(chosen.tree) - known
+        found: list[str] = []
+        for other in others:
+            if not missing:
+                break
+            tree = self.parsed(other) if other.strip("\n") != chosen.text else None
+            if isinstance(tree, ast.Module) and Piece(other, tree).only_defines:
+                bound = _bound(_scope(tree.body))
+                if bound & missing:
+                    found.append(other.strip("\n"))
+                    missing = (missing | _missing(tree)) - bound - known
+        return found
+
+    def parsed(self, text: str) -> ast.Module | int:
+        """Return a text's tree; of one that doesn't parse the line of its error, 0 if it has none, or `EXHAUSTED`."""
+        self._left -= len(text) + ATTEMPT
+        if self._left < 0:
+            return EXHAUSTED
+        return 0 if _is_too_deep(text) else _tree_of(text)
+
+
+def _tree_of(text: str) -> ast.Module | int:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an invalid escape sequence gives a SyntaxWarning and parses
+            return ast.parse(text)
+    except SyntaxError as error:
+        return error.lineno or 0
+    except (ValueError, OverflowError, RecursionError, MemoryError):
+        return 0
+
+
+def _is_too_deep(text: str) -> bool:
+    depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth = depth + 1 if bracket in "([{" else max(0, depth - 1)
+        if depth > DEEPEST:
+            return True
+    return False
+
+
+@lru_cache(maxsize=2048)
+def _opened(prompt: str, entry_point: str) -> _Opened:
+    """Return what a prompt has begun; a prompt that is no code begins nothing."""
+    for text in (prompt, f"{prompt.rstrip()}\n    pass", f"{prompt.rstrip()}\n\tpass"):
+        tree = 0 if _is_too_deep(text) else _tree_of(text)
+        if isinstance(tree, ast.Module):
+            return _opened_in(text, tree.body)
+    start = re.search(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b", prompt, re.MULTILINE)
+    return _Opened(prompt[: start.start()] if start else "", INDENT, frozenset())
+
+
+def _opened_in(text: str, statements: Sequence[ast.stmt]) -> _Opened:
+    function = statements[-1] if statements else None
+    if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+        return _Opened(text, INDENT, frozenset(_bound(_scope(statements))))
+    lines = text.split("\n")
+    start = min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)])
+    body = lines[function.body[0].lineno - 1]
+    indent = body[: len(body) - len(body.lstrip())] or INDENT
+    return _Opened("\n".join(lines[: start - 1]), indent, frozenset(_bound(_scope(statements[:-1]))))
+
+
+def _joined(before: str, code: Sequence[str]) -> str:
+    """Return a program of what the prompt has before its function, and pieces; imports from ``__future__`` come first.
+
+    `before` and all pieces parse.
+    """
+    text = "\n\n\n".join([*([before.rstrip()] if before.strip() else []), *code])
+    if (len(code) == 1 and not before.strip()) or "__future__" not in text:
+        return f"{text}\n"
+    lines, tree = text.split("\n"), _tree_of(text)
+    futures: dict[str, None] = {}
+    for statement in tree.body if isinstance(tree, ast.Module) else ():
+        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+            futures[ast.unparse(statement)] = None
+            for number in range(statement.lineno - 1, statement.end_lineno or statement.lineno):
+                lines[number] = ""
+    return "\n".join([*futures, *lines, ""])
+
+
+def _scope(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yield the nodes of statements without those in functions and classes, whose own nodes are yielded."""
+    waiting = list(statements)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, _SCOPES):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _bound(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the names that some nodes bind."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def _missing(tree: ast.Module) -> set[str]:
+    """Return the names that a module uses and binds nowhere."""
+    nodes = list(ast.walk(tree))
+    loads = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    caught = {node.name for node in nodes if isinstance(node, ast.ExceptHandler) and node.name}
+    return loads - _bound(nodes) - arguments - caught - _BUILTINS
+
+
+def _defines(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Constant)
+    return isinstance(statement, (*_DEFINITIONS, ast.Assign, ast.AnnAssign))
+
+
+def _is_empty(statement: ast.stmt) -> bool:
+    """Return True for a statement that does nothing in a body alone: a docstring, ``pass``, a definition."""
+    return isinstance(statement, (*_DEFINITIONS, ast.Pass)) or (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
+
+
+def _block_from(lines: Sequence[str], start: int) -> list[str]:
+    """Return the lines from one on, without its indentation, up to the first line that is indented less."""
+    first = lines[start]
+    indent = first[: len(first) - len(first.lstrip())]
+    block = []
+    for line in lines[start:]:
+        if line.strip() and not line.startswith(indent):
+            break
+        block.append(line.removeprefix(indent))
+    return block
+
+
+def _without_prose(lines: Sequence[str], tree: ast.Module) -> Piece | None:
+    """Return a piece without the statements at its end that are rather prose, such as ``Done`` or ``Note: this``."""
+    body = tree.body
+    while body and _is_prose(body[-1]):
+        body.pop()
+    return Piece("\n".join(lines[: body[-1].end_lineno]), tree) if body else None
+
+
+def _is_prose(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.AnnAssign):
+        return statement.value is None
+    return isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Call | ast.Await)

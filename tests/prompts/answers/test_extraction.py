@@ -1,0 +1,304 @@
+"""From an answer to a program: every way of writing a right answer gives a right program, and a wrong one none."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from raysweep.prompts.answers import extraction
+from raysweep.prompts.answers.extraction import Extract, Extracted, Found, extracted, in_words, way_of
+from raysweep.records import Problem
+
+PROMPT = 'from typing import List\n\n\ndef squares(xs: List[int]) -> int:\n    """Return the sum of the squares."""\n'
+STOP = ("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n", "\n```")
+PROBLEM = Problem("t/1", PROMPT, "squares", "def check(f):\n    assert f([1, 2]) == 5", stop=STOP)
+BODY = "    return sum(x * x for x in xs)\n"
+WHOLE = f"def squares(xs: List[int]) -> int:\n{BODY}"
+WRONG = "def squares(xs):\n    return 0\n"
+SQUARE, PROD = "def square(x):\n    return x * x\n", "from math import prod\n"
+LOOP = "total = 0\nfor x in xs:\n    total += x * x\nreturn total\n"
+
+
+def fenced(code: str, opening: str = "```python", closing: str = "```") -> str:
+    return f"Sure!\n\n{opening}\n{code}{closing}\n\nIt adds the squares."
+
+
+def indented(text: str, by: str = "    ") -> str:
+    return "".join(f"{by}{line}\n" if line else "\n" for line in text.splitlines())
+
+
+RIGHT: dict[str, list[str]] = {
+    "begins otherwise": [
+        fenced(f"# Sum of squares.\n{WHOLE}"),
+        fenced(f'"""A module."""\n\n{WHOLE}'),
+        fenced(f"POWER = 2\n\n{WHOLE.replace('x * x', 'x ** POWER')}"),
+        fenced(f"if True:\n{indented(WHOLE)}"),
+    ],
+    "opening fence": [
+        fenced(WHOLE, '```py title="squares.py" linenos'),
+        fenced(WHOLE, "```   Python3"),
+        fenced(WHOLE, "``` {.python .numberLines}"),
+        fenced(WHOLE, "````python", "````"),
+        fenced(WHOLE, "```"),
+        f"Here it is: ```python\n{WHOLE}```",
+        f"```python def squares(xs):\n{BODY}```",
+        f"```def squares(xs):\n{BODY}```",
+    ],
+    "tildes": [fenced(WHOLE, "~~~python", "~~~"), fenced(WHOLE, "~~~~ py", "~~~~"), fenced(WHOLE, "  ~~~", "  ~~~")],
+    "line ends of Windows": [
+        fenced(WHOLE).replace("\n", "\r\n"),
+        WHOLE.replace("\n", "\r\n"),
+        fenced(BODY).replace("\n", "\r\n"),
+    ],
+    "indented block": [
+        f"1. The code:\n\n{indented(fenced(WHOLE), '   ')}",
+        f"- a list\n{indented(fenced(WHOLE), '      ')}",
+        indented(f"```python\n{WHOLE}```", "> "),
+        f"1. ```python\n{indented(WHOLE, '   ')}   ```",
+    ],
+    "closing fence": [
+        f"```python\n{WHOLE.rstrip()}```\nDone.",
+        f"```python\n{WHOLE}",
+        f"```python\n{WHOLE}```` \nDone.",
+        f"```python\n{WHOLE}\nThe function adds the squares of its argument.",
+        f"{WHOLE}```\nIt adds the squares.",
+        f"{BODY}```\n\nIt adds the squares, as in\n```python\nsquares([1])\n```",
+    ],
+    "nested fences": [
+        f"````markdown\n# Answer\n```python\n{WHOLE}```\n````",
+        f"```markdown\nHere:\n```python\n{WHOLE}```\nDone.\n```",
+        f'```python\ndef squares(xs):\n    """Sum up.\n\n```\nsquares([1])\n```\n    """\n{BODY}```',
+        f'```python\ndef squares(xs):\n    """Sum up:\n    ```\n    squares([1])\n    ```\n    """\n{BODY}```\n',
+    ],
+    "reasoning": [
+        f"<think>\nMaybe\n```python\n{WRONG}```\nNo.\n</think>\n{fenced(WHOLE)}",
+        f"I try ```python\n{WRONG}```.\n</think>\n\n{fenced(WHOLE)}",
+        f"<thinking>a draft: {WRONG}</thinking>{WHOLE}",
+        f"[THINK]\n{WRONG}\n[/THINK]\n{fenced(WHOLE)}",
+        f"<|channel|>analysis<|message|>{fenced(WRONG)}<|end|><|start|>assistant<|channel|>final<|message|>{fenced(WHOLE)}",
+        f"analysisWe need code.\n{WRONG}assistantfinal{fenced(WHOLE)}",
+    ],
+    "several blocks": [
+        f"{fenced(WHOLE)}\nUse it:\n```python\nprint(squares([1, 2]))\n```\nIt prints\n```\n5\n```",
+        f"```bash\npip install nothing\n```\n{fenced(WHOLE)}```console\n$ python squares.py\n```",
+        f"{fenced(WRONG)}\nThat is wrong. Corrected:\n{fenced(WHOLE)}",
+        f"{fenced(WHOLE)}\nAs a script:\n```python\n{WRONG}\nprint(squares([int(x) for x in input().split()]))\n```",
+        f"{fenced(SQUARE)}\n{fenced(WHOLE.replace('x * x', 'square(x)'))}",
+        f"Import `prod`:\n{fenced(PROD)}\n{fenced(WHOLE.replace('x * x', 'prod([x, x])'))}",
+    ],
+    "no fence": [
+        f"Here is the function:\n\n{WHOLE}",
+        f"Here it is:\n\nimport math\n\n{WHOLE}\nThis function adds the squares of all numbers.\n- it is short",
+        f"Indented, as Markdown has code:\n\n{indented(WHOLE)}\nDone.",
+        f"**Answer**\n\n{WHOLE}\nNote: linear\nDone",
+        f"from functools import reduce\n\n\n{WHOLE}",
+        "In one line: `squares = lambda xs: sum(x * x for x in xs)`",
+        "```python squares = lambda xs: sum(x * x for x in xs)```",
+    ],
+    "a body": [
+        BODY,
+        f"\n{BODY}",
+        fenced(BODY),
+        f"{BODY}\n\n# Example\nprint(squares([1]))",
+        f"{BODY}\nThis function adds the squares.",
+        indented(LOOP),
+    ],
+    "lost indent": [
+        fenced("return sum(x * x for x in xs)\n"),
+        "return sum(x * x for x in xs)",
+        fenced(LOOP),
+        LOOP,
+        "total = sum(x * x for x in xs)\n    return total",
+        "if not xs:\n        return 0\n    return sum(x * x for x in xs)",
+        fenced("if not xs:\n    return 0\nelse:\n    return sum(x * x for x in xs)\n"),
+        " return sum(x * x for x in xs)",
+    ],
+    "common indent": [
+        indented(WHOLE),
+        fenced(indented(WHOLE, "\t")),
+        fenced(indented(f"import math\n\n{WHOLE}", "  ")),
+        fenced(indented(BODY)),
+        indented(BODY),
+    ],
+    "repeated signature": [
+        WHOLE,
+        f"\n{WHOLE}",
+        PROMPT + BODY,
+        fenced(PROMPT + BODY),
+        f"    pass\n\n{WHOLE}",
+        f"    # your code here\n\n\n{WHOLE}",
+    ],
+    "imports from __future__": [
+        fenced(f"from __future__ import annotations\n\n{WHOLE}"),
+        fenced(f'"""A module."""\nfrom __future__ import annotations\nimport math\n\n{WHOLE}'),
+        f"from __future__ import (\n    annotations,\n)\n{WHOLE}",
+    ],
+}
+
+
+def taken(answer: str, way: Extract = Extract.AUTO, problem: Problem = PROBLEM, **more: Any) -> Extracted:
+    return extracted(problem, answer, way, **more)
+
+
+def passes(text: str) -> bool:
+    names: dict[str, Any] = {}
+    try:
+        exec(compile(text, "<program>", "exec", dont_inherit=True), names)  # the answers of this file
+        return names["squares"]([1, 2]) == 5
+    except Exception:
+        return False
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_a_right_answer_passes_however_it_is_written(kind):
+    failing = [answer for answer in RIGHT[kind] if not passes(taken(answer).program.text)]
+    assert failing == []
+    assert not [answer for answer in RIGHT[kind] if taken(answer).found in (Found.NOTHING, Found.WRITTEN)]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer"),
+    [
+        ("def squares(xs):\n", WHOLE.replace("List[int]", "list")),
+        (
+            "import math\n\ndef one():\n    return 1\n\ndef squares(xs):\n",
+            "def squares(xs):\n    return sum(x * x * one() for x in xs)",
+        ),
+        ("def squares(xs):", "\n    return sum(x * x for x in xs)"),
+        ('"""Write squares(xs), the sum of the squares."""\n', f"from typing import List\n{WHOLE}"),
+        ("def squares(xs):\n\t'''Sum up.'''\n", "\treturn sum(x * x for x in xs)\n"),
+        ("def squares(xs):\n  '''Sum up.'''\n", "return sum(x * x for x in xs)\n"),
+    ],
+)
+def test_a_program_fits_a_prompt_of_any_shape(prompt, answer):
+    for text in (answer, f"```python\n{answer}\n```"):
+        program = taken(text, problem=Problem("t/1", prompt, "squares", "", stop=STOP)).program
+        assert passes(program.text), program.text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I can't help with that.",
+        "",
+        "\n\n",
+        f"<think>\n{fenced(WHOLE)}\nBut is it",
+        fenced("def other(xs):\n    return 1\n"),
+        fenced("print(squares([1, 2]))\n"),
+        f"```python\n{WHOLE.rstrip()[:-3]}",
+        fenced("def squares(xs):\n    total = 0\n    for x in xs:\n"),
+    ],
+)
+def test_an_answer_without_a_program_is_judged_as_it_is_written(answer):
+    found = taken(answer)
+    assert found.found is Found.NOTHING and not passes(found.program.text)
+    assert found.program.text.startswith(PROMPT)
+
+
+def test_completions_and_their_tests_stay_as_they_are():
+    for answer in (BODY, "nonsense", f"{BODY}\n\nprint(1)\n", fenced(WHOLE)):
+        assert taken(answer, Extract.NONE) == Extracted(PROBLEM.assemble(answer))
+    assert taken(BODY).program == PROBLEM.assemble(BODY)
+    assert taken(fenced(WHOLE)).program.tests == PROBLEM.assemble("").tests
+
+
+def test_what_extract_means_of_chats_and_of_completions():
+    assert way_of("auto", is_chat=True) is Extract.AUTO and way_of("auto", is_chat=False) is Extract.NONE
+    for setting in ("none", "study"):
+        assert way_of(setting, is_chat=True) is way_of(setting, is_chat=False) is Extract.NONE
+    assert way_of("first", is_chat=False) is Extract.FIRST
+    assert [way for way in Extract if way.needs_whole_answers] == ["auto", "first", "last", "evalplus"]
+    assert Extract.NONE.key == {} and Extract.LAST.key == {"extract": f"last {extraction.VERSION}"}
+
+
+@pytest.mark.parametrize(
+    ("way", "answer", "passing", "found"),
+    [
+        ("first", fenced(WHOLE) + fenced(WRONG), True, Found.FENCE),
+        ("first", fenced(WRONG) + fenced(WHOLE), False, Found.FENCE),
+        ("last", fenced(WHOLE) + fenced(WRONG), False, Found.FENCE),
+        ("last", fenced(WRONG) + fenced(BODY), True, Found.FENCE),
+        ("last", fenced(WHOLE) + fenced("print(1)\n"), False, Found.NOTHING),
+        ("first", WHOLE, True, Found.TEXT),
+        ("first", BODY, True, Found.BODY),
+        ("study", f"{BODY}```\nDone", True, Found.WRITTEN),
+        ("study", f"{BODY}\n# more\n(", True, Found.WRITTEN),
+        ("study", fenced(WHOLE), False, Found.WRITTEN),
+        ("evalplus", fenced(WHOLE.replace("List[int]", "list")), True, Found.FENCE),
+        ("evalplus", BODY, True, Found.TEXT),
+        ("evalplus", f"{BODY}\nprint(1)\n", True, Found.TEXT),
+    ],
+)
+def test_the_other_ways(way, answer, passing, found):
+    got = taken(answer, Extract(way))
+    assert (passes(got.program.text), got.found) == (passing, found), got.program.text
+
+
+def test_a_program_of_its_own_has_no_prompt():
+    own = WHOLE.replace("List[int]", "list")
+    assert taken(own, Extract.NONE, alone=True).program.text == own
+    for answer in (own, fenced(own), f"Here:\n\n{own}"):
+        assert taken(answer, alone=True).program.text.strip() == own.strip()
+    assert taken(BODY, alone=True).found is Found.NOTHING
+
+
+def test_another_language_stays_as_it_is_written():
+    java = Problem("t/1", "class A {", "squares", "", language="java", stop=("\n}",))
+    assert taken("  int x;\n}\n", problem=java) == Extracted(java.assemble("  int x;"), Found.NOTHING)
+
+
+DEEP = [
+    "(" * 50_000,
+    "[" * 99 + "]" * 99,
+    "-" * 50_000 + "1",
+    "not " * 20_000 + "x",
+    "x" + ".y" * 20_000,
+    "1" + "+1" * 20_000,
+    "lambda: " * 20_000 + "1",
+    "".join("    " * depth + "if x:\n" for depth in range(150)),
+    "f'" * 20_000,
+    "9" * 50_000,
+    "\0",
+    "\ud800",
+    "```python\n" * 5_000,
+    "`" * 100_000,
+    "~~~\n" * 5_000,
+    "<think>" * 5_000,
+    "</think>\n" * 10_000,
+    "def squares(xs):\n" * 2_000,
+    "# squares =\n" * 5_000,
+    "squares = \n" * 3_000,
+    "\n" * 20_000,
+    " " * 100_000,
+    "x " * 200_000,
+]
+
+
+@pytest.mark.parametrize("text", DEEP, ids=range(len(DEEP)))
+def test_no_answer_takes_long_or_ends_the_process(text):
+    for answer in (text, f"```python\ndef squares(xs):\n    return {text}\n```", f"def squares(xs):\n    {text}"):
+        began = time.process_time()
+        for way in (Extract.AUTO, Extract.EVALPLUS):
+            taken(answer, way)
+        assert time.process_time() - began < 20, "tenths of a second for each way"
+
+
+def test_a_completion_without_marks_takes_microseconds_and_equal_answers_are_read_once():
+    body = indented(LOOP) * 8
+    taken(body)
+    began = time.process_time()
+    for number in range(2_000):
+        taken(f"{body}    # {number}\n")
+    assert (time.process_time() - began) / 2_000 < 300e-6, "some 20 microseconds"
+    before = extraction._program.cache_info().misses
+    for _ in range(10):
+        taken(fenced(WHOLE))
+    assert extraction._program.cache_info().misses <= before + 1
+
+
+def test_counts_are_said_in_words():
+    assert in_words({"fence": 1200, "nothing": 3}) == (
+        "1,203 answers: 1,200 with a program in a block of code, 3 without a program, judged as they are written"
+    )
