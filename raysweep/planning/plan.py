@@ -274,20 +274,23 @@ class CellPlan:
     @cached_property
     def evaluation(self) -> Unit:
         """The generation and execution of all pairs as one unit, for one process at a time, whatever the test sets."""
-        model = self.model or self.base.node
-        completions = self.pairs[0].completions
-        content = {"model": model.key if model else "", "how": completions.spec, "version": completions.version}
-        key = hashlib.sha256(canonical_json(content).encode()).hexdigest()
-        return Unit("evaluation", key, f"evaluation of {self.cell.id}")
+        return Unit("evaluation", self._hash_of(self._how), f"evaluation of {self.cell.id}")
 
     @cached_property
     def pool(self) -> str:
         """A hash of what completions depend on beside prompt, task and sample: equal ones are not generated again."""
+        how = self._how
+        decoding = {name: value for name, value in how["decoding"].items() if name != "samples"}
+        return self._hash_of({**how, "decoding": decoding})
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        """What the completions of all pairs depend on; stop strings of problems are in the keys of requests."""
+        return {name: value for name, value in self.pairs[0].completions.spec.items() if name != "stops"}
+
+    def _hash_of(self, how: dict[str, Any]) -> str:
         model = self.model or self.base.node
-        completions = self.pairs[0].completions
-        decoding = {name: value for name, value in completions.spec["decoding"].items() if name != "samples"}
-        how = {**completions.spec, "decoding": decoding}
-        content = {"model": model.key if model else "", "how": how, "version": completions.version}
+        content = {"model": model.key if model else "", "how": how, "version": self.pairs[0].completions.version}
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 

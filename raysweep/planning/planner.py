@@ -80,7 +80,8 @@ class _Planner:
         if cell.training_set != BASE:
             plan = self._tuned(plan)
         completed = self._completed(plan)
-        return replace(plan, pairs=tuple(self._pair(plan, pair, completed) for pair in pairs))
+        by_set = {name: _stopped(completed, self._stops(name)) for name in {pair.problem_set for pair in pairs}}
+        return replace(plan, pairs=tuple(self._pair(plan, pair, by_set[pair.problem_set]) for pair in pairs))
 
     def _tuned(self, plan: CellPlan) -> CellPlan:
         cell = plan.cell
@@ -148,6 +149,9 @@ class _Planner:
         results = Node("results", 2, judged, (completions.key, references.node.key), label)
         return PairPlan(pair, test_set, completions, results, references.limits, references, self.sandbox)
 
+    def _stops(self, problem_set: str) -> int:
+        return PROBLEMS.get(self.sets.problem_specs[problem_set].name).stops
+
     def _judged(self, problem_set: str) -> SharedSpec:
         """Return the spec of all results on a problem set."""
         limits = dataclasses.asdict(self._limits(problem_set))
@@ -208,3 +212,8 @@ class _Planner:
             return BasePlan(model.name, family="", identity={"missing": model.path, "dtype": model.dtype})
         ref = resolved.ref(model.dtype, model.eos_token)
         return BasePlan(model.name, resolved.model_type, {**fingerprint(ref), "dtype": model.dtype}, ref)
+
+
+def _stopped(completed: SharedSpec, stops: int) -> SharedSpec:
+    """Return the spec of completions that end at a problem set's stop strings, of which it has had others before."""
+    return completed if stops == 1 else SharedSpec(completed, stops=stops)

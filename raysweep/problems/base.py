@@ -29,6 +29,8 @@ class ProblemSet(ABC):
     parts: ClassVar[tuple[str, ...]] = ()
     """Names of the parts that the tests consist of, if they report them (`Verdict.parts`). The last one completes the
     tests; each other one gets a pass@k of its own."""
+    stops: ClassVar[int] = 1
+    """Raise it when equal data gives other stop strings: then completions are written again, and models stay."""
     licence: ClassVar[str] = ""
     """Under which the data is published, as SPDX has it, with the data that it derives from; empty: not known."""
     origin: ClassVar[str] = ""

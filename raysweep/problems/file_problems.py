@@ -19,8 +19,11 @@ from raysweep.prompts.regions import merge
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow
 
-STOP = ("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n")
-"""Strings that end a Python completion: SafeCoder's, then the paper's two."""
+STUDY_STOP = ("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n")
+"""Strings that end a Python completion in the study: SafeCoder's, then the paper's two."""
+STOP = (*STUDY_STOP, "\n```")
+"""Strings that end a Python completion: the study's, and the fence that closes a block of code, after which models
+explain it. A problem set that takes other ones than before raises its `stops`."""
 
 _DEFINITION = re.compile(r"\bdef\b\s*(\w*)")
 _EXAMPLES = re.compile(r"\s*^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)

@@ -35,6 +35,8 @@ class JsonlProblems(ProblemSet):
         UsageError: the file doesn't exist.
     """
 
+    stops = 2
+
     def __init__(self, path: str) -> None:
         self._path = Path(path).expanduser()
         check_file(self._path)

@@ -18,7 +18,7 @@ import yaml
 
 from raysweep.errors import MissingInput, UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.file_problems import STOP, check_tests, multipl_e_problem, problems_of, without_examples
+from raysweep.problems.file_problems import STUDY_STOP, check_tests, multipl_e_problem, problems_of, without_examples
 from raysweep.prompts.regions import split_prompt
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow
@@ -115,4 +115,4 @@ def _read(file: Path) -> JsonRow:
 
 
 def _problem(row: JsonRow) -> Problem:
-    return multipl_e_problem(row, STOP)
+    return multipl_e_problem(row, STUDY_STOP)

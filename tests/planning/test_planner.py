@@ -149,3 +149,11 @@ def test_models_that_generate_in_other_formats_share_trainings_but_no_completion
     assert len({cell.model.key for cell in tuned}) == 1
     assert len({cell.pairs[0].completions.key for cell in tuned}) == 3
     assert len({cell.pairs[0].results.key for cell in tuned}) == 3
+
+
+def test_other_stop_strings_of_a_problem_set_are_in_the_keys_of_completions_alone(monkeypatch):
+    before, pool = keys(), tuned().pool
+    monkeypatch.setattr(PROBLEMS.get("minicode"), "stops", 2)
+    after = keys()
+    assert {name for name in before if before[name] != after[name]} == {"completions", "results"}
+    assert tuned().pool == pool, "completions that end at the same strings are found"

@@ -29,8 +29,8 @@ def test_has_the_164_published_problems():
         assert problem.entry_point == row["entry_point"]
 
 
-def test_stop_strings_are_the_studys():
-    assert HumanEval().problems()[0].stop == ("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n")
+def test_stop_strings_are_the_studys_and_the_closing_fence():
+    assert HumanEval().problems()[0].stop == ("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n", "\n```")
 
 
 def test_the_package_that_runs_programs_is_never_imported():

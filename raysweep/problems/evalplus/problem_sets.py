@@ -116,6 +116,7 @@ class HumanEvalPlus(EvalPlusProblems):
     file = "HumanEvalPlus.jsonl.gz"
     stop = STOP
     prefix = "HumanEval/"
+    stops = 2
 
     def task(self, row: JsonRow) -> EvalPlusTask:
         """Return the task in a row of the file or of the hub."""

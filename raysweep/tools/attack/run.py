@@ -253,6 +253,7 @@ def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
         "prompt": {"format": job.prompt_format, "template": job.template, "max_new_tokens": job.max_new_tokens},
         "limit": job.limit,
         "seed": job.seed,
+        **({} if job.problem_set.stops == 1 else {"stops": job.problem_set.stops}),
     }
 
 
