@@ -25,6 +25,12 @@ Sets = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="
 Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N problems of every set")
 ]
+Extraction = Annotated[
+    str,
+    typer.Option(
+        "--extract", metavar="HOW", help="How an answer becomes a program: auto, none, first, last, study, evalplus"
+    ),
+]
 Problems = Annotated[str, typer.Option("--problems", "-p", help="A problem set's name, a JSONL file, or NAME=PATH")]
 SeveralProblems = Annotated[
     list[str], typer.Option("--problems", "-p", help="A problem set's name, a JSONL file, or NAME=PATH; repeatable")

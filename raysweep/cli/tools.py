@@ -19,6 +19,7 @@ from raysweep.cli.options import (
     AsJson,
     Draws,
     EngineName,
+    Extraction,
     LaneName,
     Limit,
     MaxCharacters,
@@ -43,6 +44,7 @@ from raysweep.cli.options import (
 from raysweep.errors import UnknownName, UsageError
 from raysweep.execution.pool import require_permission
 from raysweep.programs import DEFAULT_SANDBOX, Lane, Level, Limits, Oracle, Sandbox
+from raysweep.prompts.answers.extraction import Extract
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.rows.json_files import check_out
 from raysweep.seeding import DEFAULT_SEED
@@ -142,6 +144,7 @@ def execute(
     require: Require = DEFAULT_SANDBOX.require.value,
     require_oracle: RequireOracle = DEFAULT_SANDBOX.require_oracle.value,
     lane: LaneName = DEFAULT_SANDBOX.lane.value,
+    extract: Extraction = Extract.NONE.value,
     allow_code_execution: Allow = False,
     as_json: AsJson = False,
 ) -> None:
@@ -153,7 +156,10 @@ def execute(
         _member(Level, "--require", require),
         _member(Oracle, "--require-oracle", require_oracle),
     )
-    scores = _execute(samples, problems, out, sandbox, timeout=timeout, workers=workers, allowed=allow_code_execution)
+    way = _member(Extract, "--extract", extract)
+    scores = _execute(
+        samples, problems, out, sandbox, way, timeout=timeout, workers=workers, allowed=allow_code_execution
+    )
     print_sample_scores(scores, as_json)
     raise typer.Exit(1 if scores.harness_errors else 0)
 
@@ -254,6 +260,7 @@ def _execute(
     problems: str,
     out: Path | None,
     sandbox: Sandbox,
+    extract: Extract,
     *,
     timeout: float | None,
     workers: int | None,
@@ -266,6 +273,7 @@ def _execute(
         problems: a registered name, or a path.
         out: the file for the rows, or None; an interrupted command resumes from the file that it left beside it.
         sandbox: how the programs are run.
+        extract: how they are taken out of the samples.
         timeout: limit of a program's effective time in seconds; None: the problem set's.
         workers: programs that run at the same time; None: as many as there are CPUs.
         allowed: whether the user lets programs written by a model run here.
@@ -290,7 +298,8 @@ def _execute(
         check_results_out(out, [samples, *_files_of(spec)])
         invocation.part = part_of(out)
     limits = problem_set.limits if timeout is None else dataclasses.replace(problem_set.limits, timeout=timeout)
-    job = SampleJob(samples, problem_set, out, limits, sandbox, workers or len(os.sched_getaffinity(0)), problems)
+    workers = workers or len(os.sched_getaffinity(0))
+    job = SampleJob(samples, problem_set, out, limits, sandbox, workers, problems, extract)
     require_permission(allowed)
     with counting(new_console(stderr=True), "checking") as report:
         run = SampleRun(job, report)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raysweep.cli.views.console import new_console
+from raysweep.prompts.answers.extraction import in_words
 from raysweep.stats.intervals import NO_INTERVAL
 from raysweep.tools.samples.scores import SampleRate, SampleScores
 from raysweep.units import count, share
@@ -52,6 +53,10 @@ def score_lines(scores: SampleScores) -> list[str]:
         f"{repeated} of the samples repeat another one and were not run again",
         f"outcomes: {_counts(scores.outcomes)}",
     ]
+    if scores.found:
+        lines.append(in_words(scores.found))
+    if scores.advice:
+        lines.append(scores.advice)
     if scores.kept:
         lines.append(f"{count(scores.kept, 'program')} had a verdict from the command that was interrupted")
     lines += _sandbox_lines(scores)

@@ -10,7 +10,6 @@ array with a list of whole programs for each problem, in order.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.programs import Outcome, Program
+from raysweep.programs import Outcome
+from raysweep.prompts.answers.extraction import Extract, Extracted, Found, extracted
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow, row_of, stream_json_values
 
@@ -73,13 +73,16 @@ def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
             yield _sample(row_of(place, value), tasks)
 
 
-def program_of(sample: Sample, problems: Mapping[str, Problem], name: str = "the set") -> Program:
+def extracted_from(
+    sample: Sample, problems: Mapping[str, Problem], name: str = "the set", way: Extract = Extract.NONE
+) -> Extracted:
     """Return a sample's program: its text, its problem's tests, and the call of these tests.
 
     Args:
         sample: a row of the samples file.
         problems: the problems by task id.
         name: the name of their set, for messages.
+        way: how the program is taken out of the text.
 
     Raises:
         UsageError: the sample's task is not among the problems.
@@ -91,10 +94,12 @@ def program_of(sample: Sample, problems: Mapping[str, Problem], name: str = "the
             f"{sample.place}: no problem of {name} has the task_id {sample.task_id!r}{near}; --problems names "
             "the set or the file that the samples belong to"
         )
-    return _whole_program(sample.text, problem) if sample.whole else problem.assemble(sample.text)
+    return extracted(problem, sample.text, way, alone=sample.whole)
 
 
-def result_line(sample: Sample, outcome: str, detail: str, oracle: str, parts: str | None = None) -> bytes:
+def result_line(
+    sample: Sample, outcome: str, detail: str, oracle: str, parts: str | None = None, taken: Extracted | None = None
+) -> bytes:
     """Return the row as a line of JSON with `passed` (null after a harness error), `result` and `oracle` added.
 
     Args:
@@ -104,11 +109,14 @@ def result_line(sample: Sample, outcome: str, detail: str, oracle: str, parts: s
         oracle: where the tests ran, an `Oracle`.
         parts: the parts of the tests that passed (`Verdict.parts`), which become `parts_passed`; None where tests have
             no parts.
+        taken: the program that was taken out of the row's text, which becomes `program`, and where it was, `found`.
     """
     judged = {"result": result_text(outcome, detail), "passed": passed_or_none(outcome), "oracle": oracle}
     row: dict[str, object] = {**sample.fields, **judged}
     if parts is not None:
         row["parts_passed"] = [part for part in parts.split(",") if part]
+    if taken is not None and taken.found is not Found.WRITTEN:
+        row |= {"found": taken.found, "program": taken.program.text}
     return json.dumps(row).encode() + b"\n"
 
 
@@ -158,7 +166,3 @@ def _generations(place: str, programs: list[Any], number: int, tasks: TaskIds) -
             raise UsageError(f"{place}: a list must hold programs as strings, not {json.dumps(text)[:60]}")
         task_id = tasks.ordered[number]
         yield Sample(place, task_id, text, True, {"task_id": task_id, "solution": text})
-
-
-def _whole_program(text: str, problem: Problem) -> Program:
-    return dataclasses.replace(problem.assemble(""), text=text)

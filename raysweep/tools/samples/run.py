@@ -22,12 +22,14 @@ from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import VERSION
 from raysweep.problems.base import ProblemSet
 from raysweep.problems.inside import inside_reasons
-from raysweep.programs import Limits, Oracle, Program, Sandbox, Verdict
+from raysweep.programs import Limits, Oracle, Outcome, Program, Sandbox, Verdict
+from raysweep.prompts.answers.extraction import Extract, Extracted
 from raysweep.records import Problem
 from raysweep.rows.json_files import content_sha
-from raysweep.tools.samples.format import Sample, TaskIds, program_of, read_samples, result_line
+from raysweep.tools.samples.format import Sample, TaskIds, extracted_from, read_samples, result_line
 from raysweep.tools.samples.results import ResultsFile, writing_results
 from raysweep.tools.samples.scores import SampleScores, ScoreBoard
+from raysweep.tools.samples.uncompiled import Uncompiled
 
 Progress = Callable[[int], None]
 
@@ -39,7 +41,8 @@ _PROGRESS_STEP = 16
 class SampleJob:
     """A samples file and how to run it. `out`: the results file, None for none. `workers`: programs run at a time.
 
-    `problems`: what the command line calls the problem set, for messages; empty: its registered name.
+    `problems`: what the command line calls the problem set, for messages; empty: its registered name. `extract`: how
+    programs are taken out of the samples.
     """
 
     samples: Path
@@ -49,6 +52,7 @@ class SampleJob:
     sandbox: Sandbox
     workers: int
     problems: str = ""
+    extract: Extract = Extract.NONE
 
     def settings(self) -> dict[str, Any]:
         """Return all that the verdicts depend on, as JSON; `workers` and `problems` are not among it."""
@@ -62,6 +66,7 @@ class SampleJob:
             "lane": self.sandbox.lane,
             "require": self.sandbox.require,
             "require_oracle": self.sandbox.require_oracle,
+            **self.extract.key,
         }
 
 
@@ -159,22 +164,26 @@ class SampleRun:
         """
         job = self._job
         anywhere = replace(job.sandbox, require_oracle=Oracle.INSIDE)  # `_find_oracles` checks it, by task
+        uncompiled = Uncompiled(job.extract)
         opened = nullcontext() if job.out is None else writing_results(job.out, job.settings())
         with opened as results, Executor(job.workers, anywhere) as executor:
             self._find_oracles(executor)
             for key, verdict in results.saved_verdicts() if results else ():
                 self._judge(key, verdict, kept=True)
             verdicts = self._verdicts(executor, results)
-            for done, (sample, key, program) in enumerate(self._rows()):
+            for done, (sample, key, taken) in enumerate(self._rows()):
                 if done % _PROGRESS_STEP == 0:
                     progress(done)
                 outcome, detail, parts = self._await(key, verdicts, results)
-                self.board.add_sample(sample.task_id, outcome, detail, parts)
+                self.board.add_sample(sample.task_id, outcome, detail, parts, taken.found)
+                if outcome == Outcome.SYNTAX_ERROR:
+                    uncompiled.add(sample, self._problems[sample.task_id])
                 if results:
-                    oracle = self._oracle(sample.task_id, program)
+                    oracle = self._oracle(sample.task_id, taken.program)
                     parts_passed = parts if job.problem_set.parts else None
-                    results.write(result_line(sample, outcome, detail, oracle, parts_passed))
-        return self.board.scores(self._problems.values())
+                    results.write(result_line(sample, outcome, detail, oracle, parts_passed, taken))
+        scores = self.board.scores(self._problems.values())
+        return replace(scores, advice=uncompiled.advice(scores.samples))
 
     def _find_oracles(self, executor: Executor) -> None:
         """Find from the reference solutions where the tests of the file's tasks run."""
@@ -191,11 +200,12 @@ class SampleRun:
         """Return where the tests of a task run."""
         return self._oracles.get(task_id) or oracle_of(program.tests)
 
-    def _rows(self) -> Iterator[tuple[Sample, bytes, Program]]:
-        """Read the file: yield each sample with its program and the program's digest."""
+    def _rows(self) -> Iterator[tuple[Sample, bytes, Extracted]]:
+        """Read the file: yield each sample with the digest of its program, and the program."""
+        name = self._job.problems or self._job.problem_set.name
         for sample in read_samples(self._job.samples, self._task_ids):
-            program = program_of(sample, self._problems, self._job.problems or self._job.problem_set.name)
-            yield sample, bytes.fromhex(program.sha)[:16], program
+            taken = extracted_from(sample, self._problems, name, self._job.extract)
+            yield sample, bytes.fromhex(taken.program.sha)[:16], taken
 
     def _verdicts(self, executor: Executor, results: ResultsFile | None) -> Iterator[Mapping[bytes, Verdict]]:
         """Yield the verdicts of the programs that have none yet, by key, as the programs end; save them first."""
@@ -212,10 +222,11 @@ class SampleRun:
 
     def _work(self) -> Iterator[tuple[bytes, Program, Limits]]:
         """Yield the file's programs in its order until each that has no verdict yet was started."""
-        for sample, key, program in self._rows() if self._programs.waiting else ():
+        for sample, key, taken in self._rows() if self._programs.waiting else ():
             if not self._programs.is_waiting(key):
                 continue  # most rows of a large file repeat a program, whose oracle would be found again
-            yield key, replace(program, oracle=self._oracle(sample.task_id, program)), self._job.limits
+            program = replace(taken.program, oracle=self._oracle(sample.task_id, taken.program))
+            yield key, program, self._job.limits
             if not self._programs.waiting:  # all further rows repeat a program
                 return
 

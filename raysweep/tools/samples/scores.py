@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from raysweep.metrics.passing import rate_of, task_rates
 from raysweep.metrics.verdicts import Tally
 from raysweep.programs import AUDIT_AGREED, Lane, Level, Oracle, Outcome, Verdict, part_passed
+from raysweep.prompts.answers.extraction import Found
 from raysweep.records import Problem
 from raysweep.stats.intervals import mean_interval
 
@@ -52,6 +53,8 @@ class SampleScores:
     near_limit: int  # took 0.5 to 2 times the time limit
     pass_at_k: Mapping[int, SampleRate]
     parts: Mapping[str, Mapping[int, SampleRate]] = field(default_factory=dict)  # the same for parts of the tests
+    found: Mapping[str, int] = field(default_factory=dict)  # by where programs were, a `Found`; empty: not looked for
+    advice: str = ""  # why most samples don't compile, and what helps; empty: most do
 
     @property
     def repeated_share(self) -> float:
@@ -73,6 +76,7 @@ class ScoreBoard:
         self._lanes: Counter[str] = Counter()
         self._oracles: Counter[str] = Counter()
         self._facts: Counter[str] = Counter()
+        self._found: Counter[str] = Counter()
         self._harness_error = ""
 
     def add_verdict(self, verdict: Verdict, *, kept: bool) -> None:
@@ -86,8 +90,11 @@ class ScoreBoard:
         self._facts["audit_differences"] += verdict.audit not in ("", AUDIT_AGREED)
         self._facts["near_limit"] += verdict.near_limit
 
-    def add_sample(self, task_id: str, outcome: str, detail: str, parts: str = "") -> None:
-        """Count a sample with the outcome of its program, and the parts of the tests that it passed."""
+    def add_sample(
+        self, task_id: str, outcome: str, detail: str, parts: str = "", found: Found = Found.WRITTEN
+    ) -> None:
+        """Count a sample: the outcome of its program, the parts of the tests that it passed, where it was found."""
+        self._found[found] += 1
         self._tasks.setdefault(task_id, Counter())[outcome] += 1
         for part, passed in self._parts.items():
             passed[task_id] = passed.get(task_id, 0) + part_passed(part, outcome, parts)
@@ -124,6 +131,7 @@ class ScoreBoard:
                 part: {k: _rate(_of_part(counted, passed), k) for k in ks if k <= fewest}
                 for part, passed in self._parts.items()
             },
+            found=_sorted(self._found, list(Found)[1:]),
         )
 
 

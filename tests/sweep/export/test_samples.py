@@ -10,7 +10,7 @@ from raysweep.problems.humaneval import HumanEval
 from raysweep.records import Result
 from raysweep.sweep.export.formats import export_format
 from raysweep.sweep.report.scoring import score
-from raysweep.tools.samples.format import TaskIds, program_of, read_samples
+from raysweep.tools.samples.format import TaskIds, extracted_from, read_samples
 
 
 def rows(path) -> list[dict]:
@@ -42,6 +42,6 @@ def test_rows_of_evalplus_are_the_programs_that_were_judged(swept, tmp_path):
     for pair in swept.grid():
         file = tmp_path / pair.cell / f"{pair.test_name.replace(' ', '_')}.jsonl"
         assert all("completion" not in row for row in rows(file))
-        programs = [program_of(sample, problems).sha for sample in read_samples(file, TaskIds(problems))]
+        programs = [extracted_from(sample, problems).program.sha for sample in read_samples(file, TaskIds(problems))]
         assert programs == [result.program_sha for result in swept.store.rows(pair.results, Result)]
         assert len(programs) == 12

@@ -16,7 +16,7 @@ from raysweep.problems.humaneval import HumanEval
 from raysweep.problems.jsonl import JsonlProblems
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Program
 from raysweep.records import Problem
-from raysweep.tools.samples.format import TaskIds, program_of, read_samples, result_line, result_text
+from raysweep.tools.samples.format import TaskIds, extracted_from, read_samples, result_line, result_text
 from raysweep.tools.samples.run import SampleJob, SampleRun
 
 PROBLEMS = [
@@ -101,7 +101,7 @@ def test_evalplus_solutions_are_whole_programs_and_win_over_completions(tmp_path
         {"task_id": "T/0", "solution": solution},
         {"task_id": "T/0", "solution": solution, "completion": "nonsense"},
     ]
-    programs = [program_of(sample, BY_ID) for sample in read_samples(write(tmp_path / "s.jsonl", *rows), TASKS)]
+    programs = [extracted_from(sample, BY_ID).program for sample in read_samples(write(tmp_path / "s.jsonl", *rows), TASKS)]
     assert [program.source for program in programs] == [f"{solution}\n{PROBLEMS[0].test}\ncheck(one)"] * 2
     with Executor() as executor:
         assert executor.run(programs[:1], Limits())[0].outcome is Outcome.PASSED
@@ -109,7 +109,7 @@ def test_evalplus_solutions_are_whole_programs_and_win_over_completions(tmp_path
 
 def test_a_completion_continues_the_prompt(tmp_path):
     (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/0", "completion": ONE}), TASKS)
-    assert program_of(sample, BY_ID) == PROBLEMS[0].assemble(ONE)
+    assert extracted_from(sample, BY_ID).program == PROBLEMS[0].assemble(ONE)
 
 
 def test_rows_are_written_back_unchanged_with_passed_and_result_added(tmp_path):
@@ -157,7 +157,7 @@ def test_a_row_that_cannot_be_used_is_named_by_file_and_line(tmp_path, line, mes
 def test_an_unknown_task_is_named_with_its_line_and_the_nearest(tmp_path):
     (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/7", "completion": ONE}), TASKS)
     with pytest.raises(UsageError, match=r"s\.jsonl:1: no problem of the set has the task_id 'T/7' \(did you mean 'T/"):
-        program_of(sample, BY_ID)
+        extracted_from(sample, BY_ID)
 
 
 def test_whole_programs_meet_tests_that_run_as_they_are(tmp_path):
@@ -165,7 +165,7 @@ def test_whole_programs_meet_tests_that_run_as_they_are(tmp_path):
     (sample,) = read_samples(
         write(tmp_path / "s.jsonl", {"task_id": "T/9", "solution": "def one():\n    return 1"}), TASKS
     )
-    assert program_of(sample, {"T/9": problem}) == Program("def one():\n    return 1", "assert one() == 1")
+    assert extracted_from(sample, {"T/9": problem}).program == Program("def one():\n    return 1", "assert one() == 1")
 
 
 @pytest.mark.parametrize(

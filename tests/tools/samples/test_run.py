@@ -13,6 +13,7 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.problems.jsonl import JsonlProblems
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Verdict
+from raysweep.prompts.answers.extraction import Extract
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.files import Files
 from raysweep.tools.samples.run import SampleJob, SampleRun
@@ -206,3 +207,25 @@ def test_ctrl_c_prints_what_is_kept_and_the_command_that_resumes(tmp_path):
         command(tmp_path, "o.jsonl", "--timeout", "3"), cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert other.returncode == 2 and "begun with timeout 5.0 (now 3.0)" in other.stderr
+
+
+def test_programs_are_taken_out_of_samples_where_that_is_asked_for(tmp_path):
+    problems(tmp_path)
+    fenced = "Sure:\n```python\ndef f():\n    return 1\n```\n"
+    path = samples(tmp_path, (0, fenced), (1, fenced), (1, RIGHT), (1, "nothing"))
+    out, problem_set = tmp_path / "o.jsonl", JsonlProblems(str(tmp_path / "p.jsonl"))
+    scores = run(tmp_path, path, out)
+    assert scores.outcomes == {"passed": 1, "syntax_error": 3} and not scores.found
+    assert scores.advice == (
+        "3 of 4 samples don't compile: fenced code (```) or tags in 2, no indentation in 1; --extract auto finds a "
+        "program in 2 of them"
+    )
+    assert "program" not in rows_of(out)[0]
+    job = SampleJob(path, problem_set, out, Limits(), DEFAULT_SANDBOX, 2, extract=Extract.AUTO)
+    scores = SampleRun(job, silent).run(silent)
+    assert scores.outcomes == {"passed": 3, "syntax_error": 1} and not scores.advice
+    assert scores.found == {"fence": 2, "body": 1, "nothing": 1} and scores.programs == 2
+    first, *_, last = rows_of(out)
+    assert (first["completion"], first["program"]) == (fenced, "def f():\n    return 1\n")
+    assert (first["found"], last["found"]) == ("fence", "nothing")
+    assert job.settings() != dict(SampleJob(path, problem_set, out, Limits(), DEFAULT_SANDBOX, 2).settings())
