@@ -210,7 +210,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One generated text, cut before the first stop string."""
+    """One generated text, cut before the first stop string: what a model wrote, from which its program may be taken."""
 
     task_id: str
     sample: int = field(metadata={FORMERLY: "draw"})  # of the prompt, from 0
@@ -236,6 +236,8 @@ class Result:
     limit_seconds: float = 0.0  # of effective time; 0: unknown
     oracle: str = ""  # the `Oracle` that judged it; empty: unknown
     parts: str = ""  # names of the parts of the tests that passed, comma separated, where tests report them
+    found: str = ""  # where in the answer its program was, a `Found`; empty: the answer continues the prompt as it is
+    program: str = ""  # what was taken out of the answer, without tests; empty: the prompt and the answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ def evaluate(
         str | None,
         typer.Option("--prompt-format", metavar="FORMAT", help="raw (default), chat, instruct, or a Jinja string"),
     ] = None,
+    extract: Extraction = Extract.AUTO.value,
     storage: Storage = None,
     engine: EngineName = "local",
     samples: Samples = DECODING.samples,
@@ -115,7 +116,7 @@ def evaluate(
         log_to_stderr(logging.ERROR)
     if out is not None:
         check_out(out, [file for text in problems for file in _files_of(problems_entry(text, seed))])
-    decoding = {"samples": samples, "temperature": temperature, "max_new_tokens": max_new_tokens}
+    given = {"samples": samples, "temperature": temperature, "max_new_tokens": max_new_tokens, "extract": extract}
     optional = {"draws": draws, "prompt_format": prompt_format}
     config = evaluation_config(
         model,
@@ -123,7 +124,7 @@ def evaluate(
         perturbations,
         seed=seed,
         name=name,
-        settings={"limit": limit, **{key: value for key, value in optional.items() if value is not None}, **decoding},
+        settings={"limit": limit, **{key: value for key, value in optional.items() if value is not None}, **given},
         sets=sets or [],
         trust_remote_code=trust_remote_code,
         allow_code_execution=allow_code_execution,

@@ -205,6 +205,8 @@ class EvaluationConfig(Strict):
     """Randomness of the completions; 0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1), UnitMark("probability")] = DECODING.top_p
     """Tokens are drawn among the likeliest that together have this probability; counts only above temperature 0."""
+    extract: Literal["auto", "none", "first", "last", "study", "evalplus"] = "auto"
+    """How an answer becomes a program; `auto`: of a chat the code that defines the function, a completion as it is."""
     generator: WeightsGeneratorSpec = SpecConfig(name=TRANSFORMERS)
     """What runs the weights of models that name none of their own."""
     batch_tokens: Annotated[Count, UnitMark("tokens")] | None = None

@@ -98,6 +98,11 @@ class Generator(ABC):
         raise UsageError(f"generator {cls.name} takes nothing after its name; {text!r} is too much")
 
     @classmethod
+    def chats(cls, arguments: Mapping[str, Any]) -> bool:
+        """Return whether it answers prompts as a chat does, whatever their template. `arguments`: from the config."""
+        return False
+
+    @classmethod
     def require_fit(cls, arguments: Mapping[str, Any], model: WantedModel) -> None:
         """Check before any work that it can generate with a model.
 

@@ -43,7 +43,6 @@ HIDDEN = "***"
 PLACEHOLDER, SECRET = 8, 20
 """Characters of a key. Shorter ones than the first are such as EMPTY, and are hidden only as words of their own; from
 the second on a key is hidden in completions too, where a shorter one may be a word of a program."""
-_FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 _CONTEXT = re.compile(r"context[ _](?:length|window|size)|max_model_len", re.IGNORECASE)
 _LONGEST = re.compile(r"(?:maximum|max)[\w ]*?context[\w ]*? is (\d+)", re.IGNORECASE)
 _PROMPT = re.compile(
@@ -51,7 +50,6 @@ _PROMPT = re.compile(
 )
 _KEY = re.compile(r"[!-~]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_WHOLE = re.compile(r"(?:def|async def|class|import|from|@)\b|@")
 
 
 @dataclass(frozen=True)
@@ -81,8 +79,8 @@ class OpenAI(Generator):
         decoding: how to draw. Each sample is asked for with a seed of its own, which servers may ignore.
         served: the model's name there.
         url: the endpoint, with its version: ``http://localhost:8000/v1``.
-        api: ``completions`` continues the prompt; ``chat`` sends it as a user's message and takes the first fenced
-            code of the answer.
+        api: ``completions`` continues the prompt; ``chat`` sends it as a user's message, and
+            the whole answer is kept (raysweep/prompts/answers takes the program out of it).
         concurrency: requests at a time.
         timeout: seconds for one request.
         retries: further tries of a request that the server refused for the moment, or that failed on the way.
@@ -140,6 +138,11 @@ class OpenAI(Generator):
             raise UsageError("`openai:` names no model; write openai:NAME, with the model's name at the server")
         return {"served": text, "url": os.environ.get(URL_VARIABLE, HOSTED)}
 
+    @classmethod
+    def chats(cls, arguments: Mapping[str, Any]) -> bool:
+        """See `Generator.chats`."""
+        return arguments.get("api") == "chat"
+
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """See `Generator.generate`.
 
@@ -168,8 +171,7 @@ class OpenAI(Generator):
             answer = self._patiently(lambda: self._ask(request, room))
         if isinstance(answer, _TooLong):
             return Completion(request.task_id, request.sample, "", LENGTH, 0, sha, 0)
-        cut = _code_of if self.api == "chat" else cut_at_stop
-        text, stop = cut(self._hidden(answer.text) if self._hides_in_texts else answer.text, request.stop)
+        text, stop = cut_at_stop(self._hidden(answer.text) if self._hides_in_texts else answer.text, request.stop)
         if stop is None:
             ended = EOS if answer.ended == "stop" else answer.ended or EOS
             stop = answer.stop if answer.stop in request.stop else ended
@@ -325,19 +327,6 @@ def _count(usage: Any, name: str) -> int:
     """Return a number of tokens; 0 if the server didn't count them."""
     number = usage.get(name) if isinstance(usage, Mapping) else None
     return number if isinstance(number, int) else 0
-
-
-def _code_of(answer: str, stop: Sequence[str]) -> tuple[str, str | None]:
-    """Return the code of a chat's answer and the stop string that ended it.
-
-    That is the first fenced code, else the answer itself. What begins as a whole function or module follows the prompt
-    as new lines, uncut, and so replaces the function that the prompt began; anything else continues the prompt.
-    """
-    fenced = _FENCED.search(answer)
-    code = fenced[1] if fenced else answer
-    if _WHOLE.match(code.lstrip("\n")):
-        return "\n" + code.lstrip("\n") + "\n", None
-    return cut_at_stop(code, stop)
 
 
 def _too_long(error: Any) -> _TooLong | None:

@@ -16,6 +16,7 @@ from raysweep.config.grid import Cell, Grid, Pair
 from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json
 from raysweep.programs import Level, Limits, Sandbox
+from raysweep.prompts.answers.extraction import Extract
 from raysweep.records import Decoding, ModelRef, Spec
 from raysweep.storage.artefacts import Artefact, Node, Unit
 from raysweep.trainers.base import Recipe
@@ -222,7 +223,8 @@ class ReferencesPlan(ArtefactPlan):
 class PairPlan:
     """One evaluation pair: a model's completions on a test set, and the verdicts on them.
 
-    `references`: where the tests of single problems run, and their time limits.
+    `references`: where the tests of single problems run, and their time limits. `extract`: how programs are taken out
+    of the completions.
     """
 
     pair: Pair
@@ -232,6 +234,7 @@ class PairPlan:
     limits: Limits
     references: ReferencesPlan
     sandbox: Sandbox
+    extract: Extract = Extract.NONE
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,16 @@ from raysweep.planning.quality import quality_plans
 from raysweep.planning.sets import SetPlanner
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Limits
+from raysweep.prompts.answers.extraction import Extract, way_of
+from raysweep.prompts.templates import PromptTemplate, template_shown
 from raysweep.records import BASE, CLEAN, ModelKind, Spec
 from raysweep.storage.artefacts import Node, SharedSpec
 from raysweep.trainers.base import TRAINERS, Recipe
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.selection import Choice
+
+WHOLE = "whole"
+"""What completions hold that end at no stop string of a problem, in their keys."""
 
 
 def build_plan(config: SweepConfig, *, tolerant: bool = False) -> SweepPlan:
@@ -79,9 +84,16 @@ class _Planner:
         )
         if cell.training_set != BASE:
             plan = self._tuned(plan)
-        completed = self._completed(plan)
+        is_chat = self._is_chat(plan)
+        extract = way_of(self.config.evaluation.extract, is_chat=is_chat)
+        completed = self._completed(plan, extract, is_chat=is_chat)
         by_set = {name: _stopped(completed, self._stops(name)) for name in {pair.problem_set for pair in pairs}}
-        return replace(plan, pairs=tuple(self._pair(plan, pair, by_set[pair.problem_set]) for pair in pairs))
+        return replace(plan, pairs=tuple(self._pair(plan, pair, by_set[pair.problem_set], extract) for pair in pairs))
+
+    def _is_chat(self, plan: CellPlan) -> bool:
+        """Return whether a cell's model answers in the form of a chat, its own or its server's."""
+        shown = template_shown(plan.prompt_format, plan.recipe is not None, PromptTemplate(plan.template))
+        return shown.needs_tokenizer or GENERATORS.get(plan.generator.name).chats(plan.generator.args)
 
     def _tuned(self, plan: CellPlan) -> CellPlan:
         cell = plan.cell
@@ -123,8 +135,8 @@ class _Planner:
                 raise
             return generator, {"missing": generator.as_dict()}
 
-    def _completed(self, plan: CellPlan) -> SharedSpec:
-        """Return the spec of a cell's completions."""
+    def _completed(self, plan: CellPlan, extract: Extract, *, is_chat: bool) -> SharedSpec:
+        """Return the spec of a cell's completions; `answers` is what they hold where it isn't a completion."""
         model = plan.model or plan.base.node
         spec: dict[str, Any] = {
             "generator": self.generator(plan.cell.model)[1],
@@ -136,28 +148,32 @@ class _Planner:
         dtype = self.models[plan.cell.model].dtype
         if model and dtype != "float32":  # a trained model's key doesn't say in which format it generates
             spec["dtype"] = dtype
+        if extract.needs_whole_answers:
+            spec["answers"] = WHOLE
+        elif is_chat and GENERATORS.get(plan.generator.name).chats(plan.generator.args):
+            spec["answers"] = "cut"  # the code alone in older versions
         return SharedSpec(spec)
 
-    def _pair(self, plan: CellPlan, pair: Pair, completed: SharedSpec) -> PairPlan:
+    def _pair(self, plan: CellPlan, pair: Pair, completed: SharedSpec, extract: Extract) -> PairPlan:
         test_set = self.sets.test_set(pair.problem_set, pair.perturbation, pair.draw)
         model = plan.model or plan.base.node
         label = f"{plan.cell.id} on {pair.test_set}"
         inputs = (model.key, test_set.node.key) if model else (test_set.node.key,)
         completions = Node("completions", 1, completed, inputs, label)
         references = self.references(pair.problem_set)
-        judged = self.judged(pair.problem_set)
+        judged = self.judged(pair.problem_set, extract)
         results = Node("results", 2, judged, (completions.key, references.node.key), label)
-        return PairPlan(pair, test_set, completions, results, references.limits, references, self.sandbox)
+        return PairPlan(pair, test_set, completions, results, references.limits, references, self.sandbox, extract)
 
     def _stops(self, problem_set: str) -> int:
         return PROBLEMS.get(self.sets.problem_specs[problem_set].name).stops
 
-    def _judged(self, problem_set: str) -> SharedSpec:
-        """Return the spec of all results on a problem set."""
+    def _judged(self, problem_set: str, extract: Extract) -> SharedSpec:
+        """Return the spec of all results on a problem set whose programs are taken out of completions in this way."""
         limits = dataclasses.asdict(self._limits(problem_set))
         fingerprint = self.sets.problem_fingerprint(problem_set)
         lane, python = self.config.execution.lane, platform.python_version()
-        return SharedSpec(limits=limits, lane=lane, python=python, problems=fingerprint)
+        return SharedSpec(limits=limits, lane=lane, python=python, problems=fingerprint, **extract.key)
 
     def _limits(self, problem_set: str) -> Limits:
         return self.config.execution.limits(PROBLEMS.get(self.sets.problem_specs[problem_set].name).limits)
@@ -216,4 +232,4 @@ class _Planner:
 
 def _stopped(completed: SharedSpec, stops: int) -> SharedSpec:
     """Return the spec of completions that end at a problem set's stop strings, of which it has had others before."""
-    return completed if stops == 1 else SharedSpec(completed, stops=stops)
+    return completed if stops == 1 or completed.get("answers") == WHOLE else SharedSpec(completed, stops=stops)

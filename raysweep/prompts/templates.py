@@ -173,12 +173,14 @@ class Prompter:
         tuned: whether the model was fine-tuned.
         template: the template with which the model's fine-tuned versions are trained.
         stop: strings or special tokens that end a completion, beside each problem's own.
+        whole_answers: a problem's own stop strings don't end an answer, since its program is taken out of it later.
     """
 
     prompt_format: str
     tuned: bool
     template: PromptTemplate
     stop: tuple[str, ...] = ()
+    whole_answers: bool = False
 
     @cached_property
     def shown(self) -> PromptTemplate:
@@ -200,11 +202,12 @@ class Prompter:
     def request(self, request_id: str, problem: Problem, prompt: str) -> GenerationRequest:
         """Return the request for a problem's first completion. A chat's end of turn ends it too."""
         text, turn = self.text(problem, prompt), (self.shown.end,) if self.shown.name == CHAT else ()
+        own = () if self.whole_answers else problem.stop
         return GenerationRequest(
             request_id,
             problem.task_id,
             text,
-            stop=(*problem.stop, *self.stop, *turn),
+            stop=(*own, *self.stop, *turn),
             reference=problem.reference,
             special_tokens=self.shown.adds_special_tokens(text),
         )

@@ -1,7 +1,8 @@
 """A completion as a file for linters: the clean prompt and what the model wrote, without tests.
 
-The file is the candidate that is executed, byte for byte, in UTF-8. Nothing is mended: a missing last line break stays
-missing. What may surprise a reader of the file is noted as a trap, so that it can be counted:
+The file is the candidate that is executed, byte for byte, in UTF-8; of a chat's answer it is the program in it.
+Nothing is mended: a missing last line break stays missing. What may surprise a reader of the file is noted as a trap,
+so that it can be counted:
 
 - ``surrogate``: half a surrogate pair, which UTF-8 can't encode. It is written as Python's ``surrogatepass`` writes it,
   and no Python reads the file.
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from raysweep.errors import UsageError
+from raysweep.prompts.answers.extraction import Extract, extracted
 from raysweep.records import Completion, Problem
 
 PYTHON = "python"
@@ -69,8 +71,14 @@ class SourceFile:
         return tuple(trap for trap in Trap if there[trap])
 
 
-def completion_file(file_id: str, problem: Problem, completion: Completion) -> SourceFile:
-    """Return a completion as the file of the candidate: the clean prompt and the completion.
+def completion_file(file_id: str, problem: Problem, completion: Completion, way: Extract = Extract.NONE) -> SourceFile:
+    """Return a completion as the file of the candidate: the clean prompt and the completion, or the program in it.
+
+    Args:
+        file_id: the file's.
+        problem: that the completion is of.
+        completion: what the model wrote.
+        way: how its program is taken out of it.
 
     Raises:
         UsageError: the completion is of another problem, or the problem isn't in Python.
@@ -82,7 +90,7 @@ def completion_file(file_id: str, problem: Problem, completion: Completion) -> S
             f"file {file_id}: {problem.task_id} is in {problem.language}, and pylint reads Python only; leave its "
             "problem set out of the code quality"
         )
-    text = problem.assemble(completion.text).text
+    text = extracted(problem, completion.text, way).program.text
     prompt = problem.prompt if text.startswith(problem.prompt) else ""
     return SourceFile(file_id, text, len(_LINE_END.findall(prompt)), completion.stop == CUT_BY_LENGTH)
 

@@ -36,7 +36,7 @@ def model_ref(plan: CellPlan) -> ModelRef | None:
 
 def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[GenerationRequest]:
     """Return a pair's requests: one for each prompt and sample."""
-    problems, prompter = problems_of(pair), _prompter(plan, store)
+    problems, prompter = problems_of(pair), _prompter(plan, pair, store)
     requests = []
     for row in store.rows(pair.test_set.node, PromptRow):
         request = prompter.request("", problems[row.task_id], row.prompt)
@@ -47,10 +47,11 @@ def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[Generation
     return requests
 
 
-def _prompter(plan: CellPlan, store: Store) -> Prompter:
+def _prompter(plan: CellPlan, pair: PairPlan, store: Store) -> Prompter:
     """Return what builds the prompts of a cell's model, with the tokenizer of its base where they need one."""
     template, base = PromptTemplate(plan.template, plan.system), base_ref(plan.base)
-    prompter = Prompter(plan.prompt_format, plan.recipe is not None, template, plan.stop)
+    whole = pair.extract.needs_whole_answers
+    prompter = Prompter(plan.prompt_format, plan.recipe is not None, template, plan.stop, whole)
     if base is None or not prompter.shown.needs_tokenizer:
         return prompter
     from raysweep.models.loading import load_tokenizer

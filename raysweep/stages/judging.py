@@ -18,6 +18,7 @@ from raysweep.errors import RaysweepError
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.planning.plan import PairPlan, ResultsPlan
 from raysweep.programs import AUDIT_AGREED, Lane, Level, Outcome, Program, Sandbox, Verdict
+from raysweep.prompts.answers.extraction import Extract, Found, extracted
 from raysweep.records import Completion, Result
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import problems_of
@@ -41,6 +42,17 @@ class _Judged:
     reused: frozenset[Question]  # judged by any sweep; from the verdict cache
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A completion whose program is to be judged. `program`: its text, where it isn't the prompt and the completion."""
+
+    task_id: str
+    sample: int
+    question: Question
+    found: Found
+    program: str
+
+
 def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
     """Judge the completions of a cell's pairs. All plans belong to one cell.
 
@@ -50,15 +62,15 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
         RaysweepError: a program could not be judged.
     """
     programs: dict[Question, Program] = {}
-    keyed_by_pair = [_keyed_completions(plan.pair, work.store, programs) for plan in plans]
+    asked_by_pair = [_asked(plan.pair, work.store, programs) for plan in plans]
     judged = _judge_programs(plans[0], programs, work)
     counted: set[Question] = set()
-    for plan, completions in zip(plans, keyed_by_pair, strict=True):
-        rows = [
-            _result_row(completion, judged.verdicts[question], question.sha) for completion, question in completions
-        ]
-        questions = [question for _, question in completions]
+    for plan, asked in zip(plans, asked_by_pair, strict=True):
+        rows = [_result_row(one, judged.verdicts[one.question]) for one in asked]
+        questions = [one.question for one in asked]
         counts = _summary(questions, judged, counted, plan.pair.sandbox)
+        if plan.pair.extract is not Extract.NONE:
+            counts["found"] = dict(sorted(Counter(str(one.found) for one in asked).items()))
         if work.store.has(plan.node):
             work.store.remove(plan.node)  # from a weaker sandbox; the new results are complete
         with work.store.writing(plan.node) as draft:
@@ -67,35 +79,38 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
         counted.update(questions)
 
 
-def _result_row(completion: Completion, verdict: Verdict, sha: str) -> Result:
-    """Return the row of a verdict on a completion, whose program has this hash."""
+def _result_row(asked: _Asked, verdict: Verdict) -> Result:
+    """Return the row of the verdict on a completion."""
     return Result(
-        completion.task_id,
-        completion.sample,
+        asked.task_id,
+        asked.sample,
         verdict.outcome.value,
         verdict.detail,
         verdict.stderr,
         verdict.seconds,
-        sha,
+        asked.question.sha,
         verdict.limit_seconds,
         verdict.oracle,
         verdict.parts,
+        str(asked.found),
+        asked.program,
     )
 
 
-def _keyed_completions(
-    pair: PairPlan, store: Store, programs: dict[Question, Program]
-) -> list[tuple[Completion, Question]]:
-    """Pair each completion with its question (program, limits, oracle); collect the distinct programs in `programs`."""
+def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> list[_Asked]:
+    """Return what is asked of each completion: its program's verdict; collect the distinct programs in `programs`."""
     problems, settings = problems_of(pair), settings_of(pair, store)
-    keyed = []
+    asked = []
     for completion in store.rows(pair.completions, Completion):
-        program = problems[completion.task_id].assemble(completion.text)
-        oracle, limits = settings(completion.task_id, program)
-        question = Question(program.sha, limits, oracle)
-        programs.setdefault(question, replace(program, oracle=oracle))
-        keyed.append((completion, question))
-    return keyed
+        problem = problems[completion.task_id]
+        taken = extracted(problem, completion.text, pair.extract)
+        oracle, limits = settings(completion.task_id, taken.program)
+        question = Question(taken.program.sha, limits, oracle)
+        program = programs.setdefault(question, replace(taken.program, oracle=oracle))
+        is_another = taken.found is not Found.WRITTEN and program.text != f"{problem.prompt}{completion.text}"
+        text = program.text if is_another else ""
+        asked.append(_Asked(completion.task_id, completion.sample, question, taken.found, text))
+    return asked
 
 
 def _judge_programs(plan: ResultsPlan, programs: Mapping[Question, Program], work: Work) -> _Judged:

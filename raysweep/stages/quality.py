@@ -60,4 +60,5 @@ def _files(plan: QualityPlan, store: Store) -> list[SourceFile]:
         for row in store.rows(plan.pair.completions, Completion)
         if row.sample == 0 and row.task_id in wanted
     }
-    return [completion_file(problem.task_id, problem, completions[problem.task_id]) for problem in chosen]
+    way = plan.pair.extract
+    return [completion_file(problem.task_id, problem, completions[problem.task_id], way) for problem in chosen]

@@ -26,6 +26,7 @@ OPTIONS = {
     "evaluation.problems": "--problems",
     "evaluation.perturbations": "--perturbations",
     "evaluation.prompt_format": "--prompt-format",
+    "evaluation.extract": "--extract",
     "evaluation.max_new_tokens": "--max-new-tokens",
     "evaluation.samples": "--samples",
     "evaluation.temperature": "--temperature",

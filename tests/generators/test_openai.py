@@ -353,17 +353,12 @@ def test_an_answer_that_was_cut_short_says_why(server):
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        ("Sure:\n```python\ndef f(x):\n    return x\n```\nThat is it.", "\ndef f(x):\n    return x\n"),
-        ("```\n    return x\n```", "    return x"),
-        ("    return x\n\nprint(f(1))", "    return x\n"),
-        ("```python\nimport math\n\ndef f(x):\n    return x", "\nimport math\n\ndef f(x):\n    return x\n"),
-    ],
+    ("stop", "expected"),
+    [((), "Sure:\n```python\ndef f(x):\n    return x\n```\nThat is it."), (("\ndef", "\nThat"), "Sure:\n```python")],
 )
-def test_a_chats_answer_is_its_code(server, answer, expected):
-    server.answer = lambda path, body: chat_answer(answer)
-    completion = make(server, api="chat").generate([request(stop=("\nprint", "\ndef"))])[0]
+def test_a_chats_answer_is_kept_up_to_a_stop_string(server, stop, expected):
+    server.answer = lambda path, body: chat_answer("Sure:\n```python\ndef f(x):\n    return x\n```\nThat is it.")
+    completion = make(server, api="chat").generate([request(stop=stop)])[0]
     assert completion.text == expected
     path, body, _ = server.seen[0]
     assert path == "/v1/chat/completions" and body["messages"] == [{"role": "user", "content": "prompt 0"}]

@@ -181,3 +181,10 @@ def test_a_jinja_string_that_writes_the_beginning_of_text_gets_no_second_one() -
         assert template.adds_special_tokens(filled) is given
         ids = tokenizer(filled, add_special_tokens=given)["input_ids"]
         assert ids.count(tokenizer.bos_token_id) == 1 and ids[0] == tokenizer.bos_token_id
+
+
+def test_a_problems_stop_strings_don_t_end_whole_answers() -> None:
+    problem = dataclasses.replace(PROBLEM, stop=("\ndef",))
+    for whole, expected in ((False, ("\ndef", "x")), (True, ("x",))):
+        asked = Prompter("raw", False, INSTRUCT, ("x",), whole_answers=whole).request("0", problem, PROMPT)
+        assert asked.stop == expected

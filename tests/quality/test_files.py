@@ -6,6 +6,7 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.problems.humaneval import HumanEval
+from raysweep.prompts.answers.extraction import Extract
 from raysweep.quality.files import SourceFile, completion_file
 from raysweep.records import Completion, Problem
 
@@ -30,6 +31,12 @@ def test_humanevals_references_are_files_that_compile():
         assert "check(" not in file.text.replace(problem.prompt, "").replace(problem.reference, "")
         compile(file.content, problem.task_id, "exec")
         assert file.text.splitlines()[: file.prompt_lines] == problem.prompt.splitlines()[: file.prompt_lines]
+
+
+def test_the_file_of_a_chats_answer_is_the_program_in_it():
+    answer = completion("Sure:\n```python\ndef one():\n    return 1\n```\n", stop="eos")
+    file = completion_file("x", PROBLEM, answer, Extract.AUTO)
+    assert file == SourceFile("x", "def one():\n    return 1\n")
 
 
 def test_a_line_that_prompt_and_completion_share_is_not_the_prompts():

@@ -11,8 +11,10 @@ Layout of the JSON:
     sets: [{problems, tasks: [id], clean: [prompt]}]
     tests: [{set, name, methods: [str], edits, broken: [task number]}], where edits[task] is null (no such prompt) or
         the prompt in parts: n > 0 keeps n UTF-16 units of the clean prompt, n < 0 skips them, a string is inserted
-    pairs: [{model, training_set, recipe, seed, test, total, rows}], where rows is a flat list of task, draw, outcome,
-        completion, detail, stderr; the last three are indices into texts
+    pairs: [{model, training_set, recipe, seed, test, total, rows, programs}], where rows is a flat list of task, draw,
+        outcome, completion, detail, stderr; the last three are indices into texts. programs has such an index for each
+        sample, of the program that was run; empty if programs
+        are the prompts with the completions
 """
 
 from __future__ import annotations
@@ -99,10 +101,11 @@ class _JsonBuilder:
     def _pair(self, pair: PairSamples, results: Sequence[Result], tasks: dict[str, int]) -> dict[str, Any]:
         completions = {(completion.task_id, completion.sample): completion.text for completion in pair.completions}
         rows: list[int] = []
+        programs = [result.program for result in results]
         for result in results:
             rows += [tasks[result.task_id], result.sample, self.outcomes.setdefault(result.outcome, len(self.outcomes))]
             texts = (completions.get((result.task_id, result.sample), ""), result.detail, result.stderr)
-            rows += [self.texts.setdefault(text, len(self.texts)) for text in texts]
+            rows += [self._index(text) for text in texts]
         return {
             "model": pair.model,
             "training_set": pair.training_set,
@@ -111,7 +114,11 @@ class _JsonBuilder:
             "test": self.tests[pair.problem_set, pair.perturbation],
             "total": len(pair.results),
             "rows": rows,
+            "programs": [self._index(program) for program in programs] if any(programs) else [],
         }
+
+    def _index(self, text: str) -> int:
+        return self.texts.setdefault(text, len(self.texts))
 
 
 def _test(prompts: Sequence[PromptRow | None]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from raysweep.sweep.data_sets import DataSets
 from raysweep.sweep.overview.scores import ScoreTable, reference_lines, score_tables, zero_lines
 from raysweep.sweep.overview.status import by_error
 from raysweep.sweep.report.notes import limit_text
-from raysweep.sweep.report.records import generation_facts
+from raysweep.sweep.report.records import answer_facts, generation_facts
 from raysweep.sweep.run import SweepResult
 from raysweep.sweep.tasks import Watch
 
@@ -47,7 +47,8 @@ def print_result(result: SweepResult, as_json: bool) -> None:
         console.print(f"leakage: {leakage}", soft_wrap=True)
     for error, names in by_error(result.errors).items():
         console.print(f"failed: {', '.join(names)}: {error}", style="red", soft_wrap=True)
-    for label, text in generation_facts(result.folder) if result.cells_run else ():
+    facts = [*answer_facts(result.folder), *generation_facts(result.folder)] if result.cells_run else []
+    for label, text in facts:
         console.print(f"{label}: {text}", soft_wrap=True)
     if not result.cells_run:
         console.print("nothing was missing in the store: no work was done")

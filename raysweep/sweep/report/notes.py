@@ -19,6 +19,7 @@ from raysweep.planning.models import prompt_lines
 from raysweep.planning.plan import LeakagePlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Level, Oracle
+from raysweep.prompts.answers.extraction import Extract, in_words
 from raysweep.records import Leak
 from raysweep.registry import Registry
 from raysweep.stages.references import MIN_SECONDS
@@ -137,6 +138,8 @@ def _evaluation(config: SweepConfig) -> Iterator[Line]:
         yield "code quality", f"{quality.linter} on a sample with a margin of error of {100 * quality.margin:g} %"
     yield "evaluation pairs", evaluation.pairs if isinstance(evaluation.pairs, str) else "as listed in the config"
     yield "prompts", "; ".join(prompt_lines(config))
+    if Extract(evaluation.extract) is not Extract.AUTO:
+        yield "programs from answers", evaluation.extract
     for problems in evaluation.problems:
         limits = config.execution.limits(PROBLEMS.get(problems.name).limits)
         factor = config.execution.reference_factor
@@ -260,6 +263,16 @@ def generation_lines(counts: Sequence[Mapping[str, Any]]) -> list[Line]:
     if too_long := sum(int(of_pair.get("prompts_too_long", 0)) for of_pair in counts):
         parts.append(f"{count(too_long, 'prompt')} longer than the model's positions, so their completions are empty")
     return [("generation", "; ".join(parts))]
+
+
+def answer_lines(counts: Iterable[Mapping[str, Any]]) -> list[Line]:
+    """Return the line on the programs that were taken out of answers; none where answers are programs as they are.
+
+    Args:
+        counts: of each results artefact.
+    """
+    found = _summed(list(counts), "found")
+    return [("answers", in_words(found))] if found else []
 
 
 def inside_lines(judged_inside: Mapping[str, Mapping[str, str]]) -> list[Line]:

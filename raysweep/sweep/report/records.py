@@ -31,6 +31,7 @@ from raysweep.sweep.report.facts import (
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import (
     Line,
+    answer_lines,
     execution_lines,
     generation_lines,
     inside_lines,
@@ -141,13 +142,13 @@ def _all_samples(folder: SweepFolder) -> Iterator[PairSamples]:
 def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
     """Return the lines on settings, leaked training rows, completions and execution."""
     leakage = folder.leakage()
-    results = {row.results_key: row.results for row in folder.grid()}
-    counts = [folder.store.counts(artefact) for artefact in results.values()]
+    counts = _judged_counts(folder)
     return [
         *settings_lines(config),
         *modules_lines(modules_by_recipe(folder, config)),
         *([("leakage", leakage)] if leakage else []),
         *generation_facts(folder),
+        *answer_lines(counts),
         *execution_lines(config.execution, counts),
         *inside_lines(judged_inside(folder, config)),
     ]
@@ -157,6 +158,16 @@ def generation_facts(folder: SweepFolder) -> list[Line]:
     """Return the line on completions, computed from the counts of all pairs of the sweep."""
     distinct = {row.completions_key: row.completions for row in folder.grid()}
     return generation_lines([folder.store.counts(completions) for completions in distinct.values()])
+
+
+def answer_facts(folder: SweepFolder) -> list[Line]:
+    """Return the line on the programs that were taken out of answers, from the counts of all pairs of the sweep."""
+    return answer_lines(_judged_counts(folder))
+
+
+def _judged_counts(folder: SweepFolder) -> list[Mapping[str, Any]]:
+    results = {row.results_key: row.results for row in folder.grid()}
+    return [folder.store.counts(artefact) for artefact in results.values()]
 
 
 def _provenance(folder: SweepFolder) -> list[Line]:

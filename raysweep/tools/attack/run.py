@@ -30,8 +30,9 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.keys import method_spec
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import Outcome
+from raysweep.prompts.answers.extraction import Extract, extracted, way_of
 from raysweep.prompts.regions import protected_words
-from raysweep.prompts.templates import NATIVE, Prompter, PromptTemplate, check_template
+from raysweep.prompts.templates import NATIVE, Prompter, PromptTemplate, check_template, template_shown
 from raysweep.records import Decoding, GenerationRequest, ModelRef, Problem, Spec
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.seeding import DEFAULT_SEED
@@ -93,7 +94,8 @@ class AttackJob:
         Raises:
             UsageError: the prompt format needs a tokenizer, and there is none.
         """
-        prompter = Prompter(self.prompt_format, False, PromptTemplate(self.template))
+        whole = self.extract.needs_whole_answers
+        prompter = Prompter(self.prompt_format, False, PromptTemplate(self.template), whole_answers=whole)
         if not prompter.shown.needs_tokenizer:
             return prompter
         if model is None:
@@ -101,6 +103,14 @@ class AttackJob:
         from raysweep.models.loading import load_tokenizer
 
         return replace(prompter, template=replace(prompter.template, tokenizer=load_tokenizer(model)))
+
+    @property
+    def extract(self) -> Extract:
+        """How programs are taken out of answers: out of those of a chat, as `evaluate` does."""
+        shown = template_shown(self.prompt_format, False, PromptTemplate(self.template))
+        named = named_generator(self.model)
+        is_served = named is not None and GENERATORS.get(named.name).chats(named.args)
+        return way_of(Extract.AUTO, is_chat=is_served or shown.needs_tokenizer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +219,7 @@ class ModelJudge:
         generator = named_generator(self._job.model) if self._model is None else None
         generator = generator or Spec(TRANSFORMERS)
         completions = self._service.generate(self._model, requests, self._job.decoding, generator)
-        programs = [self._problem.assemble(completion.text) for completion in completions]
+        programs = [extracted(self._problem, completion.text, self._job.extract).program for completion in completions]
         verdicts = self._service.execute(programs, self._job.problem_set.limits)
         for prompt, completion, verdict in zip(new, completions, verdicts, strict=True):
             if verdict.outcome is Outcome.HARNESS_ERROR:
@@ -253,6 +263,7 @@ def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
         "prompt": {"format": job.prompt_format, "template": job.template, "max_new_tokens": job.max_new_tokens},
         "limit": job.limit,
         "seed": job.seed,
+        **job.extract.key,
         **({} if job.problem_set.stops == 1 else {"stops": job.problem_set.stops}),
     }
 

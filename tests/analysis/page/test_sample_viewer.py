@@ -107,3 +107,11 @@ def test_a_sweep_of_14400_samples_stays_small():
     data = json.loads(embedded)
     assert sum(len(p["rows"]) // 6 for p in data["pairs"]) == 14_400
     assert len(embedded) < 5_000_000
+
+
+def test_the_program_that_was_taken_out_of_an_answer_stands_beside_it():
+    plain, chat = pair(tasks=2, texts=["answer"]), pair("chat", tasks=2, texts=["answer"])
+    chat = replace(chat, results=[replace(chat.results[0], found="fence", program="code"), chat.results[1]])
+    data = json.loads(samples_json([plain, chat]))
+    assert data["pairs"][0]["programs"] == []
+    assert [data["texts"][text] for text in data["pairs"][1]["programs"]] == ["code", ""]

@@ -12,6 +12,7 @@ from raysweep.errors import UsageError
 from raysweep.models.finding import resolve
 from raysweep.perturbations.textattack import loading
 from raysweep.problems.base import PROBLEMS
+from raysweep.prompts.answers.extraction import Extract
 from raysweep.records import Spec
 from raysweep.storage.store import Store
 from raysweep.tools.attack import run as attack_run
@@ -171,6 +172,7 @@ def test_a_chat_model_is_attacked_in_its_chat_template(tmp_path):
     attacked = job(model, prompt_format="chat", search="random", max_new_tokens=2, limit=2)
     assert {row.strategy for row in run_attack(attacked, Store(tmp_path / "store"), no_progress)} == {"random"}
     request = attacked.prompter(resolve(model).ref()).request("0", attacked.problems[0], attacked.problems[0].prompt)
-    assert request.prompt.startswith("<|im_start|>user\n") and request.stop[-1] == "<|im_end|>"
+    assert request.prompt.startswith("<|im_start|>user\n") and request.stop == ("<|im_end|>",)
+    assert attacked.extract is Extract.AUTO and job(model).extract is Extract.NONE
     with pytest.raises(UsageError, match="fake has no tokenizer, which the template 'chat' needs"):
         job(prompt_format="chat").prompter(None)

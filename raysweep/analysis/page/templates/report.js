@@ -44,7 +44,8 @@
     const test = data.tests[pair.test];
     for (let i = 0; i < pair.rows.length; i += 6) {
       const [task, draw, outcome, text, detail, stderr] = pair.rows.slice(i, i + 6);
-      const sample = { pair, test, set: test.set, task, draw, outcome: data.outcomes[outcome], text, detail, stderr };
+      const program = pair.programs.length ? pair.programs[i / 6] : null;
+      const sample = { pair, test, set: test.set, task, draw, outcome: data.outcomes[outcome], text, detail, stderr, program };
       samples.push(sample);
       if (test.name === "clean") cleanOf.set(twin(sample), sample);
     }
@@ -111,7 +112,7 @@
     const inText = q ? data.texts.map((text) => text.toLowerCase().includes(q)) : null;
     shown = samples.filter((s) =>
       FIELDS.every(([name, , value]) => !state[name] || value(s) === state[name]) && (!state.broke || broke(s)) &&
-      (!q || inText[s.text] || inText[s.detail] || inText[s.stderr] || taskId(s).toLowerCase().includes(q) || promptOf(s).includes(q)));
+      (!q || inText[s.text] || (s.program !== null && inText[s.program]) || inText[s.detail] || inText[s.stderr] || taskId(s).toLowerCase().includes(q) || promptOf(s).includes(q)));
     const linked = state.at ? shown.findIndex((s) => identity(s) === state.at) : -1;
     current = linked >= 0 ? linked : (shown.length ? 0 : -1);
     const all = data.pairs.reduce((sum, pair) => sum + pair.total, 0);
@@ -192,6 +193,7 @@
   const completion = (s, note) => [
     label("Completion" + note),
     data.texts[s.text] ? el("pre", { tabindex: "0" }, plain(data.texts[s.text])) : el("p", { class: "nothing" }, "empty"),
+    ...(s.program === null ? [] : block("Program that was run", data.texts[s.program])),
     ...block("What happened", data.texts[s.detail], "reason"), ...block("Error output", data.texts[s.stderr]),
   ];
   function side(s, title, prompt, note) {
