@@ -7,7 +7,7 @@ defines the entry point. `extracted` is the only place where this is decided, fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -122,7 +122,7 @@ class _Candidates:
         if way is Extract.AUTO and not is_prose and self._reader.is_body(self._answer):
             yield f"{self._reader.prompt}{_cut(self._answer, self._stop)}", Found.BODY
             return
-        text = self._answer.lstrip("\ufeff").replace("\r\n", "\n")
+        text = self._answer.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         if is_prose:
             text = without_reasoning(text)
         if way is Extract.EVALPLUS:
@@ -134,25 +134,29 @@ class _Candidates:
 
     def _any(self, text: str) -> Iterator[tuple[str, Found]]:
         reader, opening = self._reader, before_fences(text)
-        if reader.begins_as_body(opening) and (program := reader.continued(opening, self._stop)):
+        is_body = reader.begins_as_body(opening) and reader.whole(opening) is None
+        if is_body and (program := reader.continued(opening, self._stop)):
             yield program, Found.BODY
         blocks = [block.readings for block in code_blocks(text)]
         every = [(opening,), *blocks]
         if pieces := [piece for readings in every if (piece := self._piece(readings))]:
-            first_readings = [readings[0] for readings in every]
-            yield reader.program(pieces, first_readings), Found.FENCE if blocks else Found.TEXT
+            others = [readings[0] for readings in every]
+            yield self._program(pieces[-1], others), Found.FENCE if blocks else Found.TEXT
         for readings in blocks:
             for reading in readings:
                 if program := reader.continued(reading, self._stop):
                     yield program, Found.FENCE
         if opening != text and (piece := reader.in_text(text)):
-            yield reader.program([piece]), Found.TEXT
+            yield self._program(piece), Found.TEXT
         for span in code_spans(text):
             for code in dict.fromkeys([span, span.partition(" ")[2]]):
                 if piece := reader.whole(code):
-                    yield reader.program([piece]), Found.TEXT
+                    yield self._program(piece), Found.TEXT
         if program := reader.continued(text, self._stop):
             yield program, Found.BODY
+
+    def _program(self, piece: Piece, others: Iterable[str] = ()) -> str:
+        return self._reader.program(self._reader.without_examples(piece), others)
 
     def _piece(self, readings: tuple[str, ...]) -> Piece | None:
         """Return a block's piece: of the first reading that is one, else of a part of the first."""
@@ -166,7 +170,7 @@ class _Candidates:
         found = Found.FENCE if blocks else Found.TEXT
         for reading in readings:
             if piece := self._reader.whole(reading):
-                yield self._reader.program([piece]), found
+                yield self._reader.program(piece), found
         for reading in readings:
             if program := self._reader.continued(reading, self._stop):
                 yield program, found if blocks else Found.BODY

@@ -33,7 +33,7 @@ _DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDe
 _LEAVES = (ast.Return, ast.Yield, ast.YieldFrom, ast.Await)
 _BUILTINS = frozenset(dir(builtins))
 _BRACKETS = re.compile(r"[()\[\]{}]")
-_BODY = re.compile(r"(?:[ \t\r]*\n)*([ \t]+)\S[^\n]*(?:\n(?:[ \t]+[^\n]*|\r)?)*")
+_BODY = re.compile(r"(?:[ \t\r]*\n)*([ \t]+)\S[^\n]*(?:\n(?:[ \t][^\n]*|\r)?)*")
 _FIRST_LINE = re.compile(r"(?:[ \t]*\n)*[ \t]+\S")
 _INDENTED = re.compile(r"(?:[ \t]*\n|[ \t]+\S[^\n]*(?:\n|\Z))*")
 _START = re.compile(
@@ -106,7 +106,7 @@ class PythonReader:
     def in_text(self, text: str) -> Piece | None:
         """Return the first piece of a text, also of prose, that defines the entry point."""
         name = re.escape(self.entry_point)
-        if not re.search(rf"\b(?:def|class)\s+{name}\b|\b{name}\s*(?::[^=\n]+)?=(?!=)", text):
+        if not re.search(rf"\b(?:def|class)\s+{name}\b|\b{name}\s*(?::[^=\n]{1, 200})?=(?!=)", text):
             return None
         lines = text.split("\n")
         starts = [number for number, line in enumerate(lines) if _START.match(line)]
@@ -116,20 +116,30 @@ class PythonReader:
                 return piece
         return None
 
-    def program(self, pieces: Sequence[Piece], others: Iterable[str] = ()) -> str:
-        """Return the program of the last of some pieces that define the entry point.
+    def program(self, piece: Piece, others: Iterable[str] = ()) -> str:
+        """Return the program of a piece that defines the entry point.
 
-        A piece that only defines comes before those that run something too, such as examples. Before it stand what the
-        prompt has before its function, and those of the other pieces that define what it lacks.
+        Before it stand what the prompt has before its function, and those other pieces that define what it lacks.
 
         Args:
-            pieces: at least one.
+            piece: the candidate.
             others: further pieces of the answer.
         """
-        chosen = next((piece for piece in reversed(pieces) if piece.only_defines), pieces[-1])
         opened = _opened(self.prompt, self.entry_point)
-        code = [*self._lacking(chosen, others, opened.names), chosen.text]
-        return _joined(opened.before, code)
+        return _joined(opened.before, [*self._lacking(piece, others, opened.names), piece.text])
+
+    def without_examples(self, piece: Piece) -> Piece:
+        """Return a piece up to the last statement that defines something which its functions or the tests use.
+
+        What follows are examples, which may read input or fail: EvalPlus and others leave them out, too.
+        """
+        body = list(piece.tree.body)
+        scopes = [node for node in _scope(body) if isinstance(node, _SCOPES)]
+        used = {self.entry_point}.union(*map(_missing, scopes))
+        while body and not (isinstance(body[-1], _DEFINITIONS) or _bound(_scope(body[-1:])) & used):
+            body.pop()
+        text = "\n".join(piece.text.split("\n")[: body[-1].end_lineno]) if body else piece.text
+        return Piece(text, ast.Module(body, []))
 
     def continued(self, text: str, stops: Sequence[str]) -> str | None:
         """Return the program of the prompt and a text that is the body of its function; None if it is none.
@@ -172,14 +182,16 @@ class PythonReader:
         if not functions:
             return not mended
         body = functions[-1].body
-        return any(isinstance(node, (*_LEAVES, ast.Raise)) for node in _scope(body)) or not (
-            mended or all(_is_empty(statement) for statement in body)
-        )
+        if any(isinstance(node, (*_LEAVES, ast.Raise)) for node in _scope(body)):
+            return True
+        is_repeated = any(self.entry_point in _defined(statement) for statement in body)
+        return not (mended or is_repeated or all(map(_is_empty, body)))
 
     def _is_program(self, tree: ast.Module) -> bool:
         """Return True if a module defines the entry point, and returns nothing outside of functions."""
         nodes = list(_scope(tree.body))
-        return self.entry_point in _bound(nodes) and not any(isinstance(node, _LEAVES) for node in nodes)
+        makers = [node for node in nodes if self.entry_point in _defined(node)]
+        return any(map(_does_something, makers)) and not any(isinstance(node, _LEAVES) for node in nodes)
 
     def _longest(self, lines: Sequence[str]) -> Piece | None:
         """Return the longest piece that begins at the first line and ends before a line without indentation."""
@@ -298,9 +310,23 @@ def _bound(nodes: Iterable[ast.AST]) -> set[str]:
     return names
 
 
-def _missing(tree: ast.Module) -> set[str]:
-    """Return the names that a module uses and binds nowhere."""
-    nodes = list(ast.walk(tree))
+def _defined(node: ast.AST) -> list[str]:
+    """Return the names to which a node may give a function or a class; an import is rather that of a usage block."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda | ast.Name | ast.Attribute | ast.Call):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return []
+
+
+def _does_something(node: ast.AST) -> bool:
+    """Return False for a function that only names what is above, such as one whose body is ``...``."""
+    return not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not all(map(_is_empty, node.body))
+
+
+def _missing(root: ast.AST) -> set[str]:
+    """Return the names that a module or function uses and binds nowhere."""
+    nodes = list(ast.walk(root))
     loads = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
     caught = {node.name for node in nodes if isinstance(node, ast.ExceptHandler) and node.name}

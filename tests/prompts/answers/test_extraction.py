@@ -17,6 +17,7 @@ PROBLEM = Problem("t/1", PROMPT, "squares", "def check(f):\n    assert f([1, 2])
 BODY = "    return sum(x * x for x in xs)\n"
 WHOLE = f"def squares(xs: List[int]) -> int:\n{BODY}"
 WRONG = "def squares(xs):\n    return 0\n"
+EXAMPLES = "\nfor x in [1, 2]:\n    assert squares([x]) == 0\n\nif __name__ == '__main__':\n    xs = input()\n"
 SQUARE, PROD = "def square(x):\n    return x * x\n", "from math import prod\n"
 LOOP = "total = 0\nfor x in xs:\n    total += x * x\nreturn total\n"
 
@@ -84,7 +85,11 @@ RIGHT: dict[str, list[str]] = {
         f"{fenced(WHOLE)}\nUse it:\n```python\nprint(squares([1, 2]))\n```\nIt prints\n```\n5\n```",
         f"```bash\npip install nothing\n```\n{fenced(WHOLE)}```console\n$ python squares.py\n```",
         f"{fenced(WRONG)}\nThat is wrong. Corrected:\n{fenced(WHOLE)}",
-        f"{fenced(WHOLE)}\nAs a script:\n```python\n{WRONG}\nprint(squares([int(x) for x in input().split()]))\n```",
+        f"{fenced(WHOLE)}\nAs a script:\n```python\n{WHOLE}\nn = int(input())\nprint(squares([n]))\n```",
+        f"{fenced(WRONG)}\nNo, that is wrong:\n{fenced(WHOLE + EXAMPLES)}",
+        f"{fenced(WHOLE)}\nThe signature\n```python\ndef squares(xs):\n    ...  # as above\n```\nsays it all.",
+        f"{fenced(WHOLE)}\n```python\nfrom solution import squares\n\nassert squares([2]) == 4\n```",
+        f"{fenced(WHOLE)}\nIn words:\n```python\nsquares = [x * x for x in range(4)]\n```",
         f"{fenced(SQUARE)}\n{fenced(WHOLE.replace('x * x', 'square(x)'))}",
         f"Import `prod`:\n{fenced(PROD)}\n{fenced(WHOLE.replace('x * x', 'prod([x, x])'))}",
     ],
@@ -118,6 +123,7 @@ RIGHT: dict[str, list[str]] = {
     "common indent": [
         indented(WHOLE),
         fenced(indented(WHOLE, "\t")),
+        indented(f"ONE = 1\n\n\n{WHOLE}"),
         fenced(indented(f"import math\n\n{WHOLE}", "  ")),
         fenced(indented(BODY)),
         indented(BODY),
@@ -273,6 +279,10 @@ DEEP = [
     "\n" * 20_000,
     " " * 100_000,
     "x " * 200_000,
+    "    x = 1\n" * 200 + "prose",
+    "~" * 5_000 + "`",
+    "~~~ " * 5_000 + "`",
+    "squares:" * 10_000,
 ]
 
 
