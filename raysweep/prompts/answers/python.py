@@ -31,6 +31,7 @@ INDENT = "    "
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _LEAVES = (ast.Return, ast.Yield, ast.YieldFrom, ast.Await)
+_CALLABLE = (ast.Lambda, ast.Name, ast.Attribute, ast.Call)
 _BUILTINS = frozenset(dir(builtins))
 _BRACKETS = re.compile(r"[()\[\]{}]")
 _BODY = re.compile(r"(?:[ \t\r]*\n)*([ \t]+)\S[^\n]*(?:\n(?:[ \t][^\n]*|\r)?)*")
@@ -106,7 +107,7 @@ class PythonReader:
     def in_text(self, text: str) -> Piece | None:
         """Return the first piece of a text, also of prose, that defines the entry point."""
         name = re.escape(self.entry_point)
-        if not re.search(rf"\b(?:def|class)\s+{name}\b|\b{name}\s*(?::[^=\n]{1, 200})?=(?!=)", text):
+        if not re.search(rf"\b(?:def|class)\s+{name}\b|\b{name}\s*(?::[^=\n]{{1,200}})?=(?!=)", text):
             return None
         lines = text.split("\n")
         starts = [number for number, line in enumerate(lines) if _START.match(line)]
@@ -314,8 +315,9 @@ def _defined(node: ast.AST) -> list[str]:
     """Return the names to which a node may give a function or a class; an import is rather that of a usage block."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]
-    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda | ast.Name | ast.Attribute | ast.Call):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, _CALLABLE):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return [target.id for target in targets if isinstance(target, ast.Name)]
     return []
 
 

@@ -99,6 +99,7 @@ RIGHT: dict[str, list[str]] = {
         f"Indented, as Markdown has code:\n\n{indented(WHOLE)}\nDone.",
         f"**Answer**\n\n{WHOLE}\nNote: linear\nDone",
         f"from functools import reduce\n\n\n{WHOLE}",
+        "As a value:\n\nsquares: object = lambda xs: sum(x * x for x in xs)\n\nThat is all.",
         "In one line: `squares = lambda xs: sum(x * x for x in xs)`",
         "```python squares = lambda xs: sum(x * x for x in xs)```",
     ],
