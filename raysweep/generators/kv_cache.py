@@ -2,6 +2,8 @@
 
 transformers' own cache copies all of it for each new token. This one has room for more tokens, and rows can be chosen,
 repeated and joined. All rows end at the same column; a shorter one begins with columns that its mask leaves out.
+A model writes into the cache that it gets, so a cache belongs to one set of rows; all functions here return copies, and
+what later rows begin with is kept out of reach (`KeptPrompt`).
 """
 
 from __future__ import annotations
@@ -27,6 +29,30 @@ def new_cache() -> Any:
 def chosen(cache: Any, rows: torch.Tensor, start: int = 0) -> Any:
     """Return a cache of some rows, in this order, repeated ones too, from the column `start` on."""
     return _cache_of([(layer.keys[rows, :, start:], layer.values[rows, :, start:]) for layer in cache.layers])
+
+
+class KeptPrompt:
+    """A prompt that was read, for rows that begin later. Its cache never leaves it, since a model writes into caches.
+
+    Args:
+        cache: of the forward pass that read it.
+        row: of the cache and of `logits`.
+        start: the column in which the prompt begins.
+        logits: of the next token, (rows, vocabulary).
+    """
+
+    def __init__(self, cache: Any, row: int, start: int, logits: torch.Tensor) -> None:
+        import torch
+
+        self._cache = chosen(cache, torch.tensor([row], device=logits.device), start)
+        self._logits = logits[row].clone()  # a view would keep those of all rows
+
+    def begun(self, rows: int) -> tuple[Any, torch.Tensor]:
+        """Return what so many rows begin with: a cache of their own, and logits, (rows, vocabulary)."""
+        import torch
+
+        at = torch.zeros(rows, dtype=torch.long, device=self._logits.device)
+        return chosen(self._cache, at), self._logits.expand(rows, -1)
 
 
 def joined(one: Any, other: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raysweep.generators.kv_cache import chosen, joined
+from raysweep.generators.kv_cache import KeptPrompt, chosen, joined
 from raysweep.generators.rows import WrittenRow
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Prompt:
-    """A prompt and those of its rows that are not begun. `start`: its cache and its logits, if some rows are."""
+    """A prompt and those of its rows that are not begun. `kept`: the prompt as it was read, if some rows are."""
 
     rows: list[WrittenRow]
-    start: tuple[Any, torch.Tensor] | None = None
+    kept: KeptPrompt | None = None
 
 
 @dataclass

@@ -25,7 +25,7 @@ from raysweep.generators.base import (
     LiveModel,
     cut_at_stop,
 )
-from raysweep.generators.kv_cache import chosen, new_cache
+from raysweep.generators.kv_cache import KeptPrompt, chosen, new_cache
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
 from raysweep.generators.slots import Prompt, Slots, by_prompt, left_pad, tokens_of
@@ -261,13 +261,12 @@ class Transformers(Generator):
         """Yield slots of new rows with their first token. A prompt is read once for all its rows."""
         import torch
 
-        known = [(prompt, rows) for prompt, rows in taken if prompt.start is not None]
-        fresh = [(prompt, rows) for prompt, rows in taken if prompt.start is None]
-        for prompt, rows in known:
-            assert prompt.start is not None
-            cache, logits = prompt.start
-            mask = torch.ones(1, len(rows[0].prompt), dtype=torch.long, device=self.device)
-            yield from self._repeated(cache, mask, logits, [0] * len(rows), rows)
+        fresh = [(prompt, rows) for prompt, rows in taken if prompt.kept is None]
+        for prompt, rows in taken:
+            if prompt.kept is not None:
+                cache, logits = prompt.kept.begun(len(rows))
+                mask = torch.ones(len(rows), len(rows[0].prompt), dtype=torch.long, device=self.device)
+                yield from self._begun(rows, cache, mask, logits)
         if not fresh:
             return
         ids, mask = left_pad([rows[0].prompt for _, rows in fresh])
@@ -282,22 +281,17 @@ class Transformers(Generator):
         ).logits[:, -1]
         last = fresh[-1][0]
         if last.rows:  # only the last one taken may have rows left
-            end = torch.tensor([len(fresh) - 1], device=self.device)
-            last.start = (chosen(cache, end, mask.shape[1] - int(mask[-1].sum())), logits[-1:])
-        index = [number for number, (_, rows) in enumerate(fresh) for _ in rows]
-        yield from self._repeated(cache, mask, logits, index, [row for _, rows in fresh for row in rows])
+            last.kept = KeptPrompt(cache, len(fresh) - 1, mask.shape[1] - int(mask[-1].sum()), logits)
+        if any(len(rows) > 1 for _, rows in fresh):
+            index = [number for number, (_, rows) in enumerate(fresh) for _ in rows]
+            at = torch.tensor(index, device=self.device)
+            cache, mask, logits = chosen(cache, at), mask[at], logits[at]
+        yield from self._begun([row for _, rows in fresh for row in rows], cache, mask, logits)
 
-    def _repeated(
-        self, cache: Any, mask: torch.Tensor, logits: torch.Tensor, index: list[int], rows: list[WrittenRow]
-    ) -> Iterator[Slots]:
-        """Yield slots of rows that begin with some prompts; `index`: the prompt of each row."""
-        import torch
-
-        at = torch.tensor(index, device=self.device)
+    def _begun(self, rows: list[WrittenRow], cache: Any, mask: torch.Tensor, logits: torch.Tensor) -> Iterator[Slots]:
+        """Yield slots of rows, with their first token, whose prompts were read; they take the cache."""
         draws = self._draws(rows)
-        tokens = self._next_tokens(logits[at], rows, draws)
-        if index != list(range(len(mask))):
-            cache, mask = chosen(cache, at), mask[at]
+        tokens = self._next_tokens(logits, rows, draws)
         slots = Slots(rows, cache, mask, mask.sum(dim=-1), tokens, draws, not bool(mask.all())).without_ended()
         if slots is not None:
             yield slots
