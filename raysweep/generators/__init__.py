@@ -5,8 +5,10 @@ Begin with base.py, which says what every generator must guarantee.
     base.py          the contract of a generator, models in use or wanted, and the cut at stop strings
     transformers.py  runs a transformers model, many completions at a time, smaller batches when memory runs out
     slots.py         the rows that it writes together, and their state
+    loop.py          writes rows together, token by token, as they come and go
     sampling.py      chooses the next token
-    kv_cache.py      the keys and values of rows that come and go
+    caches.py        what a model remembers of rows, and how it is called with that
+    kv_cache.py      keys and values, which most models remember
     rows.py          turns requests into rows of tokens, and written rows into completions
     vllm.py          runs vLLM's engine, adapters of one base together
     environments.py  finds the Python environment that a generator such as vllm needs beside raysweep's

@@ -1,9 +1,7 @@
-"""A cache of keys and values for rows that come and go while others are being written.
+"""The usual cache: keys and values of rows that come and go while others are being written.
 
 transformers' own cache copies all of it for each new token. This one has room for more tokens, and rows can be chosen,
-repeated and joined. All rows end at the same column; a shorter one begins with columns that its mask leaves out.
-A model writes into the cache that it gets, so a cache belongs to one set of rows; all functions here return copies, and
-what later rows begin with is kept out of reach (`KeptPrompt`).
+repeated and joined. A row that is shorter than others begins with columns that its mask leaves out.
 """
 
 from __future__ import annotations
@@ -12,59 +10,89 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from raysweep.generators.caches import Cache, Read, Way
+from raysweep.generators.slots import left_pad
+
 if TYPE_CHECKING:
     import torch
 
 ROOM = 32
 """Columns that are reserved for new tokens at a time."""
+READY_MASK_TYPES = frozenset({"llama", "gpt_bigcode", "codegen"})
+"""Model types that accept a ready-made 4-dimensional attention mask. Building it in transformers for each token costs a
+third of a small model's time. Other types (sliding windows, ALiBi) need the 2-dimensional mask."""
 
 
-def new_cache() -> Any:
-    """Return an empty cache for a model's forward pass."""
-    from transformers.cache_utils import Cache
-
-    return Cache(layer_class_to_replicate=_layer_class())
-
-
-def chosen(cache: Any, rows: torch.Tensor, start: int = 0) -> Any:
-    """Return a cache of some rows, in this order, repeated ones too, from the column `start` on."""
-    return _cache_of([(layer.keys[rows, :, start:], layer.values[rows, :, start:]) for layer in cache.layers])
-
-
-class KeptPrompt:
-    """A prompt that was read, for rows that begin later. Its cache never leaves it, since a model writes into caches.
+class KeysAndValues(Cache):
+    """Keys and values, (rows, heads, tokens, features), of each layer.
 
     Args:
-        cache: of the forward pass that read it.
-        row: of the cache and of `logits`.
-        start: the column in which the prompt begins.
-        logits: of the next token, (rows, vocabulary).
+        layers: the keys and the values of each layer, which are copied; none: an empty cache.
     """
 
-    def __init__(self, cache: Any, row: int, start: int, logits: torch.Tensor) -> None:
+    def __init__(self, layers: Sequence[tuple[torch.Tensor, ...]] = ()) -> None:
+        from transformers.cache_utils import Cache as TransformersCache
+
+        self.of_model: Any = TransformersCache(layer_class_to_replicate=_layer_class())
+        for number, (keys, values) in enumerate(layers):
+            self.of_model.update(keys, values, number)
+
+    def chosen(self, rows: torch.Tensor, start: int = 0) -> KeysAndValues:
+        """See `Cache.chosen`."""
+        layers = self.of_model.layers
+        return KeysAndValues([(layer.keys[rows, :, start:], layer.values[rows, :, start:]) for layer in layers])
+
+    def joined(self, other: KeysAndValues) -> KeysAndValues:
+        """See `Cache.joined`."""
         import torch
 
-        self._cache = chosen(cache, torch.tensor([row], device=logits.device), start)
-        self._logits = logits[row].clone()  # a view would keep those of all rows
+        pairs = []
+        for ours, theirs in zip(self.of_model.layers, other.of_model.layers, strict=True):
+            width = max(ours.keys.shape[2], theirs.keys.shape[2])
+            both = ((ours.keys, theirs.keys), (ours.values, theirs.values))
+            pairs.append(tuple(torch.cat([widened(part, width) for part in parts]) for parts in both))
+        return KeysAndValues(pairs)
 
-    def begun(self, rows: int) -> tuple[Any, torch.Tensor]:
-        """Return what so many rows begin with: a cache of their own, and logits, (rows, vocabulary)."""
+
+class WithKeysAndValues(Way):
+    """Calls a model with `KeysAndValues`, as transformers calls most of them with its cache of keys and values."""
+
+    def read(self, prompts: Sequence[Sequence[int]]) -> Read:
+        """See `Way.read`."""
+        ids, mask = (tensor.to(self.device) for tensor in left_pad(prompts))
+        cache = KeysAndValues()
+        logits = self.network(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(dim=-1) - 1).clamp(min=0),
+            past_key_values=cache.of_model,
+            use_cache=True,
+        ).logits[:, -1]
+        return Read(cache, mask, logits)
+
+    def step(
+        self, cache: Any, mask: torch.Tensor, tokens: torch.Tensor, positions: torch.Tensor, padded: bool
+    ) -> torch.Tensor:
+        """See `Way.step`."""
+        logits: torch.Tensor = self.network(
+            input_ids=tokens[:, None],
+            attention_mask=self._attention_mask(mask, padded),
+            position_ids=positions[:, None],
+            past_key_values=cache.of_model,
+            use_cache=True,
+        ).logits[:, -1]
+        return logits
+
+    def _attention_mask(self, mask: torch.Tensor, padded: bool) -> torch.Tensor | None:
+        """Return (rows, tokens); for `READY_MASK_TYPES` (rows, 1, 1, tokens), or nothing where nothing is masked."""
         import torch
 
-        at = torch.zeros(rows, dtype=torch.long, device=self._logits.device)
-        return chosen(self._cache, at), self._logits.expand(rows, -1)
-
-
-def joined(one: Any, other: Any) -> Any:
-    """Return a cache with the rows of both. The narrower one gets columns of zeros at its start."""
-    import torch
-
-    pairs = []
-    for ours, theirs in zip(one.layers, other.layers, strict=True):
-        width = max(ours.keys.shape[2], theirs.keys.shape[2])
-        both = ((ours.keys, theirs.keys), (ours.values, theirs.values))
-        pairs.append(tuple(torch.cat([widened(part, width) for part in parts]) for parts in both))
-    return _cache_of(pairs)
+        if self.network.config.model_type not in READY_MASK_TYPES:
+            return mask
+        if not padded:
+            return None
+        dtype = self.network.dtype
+        return (1 - mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min
 
 
 def widened(states: torch.Tensor, width: int) -> torch.Tensor:
@@ -72,13 +100,6 @@ def widened(states: torch.Tensor, width: int) -> torch.Tensor:
     import torch
 
     return torch.nn.functional.pad(states, (0, 0, width - states.shape[2], 0))
-
-
-def _cache_of(pairs: Sequence[tuple[torch.Tensor, ...]]) -> Any:
-    cache = new_cache()
-    for number, (keys, values) in enumerate(pairs):
-        cache.update(keys, values, number)
-    return cache
 
 
 @functools.cache

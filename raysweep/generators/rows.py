@@ -28,6 +28,11 @@ class WrittenRow:
     ended: bool = False
 
     @property
+    def length(self) -> int:
+        """Tokens of its prompt and of what is written."""
+        return len(self.prompt) + len(self.written)
+
+    @property
     def tokens(self) -> int:
         """Tokens of which keys and values may be held for it."""
         return len(self.prompt) + self.budget
@@ -43,7 +48,9 @@ class Tokens:
     """
 
     def __init__(self, tokenizer: Any, positions: int | None, max_new_tokens: int) -> None:
-        self._tokenizer, self._positions, self._max_new_tokens = tokenizer, positions, max_new_tokens
+        self.positions = positions
+        self._tokenizer, self._max_new_tokens = tokenizer, max_new_tokens
+        self._pieces: dict[int, str] = {}  # what tokens say alone
         self._special = special_tokens(tokenizer)
 
     def row(self, request: GenerationRequest) -> WrittenRow:
@@ -52,9 +59,23 @@ class Tokens:
         ends = {self._special[text]: text for text in request.stop if text in self._special}
         ends[self._tokenizer.eos_token_id] = EOS
         stop = tuple(text for text in request.stop if text not in self._special)
-        room = self._max_new_tokens if self._positions is None else self._positions - len(prompt)
+        room = self._max_new_tokens if self.positions is None else self.positions - len(prompt)
         budget = min(self._max_new_tokens, room)
         return WrittenRow(request, prompt, budget, ends, stop, ended=budget <= 0 or not prompt)
+
+    def stops(self, row: WrittenRow, token: int) -> bool:
+        """Return True if a row's text contains a stop string; `token`: its newest one.
+
+        The whole text is decoded only when the newest tokens contain one. A stop string that this misses costs only
+        tokens: at the end the whole text is cut at it.
+        """
+        stop = row.stop
+        if token not in self._pieces:
+            self._pieces[token] = self.decoded([token])
+        if not any(text[-1] in self._pieces[token] for text in stop):
+            return False
+        newest = self.decoded(row.written[-max(map(len, stop)) - 1 :])
+        return any(text in newest for text in stop) and cut_at_stop(self.text(row), stop)[1] is not None
 
     def text(self, row: WrittenRow) -> str:
         """Decode the written tokens together with the prompt: alone they may lose a leading blank (SentencePiece)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from raysweep.generators.kv_cache import KeptPrompt, chosen, joined
+from raysweep.generators.caches import Cache, KeptPrompt
 from raysweep.generators.rows import WrittenRow
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Slots:
     """
 
     rows: list[WrittenRow]
-    cache: Any
+    cache: Cache
     mask: torch.Tensor
     positions: torch.Tensor
     tokens: torch.Tensor
@@ -45,17 +45,20 @@ class Slots:
 
     def without_ended(self) -> Slots | None:
         """Return the rows that have not ended; None if there are none."""
-        live = self.live
-        if not live or len(live) == len(self.rows):
-            return self if live else None
+        return self.only(self.live)
+
+    def only(self, numbers: Sequence[int]) -> Slots | None:
+        """Return the rows of these numbers, in rising order; None if there are none."""
+        if not numbers or len(numbers) == len(self.rows):
+            return self if numbers else None
         import torch
 
-        keep = torch.tensor(live, device=self.mask.device)
+        keep = torch.tensor(numbers, device=self.mask.device)
         mask = self.mask[keep]
         start = int(mask.any(dim=0).int().argmax())  # columns before it are empty in all rows
         return Slots(
-            [self.rows[number] for number in live],
-            chosen(self.cache, keep, start),
+            [self.rows[number] for number in numbers],
+            self.cache.chosen(keep, start),
             mask[:, start:],
             self.positions[keep],
             self.tokens[keep],
@@ -72,7 +75,7 @@ class Slots:
         draws = None if self.draws is None or other.draws is None else torch.cat([self.draws, other.draws])
         return Slots(
             [*self.rows, *other.rows],
-            joined(self.cache, other.cache),
+            self.cache.joined(other.cache),
             torch.cat(masks),
             torch.cat([self.positions, other.positions]),
             torch.cat([self.tokens, other.tokens]),

@@ -440,7 +440,7 @@ def in_two_threads(generator: Any, first: list[GenerationRequest], second: list[
 
     def wait_for_the_second() -> None:
         begun.set()
-        assert eventually(lambda: len(generator._open) > len(first))
+        assert eventually(lambda: len(generator._loop._open) > len(first))
         generator.alive = lambda: None
 
     generator.alive = wait_for_the_second

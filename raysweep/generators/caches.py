@@ -1,0 +1,106 @@
+"""What a model remembers of rows, and how it is called with that.
+
+A model writes into the cache that it is called with. So a cache belongs to one set of rows, what makes a cache of
+others copies, and a prompt that later rows begin with keeps its own out of reach.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Cache(ABC):
+    """What a model needs of the tokens of some rows. All rows end at the same column."""
+
+    @abstractmethod
+    def chosen(self, rows: torch.Tensor, start: int = 0) -> Self:
+        """Return a copy with some rows, in this order, repeated ones too, from the column `start` on."""
+
+    @abstractmethod
+    def joined(self, other: Self) -> Self:
+        """Return a copy with the rows of both; the narrower one gets empty columns at its start."""
+
+
+@dataclass
+class Read:
+    """Prompts that a model has read. `mask`: (rows, tokens), 0 where a row has none; `logits`: (rows, vocabulary)."""
+
+    cache: Cache
+    mask: torch.Tensor
+    logits: torch.Tensor
+
+    def chosen(self, rows: torch.Tensor, start: int = 0) -> Read:
+        """Return a copy of some rows; see `Cache.chosen`."""
+        return Read(self.cache.chosen(rows, start), self.mask[rows, start:], self.logits[rows])
+
+
+class KeptPrompt:
+    """A prompt that was read, for rows that begin later: nothing gets the cache itself, into which a model would write.
+
+    Args:
+        read: prompts.
+        row: the prompt's.
+    """
+
+    def __init__(self, read: Read, row: int) -> None:
+        import torch
+
+        start = read.mask.shape[1] - int(read.mask[row].sum())
+        self._read = read.chosen(torch.tensor([row], device=read.mask.device), start)
+
+    def begun(self, rows: int) -> Read:
+        """Return what so many rows begin with, which is theirs."""
+        return self._read.chosen(self._read.mask.new_zeros(rows))
+
+
+class Way(ABC):
+    """Computes the logits of the tokens that come next, with a cache of its kind.
+
+    Args:
+        network: a causal model of transformers, or one with an adapter of PEFT's.
+    """
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+        self.device = network.get_output_embeddings().weight.device
+
+    @contextlib.contextmanager
+    def ready(self) -> Iterator[None]:
+        """Have the model in evaluation mode for the block, and compute logits for the last tokens only."""
+        head, was_training = self.network.get_output_embeddings(), self.network.training
+        hook = head.register_forward_pre_hook(lambda _, args: (self.last(args[0]), *args[1:]))
+        self.network.eval()
+        try:
+            yield
+        finally:
+            hook.remove()
+            self.network.train(was_training)
+
+    @abstractmethod
+    def read(self, prompts: Sequence[Sequence[int]]) -> Read:
+        """Return what a model knows after some prompts, each of which has a token at least."""
+
+    @abstractmethod
+    def step(
+        self, cache: Cache, mask: torch.Tensor, tokens: torch.Tensor, positions: torch.Tensor, padded: bool
+    ) -> torch.Tensor:
+        """Show each row its latest token, and return the logits of the next one, (rows, vocabulary).
+
+        Args:
+            cache: of the rows; the tokens are added to it.
+            mask: (rows, tokens), the latest ones included.
+            tokens: (rows,), the latest ones.
+            positions: (rows,), theirs.
+            padded: whether the mask has zeros.
+        """
+
+    def last(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the last tokens' part, (rows, 1, width), of what the output layer gets in a call."""
+        return hidden[:, -1:]

@@ -1,0 +1,222 @@
+"""Writes the rows of several threads together, token by token: rows that end make room for rows that wait."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import RaysweepError
+from raysweep.generators.caches import KeptPrompt, Read, Way
+from raysweep.generators.rows import WrittenRow
+from raysweep.generators.slots import Prompt, Slots, by_prompt, tokens_of
+from raysweep.machine import is_out_of_memory
+
+if TYPE_CHECKING:
+    import torch
+
+REFILL_BELOW = 0.8
+"""Ended rows are replaced once at most this share of the budget is in use. It copies the cache, so it isn't done after
+every token."""
+
+
+class Choice(ABC):
+    """Chooses the next tokens of rows."""
+
+    @abstractmethod
+    def begin(self, rows: list[WrittenRow], device: torch.device) -> torch.Tensor | None:
+        """Return what rows that begin need for their choices, (rows, ...), on a device; None: nothing."""
+
+    @abstractmethod
+    def choose(self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None) -> torch.Tensor:
+        """Return the next token of each row, (rows,); `begun`: what `begin` returned for these rows."""
+
+
+class Loop:
+    """Writes rows with one model.
+
+    Args:
+        way: how the model is called; another one may take its place while nothing is written.
+        choice: of the next tokens.
+        budget: most tokens, of prompts and completions, of the rows that are written at a time.
+        stops: whether a row ends with the token that it just got, beside its `ends` and its budget.
+
+    Attributes:
+        now: the present budget, which is smaller than `budget` after memory ran out.
+        least: the smallest one so far.
+        in_use: tokens, when rows were last taken in.
+        alive: called after each token.
+    """
+
+    def __init__(self, way: Way, choice: Choice, budget: int, stops: Callable[[WrittenRow, int], bool]) -> None:
+        self.way: Any = way  # None while another one is loaded
+        self.choice, self.stops = choice, stops
+        self.now = self.least = self.budget = budget
+        self.in_use = 0
+        self.alive: Callable[[], None] = lambda: None
+        self._turn = threading.Condition()  # of the thread that writes the rows of all threads, and of what follows
+        self._is_writing = False
+        self._ended = 0  # rows so far
+        self._open: list[WrittenRow] = []  # the rows of all threads, ended ones too
+        self._waiting: deque[Prompt] = deque()  # those that are not begun
+        self._slots: Slots | None = None  # those that are being written
+
+    def write(self, rows: list[WrittenRow]) -> None:
+        """Write rows to their ends, or wait until another thread has written them.
+
+        Raises:
+            RaysweepError: memory ran out with one row.
+        """
+        left, is_writer = list(rows), False
+        with self._turn:
+            self._open += rows
+            self._waiting += by_prompt(rows)
+        try:
+            with self._turn:
+                self._turn.wait_for(lambda: not self._is_writing or _have_ended(left))
+                if left:
+                    is_writer = self._is_writing = True
+            if is_writer:
+                self._write_all(left)
+        finally:
+            ids = set(map(id, rows))
+            with self._turn:
+                self._open = [row for row in self._open if id(row) not in ids]
+                if is_writer:
+                    self._is_writing = False
+                    if left:  # an error ended it; other threads try what is theirs
+                        self._begin_again()
+                self._turn.notify_all()
+
+    def _write_all(self, left: list[WrittenRow]) -> None:
+        """Write the rows of all threads until those in `left` have ended.
+
+        As many are written at a time as the budget holds, ended ones being replaced by waiting ones.
+        """
+        import torch
+
+        announced = 0
+        with self.way.ready(), torch.inference_mode():
+            while not _have_ended(left):
+                if announced < self._ended:
+                    announced = self._ended
+                    with self._turn:
+                        self._turn.notify_all()  # the last row of another thread may have ended
+                try:
+                    self._slots = self._refilled(self._slots)
+                    self._slots = self._advanced(self._slots) if self._slots else None
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    with self._turn:
+                        self._begin_again()
+                    self._halve(error)
+        self.now = min(self.budget, 2 * self.now)
+
+    def _begin_again(self) -> None:
+        """Have all rows wait that have not ended. The caller holds the lock."""
+        self._slots, self._waiting = None, by_prompt([row for row in self._open if not row.ended])
+
+    def _halve(self, error: BaseException) -> None:
+        """Halve the budget after memory ran out; rows that were being written begin again, and get the same texts."""
+        self.now //= 2
+        self.least = min(self.least, self.now)
+        if self.now < 1:
+            raise RaysweepError(
+                "memory ran out with a single completion; use a model in 16 bits, or an accelerator with more memory"
+            ) from error
+        error.__traceback__ = None  # it holds the tensors
+        if self.way.device.type == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def _refilled(self, slots: Slots | None) -> Slots | None:
+        """Return the slots with waiting rows in place of ended ones, where that is due."""
+        used = sum(slots.rows[number].tokens for number in slots.live) if slots else 0
+        is_full = used > REFILL_BELOW * self.now
+        if is_full or (not self._waiting and slots and used > REFILL_BELOW * tokens_of(slots.rows)):
+            return slots
+        slots = slots.without_ended() if slots else None
+        with self._turn:
+            taken = self._taken(self.now - used, is_first=slots is None)
+        for new in self._started(taken):
+            slots = new if slots is None else slots.joined(new)
+        self.in_use = tokens_of(slots.rows) if slots else 0
+        return slots
+
+    def _taken(self, room: int, is_first: bool) -> list[tuple[Prompt, list[WrittenRow]]]:
+        """Take the next rows that fit off the waiting prompts; at least one if it is the first."""
+        taken: list[tuple[Prompt, list[WrittenRow]]] = []
+        while self._waiting:
+            prompt, each = self._waiting[0], self._waiting[0].rows[0].tokens
+            number = max(room // each, int(is_first and not taken))
+            if number < 1:
+                break
+            rows, prompt.rows = prompt.rows[:number], prompt.rows[number:]
+            taken.append((prompt, rows))
+            room -= each * len(rows)
+            if not prompt.rows:
+                self._waiting.popleft()
+        return taken
+
+    def _started(self, taken: list[tuple[Prompt, list[WrittenRow]]]) -> Iterator[Slots]:
+        """Yield slots of new rows with their first token. A prompt is read once for all its rows."""
+        import torch
+
+        fresh = [(prompt, rows) for prompt, rows in taken if prompt.kept is None]
+        for prompt, rows in taken:
+            if prompt.kept is not None:
+                yield from self._begun(rows, prompt.kept.begun(len(rows)))
+        if not fresh:
+            return
+        read = self.way.read([rows[0].prompt for _, rows in fresh])
+        last = fresh[-1][0]
+        if last.rows:  # only the last one taken may have rows left
+            last.kept = KeptPrompt(read, len(fresh) - 1)
+        if any(len(rows) > 1 for _, rows in fresh):
+            index = [number for number, (_, rows) in enumerate(fresh) for _ in rows]
+            read = read.chosen(torch.tensor(index, device=self.way.device))
+        yield from self._begun([row for _, rows in fresh for row in rows], read)
+
+    def _begun(self, rows: list[WrittenRow], read: Read) -> Iterator[Slots]:
+        """Yield slots of rows, with their first token, whose prompts were read; what was read becomes theirs."""
+        draws, mask = self.choice.begin(rows, self.way.device), read.mask
+        tokens = self._next_tokens(read.logits, rows, draws)
+        slots = Slots(rows, read.cache, mask, mask.sum(dim=-1), tokens, draws, not bool(mask.all())).without_ended()
+        if slots is not None:
+            yield slots
+
+    def _advanced(self, slots: Slots) -> Slots | None:
+        """Write one token to every row; return None if all have ended."""
+        import torch
+
+        slots.mask = torch.cat([slots.mask, slots.mask.new_ones(len(slots.rows), 1)], dim=-1)
+        positions, slots.positions = slots.positions, slots.positions + 1
+        logits = self.way.step(slots.cache, slots.mask, slots.tokens, positions, slots.padded)
+        self.alive()
+        slots.tokens = self._next_tokens(logits, slots.rows, slots.draws)
+        return slots if slots.live else None
+
+    def _next_tokens(self, logits: torch.Tensor, rows: list[WrittenRow], draws: torch.Tensor | None) -> torch.Tensor:
+        """Choose a token for each row, (rows,), and add it to those that have not ended."""
+        tokens = self.choice.choose(logits, rows, draws)
+        for row, token in zip(rows, tokens.tolist(), strict=True):
+            if not row.ended:
+                self._append(row, token)
+        return tokens
+
+    def _append(self, row: WrittenRow, token: int) -> None:
+        """Add a token to a row and update whether the row has ended."""
+        row.written.append(token)
+        row.ended = token in row.ends or len(row.written) >= row.budget or self.stops(row, token)
+        self._ended += row.ended
+
+
+def _have_ended(left: list[WrittenRow]) -> bool:
+    """Return True if all rows have ended; it takes ended ones off the end of the list."""
+    while left and left[-1].ended:
+        left.pop()
+    return not left
