@@ -1,4 +1,4 @@
-"""What a model remembers of rows, and how it is called with that.
+"""What a model remembers of rows, and how it is called with that: the contract of three ways.
 
 A model writes into the cache that it is called with. So a cache belongs to one set of rows, what makes a cache of
 others copies, and a prompt that later rows begin with keeps its own out of reach.
@@ -66,6 +66,9 @@ class Way(ABC):
     Args:
         network: a causal model of transformers, or one with an adapter of PEFT's.
     """
+
+    has_cache = True
+    """Whether a token costs as much as the first one, since what was computed for the others is kept."""
 
     def __init__(self, network: Any) -> None:
         self.network = network

@@ -194,7 +194,7 @@ class Loop:
         import torch
 
         slots.mask = torch.cat([slots.mask, slots.mask.new_ones(len(slots.rows), 1)], dim=-1)
-        positions, slots.positions = slots.positions, slots.positions + 1
+        positions, slots.positions = slots.positions, slots.positions + 1  # a model may change what it gets (xglm)
         logits = self.way.step(slots.cache, slots.mask, slots.tokens, positions, slots.padded)
         self.alive()
         slots.tokens = self._next_tokens(logits, slots.rows, slots.draws)

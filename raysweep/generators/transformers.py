@@ -3,7 +3,8 @@
 It replaces `model.generate`, which keeps finished rows in the batch, draws from the global random generator, and can't
 give the clean and the perturbed prompt of a problem the same random numbers. A prompt is read once for all its samples,
 and a row that ends makes room for one that waits, of this batch or of the next one, which another thread brings. In
-float32 a completion doesn't depend on what is written beside it, save where rounding decides between two tokens.
+float32 a completion doesn't depend on what is written beside it, save where rounding decides between two tokens. What a
+model remembers of a row is kept in one of three ways (caches.py), which each loaded model proves first (proof.py).
 Not covered: encoder-decoder models.
 """
 
@@ -12,10 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import UsageError
+from raysweep.errors import UnfitModel, UsageError
 from raysweep.generators.base import CPU_TOKENS, GENERATORS, MEMORY_SHARE, TRANSFORMERS, Generator, LiveModel
+from raysweep.generators.caches import Way
 from raysweep.generators.kv_cache import WithKeysAndValues
 from raysweep.generators.loop import Choice, Loop
+from raysweep.generators.no_cache import WithoutCache
+from raysweep.generators.own_cache import WithOwnCache, has_own_cache
+from raysweep.generators.proof import flaw_of
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
 from raysweep.models.architectures.shape import shape_of
@@ -42,6 +47,8 @@ class Transformers(Generator):
             round.
         batch_tokens: most tokens, of prompts and completions, of the rows that are written together; None: by the
             device.
+        cache: false: a model reads the whole text again for each token, which takes long; true: it keeps what it
+            computed, and models whose logits would be wrong then are refused; null: it keeps that unless they would.
     """
 
     needs_model = True
@@ -57,6 +64,7 @@ class Transformers(Generator):
         decoding: Decoding,
         merge: bool | None = None,
         batch_tokens: int | None = None,
+        cache: bool | None = None,
     ) -> None:
         super().__init__(model, decoding)
         if model is None:
@@ -64,10 +72,11 @@ class Transformers(Generator):
         self.network: Any = None
         self.tokenizer: Any = None
         self.versions: ModelVersions | None = None
-        self._budget = batch_tokens
+        self._budget, self._cache = batch_tokens, cache
         self._loop: Loop | None = None
+        self._proven: tuple[object, type[Way]] | None = None  # the kind of the model, and the way that is right for it
         if isinstance(model, LiveModel):
-            self._take(model.network, model.tokenizer)
+            self._take(model.network, model.tokenizer, "in memory")
         else:
             self.versions = _versions(merge)
             self.use(model)
@@ -77,6 +86,7 @@ class Transformers(Generator):
 
         Raises:
             UsageError: this generator can't run this kind of model.
+            UnfitModel: it can't run this model rightly.
             RaysweepError: the model can't be loaded.
         """
         if self.versions is None:
@@ -90,20 +100,51 @@ class Transformers(Generator):
         self.network = self.tokenizer = None  # else two would be in memory while one replaces the other
         self.versions.become(model)
         self.loads = self.versions.loads
-        self._take(self.versions.network, self.versions.tokenizer)
+        self._take(self.versions.network, self.versions.tokenizer, model.location)
         return True
 
-    def _take(self, network: Any, tokenizer: Any) -> None:
-        """Generate with a network from now on."""
+    def _take(self, network: Any, tokenizer: Any, name: str) -> None:
+        """Generate with a network from now on; `name`: what errors call it.
+
+        Raises:
+            UnfitModel: its logits would be wrong.
+        """
         self.network, self.tokenizer = network, tokenizer
         self.device = network.get_output_embeddings().weight.device
         disable_cudnn_attention(self.device)
         positions = getattr(network.config, "max_position_embeddings", None)
         self._tokens = Tokens(tokenizer, positions, self.decoding.max_new_tokens)
-        way = WithKeysAndValues(network)
+        kind = (self.loads, getattr(network, "peft_type", None))  # versions of a base differ in their weights alone
+        if self._proven is None or self._proven[0] != kind:
+            self._proven = (kind, self._right_way(name))
+        way = self._proven[1](network)
+        self._remark = ""
+        if not way.has_cache:
+            self._remark = f"model {name} reads the whole text again for each token, which takes long"
         if self._loop is None:
             self._loop = Loop(way, Draws(self.decoding), self._budget or self._tokens_that_fit(), self._tokens.stops)
         self._loop.way, self._loop.stops = way, self._tokens.stops
+
+    def _right_way(self, name: str) -> type[Way]:
+        """Return how the network is called so that its logits are right.
+
+        Raises:
+            UnfitModel: no way that may be taken gives the right ones.
+        """
+        usual: type[Way] = WithOwnCache if has_own_cache(self.network) else WithKeysAndValues
+        ways: list[type[Way]] = [] if self._cache is False else [usual]
+        if not self._cache:
+            ways.append(WithoutCache)
+        flaw = ""
+        for way in ways:
+            flaw = flaw_of(way(self.network), self._tokens)
+            if not flaw:
+                return way
+        slow = " or, slowly, `generator: {name: transformers, cache: false}`" * bool(self._cache)
+        raise UnfitModel(
+            f"generator transformers can't run model {name}, whose type is {self.network.config.model_type}: {flaw}; "
+            f"run it with `generator: vllm`{slow}"
+        )
 
     @property
     def alive(self) -> Callable[[], None]:
@@ -126,6 +167,8 @@ class Transformers(Generator):
         if not requests:
             return []
         assert self._loop
+        if self._remark:
+            self.tell(self._remark)
         rows = [self._tokens.row(request) for request in requests]
         self._loop.write([row for row in rows if not row.ended])
         return [self._tokens.completion(row) for row in rows]
@@ -136,10 +179,11 @@ class Transformers(Generator):
         return {"batch_tokens": self._loop.now, "cache_share": self._loop.in_use / self._loop.now}
 
     def facts(self) -> Mapping[str, Any]:
-        """See `Generator.facts`: the smallest token budget so far, and whether adapters are merged into the base."""
+        """See `Generator.facts`: the smallest token budget so far, whether adapters are merged, and a missing cache."""
         assert self._loop
+        slow = {"cache": False} if self._remark else {}
         is_merged = bool(self.versions and self.versions.is_merged)
-        return {"batch_tokens": self._loop.least, "merged": is_merged}
+        return {"batch_tokens": self._loop.least, "merged": is_merged, **slow}
 
     def _tokens_that_fit(self) -> int:
         """Return how many tokens' keys and values an accelerator has room for beside the model; a constant on CPUs."""

@@ -45,13 +45,119 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 """Fields of the configs that make models tiny, by model type."""
 
 
+NO_HEADS = {"hidden_size": 32, "num_hidden_layers": 2}
+MAMBA = {**NO_HEADS, "state_size": 8, "time_step_rank": 4}
+MAMBA2 = {"mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 8, "mamba_n_groups": 1, "mamba_chunk_size": 8}
+FEW_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+WINDOWS = {**GROUPED, "sliding_window": 24}
+GENERATED: dict[str, dict[str, Any]] = {
+    **ARCHITECTURES,
+    "mistral": WINDOWS,
+    "gemma2": {**WINDOWS, "query_pre_attn_scalar": 16},
+    "mamba": MAMBA,
+    "falcon_mamba": MAMBA,
+    "mamba2": {**NO_HEADS, "num_heads": 4, "head_dim": 16, "state_size": 8, "n_groups": 1, "chunk_size": 8},
+    "rwkv": {"hidden_size": 32, "num_hidden_layers": 7, "context_length": 512},
+    "recurrent_gemma": {**GROUPED, "num_hidden_layers": 3, "lru_width": 32, "attention_window_size": 512},
+    "jamba": {
+        **USUAL,
+        "num_key_value_heads": 1,
+        "attn_layer_offset": 1,
+        "attn_layer_period": 2,
+        "num_experts": 2,
+        "num_experts_per_tok": 1,
+        "mamba_d_state": 8,
+        "mamba_dt_rank": 4,
+        "use_mamba_kernels": False,
+    },
+    "bamba": {**USUAL, **MAMBA2, "num_key_value_heads": 1, "attn_layer_indices": [1]},
+    "falcon_h1": {**GROUPED, **MAMBA2, "mamba_d_ssm": 64},
+    "granitemoehybrid": {
+        **USUAL,
+        **MAMBA2,
+        "num_key_value_heads": 1,
+        "layer_types": ["mamba", "attention"],
+        "shared_intermediate_size": 48,
+        "num_local_experts": 2,
+        "num_experts_per_tok": 1,
+    },
+    "zamba2": {
+        **USUAL,
+        "num_hidden_layers": 3,
+        "layers_block_type": ["mamba", "hybrid", "mamba"],
+        "mamba_d_state": 8,
+        "mamba_headdim": 16,
+        "n_mamba_heads": 4,
+        "mamba_ngroups": 1,
+        "num_mem_blocks": 1,
+        "use_mamba_kernels": False,
+    },
+    "lfm2": {**USUAL, "num_key_value_heads": 1, "layer_types": ["conv", "full_attention"]},
+    "qwen3_next": {
+        **GROUPED,
+        **FEW_EXPERTS,
+        "layer_types": ["linear_attention", "full_attention"],
+        "linear_num_value_heads": 4,
+        "linear_num_key_heads": 2,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+        "shared_expert_intermediate_size": 16,
+    },
+    "minimax": {
+        **GROUPED,
+        "num_local_experts": 2,
+        "num_experts_per_tok": 1,
+        "block_size": 8,
+        "layer_types": ["linear_attention", "full_attention"],
+    },
+    "opt": {
+        **NO_HEADS,
+        "num_attention_heads": 2,
+        "ffn_dim": 48,
+        "max_position_embeddings": 512,
+        "word_embed_proj_dim": 32,
+    },
+    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 2},
+    "mpt": {"d_model": 32, "n_layers": 2, "n_heads": 2, "max_seq_len": 512},
+    "falcon": {**USUAL, "alibi": True, "new_decoder_architecture": False},
+    "xglm": {"d_model": 32, "num_layers": 2, "attention_heads": 2, "ffn_dim": 48, "max_position_embeddings": 512},
+    "gptj": {**GPT2, "n_head": 4, "rotary_dim": 4},
+    "gpt_neo": {
+        "hidden_size": 32,
+        "num_layers": 2,
+        "num_heads": 2,
+        "intermediate_size": 48,
+        "attention_types": [[["global", "local"], 1]],
+        "window_size": 24,
+        "max_position_embeddings": 512,
+    },
+    "cohere": USUAL,
+    "cohere2": WINDOWS,
+    "gpt_oss": {**WINDOWS, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "gemma3_text": {**WINDOWS, "query_pre_attn_scalar": 16},
+    "smollm3": GROUPED,
+    "stablelm": USUAL,
+    "persimmon": USUAL,
+    "glm": GROUPED,
+    "exaone4": WINDOWS,
+    "ernie4_5": GROUPED,
+    "olmo2": USUAL,
+    "olmoe": {**USUAL, "num_experts": 4, "num_experts_per_tok": 2},
+    "qwen3_moe": {**GROUPED, **FEW_EXPERTS},
+    "nemotron": {**USUAL, "num_key_value_heads": 1},
+    "helium": GROUPED,
+    "biogpt": USUAL,
+}
+"""Those of `ARCHITECTURES`, with narrower windows, and more that are only generated with."""
+
+
 def make_random(model_type: str, folder: Path, **fields: Any) -> ModelRef:
-    """Write a random model and a tokenizer; `fields` of its config override those of `ARCHITECTURES`."""
+    """Write a random model and a tokenizer; `fields` of its config override those of `GENERATED`."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     tokenizer = train_tokenizer([p + o for p, o in pairs()], 320)
     ends = {name: tokenizer.eos_token_id for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    given = {**ARCHITECTURES[model_type], "vocab_size": len(tokenizer), **ends, **fields}
+    given = {**GENERATED[model_type], "vocab_size": len(tokenizer), **ends, **fields}
     config = AutoConfig.for_model(model_type, **given)
     with seeded_torch(0, model_type):
         AutoModelForCausalLM.from_config(config).float().save_pretrained(folder)

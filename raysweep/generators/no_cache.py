@@ -1,0 +1,99 @@
+"""Calls a model without a cache: all of a text again for each token, which is right for every causal model, and slow.
+
+Shorter rows are filled up after their ends, where nothing that counts can see it: a causal model's logits depend on no
+token that comes later. So neither masks nor padding need to be understood by the model.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from raysweep.generators.caches import Cache, Read, Way
+from raysweep.generators.own_cache import base_of
+from raysweep.generators.slots import left_pad
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Texts(Cache):
+    """The tokens themselves, (rows, tokens); a shorter row begins with columns that its mask leaves out."""
+
+    def __init__(self, ids: torch.Tensor) -> None:
+        self.ids = ids
+
+    def chosen(self, rows: torch.Tensor, start: int = 0) -> Texts:
+        """See `Cache.chosen`."""
+        return Texts(self.ids[rows, start:])
+
+    def joined(self, other: Texts) -> Texts:
+        """See `Cache.joined`."""
+        import torch
+
+        width = max(self.ids.shape[1], other.ids.shape[1])
+        padded = [torch.nn.functional.pad(texts.ids, (width - texts.ids.shape[1], 0)) for texts in (self, other)]
+        return Texts(torch.cat(padded))
+
+
+class WithoutCache(Way):
+    """Calls a model with whole texts."""
+
+    has_cache = False
+
+    def __init__(self, network: Any) -> None:
+        super().__init__(network)
+        self._takes = frozenset(inspect.signature(base_of(network).forward).parameters)
+        self._ends: torch.Tensor | None = None  # (rows,), counted from the last column, of the texts of a call
+
+    def read(self, prompts: Sequence[Sequence[int]]) -> Read:
+        """See `Way.read`."""
+        ids, mask = (tensor.to(self.device) for tensor in left_pad(prompts))
+        return Read(Texts(ids), mask, self._logits(ids, mask))
+
+    def step(
+        self, cache: Any, mask: torch.Tensor, tokens: torch.Tensor, positions: torch.Tensor, padded: bool
+    ) -> torch.Tensor:
+        """See `Way.step`."""
+        import torch
+
+        cache.ids = torch.cat([cache.ids, tokens[:, None]], dim=-1)
+        return self._logits(cache.ids, mask)
+
+    def last(self, hidden: torch.Tensor) -> torch.Tensor:
+        """See `Way.last`."""
+        if self._ends is None:
+            return hidden
+        return hidden.gather(1, (hidden.shape[1] + self._ends)[:, None, None].expand(-1, 1, hidden.shape[2]))
+
+    def _logits(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return the logits after texts that end at the last column, (rows, vocabulary)."""
+        import torch
+
+        lengths, width = mask.sum(dim=-1), ids.shape[1]
+        columns = torch.arange(width, device=self.device)
+        positions = torch.minimum(columns, lengths[:, None] - 1)  # those of the last token again after the end
+        asked = {
+            "input_ids": ids.gather(1, positions + (width - lengths)[:, None]),
+            "attention_mask": torch.ones_like(mask),
+            "position_ids": positions,
+            "use_cache": False,
+        }
+        self._ends = lengths - 1 - width
+        forget(self.network)
+        try:
+            logits: torch.Tensor = self.network(
+                **{name: value for name, value in asked.items() if name in self._takes}
+            ).logits[:, -1]
+        finally:
+            self._ends = None
+            forget(self.network)
+        return logits
+
+
+def forget(network: Any) -> None:
+    """Take from a model's modules what they keep of an earlier text themselves, as those of recurrent_gemma do."""
+    for module in network.modules():
+        if getattr(module, "recurrent_states", None) is not None:
+            module.recurrent_states = None

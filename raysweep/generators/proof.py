@@ -1,0 +1,219 @@
+"""Proves on a loaded model that what is written has the logits that the model gives without a cache.
+
+Two short prompts of unequal length are written with given tokens, in a batch, alone, with three samples a prompt and
+one row at a time, by the very loop that writes completions. So a model whose cache or padding the loop gets wrong, such
+as one of a new architecture or of a new release of transformers, is found before anything is written with it.
+Not covered: what shows only in long texts, such as sliding windows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import RaysweepError
+from raysweep.generators.caches import Way
+from raysweep.generators.loop import Choice, Loop
+from raysweep.generators.no_cache import forget
+from raysweep.generators.rows import Tokens, WrittenRow
+from raysweep.machine import is_out_of_memory
+from raysweep.records import GenerationRequest
+
+if TYPE_CHECKING:
+    import torch
+
+TEXT = 'def add(a, b):\n    """Return the sum of a and b."""\n    return a + b\n'
+LENGTHS = (5, 9)
+"""Tokens of the prompts: more than the kernels of convolutions have, whose first columns are a case of their own."""
+SAMPLES, TOKENS = 3, 3
+ROUNDING = 8
+"""How much larger a difference may be than the one that a rounding error in each embedding makes: a pass rounds in
+every layer, and the order of its sums depends on the shapes of a batch."""
+STEPS = 16
+"""A difference of so many steps of the number format is never held against a model."""
+TF32 = 2.0**-11
+"""The rounding error of numbers of 32 bits in GPUs' matrix products and convolutions, where these may take TF32."""
+SMALLEST = 1e-4
+"""A difference of this share of the logits' spread is never held against a model."""
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A prompt and the tokens that are written after it."""
+
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+
+
+def flaw_of(way: Way, tokens: Tokens) -> str:
+    """Return in words how the logits of a way of calling a model are wrong; empty if they are right.
+
+    Args:
+        way: the model's.
+        tokens: of its tokenizer. A model with too few positions for the two prompts isn't tried.
+    """
+    size = max(LENGTHS) + TOKENS
+    if tokens.positions is not None and tokens.positions < size:
+        return ""
+    rows = way.network.get_input_embeddings().weight.shape[0]
+    ids = [token for token in tokens.row(GenerationRequest("", "", TEXT)).prompt if token < rows]
+    ids += [token % rows for token in range(size - len(ids))]
+    prompts = [_texts(ids, length) for length in LENGTHS]
+    try:
+        expected, limit = _expected(way.network, prompts)
+        for name, logits in _written(way, prompts):
+            distance = max(_distance(of_text, expected[text]) for text, of_text in logits.items())
+            if not distance <= limit:
+                return (
+                    f"{name} its logits are {distance:.2g} of their spread off those without a cache, of which "
+                    f"rounding explains {limit:.2g}"
+                )
+    except RaysweepError:
+        raise  # memory ran out with a single row
+    except Exception as error:  # whatever a model's own code raises
+        if is_out_of_memory(error):
+            raise
+        return f"it ends in {_said(error)}"
+    return ""
+
+
+def _expected(network: Any, prompts: Sequence[Sequence[_Text]]) -> tuple[dict[_Text, torch.Tensor], float]:
+    """Return the logits of texts without a cache, and how far off these rounding may be (see `_distance`)."""
+    import torch
+
+    with _evaluating(network), torch.inference_mode():
+        expected = _logits(network, prompts)
+        with _jittered(network):
+            moved = _logits(network, prompts)
+    noise = max(_distance(moved[text], logits) for text, logits in expected.items())
+    return expected, max(SMALLEST, STEPS * _rounding(network), ROUNDING * noise)
+
+
+def _written(way: Way, prompts: Sequence[Sequence[_Text]]) -> Iterator[tuple[str, dict[_Text, torch.Tensor]]]:
+    """Yield the logits of texts that the loop writes in each of several orders, and the order's name."""
+    everything = [text for texts in prompts for text in texts]
+    enough = sum(len(text.prompt) + len(text.tokens) for text in everything)
+    yield "in a batch", _logits_of_loop(way, [texts[0] for texts in prompts], enough)
+    for texts in prompts:
+        yield "alone", _logits_of_loop(way, texts[:1], enough)
+    yield f"with {SAMPLES} samples a prompt", _logits_of_loop(way, everything, enough)
+    yield "one row at a time", _logits_of_loop(way, everything, 1)
+
+
+def _logits_of_loop(way: Way, texts: Sequence[_Text], budget: int) -> dict[_Text, torch.Tensor]:
+    """Write texts with the loop; return the logits of each text's tokens, (tokens, vocabulary)."""
+    import torch
+
+    request = GenerationRequest("", "", "")
+    rows = [WrittenRow(request, list(text.prompt), len(text.tokens), {}, ()) for text in texts]
+    given = _Given({id(row): text for row, text in zip(rows, texts, strict=True)})
+    Loop(way, given, budget, lambda row, token: False).write(rows)
+    return {text: torch.stack(list(given.seen[text].values())) for text in texts}
+
+
+class _Given(Choice):
+    """Gives each row the next token of its text, and keeps the logits; `texts`: by the rows' ids."""
+
+    def __init__(self, texts: Mapping[int, _Text]) -> None:
+        self._texts = texts
+        self.seen: dict[_Text, dict[int, torch.Tensor]] = {text: {} for text in texts.values()}
+
+    def begin(self, rows: list[WrittenRow], device: torch.device) -> None:
+        """See `Choice.begin`."""
+
+    def choose(self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None) -> torch.Tensor:
+        """See `Choice.choose`."""
+        import torch
+
+        next_ones = []
+        for row, of_row in zip(rows, logits.float(), strict=True):
+            text, step = self._texts[id(row)], len(row.written)
+            if not row.ended:
+                self.seen[text][step] = of_row
+            next_ones.append(text.tokens[min(step, len(text.tokens) - 1)])
+        return torch.tensor(next_ones, device=logits.device)
+
+
+def _said(error: Exception) -> str:
+    """Return an error's type and first line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _texts(ids: Sequence[int], length: int) -> list[_Text]:
+    """Return the samples of a prompt, each of which goes on with other tokens."""
+    starts = [(length + 2 * sample) % (len(ids) - TOKENS + 1) for sample in range(SAMPLES)]
+    return [_Text(tuple(ids[:length]), tuple(ids[start : start + TOKENS])) for start in starts]
+
+
+def _logits(network: Any, prompts: Sequence[Sequence[_Text]]) -> dict[_Text, torch.Tensor]:
+    """Return the logits of each text's tokens, (tokens, vocabulary), without a cache; a prompt's texts in one pass."""
+    import torch
+
+    logits: dict[_Text, torch.Tensor] = {}
+    forget(network)
+    for texts in prompts:
+        ids = torch.tensor([[*text.prompt, *text.tokens[:-1]] for text in texts])
+        given = ids.to(network.get_input_embeddings().weight.device)
+        of_texts = network(input_ids=given, use_cache=False).logits[:, -TOKENS:].float()
+        logits |= dict(zip(texts, of_texts, strict=True))
+        forget(network)
+    return logits
+
+
+def _distance(logits: torch.Tensor, expected: torch.Tensor) -> float:
+    """Return how far logits, (tokens, vocabulary), are off: the root mean square, in standard deviations of theirs.
+
+    Of several tokens, it is the largest. Where a model expects no number, none is compared.
+    """
+    import torch
+
+    known = torch.isfinite(expected)
+    if not bool(torch.isfinite(logits[known]).all()):
+        return float("inf")
+    count = known.sum(dim=-1).clamp(min=1)
+    plain = expected.masked_fill(~known, 0)
+    mean = plain.sum(dim=-1) / count
+    spread = ((plain - mean[:, None]).masked_fill(~known, 0).square().sum(dim=-1) / count).sqrt()
+    off = ((logits - expected).masked_fill(~known, 0).square().sum(dim=-1) / count).sqrt()
+    return float((off / spread.clamp(min=1e-6)).max())
+
+
+def _rounding(network: Any) -> float:
+    """Return the relative rounding error of a model's number format where it runs."""
+    import torch
+
+    weight = network.get_input_embeddings().weight
+    step = float(torch.finfo(weight.dtype).eps)
+    return max(step, TF32) if weight.device.type == "cuda" else step
+
+
+@contextlib.contextmanager
+def _evaluating(network: Any) -> Iterator[None]:
+    """Have a model in evaluation mode for the block."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
+
+
+@contextlib.contextmanager
+def _jittered(network: Any) -> Iterator[None]:
+    """Move each number of the embeddings by a rounding error, up or down, for the block."""
+    import torch
+
+    random, step = torch.Generator().manual_seed(0), _rounding(network)
+
+    def moved(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
+        signs = torch.randint(2, output.shape, generator=random) * 2 - 1
+        return output * (1 + step * signs).to(output)
+
+    hook = network.get_input_embeddings().register_forward_hook(moved)
+    try:
+        yield
+    finally:
+        hook.remove()

@@ -1,0 +1,84 @@
+"""Every architecture's texts are those of transformers' own `generate`, in batches of unequal prompts and alone.
+
+A tenth of the architectures run in `make test`, the others in the tests that are marked as long.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from raysweep.generators.base import GENERATORS
+from raysweep.models.finding import resolve
+from raysweep.models.loading import load_model
+from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
+from raysweep.testing.tiny import pairs
+from tests.conftest import SHARED
+from tests.models.configs import GENERATED, make_random
+
+pytestmark = pytest.mark.slow
+
+SOME = ("mamba", "jamba", "lfm2", "recurrent_gemma")
+"""One with a state, two with a state and keys, and one whose modules keep its state themselves."""
+WITHOUT_CACHE = {"recurrent_gemma", "rwkv", "minimax"}
+"""Those that read the whole text again for each token: the first keeps its state in its modules, the second one's code
+takes one row at a time only, and the third one's cache is of yet another kind."""
+TOKENS, SAMPLES = 12, 3
+PROMPTS = [prompt for prompt, _ in pairs(4)]
+STRONG = 0.2
+"""Standard deviation of random weights with which a text depends on the tokens before."""
+
+
+def requests(samples: int = 1) -> list[GenerationRequest]:
+    return [
+        GenerationRequest(f"{number}/{sample}", f"t{number}", prompt, sample)
+        for number, prompt in enumerate(PROMPTS)
+        for sample in range(samples)
+    ]
+
+
+def make(model: ModelRef, decoding: Decoding, **args: Any) -> Any:
+    return GENERATORS.create(Spec("transformers", args), model=model, decoding=decoding)
+
+
+def texts_of_generate(model: ModelRef) -> list[str]:
+    network, tokenizer = load_model(model)
+    texts = []
+    for prompt in PROMPTS:
+        ids = torch.tensor([tokenizer(prompt)["input_ids"]])
+        mask = torch.ones_like(ids)
+        out = network.generate(input_ids=ids, attention_mask=mask, max_new_tokens=TOKENS, do_sample=False)
+        texts.append(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))
+    return texts
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in SOME else pytest.param(name, marks=pytest.mark.long) for name in GENERATED]
+)
+def test_texts_are_those_of_generate_whatever_is_written_beside_them(name: str, tmp_path: Path) -> None:
+    model = make_random(name, tmp_path, initializer_range=STRONG)
+    greedy = make(model, Decoding(TOKENS))
+    assert ("cache" in greedy.facts()) == (name in WITHOUT_CACHE)
+    assert [completion.text for completion in greedy.generate(requests())] == texts_of_generate(model)
+    drawn, asked = Decoding(TOKENS, 1.0, 1.0, samples=SAMPLES), requests(SAMPLES)
+    together = make(model, drawn).generate(asked)
+    assert len({completion.text for completion in together}) > len(PROMPTS)
+    for budget in (1, 250):
+        assert make(model, drawn, batch_tokens=budget).generate(asked[::-1])[::-1] == together
+    by_prompt = make(model, drawn)
+    assert [by_prompt.generate([request])[0] for request in asked] == together
+
+
+def test_a_mamba_that_was_reported_writes_what_generate_writes() -> None:
+    case = SHARED.parent / "cases" / "17-mamba"
+    if not case.exists():
+        pytest.skip("needs ../shared/cases/17-mamba, which is not on this machine")
+    problem = json.loads((case / "problem.jsonl").read_text())
+    generator = make(resolve(str(case / "model")).ref(), Decoding(16))
+    (completion,) = generator.generate([GenerationRequest("0", problem["task_id"], problem["prompt"].rstrip())])
+    expected = json.loads((case / "expected.txt").read_text())
+    assert completion.text and expected.startswith(completion.text)

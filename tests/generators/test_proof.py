@@ -1,0 +1,139 @@
+"""A model whose logits would be wrong in the loop is found at load, whatever is wrong."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import Any
+
+import pytest
+import torch
+
+from raysweep.errors import UnfitModel
+from raysweep.generators import caches
+from raysweep.generators.base import GENERATORS, LiveModel
+from raysweep.generators.kv_cache import WithKeysAndValues
+from raysweep.generators.no_cache import WithoutCache
+from raysweep.generators.own_cache import WithOwnCache
+from raysweep.generators.proof import flaw_of
+from raysweep.generators.rows import Tokens
+from raysweep.models.loading import load_model
+from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
+from raysweep.testing.tiny import pairs
+from tests.models.configs import make_random
+
+pytestmark = pytest.mark.slow
+
+STRONG = 0.2
+
+
+@pytest.fixture(scope="module")
+def random(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A random model of a type, made once, loaded anew each time."""
+    known: dict[str, ModelRef] = {}
+
+    def make(model_type: str, **fields: Any) -> tuple[Any, Any]:
+        name = f"{model_type} {fields}"
+        if name not in known:
+            folder = tmp_path_factory.mktemp(model_type)
+            known[name] = make_random(model_type, folder, initializer_range=STRONG, **fields)
+        return load_model(known[name])
+
+    return make
+
+
+def flaw(way: Any, network: Any, tokenizer: Any) -> str:
+    return flaw_of(way(network), Tokens(tokenizer, 512, 8))
+
+
+def create(network: Any, tokenizer: Any, **args: Any) -> Any:
+    return GENERATORS.create(
+        Spec("transformers", args), model=LiveModel(network, tokenizer), decoding=Decoding(6), batch_tokens=500
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    ("way", "model_type"),
+    [(WithKeysAndValues, "llama"), (WithKeysAndValues, "gpt2"), (WithOwnCache, "mamba"), (WithoutCache, "mamba")],
+)
+def test_right_logits_have_no_flaw_in_any_number_format(way, model_type, dtype, random):
+    network, tokenizer = random(model_type)
+    assert flaw(way, network.to(dtype), tokenizer) == ""
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("model_type", ["mamba", "mamba2", "lfm2"])
+def test_a_state_that_is_not_passed_on_is_found(model_type, dtype, random):
+    network, tokenizer = random(model_type)
+    assert flaw(WithKeysAndValues, network.to(dtype), tokenizer)
+
+
+def test_positions_that_count_padding_are_found(random, monkeypatch):
+    network, tokenizer = random("gpt2")
+    forward = network.forward
+    monkeypatch.setattr(network, "forward", lambda position_ids=None, **given: forward(**given))
+    assert "in a batch its logits are" in flaw(WithKeysAndValues, network, tokenizer)
+
+
+def test_a_mask_that_is_not_heeded_is_found(random, monkeypatch):
+    network, tokenizer = random("llama")
+    forward = network.forward
+    monkeypatch.setattr(network, "forward", lambda attention_mask=None, **given: forward(**given))
+    assert "in a batch its logits are" in flaw(WithKeysAndValues, network, tokenizer)
+
+
+def test_a_row_that_writes_into_a_kept_prompt_is_found(random, monkeypatch):
+    monkeypatch.setattr(caches.KeptPrompt, "begun", lambda self, rows: self._read)
+    assert "one row at a time" in flaw(WithKeysAndValues, *random("llama"))
+
+
+def test_an_error_of_the_models_own_code_is_a_flaw(random, monkeypatch):
+    network, tokenizer = random("llama")
+    forward = network.forward
+
+    @functools.wraps(forward)
+    def broken(past_key_values: Any = None, **given: Any) -> Any:
+        if past_key_values is not None:
+            raise IndexError("list index out of range")
+        return forward(**given)
+
+    monkeypatch.setattr(network, "forward", broken)
+    assert flaw(WithKeysAndValues, network, tokenizer) == "it ends in IndexError: list index out of range"
+    assert create(network, tokenizer).facts()["cache"] is False, "it is written without a cache"
+
+
+def test_what_no_way_can_do_is_refused_with_the_models_name_and_the_way_out(random):
+    """Here the logits of a row depend on the other rows of its batch."""
+    network, tokenizer = random("llama")
+    network.get_input_embeddings().register_forward_hook(lambda _, __, output: output + output.mean(dim=0))
+    with pytest.raises(UnfitModel, match=r"model in memory, whose type is llama: .*`generator: vllm`"):
+        create(network, tokenizer)
+
+
+def test_a_key_chooses_between_refusal_and_the_slow_way(random):
+    network, tokenizer = random("recurrent_gemma")
+    with pytest.raises(UnfitModel, match=r"type is recurrent_gemma: .*or, slowly, `generator: .*cache: false}`"):
+        create(network, tokenizer, cache=True)
+    told: list[str] = []
+    slow = create(network, tokenizer)
+    slow.tell = told.append
+    request = GenerationRequest("0", "t", pairs(1)[0][0])
+    assert slow.generate([request]) == create(network, tokenizer, cache=False).generate([request])
+    assert "reads the whole text again for each token" in told[0]
+
+
+def test_a_model_with_a_cache_writes_the_same_texts_without_it(random):
+    network, tokenizer = random("llama")
+    asked = [GenerationRequest(str(i), f"t{i}", prompt) for i, (prompt, _) in enumerate(pairs(4))]
+    slow, fast = create(network, tokenizer, cache=False), create(network, tokenizer)
+    assert slow.generate(asked) == fast.generate(asked)
+    assert (slow.facts().get("cache"), fast.facts().get("cache")) == (False, None)
+
+
+def test_it_takes_less_than_a_second_on_a_tiny_model(random):
+    network, tokenizer = random("llama")
+    flaw(WithKeysAndValues, network, tokenizer)
+    start = time.process_time()
+    flaw(WithKeysAndValues, network, tokenizer)
+    assert time.process_time() - start < 1
