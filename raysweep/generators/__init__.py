@@ -11,6 +11,7 @@ Begin with base.py, which says what every generator must guarantee.
     kv_cache.py      with keys and values, the usual way
     own_cache.py     with the cache that a recurrent or hybrid model makes
     no_cache.py      with the whole text for each token
+    long_rope.py     has LongRoPE choose the frequencies of each row by that row alone
     proof.py         proves on a loaded model that the logits are right
     rows.py          turns requests into rows of tokens, and written rows into completions
     vllm.py          runs vLLM's engine, adapters of one base together

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from raysweep.generators.long_rope import frequencies_by_row, switches_after
+
 if TYPE_CHECKING:
     import torch
 
@@ -73,6 +75,7 @@ class Way(ABC):
     def __init__(self, network: Any) -> None:
         self.network = network
         self.device = network.get_output_embeddings().weight.device
+        self.switches_after = switches_after(network)
 
     @contextlib.contextmanager
     def ready(self) -> Iterator[None]:
@@ -81,7 +84,8 @@ class Way(ABC):
         hook = head.register_forward_pre_hook(lambda _, args: (self.last(args[0]), *args[1:]))
         self.network.eval()
         try:
-            yield
+            with frequencies_by_row(self.network, self.switches_after):
+                yield
         finally:
             hook.remove()
             self.network.train(was_training)

@@ -135,6 +135,8 @@ class Loop:
 
     def _refilled(self, slots: Slots | None) -> Slots | None:
         """Return the slots with waiting rows in place of ended ones, where that is due."""
+        if slots and self.way.switches_after is not None:
+            slots = self._reread(slots, self.way.switches_after)
         used = sum(slots.rows[number].tokens for number in slots.live) if slots else 0
         is_full = used > REFILL_BELOW * self.now
         if is_full or (not self._waiting and slots and used > REFILL_BELOW * tokens_of(slots.rows)):
@@ -146,6 +148,19 @@ class Loop:
             slots = new if slots is None else slots.joined(new)
         self.in_use = tokens_of(slots.rows) if slots else 0
         return slots
+
+    def _reread(self, slots: Slots, longest: int) -> Slots | None:
+        """Return slots whose rows that have just become longer than short texts are read again, as in `generate`.
+
+        LongRoPE's frequencies for long texts count for all of their tokens.
+        """
+        turned = [number for number in slots.live if slots.rows[number].length == longest + 1]
+        if not turned:
+            return slots
+        rest = slots.only([number for number in slots.live if number not in turned])
+        for new in self._started([(Prompt([]), [slots.rows[number]]) for number in turned]):
+            rest = new if rest is None else rest.joined(new)
+        return rest
 
     def _taken(self, room: int, is_first: bool) -> list[tuple[Prompt, list[WrittenRow]]]:
         """Take the next rows that fit off the waiting prompts; at least one if it is the first."""
@@ -172,7 +187,7 @@ class Loop:
                 yield from self._begun(rows, prompt.kept.begun(len(rows)))
         if not fresh:
             return
-        read = self.way.read([rows[0].prompt for _, rows in fresh])
+        read = self.way.read([rows[0].prompt + rows[0].written for _, rows in fresh])
         last = fresh[-1][0]
         if last.rows:  # only the last one taken may have rows left
             last.kept = KeptPrompt(read, len(fresh) - 1)

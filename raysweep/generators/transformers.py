@@ -17,6 +17,7 @@ from raysweep.errors import UnfitModel, UsageError
 from raysweep.generators.base import CPU_TOKENS, GENERATORS, MEMORY_SHARE, TRANSFORMERS, Generator, LiveModel
 from raysweep.generators.caches import Way
 from raysweep.generators.kv_cache import WithKeysAndValues
+from raysweep.generators.long_rope import longest_text
 from raysweep.generators.loop import Choice, Loop
 from raysweep.generators.no_cache import WithoutCache
 from raysweep.generators.own_cache import WithOwnCache, has_own_cache
@@ -112,8 +113,7 @@ class Transformers(Generator):
         self.network, self.tokenizer = network, tokenizer
         self.device = network.get_output_embeddings().weight.device
         disable_cudnn_attention(self.device)
-        positions = getattr(network.config, "max_position_embeddings", None)
-        self._tokens = Tokens(tokenizer, positions, self.decoding.max_new_tokens)
+        self._tokens = Tokens(tokenizer, longest_text(network), self.decoding.max_new_tokens)
         kind = (self.loads, getattr(network, "peft_type", None))  # versions of a base differ in their weights alone
         if self._proven is None or self._proven[0] != kind:
             self._proven = (kind, self._right_way(name))

@@ -5,6 +5,7 @@ A tenth of the architectures run in `make test`, the others in the tests that ar
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ from tests.models.configs import GENERATED, make_random
 
 pytestmark = pytest.mark.slow
 
-SOME = ("mamba", "jamba", "lfm2", "recurrent_gemma")
-"""One with a state, two with a state and keys, and one whose modules keep its state themselves."""
+SOME = ("mamba", "jamba", "lfm2", "recurrent_gemma", "phi3")
+"""One with a state, two with a state and keys, one whose modules keep its state themselves, and one with LongRoPE."""
 WITHOUT_CACHE = {"recurrent_gemma", "rwkv", "minimax"}
 """Those that read the whole text again for each token: the first keeps its state in its modules, the second one's code
 takes one row at a time only, and the third one's cache is of yet another kind."""
@@ -71,6 +72,22 @@ def test_texts_are_those_of_generate_whatever_is_written_beside_them(name: str, 
         assert make(model, drawn, batch_tokens=budget).generate(asked[::-1])[::-1] == together
     by_prompt = make(model, drawn)
     assert [by_prompt.generate([request])[0] for request in asked] == together
+
+
+def test_with_longrope_a_text_crosses_to_the_frequencies_of_long_ones_by_itself(tmp_path: Path) -> None:
+    """Some prompts are short and stay so, some become long, and some are long: each as if it were alone."""
+    model = make_random("phi3", tmp_path, initializer_range=STRONG)
+    generator = make(model, Decoding(TOKENS))
+    lengths = [len(generator.tokenizer(prompt)["input_ids"]) for prompt in PROMPTS]
+    longest = generator.network.config.original_max_position_embeddings
+    assert sum(length <= longest < length + TOKENS for length in lengths) == 3 and max(lengths) > longest
+    alone = [generator.generate([request])[0] for request in requests()]
+    assert generator.generate(requests()) == alone
+    short = [  # of too few tokens to become long
+        dataclasses.replace(request, prompt=request.prompt[-30:]) for request in requests()
+    ]
+    assert generator.generate([*short, *requests()])[4:] == alone
+    assert generator.generate(short) == generator.generate([*short, *requests()])[:4]
 
 
 def test_a_mamba_that_was_reported_writes_what_generate_writes() -> None:

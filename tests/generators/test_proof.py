@@ -13,6 +13,7 @@ from raysweep.errors import UnfitModel
 from raysweep.generators import caches
 from raysweep.generators.base import GENERATORS, LiveModel
 from raysweep.generators.kv_cache import WithKeysAndValues
+from raysweep.generators.long_rope import longest_text
 from raysweep.generators.no_cache import WithoutCache
 from raysweep.generators.own_cache import WithOwnCache
 from raysweep.generators.proof import flaw_of
@@ -43,7 +44,7 @@ def random(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def flaw(way: Any, network: Any, tokenizer: Any) -> str:
-    return flaw_of(way(network), Tokens(tokenizer, 512, 8))
+    return flaw_of(way(network), Tokens(tokenizer, longest_text(network), 8))
 
 
 def create(network: Any, tokenizer: Any, **args: Any) -> Any:

@@ -110,6 +110,13 @@ GENERATED: dict[str, dict[str, Any]] = {
         "block_size": 8,
         "layer_types": ["linear_attention", "full_attention"],
     },
+    "phi3": {
+        **USUAL,
+        "num_key_value_heads": 1,
+        "rope_scaling": {"type": "longrope", "short_factor": [1.0] * 8, "long_factor": [4.0] * 8},
+        "original_max_position_embeddings": 30,
+        "max_position_embeddings": 512,
+    },
     "opt": {
         **NO_HEADS,
         "num_attention_heads": 2,
@@ -148,7 +155,8 @@ GENERATED: dict[str, dict[str, Any]] = {
     "helium": GROUPED,
     "biogpt": USUAL,
 }
-"""Those of `ARCHITECTURES`, with narrower windows, and more that are only generated with."""
+"""Those of `ARCHITECTURES`, with narrower windows, and more that are only generated with. phi3 has LongRoPE, whose long
+texts are those of more than 30 tokens."""
 
 
 def make_random(model_type: str, folder: Path, **fields: Any) -> ModelRef:

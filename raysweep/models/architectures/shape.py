@@ -139,3 +139,14 @@ def shape_of(config: Mapping[str, Any], counted: int | None = None) -> Shape | N
         BYTES.get(str(config.get("torch_dtype", config.get("dtype"))), 4),
         counted,
     )
+
+
+LONG_ROPE = ("longrope", "su")
+"""Names of LongRoPE in configs, the second one in old ones."""
+
+
+def longest_short_text(config: Mapping[str, Any]) -> int | None:
+    """Return the tokens up to which LongRoPE takes the frequencies of short texts; None: a config without LongRoPE."""
+    scaling, original = config.get("rope_scaling"), config.get("original_max_position_embeddings")
+    is_long = isinstance(scaling, Mapping) and scaling.get("rope_type", scaling.get("type")) in LONG_ROPE
+    return original if is_long and isinstance(original, int) else None

@@ -1,0 +1,72 @@
+"""Has LongRoPE choose the frequencies of each row by that row alone (Ding et al. 2024, arXiv:2402.13753; Phi-3).
+
+LongRoPE has one set of frequencies for texts up to the length that a model was first trained for, and another one for
+longer texts. transformers takes the set that the longest row of a batch needs, for all of its rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from raysweep.models.architectures.shape import longest_short_text
+
+if TYPE_CHECKING:
+    import torch
+
+
+def longest_text(network: Any) -> int | None:
+    """Return the most tokens of a prompt and its completion that a model has right positions for; None: no limit."""
+    config = network.config
+    limits = [
+        getattr(config, "max_position_embeddings", None),
+        getattr(config, "attention_window_size", None),  # recurrent_gemma's, beyond which transformers has no window
+        None if _chooses_by_row(network) else longest_short_text(config.to_dict()),
+    ]
+    return min((limit for limit in limits if isinstance(limit, int)), default=None)
+
+
+def switches_after(network: Any) -> int | None:
+    """Return the tokens up to which a text gets the frequencies of short ones; None: all texts get the same."""
+    return longest_short_text(network.config.to_dict()) if _chooses_by_row(network) else None
+
+
+@contextlib.contextmanager
+def frequencies_by_row(network: Any, longest: int | None) -> Iterator[None]:
+    """Choose frequencies by row for the block; `longest`: see `switches_after`; None: nothing is done."""
+    modules = []
+    if longest is not None:
+        modules = _modules(network)
+        for module in modules:
+            module.forward = functools.partial(_by_row, module.forward, longest)
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward
+
+
+def _by_row(
+    forward: Callable[..., tuple[torch.Tensor, ...]], longest: int, x: torch.Tensor, position_ids: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Return the cosines and the sines of some positions, (rows, tokens), as `forward` gives them to each row alone."""
+    is_long = position_ids.amax(dim=-1) >= longest
+    if bool(is_long.all()) or not bool(is_long.any()):
+        return forward(x, position_ids)
+    long, short = forward(x, position_ids[is_long]), forward(x, position_ids[~is_long])
+    whole = tuple(part.new_empty(len(is_long), *part.shape[1:]) for part in long)
+    for part, ours, theirs in zip(whole, long, short, strict=True):
+        part[is_long], part[~is_long] = ours, theirs
+    return whole
+
+
+def _chooses_by_row(network: Any) -> bool:
+    """Return True if each row can have frequencies of its own, since modules with LongRoPE get all rows' positions."""
+    return all("position_ids" in inspect.signature(module.forward).parameters for module in _modules(network))
+
+
+def _modules(network: Any) -> list[Any]:
+    return [module for module in network.modules() if getattr(module, "rope_type", None) == "longrope"]
