@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,28 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def canonical_json(value: Any) -> str:
-    """Return JSON with sorted keys and no spaces, so that equal values give equal texts; raise ValueError for NaN."""
-    return _ENCODER.encode(value)
+    """Return JSON with sorted keys and no spaces, so that equal values give equal texts.
+
+    Raises:
+        ValueError: a number is infinite or not a number; the message names its place.
+    """
+    try:
+        return _ENCODER.encode(value)
+    except ValueError as error:
+        place = next(_not_finite(value), "")
+        raise ValueError(f"{place}, which can't be part of a key" if place else str(error)) from error
+
+
+def _not_finite(value: Any, place: str = "") -> Iterator[str]:
+    """Yield a sentence on each number in a JSON value that JSON doesn't have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{place or 'the value'} is {value}"
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _not_finite(one, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, (list, tuple)):
+        for number, one in enumerate(value):
+            yield from _not_finite(one, f"{place}[{number}]")
 
 
 def text_sha(text: str) -> str:

@@ -70,3 +70,16 @@ def test_a_file_is_read_once_until_it_is_written_again(folder, monkeypatch):
     (folder / "a").write_bytes(b"CONTENT")
     os.utime(folder / "a", ns=(1, 1))
     assert sha256(folder / "a") == hashlib.sha256(b"CONTENT").hexdigest() and len(reads) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"recipe": {"lr": float("inf")}}, "recipe.lr is inf"),
+        ([{"a": 1}, {"limits": (0.0, float("nan"))}], r"\[1\].limits\[1\] is nan"),
+        (float("-inf"), "the value is -inf"),
+    ],
+)
+def test_a_number_that_json_lacks_is_named_with_its_place(value, place):
+    with pytest.raises(ValueError, match=f"^{place}, which can't be part of a key$"):
+        digests.canonical_json(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,17 @@ def _content_sha(path: Path) -> str:
     """Hash a file's content; leave `LOCATION_FIELDS` out of config files, so that moving a model keeps its key."""
     if path.name.endswith("config.json"):
         config = {key: value for key, value in read_json(path).items() if key not in LOCATION_FIELDS}
-        return hashlib.sha256(canonical_json(config).encode()).hexdigest()
+        return hashlib.sha256(canonical_json(_finite(config)).encode()).hexdigest()
     return sha256(path)
+
+
+def _finite(value: Any) -> Any:
+    """Return a JSON value with texts in place of infinite numbers, such as mamba2's `time_step_limit` has."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"number": str(value)}
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list) else value
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -87,3 +87,14 @@ def test_a_moved_base_keeps_the_fingerprint_of_its_adapter(tiny: dict[str, Model
     path = tmp_path / "two" / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "base_model_name_or_path": moved.location}))
     assert fingerprint(ModelRef(str(tmp_path / "two"), ModelKind.ADAPTER, moved)) == fingerprint(ref)
+
+
+def test_a_config_may_have_numbers_that_json_lacks(tmp_path: Path) -> None:
+    """As those of mamba2 have (`time_step_limit`), in any file of settings, however it spells them."""
+    found = []
+    for number in ("Infinity", "-Infinity", "NaN", "1e999", "1.5", '"Infinity"'):
+        (tmp_path / "config.json").write_text(f'{{"model_type": "mamba2", "time_step_limit": [0.0, {number}]}}')
+        found.append(canonical_json(fingerprint(ModelRef(str(tmp_path)))))
+    assert found[0] == found[3] and len(set(found)) == 5
+    (tmp_path / "adapter_config.json").write_text('{"lora_alpha": Infinity, "loftq_config": {"a": {"b": NaN}}}')
+    assert canonical_json(fingerprint(ModelRef(str(tmp_path)))) not in found
