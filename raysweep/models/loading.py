@@ -230,7 +230,7 @@ def torch_dtype(name: str) -> Any:
 
 def _load_full(ref: ModelRef) -> Any:
     try:
-        return auto_model(ref.architecture).from_pretrained(
+        model = auto_model(ref.architecture).from_pretrained(
             ref.location,
             revision=ref.revision,
             dtype=torch_dtype(ref.dtype),
@@ -239,6 +239,11 @@ def _load_full(ref: ModelRef) -> Any:
         )
     except (OSError, ValueError) as error:
         raise RaysweepError(f"the model {ref.location} can't be loaded: {_first_line(error)}") from error
+    if getattr(model.config, "rescale_every", 0) and ref.dtype != "float16":
+        # in evaluation rwkv would divide its weights by powers of 2, for float16's range: weights of other versions,
+        # which are copied in, would be taken for divided ones, and saved ones would be divided
+        model.config.rescale_every = 0
+    return model
 
 
 def _first_line(error: Exception) -> str:

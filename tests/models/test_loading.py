@@ -16,6 +16,7 @@ from raysweep.models.deltas import save_delta
 from raysweep.models.finding import resolve
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
+from tests.models.configs import make_random
 from tests.models.tiny import FAMILIES, make_adapter
 
 
@@ -101,3 +102,12 @@ def test_a_model_is_loaded_without_what_nothing_uses(tiny: dict[str, ModelRef], 
     )
     garbage = "frozen" if is_own else "as it was"
     assert done.stdout.splitlines() == ["LlamaForCausalLM [] True", garbage, "True True"], done.stderr
+
+
+def test_evaluation_leaves_the_weights_of_rwkv_as_they_are(tmp_path: Path) -> None:
+    """transformers would halve those of every sixth block, and take other versions' weights for halved ones."""
+    model, _ = load_model(make_random("rwkv", tmp_path))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model(input_ids=torch.arange(4)[None], use_cache=False)
+    assert model.config.num_hidden_layers > 6
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
