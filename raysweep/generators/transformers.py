@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 POLICY = 3
 """Version of the rules by which rows are put together, for the keys of completions in 16 bits."""
+ONCE_WRONG = frozenset({"mamba", "falcon_mamba", "mamba2", "rwkv", "recurrent_gemma", "xglm", "xlstm"})
+"""Model types that were once written with states that weren't passed on, or (xglm) with other tokens' positions."""
+LONG_PROMPT = 2048
+"""Prompts are taken to have fewer tokens where the question is whether a budget once held a single row at a time: then
+a prompt's third sample and later ones began from a cache that its second one had written into."""
 
 
 @GENERATORS.register(TRANSFORMERS)
@@ -161,6 +166,21 @@ class Transformers(Generator):
     def fingerprint(cls, dtype: str, batch_tokens: int | None) -> Mapping[str, Any]:
         """See `Generator.fingerprint`. Below float32, what is written together changes rounding, and completions."""
         return {} if dtype == "float32" else {"batch_tokens": batch_tokens, "policy": POLICY}
+
+    @classmethod
+    def corrected(
+        cls, model_type: str, longest_short: int | None, decoding: Decoding, batch_tokens: int | None
+    ) -> Mapping[str, Any]:
+        """See `Generator.corrected`."""
+        marks = {}
+        if model_type in ONCE_WRONG:
+            marks["called"] = "rightly"
+        if longest_short is not None:
+            marks["longrope"] = "by row"
+        two_rows = 2 * (LONG_PROMPT + decoding.max_new_tokens)
+        if decoding.temperature > 0 and decoding.samples > 2 and batch_tokens is not None and batch_tokens < two_rows:
+            marks["prompts"] = "kept"
+        return marks
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """See `Generator.generate`. Rows of several threads are written together, by one of them."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import MissingInput, UsageError, did_you_mean
+from raysweep.models.architectures.shape import longest_short_text
 from raysweep.models.deltas import DELTA_FILE
 from raysweep.models.hub import hub_config
 from raysweep.models.identity import VOCABULARIES, WEIGHTS, read_json
@@ -20,7 +21,8 @@ class ResolvedModel:
     """A model that exists.
 
     `revision`: a hub model's commit, None for a folder. `model_type`: the family's name. `positions`: the longest text
-    in tokens, None if the config doesn't say.
+    in tokens, None if the config doesn't say. `longest_short`: tokens up to which LongRoPE treats a text as a short
+    one, None without it.
     """
 
     location: str
@@ -31,6 +33,7 @@ class ResolvedModel:
     architecture: str = "causal"
     base: ResolvedModel | None = None
     positions: int | None = None
+    longest_short: int | None = None
 
     def ref(self, dtype: str = "float32", eos_token: str | None = None) -> ModelRef:
         """Return the reference to load this model from; `eos_token`: for a tokenizer that names none."""
@@ -97,7 +100,16 @@ def _resolved(location: str, config: Mapping[str, Any], trust: bool, commit: str
     architecture = "seq2seq" if config.get("is_encoder_decoder") else "causal"
     positions = config.get("max_position_embeddings", config.get("n_positions"))
     longest = positions if isinstance(positions, int) else None
-    return ResolvedModel(location, model_type, ModelKind.FULL, commit, trust, architecture, positions=longest)
+    return ResolvedModel(
+        location,
+        model_type,
+        ModelKind.FULL,
+        commit,
+        trust,
+        architecture,
+        positions=longest,
+        longest_short=longest_short_text(config),
+    )
 
 
 def _resolved_adapter(folder: Path, location: str, trust: bool, adapters: tuple[Path, ...]) -> ResolvedModel:
@@ -111,7 +123,15 @@ def _resolved_adapter(folder: Path, location: str, trust: bool, adapters: tuple[
     moved = _in_moved_store(folder, base_location)
     base = _resolve(moved or base_location, base_revision or None, trust, (*adapters, folder.resolve()))
     return ResolvedModel(
-        str(folder), base.model_type, ModelKind.ADAPTER, None, trust, base.architecture, base, base.positions
+        str(folder),
+        base.model_type,
+        ModelKind.ADAPTER,
+        None,
+        trust,
+        base.architecture,
+        base,
+        base.positions,
+        base.longest_short,
     )
 
 

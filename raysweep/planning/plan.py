@@ -185,6 +185,7 @@ class BasePlan(ArtefactPlan):
     vocab_size: int = 0
     size: tuple[tuple[str, Any], ...] = ()
     dtype: str = "float32"  # in which a base model that the sweep pre-trains generates
+    longest_short: int | None = None  # tokens up to which LongRoPE treats a text as a short one; None: without it
 
     @property
     def inputs(self) -> tuple[ArtefactPlan, ...]:

@@ -138,8 +138,11 @@ class _Planner:
     def _completed(self, plan: CellPlan, extract: Extract, *, is_chat: bool) -> SharedSpec:
         """Return the spec of a cell's completions; `answers` is what they hold where it isn't a completion."""
         model = plan.model or plan.base.node
+        corrected = GENERATORS.get(plan.generator.name).corrected(
+            plan.base.family, plan.base.longest_short, plan.decoding, self.config.evaluation.batch_tokens
+        )
         spec: dict[str, Any] = {
-            "generator": self.generator(plan.cell.model)[1],
+            "generator": {**self.generator(plan.cell.model)[1], **corrected},
             "decoding": decoding_spec(plan.decoding, plan.generator.name),
             "prompt": prompt_spec(plan),
             "stop": list(plan.stop),
@@ -227,7 +230,8 @@ class _Planner:
                 raise
             return BasePlan(model.name, family="", identity={"missing": model.path, "dtype": model.dtype})
         ref = resolved.ref(model.dtype, model.eos_token)
-        return BasePlan(model.name, resolved.model_type, {**fingerprint(ref), "dtype": model.dtype}, ref)
+        identity = {**fingerprint(ref), "dtype": model.dtype}
+        return BasePlan(model.name, resolved.model_type, identity, ref, longest_short=resolved.longest_short)
 
 
 def _stopped(completed: SharedSpec, stops: int) -> SharedSpec:

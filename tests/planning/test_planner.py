@@ -13,6 +13,7 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.plan import CellPlan
 from raysweep.planning.planner import build_plan
 from raysweep.problems.base import PROBLEMS
+from raysweep.records import Decoding
 from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
@@ -160,3 +161,20 @@ def test_other_stop_strings_of_a_problem_set_are_in_the_keys_of_completions_alon
     after = keys()
     assert {name for name in before if before[name] != after[name]} == {"completions", "results"}
     assert tuned().pool == pool, "completions that end at the same strings are found"
+
+
+def test_samples_that_were_wrong_with_small_budgets_are_generated_again_and_no_others():
+    """A prompt's third sample and later ones, where a budget held a single row at a time."""
+    two, three = (("evaluation.temperature=0.5", f"evaluation.samples={samples}") for samples in (2, 3))
+    small, large = "evaluation.batch_tokens=90", "evaluation.batch_tokens=24576"
+    assert keys(*three) == keys(*three, large) and keys(*two) == keys(*two, small) and keys() == keys(small)
+    before, after = keys(*three), keys(*three, small)
+    assert {name for name in before if before[name] != after[name]} == {"completions", "results"}
+
+
+def test_models_that_were_wrong_are_generated_with_again_and_no_others():
+    greedy = Decoding()
+    assert Transformers.corrected("llama", None, greedy, None) == {}
+    assert Transformers.corrected("jamba", None, greedy, 90) == {}, "it ended in an error"
+    assert Transformers.corrected("mamba", None, greedy, None) == {"called": "rightly"}
+    assert Transformers.corrected("phi3", 4096, greedy, None) == {"longrope": "by row"}
