@@ -101,7 +101,9 @@ def test_evalplus_solutions_are_whole_programs_and_win_over_completions(tmp_path
         {"task_id": "T/0", "solution": solution},
         {"task_id": "T/0", "solution": solution, "completion": "nonsense"},
     ]
-    programs = [extracted_from(sample, BY_ID).program for sample in read_samples(write(tmp_path / "s.jsonl", *rows), TASKS)]
+    programs = [
+        extracted_from(sample, BY_ID).program for sample in read_samples(write(tmp_path / "s.jsonl", *rows), TASKS)
+    ]
     assert [program.source for program in programs] == [f"{solution}\n{PROBLEMS[0].test}\ncheck(one)"] * 2
     with Executor() as executor:
         assert executor.run(programs[:1], Limits())[0].outcome is Outcome.PASSED
