@@ -7,11 +7,7 @@ Begin with base.py, which says what every generator must guarantee.
     slots.py         the rows that it writes together, and their state
     loop.py          writes rows together, token by token, as they come and go
     sampling.py      chooses the next token
-    caches.py        what a model remembers of rows: the contract of the three ways of calling it
-    kv_cache.py      with keys and values, the usual way
-    own_cache.py     with the cache that a recurrent or hybrid model makes
-    no_cache.py      with the whole text for each token
-    long_rope.py     has LongRoPE choose the frequencies of each row by that row alone
+    caches/          what a model remembers of rows, in three ways: keys and values, its own cache, the whole text
     proof.py         proves on a loaded model that the logits are right
     rows.py          turns requests into rows of tokens, and written rows into completions
     vllm.py          runs vLLM's engine, adapters of one base together

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
-from raysweep.generators.caches import KeptPrompt, Read, Way
+from raysweep.generators.caches.base import KeptPrompt, Read, Way
 from raysweep.generators.rows import WrittenRow
 from raysweep.generators.slots import Prompt, Slots, by_prompt, tokens_of
 from raysweep.machine import is_out_of_memory

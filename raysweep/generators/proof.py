@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
-from raysweep.generators.caches import Way
+from raysweep.generators.caches.base import Way
+from raysweep.generators.caches.no_cache import forget
 from raysweep.generators.loop import Choice, Loop
-from raysweep.generators.no_cache import forget
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.machine import is_out_of_memory
 from raysweep.records import GenerationRequest

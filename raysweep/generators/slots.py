@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raysweep.generators.caches import Cache, KeptPrompt
+from raysweep.generators.caches.base import Cache, KeptPrompt
 from raysweep.generators.rows import WrittenRow
 
 if TYPE_CHECKING:
@@ -96,14 +96,3 @@ def by_prompt(rows: Sequence[WrittenRow]) -> deque[Prompt]:
 def tokens_of(rows: Sequence[WrittenRow]) -> int:
     """Return the tokens of which keys and values may be held for some rows."""
     return sum(row.tokens for row in rows)
-
-
-def left_pad(prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (rows, tokens) ids and mask, padded on the left so that all rows end at the same position."""
-    import torch
-
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts])
-    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    assert bool(mask[:, -1].all()), "generation needs left padding"
-    return ids, mask

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UnfitModel, UsageError
 from raysweep.generators.base import CPU_TOKENS, GENERATORS, MEMORY_SHARE, TRANSFORMERS, Generator, LiveModel
-from raysweep.generators.caches import Way
-from raysweep.generators.kv_cache import WithKeysAndValues
-from raysweep.generators.long_rope import longest_text
+from raysweep.generators.caches.base import Way
+from raysweep.generators.caches.kv_cache import WithKeysAndValues
+from raysweep.generators.caches.long_rope import longest_text
+from raysweep.generators.caches.no_cache import WithoutCache
+from raysweep.generators.caches.own_cache import WithOwnCache, has_own_cache
 from raysweep.generators.loop import Choice, Loop
-from raysweep.generators.no_cache import WithoutCache
-from raysweep.generators.own_cache import WithOwnCache, has_own_cache
 from raysweep.generators.proof import flaw_of
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens

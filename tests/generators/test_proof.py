@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from raysweep.errors import UnfitModel
-from raysweep.generators import caches
 from raysweep.generators.base import GENERATORS, LiveModel
-from raysweep.generators.kv_cache import WithKeysAndValues
-from raysweep.generators.long_rope import longest_text
-from raysweep.generators.no_cache import WithoutCache
-from raysweep.generators.own_cache import WithOwnCache
+from raysweep.generators.caches import base as caches
+from raysweep.generators.caches.kv_cache import WithKeysAndValues
+from raysweep.generators.caches.long_rope import longest_text
+from raysweep.generators.caches.no_cache import WithoutCache
+from raysweep.generators.caches.own_cache import WithOwnCache
 from raysweep.generators.proof import flaw_of
 from raysweep.generators.rows import Tokens
 from raysweep.models.loading import load_model

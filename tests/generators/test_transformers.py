@@ -16,9 +16,9 @@ from transformers import PreTrainedTokenizerFast
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.generators import sampling
 from raysweep.generators.base import GENERATORS, Generator, cut_at_stop
+from raysweep.generators.caches.base import left_pad
 from raysweep.generators.rows import Tokens
 from raysweep.generators.sampling import SEEDS, choose_tokens
-from raysweep.generators.slots import left_pad
 from raysweep.generators.transformers import Transformers
 from raysweep.models.loading import load_model
 from raysweep.models.scratch import EOS, train_tokenizer

@@ -13,8 +13,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raysweep.generators.caches import Cache, Read, Way
-from raysweep.generators.kv_cache import widened
+from raysweep.generators.caches.base import Cache, Read, Way
+from raysweep.generators.caches.kv_cache import widened
 
 if TYPE_CHECKING:
     import torch

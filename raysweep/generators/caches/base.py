@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from raysweep.generators.long_rope import frequencies_by_row, switches_after
+from raysweep.generators.caches.long_rope import frequencies_by_row, switches_after
 
 if TYPE_CHECKING:
     import torch
@@ -111,3 +111,14 @@ class Way(ABC):
     def last(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the last tokens' part, (rows, 1, width), of what the output layer gets in a call."""
         return hidden[:, -1:]
+
+
+def left_pad(prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (rows, tokens) ids and mask, padded on the left so that all rows end at the same position."""
+    import torch
+
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts])
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    assert bool(mask[:, -1].all()), "generation needs left padding"
+    return ids, mask

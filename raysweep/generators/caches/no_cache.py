@@ -10,9 +10,8 @@ import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from raysweep.generators.caches import Cache, Read, Way
-from raysweep.generators.own_cache import base_of
-from raysweep.generators.slots import left_pad
+from raysweep.generators.caches.base import Cache, Read, Way, left_pad
+from raysweep.generators.caches.own_cache import base_of
 
 if TYPE_CHECKING:
     import torch

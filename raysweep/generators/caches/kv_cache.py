@@ -10,8 +10,7 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from raysweep.generators.caches import Cache, Read, Way
-from raysweep.generators.slots import left_pad
+from raysweep.generators.caches.base import Cache, Read, Way, left_pad
 
 if TYPE_CHECKING:
     import torch
