@@ -22,7 +22,7 @@ REFILL_BELOW = 0.8
 every token."""
 
 
-class Choice(ABC):
+class TokenChoice(ABC):
     """Chooses the next tokens of rows."""
 
     @abstractmethod
@@ -50,7 +50,7 @@ class Loop:
         alive: called after each token.
     """
 
-    def __init__(self, way: Way, choice: Choice, budget: int, stops: Callable[[WrittenRow, int], bool]) -> None:
+    def __init__(self, way: Way, choice: TokenChoice, budget: int, stops: Callable[[WrittenRow, int], bool]) -> None:
         self.way: Any = way  # None while another one is loaded
         self.choice, self.stops = choice, stops
         self.now = self.least = self.budget = budget

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.errors import RaysweepError
 from raysweep.generators.caches.base import Way
 from raysweep.generators.caches.no_cache import forget
-from raysweep.generators.loop import Choice, Loop
+from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.machine import is_out_of_memory
 from raysweep.records import GenerationRequest
@@ -113,7 +113,7 @@ def _logits_of_loop(way: Way, texts: Sequence[_Text], budget: int) -> dict[_Text
     return {text: torch.stack(list(given.seen[text].values())) for text in texts}
 
 
-class _Given(Choice):
+class _Given(TokenChoice):
     """Gives each row the next token of its text, and keeps the logits; `texts`: by the rows' ids."""
 
     def __init__(self, texts: Mapping[int, _Text]) -> None:
@@ -121,10 +121,10 @@ class _Given(Choice):
         self.seen: dict[_Text, dict[int, torch.Tensor]] = {text: {} for text in texts.values()}
 
     def begin(self, rows: list[WrittenRow], device: torch.device) -> None:
-        """See `Choice.begin`."""
+        """See `TokenChoice.begin`."""
 
     def choose(self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None) -> torch.Tensor:
-        """See `Choice.choose`."""
+        """See `TokenChoice.choose`."""
         import torch
 
         next_ones = []

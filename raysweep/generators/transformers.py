@@ -20,7 +20,7 @@ from raysweep.generators.caches.kv_cache import WithKeysAndValues
 from raysweep.generators.caches.long_rope import longest_text
 from raysweep.generators.caches.no_cache import WithoutCache
 from raysweep.generators.caches.own_cache import WithOwnCache, has_own_cache
-from raysweep.generators.loop import Choice, Loop
+from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.proof import flaw_of
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
@@ -217,7 +217,7 @@ class Transformers(Generator):
         return max(1, int(free * MEMORY_SHARE / of_a_token))
 
 
-class Draws(Choice):
+class Draws(TokenChoice):
     """Draws tokens from the nucleus with random numbers of each row's own, or takes the most likely ones."""
 
     def __init__(self, decoding: Decoding) -> None:
@@ -235,7 +235,7 @@ class Draws(Choice):
         return torch.stack(drawn).to(device)
 
     def choose(self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None) -> torch.Tensor:
-        """See `Choice.choose`."""
+        """See `TokenChoice.choose`."""
         import torch
 
         seeds = None

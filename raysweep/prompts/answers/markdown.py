@@ -36,7 +36,7 @@ _SPAN = re.compile(r"(?<!`)(`+)(?!`)([^`\n]+)\1(?!`)")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class CodeBlock:
     """A code block. `readings`: the texts that it may hold, the likeliest first."""
 
     readings: tuple[str, ...]
@@ -78,7 +78,7 @@ def before_fences(text: str) -> str:
     return text[: fence.start()] if fence else text
 
 
-def code_blocks(text: str) -> list[Block]:
+def code_blocks(text: str) -> list[CodeBlock]:
     """Return the blocks of a text in its order, each followed by those that are in it."""
     return list(_blocks(text, 0))[:MOST_BLOCKS]
 
@@ -88,7 +88,7 @@ def code_spans(text: str) -> list[str]:
     return [span[2].strip() for span in _SPAN.finditer(text)][:MOST_BLOCKS]
 
 
-def _blocks(text: str, depth: int) -> Iterator[Block]:
+def _blocks(text: str, depth: int) -> Iterator[CodeBlock]:
     position = 0
     for _ in range(MOST_BLOCKS):
         opening = _opening(text, position)
@@ -99,7 +99,7 @@ def _blocks(text: str, depth: int) -> Iterator[Block]:
         bodies = [_without_margin(body, opening["before"]) for body in bodies]
         info = opening["info"].strip()  # a language and more, which may be code
         bodies += [f"{line}\n{bodies[0]}" for line in (info.partition(" ")[2], info) if " " in line]
-        yield Block(tuple(dict.fromkeys(bodies)))
+        yield CodeBlock(tuple(dict.fromkeys(bodies)))
         if depth < DEEPEST and _FENCE.search(bodies[0]):
             yield from _blocks(bodies[0], depth + 1)
 

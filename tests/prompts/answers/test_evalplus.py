@@ -1,4 +1,4 @@
-"""What EvalPlus's sanitize keeps. The expected texts are those that its release 0.3.1 gives."""
+"""What EvalPlus's sanitize keeps. The expected texts follow from the source of its release 0.3.1."""
 
 from __future__ import annotations
 
