@@ -33,7 +33,15 @@ def sanitized(text: str, entry_point: str, parse: Parse) -> str:
             definitions.setdefault(name, statement)
     needed = _needed(entry_point, definitions)
     kept = [*imports, *(statement for name, statement in definitions.items() if name in needed)]
-    return "\n".join(ast.get_source_segment(code, statement) or "" for statement in kept)
+    lines = [line.encode() for line in code.split("\n")]  # columns of trees count bytes
+    return "\n".join(_text_of(statement, lines) for statement in kept)
+
+
+def _text_of(statement: ast.stmt, lines: Sequence[bytes]) -> str:
+    """Return the text of a statement, as `ast.get_source_segment` does, which splits the whole text each time."""
+    first, last = statement.lineno - 1, (statement.end_lineno or statement.lineno) - 1
+    parts = [*lines[first:last], lines[last][: statement.end_col_offset]]
+    return b"\n".join([parts[0][statement.col_offset :], *parts[1:]]).decode()
 
 
 def _longest_run(lines: Sequence[str], parse: Parse) -> tuple[str, ast.Module | None]:

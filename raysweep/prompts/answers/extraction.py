@@ -7,7 +7,8 @@ defines the entry point. `extracted` is the only place where this is decided, fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -90,7 +91,7 @@ def extracted(problem: Problem, answer: str, way: Extract, *, alone: bool = Fals
     if way is Extract.NONE and not alone:
         return Extracted(problem.assemble(answer))
     if way in (Extract.NONE, Extract.STUDY):
-        text = answer if way is Extract.NONE else _cut(answer, problem.stop)
+        text = answer if way is Extract.NONE else _cut(answer, problem.stop, problem.entry_point if alone else "")
         return Extracted(replace(problem.assemble(""), text=text) if alone else problem.assemble(text))
     prompt = "" if alone else problem.prompt
     text, found = _program(answer, way, prompt, problem.entry_point, problem.stop, problem.language)
@@ -141,7 +142,8 @@ class _Candidates:
         every = [(opening,), *blocks]
         if pieces := [piece for readings in every if (piece := self._piece(readings))]:
             others = [readings[0] for readings in every]
-            yield self._program(pieces[-1], others), Found.FENCE if blocks else Found.TEXT
+            whole = next(piece for at, piece in reversed([*enumerate(pieces)]) if not _is_excerpt(piece, pieces[:at]))
+            yield self._program(whole, others), Found.FENCE if blocks else Found.TEXT
         for readings in blocks:
             for reading in readings:
                 if program := reader.continued(reading, self._stop):
@@ -185,9 +187,21 @@ class _Candidates:
                 yield f"{kept}\n", Found.FENCE if is_marked(text) else Found.TEXT
 
 
-def _cut(answer: str, stop: tuple[str, ...]) -> str:
-    """Return an answer up to its first stop string."""
-    return answer[: min((at for text in stop if (at := answer.find(text)) >= 0), default=len(answer))]
+def _cut(answer: str, stop: tuple[str, ...], defined: str = "") -> str:
+    """Return an answer up to its first stop string; `defined`: only after the first line that defines this function."""
+    definition = re.search(rf"\bdef +{re.escape(defined)}\b.*", answer) if defined else None
+    start = definition.end() if definition else 0
+    return answer[: min((at for text in stop if (at := answer.find(text, start)) >= 0), default=len(answer))]
+
+
+def _is_excerpt(piece: Piece, others: Sequence[Piece]) -> bool:
+    """Return True if a piece is some consecutive lines of another one, such as those that an explanation repeats."""
+    lines = [line.strip() for line in piece.text.splitlines() if line.strip()]
+    for other in others:
+        every = [line.strip() for line in other.text.splitlines() if line.strip()]
+        if any(every[at : at + len(lines)] == lines for at in range(len(every) - len(lines) + 1)):
+            return True
+    return False
 
 
 def in_words(counts: Mapping[str, int]) -> str:

@@ -29,7 +29,9 @@ _TAG = re.compile(
 )
 
 _FENCE = re.compile(r"```|~~~")
-_OPENING = re.compile(r"^(?P<before>[^`\n]*?)(?<!~)(?P<fence>`{3,}+|~{3,}+)(?P<info>[^`\n]*+)$", re.MULTILINE)
+_OPENING = re.compile(
+    r"^(?P<before>[^`\n]*?)(?<!~)(?P<fence>`{3,}+(?=[^`\n]*$)|~{3,}+)(?P<info>[^\n]*+)$", re.MULTILINE
+)
 _MARGIN = re.compile(r"(?:[ \t>]|[-*+] |\d+[.)] )*")
 _QUOTE = re.compile(r"^[ \t]*>[ \t]?", re.MULTILINE)
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)([^`\n]+)\1(?!`)")

@@ -137,7 +137,11 @@ class PythonReader:
         body = list(piece.tree.body)
         scopes = [node for node in _scope(body) if isinstance(node, _SCOPES)]
         used = {self.entry_point}.union(*map(_missing, scopes))
-        while body and not (isinstance(body[-1], _DEFINITIONS) or _bound(_scope(body[-1:])) & used):
+        while body and not (
+            isinstance(body[-1], _DEFINITIONS)
+            or _bound(_scope(body[-1:])) & used
+            or _prepares(body[-1], used - {self.entry_point})
+        ):
             body.pop()
         text = "\n".join(piece.text.split("\n")[: body[-1].end_lineno]) if body else piece.text
         return Piece(text, ast.Module(body, []))
@@ -309,6 +313,36 @@ def _bound(nodes: Iterable[ast.AST]) -> set[str]:
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
     return names
+
+
+def _prepares(statement: ast.stmt, names: set[str]) -> bool:
+    """Return True if a statement fills a table or changes another object that functions use, or Python's settings.
+
+    `names`: those that the functions use.
+    """
+    if isinstance(statement, ast.If) and any(
+        getattr(node, "id", "") == "__name__" for node in ast.walk(statement.test)
+    ):
+        return False
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            changed = node.value.func
+            if isinstance(changed, ast.Attribute) and changed.attr == "setrecursionlimit":
+                return True
+        elif isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            changed = node
+        else:
+            continue
+        if isinstance(changed, ast.Subscript | ast.Attribute) and _root(changed) in names:
+            return True
+    return False
+
+
+def _root(node: ast.expr) -> str:
+    """Return the name with which an expression such as ``table[1].rows`` begins; empty if it begins with no name."""
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _defined(node: ast.AST) -> list[str]:

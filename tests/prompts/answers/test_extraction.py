@@ -19,6 +19,9 @@ WHOLE = f"def squares(xs: List[int]) -> int:\n{BODY}"
 WRONG = "def squares(xs):\n    return 0\n"
 EXAMPLES = "\nfor x in [1, 2]:\n    assert squares([x]) == 0\n\nif __name__ == '__main__':\n    xs = input()\n"
 SQUARE, PROD = "def square(x):\n    return x * x\n", "from math import prod\n"
+LONG = "def squares(xs):\n    total = 0\n    for x in xs:\n        total += x * x\n    return total\n"
+EARLY = f"def squares(xs):\n    if not xs:\n        return 0\n{BODY}"
+TABLE = "TABLE = {}\n\ndef squares(xs):\n    return sum(TABLE[x] for x in xs)\n"
 LOOP = "total = 0\nfor x in xs:\n    total += x * x\nreturn total\n"
 
 
@@ -92,6 +95,14 @@ RIGHT: dict[str, list[str]] = {
         f"{fenced(WHOLE)}\nIn words:\n```python\nsquares = [x * x for x in range(4)]\n```",
         f"{fenced(SQUARE)}\n{fenced(WHOLE.replace('x * x', 'square(x)'))}",
         f"Import `prod`:\n{fenced(PROD)}\n{fenced(WHOLE.replace('x * x', 'prod([x, x])'))}",
+        f"{fenced(LONG)}\nIt begins with nothing:\n```python\ndef squares(xs):\n    total = 0\n```",
+        f"{fenced(EARLY)}\nThe first case:\n```python\ndef squares(xs):\n    if not xs:\n        return 0\n```",
+        f"{fenced(EARLY)}\nAgain:\n{fenced(EARLY)}",
+    ],
+    "what a function needs stands after it": [
+        fenced(TABLE + "\nTABLE[1] = 1\nTABLE[2] = 4\n\nprint(squares([1]))\n"),
+        fenced(TABLE + "\nfor n in (1, 2):\n    TABLE[n] = n * n\n\nassert squares([1]) == 7\n"),
+        fenced(TABLE + "\nTABLE.update({1: 1, 2: 4})\nif __name__ == '__main__':\n    TABLE[int(input())] = 0\n"),
     ],
     "no fence": [
         f"Here is the function:\n\n{WHOLE}",
@@ -284,6 +295,7 @@ DEEP = [
     "~" * 5_000 + "`",
     "~~~ " * 5_000 + "`",
     "squares:" * 5_000,
+    "0\nimport os\n" * 5_000,
 ]
 
 
