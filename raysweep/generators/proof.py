@@ -67,8 +67,8 @@ def flaw_of(way: Way, tokens: Tokens) -> str:
             distance = max(_distance(of_text, expected[text]) for text, of_text in logits.items())
             if not distance <= limit:
                 return (
-                    f"{name} its logits are {distance:.2g} of their spread off those without a cache, of which "
-                    f"rounding explains {limit:.2g}"
+                    f"{name} its logits differ from those without a cache by {100 * distance:.2g} % of their spread, "
+                    f"and rounding explains {100 * limit:.2g} %"
                 )
     except RaysweepError:
         raise  # memory ran out with a single row

@@ -4,7 +4,7 @@ It replaces `model.generate`, which keeps finished rows in the batch, draws from
 give the clean and the perturbed prompt of a problem the same random numbers. A prompt is read once for all its samples,
 and a row that ends makes room for one that waits, of this batch or of the next one, which another thread brings. In
 float32 a completion doesn't depend on what is written beside it, save where rounding decides between two tokens. What a
-model remembers of a row is kept in one of three ways (caches.py), which each loaded model proves first (proof.py).
+model remembers of a row is kept in one of three ways (caches/), which each loaded model proves first (proof.py).
 Not covered: encoder-decoder models.
 """
 
@@ -80,7 +80,7 @@ class Transformers(Generator):
         self.versions: ModelVersions | None = None
         self._budget, self._cache = batch_tokens, cache
         self._loop: Loop | None = None
-        self._proven: tuple[object, type[Way]] | None = None  # the kind of the model, and the way that is right for it
+        self._proven: dict[tuple[int, Any], type[Way]] = {}  # by kind of the model: the way that is right for it
         if isinstance(model, LiveModel):
             self._take(model.network, model.tokenizer, "in memory")
         else:
@@ -120,9 +120,10 @@ class Transformers(Generator):
         disable_cudnn_attention(self.device)
         self._tokens = Tokens(tokenizer, longest_text(network), self.decoding.max_new_tokens)
         kind = (self.loads, getattr(network, "peft_type", None))  # versions of a base differ in their weights alone
-        if self._proven is None or self._proven[0] != kind:
-            self._proven = (kind, self._right_way(name))
-        way = self._proven[1](network)
+        if kind not in self._proven:
+            self._proven = {known: way for known, way in self._proven.items() if known[0] == self.loads}
+            self._proven[kind] = self._right_way(name)
+        way = self._proven[kind](network)
         self._remark = ""
         if not way.has_cache:
             self._remark = f"model {name} reads the whole text again for each token, which takes long"

@@ -1,6 +1,6 @@
 """What a model remembers of the rows that it has read, in the three ways in which the loop calls one.
 
-Begin with base.py, the contract of these ways; loop.py above chooses none of them, transformers.py does.
+Begin with base.py, the contract of these ways. The generator transformers chooses the way that is right for a model.
 
     base.py      the contract: a way of calling a model, the cache of rows, a prompt's cache that gives out copies only
     kv_cache.py  with keys and values, the usual way

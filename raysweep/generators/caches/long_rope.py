@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 def longest_text(network: Any) -> int | None:
     """Return the most tokens of a prompt and its completion that a model has right positions for; None: no limit."""
     config = network.config
+    has_no_window = config.model_type == "recurrent_gemma"  # in transformers, beyond the length of it
     limits = [
         getattr(config, "max_position_embeddings", None),
-        getattr(config, "attention_window_size", None),  # recurrent_gemma's, beyond which transformers has no window
+        config.attention_window_size if has_no_window else None,
         None if _chooses_by_row(network) else longest_short_text(config.to_dict()),
     ]
     return min((limit for limit in limits if isinstance(limit, int)), default=None)
@@ -37,16 +38,20 @@ def switches_after(network: Any) -> int | None:
 @contextlib.contextmanager
 def frequencies_by_row(network: Any, longest: int | None) -> Iterator[None]:
     """Choose frequencies by row for the block; `longest`: see `switches_after`; None: nothing is done."""
-    modules = []
-    if longest is not None:
-        modules = _modules(network)
-        for module in modules:
-            module.forward = functools.partial(_by_row, module.forward, longest)
+    if longest is None:
+        yield
+        return
+    modules = _modules(network)
+    own = [vars(module).get("forward") for module in modules]  # such as one that hooks wrap
+    for module in modules:
+        module.forward = functools.partial(_by_row, module.forward, longest)
     try:
         yield
     finally:
-        for module in modules:
+        for module, forward in zip(modules, own, strict=True):
             del module.forward
+            if forward is not None:
+                module.forward = forward
 
 
 def _by_row(

@@ -147,6 +147,9 @@ LONG_ROPE = ("longrope", "su")
 
 def longest_short_text(config: Mapping[str, Any]) -> int | None:
     """Return the tokens up to which LongRoPE takes the frequencies of short texts; None: a config without LongRoPE."""
-    scaling, original = config.get("rope_scaling"), config.get("original_max_position_embeddings")
-    is_long = isinstance(scaling, Mapping) and scaling.get("rope_type", scaling.get("type")) in LONG_ROPE
-    return original if is_long and isinstance(original, int) else None
+    scaling = config.get("rope_parameters") or config.get("rope_scaling")  # transformers 5 has the first
+    if not isinstance(scaling, Mapping) or scaling.get("rope_type", scaling.get("type")) not in LONG_ROPE:
+        return None
+    name = "original_max_position_embeddings"
+    original = config.get(name) or scaling.get(name)
+    return original if isinstance(original, int) else None

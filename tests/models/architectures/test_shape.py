@@ -7,7 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from raysweep.models.architectures.known import FOLDER, known_shape, shape_at, shape_from_scratch
-from raysweep.models.architectures.shape import LAYOUTS, shape_of
+from raysweep.models.architectures.shape import LAYOUTS, longest_short_text, shape_of
 from raysweep.models.families.base import FAMILIES
 from raysweep.records import ModelRef, Spec
 
@@ -86,3 +86,18 @@ def test_a_network_of_an_unknown_type_is_built_to_be_counted(tmp_path):
 def test_a_config_without_numbers_has_no_shape():
     assert shape_of({"model_type": "llama"}) is None
     assert known_shape("nobody/nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("config", "longest"),
+    [
+        ({"rope_scaling": {"type": "longrope"}, "original_max_position_embeddings": 4096}, 4096),
+        ({"rope_scaling": {"type": "su"}, "original_max_position_embeddings": 4096}, 4096),
+        ({"rope_parameters": {"rope_type": "longrope", "original_max_position_embeddings": 2048}}, 2048),
+        ({"rope_parameters": {"rope_type": "default"}, "original_max_position_embeddings": 2048}, None),
+        ({"rope_scaling": {"rope_type": "yarn", "original_max_position_embeddings": 2048}}, None),
+        ({"rope_scaling": None}, None),
+    ],
+)
+def test_the_length_of_longropes_short_texts_is_read_as_both_versions_of_transformers_write_it(config, longest):
+    assert longest_short_text(config) == longest
