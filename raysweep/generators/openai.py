@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from raysweep.errors import HopelessError, RaysweepError, UsageError, install_extra
 from raysweep.generators.base import EOS, GENERATORS, LENGTH, Generator, LiveModel, cut_at_stop
@@ -36,6 +37,8 @@ LONGEST_WAIT = 3600.0
 """Seconds for which a server's wish to wait is heeded."""
 GIVEN_UP = ("abort", "error")
 """Reasons for an end that no model gives: the server broke off."""
+WITHOUT_TEXT = ("content_filter", "length")
+"""Reasons for an end that may come before any text of a chat: a filter, and tokens that went into hidden reasoning."""
 INSTEAD = ("reasoning_content", "reasoning", "refusal")
 """What a chat model may write in the place of an answer, such as when its tokens end while it reasons."""
 HIDDEN = "***"
@@ -50,6 +53,7 @@ _PROMPT = re.compile(
 )
 _KEY = re.compile(r"[!-~]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET_FIELD = re.compile(r"(?:^|&)[^=&]*(?:key|token|secret|password|sig)[^=&]*=", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,12 @@ class OpenAI(Generator):
             raise UsageError(f"generator openai: api is {api!r}; it is completions or chat")
         if not str(url).startswith(("http://", "https://")):
             raise UsageError(f"generator openai: url {url!r} is no http address; give one as http://localhost:8000/v1")
+        address = urlsplit(str(url))
+        if address.username or address.password or _SECRET_FIELD.search(address.query):
+            raise UsageError(
+                "generator openai: `url` holds a user, a password or a key, which would be stored with the results; "
+                f"give the address alone, and the key in {KEY_VARIABLE}"
+            )
         if concurrency < 1 or retries < 0 or timeout <= 0:
             raise UsageError("generator openai: concurrency and timeout are above 0, retries is 0 or more")
         if not served.strip():
@@ -303,7 +313,7 @@ def _answer_in(body: bytes, api: str) -> _Answer:
         ended, usage = choice.get("finish_reason"), content.get("usage")
         said = choice["message"] if api == "chat" else choice
         text = said.get("content" if api == "chat" else "text")
-        if text is None and api == "chat" and any(said.get(name) for name in INSTEAD):
+        if text is None and api == "chat" and (ended in WITHOUT_TEXT or any(said.get(name) for name in INSTEAD)):
             text = ""
         if ended in GIVEN_UP:
             wrong = f"the server ended the answer with {ended!r}"
@@ -320,7 +330,7 @@ def _spellings_of(key: str) -> re.Pattern[str]:
     """Return a pattern for a key in a server's texts, where JSON and addresses write some characters in other ways."""
     parts = (c if c.isalnum() else rf"(?:\\*{re.escape(c)}|\\+u00{ord(c):02x}|%{ord(c):02x})" for c in key)
     edges = ("", "") if len(key) >= PLACEHOLDER else (r"(?<!\w)", r"(?!\w)")
-    return re.compile("".join(parts).join(edges), re.IGNORECASE)
+    return re.compile("".join(parts).join(edges), re.IGNORECASE if len(key) >= PLACEHOLDER else 0)
 
 
 def _count(usage: Any, name: str) -> int:

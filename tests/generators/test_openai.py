@@ -248,7 +248,13 @@ def test_a_body_that_is_no_json_is_shown_on_one_line(server, pauses, body):
 
 @pytest.mark.parametrize(
     ("more", "stop"),
-    [({"content": ""}, "eos"), ({"content": None, "reasoning_content": "hm"}, "length"), ({"refusal": "no"}, "eos")],
+    [
+        ({"content": ""}, "eos"),
+        ({"content": None, "reasoning_content": "hm"}, "length"),
+        ({"content": None}, "length"),
+        ({"content": None}, "content_filter"),
+        ({"refusal": "no"}, "eos"),
+    ],
 )
 def test_a_model_that_wrote_no_program_has_answered(server, pauses, more, stop):
     reason = "stop" if stop == "eos" else stop
@@ -377,6 +383,8 @@ def test_a_text_in_a_models_place_names_what_is_served(monkeypatch):
     [
         ({"api": "chats"}, "api is 'chats'; it is completions or chat"),
         ({"url": "localhost:8000"}, "is no http address"),
+        ({"url": "https://me:abc@host/v1"}, "`url` holds a user, a password or a key, which would be stored"),
+        ({"url": "https://host/v1?api-key=abc"}, "give the address alone, and the key in OPENAI_API_KEY"),
         ({"concurrency": 0}, "concurrency and timeout are above 0"),
         ({"api_key": "sk-1"}, "has no argument 'api_key'"),
         ({"served": " "}, "`served` is empty"),
