@@ -18,7 +18,7 @@ from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS
 from raysweep.engine.placing.cells import ANY, CPUS, UNLABELLED
 from raysweep.engine.placing.fits import unfit
 from raysweep.engine.ray.cluster.probe import require_reachable
-from raysweep.engine.ray.cluster.temp_folders import DEFAULT, make_folder, remove_stale, sockets_root, spill_root
+from raysweep.engine.ray.cluster.temp_folders import DEFAULT, LONG, make_folder, remove_stale, sockets_root, spill_root
 from raysweep.machine import cores
 from raysweep.planning.predictions.needs import CellNeeds, Needs, without
 from raysweep.units import count
@@ -162,9 +162,11 @@ class Cluster:
         if refused:
             log.warning("%s", refused)
         spill = spill_root(self._settings.spill_folder)
-        for place in {DEFAULT, root, spill or root}:
+        for place in {DEFAULT, root}:
             remove_stale(place)
-        spilled = make_folder(spill) if spill else None
+        if spill:
+            remove_stale(spill, LONG)
+        spilled = make_folder(spill, LONG) if spill else None
         self._folders += [spilled] if spilled else []
         cpus = self._settings.cpus or cores()
         for attempt in range(1, START_ATTEMPTS + 1):

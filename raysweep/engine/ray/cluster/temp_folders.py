@@ -26,6 +26,8 @@ SOCKET = "session_2026-01-01_00-00-00_000000_1234567/sockets/dash_TaskEventsHead
 """The longest path that Ray puts a socket at, below its folder."""
 LONGEST = 107
 """Bytes of a socket's path, which the system limits."""
+SHORT, LONG = 4, 16
+"""Digits that tell machines apart, in the names of folders of sockets, whose paths are short, and of others."""
 _NUMBERS = itertools.count()
 
 
@@ -69,8 +71,8 @@ def spill_root(folder: str | None) -> Path | None:
     if folder is None:
         return None
     root = Path(folder).expanduser()
-    there = next(place for place in (root, *root.parents) if place.exists())
     try:
+        there = next(place for place in (root, *root.parents) if place.exists())
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
         reason = error.strerror or error
@@ -80,10 +82,10 @@ def spill_root(folder: str | None) -> Path | None:
     return root
 
 
-def make_folder(root: Path) -> Path:
-    """Make a folder for a Ray of this process; no two have one name."""
+def make_folder(root: Path, digits: int = SHORT) -> Path:
+    """Make a folder for a Ray of this process; no two have one name. `digits`: see `remove_stale`."""
     for number in _NUMBERS:
-        folder = root / f"{PREFIX}{os.getpid()}-{_machine()}{number or ''}"
+        folder = root / f"{PREFIX}{os.getpid()}-{_machine()[:digits]}{number or ''}"
         try:
             folder.mkdir(mode=0o700, parents=True)
         except FileExistsError:  # of a killed process with the same number
@@ -92,9 +94,12 @@ def make_folder(root: Path) -> Path:
     raise AssertionError("numbers don't end")
 
 
-def remove_stale(root: Path) -> None:
-    """Remove the folders of killed processes of this machine; a shared disk has those of other machines, too."""
-    for folder in root.glob(f"{PREFIX}*-{_machine()}*"):
+def remove_stale(root: Path, digits: int = SHORT) -> None:
+    """Remove the folders of killed processes of this machine; a shared disk has those of other machines, too.
+
+    `digits`: so many digits in the folders' names tell machines apart.
+    """
+    for folder in root.glob(f"{PREFIX}*-{_machine()[:digits]}*"):
         pid = folder.name.removeprefix(PREFIX).partition("-")[0]
         with suppress(FileNotFoundError):  # another process removes it, too
             if pid.isdigit() and not Path("/proc", pid).exists() and folder.stat().st_uid == os.getuid():
@@ -103,7 +108,7 @@ def remove_stale(root: Path) -> None:
 
 @cache
 def _machine() -> str:
-    """Return four letters that differ between machines, and between containers that number their own processes."""
+    """Return digits that differ between machines, and between containers that number their own processes."""
     namespace = Path("/proc/self/ns/pid")
     named = f"{socket.gethostname()} {namespace.stat().st_ino if namespace.exists() else ''}"
-    return hashlib.sha256(named.encode()).hexdigest()[:4]
+    return hashlib.sha256(named.encode()).hexdigest()[:LONG]
