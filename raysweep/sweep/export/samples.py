@@ -10,6 +10,7 @@ keep them, or write their own verdict over it. `raysweep execute` reads both for
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from raysweep.records import PromptRow
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
 from raysweep.sweep.samples import sample_rows
+
+_FUTURE = re.compile(r"^from __future__ import [^\n(]*\n", re.MULTILINE)
 
 Rows = Callable[[SweepFolder, GridRow], Iterator[Mapping[str, Any]]]
 """Yields the rows of a samples file, given an evaluation pair."""
@@ -58,7 +61,8 @@ def _continuing(prompt: str, program: str) -> str:
     if program.startswith(prompt):
         return program.removeprefix(prompt)
     is_complete = prompt.rstrip().endswith(('"""', "'''"))
-    return f"{'' if is_complete else '    pass'}\n\n\n{program}"
+    body = "" if is_complete else "    pass" if prompt.endswith("\n") else "\n    pass"
+    return f"{body}\n\n\n{_FUTURE.sub('', program)}"  # Python takes imports from the future at the start alone
 
 
 def to_jsonl(rows: Iterator[Mapping[str, Any]]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from raysweep.problems.humaneval import HumanEval
 from raysweep.records import Result
 from raysweep.sweep.export.formats import export_format
+from raysweep.sweep.export.samples import _continuing
 from raysweep.sweep.report.scoring import score
 from raysweep.tools.samples.format import TaskIds, extracted_from, read_samples
 
@@ -45,3 +46,17 @@ def test_rows_of_evalplus_are_the_programs_that_were_judged(swept, tmp_path):
         programs = [extracted_from(sample, problems).program.sha for sample in read_samples(file, TaskIds(problems))]
         assert programs == [result.program_sha for result in swept.store.rows(pair.results, Result)]
         assert len(programs) == 12
+
+
+@pytest.mark.parametrize(
+    "prompt", ["def f(x):\n", "def f(x):", "def f(x):  # one", 'def f(x):\n    """One."""\n', "import os\n"]
+)
+@pytest.mark.parametrize(
+    "future", ["", "from __future__ import annotations\n", "# one\nfrom __future__ import division\n"]
+)
+def test_a_whole_program_does_the_same_after_a_prompt(prompt, future):
+    program = f"{future}\ndef f(x):\n    return x + 1\n"
+    names: dict = {}
+    start = prompt if prompt.startswith("def") else f"{prompt}def f(x):\n"
+    exec(start + _continuing(start, program), names)
+    assert names["f"](1) == 2
