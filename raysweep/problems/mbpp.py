@@ -80,7 +80,8 @@ class Mbpp(ProblemSet):
     def recognises(cls, row: Mapping[str, Any]) -> bool:
         """See `ProblemSet.recognises`: Google's rows, and EvalPlus's without further inputs."""
         is_googles = _is_googles(row) and not isinstance(row.get("test"), str)  # MBPP+ of the hub has such a text
-        return is_googles or ("assertion" in row and "base_input" not in row)
+        is_humanevals = isinstance(row.get("test"), str)  # with an assertion beside it
+        return is_googles or ("assertion" in row and "base_input" not in row and not is_humanevals)
 
     def problems(self) -> Sequence[Problem]:
         """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
