@@ -33,7 +33,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from raysweep.generators.base import LiveModel
-from raysweep.generators.slots import left_pad
+from raysweep.generators.caches.base import left_pad
 from raysweep.generators.transformers import Transformers
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.scratch import train_tokenizer

@@ -54,7 +54,7 @@ from raysweep.accelerators import ACCELERATORS, data_sheet_of
 from raysweep.errors import did_you_mean
 from raysweep.execution.isolation import kernel
 from raysweep.generators.base import LiveModel
-from raysweep.generators.slots import left_pad
+from raysweep.generators.caches.base import left_pad
 from raysweep.generators.transformers import Transformers
 from raysweep.models.architectures.shape import BYTES, Shape, shape_of
 from raysweep.models.loading import auto_model
@@ -364,7 +364,7 @@ def generate(name: str, bench: Bench, note: Note) -> None:
     prompts, samples, new = bench.few(PROMPTS[name], 2), bench.few(SAMPLES, 3), bench.few(NEW, 4)
     requests = requests_of(model.config.vocab_size, prompts, samples)
     generator = Transformers(LiveModel(model, tokenizer), Decoding(new, TEMPERATURE, TOP_P, samples))
-    note(batch_tokens=generator.batch_tokens)
+    note(batch_tokens=int(generator.state()["batch_tokens"]))
     Transformers(LiveModel(model, tokenizer), Decoding(4, TEMPERATURE, TOP_P)).generate(requests[::samples])
     bench.begin(with_cudnn=False)
     rates = {"raysweep": _tokens_per_second(bench, lambda: _written(generator.generate(requests)))}
