@@ -33,7 +33,6 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from raysweep.generators.base import LiveModel
-from raysweep.generators.caches.base import left_pad
 from raysweep.generators.transformers import Transformers
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.scratch import train_tokenizer
@@ -159,6 +158,8 @@ def raysweep(
 
 def generated(model: Any, prompts: list[list[int]], options: argparse.Namespace, **more: Any) -> None:
     """Call `model.generate` for some prompts; every completion gets all its tokens."""
+    from raysweep.generators.caches.base import left_pad  # --other may be a checkout without it
+
     ids, mask = (part.to(model.device) for part in left_pad(prompts))
     model.generate(
         input_ids=ids,
