@@ -126,7 +126,7 @@ def test_a_folder_for_spilled_objects_that_can_not_be_written_is_refused_before_
 def test_objects_are_spilled_to_the_folder(short, monkeypatch):
     """It needs a Ray of its own, whose object store is small and whose folders are asserted."""
     script = """
-import os, sys
+import sys, time
 from pathlib import Path
 from raysweep.config.schema import RayConfig
 from raysweep.engine.ray.cluster.cluster import Cluster
@@ -136,8 +136,11 @@ cluster.start()
 import numpy, ray
 kept = [ray.put(numpy.full(3 * 2**20, number)) for number in range(8)]
 assert [int(ray.get(one)[0]) for one in kept] == list(range(8))
-spilled = [path for path in (short / "large").rglob("*") if path.is_file()]
-assert spilled and sum(path.stat().st_size for path in spilled) > 80 * 2**20, spilled
+spilled = lambda: sum(path.stat().st_size for path in (short / "large").rglob("*") if path.is_file())
+end = time.monotonic() + 300
+while spilled() <= 80 * 2**20 and time.monotonic() < end:  # Ray spills while others are put
+    time.sleep(0.1)
+assert spilled() > 80 * 2**20
 assert list(short.glob("rs-*/session_*/sockets/raylet*"))
 cluster.stop()
 assert not list(short.glob("rs-*")) and not list((short / "large").iterdir())
