@@ -59,20 +59,21 @@ def copied(folder: Path) -> Path:
     return source
 
 
-def build(what: str, source: Path, out: Path) -> None:
-    """Have setuptools build something of a checkout."""
+def built(what: str, source: Path, folder: Path) -> Path:
+    """Have setuptools build a wheel of a checkout, and return a folder with what it holds."""
     pytest.importorskip("setuptools")
-    code = f"from setuptools import build_meta; build_meta.{what}({str(out)!r})"
+    code = f"from setuptools import build_meta; build_meta.{what}({str(folder)!r})"
     subprocess.run([sys.executable, "-c", code], cwd=source, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(folder / "out")
+    return folder / "out"
 
 
 @pytest.mark.slow
 def test_an_editable_installation_is_found_in_the_folder_above_the_checkout(tmp_path):
     """There Python would take the checkout itself for a package of this name, one without modules."""
-    source, site = copied(tmp_path), tmp_path / "site"
-    build("build_editable", source, tmp_path)
-    (wheel,) = tmp_path.glob("*.whl")
-    zipfile.ZipFile(wheel).extractall(site)
+    source = copied(tmp_path)
+    site = built("build_editable", source, tmp_path)
     add = f"import importlib.util, site; site.addsitedir({str(site)!r})"
     code = f"{add}; print(importlib.util.find_spec('raysweep').origin)"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -85,10 +86,8 @@ def test_an_editable_installation_is_found_in_the_folder_above_the_checkout(tmp_
 @pytest.mark.slow
 def test_a_wheel_holds_the_configs_and_starts_from_them(tmp_path):
     """Build a wheel of a copy, unpack it elsewhere, and run it there."""
-    source, out = copied(tmp_path), tmp_path / "out"
-    build("build_wheel", source, tmp_path)
-    (wheel,) = tmp_path.glob("*.whl")
-    zipfile.ZipFile(wheel).extractall(out)
+    source = copied(tmp_path)
+    out = built("build_wheel", source, tmp_path)
     shutil.rmtree(source)
     packed = {path.name for path in (out / "raysweep" / "configs").iterdir()}
     assert packed == {path.name for path in CONFIGS.glob("*.yaml")}
