@@ -161,13 +161,9 @@ class Cluster:
         root, refused = sockets_root()
         if refused:
             log.warning("%s", refused)
-        spill = spill_root(self._settings.spill_folder)
         for place in {DEFAULT, root}:
             remove_stale(place)
-        if spill:
-            remove_stale(spill, LONG)
-        spilled = make_folder(spill, LONG) if spill else None
-        self._folders += [spilled] if spilled else []
+        spilled = self._spill_folder()
         cpus = self._settings.cpus or cores()
         for attempt in range(1, START_ATTEMPTS + 1):
             folder = make_folder(root)
@@ -191,6 +187,15 @@ class Cluster:
                 log.warning("Ray did not start within its 30 s, as on a busy machine; it is started again")
                 _end_half_started(folder)
         return f"started Ray on {count(cpus, 'CPU')}" + _dashboard(context)
+
+    def _spill_folder(self) -> Path | None:
+        """Make the folder for spilled objects, and remove those of killed processes; None if the config names none."""
+        root = spill_root(self._settings.spill_folder)
+        if root is None:
+            return None
+        remove_stale(root, LONG)
+        self._folders.append(folder := make_folder(root, LONG))
+        return folder
 
     def stop(self) -> None:
         """Disconnect; stop Ray and remove its folders if raysweep started it."""
