@@ -6,6 +6,7 @@ asked_tests.py  compiles tests; keeps the calls that they make, and the verdicts
 codec.py        messages as bytes: JSON in UTF-8
 plain.py        numbers, nesting and references of the values of one call, written and read without running code
 kinds.py        how each kind of value is written and read
+set_order.py    makes sets whose items have the order that they had in the other process
 numpy_kinds.py  the same for arrays and scalars of numpy
 changes.py      which containers a call has changed, and what they have then
 ahead.py        the memory through which answers to calls that were sent ahead come back

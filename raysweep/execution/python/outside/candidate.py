@@ -28,10 +28,11 @@ from typing import Any
 
 from raysweep.execution.python.outcomes import PROGRAM, compiled, describe, failing_line, outcome_of
 from raysweep.execution.python.outside.ahead import Ahead
-from raysweep.execution.python.outside.changes import changed_items, is_changed
+from raysweep.execution.python.outside.changes import changed_items, copied, is_changed
 from raysweep.execution.python.outside.codec import BYTES, decoded, encoded
 from raysweep.execution.python.outside.kinds import library_name, plain_data
 from raysweep.execution.python.outside.plain import CALLABLE, ITERATOR, OPAQUE, NotPlain, Plain
+from raysweep.execution.python.outside.set_order import SetOrder
 from raysweep.execution.python.processes import (
     NEEDS_OWN_PROCESS,
     PROGRAM_BUILTINS,
@@ -169,6 +170,7 @@ class _Program:
         self._names, self._sources = names, {PROGRAM: text}
         self._objects: list[Any] = []  # by the number of the handle
         self._numbers: dict[int, int] = {}  # by id
+        self._sets = SetOrder()
         self._pid = getpid()
 
     def end_forks(self) -> None:
@@ -236,10 +238,7 @@ class _Program:
     def _changes(self, plain: Plain, before_call: list[tuple[int, Any, Any]]) -> list[list[Any]]:
         """Return (number, content) of the arguments that were changed in place."""
         changed = [(index, value) for index, value, before in before_call if is_changed(value, before)]
-        return [
-            [index, self._write(plain, value.copy() if hasattr(value, "copy") else value[:])]
-            for index, value in changed
-        ]
+        return [[index, self._write(plain, copied(value, self._sets))] for index, value in changed]
 
     def _write(self, plain: Plain, value: Any) -> Any:
         """Write a value; one that is nested too deeply becomes a handle as a whole."""
@@ -251,7 +250,7 @@ class _Program:
             return {"h": self._handle_of(value)}
 
     def _plain(self) -> Plain:
-        return plain_data(self._handle_of, self._object_of)
+        return plain_data(self._handle_of, self._object_of, self._sets)
 
     def _handle_of(self, value: Any) -> list[Any]:
         number = self._numbers.get(id(value))
@@ -279,7 +278,7 @@ def _plain_error(error: BaseException, sources: dict[str, str]) -> list[Any]:
     outcome, _ = outcome_of(error, {}, frame_of)
     kind = next(_EXCEPTIONS[base] for base in type(error).__mro__ if base in _EXCEPTIONS)
     try:
-        plain = plain_data(_no_handle, _no_object)
+        plain = plain_data(_no_handle, _no_object, SetOrder())
         arguments = plain.write(list(error.args))
         encoded(arguments)
     except BaseException:

@@ -9,6 +9,7 @@ from typing import Any
 
 from raysweep.execution.python.outside.codec import Malformed
 from raysweep.execution.python.outside.numpy_kinds import content_of
+from raysweep.execution.python.outside.set_order import SetOrder, slots_of
 
 
 def changed_items(value: Any) -> Any:
@@ -43,8 +44,15 @@ _SNAPSHOTS: dict[type, Callable[[Any], Any]] = {
 }
 
 
-def replace_items(value: Any, new: Any) -> None:
-    """Give a container the items of another one of its class; raise Malformed if it has another class."""
+def copied(value: Any, sets: SetOrder) -> Any:
+    """Return a copy of a container, with its order."""
+    if type(value) is set:
+        return sets.copy(value)
+    return value.copy() if hasattr(value, "copy") else value[:]
+
+
+def replace_items(value: Any, new: Any, sets: SetOrder) -> None:
+    """Give a container the items of another one of its class, in their order; raise Malformed for another class."""
     kind = type(value)
     if kind is not type(new) or (kind not in _SNAPSHOTS and kind.__name__ != "ndarray"):
         raise Malformed("a changed argument of another class")
@@ -55,6 +63,9 @@ def replace_items(value: Any, new: Any) -> None:
     elif kind is collections.deque:
         value.clear()
         value.extend(new)
+    elif kind is set:
+        value.clear()
+        sets.fill(value, list(new), slots_of(new))
     elif kind.__name__ == "ndarray":
         if value.shape != new.shape or value.dtype != new.dtype:
             raise Malformed("a changed array of another shape")

@@ -22,6 +22,7 @@ from raysweep.execution.python.harmless import ALLOWED_TEST_MODULES
 from raysweep.execution.python.outside.codec import Malformed
 from raysweep.execution.python.outside.numpy_kinds import NUMPY_READERS, count_of, write_numpy
 from raysweep.execution.python.outside.plain import Kinds, Plain
+from raysweep.execution.python.outside.set_order import SMALLEST, SetOrder, slots_of
 
 _INT_BITS = 8 * 2**20  # of an integer, 1 MiB
 _FRACTION_BITS = 8 * 8 * 2**10  # of numerator and denominator, 8 KiB each
@@ -41,14 +42,17 @@ _LIBRARIES = ("typing", "collections", "math", "functools", "itertools", "string
 """Modules whose names tests take from a candidate that imports them, such as ``x: List[int]``."""
 
 
-def plain_data(handle_of: Callable[[Any], list[Any]], object_of: Callable[[int, str, bool, str], Any]) -> Plain:
+def plain_data(
+    handle_of: Callable[[Any], list[Any]], object_of: Callable[[int, str, bool, str], Any], sets: SetOrder
+) -> Plain:
     """Return what writes and reads the values of one call.
 
     Args:
         handle_of: returns the number of a handle for an object without a plain form; raises NotPlain if there is none.
         object_of: returns the object of a handle that was read: number, kind, truth value, name of its class.
+        sets: makes the sets of the program whose call it is.
     """
-    return Plain(_KINDS, handle_of, object_of)
+    return Plain(_KINDS, handle_of, object_of, sets)
 
 
 def library_name(name: str, value: Any) -> list[str] | None:
@@ -92,7 +96,7 @@ def _write_other(plain: Plain, value: Any, kind: type, depth: int) -> Any:
         return {"ty": _TYPE_NAMES[value]}
     for base in _BASES:
         if isinstance(value, base) and _compares_as(kind, base):
-            return plain.write(_as_base(value, base), depth)
+            return plain.write(_as_base(plain, value, base), depth)
     return {"h": plain.handle_of(value)}
 
 
@@ -106,7 +110,11 @@ def _compares_as(kind: type, base: type) -> bool:
     return False
 
 
-def _as_base(value: Any, base: type) -> Any:
+def _as_base(plain: Plain, value: Any, base: type) -> Any:
+    if base is set:
+        return plain.sets.copy(value)
+    if base is frozenset:
+        return plain.sets.frozen(list(value), slots_of(value))
     if base is dict:
         return dict(value.items())
     return collections.UserList(value.data) if base is collections.UserList else base(value)
@@ -123,6 +131,16 @@ def _container(tag: str) -> Callable[[Plain, Any, int], Any]:
     def write(plain: Plain, value: Any, depth: int) -> Any:
         plain.begin(value)
         return {tag: plain.write_items(value, depth)}
+
+    return write
+
+
+def _set(tag: str) -> Callable[[Plain, Any, int], Any]:
+    """Return a writer of sets: their items in their order, and the size of their table."""
+
+    def write(plain: Plain, value: Any, depth: int) -> Any:
+        plain.begin(value)
+        return {tag: [slots_of(value), plain.write_items(value, depth)]}
 
     return write
 
@@ -195,8 +213,8 @@ _WRITERS: dict[type, Callable[[Plain, Any, int], Any]] = {
     float: _write_float,
     list: _write_list,
     tuple: _container("t"),
-    set: _container("s"),
-    frozenset: _container("fs"),
+    set: _set("s"),
+    frozenset: _set("fs"),
     dict: _mapping("d"),
     collections.Counter: _mapping("C"),
     collections.OrderedDict: _mapping("od"),
@@ -255,10 +273,24 @@ def _read_mapping(
     return read
 
 
-def _read_set(plain: Plain, nodes: Any, depth: int) -> set[Any]:
+def _read_set(plain: Plain, payload: Any, depth: int) -> set[Any]:
+    slots, nodes = _slots(payload)
     result: set[Any] = plain.read_numbered(set())
-    result.update(plain.read_items(nodes, depth))
+    plain.sets.fill(result, plain.read_items(nodes, depth), slots)
     return result
+
+
+def _read_frozenset(plain: Plain, payload: Any, depth: int) -> frozenset[Any]:
+    slots, nodes = _slots(payload)
+    made: frozenset[Any] = plain.read_immutable(lambda items: plain.sets.frozen(items, slots), nodes, depth)
+    return made
+
+
+def _slots(payload: Any) -> tuple[int, Any]:
+    slots, nodes = payload
+    if type(slots) is not int or slots < SMALLEST or slots & (slots - 1):
+        raise Malformed("not a set")
+    return slots, nodes
 
 
 def _read_defaultdict(plain: Plain, payload: Any, depth: int) -> Any:
@@ -344,7 +376,7 @@ _READERS: Mapping[str, Callable[[Plain, Any, int], Any]] = {
     "h": lambda plain, fields, depth: plain.handle(fields),
     "t": lambda plain, nodes, depth: plain.read_immutable(tuple, nodes, depth),
     "s": _read_set,
-    "fs": lambda plain, nodes, depth: plain.read_immutable(frozenset, nodes, depth),
+    "fs": _read_frozenset,
     "d": _read_mapping(dict),
     "C": _read_mapping(collections.Counter),
     "od": _read_mapping(collections.OrderedDict, collections.OrderedDict.update),

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from raysweep.execution.python.outside.codec import Malformed
+from raysweep.execution.python.outside.set_order import SetOrder
 
 DEPTH = 150  # `hash` of nested tuples and comparisons of nested lists use the C stack without a check
 _SMALL = 10**18  # integers below it are written as JSON numbers
@@ -49,6 +50,7 @@ class Plain:
         kinds: how objects of each class are written and read.
         handle_of: returns the number of a handle for an object without a plain form; raises NotPlain if there is none.
         object_of: returns the object of a handle that was read: number, kind, truth value, name of its class.
+        sets: makes the sets of the program whose call it is.
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class Plain:
         kinds: Kinds,
         handle_of: Callable[[Any], list[Any]],
         object_of: Callable[[int, str, bool, str], Any],
+        sets: SetOrder,
     ) -> None:
         self._writers, self._readers, self._write_other = kinds
         self.handle_of, self._object_of = handle_of, object_of
+        self.sets = sets
         self.objects: list[Any] = []  # by number
         self._numbers: dict[int, int] = {}  # by id
         self._heights: dict[int, int] = {}  # levels of nested containers in what was read, by number

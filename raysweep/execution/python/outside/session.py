@@ -23,6 +23,7 @@ from raysweep.execution.python.outside.codec import BYTES, Malformed, decoded, e
 from raysweep.execution.python.outside.kinds import plain_data, read_library
 from raysweep.execution.python.outside.launcher import STARTED
 from raysweep.execution.python.outside.plain import CALLABLE, ITERATOR, NotPlain, Plain
+from raysweep.execution.python.outside.set_order import SetOrder
 from raysweep.execution.python.processes import NEEDS_OWN_PROCESS
 from raysweep.programs import Outcome
 
@@ -76,6 +77,7 @@ class Session:
     def _begin(self, calls: list[bytes]) -> None:
         """Forget everything about the program before."""
         self.parts = ""  # of the tests that passed, comma separated
+        self._sets = SetOrder()
         self._proxies: dict[int, Any] = {}  # by the number of their handle
         self._names: dict[int, str] = {}  # of functions, by the number of their handle
         self._described: dict[int, tuple[BaseException, str, str]] = {}  # by id of an error that the program raised
@@ -220,7 +222,7 @@ class Session:
             for number, content in changes:
                 if type(number) is not int or not 0 <= number < sent:
                     raise Malformed("a change of nothing")
-                replace_items(plain.objects[number], plain.read(content))
+                replace_items(plain.objects[number], plain.read(content), self._sets)
             if kind == "result":
                 return plain.read(node)
             if kind != "error":
@@ -247,7 +249,7 @@ class Session:
         return error
 
     def _plain(self) -> Plain:
-        return plain_data(self._handle_of_proxy, self._proxy)
+        return plain_data(self._handle_of_proxy, self._proxy, self._sets)
 
     def _handle_of_proxy(self, value: Any) -> list[Any]:
         self._made = None  # another program's handle may have another number
