@@ -26,6 +26,7 @@ from raysweep.programs import Limits, Oracle, Outcome, Program, Sandbox, Verdict
 from raysweep.prompts.answers.extraction import Extract, Extracted
 from raysweep.records import Problem
 from raysweep.rows.json_files import content_sha
+from raysweep.storage.verdicts import VERSION as JUDGED_AS
 from raysweep.tools.samples.format import Sample, TaskIds, extracted_from, read_samples, result_line
 from raysweep.tools.samples.results import ResultsFile, writing_results
 from raysweep.tools.samples.scores import SampleScores, ScoreBoard
@@ -60,6 +61,7 @@ class SampleJob:
         return {
             **limits,
             "raysweep": VERSION,
+            "verdicts": JUDGED_AS,
             "python": python_version(),
             "samples": content_sha(self.samples),
             "problems": text_sha(canonical_json(self.problem_set.fingerprint())),
