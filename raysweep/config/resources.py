@@ -5,6 +5,7 @@ Nothing of it is part of an artefact's key.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Tag, field_validator
@@ -39,6 +40,26 @@ Memory = Annotated[
 ]
 
 
+def _selector(condition: str) -> str:
+    """Refuse what Ray doesn't take as the condition of a label."""
+    if _SELECTOR.fullmatch(condition):
+        return condition
+    raise ValueError(
+        f"{condition!r} selects no label; give a value such as `A100`, several as `in(A100,H100)`, or what must not be "
+        "as `!A100` or `!in(A100,H100)`"
+    )
+
+
+_VALUE = r"[a-zA-Z0-9](?:[a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?"
+_SELECTOR = re.compile(rf"!?(?:{_VALUE}|in\({_VALUE}(?:, ?{_VALUE})*\))")
+Labels = dict[str, Annotated[str, AfterValidator(_selector)]]
+
+
+def values_of(condition: str) -> list[str]:
+    """Return the values that the condition of a label names: those of ``A100`` and of ``!in(A100,H100)``."""
+    return re.findall(_VALUE, condition.partition("(")[2] or condition)
+
+
 class StageConfig(Strict):
     """What one process of a stage asks for; null: what the level above asks for."""
 
@@ -50,7 +71,7 @@ class StageConfig(Strict):
     """Memory that Ray reserves for one process."""
     custom: dict[str, Amount] | None = None
     """Further resources of one process, by the names that Ray knows them by."""
-    labels: dict[str, str] | None = None
+    labels: Labels | None = None
     """Labels of the nodes to run on."""
 
 
@@ -89,7 +110,7 @@ class ResourcesConfig(StagesConfig):
     """Actors that execute one cell's programs; `auto` starts with one and adds more while CPUs are free."""
     custom: dict[str, Amount] = {}
     """Further resources of a worker, by the names that Ray knows them by."""
-    labels: dict[str, str] = {}
+    labels: Labels = {}
     """Labels of the nodes to run on, as Ray's label selectors: `{ray.io/accelerator-type: "in(A100,H100)"}`."""
     allow_mixed: bool = False
     """Whether models of one group may run on unlike accelerators and versions; the report says so."""

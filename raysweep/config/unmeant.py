@@ -8,16 +8,18 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Mapping
 
-from raysweep.accelerators import ACCELERATORS, data_sheet_of, similar_type
+from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS, data_sheet_of, similar_type
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import SpecConfig
 from raysweep.config.grid import build_grid
 from raysweep.config.loggers import LOGGERS
 from raysweep.config.model_checks import Doubt, Mistake
 from raysweep.config.models import RecipeConfig
+from raysweep.config.resources import STAGES, StagesConfig, values_of
 from raysweep.config.schema import SweepConfig, TrainingSetConfig
 from raysweep.errors import MissingInput, UsageError
 from raysweep.generators.base import GENERATORS
+from raysweep.records import CLEAN
 
 
 def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
@@ -61,12 +63,26 @@ def _accelerators(config: SweepConfig) -> Iterator[Mistake]:
         asked += [("generation", recipe) for recipe in ("", *model.recipes)]
         if model.accelerator and not any(config.asked(stage, model.name, recipe).gpus for stage, recipe in asked):
             yield path, "its cells ask for no GPU; give `resources.gpus: auto`, or leave the accelerator out"
-    named = {**{name: ("prices", name) for name in config.prices}, **named}
+    named = {**{name: ("prices", name) for name in config.prices}, **_labelled(config), **named}
     known = ", ".join(name.replace(" ", "-") for name in ACCELERATORS)
     for name, path in named.items():
         if data_sheet_of(name) is None:
             hint = f"{similar_type(name)}, so memory and hours can't be predicted; known: {known}"
             yield path, Doubt(f"there is no data sheet of {name!r}{hint}")
+
+
+def _labelled(config: SweepConfig) -> dict[str, KeyPath]:
+    """Return the accelerators that labels name, with the first place of each."""
+    own: list[tuple[KeyPath, StagesConfig]] = [(("resources",), config.resources)]
+    own += [(("models", at, "resources"), model.resources) for at, model in enumerate(config.models)]
+    own += [(("recipes", name, "resources"), recipe.resources) for name, recipe in config.recipes.items()]
+    labels: list[tuple[KeyPath, Mapping[str, str] | None]] = [(("resources", "labels"), config.resources.labels)]
+    labels += [((*path, stage, "labels"), getattr(level, stage).labels) for path, level in own for stage in STAGES]
+    named: dict[str, KeyPath] = {}
+    for path, conditions in labels:
+        if condition := (conditions or {}).get(ACCELERATOR_LABEL):
+            named |= {name: named.get(name, (*path, ACCELERATOR_LABEL)) for name in values_of(condition)}
+    return named
 
 
 def _loggers(config: SweepConfig) -> Iterator[Mistake]:
@@ -105,6 +121,11 @@ def _unused(config: SweepConfig) -> Iterator[Mistake]:
     for name in config.perturbations:
         if name not in {*tests, *sets, *members}:
             yield ("perturbations", name), Doubt("no training set and no test set uses it")
+    specs = [config.perturbation(name) for name in {*tests, *sets, *config.perturbations} - {CLEAN}]
+    taken = {name for spec in specs for name in (spec.name, *spec.args.get("strengths", ()))}
+    for name in config.strengths:
+        if name not in taken:
+            yield ("strengths", name), Doubt("no training set and no test set uses this perturbation")
 
 
 def _members(spec: SpecConfig) -> list[object]:

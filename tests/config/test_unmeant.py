@@ -67,6 +67,13 @@ def test_what_looks_like_a_contradiction_and_is_none_is_accepted(caplog, tmp_pat
         load_config(NANO, list(overrides))
 
 
+@pytest.mark.parametrize("condition", ["A100|H100", "in()", "in(A100,", "not A100", "-A100", "=A100", "", "A100, H100"])
+def test_what_selects_no_label_is_refused(condition):
+    for path in ("resources.labels", "models.0.resources.training.labels"):
+        (found,) = findings(NANO, f"{path}={{zone: {condition!r}}}")
+        assert f"{condition!r} selects no label; give a value such as `A100`" in found
+
+
 @pytest.mark.parametrize("logger", ["wandb", "{name: aim}", "{name: comet, project: x}"])
 def test_a_logger_that_is_not_installed_is_refused_before_work(monkeypatch, logger):
     found = importlib.util.find_spec
@@ -104,6 +111,22 @@ def test_a_logger_that_is_not_installed_is_refused_before_work(monkeypatch, logg
         ),
         (["recipes.b={steps: 1, epochs: 0.5}"], "recipes.b.epochs: `steps: 1` takes the place of epochs; remove one"),
         (["recipes.b={trainer: lora, epochs: 3, steps: 9}"], "recipes.b.epochs: `steps: 9` takes the place of"),
+        (
+            ["strengths={C1: 2}", "evaluation.perturbations=[C2]", "training.sets=[clean, W]"],
+            "strengths.C1: no training set and no test set uses this perturbation",
+        ),
+        (
+            ["strengths={W3: 2, C2: 3}", "evaluation.perturbations=[C2]", "training.sets=[clean]"],
+            "strengths.W3: no training set",
+        ),
+        (
+            ["resources.labels={ray.io/accelerator-type: '!in(H100, TPU-v5)'}"],
+            "resources.labels.ray.io/accelerator-type: there is no data sheet of 'TPU-v5', so mem",
+        ),
+        (
+            ["models.0.resources={generation: {labels: {ray.io/accelerator-type: A10O}}}"],
+            "models.0.resources.generation.labels.ray.io/accelerator-type: there is no data sheet of 'A10O' (did you",
+        ),
         (["prices={B300: 4}"], "prices.B300: there is no data sheet of 'B300'"),
         (["prices={A10O: 4, A100: 2}"], "prices.A10O: there is no data sheet of 'A10O' (did you mean 'A10G'?)"),
         (
@@ -127,6 +150,9 @@ def test_a_config_without_doubts_warns_of_nothing(caplog):
         [],
         [used, "evaluation.perturbations=[typos]"],
         [used, "training.sets=[typos]"],
+        ["strengths={C1: 2, W3: 0.5}", "evaluation.perturbations=[C1]", "training.sets=[clean, W]"],
+        [used, "strengths={C2: 2}", "evaluation.perturbations=[typos]"],
+        ["resources.labels={region: eu, ray.io/accelerator-type: 'in(A100, H100)'}"],
         ["prices={A100: 2, RTX-4090: 1}"],
         ["training.sets=[C1, {name: again, perturbation: C1, draw: 1}]"],
         ["evaluation.pairs={C1: [C1]}"],
