@@ -15,7 +15,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from raysweep.analysis.exhibits.base import EXHIBITS, GRIDS, Drawn, Evidence, Exhibit, FileKeys, Group, NothingToDraw
+from raysweep.analysis.exhibits.base import (
+    EXHIBITS,
+    GRIDS,
+    Drawn,
+    Evidence,
+    Exhibit,
+    FileKeys,
+    Group,
+    NothingToDraw,
+    unknown_metric,
+)
 from raysweep.analysis.exhibits.selections import HEADLINE, WORDS, select_test_sets, select_training_sets
 from raysweep.analysis.exhibits.test_sets import unchanged_sentence
 from raysweep.analysis.tables.quantities import Quantity, draws_sentence, quantity_of, score_cell
@@ -155,6 +165,9 @@ class ScoreGrid(Exhibit, ScoreBlock):
             if self.whole or _has_numbers(book, places)
         ]
         if not drawn:
+            for metric in filter(None, (self.needs, self.only_with)):
+                if unknown := unknown_metric(book, metric):
+                    raise NothingToDraw(unknown)
             tests = dict.fromkeys(name for of_block in axes for name in of_block.test_sets)
             named = f"{' or '.join(self._names())} on {' or '.join(tests or self.test_sets)}"
             raise NothingToDraw(f"no model has {named} yet")

@@ -129,6 +129,8 @@ def test_what_a_sweep_has_no_numbers_for_is_left_out_or_all_of_it_named_if_it_wa
     [
         ("heat-map", {"quantity": "RDD"}, study, "it has no metric 'RDD' (did you mean 'RD'?)"),
         ("figure-3", {"quantities": {"pas@1": 1}}, curve_evidence, "no metric 'pas@1' (did you mean 'pass@1'?)"),
+        ("table-4", {"needs": "RDD"}, study, "it has no metric 'RDD' (did you mean 'RD'?)"),
+        ("table-4", {"only_with": "pas@1"}, study, "it has no metric 'pas@1' (did you mean 'pass@1'?)"),
         ("table-4", {"quantities": {"RDX": 1}}, study, "it has no metric 'RDX' (did you mean 'RD'?)"),
     ],
 )
