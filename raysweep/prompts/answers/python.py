@@ -287,8 +287,12 @@ def _joined(before: str, code: Sequence[str]) -> str:
     for statement in tree.body if isinstance(tree, ast.Module) else ():
         if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
             futures[ast.unparse(statement)] = None
-            for number in range(statement.lineno - 1, statement.end_lineno or statement.lineno):
-                lines[number] = ""
+            first, last = statement.lineno - 1, (statement.end_lineno or statement.lineno) - 1
+            before_it = lines[first].encode()[: statement.col_offset]  # offsets count bytes
+            after_it = lines[last].encode()[statement.end_col_offset :]
+            lines[first : last + 1] = [""] * (last + 1 - first)
+            if (before_it + after_it).strip():  # other statements of the line, or a remark
+                lines[first] = (before_it + b"pass" + after_it).decode()
     return "\n".join([*futures, *lines, ""])
 
 

@@ -152,6 +152,12 @@ RIGHT: dict[str, list[str]] = {
         fenced(f"from __future__ import annotations\n\n{WHOLE}"),
         fenced(f'"""A module."""\nfrom __future__ import annotations\nimport math\n\n{WHOLE}'),
         f"from __future__ import (\n    annotations,\n)\n{WHOLE}",
+        fenced(f"from __future__ import annotations; POWER = 2\n\n{WHOLE.replace('x * x', 'x ** POWER')}"),
+        fenced(
+            f"POWER = 2\n\n{WHOLE.replace('x * x', 'x ** POWER')}".replace(
+                "POWER = 2", "'é'; from __future__ import (\n annotations); POWER = 2"
+            )
+        ),
     ],
 }
 
