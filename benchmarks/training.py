@@ -12,7 +12,8 @@ step, clipped after every backward pass (https://github.com/eth-sri/SafeCoder tr
 SFTTrainer in batches of 16, fused AdamW, random order or grouped by length. TRL is not among raysweep's requirements:
 where it can't be imported, its arms are left out.
 
-Printed: tokens (without padding) per CPU second, the ratio to `safecoder`, and with `--losses` the largest difference
+Printed: tokens (without padding) per CPU second after the first 4 steps, in which a trainer starts and a model sees
+its first shapes, the ratio to `safecoder`, and with `--losses` the largest difference
 of losses from SafeCoder's over 50 steps: of `raysweep` from its loop without its clipping, and of `compat: safecoder`
 from its loop as it is.
 """
@@ -34,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from raysweep.models.loading import load_tokenizer
 from raysweep.models.scratch import prepare_scratch
@@ -56,6 +58,7 @@ RAYSWEEP: dict[str, dict[str, Any]] = {
 PRECISIONS: dict[str, dict[str, Any]] = {name: {"precision": name} for name in ("bf16", "float16")}
 TRL = {"trl": False, "trl-grouped": True}
 CLIP = 1.0
+WARM_UP = 4
 
 
 @dataclasses.dataclass
@@ -113,9 +116,42 @@ def _rate(arm: str, rows: Rows, options: argparse.Namespace) -> float:
         recipe = dataclasses.replace(rows.job.recipe, steps=options.steps)
         job = dataclasses.replace(rows.job, recipe=recipe)
         run = trl_loop(model, rows.data, job, load_tokenizer(job.base), TRL[arm])
-    began = time.process_time()
-    tokens = run(options.steps)
-    return tokens / (time.process_time() - began)
+    clock = _Clock(model)
+    with clock:
+        run(options.steps)
+    return clock.tokens / clock.seconds
+
+
+class _Clock:
+    """Counts the tokens and CPU seconds of a training after its first steps, whatever trains it.
+
+    Within its block it counts what the model is given, without padding, and the steps of optimizers.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.tokens, self.seconds = 0, 0.0
+        self._model, self._steps, self._began = model, 0, 0.0
+        self._hooks: list[Any] = []
+
+    def __enter__(self) -> None:
+        self._hooks = [
+            self._model.register_forward_pre_hook(self._forward, with_kwargs=True),
+            register_optimizer_step_post_hook(self._step),
+        ]
+
+    def __exit__(self, *error: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def _forward(self, model: Any, args: Any, options: Any) -> None:
+        ids, mask = options["input_ids"], options.get("attention_mask")
+        self.tokens += ids.numel() if mask is None or mask.dim() != 2 else int(mask.sum())
+
+    def _step(self, *args: Any) -> None:
+        self._steps += 1
+        if self._steps == WARM_UP:
+            self.tokens, self._began = 0, time.process_time()
+        self.seconds = time.process_time() - self._began
 
 
 def _model(job: TrainJob) -> Any:
@@ -289,7 +325,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--losses", action="store_true")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.steps <= WARM_UP:
+        parser.error(f"--steps: the first {WARM_UP} are not measured; give more than that, not {options.steps}")
+    return options
 
 
 if __name__ == "__main__":
