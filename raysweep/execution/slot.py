@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -27,9 +28,14 @@ JUDGE_SECONDS = 10.0  # of CPU time that tests may work on one program's answers
 STARTS = 3
 """A process that ends before it is up is started at most so often."""
 CLOSE_SECONDS = 10.0
+TEXT_CHARACTERS = 300  # of a verdict's detail and stderr
 MAX_PREPARED_TESTS = 1000  # a process that keeps more than these is replaced
 LANGUAGES = {"python": "raysweep.execution.python.start"}
 """For each language, the module whose `main` runs as a slot's process and answers requests as python/lanes.py does."""
+_UNSHOWN = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+"""Characters that a program can write, and that a file can't hold or a terminal or page obeys: lone surrogates,
+control characters, and those that turn the direction of writing."""
+_IN_LINES, _IN_A_LINE = re.compile(f"[{_UNSHOWN}]"), re.compile(rf"[{_UNSHOWN}\t\n\r]")
 _START_CODE = "import sys; sys.path.append(sys.argv.pop(1)); from {} import main; main()"
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -191,8 +197,11 @@ class SlotProcess:
             if item.number not in self._limits:  # the keeper ended the judge just after it had told the verdict
                 continue
             limit = self._limits.pop(item.number).timeout
-            result = Outcome(item.outcome), item.detail, item.stderr, item.seconds
-            verdicts[item.number] = Verdict(*result, limit, self.level, item.lane, self._oracle, item.audit, item.parts)
+            detail = _escaped(_IN_A_LINE, item.detail)[:TEXT_CHARACTERS]
+            stderr = _escaped(_IN_LINES, item.stderr)[:TEXT_CHARACTERS]
+            result = Outcome(item.outcome), detail, stderr, item.seconds
+            more = _escaped(_IN_A_LINE, item.audit), _escaped(_IN_A_LINE, item.parts)
+            verdicts[item.number] = Verdict(*result, limit, self.level, item.lane, self._oracle, *more)
         for number in answer["need_own_process"]:
             del self._limits[number]
         self._extend_deadline()
@@ -340,3 +349,8 @@ def _level_too_low(level: Level, require: Level, missing: Mapping[str, str]) -> 
         f"programs can be isolated at level {level.value!r} here, and {require.value!r} is required ({why}); "
         f"allow it (the kernel, the container's settings), or set execution.require (--require) to {level.value}"
     )
+
+
+def _escaped(unshown: re.Pattern[str], text: str) -> str:
+    r"""Return a program's text with some characters as Python writes them, such as ``\x1b``."""
+    return unshown.sub(lambda found: repr(found[0])[1:-1], text)

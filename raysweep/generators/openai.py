@@ -46,6 +46,7 @@ HIDDEN = "***"
 PLACEHOLDER, SECRET = 8, 20
 """Characters of a key. Shorter ones than the first are such as EMPTY, and are hidden only as words of their own; from
 the second on a key is hidden in completions too, where a shorter one may be a word of a program."""
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTEXT = re.compile(r"context[ _](?:length|window|size)|max_model_len", re.IGNORECASE)
 _LONGEST = re.compile(r"(?:maximum|max)[\w ]*?context[\w ]*? is (\d+)", re.IGNORECASE)
 _PROMPT = re.compile(
@@ -320,6 +321,7 @@ def _answer_in(body: bytes, api: str) -> _Answer:
         elif isinstance(text, str) and isinstance(ended, str | None):
             stop = choice.get("stop_reason")  # of vLLM: the stop string, or the number of a token
             written, read = (_count(usage, name) for name in ("completion_tokens", "prompt_tokens"))
+            text = _LONE_SURROGATES.sub("\ufffd", text)  # as tokenizers write what is no text; no file can hold them
             return _Answer(text, ended, stop if isinstance(stop, str) else None, written, read)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass  # another shape

@@ -16,7 +16,7 @@ from raysweep.errors import ExecutionNotAllowed, RaysweepError, UsageError
 from raysweep.execution import slot
 from raysweep.execution.pool import Executor, require_permission
 from raysweep.execution.slot import _START_CODE, LANGUAGES
-from raysweep.programs import Lane, Limits, Outcome, Program, Sandbox
+from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Sandbox
 
 LIMITS = Limits(timeout=5)
 
@@ -157,3 +157,46 @@ def test_permission_is_asked_for_and_the_error_says_how_to_give_it():
         ExecutionNotAllowed, match=r"--allow-code-execution .a config may say `allow_code_execution: true`"
     ):
         require_permission(False)
+
+
+UNSHOWN = {
+    "\\udcff": "\udcff",
+    "\\ud800": "\ud800",
+    "\\x1b[2J": "\x1b[2J",
+    "\\x00": "\0",
+    "\\x9b": "\x9b",
+    "\\u202e": "\u202e",
+}
+WAYS_TO_SAY_IT = [
+    "def f(): raise ValueError({text!a})",
+    "raise ValueError({text!a})",
+    "def f(): raise type({text!a}, (Exception,), {{}})('x')",
+    "def f(): raise KeyError({text!a})",
+    "import sys\ndef f(): sys.stderr.write({text!a}); sys.stderr.flush()",
+    "import sys, os\ndef f(): os.write(2, {text!a}.encode('utf-8', 'surrogatepass'))",
+    "raise SystemExit({text!a})",
+    "def f(): return type({text!a}, (), {{}})()",
+    "def f(): return {{ {text!a}: [{text!a}] }}",
+    "import sys\nsys.exit({text!a})",
+    "x = [",
+    "# {text}\ndef f(): raise ValueError",
+]
+
+
+@pytest.mark.parametrize("oracle", [Oracle.OUTSIDE, Oracle.INSIDE])
+def test_no_text_of_a_program_is_one_that_a_file_cannot_hold_or_a_terminal_obeys(oracle):
+    """What a program says ends in files, on a terminal and on a page, through its verdict alone."""
+    texts = ["".join(UNSHOWN.values()) + "é 漢 \u00a0", *UNSHOWN.values(), "\ud800" * 400]
+    programs = [way.format(text=text) for way in WAYS_TO_SAY_IT for text in texts]
+    tests = "assert f() == 1" if oracle is Oracle.OUTSIDE else "import inspect\nassert f() == 1"
+    with Executor(slots=2) as executor:
+        verdicts = executor.run([Program(text, tests) for text in programs], LIMITS)
+    for program, verdict in zip(programs, verdicts, strict=True):
+        assert verdict.outcome not in (Outcome.PASSED, Outcome.HARNESS_ERROR), program
+        for said, kept in ((verdict.detail, ""), (verdict.stderr, "\n\t\r"), (verdict.parts, "")):
+            said.encode()
+            assert all(c.isprintable() or c.isspace() for c in said) and not set(said) & set("\0\x1b\x9b\u202e"), (
+                program
+            )
+            assert len(said) <= 300 and not ({"\n", "\t", "\r"} - set(kept)) & set(said)
+    assert verdicts[0].detail == "ValueError: " + "".join(UNSHOWN) + "é 漢"

@@ -238,6 +238,11 @@ def test_an_answer_without_a_text_is_asked_for_again_and_never_an_empty_completi
         assert body in str(error.value) and error.value.retry, name
 
 
+def test_half_a_character_becomes_the_sign_for_what_is_no_text(server):
+    server.answer = lambda path, body: text_answer(" x = '\ud83d' + '\U0001f600'")
+    assert make(server).generate([request()])[0].text == " x = '\ufffd' + '\U0001f600'"
+
+
 @pytest.mark.parametrize("body", ["<html>\n<b>Bad gateway</b>", "", "[" * 5000, '{"choices": [{"text": " x"}'])
 def test_a_body_that_is_no_json_is_shown_on_one_line(server, pauses, body):
     server.troubles = [f"body {body}"] * 2
