@@ -34,7 +34,7 @@ _TOKEN = re.compile(  # matches strings, comments and names of code; only names 
     re.DOTALL,
 )
 _VERBATIM = (
-    r"(`+)(?!`)[^\n]*?[^`\n]\1(?!`)"  # inline back-ticks
+    r"(`{1,99}+)(?!`)[^\n]*?[^`\n]\1(?!`)"  # inline back-ticks
     r"|\b(?:https?|ftp|file)://\S+|\bwww\.\S+"
     r"|\\N\{[^{}\n]*\}|\\\S*"  # an escape sequence, which a changed letter would break
     r"|\b[^\W\d]\w*(?:\.[^\W\d]\w*)*\([^()\n]*\)"  # a call

@@ -242,3 +242,9 @@ def test_prose_protects_no_words_of_its_own():
 )
 def test_prose_and_data_are_distinguished(text, expected):
     assert is_prose(split_instruction(text)) is expected
+
+
+def test_a_long_run_of_back_ticks_takes_no_longer_than_other_texts():
+    """It would take minutes if each of its places were tried as the beginning of a piece of code."""
+    text = f"Say {'`' * 200_000} now, and stop."
+    assert "".join(segment.text for segment in split_instruction(text)) == text
