@@ -8,35 +8,24 @@ Not covered: what shows only in long texts, such as sliding windows.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
 from raysweep.generators.caches.base import Way
-from raysweep.generators.caches.no_cache import forget
 from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.machine import is_out_of_memory
+from raysweep.models.rounding import TEXT, distance, plain_logits, with_limit
 from raysweep.records import GenerationRequest
 
 if TYPE_CHECKING:
     import torch
 
-TEXT = 'def add(a, b):\n    """Return the sum of a and b."""\n    return a + b\n'
 LENGTHS = (5, 9)
 """Tokens of the prompts: more than the kernels of convolutions have, whose first columns are a case of their own."""
 SAMPLES, TOKENS = 3, 3
-ROUNDING = 8
-"""How much larger a difference may be than the one that a rounding error in each embedding makes: a pass rounds in
-every layer, and the order of its sums depends on the shapes of a batch."""
-STEPS = 16
-"""A difference of so many steps of the number format is never held against a model."""
-TF32 = 2.0**-11
-"""The rounding error of numbers of 32 bits in GPUs' matrix products and convolutions, where these may take TF32."""
-SMALLEST = 1e-4
-"""A difference of this share of the logits' spread is never held against a model."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +51,12 @@ def flaw_of(way: Way, tokens: Tokens) -> str:
     ids += [token % rows for token in range(size - len(ids))]
     prompts = [_texts(ids, length) for length in LENGTHS]
     try:
-        expected, limit = _expected(way.network, prompts)
+        expected, limit = with_limit(way.network, lambda: _logits(way.network, prompts))
         for name, logits in _written(way, prompts):
-            distance = max(_distance(of_text, expected[text]) for text, of_text in logits.items())
-            if not distance <= limit:
+            furthest = max(distance(of_text, expected[text]) for text, of_text in logits.items())
+            if not furthest <= limit:
                 return (
-                    f"{name} its logits differ from those without a cache by {100 * distance:.2g} % of their spread, "
+                    f"{name} its logits differ from those without a cache by {100 * furthest:.2g} % of their spread, "
                     f"and rounding explains {100 * limit:.2g} %"
                 )
     except RaysweepError:
@@ -77,18 +66,6 @@ def flaw_of(way: Way, tokens: Tokens) -> str:
             raise
         return f"it ends in {_said(error)}"
     return ""
-
-
-def _expected(network: Any, prompts: Sequence[Sequence[_Text]]) -> tuple[dict[_Text, torch.Tensor], float]:
-    """Return the logits of texts without a cache, and how far off these rounding may be (see `_distance`)."""
-    import torch
-
-    with _evaluating(network), torch.inference_mode():
-        expected = _logits(network, prompts)
-        with _jittered(network):
-            moved = _logits(network, prompts)
-    noise = max(_distance(moved[text], logits) for text, logits in expected.items())
-    return expected, max(SMALLEST, STEPS * _rounding(network), ROUNDING * noise)
 
 
 def _written(way: Way, prompts: Sequence[Sequence[_Text]]) -> Iterator[tuple[str, dict[_Text, torch.Tensor]]]:
@@ -150,70 +127,8 @@ def _texts(ids: Sequence[int], length: int) -> list[_Text]:
 
 def _logits(network: Any, prompts: Sequence[Sequence[_Text]]) -> dict[_Text, torch.Tensor]:
     """Return the logits of each text's tokens, (tokens, vocabulary), without a cache; a prompt's texts in one pass."""
-    import torch
-
     logits: dict[_Text, torch.Tensor] = {}
-    forget(network)
     for texts in prompts:
-        ids = torch.tensor([[*text.prompt, *text.tokens[:-1]] for text in texts])
-        given = ids.to(network.get_input_embeddings().weight.device)
-        of_texts = network(input_ids=given, use_cache=False).logits[:, -TOKENS:].float()
+        of_texts = plain_logits(network, [[*text.prompt, *text.tokens[:-1]] for text in texts])[:, -TOKENS:]
         logits |= dict(zip(texts, of_texts, strict=True))
-        forget(network)
     return logits
-
-
-def _distance(logits: torch.Tensor, expected: torch.Tensor) -> float:
-    """Return how far logits, (tokens, vocabulary), are off: the root mean square, in standard deviations of theirs.
-
-    Of several tokens, it is the largest. Where a model expects no number, none is compared.
-    """
-    import torch
-
-    known = torch.isfinite(expected)
-    if not bool(torch.isfinite(logits[known]).all()):
-        return float("inf")
-    count = known.sum(dim=-1).clamp(min=1)
-    plain = expected.masked_fill(~known, 0)
-    mean = plain.sum(dim=-1) / count
-    spread = ((plain - mean[:, None]).masked_fill(~known, 0).square().sum(dim=-1) / count).sqrt()
-    off = ((logits - expected).masked_fill(~known, 0).square().sum(dim=-1) / count).sqrt()
-    return float((off / spread.clamp(min=1e-6)).max())
-
-
-def _rounding(network: Any) -> float:
-    """Return the relative rounding error of a model's number format where it runs."""
-    import torch
-
-    weight = network.get_input_embeddings().weight
-    step = float(torch.finfo(weight.dtype).eps)
-    return max(step, TF32) if weight.device.type == "cuda" else step
-
-
-@contextlib.contextmanager
-def _evaluating(network: Any) -> Iterator[None]:
-    """Have a model in evaluation mode for the block."""
-    was_training = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(was_training)
-
-
-@contextlib.contextmanager
-def _jittered(network: Any) -> Iterator[None]:
-    """Move each number of the embeddings by a rounding error, up or down, for the block."""
-    import torch
-
-    random, step = torch.Generator().manual_seed(0), _rounding(network)
-
-    def moved(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
-        signs = torch.randint(2, output.shape, generator=random) * 2 - 1
-        return output * (1 + step * signs).to(output)
-
-    hook = network.get_input_embeddings().register_forward_hook(moved)
-    try:
-        yield
-    finally:
-        hook.remove()

@@ -10,6 +10,7 @@ Begin with finding.py and loading.py, through which other folders find and load 
     deltas.py        saves and applies the tensors in which a model differs from its base
     scratch.py       prepares training from scratch: trains a tokenizer, writes a config
     logits.py        computes logits at selected positions only
+    rounding.py      compares logits within what a number format's rounding explains
     attention.py     chooses among torch's implementations of attention
     families/        one file per architecture
     architectures/   the shapes of models, from which weights and memory follow

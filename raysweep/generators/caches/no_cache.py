@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.generators.caches.base import Cache, Read, Way, left_pad
 from raysweep.generators.caches.own_cache import base_of
+from raysweep.models.rounding import forget
 
 if TYPE_CHECKING:
     import torch
@@ -89,10 +90,3 @@ class WithoutCache(Way):
             self._ends = None
             forget(self.network)
         return logits
-
-
-def forget(network: Any) -> None:
-    """Take from a model's modules what they keep of an earlier text themselves, as those of recurrent_gemma do."""
-    for module in network.modules():
-        if getattr(module, "recurrent_states", None) is not None:
-            module.recurrent_states = None

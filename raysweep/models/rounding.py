@@ -1,0 +1,112 @@
+"""Compares the logits of two ways of calling a model, within what the rounding of its number format explains."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+
+Name = TypeVar("Name")
+
+TEXT = 'def add(a, b):\n    """Return the sum of a and b."""\n    return a + b\n'
+"""A text whose first tokens are what models are tried with."""
+ROUNDING = 8
+"""How much larger a difference may be than the one that a rounding error in each embedding makes: a pass rounds in
+every layer, and the order of its sums depends on the shapes of a batch."""
+STEPS = 16
+"""A difference of so many steps of the number format is never held against a model."""
+TF32 = 2.0**-11
+"""The rounding error of numbers of 32 bits in GPUs' matrix products and convolutions, where these may take TF32."""
+SMALLEST = 1e-4
+"""A difference of this share of the logits' spread is never held against a model."""
+
+
+def with_limit(
+    network: Any, logits: Callable[[], Mapping[Name, torch.Tensor]]
+) -> tuple[Mapping[Name, torch.Tensor], float]:
+    """Return logits, (tokens, vocabulary), that a network computes, and how far off these may be (see `distance`)."""
+    import torch
+
+    with evaluating(network), torch.inference_mode():
+        expected = logits()
+        with _jittered(network):
+            moved = logits()
+    noise = max(distance(moved[text], of_text) for text, of_text in expected.items())
+    return expected, max(SMALLEST, STEPS * _rounding(network), ROUNDING * noise)
+
+
+def plain_logits(network: Any, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Return the logits of texts of equal lengths, (texts, tokens, vocabulary), without a cache, in 32 bits."""
+    import torch
+
+    forget(network)
+    given = torch.tensor([list(text) for text in ids]).to(network.get_input_embeddings().weight.device)
+    logits: torch.Tensor = network(input_ids=given, use_cache=False).logits.float()
+    forget(network)
+    return logits
+
+
+def forget(network: Any) -> None:
+    """Take from a model's modules what they keep of an earlier text themselves, as those of recurrent_gemma do."""
+    for module in network.modules():
+        if getattr(module, "recurrent_states", None) is not None:
+            module.recurrent_states = None
+
+
+def distance(logits: torch.Tensor, expected: torch.Tensor) -> float:
+    """Return how far logits, (tokens, vocabulary), are off: the root mean square, in standard deviations of theirs.
+
+    Of several tokens, it is the largest. Where a model expects no number, none is compared.
+    """
+    import torch
+
+    known = torch.isfinite(expected)
+    if not bool(torch.isfinite(logits[known]).all()):
+        return float("inf")
+    count = known.sum(dim=-1).clamp(min=1)
+    plain = expected.masked_fill(~known, 0)
+    mean = plain.sum(dim=-1) / count
+    spread = ((plain - mean[:, None]).masked_fill(~known, 0).square().sum(dim=-1) / count).sqrt()
+    off = ((logits - expected).masked_fill(~known, 0).square().sum(dim=-1) / count).sqrt()
+    return float((off / spread.clamp(min=1e-6)).max())
+
+
+@contextlib.contextmanager
+def evaluating(network: Any) -> Iterator[None]:
+    """Have a model in evaluation mode for the block."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
+
+
+def _rounding(network: Any) -> float:
+    """Return the relative rounding error of a model's number format where it runs."""
+    import torch
+
+    weight = network.get_input_embeddings().weight
+    step = float(torch.finfo(weight.dtype).eps)
+    return max(step, TF32) if weight.device.type == "cuda" else step
+
+
+@contextlib.contextmanager
+def _jittered(network: Any) -> Iterator[None]:
+    """Move each number of the embeddings by a rounding error, up or down, for the block."""
+    import torch
+
+    random, step = torch.Generator().manual_seed(0), _rounding(network)
+
+    def moved(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
+        signs = torch.randint(2, output.shape, generator=random) * 2 - 1
+        return output * (1 + step * signs).to(output)
+
+    hook = network.get_input_embeddings().register_forward_hook(moved)
+    try:
+        yield
+    finally:
+        hook.remove()
