@@ -99,7 +99,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
         yield (*place, "recipes"), f"{path} is an adapter; merge it into its base before training on it"
     elif resolved.kind is ModelKind.ADAPTER and (why := adapter_misfit(resolved.ref(model.dtype, model.eos_token))):
         base = resolved.base.location if resolved.base else "none"
-        yield (*place, "path"), f"the adapter {path} doesn't fit its base {base}: {why}; name its own base"
+        yield (*place, "path"), f"the adapter {path} doesn't fit its base {base}: {why}"
     yield from _tokenizer(config, model, resolved, place)
 
 

@@ -20,7 +20,8 @@ from typing import Any, Literal
 from raysweep.errors import RaysweepError, UnfitModel, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, LiveModel, WantedModel
 from raysweep.generators.rows import Tokens, WrittenRow
-from raysweep.models.loading import adapter_config, load_tokenizer
+from raysweep.models.adapters import adapter_config
+from raysweep.models.loading import load_tokenizer
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
 from raysweep.seeding import derive
 

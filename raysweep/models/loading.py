@@ -6,13 +6,15 @@ import contextlib
 import gc
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from raysweep.errors import RaysweepError, UsageError, did_you_mean
-from raysweep.machine import is_out_of_memory, keep_imports
+from raysweep.machine import keep_imports
+from raysweep.models.adapters import misfit, put_adapter_on
 from raysweep.models.deltas import apply_delta
 from raysweep.records import ModelKind, ModelRef
 from raysweep.rows.hub import cache_alone
@@ -41,30 +43,6 @@ def load_model(ref: ModelRef) -> tuple[Any, Any]:
     return put_adapter_on(model, ref).eval(), tokenizer
 
 
-def put_adapter_on(model: Any, ref: ModelRef) -> Any:
-    """Return PEFT's model of a loaded base and an adapter; the base's modules are changed in place.
-
-    Raises:
-        RaysweepError: the adapter's tensors don't fit the base.
-    """
-    from peft import PeftModel
-
-    head = model.get_output_embeddings()
-    name = next((name.rpartition(".")[2] for name, module in model.named_modules() if module is head), None)
-    if name in _adapter_targets(ref):
-        untie_embeddings(model)
-    try:
-        return PeftModel.from_pretrained(model, ref.location, revision=ref.revision, **cache_alone(ref.location))
-    except (RuntimeError, ValueError) as error:
-        if is_out_of_memory(error):
-            raise
-        # the first line says nothing: "Error(s) in loading state_dict"
-        base = ref.base.location if ref.base else "its base"
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        why = next((line for line in lines if "size mismatch" in line), lines[0] if lines else repr(error))
-        raise RaysweepError(f"the adapter {ref.location} is not one of {base}: {why}") from error
-
-
 def silence_deepspeed() -> None:
     """Keep DeepSpeed from writing to stdout that it looked for a GPU in vain.
 
@@ -74,20 +52,6 @@ def silence_deepspeed() -> None:
 
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
-
-
-def _adapter_targets(ref: ModelRef) -> Sequence[str]:
-    """Return the names of the modules that an adapter updates; empty where its config gives a pattern."""
-    targets = adapter_config(ref).get("target_modules")  # prompt tuning has none
-    return () if targets is None or isinstance(targets, str) else tuple(targets)
-
-
-def adapter_config(ref: ModelRef) -> dict[str, Any]:
-    """Return PEFT's config of an adapter, with its defaults."""
-    from peft import PeftConfig
-
-    config = PeftConfig.from_pretrained(ref.location, revision=ref.revision, **cache_alone(ref.location))
-    return dict(config.to_dict())
 
 
 def auto_model(architecture: str = "causal") -> Any:
@@ -152,41 +116,21 @@ def empty_network(ref: ModelRef) -> Any:
 
 
 def adapter_misfit(ref: ModelRef) -> str:
-    """Return why an adapter in a folder can't be put on its base, which is a full model; empty if it can."""
-    import torch
-    from peft import PeftConfig, get_peft_model, get_peft_model_state_dict
-    from safetensors import SafetensorError, safe_open
+    """Return why an adapter can't be put on its base, a full model, or changes nothing there; empty if neither is so.
 
-    file = Path(ref.location) / "adapter_model.safetensors"
-    if ref.base is None or ref.base.kind is not ModelKind.FULL or not file.exists():
+    Of the base only the config is read, of the adapter the names and shapes of its tensors, and some of these.
+    """
+    from safetensors import SafetensorError
+
+    if ref.base is None or ref.base.kind is not ModelKind.FULL:
         return ""
     silence_deepspeed()
     try:
-        with torch.device("meta"):
-            adapted = get_peft_model(empty_network(ref.base), PeftConfig.from_pretrained(ref.location))
-        with safe_open(file, "pt") as tensors:
-            names = tensors.keys()
-            shapes = {name: tuple(tensors.get_slice(name).get_shape()) for name in names}
-    except (ValueError, TypeError, KeyError, SafetensorError) as error:  # such as modules that the base doesn't have
-        return _first_line(error)
-    wanted = {name: tuple(tensor.shape) for name, tensor in get_peft_model_state_dict(adapted).items()}
-    for name, shape in shapes.items():
-        if wanted.get(name, shape) != shape:
-            return f"{name} is {shape} in the adapter, and {wanted[name]} fits the base"
-    return ""
-
-
-def untie_embeddings(model: Any) -> None:
-    """Give a model output embeddings of their own, in place, if it shares them with the input embeddings.
-
-    An update of lm_head that is merged would change the input embeddings too.
-    """
-    import torch
-
-    head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
-    if head.weight is embeddings.weight:
-        head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
-        model.config.tie_word_embeddings = False
+        return misfit(empty_network(ref.base), ref)
+    except (ValueError, TypeError, KeyError, OSError, UnpicklingError, SafetensorError) as error:
+        return f"{_first_line(error)}; name its own base"  # such as modules that the base doesn't have
+    except RuntimeError:
+        return ""  # some kinds of adapters can't be made without data; loading them tells
 
 
 def load_tokenizer(ref: ModelRef) -> Any:

@@ -11,9 +11,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from raysweep.models.adapters import put_adapter_on
 from raysweep.models.deltas import apply_delta
 from raysweep.models.identity import LOCATION_FIELDS
-from raysweep.models.loading import load_model, load_tokenizer, put_adapter_on
+from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
 
 UNLIKE_FIELDS = (*LOCATION_FIELDS, "dtype", "torch_dtype", "transformers_version", "architectures", "use_cache")
@@ -103,11 +104,15 @@ class ModelVersions:
 
 @contextmanager
 def _unchanged_modules(network: Any) -> Iterator[None]:
-    """Restore after the block which modules and parameters a network has, what they are called, and its config."""
+    """Restore after the block which modules and tensors a network has, what they are called, and its config.
+
+    Numbers that were changed in place stay changed.
+    """
     before = [
         (module, {name: value.copy() if isinstance(value, dict) else value for name, value in vars(module).items()})
         for module in network.modules()
     ]
+    tensors = [(parameter, parameter.data) for parameter in network.parameters()]
     tied = network.config.tie_word_embeddings
     try:
         yield
@@ -115,6 +120,8 @@ def _unchanged_modules(network: Any) -> Iterator[None]:
         for module, attributes in before:
             vars(module).clear()
             vars(module).update(attributes)
+        for parameter, tensor in tensors:
+            parameter.data = tensor
         network.config.tie_word_embeddings = tied
 
 

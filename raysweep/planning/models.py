@@ -14,8 +14,9 @@ from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import HopelessError, UsageError
 from raysweep.generators.base import GENERATORS, Generator, WantedModel
+from raysweep.models.adapters import adapter_config
 from raysweep.models.families.base import FAMILIES
-from raysweep.models.loading import adapter_config, auto_model, empty_network, load_tokenizer
+from raysweep.models.loading import auto_model, empty_network, load_tokenizer
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan
 from raysweep.planning.predictions.costs import base_shape
 from raysweep.prompts.templates import CHAT, INSTRUCT, RAW, PromptTemplate, template_shown

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from raysweep.errors import HopelessError, did_you_mean
+from raysweep.models.adapters import untie_if_changed, wrapped
 from raysweep.models.loading import auto_model
 from raysweep.records import ModelKind
 from raysweep.trainers.base import Services, Trainer, TrainJob
@@ -75,15 +76,14 @@ class AdapterTrainer(Trainer):
         Raises:
             HopelessError: PEFT can't adapt the modules that the recipe names, such as ones that the model lacks.
         """
-        from peft import get_peft_model
-
         config = self.config(model, job)
         try:
-            adapted = get_peft_model(model, config)
+            adapted = wrapped(model, config)
         except ValueError as error:
             targets = config.target_modules
             named = targets if isinstance(targets, str) else ", ".join(sorted(targets or ()))
             raise HopelessError(f"PEFT can't adapt {named} of this {job.family} model: {error}") from error
+        untie_if_changed(adapted)
         for parameter in adapted.parameters():
             if parameter.requires_grad:  # copies of modules have the base's dtype
                 parameter.data = parameter.data.float()

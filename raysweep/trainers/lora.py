@@ -1,8 +1,8 @@
 """LoRA through PEFT: trains low-rank updates of linear layers, and full copies of modules that the recipe names.
 
 Hu et al. 2021, https://arxiv.org/abs/2106.09685; ranks and targets of the study. SafeCoder also
-updates lm_head (the preset `study`): tied embeddings are untied first, since a merged lm_head would change the input
-embedding too. https://github.com/eth-sri/SafeCoder/blob/main/scripts/train.py
+updates lm_head (the preset `study`): tied embeddings are untied (models/adapters.py), since a merged lm_head would
+change the input embedding too. https://github.com/eth-sri/SafeCoder/blob/main/scripts/train.py
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from raysweep.models.families.base import FAMILIES, lora_targets
-from raysweep.models.loading import untie_embeddings
 from raysweep.trainers.adapters import AdapterTrainer, require_modules
 from raysweep.trainers.base import TRAINERS, LoraSettings, TrainJob
 
@@ -37,8 +36,6 @@ class Lora(AdapterTrainer):
         require_modules(model, list(lora.modules_to_save or ()), "lora.modules_to_save", job.family)
         if lora.preset == "study" and not isinstance(targets, str):
             targets = [*targets, output_layer(model)]
-        if not isinstance(targets, str) and output_layer(model) in targets:
-            untie_embeddings(model)
         copied = [*(embeddings_of(model, job.family) if lora.train_embeddings else []), *(lora.modules_to_save or [])]
         return LoraConfig(
             task_type="CAUSAL_LM",

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from raysweep.errors import RaysweepError
+from raysweep.models.adapters import untie_embeddings
 from raysweep.models.deltas import save_delta
-from raysweep.models.loading import adapter_misfit, load_model, untie_embeddings
+from raysweep.models.loading import adapter_misfit, load_model
 from raysweep.models.versions import ModelVersions
 from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.tiny import make_tiny
@@ -185,7 +186,7 @@ def test_an_adapter_of_another_base_is_told_by_the_shapes_of_its_tensors(family,
     adapter = make_adapter(wider, family, way, tmp_path / "adapter")
     assert adapter_misfit(adapter) == ""
     told = adapter_misfit(dataclasses.replace(adapter, base=tiny[family]))
-    assert re.fullmatch(r"\S+ is \(\d+, \d+\) in the adapter, and \(\d+, \d+\) fits the base", told)
+    assert re.fullmatch(r"\S+ is \(\d+, \d+\) in the adapter, and \(\d+, \d+\) fits the base; name its own base", told)
     other = "codegen" if family == "llama" else "llama"
     if way in ("lora", "ia3"):
         assert "not found in the base model" in adapter_misfit(dataclasses.replace(adapter, base=tiny[other]))
