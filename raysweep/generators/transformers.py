@@ -124,9 +124,9 @@ class Transformers(Generator):
             self._proven = {known: way for known, way in self._proven.items() if known[0] == self.loads}
             self._proven[kind] = self._right_way(name)
         way = self._proven[kind](network)
-        self._remark = ""
-        if not way.has_cache:
-            self._remark = f"model {name} reads the whole text again for each token, which takes long"
+        self._is_slow = not way.has_cache
+        slow = f"model {name} reads the whole text again for each token, which takes long" * self._is_slow
+        self._remarks = [remark for remark in (slow, self.versions.remark if self.versions else "") if remark]
         if self._loop is None:
             self._loop = Loop(way, Draws(self.decoding), self._budget or self._tokens_that_fit(), self._tokens.stops)
         self._loop.way, self._loop.stops = way, self._tokens.stops
@@ -188,8 +188,8 @@ class Transformers(Generator):
         if not requests:
             return []
         assert self._loop
-        if self._remark:
-            self.tell(self._remark)
+        for remark in self._remarks:
+            self.tell(remark)
         rows = [self._tokens.row(request) for request in requests]
         self._loop.write([row for row in rows if not row.ended])
         return [self._tokens.completion(row) for row in rows]
@@ -202,7 +202,7 @@ class Transformers(Generator):
     def facts(self) -> Mapping[str, Any]:
         """See `Generator.facts`: the smallest token budget so far, whether adapters are merged, and a missing cache."""
         assert self._loop
-        slow = {"cache": False} if self._remark else {}
+        slow = {"cache": False} if self._is_slow else {}
         is_merged = bool(self.versions and self.versions.is_merged)
         return {"batch_tokens": self._loop.least, "merged": is_merged, **slow}
 

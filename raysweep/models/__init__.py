@@ -9,6 +9,7 @@ Begin with finding.py and loading.py, through which other folders find and load 
     hub.py           reads a model's config from the hub and explains why it can't
     versions.py      keeps one model in memory that becomes any version of its base
     deltas.py        saves and applies the tensors in which a model differs from its base
+    effects.py       proves that an adapter acts, and that merging it changes nothing
     scratch.py       prepares training from scratch: trains a tokenizer, writes a config
     logits.py        computes logits at selected positions only
     rounding.py      compares logits within what a number format's rounding explains

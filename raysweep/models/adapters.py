@@ -35,12 +35,15 @@ def adapter_config(ref: ModelRef) -> dict[str, Any]:
     return dict(_config_of(ref).to_dict())
 
 
-def trained_tokens(ref: ModelRef) -> list[int]:
-    """Return the ids of tokens whose embeddings alone an adapter changes; empty if it changes all, or none."""
+def telling_tokens(ref: ModelRef) -> list[int]:
+    """Return the ids of tokens that an adapter needs in a text to change it; empty if any text will do.
+
+    These are the ones that switch an activated LoRA on, or those whose embeddings alone were trained.
+    """
     config = adapter_config(ref)
     tokens = config.get("trainable_token_indices") or config.get("token_indices") or []
-    lists = tokens.values() if isinstance(tokens, dict) else [tokens]
-    return [int(token) for some in lists for token in some]
+    trained = tokens.values() if isinstance(tokens, dict) else [tokens]
+    return [int(token) for some in (config.get("alora_invocation_tokens") or [], *trained) for token in some]
 
 
 def wrapped(model: Any, config: Any) -> Any:

@@ -11,8 +11,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from raysweep.models.adapters import put_adapter_on
+from raysweep.models.adapters import put_adapter_on, telling_tokens
 from raysweep.models.deltas import apply_delta
+from raysweep.models.effects import ShortTexts, has_weak_effect, merged
 from raysweep.models.identity import LOCATION_FIELDS
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
@@ -30,13 +31,14 @@ class ModelVersions:
         loads: how often a whole model was built and loaded.
         merge: whether adapters are merged into their base, given the base's dtype.
         is_merged: whether the current version is such an adapter.
+        remark: what a reader of the current version's results should know; empty if there is nothing.
     """
 
     def __init__(self, device: Any, merge: Callable[[str], bool]) -> None:
         self.network: Any = None
         self.tokenizer: Any = None
         self.loads = 0
-        self.merge, self.is_merged = merge, False
+        self.merge, self.is_merged, self.remark = merge, False, ""
         self._device = device
         self._base: ModelRef | None = None  # whose tensors the network has, once everything is taken off
         self._base_shape: dict[str, Any] | None = None  # its folder may be gone when the next model comes
@@ -49,6 +51,7 @@ class ModelVersions:
 
         Raises:
             RaysweepError: the model can't be loaded, or an adapter or delta doesn't fit its base.
+            UnfitModel: an adapter has no effect, or another one once it is merged.
         """
         if ref == self._current:
             return
@@ -60,7 +63,7 @@ class ModelVersions:
                 self._take_base(base)
             self.network, self.tokenizer = self._bare, load_tokenizer(ref)
             if ref.kind is ModelKind.DELTA:
-                self._put_on.callback(apply_delta(self._bare, Path(ref.location)))
+                self._put_on.enter_context(self._with_delta(ref))
             elif ref.kind is ModelKind.ADAPTER:
                 self._put_on.enter_context(self._with_adapter(ref))
         except BaseException:
@@ -82,24 +85,47 @@ class ModelVersions:
         self._bare, self._base, self._base_shape = network.to(self._device).eval(), base, _shape_of(base)
 
     @contextmanager
+    def _with_delta(self, ref: ModelRef) -> Iterator[None]:
+        """Put a delta on the base for the block."""
+        texts = ShortTexts(self._bare, self.tokenizer)
+        before = texts.logits(self._bare)
+        take_off = apply_delta(self._bare, Path(ref.location))
+        with self._remarked(ref, texts.are_equal(before, texts.logits(self._bare))):
+            yield
+        take_off()
+
+    @contextmanager
     def _with_adapter(self, ref: ModelRef) -> Iterator[None]:
         """Put an adapter on the base for the block. Afterwards all modules and tensors are the very objects of before.
 
         PEFT's own `unload` and `delete_adapter` keep embeddings that an adapter trained, and don't tie them again.
         """
-        with _unchanged_modules(self._bare), ExitStack() as originals:
-            adapted = put_adapter_on(self._bare, ref)
-            self.is_merged = self.merge(self._base.dtype if self._base else ref.dtype)
+        with _unchanged_modules(self._bare):
+            own = list(self._bare.parameters())
+            texts = ShortTexts(self._bare, self.tokenizer, telling_tokens(ref))
+            before = texts.logits(self._bare)
+            adapted = put_adapter_on(self._bare, ref).to(self._device).eval()
+            is_weak = has_weak_effect(adapted, own, texts, before, ref.location)
+            is_prompt = adapted.active_peft_config.is_prompt_learning  # it has nothing to merge
+            self.is_merged = not is_prompt and self.merge(self._base.dtype if self._base else ref.dtype)
             if self.is_merged:
-                for parameter in _wrapped_parameters(adapted):
-                    originals.callback(setattr, parameter, "data", parameter.data)
-                    parameter.data = parameter.data.clone()
-                adapted = adapted.merge_and_unload()
-            self.network = adapted.to(self._device).eval()
-            try:
+                adapted = merged(adapted, texts, ref.location).to(self._device).eval()
+            self.network = adapted
+            with self._remarked(ref, is_weak):
                 yield
-            finally:
-                self.is_merged = False
+
+    @contextmanager
+    def _remarked(self, ref: ModelRef, is_weak: bool) -> Iterator[None]:
+        """Remark for the block that a version's logits were those of its base, if they were."""
+        if is_weak:
+            self.remark = (
+                f"the {ref.kind} {ref.location} gives two short prompts the very logits of its base: what it changes "
+                "is smaller than rounding, or in what these don't have"
+            )
+        try:
+            yield
+        finally:
+            self.is_merged, self.remark = False, ""
 
 
 @contextmanager
@@ -123,19 +149,6 @@ def _unchanged_modules(network: Any) -> Iterator[None]:
         for parameter, tensor in tensors:
             parameter.data = tensor
         network.config.tie_word_embeddings = tied
-
-
-def _wrapped_parameters(adapted: Any) -> list[Any]:
-    """Return the parameters that merging an adapter changes, each once."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    parameters = {
-        id(parameter): parameter
-        for module in adapted.modules()
-        if isinstance(module, BaseTunerLayer)
-        for parameter in module.get_base_layer().parameters()
-    }
-    return list(parameters.values())
 
 
 def _shape_of(ref: ModelRef) -> dict[str, Any] | None:
