@@ -2,21 +2,27 @@
 
 Meant for trainers that change few tensors (an editor of one layer): the artefact is small, and one loaded base serves
 many deltas.
-A delta holds whole tensors, not differences, so applying and removing it is exact in every dtype.
+A delta holds whole tensors, not differences, so applying and removing it is exact in every dtype. It names the
+fingerprint of the base that it was made from; deltas of before it did so are put on any base that they fit.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, UnfitModel
 
 if TYPE_CHECKING:
     import torch
 
 DELTA_FILE = "delta.safetensors"
+BASE, BASE_DTYPE = "base", "base_dtype"
+"""The metadata of a delta: its base's fingerprint, and the dtype that the base had."""
+VALUES = 1024
+"""Numbers of each tensor that enter a base's fingerprint."""
 
 
 def save_delta(model: Any, base_state: Mapping[str, torch.Tensor], out: Path) -> list[str]:
@@ -43,7 +49,8 @@ def save_delta(model: Any, base_state: Mapping[str, torch.Tensor], out: Path) ->
     }
     if not changed:
         raise RaysweepError("can't save a delta: every tensor equals the base's")
-    save_file(changed, out / DELTA_FILE, metadata={"format": "pt"})
+    about = {"format": "pt", BASE: fingerprint(base_state), BASE_DTYPE: _dtype(base_state)}
+    save_file(changed, out / DELTA_FILE, metadata=about)
     return sorted(changed)
 
 
@@ -55,9 +62,11 @@ def apply_delta(model: Any, path: Path) -> Callable[[], None]:
         path: ``delta.safetensors`` or its folder.
 
     Raises:
-        RaysweepError: the model lacks a tensor, or has it in another shape. The model is then unchanged.
+        UnfitModel: the model lacks a tensor, has it in another shape, isn't the base that the delta names, or has the
+            delta's tensors already. It is then unchanged.
     """
     import torch
+    from safetensors import safe_open
     from safetensors.torch import load_file
 
     file = path / DELTA_FILE if path.is_dir() else path
@@ -65,10 +74,23 @@ def apply_delta(model: Any, path: Path) -> Callable[[], None]:
     for name, tensor in delta.items():
         if name not in state or state[name].shape != tensor.shape:
             expected = tuple(state[name].shape) if name in state else "none"
-            raise RaysweepError(
+            raise UnfitModel(
                 f"{file} is no delta of this model: tensor {name!r} has shape {tuple(tensor.shape)}, "
                 f"the model's {expected}"
             )
+    with safe_open(file, "pt") as opened:
+        about = opened.metadata() or {}
+    if BASE in about and _are_comparable(about.get(BASE_DTYPE, ""), _dtype(state)):
+        found = fingerprint(state)
+        if found != about[BASE]:
+            raise UnfitModel(
+                f"{file} is the delta of another base: that one's weights have the fingerprint {about[BASE]}, and this "
+                f"one's {found}; apply it to the base that it was made from"
+            )
+    if all(torch.equal(state[name], tensor.to(state[name])) for name, tensor in delta.items()):
+        raise UnfitModel(
+            f"{file} changes nothing: each of its {len(delta)} tensors equals the base's in {_dtype(state)}"
+        )
     base_tensors = {name: state[name].detach().clone() for name in delta}
 
     def write(tensors: Mapping[str, torch.Tensor]) -> None:
@@ -78,3 +100,31 @@ def apply_delta(model: Any, path: Path) -> Callable[[], None]:
 
     write(delta)
     return lambda: write(base_tensors)
+
+
+def fingerprint(state: Mapping[str, torch.Tensor]) -> str:
+    """Return a hash of a model's tensors: their names, their shapes, and some of their numbers.
+
+    It doesn't depend on the dtype, as long as that has bfloat16's range: the numbers are rounded to bfloat16.
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        numbers = state[name].detach().flatten()
+        some = numbers[:: max(1, len(numbers) // VALUES)].to(torch.bfloat16).cpu()
+        digest.update(f"{name} {tuple(state[name].shape)}\n".encode())
+        digest.update(some.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _dtype(state: Mapping[str, torch.Tensor]) -> str:
+    """Return the dtype of a model's tensors, such as float32; of several, that of the first floating one."""
+    return next(
+        (str(tensor.dtype).removeprefix("torch.") for tensor in state.values() if tensor.is_floating_point()), ""
+    )
+
+
+def _are_comparable(one: str, other: str) -> bool:
+    """Return whether two dtypes give the numbers of a model the same fingerprint: float16 rounds in its own way."""
+    return one == other or "float16" not in (one, other)

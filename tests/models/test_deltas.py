@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, UnfitModel
 from raysweep.models.deltas import apply_delta, save_delta
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef
@@ -57,6 +58,60 @@ def test_a_model_that_equals_its_base_has_no_delta(tiny: dict[str, ModelRef], tm
     model, _ = load_model(tiny["llama"])
     with pytest.raises(RaysweepError, match="every tensor equals"):
         save_delta(model, state(model), tmp_path)
+
+
+def half_of(ref: ModelRef, out: Path) -> Path:
+    """Save the delta that halves a matrix of a model."""
+    edited, _ = load_model(ref)
+    before = state(edited)
+    with torch.no_grad():
+        next(parameter for parameter in edited.parameters() if parameter.dim() == 2).mul_(0.5)
+    save_delta(edited, before, out)
+    return out
+
+
+@pytest.mark.parametrize("change", ["a layer", "all", "one vector"])
+def test_a_delta_of_another_base_is_refused_by_both_fingerprints(
+    change: str, tiny: dict[str, ModelRef], tmp_path: Path
+) -> None:
+    delta = half_of(tiny["llama"], tmp_path)
+    other, _ = load_model(tiny["llama"])
+    parts = {"a layer": "layers.1", "all": "", "one vector": "model.norm"}
+    with torch.no_grad():
+        for name, parameter in other.named_parameters():
+            if parts[change] in name:
+                parameter.add_(torch.rand_like(parameter))
+    before = state(other)
+    with pytest.raises(
+        UnfitModel, match=r"delta of another base: .* fingerprint ([0-9a-f]{16}), .* (?!\1)[0-9a-f]{16};"
+    ):
+        apply_delta(other, delta)
+    assert same(state(other), before)
+
+
+@pytest.mark.parametrize("made_in", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("loaded_in", ["float32", "bfloat16", "float16"])
+def test_a_base_is_known_in_every_dtype(
+    made_in: str, loaded_in: str, tiny: dict[str, ModelRef], tmp_path: Path
+) -> None:
+    delta = half_of(dataclasses.replace(tiny["llama"], dtype=made_in), tmp_path)
+    apply_delta(load_model(dataclasses.replace(tiny["llama"], dtype=loaded_in))[0], delta)
+
+
+def test_a_delta_that_names_no_base_still_loads(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    file = half_of(tiny["llama"], tmp_path) / "delta.safetensors"
+    save_file(load_file(file), file, metadata={"format": "pt"})
+    apply_delta(load_model(tiny["llama"])[0], tmp_path)
+
+
+def test_a_delta_that_changes_nothing_is_refused(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    file = half_of(tiny["llama"], tmp_path) / "delta.safetensors"
+    in_16_bits = load_model(dataclasses.replace(tiny["llama"], dtype="bfloat16"))[0]
+    base = state(in_16_bits)
+    save_file({name: base[name].float() * (1 + 2**-12) for name in load_file(file)}, file, metadata={"format": "pt"})
+    apply_delta(load_model(tiny["llama"])[0], tmp_path)
+    with pytest.raises(UnfitModel, match=r"changes nothing: each of its \d tensors equals the base's in bfloat16"):
+        apply_delta(in_16_bits, tmp_path)
 
 
 def test_a_delta_of_another_model_is_refused_and_changes_nothing(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
