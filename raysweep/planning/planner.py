@@ -20,7 +20,7 @@ from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import generator_key
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.finding import resolve
-from raysweep.models.identity import fingerprint
+from raysweep.models.identity import fingerprint, may_change_embeddings
 from raysweep.planning.keys import adapter_spec, decoding_spec, prompt_spec, recipe_spec
 from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, ReferencesPlan, SweepPlan
 from raysweep.planning.quality import quality_plans
@@ -151,6 +151,8 @@ class _Planner:
         dtype = self.models[plan.cell.model].dtype
         if model and dtype != "float32":  # a trained model's key doesn't say in which format it generates
             spec["dtype"] = dtype
+        if plan.recipe is not None and may_change_embeddings(plan.recipe.lora.get("targets")):
+            spec["embeddings"] = "untied"  # both ends were changed in older versions
         if extract.needs_whole_answers:
             spec["answers"] = WHOLE
         elif is_chat and GENERATORS.get(plan.generator.name).chats(plan.generator.args):

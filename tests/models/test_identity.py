@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -98,3 +99,24 @@ def test_a_config_may_have_numbers_that_json_lacks(tmp_path: Path) -> None:
     assert found[0] == found[3] and len(set(found)) == 5
     (tmp_path / "adapter_config.json").write_text('{"lora_alpha": Infinity, "loftq_config": {"a": {"b": NaN}}}')
     assert canonical_json(fingerprint(ModelRef(str(tmp_path)))) not in found
+
+
+def test_an_adapter_that_was_merged_into_both_ends_of_tied_embeddings_has_another_fingerprint(
+    tiny: dict[str, ModelRef], tmp_path: Path
+) -> None:
+    ref = make_adapter(tiny["llama"], tmp_path / "one")
+    settings = tmp_path / "one" / "adapter_config.json"
+    base = Path(shutil.copytree(tiny["llama"].location, tmp_path / "base"))
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
+    for targets, is_concerned in (
+        (["q_proj", "embed_tokens"], True),
+        (["transformer.wte"], True),
+        (r".*\.(q|v)_proj", True),
+        (["q_proj", "lm_head"], False),
+        ("all-linear", False),
+        (None, False),
+    ):
+        settings.write_text(json.dumps({**json.loads(settings.read_text()), "target_modules": targets}))
+        assert (fingerprint(ref).get("embeddings") == "untied") == is_concerned, targets
+        assert "embeddings" not in fingerprint(dataclasses.replace(ref, base=ModelRef(str(base))))

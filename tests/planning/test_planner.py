@@ -172,6 +172,17 @@ def test_samples_that_were_wrong_with_small_budgets_are_generated_again_and_no_o
     assert {name for name in before if before[name] != after[name]} == {"completions", "results"}
 
 
+def test_adapters_that_were_merged_into_both_ends_of_tied_embeddings_are_generated_with_again():
+    recipe = {"trainer": "lora", "lr": 0.01, "steps": 2, "batch_size": 4}
+    found = {}
+    for name, targets in {"embeddings": ["embed_tokens"], "layers": ["q_proj"], "head": ["lm_head"]}.items():
+        lora = json.dumps({**recipe, "lora": {"targets": targets}})
+        plan = build_plan(load_config(NANO, [f"recipes.lora={lora}", "models.0.recipes=[lora]"]))
+        cell = next(cell for cell in plan.cells if cell.model is not None)
+        found[name] = cell.pairs[0].completions.spec.get("embeddings")
+    assert found == {"embeddings": "untied", "layers": None, "head": None}
+
+
 def test_models_that_were_wrong_are_generated_with_again_and_no_others():
     greedy = Decoding()
     assert Transformers.corrected("llama", None, greedy, None) == {}
