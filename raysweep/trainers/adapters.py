@@ -33,7 +33,7 @@ class AdapterTrainer(Trainer):
 
     kind = ModelKind.ADAPTER
     neutral: ClassVar[str]
-    """Part of the names of the tensors that make a new adapter change nothing: LoRA's B, IA3's vectors."""
+    """Pattern in the names of the tensors that make a new adapter change nothing: LoRA's B, IA3's vectors."""
 
     def prepare(self) -> None:
         """Import transformers' classes of models, and PEFT."""

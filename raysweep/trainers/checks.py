@@ -6,6 +6,7 @@ weights that were empty, end-of-text tokens without loss.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,12 +80,12 @@ def check_adapter_acts(model: Any, row: Mapping[str, list[Any]], neutral: str) -
     Args:
         model: a PEFT model; its weights are restored afterwards, and it is left in evaluation mode.
         row: one encoded row.
-        neutral: part of the names of the tensors that make a new adapter change nothing.
+        neutral: pattern in the names of the tensors that make a new adapter change nothing.
     """
     import torch
 
     batch = collate([row], len(row["input_ids"]))
-    halves = [parameter for name, parameter in model.named_parameters() if neutral in name]
+    halves = [parameter for name, parameter in model.named_parameters() if re.search(neutral, name)]
     frozen = next(parameter for parameter in model.parameters() if not parameter.requires_grad)
     model.eval()
     with torch.no_grad(), torch.autocast(frozen.device.type, frozen.dtype, enabled=frozen.dtype != torch.float32):

@@ -21,7 +21,7 @@ class Lora(AdapterTrainer):
     Trained embeddings are untied where they were tied.
     """
 
-    neutral = "lora_B"
+    neutral = "lora_B|lora_embedding_A"
 
     def config(self, model: Any, job: TrainJob) -> Any:
         """See `AdapterTrainer.config`."""
