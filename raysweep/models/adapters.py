@@ -26,6 +26,8 @@ SAFETENSORS, PICKLED = "adapter_model.safetensors", "adapter_model.bin"
 """The files of an adapter's tensors; PEFT takes the first one that is there."""
 NAME = "default"
 """What PEFT calls an adapter that is the only one of its model."""
+ENOUGH = 20
+"""How many names without a module are looked at to find out how their beginnings differ from the base's."""
 SHARED = ("vblora_vector_bank", ".tinylora_v.", ".unilora_theta_d.", ".trainable_tokens_delta")
 """Parts of the names of tensors that lie in several modules, of which files have one copy."""
 
@@ -88,7 +90,7 @@ def put_adapter_on(model: Any, ref: ModelRef) -> Any:
             ref.location, NAME, key_mapping=patterns, revision=ref.revision, **cache_alone(ref.location)
         )
         why = "" if config.is_prompt_learning else _unfound(adapted, found, len(names))
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
+    except (RuntimeError, ValueError, KeyError) as error:
         if is_out_of_memory(error):
             raise
         raise UnfitModel(_not_of(ref, _said(error))) from error
@@ -305,7 +307,7 @@ def _prefixes(unknown: list[str], lacking: list[str]) -> str:
     """Say how names begin that found no module, where those of the base begin otherwise, and the way out."""
     pairs: Counter[tuple[str, str]] = Counter()
     ends = [name.split(".") for name in lacking]
-    for name in unknown:
+    for name in unknown[:ENOUGH]:
         parts = name.split(".")
         for start in range(len(parts)):
             rest = parts[start:]
