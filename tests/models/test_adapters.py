@@ -143,6 +143,17 @@ def test_a_file_of_torchs_own_format_is_looked_at_too(tiny, tmp_path):
     assert "8 of 8 tensors of the adapter find no module" in adapter_misfit(right)
 
 
+def test_names_that_transformers_itself_renames_find_their_modules(tiny, tmp_path, monkeypatch):
+    """As those of adapters that were made for an older form of Gemma 3."""
+    right = make(tiny["llama"], KINDS["lora"](), tmp_path / "right")
+    older = renamed(right, lambda name: name.replace("model.model.layers", "model.text.layers"), tmp_path / "older")
+    assert "find no module" in adapter_misfit(older)
+    network = type(load_model(tiny["llama"])[0])
+    monkeypatch.setattr(network, "_checkpoint_conversion_mapping", {r"^text\.layers": "model.layers"}, raising=False)
+    assert adapter_misfit(older) == ""
+    assert torch.equal(logits(load_model(older)[0]), logits(load_model(right)[0]))
+
+
 def test_tensors_that_a_file_lacks_are_told(tiny, tmp_path):
     adapter = make(tiny["llama"], KINDS["norms"](), tmp_path / "adapter")
     file = Path(adapter.location) / "adapter_model.safetensors"
