@@ -121,11 +121,23 @@ def _unused(config: SweepConfig) -> Iterator[Mistake]:
     for name in config.perturbations:
         if name not in {*tests, *sets, *members}:
             yield ("perturbations", name), Doubt("no training set and no test set uses it")
-    specs = [config.perturbation(name) for name in {*tests, *sets, *config.perturbations} - {CLEAN}]
-    taken = {name for spec in specs for name in (spec.name, *spec.args.get("strengths", ()))}
-    for name in config.strengths:
-        if name not in taken:
-            yield ("strengths", name), Doubt("no training set and no test set uses this perturbation")
+    if config.strengths:
+        taken = {taken for name in {*tests, *sets, *config.perturbations} for taken in _strengthened(config, name)}
+        for name in config.strengths:
+            if name not in taken:
+                yield ("strengths", name), Doubt("no training set and no test set uses this perturbation")
+
+
+def _strengthened(config: SweepConfig, name: str) -> set[str]:
+    """Return the perturbations whose strengths a set of that name takes: its own, or its members'."""
+    if name == CLEAN:
+        return set()
+    try:
+        spec = config.perturbation(name)
+    except UsageError:  # reported by a check of its own
+        return set()
+    of_members = spec.args.get("strengths")
+    return {spec.name, *(of_members if isinstance(of_members, Mapping) else ())}
 
 
 def _members(spec: SpecConfig) -> list[object]:
