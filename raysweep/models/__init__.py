@@ -5,6 +5,8 @@ Begin with finding.py and loading.py, through which other folders find and load 
     finding.py       finds a model or adapter in a folder or on the hub, and checks that it can be loaded
     loading.py       loads a model and its tokenizer; builds empty networks
     adapters.py      puts adapters on their bases, or says why they don't fit; unties embeddings that they change
+    traits.py        one record of what a model is: ends, limits, control tokens
+    vocabulary.py    reads what a tokenizer's tokens are, from its files or a loaded one
     identity.py      hashes a model's content for keys
     hub.py           reads a model's config from the hub and explains why it can't
     versions.py      keeps one model in memory that becomes any version of its base

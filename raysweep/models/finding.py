@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import MissingInput, UsageError, did_you_mean
-from raysweep.models.architectures.shape import longest_short_text
+from raysweep.models.architectures.shape import longest_short_text, positions_of
 from raysweep.models.deltas import DELTA_FILE
 from raysweep.models.hub import hub_config
 from raysweep.models.identity import VOCABULARIES, WEIGHTS, read_json
@@ -98,8 +98,6 @@ def _resolved(location: str, config: Mapping[str, Any], trust: bool, commit: str
                 f"model {location} needs code from its repository; if you trust it, set `trust_remote_code: true`"
             )
     architecture = "seq2seq" if config.get("is_encoder_decoder") else "causal"
-    positions = config.get("max_position_embeddings", config.get("n_positions"))
-    longest = positions if isinstance(positions, int) else None
     return ResolvedModel(
         location,
         model_type,
@@ -107,7 +105,7 @@ def _resolved(location: str, config: Mapping[str, Any], trust: bool, commit: str
         commit,
         trust,
         architecture,
-        positions=longest,
+        positions=positions_of(config),
         longest_short=longest_short_text(config),
     )
 

@@ -1,4 +1,4 @@
-"""Reads a model's config from the model hub, with errors that say what to do.
+"""Reads the small files of models of the model hub, with errors that say what to do.
 
 Not covered: the weights, which transformers downloads when a model is loaded.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import MissingInput, UsageError, did_you_mean
+from raysweep.records import ModelRef
 from raysweep.rows.hub import TIMEOUT_SECONDS, hub_is_reachable
 
 
@@ -31,6 +32,31 @@ def hub_config(location: str, revision: str | None) -> tuple[dict[str, Any], str
     except (OSError, ValueError, errors.EntryNotFoundError) as error:
         raise _explained(location, revision, error) from error
     return json.loads(path.read_text()), path.parent.name
+
+
+def model_file(ref: ModelRef, name: str) -> Path | None:
+    """Return a file of a model's folder, or of the hub, fetched unless the local cache has it; None: there is none.
+
+    Raises:
+        UsageError: the hub refuses the file.
+    """
+    folder = Path(ref.location).expanduser()
+    if folder.is_dir():
+        return folder / name if (folder / name).is_file() else None
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    known = huggingface_hub.try_to_load_from_cache(ref.location, name, revision=ref.revision)
+    if known is not None or not hub_is_reachable():
+        return Path(known) if isinstance(known, str) else None
+    try:
+        return Path(huggingface_hub.hf_hub_download(ref.location, name, revision=ref.revision))
+    except errors.LocalEntryNotFoundError as error:
+        raise _explained(ref.location, ref.revision, error) from error
+    except errors.EntryNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _explained(ref.location, ref.revision, error) from error
 
 
 def _hub_is_reachable(location: str, revision: str | None) -> bool:

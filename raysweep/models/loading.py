@@ -133,6 +133,13 @@ def adapter_misfit(ref: ModelRef) -> str:
         return ""  # some kinds of adapters can't be made without data; loading them tells
 
 
+def tokenizer_place(ref: ModelRef) -> ModelRef:
+    """Return the model whose tokenizer a model uses: its own, or its base's for an adapter or delta without one."""
+    if ref.base is not None and not (Path(ref.location) / "tokenizer_config.json").is_file():
+        return tokenizer_place(ref.base)
+    return ref
+
+
 def load_tokenizer(ref: ModelRef) -> Any:
     """Load a model's fast tokenizer; an adapter or delta that has none uses its base's.
 
@@ -141,8 +148,7 @@ def load_tokenizer(ref: ModelRef) -> Any:
     """
     from transformers import AutoTokenizer
 
-    if ref.base is not None and not (Path(ref.location) / "tokenizer_config.json").is_file():
-        return load_tokenizer(ref.base)
+    ref = tokenizer_place(ref)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             ref.location, revision=ref.revision, trust_remote_code=ref.trust_remote_code, **cache_alone(ref.location)

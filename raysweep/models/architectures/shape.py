@@ -134,11 +134,51 @@ def shape_of(config: Mapping[str, Any], counted: int | None = None) -> Shape | N
         number("head_dim") or hidden // heads,
         number("intermediate_size", "n_inner") or 4 * hidden,
         vocabulary,
-        number("max_position_embeddings", "n_positions"),
+        positions_of(config),
         bool(config.get("tie_word_embeddings", True)),
         BYTES.get(str(config.get("torch_dtype", config.get("dtype"))), 4),
         counted,
     )
+
+
+POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "n_ctx")
+"""The names of the number of positions in configs; the first that is there counts. Bloom's `seq_length` limits none."""
+
+
+def positions_of(config: Mapping[str, Any]) -> int | None:
+    """Return the most tokens of a text that a config gives; None: it gives no limit."""
+    return _number(config, *POSITIONS)
+
+
+def embedding_rows(config: Mapping[str, Any]) -> int | None:
+    """Return the number of tokens that a config gives embeddings to; None: it doesn't say."""
+    return _number(config, "vocab_size", "padded_vocab_size")
+
+
+def _number(config: Mapping[str, Any], *names: str) -> int | None:
+    """Return the first whole number that a config, or its part for texts, has under one of some names."""
+    inner = config.get("text_config")
+    for fields in (config, inner if isinstance(inner, Mapping) else {}):
+        for name in names:
+            value = fields.get(name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+    return None
+
+
+def rope_in_words(config: Mapping[str, Any]) -> str:
+    """Return how RoPE's frequencies are stretched beyond the first training's texts; empty: they aren't."""
+    scaling = config.get("rope_parameters") or config.get("rope_scaling")
+    if not isinstance(scaling, Mapping):
+        return ""
+    kind = scaling.get("rope_type", scaling.get("type"))
+    if not isinstance(kind, str) or kind == "default":
+        return ""
+    name = "original_max_position_embeddings"
+    original, factor = scaling.get(name, config.get(name)), scaling.get("factor")
+    if isinstance(original, int):
+        return f"{kind}, first trained on {original:,}"
+    return f"{kind}, factor {factor:g}" if isinstance(factor, int | float) else kind
 
 
 LONG_ROPE = ("longrope", "su")

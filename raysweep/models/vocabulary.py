@@ -1,0 +1,165 @@
+"""What a tokenizer's tokens are: control tokens, the end of text, and what is put around a text.
+
+Read from a tokenizer's files without loading it, since every command needs it for keys, or from a loaded tokenizer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from raysweep.models.identity import read_json
+from raysweep.prompts.templates import special_tokens
+
+FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+"""The files of a tokenizer that are read."""
+NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+"""The control tokens that have a name in transformers."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens of a tokenizer.
+
+    Attributes:
+        texts: the tokens' texts by their numbers.
+        added: the texts that were added to the trained tokens.
+        special: the numbers of the control tokens, which decoding leaves out, by their texts.
+        eos: the end of text; None: the tokenizer has none.
+        before, after: the control tokens that are put before and after a text.
+    """
+
+    texts: Mapping[int, str]
+    added: frozenset[str]
+    special: Mapping[str, int]
+    eos: str | None
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """One more than the highest token."""
+        return max(self.texts, default=-1) + 1
+
+
+def vocabulary_of(tokenizer: Any) -> Vocabulary:
+    """Return the tokens of a loaded tokenizer; what it puts around a text is tried out."""
+    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a", add_special_tokens=True)["input_ids"]
+    extra = len(whole) - len(plain)
+    start = next((at for at in range(extra + 1) if whole[at : at + len(plain)] == plain), 0)
+    texts = {number: text for text, number in tokenizer.get_vocab().items()}
+    return Vocabulary(
+        texts,
+        frozenset(tokenizer.get_added_vocab()),
+        special_tokens(tokenizer),
+        tokenizer.eos_token,
+        tuple(tokenizer.convert_ids_to_tokens(whole[:start])),
+        tuple(tokenizer.convert_ids_to_tokens(whole[start + len(plain) :])),
+    )
+
+
+def vocabulary_in_files(
+    tokenizer: Path | None, config: Path | None, special_map: Path | None, eos: str | None = None
+) -> Vocabulary | None:
+    """Return the tokens that a tokenizer's files tell of, as transformers reads them.
+
+    Args:
+        tokenizer: tokenizer.json, and the two others of `FILES`; None: it has no such file.
+        config: tokenizer_config.json.
+        special_map: special_tokens_map.json.
+        eos: the end of text, where the files name none.
+
+    Returns:
+        None if they don't say all of it, such as those of a tokenizer without tokenizer.json: then it must be loaded.
+    """
+    if tokenizer is None or config is None:
+        return None
+    try:
+        model_tokens, file_tokens, around = _parsed(tokenizer, tokenizer.stat().st_mtime_ns)
+    except (ValueError, KeyError, TypeError, AttributeError):  # a damaged file: loading it says so
+        return None
+    settings = read_json(config)
+    decoder = settings.get("added_tokens_decoder") or {}
+    names = settings if decoder or special_map is None else {**settings, **read_json(special_map)}
+    added, special = dict(file_tokens), set()
+    for number, token in decoder.items():
+        added[int(number)] = {**token, "special": token.get("special", False)}
+    named = list(_named(names))
+    eos = eos or _content(names.get("eos_token"))
+    known = {**model_tokens, **{token["content"]: number for number, token in added.items()}}
+    for text in named:  # transformers adds those that the tokenizer lacks
+        known.setdefault(text, max(known.values(), default=-1) + 1)
+    if eos is None or eos not in known:
+        return None
+    special = {token["content"] for token in added.values() if token.get("special")} | {*named, eos}
+    before, after = around
+    if settings.get("add_eos_token"):
+        after = after or (eos,)
+    return Vocabulary(
+        {number: text for text, number in known.items()},
+        frozenset({token["content"] for token in added.values()} | {*named}),
+        {text: known[text] for text in special},
+        eos,
+        before,
+        after,
+    )
+
+
+Parsed = tuple[dict[str, int], dict[int, dict[str, Any]], tuple[tuple[str, ...], tuple[str, ...]]]
+
+
+@lru_cache(maxsize=8)
+def _parsed(path: Path, changed: int) -> Parsed:
+    """Return the trained tokens, the added ones, and those around a text; `changed`: when the file was."""
+    content = json.loads(path.read_text())
+    vocabulary = content["model"]["vocab"]
+    if isinstance(vocabulary, list):  # Unigram: pieces with their scores
+        vocabulary = {piece: number for number, (piece, _) in enumerate(vocabulary)}
+    added = {token["id"]: token for token in content.get("added_tokens") or ()}
+    return vocabulary, added, _around(content.get("post_processor"))
+
+
+def _around(processor: Mapping[str, Any] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the tokens that a post-processor puts before and after a text."""
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    kind = processor.get("type") if processor else None
+    if processor is None:
+        return before, after
+    if kind == "Sequence":
+        for part in processor["processors"]:
+            first, last = _around(part)
+            before, after = first + before, after + last
+    elif kind in ("BertProcessing", "RobertaProcessing"):
+        before, after = (processor["cls"][0],), (processor["sep"][0],)
+    elif kind == "TemplateProcessing":
+        pieces = processor["single"]
+        at = next((at for at, piece in enumerate(pieces) if "Sequence" in piece), len(pieces))
+        before, after = (
+            tuple(piece["SpecialToken"]["id"] for piece in some if "SpecialToken" in piece)
+            for some in (pieces[:at], pieces[at:])
+        )
+    return before, after
+
+
+def _named(names: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the control tokens that a tokenizer's settings name."""
+    for name in NAMED:
+        if text := _content(names.get(name)):
+            yield text
+    for name in ("additional_special_tokens", "extra_special_tokens"):
+        some = names.get(name) or ()
+        for token in some.values() if isinstance(some, dict) else some:
+            if text := _content(token):
+                yield text
+
+
+def _content(token: Any) -> str | None:
+    """Return the text of a token in settings, which is a text or an object."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) and text else None
