@@ -23,6 +23,7 @@ from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.loading import adapter_misfit, load_tokenizer
+from raysweep.models.traits import read_traits
 from raysweep.prompts.templates import CHAT, INSTRUCT, NATIVE, RAW, PromptTemplate
 from raysweep.records import ModelKind, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
@@ -100,6 +101,14 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
     elif resolved.kind is ModelKind.ADAPTER and (why := adapter_misfit(resolved.ref(model.dtype, model.eos_token))):
         base = resolved.base.location if resolved.base else "none"
         yield (*place, "path"), f"the adapter {path} doesn't fit its base {base}: {why}"
+    traits = read_traits(resolved.ref(model.dtype, model.eos_token))
+    if traits.misfit:
+        yield (*place, "path"), f"{path} can't be run: {traits.misfit}"
+        return
+    if traits.ordinary_ends:
+        texts = ", ".join(map(repr, traits.ordinary_ends))
+        text = f"{model.name} ends at {texts}, which usual texts have too: `eos_token_id` in its files says so"
+        yield (*place, "path"), Doubt(text)
     yield from _tokenizer(config, model, resolved, place)
 
 

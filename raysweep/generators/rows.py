@@ -8,6 +8,7 @@ from typing import Any
 
 from raysweep.generators.base import EOS, LENGTH, cut_at_stop
 from raysweep.hashing import text_sha
+from raysweep.models.traits import Traits
 from raysweep.prompts.templates import special_tokens
 from raysweep.records import Completion, GenerationRequest
 
@@ -45,19 +46,25 @@ class Tokens:
         tokenizer: of transformers.
         positions: most tokens of prompt and completion; None: no limit.
         max_new_tokens: most tokens of a completion.
+        traits: of the model, which say where completions end; None: at the tokenizer's end of text alone.
     """
 
-    def __init__(self, tokenizer: Any, positions: int | None, max_new_tokens: int) -> None:
+    def __init__(
+        self, tokenizer: Any, positions: int | None, max_new_tokens: int, traits: Traits | None = None
+    ) -> None:
         self.positions = positions
         self._tokenizer, self._max_new_tokens = tokenizer, max_new_tokens
         self._pieces: dict[int, str] = {}  # what tokens say alone
         self._special = special_tokens(tokenizer)
+        self._ends = dict.fromkeys({*(traits.ends if traits else ()), tokenizer.eos_token_id}, EOS)
+        self._appended = tokenizer.convert_tokens_to_ids(list(traits.after)) if traits else []
 
     def row(self, request: GenerationRequest) -> WrittenRow:
         """Return a new row; if the prompt leaves no position to write to, it has ended already."""
         prompt = self._tokenizer(request.prompt, add_special_tokens=request.special_tokens)["input_ids"]
-        ends = {self._special[text]: text for text in request.stop if text in self._special}
-        ends[self._tokenizer.eos_token_id] = EOS
+        if request.special_tokens and self._appended:
+            prompt = prompt[: -len(self._appended)]  # else it would go on after the end of a text
+        ends = {self._special[text]: text for text in request.stop if text in self._special} | self._ends
         stop = tuple(text for text in request.stop if text not in self._special)
         room = self._max_new_tokens if self.positions is None else self.positions - len(prompt)
         budget = min(self._max_new_tokens, room)

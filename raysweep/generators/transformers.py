@@ -26,6 +26,7 @@ from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
 from raysweep.models.architectures.shape import shape_of
 from raysweep.models.attention import disable_cudnn_attention
+from raysweep.models.traits import Traits, read_traits, traits_of
 from raysweep.models.versions import ModelVersions
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
 from raysweep.seeding import torch_rng
@@ -82,7 +83,7 @@ class Transformers(Generator):
         self._loop: Loop | None = None
         self._proven: dict[tuple[int, Any], type[Way]] = {}  # by kind of the model: the way that is right for it
         if isinstance(model, LiveModel):
-            self._take(model.network, model.tokenizer, "in memory")
+            self._take(model.network, model.tokenizer, "in memory", traits_of(model.network, model.tokenizer))
         else:
             self.versions = _versions(merge)
             self.use(model)
@@ -106,19 +107,22 @@ class Transformers(Generator):
         self.network = self.tokenizer = None  # else two would be in memory while one replaces the other
         self.versions.become(model)
         self.loads = self.versions.loads
-        self._take(self.versions.network, self.versions.tokenizer, model.location)
+        tokenizer = self.versions.tokenizer
+        self._take(self.versions.network, tokenizer, model.location, read_traits(model, tokenizer))
         return True
 
-    def _take(self, network: Any, tokenizer: Any, name: str) -> None:
+    def _take(self, network: Any, tokenizer: Any, name: str, traits: Traits) -> None:
         """Generate with a network from now on; `name`: what errors call it.
 
         Raises:
-            UnfitModel: its logits would be wrong.
+            UnfitModel: it has no embeddings for some of the tokenizer's tokens, or its logits would be wrong.
         """
+        if traits.misfit:
+            raise UnfitModel(f"generator transformers can't run model {name}: {traits.misfit}")
         self.network, self.tokenizer = network, tokenizer
         self.device = network.get_output_embeddings().weight.device
         disable_cudnn_attention(self.device)
-        self._tokens = Tokens(tokenizer, longest_text(network), self.decoding.max_new_tokens)
+        self._tokens = Tokens(tokenizer, longest_text(network), self.decoding.max_new_tokens, traits)
         kind = (self.loads, getattr(network, "peft_type", None))  # versions of a base differ in their weights alone
         if kind not in self._proven:
             self._proven = {known: way for known, way in self._proven.items() if known[0] == self.loads}

@@ -22,6 +22,7 @@ from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, LiveMo
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.models.adapters import adapter_config
 from raysweep.models.loading import load_tokenizer
+from raysweep.models.traits import read_traits
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
 from raysweep.seeding import derive
 
@@ -229,14 +230,15 @@ class Vllm(Generator):
             max_tokens=first.budget,
             stop=list(first.stop),
             stop_token_ids=list(first.ends),
-            ignore_eos=True,  # it is among the stop tokens
+            ignore_eos=True,  # all ends are among the stop tokens
             detokenize=bool(first.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
     def _new_reader(self, model: ModelRef) -> Tokens:
         positions = self._engine.vllm_config.model_config.max_model_len
-        return Tokens(load_tokenizer(model), positions, self.decoding.max_new_tokens)
+        tokenizer = load_tokenizer(model)
+        return Tokens(tokenizer, positions, self.decoding.max_new_tokens, read_traits(model, tokenizer))
 
     def _adapter(self, model: ModelRef) -> Any:
         """Return vLLM's request for an adapter, which is loaded now; None for a model without one.

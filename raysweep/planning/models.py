@@ -17,6 +17,7 @@ from raysweep.generators.base import GENERATORS, Generator, WantedModel
 from raysweep.models.adapters import adapter_config
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.loading import auto_model, empty_network, load_tokenizer
+from raysweep.models.traits import read_traits
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan
 from raysweep.planning.predictions.costs import base_shape
 from raysweep.prompts.templates import CHAT, INSTRUCT, RAW, PromptTemplate, template_shown
@@ -49,6 +50,8 @@ class TrainedWeights:
 class ModelFacts:
     """One base model. `shown`: what it and its fine-tuned versions are shown, in words.
 
+    `traits`: where texts end, limits, and what its tokenizer adds, in words; empty for a model that is made here.
+
     `positions`: the most tokens of its texts, where a recipe without `max_tokens` would take longer rows; else None.
 
     `unused_chat_template`: its tokenizer brings one that the config doesn't use. `weights`: of each recipe; none for a
@@ -60,6 +63,7 @@ class ModelFacts:
     unused_chat_template: bool
     weights: tuple[TrainedWeights, ...]
     positions: int | None = None
+    traits: str = ""
 
 
 def shown_in_words(prompt_format: str, model: ModelConfig) -> str:
@@ -103,13 +107,15 @@ def model_facts(plan: SweepPlan) -> tuple[ModelFacts, ...]:
 def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> ModelFacts:
     recipes = {cell.cell.recipe: cell.recipe for cell in cells if cell.recipe is not None}
     base, uses_chat = cells[0].base, CHAT in (model.template, config.evaluation.prompt_format)
-    unused = base.ref is not None and not uses_chat and bool(load_tokenizer(base.ref).chat_template)
+    tokenizer = load_tokenizer(base.ref) if base.ref is not None else None
+    unused = tokenizer is not None and not uses_chat and bool(tokenizer.chat_template)
+    traits = read_traits(base.ref, tokenizer).words if base.ref is not None else ""
     weights = tuple(_trained(base, recipe, label) for label, recipe in recipes.items() if base.ref)
     shape = base_shape(base)
     positions = shape.positions if shape else None
     shorter = positions is not None and any(recipe.max_tokens > positions for recipe in recipes.values())
     shown = shown_in_words(config.evaluation.prompt_format, model)
-    return ModelFacts(model.name, shown, unused, weights, positions if shorter else None)
+    return ModelFacts(model.name, shown, unused, weights, positions if shorter else None, traits)
 
 
 def require_recipes_fit(cells: Iterable[CellPlan]) -> None:

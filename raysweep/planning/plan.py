@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from raysweep.config.grid import Cell, Grid, Pair
 from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json
+from raysweep.models.traits import Traits
 from raysweep.programs import Level, Limits, Sandbox
 from raysweep.prompts.answers.extraction import Extract
 from raysweep.records import Decoding, ModelRef, Spec
@@ -186,6 +187,7 @@ class BasePlan(ArtefactPlan):
     size: tuple[tuple[str, Any], ...] = ()
     dtype: str = "float32"  # in which a base model that the sweep pre-trains generates
     longest_short: int | None = None  # tokens up to which LongRoPE treats a text as a short one; None: without it
+    traits: Traits | None = None  # of one that exists
 
     @property
     def inputs(self) -> tuple[ArtefactPlan, ...]:

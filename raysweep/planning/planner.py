@@ -21,6 +21,7 @@ from raysweep.generators.environments import generator_key
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.finding import resolve
 from raysweep.models.identity import fingerprint, may_change_embeddings
+from raysweep.models.traits import read_traits
 from raysweep.planning.keys import adapter_spec, decoding_spec, prompt_spec, recipe_spec
 from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, ReferencesPlan, SweepPlan
 from raysweep.planning.quality import quality_plans
@@ -141,8 +142,10 @@ class _Planner:
         corrected = GENERATORS.get(plan.generator.name).corrected(
             plan.base.family, plan.base.longest_short, plan.decoding, self.config.evaluation.batch_tokens
         )
+        reads_weights = GENERATORS.get(plan.generator.name).needs_model
+        marks = plan.base.traits.marks if plan.base.traits and reads_weights else {}
         spec: dict[str, Any] = {
-            "generator": {**self.generator(plan.cell.model)[1], **corrected},
+            "generator": {**self.generator(plan.cell.model)[1], **corrected, **marks},
             "decoding": decoding_spec(plan.decoding, plan.generator.name),
             "prompt": prompt_spec(plan),
             "stop": list(plan.stop),
@@ -233,7 +236,14 @@ class _Planner:
             return BasePlan(model.name, family="", identity={"missing": model.path, "dtype": model.dtype})
         ref = resolved.ref(model.dtype, model.eos_token)
         identity = {**fingerprint(ref), "dtype": model.dtype}
-        return BasePlan(model.name, resolved.model_type, identity, ref, longest_short=resolved.longest_short)
+        return BasePlan(
+            model.name,
+            resolved.model_type,
+            identity,
+            ref,
+            longest_short=resolved.longest_short,
+            traits=read_traits(ref),
+        )
 
 
 def _stopped(completed: SharedSpec, stops: int) -> SharedSpec:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysweep.errors import UsageError
+from raysweep.models.architectures.shape import positions_of
 from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import Spec, TrainingRow
 from raysweep.rows.parquet import read_rows
@@ -44,13 +45,13 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
     Args:
         job: gives the Parquet files of the rows and the recipe.
         tokenizer: the model's tokenizer.
-        config: the model's config. Its number of positions limits the rows' length, as `max_tokens` does.
+        config: the model's config of transformers, whose positions limit the rows' length as `max_tokens` does.
 
     Raises:
         UsageError: a set is empty, or none of its rows can be used.
         HopelessError: a row's end-of-text token carries no loss.
     """
-    positions = getattr(config, "max_position_embeddings", None) or job.recipe.max_tokens
+    positions = positions_of(config.to_dict()) or job.recipe.max_tokens
     recipe = dataclasses.replace(job.recipe, max_tokens=min(job.recipe.max_tokens, positions))
     objective = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
     by_id = sorted(read_rows(job.training_set, TrainingRow), key=lambda row: row.row_id)  # whatever the file's order

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from transformers import PretrainedConfig
 
 from raysweep.errors import UsageError
 from raysweep.models.loading import load_tokenizer
@@ -15,7 +15,7 @@ Jobs = Callable[..., TrainJob]
 
 
 def encode(job: TrainJob, **config: Any) -> Any:
-    return encode_set(job, load_tokenizer(job.base), SimpleNamespace(**config))
+    return encode_set(job, load_tokenizer(job.base), PretrainedConfig(**config))
 
 
 def test_rows_too_long_for_recipe_or_model_are_dropped_and_counted(make_job: Jobs) -> None:

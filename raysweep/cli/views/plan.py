@@ -84,7 +84,10 @@ def _model_lines(models: Sequence[ModelFacts]) -> Iterator[str]:
         yield f"{', '.join(unused)}: {whose} a chat template, which `template: chat` would use"
     short: dict[int, list[str]] = {}
     trained: dict[str, list[str]] = {}
+    alike: dict[str, list[str]] = {}
     for model in models:
+        if model.traits:
+            alike.setdefault(model.traits, []).append(model.model)
         if model.positions is not None:
             short.setdefault(model.positions, []).append(model.model)
         for weights in model.weights:
@@ -93,6 +96,8 @@ def _model_lines(models: Sequence[ModelFacts]) -> Iterator[str]:
                 added = f"{weights.trained:,} weights beside the model's {weights.total:,}, which stay as they are"
                 what = f"{weights.adapter} on {', '.join(weights.modules)}: {added}"
             trained.setdefault(what, []).append(f"{model.model}, recipe {weights.recipe}")
+    for traits, names in alike.items():
+        yield f"{', '.join(names)}: {traits}"
     for positions, names in short.items():
         verb, whose = ("has", "its") if len(names) == 1 else ("have", "their")
         longer = f"longer rows are left out of {whose} training, and counted"

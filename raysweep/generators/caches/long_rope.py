@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from raysweep.models.architectures.shape import longest_short_text
+from raysweep.models.architectures.shape import longest_short_text, positions_of
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ def longest_text(network: Any) -> int | None:
     config = network.config
     has_no_window = config.model_type == "recurrent_gemma"  # in transformers, beyond the length of it
     limits = [
-        getattr(config, "max_position_embeddings", None),
+        positions_of(config.to_dict()),
         config.attention_window_size if has_no_window else None,
         None if _chooses_by_row(network) else longest_short_text(config.to_dict()),
     ]

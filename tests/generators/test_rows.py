@@ -1,0 +1,95 @@
+"""Completions end at every end of a model, as with `generate`; prompts don't end with what a tokenizer appends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import processors
+
+from raysweep.errors import UnfitModel
+from raysweep.generators.base import EOS as BY_ITSELF
+from raysweep.generators.base import LiveModel
+from raysweep.generators.rows import Tokens
+from raysweep.generators.transformers import Transformers
+from raysweep.models.loading import load_model, load_tokenizer
+from raysweep.models.traits import read_traits
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
+from tests.models.scripted import EOS, byte_tokenizer, write_scripted
+
+PIECES = ("    return 1", "\nsecond answer")
+
+
+def written(model: ModelRef | LiveModel, **fields: Any) -> Completion:
+    request = GenerationRequest("0", "t", "def f():\n", **fields)
+    return Transformers(model, Decoding(8)).generate([request])[0]
+
+
+def generated(model: ModelRef) -> str:
+    network, tokenizer = load_model(model)
+    ids = torch.tensor([tokenizer("def f():\n")["input_ids"]])
+    out = network.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=8, do_sample=False)
+    return str(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))
+
+
+WRITERS: dict[str, dict[str, Any]] = {
+    "a list in generation_config": {"generation": {"eos_token_id": [256, 257]}},
+    "a list in the config": {"eos_token_id": [257, 256]},
+    "one that isn't the tokenizer's": {"generation": {"eos_token_id": 257}},
+}
+
+
+@pytest.mark.parametrize("where", WRITERS)
+def test_a_text_ends_where_generate_ends_it(where: str, tmp_path: Path) -> None:
+    tokenizer = byte_tokenizer((EOS, "<|stop|>"), PIECES)
+    model = write_scripted(tmp_path / "model", tokenizer, [PIECES[0], "<|stop|>", PIECES[1]], **WRITERS[where])
+    for one in (model, LiveModel(*load_model(model))):
+        completion = written(one)
+        assert (completion.text, completion.stop, completion.tokens) == (PIECES[0], BY_ITSELF, 2)
+    assert generated(model) == PIECES[0]
+
+
+@pytest.mark.parametrize("turn", ["<|eot_id|>", "<|im_end|>", "<end_of_turn>"])
+def test_a_text_ends_at_an_end_of_turn_that_no_config_names(turn: str, tmp_path: Path) -> None:
+    model = write_scripted(tmp_path / "model", byte_tokenizer((EOS, turn), PIECES), [PIECES[0], turn, PIECES[1]])
+    completion = written(model)
+    assert (completion.text, completion.stop) == (PIECES[0], BY_ITSELF)
+
+
+def test_an_end_that_is_plain_text_is_no_part_of_a_completion(tmp_path: Path) -> None:
+    tokenizer = byte_tokenizer((EOS,), (*PIECES, "###"))
+    model = write_scripted(tmp_path / "model", tokenizer, [PIECES[0], "###", PIECES[1]], eos_token_id=[256, 259])
+    assert written(model).text == PIECES[0]
+
+
+def test_a_text_ends_at_the_end_of_an_adapters_tokenizer(tmp_path: Path) -> None:
+    tokenizer = byte_tokenizer((EOS, "<|done|>"), PIECES)
+    base = write_scripted(tmp_path / "base", tokenizer, [PIECES[0], "<|done|>", PIECES[1]])
+    adapter = ModelRef(str(tmp_path / "adapter"), ModelKind.ADAPTER, base)
+    assert written(base).text == "".join([PIECES[0], *[PIECES[1]] * 6])
+    byte_tokenizer((EOS, "<|done|>"), PIECES, eos_token="<|done|>").save_pretrained(adapter.location)
+    tokens = Tokens(load_tokenizer(adapter), None, 8, read_traits(adapter))
+    assert tokens.row(GenerationRequest("0", "t", "p")).ends == {256: BY_ITSELF, 257: BY_ITSELF}
+
+
+@pytest.mark.parametrize("special", [True, False])
+@pytest.mark.parametrize("single", [f"$A {EOS}", f"<s> $A {EOS}", "<s> $A <s>"])
+def test_a_prompt_does_not_end_with_what_a_tokenizer_appends(single: str, special: bool, tmp_path: Path) -> None:
+    tokenizer = byte_tokenizer((EOS, "<s>"))
+    tokens = [(text, tokenizer.convert_tokens_to_ids(text)) for text in (EOS, "<s>")]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single=single, special_tokens=tokens)
+    model = write_scripted(tmp_path / "model", tokenizer)
+    loaded = load_tokenizer(model)
+    row = Tokens(loaded, None, 8, read_traits(model, loaded)).row(
+        GenerationRequest("0", "t", "def", special_tokens=special)
+    )
+    first = [257] if special and single.startswith("<s>") else []
+    assert row.prompt == [*first, *loaded("def", add_special_tokens=False)["input_ids"]]
+
+
+def test_a_generator_refuses_tokens_without_embeddings(tmp_path: Path) -> None:
+    model = write_scripted(tmp_path / "model", byte_tokenizer(pieces=PIECES), rows=257)
+    with pytest.raises(UnfitModel, match=r"model .*: its tokenizer has 259 tokens, and it has embeddings for 257"):
+        Transformers(model, Decoding(8))
