@@ -8,6 +8,7 @@ Start reading at plan.py: the other files build its records or search for them i
     keys.py          selects the fields of recipes, adapters, perturbations, decoding and prompts that enter keys
     quality.py       draws the sample of completions that a linter reads, and plans its batches
     models.py        says what each model is shown, which weights a recipe trains, whether recipes and generators fit
+    control_texts.py counts training rows and prompts with the texts of control tokens
     predictions/     what cells will take: memory, disk, hours, processes
     missing.py       lists the missing artefacts of a plan in build order
     key_changes.py   says what changed where an artefact's key is another one than that in the store

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
+from raysweep.planning.control_texts import ControlTexts, control_texts
 from raysweep.planning.missing import by_cell, missing
 from raysweep.planning.models import ModelFacts, model_facts
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, ModelPlan, ResultsPlan, SweepPlan
@@ -103,6 +104,7 @@ class PlanFacts:
     forecast: Forecast | None  # on the cluster that was named
     assumptions: tuple[str, ...]  # of the estimates
     linted: tuple[LintedFacts, ...] = ()  # the sample of code quality, by problem set
+    control_texts: tuple[ControlTexts, ...] = ()  # in training rows and prompts
     doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
 
 
@@ -196,6 +198,7 @@ def plan_facts(
         forecast(plan, lacking, costs.cells, store, file=cluster, address=address) if elsewhere else None,
         (*costs.assumptions, *([] if plan.config.keeps_all_models else [DROPPED_LATER])),
         _linted(plan, {item.node.key for item in lacking if item.node}),
+        tuple(control_texts(plan.config, plan.cells)),
         tuple(doubtful_types(plan.config)),
     )
 

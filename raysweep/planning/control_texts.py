@@ -1,0 +1,118 @@
+"""Counts training rows and prompts with the texts of control tokens, such as ``</s>`` inside a program.
+
+A tokenizer reads such a text as the token, here as in transformers, and docs/training.md says why that stays so. Not
+covered: rows from which models are pre-trained, and texts that only a perturbation or a template makes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError
+from raysweep.problems.base import PROBLEMS
+from raysweep.training_sets.base import SOURCES
+from raysweep.units import count
+
+if TYPE_CHECKING:
+    from raysweep.planning.plan import CellPlan
+
+SHOWN = 3
+"""Most texts that a warning names."""
+
+
+@dataclass(frozen=True)
+class ControlTexts:
+    """Texts of some models' control tokens in rows or prompts.
+
+    Attributes:
+        models: the names of the models.
+        where: what holds them: training.source, or a problem set.
+        kind: row or prompt.
+        holding: how many rows or prompts hold one, of `of`.
+        first: the id of the first.
+        texts: which ones, the most frequent first.
+    """
+
+    models: tuple[str, ...]
+    where: str
+    kind: str
+    holding: int
+    of: int
+    first: str
+    texts: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """The warning in words."""
+        shown = ", ".join(map(repr, self.texts[:SHOWN])) + " and others" * (len(self.texts) > SHOWN)
+        verb = "holds" if self.holding == 1 else "hold"
+        of_them = f"{self.holding:,} of {count(self.of, self.kind)} of {self.where} {verb} {shown}"
+        read = f"{', '.join(self.models)} {'reads' if len(self.models) == 1 else 'read'}"
+        return f"{of_them}, first {self.first}: {read} control tokens there, not characters (docs/training.md)"
+
+
+def control_texts(config: SweepConfig, cells: Iterable[CellPlan]) -> list[ControlTexts]:
+    """Return where training rows and prompts of some cells hold texts of their models' control tokens.
+
+    Rows are those of the source, before perturbation; what can't be read here is left out.
+    """
+    judged: dict[str, frozenset[str]] = {}
+    trained: dict[str, frozenset[str]] = {}
+    for cell in cells:
+        if cell.base.traits is not None:
+            texts = frozenset(cell.base.traits.special)
+            judged[cell.base.name] = texts
+            if cell.recipe is not None:
+                trained[cell.base.name] = texts
+    found: list[ControlTexts] = []
+    if config.training is not None and trained:
+        with suppress(UsageError):
+            rows = SOURCES.create(config.training.source.spec(SOURCES, config.seed)).rows()
+            texts_of = ((row.row_id, "\n".join((row.instruction, row.input, row.output))) for row in rows)
+            found += _found(texts_of, trained, "training.source", "row")
+    for problems in config.evaluation.problems if judged else ():
+        with suppress(UsageError):
+            some = PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).problems()[: config.evaluation.limit]
+            prompts = ((problem.task_id, problem.prompt) for problem in some)
+            found += _found(prompts, judged, problems.label, "prompt")
+    return found
+
+
+def _found(
+    texts: Iterable[tuple[str, str]], special: Mapping[str, frozenset[str]], where: str, kind: str
+) -> Iterator[ControlTexts]:
+    """Yield what each model finds in texts with their ids, models that find the same together.
+
+    Args:
+        texts: the ids and texts.
+        special: the texts of each model's control tokens.
+        where: see `ControlTexts`.
+        kind: see `ControlTexts`.
+    """
+    everything = sorted(frozenset().union(*special.values()), key=len, reverse=True)
+    if not everything:
+        return
+    pattern = re.compile("|".join(map(re.escape, everything)))
+    hits: list[tuple[str, frozenset[str]]] = []
+    number = 0
+    for name, text in texts:
+        number += 1
+        if held := frozenset(pattern.findall(text)):
+            hits.append((name, held))
+    alike: dict[tuple[int, str, tuple[str, ...]], list[str]] = {}
+    for model, known in special.items():
+        if own := [(name, held & known) for name, held in hits if held & known]:
+            alike.setdefault((len(own), own[0][0], _by_frequency(held for _, held in own)), []).append(model)
+    for (holding, first, most), models in alike.items():
+        yield ControlTexts(tuple(models), where, kind, holding, number, first, most)
+
+
+def _by_frequency(held: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    counts: Counter[str] = Counter(sorted(text for texts in held for text in texts))
+    return tuple(text for text, _ in counts.most_common())

@@ -1,0 +1,88 @@
+"""Training rows and prompts that hold texts of control tokens are counted, and told before work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raysweep.config.loading import config_from
+from raysweep.config.schema import SweepConfig
+from raysweep.planning.control_texts import control_texts
+from raysweep.planning.planner import build_plan
+from tests.models.scripted import EOS, byte_tokenizer, write_scripted
+
+SPECIAL = {"one": (EOS, "<s>", "</s>"), "two": (EOS, "<fim_prefix>")}
+
+
+def config(folder: Path, outputs: list[str], prompt: str = "", recipes: bool = True) -> SweepConfig:
+    """A config of two models that are trained on rows with these outputs."""
+    rows = [{"instruction": f"Do {n}", "output": output} for n, output in enumerate(outputs)]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    problem = {
+        "task_id": "t/0",
+        "prompt": f'def f():\n    """{prompt}"""\n',
+        "entry_point": "f",
+        "test": "def check(f):\n    assert f() == 1\n",
+        "canonical_solution": "    return 1\n",
+    }
+    (folder / "problems.jsonl").write_text(json.dumps(problem))
+    for name, special in SPECIAL.items():
+        write_scripted(folder / name, byte_tokenizer(special))
+    return config_from(
+        {
+            "name": "s",
+            "models": [
+                {"name": name, "path": str(folder / name), "recipes": ["r"] if recipes else []} for name in SPECIAL
+            ],
+            "recipes": {"r": {"trainer": "lora", "batch_size": 1}},
+            "training": {"source": {"name": "jsonl", "path": str(folder / "rows.jsonl")}, "sets": ["clean"]},
+            "evaluation": {"problems": [{"name": "jsonl", "as": "mine", "path": str(folder / "problems.jsonl")}]},
+        },
+        "here",
+    )
+
+
+def told(config: SweepConfig) -> list[str]:
+    return [texts.words for texts in control_texts(config, build_plan(config).cells)]
+
+
+ROWS = [
+    (["plain", "x = '<S>'", "a < s > b"], []),
+    (
+        ["print('<s>0</s>')", "plain", "'</s>'"],
+        [
+            "2 of 3 rows of training.source hold '</s>', '<s>', first 0000000: one reads control tokens there, not "
+            "characters (docs/training.md)"
+        ],
+    ),
+    (
+        ["plain", f"stop = {EOS!r}"],
+        [
+            f"1 of 2 rows of training.source holds {EOS!r}, first 0000001: one, two read control tokens there, not "
+            "characters (docs/training.md)"
+        ],
+    ),
+    (
+        ["<fim_prefix>a", "<s>"],
+        [
+            "1 of 2 rows of training.source holds '<s>', first 0000001: one reads control tokens there, not "
+            "characters (docs/training.md)",
+            "1 of 2 rows of training.source holds '<fim_prefix>', first 0000000: two reads control tokens there, not "
+            "characters (docs/training.md)",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("outputs", "lines"), ROWS)
+def test_rows_are_counted_for_each_model_and_equal_counts_told_once(outputs, lines, tmp_path):
+    assert told(config(tmp_path, outputs)) == lines
+
+
+@pytest.mark.parametrize("prompt", ["Return <s>.", f"Split at {EOS}.", "Strip </s>"])
+def test_prompts_are_counted_too(prompt, tmp_path):
+    (line,) = told(config(tmp_path, ["<s>"], prompt, recipes=False))
+    assert line.startswith("1 of 1 prompt of mine holds ")
+    assert "first t/0" in line
