@@ -81,6 +81,7 @@ def _prompts(config: SweepConfig, model: ModelConfig) -> Iterator[Mistake]:
 def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath) -> Iterator[Mistake]:
     try:
         resolved = resolve(path, model.revision, model.trust_remote_code)
+        traits = read_traits(resolved.ref(model.dtype, model.eos_token))
     except UsageError as error:
         yield (*place, "path"), finding_of(error)
         known = known_shape(path)
@@ -101,7 +102,6 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
     elif resolved.kind is ModelKind.ADAPTER and (why := adapter_misfit(resolved.ref(model.dtype, model.eos_token))):
         base = resolved.base.location if resolved.base else "none"
         yield (*place, "path"), f"the adapter {path} doesn't fit its base {base}: {why}"
-    traits = read_traits(resolved.ref(model.dtype, model.eos_token))
     if traits.misfit:
         yield (*place, "path"), f"{path} can't be run: {traits.misfit}"
         return

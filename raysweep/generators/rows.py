@@ -56,7 +56,7 @@ class Tokens:
         self._tokenizer, self._max_new_tokens = tokenizer, max_new_tokens
         self._pieces: dict[int, str] = {}  # what tokens say alone
         self._special = special_tokens(tokenizer)
-        self._ends = dict.fromkeys({*(traits.ends if traits else ()), tokenizer.eos_token_id}, EOS)
+        self._ends = dict.fromkeys(traits.ends if traits else (), EOS)
         self._appended = tokenizer.convert_tokens_to_ids(list(traits.after)) if traits else []
 
     def row(self, request: GenerationRequest) -> WrittenRow:
@@ -64,7 +64,8 @@ class Tokens:
         prompt = self._tokenizer(request.prompt, add_special_tokens=request.special_tokens)["input_ids"]
         if request.special_tokens and self._appended:
             prompt = prompt[: -len(self._appended)]  # else it would go on after the end of a text
-        ends = {self._special[text]: text for text in request.stop if text in self._special} | self._ends
+        asked = {self._special[text]: text for text in request.stop if text in self._special}
+        ends = {**self._ends, **asked, self._tokenizer.eos_token_id: EOS}
         stop = tuple(text for text in request.stop if text not in self._special)
         room = self._max_new_tokens if self.positions is None else self.positions - len(prompt)
         budget = min(self._max_new_tokens, room)

@@ -113,7 +113,7 @@ def vocabulary_in_files(
 Parsed = tuple[dict[str, int], dict[int, dict[str, Any]], tuple[tuple[str, ...], tuple[str, ...]]]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)
 def _parsed(path: Path, changed: int) -> Parsed:
     """Return the trained tokens, the added ones, and those around a text; `changed`: when the file was."""
     content = json.loads(path.read_text())

@@ -230,11 +230,12 @@ class _Planner:
         assert model.path is not None
         try:
             resolved = resolve(model.path, model.revision, model.trust_remote_code)
+            ref = resolved.ref(model.dtype, model.eos_token)
+            traits = read_traits(ref)
         except MissingInput:
             if not self.tolerant:
                 raise
             return BasePlan(model.name, family="", identity={"missing": model.path, "dtype": model.dtype})
-        ref = resolved.ref(model.dtype, model.eos_token)
         identity = {**fingerprint(ref), "dtype": model.dtype}
         return BasePlan(
             model.name,
@@ -242,7 +243,7 @@ class _Planner:
             identity,
             ref,
             longest_short=resolved.longest_short,
-            traits=read_traits(ref),
+            traits=traits,
         )
 
 

@@ -17,6 +17,7 @@ from raysweep.planning.planner import build_plan
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.testing.tiny import make_tiny
 from tests.config.test_schema import CONFIGS, MINIMAL, NANO, findings, tiny_folder, write
+from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.test_versions import make_adapter
 
 
@@ -350,3 +351,17 @@ def test_sets_need_no_rated_sheet_since_it_is_made_from_them(tmp_path):
     load_config(NANO, [override], with_models=False)
     with pytest.raises(ConfigError, match=r"evaluation\.audit: .*sheet doesn't exist"):
         load_config(NANO, [override])
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_has_embeddings_is_refused(tmp_path):
+    model = tmp_path / "model"
+    write_scripted(model, byte_tokenizer(pieces=["one", "two"]), rows=257)
+    (found,) = own_model(tmp_path / "rows", LLAMA, f"models.0.path={model}")
+    assert f"models.0.path: {model} can't be run: its tokenizer has 259 tokens, and it has embeddings for 257" in found
+
+
+def test_an_end_that_usual_texts_have_is_a_warning(tmp_path, caplog):
+    model = tmp_path / "model"
+    write_scripted(model, byte_tokenizer(), eos_token_id=[256, 0])
+    assert own_model(tmp_path / "rows", LLAMA, f"models.0.path={model}") == []
+    assert "ends at '!', which usual texts have too: `eos_token_id` in its files says so" in caplog.text

@@ -17,6 +17,7 @@ from raysweep.records import Decoding
 from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
+from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.paths import NANO
 
 
@@ -189,3 +190,22 @@ def test_models_that_were_wrong_are_generated_with_again_and_no_others():
     assert Transformers.corrected("jamba", None, greedy, 90) == {}, "it ended in an error"
     assert Transformers.corrected("mamba", None, greedy, None) == {"called": "rightly"}
     assert Transformers.corrected("phi3", 4096, greedy, None) == {"longrope": "by row"}
+
+
+ENDS = [
+    ({}, {}),
+    ({"generation": {"eos_token_id": [256, 257]}}, {"ends": ["<|stop|>"]}),
+    ({"eos_token_id": [257, 256]}, {"ends": ["<|stop|>"]}),
+    ({"generation": {"eos_token_id": 256}, "eos_token_id": 257}, {}),
+]
+
+
+@pytest.mark.parametrize(("fields", "marks"), ENDS)
+def test_keys_of_completions_say_where_texts_end_only_of_models_with_further_ends(fields, marks, tmp_path):
+    write_scripted(tmp_path / "mine", byte_tokenizer(("<|endoftext|>", "<|stop|>")), **fields)
+    models = [{"name": "mine", "path": str(tmp_path / "mine"), "recipes": ["tiny"]}]
+    plan = build_plan(load_config(NANO, [f"models={json.dumps(models)}"]))
+    specs = [cell.pairs[0].completions.spec["generator"] for cell in plan.cells]
+    assert all(
+        {name: spec[name] for name in spec if name in ("ends", "appended", "positions")} == marks for spec in specs
+    )

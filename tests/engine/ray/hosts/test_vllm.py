@@ -6,11 +6,13 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,21 @@ def test_greedy_texts_are_those_of_transformers(
     assert "eos" in {completion.stop for completion in ours.values()}
     lines = differences(asked, ours, theirs)
     assert len(lines) <= len(ours) / 100, "\n".join(lines)
+
+
+def test_texts_end_at_each_end_that_a_models_files_name(
+    bases: dict[str, ModelRef], keeper: Keeper, tmp_path: Path
+) -> None:
+    model = ModelRef(shutil.copytree(bases["llama"].location, tmp_path / "model"))
+    asked = job(model, model, "llama.base", GREEDY, prompts=20)
+    tokenizer = load_tokenizer(model)
+    written = [tokenizer(completion.text)["input_ids"] for completion in here(asked).values()]
+    (end, _), *_ = Counter(token for ids in written for token in set(ids[2:])).most_common(1)
+    ends = {"eos_token_id": [tokenizer.eos_token_id, end]}
+    (tmp_path / "model" / "generation_config.json").write_text(json.dumps(ends))
+    ours, theirs = here(asked), texts(run(asked, keeper(**{asked.label: "llama"}), tmp_path)[0])
+    assert "eos" in {completion.stop for completion in ours.values()}
+    assert not differences(asked, ours, theirs)
 
 
 def differences(asked: GenerateJob, ours: Texts, theirs: Texts) -> list[str]:
