@@ -212,12 +212,10 @@ def _json(ref: ModelRef, name: str) -> dict[str, Any] | None:
 
 
 def _vocabulary(ref: ModelRef) -> Vocabulary | None:
-    """Return what a tokenizer's files say; where they don't say enough, the tokenizer is loaded. None: it can't be."""
+    """Return what a tokenizer's files say; it is loaded where they don't say enough. None: they are damaged."""
     tokenizer, config, special_map = (model_file(ref, name) for name in FILES)
-    known = vocabulary_in_files(tokenizer, config, special_map, ref.eos_token)
-    if known is not None:
-        return known
     try:
-        return vocabulary_of(load_tokenizer(ref))
-    except RaysweepError:  # whoever needs the tokenizer says why
+        known = vocabulary_in_files(tokenizer, config, special_map, ref.eos_token)
+        return vocabulary_of(load_tokenizer(ref)) if known is None else known
+    except (RaysweepError, ValueError):  # whoever needs the tokenizer says why
         return None

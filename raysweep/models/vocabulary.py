@@ -76,13 +76,16 @@ def vocabulary_in_files(
 
     Returns:
         None if they don't say all of it, such as those of a tokenizer without tokenizer.json: then it must be loaded.
+
+    Raises:
+        ValueError: a file is damaged.
     """
     if tokenizer is None or config is None:
         return None
     try:
         model_tokens, file_tokens, around = _parsed(tokenizer, tokenizer.stat().st_mtime_ns)
-    except (ValueError, KeyError, TypeError, AttributeError):  # a damaged file: loading it says so
-        return None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{tokenizer} holds no tokenizer") from error
     settings = read_json(config)
     decoder = settings.get("added_tokens_decoder") or {}
     names = settings if decoder or special_map is None else {**settings, **read_json(special_map)}

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from tokenizers import processors
-from transformers import LlamaTokenizerFast
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import LlamaTokenizerFast, PreTrainedTokenizerFast
 
 from raysweep.models.architectures.shape import positions_of, rope_in_words
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.models.traits import read_traits, traits_of
 from raysweep.models.vocabulary import FILES, vocabulary_in_files, vocabulary_of
 from raysweep.records import ModelKind, ModelRef
+from raysweep.testing.tiny import tiny_tokenizer
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
 
 CHATML = ("<|im_start|>", "<|im_end|>")
@@ -120,6 +121,28 @@ def test_an_appended_end_that_a_setting_asks_for_is_read(tmp_path):
     loaded = LlamaTokenizerFast.from_pretrained(tmp_path)
     for vocabulary in (vocabulary_in_files(*(tmp_path / file for file in FILES)), vocabulary_of(loaded)):
         assert (vocabulary.before, vocabulary.after) == (("<s>",), ("</s>",))
+
+
+def unigram() -> Any:
+    pieces = [("<unk>", 0.0), *((letter, -1.0) for letter in "abc\u2581")]
+    backend = Tokenizer(models.Unigram(pieces, unk_id=0))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>", unk_token="<unk>")
+
+
+def words() -> Any:
+    backend = Tokenizer(models.WordLevel({"[UNK]": 0, "a": 1, "[END]": 2}, unk_token="[UNK]"))
+    fields = {"extra_special_tokens": {"image_token": "<image>"}, "additional_special_tokens": ["<one>", "<two>"]}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="[END]", unk_token="[UNK]", **fields)
+
+
+@pytest.mark.parametrize(
+    "make", [tiny_tokenizer, unigram, words, lambda: byte_tokenizer(pieces=["x y"], pad_token="[P]")]
+)
+def test_files_tell_what_the_loaded_tokenizer_is(make, tmp_path):
+    make().save_pretrained(tmp_path)
+    loaded = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    assert vocabulary_in_files(*(tmp_path / file for file in FILES)) == vocabulary_of(loaded)
 
 
 def of_larger_tokenizer(folder: Path) -> ModelRef:
