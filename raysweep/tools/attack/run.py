@@ -26,6 +26,7 @@ from raysweep.generators.base import GENERATORS, TRANSFORMERS, named_generator
 from raysweep.machine import versions
 from raysweep.models.finding import resolve
 from raysweep.models.identity import fingerprint
+from raysweep.models.traits import read_traits
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.keys import method_spec
 from raysweep.problems.base import ProblemSet
@@ -241,12 +242,19 @@ def _strategies(job: AttackJob) -> list[str]:
 
 
 def _model(job: AttackJob) -> tuple[ModelRef | None, Mapping[str, Any]]:
-    """Return the model (None for a generator without weights) and its fingerprint for the key."""
+    """Return the model (None for a generator without weights) and its fingerprint for the key.
+
+    Raises:
+        UsageError: there is no such model, or its tokenizer has tokens without embeddings.
+    """
     if (generator := named_generator(job.model)) is not None:
         arguments = {"arguments": dict(generator.args)} if generator.args else {}
         return None, {"generator": generator.name, **arguments, **GENERATORS.plugin_spec(generator.name)}
     ref = resolve(job.model, None, job.trust_remote_code).ref()
-    return ref, {**fingerprint(ref), "versions": versions(GENERATORS.get(TRANSFORMERS).packages)}
+    traits = read_traits(ref)
+    if traits.misfit:
+        raise UsageError(f"model {job.model} can't be run: {traits.misfit}")
+    return ref, {**fingerprint(ref), "versions": versions(GENERATORS.get(TRANSFORMERS).packages), **traits.marks}
 
 
 def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:

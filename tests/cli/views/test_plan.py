@@ -16,8 +16,10 @@ from raysweep.config.models import LoraConfig, RecipeConfig
 from raysweep.errors import UsageError
 from raysweep.models.families.llama import Llama
 from raysweep.planning.planner import build_plan
+from raysweep.problems.humaneval import HumanEval
 from raysweep.storage.store import Store
 from raysweep.sweep.overview.plan import plan_facts
+from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.tiny import make_chat_model
 from tests.paths import CONFIGS
 
@@ -206,3 +208,14 @@ def test_equal_lines_of_several_models_and_recipes_are_one(capsys, tmp_path):
     for recipe in ("full", "lora"):
         (line,) = [line for line in out.splitlines() if f"recipe {recipe}" in line and "train" in line]
         assert line.startswith(f"mine, recipe {recipe}; twin, recipe {recipe}; third, recipe {recipe}, train ")
+
+
+def test_what_models_are_is_a_line_and_control_tokens_in_prompts_are_counted(capsys, tmp_path):
+    write_scripted(tmp_path / "mine", byte_tokenizer(("<|endoftext|>", "<|im_end|>", "List")))
+    line = "ends at <|endoftext|> or <|im_end|>, 512 positions"
+    out = told(own(tmp_path), tmp_path, capsys)
+    holding = sum("List" in problem.prompt for problem in HumanEval().problems())
+    assert out.startswith(f"{holding} of 164 prompts of humaneval hold 'List', first HumanEval/0: mine reads control")
+    assert f"mine: {line}\n" in out
+    models = [{"name": name, "path": str(tmp_path / "mine")} for name in ("one", "two")]
+    assert f"one, two: {line}\n" in told(small(models=models), tmp_path, capsys)

@@ -18,6 +18,7 @@ from raysweep.storage.store import Store
 from raysweep.tools.attack import run as attack_run
 from raysweep.tools.attack.queries import AttackLimits, AttackOutcome, AttackResult
 from raysweep.tools.attack.run import AttackJob, failures_under, rate_of_one_draw, rate_under, run_attack
+from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.tiny import make_chat_model
 
 ROW = AttackResult("T/1", "greedy", AttackOutcome.SUCCEEDED, 9, 7, "text", 1, 0.1, 0.05)
@@ -176,3 +177,9 @@ def test_a_chat_model_is_attacked_in_its_chat_template(tmp_path):
     assert attacked.extract is Extract.AUTO and job(model).extract is Extract.NONE
     with pytest.raises(UsageError, match="fake has no tokenizer, which the template 'chat' needs"):
         job(prompt_format="chat").prompter(None)
+
+
+def test_tokens_without_embeddings_are_an_error_before_work(tmp_path):
+    model = write_scripted(tmp_path / "model", byte_tokenizer(pieces=["one", "two"]), rows=257).location
+    with pytest.raises(UsageError, match=r"can't be run: its tokenizer has 259 tokens, and it has embeddings for 257"):
+        run_attack(job(model), Store(tmp_path / "store"), no_progress)
