@@ -39,7 +39,9 @@ class Traits:
         special: the control tokens, by the texts that stand for them in prompts and rows.
         before, after: the control tokens that the tokenizer puts before and after a text.
         tokens: one more than the tokenizer's highest token; None: not known.
-        beyond: tokens for which the model has no embeddings.
+        beyond: tokens for which the model has no embeddings, though it needs them: all that plain texts may hold, the
+            end of text, and control tokens that the tokenizer or its chat template writes.
+        unreadable: other control tokens without embeddings, such as for padding; texts must not hold them.
         rows: of the input embeddings; None: not known.
         positions: the most tokens of a text; None: no limit is known.
         longest_short: tokens up to which LongRoPE treats a text as a short one; None: without it.
@@ -55,6 +57,7 @@ class Traits:
     after: tuple[str, ...]
     tokens: int | None
     beyond: tuple[str, ...]
+    unreadable: frozenset[str]
     rows: int | None
     positions: int | None
     longest_short: int | None
@@ -70,7 +73,7 @@ class Traits:
     def marks(self) -> dict[str, Any]:
         """What the keys of completions say of a model that an older raysweep read otherwise; nothing of all others."""
         marks: dict[str, Any] = {}
-        if self.further_ends:
+        if self.further_ends and self.eos is not None:
             marks["ends"] = self.further_ends
         if self.after:
             marks["appended"] = "left out"
@@ -121,7 +124,8 @@ def read_traits(ref: ModelRef, tokenizer: Any = None) -> Traits:
         own,
         ends={**own.ends, **base.ends},
         ordinary_ends=tuple(dict.fromkeys((*own.ordinary_ends, *base.ordinary_ends))),
-        beyond=_beyond(vocabulary, rows),
+        beyond=_beyond(vocabulary, rows)[0],
+        unreadable=_beyond(vocabulary, rows)[1],
         rows=rows,
         positions=base.positions,
         longest_short=base.longest_short,
@@ -150,7 +154,7 @@ def _traits(config: Mapping[str, Any], generation: Mapping[str, Any] | None, voc
         ends[number] = text or f"token {number}"
         if text and vocabulary and text not in vocabulary.added:
             ordinary.append(text)
-    ends |= {special[text]: text for text in ENDS_OF_TURN if text in special}
+    ends |= {special[text]: text for text in ENDS_OF_TURN if text in special and (not rows or special[text] < rows)}
     positions = positions_of(config)
     return Traits(
         ends,
@@ -160,7 +164,7 @@ def _traits(config: Mapping[str, Any], generation: Mapping[str, Any] | None, voc
         vocabulary.before if vocabulary else (),
         vocabulary.after if vocabulary else (),
         vocabulary.size if vocabulary else None,
-        _beyond(vocabulary, rows),
+        *_beyond(vocabulary, rows),
         rows,
         positions,
         longest_short_text(config),
@@ -180,11 +184,14 @@ def _declared_ends(config: Mapping[str, Any], generation: Mapping[str, Any] | No
             yield number
 
 
-def _beyond(vocabulary: Vocabulary | None, rows: int | None) -> tuple[str, ...]:
-    """Return the tokens that embeddings of so many rows lack."""
+def _beyond(vocabulary: Vocabulary | None, rows: int | None) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the tokens that embeddings of so many rows lack: those that the model needs, and other control tokens."""
     if vocabulary is None or rows is None or vocabulary.size <= rows:
-        return ()
-    return tuple(text for number, text in sorted(vocabulary.texts.items()) if number >= rows)
+        return (), frozenset()
+    lacking = [text for number, text in sorted(vocabulary.texts.items()) if number >= rows]
+    written = {vocabulary.eos, *vocabulary.before}
+    other = {t for t in vocabulary.special if t not in written and t not in vocabulary.chat_template}
+    return tuple(text for text in lacking if text not in other), frozenset(other.intersection(lacking))
 
 
 def _adapter_rows(ref: ModelRef) -> int | None:
@@ -213,9 +220,9 @@ def _json(ref: ModelRef, name: str) -> dict[str, Any] | None:
 
 def _vocabulary(ref: ModelRef) -> Vocabulary | None:
     """Return what a tokenizer's files say; it is loaded where they don't say enough. None: they are damaged."""
-    tokenizer, config, special_map = (model_file(ref, name) for name in FILES)
+    tokenizer, config, special_map, template = (model_file(ref, name) for name in FILES)
     try:
-        known = vocabulary_in_files(tokenizer, config, special_map, ref.eos_token)
+        known = vocabulary_in_files(tokenizer, config, special_map, template, ref.eos_token)
         return vocabulary_of(load_tokenizer(ref)) if known is None else known
     except (RaysweepError, ValueError):  # whoever needs the tokenizer says why
         return None

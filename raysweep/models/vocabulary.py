@@ -15,7 +15,7 @@ from typing import Any
 from raysweep.models.identity import read_json
 from raysweep.prompts.templates import special_tokens
 
-FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 """The files of a tokenizer that are read."""
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 """The control tokens that have a name in transformers."""
@@ -31,6 +31,7 @@ class Vocabulary:
         special: the numbers of the control tokens, which decoding leaves out, by their texts.
         eos: the end of text; None: the tokenizer has none.
         before, after: the control tokens that are put before and after a text.
+        chat_template: its chat templates; empty: it has none.
     """
 
     texts: Mapping[int, str]
@@ -39,6 +40,7 @@ class Vocabulary:
     eos: str | None
     before: tuple[str, ...]
     after: tuple[str, ...]
+    chat_template: str = ""
 
     @property
     def size(self) -> int:
@@ -60,18 +62,24 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
         tokenizer.eos_token,
         tuple(tokenizer.convert_ids_to_tokens(whole[:start])),
         tuple(tokenizer.convert_ids_to_tokens(whole[start + len(plain) :])),
+        _template(tokenizer.chat_template),
     )
 
 
 def vocabulary_in_files(
-    tokenizer: Path | None, config: Path | None, special_map: Path | None, eos: str | None = None
+    tokenizer: Path | None,
+    config: Path | None,
+    special_map: Path | None,
+    chat_template: Path | None = None,
+    eos: str | None = None,
 ) -> Vocabulary | None:
     """Return the tokens that a tokenizer's files tell of, as transformers reads them.
 
     Args:
-        tokenizer: tokenizer.json, and the two others of `FILES`; None: it has no such file.
+        tokenizer: tokenizer.json; None: it has no such file, as in the others of `FILES`, which follow.
         config: tokenizer_config.json.
         special_map: special_tokens_map.json.
+        chat_template: chat_template.jinja.
         eos: the end of text, where the files name none.
 
     Returns:
@@ -110,7 +118,13 @@ def vocabulary_in_files(
         eos,
         before,
         after,
+        _template(chat_template.read_text() if chat_template else settings.get("chat_template")),
     )
+
+
+def _template(templates: Any) -> str:
+    """Return the text of one or several chat templates."""
+    return templates if isinstance(templates, str) else json.dumps(templates) if templates else ""
 
 
 Parsed = tuple[dict[str, int], dict[int, dict[str, Any]], tuple[tuple[str, ...], tuple[str, ...]]]

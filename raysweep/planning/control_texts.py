@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -81,6 +81,24 @@ def control_texts(config: SweepConfig, cells: Iterable[CellPlan]) -> list[Contro
             some = PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).problems()[: config.evaluation.limit]
             prompts = ((problem.task_id, problem.prompt) for problem in some)
             found += _found(prompts, judged, problems.label, "prompt")
+    return found
+
+
+def require_readable(config: SweepConfig, cells: Sequence[CellPlan]) -> list[ControlTexts]:
+    """Return what `control_texts` does.
+
+    Raises:
+        UsageError: a model has no embeddings for one of these control tokens.
+    """
+    unreadable = {cell.base.name: cell.base.traits.unreadable for cell in cells if cell.base.traits}
+    found = control_texts(config, cells)
+    for texts in found:
+        for model in texts.models:
+            if lacking := unreadable[model].intersection(texts.texts):
+                raise UsageError(
+                    f"{texts.where} holds {min(lacking)!r}, a control token for which model {model} has no embedding; "
+                    "remove it from the texts or from the tokenizer, or resize the model's embeddings"
+                )
     return found
 
 

@@ -16,7 +16,7 @@ from raysweep.errors import UsageError
 from raysweep.execution.pool import require_permission
 from raysweep.generators.environments import environment_of
 from raysweep.machine import cores, gpus, provenance
-from raysweep.planning.control_texts import control_texts
+from raysweep.planning.control_texts import require_readable
 from raysweep.planning.missing import by_cell, discard_damaged, missing
 from raysweep.planning.models import require_generators_fit, require_recipes_fit
 from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
@@ -75,6 +75,8 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     require_fit(config, missing_artefacts, is_here)
     require_recipes_fit(cells)
     require_generators_fit(cells)
+    for texts in require_readable(config, cells):
+        log.warning("%s", texts.words)
     _require_environments(config, cells, options)
     require_space(
         store, cells, parallel_trainings=_parallel_trainings(config, cells, options) if config.checkpoint_every else 0
@@ -84,8 +86,6 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
         if cells:
             _require_gpu_hours(folder, options)
             _tell_unlimited(config, cells, options)
-            for texts in control_texts(config, cells):
-                log.warning("%s", texts.words)
         folder.claim(plan, to_yaml(config))
         missing_artefacts = missing(plan.targets, store, repair=True)  # other processes may have removed some since
         cells = [cell for cell, _ in by_cell(missing_artefacts)]

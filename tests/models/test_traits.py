@@ -32,6 +32,10 @@ def rewrite(path: Path, **fields: Any) -> None:
     path.write_text(json.dumps({name: value for name, value in content.items() if value is not None}))
 
 
+def in_files(folder: Path) -> Any:
+    return vocabulary_in_files(*(folder / name if (folder / name).is_file() else None for name in FILES))
+
+
 ENDS = [
     ("one end", (EOS,), {}, None, [EOS]),
     ("a list in generation_config", (EOS, "<|stop|>", "<|pause|>"), {}, [256, 258], [EOS, "<|pause|>"]),
@@ -76,7 +80,7 @@ def test_an_adapter_ends_where_its_base_does_and_its_own_tokenizer_too(special, 
     assert set(ends) == {EOS, "<|stop|>", *(text for text in special)}
     without = ModelRef(shutil.copytree(tmp_path / "adapter", tmp_path / "bare"), ModelKind.ADAPTER, base)
     for name in FILES:
-        (tmp_path / "bare" / name).unlink()
+        (tmp_path / "bare" / name).unlink(missing_ok=True)
     assert read_traits(without).ends == read_traits(base).ends
 
 
@@ -111,7 +115,7 @@ def test_what_is_put_around_a_text_is_read_and_tried(name, tmp_path):
     if processor is not None:
         tokenizer.backend_tokenizer.post_processor = processor
     tokenizer.save_pretrained(tmp_path)
-    for vocabulary in (vocabulary_in_files(*(tmp_path / file for file in FILES)), vocabulary_of(tokenizer)):
+    for vocabulary in (in_files(tmp_path), vocabulary_of(tokenizer)):
         assert (vocabulary.before, vocabulary.after) == (before, after)
 
 
@@ -119,7 +123,7 @@ def test_an_appended_end_that_a_setting_asks_for_is_read(tmp_path):
     backend = byte_tokenizer(("</s>", "<s>", "<unk>")).backend_tokenizer
     LlamaTokenizerFast(tokenizer_object=backend, add_eos_token=True).save_pretrained(tmp_path)
     loaded = LlamaTokenizerFast.from_pretrained(tmp_path)
-    for vocabulary in (vocabulary_in_files(*(tmp_path / file for file in FILES)), vocabulary_of(loaded)):
+    for vocabulary in (in_files(tmp_path), vocabulary_of(loaded)):
         assert (vocabulary.before, vocabulary.after) == (("<s>",), ("</s>",))
 
 
@@ -142,29 +146,31 @@ def words() -> Any:
 def test_files_tell_what_the_loaded_tokenizer_is(make, tmp_path):
     make().save_pretrained(tmp_path)
     loaded = PreTrainedTokenizerFast.from_pretrained(tmp_path)
-    assert vocabulary_in_files(*(tmp_path / file for file in FILES)) == vocabulary_of(loaded)
+    assert in_files(tmp_path) == vocabulary_of(loaded)
 
 
 def of_larger_tokenizer(folder: Path) -> ModelRef:
     return write_scripted(folder, byte_tokenizer(pieces=["one", "two"]), rows=257)
 
 
-def of_named_padding(folder: Path) -> ModelRef:
+def of_end_of_text(folder: Path) -> ModelRef:
     ref = write_scripted(folder, byte_tokenizer())
-    rewrite(folder / "tokenizer_config.json", pad_token="[PAD]")
+    rewrite(folder / "tokenizer_config.json", eos_token="[END]")
     return ref
 
 
 def of_adapter(folder: Path) -> ModelRef:
     base = write_scripted(folder / "base", byte_tokenizer())
-    byte_tokenizer((EOS, *CHATML)).save_pretrained(folder / "adapter")
+    byte_tokenizer((EOS, *CHATML), chat_template="<|im_start|>{{ messages[0].content }}").save_pretrained(
+        folder / "adapter"
+    )
     return ModelRef(str(folder / "adapter"), ModelKind.ADAPTER, base)
 
 
 LARGER = [
     (of_larger_tokenizer, "its tokenizer has 259 tokens, and it has embeddings for 257: 'one' and 1 more have none"),
-    (of_named_padding, r"has 258 tokens, and it has embeddings for 257: '\[PAD\]' has none; .*resize_token_embeddings"),
-    (of_adapter, r"has 259 tokens, and it has embeddings for 257: '<\|im_start\|>' and 1 more have none"),
+    (of_end_of_text, r"has 258 tokens, and it has embeddings for 257: '\[END\]' has none; .*resize_token_embeddings"),
+    (of_adapter, r"has 259 tokens, and it has embeddings for 257: '<\|im_start\|>' has none"),
 ]
 
 
@@ -174,6 +180,13 @@ def test_tokens_without_embeddings_are_told(make, message, tmp_path):
     tokenizer = load_tokenizer(ref)
     for traits in (read_traits(ref), read_traits(ref, tokenizer)):
         assert re.search(message, traits.misfit)
+
+
+def test_a_token_for_padding_needs_no_embedding(tmp_path):
+    ref = write_scripted(tmp_path / "model", byte_tokenizer())
+    rewrite(tmp_path / "model" / "tokenizer_config.json", pad_token="[PAD]")
+    assert (read_traits(ref).misfit, read_traits(ref).unreadable) == ("", {"[PAD]"})
+    assert read_traits(ref, load_tokenizer(ref)) == read_traits(ref)
 
 
 @pytest.mark.parametrize("rows", [257, 264, 320])

@@ -9,7 +9,8 @@ import pytest
 
 from raysweep.config.loading import config_from
 from raysweep.config.schema import SweepConfig
-from raysweep.planning.control_texts import control_texts
+from raysweep.errors import UsageError
+from raysweep.planning.control_texts import control_texts, require_readable
 from raysweep.planning.planner import build_plan
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
 
@@ -86,3 +87,13 @@ def test_prompts_are_counted_too(prompt, tmp_path):
     (line,) = told(config(tmp_path, ["<s>"], prompt, recipes=False))
     assert line.startswith("1 of 1 prompt of mine holds ")
     assert "first t/0" in line
+
+
+@pytest.mark.parametrize(("outputs", "prompt"), [(["[PAD]"], ""), (["a", "x[PAD]"], ""), (["a"], "Pad with [PAD].")])
+def test_texts_of_control_tokens_without_embeddings_are_an_error_before_work(outputs, prompt, tmp_path):
+    asked = config(tmp_path, outputs, prompt)
+    settings = tmp_path / "one" / "tokenizer_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "pad_token": "[PAD]"}))
+    where = "mine" if prompt else "training.source"
+    with pytest.raises(UsageError, match=rf"^{where} holds '\[PAD\]', a control token for which model one has no emb"):
+        require_readable(asked, build_plan(asked).cells)

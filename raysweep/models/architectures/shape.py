@@ -152,7 +152,7 @@ def positions_of(config: Mapping[str, Any]) -> int | None:
 
 def embedding_rows(config: Mapping[str, Any]) -> int | None:
     """Return the number of tokens that a config gives embeddings to; None: it doesn't say."""
-    return _number(config, "vocab_size", "padded_vocab_size")
+    return _number(config, "padded_vocab_size", "vocab_size")
 
 
 def _number(config: Mapping[str, Any], *names: str) -> int | None:

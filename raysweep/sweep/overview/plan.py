@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
-from raysweep.planning.control_texts import ControlTexts, control_texts
+from raysweep.planning.control_texts import ControlTexts, require_readable
 from raysweep.planning.missing import by_cell, missing
 from raysweep.planning.models import ModelFacts, model_facts
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, ModelPlan, ResultsPlan, SweepPlan
@@ -198,7 +198,7 @@ def plan_facts(
         forecast(plan, lacking, costs.cells, store, file=cluster, address=address) if elsewhere else None,
         (*costs.assumptions, *([] if plan.config.keeps_all_models else [DROPPED_LATER])),
         _linted(plan, {item.node.key for item in lacking if item.node}),
-        tuple(control_texts(plan.config, plan.cells)),
+        tuple(require_readable(plan.config, plan.cells)),
         tuple(doubtful_types(plan.config)),
     )
 
