@@ -97,14 +97,15 @@ def vocabulary_in_files(
     settings = read_json(config)
     decoder = settings.get("added_tokens_decoder") or {}
     names = settings if decoder or special_map is None else {**settings, **read_json(special_map)}
-    added, special = dict(file_tokens), set()
+    added = dict(file_tokens)
     for number, token in decoder.items():
         added[int(number)] = {**token, "special": token.get("special", False)}
     named = list(_named(names))
     eos = eos or _content(names.get("eos_token"))
     known = {**model_tokens, **{token["content"]: number for number, token in added.items()}}
-    for text in named:  # transformers adds those that the tokenizer lacks
-        known.setdefault(text, max(known.values(), default=-1) + 1)
+    for text in named:
+        if text not in known:  # transformers adds it
+            known[text] = max(known.values(), default=-1) + 1
     if eos is None or eos not in known:
         return None
     special = {token["content"] for token in added.values() if token.get("special")} | {*named, eos}
