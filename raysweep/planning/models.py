@@ -48,7 +48,7 @@ class TrainedWeights:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """One base model. `shown`: what it and its fine-tuned versions are shown, in words.
+    """One base model. `shown`: what it and its fine-tuned versions are shown, and where answers end, in words.
 
     `traits`: where texts end, limits, and what its tokenizer adds, in words; empty for a model that is made here.
 
@@ -115,6 +115,11 @@ def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> Mo
     positions = shape.positions if shape else None
     shorter = positions is not None and any(recipe.max_tokens > positions for recipe in recipes.values())
     shown = shown_in_words(config.evaluation.prompt_format, model)
+    if any(pair.extract.needs_whole_answers for cell in cells for pair in cell.pairs):
+        shown += (
+            "; no stop string of a problem ends an answer: programs are taken out of whole answers, "
+            f"by `extract: {config.evaluation.extract}`"
+        )
     return ModelFacts(model.name, shown, unused, weights, positions if shorter else None, traits)
 
 

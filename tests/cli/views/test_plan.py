@@ -60,9 +60,10 @@ def test_a_chat_template_that_nothing_uses_is_said_and_what_each_model_is_shown(
     out = told(own(tmp_path, recipes=["full"]), tmp_path, capsys)
     assert "mine is shown prompts as they are; fine-tuned: prompts in the study's instruction template\n" in out
     out = told(own(tmp_path, recipes=["full"], template="chat"), tmp_path, capsys)
-    assert "mine is shown prompts in its tokenizer's chat template\n" in out and "would use" not in out
+    whole = "no stop string of a problem ends an answer: programs are taken out of whole answers, by `extract: auto`"
+    assert f"mine is shown prompts in its tokenizer's chat template; {whole}\n" in out and "would use" not in out
     out = told(own(tmp_path, template="Q: {{ instruction }}\nA: "), tmp_path, capsys)
-    assert "mine is shown prompts in a Jinja template\n" in out
+    assert f"mine is shown prompts in a Jinja template; {whole}\n" in out
 
 
 def test_the_modules_and_the_number_of_weights_that_train_are_told(capsys, tmp_path):
