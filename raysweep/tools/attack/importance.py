@@ -19,7 +19,8 @@ from raysweep.language.stop_words import STOP_WORDS
 from raysweep.perturbations.textattack.loading import load_textattack
 from raysweep.seeding import python_rng
 from raysweep.tools.attack.queries import Queries
-from raysweep.tools.attack.word_changes import WordEdit, apply_edits, size_of, word_edits
+from raysweep.tools.attack.transformation import segments_of, text_of
+from raysweep.tools.attack.word_changes import Change, apply_edits, size_of, word_edits
 
 _BATCH = 8
 """Number of texts that are sent to the model before the importances are updated."""
@@ -28,7 +29,7 @@ _TRIES = 10
 _MIN_WEIGHT = 0.05
 """Weight of a word with importance 0: its change may still matter together with others."""
 
-Choice = Mapping[int, list[WordEdit]]
+Choice = Mapping[int, Change]
 """The words that one text changes, by index, each with its edits of the clean text."""
 
 
@@ -54,7 +55,7 @@ class RankedWords:
         rng: for all draws.
     """
 
-    def __init__(self, changes: Mapping[int, Sequence[list[WordEdit]]], queries: Queries, rng: random.Random) -> None:
+    def __init__(self, changes: Mapping[int, Sequence[Change]], queries: Queries, rng: random.Random) -> None:
         self._changes = {word: list(candidates) for word, candidates in changes.items() if candidates}
         self._queries, self._rng = queries, rng
         self._importance = dict.fromkeys(self._changes, 0.0)
@@ -63,7 +64,7 @@ class RankedWords:
 
     def first_round(self) -> Iterator[Choice]:
         """Yield choices that contain the largest change of each word once, as many words in each as allowed."""
-        chosen: dict[int, list[WordEdit]] = {}
+        chosen: dict[int, Change] = {}
         for word, changes in self._changes.items():
             if not self._fits({**chosen, word: changes[0]}):
                 yield chosen
@@ -72,19 +73,19 @@ class RankedWords:
         if chosen:
             yield chosen
 
-    def next_batch(self, clean: str, tried: set[str]) -> list[Choice]:
+    def next_batch(self, tried: set[str]) -> list[Choice]:
         """Return choices that give texts outside `tried`; none if repeated draws give no new text."""
         batch: dict[str, Choice] = {}
         for _ in range(_TRIES * _BATCH):
             choice = self._draw()
-            text = apply_edits(clean, edits_of(choice))
+            text = self._queries.target.after(edits_of(choice))
             if text not in tried and len(batch) < _BATCH:
                 batch.setdefault(text, choice)
         return list(batch.values())
 
     def _draw(self) -> Choice:
         """Return a choice whose words are drawn by importance."""
-        chosen: dict[int, list[WordEdit]] = {}
+        chosen: dict[int, Change] = {}
         if self._best and self._rng.random() < 0.5:
             chosen = dict(self._best)
             del chosen[self._rng.choice(list(chosen))]
@@ -109,13 +110,13 @@ class RankedWords:
     def _fits(self, choice: Choice) -> bool:
         """Return whether the choice's edits don't overlap and stay within the limits."""
         edits = edits_of(choice)
-        disjoint = all(left.end <= right.start for left, right in pairwise(edits))
-        return disjoint and self._queries.allows(apply_edits(self._queries.target.prompt, edits))
+        disjoint = all(left.segment < right.segment or left.end <= right.start for left, right in pairwise(edits))
+        return disjoint and self._queries.allows(edits)
 
 
-def edits_of(choice: Choice) -> list[WordEdit]:
+def edits_of(choice: Choice) -> Change:
     """Return the edits of a choice in the order of the text."""
-    return sorted(edit for edits in choice.values() for edit in edits)
+    return tuple(sorted(edit for edits in choice.values() for edit in edits))
 
 
 @cache
@@ -123,7 +124,6 @@ def _search_class() -> Any:
     load_textattack()
     from textattack.goal_function_results import GoalFunctionResultStatus
     from textattack.search_methods import SearchMethod
-    from textattack.shared import AttackedText
 
     class WordImportance(SearchMethod):  # type: ignore[misc]
         """Draws the words to change by how strongly the model reacted to their changes."""
@@ -134,35 +134,38 @@ def _search_class() -> Any:
             self.queries, self.seed = queries, seed
 
         def perform_search(self, initial_result: Any) -> Any:
-            clean = initial_result.attacked_text
+            clean, segments = initial_result.attacked_text, self.queries.target.segments
             words = RankedWords(self._changes(clean), self.queries, python_rng(self.seed, "importance", clean.text))
             tried, best = {clean.text}, initial_result
             choices = list(words.first_round())
             while choices:
-                texts = {apply_edits(clean.text, edits_of(choice)): choice for choice in choices}
+                changed = [text_of(apply_edits(segments, edits_of(choice))) for choice in choices]
+                texts = {text.text: choice for text, choice in zip(changed, choices, strict=True)}
                 tried.update(texts)
-                results, budget_used_up = self.get_goal_results([AttackedText(text) for text in texts])
+                results, budget_used_up = self.get_goal_results(changed)
                 for result in results:
                     words.learn(texts[result.attacked_text.text], result.score)
                 best = max([best, *results], key=lambda result: result.score)
                 if budget_used_up or best.goal_status == GoalFunctionResultStatus.SUCCEEDED:
                     return best
-                choices = words.next_batch(clean.text, tried)
+                choices = words.next_batch(tried)
             return best
 
-        def _changes(self, clean: Any) -> dict[int, list[list[WordEdit]]]:
+        def _changes(self, clean: Any) -> dict[int, list[Change]]:
             """Return the changes of each word, the largest first; content words and long words come first."""
 
             def rank(index: int) -> tuple[bool, int, int]:
                 word = clean.words[index]
                 return word.lower() in STOP_WORDS, -len(word), index
 
+            segments = self.queries.target.segments
             _, free = self.get_indices_to_order(clean)
             changes = {}
             for index in sorted(free, key=rank):
                 texts = self.get_transformations(clean, original_text=clean, indices_to_modify=[index])
-                texts.sort(key=lambda new: (-size_of(clean.text, new.text).characters, new.text))
-                changes[index] = [word_edits(clean.text, text.text) for text in texts]
+                texts.sort(key=lambda new: new.text)
+                edits = [word_edits(segments, segments_of(text, lambda _: segments)) for text in texts]
+                changes[index] = sorted(edits, key=lambda change: -size_of(change).characters)
             return changes
 
         def extra_repr_keys(self) -> list[str]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from raysweep.errors import UsageError
 from raysweep.records import Segment
-from raysweep.tools.attack.word_changes import Size, size_of
+from raysweep.tools.attack.word_changes import Change, Size, apply_edits, size_of
 
 
 class AttackOutcome(StrEnum):
@@ -33,7 +33,11 @@ class Target:
     @property
     def prompt(self) -> str:
         """The clean prompt."""
-        return "".join(segment.text for segment in self.segments)
+        return self.after(())
+
+    def after(self, change: Change) -> str:
+        """Return the prompt after a change."""
+        return "".join(segment.text for segment in apply_edits(self.segments, change))
 
     @property
     def words(self) -> int:
@@ -109,7 +113,8 @@ class Queries:
         self._judge = judge
         self._budget = limits.budget
         self._reactions: dict[str, Reaction] = {}  # by prompt, in the order of the queries
-        (self.clean,) = self.ask([target.prompt])
+        self._changes: dict[str, Change] = {}  # by prompt: how it was first made
+        (self.clean,) = self.ask([()])
 
     @property
     def count(self) -> int:
@@ -121,35 +126,35 @@ class Queries:
         """Number of queries left in the budget."""
         return self._budget - self.count
 
-    def knows(self, text: str) -> bool:
-        """Return whether the reaction to this prompt is known, so that asking for it is free."""
-        return text in self._reactions
+    def knows(self, change: Change) -> bool:
+        """Return whether the reaction to this change is known, so that asking for it is free."""
+        return self.target.after(change) in self._reactions
 
-    def allows(self, text: str) -> bool:
-        """Return whether the limits allow a change of the clean prompt into this text."""
-        size = size_of(self.target.prompt, text)
+    def allows(self, change: Change) -> bool:
+        """Return whether the limits allow a change of the clean prompt."""
+        size = size_of(change)
         return size.words <= self.max_change.words and size.characters <= self.max_change.characters
 
-    def ask(self, texts: Sequence[str]) -> list[Reaction]:
-        """Return the reactions to the first texts, up to the first one that the budget doesn't allow."""
-        new: dict[str, None] = {}
-        for index, text in enumerate(texts):
+    def ask(self, changes: Sequence[Change]) -> list[Reaction]:
+        """Return the reactions to the first changes, up to the first one that the budget doesn't allow."""
+        texts, new = [self.target.after(change) for change in changes], dict[str, Change]()
+        for index, (text, change) in enumerate(zip(texts, changes, strict=True)):
             if text not in self._reactions and text not in new:
                 if len(new) == self.left:
                     texts = texts[:index]
                     break
-                new[text] = None
+                new[text] = change
+        self._changes |= new
         for text, reaction in zip(new, self._judge(list(new)) if new else (), strict=True):
             self._reactions[text] = reaction
             if not (reaction.passed or self.found_after):
                 self.found_after = self.count
         return [self._reactions[text] for text in texts]
 
-    def smallest(self) -> tuple[str, Size] | None:
-        """Return the prompt with the smallest change that makes the model fail, the first one of equals."""
-        failing = [text for text, reaction in self._reactions.items() if not reaction.passed]
-        sized = [(text, size_of(self.target.prompt, text)) for text in failing]
-        return min(sized, key=lambda pair: pair[1], default=None)
+    def smallest(self) -> Change | None:
+        """Return the smallest change that makes the model fail, the first one of equals."""
+        failing = [self._changes[text] for text, reaction in self._reactions.items() if not reaction.passed]
+        return min(failing, key=size_of, default=None)
 
     def result(self, strategy: str) -> AttackResult:
         """Return the result of a strategy that used these queries."""
@@ -157,14 +162,14 @@ class Queries:
         if not self.clean.passed or smallest is None:
             outcome = AttackOutcome.FAILED if self.clean.passed else AttackOutcome.SKIPPED
             return AttackResult(self.target.task_id, strategy, outcome, self.count, 0, "", 0, 0.0, 0.0)
-        text, size = smallest
+        size = size_of(smallest)
         return AttackResult(
             self.target.task_id,
             strategy,
             AttackOutcome.SUCCEEDED,
             self.count,
             self.found_after,
-            text,
+            self.target.after(smallest),
             size.words,
             size.words / self.target.words,
             size.characters / self.target.characters,

@@ -77,7 +77,10 @@ class AttackJob:
         if not self.methods:
             raise UsageError("--methods names no perturbation; give some, as in C1,C2,C3")
         for method in self.methods:
-            PERTURBATIONS.create(method)
+            if not PERTURBATIONS.create(method).keeps_segments:
+                raise UsageError(
+                    f"--methods: {method.name} writes other descriptions, and an attack changes single words"
+                )
 
     @property
     def decoding(self) -> Decoding:
@@ -165,7 +168,7 @@ def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None])
         except UsageError as error:
             raise UsageError(f"{error}; without it, --search {RANDOM} draws changes at random") from None
     model, identity = _model(job)
-    node = Node(STAGE, 1, _spec(job, identity), (), f"attack on {job.model}, {job.problem_set.name}")
+    node = Node(STAGE, 2, _spec(job, identity), (), f"attack on {job.model}, {job.problem_set.name}")
     store.require_writable()
     with store.making(node, lambda: store.has(node), _log_wait) as missing:
         if missing:

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 
 from raysweep.errors import UnknownName
 from raysweep.perturbations.base import Perturbation
-from raysweep.perturbations.mixes import Mix, members_of
+from raysweep.perturbations.mixes import Mix
 from raysweep.seeding import python_rng
 from raysweep.tools.attack.queries import AttackLimits, AttackResult, Judge, Queries, Target
-from raysweep.tools.attack.word_changes import keep_some, revert_characters, revert_words
+from raysweep.tools.attack.word_changes import Change, keep_some, without_each, word_edits
 
 RANDOM = "random"
 SEARCHES = (RANDOM, "greedy", "beam")
@@ -57,51 +57,43 @@ def attack(
 
             search_words(queries, methods, strategy, seed)
         _search_at_random(queries, methods, python_rng(seed, "attack", target.task_id))
-        _shrink(queries, characters=all(_changes_characters(method) for method in methods))
+        _shrink(queries)
     return queries.result(strategy)
 
 
 def _search_at_random(queries: Queries, methods: Sequence[Perturbation], rng: random.Random) -> None:
     """Try random perturbations until the model fails, the budget is used up, or no new text comes up."""
     while queries.left and not queries.found_after:
-        batch: list[str] = []
+        batch: dict[str, Change] = {}
         tries = 0
         while len(batch) < min(_BATCH, queries.left) and tries < _TRIES:
-            text = _random_text(queries, methods, rng)
+            change = _random_change(queries, methods, rng)
+            text = queries.target.after(change)
             tries += 1
-            if not queries.knows(text) and text not in batch and queries.allows(text):
-                batch.append(text)
+            if not queries.knows(change) and text not in batch and queries.allows(change):
+                batch[text] = change
                 tries = 0
         if not batch:
             return
-        queries.ask(batch)
+        queries.ask(list(batch.values()))
 
 
-def _random_text(queries: Queries, methods: Sequence[Perturbation], rng: random.Random) -> str:
+def _random_change(queries: Queries, methods: Sequence[Perturbation], rng: random.Random) -> Change:
     target = queries.target
     method = rng.choice(methods)
     if isinstance(method, Mix):
         method = method.draw(rng)
-    text = "".join(segment.text for segment in method.perturb(target.segments, rng, target.protected))
-    return keep_some(target.prompt, text, queries.max_change.words, rng)
+    changed = method.perturb(target.segments, rng, target.protected)
+    return keep_some(word_edits(target.segments, changed), queries.max_change.words, rng)
 
 
-def _shrink(queries: Queries, *, characters: bool) -> None:
-    """Revert parts of the smallest change so far, as long as the model still fails and the budget lasts.
+def _shrink(queries: Queries) -> None:
+    """Leave out words of the smallest change so far, as long as the model still fails and the budget lasts.
 
-    Args:
-        queries: those of the search.
-        characters: revert single characters too; this makes sense for typos, but not for synonyms.
+    A word is as it was or as a method wrote it: half of a change, such as one letter of two that were swapped, is
+    nothing that a method makes.
     """
-    clean = queries.target.prompt
     smallest, previous = queries.smallest(), None
     while smallest is not None and smallest != previous and queries.left:
-        text = smallest[0]
-        texts = [*revert_words(clean, text), *(revert_characters(clean, text) if characters else ())]
-        queries.ask([variant for variant in texts if not queries.knows(variant)])
+        queries.ask([change for change in without_each(smallest) if not queries.knows(change)])
         smallest, previous = queries.smallest(), smallest
-
-
-def _changes_characters(method: Perturbation) -> bool:
-    """Return whether a method, or each member of a mix, changes single characters."""
-    return all(member.level == "character" for member in members_of(method))

@@ -28,7 +28,7 @@ from raysweep.perturbations.textattack.words import (
 )
 from raysweep.records import Segment
 from raysweep.seeding import DEFAULT_SEED, python_rng
-from raysweep.tools.attack.word_changes import WordEdit, apply_edits, word_edits
+from raysweep.tools.attack.word_changes import Change, WordEdit, apply_edits, word_edits
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 _DRAWS = 4
@@ -64,6 +64,21 @@ def as_transformation(
     return CompositeTransformation([make(member, candidates, seed, split) for member in members])
 
 
+def text_of(segments: Sequence[Segment]) -> Any:
+    """Return an ``AttackedText`` that keeps its segments."""
+    load_textattack()
+    from textattack.shared import AttackedText
+
+    text = AttackedText("".join(segment.text for segment in segments))
+    text.raysweep_segments = tuple(segments)
+    return text
+
+
+def segments_of(text: Any, split: Split) -> tuple[Segment, ...]:
+    """Return the segments of an ``AttackedText``: those that it keeps, or else those into which it is split."""
+    return getattr(text, "raysweep_segments", None) or tuple(split(text.text))
+
+
 def changed_text(current: Any, words: WordRange, segments: Sequence[Segment]) -> Any:
     """Return the ``AttackedText`` after a change, with the indices of changed words that textattack's checks need.
 
@@ -75,8 +90,7 @@ def changed_text(current: Any, words: WordRange, segments: Sequence[Segment]) ->
     Returns:
         None if other words differ too: textattack sometimes splits words differently next to other neighbours.
     """
-    (first, last), new = words, type(current)("".join(segment.text for segment in segments))
-    new.raysweep_segments = tuple(segments)
+    (first, last), new = words, text_of(segments)
     count: int = new.num_words - current.num_words + last - first + 1  # words in place of the old ones
     if count < 0 or not count < new.num_words - first + 1:
         return None
@@ -131,7 +145,7 @@ def _transformation_class() -> Any:
             return [text for text in texts if text is not None]
 
         def _candidates(self, text: Any) -> Candidates:
-            segments = getattr(text, "raysweep_segments", None) or tuple(self.split(text.text))
+            segments = segments_of(text, self.split)
             protected, spans = protected_of(origin_of(text).text), word_spans(text.text, text.words)
             rngs = (
                 python_rng(self.seed, "textattack", self.name, text.text, draw)
@@ -165,28 +179,23 @@ def _collect(
     """
     candidates: dict[WordRange, dict[tuple[Segment, ...], None]] = {}
     for draw in draws:
-        for index, edits in _edits(segments, draw, sentences=sentences):
-            start = sum(len(segment.text) for segment in segments[:index])
+        for edits in _edits(segments, draw, sentences=sentences):
+            start = sum(len(segment.text) for segment in segments[: edits[0].segment])
             words = _words(spans, start + edits[0].start, start + edits[-1].end)
             changes = candidates.setdefault(words, {}) if words else {}
             if len(changes) < max_candidates:
-                new = Segment(apply_edits(segments[index].text, edits), True)
-                changes[(*segments[:index], new, *segments[index + 1 :])] = None
+                changes[apply_edits(segments, edits)] = None
     return {words: list(changes) for words, changes in sorted(candidates.items())}
 
 
-def _edits(
-    before: Sequence[Segment], after: Sequence[Segment], *, sentences: bool
-) -> Iterator[tuple[int, list[WordEdit]]]:
-    """Yield the edits between two versions of a text, grouped by word or by sentence, with their segment's index."""
-    for index, (old, new) in enumerate(zip(before, after, strict=True)):
-        if old.text != new.text:
-            edits = word_edits(old.text, new.text)
-            ends = [end.start() for end in _SENTENCE_END.finditer(old.text)] if sentences else []
-            grouped: dict[int, list[WordEdit]] = {}
-            for edit in edits:
-                grouped.setdefault(bisect(ends, edit.start) if sentences else edit.start, []).append(edit)
-            yield from ((index, group) for group in grouped.values())
+def _edits(before: Sequence[Segment], after: Sequence[Segment], *, sentences: bool) -> Iterator[Change]:
+    """Yield the edits between two versions of a text, grouped by word or by sentence."""
+    ends = [[end.start() for end in _SENTENCE_END.finditer(segment.text)] if sentences else [] for segment in before]
+    grouped: dict[tuple[int, int], list[WordEdit]] = {}
+    for edit in word_edits(before, after):
+        place = bisect(ends[edit.segment], edit.start) if sentences else edit.start
+        grouped.setdefault((edit.segment, place), []).append(edit)
+    yield from map(tuple, grouped.values())
 
 
 def _words(spans: Sequence[Span], start: int, end: int) -> WordRange | None:

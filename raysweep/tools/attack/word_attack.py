@@ -19,7 +19,8 @@ from raysweep.perturbations.textattack.loading import load_textattack
 from raysweep.perturbations.textattack.words import Split, free_words, split_by_last_function
 from raysweep.tools.attack.importance import word_importance
 from raysweep.tools.attack.queries import Queries, Reaction
-from raysweep.tools.attack.transformation import as_transformation
+from raysweep.tools.attack.transformation import as_transformation, segments_of
+from raysweep.tools.attack.word_changes import Change, word_edits
 
 CANDIDATES = 24
 """Candidates for each word and method."""
@@ -83,6 +84,12 @@ def keep_code(split: Split = split_by_last_function) -> Any:
     return _keep_code_class()(split)
 
 
+def _change_of(text: Any, queries: Queries) -> Change:
+    """Return how a textattack text differs from the clean prompt."""
+    segments = queries.target.segments
+    return word_edits(segments, segments_of(text, lambda _: segments))
+
+
 @cache
 def _goal_class() -> Any:
     load_textattack()
@@ -99,7 +106,7 @@ def _goal_class() -> Any:
 
         def get_results(self, attacked_text_list: Sequence[Any], check_skip: bool = False) -> tuple[list[Any], bool]:
             """Return the results of the first texts, as many as the budget allows, and whether it is used up."""
-            reactions = self.queries.ask([text.text for text in attacked_text_list])
+            reactions = self.queries.ask([_change_of(text, self.queries) for text in attacked_text_list])
             self.num_queries = self.queries.count
             results = [
                 self._result(text, reaction, check_skip)
@@ -159,7 +166,7 @@ def _small_change_class() -> Any:
             self.queries = queries
 
         def _check_constraint(self, transformed_text: Any, reference_text: Any) -> bool:
-            return self.queries.allows(transformed_text.text)
+            return self.queries.allows(_change_of(transformed_text, self.queries))
 
     return SmallChange
 

@@ -1,12 +1,20 @@
-"""Word edits between two texts: finds and counts them, applies some of them, and reverts parts of them."""
+"""Word edits between two texts: finds, counts and applies them, and takes some of them.
+
+Words are compared with those at their own place: a method that changes words one by one keeps their number and the
+blanks between them, so that the third word of a segment became its third word. Only where it changed the number
+(a longer synonym, another tense) are the words of the segment aligned by what they have in common, by difflib.
+"""
 
 from __future__ import annotations
 
 import difflib
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, groupby
 from typing import NamedTuple
+
+from raysweep.records import Segment
 
 _TOKEN = re.compile(r"\s+|\S+")
 
@@ -19,86 +27,96 @@ class Size(NamedTuple):
 
 
 class WordEdit(NamedTuple):
-    """The replacement of ``before[start:end]``, some words with their punctuation, by `new`."""
+    """The replacement of ``segments[segment].text[start:end]``, some words with their punctuation, by `new`."""
 
+    segment: int
     start: int
     end: int
     new: str
     words: int  # changed, inserted and deleted words
+    characters: int  # changed, inserted and deleted characters
 
 
-def word_edits(before: str, after: str) -> list[WordEdit]:
-    """Return the edits that turn one text into another, in the order of the text."""
-    old, new = _TOKEN.findall(before), _TOKEN.findall(after)
-    starts = [0]
-    for token in old:
-        starts.append(starts[-1] + len(token))
-    opcodes = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    return [
-        WordEdit(starts[i], starts[j], "".join(new[k:m]), max(_words(old[i:j]), _words(new[k:m])))
-        for tag, i, j, k, m in opcodes
-        if tag != "equal"
-    ]
+Change = tuple[WordEdit, ...]
+"""Edits of one text, in the order of the text, which don't overlap."""
 
 
-def apply_edits(before: str, edits: Iterable[WordEdit]) -> str:
-    """Return a text after some of its edits, which come in the order of the text."""
-    pieces: list[str] = []
-    end = 0
-    for edit in edits:
-        pieces += [before[end : edit.start], edit.new]
-        end = edit.end
-    return "".join([*pieces, before[end:]])
+def word_edits(before: Sequence[Segment], after: Sequence[Segment]) -> Change:
+    """Return the edits that turn one text into another, which is cut into as many segments."""
+    pairs = enumerate(zip(before, after, strict=True))
+    return tuple(edit for index, (old, new) in pairs if old.text != new.text for edit in _edits(index, old, new))
 
 
-def size_of(before: str, after: str) -> Size:
-    """Return the size of the change from one text to another."""
-    edits = word_edits(before, after)
-    return Size(
-        sum(edit.words for edit in edits), sum(_characters(before[edit.start : edit.end], edit.new) for edit in edits)
-    )
+def apply_edits(before: Sequence[Segment], edits: Change) -> tuple[Segment, ...]:
+    """Return a text after edits, which come in the order of the text."""
+    changed = list(before)
+    for index, of_segment in groupby(edits, key=lambda edit: edit.segment):
+        text, pieces, end = before[index].text, list[str](), 0
+        for edit in of_segment:
+            pieces += [text[end : edit.start], edit.new]
+            end = edit.end
+        changed[index] = Segment("".join([*pieces, text[end:]]), before[index].natural)
+    return tuple(changed)
 
 
-def keep_some(before: str, after: str, words: int, rng: random.Random) -> str:
-    """Return `before` with randomly chosen edits to `after`, as many as change at most `words` words."""
-    edits = word_edits(before, after)
-    if sum(edit.words for edit in edits) <= words:
-        return after
+def size_of(edits: Change) -> Size:
+    """Return the size of a change."""
+    return Size(sum(edit.words for edit in edits), sum(edit.characters for edit in edits))
+
+
+def keep_some(edits: Change, words: int, rng: random.Random) -> Change:
+    """Return randomly chosen edits, as many as change at most `words` words."""
+    if size_of(edits).words <= words:
+        return edits
     kept: list[WordEdit] = []
     for edit in rng.sample(edits, len(edits)):
         if 0 < edit.words <= words - sum(other.words for other in kept):
             kept.append(edit)
-    return apply_edits(before, sorted(kept))
+    return tuple(sorted(kept))
 
 
-def revert_words(before: str, after: str) -> Iterator[str]:
-    """Yield `after` with one edit reverted, for each edit in turn."""
-    edits = word_edits(before, after)
+def without_each(edits: Change) -> Iterator[Change]:
+    """Yield a change without one of its edits, for each edit in turn."""
     for index in range(len(edits)):
-        yield apply_edits(before, [*edits[:index], *edits[index + 1 :]])
+        yield (*edits[:index], *edits[index + 1 :])
 
 
-def revert_characters(before: str, after: str) -> Iterator[str]:
-    """Yield `after` with one changed character, or one inserted or deleted piece of an edit, reverted, each in turn."""
-    edits = word_edits(before, after)
-    for index, edit in enumerate(edits):
-        for new in _reverted(before[edit.start : edit.end], edit.new):
-            yield apply_edits(before, [*edits[:index], edit._replace(new=new), *edits[index + 1 :]])
+def _edits(index: int, before: Segment, after: Segment) -> Iterator[WordEdit]:
+    """Yield the edits that turn the segment of an index into another one."""
+    old, new = _TOKEN.findall(before.text), _TOKEN.findall(after.text)
+    starts = [0, *accumulate(map(len, old))]
+    for i, j, k, m in _in_place(old, new) if _blanks(old) == _blanks(new) else _in_common(old, new):
+        words = max(_words(old[i:j]), _words(new[k:m]))
+        text = "".join(new[k:m])
+        yield WordEdit(index, starts[i], starts[j], text, words, _characters("".join(old[i:j]), text))
 
 
-def _reverted(old: str, new: str) -> Iterator[str]:
-    """Yield `new` with one difference from `old` reverted, each in turn."""
+def _in_place(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the range of each changed token in two texts of equal blanks, twice."""
+    for index, (before, after) in enumerate(zip(old, new, strict=True)):
+        if before != after:
+            yield index, index + 1, index, index + 1
+
+
+def _in_common(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the ranges in which two lists differ, in each of them."""
     for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag != "equal" and j - i == m - k:
-            for offset in range(j - i):
-                yield new[: k + offset] + old[i + offset] + new[k + offset + 1 :]
-        elif tag != "equal":
-            yield new[:k] + old[i:j] + new[m:]
+        if tag != "equal":
+            yield i, j, k, m
 
 
-def _words(tokens: list[str]) -> int:
+def _blanks(tokens: Sequence[str]) -> list[str]:
+    """Return tokens with each word replaced by nothing."""
+    return ["" if _is_word(token) else token for token in tokens]
+
+
+def _is_word(token: str) -> bool:
+    return not token.isspace()
+
+
+def _words(tokens: Sequence[str]) -> int:
     """Return the number of words among tokens, which are words and blanks."""
-    return sum(not token.isspace() for token in tokens)
+    return sum(map(_is_word, tokens))
 
 
 def _characters(old: str, new: str) -> int:

@@ -10,6 +10,7 @@ from raysweep.cli.app import main
 from raysweep.cli.views.attack import attack_json, attack_lines, change_of, write_findings
 from raysweep.errors import UsageError
 from raysweep.models.finding import resolve
+from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.textattack import loading
 from raysweep.problems.base import PROBLEMS
 from raysweep.prompts.answers.extraction import Extract
@@ -112,6 +113,12 @@ def test_a_larger_budget_leaves_the_first_draw_as_it_is(tmp_path):
     few, many = (run_attack(job(limits=AttackLimits(budget, 0.2)), Store(tmp_path), no_progress) for budget in (2, 12))
     assert rate_of_one_draw(few, 2) == rate_of_one_draw(many, 12)
     assert rate_under(many, 12).value <= rate_of_one_draw(many, 12).value <= rate_under(many, 0).value
+
+
+def test_a_method_that_writes_other_descriptions_is_refused(monkeypatch):
+    monkeypatch.setattr(PERTURBATIONS.get("C3"), "keeps_segments", False)
+    with pytest.raises(UsageError, match="C3 writes other descriptions, and an attack changes single words"):
+        job()
 
 
 @pytest.mark.parametrize(

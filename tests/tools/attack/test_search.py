@@ -1,14 +1,15 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
 from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.prompts.regions import protected_words, split_prompt
-from raysweep.records import Spec
+from raysweep.records import Segment, Spec
 from raysweep.tools.attack.queries import AttackLimits, AttackOutcome, AttackResult, Queries, Reaction, Target
 from raysweep.tools.attack.search import SEARCHES, _shrink, attack
-from raysweep.tools.attack.word_changes import size_of
+from raysweep.tools.attack.word_changes import Size, size_of, word_edits
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +20,11 @@ PROMPT = (
 WORDS = 13  # of natural language
 TARGET = Target("T/1", tuple(split_prompt(PROMPT, "largest")), protected_words(PROMPT))
 METHODS = [PERTURBATIONS.create(Spec(name)) for name in ("C1", "C2", "C3")]
+
+
+def size_from_clean(prompt: str) -> Size:
+    """The size of the change of the clean prompt into another one."""
+    return size_of(word_edits([Segment(PROMPT, True)], [Segment(prompt, True)]))
 
 
 class Model:
@@ -54,7 +60,7 @@ def test_finds_a_change_and_reports_the_smallest(strategy):
     result = attacked(model, strategy)
     assert result.outcome == AttackOutcome.SUCCEEDED and 1 < result.found_after <= result.queries == len(model.asked)
     assert result.words == 1 and result.word_share == 1 / WORDS and 0 < result.character_share < 0.2
-    assert size_of(PROMPT, result.prompt).words == 1
+    assert size_from_clean(result.prompt).words == 1
 
 
 @pytest.mark.parametrize("budget", [1, 2, 7, 40])
@@ -74,14 +80,14 @@ def test_only_words_of_the_description_change_and_no_more_than_allowed(strategy)
     start, end = PROMPT.index("Return"), PROMPT.index("\n    >>>")
     for prompt in model.asked:
         assert prompt.startswith(PROMPT[:start]) and prompt.endswith(PROMPT[end:]) and " numbers," in prompt
-        assert size_of(PROMPT, prompt).words <= int(0.2 * WORDS)
+        assert size_from_clean(prompt).words <= int(0.2 * WORDS)
 
 
 def test_no_more_characters_change_than_allowed(strategy):
     model = Model([])
     model._reaction = lambda prompt: Reaction(True, len(prompt) % 7 / 7)
     attack(TARGET, METHODS, model, AttackLimits(40, 0.2, 0.04), strategy=strategy, seed=1)
-    assert len(model.asked) == 40 and max(size_of(PROMPT, prompt).characters for prompt in model.asked) == 2
+    assert len(model.asked) == 40 and max(size_from_clean(prompt).characters for prompt in model.asked) == 2
 
 
 def test_a_problem_that_the_model_fails_clean_is_skipped_with_one_query(strategy):
@@ -113,14 +119,16 @@ def test_a_search_finds_changes_that_only_fail_together_with_fewer_queries_than_
     assert queries["greedy"] < queries["random"]
 
 
-def test_a_needless_change_of_a_word_is_reverted():
-    changed = PROMPT.replace("none", "nnoe").replace("others", "otehrs")
-    queries = Queries(TARGET, Model(["none"]), AttackLimits(10, 0.5))
-    queries.ask([changed])
-    _shrink(queries, characters=False)
-    assert queries.smallest() == (PROMPT.replace("none", "nnoe"), (1, 2)) and queries.count == 4
-    _shrink(queries, characters=True)
-    assert queries.smallest()[1] == (1, 1) and queries.count <= 10
+def test_a_needless_change_of_a_word_is_left_out_and_no_half_of_a_change_is_tried():
+    model = Model(["none"])
+    queries = Queries(TARGET, model, AttackLimits(10, 0.5))
+    swapped = [
+        (segment.text.replace("none", "nnoe").replace("others", "otehrs"), segment) for segment in TARGET.segments
+    ]
+    queries.ask([word_edits(TARGET.segments, [replace(segment, text=text) for text, segment in swapped])])
+    _shrink(queries)
+    assert TARGET.after(queries.smallest()) == PROMPT.replace("none", "nnoe") and size_of(queries.smallest()) == (1, 2)
+    assert queries.count == 4 and {"nnoe", "none"} == {prompt.split("and ")[1].split()[0] for prompt in model.asked}
 
 
 @pytest.mark.parametrize(
