@@ -76,7 +76,7 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Writer]:
             empty = Writer(network, tokenizer, [], longest)
             generator = empty.generator(10_000)
             alone = [generator.generate([request])[0] for request in REQUESTS]
-            assert len({completion.text for completion in alone}) > 12 and len({one.tokens for one in alone}) > 2
+            assert len({completion.text for completion in alone}) > 12 and len({one.tokens for one in alone}) > 1
             known[name] = dataclasses.replace(empty, alone=alone)
         return known[name]
 
