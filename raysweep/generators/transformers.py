@@ -141,19 +141,21 @@ class Transformers(Generator):
         Raises:
             UnfitModel: no way that may be taken gives the right ones.
         """
-        usual: type[Way] = WithOwnCache if has_own_cache(self.network) else WithKeysAndValues
-        ways: list[type[Way]] = [] if self._cache is False else [usual]
+        ways: list[type[Way]] = []
+        if self._cache is not False:  # releases of transformers differ in which hybrid models have caches of their own
+            ways += [WithOwnCache] if has_own_cache(self.network) else [WithKeysAndValues, WithOwnCache]
         if not self._cache:
             ways.append(WithoutCache)
-        flaw = ""
+        flaws = []
         for way in ways:
-            flaw = flaw_of(way(self.network), self._tokens)
-            if not flaw:
+            flaws.append(flaw_of(way(self.network), self._tokens))
+            if not flaws[-1]:
                 return way
         slow = " or, slowly, `generator: {name: transformers, cache: false}`" * bool(self._cache)
+        kind = self.network.config.model_type
         raise UnfitModel(
-            f"generator transformers can't run model {name}, whose type is {self.network.config.model_type}: {flaw}; "
-            f"run it with `generator: vllm`{slow}"
+            f"generator transformers can't run model {name}, whose type is {kind}: {flaws[0]}; run it with "
+            f"`generator: vllm`{slow}"
         )
 
     @property

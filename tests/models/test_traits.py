@@ -123,8 +123,9 @@ def test_an_appended_end_that_a_setting_asks_for_is_read(tmp_path):
     backend = byte_tokenizer(("</s>", "<s>", "<unk>")).backend_tokenizer
     LlamaTokenizerFast(tokenizer_object=backend, add_eos_token=True).save_pretrained(tmp_path)
     loaded = LlamaTokenizerFast.from_pretrained(tmp_path)
-    for vocabulary in (in_files(tmp_path), vocabulary_of(loaded)):
-        assert (vocabulary.before, vocabulary.after) == (("<s>",), ("</s>",))
+    from_files, from_loaded = in_files(tmp_path), vocabulary_of(loaded)
+    assert from_files.after == from_loaded.after == ("</s>",)
+    assert from_files.before == from_loaded.before  # transformers 5 begins texts with nothing here, 4 with <s>
 
 
 def unigram() -> Any:
