@@ -42,7 +42,7 @@ Draws = Annotated[
     typer.Option("--draws", metavar="N", min=1, help="Test sets of each perturbation; above 1: robust pass_s@k"),
 ]
 Temperature = Annotated[float, typer.Option("--temperature", metavar="T", min=0, help="0: greedy")]
-Search = Annotated[str, typer.Option("--search", metavar="HOW", help="greedy or beam (extra `attack`), or random")]
+Search = Annotated[str, typer.Option("--search", metavar="HOW", help="greedy, random, or beam (extra `attack`)")]
 MaxCharacters = Annotated[
     float | None, typer.Option("--max-characters", help="Share of the characters, at least one; default: any")
 ]

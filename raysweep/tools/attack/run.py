@@ -43,7 +43,7 @@ from raysweep.storage.blocks import Blocks
 from raysweep.storage.leases import Holder
 from raysweep.storage.store import Store
 from raysweep.tools.attack.queries import AttackLimits, AttackOutcome, AttackResult, Reaction, Target
-from raysweep.tools.attack.search import RANDOM, SEARCHES, attack
+from raysweep.tools.attack.search import BEAM, GREEDY, RANDOM, SEARCHES, attack
 from raysweep.trainers.base import Recipe
 
 log = logging.getLogger("raysweep")
@@ -160,13 +160,13 @@ def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None])
         UsageError: the model can't be found, or textattack is needed and not installed.
         RaysweepError: a program could not be judged.
     """
-    if job.search != RANDOM:
+    if job.search == BEAM:
         from raysweep.perturbations.textattack.loading import require_textattack
 
         try:
             require_textattack()
         except UsageError as error:
-            raise UsageError(f"{error}; without it, --search {RANDOM} draws changes at random") from None
+            raise UsageError(f"{error}; --search {GREEDY} needs no package") from None
     model, identity = _model(job)
     node = Node(STAGE, 2, _spec(job, identity), (), f"attack on {job.model}, {job.problem_set.name}")
     store.require_writable()
@@ -270,7 +270,7 @@ def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
         "methods": [method_spec(method) for method in job.methods],
         "reach": asdict(job.limits),
         "search": job.search,
-        "textattack": versions(("textattack",)) if job.search != RANDOM else {},
+        "textattack": versions(("textattack",)) if job.search == BEAM else {},
         "prompt": {"format": job.prompt_format, "template": job.template, "max_new_tokens": job.max_new_tokens},
         "limit": job.limit,
         "seed": job.seed,

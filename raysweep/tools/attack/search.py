@@ -4,8 +4,10 @@ The threat model is a black box: prompts in, verdicts out. All strategies draw f
 most a share of the natural-language words (`AttackLimits`), and leave code alone:
 
 - ``random``, the baseline: random perturbations, reduced to the allowed number of changed words.
-- ``greedy`` and ``beam``: textattack's attacks on words (`raysweep.tools.attack.word_attack`), guided by the model's
-  reactions. The rest of their budget goes to random perturbations.
+- ``greedy``: each word's largest change (`raysweep.tools.attack.largest`).
+- ``beam``: textattack's beam search on words (`raysweep.tools.attack.word_attack`), guided by the model's reactions.
+
+What these two leave of their budget goes to random perturbations.
 
 Not covered: generating and judging the answers (`raysweep.tools.attack.run`), and limits on meaning that need another
 model.
@@ -20,11 +22,12 @@ from raysweep.errors import UnknownName
 from raysweep.perturbations.base import Perturbation
 from raysweep.perturbations.mixes import Mix
 from raysweep.seeding import python_rng
+from raysweep.tools.attack.largest import try_largest
 from raysweep.tools.attack.queries import AttackLimits, AttackResult, Judge, Queries, Target
 from raysweep.tools.attack.word_changes import Change, keep_some, without_each, word_edits
 
-RANDOM = "random"
-SEARCHES = (RANDOM, "greedy", "beam")
+RANDOM, GREEDY, BEAM = "random", "greedy", "beam"
+SEARCHES = (RANDOM, GREEDY, BEAM)
 _TRIES = 40
 """The random search ends after so many draws in a row without a new text."""
 _BATCH = 16
@@ -52,10 +55,12 @@ def attack(
         raise UnknownName("search", strategy, SEARCHES)
     queries = Queries(target, judge, limits)
     if queries.clean.passed and target.words and queries.left:
-        if strategy != RANDOM:
+        if strategy == GREEDY:
+            try_largest(queries, methods, python_rng(seed, "largest", target.task_id))
+        elif strategy == BEAM:
             from raysweep.tools.attack.word_attack import search_words
 
-            search_words(queries, methods, strategy, seed)
+            search_words(queries, methods, seed)
         _search_at_random(queries, methods, python_rng(seed, "attack", target.task_id))
         _shrink(queries)
     return queries.result(strategy)

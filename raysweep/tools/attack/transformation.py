@@ -9,9 +9,7 @@ Not covered: texts of several columns, such as entailment pairs; they have no ca
 
 from __future__ import annotations
 
-import re
-from bisect import bisect
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -28,9 +26,8 @@ from raysweep.perturbations.textattack.words import (
 )
 from raysweep.records import Segment
 from raysweep.seeding import DEFAULT_SEED, python_rng
-from raysweep.tools.attack.word_changes import Change, WordEdit, apply_edits, word_edits
+from raysweep.tools.attack.word_changes import apply_edits, by_place, word_edits
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 _DRAWS = 4
 """Draws of the whole text for each candidate: many draws leave a given word as it is."""
 _CACHED_TEXTS = 64
@@ -179,23 +176,13 @@ def _collect(
     """
     candidates: dict[WordRange, dict[tuple[Segment, ...], None]] = {}
     for draw in draws:
-        for edits in _edits(segments, draw, sentences=sentences):
+        for edits in by_place(word_edits(segments, draw), segments, sentences=sentences):
             start = sum(len(segment.text) for segment in segments[: edits[0].segment])
             words = _words(spans, start + edits[0].start, start + edits[-1].end)
             changes = candidates.setdefault(words, {}) if words else {}
             if len(changes) < max_candidates:
                 changes[apply_edits(segments, edits)] = None
     return {words: list(changes) for words, changes in sorted(candidates.items())}
-
-
-def _edits(before: Sequence[Segment], after: Sequence[Segment], *, sentences: bool) -> Iterator[Change]:
-    """Yield the edits between two versions of a text, grouped by word or by sentence."""
-    ends = [[end.start() for end in _SENTENCE_END.finditer(segment.text)] if sentences else [] for segment in before]
-    grouped: dict[tuple[int, int], list[WordEdit]] = {}
-    for edit in word_edits(before, after):
-        place = bisect(ends[edit.segment], edit.start) if sentences else edit.start
-        grouped.setdefault((edit.segment, place), []).append(edit)
-    yield from map(tuple, grouped.values())
 
 
 def _words(spans: Sequence[Span], start: int, end: int) -> WordRange | None:

@@ -1,8 +1,8 @@
-"""Runs textattack's attack on the words of one prompt: makes the tests fail with a small change that leaves code alone.
+"""Runs textattack's beam search on a prompt's words: makes the tests fail by a small change that leaves code alone.
 
-Here are its goal and its two constraints; its transformations are in `raysweep.tools.attack.transformation`, its search
-for small budgets in `raysweep.tools.attack.importance`. `Queries` sends prompts to the model and counts them:
-textattack's own count includes repeated prompts, and its cache is shared by tasks with equal texts, so neither is used.
+Here are its goal and its two constraints; its transformations are in `raysweep.tools.attack.transformation`. `Queries`
+sends prompts to the model and counts them: textattack's own count includes repeated prompts, and its cache is shared by
+tasks with equal texts, so neither is used.
 
 Not covered by `keep_code`: transformations that choose the words to change themselves (``WordInnerSwapRandom``).
 """
@@ -17,7 +17,6 @@ from typing import Any
 from raysweep.perturbations.base import Perturbation
 from raysweep.perturbations.textattack.loading import load_textattack
 from raysweep.perturbations.textattack.words import Split, free_words, split_by_last_function
-from raysweep.tools.attack.importance import word_importance
 from raysweep.tools.attack.queries import Queries, Reaction
 from raysweep.tools.attack.transformation import as_transformation, segments_of
 from raysweep.tools.attack.word_changes import Change, word_edits
@@ -31,13 +30,12 @@ DISTANCE_WEIGHT = 0.9
 """The score of a text that the model still solves, for an answer as far as possible from the clean one."""
 
 
-def search_words(queries: Queries, methods: Sequence[Perturbation], strategy: str, seed: int) -> None:
+def search_words(queries: Queries, methods: Sequence[Perturbation], seed: int) -> None:
     """Try variants of a prompt until the model fails, the budget is used up, or no variant is left.
 
     Args:
         queries: of the prompt; they record what the search finds.
         methods: the perturbations that change words.
-        strategy: ``greedy`` or ``beam``.
         seed: of the candidates.
 
     Raises:
@@ -52,9 +50,8 @@ def search_words(queries: Queries, methods: Sequence[Perturbation], strategy: st
     transformations = [
         as_transformation(method, candidates=CANDIDATES, seed=seed, split=lambda _: segments) for method in methods
     ]
-    search = word_importance(queries, seed) if strategy == "greedy" else BeamSearch(BEAM_WIDTH)
     constraints = [keep_code(lambda _: segments), small_change(queries)]
-    attack = Attack(tests_fail(queries), constraints, CompositeTransformation(transformations), search)
+    attack = Attack(tests_fail(queries), constraints, CompositeTransformation(transformations), BeamSearch(BEAM_WIDTH))
     attack.attack(queries.target.prompt, queries.target.task_id)
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import difflib
 import random
 import re
+from bisect import bisect
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, pairwise
 from typing import NamedTuple
 
 from raysweep.records import Segment
 
 _TOKEN = re.compile(r"\s+|\S+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 
 
 class Size(NamedTuple):
@@ -79,6 +81,21 @@ def without_each(edits: Change) -> Iterator[Change]:
     """Yield a change without one of its edits, for each edit in turn."""
     for index in range(len(edits)):
         yield (*edits[:index], *edits[index + 1 :])
+
+
+def by_place(edits: Change, segments: Sequence[Segment], *, sentences: bool) -> Iterator[Change]:
+    """Yield the edits of a text one by one, or together those of each sentence; `segments`: the text before."""
+    ends = [[end.start() for end in _SENTENCE_END.finditer(segment.text)] for segment in segments if sentences]
+    grouped: dict[tuple[int, int], Change] = {}
+    for edit in edits:
+        place = edit.segment, bisect(ends[edit.segment], edit.start) if sentences else edit.start
+        grouped[place] = (*grouped.get(place, ()), edit)
+    yield from grouped.values()
+
+
+def overlap(edits: Change) -> bool:
+    """Return True if two of the edits, which come in the order of the text, change the same piece of it."""
+    return any(left.segment == right.segment and left.end > right.start for left, right in pairwise(edits))
 
 
 def _edits(index: int, before: Segment, after: Segment) -> Iterator[WordEdit]:
