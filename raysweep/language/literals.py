@@ -18,8 +18,9 @@ zero one two three four five six seven eight nine ten eleven twelve thirteen fou
 seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million
 billion true false none null nan
 """
-VALUES = frozenset(_VALUES.split())
-"""Words that are data wherever they stand."""
+_PLURALS = [value[:-1] + "ies" if value[-1] == "y" else value + "s" for value in _VALUES.split()]
+VALUES = frozenset([*_VALUES.split(), *_PLURALS, "sixes", "zeroes"])
+"""Words that are data wherever they stand; number words also in the plural: ones, twenties."""
 
 Spans = list[tuple[int, int]]
 
@@ -38,6 +39,7 @@ _LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 _ONE_LETTER = re.compile(r"(?<![^\W_])(?<![^\W_]['’])(?![aAI](?![^\W_]))[^\W\d_](?![^\W_])")
 _OPERATOR = re.compile(r"[=!<>]=+|[-=]+>|[=<>+*^%|/]|\*\*|//|[≤≥≠➞→]")
 _HYPHENS = "-‐‑"
+_MARK = re.compile(rf"[^{_HYPHENS}\s]")
 _WORD = re.compile(rf"[^\W_]+(?:[{_HYPHENS}][^\W_]+)*")
 
 
@@ -48,7 +50,11 @@ def literal_spans(segments: Sequence[Segment]) -> list[Spans]:
     a literal or a formula.
     """
     text = "".join(_shown(segment) for segment in segments)
-    spans = _merged([*_spans(text)])
+    return _by_segment(_merged([*_spans(text)]), segments)
+
+
+def _by_segment(spans: Spans, segments: Sequence[Segment]) -> list[Spans]:
+    """Return the pieces of a joined text's spans in each segment, in order; verbatim segments have none."""
     spans_of_segments: list[Spans] = []
     start, first = 0, 0
     for segment in segments:
@@ -68,6 +74,14 @@ def literal_spans(segments: Sequence[Segment]) -> list[Spans]:
 def compound_spans(text: str) -> Spans:
     """Return the (start, end) of a text's hyphenated compounds, whose parts are no words of their own: non-empty."""
     return [match.span() for match in _WORD.finditer(text) if any(hyphen in match[0] for hyphen in _HYPHENS)]
+
+
+def compounds_with_code(segments: Sequence[Segment]) -> list[Spans]:
+    """Return the pieces of each segment that are parts of a compound with code in it, such as ``sub-string``."""
+    if not any(s.text[:1] in _HYPHENS or s.text[-1:] in _HYPHENS for s in segments if s.text):
+        return [[] for _ in segments]
+    shown = [s.text if s.natural else _shown(Segment(_MARK.sub("x", s.text), False)) for s in segments]
+    return _by_segment(compound_spans("".join(shown)), segments)
 
 
 def with_blanks_around(text: str, spans: Spans) -> Spans:

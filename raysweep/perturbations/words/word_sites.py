@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
-from raysweep.language.literals import RULES, VALUES
+from raysweep.language.literals import RULES, VALUES, compounds_with_code
 from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
 from raysweep.language.tokens import Token, tagged_sentences
 from raysweep.perturbations.base import Perturbation, percentage
@@ -20,6 +20,8 @@ from raysweep.perturbations.edits import Edit, apply_edits, is_within
 from raysweep.prompts.protection import protected_spans
 from raysweep.records import Segment, Spec
 
+WORD_RULES = "3"
+"""Version of the rules of word methods, part of their fingerprints; 3: plural numbers and all compounds stay."""
 _TEXTS_KEPT = 1024
 """How many texts' sites one method keeps."""
 
@@ -62,6 +64,7 @@ class WordPerturbation(TaggedPerturbation):
 
     def __init__(self, strength: float = 1.0, tagger: str = DEFAULT_TAGGER) -> None:
         super().__init__(strength, tagger)
+        self._fingerprint["rules"] = WORD_RULES
         self._sites = lru_cache(maxsize=_TEXTS_KEPT)(self._find_sites)
 
     @abstractmethod
@@ -83,8 +86,10 @@ class WordPerturbation(TaggedPerturbation):
         return percentage(self.rate * self.strength, "words with a choice")
 
     def _find_sites(self, segments: tuple[Segment, ...], protected: frozenset[str]) -> tuple[Site, ...]:
+        compounds = compounds_with_code(segments)
         words = (token for token in free_tokens(segments, self.tagger, protected) if token.pos and _is_english(token))
-        sites = (Site(word.segment, word.start, word.end, self.choices(word)) for word in words)
+        free = (word for word in words if not is_within(word.start, compounds[word.segment]))
+        sites = (Site(word.segment, word.start, word.end, self.choices(word)) for word in free)
         return tuple(site for site in sites if site.choices)
 
 

@@ -108,6 +108,40 @@ def test_parts_of_compounds_stay(name):
     assert all("non-empty" in text for text in texts(name, "Return a non-empty list", strength=2))
 
 
+@pytest.mark.parametrize("name", ["W1", "W2", "W3"])
+@pytest.mark.parametrize(
+    ("before", "code", "after"),
+    [
+        ("Return any sub-", "string", " of it"),
+        ("The ", "phone", "-number of it"),
+        ("The number‑", "(a - b)", "‑phone of it"),
+        ("Print ", "`n`", "-times it"),
+        ("Print the phone", "-n", " of it"),
+    ],
+)
+def test_parts_of_compounds_stay_when_another_part_is_code(name, before, code, after):
+    compound = re.search(r"\S+$|$", before)[0] + code + re.match(r"\S*", after)[0]
+    method = PERTURBATIONS.create(Spec(name, {"strength": 20}))
+    segments = [Segment(before, True), Segment(code, False), Segment(after, True)]
+    for seed in range(50):
+        made = method.perturb(segments, random.Random(seed), frozenset())
+        assert compound in "".join(segment.text for segment in made)
+
+
+@pytest.mark.parametrize("name", ["W1", "W2", "W3"])
+def test_a_dash_between_blanks_makes_no_compound(name):
+    segments = [Segment("The phones - ", True), Segment("x", False), Segment(" - are big.", True)]
+    method = PERTURBATIONS.create(Spec(name))
+    made = [method.perturb(segments, random.Random(seed), frozenset()) for seed in range(50)]
+    assert len({text[0].text for text in made}) > 1 and len({text[2].text for text in made}) > 1
+
+
+@pytest.mark.parametrize("name", ["W1", "W2", "W3"])
+def test_number_words_stay_in_any_form(name):
+    text = "Of ones, zeroes, twos, tens and hundreds."
+    assert set(texts(name, text, strength=20)) == {text}
+
+
 def test_an_imperative_gets_no_nouns():
     assert not {"tax return", "refund", "kind"} & {
         text.split(" the ")[0].lower() for text in texts("W2", "Sort the list")
