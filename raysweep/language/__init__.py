@@ -11,4 +11,5 @@ By default all of it works offline; spaCy, the WordNet of nltk and neural transl
     inflections.py   looks up lemmas and inflected forms
     finite_verbs.py  finds the verbs and verb phrases that carry a sentence's tense
     stop_words.py    lists words without content
+    terms.py         lists technical terms and ordinals
 """

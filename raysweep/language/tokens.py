@@ -16,7 +16,7 @@ from functools import lru_cache
 from raysweep.errors import HopelessError
 from raysweep.language.literals import compound_spans, literal_spans
 from raysweep.language.tagging.base import TAGGERS, upos
-from raysweep.language.verb_tags import corrected_tags
+from raysweep.language.verb_tags import corrected_tags, first_word
 from raysweep.records import Segment, Spec
 
 _TOKEN = re.compile(
@@ -87,6 +87,15 @@ def tagged_sentences(segments: tuple[Segment, ...], tagger: str) -> tuple[Senten
             )
         )
     return tuple(tagged)
+
+
+def task_imperative(segments: tuple[Segment, ...], tagger: str) -> Token | None:
+    """Return the verb in base form that begins a text's first natural sentence ("Write a function"); None: no such."""
+    for sentence in tagged_sentences(segments, tagger):
+        index = first_word([token.text.lower() for token in sentence])
+        if any(token.natural for token in sentence) and index >= 0:
+            return sentence[index] if sentence[index].tag in ("VB", "VBP") else None
+    return None
 
 
 def _auxiliaries(words: Sequence[str], tags: Sequence[str]) -> set[int]:

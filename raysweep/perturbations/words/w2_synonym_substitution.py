@@ -15,15 +15,19 @@ from raysweep.language.inflections import inflection, lemma
 from raysweep.language.stop_words import STOP_WORDS
 from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
 from raysweep.language.tagging.base import DEFAULT_TAGGER
-from raysweep.language.tokens import Token
+from raysweep.language.terms import ORDINALS, TERMS
+from raysweep.language.terms import VERSION as TERMS_VERSION
+from raysweep.language.tokens import Token, task_imperative
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.edits import copy_case
-from raysweep.perturbations.words.word_sites import WordPerturbation
-from raysweep.records import Spec
+from raysweep.perturbations.words.word_sites import Site, WordPerturbation
+from raysweep.records import Segment, Spec
 
 ALL_SENSES: Literal["all"] = "all"
 _INFLECTED = ("NNS", "VBZ", "VBD", "VBG", "VBN", "JJR", "JJS")
 """Penn tags of words that are not in base form."""
+_KEPT = TERMS | ORDINALS
+"""Words that get no synonym in their most frequent sense."""
 
 
 class SynonymPerturbation(WordPerturbation):
@@ -48,7 +52,8 @@ class SynonymPerturbation(WordPerturbation):
     ) -> None:
         super().__init__(strength, tagger)
         self._frequent = senses == "frequent"
-        self._fingerprint |= inflections_fingerprint() if self._frequent else {}
+        if self._frequent:
+            self._fingerprint |= {**inflections_fingerprint(), "terms": TERMS_VERSION}
         self._source = SYNONYMS.create(Spec(synonyms))
         self._fingerprint |= {**self._source.fingerprint(), **SYNONYMS.plugin_spec(synonyms)}
 
@@ -57,11 +62,23 @@ class SynonymPerturbation(WordPerturbation):
         word = token.text.lower()
         if not self._frequent:
             return sorted(set(self._source.heads(word, token.pos)) - {word})
-        if word in STOP_WORDS:
-            return []  # "has" is seldom "got"
         base = lemma(word, token.pos) if token.tag in _INFLECTED else word
-        synonyms = self._source.frequent(base, token.pos)
+        if word in STOP_WORDS or word in _KEPT or base in _KEPT:  # "has" is seldom "got"
+            return []
+        synonyms = [synonym for synonym in self._source.frequent(base, token.pos) if _is_plain(synonym)]
         return sorted({_inflected(synonym, token.tag) for synonym in synonyms} - {word})
+
+    def _find_sites(self, segments: tuple[Segment, ...], protected: frozenset[str]) -> tuple[Site, ...]:
+        sites = super()._find_sites(segments, protected)
+        kept = task_imperative(segments, self.tagger) if self._frequent else None
+        if kept is None:
+            return sites
+        return tuple(site for site in sites if (site.segment, site.start) != (kept.segment, kept.start))
+
+
+def _is_plain(synonym: str) -> bool:
+    """Return True for words of letters: "2d" is none, and compounds have no inflected form ("twenty-four hours")."""
+    return all(word.isalpha() for word in synonym.split())
 
 
 def _inflected(synonym: str, tag: str) -> str:

@@ -151,14 +151,59 @@ def test_an_imperative_gets_no_nouns():
 
 
 def test_frequent_senses_give_few_plain_synonyms_in_the_form_of_the_word():
-    made = set(texts("W2", "The results are big.", senses="frequent"))
-    assert made == {
-        f"The {noun} are {adj}."
-        for noun in ("results", "consequences", "effects", "upshots")
-        for adj in ("big", "large")
-    }
+    made = set(texts("W2", "The parts are big.", senses="frequent"))
+    assert made == {f"The {noun} are {adj}." for noun in ("parts", "portions") for adj in ("big", "large")}
     assert set(texts("W1", "The pails.", senses="frequent")) == {"The pails.", "The pails buckets."}
     assert set(texts("W2", "It begins.", senses="frequent")) >= {"It starts.", "It starts out."}
+
+
+@pytest.mark.parametrize("name", ["W1", "W2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The second value, the third and each fourth; the second has the second, at the n'th.",
+        "Of all the strings, arrays, tuples, keys, values, rows, columns and characters.",
+        "The sum of the products of its elements, and its letters in capitals.",
+        "The range of each power in the given heap in snake case.",
+        "Its unique, consecutive, total, maximum and minimum numbers.",
+    ],
+)
+def test_ordinals_and_technical_terms_have_no_frequent_synonym(name, text):
+    assert set(texts(name, text, strength=20, senses="frequent")) == {text}
+
+
+@pytest.mark.parametrize("name", ["W1", "W2"])
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        ("Write", " a function."),
+        ("Calculate", " it."),
+        ("Choose", " one of them."),
+        ("Begin", " with the last."),
+        ("Conceal", " it."),
+        ("Then determine", " it."),
+    ],
+)
+def test_the_imperative_that_begins_a_task_has_no_frequent_synonym(name, first, rest):
+    assert set(texts(name, first + rest, strength=20, senses="frequent")) == {first + rest}
+    later = {text.split(". ")[1].lower() for text in texts(name, f"It is it. {first}{rest}", senses="frequent")}
+    assert len(later) > 1 or first == "Write"
+
+
+def test_an_imperative_after_code_begins_the_task():
+    segments = [Segment("def f():\n", False), Segment("  Calculate it. ", True), Segment("x", False)]
+    made = PERTURBATIONS.create(Spec("W2", {"senses": "frequent", "strength": 20}))
+    assert made.perturb(segments, random.Random(0), frozenset()) == segments
+
+
+def test_frequent_synonyms_are_words_of_letters_in_an_inflected_form():
+    made = {text for word in ("days", "dozens", "halves") for text in texts("W2", f"The {word}.", senses="frequent")}
+    assert all(re.fullmatch("The [a-z ]+[.]", text) for text in made) and "hourses" not in "".join(made)
+
+
+def test_only_frequent_senses_depend_on_terms():
+    assert "terms" not in PERTURBATIONS.create(Spec("W2")).fingerprint()
+    assert "terms" in PERTURBATIONS.create(Spec("W1", {"senses": "frequent"})).fingerprint()
 
 
 def test_stop_words_have_no_frequent_synonym():

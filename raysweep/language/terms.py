@@ -1,0 +1,41 @@
+"""Technical terms: words whose sense in programming or mathematics isn't the one that other texts use most.
+
+WordNet counts senses in novels and newspapers, where a product is merchandise, a letter a missive and to write to pen.
+A synonym in such a sense changes a task. Terms that have one sense, or the same one everywhere, aren't listed: an
+integer is a whole number.
+"""
+
+from __future__ import annotations
+
+VERSION = "1"
+"""Version of these words, part of the fingerprints of methods that leave them alone."""
+_DATA = """
+array bit bracket bucket byte capital case cell character class code collection column data dictionary digit edge
+element entry expression field file flat float function graph heap index input instance item iterable key leading length
+letter line list loop lower map mark matrix member method module name nested node number object operand operator output
+pair parameter particular path pattern pointer position postfix prefix program queue record result row sentence sequence
+set snake space special stack string structure substring suffix symbol table text tree triplet tuple type upper value
+variable vector word
+"""
+_MATHEMATICS = """
+aggregate amount angle arc area average base center circle circular coefficient combination common complement
+consecutive coordinate cube degree denominator deviation diameter difference dimension distance distinct divisor double
+ellipse equation even factor floor focus fraction given half height integral intersection level limit magic majority
+matching max maximum mean median min minimum mode monotonic multiple negative odd order origin perimeter permutation
+plane point polygon positive power prime product proportion quarter quotient radius range ratio real remainder root run
+scale score select single sphere square step sum summation term total triangle union unique unit volume width
+"""
+_OPERATIONS = """
+accord appear append ascend assign attribute call capitalize cast check consist copy define descend divide enter
+evaluate fill flip form generate inscribe iterate make match merge move multiply negate note pop print put repeat return
+reverse rotate round shift sort split store strip swap tell transform write
+"""
+TERMS = frozenset([*_DATA.split(), *_MATHEMATICS.split(), *_OPERATIONS.split()])
+"""Nouns, adjectives and verbs, in base form and of any part of speech, which taggers confuse."""
+_ORDINALS = """
+first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth
+sixteenth seventeenth eighteenth nineteenth twentieth thirtieth fortieth fiftieth sixtieth seventieth eightieth
+ninetieth hundredth thousandth millionth billionth st nd rd th nth
+"""
+ORDINALS = frozenset(_ORDINALS.split())
+"""Ordinals, and the endings of those that are written with a figure or a letter: the n'th."""
