@@ -20,8 +20,8 @@ from raysweep.perturbations.edits import Edit, apply_edits, is_within
 from raysweep.prompts.protection import protected_spans
 from raysweep.records import Segment, Spec
 
-WORD_RULES = "3"
-"""Version of the rules of word methods, part of their fingerprints; 3: plural numbers and all compounds stay."""
+WORD_RULES = "1"
+"""Version of the rules of word methods alone, part of their fingerprints; 1: plural numbers and all compounds stay."""
 _TEXTS_KEPT = 1024
 """How many texts' sites one method keeps."""
 
@@ -64,7 +64,7 @@ class WordPerturbation(TaggedPerturbation):
 
     def __init__(self, strength: float = 1.0, tagger: str = DEFAULT_TAGGER) -> None:
         super().__init__(strength, tagger)
-        self._fingerprint["rules"] = WORD_RULES
+        self._fingerprint["word_rules"] = WORD_RULES
         self._sites = lru_cache(maxsize=_TEXTS_KEPT)(self._find_sites)
 
     @abstractmethod
