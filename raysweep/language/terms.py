@@ -25,12 +25,21 @@ matching max maximum mean median min minimum mode monotonic multiple negative od
 plane point polygon positive power prime product proportion quarter quotient radius range ratio real remainder root run
 scale score select single sphere square step sum summation term total triangle union unique unit volume width
 """
+_SOFTWARE = """
+action api argument author bar bash board call category client command comment component compiler concept constant
+container control controller criterion delay deposit document driver email endpoint error event exception excel
+extension feature folder format framework frame game get handler hash header host html image interface job keyword
+layout library link log machine manager memory message model network node option package page password port process
+project purpose query request response route salary schedule script separator server service session shell signal
+snippet source statement swift syntax system tag task template ternary test thread token tool track traverse turn
+update user view web window zip
+"""
 _OPERATIONS = """
 accord appear append ascend assign attribute call capitalize cast check consist copy define descend divide enter
 evaluate fill flip form generate inscribe iterate make match merge move multiply negate note pop print put repeat return
 reverse rotate round shift sort split store strip swap tell transform write
 """
-TERMS = frozenset([*_DATA.split(), *_MATHEMATICS.split(), *_OPERATIONS.split()])
+TERMS = frozenset([*_DATA.split(), *_MATHEMATICS.split(), *_SOFTWARE.split(), *_OPERATIONS.split()])
 """Nouns, adjectives and verbs, in base form and of any part of speech, which taggers confuse."""
 _ORDINALS = """
 first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth

@@ -69,8 +69,15 @@ def test_strength_scales_the_share_of_words():
 
 
 def test_the_fingerprint_names_the_language_resources():
-    assert PERTURBATIONS.create(Spec("W2")).fingerprint().keys() == {"rules", "tagger", "wordnet"}
-    assert PERTURBATIONS.create(Spec("W3")).fingerprint().keys() == {"inflections", "rules", "tagger"}
+    assert PERTURBATIONS.create(Spec("W2")).fingerprint().keys() == {"rules", "word_rules", "tagger", "wordnet"}
+    assert PERTURBATIONS.create(Spec("W3")).fingerprint().keys() == {"inflections", "rules", "word_rules", "tagger"}
+
+
+@pytest.mark.parametrize("members", [["W3", "S2"], ["S2", "W3"], ["C1", "W3", "S3"]])
+def test_a_mixs_fingerprint_holds_the_versions_of_each_member(members):
+    mix = PERTURBATIONS.create(Spec("mix", {"members": members})).fingerprint()
+    for name in members:
+        assert PERTURBATIONS.create(Spec(name)).fingerprint().items() <= mix.items()
 
 
 def test_edits_leave_every_other_character_alone():
@@ -166,6 +173,7 @@ def test_frequent_senses_give_few_plain_synonyms_in_the_form_of_the_word():
         "The sum of the products of its elements, and its letters in capitals.",
         "The range of each power in the given heap in snake case.",
         "Its unique, consecutive, total, maximum and minimum numbers.",
+        "The server sends the client a request, a comment and a query with a syntax error.",
     ],
 )
 def test_ordinals_and_technical_terms_have_no_frequent_synonym(name, text):
