@@ -91,10 +91,22 @@ def enter_namespaces(layers: Layers, folder: str, without: Collection[str]) -> C
         except OSError as error:
             layers.missing["namespaces"] = f"{error.strerror or error}"
             return None
+        _map_to_themselves(user, group)
+    return lambda packages: _mount(layers, folder, packages)
+
+
+def _map_to_themselves(user: int, group: int) -> None:
+    """Let user and group keep their numbers in the user namespace of this process; raise OSError if that is refused.
+
+    An ordinary user can write these files only while the process is dumpable: otherwise they belong to root.
+    """
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+    try:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-    return lambda packages: _mount(layers, folder, packages)
+    finally:
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
 
 
 def _mount(layers: Layers, folder: str, packages: list[str]) -> None:

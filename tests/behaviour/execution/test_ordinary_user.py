@@ -33,7 +33,7 @@ work = [
 ]
 with Executor(2, Sandbox(Lane(sys.argv[2]), Level.LIMITS)) as executor:
     verdicts = {key: (verdict.outcome, verdict.detail) for key, verdict in executor.stream(work)}
-    print(json.dumps({"level": executor.level(), "verdicts": verdicts}))
+    print(json.dumps({"level": executor.level(), "missing": executor.missing_layers(), "verdicts": verdicts}))
 """
 SLOW = ("judge-time", "judge-memory")  # groups that keep a judge busy, which depends on no user
 NEEDS = (
@@ -68,6 +68,15 @@ def able():
     if tried.returncode:
         reason = tried.stderr.strip().splitlines()[-1:]
         pytest.skip(f"user {NOBODY} can't use {PYTHON} with {REPO}: {' '.join(reason)}")
+
+
+def test_an_ordinary_user_gets_the_strongest_level_where_it_may_make_namespaces():
+    """`unshare` makes a slot's namespaces and mounts in another way, so it tells whether this machine allows them."""
+    namespaces = ["--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--mount-proc"]
+    tried = subprocess.run([*AS_NOBODY, "unshare", *namespaces, "true"], capture_output=True, text=True, cwd="/")
+    if tried.returncode:
+        pytest.skip(f"an ordinary user may not make namespaces here: {tried.stderr.strip()}")
+    assert "namespaces" not in as_nobody("strict", [("x", Program("pass"), Limits())])["missing"]
 
 
 @pytest.mark.parametrize("lane", ["strict", "shared"])
