@@ -1,4 +1,4 @@
-"""The box: a program's folder, its output and its processes. Checks their size, and empties them after each program."""
+"""The box: a program's folder, its standard streams, its processes. Checks their size; each program gets new ones."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import signal
 from contextlib import suppress
 
 from raysweep.execution.isolation import kernel
-from raysweep.execution.isolation.cleanup import remove_below
+from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.layers import BOX_MIB, Layers, mount_empty_disk
 from raysweep.execution.isolation.process_tree import cpu_seconds, descendants, kill_descendants
 from raysweep.execution.isolation.watch import OutcomeAndDetail
 from raysweep.programs import Outcome
 
 MAX_PROCESSES = 64  # that exist at the same time, where seccomp doesn't forbid to start any
-STDOUT, STDERR = 1, 2
+STDIN, STDOUT, STDERR = 0, 1, 2
+FolderState = tuple[int, ...]
 
 
 class Box:
@@ -23,21 +24,21 @@ class Box:
 
     def __init__(self, layers: Layers) -> None:
         self._layers = layers
-        for descriptor, name in ((STDOUT, "stdout"), (STDERR, "stderr")):
-            file = os.memfd_create(name)
-            os.dup2(file, descriptor)
-            os.close(file)
         os.chmod(layers.box, 0o700)  # noqa: PTH101
         os.chdir(layers.box)
-        self.reset_output()
+        self._untouched = _state(layers.box)
+        self.renew_streams()
 
-    def reset_output(self) -> None:
-        """Empty the output files and reset the flags of their descriptors, which a program may have changed."""
-        for descriptor in (STDOUT, STDERR):
-            fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
-            status = os.fstat(descriptor)
-            if status.st_size or status.st_blocks:
-                os.ftruncate(descriptor, 0)
+    def renew_streams(self) -> None:
+        """Open files for a program's input and output that no earlier program has had.
+
+        A program can change the size, mode, times and locks of such a file, and the offset and flags of its descriptor.
+        """
+        _open_as(STDIN, os.open(os.devnull, os.O_RDONLY))
+        for descriptor, name in ((STDOUT, "stdout"), (STDERR, "stderr")):
+            file = os.memfd_create(name)
+            fcntl.fcntl(file, fcntl.F_SETFL, os.O_APPEND)
+            _open_as(descriptor, file)
 
     def output_size(self) -> int:
         """Return the size of stdout or stderr in bytes, whichever is larger."""
@@ -79,25 +80,56 @@ class Box:
         elif self._layers.filter is None:
             kill_descendants()
 
-    def remove_files(self) -> None:
-        """Remove the files that a program left in the folder, and restore the folder's mode."""
-        box = self._layers.box
-        if os.stat(box).st_mode & 0o7777 != 0o700:  # noqa: PTH116
-            os.chmod(box, 0o700)  # noqa: PTH101
-        if not os.listdir(box):  # noqa: PTH208  # it is usually empty, and pathlib takes ten times as long to see that
+    def renew_folder(self) -> None:
+        """Give the next program a new folder, unless this one is as it was when it was new.
+
+        A folder that was emptied could still tell something by its times, its size on disk and its attributes. The
+        latter can be changed without a trace where seccomp is missing: times are stored in steps of milliseconds.
+        """
+        box, layers = self._layers.box, self._layers
+        if layers.filter is not None and _state(box) == self._untouched and _is_empty(box):
             return
-        if self._layers.own_disk:
-            os.chdir("/")
+        os.chdir("/")
+        if layers.own_disk:
             kernel.unmount(box)
             mount_empty_disk(box)
-            os.chdir(box)
         else:
-            remove_below(box)
+            remove_folder(box)
+            os.makedirs(box, exist_ok=True)  # noqa: PTH103
+            os.chmod(box, 0o700)  # noqa: PTH101
+            layers.allow_box()
+        os.chdir(box)
+        self._untouched = _state(box)
+
+
+def _open_as(descriptor: int, file: int) -> None:
+    """Give an open file this descriptor instead of its own."""
+    os.dup2(file, descriptor)
+    os.close(file)
+
+
+def _state(folder: str) -> FolderState:
+    """Return what tells whether a program has changed a folder, or listed it."""
+    status = os.lstat(folder)
+    times = status.st_atime_ns, status.st_mtime_ns, status.st_ctime_ns
+    return status.st_mode, status.st_dev, status.st_ino, status.st_nlink, status.st_size, *times
+
+
+def _is_empty(folder: str) -> bool:
+    """Return True if a folder of this user is empty, False if it isn't or can't be read; its time of access stays."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME)
+    except OSError:
+        return False
+    try:
+        return not os.listdir(descriptor)  # noqa: PTH208  # pathlib takes ten times as long
+    finally:
+        os.close(descriptor)
 
 
 def _disk_usage(folder: str) -> int:
     """Return the bytes in use on disk below a folder."""
-    if not os.listdir(folder):  # noqa: PTH208
+    if _is_empty(folder):
         return 0
     import subprocess  # here, since most slots never need it
 

@@ -14,7 +14,7 @@ def remove_below(folder: str) -> None:
     try:
         _run("chmod", "-R", "u+rwX", folder)
         _run("find", folder, "-mindepth", "1", "-delete")
-    except FileNotFoundError:  # an image without these commands
+    except OSError:  # an image without these commands, or no room for another process
         for name in os.listdir(folder):  # noqa: PTH208
             shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
             with suppress(OSError):
@@ -22,8 +22,11 @@ def remove_below(folder: str) -> None:
 
 
 def remove_folder(folder: str) -> None:
-    """Remove a folder with everything in it; ignore what can't be removed."""
+    """Remove a folder with everything in it, whatever its mode, or a link; ignore what can't be removed."""
     with suppress(OSError):
+        os.unlink(folder)  # noqa: PTH108
+    with suppress(OSError):
+        os.chmod(folder, 0o700)  # noqa: PTH101
         if os.listdir(folder):  # noqa: PTH208
             remove_below(folder)
     with suppress(OSError):

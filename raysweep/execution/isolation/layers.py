@@ -41,6 +41,7 @@ class Layers:
     filter: ctypes.Array[ctypes.c_char] | None = None  # seccomp's instructions
     namespaces: bool = False
     missing: dict[str, str] = field(default_factory=dict)
+    make_rules: Callable[[], int] | None = None  # returns a descriptor of Landlock's rules
 
     @property
     def level(self) -> Level:
@@ -49,6 +50,16 @@ class Layers:
         if files and calls:
             return Level.STRONG if self.namespaces else Level.FILTERED
         return Level.PARTIAL if files or calls else Level.LIMITS
+
+    def allow_box(self) -> None:
+        """Make Landlock's rules for the folder that is now the box, under the same descriptor.
+
+        They name folders, not paths, so they don't hold for one that was made since.
+        """
+        if self.rules is not None and self.make_rules is not None:
+            rules = self.make_rules()
+            os.dup2(rules, self.rules)
+            os.close(rules)
 
     def apply(self, pid: int) -> None:
         """Apply the layers to this process, `pid`, for the rest of its life.
@@ -124,8 +135,9 @@ def _mount(layers: Layers, folder: str, packages: list[str]) -> None:
         layers.read_only = True
     except OSError:  # an older kernel: seccomp then refuses the calls that Landlock doesn't cover
         pass
-    kernel.mount("tmpfs", folder, restricted, "size=4k,nr_inodes=3,mode=755")  # room for the box only
+    kernel.mount("tmpfs", folder, restricted, "size=4k,nr_inodes=3,mode=755")
     os.mkdir(layers.box)  # noqa: PTH102
+    kernel.mount("tmpfs", folder, restricted | kernel.MS_RDONLY | kernel.MS_REMOUNT)  # what lies there would stay
     layers.own_disk = layers.namespaces = True
     mount_empty_disk(layers.box)
 
@@ -168,7 +180,9 @@ def prepare_filters(
     try:
         if "landlock" in without:
             raise OSError(0, "switched off")
-        layers.rules = landlock.ruleset(*_readable(packages, layers.namespaces), [*writable, "/dev/null"])
+        listable, readable = _readable(packages, layers.namespaces)
+        layers.make_rules = lambda: landlock.ruleset(listable, readable, [*writable, "/dev/null"])
+        layers.rules = layers.make_rules()
     except OSError as error:
         layers.missing["landlock"] = str(error.strerror)
     try:

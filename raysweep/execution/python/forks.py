@@ -55,7 +55,7 @@ class Forks:
             watch: returns the watch of a process.
             limits: see `Watch.wait`.
         """
-        self.box.reset_output()
+        self.box.renew_streams()
         gc.freeze()  # so that garbage collection in the fork doesn't copy the memory pages of existing objects
         pid = kernel.fork()
         if pid == 0:
@@ -65,7 +65,7 @@ class Forks:
             end = watch(pid).wait(limits)
         finally:
             self.box.kill_processes()
-        self.box.remove_files()
+        self.box.renew_folder()
         return end
 
     def was_short_of_memory(self) -> bool:

@@ -1,0 +1,135 @@
+"""A program writes to everything that it can reach; the next one finds nothing of it. At every level of isolation."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from raysweep.execution.pool import Executor
+from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox
+
+pytestmark = pytest.mark.slow
+
+PLACES = ["..", "../..", "/tmp", "/var/tmp", "/dev/shm", "/dev", "/proc/self", "/usr/lib", "/"]
+MARK = f"left-{os.getpid()}"
+HELPERS = f"""
+import ctypes, fcntl, hashlib, os, struct, sys, threading
+PLACES, MARK = {PLACES!r}, {MARK!r}
+
+def tried(action, *arguments):
+    try:
+        return action(*arguments)
+    except Exception as error:
+        return type(error).__name__
+
+def locked(descriptor):  # F_OFD_SETLK: the lock belongs to the open file, not to the process
+    return tried(fcntl.fcntl, descriptor, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+
+def state(file):
+    found = tried(os.stat, file)
+    if isinstance(found, str):
+        return found
+    planted = [name for name in ("st_atime", "st_mtime") if getattr(found, name) == 77]
+    return [found.st_mode, found.st_nlink, found.st_size, found.st_uid, planted, tried(os.listxattr, file)]
+
+def square(n):
+    return n * n
+"""
+LOOK = """
+seen = repr({look})
+print(hashlib.sha256(seen.encode()).hexdigest()[:8], seen[:250], file=sys.stderr, flush=True)
+"""
+LEAVES = {
+    "files beside the folder": (
+        """
+for place in PLACES:
+    tried(lambda: open(f"{place}/{MARK}", "w").write("left"))
+    tried(os.mkdir, f"{place}/{MARK}-folder")
+    tried(os.utime, place, (77, 77))
+tried(os.rename, ".", f"../{MARK}")
+tried(os.symlink, "/", f"../{MARK}-link")
+tried(os.rmdir, os.getcwd())
+""",
+        "[[os.path.lexists(f'{place}/{MARK}{end}') for end in ('', '-folder', '-link')] for place in PLACES]"
+        " + [state('..'), os.getcwd() == os.path.realpath(os.environ['HOME'])]",
+    ),
+    "the folder": (
+        """
+for number in range(300):
+    open(f"{'left' * 50}{number}", "w").close()
+os.makedirs("left/" * 50)
+for number in range(300):
+    os.remove(f"{'left' * 50}{number}")
+tried(os.utime, ".", (77, 77))
+tried(os.chmod, ".", 0o1751)
+""",
+        "[state('.'), os.listdir('.')]",
+    ),
+    "the folder's attributes alone": (
+        "tried(os.setxattr, '.', 'user.left', b'left')\ntried(os.utime, '.', (77, 77))\n",
+        "state('.')",
+    ),
+    "descriptors": (
+        """
+for descriptor in (0, 1, 2):
+    tried(fcntl.fcntl, descriptor, fcntl.F_SETFL, os.O_NONBLOCK)
+    tried(fcntl.flock, descriptor, fcntl.LOCK_EX)
+    locked(descriptor)
+for descriptor in (1, 2):
+    tried(os.write, descriptor, b"left")
+    tried(os.lseek, descriptor, 3, os.SEEK_SET)
+    tried(os.fchmod, descriptor, 0o600)
+    tried(os.utime, descriptor, (77, 77))
+    tried(os.setxattr, descriptor, "user.left", b"left")
+for descriptor in range(4, 256):
+    tried(os.write, descriptor, b"left")
+""",
+        "[[state(d)[:1] + state(d)[2:], tried(os.lseek, d, 0, os.SEEK_CUR), tried(os.pread, d, 9, 0),"
+        " fcntl.fcntl(d, fcntl.F_GETFL), tried(fcntl.flock, d, fcntl.LOCK_EX | fcntl.LOCK_NB), type(locked(d))]"
+        " for d in (0, 1, 2)] + [d for d in range(4, 256) if not isinstance(tried(os.fstat, d), str)]",
+    ),
+    "shared memory and semaphores": (
+        "for kind in ('shmget', 'semget'):\n    tried(lambda: getattr(ctypes.CDLL(None), kind)(7007, 1, 0o1600))\n",
+        "[tried(lambda: getattr(ctypes.CDLL(None), kind)(7007, 0, 0)) for kind in ('shmget', 'semget')]",
+    ),
+}
+"""What a program tries to leave, and what another one looks for."""
+SEEN_EVERYWHERE = {"the folder", "the folder's attributes alone", "descriptors"}
+"""A program that no layer keeps from it may also write the user's files, and make shared memory."""
+LEVELS = {
+    (): set(LEAVES),
+    ("namespaces",): set(LEAVES),
+    ("namespaces", "landlock"): SEEN_EVERYWHERE | {"shared memory and semaphores"},
+    ("namespaces", "seccomp"): SEEN_EVERYWHERE,
+    ("namespaces", "landlock", "seccomp"): SEEN_EVERYWHERE,
+}
+"""For each set of layers that are left out, what must not be left."""
+
+
+@pytest.mark.parametrize("oracle", list(Oracle))
+@pytest.mark.parametrize("without", LEVELS)
+def test_nothing_that_a_program_writes_reaches_the_next_one(without, oracle):
+    work = []
+    for name in sorted(LEVELS[without]):
+        leave, look = LEAVES[name]
+        texts = (LOOK.format(look=look), leave, LOOK.format(look=look) + "# after")
+        work += [Program(HELPERS + text, "assert square(2) == 4", oracle=oracle) for text in texts]
+    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS), without) as executor:
+        verdicts = executor.run(work, Limits(timeout=3))
+    seen = {name: verdicts[3 * at].stderr for at, name in enumerate(sorted(LEVELS[without]))}
+    assert all(seen.values())
+    assert {name: verdicts[3 * at + 2].stderr for at, name in enumerate(seen)} == seen
+    assert [verdict.detail for verdict in verdicts if verdict.outcome is not Outcome.PASSED] == []
+
+
+def test_the_machines_devices_cannot_be_changed_through_a_descriptor():
+    """At other levels the kernel may refuse less, so it isn't tried there."""
+    text = f"{HELPERS}print(tried(os.fchmod, 0, 0o666), tried(os.utime, 0), file=sys.stderr)"
+    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
+        if executor.level() is not Level.STRONG:
+            pytest.skip(f"the level is {executor.level()}: {executor.missing_layers()}")
+        before = Path(os.devnull).stat()
+        assert executor.run([Program(text)], Limits())[0].stderr == "OSError OSError\n"
+    assert Path(os.devnull).stat().st_ctime_ns == before.st_ctime_ns
