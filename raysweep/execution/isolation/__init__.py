@@ -9,6 +9,7 @@ Only a slot's process uses these modules, except cleanup.py and process_tree.py,
     box.py           holds a program's files and output, checks their size, and empties them afterwards
     watch.py         waits for a process, reads its reports, kills it when it exceeds its wall or CPU time
     keeper.py        ends a slot's processes when its owner is gone, or when a judge works too long
+    threads.py       limits how many threads a program can have
     process_tree.py  finds, measures and kills all processes below a process
     cleanup.py       removes folders of any depth and mode
 """

@@ -11,6 +11,7 @@ from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.layers import BOX_MIB, Layers, mount_empty_disk
 from raysweep.execution.isolation.process_tree import cpu_seconds, descendants, kill_descendants
+from raysweep.execution.isolation.threads import exceeded_threads
 from raysweep.execution.isolation.watch import OutcomeAndDetail
 from raysweep.programs import Outcome
 
@@ -67,6 +68,7 @@ class Box:
                 return Outcome.KILLED, f"more than {MAX_PROCESSES} processes"
             if sum(map(cpu_seconds, pids)) > cpu_limit:
                 return Outcome.TIMEOUT, f"more than {cpu_limit:g} s of CPU time"
+            return exceeded_threads(pids)
         return None
 
     def kill_processes(self) -> None:

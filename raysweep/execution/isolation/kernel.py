@@ -8,7 +8,9 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import struct
+from functools import cache
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x0002_0000, 0x0400_0000, 0x0800_0000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x1000_0000, 0x2000_0000, 0x4000_0000
@@ -73,6 +75,13 @@ def drop_capabilities() -> None:
     """Give up every capability of this process."""
     header = ctypes.byref(_CAPABILITY_HEADER)
     _checked("capset", _LIBC.syscall(_CAPSET[MACHINE], header, ctypes.byref(_NO_CAPABILITIES)))
+
+
+@cache
+def version() -> tuple[int, int]:
+    """Return the first two numbers of the kernel's version, such as (6, 14); (0, 0) if it doesn't say them."""
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def current_core() -> int:

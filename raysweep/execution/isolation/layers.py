@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from raysweep.execution.isolation import kernel, landlock, seccomp
+from raysweep.execution.isolation.threads import Numbers, limit_in_user_namespace
 from raysweep.programs import Level
 
 LAYERS = ("namespaces", "landlock", "seccomp")
@@ -41,6 +42,7 @@ class Layers:
     filter: ctypes.Array[ctypes.c_char] | None = None  # seccomp's instructions
     namespaces: bool = False
     missing: dict[str, str] = field(default_factory=dict)
+    numbers: Numbers = field(default_factory=Numbers)
     make_rules: Callable[[], int] | None = None  # returns a descriptor of Landlock's rules
 
     @property
@@ -103,6 +105,7 @@ def enter_namespaces(layers: Layers, folder: str, without: Collection[str]) -> C
             layers.missing["namespaces"] = f"{error.strerror or error}"
             return None
         _map_to_themselves(user, group)
+        limit_in_user_namespace()
     return lambda packages: _mount(layers, folder, packages)
 
 
@@ -125,6 +128,10 @@ def _mount(layers: Layers, folder: str, packages: list[str]) -> None:
     restricted = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
     kernel.unshare(kernel.CLONE_NEWNS)  # not in the keeper, which has to remove the folder
     kernel.mount(None, "/", kernel.MS_REC | kernel.MS_PRIVATE)
+    # Mounted apart, since a mount can't become read-only while one of its files is open for writing.
+    kernel.mount("proc", folder, restricted)
+    layers.numbers.limit(Path(folder))
+    kernel.unmount(folder)
     kernel.mount("proc", "/proc", restricted)
     entries = [entry for library in _library_folders(packages) for entry in os.scandir(library)]
     for entry in entries:

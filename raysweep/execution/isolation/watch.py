@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from raysweep.execution.board import Board
+from raysweep.execution.isolation.threads import exceeded_threads
 from raysweep.programs import Outcome
 
 FIRST_CHECK_SECONDS, CHECK_SECONDS = 0.02, 0.05  # until the first check of limits, and between later ones
@@ -186,7 +187,8 @@ class Watch:
                     os.sched_setaffinity(self.pid, self._cores)
                 self._cores = None
             self._look_at_board()
-            stopped = self._exceeded_time(*limits(self._programs_done)) or self._check_box()
+            in_time = limits(self._programs_done)
+            stopped = self._exceeded_time(*in_time) or exceeded_threads([self.pid]) or self._check_box()
         if stopped or self._is_asked_to_stop:
             os.kill(self.pid, signal.SIGKILL)
             while not self._exit.wait(CHECK_SECONDS):

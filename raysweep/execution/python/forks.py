@@ -56,6 +56,7 @@ class Forks:
             limits: see `Watch.wait`.
         """
         self.box.renew_streams()
+        self._layers.numbers.begin_again()
         gc.freeze()  # so that garbage collection in the fork doesn't copy the memory pages of existing objects
         pid = kernel.fork()
         if pid == 0:

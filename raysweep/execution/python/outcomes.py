@@ -15,6 +15,8 @@ PROGRAM, TESTS = "<program>", "<tests>"  # file names in the code objects of can
 DETAIL_CHARACTERS = 300
 MAX_TEXT = 2 * DETAIL_CHARACTERS  # characters of an error's text that are looked at
 FrameOf = Callable[[TracebackType], FrameType]
+NO_THREAD = ("can't start new thread",)
+"""The arguments of Python's error where there is no memory for a thread's stack, or the limit of threads is reached."""
 PARTS = "PARTS_PASSED"
 """The name of the list in which tests note the parts that have passed."""
 _MAX_PARTS = 8
@@ -49,6 +51,7 @@ def outcome_of(error: BaseException, sources: dict[str, str], frame_of: FrameOf)
         if isinstance(error, SystemExit):
             return "killed", f"{describe(error)}, before the tests ended"
         out_of_memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        out_of_memory = out_of_memory or (type(error) is RuntimeError and error.args == NO_THREAD)
         return "memory" if out_of_memory else "exception", describe(error)
     except BaseException:
         return "exception", "an error that can't be described"

@@ -10,9 +10,11 @@ from dataclasses import asdict
 
 import pytest
 
+from raysweep.execution.isolation import kernel
 from raysweep.programs import Level, Limits, Program
 from tests.behaviour.execution import corpus
 from tests.behaviour.execution.world import REPO, World, survivors
+from tests.execution.isolation.test_threads import OLDER, START
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
@@ -26,6 +28,7 @@ sys.dont_write_bytecode = True
 sys.path.append(sys.argv[1])
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Oracle, Program, Sandbox
+exec(sys.argv[3])
 given = json.load(sys.stdin)
 work = [
     (key, Program(text, tests, oracle=oracle and Oracle(oracle)), Limits(**limits))
@@ -44,11 +47,11 @@ NEEDS = (
 )  # packages that the system's interpreter may lack: their programs are left out
 
 
-def as_nobody(lane: str, work: list[tuple[str, Program, Limits]]) -> dict:
-    """Run programs as that user; return its level and its verdicts."""
+def as_nobody(lane: str, work: list[tuple[str, Program, Limits]], first: str = "pass") -> dict:
+    """Run programs as that user, after a statement; return its level and its verdicts."""
     programs = [(key, (program.text, program.tests, program.oracle), asdict(limits)) for key, program, limits in work]
     given = json.dumps(programs)
-    command = [*AS_NOBODY, PYTHON, "-c", SCRIPT, str(REPO), lane]
+    command = [*AS_NOBODY, PYTHON, "-c", SCRIPT, str(REPO), lane, first]
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "CANARY_TOKEN": os.environ.get("CANARY_TOKEN", "")}
     options = {"env": environment, "cwd": "/", "timeout": PATIENCE}
     made = subprocess.run(command, input=given, capture_output=True, text=True, **options)
@@ -70,13 +73,32 @@ def able():
         pytest.skip(f"user {NOBODY} can't use {PYTHON} with {REPO}: {' '.join(reason)}")
 
 
-def test_an_ordinary_user_gets_the_strongest_level_where_it_may_make_namespaces():
-    """`unshare` makes a slot's namespaces and mounts in another way, so it tells whether this machine allows them."""
-    namespaces = ["--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--mount-proc"]
-    tried = subprocess.run([*AS_NOBODY, "unshare", *namespaces, "true"], capture_output=True, text=True, cwd="/")
+@pytest.fixture
+def namespaces():
+    """Skip where an ordinary user may not make namespaces: `unshare` does so in another way than a slot."""
+    kinds = ["--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--mount-proc"]
+    tried = subprocess.run([*AS_NOBODY, "unshare", *kinds, "true"], capture_output=True, text=True, cwd="/")
     if tried.returncode:
         pytest.skip(f"an ordinary user may not make namespaces here: {tried.stderr.strip()}")
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_an_ordinary_user_gets_the_strongest_level_where_it_may_make_namespaces():
     assert "namespaces" not in as_nobody("strict", [("x", Program("pass"), Limits())])["missing"]
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_the_kernel_counts_an_ordinary_users_threads_on_kernels_before_6_14_too():
+    older = OLDER.replace("(5, 10)", "(6, 1)")
+    text = f"{START}\nstarted(200)\ntime.sleep(30)"
+    made = as_nobody(
+        "strict",
+        [("x", Program(text), Limits())],
+        f"import raysweep.execution.slot as slot; slot._START_CODE = {older!r}",
+    )
+    if kernel.version() < (5, 14):
+        pytest.skip("this kernel counts all processes of the user")
+    assert made["verdicts"]["x"] == ["memory", "RuntimeError: can't start new thread"]
 
 
 @pytest.mark.parametrize("lane", ["strict", "shared"])
