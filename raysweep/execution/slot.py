@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.process_tree import MARKER, kill_marked
+from raysweep.execution.isolation.room import with_room
 from raysweep.execution.messages import ProgramItem, VerdictItem, read_frame, write_frame
 from raysweep.programs import Level, Limits, Oracle, Outcome, Program, Verdict
 
@@ -42,6 +43,10 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 class SlotLost(Exception):
     """The slot's process died or stopped answering; the programs it had get no verdicts from it."""
+
+
+class NotStarted(RaysweepError):
+    """No process for programs can be started, now or for good."""
 
 
 class Request(NamedTuple):
@@ -92,10 +97,10 @@ class Slot:
         """Return the descriptor that becomes readable when verdicts arrive."""
         return self._current.fileno()
 
-    def send(self, requests: Sequence[Request], shared: bool) -> None:
+    def send(self, requests: Sequence[Request], shared: bool, patience: float = START_SECONDS) -> None:
         """Send programs of one language and oracle to their process; see `SlotProcess.send`."""
         self._current = self._process_for(requests[0].program.language, requests[0].oracle)
-        self._current.send(requests, shared)
+        self._current.send(requests, shared, patience)
 
     def receive(self) -> tuple[dict[int, Verdict], list[int]]:
         """Read one answer of the process that got programs; see `SlotProcess.receive`."""
@@ -157,28 +162,29 @@ class SlotProcess:
         assert self._process is not None and self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def send(self, requests: Sequence[Request], shared: bool) -> None:
+    def send(self, requests: Sequence[Request], shared: bool, patience: float) -> None:
         """Send programs with equal memory and output limits; a process that died while idle is replaced first.
 
         Args:
             requests: the programs.
             shared: use the shared lane for those that the screen finds pure.
+            patience: seconds to wait for room for a process, where the machine has none.
 
         Raises:
             UsageError: this machine's level of isolation is below the required one.
-            RaysweepError: no process can be started.
+            NotStarted: no process can be started.
         """
         if len(self._sent_tests) > MAX_PREPARED_TESTS:
             self.close()
         for last_try in (False, True):
-            self.start()
+            self.start(patience)
             try:
                 write_frame(self._stdin(), self._message(requests, shared))
                 break
             except OSError as error:
                 self.abandon()
                 if last_try:
-                    raise RaysweepError(f"a process for programs ended at once ({error})") from error
+                    raise NotStarted(f"a process for programs ended at once ({error})") from error
         self._limits = {request.number: request.limits for request in requests}
         self._extend_deadline()
 
@@ -207,15 +213,15 @@ class SlotProcess:
         self._extend_deadline()
         return verdicts, answer["need_own_process"]
 
-    def start(self) -> None:
+    def start(self, patience: float = START_SECONDS) -> None:
         """Start the process unless there is one; raise the same errors as `send`."""
         if self._process is not None:
             return
-        isolation = self._start_process(self._without)
+        isolation = self._start_process(self._without, patience)
         reason = isolation.get("no_namespaces")
         if reason:  # some containers allow a process to make namespaces but not to use them
             self.abandon()
-            isolation = self._start_process((*self._without, "namespaces"))
+            isolation = self._start_process((*self._without, "namespaces"), patience)
             isolation["missing"]["namespaces"] = reason
         self.level, self.missing = Level(isolation["level"]), isolation["missing"]
         if self.level < self._require:
@@ -240,14 +246,14 @@ class SlotProcess:
 
     def abandon(self) -> None:
         """Kill the process and everything that it started, and remove its folder."""
-        if self._process is None:
-            return
-        self._close_pipes()
-        self._process.kill()
-        self._process.wait()
-        self._process = None
-        kill_marked(f"{MARKER}={self._marker}")
-        remove_folder(self._folder)
+        if self._process is not None:
+            self._close_pipes()
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            kill_marked(f"{MARKER}={self._marker}")
+        if self._folder:
+            remove_folder(self._folder)
 
     def _message(self, requests: Sequence[Request], shared: bool) -> dict[str, Any]:
         tests = {request.program.tests_sha: request.program.tests for request in requests if request.program.tests}
@@ -277,7 +283,7 @@ class SlotProcess:
         assert self._process is not None and self._process.stdin is not None
         return self._process.stdin.fileno()
 
-    def _start_process(self, without: Collection[str]) -> dict[str, Any]:
+    def _start_process(self, without: Collection[str], patience: float) -> dict[str, Any]:
         """Start the process and return its first message: {level, missing}, or {no_namespaces: reason}.
 
         One that ends before is started again, since the machine may have killed it for lack of memory.
@@ -286,16 +292,16 @@ class SlotProcess:
         while True:
             starts += 1
             try:
-                return self._first_message(without)
+                return self._first_message(without, patience)
             except (OSError, EOFError) as error:
                 self.abandon()
                 if starts == STARTS or not isinstance(error, EOFError):
                     why = str(error) or "it ended at once"
-                    raise RaysweepError(
+                    raise NotStarted(
                         f"a process for programs can't be started: {why}; its own error message is on stderr"
                     ) from error
 
-    def _first_message(self, without: Collection[str]) -> dict[str, Any]:
+    def _first_message(self, without: Collection[str], patience: float) -> dict[str, Any]:
         self._folder = tempfile.mkdtemp(prefix="raysweep-")
         self._marker = os.urandom(16).hex()
         self._sent_tests = set()
@@ -310,15 +316,19 @@ class SlotProcess:
         root = str(Path(__file__).parents[2])
         command = [_START_CODE.format(LANGUAGES[self._language]), root, self._folder, json.dumps(settings)]
         arguments = [sys.executable, "-s", "-P", "-S", "-B", "-c", *command]
-        self._process = subprocess.Popen(
-            arguments,
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd="/",
-            env=self._environment(),
-            start_new_session=True,
-        )
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                arguments,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd="/",
+                env=self._environment(),
+                start_new_session=True,
+            )
+
+        self._process = with_room(start, patience)
         if not select.select([self.fileno()], [], [], START_SECONDS)[0]:
             raise TimeoutError(f"nothing from it for {START_SECONDS:g} s")
         return read_frame(self.fileno())

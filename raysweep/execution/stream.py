@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from raysweep.errors import UsageError
 from raysweep.execution.oracle import inside_refused, oracle_of, reason_for_inside
-from raysweep.execution.slot import LANGUAGES, Request, Slot, SlotLost
+from raysweep.execution.slot import LANGUAGES, START_SECONDS, NotStarted, Request, Slot, SlotLost
 from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
 K = TypeVar("K")
@@ -20,6 +20,7 @@ MIN_MEMORY_MIB = 64
 MAX_WALL_SECONDS = 7 * 24 * 3600.0
 BATCH_SIZES = {Lane.SHARED: (4, 64), Lane.STRICT: (1, 8)}
 """How many programs one request to a slot has: the minimum (if so many are left), and the maximum."""
+REST_SECONDS = 10.0  # before a slot that could not be started is tried again, while others work
 MAX_TRIES = 2  # of a program whose slot was lost while it was the only one there
 
 
@@ -49,9 +50,10 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         self._waiting: dict[Oracle, deque[Request]] = {oracle: deque() for oracle in Oracle}
         self._strict: dict[Oracle, deque[Request]] = {oracle: deque() for oracle in Oracle}
         # The shared lane sent the latter back: they need a process of their own.
-        self._retries: deque[Request] = deque()  # their slot was lost: they are tried again, one at a time
+        self._retries: deque[Request] = deque()  # their slot was lost or can't be started: tried again, one at a time
         self._tries: Counter[int] = Counter()
         self._busy: dict[Slot, set[int]] = {}  # the numbers of the programs that each slot has
+        self._rests: dict[Slot, float] = {}  # slots that could not be started, until when in time.monotonic()
         self._finished: deque[tuple[K, Verdict]] = deque()
 
     def __next__(self) -> tuple[K, Verdict]:
@@ -80,15 +82,28 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         self.close()
 
     def _feed_idle_slots(self) -> None:
-        """Send programs to every idle slot, as long as there are some."""
-        for slot in self._slots:
-            if slot in self._busy:
+        """Send programs to every idle slot, as long as there are some.
+
+        A slot that can't be started leaves its programs to the others. Where no slot works, this raises the error.
+        """
+        error: NotStarted | None = None
+        for slot in sorted(self._slots, key=lambda slot: self._rests.get(slot, 0.0)):
+            if slot in self._busy or (self._busy and time.monotonic() < self._rests.get(slot, 0.0)):
                 continue
             lane, requests = self._next_requests()
             if not requests:
                 return
+            try:
+                slot.send(requests, lane is Lane.SHARED, 0.0 if self._busy or error else START_SECONDS)
+            except NotStarted as reason:
+                error = reason
+                self._rests[slot] = time.monotonic() + REST_SECONDS
+                self._retries.extend(requests)
+                continue
             self._busy[slot] = {request.number for request in requests}
-            slot.send(requests, shared=lane is Lane.SHARED)
+            self._rests.pop(slot, None)
+        if error and not self._busy:
+            raise error
 
     def _next_requests(self) -> tuple[Lane, list[Request]]:
         """Return the next programs, and their lane. A single program always gets the strict lane."""

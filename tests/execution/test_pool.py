@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,6 +86,60 @@ def test_a_process_that_is_killed_before_it_is_up_is_started_again(killed, start
             with pytest.raises(RaysweepError, match="a process for programs can't be started: it ended at once"):
                 executor.level()
     assert len(started) == starts
+
+
+def refuse_starts(monkeypatch: pytest.MonkeyPatch, refused: Callable[[int], bool], error: OSError) -> list[int]:
+    """Let starts of slots' processes fail; return the numbers of all starts, to which they are added."""
+    starts: list[int] = []
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        starts.append(len(starts))
+        if refused(starts[-1]):
+            raise error
+        return subprocess.Popen(*arguments, **options)
+
+    monkeypatch.setattr(slot, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": start}))
+    monkeypatch.setattr("raysweep.execution.isolation.room.PAUSE_SECONDS", 0.001)
+    return starts
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_a_slot_waits_for_room_for_its_process(number, monkeypatch):
+    starts = refuse_starts(monkeypatch, lambda start: start < 5, OSError(number, "no room"))
+    with Executor() as executor:
+        assert executor.run([Program("pass")], LIMITS)[0].outcome is Outcome.PASSED
+    assert len(starts) == 6
+
+
+def test_a_slot_that_cannot_be_started_leaves_its_programs_to_the_others(monkeypatch, tmp_path):
+    """It isn't tried with every new answer, only after a rest."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("raysweep.execution.stream.REST_SECONDS", 1e6)
+    starts = refuse_starts(monkeypatch, lambda start: start > 0, BlockingIOError(errno.EAGAIN, "no room"))
+    programs = [Program(f"x = {n}") for n in range(40)]
+    with Executor(2, Sandbox(Lane.STRICT)) as executor:
+        assert {verdict.outcome for verdict in executor.run(programs, LIMITS)} == {Outcome.PASSED}
+    assert len(starts) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_ends_where_no_slot_can_be_started(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("raysweep.execution.stream.START_SECONDS", 0.01)
+    starts = refuse_starts(monkeypatch, lambda start: True, BlockingIOError(errno.EAGAIN, "no room"))
+    with Executor(3) as executor, pytest.raises(RaysweepError, match=r"can't be started: .* no room"):
+        executor.run([Program(f"x = {n}") for n in range(9)], LIMITS)
+    assert len(starts) >= 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rested_slot_works_again(monkeypatch):
+    monkeypatch.setattr("raysweep.execution.stream.REST_SECONDS", 0.0)
+    starts = refuse_starts(monkeypatch, lambda start: 0 < start < 3, BlockingIOError(errno.EAGAIN, "no room"))
+    with Executor(2, Sandbox(Lane.STRICT)) as executor:
+        executor.run([Program(f"import time; time.sleep(.01) #{n}") for n in range(40)], LIMITS)
+        assert [len(each.running) for each in executor._slots] == [1, 1]
+    assert len(starts) == 4
 
 
 def test_a_launcher_that_is_killed_costs_no_program_its_verdict():

@@ -1,6 +1,7 @@
 """Restricts what a program can reach and use, watches it while it runs, and removes what it leaves.
 
-Only a slot's process uses these modules, except cleanup.py and process_tree.py, which slots use after a crash.
+Only a slot's process uses these modules, except room.py, and cleanup.py and process_tree.py, which slots use after a
+crash.
 
     layers.py        sets up namespaces, mounts, Landlock, seccomp and resource limits; tests that they hold
     landlock.py      restricts which files a program may open
@@ -9,6 +10,7 @@ Only a slot's process uses these modules, except cleanup.py and process_tree.py,
     box.py           holds a program's files and output, checks their size, and empties them afterwards
     watch.py         waits for a process, reads its reports, kills it when it exceeds its wall or CPU time
     keeper.py        ends a slot's processes when its owner is gone, or when a judge works too long
+    room.py          waits where the machine has no room for another process
     threads.py       limits how many threads a program can have
     process_tree.py  finds, measures and kills all processes below a process
     cleanup.py       removes folders of any depth and mode

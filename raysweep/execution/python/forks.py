@@ -14,6 +14,7 @@ from typing import NoReturn
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.box import Box
 from raysweep.execution.isolation.layers import Layers, lower_limit
+from raysweep.execution.isolation.room import with_room
 from raysweep.execution.isolation.watch import ProcessEnd, Watch
 
 CHANNEL = 3  # descriptor on which a fork talks to its judge; the others of a program are 0, 1 and 2
@@ -58,7 +59,7 @@ class Forks:
         self.box.renew_streams()
         self._layers.numbers.begin_again()
         gc.freeze()  # so that garbage collection in the fork doesn't copy the memory pages of existing objects
-        pid = kernel.fork()
+        pid = with_room(kernel.fork)
         if pid == 0:
             self._run_in_fork(run, channel, not_started, memory + self._own_size, math.ceil(cpu_seconds) + 1)
         os.close(channel)

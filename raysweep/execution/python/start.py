@@ -40,6 +40,7 @@ from raysweep.execution.isolation.layers import (
     prepare_filters,
     verify,
 )
+from raysweep.execution.isolation.room import with_room
 from raysweep.execution.messages import write_frame
 from raysweep.execution.python.forks import Forks, address_space
 from raysweep.execution.python.lanes import ANSWERS, REQUESTS
@@ -72,7 +73,7 @@ def main() -> None:
     judges = launchers = judge = None
     if settings["oracle"] == "outside":
         judges, launchers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        judge = os.fork()
+        judge = with_room(os.fork)
         if judge == 0:
             _run_judge(judges, board, ahead, settings)
         judges.close()
@@ -82,7 +83,7 @@ def main() -> None:
     except OSError as error:
         write_frame(1, {"no_namespaces": str(error)})
         os._exit(0)
-    programs = os.fork()
+    programs = with_room(os.fork)
     if programs == 0:
         _run_programs(layers, folder, settings, mount, launchers, board, ahead)
     if launchers is not None:
