@@ -1,12 +1,14 @@
 """Many programs, some of them hostile, through one executor whose slots are killed: does anything grow, stay, get lost?
 
 ``python -m tests.behaviour.execution.soak 200000`` (``make soak``) prints a line per interval and ends with 1
-when something grew, survived, or got a wrong verdict or none. tests/behaviour/ray/soak.py does the same through Ray's
-actors.
+when something grew, survived, or got a wrong verdict or none. ``--slots 1 --kills 0`` runs all programs in the
+processes of one slot. Root sees more of what is held: an ordinary user may not count the descriptors and mounts of a
+slot's processes. tests/behaviour/ray/soak.py does the same through Ray's actors.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -46,17 +48,24 @@ class Reading(NamedTuple):
     mib: float
     descriptors: int
     processes: int
-    files: int
+    files: int  # temporary ones, and in the folders of programs
+    mounts: int = 0
+    kernel_objects: int = 0  # of the machine: System V's, and shared memory and semaphores of POSIX
 
     def __str__(self) -> str:
         return (
             f"{self.done:>9,} programs  {self.per_second:7.1f}/s  {self.mib:7.1f} MiB  {self.descriptors:3} descriptors"
-            f"  {self.processes:2} processes  {self.files:2} temporary files"
+            f"  {self.processes:2} processes  {self.files:2} files  {self.mounts:3} mounts"
+            f"  {self.kernel_objects:2} kernel objects"
         )
 
 
 def soak(
-    count: int, readings: int = 10, tell: Callable[[Reading], None] = lambda reading: None
+    count: int,
+    readings: int = 10,
+    tell: Callable[[Reading], None] = lambda reading: None,
+    slots: int = SLOTS,
+    kills: int = KILLS,
 ) -> tuple[list[Reading], list[str]]:
     """Run `count` programs; return what was held now and then (and `tell` it), and what was wrong, one line each.
 
@@ -66,7 +75,7 @@ def soak(
     seen: list[Reading] = []
     wrong: list[str] = []
     with World() as world, _own_folder() as folder, survivors() as left:
-        with Executor(SLOTS, Sandbox(require=Level.LIMITS)) as executor:
+        with Executor(slots, Sandbox(require=Level.LIMITS)) as executor:
             keys: set[int] = set()
             begun: set[int] = set()  # handed to the executor
             have_seen_a_kill: set[int] = set()  # without a verdict since
@@ -77,9 +86,9 @@ def soak(
                 have_seen_a_kill.discard(key[0])
                 done += 1
                 wrong += judged(key, verdict)
-                kill_is_due |= done % max(1, count // KILLS) == 0
+                kill_is_due |= kills > 0 and done % max(1, count // kills) == 0
                 if kill_is_due and not have_seen_a_kill:
-                    os.kill(below(os.getpid(), SLOT_TITLE)[done % SLOTS], signal.SIGKILL)
+                    os.kill(below(os.getpid(), SLOT_TITLE)[done % slots], signal.SIGKILL)
                     kill_is_due, have_seen_a_kill = False, begun - keys
                 if done % max(1, count // readings) == 0:
                     now = time.monotonic()
@@ -102,7 +111,8 @@ def grown(readings: Sequence[Reading]) -> list[str]:
     mib = min(one.mib for one in readings[-3:])
     if mib > early.mib * 1.1 + GROWTH_MIB:
         said.append(f"memory grew from {early.mib:.1f} to {mib:.1f} MiB")
-    for name, slack in (("descriptors", 4 * SLOTS), ("processes", 2 * SLOTS), ("files", 4 * SLOTS)):
+    slacks = {"descriptors": 4, "processes": 2, "files": 4, "mounts": 1, "kernel_objects": 4}
+    for name, slack in ((name, slack * SLOTS) for name, slack in slacks.items()):
         least = min(getattr(one, name) for one in readings[-3:])
         if least > getattr(early, name) + slack:
             said.append(f"{name} grew from {getattr(early, name)} to {least}")
@@ -152,14 +162,21 @@ def work(world: World, level: Level, count: int) -> Iterator[tuple[Key, Program,
 
 
 def _reading(done: int, per_second: float, folder: Path) -> Reading:
-    mib, descriptors, processes = 0.0, 0, 0
+    mib, descriptors, processes, mounts = 0.0, 0, 0, 0
+    files = list(folder.iterdir())
     for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
         with suppress(psutil.Error):
             if process.status() == psutil.STATUS_ZOMBIE:  # this process is a subreaper, and reaps at its end
                 continue
-            size, opened = process.memory_info().rss / 2**20, process.num_fds()
-            mib, descriptors, processes = mib + size, descriptors + opened, processes + 1
-    return Reading(done, per_second, mib, descriptors, processes, len(list(folder.iterdir())))
+            mib, processes = mib + process.memory_info().rss / 2**20, processes + 1
+            of_process = Path(f"/proc/{process.pid}")
+            with suppress(OSError):  # only root may look
+                descriptors += len(list((of_process / "fd").iterdir()))
+                mounts += len((of_process / "mountinfo").read_text().splitlines())
+                files += list((of_process / "cwd").iterdir()) if (of_process / "cwd").readlink().name == "box" else []
+    objects = sum(len(path.read_text().splitlines()) - 1 for path in Path("/proc/sysvipc").glob("*"))
+    objects += len(list(Path("/dev/shm").iterdir()))
+    return Reading(done, per_second, mib, descriptors, processes, len(files), mounts, objects)
 
 
 @contextmanager
@@ -175,12 +192,18 @@ def _own_folder() -> Iterator[Path]:
 
 
 def main() -> int:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", type=int, nargs="?", default=200_000, help="of programs")
+    parser.add_argument("--slots", type=int, default=SLOTS)
+    parser.add_argument("--kills", type=int, default=KILLS, help="of slots")
+    options = parser.parse_args()
     began = time.monotonic()
-    _, wrong = soak(count, readings=40, tell=lambda reading: print(reading, flush=True))
+    _, wrong = soak(options.count, 40, lambda reading: print(reading, flush=True), options.slots, options.kills)
     for line in wrong[:50]:
         print(line)
-    print(f"{count:,} programs in {time.monotonic() - began:.0f} s: {'nothing grew' if not wrong else 'failed'}")
+    print(
+        f"{options.count:,} programs in {time.monotonic() - began:.0f} s: {'nothing grew' if not wrong else 'failed'}"
+    )
     return 1 if wrong else 0
 
 

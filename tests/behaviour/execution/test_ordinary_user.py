@@ -6,8 +6,11 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import asdict
+from pathlib import Path
 
+import psutil
 import pytest
 
 from raysweep.execution.isolation import kernel
@@ -99,6 +102,23 @@ def test_the_kernel_counts_an_ordinary_users_threads_on_kernels_before_6_14_too(
     if kernel.version() < (5, 14):
         pytest.skip("this kernel counts all processes of the user")
     assert made["verdicts"]["x"] == ["memory", "RuntimeError: can't start new thread"]
+
+
+def test_a_soak_of_an_ordinary_user_leaves_nothing():
+    """tests/behaviour/execution/test_soak.py runs more programs, as the user who runs the tests."""
+    home = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folders are closed to others
+    home.chmod(0o777)
+    packages = Path(psutil.__file__).parents[1]
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(home), "PYTHONPATH": str(packages)}
+    command = [*AS_NOBODY, PYTHON, "-B", "-m", "tests.behaviour.execution.soak", "600", "--slots", "1"]
+    try:
+        made = subprocess.run(command, capture_output=True, text=True, cwd=REPO, env=environment, timeout=PATIENCE)
+    finally:
+        shutil.rmtree(home)
+    if "ModuleNotFoundError" in made.stderr:
+        pytest.skip(f"{PYTHON} can't use the packages of {packages}: {made.stderr.splitlines()[-1]}")
+    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+    assert made.stdout.splitlines()[-1].endswith("nothing grew")
 
 
 @pytest.mark.parametrize("lane", ["strict", "shared"])

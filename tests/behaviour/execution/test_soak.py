@@ -20,5 +20,6 @@ def test_growth_is_seen():
     large = flat[0]._replace(mib=120.0)
     assert grown([*flat, large]) == []  # more processes are at work then
     assert grown([*flat, large, large, large]) == ["memory grew from 50.0 to 120.0 MiB"]
-    many = [one._replace(descriptors=60, processes=30, files=20) for one in flat]
-    assert [line.split()[0] for line in grown([*flat, *many])] == ["descriptors", "processes", "files"]
+    held = {"descriptors": 60, "processes": 30, "files": 20, "mounts": 40, "kernel_objects": 20}
+    many = [one._replace(**held) for one in flat]
+    assert [line.split()[0] for line in grown([*flat, *many])] == list(held)
