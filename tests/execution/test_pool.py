@@ -88,15 +88,18 @@ def test_a_process_that_is_killed_before_it_is_up_is_started_again(killed, start
     assert len(started) == starts
 
 
-def refuse_starts(monkeypatch: pytest.MonkeyPatch, refused: Callable[[int], bool], error: OSError) -> list[int]:
-    """Let starts of slots' processes fail; return the numbers of all starts, to which they are added."""
+def refuse_starts(monkeypatch: pytest.MonkeyPatch, refused: Callable[[int], bool], error: OSError | None) -> list[int]:
+    """Let starts of slots' processes fail, or (None) the processes end at once; return the numbers of all starts."""
     starts: list[int] = []
 
     def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
         starts.append(len(starts))
-        if refused(starts[-1]):
+        if refused(starts[-1]) and error:
             raise error
-        return subprocess.Popen(*arguments, **options)
+        process = subprocess.Popen(*arguments, **options)
+        if refused(starts[-1]):
+            process.kill()
+        return process
 
     monkeypatch.setattr(slot, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": start}))
     monkeypatch.setattr("raysweep.execution.isolation.room.PAUSE_SECONDS", 0.001)
@@ -111,15 +114,16 @@ def test_a_slot_waits_for_room_for_its_process(number, monkeypatch):
     assert len(starts) == 6
 
 
-def test_a_slot_that_cannot_be_started_leaves_its_programs_to_the_others(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("error", "tries"), [(BlockingIOError(errno.EAGAIN, "no room"), 1), (None, slot.STARTS)])
+def test_a_slot_that_cannot_be_started_leaves_its_programs_to_the_others(error, tries, monkeypatch, tmp_path):
     """It isn't tried with every new answer, only after a rest."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("raysweep.execution.stream.REST_SECONDS", 1e6)
-    starts = refuse_starts(monkeypatch, lambda start: start > 0, BlockingIOError(errno.EAGAIN, "no room"))
+    starts = refuse_starts(monkeypatch, lambda start: start > 0, error)
     programs = [Program(f"x = {n}") for n in range(40)]
     with Executor(2, Sandbox(Lane.STRICT)) as executor:
         assert {verdict.outcome for verdict in executor.run(programs, LIMITS)} == {Outcome.PASSED}
-    assert len(starts) == 2
+    assert len(starts) == 1 + tries
     assert list(tmp_path.iterdir()) == []
 
 

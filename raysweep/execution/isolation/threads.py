@@ -39,11 +39,12 @@ class Numbers:
 
     def limit(self, proc: Path) -> None:
         """Limit those of this process's new namespace. `proc`: where its file system proc is mounted."""
-        largest = proc / "sys/kernel/pid_max"
-        if kernel.version() >= (6, 14) and int(largest.read_text()) == _LARGEST:  # before, it is the machine's
-            largest.write_text(f"{_BEFORE_PROGRAMS + MAX_THREADS}")
+        largest, last = proc / "sys/kernel/pid_max", proc / "sys/kernel/ns_last_pid"
+        with suppress(OSError):  # it is refused: the watch counts
+            if kernel.version() >= (6, 14) and int(largest.read_text()) == _LARGEST:  # before, it is the machine's
+                largest.write_text(f"{_BEFORE_PROGRAMS + MAX_THREADS}")
         with suppress(OSError):  # a kernel without it
-            self._last = os.open(proc / "sys/kernel/ns_last_pid", os.O_WRONLY)
+            self._last = os.open(last, os.O_WRONLY)
 
     def begin_again(self) -> None:
         """Give the next process the number that each one before it had; else it tells how many threads they had."""
