@@ -103,10 +103,13 @@ def soak(
 
 
 def grown(readings: Sequence[Reading]) -> list[str]:
-    """Say what grew between the first readings and the least of the last three, in which more may be at work."""
+    """Say what grew between the middle reading and the least of the last three, in which more may be at work.
+
+    In the first half each kind of program comes for the first time, and much of what it needs is loaded once.
+    """
     if len(readings) < 4:
         return []
-    early = readings[1]  # in the first interval everything is loaded
+    early = readings[len(readings) // 2]
     said = []
     mib = min(one.mib for one in readings[-3:])
     if mib > early.mib * 1.1 + GROWTH_MIB:

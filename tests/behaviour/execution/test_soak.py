@@ -22,4 +22,4 @@ def test_growth_is_seen():
     assert grown([*flat, large, large, large]) == ["memory grew from 50.0 to 120.0 MiB"]
     held = {"descriptors": 60, "processes": 30, "files": 20, "mounts": 40, "kernel_objects": 20}
     many = [one._replace(**held) for one in flat]
-    assert [line.split()[0] for line in grown([*flat, *many])] == list(held)
+    assert [line.split()[0] for line in grown([*flat, *many[:3]])] == list(held)
