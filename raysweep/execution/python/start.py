@@ -59,8 +59,8 @@ _CANDIDATES_MODULES = (
 )  # fmt: skip
 """In the order of their imports: a module that is loaded takes those that were loaded before it."""
 _HARNESS_MODULES = (
-    "outcomes", "inside.rewriting", "harmless", "screen", "processes", "inside.prepared_tests", "inside.decoys",
-    "inside.comparisons", "inside.child",
+    "outcomes", "inside.calls", "inside.rewriting", "harmless", "screen", "processes", "inside.prepared_tests",
+    "inside.decoys", "inside.comparisons", "inside.child",
 )  # fmt: skip
 
 

@@ -17,9 +17,10 @@ from time import process_time
 from types import CodeType
 from typing import Any
 
+from raysweep.execution.python.inside.calls import not_ending
 from raysweep.execution.python.inside.comparisons import compare
 from raysweep.execution.python.inside.prepared_tests import PreparedTests, imports_used_by, private_builtins
-from raysweep.execution.python.inside.rewriting import COMPARE
+from raysweep.execution.python.inside.rewriting import COMPARE, NOT_ENDING
 from raysweep.execution.python.outcomes import (
     DETAIL_CHARACTERS,
     PARTS,
@@ -126,8 +127,9 @@ def _run(
             if name not in names:
                 exec(import_code, names)  # the module itself, not the tests' private copy
         if tests_code is not None and tests_reads is not None:
-            tests_names = _shared_names(*tests_reads, names) | {"__builtins__": tests_builtins, COMPARE: compare}
-            tests_names[PARTS] = None  # a candidate's own list doesn't count
+            tests_names = _shared_names(*tests_reads, names) | {"__builtins__": tests_builtins}
+            # a candidate's own list of parts doesn't count
+            tests_names |= {COMPARE: compare, NOT_ENDING: not_ending, PARTS: None}
             exec(tests_code, tests_names)
     except BaseException as error:
         return *outcome_of(error, sources, frame_of), parts_passed(tests_names)

@@ -1,23 +1,38 @@
-"""Rewrites the comparisons of tests into calls of `comparisons.compare`."""
+"""Rewrites comparisons of tests into calls of `comparisons.compare`, and wraps functions that they iterate with."""
 
 from __future__ import annotations
 
 import ast
 
+from raysweep.execution.python.inside.calls import ITERATORS
+
 _BINDING = (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)  # they mean something else inside a lambda
 _ARRAY_METHODS = ("all", "any", "mean", "sum", "tolist", "astype")
-COMPARE = "compare values"
-"""Name of the function that rewritten tests call. It is no identifier, so no name of a program can clash with it."""
+COMPARE, NOT_ENDING = "compare values", "not ending"
+"""Names of functions that rewritten tests call. They are no identifiers, so no name of a program can be one."""
 
 
 def rewrite(tree: ast.Module) -> ast.Module:
-    """Replace the comparisons of tests by calls of COMPARE; changes and returns `tree`."""
-    rewritten: ast.Module = ast.fix_missing_locations(_ComparisonRewriter().visit(tree))
+    """Replace the comparisons of tests by calls of COMPARE, and ``map(f, x)`` by ``map(NOT_ENDING(f), NOT_ENDING(x))``.
+
+    Changes and returns `tree`.
+    """
+    rewritten: ast.Module = ast.fix_missing_locations(_Rewriter().visit(tree))
     return rewritten
 
 
-class _ComparisonRewriter(ast.NodeTransformer):
+class _Rewriter(ast.NodeTransformer):
     """Replaces ``a == b`` by a call of COMPARE with the operators' names and the values."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Wrap what is given to functions that call a function for each item."""
+        self.generic_visit(node)
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if name in ITERATORS:
+            node.args = [one if isinstance(one, ast.Starred) else _wrapped(one) for one in node.args]
+            for keyword in node.keywords:
+                keyword.value = _wrapped(keyword.value) if keyword.arg else keyword.value
+        return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         """Keep the comparison in ``(column("a") == 3).sql``: its result is an object, not a truth value."""
@@ -36,3 +51,7 @@ class _ComparisonRewriter(ast.NodeTransformer):
         no_arguments = ast.arguments([], [], None, [], [], None, [])
         later = [ast.Lambda(no_arguments, value) for value in node.comparators[1:]]
         return ast.copy_location(ast.Call(ast.Name(COMPARE, ast.Load()), [names, values, *later], []), node)
+
+
+def _wrapped(value: ast.expr) -> ast.expr:
+    return ast.copy_location(ast.Call(ast.Name(NOT_ENDING, ast.Load()), [value], []), value)

@@ -144,9 +144,17 @@ class Session:
         return answer[1] is True
 
     def call(self, number: int, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
-        """Call a function of the program; raise what it raises, SessionEnded, or Diverged."""
+        """Call a function of the program; raise what it raises, SessionEnded, or Diverged.
+
+        A StopIteration becomes a RuntimeError, as in generators (PEP 479): in tests it would end a ``map(f, cases)``
+        and leave out the cases that are left.
+        """
         try:
             return self._call(number, arguments, options)
+        except StopIteration as error:
+            raised = RuntimeError("the program raised StopIteration")
+            self._describe(raised, *self._described[id(error)][1:])
+            raise raised from error
         except (SessionEnded, Diverged):
             self.was_interrupted = True
             raise
@@ -245,8 +253,11 @@ class Session:
         detail = line or detail if outcome == Outcome.FAILED else detail
         if outcome == Outcome.KILLED:
             detail = f"{detail}, before the tests ended"
-        self._described[id(error)] = (error, outcome, detail[:DETAIL_CHARACTERS])
+        self._describe(error, outcome, detail[:DETAIL_CHARACTERS])
         return error
+
+    def _describe(self, error: BaseException, outcome: str, detail: str) -> None:
+        self._described[id(error)] = (error, outcome, detail)
 
     def _plain(self) -> Plain:
         return plain_data(self._handle_of_proxy, self._proxy, self._sets)

@@ -1,0 +1,47 @@
+"""Whatever a program raises, tests that have more cases don't pass: no error ends an iteration of theirs early."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.execution.pool import Executor
+from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Sandbox
+
+RAISED = (
+    "StopIteration",
+    "type('Odd', (StopIteration,), {})",
+    "StopAsyncIteration",
+    "GeneratorExit",
+    "KeyboardInterrupt",
+    "SystemExit",
+    "type('Odd', (BaseException,), {})",
+)
+TESTS = (
+    "for one, two in zip(map(f, [1, 2]), [1, 2]):\n    assert one == two",
+    "import itertools\nassert all(one == 1 for one in itertools.starmap(f, [(1,), (1,)]))",
+    "from itertools import starmap\nassert all(starmap(lambda n: f(n) == n, [(1,), (2,)]))",
+    "assert not list(filter(lambda n: f(n) != n, [1, 2]))",
+    "assert all(map(lambda n: f(n) == n, [1, 2]))",
+    "assert all(f(n) == n for n in [1, 2])",
+    "for n in iter(lambda: f(1), 1): assert False",
+    "from itertools import *\nassert not [*takewhile(f, [1])]\nassert not [*groupby([1], key=f)]",
+)
+
+
+@pytest.mark.parametrize("oracle", Oracle)
+def test_no_error_of_a_program_ends_an_iteration_of_tests(oracle):
+    programs = [Program(f"def f(n): raise {one}(n)", tests, oracle=oracle) for one in RAISED for tests in TESTS]
+    right = [Program("def f(n): return n", tests, oracle=oracle) for tests in TESTS[:6] if "starmap(f" not in tests]
+    with Executor(1, Sandbox(Lane.STRICT)) as executor:
+        verdicts = executor.run(programs, Limits(timeout=2))
+        assert {verdict.outcome for verdict in executor.run(right, Limits(timeout=2))} == {Outcome.PASSED}
+    wrong = [program for program, verdict in zip(programs, verdicts, strict=True) if verdict.outcome == Outcome.PASSED]
+    assert not wrong
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.EXCEPTION, Outcome.KILLED}
+
+
+def test_an_iterator_that_a_program_returns_ends_as_it_does():
+    tests = "g = f(2)\nassert next(g) == 0 and list(g) == [1]\ntry: next(g)\nexcept StopIteration: g = 0\nassert g == 0"
+    programs = [Program("def f(n): return iter(range(n))", tests, oracle=oracle) for oracle in Oracle]
+    with Executor(1, Sandbox(Lane.STRICT)) as executor:
+        assert [verdict.outcome for verdict in executor.run(programs, Limits(timeout=2))] == [Outcome.PASSED] * 2
