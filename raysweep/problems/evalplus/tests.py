@@ -56,7 +56,7 @@ def _check(candidate):
         for number, arguments in enumerate(inputs):
             result = candidate(*_fresh(arguments))
             expected = _reference(*_fresh(arguments))
-            assert _agrees({rule!r}, result, expected, arguments, tolerance), (part, number)
+            assert _agrees({rule!r}, result, expected, _fresh(arguments), tolerance), (part, number)
             tolerance = _tolerance_after({rule!r}, expected, tolerance)
         PARTS_PASSED.append(part)
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib
+import symtable
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from types import CodeType
+from typing import Any
 
 from raysweep.execution.python.outcomes import TESTS
+from raysweep.execution.python.outside.batches import ends_of_batches
 from raysweep.execution.python.outside.codec import encoded
 from raysweep.execution.python.screen import code_objects
 from raysweep.execution.python.source_names import bound_names, imported_modules, imported_names, single_imports
@@ -27,8 +31,9 @@ MAX_KNOWN = 200  # verdicts that are kept for one problem
 class AskedTests:
     """Tests, compiled, with the names that they read from a candidate (`candidate._Program.wanted_names`).
 
-    Once a candidate has passed, its calls are noted here. Later ones get them all in one message; and as the verdict
-    of tests depends on the answers alone, equal answers get the verdict that is kept here, without running the tests.
+    Once a candidate has passed, its calls are noted here. Later ones get them in as few messages as possible without
+    telling an answer (batches.py); and as the verdict of tests depends on the answers alone, equal answers get the
+    verdict that is kept here, without running the tests.
     """
 
     text: str
@@ -36,35 +41,46 @@ class AskedTests:
     wanted: tuple[list[str], list[str], list[str]]  # names of its own, names that tests bind too, built-in functions
     imports: Mapping[str, str]  # for each name that an import at the top level binds, the statement that binds it
     calls: list[bytes] | None = None  # noted: (name, arguments, options) of each call, as text
+    ends: list[int] = field(default_factory=list)  # the number of calls up to the end of each batch
     is_live: bool = False  # the calls depend on the answers, or are too large to be sent ahead
     has_new_arguments: bool = False  # no argument is used again, so that changes of it reach no later call
     _known: dict[bytes, tuple[str, str, str]] = field(default_factory=dict)  # by the hash of all answers
     _request_end: bytes = field(init=False)
+    _live_request_end: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        self._end_request(b"null")
+        self._request_end = self._live_request_end = self._end_of_request(b"null")
 
-    def request(self, text: str) -> bytes:
-        """Return the request to run a program's text (candidate.py)."""
-        return b'["run",' + encoded(text) + self._request_end
+    def request(self, text: str, *, ahead: bool = True) -> bytes:
+        """Return the request to run a program's text (candidate.py), with the first calls if they are known."""
+        return b'["run",' + encoded(text) + (self._request_end if ahead else self._live_request_end)
 
-    def note(self, calls: list[bytes] | None) -> int:
-        """Keep the calls of a candidate that passed; None: they can't be sent ahead. Return the bytes that it takes."""
-        names = {call[: call.index(b",")] for call in calls or ()}
-        if not calls or len(names) > 1 or sum(map(len, calls)) > MAX_CALLS_BYTES:
+    def batch(self, number: int) -> bytes:
+        """Return the request to answer a batch of calls, not the first one, which `request` contains."""
+        return b'["calls",%b]' % self._listed(number)
+
+    def note(self, made: Sequence[tuple[str, Any, Any]] | None, answers: Sequence[list[Any]]) -> int:
+        """Keep the calls of a candidate that passed, and return the bytes that it takes.
+
+        Args:
+            made: (name, arguments, options) of each, as plain data; None: they can't be sent ahead.
+            answers: the answer to each.
+        """
+        calls = list(map(encoded, made or ()))
+        names = {name for name, _, _ in made or ()}
+        if made is None or len(names) != 1 or sum(map(len, calls)) > MAX_CALLS_BYTES:
             self.is_live = (
                 True  # of two functions, such as encode and decode, one's answers may be the other's arguments
             )
             return 0
-        self.calls = calls
-        self._end_request(b"[" + b",".join(calls) + b"]")
-        return 2 * len(self._request_end)
+        self.calls, self.ends = calls, ends_of_batches(made, answers)
+        self._request_end = self._end_of_request(self._listed(0))
+        return 2 * sum(map(len, calls))
 
-    def stay_live(self) -> None:
-        """Note no calls any more, since a candidate's answers have led to other ones."""
-        self.calls, self.is_live = None, True
-        self._known.clear()
-        self._end_request(b"null")
+    def _listed(self, number: int) -> bytes:
+        assert self.calls is not None
+        start = self.ends[number - 1] if number else 0
+        return b"[%b]" % b",".join(self.calls[start : self.ends[number]])
 
     def known(self, answers: bytes) -> tuple[str, str, str] | None:
         """Return outcome, detail and the parts that passed for answers that another candidate gave too."""
@@ -75,8 +91,8 @@ class AskedTests:
         if len(self._known) < MAX_KNOWN:
             self._known[sha256(answers).digest()] = verdict
 
-    def _end_request(self, calls: bytes) -> None:
-        self._request_end = b",%b,%b,%b]" % (encoded(self.wanted), encoded(self.imports), calls)
+    def _end_of_request(self, calls: bytes) -> bytes:
+        return b",%b,%b,%b]" % (encoded(self.wanted), encoded(self.imports), calls)
 
 
 def compile_tests(text: str) -> AskedTests:
@@ -121,6 +137,9 @@ def _arguments_may_depend_on_answers(tree: ast.Module, builtin_tasks: Sequence[s
     candidate's functions may only be called, or be passed to a function of the tests; everything else counts as doubt.
     """
     own = _BUILTINS - set(builtin_tasks) | imported_names(tree)
+    closed = _closed_functions(tree, own)
+    own = own | {function.name for function in closed}
+    tree = ast.Module([statement for statement in tree.body if statement not in closed], [])
     nodes = list(ast.walk(tree))
     defined = {node.name: node.args for node in nodes if isinstance(node, ast.FunctionDef)}
     askers = _names_of_candidates(tree, own, defined)
@@ -159,10 +178,49 @@ def _arguments_may_depend_on_answers(tree: ast.Module, builtin_tasks: Sequence[s
                 tainted.add(node.name)
             elif isinstance(node, ast.Call) and any(map(asks, _given(node))):
                 if _root(node.func) not in askers:
-                    taint([node])  # such as results.append(f(1)) or heappush(results, f(1))
+                    # such as results.append(f(1)) or heappush(results, f(1))
+                    taint([node.func, *(one for one in _given(node) if not isinstance(one, ast.Call))])
                 if _root(node.func) in defined:
                     tainted.update(_parameters(defined[_root(node.func)]))
     return any(any(map(asks, _given(call))) for call in calls if _root(call.func) not in own | defined.keys())
+
+
+def _closed_functions(tree: ast.Module, own: Set[str]) -> list[ast.FunctionDef]:
+    """Return the functions of tests that can't call a candidate: to the analysis they are like functions of a library.
+
+    They use only names of their own, `own`, constants and one another, and no call gives them a candidate's function.
+    """
+    stored = Counter(
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    )
+    assigned = [one for one in tree.body if isinstance(one, ast.Assign) and isinstance(one.value, ast.Constant)]
+    own = own | {name for one in assigned for name in _names(one) if stored[name] == 1}
+    closed = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    loaded = {function.name: _names_from_outside(function) - own for function in closed}
+    while True:
+        names = {function.name for function in closed}
+        rest = ast.Module([statement for statement in tree.body if statement not in closed], [])
+        defined = {node.name: node.args for node in ast.walk(rest) if isinstance(node, ast.FunctionDef)}
+        askers = _names_of_candidates(rest, own | names, defined)
+        calls = [node for node in ast.walk(rest) if isinstance(node, ast.Call)]
+        given_one = {_root(call.func) for call in calls if askers & _plain_names(_given(call))}
+        kept = [one for one in closed if loaded[one.name] <= names and one.name not in given_one]
+        if len(kept) == len(closed):
+            return closed
+        closed = kept
+
+
+def _names_from_outside(function: ast.FunctionDef) -> set[str]:
+    """Return the names that a function, or one inside it, takes from the module, with those that it binds there."""
+    waiting = [symtable.symtable(ast.unparse(function), TESTS, "exec")]
+    names = {symbol.get_name() for symbol in waiting[0].get_symbols()} - {function.name}
+    while waiting:
+        table = waiting.pop()
+        names |= {
+            symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and table.get_type() != "module"
+        }
+        waiting += table.get_children()
+    return names
 
 
 def _names_of_candidates(tree: ast.Module, own: Set[str], defined: Mapping[str, ast.arguments]) -> set[str]:

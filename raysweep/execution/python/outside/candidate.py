@@ -6,11 +6,12 @@ requests and answers each of them, until the judge closes the socket:
     ["run", text, wanted, imports, calls]   -> ["ready", names] | ["ended", outcome, detail]
     ["call", number, arguments, options]    -> ["result", changes, value] | ["error", changes, error]
     ["next", number]                        -> likewise
+    ["calls", calls]                        -> see below
     ["finish"]                              -> ["finished", left nothing]; the next request is another "run"
 
 Each answer ends with this process's CPU seconds. With `calls`, a list of (name, arguments, options), the answer to
-"run" and those to the calls are put where ahead.py says, and what is sent is ["done", left nothing]. "Left nothing"
-means that another program may share the process.
+"run" and those to the calls are put where ahead.py says, and what is sent is ["done", left nothing]; "calls" asks for
+more of them. "Left nothing" means that another program may share the process.
 
 Nothing in this process is worth stealing: it has neither tests nor expected values, and the judge believes none of its
 answers to be right. So programs may read and change everything here; only their own answers can become wrong by it.
@@ -78,8 +79,12 @@ def serve(channel: int, ahead: Ahead, together: bool, output_bytes: int) -> None
             text, wanted, imports, calls = request[1:]
             program, answer = _run(text, wanted, imports, together)
             if calls is not None:
-                program.answer_ahead(answer, calls, ahead)
+                if ahead.put(_encoded(answer)) and answer[0] == "ready":
+                    program.answer_ahead(calls, ahead)
                 answer = ["done", together and fits()]
+        elif kind == "calls":
+            program.answer_ahead(request[1], ahead)
+            answer = ["done", together and fits()]
         elif kind == "finish":
             answer = ["finished", fits()]
         else:
@@ -201,10 +206,8 @@ class _Program:
             for name, library in libraries.items()
         ]
 
-    def answer_ahead(self, first: list[Any], calls: Sequence[tuple[str, Any, Any]], ahead: Ahead) -> None:
-        """Put an answer, and those to calls of functions by name, where the judge finds them, as far as they fit."""
-        if not ahead.put(_encoded(first)) or first[0] != "ready":
-            return
+    def answer_ahead(self, calls: Sequence[tuple[str, Any, Any]], ahead: Ahead) -> None:
+        """Put the answers to calls of functions by name where the judge finds them, as far as they fit."""
         for name, arguments, options in calls:
             number = self._numbers.get(id(self._names.get(name)))
             if number is None or not ahead.put(_encoded(self.answer(["call", number, arguments, options]))):

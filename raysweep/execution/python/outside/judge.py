@@ -75,8 +75,8 @@ class Judge(Lanes):
         session, verdict, end = self._run_in_own_process(item)
         if end.short_of_memory:
             session, verdict, end = self._run_in_own_process(item)
-        if verdict is None:  # now call by call
-            session, verdict, end = self._run_in_own_process(item)
+        if verdict is None:
+            session, verdict, end = self._run_in_own_process(item, ahead=False)
         assert verdict is not None
         outcome, detail = verdict
         is_late = end.seconds > item.timeout
@@ -88,14 +88,21 @@ class Judge(Lanes):
             outcome, detail = Outcome.KILLED, "it sent something else than an answer: it has its own process"
         return Judged(outcome, detail, end.stderr, round(end.seconds, 4), session.parts)
 
-    def _run_in_own_process(self, item: ProgramItem) -> tuple[Session, OutcomeAndDetail | None, End]:
-        """Run a program; return what was found, None if it has to be run again, and how its process ended."""
+    def _run_in_own_process(
+        self, item: ProgramItem, *, ahead: bool = True
+    ) -> tuple[Session, OutcomeAndDetail | None, End]:
+        """Run a program; return what was found, None if it has to be run again, and how its process ended.
+
+        Args:
+            item: the program.
+            ahead: send calls ahead, as far as they are known.
+        """
         channel = self._launch([item], [(item.timeout, item.wall)], together=False)
         session = Session(channel, self._control, self._board, self._ahead)
         try:
             with channel:
                 self._board.begin_program(item.number, self._limit(item))
-                verdict = self._judge(session, item)
+                verdict = self._judge(session, item, ahead=ahead)
         finally:
             if session.malformed or not session.is_idle():
                 stop(self._control)
@@ -155,15 +162,15 @@ class Judge(Lanes):
         )
         return launch(self._control, request)
 
-    def _judge(self, session: Session, item: ProgramItem) -> OutcomeAndDetail | None:
+    def _judge(self, session: Session, item: ProgramItem, *, ahead: bool = True) -> OutcomeAndDetail | None:
         """Run a program and its tests; return the outcome as far as it doesn't depend on the process's end.
 
         Returns:
-            None if the tests made other calls than those that were sent ahead, so that it has to be run again.
+            None if the tests made other calls than those that were sent ahead, so that it has to be run again without.
         """
         tests, before = self._tests[item.tests], session.received
         try:
-            session.run(item.text, tests)
+            session.run(item.text, tests, ahead=ahead)
             answers = session.answers()
             known = tests.known(answers) if answers is not None else None
             if known is not None:
@@ -182,12 +189,11 @@ class Judge(Lanes):
         except MemoryError:
             return Outcome.MEMORY, "MemoryError while its names were read"
         except Diverged:
-            tests.stay_live()
             return None
         are_same_calls = tests.has_new_arguments or not session.has_changed_arguments
         fit = session.received - before <= AHEAD_SIZE // 2  # otherwise answers that don't fit would be computed twice
         if verdict == _PASSED and tests.calls is None and not tests.is_live and are_same_calls and fit:
-            self._noted += tests.note(session.made_calls() if self._noted < MAX_NOTED else None)
+            self._noted += tests.note(session.made if self._noted < MAX_NOTED else None, session.answers_made)
         return verdict
 
 
@@ -213,7 +219,9 @@ def _run_tests(tests: AskedTests, names: dict[str, Any], session: Session) -> Ou
 def _raise_what_tests_caught(session: Session) -> None:
     """Raise what ended the tests' calls although the tests caught it, as a bare ``except`` does."""
     if session.was_interrupted:
-        raise (Diverged if session.has_diverged else SessionEnded) from None
+        raise SessionEnded from None
+    if session.has_diverged:
+        raise Diverged from None
 
 
 def _outcome_of_end(session: Session, end: End, timeout: float) -> OutcomeAndDetail:

@@ -11,6 +11,7 @@ import builtins
 import select
 import socket
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any, NoReturn
 
 from raysweep.execution.board import Board
@@ -49,7 +50,7 @@ class SessionEnded(BaseException):
 
 
 class Diverged(BaseException):
-    """The tests call something else than what was sent ahead."""
+    """The tests call something else than what was sent ahead, or there was no room for an answer."""
 
 
 class Session:
@@ -72,41 +73,54 @@ class Session:
         self.malformed = ""  # what was wrong with the program's answer
         self.received = 0  # bytes of answers
         self.has_started = self.has_ended = False
-        self._begin([])
+        self._begin(None)
 
-    def _begin(self, calls: list[bytes]) -> None:
-        """Forget everything about the program before."""
+    def _begin(self, tests: AskedTests | None) -> None:
+        """Forget everything about the program before; `tests`: those whose calls are sent ahead."""
         self.parts = ""  # of the tests that passed, comma separated
         self._sets = SetOrder()
         self._proxies: dict[int, Any] = {}  # by the number of their handle
         self._names: dict[int, str] = {}  # of functions, by the number of their handle
         self._described: dict[int, tuple[BaseException, str, str]] = {}  # by id of an error that the program raised
-        self._made: list[tuple[str, Any, Any]] | None = []  # calls so far; None: some can't be sent ahead
-        self._calls = calls  # those that were sent ahead
+        self._tests, self._calls = tests, (tests.calls if tests else None) or []
+        self._batches = 0  # of calls that were sent ahead so far
         self._next_call = 0
+        self.made: list[tuple[str, Any, Any]] | None = (
+            None if tests else []
+        )  # calls so far, as plain data; None: later programs can't get them ahead
+        self.answers_made: list[list[Any]] = []  # the answers to them
         self._first_answer: list[Any] | None = None  # to "run", when no calls were sent ahead
         self._records: list[bytes] = []  # otherwise the first of them
-        self._is_done = not calls  # no more records will come
+        self._is_done = not self._calls  # no more records will come for the batches that were sent
         self._left_nothing: bool | None = None
-        self.is_live = not calls  # something was asked that was not sent ahead
-        self.has_diverged = self.has_changed_arguments = False
-        self.was_interrupted = False  # a call of the tests, or what came before them, raised SessionEnded or Diverged
+        self.is_live = not self._calls  # something was asked that was not sent ahead
+        self.has_changed_arguments = False
+        self.was_interrupted = False  # a call of the tests, or what came before them, raised SessionEnded
+        self.has_diverged = False  # a call of the tests raised Diverged
 
-    def run(self, text: str, tests: AskedTests) -> None:
-        """Run a program's text, with the calls that its tests make as far as they are known.
+    def run(self, text: str, tests: AskedTests, *, ahead: bool) -> None:
+        """Run a program's text.
+
+        Args:
+            text: the program.
+            tests: its tests.
+            ahead: send the calls that they make ahead, if these are known.
 
         Raises:
             SessionEnded: its process ended, or answered something malformed.
         """
-        self._begin(tests.calls or [])
+        if not ahead or tests.calls is None:
+            self._begin(None)
+            self._first_answer = self._ask(tests.request(text, ahead=False))
+            return
+        self._begin(tests)
         self._ahead.begin()
-        request = tests.request(text)
-        if tests.calls:
-            self._board.begin_programs_turn()
-            self._send(request)
-            self._await_done(QUICK_SECONDS)
-        else:
-            self._first_answer = self._ask(request)
+        until = monotonic() + QUICK_SECONDS
+        self._send_ahead(tests.request(text))
+        while (seconds := until - monotonic()) > 0:
+            self._await_done(seconds)
+            if not self._send_next_batch():
+                break
 
     def names(self, tests: AskedTests) -> tuple[dict[str, Any], OutcomeAndDetail | None]:
         """Return the values of the names that tests want, and outcome and detail if the program has ended.
@@ -115,20 +129,18 @@ class Session:
             SessionEnded: its process ended, or answered something malformed.
             Diverged: the calls were sent ahead, but the answer has no room for the names.
         """
-        answer = self._next_record() if tests.calls else self._first_answer
+        answer = self._next_record() if self._calls else self._first_answer
         if answer is None:
-            self._diverge()  # there was no room for its names
+            raise Diverged  # there was no room for its names
         return self._read_names(answer, tests.wanted)
 
     def answers(self) -> bytes | None:
         """Return all answers to the calls that were sent ahead, if nothing else was asked; None if more may come."""
-        if self.is_live or not self._is_done or self.has_ended:
+        if self.is_live or not self._is_done or self.has_ended or self._tests is None:
+            return None
+        if self._batches < len(self._tests.ends):
             return None
         return b"\n".join(self._records)
-
-    def made_calls(self) -> list[bytes] | None:
-        """Return the calls that the tests made, as text; None if later programs can't get them ahead."""
-        return None if self._made is None else [encoded(call) for call in self._made]
 
     def finish(self) -> bool:
         """End a program's part of a shared process; return True if another one may follow it there."""
@@ -155,31 +167,37 @@ class Session:
             raised = RuntimeError("the program raised StopIteration")
             self._describe(raised, *self._described[id(error)][1:])
             raise raised from error
-        except (SessionEnded, Diverged):
+        except SessionEnded:
             self.was_interrupted = True
+            raise
+        except Diverged:
+            self.has_diverged = True
             raise
 
     def _call(self, number: int, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
         plain = self._plain()
         parts = plain.write_items(arguments, 0), plain.write(dict(options)) if options else None
         name = self._names.get(number)
-        if self._made is not None:
-            self._made.append((name or "", *parts))
-            if name is None or len(self._made) > MAX_CALLS:
-                self._made = None
         if self._next_call < len(self._calls):
             if self._calls[self._next_call] != encoded((name or "", *parts)):
-                self._diverge()
+                raise Diverged
             self._next_call += 1
             answer = self._next_record()
             if answer is None:  # there was no room for it
-                self._diverge()
+                raise Diverged
             return self._answered(plain, answer)
-        return self._answered(plain, self._ask(encoded(["call", number, *parts])))
+        answer = self._ask(encoded(["call", number, *parts]))
+        if self.made is not None:
+            if name is None or len(self.made) >= MAX_CALLS:
+                self.made = None
+            else:
+                self.made.append((name, *parts))
+                self.answers_made.append(answer)
+        return self._answered(plain, answer)
 
     def next_item(self, number: int) -> Any:
         """Return the next item of an iterator of the program; raise what that raises, or SessionEnded."""
-        self._made = None
+        self.made = None
         try:
             return self._answered(self._plain(), self._ask(encoded(["next", number])))
         except SessionEnded:
@@ -263,7 +281,7 @@ class Session:
         return plain_data(self._handle_of_proxy, self._proxy, self._sets)
 
     def _handle_of_proxy(self, value: Any) -> list[Any]:
-        self._made = None  # another program's handle may have another number
+        self.made = None  # another program's handle may have another number
         return _handle_of_proxy(value)
 
     def _proxy(self, number: int, kind: str, truth: bool, name: str) -> Any:
@@ -278,23 +296,44 @@ class Session:
 
     # ------------------------------------------------------------------------------------------------ transport
 
-    def _next_record(self) -> Any:
+    def _send_ahead(self, request: bytes) -> None:
+        self._board.begin_programs_turn()
+        self._is_done = False
+        self._batches += 1
+        self._send(request)
+
+    def _send_next_batch(self) -> bool:
+        """Send the next batch of calls; return False if there is none, or the one before isn't answered completely.
+
+        The answers that were taken stay as they were, so that calls of this batch can't tell the program a better one.
+        """
+        if not self._is_done or self.has_ended or self._tests is None or self._batches == len(self._tests.ends):
+            return False
+        if len(self._records) <= self._tests.ends[self._batches - 1]:  # one more is the first
+            return False
+        self._send_ahead(self._tests.batch(self._batches))
+        return True
+
+    def _next_record(self) -> list[Any] | None:
         """Return the next answer to what was sent ahead; None if the process had no room for it."""
         index = self._next_call
         while len(self._records) <= index:
             if self._ahead.count() > len(self._records) and self._add_records():
                 continue
-            if self._is_done:
-                return None
             if self.has_ended:
                 raise SessionEnded
+            if self._is_done and not self._send_next_batch():
+                return None
             self._board.begin_programs_turn()
             self._await_done(POLL_SECONDS)
         self._board.begin_judges_turn()  # maybe the program works on later answers, but the judge's time is limited too
         try:
-            return decoded(self._records[index])
+            answer = decoded(self._records[index])
         except Malformed as error:
             self._end(str(error))
+        if type(answer) is not list:
+            self._end("not an answer")
+        return answer
 
     def _add_records(self) -> bool:
         """Take the answers that have come since the last look; return False if there are none.
@@ -376,10 +415,6 @@ class Session:
             return decoded(data)
         except Malformed as error:
             self._end(str(error))
-
-    def _diverge(self) -> NoReturn:
-        self.has_diverged = True
-        raise Diverged
 
     def _end(self, malformed: str = "") -> NoReturn:
         self._board.begin_judges_turn()

@@ -1,0 +1,113 @@
+"""Calls are sent ahead without telling an answer: no batch contains a call that has an earlier call's answer in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.execution.pool import Executor
+from raysweep.execution.python.outside.asked_tests import compile_tests
+from raysweep.execution.python.outside.batches import ends_of_batches
+from raysweep.execution.python.outside.kinds import plain_data
+from raysweep.execution.python.outside.plain import NotPlain
+from raysweep.execution.python.outside.set_order import SetOrder
+from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
+
+SQUARES = "assert f(2) == 4\nassert f(4) == 16\nassert f(5) == 25\nassert f(16) == 256\n"
+RIGHT = "def f(n): return n * n\n"
+LOOKS_AHEAD = """
+import sys
+
+def calls():
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_locals.get("calls"):
+            return frame.f_locals["calls"]
+        frame = frame.f_back
+    return []
+
+def f(n):
+    later = [arguments[0] for _, arguments, _ in calls()]
+    return next((m for m in later if n < m and m % n == 0), n * n if n in (4, 5, 16) else 0)
+"""
+SEES_ALL = LOOKS_AHEAD.replace("def f(n):", "def f(n):\n    return n + 1 if len(calls()) == 3 else 0\n\ndef g(n):")
+
+
+def plain(value):
+    def nothing(*fields):
+        raise NotPlain
+
+    return plain_data(nothing, nothing, SetOrder()).write(value)
+
+
+@pytest.mark.parametrize(
+    ("answers_and_arguments", "ends"),
+    [
+        ([(4, [2]), (9, [3]), (16, [5])], [3]),
+        ([(4, [2]), (9, [3]), (16, [4]), (0, [16])], [2, 3, 4]),
+        ([("ab", ["a"]), ("c", [["x", ("ab", 1)]])], [1, 2]),
+        ([((1, 2), [0]), (3, [[1, 2]])], [1, 2]),
+        ([([1, 2], [0]), (3, [1, 2])], [1, 2]),
+        ([({1: "a"}, [0]), (3, [[{1: "a"}]])], [1, 2]),
+        ([({1, 2}, [0]), (3, [{2, 1}])], [1, 2]),
+        ([(0.5000000001, [1.0]), (3, [0.5])], [1, 2]),
+        ([(4.0, [2]), (3, [4])], [1, 2]),
+        ([(True, [2]), (False, [1, 0])], [2]),
+        ([("abc", [1]), ("d", ["ab"])], [2]),
+    ],
+)
+def test_a_batch_ends_before_a_call_that_tells_an_answer_in_it(answers_and_arguments, ends):
+    calls = [("f", [plain(one) for one in arguments], None) for _, arguments in answers_and_arguments]
+    answers = [["result", [], plain(answer)] for answer, _ in answers_and_arguments]
+    assert ends_of_batches(calls, answers) == ends
+
+
+def test_what_an_argument_becomes_is_an_answer_too():
+    calls = [("f", [[2, 1]], None), ("f", [[1, 2]], None)]
+    assert ends_of_batches(calls, [["result", [[0, [1, 2]]], None], ["result", [], None]]) == [1, 2]
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_a_program_that_looks_ahead_finds_no_answer(lane):
+    texts = [RIGHT, LOOKS_AHEAD, RIGHT + "#\n", RIGHT.replace("n * n", "n * n - (n == 16)")]
+    with Executor(1, Sandbox(lane, Level.LIMITS)) as executor:
+        outcomes = [executor.run([Program(text, SQUARES)], Limits())[0].outcome for text in texts]
+    assert outcomes == [Outcome.PASSED, Outcome.FAILED, Outcome.PASSED, Outcome.FAILED]
+
+
+FORGES = """
+import sys, time
+frame, ahead = sys._getframe(), None
+while ahead is None:
+    frame = frame.f_back
+    ahead = frame.f_locals.get("ahead")
+ahead.put(FIRST)
+def f(n): return n + 1
+"""
+
+
+@pytest.mark.parametrize("record", [b"null", b"[]", b"1", b"", b"\xff", b'["ready",[]]', b"x" * 2**18])
+def test_a_forged_record_changes_nothing_for_later_programs(record):
+    tests = "assert f(10) == 11\nassert f(20) == 21\nassert f(30) == 31\n"
+    forges = FORGES.replace("FIRST", repr(record) if len(record) < 100 else "b'x' * (2**18 - 100)")
+    texts = ["def f(n): return n + 1\n", forges, SEES_ALL]
+    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
+        outcomes = [executor.run([Program(text, tests)], Limits())[0].outcome for text in texts]
+    assert outcomes[0] == outcomes[2] == Outcome.PASSED
+    assert outcomes[1] in (Outcome.KILLED, Outcome.EXCEPTION)
+
+
+@pytest.mark.parametrize(
+    ("tests", "is_live"),
+    [
+        ("def fresh(x): return [*x]\ndef check(c):\n    for x in ([1], [2]):\n        assert c(fresh(x)) == x", False),
+        ("def agrees(a, b): return a == b\ndef check(c):\n    assert agrees(c(1), 1) and agrees(c(2), 2)", False),
+        ("T = 1e-6\ndef near(a, b): return abs(a - b) < T\ndef check(c):\n    assert near(c(1), 1)", False),
+        ("SEEN = []\ndef keep(x):\n    SEEN.append(x)\ndef check(c):\n    keep(c(1))\n    assert c(SEEN[0])", True),
+        ("T = 1\ndef t(): return T\ndef check(c):\n    global T\n    T = c(1)\n    assert c(t())", True),
+        ("def same(x): return x\ndef check(c):\n    assert c(same(c(1)))", True),
+        ("def ask(g, x): return g(x)\ndef check(c):\n    assert ask(c, ask(c, 1))", True),
+        ("def put(x, a): x.append(a)\ndef check(c):\n    x = []\n    put(x, c(1))\n    assert c(x)", True),
+    ],
+)
+def test_functions_of_tests_that_reach_no_candidate_tell_nothing(tests, is_live):
+    assert compile_tests(f"{tests}\ncheck(f)\n").is_live is is_live
