@@ -59,7 +59,7 @@ class Box:
             cpu_limit: seconds of CPU time, for a program and the processes that it started.
         """
         if self.output_size() > output_bytes:
-            return Outcome.OUTPUT_LIMIT, f"more than {output_bytes // 1024} KiB of output"
+            return Outcome.OUTPUT_LIMIT, f"more than {output_bytes // 1024} KiB of output (execution.output_kib)"
         if not self._layers.own_disk and _disk_usage(self._layers.box) > BOX_MIB * 2**20:
             return Outcome.KILLED, f"more than {BOX_MIB} MiB of files"
         if self._layers.filter is None:

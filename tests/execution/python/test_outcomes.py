@@ -84,7 +84,10 @@ while True:
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_endless_output_is_stopped(executor, stream):
     verdict = run(executor, f"import sys\nwhile True: sys.{stream}.write('x' * 1000)", Limits(output_kib=64))
-    assert (verdict.outcome, verdict.detail) == (Outcome.OUTPUT_LIMIT, "more than 64 KiB of output")
+    assert (verdict.outcome, verdict.detail) == (
+        Outcome.OUTPUT_LIMIT,
+        "more than 64 KiB of output (execution.output_kib)",
+    )
 
 
 def test_output_beyond_the_limit_decides_however_fast_the_program_ends(executor):

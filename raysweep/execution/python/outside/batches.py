@@ -18,7 +18,7 @@ from raysweep.execution.python.outside.kinds import plain_data
 from raysweep.execution.python.outside.plain import NotPlain
 from raysweep.execution.python.outside.set_order import SetOrder
 
-_DICTS = frozenset(("d", "C", "od", "dd"))
+_DICTS = frozenset(("d", "C", "od", "dd", "ud", "mp"))
 _SETS = frozenset(("s", "fs"))
 _ITEMS = frozenset(("t", "ul", "dk", "dv", "di"))  # whose payload is a list of items
 _ITEMS_LAST = frozenset(("dq", "ar"))  # or ends with one

@@ -41,6 +41,7 @@ _SNAPSHOTS: dict[type, Callable[[Any], Any]] = {
     collections.defaultdict: lambda value: [*value.keys(), *value.values()],
     array: lambda value: value.tobytes(),
     collections.UserList: lambda value: list(value.data),
+    collections.UserDict: lambda value: [*value.data.keys(), *value.data.values()],
 }
 
 

@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from raysweep.execution.python.harmless import ALLOWED_TEST_MODULES
@@ -31,7 +31,10 @@ _COMPARISONS = (
     "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__", "__len__", "__iter__", "__contains__",
     "__getitem__", "__bool__", "__index__",
 )  # fmt: skip
-_BASES = (int, float, complex, str, bytes, list, tuple, dict, set, frozenset, collections.UserList)
+_BASES = (
+    int, float, complex, str, bytes, list, tuple, dict, set, frozenset, collections.UserList, collections.UserDict,
+    collections.UserString, collections.ChainMap,
+)  # fmt: skip
 """Classes as whose objects those of a subclass are passed if the subclass compares as they do."""
 _TYPES = {
     name: value for name, value in vars(builtins).items() if isinstance(value, type) and not name.startswith("_")
@@ -85,7 +88,7 @@ def read_library(fields: Any) -> Any:
 
 def _write_other(plain: Plain, value: Any, kind: type, depth: int) -> Any:
     """Write an object of a class that isn't in the table: as one of a base class, of numpy, or as a handle."""
-    if kind.__module__ == "numpy":
+    if getattr(kind, "__module__", "") == "numpy":  # a class that `type` made in a program has none
         written = write_numpy(plain, value)
         if written is not None:
             return written
@@ -117,7 +120,9 @@ def _as_base(plain: Plain, value: Any, base: type) -> Any:
         return plain.sets.frozen(list(value), slots_of(value))
     if base is dict:
         return dict(value.items())
-    return collections.UserList(value.data) if base is collections.UserList else base(value)
+    if base is collections.ChainMap:
+        return base(*value.maps)
+    return base(value.data) if base.__module__ == "collections" else base(value)
 
 
 def _write_list(plain: Plain, value: list[Any], depth: int) -> Any:
@@ -182,6 +187,20 @@ def _write_user_list(plain: Plain, value: Any, depth: int) -> Any:
     return {"ul": plain.write_items(value.data, depth)}
 
 
+def _write_user_dict(plain: Plain, value: Any, depth: int) -> Any:
+    plain.begin(value)
+    return {"ud": [plain.write_items(value.data.keys(), depth), plain.write_items(value.data.values(), depth)]}
+
+
+def _write_chain_map(plain: Plain, value: Any, depth: int) -> Any:
+    maps = [one if type(one) is dict else dict(one) for one in value.maps]
+    return {"cm": [plain.write(one, depth + 1) for one in maps]}
+
+
+def _write_mapping_proxy(plain: Plain, value: Any, depth: int) -> Any:
+    return {"mp": [plain.write_items(value.keys(), depth), plain.write_items(value.values(), depth)]}
+
+
 def _write_array(plain: Plain, value: Any, depth: int) -> Any:
     plain.begin(value)
     return {"ar": [value.typecode, plain.write_items(value, depth)]}
@@ -221,6 +240,10 @@ _WRITERS: dict[type, Callable[[Plain, Any, int], Any]] = {
     collections.defaultdict: _write_defaultdict,
     collections.deque: _write_deque,
     collections.UserList: _write_user_list,
+    collections.UserDict: _write_user_dict,
+    collections.UserString: lambda plain, value, depth: {"us": str(value.data)},
+    collections.ChainMap: _write_chain_map,
+    MappingProxyType: _write_mapping_proxy,
     complex: lambda plain, value, depth: {"c": [plain.write(value.real), plain.write(value.imag)]},
     bytes: lambda plain, value, depth: {"b": value.decode("latin-1")},
     bytearray: _write_bytearray,
@@ -319,6 +342,24 @@ def _read_user_list(plain: Plain, nodes: Any, depth: int) -> Any:
     return result
 
 
+def _read_chain_map(plain: Plain, nodes: Any, depth: int) -> Any:
+    maps = [plain.read(node, depth + 1) for node in nodes]
+    if set(map(type, maps)) - {dict}:
+        raise Malformed("not mappings")
+    return collections.ChainMap(*maps)
+
+
+def _read_mapping_proxy(plain: Plain, payload: Any, depth: int) -> Any:
+    keys, values = (plain.read_items(nodes, depth) for nodes in payload)
+    return MappingProxyType(dict(zip(keys, values, strict=True)))
+
+
+def _read_user_string(plain: Plain, text: Any, depth: int) -> Any:
+    if type(text) is not str:
+        raise Malformed("not a text")
+    return collections.UserString(text)
+
+
 def _read_array(plain: Plain, payload: Any, depth: int) -> Any:
     typecode, nodes = payload
     result = plain.read_numbered(array(typecode))
@@ -383,6 +424,10 @@ _READERS: Mapping[str, Callable[[Plain, Any, int], Any]] = {
     "dd": _read_defaultdict,
     "dq": _read_deque,
     "ul": _read_user_list,
+    "ud": _read_mapping(collections.UserDict, collections.UserDict.update),
+    "us": _read_user_string,
+    "cm": _read_chain_map,
+    "mp": _read_mapping_proxy,
     "c": _read_complex,
     "b": lambda plain, text, depth: text.encode("latin-1"),
     "ba": lambda plain, text, depth: plain.read_numbered(bytearray(text.encode("latin-1"))),

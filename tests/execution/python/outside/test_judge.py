@@ -48,6 +48,15 @@ def judged(executor: Executor, text: str, tests: str, copies: int = 3) -> list[t
          "from collections import *\nassert f() == (Counter('aab'), OrderedDict(b=1, a=2), deque([1], 2))"),
         ("from fractions import Fraction\nfrom decimal import Decimal\ndef f(): return Fraction(1, 3), Decimal('1.50')",
          "from fractions import Fraction\nfrom decimal import Decimal\nassert f() == (Fraction(1, 3), Decimal('1.5'))"),
+        ("A = type('A', (list,), {})\ndef f(x): return [A(x), {1: A()}]", "assert f([1, 2]) == [[1, 2], {1: []}]"),
+        ("from types import MappingProxyType as P\ndef f(d): return P(d), [P({1: P({})})]",
+         "assert f({1: 2}) == ({1: 2}, [{1: {}}]) and len(f({})[0]) == 0"),
+        ("from collections import *\nclass S(UserString): pass\nclass D(UserDict): pass\n"
+         "def f(s): return UserString(s), S(s), UserDict(a=s), D(a=[s]), ChainMap({1: s}, {2: s}, OrderedDict(b=s))",
+         "from collections import *\ns, t, d, e, c = f('x')\nassert s == t == 'x' and s.upper() == 'X'\n"
+         "assert d == {'a': 'x'} and e == {'a': ['x']} and c == {1: 'x', 2: 'x', 'b': 'x'} and len(c.maps) == 3"),
+        ("def f(d, c): d['b'] = 1; c['b'] = 2",
+         "from collections import *\nd, c = UserDict(), ChainMap({})\nf(d, c)\nassert d == {'b': 1} and c == {'b': 2}"),
         ("import enum\nclass C(enum.IntEnum):\n    RED = 1\ndef f(): return C.RED", "assert f() == 1"),
         ("import numpy as np\ndef f(a): return a * 2",
          "import numpy as np\nassert (f(np.arange(3)) == [0, 2, 4]).all()"),
