@@ -26,6 +26,7 @@ STOP = (*STUDY_STOP, "\n```")
 explain it. A problem set that takes other ones than before raises its `stops`."""
 
 _DEFINITION = re.compile(r"\bdef\b\s*(\w*)")
+_TOP_LEVEL = re.compile(r"^(?:def|class) +(\w+)|^(\w+) *=[^=]", re.MULTILINE)
 _EXAMPLES = re.compile(r"\s*^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)
 
 
@@ -74,6 +75,28 @@ def with_helpers(prompt: str, entry_point: str, test: str) -> str:
     ]
     imports = [statement for statement in statements if isinstance(statement, ast.Import | ast.ImportFrom)]
     return "\n".join([*map(ast.unparse, [*imports, *helpers]), test])
+
+
+def with_names(code: str, entry_point: str, test: str) -> str:
+    """Return tests, with ``global a, b`` before them if they read names that a prompt or reference defines.
+
+    Judges take no other names from a candidate than the one to write and those that tests state in this way: MBPP/927
+    asks for the height of a tree `root`, which only the reference solution defines.
+    """
+    defined = {name for names in _TOP_LEVEL.findall(code) for name in names} - {entry_point}
+    if not defined & set(re.findall(r"\w+", test)):
+        return test
+    try:
+        nodes = list(ast.walk(ast.parse(test)))
+    except (SyntaxError, ValueError):
+        return test
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    bound |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    bound = bound.union(*(_bound_by(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)))
+    read = {node.id for node in names} & defined - bound - {entry_point}
+    return f"global {', '.join(sorted(read))}\n{test}" if read else test
 
 
 def _used_of(statements: Iterable[ast.stmt], names: set[str]) -> bool:

@@ -19,6 +19,7 @@ from raysweep.problems.file_problems import (
     multipl_e_problem,
     problems_of,
     with_helpers,
+    with_names,
 )
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
@@ -69,13 +70,14 @@ def _problem(row: JsonRow) -> Problem:
 
 def humaneval_problem(row: JsonRow) -> Problem:
     """Return the problem in a HumanEval-shaped row; raise UsageError (file, line) for a missing or wrong field."""
-    prompt, entry_point = row.text("prompt"), row.text("entry_point")
+    prompt, entry_point, reference = row.text("prompt"), row.text("entry_point"), row.text("canonical_solution")
+    test = with_helpers(prompt, entry_point, row.text("test", ""))
     return FileProblem(
         task_id=row.label("task_id"),
         prompt=prompt,
         entry_point=entry_point,
-        test=with_helpers(prompt, entry_point, row.text("test", "")),
-        reference=row.text("canonical_solution"),
+        test=with_names(prompt + reference, entry_point, test),
+        reference=reference,
         stop=STOP,
         fields=row.fields,
     )

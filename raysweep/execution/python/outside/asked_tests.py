@@ -17,6 +17,7 @@ from typing import Any
 from raysweep.execution.python.outcomes import TESTS
 from raysweep.execution.python.outside.batches import ends_of_batches
 from raysweep.execution.python.outside.codec import encoded
+from raysweep.execution.python.outside.kinds import is_librarys
 from raysweep.execution.python.screen import code_objects
 from raysweep.execution.python.source_names import bound_names, imported_modules, imported_names, single_imports
 
@@ -39,6 +40,7 @@ class AskedTests:
     text: str
     code: CodeType
     wanted: tuple[list[str], list[str], list[str]]  # names of its own, names that tests bind too, built-in functions
+    declared: Set[str]  # those of its own names that a candidate may define; the others may only be a library's
     imports: Mapping[str, str]  # for each name that an import at the top level binds, the statement that binds it
     calls: list[bytes] | None = None  # noted: (name, arguments, options) of each call, as text
     ends: list[int] = field(default_factory=list)  # the number of calls up to the end of each batch
@@ -100,6 +102,7 @@ def compile_tests(text: str) -> AskedTests:
     tree = ast.parse(text)
     code = compile(text, TESTS, "exec", dont_inherit=True)
     loaded = {name for part in code_objects(code) for name in part.co_names} - _BUILTINS
+    loaded &= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}  # not attributes
     bound = frozenset(bound_names(tree.body))
     imports = {name: ast.unparse(module) for name, module in single_imports(tree)}
     common = (loaded & bound) - imports.keys()
@@ -112,10 +115,25 @@ def compile_tests(text: str) -> AskedTests:
         text,
         code,
         wanted,
+        _declared(tree, loaded - bound),
         imports,
         is_live=not _CLOCKS.isdisjoint(imported_modules(tree)) or _arguments_may_depend_on_answers(tree, wanted[2]),
         has_new_arguments=_arguments_are_new(tree, wanted[2]),
     )
+
+
+def _declared(tree: ast.Module, own: Set[str]) -> Set[str]:
+    """Return the names that tests ask a candidate to define: a candidate's `Counter` could be anything.
+
+    Tests in HumanEval's form name them in a call such as ``check(f)``. Other tests ask for all names that they don't
+    bind, except those of libraries if there are others. A statement ``global g`` outside of functions names more.
+    """
+    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    calls = [node.value for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+    given = [one for call in calls if _root(call.func) in defined for one in _given(call)]
+    named = {name for one in given for name in _names(one)} & own
+    stated = {name for node in tree.body if isinstance(node, ast.Global) for name in node.names}
+    return stated | (named or {name for name in own if not is_librarys(name)} or own)
 
 
 def _tasks_named_as_builtins(tree: ast.Module) -> list[str]:

@@ -81,7 +81,7 @@ def _form(node: Any, parts: set[Any]) -> Any:
         elif tag in _ITEMS_LAST:
             form = _form(payload[-1], parts)
         elif tag in _NUMBERS:
-            form = _read(node)
+            form = node[tag] if tag == "D" and "s" in payload else _read(node)  # a signalling NaN can't be hashed
         elif tag in _OF_NUMPY:
             form = _form(_read(node).tolist(), parts)
         else:

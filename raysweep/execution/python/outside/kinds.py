@@ -62,10 +62,16 @@ def library_name(name: str, value: Any) -> list[str] | None:
     """Return (module, name) of a module that computes, or of what such a module has under the same name."""
     if type(value) is ModuleType:
         return [value.__name__, ""] if value.__name__ in ALLOWED_TEST_MODULES else None
-    module = next(
-        (library for library in _LIBRARIES if name in vars(sys.modules[library]) and not name.startswith("_")), None
-    )
-    return [module, name] if module and vars(sys.modules[module])[name] is value else None
+    if name.startswith("_"):
+        return None
+    modules = (one for one in _LIBRARIES if name in vars(sys.modules[one]) and vars(sys.modules[one])[name] is value)
+    module = next(modules, None)
+    return [module, name] if module else None
+
+
+def is_librarys(name: str) -> bool:
+    """Return True if a name is that of a module which computes, or of what the commonest of these define."""
+    return name in ALLOWED_TEST_MODULES or any(name in vars(sys.modules[library]) for library in _LIBRARIES)
 
 
 def read_library(fields: Any) -> Any:

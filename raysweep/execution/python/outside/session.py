@@ -132,7 +132,7 @@ class Session:
         answer = self._next_record() if self._calls else self._first_answer
         if answer is None:
             raise Diverged  # there was no room for its names
-        return self._read_names(answer, tests.wanted)
+        return self._read_names(answer, tests)
 
     def answers(self) -> bytes | None:
         """Return all answers to the calls that were sent ahead, if nothing else was asked; None if more may come."""
@@ -215,11 +215,9 @@ class Session:
 
     # ------------------------------------------------------------------------------------------------ answers
 
-    def _read_names(
-        self, answer: list[Any], wanted: tuple[list[str], list[str], list[str]]
-    ) -> tuple[dict[str, Any], OutcomeAndDetail | None]:
-        """Read the answer to "run"; `wanted` is that of `AskedTests`."""
-        own, common, builtin_names = map(set, wanted)
+    def _read_names(self, answer: list[Any], tests: AskedTests) -> tuple[dict[str, Any], OutcomeAndDetail | None]:
+        """Read the answer to "run"."""
+        own, common, builtin_names = map(set, tests.wanted)
         try:
             if answer[0] == "ended":
                 _, outcome, detail = answer
@@ -233,7 +231,12 @@ class Session:
             # Checked here too: otherwise a program that defines the function could replace `set` for the tests.
             accepted = own | common if defined & own else own | common | builtin_names
             plain = self._plain()
-            names = {name: _read_name(plain, node) for name, node in pairs if name in accepted}
+            pairs = [(name, node) for name, node in pairs if name in accepted]
+            # read before some are left out, since later ones may refer to them
+            read = [(name, _read_name(plain, node), _is_library(node)) for name, node in pairs]
+            names = {
+                name: value for name, value, library in read if library or name not in own or name in tests.declared
+            }
         except (ValueError, TypeError, LookupError) as error:
             self._end(f"not the names of a program: {error}")
         self._names = {value._number: name for name, value in names.items() if type(value) is Function}
@@ -425,7 +428,11 @@ class Session:
 
 def _read_name(plain: Plain, node: Any) -> Any:
     """Return the value of a name: a library's, or another one."""
-    return read_library(node["l"]) if type(node) is dict and "l" in node else plain.read(node)
+    return read_library(node["l"]) if _is_library(node) else plain.read(node)
+
+
+def _is_library(node: Any) -> bool:
+    return type(node) is dict and "l" in node
 
 
 def _handle_of_proxy(value: Any) -> list[Any]:

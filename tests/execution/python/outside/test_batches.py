@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy
 import pytest
 
 from raysweep.execution.pool import Executor
@@ -51,6 +55,7 @@ def plain(value):
         ([({1, 2}, [0]), (3, [{2, 1}])], [1, 2]),
         ([(0.5000000001, [1.0]), (3, [0.5])], [1, 2]),
         ([(4.0, [2]), (3, [4])], [1, 2]),
+        ([(Decimal("sNaN"), [1]), (Decimal(4), [1]), (Fraction(1, 2), [4.0]), (0, [numpy.float64(0.5)])], [2, 3, 4]),
         ([(True, [2]), (False, [1, 0])], [2]),
         ([("abc", [1]), ("d", ["ab"])], [2]),
     ],

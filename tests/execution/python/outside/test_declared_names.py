@@ -1,0 +1,52 @@
+"""Tests take from a program only the names that they ask for; those of libraries are the libraries' own."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.execution.pool import Executor
+from raysweep.problems.file_problems import with_names
+from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
+
+CHECK = "def check(candidate):\n    {}\ncheck(add)\n"
+ADD = "def add(a, b): return a + b\n"
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize(
+    ("text", "tests", "passes"),
+    [
+        ("Counter = lambda *a: 7\ndef add(a, b): return 7", "assert Counter([add(1, 2)]) == Counter([3])", False),
+        ("Counter = lambda *a: 7\ndef add(a, b): return 7", CHECK.format("assert Counter([add(1, 2)]) == 7"), False),
+        ("class math:\n    isclose = all\ndef add(a, b): return ()", "assert add(1, 2) == 3", False),
+        ("from collections import Counter\n" + ADD, "assert Counter([add(1, 2)]) == Counter([3])", True),
+        ("import math\n" + ADD, CHECK.format("assert math.isclose(candidate(1, 2), 3)"), True),
+        ("right = lambda *a: True\ndef add(a, b): return 0", CHECK.format("assert right(candidate(1, 2), 3)"), False),
+        ("two = 2\n" + ADD, CHECK.format("assert candidate(1, two) == 3"), False),
+        ("two = 2\n" + ADD, "global two\n" + CHECK.format("assert candidate(1, two) == 3"), True),
+        ("def gcd(a, b): return 3", "assert gcd(6, 9) == 3", True),
+        ("def enc(a): return a + 1\ndef dec(a): return a - 1", "assert enc(1) == 2\nassert dec(5) == 4", True),
+        ("def add(a, b): return a + b\nlist = lambda x: [3]", "assert list((add(1, 1),)) == [3]", False),
+    ],
+)
+def test_a_name_that_tests_do_not_ask_for_is_not_taken_from_a_program(executor, text, tests, passes):
+    outcome = executor.run([Program(text, tests)], Limits())[0].outcome
+    assert (outcome == Outcome.PASSED) is passes
+
+
+@pytest.mark.parametrize(
+    ("code", "test", "stated"),
+    [
+        ("class Node: pass\n\ndef f(n):\n", "def check(c):\n    assert c(Node()) == 1", "global Node\n"),
+        ("LIMIT = 3\ndef f(n):\n", "def check(c):\n    assert c(LIMIT) == 1", "global LIMIT\n"),
+        ("def f(n):\n", "def check(c):\n    assert c(Node()) == 1", ""),
+        ("class Node: pass\n\ndef f(n):\n", "class Node: pass\ndef check(c):\n    assert c(Node()) == f", ""),
+    ],
+)
+def test_names_that_a_prompt_or_reference_defines_are_stated(code, test, stated):
+    assert with_names(code, "f", test) == f"{stated}{test}"
