@@ -36,6 +36,8 @@ _INSIDE_ATTRIBUTES = frozenset(
     seed setstate getstate __code__ __dict__ __class__ __globals__ setcontext seterr seterrcall set_printoptions
     """.split()  # noqa: SIM905  # shorter
 )
+NO_BOUNDARY = "which is no boundary against a program that wants to pass"
+"""What is said wherever problems are named that are judged inside."""
 BY_REFERENCE = "its reference solution has another outcome outside"
 """Why a problem is judged inside whose tests alone don't tell."""
 

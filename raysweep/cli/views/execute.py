@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from raysweep.cli.views.console import new_console
+from raysweep.execution.oracle import NO_BOUNDARY
+from raysweep.programs import Oracle
 from raysweep.prompts.answers.extraction import in_words
 from raysweep.stats.intervals import NO_INTERVAL
 from raysweep.tools.samples.scores import SampleRate, SampleScores
@@ -80,6 +82,8 @@ def _sandbox_lines(scores: SampleScores) -> list[str]:
     if scores.levels:
         levels = ", ".join(scores.levels) if len(scores.levels) == 1 else _counts(scores.levels)
         lines.append(f"isolation: {levels}; lanes: {_counts(scores.lanes)}; tests: {_counts(scores.oracles)}")
+        if scores.oracles.get(Oracle.INSIDE):
+            lines.append(f"tests inside run in the program's process, {NO_BOUNDARY}")
     if scores.audited:
         differences = f"{scores.audit_differences:,} of them differ" if scores.audit_differences else "none differs"
         lines.append(f"judged again in the strict lane: {count(scores.audited, 'shared program')}, {differences}")

@@ -12,7 +12,7 @@ from raysweep.config.fields import SpecConfig
 from raysweep.config.models import RecipeConfig
 from raysweep.config.schema import EvaluationConfig, ExecutionConfig, SweepConfig
 from raysweep.errors import UsageError
-from raysweep.execution.oracle import with_reasons
+from raysweep.execution.oracle import NO_BOUNDARY, with_reasons
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR
 from raysweep.planning.models import prompt_lines
@@ -283,7 +283,8 @@ def inside_lines(judged_inside: Mapping[str, Mapping[str, str]]) -> list[Line]:
     return [
         (
             f"tests inside on {problems}",
-            f"{count(len(reasons), 'problem')} judged in the program's process: {with_reasons(reasons, INSIDE_SHOWN)}",
+            f"{count(len(reasons), 'problem')} judged in the program's process, {NO_BOUNDARY}: "
+            f"{with_reasons(reasons, INSIDE_SHOWN)}",
         )
         for problems, reasons in judged_inside.items()
     ]

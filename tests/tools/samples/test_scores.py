@@ -62,6 +62,7 @@ def test_the_report_says_how_programs_were_run(capsys):
     for text in (
         "8 samples of 1 task: 4 distinct programs; 50 % of the samples repeat",
         "isolation: strong; lanes: strict 1, shared 3; tests: outside 3, inside 1",
+        "tests inside run in the program's process, which is no boundary against a program that wants to pass",
         "judged again in the strict lane: 2 shared programs, 1 of them differ",
         "25 % of the programs took half of the limit or more",
         "1 program had a verdict",

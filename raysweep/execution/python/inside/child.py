@@ -18,9 +18,9 @@ from types import CodeType
 from typing import Any
 
 from raysweep.execution.python.inside.calls import not_ending
-from raysweep.execution.python.inside.comparisons import compare
-from raysweep.execution.python.inside.prepared_tests import PreparedTests, imports_used_by, private_builtins
-from raysweep.execution.python.inside.rewriting import COMPARE, NOT_ENDING
+from raysweep.execution.python.inside.comparisons import compare, equal
+from raysweep.execution.python.inside.prepared_tests import FROZEN, PreparedTests, imports_used_by, private_builtins
+from raysweep.execution.python.inside.rewriting import COMPARE, EQUAL, NOT_ENDING
 from raysweep.execution.python.outcomes import (
     DETAIL_CHARACTERS,
     PARTS,
@@ -97,8 +97,8 @@ def _are_harmless(tests: PreparedTests, candidate: CodeType) -> bool:
 
 
 def _builtins_are_unchanged() -> bool:
-    """Return True if the interpreter's built-in functions, and the methods of its types, are the original ones."""
-    tables = ((_INTERPRETER_BUILTINS, _ORIGINAL_BUILTINS), *_METHODS)
+    """Return True if built-in functions, and the methods of built-in types and tests' classes, are the originals."""
+    tables = ((_INTERPRETER_BUILTINS, _ORIGINAL_BUILTINS), *_METHODS, *FROZEN)
     return all(all(map(is_, map(table.get, original), original.values())) for table, original in tables)
 
 
@@ -129,7 +129,7 @@ def _run(
         if tests_code is not None and tests_reads is not None:
             tests_names = _shared_names(*tests_reads, names) | {"__builtins__": tests_builtins}
             # a candidate's own list of parts doesn't count
-            tests_names |= {COMPARE: compare, NOT_ENDING: not_ending, PARTS: None}
+            tests_names |= {COMPARE: compare, EQUAL: equal, NOT_ENDING: not_ending, PARTS: None}
             exec(tests_code, tests_names)
     except BaseException as error:
         return *outcome_of(error, sources, frame_of), parts_passed(tests_names)

@@ -64,6 +64,13 @@ def compare(names: Sequence[str], values: Sequence[Any], *later: Callable[[], An
     return result
 
 
+def equal(left: Any, right: Any) -> tuple[Any, Any]:
+    """Return both values, for `assertEqual` of unittest; raise AssertionError if they differ."""
+    if not compare(["Eq"], [left, right]):
+        raise AssertionError("the values differ")
+    return left, right
+
+
 def _compare_elementwise(name: str, left: Any, right: Any) -> Any:
     """Return the element-wise result of comparing arrays or tables; None if it isn't such a comparison."""
     if not all(_is_table(value) or not is_doubtful(value) for value in (left, right)):

@@ -26,6 +26,8 @@ from raysweep.execution.python.source_names import bound_names, imported_modules
 _BUILTINS = dict(vars(builtins))
 _PRIVATE_MODULES: dict[str, ModuleType] = {}
 """Copies of modules for the tests, by name: they don't have the attributes that a candidate sets in the module."""
+FROZEN: list[tuple[Mapping[str, Any], dict[str, Any]]] = []
+"""Attributes of classes that were made immutable, now and then: a comparison hands programs the real dictionary."""
 _INDIRECT_MODULES = frozenset({"numpy.ma.core", "_pytest.approx", "_pytest.python_api"})
 """Modules with classes that tests get through other modules: masked arrays, approximations of pytest."""
 _LOOKUP_FUNCTIONS = frozenset({"eval", "exec", "globals", "locals", "vars", "dir"})
@@ -134,6 +136,7 @@ def _freeze_classes(module: ModuleType) -> None:
     for value in list(vars(module).values()):
         if isinstance(value, type) and value.__module__.partition(".")[0] == root:
             freeze_type(value)
+            FROZEN.append((value.__dict__, dict(value.__dict__)))
 
 
 def _import_private(

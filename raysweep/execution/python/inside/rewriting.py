@@ -8,7 +8,7 @@ from raysweep.execution.python.inside.calls import ITERATORS
 
 _BINDING = (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)  # they mean something else inside a lambda
 _ARRAY_METHODS = ("all", "any", "mean", "sum", "tolist", "astype")
-COMPARE, NOT_ENDING = "compare values", "not ending"
+COMPARE, EQUAL, NOT_ENDING = "compare values", "equal values", "not ending"
 """Names of functions that rewritten tests call. They are no identifiers, so no name of a program can be one."""
 
 
@@ -25,10 +25,13 @@ class _Rewriter(ast.NodeTransformer):
     """Replaces ``a == b`` by a call of COMPARE with the operators' names and the values."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Wrap what is given to functions that call a function for each item."""
+        """Compare what `assertEqual` gets; wrap what functions get that call a function for each item."""
         self.generic_visit(node)
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-        if name in ITERATORS:
+        if ast.unparse(node.func) == "self.assertEqual" and len(node.args) > 1:
+            pair = ast.Call(ast.Name(EQUAL, ast.Load()), node.args[:2], [])
+            node.args = [ast.copy_location(ast.Starred(pair, ast.Load()), node), *node.args[2:]]
+        elif name in ITERATORS:
             node.args = [one if isinstance(one, ast.Starred) else _wrapped(one) for one in node.args]
             for keyword in node.keywords:
                 keyword.value = _wrapped(keyword.value) if keyword.arg else keyword.value

@@ -22,7 +22,6 @@ from raysweep.execution.messages import ProgramItem
 from raysweep.execution.python.forks import NOT_STARTED
 from raysweep.execution.python.lanes import SLOW_SECONDS, Judged, Lanes
 from raysweep.execution.python.outcomes import PARTS, TESTS, outcome_of, parts_passed
-from raysweep.execution.python.outside.ahead import SIZE as AHEAD_SIZE
 from raysweep.execution.python.outside.ahead import Ahead
 from raysweep.execution.python.outside.asked_tests import AskedTests, compile_tests
 from raysweep.execution.python.outside.launcher import End, Launch, ended, launch, stop
@@ -168,7 +167,7 @@ class Judge(Lanes):
         Returns:
             None if the tests made other calls than those that were sent ahead, so that it has to be run again without.
         """
-        tests, before = self._tests[item.tests], session.received
+        tests = self._tests[item.tests]
         try:
             session.run(item.text, tests, ahead=ahead)
             answers = session.answers()
@@ -191,7 +190,7 @@ class Judge(Lanes):
         except Diverged:
             return None
         are_same_calls = tests.has_new_arguments or not session.has_changed_arguments
-        fit = session.received - before <= AHEAD_SIZE // 2  # otherwise answers that don't fit would be computed twice
+        fit = not session.has_long_answers()
         if verdict == _PASSED and tests.calls is None and not tests.is_live and are_same_calls and fit:
             self._noted += tests.note(session.made if self._noted < MAX_NOTED else None, session.answers_made)
         return verdict

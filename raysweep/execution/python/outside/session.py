@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from raysweep.execution.board import Board
 from raysweep.execution.isolation.watch import OutcomeAndDetail
 from raysweep.execution.python.outcomes import DETAIL_CHARACTERS
+from raysweep.execution.python.outside.ahead import SIZE as AHEAD_SIZE
 from raysweep.execution.python.outside.ahead import Ahead, records
 from raysweep.execution.python.outside.asked_tests import AskedTests
 from raysweep.execution.python.outside.changes import replace_items
@@ -83,6 +84,7 @@ class Session:
         self._names: dict[int, str] = {}  # of functions, by the number of their handle
         self._described: dict[int, tuple[BaseException, str, str]] = {}  # by id of an error that the program raised
         self._tests, self._calls = tests, (tests.calls if tests else None) or []
+        self._received_before = self.received
         self._batches = 0  # of calls that were sent ahead so far
         self._next_call = 0
         self.made: list[tuple[str, Any, Any]] | None = (
@@ -188,8 +190,9 @@ class Session:
             return self._answered(plain, answer)
         answer = self._ask(encoded(["call", number, *parts]))
         if self.made is not None:
-            if name is None or len(self.made) >= MAX_CALLS:
+            if name is None or len(self.made) >= MAX_CALLS or self.has_long_answers():
                 self.made = None
+                self.answers_made.clear()
             else:
                 self.made.append((name, *parts))
                 self.answers_made.append(answer)
@@ -203,6 +206,10 @@ class Session:
         except SessionEnded:
             self.was_interrupted = True
             raise
+
+    def has_long_answers(self) -> bool:
+        """Return True if the program has sent so much that answers might not fit `Ahead` and be computed twice."""
+        return self.received - self._received_before > AHEAD_SIZE // 2
 
     def is_idle(self) -> bool:
         """Return True if the program has answered everything, or has ended."""
