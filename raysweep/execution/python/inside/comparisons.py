@@ -35,10 +35,6 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "GtE": operator.ge, "Is": operator.is_, "IsNot": operator.is_not,
     "In": lambda item, items: item in items, "NotIn": lambda item, items: item not in items,
 }  # fmt: skip
-_OPPOSITE = {"Lt": "GtE", "GtE": "Lt", "Gt": "LtE", "LtE": "Gt"}
-_METHODS = {"Lt": "__lt__", "GtE": "__ge__", "Gt": "__gt__", "LtE": "__le__"}
-_MRO: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
-_ATTRIBUTES: Callable[[type], Any] = type.__dict__["__dict__"].__get__
 
 
 def compare(names: Sequence[str], values: Sequence[Any], *later: Callable[[], Any]) -> Any:
@@ -196,18 +192,7 @@ def _tells_decoys_apart(name: str, left: Any, right: Any) -> bool:
     for first, second, expected in comparisons:
         if _result(OPERATORS[name], first, second, not expected) is not expected:
             return False
-    opposite = _OPPOSITE.get(name)
-    if opposite is None or not _are_defined_together(type(left), _METHODS[name], _METHODS[opposite]):
-        return True
-    return not _result(OPERATORS[opposite], left, right, True)
-
-
-def _are_defined_together(kind: type, *methods: str) -> bool:
-    """Return True if the first class of the MRO that defines one of these methods defines all of them."""
-    for base in _MRO(kind):
-        if any(name in _ATTRIBUTES(base) for name in methods):
-            return all(name in _ATTRIBUTES(base) for name in methods)
-    return False
+    return True
 
 
 def _result(function: Callable[[Any, Any], Any], left: Any, right: Any, may_raise: bool) -> bool:
