@@ -170,7 +170,7 @@ class _Planner:
         completions = Node("completions", 1, completed, inputs, label)
         references = self.references(pair.problem_set)
         judged = self.judged(pair.problem_set, extract)
-        results = Node("results", 3, judged, (completions.key, references.node.key), label)
+        results = Node("results", 4, judged, (completions.key, references.node.key), label)
         return PairPlan(pair, test_set, completions, results, references.limits, references, self.sandbox, extract)
 
     def _stops(self, problem_set: str) -> int:
@@ -196,7 +196,7 @@ class _Planner:
         }
         limit = self.config.evaluation.limit
         spec |= {} if limit is None else {"limit": limit}
-        node = Node("references", 1, spec, (), f"references of {problem_set}")
+        node = Node("references", 2, spec, (), f"references of {problem_set}")
         sandbox = dataclasses.replace(self.sandbox, lane=Lane.STRICT)
         return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox, limit)
 
