@@ -93,6 +93,7 @@ class Session:
         self.answers_made: list[list[Any]] = []  # the answers to them
         self._first_answer: list[Any] | None = None  # to "run", when no calls were sent ahead
         self._records: list[bytes] = []  # otherwise the first of them
+        self._taken_before = 0  # records of earlier batches
         self._is_done = not self._calls  # no more records will come for the batches that were sent
         self._left_nothing: bool | None = None
         self.is_live = not self._calls  # something was asked that was not sent ahead
@@ -116,7 +117,6 @@ class Session:
             self._first_answer = self._ask(tests.request(text, ahead=False))
             return
         self._begin(tests)
-        self._ahead.begin()
         until = monotonic() + QUICK_SECONDS
         self._send_ahead(tests.request(text))
         while (seconds := until - monotonic()) > 0:
@@ -307,6 +307,8 @@ class Session:
     # ------------------------------------------------------------------------------------------------ transport
 
     def _send_ahead(self, request: bytes) -> None:
+        self._ahead.begin()
+        self._taken_before = len(self._records)
         self._board.begin_programs_turn()
         self._is_done = False
         self._batches += 1
@@ -328,7 +330,7 @@ class Session:
         """Return the next answer to what was sent ahead; None if the process had no room for it."""
         index = self._next_call
         while len(self._records) <= index:
-            if self._ahead.count() > len(self._records) and self._add_records():
+            if self._ahead.count() > len(self._records) - self._taken_before and self._add_records():
                 continue
             if self.has_ended:
                 raise SessionEnded
@@ -350,7 +352,7 @@ class Session:
 
         Those that were taken stay as they were, so that the verdict depends on what `answers` returns.
         """
-        new_records = records(self._ahead.copied())[len(self._records) :]
+        new_records = records(self._ahead.copied())[len(self._records) - self._taken_before :]
         self._records += new_records
         return bool(new_records)
 
