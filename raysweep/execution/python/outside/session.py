@@ -114,6 +114,7 @@ class Session:
         """
         if not ahead or tests.calls is None:
             self._begin(None)
+            self.made = None if tests.is_live or tests.calls is not None else []
             self._first_answer = self._ask(tests.request(text, ahead=False))
             return
         self._begin(tests)
