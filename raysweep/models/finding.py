@@ -72,12 +72,13 @@ def _resolve(location: str, revision: str | None, trust_remote_code: bool, adapt
         config, commit = hub_config(location, revision)
         return _resolved(location, config, trust_remote_code, commit)
     folder = folder.absolute()  # workers run in other folders, and an adapter may name its base by a relative path
-    if (folder / "config.json").is_file():
+    is_adapter = _is_adapter(folder, location)
+    if not is_adapter and (folder / "config.json").is_file():
         _require(folder, location, WEIGHTS, "weights (model.safetensors)")
         if not trust_remote_code:  # with trust, the tokenizer may be code from the repository
             _require(folder, location, VOCABULARIES, "tokenizer (tokenizer.json)")
         return _resolved(str(folder), read_json(folder / "config.json"), trust_remote_code, None)
-    if (folder / "adapter_config.json").is_file():
+    if is_adapter:
         return _resolved_adapter(folder, location, trust_remote_code, adapters)
     raise UsageError(f"no model at {location}: {_why_no_model(folder)}")
 
@@ -146,6 +147,23 @@ def _in_moved_store(adapter: Path, base: str) -> str:
 def _require(folder: Path, location: str, patterns: Sequence[str], label: str) -> None:
     if not any(path for pattern in patterns for path in folder.glob(pattern)):
         raise UsageError(f"no model at {location}: the folder has no {label}; save it there with save_pretrained")
+
+
+def _is_adapter(folder: Path, location: str) -> bool:
+    """Return whether a folder holds an adapter, which some tools save with its base's config.json.
+
+    Raises:
+        UsageError: it holds a full model's weights too, in whose place transformers would load the adapter's base.
+    """
+    if not (folder / "adapter_config.json").is_file():
+        return False
+    own = [path.name for pattern in WEIGHTS for path in folder.glob(pattern) if not path.name.startswith("adapter_")]
+    if own and (folder / "config.json").is_file():
+        raise UsageError(
+            f"model {location} is both: {min(own)} is a full model's, adapter_config.json an adapter's; move one of "
+            "them to a folder of its own"
+        )
+    return True
 
 
 def _is_path(location: str, path: Path) -> bool:

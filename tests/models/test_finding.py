@@ -128,3 +128,20 @@ def test_an_adapter_finds_its_base_where_its_store_has_moved(tiny: dict[str, Mod
     shutil.rmtree(new / "artefacts" / "base_model")
     with pytest.raises(UsageError, match=r"no model at .*old/artefacts/base_model"):
         resolve(str(new / "artefacts" / "model" / "cd" / "key"))
+
+
+def test_an_adapter_that_was_saved_with_its_bases_config_is_an_adapter(
+    tiny: dict[str, ModelRef], tmp_path: Path
+) -> None:
+    make_adapter(tiny["llama"], tmp_path)
+    shutil.copy(Path(tiny["llama"].location) / "config.json", tmp_path)
+    assert resolve(str(tmp_path)).kind is ModelKind.ADAPTER
+
+
+def test_a_full_model_beside_an_adapters_config_is_refused(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    make_adapter(tiny["llama"], tmp_path)
+    shutil.copytree(tiny["llama"].location, tmp_path, dirs_exist_ok=True)
+    with pytest.raises(
+        UsageError, match=r"is both: model.safetensors is a full model's, adapter_config.json an adapter's"
+    ):
+        resolve(str(tmp_path))
