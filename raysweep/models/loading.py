@@ -12,7 +12,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from raysweep.errors import RaysweepError, UsageError, did_you_mean
+from raysweep.errors import RaysweepError, UnfitModel, UsageError, did_you_mean
 from raysweep.machine import keep_imports
 from raysweep.models.adapters import misfit, put_adapter_on
 from raysweep.models.deltas import apply_delta
@@ -179,21 +179,40 @@ def torch_dtype(name: str) -> Any:
 
 
 def _load_full(ref: ModelRef) -> Any:
+    """Load a full model.
+
+    Raises:
+        UnfitModel: its files lack weights, which transformers would make up at random.
+        RaysweepError: it can't be loaded.
+    """
     try:
-        model = auto_model(ref.architecture).from_pretrained(
+        model, found = auto_model(ref.architecture).from_pretrained(
             ref.location,
             revision=ref.revision,
             dtype=torch_dtype(ref.dtype),
             trust_remote_code=ref.trust_remote_code,
+            output_loading_info=True,
             **cache_alone(ref.location),
         )
     except (OSError, ValueError) as error:
         raise RaysweepError(f"the model {ref.location} can't be loaded: {_first_line(error)}") from error
+    if missing := sorted(found["missing_keys"]):
+        raise UnfitModel(_missing_weights(ref.location, missing, model, sorted(found["unexpected_keys"])))
     if getattr(model.config, "rescale_every", 0) and ref.dtype != "float16":
         # in evaluation rwkv would divide its weights by powers of 2, for float16's range: weights of other versions,
         # which are copied in, would be taken for divided ones, and saved ones would be divided
         model.config.rescale_every = 0
     return model
+
+
+def _missing_weights(location: str, missing: list[str], model: Any, unknown: list[str]) -> str:
+    """Return in words which weights the files of a model lack, and which they have under other names."""
+    among = f"{len(missing)} of {len(model.state_dict())}"
+    others = f"; its files have others, such as {unknown[0]}: rename these" if unknown else ""
+    return (
+        f"the model {location} lacks {among} weights, such as {missing[0]}, which would be random{others}; save it "
+        "whole with save_pretrained, from the class that its config names"
+    )
 
 
 def _first_line(error: Exception) -> str:

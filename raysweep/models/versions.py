@@ -181,7 +181,8 @@ def _filled(network: Any, folder: Path) -> bool:
             shapes |= {name: tuple(tensors.get_slice(name).get_shape()) for name in names}
     filled = {state[name].data_ptr() for name in shapes if name in state}
     fit = all(name in state and tuple(state[name].shape) == shape for name, shape in shapes.items())
-    if not fit or not all(tensor.data_ptr() in filled for tensor in state.values()):
+    is_one_to_one = len(filled) == len(shapes)  # else tensors that may differ would share their memory
+    if not fit or not is_one_to_one or not all(tensor.data_ptr() in filled for tensor in state.values()):
         return False
     with torch.no_grad():
         for file in files:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from raysweep.errors import RaysweepError, UsageError
+from raysweep.errors import RaysweepError, UnfitModel, UsageError
 from raysweep.models.deltas import save_delta
 from raysweep.models.finding import resolve
 from raysweep.models.loading import load_model, load_tokenizer
@@ -111,3 +112,29 @@ def test_evaluation_leaves_the_weights_of_rwkv_as_they_are(tmp_path: Path) -> No
     model(input_ids=torch.arange(4)[None], use_cache=False)
     assert model.config.num_hidden_layers > 6
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def renamed(folder: Path, names: dict[str, str | None]) -> None:
+    """Rename a saved model's tensors by the beginnings of their names; None: leave these out."""
+    tensors = load_file(folder / "model.safetensors")
+    for begin, new in names.items():
+        for name in [name for name in tensors if name.startswith(begin)]:
+            tensor = tensors.pop(name)
+            if new is not None:
+                tensors[new + name.removeprefix(begin)] = tensor
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"model.": "m.model.", "lm_head.": "m.lm_head."}, r"lacks (\d+) of \1 weights, .* others, such as m\.lm_head"),
+        ({"model.layers.1.": None}, r"lacks 9 of \d+ weights, such as model\.layers\.1\."),
+        ({"lm_head.": None}, r"lacks 1 of \d+ weights, such as lm_head\.weight, which would be random; save it whole"),
+    ],
+)
+def test_a_model_whose_files_lack_weights_is_refused(names, message, tmp_path: Path) -> None:
+    make_random("llama", tmp_path, tie_word_embeddings=False, num_hidden_layers=2)
+    renamed(tmp_path, names)
+    with pytest.raises(UnfitModel, match=message):
+        load_model(resolve(str(tmp_path)).ref())
