@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -308,7 +309,10 @@ def test_the_report_lists_the_problems_judged_inside_also_once_their_file_is_gon
     result = run_sweep(config_from(value, "test"), RunOptions(str(tmp_path / "s"), "local"))
     samples = raysweep.load_samples("within", storage=str(tmp_path / "s"))
     assert dict(zip(samples.task_id, samples.oracle, strict=True)) == {"T/1": "outside", "T/2": "inside"}
-    listed = "problem judged in the program&#39;s process: T/2"
-    assert f"{listed} (they import inspect)" in Path(result.report).read_text()
+    listed = re.compile(
+        r"problem judged in the program&#39;s process, which is no boundary [^:]*: T/2( \(they import)?"
+    )
+    found = listed.search(Path(result.report).read_text())
+    assert found and found[1]
     problems.unlink()
-    assert listed in Path(export(result.folder, "html", None)).read_text()
+    assert listed.search(Path(export(result.folder, "html", None)).read_text())
