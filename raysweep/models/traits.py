@@ -120,12 +120,13 @@ def read_traits(ref: ModelRef, tokenizer: Any = None) -> Traits:
         return _traits(_json(ref, "config.json") or {}, _json(ref, "generation_config.json"), vocabulary)
     own = _traits({}, _json(ref, "generation_config.json"), vocabulary)
     rows = _adapter_rows(ref) or base.rows
+    beyond, unreadable = _beyond(vocabulary, rows)
     return dataclasses.replace(
         own,
         ends={**own.ends, **base.ends},
         ordinary_ends=tuple(dict.fromkeys((*own.ordinary_ends, *base.ordinary_ends))),
-        beyond=_beyond(vocabulary, rows)[0],
-        unreadable=_beyond(vocabulary, rows)[1],
+        beyond=beyond,
+        unreadable=unreadable,
         rows=rows,
         positions=base.positions,
         longest_short=base.longest_short,

@@ -6,7 +6,7 @@ Read from a tokenizer's files without loading it, since every command needs it f
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -97,15 +97,13 @@ def vocabulary_in_files(
     settings = read_json(config)
     decoder = settings.get("added_tokens_decoder") or {}
     names = settings if decoder or special_map is None else {**settings, **read_json(special_map)}
-    added = dict(file_tokens)
-    for number, token in decoder.items():
-        added[int(number)] = {**token, "special": token.get("special", False)}
+    added = {
+        **file_tokens,
+        **{int(n): {**token, "special": token.get("special", False)} for n, token in decoder.items()},
+    }
     named = list(_named(names))
     eos = eos or _content(names.get("eos_token"))
-    known = {**model_tokens, **{token["content"]: number for number, token in added.items()}}
-    for text in named:
-        if text not in known:  # transformers adds it
-            known[text] = max(known.values(), default=-1) + 1
+    known = _numbers({**model_tokens, **{token["content"]: number for number, token in added.items()}}, named)
     if eos is None or eos not in known:
         return None
     special = {token["content"] for token in added.values() if token.get("special")} | {*named, eos}
@@ -121,6 +119,14 @@ def vocabulary_in_files(
         after,
         _template(chat_template.read_text() if chat_template else settings.get("chat_template")),
     )
+
+
+def _numbers(known: dict[str, int], named: Iterable[str]) -> dict[str, int]:
+    """Return the numbers of tokens, and of those that settings name, which transformers adds where they are missing."""
+    for text in named:
+        if text not in known:
+            known[text] = max(known.values(), default=-1) + 1
+    return known
 
 
 def _template(templates: Any) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from raysweep.execution.python.outcomes import TESTS
 from raysweep.execution.python.outside.batches import ends_of_batches
 from raysweep.execution.python.outside.codec import encoded
-from raysweep.execution.python.outside.kinds import is_librarys
+from raysweep.execution.python.outside.kinds import is_of_library
 from raysweep.execution.python.screen import code_objects
 from raysweep.execution.python.source_names import bound_names, imported_modules, imported_names, single_imports
 
@@ -138,7 +138,7 @@ def _declared(tree: ast.Module, own: Set[str]) -> Set[str]:
     given = [one for call in calls if _root(call.func) in defined for one in _given(call)]
     named = {name for one in given for name in _names(one)} & own
     stated = {name for node in tree.body if isinstance(node, ast.Global) for name in node.names}
-    return stated | (named or {name for name in own if not is_librarys(name)} or own)
+    return stated | (named or {name for name in own if not is_of_library(name)} or own)
 
 
 def _tasks_named_as_builtins(tree: ast.Module) -> list[str]:

@@ -69,7 +69,7 @@ def library_name(name: str, value: Any) -> list[str] | None:
     return [module, name] if module else None
 
 
-def is_librarys(name: str) -> bool:
+def is_of_library(name: str) -> bool:
     """Return True if a name is that of a module which computes, or of what the commonest of these define."""
     return name in ALLOWED_TEST_MODULES or any(name in vars(sys.modules[library]) for library in _LIBRARIES)
 

@@ -87,9 +87,8 @@ class Session:
         self._received_before = self.received
         self._batches = 0  # of calls that were sent ahead so far
         self._next_call = 0
-        self.made: list[tuple[str, Any, Any]] | None = (
-            None if tests else []
-        )  # calls so far, as plain data; None: later programs can't get them ahead
+        # calls so far, as plain data; None: later programs can't get them ahead
+        self.made: list[tuple[str, Any, Any]] | None = None if tests else []
         self.answers_made: list[list[Any]] = []  # the answers to them
         self._first_answer: list[Any] | None = None  # to "run", when no calls were sent ahead
         self._records: list[bytes] = []  # otherwise the first of them
