@@ -1,29 +1,30 @@
 """Technical terms: words whose sense in programming or mathematics isn't the one that other texts use most.
 
 WordNet counts senses in novels and newspapers, where a product is merchandise, a letter a missive and to write to pen.
-A synonym in such a sense changes a task. Terms that have one sense, or the same one everywhere, aren't listed: an
-integer is a whole number.
+A synonym in such a sense changes a task: a vowel sound is no letter, and what is directly a line isn't straight. Terms
+that have one sense, or the same one everywhere, aren't listed: an integer is a whole number.
 """
 
 from __future__ import annotations
 
-VERSION = "1"
+VERSION = "2"
 """Version of these words, part of the fingerprints of methods that leave them alone."""
 _DATA = """
-array bit bracket bucket byte capital case cell character class code collection column data dictionary digit edge
-element entry expression field file flat float function graph heap index input instance item iterable key leading length
-letter line list loop lower map mark matrix member method module name nested node number object operand operator output
-pair parameter particular path pattern pointer position postfix prefix program queue record result row sentence sequence
-set snake space special stack string structure substring suffix symbol table text tree triplet tuple type upper value
-variable vector word
+array bit bracket bucket byte capital case cell character class code collection column consonant data dictionary digit
+edge element entry expression field file flat float function graph heap index input instance item iterable key leading
+length letter line list loop lower map mark matrix member method module name nested node number object operand operator
+output pair parameter particular path pattern pointer position postfix prefix program queue record result row sentence
+sequence set snake space special stack string structure substring suffix symbol table text tree triplet tuple type upper
+value variable vector vowel word
 """
 _MATHEMATICS = """
 aggregate amount angle arc area average base center circle circular coefficient combination common complement
 consecutive coordinate cube degree denominator deviation diameter difference dimension distance distinct divisor double
-ellipse equation even factor floor focus fraction given half height integral intersection level limit magic majority
-matching max maximum mean median min minimum mode monotonic multiple negative odd order origin perimeter permutation
-plane point polygon positive power prime product proportion quarter quotient radius range ratio real remainder root run
-scale score select single sphere square step sum summation term total triangle union unique unit volume width
+ellipse equation even factor floor focus fraction given half height individual integral intersection level limit magic
+majority matching max maximum mean median min minimum mode monotonic multiple negative odd order origin perimeter
+permutation plane point polygon positive power prime product proportion quarter quotient radius range ratio real
+remainder root run scale score select single sphere square step straight sum summation term total triangle union unique
+unit volume width
 """
 _SOFTWARE = """
 action api argument author bar bash board call category client command comment component compiler concept constant
