@@ -17,6 +17,7 @@ from raysweep.models.architectures.shape import embedding_rows, longest_short_te
 from raysweep.models.hub import model_file
 from raysweep.models.identity import read_json
 from raysweep.models.loading import load_tokenizer, tokenizer_place
+from raysweep.models.unused_settings import settings_in
 from raysweep.models.vocabulary import FILES, Vocabulary, vocabulary_in_files, vocabulary_of
 from raysweep.records import ModelKind, ModelRef
 
@@ -46,6 +47,7 @@ class Traits:
         positions: the most tokens of a text; None: no limit is known.
         longest_short: tokens up to which LongRoPE treats a text as a short one; None: without it.
         rope: how the frequencies of positions are stretched, in words; empty: they aren't.
+        settings: of generation_config, which change what `generate` writes and are not used here, by their names.
         newly_limited: whether older versions took the model for one without a limit.
     """
 
@@ -62,6 +64,7 @@ class Traits:
     positions: int | None
     longest_short: int | None
     rope: str
+    settings: Mapping[str, Any]
     newly_limited: bool = False
 
     @property
@@ -131,6 +134,7 @@ def read_traits(ref: ModelRef, tokenizer: Any = None) -> Traits:
         positions=base.positions,
         longest_short=base.longest_short,
         rope=base.rope,
+        settings=base.settings,
         newly_limited=base.newly_limited,
     )
 
@@ -170,6 +174,7 @@ def _traits(config: Mapping[str, Any], generation: Mapping[str, Any] | None, voc
         positions,
         longest_short_text(config),
         rope_in_words(config),
+        settings_in(config, generation),
         positions is not None and not {"max_position_embeddings", "n_positions"} & config.keys(),
     )
 

@@ -18,6 +18,7 @@ from raysweep.models.adapters import adapter_config
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.loading import auto_model, empty_network, load_tokenizer
 from raysweep.models.traits import read_traits
+from raysweep.models.unused_settings import unused_in_words
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan
 from raysweep.planning.predictions.costs import base_shape
 from raysweep.prompts.templates import CHAT, INSTRUCT, RAW, PromptTemplate, template_shown
@@ -121,6 +122,16 @@ def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> Mo
             f"by `extract: {config.evaluation.extract}`"
         )
     return ModelFacts(model.name, shown, unused, weights, positions if shorter else None, traits)
+
+
+def unused_settings(cells: Iterable[CellPlan]) -> list[str]:
+    """Return a line for each kind of settings of models that `generate` would follow and raysweep doesn't."""
+    alike: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        if cell.base.traits and GENERATORS.get(cell.generator.name).needs_model:
+            words = unused_in_words(cell.base.traits.settings, cell.decoding)
+            alike.setdefault(words, {})[cell.base.name] = None
+    return [f"{', '.join(names)}: {words}" for words, names in alike.items() if words]
 
 
 def require_recipes_fit(cells: Iterable[CellPlan]) -> None:

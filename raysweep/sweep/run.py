@@ -18,7 +18,7 @@ from raysweep.generators.environments import environment_of
 from raysweep.machine import cores, gpus, provenance
 from raysweep.planning.control_texts import require_readable
 from raysweep.planning.missing import by_cell, discard_damaged, missing
-from raysweep.planning.models import require_generators_fit, require_recipes_fit
+from raysweep.planning.models import require_generators_fit, require_recipes_fit, unused_settings
 from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.planning.predictions.costs import plan_costs
@@ -77,6 +77,8 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     require_generators_fit(cells)
     for texts in require_readable(config, cells):
         log.warning("%s", texts.words)
+    for line in unused_settings(cells):
+        log.warning("%s", line)
     _require_environments(config, cells, options)
     require_space(
         store, cells, parallel_trainings=_parallel_trainings(config, cells, options) if config.checkpoint_every else 0

@@ -39,8 +39,8 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
     if facts.missing_inputs:
         lines = ["missing (a run would stop here):", *(f"  {line}" for line in facts.missing_inputs)]
         console.print(Text("\n".join(lines), style="yellow"), soft_wrap=True)
-    for texts in facts.control_texts:
-        console.print(Text(texts.words, style="yellow"), soft_wrap=True)
+    for line in (*(texts.words for texts in facts.control_texts), *facts.unused_settings):
+        console.print(Text(line, style="yellow"), soft_wrap=True)
     console.print(_cells_table(facts.cells))
     if any(cell.takes.hours for cell in facts.cells if cell.missing):
         console.print()

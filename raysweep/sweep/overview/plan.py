@@ -14,7 +14,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.planning.control_texts import ControlTexts, require_readable
 from raysweep.planning.missing import by_cell, missing
-from raysweep.planning.models import ModelFacts, model_facts
+from raysweep.planning.models import ModelFacts, model_facts, unused_settings
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, ModelPlan, ResultsPlan, SweepPlan
 from raysweep.planning.predictions.costs import CellCost, base_shape, plan_costs
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
@@ -105,6 +105,7 @@ class PlanFacts:
     assumptions: tuple[str, ...]  # of the estimates
     linted: tuple[LintedFacts, ...] = ()  # the sample of code quality, by problem set
     control_texts: tuple[ControlTexts, ...] = ()  # in training rows and prompts
+    unused_settings: tuple[str, ...] = ()  # of models' generation_configs, in words
     doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
 
 
@@ -199,6 +200,7 @@ def plan_facts(
         (*costs.assumptions, *([] if plan.config.keeps_all_models else [DROPPED_LATER])),
         _linted(plan, {item.node.key for item in lacking if item.node}),
         tuple(require_readable(plan.config, plan.cells)),
+        tuple(unused_settings(plan.cells)),
         tuple(doubtful_types(plan.config)),
     )
 

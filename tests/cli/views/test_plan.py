@@ -19,6 +19,8 @@ from raysweep.planning.planner import build_plan
 from raysweep.problems.humaneval import HumanEval
 from raysweep.storage.store import Store
 from raysweep.sweep.overview.plan import plan_facts
+from raysweep.sweep.run import run_sweep
+from raysweep.sweep.tasks import RunOptions
 from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.tiny import make_chat_model
 from tests.paths import CONFIGS
@@ -220,3 +222,31 @@ def test_what_models_are_is_a_line_and_control_tokens_in_prompts_are_counted(cap
     assert f"mine: {line}\n" in out
     models = [{"name": name, "path": str(tmp_path / "mine")} for name in ("one", "two")]
     assert f"one, two: {line}\n" in told(small(models=models), tmp_path, capsys)
+
+
+def test_settings_of_generation_config_that_are_not_used_are_said_once_for_all_models_that_have_them(
+    capsys, tmp_path, caplog
+):
+    penalised = {"eos_token_id": 256, "repetition_penalty": 1.1, "top_k": 20, "do_sample": True}
+    models = [
+        {"name": name, "path": write_scripted(tmp_path / name, byte_tokenizer(), generation=generation).location}
+        for name, generation in {
+            "a": penalised,
+            "b": penalised,
+            "c": {"num_beams": 4},
+            "d": {"top_k": 9, "do_sample": True},
+        }.items()
+    ]
+    short = {"problems": ["minicode"], "limit": 1, "max_new_tokens": 4}
+    models.append({"name": "reference", "generator": "reference"})
+    plan = small(models=models, evaluation=short, allow_code_execution=True)
+    lines = [line for line in told(plan, tmp_path, capsys).splitlines() if "generation_config" in line]
+    same = "raysweep doesn't: it decodes every model as `evaluation` says (temperature 0: always the likeliest token)"
+    assert lines == [
+        f"a, b: generation_config sets repetition_penalty 1.1; transformers' `generate` would use it, {same}",
+        f"c: generation_config sets num_beams 4; transformers' `generate` would use it, {same}",
+    ]
+    run_sweep(plan.config, RunOptions(engine="local", storage=str(tmp_path / "store")))
+    assert [text for text in caplog.messages if "generation_config" in text] == lines
+    drawn = small(models=models, evaluation={**short, "temperature": 0.5})
+    assert "d: generation_config sets top_k 9; " in told(drawn, tmp_path, capsys)
