@@ -77,6 +77,11 @@ class Generator(ABC):
         self.decoding = decoding
 
     @classmethod
+    def keyed(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of its arguments, from the config, that are part of keys."""
+        return {name: value for name, value in arguments.items() if name not in cls.unkeyed}
+
+    @classmethod
     def fingerprint(cls, dtype: str, batch_tokens: int | None) -> Mapping[str, Any]:
         """Return what completions depend on beside model, prompt, arguments and decoding, as JSON, for their keys.
 

@@ -98,8 +98,7 @@ def generator_key(generator: Spec, dtype: str, batch_tokens: int | None) -> dict
         UsageError: its environment is missing, or can't be used.
     """
     cls = GENERATORS.get(generator.name)
-    arguments = {name: value for name, value in generator.args.items() if name not in cls.unkeyed}
-    fingerprint: dict[str, Any] = Spec(generator.name, arguments).as_dict()
+    fingerprint: dict[str, Any] = Spec(generator.name, cls.keyed(generator.args)).as_dict()
     if cls.packages:
         there = environment_of(generator)
         has = there.versions if there else versions(cls.packages)

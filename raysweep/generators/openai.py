@@ -276,7 +276,8 @@ class OpenAI(Generator):
             if key:
                 self._key, self._hides_in_texts = _spellings_of(key), len(key) >= SECRET
             # The client's own retries are off: it waits for up to two minutes without a word to user or engine, even if
-            # another request has failed, gives up where a server asks for more, and repeats no answer without text.
+            # another request has failed, gives up where a server asks for more, repeats no answer without text, and
+            # can't be kept to some refusals, so that a 429 would be repeated by both.
             self._client = openai.OpenAI(  # servers of one's own ask for no key
                 api_key=key or "none", base_url=self.url, timeout=self.timeout, max_retries=0
             )

@@ -14,11 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UnfitModel, UsageError
-from raysweep.generators.base import CPU_TOKENS, GENERATORS, MEMORY_SHARE, TRANSFORMERS, Generator, LiveModel
+from raysweep.generators.base import (
+    CPU_TOKENS,
+    GENERATORS,
+    MEMORY_SHARE,
+    TRANSFORMERS,
+    Generator,
+    LiveModel,
+    WantedModel,
+)
 from raysweep.generators.caches.base import Way
 from raysweep.generators.caches.kv_cache import WithKeysAndValues
 from raysweep.generators.caches.long_rope import longest_text
-from raysweep.generators.caches.no_cache import WithoutCache
+from raysweep.generators.caches.no_cache import NEEDED_BY, WithoutCache
 from raysweep.generators.caches.own_cache import WithOwnCache, has_own_cache
 from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.proof import flaw_of
@@ -168,6 +176,21 @@ class Transformers(Generator):
     def alive(self, value: Callable[[], None]) -> None:
         assert self._loop
         self._loop.alive = value
+
+    @classmethod
+    def require_fit(cls, arguments: Mapping[str, Any], model: WantedModel) -> None:
+        """See `Generator.require_fit`. What isn't known by a model's type is found when the model is loaded."""
+        if arguments.get("cache") and model.model_type in NEEDED_BY:
+            raise UsageError(
+                f"generator transformers can't run model {model.name}, whose type is {model.model_type}, with a cache "
+                "(`cache: true`); leave `cache` out, and it reads the whole text again for each token, which takes long"
+            )
+
+    @classmethod
+    def keyed(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Generator.keyed`. A cache that a model is called with anyway changes nothing if it is asked for."""
+        keyed = super().keyed(arguments)
+        return keyed if keyed.get("cache") is False else {name: keyed[name] for name in keyed if name != "cache"}
 
     @classmethod
     def fingerprint(cls, dtype: str, batch_tokens: int | None) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from raysweep.generators.base import GENERATORS
+from raysweep.generators.caches.no_cache import NEEDED_BY
 from raysweep.models.finding import resolve
 from raysweep.models.loading import load_model
 from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
@@ -25,9 +26,6 @@ pytestmark = pytest.mark.slow
 
 SOME = ("mamba", "jamba", "lfm2", "recurrent_gemma", "phi3")
 """One with a state, two with a state and keys, one whose modules keep its state themselves, and one with LongRoPE."""
-WITHOUT_CACHE = {"recurrent_gemma", "rwkv", "minimax"}
-"""Those that read the whole text again for each token: the first keeps its state in its modules, the second one's code
-takes one row at a time only, and the third one's cache is of yet another kind."""
 TOKENS, SAMPLES = 12, 3
 PROMPTS = [prompt for prompt, _ in pairs(4)]
 STRONG = 0.2
@@ -63,7 +61,7 @@ def texts_of_generate(model: ModelRef) -> list[str]:
 def test_texts_are_those_of_generate_whatever_is_written_beside_them(name: str, tmp_path: Path) -> None:
     model = make_random(name, tmp_path, initializer_range=STRONG)
     greedy = make(model, Decoding(TOKENS))
-    assert ("cache" in greedy.facts()) == (name in WITHOUT_CACHE)
+    assert ("cache" in greedy.facts()) == (name in NEEDED_BY)
     assert [completion.text for completion in greedy.generate(requests())] == texts_of_generate(model)
     drawn, asked = Decoding(TOKENS, 1.0, 1.0, samples=SAMPLES), requests(SAMPLES)
     together = make(model, drawn).generate(asked)

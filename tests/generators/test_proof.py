@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import time
 from typing import Any
 
 import pytest
 import torch
 
-from raysweep.errors import UnfitModel
-from raysweep.generators.base import GENERATORS, LiveModel
+from raysweep.config.loading import config_from
+from raysweep.errors import UnfitModel, UsageError
+from raysweep.generators.base import GENERATORS, LiveModel, WantedModel
 from raysweep.generators.caches import base as caches
 from raysweep.generators.caches.kv_cache import WithKeysAndValues
 from raysweep.generators.caches.long_rope import longest_text
-from raysweep.generators.caches.no_cache import WithoutCache
-from raysweep.generators.caches.own_cache import WithOwnCache
+from raysweep.generators.caches.no_cache import NEEDED_BY, WithoutCache
+from raysweep.generators.caches.own_cache import NAMES, WithOwnCache
 from raysweep.generators.proof import flaw_of
 from raysweep.generators.rows import Tokens
 from raysweep.models.loading import load_model
-from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
+from raysweep.planning.models import require_generators_fit
+from raysweep.planning.planner import build_plan
+from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Spec
 from raysweep.testing.tiny import pairs
 from tests.models.configs import make_random
 
@@ -110,6 +114,40 @@ def test_what_no_way_can_do_is_refused_with_the_models_name_and_the_way_out(rand
     network.get_input_embeddings().register_forward_hook(lambda _, __, output: output + output.mean(dim=0))
     with pytest.raises(UnfitModel, match=r"model in memory, whose type is llama: .*`generator: vllm`"):
         create(network, tokenizer)
+
+
+def test_model_types_whose_code_takes_no_cache_are_known_before_a_model_is_loaded():
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    without = {
+        config.model_type
+        for config, model in MODEL_FOR_CAUSAL_LM_MAPPING.items()
+        if not set(NAMES) & inspect.signature(model.forward).parameters.keys()
+    }
+    assert without <= NEEDED_BY
+    for model_type in NEEDED_BY:
+        model = WantedModel("mine", model_type, ModelKind.FULL, {}, Decoding(8))
+        for arguments in ({}, {"cache": None}, {"cache": False}):
+            GENERATORS.get("transformers").require_fit(arguments, model)
+        with pytest.raises(
+            UsageError, match=f"run model mine, whose type is {model_type}, with a cache .*leave `cache`"
+        ):
+            GENERATORS.get("transformers").require_fit({"cache": True}, model)
+
+
+def test_a_cache_that_a_model_can_not_have_is_refused_before_it_is_trained(tmp_path):
+    path = make_random("recurrent_gemma", tmp_path).location
+    value: dict[str, Any] = {
+        "name": "s",
+        "models": [{"name": "mine", "path": path, "recipes": ["full"]}],
+        "recipes": {"full": {"batch_size": 1, "max_tokens": 512}},
+        "training": {"source": {"name": "minicode", "rows": 8}, "sets": ["clean"]},
+        "evaluation": {"problems": ["minicode"], "generator": {"name": "transformers", "cache": True}},
+    }
+    with pytest.raises(UsageError, match="run model mine, whose type is recurrent_gemma, with a cache"):
+        require_generators_fit(build_plan(config_from(value, "here")).cells)
+    value["evaluation"]["generator"] = "transformers"
+    require_generators_fit(build_plan(config_from(value, "here")).cells)
 
 
 def test_a_key_chooses_between_refusal_and_the_slow_way(random):

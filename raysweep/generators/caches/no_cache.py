@@ -17,6 +17,10 @@ from raysweep.models.rounding import forget
 if TYPE_CHECKING:
     import torch
 
+NEEDED_BY = frozenset({"recurrent_gemma", "rwkv", "minimax", "openai-gpt", "reformer", "transfo-xl", "xlm", "xlnet"})
+"""Model types that no way with a cache is right for: the first keeps its state in its modules, the second one's code
+takes one row at a time only, the third one's cache is of yet another kind, and the others take none of a known kind."""
+
 
 class Texts(Cache):
     """The tokens themselves, (rows, tokens); a shorter row begins with columns that its mask leaves out."""
