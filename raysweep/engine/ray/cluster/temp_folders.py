@@ -12,6 +12,8 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
+import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -28,6 +30,12 @@ LONGEST = 107
 """Bytes of a socket's path, which the system limits."""
 SHORT, LONG = 4, 16
 """Digits that tell machines apart, in the names of folders of sockets, whose paths are short, and of others."""
+ALIVE = "alive"
+"""A file in each folder, which its process touches: other machines can't look the process up."""
+BEAT_SECONDS = 60.0
+"""Between two touches."""
+SILENT_SECONDS = 86_400.0
+"""A process of another machine is taken for dead after so long without a touch, however their clocks differ."""
 _NUMBERS = itertools.count()
 
 
@@ -83,27 +91,50 @@ def spill_root(folder: str | None) -> Path | None:
 
 
 def make_folder(root: Path, digits: int = SHORT) -> Path:
-    """Make a folder for a Ray of this process; no two have one name. `digits`: see `remove_stale`."""
+    """Make a folder for a Ray of this process, and show that it is alive until it is removed; no two have one name.
+
+    `digits`: see `remove_stale`.
+    """
     for number in _NUMBERS:
         folder = root / f"{PREFIX}{os.getpid()}-{_machine()[:digits]}{number or ''}"
         try:
             folder.mkdir(mode=0o700, parents=True)
         except FileExistsError:  # of a killed process with the same number
             continue
+        (folder / ALIVE).touch()
+        threading.Thread(target=_beat, args=(folder / ALIVE,), name=f"alive {folder}", daemon=True).start()
         return folder
     raise AssertionError("numbers don't end")
 
 
+def _beat(alive: Path) -> None:
+    """Touch a file now and then until it is removed with its folder."""
+    while True:
+        time.sleep(BEAT_SECONDS)
+        try:
+            os.utime(alive)
+        except FileNotFoundError:
+            return
+        except OSError:  # such as of a shared disk that is out of reach for a while
+            continue
+
+
 def remove_stale(root: Path, digits: int = SHORT) -> None:
-    """Remove the folders of killed processes of this machine; a shared disk has those of other machines, too.
+    """Remove the folders of killed processes: of this machine at once, of others after a day's silence.
 
     `digits`: so many digits in the folders' names tell machines apart.
     """
-    for folder in root.glob(f"{PREFIX}*-{_machine()[:digits]}*"):
-        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
-        with suppress(FileNotFoundError):  # another process removes it, too
-            if pid.isdigit() and not Path("/proc", pid).exists() and folder.stat().st_uid == os.getuid():
+    for folder in root.glob(f"{PREFIX}*"):
+        with suppress(FileNotFoundError):  # another process removes it, too; or it shows no life, as in older versions
+            if folder.stat().st_uid == os.getuid() and _is_stale(folder, digits):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_stale(folder: Path, digits: int) -> bool:
+    pid, _, machine = folder.name.removeprefix(PREFIX).partition("-")
+    if machine.startswith(_machine()[:digits]):
+        return pid.isdigit() and not Path("/proc", pid).exists()
+    return time.time() - (folder / ALIVE).stat().st_mtime > SILENT_SECONDS
 
 
 @cache

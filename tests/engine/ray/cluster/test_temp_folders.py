@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,10 @@ from raysweep.config.schema import RayConfig
 from raysweep.engine.ray.cluster import temp_folders
 from raysweep.engine.ray.cluster.cluster import Cluster
 from raysweep.engine.ray.cluster.temp_folders import (
+    ALIVE,
     DEFAULT,
     LONGEST,
+    SILENT_SECONDS,
     SOCKET,
     make_folder,
     remove_stale,
@@ -90,6 +94,31 @@ def test_folders_of_killed_processes_of_this_machine_are_removed(short, monkeypa
         folder.mkdir()
     remove_stale(short)
     assert not any(folder.exists() for folder in stale) and all(folder.exists() for folder in kept)
+
+
+def test_folders_of_other_machines_are_removed_once_they_were_silent_for_a_day(short):
+    gone, slow, old = (short / f"rs-1-{machine}" for machine in ("wxyz", "wxya2", "wxyb"))
+    for folder, silent in ((gone, SILENT_SECONDS + 60), (slow, SILENT_SECONDS - 3600)):
+        (folder / "session").mkdir(parents=True)
+        (folder / ALIVE).touch()
+        os.utime(folder / ALIVE, times=(time.time() - silent,) * 2)
+    old.mkdir()
+    remove_stale(short)
+    assert not gone.exists() and slow.exists() and old.exists(), "nothing says that older versions' folders are stale"
+
+
+def test_a_process_shows_that_it_is_alive_until_its_folder_is_removed(short, monkeypatch):
+    monkeypatch.setattr(temp_folders, "BEAT_SECONDS", 0.01)
+    folder = make_folder(short)
+    (thread,) = (each for each in threading.enumerate() if each.name == f"alive {folder}")
+    os.utime(folder / ALIVE, times=(0, 0))
+    monkeypatch.setattr(temp_folders, "_machine", lambda: "another machine")
+    while not (folder / ALIVE).stat().st_mtime:
+        time.sleep(0.001)
+    remove_stale(short)
+    assert folder.exists()
+    shutil.rmtree(folder)
+    thread.join()
 
 
 def test_ray_gets_both_folders_and_they_end_with_it(short, monkeypatch):
