@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from raysweep.config.resources import values_of
 from raysweep.units import size
 
 TINY = 1e-6
@@ -95,12 +96,12 @@ class CellNeeds:
         return self.each(of)
 
 
-def names_in(label: str) -> list[str]:
-    """Return the values that a label selector names: of ``A100``, and of ``in(A100,H100)``."""
-    if not label or label.startswith("!"):
-        return []
-    inner = label[3:-1] if label.startswith("in(") and label.endswith(")") else label
-    return [name.strip() for name in inner.split(",")]
+def names_in(condition: str) -> list[str]:
+    """Return the values that a label may have: of ``A100``, and of ``in(A100,H100)``; none where others may, too.
+
+    Of ``in()``, which no label satisfies, it is the empty one.
+    """
+    return [] if not condition or condition.startswith("!") else values_of(condition) or [""]
 
 
 def without(condition: str, values: Collection[str]) -> str:
@@ -109,12 +110,12 @@ def without(condition: str, values: Collection[str]) -> str:
     It is empty where all labels match, and ``in()``, which none matches, where a list has no other values.
     """
     if named := names_in(condition):
-        left = [name for name in named if name not in values]
+        left = [name for name in named if name and name not in values]
         return left[0] if len(left) == 1 else f"in({','.join(left)})"
-    excluded = sorted({*names_in(condition.removeprefix("!")), *values})
+    excluded = sorted({*values_of(condition), *values})
     return f"!in({','.join(excluded)})" if excluded else ""
 
 
 def matches_one(condition: str, value: str | None) -> bool:
     """Return True if a label's value satisfies a selector's condition; pass None if the node has no such label."""
-    return (value in names_in(condition.removeprefix("!"))) != condition.startswith("!")
+    return (value in values_of(condition)) != condition.startswith("!")
